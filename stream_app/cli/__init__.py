@@ -1,0 +1,69 @@
+"""The command `stream-app`. Data goes to stdout; logs, progress and errors to stderr.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid configuration; 4 Kafka unreachable;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from stream_app import __version__
+from stream_app.domain.errors import StreamAppError
+
+#: Command -> where it lives. Loaded when called, so that `--help` does not import Faust.
+COMMANDS = {
+    "apply": "stream_app.cli.apply:apply",
+    "demo": "stream_app.cli.demo:demo",
+    "kafka": "stream_app.cli.kafka:kafka",
+    "sample": "stream_app.cli.sample:sample",
+    "sandbox": "stream_app.cli.sandbox:sandbox",
+    "secrets": "stream_app.cli.secrets:secrets",
+    "state": "stream_app.cli.state:state",
+    "topics": "stream_app.cli.topics:topics",
+    "worker": "stream_app.cli.worker:worker",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return all command names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stream-app")
+def cli() -> None:
+    """Turn a security cloud's events on Kafka into on-call alerts that never get lost."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command and leave the process with its exit code."""
+    try:
+        # Not standalone: click would print our errors as tracebacks. It returns what a command
+        # that ends itself wants to end with.
+        code = cli.main(args=args, prog_name="stream-app", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except StreamAppError as error:
+        click.echo(f"stream-app: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("stream-app: interrupted", err=True)
+        sys.exit(130)

@@ -1,0 +1,80 @@
+"""Files of configured objects: YAML or JSON, one object, a list, or several documents."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import yaml
+
+from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.plans import FileObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STDIN = "-"
+
+
+def read_objects(paths: Iterable[str]) -> list[FileObject]:
+    """Read all objects of the files; `-` is stdin.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or holds something that is no object.
+    """
+    found: list[FileObject] = []
+    for path in paths:
+        name = "<stdin>" if path == STDIN else path
+        objects = _objects(name, _content(path))
+        if not objects:
+            raise ConfigurationError(f"{name}: holds no object: write a client, an integration ...")
+        found += objects
+    return found
+
+
+def _content(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}: give a file that is there") from None
+
+
+def _objects(name: str, content: bytes) -> list[FileObject]:
+    rows: list[object] = []
+    for document in _documents(name, content):
+        rows += document if isinstance(document, list) else [document]
+    found = []
+    for number, row in enumerate((row for row in rows if row is not None), start=1):
+        if not isinstance(row, dict):
+            raise ConfigurationError(
+                f"{name}: object {number}: is a {type(row).__name__}: must have named fields"
+            )
+        found.append(FileObject(name, number, row))
+    return found
+
+
+def _documents(name: str, content: bytes) -> list[object]:
+    """Return the documents as plain JSON values: keys are texts, dates too."""
+    try:
+        return [orjson.loads(content)]  # first, because JSON may hold tabs, which YAML refuses
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        loaded = list(yaml.safe_load_all(content))
+    except yaml.MarkedYAMLError as error:
+        # The error's own text quotes the file, which may hold keys.
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(
+            f"{name}: line {line}: neither YAML nor JSON: {error.problem}"
+        ) from None
+    except (yaml.YAMLError, ValueError):
+        raise ConfigurationError(f"{name}: neither YAML nor JSON: must be UTF-8 text") from None
+    try:
+        plain: list[object] = orjson.loads(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
+    except (TypeError, RecursionError):
+        raise ConfigurationError(
+            f"{name}: holds a value that JSON has not (a number beyond 64 bits, a set, a loop)"
+        ) from None
+    return plain

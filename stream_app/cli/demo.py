@@ -1,0 +1,107 @@
+"""`stream-app demo`: everything at once on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import click
+import orjson
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from stream_app.cli.output import say
+from stream_app.cli.sandbox import describe
+from stream_app.demo.run import Demo, Options
+from stream_app.logs import configure_logs
+from stream_app.opsgenie.sandbox_state import AlertView, iso_time
+from stream_app.opsgenie.text import clean, clean_lines
+from stream_app.settings import load_settings
+
+DEFAULT_RATE = 50.0
+SEED_BITS = 32
+
+#: Shows an alert.
+View = Callable[[AlertView], None]
+
+
+@click.command(epilog="Example: stream-app demo --seconds 60 --json | jq .message")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop so long after everything is ready.",
+)
+@click.option(
+    "--rate",
+    metavar="EVENTS_PER_SECOND",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_RATE,
+    show_default=True,
+    help="How many sample events a second.",
+)
+@click.option("--seed", type=int, help="Makes the same events again, but for their times.")
+@click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
+def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool) -> None:
+    """Start Kafka, both workers and a sandbox Opsgenie, and show each alert that arrives.
+
+    The embedded Kafka is used unless STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is set. All topics
+    have the prefix `demo.` unless STREAM_APP_TOPIC_PREFIX is set. Ctrl-C and SIGTERM end it, and
+    that is no error: the exit code is 0. When a part ends by itself, it is not.
+    """
+    settings = load_settings()
+    configure_logs(settings.log.model_copy(update={"level": "warning"}))
+    options = Options(rate, secrets.randbits(SEED_BITS) if seed is None else seed, seconds)
+    asyncio.run(_run(lambda show: Demo(settings, options, show, _tell), _view(as_json=as_json)))
+
+
+def _tell(text: str) -> None:
+    """Print a line for a person, if there still is one: the terminal may have been closed."""
+    with contextlib.suppress(OSError):
+        say(text)
+
+
+def _view(*, as_json: bool) -> View:
+    """Return what shows an alert on stdout."""
+    if as_json:
+        return lambda alert: click.echo(orjson.dumps(alert.as_json()))
+    console = Console()
+    if console.is_terminal:
+        return partial(show_on_terminal, console)
+    return lambda alert: click.echo(describe(alert))
+
+
+def show_on_terminal(console: Console, alert: AlertView) -> None:
+    """Print an alert below a rule; no frame, which would break its link in two."""
+    console.print(Rule())
+    console.print(Text(clean(alert.message), style="bold"), soft_wrap=True)
+    console.print()
+    console.print(Text(clean_lines(alert.description)), soft_wrap=True)
+    arrived = f"{iso_time(alert.created_at_ms)}  {alert.priority}  {clean(alert.alias)}\n"
+    console.print(Text(arrived, style="dim"), soft_wrap=True)
+
+
+async def _run(create: Callable[[View], Demo], view: View) -> None:
+    """Run the demo until it ends or a signal comes."""
+
+    def show(alert: AlertView) -> None:
+        try:
+            view(alert)
+        except OSError:
+            # The reader of the pipe has enough, or the terminal was closed. Without this Python
+            # complains at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            running.cancel()
+
+    running = asyncio.create_task(create(show).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running

@@ -1,0 +1,50 @@
+"""`stream-app state`: the state that workers keep of their topics."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
+from stream_app.kafka.partitions import source_partitions
+from stream_app.kafka.state_reset import reset_plan, reset_state
+from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
+from stream_app.settings import Settings, load_settings
+
+SOURCES = {"detector": DETECTOR_SOURCES, "notifier": NOTIFIER_SOURCES}
+
+
+@click.group()
+def state() -> None:
+    """Look after the state that workers keep of their topics."""
+
+
+@state.command()
+@click.argument("role", type=click.Choice(sorted(SOURCES)))
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
+)
+def reset(role: str, yes: bool) -> None:  # noqa: FBT001 - a flag of the command
+    """Forget a role's state: its workers start from the beginning of their topics.
+
+    Stop the workers first. Needed when a topic was made anew. Alerts that the detector sends
+    again have the ids they had; a notifier posts every alert again that its topics still hold.
+
+    Example: stream-app state reset detector --yes
+    """
+    settings = load_settings()
+    app_id = f"{settings.topic_prefix}stream-app-{role}"
+    asyncio.run(_reset(settings, role, app_id, yes=yes))
+
+
+async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool) -> None:
+    sources = await source_partitions(settings, SOURCES[role])
+    changelogs = await reset_plan(settings, app_id)
+    for name in changelogs:
+        click.echo(f"{'deleting' if yes else 'would delete'} {name}")
+    if not yes:
+        click.echo("nothing is done yet: add --yes to do it", err=True)
+        return
+    await reset_state(settings, app_id, changelogs, sources)
+    click.echo(f"{app_id} starts from the beginning of its topics")

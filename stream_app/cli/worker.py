@@ -1,0 +1,22 @@
+"""`stream-app worker`: run one process of one role."""
+
+from __future__ import annotations
+
+import click
+
+from stream_app.logs import configure_logs
+from stream_app.settings import load_settings
+from stream_app.worker.run import Role, run_worker
+
+
+@click.command()
+@click.argument("role", type=click.Choice(["detector", "notifier"]))
+def worker(role: Role) -> None:
+    """Run a worker until SIGTERM.
+
+    The detector counts events and fires alerts, the notifier posts them. Run more of a role to
+    share its partitions. Example: STREAM_APP_HTTP__PORT=9470 stream-app worker detector
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    run_worker(role, settings)

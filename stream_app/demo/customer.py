@@ -1,0 +1,74 @@
+"""The demo's customer: a client, an integration and triggers, applied as people apply theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.opsgenie.endpoints import ALERTS_PATH
+from stream_app.secrets import generate_secret_key
+
+OBJECTS = "objects"
+OWNER_ONLY = 0o600
+
+
+def sample_objects(sandbox_url: str) -> list[dict[str, Any]]:
+    """Return the objects of the files beside this one; integrations point at the sandbox."""
+    found: list[dict[str, Any]] = []
+    folder = resources.files("stream_app.demo") / OBJECTS
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        found += yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    for obj in found:
+        if "target" in obj:
+            obj["target"]["api"] = f"{sandbox_url}{ALERTS_PATH}"
+    return found
+
+
+def api_keys(objects: list[dict[str, Any]]) -> list[str]:
+    """Return the keys of the integrations, which the sandbox accepts and no others."""
+    return [obj["target"]["token"] for obj in objects if "target" in obj]
+
+
+def kept_secret_key(directory: Path) -> str:
+    """Return the key that seals the demo's API keys: made once, kept for the next runs."""
+    file = directory / "secret-key"
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "w") as out:
+            out.write(generate_secret_key())
+    return file.read_text().strip()
+
+
+async def apply(objects: list[dict[str, Any]], environ: Mapping[str, str]) -> None:
+    """Run `stream-app apply` on the objects.
+
+    Raises:
+        StreamAppError: it refused them, with its reasons.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stream_app", "apply", "-f", "-", "--json"),
+        env=environ,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        # As text keys: JSON has no others.
+        content = orjson.dumps(objects, option=orjson.OPT_NON_STR_KEYS)
+        _, errors = await process.communicate(content)
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        why = errors.decode(errors="replace").strip()
+        raise StreamAppError(f"the sample customer cannot be applied: {why}")

@@ -1,0 +1,166 @@
+"""The demo's workers: processes whose logs are files, of which it shows the warnings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from asyncio.subprocess import DEVNULL
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from stream_app.domain.errors import StreamAppError
+
+READY_SECONDS = 90.0
+POLL_SECONDS = 0.2
+SHOWN_LEVELS = ("warning", "error", "critical")
+LAST_LINES = 12
+MAX_PORT = 65535
+#: Fields of a log line that its short form leaves out or has said already.
+SAID = ("event", "level", "logger", "timestamp")
+
+
+class WorkerProcess:
+    """`stream-app worker ROLE`, its health address and its log."""
+
+    def __init__(self, role: str, url: str, log: Path) -> None:
+        self.role = role
+        self.url = url
+        self.log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._shown_bytes = 0
+
+    async def start(self, environ: Mapping[str, str]) -> None:
+        """Start it with a new log."""
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stream_app", "worker", self.role),
+                env=environ,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def wait_until_ready(self) -> None:
+        """Wait until `/readyz` says yes.
+
+        Raises:
+            StreamAppError: it ended, or is not ready in time.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+            while time.monotonic() < deadline:
+                self.check()
+                with contextlib.suppress(httpx.HTTPError):
+                    response = await http.get(f"{self.url}/readyz")
+                    if response.is_success:
+                        return
+                await asyncio.sleep(POLL_SECONDS)
+        raise StreamAppError(
+            f"the {self.role} is not ready after {READY_SECONDS:.0f} s; {self.last_lines()}"
+        )
+
+    def check(self) -> None:
+        """Raise StreamAppError if the process has ended."""
+        if self._process is not None and self._process.returncode is not None:
+            raise StreamAppError(
+                f"the {self.role} ended with exit code {self._process.returncode}; "
+                f"{self.last_lines()}"
+            )
+
+    def new_warnings(self) -> Iterator[str]:
+        """Yield the warnings and errors that the log got since the last call, in short form."""
+        with self.log.open("rb") as log:
+            log.seek(self._shown_bytes)
+            content = log.read()
+        end = content.rfind(b"\n") + 1
+        self._shown_bytes += end
+        for line in content[:end].splitlines():
+            fields = _log_fields(line)
+            if fields.get("level") in SHOWN_LEVELS:
+                yield f"{self.role}: {_short(fields)}"
+
+    def last_lines(self) -> str:
+        """Return the end of the log."""
+        lines = self.log.read_bytes().splitlines()[-LAST_LINES:]
+        shown = [_short(_log_fields(line)) or line.decode(errors="replace") for line in lines]
+        return "\n  ".join([f"its log {self.log} ends with:", *shown])
+
+    async def stop(self, timeout_seconds: float) -> bool:
+        """SIGTERM, and SIGKILL at the deadline; return whether it ended by itself."""
+        process = self._process
+        if process is None:
+            return True
+        # It may end, and be noticed, between a look and the signal.
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout_seconds)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            return False
+        return True
+
+
+async def watch(workers: Sequence[WorkerProcess], show: Callable[[str], None]) -> None:
+    """Show the workers' warnings for as long as all of them live.
+
+    Raises:
+        StreamAppError: one of them ended.
+    """
+    while True:
+        for worker in workers:
+            for line in worker.new_warnings():
+                show(line)
+            worker.check()
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def free_ports(host: str, wanted: Iterable[int]) -> list[int]:
+    """Return a port for each wanted one: itself, or the next one that is free.
+
+    Raises:
+        StreamAppError: there is none.
+    """
+    found: list[int] = []
+    for first in wanted:
+        port = next(
+            (p for p in range(first, MAX_PORT + 1) if p not in found and _is_free(host, p)), None
+        )
+        if port is None:
+            raise StreamAppError(f"no port from {first} on is free on {host}")
+        found.append(port)
+    return found
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _log_fields(line: bytes) -> dict[str, Any]:
+    """Return the fields of a log line; nothing when it is none, as the lines of a traceback."""
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _short(fields: Mapping[str, Any]) -> str:
+    """Return a log line as `warning event name=value ...`; empty when there are no fields."""
+    said = [str(fields[name]) for name in ("level", "event") if name in fields]
+    return " ".join(said + [f"{n}={v}" for n, v in fields.items() if n not in SAID])

@@ -1,0 +1,235 @@
+"""The demo's run: start everything in order, feed events, stop everything in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stream_app.demo.customer import api_keys, apply, kept_secret_key, sample_objects
+from stream_app.demo.processes import WorkerProcess, free_ports, watch
+from stream_app.domain.errors import EmbeddedKafkaError, StreamAppError
+from stream_app.kafka.admin import create_topics
+from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.sample_feed import feed, kafka_writer, paced
+from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.opsgenie.sandbox_state import AlertView
+from stream_app.sample import SampleEvents
+from stream_app.settings import Settings
+
+PREFIX = "demo."
+DIRECTORY = Path(".local/demo")
+HOST = "127.0.0.1"
+SANDBOX_PORT = 8480
+WORKER_PORTS = {"detector": 9464, "notifier": 9465}
+#: Together less than ten seconds: the feed and the workers at once, then the broker.
+WORKER_STOP_SECONDS = 5.0
+KAFKA_STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller chooses: `seconds` of running once all is ready (None: until cancelled)."""
+
+    rate: float
+    seed: int
+    seconds: float | None
+
+
+class Demo:
+    """One run of the demo.
+
+    Args:
+        settings: of the process; the Kafka they name is used, else the embedded one.
+        options: what the caller chooses.
+        on_alert: called with each alert that arrives at the sandbox and is of this run.
+        say: takes a line for the person who watches.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        options: Options,
+        on_alert: Callable[[AlertView], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._on_alert = on_alert
+        self._say = say
+        self._started_at = int(time.time())
+        self._has_hidden = False
+
+    async def run(self) -> None:
+        """Run until the time is over or the task is cancelled; nothing is left behind.
+
+        Raises:
+            StreamAppError: a part cannot start, or ended by itself.
+        """
+        with _only_one(DIRECTORY):
+            async with self._kafka() as bootstrap:
+                await self._run_on(self._installation(bootstrap))
+
+    async def _run_on(self, settings: Settings) -> None:
+        made = await create_topics(settings)
+        new = f", {len(made)} of them new" if made else ""
+        self._say(f"topics    {settings.topic_prefix}*{new}")
+        (port,) = free_ports(HOST, [SANDBOX_PORT])
+        keys = api_keys(sample_objects(""))
+        sandbox = SandboxOpsgenie(HOST, port, keys, self._arrived)
+        url = await sandbox.start()
+        try:
+            self._say(f"Opsgenie  {url}/sandbox/alerts (a sandbox: nobody is alerted)")
+            environ = self._environ(settings, url)
+            await apply(sample_objects(url), environ)
+            await self._work(settings, environ)
+        finally:
+            await sandbox.stop()
+
+    async def _work(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        host = settings.http.host
+        ports = free_ports(host, WORKER_PORTS.values())
+        workers = [
+            WorkerProcess(role, f"http://{host}:{port}", DIRECTORY / f"{role}.log")
+            for role, port in zip(WORKER_PORTS, ports, strict=True)
+        ]
+        feeding: asyncio.Task[None] | None = None
+        try:
+            for worker, port in zip(workers, ports, strict=True):
+                await worker.start({**environ, "STREAM_APP_HTTP__PORT": str(port)})
+            await asyncio.gather(*(worker.wait_until_ready() for worker in workers))
+            for worker in workers:
+                self._say(f"{worker.role:<9} {worker.url}/metrics, log: {worker.log}")
+            self._say(f"events    {self._options.rate:g}/s\nCtrl-C stops everything.")
+            feeding = asyncio.create_task(self._feed(settings))
+            watching = asyncio.create_task(watch(workers, self._say))
+            try:
+                done, _ = await asyncio.wait(
+                    {feeding, watching},
+                    timeout=self._options.seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    task.result()
+            finally:
+                watching.cancel()
+        finally:
+            self._say("stopping")
+            await _to_its_end(self._stop(workers, feeding))
+
+    async def _feed(self, settings: Settings) -> None:
+        rows = paced(SampleEvents(self._options.seed), self._options.rate, asyncio.Event())
+        async with kafka_writer(settings) as write:
+            await feed(rows, write, lambda _text: None)
+
+    async def _stop(self, workers: list[WorkerProcess], feeding: asyncio.Task[None] | None) -> None:
+        if feeding is not None:
+            feeding.cancel()
+        ended = await asyncio.gather(*(worker.stop(WORKER_STOP_SECONDS) for worker in workers))
+        for worker, in_time in zip(workers, ended, strict=True):
+            if not in_time:
+                self._say(f"the {worker.role} had to be killed; log: {worker.log}")
+        if feeding is not None:
+            # Why it failed was said, if it did.
+            await asyncio.wait({feeding})
+
+    def _arrived(self, alert: AlertView) -> None:
+        """Show an alert, unless its window ended before this run began."""
+        if int(alert.details.get("time_to", self._started_at)) >= self._started_at:
+            self._on_alert(alert)
+        elif not self._has_hidden:
+            self._has_hidden = True
+            self._say("alerts of an earlier run arrive, too; they are not shown")
+
+    @contextlib.asynccontextmanager
+    async def _kafka(self) -> AsyncIterator[str]:
+        """Yield the brokers' address; an embedded Kafka that was not running is stopped again."""
+        named = self._settings.kafka.bootstrap_servers
+        if named:
+            self._say(f"Kafka     {named}")
+            yield named
+            return
+        broker = EmbeddedKafka(self._settings.embedded)
+        was_running = broker.status().is_running
+        try:
+            address = await _start_embedded()
+            self._say(f"Kafka     {address}, data in {self._settings.embedded.directory}")
+            yield address
+        finally:
+            if not was_running:
+                await _to_its_end(asyncio.to_thread(broker.stop, KAFKA_STOP_SECONDS))
+
+    def _installation(self, bootstrap: str) -> Settings:
+        kafka = self._settings.kafka.model_copy(update={"bootstrap_servers": bootstrap})
+        prefix = self._settings.topic_prefix or PREFIX
+        return self._settings.model_copy(update={"kafka": kafka, "topic_prefix": prefix})
+
+    @staticmethod
+    def _environ(settings: Settings, sandbox_url: str) -> dict[str, str]:
+        """Return the environment of the demo's commands."""
+        return {
+            **os.environ,
+            "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
+            "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
+            "STREAM_APP_DELIVERY__SANDBOX_URL": sandbox_url,
+            "STREAM_APP_SECRET_KEYS": kept_secret_key(DIRECTORY),
+            "STREAM_APP_SHUTDOWN_TIMEOUT_SECONDS": str(WORKER_STOP_SECONDS - 1),
+            # The demo reads the logs.
+            "STREAM_APP_LOG__FORMAT": "json",
+        }
+
+
+async def _start_embedded() -> str:
+    """Run `stream-app kafka start`: unlike a thread it can be ended while it downloads.
+
+    Raises:
+        EmbeddedKafkaError: it failed; it has said why.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stream_app", "kafka", "start"), stdin=DEVNULL, stdout=PIPE
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await _to_its_end(process.wait())
+        raise
+    if process.returncode:
+        raise EmbeddedKafkaError("the embedded Kafka did not start: see above")
+    return output.decode().strip()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
+    """Await `work` even if cancelled meanwhile: an impatient Ctrl-C must leave nothing."""
+    task, is_cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            is_cancelled = True
+    task.result()
+    if is_cancelled:
+        raise asyncio.CancelledError
+
+
+@contextlib.contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """Hold the demo's folder; two at once would share topics and work on each other's alerts."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StreamAppError(
+                f"a demo is running already in {directory.absolute()}: stop it first"
+            ) from None
+        yield

@@ -1,0 +1,207 @@
+"""`count`: events of one kind become partial counts. Stage 1 of counting."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+
+from stream_app.domain.counting import (
+    PROGRESS_KEY,
+    Cut,
+    PartitionCounts,
+    Tally,
+    cell_key_bytes,
+)
+from stream_app.domain.evaluation import partial_count
+from stream_app.domain.events import EventKind
+from stream_app.domain.matching import TriggerIndex
+from stream_app.kafka.configuration import Configuration
+from stream_app.kafka.dead_letters import event_dead_letters
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+
+log = get_logger(__name__)
+
+TOPICS = {
+    EventKind.ATTACKS: Topic.ATTACKS,
+    EventKind.HITS: Topic.HITS,
+    EventKind.INCIDENTS: Topic.INCIDENTS,
+}
+#: A crash is followed by replays of what was not flushed, which this is far beyond. More means
+#: that something else makes this worker read old records again.
+EXPLAINED_SKIPS = 500_000
+#: A warning about late events or dead letters comes at most once in this time.
+REPEAT_SECONDS = 60.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class PartitionCut:
+    """One partition's share of a flush."""
+
+    partition: int
+    state: PartitionCounts
+    cut: Cut
+
+
+class CountFlush:
+    """Cells, partial counts and dead letters; then the progress of each partition."""
+
+    def __init__(
+        self,
+        stage: CountStage,
+        cuts: Sequence[PartitionCut],
+        dead_letters: Sequence[Send],
+        config_position: int,
+    ) -> None:
+        self._stage = stage
+        self._cuts = cuts
+        self._dead_letters = dead_letters
+        self._config_position = config_position
+        self._started = time.monotonic()
+
+    def steps(self) -> Sequence[Sequence[Send]]:
+        """Return the records: what the events caused, then how far they have been counted."""
+        effects = list(self._dead_letters)
+        for part in self._cuts:
+            effects += self._cells(part)
+        return [effects, [self._progress(part) for part in self._cuts]]
+
+    def confirm(self) -> None:
+        """Note the progress."""
+        for part in self._cuts:
+            part.state.confirm(part.cut)
+        self._stage.flushed(time.monotonic() - self._started)
+
+    def _cells(self, part: PartitionCut) -> list[Send]:
+        table, partition = self._stage.table, part.partition
+        changelog = table.changelog_topic_name
+        sends = []
+        for key, count, offset in part.cut.cells:
+            partial = partial_count(key, partition, count, self._config_position)
+            value = orjson.dumps((count, offset))
+            sends.append(Send(changelog, cell_key_bytes(key), value, partition, table=table))
+            trigger_key = str(partial.trigger_id).encode()
+            sends.append(Send(self._stage.counts_topic, trigger_key, _encode(partial)))
+        sends += [
+            Send(changelog, cell_key_bytes(key), None, partition, table=table)
+            for key in part.cut.expired
+        ]
+        return sends
+
+    def _progress(self, part: PartitionCut) -> Send:
+        table = self._stage.table
+        value = orjson.dumps((part.cut.offset, part.cut.watermark))
+        return Send(table.changelog_topic_name, PROGRESS_KEY, value, part.partition, table=table)
+
+
+class CountStage:
+    """Counts the batches of one event topic."""
+
+    def __init__(
+        self,
+        kind: EventKind,
+        table: StateTable[PartitionCounts],
+        configuration: Configuration,
+        names: TopicNames,
+        metrics: Metrics,
+    ) -> None:
+        self.kind = kind
+        self.table = table
+        self.topic = TOPICS[kind]
+        self.counts_topic = names(Topic.COUNTS)
+        self._configuration = configuration
+        self._names = names
+        self._metrics = metrics
+        self._changed: dict[int, None] = {}
+        self._dead_letters: list[Send] = []
+        self._index: TriggerIndex | None = None
+        self._index_version = -1
+        self._warned: dict[str, float] = {}
+        self._skipped = 0
+
+    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+        """Count the records of one batch."""
+        tally = self.table.state(partition).add(records, self._current_index())
+        self._changed[partition] = None
+        if tally.rejected:
+            self._dead_letters += event_dead_letters(
+                self._names, self.topic, partition, tally.rejected
+            )
+        self._report(tally)
+
+    async def prepare(self) -> None:
+        """Wait for nothing: a flush needs no more than the cells."""
+
+    def cut(self) -> CountFlush:
+        """Take what has changed in all partitions since the last cut."""
+        cuts = []
+        for partition in self._changed:
+            state = self.table.state(partition)
+            cuts.append(PartitionCut(partition, state, state.cut()))
+        dead_letters, self._dead_letters, self._changed = self._dead_letters, [], {}
+        return CountFlush(self, cuts, dead_letters, self._configuration.trigger_position)
+
+    def reset(self) -> None:
+        """Forget what is not flushed; the table has rolled its partitions back."""
+        self._changed, self._dead_letters, self._skipped = {}, [], 0
+
+    def flushed(self, seconds: float) -> None:
+        """Report an acknowledged flush."""
+        metrics, kind, states = self._metrics, self.kind, self.table.states.values()
+        metrics.flushes.labels(kind).inc()
+        metrics.flush_duration.labels(kind).observe(seconds)
+        metrics.open_cells.labels(kind).set(sum(len(state.cells) for state in states))
+        metrics.watermark.labels(kind).set(max((s.watermark for s in states), default=0))
+
+    def _current_index(self) -> TriggerIndex:
+        configuration = self._configuration
+        if self._index is None or configuration.version != self._index_version:
+            self._index_version = configuration.version
+            self._index = TriggerIndex(
+                self.kind, configuration.clients, configuration.triggers.values()
+            )
+        return self._index
+
+    def _report(self, tally: Tally) -> None:
+        kind, events = self.kind, self._metrics.events
+        for result in ("counted", "unmatched", "experimental", "unsampled", "false_positive"):
+            if number := getattr(tally, result):
+                events.labels(kind, result).inc(number)
+        if tally.skipped:
+            self._metrics.skipped_events.labels(kind).inc(tally.skipped)
+            self._skipped += tally.skipped
+            if self._skipped > EXPLAINED_SKIPS:
+                self._warn("more_skipped_than_a_crash_explains", skipped=self._skipped)
+        if tally.late:
+            self._metrics.late_events.labels(kind).inc(tally.late)
+            self._warn("events_late", number=tally.late)
+        if tally.rejected:
+            events.labels(kind, "rejected").inc(len(tally.rejected))
+            reasons = Counter(part.reason for _, part in tally.rejected)
+            for reason, number in reasons.items():
+                self._metrics.dead_letters.labels(self.topic, reason).inc(number)
+                record, part = next(r for r in tally.rejected if r[1].reason == reason)
+                self._warn(
+                    f"events_rejected_{reason}",
+                    number=number,
+                    offset=record.offset,
+                    why=part.message,
+                )
+
+    def _warn(self, event: str, **facts: Any) -> None:
+        """Log a warning, at most once per `REPEAT_SECONDS` and event."""
+        now = time.monotonic()
+        if now - self._warned.get(event, -REPEAT_SECONDS) >= REPEAT_SECONDS:
+            self._warned[event] = now
+            log.warning(event, topic=self._names(self.topic), **facts)

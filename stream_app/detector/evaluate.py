@@ -1,0 +1,220 @@
+"""`evaluate`: partial counts become alerts. Stage 2 of counting.
+
+An alert is sent and acknowledged by the broker before its window is marked as fired: a crash
+between the two sends the same alert again, with the same id, and never loses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+
+from stream_app.domain.alerts import Alert, encode_alert, fired_alert
+from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
+from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.evaluation import PartialCount, PartitionWindows
+from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
+from stream_app.kafka.configuration import Configuration, ConfigurationReader
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+
+log = get_logger(__name__)
+
+WAIT_SECONDS = 5.0
+RETRY_SECONDS = 0.5
+KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
+
+_decode = msgspec.json.Decoder(PartialCount).decode
+
+
+@dataclass(frozen=True)
+class PartitionCut:
+    """One partition's share of a flush."""
+
+    partition: int
+    state: PartitionWindows
+    fired: list[tuple[CellKey, Alert]]
+    touched: list[CellKey]
+    expired: list[CellKey]
+    offset: int
+
+
+class EvaluateFlush:
+    """Alerts; then the windows, the fired ones marked; then the progress."""
+
+    def __init__(self, stage: EvaluateStage, cuts: Sequence[PartitionCut]) -> None:
+        self._stage = stage
+        self._cuts = cuts
+
+    def steps(self) -> Sequence[Sequence[Send]]:
+        """Return the records in their order."""
+        alerts = [
+            Send(self._stage.alerts_topic, str(alert.client_id).encode(), encode_alert(alert))
+            for part in self._cuts
+            for _, alert in part.fired
+        ]
+        windows = [send for part in self._cuts for send in self._windows(part)]
+        table = self._stage.table
+        progress = [
+            Send(
+                table.changelog_topic_name,
+                PROGRESS_KEY,
+                orjson.dumps((part.offset,)),
+                part.partition,
+                table=table,
+            )
+            for part in self._cuts
+        ]
+        return [alerts, windows, progress]
+
+    def confirm(self) -> None:
+        """Note the fired windows and the progress."""
+        for part in self._cuts:
+            for key, alert in part.fired:
+                if key in part.state.windows:
+                    part.state.windows[key].fired = True
+                self._stage.fired(alert)
+            part.state.confirm(part.offset)
+        self._stage.flushed()
+
+    def _windows(self, part: PartitionCut) -> list[Send]:
+        table = self._stage.table
+        changelog = table.changelog_topic_name
+        fired = {key for key, _ in part.fired}
+        expired = set(part.expired)
+        sends = []
+        for key in part.touched:
+            if key not in expired:
+                name, value = part.state.record(key, fired=key in fired)
+                sends.append(Send(changelog, name, value, part.partition, table=table))
+        sends += [
+            Send(changelog, cell_key_bytes(key), None, part.partition, table=table)
+            for key in part.expired
+        ]
+        return sends
+
+
+class EvaluateStage:
+    """Sums the partial counts of each window and fires the ones that exceed their threshold."""
+
+    def __init__(
+        self,
+        table: StateTable[PartitionWindows],
+        reader: ConfigurationReader,
+        names: TopicNames,
+        metrics: Metrics,
+    ) -> None:
+        self.table = table
+        self.alerts_topic = names(Topic.ALERTS)
+        self._reader = reader
+        self._configuration: Configuration = reader.configuration
+        self._metrics = metrics
+        self._changed: dict[int, None] = {}
+        self._config_position = 0
+
+    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+        """Merge the partial counts of one batch."""
+        state = self.table.state(partition)
+        for record in records:
+            if record.offset <= state.offset:
+                continue
+            try:
+                partial = _decode(record.value)
+            except (*DECODE_ERRORS, TypeError) as error:
+                log.warning("partial_count_unreadable", offset=record.offset, why=str(error))
+                continue
+            state.add(partial, record.timestamp)
+            self._config_position = max(self._config_position, partial.config_position)
+        state.offset = max(state.offset, records[-1].offset)
+        self._changed[partition] = None
+
+    async def prepare(self) -> None:
+        """Wait until this worker knows at least what the counting worker knew.
+
+        A window of a client or trigger that is unknown here would be passed over for good.
+        """
+        is_behind = not await self._reader.wait_for_trigger_position(
+            self._config_position - 1, WAIT_SECONDS
+        )
+        if is_behind or self._has_unknown():
+            await self._catch_up()
+        # It is still behind when the topic has been made anew: its offsets begin again.
+        self._config_position = min(self._config_position, self._configuration.trigger_position)
+
+    def _has_unknown(self) -> bool:
+        """Tell whether a changed window is of a client or trigger that this worker doesn't know."""
+        clients, triggers = self._configuration.clients, self._configuration.triggers
+        for partition in self._changed:
+            for name, _ in self.table.state(partition).touched:
+                client_id, trigger_id, _ = name.split(":", 2)
+                if int(client_id) not in clients or int(trigger_id) not in triggers:
+                    return True
+        return False
+
+    async def _catch_up(self) -> None:
+        """Read all that the configuration topics hold now, however long Kafka is away."""
+        said = False
+        while True:
+            with contextlib.suppress(KafkaUnreachableError):
+                if await self._reader.catch_up(WAIT_SECONDS):
+                    return
+            if not said:
+                said = True
+                log.warning("configuration_behind", then="waiting for it")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def cut(self) -> EvaluateFlush:
+        """Take what has changed in all partitions, and the alerts that follow from it."""
+        cuts = []
+        for partition in self._changed:
+            state = self.table.state(partition)
+            touched, expired = state.cut()
+            fired = [
+                (key, alert) for key in touched if (alert := self._alert(state, key)) is not None
+            ]
+            cuts.append(PartitionCut(partition, state, fired, touched, expired, state.offset))
+        self._changed = {}
+        return EvaluateFlush(self, cuts)
+
+    def reset(self) -> None:
+        """Forget what is not flushed; it will be read again."""
+        self._changed = {}
+
+    def fired(self, alert: Alert) -> None:
+        """Report an alert that the broker has acknowledged."""
+        self._metrics.alerts.labels(KIND_OF_CONDITION[alert.trigger.template_id]).inc()
+        log.info(
+            "alert_fired",
+            alert_id=alert.id,
+            client_id=alert.client_id,
+            trigger_id=alert.trigger.id,
+            window_start=alert.window_start,
+        )
+
+    def flushed(self) -> None:
+        """Report an acknowledged flush."""
+        self._metrics.windows_open.set(sum(len(s.windows) for s in self.table.states.values()))
+
+    def _alert(self, state: PartitionWindows, key: CellKey) -> Alert | None:
+        """Return the alert of a window that exceeds its threshold and has not fired."""
+        window = state.windows.get(key)
+        if window is None or window.fired:
+            return None
+        client_id, trigger_id, revision, _ = key[0].split(":")
+        client = self._configuration.clients.get(int(client_id))
+        trigger = self._configuration.triggers.get(int(trigger_id))
+        if client is None or trigger is None or trigger.revision != revision or not trigger.enabled:
+            self._metrics.stale_counts.inc()
+            return None
+        if trigger.threshold is None or window.total <= trigger.threshold.count:
+            return None
+        return fired_alert(client, trigger, key[1])

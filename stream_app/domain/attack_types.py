@@ -1,0 +1,73 @@
+"""Attack types: the documented codes, and the names people read in an alert."""
+
+from __future__ import annotations
+
+#: Code in lower case -> display name. The documentation matches codes without regard to case
+#: (it writes one of them `Enum`), so the lower-case form is the one that is stored and compared.
+ATTACK_TYPES: dict[str, str] = {
+    "account_takeover": "Account takeover",
+    "ai_prompt_injection": "AI prompt injection",
+    "ai_prompt_retrieval": "AI prompt retrieval",
+    "api_abuse": "API abuse",
+    "api_leak": "API leak",
+    "api_specification": "API specification violation",
+    "auth": "Broken authentication",
+    "bfla": "BFLA",
+    "blocked_source": "Blocked source",
+    "bola": "BOLA",
+    "broken_access": "Broken access control",
+    "brute": "Brute force",
+    "buffer_overflow": "Buffer overflow",
+    "credential_stuffing": "Credential stuffing",
+    "crlf": "CRLF injection",
+    "csrf": "CSRF",
+    "data_bomb": "Data bomb",
+    "dirbust": "Forced browsing",
+    "dos": "DoS",
+    "enum": "Enumeration",
+    "file_delete": "File deletion",
+    "file_read": "File read",
+    "file_upload_violation": "File upload violation",
+    "gql_aliases": "GraphQL aliases",
+    "gql_debug": "GraphQL debug mode",
+    "gql_depth": "GraphQL query depth",
+    "gql_doc_size": "GraphQL query size",
+    "gql_docs_per_batch": "GraphQL batching",
+    "gql_introspection": "GraphQL introspection",
+    "gql_value_size": "GraphQL value size",
+    "graphql_attacks": "GraphQL attacks",
+    "invalid_parameter_value": "Invalid parameter value",
+    "invalid_request": "Invalid request",
+    "invalid_xml": "Unsafe XML header",
+    "ldapi": "LDAP injection",
+    "mail_injection": "Email injection",
+    "mass_assignment": "Mass assignment",
+    "missing_auth": "Missing authentication",
+    "missing_parameter": "Missing parameter",
+    "nosqli": "NoSQLi",
+    "overlimit_res": "Resource overlimit",
+    "processing_overlimit": "Processing overlimit",
+    "ptrav": "Path traversal",
+    "query_anomaly": "Query anomaly",
+    "rce": "RCE",
+    "redir": "Open redirect",
+    "request_smuggling": "Request smuggling",
+    "resource_consumption": "Resource consumption",
+    "scanner": "Scanner",
+    "scraping": "Scraping",
+    "security_crawlers": "Security crawlers",
+    "sqli": "SQLi",
+    "ssi": "SSI",
+    "ssrf": "SSRF",
+    "ssti": "SSTI",
+    "undefined_endpoint": "Undefined endpoint",
+    "undefined_parameter": "Undefined parameter",
+    "vpatch": "Virtual patch",
+    "xss": "XSS",
+    "xxe": "XXE",
+}
+
+
+def attack_type_name(code: str) -> str:
+    """Return the name that people read; an unknown code is its own name."""
+    return ATTACK_TYPES.get(code.lower(), code)

@@ -1,0 +1,130 @@
+"""Deliveries: one rendered message for one integration, and what has become of it.
+
+The records of `deliveries` and `delivery-results`, and the state that follows from them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from stream_app.domain.alerts import Alert
+from stream_app.domain.counting import NEVER
+from stream_app.domain.messages import Message
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One rendered message for one integration: a function of the alert and the integration.
+
+    `alert_id` is the alias at the service; the texts are rendered once, so that every resend has
+    the same body. `epoch` is the integration's.
+    """
+
+    id: Text
+    alert_id: Text
+    client_id: int
+    integration_id: int
+    message: str
+    description: str
+    details: dict[str, str]
+    epoch: int = 0
+
+
+class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
+    """What came of one attempt. `finished_at_ms` is when it ended, in Unix ms.
+
+    `status` is absent when no answer came; `retry_after_seconds` is what the service asked for.
+    """
+
+    delivery_id: str
+    client_id: int
+    integration_id: int
+    integration_type: str
+    attempt: int
+    accepted: bool
+    reason: str
+    message: str
+    finished_at_ms: int
+    duration_seconds: float
+    status: int | None = None
+    request_id: str | None = None
+    retry_after_seconds: float | None = None
+    epoch: int = 0
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    GIVEN_UP = "given_up"
+    CANCELLED = "cancelled"
+
+
+class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept of a delivery. All times are Unix ms.
+
+    Pending: `attempt` is the next one to be made, `due_ms` when; `record` holds the untouched
+    bytes of the delivery's record, `offset` and `since_ms` its offset and time. Finished: no
+    bytes, `attempt` is the last one made and `finished_ms` the record time of its result.
+    """
+
+    id: str
+    status: DeliveryStatus
+    client_id: int
+    integration_id: int
+    attempt: int
+    since_ms: int
+    epoch: int = 0
+    due_ms: int = 0
+    finished_ms: int = 0
+    offset: int = NEVER
+    record: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether no further attempt is made."""
+        return self.status is not DeliveryStatus.PENDING
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Return what tells the newer of two states of one delivery: it never decreases."""
+        return self.is_finished, self.attempt
+
+
+def delivery_of(alert: Alert, message: Message, integration_id: int) -> Delivery:
+    """Return the delivery of an alert to one of its integrations."""
+    return Delivery(
+        id=f"{alert.id}/{integration_id}",
+        alert_id=alert.id,
+        client_id=alert.client_id,
+        integration_id=integration_id,
+        message=message.title,
+        description=message.description,
+        details=message.details,
+    )
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+decode_delivery = msgspec.json.Decoder(Delivery).decode
+decode_result = msgspec.json.Decoder(Result).decode
+decode_state = msgspec.json.Decoder(DeliveryState).decode
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    """Return the delivery as it stands on the topic; equal deliveries give equal bytes."""
+    return _encode(delivery)
+
+
+def encode_result(result: Result) -> bytes:
+    """Return the result as it stands on the topic."""
+    return _encode(result)
+
+
+def encode_state(state: DeliveryState) -> bytes:
+    """Return the state as it stands in the changelog."""
+    return _encode(state)

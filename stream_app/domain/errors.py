@@ -1,0 +1,91 @@
+"""The exceptions of stream_app.
+
+    StreamAppError                     exit code 1
+      x UsageError                     exit code 2
+      x ConfigurationError             exit code 3
+        - InvalidObjectError           a client, trigger or integration that breaks its rules
+        - TopicMismatchError           a topic that is missing or does not fit the state
+      x KafkaUnreachableError          exit code 4
+      x EmbeddedKafkaError             exit code 1
+      x SealingError                   exit code 3: a key that cannot be sealed or opened
+    RejectedEventError                 a bad record or event: it goes to the dead letters
+
+Every message names the thing, its value and the next step. No message holds a key.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class StreamAppError(Exception):
+    """Base of all errors that end a command; `exit_code` is the command's."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(StreamAppError):
+    """The command was called with values that do not go together."""
+
+    exit_code = 2
+
+
+class ConfigurationError(StreamAppError):
+    """A setting, a file or a topic is not as it must be."""
+
+    exit_code = 3
+
+
+class InvalidObjectError(ConfigurationError):
+    """A client, trigger or integration breaks a rule.
+
+    `path` is where in the object (`filters[0].operator`), `value` what stands there.
+    """
+
+    def __init__(self, path: str, value: object, problem: str) -> None:
+        super().__init__(f"{path}: {value!r}: {problem}")
+        self.path = path
+        self.value = value
+        self.problem = problem
+
+
+class TopicMismatchError(ConfigurationError):
+    """A topic is missing, or its partitions or offsets do not fit the state kept of it."""
+
+
+class SealingError(ConfigurationError):
+    """An API key cannot be sealed or opened with the secret keys at hand."""
+
+
+class KafkaUnreachableError(StreamAppError):
+    """No broker answers at the given address."""
+
+    exit_code = 4
+
+
+class EmbeddedKafkaError(StreamAppError):
+    """The embedded Kafka cannot be resolved, started or stopped."""
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record is a dead letter: a closed list, the `reason` label of the metric."""
+
+    UNDECODABLE = "undecodable"
+    WRONG_TYPE = "wrong_type"
+    MISSING_CLIENT = "missing_client"
+    MISSING_TIME = "missing_time"
+    FUTURE_TIMESTAMP = "future_timestamp"
+    UNKNOWN_CLIENT = "unknown_client"
+    EXHAUSTED = "exhausted"
+    STALE = "stale"
+    OVERFLOW = "overflow"
+    INTEGRATION_DISABLED = "integration_disabled"
+
+
+class RejectedEventError(Exception):
+    """A record or an event of it that cannot be used; its bytes go to the dead letters."""
+
+    def __init__(self, reason: DeadLetterReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,131 @@
+"""Integrations: where alerts are posted, with which key, and which notices are wanted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stream_app.domain.objects import HIDDEN, Fields, Problems, flattened, raise_first
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TYPES = ("opsgenie",)
+EVENTS = (
+    "system",
+    "rules_and_triggers",
+    "security_issue_critical",
+    "security_issue_high",
+    "security_issue_medium",
+    "security_issue_low",
+    "security_issue_info",
+)
+#: How a key may stand in a record: sealed, or named. It is never there in the clear.
+_STORED_KEY = re.compile(
+    r"sealed:v1:[A-Za-z0-9_=-]+|env:STREAM_APP_KEY_(?!DIR\Z)[A-Z0-9_]+|file:[^\s]+"
+)
+
+
+class Integration(msgspec.Struct, frozen=True, gc=False):
+    """A configured integration.
+
+    `key` is sealed, or names an environment variable or a file: see `stream_app.secrets`.
+    `events` holds the active subscriptions. `updated_at` is in Unix ms, 0 when nobody set it.
+    """
+
+    id: int
+    client_id: int
+    name: str
+    active: bool
+    type: str
+    api: str
+    key: str
+    events: tuple[str, ...]
+    updated_at: int = 0
+
+    def __repr__(self) -> str:
+        return f"Integration(id={self.id}, client_id={self.client_id}, name={self.name!r})"
+
+    @property
+    def key_context(self) -> str:
+        """What the sealed key is bound to: it opens for this integration and host only."""
+        return key_context(self.id, self.api)
+
+
+def api_host(api: str) -> str:
+    """Return the host of an API address; an address without one stands for itself."""
+    try:
+        return urlsplit(api).hostname or api
+    except ValueError:
+        return api
+
+
+def key_context(integration_id: int, api: str) -> str:
+    """Return what the key of an integration is bound to when it is sealed."""
+    return f"{integration_id}@{api_host(api)}"
+
+
+def is_stored_key(text: object) -> bool:
+    """Tell whether a key has a form in which it may stand in a record."""
+    return isinstance(text, str) and _STORED_KEY.fullmatch(text) is not None
+
+
+def parse_integration(obj: Mapping[str, object]) -> Integration:
+    """Build an integration from the API object plus `client_id`; its key is not opened.
+
+    Raises:
+        InvalidObjectError: the first rule that the object breaks; it holds no key.
+    """
+    integration, problems = read_integration(obj)
+    raise_first(problems)
+    return integration
+
+
+def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
+    """Return the integration and all its problems; with any problem it is not to be used."""
+    problems: Problems = []
+    fields = Fields(flattened(obj), problems)
+    integration_id, client_id = fields.integer("id", 1), fields.integer("client_id", 1)
+    target = fields.child("target", hidden=True)
+    integration = Integration(
+        id=integration_id,
+        client_id=client_id,
+        name=fields.text("name"),
+        active=fields.boolean("active"),
+        type=fields.choice("type", TYPES),
+        api=target.text("api"),
+        key=_read_key(target),
+        events=_read_events(fields),
+        updated_at=fields.integer("updated_at", 0, default=0),
+    )
+    return integration, problems
+
+
+def _read_key(target: Fields) -> str:
+    token = target.obj.get("token")
+    if token is None or token == "":
+        target.problem(
+            "token", token, "is missing: must be a key, env:STREAM_APP_KEY_<NAME> or file:<name>"
+        )
+    elif isinstance(token, str) and is_stored_key(token):
+        return token
+    else:
+        target.problem(
+            "token",
+            HIDDEN,
+            "the key is neither sealed nor env:STREAM_APP_KEY_<NAME> nor file:<name>: "
+            "write the integration with `stream-app apply`, which seals it",
+        )
+    return ""
+
+
+def _read_events(fields: Fields) -> tuple[str, ...]:
+    active: dict[str, None] = {}
+    for item in fields.children("events"):
+        event = item.choice("event", EVENTS)
+        if item.boolean("active"):
+            active[event] = None
+    return tuple(active)

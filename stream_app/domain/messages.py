@@ -1,0 +1,149 @@
+"""The texts of alerts, word for word as the product's pages document them.
+
+What is odd in them is the documented text, not a mistake: hits carry the type and the query of
+attacks, and their title says "detected" where that of incidents does not. The number in the text
+is the threshold: the count that was observed stands nowhere, because it depends on timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from stream_app.domain.alerts import Alert
+from stream_app.domain.attack_types import attack_type_name
+from stream_app.domain.conditions import FILTERS
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.triggers import Filter
+
+#: Cloud -> host of its console.
+CONSOLE_HOSTS: Mapping[str, str] = {
+    "EU": "my.wallarm.com",
+    "US": "us1.my.wallarm.com",
+    "ME": "me1.my.wallarm.com",
+}
+#: Periods are named in the largest of these units that divides them.
+UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A rendered alert: one line, the text below it, and flat facts for machines."""
+
+    title: str
+    description: str
+    details: dict[str, str]
+
+
+class Wording(msgspec.Struct, frozen=True):
+    """What differs between the conditions' texts.
+
+    `title` is what exceeded the threshold, `sentence` the same within the text, `query` what the
+    console is asked to show.
+    """
+
+    notification_type: str
+    title: str
+    sentence: str
+    query: str
+
+
+WORDINGS: Mapping[str, Wording] = {
+    "attacks_exceeded": Wording("attacks_exceeded", "attacks", "detected attacks", "attacks"),
+    "hits_exceeded": Wording("attacks_exceeded", "detected hits", "detected hits", "attacks"),
+    "incidents_exceeded": Wording(
+        "incidents_exceeded", "incidents", "detected incidents", "incidents"
+    ),
+}
+
+
+def render_alert(alert: Alert, *, console_hosts: Mapping[str, str] | None = None) -> Message:
+    """Return the message of a fired trigger; equal alerts give equal messages.
+
+    Args:
+        alert: what fired.
+        console_hosts: hosts of consoles by cloud, before those of `CONSOLE_HOSTS`. A cloud that
+            neither names gets the EU's, as the documented texts have it: an alert with a wrong
+            link wakes somebody, an alert that is refused wakes nobody.
+
+    Raises:
+        RejectedEventError: the alert's condition has no text, so a newer version wrote it.
+    """
+    trigger = alert.trigger
+    wording = WORDINGS.get(trigger.template_id)
+    if wording is None:
+        raise RejectedEventError(
+            DeadLetterReason.WRONG_TYPE,
+            f"alert {alert.id}: condition {trigger.template_id!r} has no text in this version: "
+            "update the worker and redrive the alert",
+        )
+    link = _link(alert, wording, {**CONSOLE_HOSTS, **(console_hosts or {})})
+    count, period = trigger.threshold.count, trigger.threshold.period
+    lines = [
+        f"Notification type: {wording.notification_type}",
+        "",
+        f"The number of {wording.sentence} exceeded {count} in {period_text(period)}.",
+        f'This notification was triggered by the "{trigger.name}" trigger.',
+        "",
+        *_clauses(alert),
+        "View events:",
+        link,
+        "",
+        f"Client: {alert.client_name}",
+        f"Cloud: {alert.cloud}",
+    ]
+    return Message(
+        title=f"[Wallarm] Trigger: The number of {wording.title} exceeded the threshold",
+        description="\n".join(lines),
+        details={
+            "client_name": alert.client_name,
+            "cloud": alert.cloud,
+            "notification_type": wording.notification_type,
+            "trigger_id": str(trigger.id),
+            "trigger_name": trigger.name,
+            "template_id": trigger.template_id,
+            "threshold_count": str(count),
+            "threshold_period": str(period),
+            "time_from": str(alert.window_start),
+            "time_to": str(alert.window_end),
+            "link": link,
+        },
+    )
+
+
+def period_text(seconds: int) -> str:
+    """Return a period as people say it: `1 second`, `15 minutes`, `90 seconds`, `1 day`."""
+    size, unit = next((size, unit) for size, unit in UNITS if seconds % size == 0)
+    number = seconds // size
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def _link(alert: Alert, wording: Wording, hosts: Mapping[str, str]) -> str:
+    host = hosts.get(alert.cloud, hosts["EU"])
+    window = f"time_from={alert.window_start}&time_to={alert.window_end}"
+    return f"https://{host}/attacks?q={wording.query}&{window}"
+
+
+def _clauses(alert: Alert) -> list[str]:
+    """Return the block of filters with the blank line after it; nothing without filters."""
+    filters = alert.trigger.filters
+    if not filters:
+        return []
+    # The documented apostrophe is U+2019.
+    return ["Additional trigger\u2019s clauses:", *(_clause(f, alert) for f in filters), ""]
+
+
+def _clause(item: Filter, alert: Alert) -> str:
+    values = ", ".join(_value_text(item.id, value, alert) for value in item.values)
+    negation = "not " if item.operator == "ne" else ""
+    label = FILTERS[item.id].label if item.id in FILTERS else item.id
+    return f"{label}: {negation}{values}."
+
+
+def _value_text(filter_id: str, value: str | int, alert: Alert) -> str:
+    text = str(value)
+    if filter_id == "attack_type":
+        return attack_type_name(text)
+    if filter_id == "pool":
+        return alert.applications.get(text, text)
+    return text.lower() if filter_id == "target" else text

@@ -1,0 +1,136 @@
+"""Reading configured objects: typed fields taken from JSON, and every problem collected.
+
+A person who applies a file wants all of its mistakes at once; a worker that reads a record only
+needs to know that there is one. So the readers of clients, triggers and integrations collect
+problems into a list, and `raise_first` turns the list into the error of a single record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from stream_app.domain.errors import InvalidObjectError
+
+#: Stands in a message for a value that may be a key.
+HIDDEN = "(hidden)"
+_MAX_SHOWN = 80
+
+Problems = list[InvalidObjectError]
+
+
+def raise_first(problems: Problems) -> None:
+    """Raise the first problem, if there is one."""
+    if problems:
+        raise problems[0]
+
+
+def flattened(obj: Mapping[str, object]) -> dict[str, object]:
+    """Return an API object in the form kept on a topic: no wrapper, one spelling of `client_id`.
+
+    The API wraps a trigger as `{"trigger": {...}}` and writes an integration's client as
+    `clientid`; what stands beside the wrapper (`client_id`, `id`) belongs to the trigger.
+    """
+    flat = dict(obj)
+    wrapped = flat.get("trigger")
+    if isinstance(wrapped, Mapping):
+        del flat["trigger"]
+        flat |= wrapped
+    if "clientid" in flat:
+        client_id = flat.pop("clientid")
+        flat.setdefault("client_id", client_id)
+    return flat
+
+
+class Fields:
+    """The fields of one JSON object, at `path` within the whole.
+
+    Each reader returns a value of the promised type even when the field is bad: the problem is
+    in `problems` by then, and nothing may be built from the values while that holds any.
+    """
+
+    def __init__(self, obj: Mapping[str, object], problems: Problems, path: str = "") -> None:
+        self.obj = obj
+        self.problems = problems
+        self._path = path
+
+    def path(self, name: str) -> str:
+        """Return where the field `name` stands in the whole object."""
+        return f"{self._path}.{name}" if self._path else name
+
+    def problem(self, name: str, value: object, text: str) -> None:
+        """Note that the field `name` breaks a rule."""
+        if isinstance(value, str) and len(value) > _MAX_SHOWN:
+            value = value[:_MAX_SHOWN] + "…"
+        self.problems.append(InvalidObjectError(self.path(name), value, text))
+
+    def _missing(self, name: str, wanted: str) -> bool:
+        if self.obj.get(name) is not None:
+            return False
+        self.problem(name, None, f"is missing: must be {wanted}")
+        return True
+
+    def integer(self, name: str, minimum: int, default: int | None = None) -> int:
+        """Return an integer that is at least `minimum`; without a default it is required."""
+        value = self.obj.get(name)
+        if value is None and default is not None:
+            return default
+        wanted = f"an integer, {minimum} or more"
+        if self._missing(name, wanted):
+            return minimum
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            self.problem(name, value, f"must be {wanted}")
+            return minimum
+        return value
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a text; without a default it is required and not empty."""
+        value = self.obj.get(name)
+        if value is None and default is not None:
+            return default
+        if self._missing(name, "a text"):
+            return ""
+        if not isinstance(value, str) or (default is None and not value.strip()):
+            self.problem(name, value, "must be a text" + ("" if default else ", not empty"))
+            return ""
+        return value
+
+    def choice(self, name: str, allowed: Mapping[str, object] | tuple[str, ...]) -> str:
+        """Return a required text that is one of `allowed`."""
+        value = self.obj.get(name)
+        wanted = "one of " + ", ".join(allowed)
+        if not self._missing(name, wanted) and (not isinstance(value, str) or value not in allowed):
+            self.problem(name, value, f"must be {wanted}")
+        return value if isinstance(value, str) else ""
+
+    def boolean(self, name: str) -> bool:
+        """Return a required boolean."""
+        value = self.obj.get(name)
+        if not self._missing(name, "true or false") and not isinstance(value, bool):
+            self.problem(name, value, "must be true or false")
+        return value is True
+
+    def items(self, name: str, *, required: bool = True) -> list[object]:
+        """Return a list."""
+        value = self.obj.get(name)
+        if value is None and not required:
+            return []
+        if not self._missing(name, "a list") and not isinstance(value, list | tuple):
+            self.problem(name, value, "must be a list")
+        return list(value) if isinstance(value, list | tuple) else []
+
+    def child(self, name: str, *, hidden: bool = False) -> Fields:
+        """Return the fields of a required object; `hidden` keeps a wrong value out of messages."""
+        value = self.obj.get(name)
+        if not self._missing(name, "an object") and not isinstance(value, Mapping):
+            self.problem(name, HIDDEN if hidden else value, "must be an object")
+        found = value if isinstance(value, Mapping) else {}
+        problems = self.problems if isinstance(value, Mapping) else []
+        return Fields(found, problems, self.path(name))
+
+    def children(self, name: str, *, required: bool = True) -> Iterator[Fields]:
+        """Yield the fields of each object of a list."""
+        for index, value in enumerate(self.items(name, required=required)):
+            if isinstance(value, Mapping):
+                yield Fields(value, self.problems, self.path(f"{name}[{index}]"))
+            else:
+                self.problem(f"{name}[{index}]", value, "must be an object")

@@ -1,0 +1,138 @@
+"""Keys of integrations in a plan: sealed before they leave the process, kept when not given."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from stream_app.domain.errors import InvalidObjectError, SealingError
+from stream_app.domain.integrations import api_host, is_stored_key, key_context
+from stream_app.domain.objects import HIDDEN, Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY_PATH = "target.token"
+#: Names of fields that hold a key by their look, wherever they stand in an integration.
+_SECRET_NAME = re.compile(
+    r"(?i)(^|_)(key|secret|token|password|authorization)$|api_?key|genie_?key"
+)
+_REFERENCE_PREFIXES = ("sealed:", "env:", "file:")
+#: A shorter key is not looked for in other fields: it would be found by chance.
+_LEAST_KEY_CHARACTERS = 8
+
+
+class KeyKeeper(Protocol):
+    """Seals and opens keys: `stream_app.secrets.KeyRing`."""
+
+    def seal(self, clear: str, context: str) -> str:
+        """Return the sealed key."""
+
+    def open(self, stored: str, context: str) -> str:
+        """Return the key that is sealed or named; raise SealingError when it cannot be had."""
+
+    def is_sealed_with_newest(self, clear: str, stored: str, context: str) -> bool:
+        """Tell whether sealing anew would change nothing."""
+
+
+def stored_form(
+    record: dict[str, object],
+    previous: Mapping[str, object] | None,
+    keeper: KeyKeeper,
+    problems: Problems,
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """Return the integration's record without a clear key, and the paths that were left out.
+
+    A key that the file does not give is the stored one, as long as the host is the same.
+    """
+    target = record.get("target")
+    if not isinstance(target, dict):
+        return record, ()
+    clear = target.get("token")
+    token = _stored_key(record, target, previous, keeper, problems)
+    dropped: list[str] = []
+    record = _without_keys({**record, "target": {**target, "token": token}}, "", dropped)
+    if isinstance(clear, str) and clear != token and len(clear) >= _LEAST_KEY_CHARACTERS:
+        problems += [
+            InvalidObjectError(path, HIDDEN, "holds the key: take it out")
+            for path in _paths_with(record, clear, "")
+        ]
+    return record, tuple(dropped)
+
+
+def _stored_key(
+    record: Mapping[str, object],
+    target: Mapping[str, object],
+    previous: Mapping[str, object] | None,
+    keeper: KeyKeeper,
+    problems: Problems,
+) -> str | None:
+    """Return what is to stand for the key; None and a problem when nothing can."""
+    token, api, number = target.get("token"), target.get("api"), record.get("id")
+    kept, kept_api = _previous_key(previous)
+    if not isinstance(api, str) or not isinstance(number, int):
+        # A problem of its own, reported with the other fields; the key is not at fault.
+        return token if isinstance(token, str) and is_stored_key(token) else "file:unjudged"
+    try:
+        if token is None or token == "":
+            return _kept_key(kept, kept_api, api)
+        return _given_key(token, kept, key_context(number, api), keeper)
+    except SealingError as error:
+        problems.append(InvalidObjectError(KEY_PATH, HIDDEN, str(error)))
+        return None
+
+
+def _kept_key(kept: str | None, kept_api: str, api: str) -> str | None:
+    if kept is not None and api_host(kept_api) != api_host(api):
+        raise SealingError("target.api has another host than before: give the key again")
+    return kept
+
+
+def _given_key(token: object, kept: str | None, context: str, keeper: KeyKeeper) -> str:
+    if not isinstance(token, str):
+        raise SealingError("must be a text")
+    if is_stored_key(token):
+        if token.startswith("sealed:") and token != kept:
+            keeper.open(token, context)
+        return token
+    if token.startswith(_REFERENCE_PREFIXES):
+        raise SealingError("must be a key, env:STREAM_APP_KEY_<NAME> or file:<name>")
+    if kept is not None and keeper.is_sealed_with_newest(token, kept, context):
+        return kept
+    return keeper.seal(token, context)
+
+
+def _previous_key(previous: Mapping[str, object] | None) -> tuple[str | None, str]:
+    target = (previous or {}).get("target")
+    if not isinstance(target, dict):
+        return None, ""
+    token = target.get("token")
+    return (token if is_stored_key(token) else None), str(target.get("api"))
+
+
+def _without_keys(obj: Mapping[str, object], path: str, dropped: list[str]) -> dict[str, object]:
+    """Copy `obj` without fields that look like keys, except the one that is sealed."""
+    kept: dict[str, object] = {}
+    for name, value in obj.items():
+        here = f"{path}{name}"
+        if isinstance(value, dict):
+            kept[name] = _without_keys(value, f"{here}.", dropped)
+        elif (
+            here != KEY_PATH
+            and isinstance(value, str)
+            and _SECRET_NAME.search(name)
+            and not is_stored_key(value)
+        ):
+            dropped.append(here)
+        else:
+            kept[name] = value
+    return kept
+
+
+def _paths_with(value: object, clear: str, path: str) -> list[str]:
+    """Return where in `value` a text holds `clear`."""
+    if isinstance(value, dict):
+        return [p for n, v in value.items() for p in _paths_with(v, clear, f"{path}.{n}")]
+    if isinstance(value, list):
+        return [p for i, v in enumerate(value) for p in _paths_with(v, clear, f"{path}[{i}]")]
+    return [path.removeprefix(".")] if isinstance(value, str) and clear in value else []

@@ -1,0 +1,180 @@
+"""Triggers: when enough of the matching events come within a period, tell somebody."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
+
+from stream_app.domain.conditions import (
+    CONDITIONS,
+    FILTERS,
+    Condition,
+    FilterValue,
+    allowed_values,
+    normal_filter_value,
+)
+from stream_app.domain.objects import Fields, Problems, flattened, raise_first
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+SEND_NOTIFICATION = "send_notification"
+THRESHOLD_OPERATORS = ("gt",)
+_REVISION_CHARACTERS = 16
+
+
+class Filter(msgspec.Struct, frozen=True, gc=False):
+    """One clause: `eq`, any of `values` matches the event; `ne`, none does."""
+
+    id: str
+    operator: Literal["eq", "ne"]
+    values: tuple[str | int, ...]
+
+
+class Threshold(msgspec.Struct, frozen=True, gc=False):
+    """Fires when more than `count` events fall into one window of `period` seconds."""
+
+    count: int
+    period: int
+
+
+class Trigger(msgspec.Struct, frozen=True, dict=True):
+    """A configured trigger. `enabled_at` is in Unix ms, 0 when nobody has set it.
+
+    Filters without values are left out: they let everything through.
+    """
+
+    id: int
+    client_id: int
+    name: str
+    template_id: str
+    enabled: bool
+    filters: tuple[Filter, ...]
+    threshold: Threshold | None
+    integration_ids: tuple[int, ...]
+    enabled_at: int
+    comment: str = ""
+
+    @functools.cached_property
+    def revision(self) -> str:
+        """A hash of what decides a count: a trigger of another revision counts anew.
+
+        The order of filters and of their values decides nothing, so it is not part of it; nor
+        are names and integrations.
+        """
+
+        def order(value: str | int) -> tuple[bool, str | int]:
+            return isinstance(value, str), value  # a number and a text have no order of their own
+
+        filters = sorted(
+            ([f.id, f.operator, sorted(f.values, key=order)] for f in self.filters),
+            key=lambda item: (item[:2], [order(value) for value in item[2]]),
+        )
+        threshold = self.threshold and [self.threshold.count, self.threshold.period]
+        canonical = json.dumps(
+            [self.template_id, filters, threshold, self.enabled_at], separators=(",", ":")
+        )
+        return hashlib.sha256(canonical.encode()).hexdigest()[:_REVISION_CHARACTERS]
+
+
+def parse_trigger(obj: Mapping[str, object], *, allowed_periods: Collection[int]) -> Trigger:
+    """Build a trigger from the API object plus `client_id`, wrapped in `trigger` or not.
+
+    Raises:
+        InvalidObjectError: the first rule that the object breaks.
+    """
+    trigger, problems = read_trigger(obj, allowed_periods=allowed_periods)
+    raise_first(problems)
+    return trigger
+
+
+def read_trigger(
+    obj: Mapping[str, object], *, allowed_periods: Collection[int]
+) -> tuple[Trigger, Problems]:
+    """Return the trigger and all its problems; with any problem the trigger is not to be used."""
+    problems: Problems = []
+    fields = Fields(flattened(obj), problems)
+    condition = _read_condition(fields)
+    trigger = Trigger(
+        id=fields.integer("id", 1),
+        client_id=fields.integer("client_id", 1),
+        name=fields.text("name"),
+        template_id=str(fields.obj.get("template_id")),
+        enabled=fields.boolean("enabled"),
+        filters=_read_filters(fields, condition),
+        threshold=_read_threshold(fields, condition, allowed_periods),
+        integration_ids=_read_actions(fields),
+        enabled_at=fields.integer("enabled_at", 0, default=0),
+        comment=fields.text("comment", default=""),
+    )
+    return trigger, problems
+
+
+def _read_condition(fields: Fields) -> Condition | None:
+    template_id = fields.text("template_id")
+    condition = CONDITIONS.get(template_id)
+    if template_id and condition is None:
+        supported = ", ".join(CONDITIONS)
+        fields.problem(
+            "template_id", template_id, f"condition is not supported yet; supported: {supported}"
+        )
+    return condition
+
+
+def _read_filters(fields: Fields, condition: Condition | None) -> tuple[Filter, ...]:
+    """Return the filters; those of an unknown condition are not judged."""
+    if condition is None:
+        return ()
+    filters = []
+    for item in fields.children("filters", required=False):
+        filter_id = item.choice("id", condition.filters)
+        if filter_id not in condition.filters:
+            continue
+        operator = item.choice("operator", FILTERS[filter_id].operators)
+        values: dict[FilterValue, None] = {}
+        for index, value in enumerate(item.items("values")):
+            normal = normal_filter_value(filter_id, value)
+            if normal is None:
+                item.problem(f"values[{index}]", value, allowed_values(filter_id, value))
+            else:
+                values[normal] = None
+        if values:
+            filters.append(Filter(filter_id, cast("Literal['eq', 'ne']", operator), tuple(values)))
+    return tuple(filters)
+
+
+def _read_threshold(
+    fields: Fields, condition: Condition | None, allowed_periods: Collection[int]
+) -> Threshold | None:
+    if condition is None:
+        return None
+    if not condition.has_threshold:
+        if fields.obj.get("threshold") is not None:
+            fields.problem("threshold", fields.obj["threshold"], "this condition has no threshold")
+        return None
+    item = fields.child("threshold")
+    count, period = item.integer("count", 0), item.integer("period", 1)
+    if item.obj.get("operator") is not None:
+        item.choice("operator", THRESHOLD_OPERATORS)
+    if period not in allowed_periods and item.obj.get("period") == period:
+        allowed = ", ".join(str(p) for p in sorted(allowed_periods))
+        item.problem("period", period, f"must be one of {allowed} (seconds)")
+    return Threshold(count=count, period=period)
+
+
+def _read_actions(fields: Fields) -> tuple[int, ...]:
+    found: dict[int, None] = {}
+    for action in fields.children("actions"):
+        if action.choice("id", (SEND_NOTIFICATION,)) != SEND_NOTIFICATION:
+            continue
+        params = action.child("params")
+        for index, value in enumerate(params.items("integration_ids")):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                params.problem(f"integration_ids[{index}]", value, "must be an integration's id")
+            else:
+                found[value] = None
+    return tuple(found)

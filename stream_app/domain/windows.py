@@ -1,0 +1,30 @@
+"""Tumbling windows in event time, aligned to the epoch.
+
+A window of a period of `p` seconds starts at `t - t % p` and ends at `start + p`. It is kept
+open for late events until the watermark (the largest event time of the partition) has passed
+its end by the retention: 1,000 periods, at least one hour and at most one day.
+"""
+
+from __future__ import annotations
+
+RETENTION_PERIODS = 1000
+MIN_RETENTION_SECONDS = 3600
+MAX_RETENTION_SECONDS = 86400
+
+#: An event further ahead of its record's append time than this has a wrong clock.
+MAX_AHEAD_SECONDS = 300
+
+
+def window_start(seconds: int, period: int) -> int:
+    """Return the start (Unix seconds) of the window that holds the time `seconds`."""
+    return seconds - seconds % period
+
+
+def retention_seconds(period: int) -> int:
+    """Return how long after its end a window of `period` seconds still takes late events."""
+    return min(max(RETENTION_PERIODS * period, MIN_RETENTION_SECONDS), MAX_RETENTION_SECONDS)
+
+
+def expires_at(start: int, period: int) -> int:
+    """Return the watermark at which the window that starts at `start` is given up."""
+    return start + period + retention_seconds(period)

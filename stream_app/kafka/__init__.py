@@ -1,0 +1,1 @@
+"""The Kafka edge, shared by both roles."""

@@ -1,0 +1,187 @@
+"""Records of the `config.*` topics: opening them for reading, reading all, writing some."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
+from stream_app.domain.objects import flattened
+from stream_app.domain.plans import Kind
+from stream_app.kafka.admin import connection_options
+from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from stream_app.domain.plans import Stored
+    from stream_app.settings import Settings
+
+TOPIC_OF = {
+    Kind.CLIENT: Topic.CLIENTS,
+    Kind.INTEGRATION: Topic.INTEGRATIONS,
+    Kind.TRIGGER: Topic.TRIGGERS,
+}
+CONNECT_SECONDS = 15.0
+READ_SECONDS = 60.0
+_POLL_MS = 200
+
+
+async def open_config_topics(settings: Settings) -> AIOKafkaConsumer:
+    """Start a consumer that stands at the beginning of all partitions of the `config.*` topics.
+
+    It belongs to no group: every process reads everything. The caller stops it.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing, or `config.triggers` has several partitions.
+    """
+    with _unreachable(settings):
+        partitions = await _config_partitions(settings)
+        consumer = AIOKafkaConsumer(
+            **connection_options(settings),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
+        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await consumer.start()
+            consumer.assign(partitions)
+        except BaseException:
+            await consumer.stop()
+            raise
+    return consumer
+
+
+async def _config_partitions(settings: Settings) -> list[TopicPartition]:
+    names = TopicNames(settings.topic_prefix)
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await admin.start()
+            described = await admin.describe_topics([names(topic) for topic in CONFIG_TOPICS])
+    finally:
+        await admin.close()
+    found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
+    for topic in CONFIG_TOPICS:
+        if names(topic) not in found:
+            raise TopicMismatchError(
+                f"topic {names(topic)} is missing: make it with `stream-app topics create`"
+            )
+    triggers = names(Topic.TRIGGERS)
+    if found[triggers] != 1:
+        # Workers wait for offsets of this topic, which only one partition has an order for.
+        raise TopicMismatchError(
+            f"topic {triggers} has {found[triggers]} partitions and must have 1: "
+            "delete it and make it with `stream-app topics create`"
+        )
+    return [
+        TopicPartition(name, number) for name, count in found.items() for number in range(count)
+    ]
+
+
+async def end_offsets(
+    consumer: AIOKafkaConsumer, timeout_seconds: float
+) -> dict[TopicPartition, int]:
+    """Return the end offset of each partition, or raise TimeoutError or KafkaError."""
+    async with asyncio.timeout(timeout_seconds):
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+    return ends
+
+
+async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:
+    """Yield lists of records until the end that the topics have at the call is reached."""
+    ends = await end_offsets(consumer, CONNECT_SECONDS)
+    while True:
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        yield [record for batch in fetched.values() for record in batch]
+        positions = {partition: await consumer.position(partition) for partition in ends}
+        if all(positions[partition] >= end for partition, end in ends.items()):
+            return
+
+
+async def read_stored(settings: Settings) -> Stored:
+    """Return all configured objects as they are stored; records that are no objects are left out.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing.
+    """
+    names = TopicNames(settings.topic_prefix)
+    kinds = {names(topic): kind for kind, topic in TOPIC_OF.items()}
+    stored: Stored = {kind: {} for kind in Kind}
+    consumer = await open_config_topics(settings)
+    try:
+        with _unreachable(settings):
+            async with asyncio.timeout(READ_SECONDS):
+                async for batch in batches_to_end(consumer):
+                    for record in batch:
+                        _store(stored[kinds[record.topic]], record.key, record.value)
+    finally:
+        await consumer.stop()
+    return stored
+
+
+def _store(objects: dict[int, dict[str, object]], key: bytes | None, value: bytes | None) -> None:
+    object_id = id_of_key(key)
+    if object_id is None:
+        return
+    objects.pop(object_id, None)
+    if value is None:
+        return
+    with contextlib.suppress(orjson.JSONDecodeError):
+        obj = orjson.loads(value)
+        if isinstance(obj, dict):
+            objects[object_id] = flattened(obj)
+
+
+def id_of_key(key: bytes | None) -> int | None:
+    """Return the id that a record's key holds as text; None when it holds none."""
+    text = (key or b"").decode("latin-1")
+    return (
+        int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(2**63)) else None
+    )
+
+
+async def write_records(
+    settings: Settings, records: Iterable[tuple[Kind, int, dict[str, object]]]
+) -> None:
+    """Write records in their order; done when the broker has acknowledged all of them.
+
+    Raises:
+        KafkaUnreachableError: a record was not acknowledged; those before it are written, and
+            applying again writes the rest.
+    """
+    names = TopicNames(settings.topic_prefix)
+    rows = [(names(TOPIC_OF[k]), str(number), orjson.dumps(obj)) for k, number, obj in records]
+    with _unreachable(settings):
+        producer = AIOKafkaProducer(
+            **connection_options(settings), acks="all", enable_idempotence=True
+        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await producer.start()
+            for topic, key, value in rows:
+                await producer.send_and_wait(topic, key=key.encode(), value=value)
+        finally:
+            await producer.stop()
+
+
+@contextlib.contextmanager
+def _unreachable(settings: Settings) -> Iterator[None]:
+    """Turn the driver's errors into one that says what to do."""
+    try:
+        yield
+    except (KafkaError, OSError, TimeoutError) as error:
+        servers = settings.kafka.bootstrap_servers or "the embedded Kafka"
+        raise KafkaUnreachableError(
+            f"{servers}: {type(error).__name__}: {error}: is the broker up, and is "
+            "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"
+        ) from error

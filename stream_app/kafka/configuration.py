@@ -1,0 +1,327 @@
+"""The live configuration of a worker: clients, triggers and integrations, read from Kafka.
+
+Every worker reads all of the `config.*` topics to their end before it is ready, and follows them
+from then on. A record that cannot be used takes its object out of the view, because what stood
+there before is no longer what its owner wants; the reader itself goes on. While Kafka is away the
+last view stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiokafka.errors import KafkaError
+
+from stream_app.domain.clients import Client, parse_client
+from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
+from stream_app.domain.integrations import Integration, parse_integration
+from stream_app.domain.triggers import Trigger, parse_trigger
+from stream_app.kafka.config_records import (
+    batches_to_end,
+    end_offsets,
+    id_of_key,
+    open_config_topics,
+)
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    from stream_app.metrics import Metrics
+    from stream_app.settings import Settings
+
+log = get_logger(__name__)
+
+TRIGGERS = "triggers"
+#: Topic -> attribute of the view, which is also the label of the metrics.
+KINDS = {Topic.CLIENTS: "clients", Topic.TRIGGERS: TRIGGERS, Topic.INTEGRATIONS: "integrations"}
+PROBE_SECONDS = 2.0
+PROBE_TIMEOUT_SECONDS = 5.0
+_POLL_MS = 1000
+_RETRY_SECONDS = 1.0
+
+
+class Configuration:
+    """What is configured, by id. The dicts are replaced, not changed: one may be kept and read.
+
+    `version` grows with each batch of changes. `trigger_offsets` holds the offset in
+    `config.triggers` of the record that set, spoiled or deleted a trigger; `trigger_position` is
+    the next offset of that topic to be read.
+    """
+
+    def __init__(self) -> None:
+        self.clients: dict[int, Client] = {}
+        self.triggers: dict[int, Trigger] = {}
+        self.integrations: dict[int, Integration] = {}
+        self.version = 0
+        self.trigger_offsets: dict[int, int] = {}
+        self.trigger_position = 0
+
+
+class RecordApplier:
+    """Brings records of the `config.*` topics into a `Configuration`. Knows no Kafka client."""
+
+    def __init__(self, settings: Settings, metrics: Metrics | None) -> None:
+        self.configuration = Configuration()
+        names = TopicNames(settings.topic_prefix)
+        self._kinds = {names(topic): kind for topic, kind in KINDS.items()}
+        self._parsers: dict[str, Callable[[dict[str, object]], Any]] = {
+            "clients": parse_client,
+            TRIGGERS: partial(parse_trigger, allowed_periods=settings.detector.allowed_periods),
+            "integrations": parse_integration,
+        }
+        self._invalid: dict[str, set[bytes]] = {kind: set() for kind in KINDS.values()}
+        self._metrics = metrics
+
+    def apply(self, records: Iterable[Any]) -> None:
+        """Take the records in, in order, as one change of the view."""
+        by_kind: dict[str, list[Any]] = {}
+        for record in records:
+            by_kind.setdefault(self._kinds[record.topic], []).append(record)
+        for kind, batch in by_kind.items():
+            objects = dict(getattr(self.configuration, kind))
+            for record in batch:
+                self._take(kind, record, objects)
+            setattr(self.configuration, kind, objects)
+            if kind == TRIGGERS:
+                offsets = {id_of_key(record.key): record.offset for record in batch}
+                self.configuration.trigger_offsets = self.configuration.trigger_offsets | {
+                    number: offset for number, offset in offsets.items() if number is not None
+                }
+                self.configuration.trigger_position = batch[-1].offset + 1
+            self._count(kind)
+        self.configuration.version += 1
+
+    def forget(self, topic: str) -> None:
+        """Drop the objects of a topic that was made anew and is about to be read again."""
+        kind = self._kinds[topic]
+        setattr(self.configuration, kind, {})
+        self._invalid[kind].clear()
+        if kind == TRIGGERS:
+            self.configuration.trigger_offsets = {}
+            self.configuration.trigger_position = 0
+        self._count(kind)
+        self.configuration.version += 1
+
+    def _take(self, kind: str, record: Any, objects: dict[int, Any]) -> None:
+        object_id = id_of_key(record.key)
+        if object_id is not None:
+            objects.pop(object_id, None)
+        self._invalid[kind].discard(record.key or b"")
+        if record.value is None:
+            return
+        try:
+            if object_id is None:
+                raise InvalidObjectError("key", record.key, "must be the object's id as text")  # noqa: TRY301 - one way for all reasons
+            objects[object_id] = self._parsed(kind, object_id, record.value)
+        except InvalidObjectError as error:
+            self._invalid[kind].add(record.key or b"")
+            log.warning(
+                "config_record_invalid",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                id=object_id,
+                reason=str(error),
+            )
+
+    def _parsed(self, kind: str, object_id: int, value: bytes) -> Client | Trigger | Integration:
+        try:
+            obj = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON") from None
+        if not isinstance(obj, dict):
+            raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON object")
+        parsed: Client | Trigger | Integration = self._parsers[kind](obj)
+        own_id = parsed.client_id if isinstance(parsed, Client) else parsed.id
+        if own_id != object_id:
+            raise InvalidObjectError("id", own_id, f"the record's key is {object_id}")
+        return parsed
+
+    def _count(self, kind: str) -> None:
+        if self._metrics is None:
+            return
+        self._metrics.config_objects.labels(kind).set(len(getattr(self.configuration, kind)))
+        self._metrics.config_invalid.labels(kind).set(len(self._invalid[kind]))
+        self._metrics.config_applied.labels(kind).set(time.time())
+
+
+class ConfigurationReader:
+    """Keeps a `Configuration` up to date. All on one event loop; start it once."""
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self._settings = settings
+        self._applier = RecordApplier(settings, metrics)
+        self.configuration = self._applier.configuration
+        self._consumer: AIOKafkaConsumer | None = None
+        self._next: dict[TopicPartition, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._subscribers: list[Callable[[Configuration], None]] = []
+        self._changed = asyncio.Event()
+        self._is_read = False
+        self._error: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything has been read once and the topics are being followed."""
+        return self._is_read and bool(self._tasks) and not any(t.done() for t in self._tasks)
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the view may be out of date; None while Kafka answers."""
+        return self._error
+
+    async def start(self) -> None:
+        """Read the topics to the end that they have now, and follow them from there.
+
+        Raises:
+            KafkaUnreachableError: no broker answers.
+            TopicMismatchError: a topic is missing.
+        """
+        self._consumer = await open_config_topics(self._settings)
+        try:
+            await self._read_to_end(self._consumer)
+        except BaseException:
+            await self.stop()
+            raise
+        self._is_read = True
+        self._tasks = [
+            asyncio.create_task(self._follow(self._consumer), name="configuration-follow"),
+            asyncio.create_task(self._probe(self._consumer), name="configuration-probe"),
+        ]
+        found = self.configuration
+        log.info(
+            "configuration_read",
+            clients=len(found.clients),
+            triggers=len(found.triggers),
+            integrations=len(found.integrations),
+        )
+
+    async def stop(self) -> None:
+        """Stop following; the view stays as it is."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    def subscribe(self, callback: Callable[[Configuration], None]) -> None:
+        """Have `callback` called on the loop after each batch of changes."""
+        self._subscribers.append(callback)
+
+    async def wait_for_trigger_position(self, offset: int, timeout_seconds: float) -> bool:
+        """Wait until the record at `offset` of `config.triggers` has been read.
+
+        Returns:
+            Whether that happened within the time.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self.configuration.trigger_position <= offset:
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def catch_up(self, timeout_seconds: float) -> bool:
+        """Wait until all that the topics hold at the call has been read.
+
+        Returns:
+            Whether that happened within the time.
+
+        Raises:
+            KafkaUnreachableError: Kafka does not say how far the topics go.
+        """
+        if self._consumer is None:
+            return False
+        try:
+            ends = await end_offsets(self._consumer, timeout_seconds)
+        except (KafkaError, OSError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+            raise KafkaUnreachableError(f"the configuration's end is unknown: {reason}") from error
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while any(self._next[partition] < end for partition, end in ends.items()):
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _read_to_end(self, consumer: AIOKafkaConsumer) -> None:
+        async for batch in batches_to_end(consumer):
+            self._apply(batch)
+        for partition in consumer.assignment():
+            # Beyond the last record when the topic ends in records that compaction removed.
+            self._next[partition] = await consumer.position(partition)
+            if partition.topic == TopicNames(self._settings.topic_prefix)(Topic.TRIGGERS):
+                self.configuration.trigger_position = self._next[partition]
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+            except (KafkaError, OSError) as error:
+                self._lose(error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            for partition, batch in fetched.items():
+                if batch[0].offset < self._next[partition]:
+                    self._restart(partition)
+                self._next[partition] = batch[-1].offset + 1
+            self._apply([record for batch in fetched.values() for record in batch])
+
+    async def _probe(self, consumer: AIOKafkaConsumer) -> None:
+        """Notice outages, which a consumer without a group does not report, and new topics."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            known = dict(self._next)
+            try:
+                ends = await end_offsets(consumer, PROBE_TIMEOUT_SECONDS)
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._lose(error)
+                continue
+            if self._error is not None:
+                self._error = None
+                log.info("configuration_followed_again")
+            for partition, end in ends.items():
+                if end < known[partition]:
+                    self._restart(partition)
+                    consumer.seek(partition, 0)
+                    self._notify()
+
+    def _restart(self, partition: TopicPartition) -> None:
+        log.warning("config_topic_restarted", topic=partition.topic, position=self._next[partition])
+        self._next[partition] = 0
+        self._applier.forget(partition.topic)
+
+    def _lose(self, error: Exception) -> None:
+        reason = f"Kafka does not answer: {str(error) or type(error).__name__}"
+        if self._error is None:
+            log.warning("configuration_not_followed", reason=reason)
+        self._error = reason
+
+    def _apply(self, records: list[Any]) -> None:
+        if records:
+            self._applier.apply(records)
+            self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed.clear()
+        for callback in self._subscribers:
+            try:
+                callback(self.configuration)
+            except Exception:
+                log.exception("configuration_subscriber_failed")

@@ -1,0 +1,109 @@
+"""Dead letters: the untouched bytes of what cannot be used, its facts in headers.
+
+One topic per source, `<topic>.dlq`. Header names and meanings: `HEADERS` below; all values are
+UTF-8 text. They carry no key and no text of an event beyond the decoder's message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stream_app import __version__
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.events import Rejected
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.topics import Topic, TopicNames
+
+MAX_MESSAGE_CHARS = 512
+#: Bounds that keep a dead letter below what a topic takes by default (1 MiB with its headers): a
+#: producer may send more in a compressed record. The record itself stays in its own topic.
+MAX_VALUE_BYTES = 900_000
+MAX_KEY_BYTES = 50_000
+MAX_OWN_HEADERS_BYTES = 30_000
+
+#: Header -> what it says.
+HEADERS = {
+    "x-original-topic": "topic the record was read from",
+    "x-original-partition": "its partition",
+    "x-original-offset": "its offset",
+    "x-original-timestamp": "its timestamp, Unix milliseconds",
+    "x-original-size": "bytes of its value, where this one is cut short",
+    "x-event-index": "place of the event in the record's array or lines; absent: all of it",
+    "x-error-class": "kind of failure",
+    "x-error-reason": "one of a closed list, see the dead-letter metric",
+    "x-error-message": "what is wrong, at most 512 characters",
+    "x-app": "who sent it here",
+    "x-app-version": "its version",
+    "x-attempt": "how often it has been tried, from 1",
+}
+
+
+def dead_letter_headers(
+    record: Any,
+    topic: str,
+    partition: int,
+    reason: DeadLetterReason,
+    message: str,
+    index: int | None = None,
+    error_class: str = "RejectedEvent",
+) -> list[tuple[str, bytes]]:
+    """Return the headers of a dead letter made of `record`; its own headers stay in front."""
+    facts: list[tuple[str, object]] = [
+        ("x-original-topic", topic),
+        ("x-original-partition", partition),
+        ("x-original-offset", record.offset),
+        ("x-original-timestamp", record.timestamp),
+        *([("x-event-index", index)] if index is not None else []),
+        ("x-error-class", error_class),
+        ("x-error-reason", reason.value),
+        ("x-error-message", message[:MAX_MESSAGE_CHARS]),
+        ("x-app", "stream-app"),
+        ("x-app-version", __version__),
+    ]
+    attempt = next((value for name, value in record.headers if name == "x-attempt"), b"1")
+    known = [(name, str(value).encode()) for name, value in facts]
+    return [*_own_headers(record), *known, ("x-attempt", attempt or b"1")]
+
+
+def _own_headers(record: Any) -> list[tuple[str, bytes]]:
+    """Return the headers that the record came with, as far as they are not too much."""
+    own: list[tuple[str, bytes]] = []
+    size = 0
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+        if name not in HEADERS and size <= MAX_OWN_HEADERS_BYTES:
+            own.append((name, value or b""))
+    return own
+
+
+def dead_letter(
+    topic: str,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+) -> Send:
+    """Return a dead letter that its topic takes, however large or empty the record is."""
+    key = None if key is None or len(key) > MAX_KEY_BYTES else key
+    if value is not None and len(value) > MAX_VALUE_BYTES:
+        size = ("x-original-size", str(len(value)).encode())
+        return Send(topic, key, value[:MAX_VALUE_BYTES], headers=[*headers, size])
+    # A record must have one of both; one that had neither gets an empty value.
+    return Send(topic, key, b"" if key is None and value is None else value, headers=headers)
+
+
+def event_dead_letters(
+    names: TopicNames, topic: Topic, partition: int, rejected: Sequence[tuple[Any, Rejected]]
+) -> list[Send]:
+    """Return the dead letters of parts of event records that were refused."""
+    return [
+        dead_letter(
+            names.dead_letters(topic),
+            record.key,
+            part.value,
+            dead_letter_headers(
+                record, names(topic), partition, part.reason, part.message, part.index
+            ),
+        )
+        for record, part in rejected
+    ]

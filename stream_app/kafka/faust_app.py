@@ -1,0 +1,237 @@
+"""The Faust app of a role: its settings, its batched topics, and how it ends.
+
+Why these settings: see the notes at each. Faust reads its own environment variables unprefixed
+by default (`WEB_PORT` of a Kubernetes service link would break it), hence `env_prefix`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import faust
+from faust.transport.producer import ProducerBuffer
+from faust.types import TP
+
+from stream_app.kafka.flushing import FlushLimits, FlushLoop, Stage
+from stream_app.kafka.ownership import Ownership
+from stream_app.kafka.record_batches import BatchingTransport
+from stream_app.kafka.state import State, StateTable
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+#: Longest time that a rebalance or a stop waits for flushes in flight.
+SETTLE_SECONDS = 3.0
+#: A batch that waits this long for an idle agent got lost.
+LOST_BATCH_SECONDS = 0.5
+#: Batches that may wait in an agent's queue; their bytes are bounded by `buffer_bytes` before.
+MAX_WAITING_BATCHES = 4096
+
+
+class AppService(Protocol):
+    """What runs beside the agents, from before their start until before their stop."""
+
+    async def start(self) -> None:
+        """Begin; nothing is assigned yet."""
+
+    async def stop(self) -> None:
+        """End within the time that it was given; consumer and producer still work."""
+
+
+class StreamApp(faust.App):
+    """A Faust app whose agents take record batches and keep their state in `StateTable`s."""
+
+    # Else mode names the logger after this module, and its chatter passes for ours.
+    logger = logging.getLogger("faust.stream_app")
+
+    def __init__(self, role: str, settings: Settings, bootstrap_servers: str) -> None:
+        kafka = settings.kafka
+        self.role = role
+        self.batched_topics: set[str] = set()
+        self.buffer_bytes = settings.detector.buffer_bytes
+        self.fetch_max_wait_ms = kafka.fetch_max_wait_ms
+        self.state_tables: list[StateTable[Any]] = []
+        self.flush_loops: list[FlushLoop] = []
+        #: Set when the worker ends: no batch is taken up any more.
+        self.is_stopping = False
+        self.services: list[AppService] = []
+        self._named_topics: set[str] = set()
+        #: Set when the app cannot go on; the process then ends with this error.
+        self.failure: asyncio.Future[BaseException] | None = None
+        super().__init__(
+            f"{settings.topic_prefix}stream-app-{role}",
+            env_prefix="STREAM_APP_FAUST_",
+            broker=[f"kafka://{server}" for server in bootstrap_servers.split(",")],
+            broker_credentials=_credentials(settings),
+            # A worker that died gives its partitions free after this time.
+            broker_session_timeout=kafka.session_timeout_seconds,
+            broker_heartbeat_interval=kafka.session_timeout_seconds / 5,
+            broker_commit_interval=1.0,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=kafka.fetch_max_bytes_per_partition,
+            processing_guarantee="at_least_once",
+            producer_acks=-1,
+            producer_linger=0.005,
+            producer_max_batch_size=256 * 1024,
+            # An agent must never wait for an acknowledgement longer than a broker may be away.
+            producer_request_timeout=60.0,
+            # Standby copies are dropped by the memory store while their offsets are kept.
+            store="memory://",
+            table_standby_replicas=0,
+            stream_buffer_maxsize=MAX_WAITING_BATCHES,
+            # True would hold a rebalance up until the events in hand are acknowledged.
+            stream_wait_empty=False,
+            stream_recovery_delay=0,
+            topic_allow_declare=True,
+            topic_replication_factor=kafka.replication_factor,
+            topic_partitions=settings.partitions,
+            topic_disable_leader=True,
+            web_enabled=False,
+            web_tables_enabled=False,
+            autodiscover=False,
+            loghandlers=[],
+            datadir=str(Path(".local") / "faust" / role),
+        )
+        Path(str(self.conf.datadir)).parent.mkdir(parents=True, exist_ok=True)
+        ProducerBuffer.max_messages = 50_000
+        self.transport = BatchingTransport(self.conf.broker_consumer, self)
+        self.ownership = Ownership(self, kafka.session_timeout_seconds)
+        self._limits = FlushLimits(
+            settings.detector.flush_interval_ms / 1000, settings.detector.flush_max_events
+        )
+
+    def batch_agent(self, name: str, sources: Sequence[str], stage: Stage) -> None:
+        """Declare an agent that runs `stage` on batches of its source topics' records."""
+        self.batched_topics.update(sources)
+        channel = self.topic(*sources, key_type=bytes, value_type=bytes, value_serializer="raw")
+        loop = FlushLoop(self, sources, stage, self.ownership, self._limits)
+        self.agent(channel, name=name)(loop.run)
+
+    def state_table(
+        self,
+        name: str,
+        sources: Sequence[str],
+        partitions: int,
+        new_state: Callable[[], State],
+    ) -> StateTable[State]:
+        """Declare the table of an agent that reads `sources`, topics of `partitions` each."""
+        table: StateTable[State] = StateTable(
+            self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
+        )
+        self.tables.add(table)
+        self.state_tables.append(table)
+        return table
+
+    def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
+        """Return where to go on reading the source partitions whose progress is known."""
+        assigned = list(assigned)
+        offsets: dict[TP, int] = {}
+        for table in self.state_tables:
+            offsets.update(table.resume_offsets(assigned))
+        return offsets
+
+    async def _watch_for_lost_batches(self) -> None:
+        """Read again when batches wait for an agent that has nothing to take.
+
+        The agent itself notices a lost batch only by the next one, which may be long in coming.
+        """
+        suspects: set[str] = set()
+        while True:
+            await asyncio.sleep(LOST_BATCH_SECONDS)
+            idle = {topic for loop in self.flush_loops if loop.is_idle for topic in loop.topics}
+            found = {topic for topic in idle if self.consumer.waiting[topic]}
+            if found & suspects and not self.rebalancing:
+                self.consumer.rewind()
+                found.clear()
+            suspects = found
+
+    async def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Awaitable[Any]:
+        """Hand a record to the producer; what is returned is the broker's acknowledgement.
+
+        A topic is named to aiokafka's client before its first record. The client begins with the
+        metadata of all topics; with the first topic that it doesn't know it goes on with those
+        that were named, and a record of any other waits for a leader until it expires.
+        """
+        if topic not in self._named_topics:
+            await self.producer._producer.client.add_topic(topic)  # noqa: SLF001 - Faust hides it
+            self._named_topics.add(topic)
+        sent: Awaitable[Any] = await self.producer.send(
+            topic, key, value, partition, None, list(headers) or None
+        )
+        return sent
+
+    async def on_start(self) -> None:
+        """Start the services."""
+        await super().on_start()
+        self.add_future(self._watch_for_lost_batches())
+        for service in self.services:
+            await service.start()
+
+    async def on_stop(self) -> None:
+        """Stop the services first: they need the producer to write down what they have done."""
+        for service in reversed(self.services):
+            await service.stop()
+        await super().on_stop()
+
+    async def settle(self) -> None:
+        """Let flushes in flight finish, within a bound.
+
+        Cutting one short loses nothing, but what it has sent so far would be sent again.
+        """
+        waits = [asyncio.ensure_future(loop.settled()) for loop in self.flush_loops]
+        await asyncio.wait(waits, timeout=SETTLE_SECONDS)
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish what is in flight while the group still waits for this worker."""
+        await self.settle()
+        await super()._on_partitions_revoked(revoked)
+
+    async def stop(self) -> None:
+        """Finish what is in flight, then stop."""
+        self.is_stopping = True
+        await self.settle()
+        await super().stop()
+
+    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """End the worker. Faust would commit what is acknowledged and start the agent again."""
+        self.ownership.give_up(exc)
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker with `error`, from any place of its loop.
+
+        No agent takes up anything from here on: Faust would start the one that failed again.
+        """
+        self.is_stopping = True
+        if self.failure is not None and not self.failure.done():
+            self.failure.set_result(error)
+
+
+def _credentials(settings: Settings) -> Any:
+    kafka = settings.kafka
+    protocol = kafka.security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = None
+    if protocol.endswith("SSL"):
+        cafile = str(kafka.ssl_cafile) if kafka.ssl_cafile else None
+        context = ssl.create_default_context(cafile=cafile)
+    if protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=kafka.sasl_username or "",
+        password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else "",
+        mechanism=kafka.sasl_mechanism,
+        ssl_context=context,
+    )

@@ -1,0 +1,219 @@
+"""The loop of an agent that keeps state: take batches, flush, and acknowledge, in that order.
+
+A flush is a list of *steps*: records to send, each step only when the broker has acknowledged
+the one before. The last step is the progress of each partition. Only then are the batches
+acknowledged, strictly in the order in which they came: Faust commits past an unacknowledged
+batch when a later one is acknowledged.
+
+A flush starts when no further batch waits, otherwise after an interval or a number of events,
+checked after each batch. The next batches are taken while it waits for the broker; one flush is
+in flight at a time. There is no timer: two events followed by silence must alert at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from stream_app.kafka.ownership import Ownership
+from stream_app.kafka.record_batches import BatchValue
+from stream_app.kafka.state import StateTable
+
+
+@dataclass(frozen=True)
+class Send:
+    """A record to be sent. `table` is set when it is a changelog record of that table."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    table: StateTable[Any] | None = None
+
+
+class Flush(Protocol):
+    """The records of one flush, and what to do when they are acknowledged."""
+
+    def steps(self) -> Sequence[Sequence[Send]]:
+        """Return the records, in steps."""
+
+    def confirm(self) -> None:
+        """Note that the broker has acknowledged every step."""
+
+
+class Stage(Protocol):
+    """What an agent does with batches. Everything but `prepare` is synchronous."""
+
+    table: StateTable[Any]
+
+    def add(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+        """Take the records of one batch."""
+
+    async def prepare(self) -> None:
+        """Wait for what a flush needs."""
+
+    def cut(self) -> Flush:
+        """Take all that has changed since the last cut."""
+
+    def reset(self) -> None:
+        """Forget what is not flushed: another worker may own the partitions now."""
+
+
+@dataclass(frozen=True)
+class FlushLimits:
+    """When to flush while batches keep coming."""
+
+    interval_seconds: float
+    max_events: int
+
+    #: A flush that waits for the broker may be overtaken by this many times `max_events`.
+    overtake: int = 3
+
+
+class FlushLoop:
+    """Runs one stage on one agent's stream."""
+
+    def __init__(
+        self,
+        app: Any,
+        topics: Sequence[str],
+        stage: Stage,
+        ownership: Ownership,
+        limits: FlushLimits,
+    ) -> None:
+        self.topics = tuple(topics)
+        self._app = app
+        self._stage = stage
+        self._ownership = ownership
+        self._limits = limits
+        self._generation = -1
+        self._taken: list[Any] = []
+        self._events = 0
+        self._last_cut = time.monotonic()
+        self._in_flight: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Queue[Any] | None = None
+        # Where the next batch of each partition must start, in the consumer's epoch.
+        self._epoch = -1
+        self._next: dict[TP, int] = {}
+        app.flush_loops.append(self)
+
+    async def run(self, stream: Any) -> None:
+        """Take batches until the stream ends. Any error ends the process: see `Ownership`."""
+        waiting = self._waiting = stream.channel.queue
+        batches: AsyncIterable[Any] = stream.noack().events()
+        async for event in batches:
+            message = event.message
+            if message.generation_id != self._generation:
+                await self._begin(message.generation_id)
+            if not self._is_current(message.generation_id):
+                continue  # it will be read again, by whoever owns the partition then
+            value: BatchValue = event.value
+            if not self._is_next(message.tp, value):
+                continue
+            self._stage.add(message.topic, message.partition, value.records)
+            self._taken.append(event)
+            self._events += len(value.records)
+            value.release()
+            if not waiting.empty() and not self._is_due():
+                continue
+            if self._is_flying():
+                if not waiting.empty() and self._events < self._overtake_limit:
+                    continue
+                await self._landed()
+            await self._flush()
+
+    def _is_current(self, generation: int) -> bool:
+        """Tell whether the states in memory are those of `generation`, and it still stands."""
+        return self._stage.table.generation == generation and self._ownership.is_current(generation)
+
+    def _is_next(self, partition: TP, value: BatchValue) -> bool:
+        """Tell whether a batch follows the one taken before; if one is missing, read again."""
+        consumer = self._app.consumer
+        if value.epoch != consumer.epoch:
+            return False
+        if value.epoch != self._epoch:
+            self._epoch, self._next = value.epoch, dict(consumer.start_positions)
+        if value.start != self._next.get(partition):
+            consumer.rewind()
+            return False
+        self._next[partition] = value.end
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no batch waits for this loop."""
+        return self._waiting is None or (self._waiting.empty() and not self._is_flying())
+
+    async def settled(self) -> None:
+        """Wait until no flush is in flight."""
+        if self._in_flight is not None:
+            await asyncio.wait({self._in_flight})
+
+    @property
+    def _overtake_limit(self) -> int:
+        return self._limits.overtake * self._limits.max_events
+
+    def _is_due(self) -> bool:
+        return (
+            self._events >= self._limits.max_events
+            or time.monotonic() - self._last_cut >= self._limits.interval_seconds
+        )
+
+    def _is_flying(self) -> bool:
+        return self._in_flight is not None and not self._in_flight.done()
+
+    async def _landed(self) -> None:
+        if self._in_flight is not None:
+            task, self._in_flight = self._in_flight, None
+            await task
+
+    async def _begin(self, generation: int) -> None:
+        """Start anew after a rebalance: what was taken before it will be read again."""
+        await self._landed()
+        self._taken, self._events = [], 0
+        self._stage.reset()
+        self._generation = generation
+
+    async def _flush(self) -> None:
+        await self._landed()
+        await self._stage.prepare()
+        if not self._is_current(self._generation):
+            return
+        flush = self._stage.cut()
+        taken, self._taken, self._events = self._taken, [], 0
+        self._last_cut = time.monotonic()
+        self._in_flight = asyncio.create_task(self._settle(flush, taken, self._generation))
+        self._in_flight.add_done_callback(self._end_on_error)
+
+    async def _settle(self, flush: Flush, taken: list[Any], generation: int) -> None:
+        for step in flush.steps():
+            if not await self._ownership.confirm(generation):
+                return
+            await self._send(step)
+        if not await self._ownership.confirm(generation):
+            return
+        flush.confirm()
+        for event in taken:
+            event.ack()
+
+    async def _send(self, step: Sequence[Send]) -> None:
+        produce = self._app.produce
+        futures = [await produce(s.topic, s.key, s.value, s.partition, s.headers) for s in step]
+        written: dict[tuple[StateTable[Any], int], list[int]] = defaultdict(list)
+        for send, metadata in zip(step, await asyncio.gather(*futures), strict=True):
+            if send.table is not None:
+                written[send.table, metadata.partition].append(metadata.offset)
+        for (table, partition), offsets in written.items():
+            table.note_written(partition, offsets)
+
+    def _end_on_error(self, task: asyncio.Task[None]) -> None:
+        """End the process at once: an agent that waits for batches would not notice."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._ownership.give_up(error)

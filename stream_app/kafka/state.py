@@ -1,0 +1,167 @@
+"""State of an agent: a plain Faust table whose partitions are typed objects.
+
+Faust gives the changelog topic, its recovery and the move of partitions between workers. What
+is kept of a partition, and how two records of one key are merged, is the partition state's: it
+holds the only copy in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from faust import Table
+from faust.types import TP
+
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+HOUR_MS = 3600 * 1000
+
+#: Recovery merges records of one key by their content, so both must still be there: a worker
+#: that was stopped and woke up may have written an older one behind a newer one.
+CHANGELOG_CONFIG = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(HOUR_MS),
+    "segment.ms": str(HOUR_MS),
+    "min.cleanable.dirty.ratio": "0.2",
+}
+
+
+class PartitionState(Protocol):
+    """What a table keeps of one source partition."""
+
+    def progress_of(self, topic: str) -> int:
+        """Return the last offset of a source topic whose effects are acknowledged; -1: none."""
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take a record of the changelog."""
+
+    def restored(self) -> None:
+        """Note that the changelog has been read to its end."""
+
+    def roll_back(self) -> None:
+        """Forget everything that is not known to be acknowledged."""
+
+
+State = TypeVar("State", bound=PartitionState)
+
+
+class StateTable(Table, Generic[State]):
+    """A plain table with one `State` object for each source partition.
+
+    It is written by `changelog_record` and a flush, never through the mapping of Faust, which
+    would keep a second copy and can't tell when the broker has acknowledged a write.
+    """
+
+    # Else mode names the logger after this module, and its chatter passes for ours.
+    logger = logging.getLogger("faust.stream_app")
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        source_topics: Sequence[str],
+        new_state: Callable[[], State],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            app,
+            key_type=bytes,
+            value_type=bytes,
+            extra_topic_configs=CHANGELOG_CONFIG,
+            **kwargs,
+        )
+        self.source_topics = frozenset(source_topics)
+        self.states: dict[int, State] = {}
+        self._new_state = new_state
+        # Changelog offset up to which the state in memory is that of the log, by partition.
+        # Recovery goes on from there after a rebalance, instead of reading all of it again.
+        self._restored_to: dict[int, int] = {}
+        self.recovery_error: Exception | None = None
+        #: The consumer group's generation that the states in memory are of; -1 while they are
+        #: being read. Faust's own flag can be off too early when rebalances overlap.
+        self.generation = -1
+        self._coming_generation = -1
+        #: Called when the states of all assigned partitions are up to date.
+        self.on_restored: list[Callable[[], None]] = []
+
+    def state(self, partition: int) -> State:
+        """Return the state of a source partition, empty when there is none."""
+        state = self.states.get(partition)
+        if state is None:
+            state = self.states[partition] = self._new_state()
+        return state
+
+    def note_written(self, partition: int, offsets: Iterable[int]) -> None:
+        """Note acknowledged changelog writes.
+
+        A gap between them means that somebody else wrote there, too: a worker that had lost the
+        partition. The next recovery then reads from the gap on and mends what it spoiled.
+        """
+        if partition not in self.states:
+            return
+        restored = self._restored_to.get(partition, -1)
+        for offset in sorted(offsets):
+            if offset == restored + 1:
+                restored = offset
+            elif offset > restored:
+                break
+        self._restored_to[partition] = restored
+
+    def resume_offsets(self, assigned: Iterable[TP]) -> Mapping[TP, int]:
+        """Return where to go on reading, for source partitions with a progress."""
+        offsets = {
+            tp: self.states[tp.partition].progress_of(tp.topic) + 1
+            for tp in assigned
+            if tp.topic in self.source_topics and tp.partition in self.states
+        }
+        return {tp: offset for tp, offset in offsets.items() if offset > 0}
+
+    # -- called by Faust
+
+    def persisted_offset(self, tp: TP) -> int:
+        """Return up to where the changelog is in memory; -1: read all of it."""
+        return self._restored_to.get(tp.partition, -1)
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Drop partitions that went elsewhere; undo in the others what is not acknowledged."""
+        self.generation, self._coming_generation = -1, generation_id
+        kept = {tp.partition for tp in assigned if tp.topic in self.source_topics}
+        for partition in list(self.states):
+            if partition in kept:
+                self.states[partition].roll_back()
+            else:
+                del self.states[partition]
+                self._restored_to.pop(partition, None)
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take changelog records during recovery."""
+        try:
+            for event in batch:
+                message = event.message
+                self.state(message.partition).restore(message.key, message.value)
+                self._restored_to[message.partition] = message.offset
+        except Exception as error:
+            self.recovery_error = error
+            log.exception("state_unreadable", changelog=self.changelog_topic_name)
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Refuse to work on a state that could not be read."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        if self.app.tables.recovery.need_recovery():
+            # Faust may come here for an assignment that the next one has overtaken.
+            return
+        if self.recovery_error is not None:
+            self.app.fail(self.recovery_error)
+            return
+        for state in self.states.values():
+            state.restored()
+        self.generation = self._coming_generation
+        for callback in self.on_restored:
+            callback()

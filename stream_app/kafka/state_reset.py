@@ -1,0 +1,67 @@
+"""Forget a role's state, so that its workers start from the beginning of their topics.
+
+Needed when an event topic was made anew (its offsets start again, so the state would skip its
+first records), or to process a topic once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, for_code
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.kafka.admin import Admin, connection_options
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.settings import Settings
+
+
+async def reset_plan(settings: Settings, app_id: str) -> list[str]:
+    """Return the changelog topics that a reset of the app would delete."""
+    async with Admin(settings) as client:
+        topics = await client.list_topics()
+    return sorted(
+        name for name in topics if name.startswith(f"{app_id}-") and name.endswith("-changelog")
+    )
+
+
+async def reset_state(
+    settings: Settings, app_id: str, changelogs: Sequence[str], sources: Mapping[Topic, int]
+) -> None:
+    """Delete the changelogs and put the group's offsets at the beginning of `sources`.
+
+    Raises:
+        StreamAppError: workers of the app are running; nothing is deleted then.
+    """
+    await _rewind(settings, app_id, sources)
+    if changelogs:
+        async with Admin(settings) as client:
+            response = await client.delete_topics(list(changelogs))
+        refused = [(row[0], for_code(row[1])) for row in response.topic_error_codes if row[1]]
+        if refused:
+            names = ", ".join(f"{name} ({error.__name__})" for name, error in refused)
+            raise StreamAppError(f"the broker does not delete {names}: the state is still there")
+
+
+async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int]) -> None:
+    names = TopicNames(settings.topic_prefix)
+    partitions = [
+        TopicPartition(names(topic), number)
+        for topic, count in sources.items()
+        for number in range(count)
+    ]
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings), group_id=app_id, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        await consumer.commit(await consumer.beginning_offsets(partitions))
+    except KafkaError as error:
+        raise StreamAppError(
+            f"the state of {app_id} cannot be reset: {type(error).__name__}: are its workers still "
+            "running? Stop them first"
+        ) from None
+    finally:
+        await consumer.stop()

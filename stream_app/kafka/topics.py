@@ -1,0 +1,95 @@
+"""The topics of the contract: their names, keys, partitions and clean-up.
+
+Source: the project's design, section "The contract". Producers and readers of a topic find its
+key here, too; the records themselves are described in `schemas/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class Topic(StrEnum):
+    """Base names; `TopicNames` puts the installation's prefix before them."""
+
+    ATTACKS = "events.attacks"
+    HITS = "events.hits"
+    INCIDENTS = "events.incidents"
+    ACCOUNT = "events.account"
+    TRIGGERS = "config.triggers"
+    INTEGRATIONS = "config.integrations"
+    CLIENTS = "config.clients"
+    STATUS = "status.integrations"
+    COUNTS = "counts"
+    ALERTS = "alerts"
+    DELIVERIES = "deliveries"
+    RESULTS = "delivery-results"
+
+
+EVENT_TOPICS = (Topic.ATTACKS, Topic.HITS, Topic.INCIDENTS)
+CONFIG_TOPICS = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
+#: Topics whose records can be refused and then go to `<topic>.dlq`.
+DEAD_LETTER_SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.ALERTS, Topic.DELIVERIES)
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """What a topic must be like. `config` holds Kafka's own topic settings."""
+
+    name: str
+    partitions: int
+    key: str
+    config: dict[str, str] = field(default_factory=dict)
+
+
+class TopicNames:
+    """Names of one installation's topics: the base names behind the prefix."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    def __call__(self, topic: Topic) -> str:
+        """Return the full name of `topic`."""
+        return f"{self.prefix}{topic}"
+
+    def dead_letters(self, topic: Topic) -> str:
+        """Return the full name of the dead-letter topic of `topic`."""
+        return f"{self(topic)}.dlq"
+
+
+def _delete_after(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Return every topic of the installation, as `topics create` makes them."""
+    names, many = TopicNames(settings.topic_prefix), settings.partitions
+    events = {**_delete_after(7), "message.timestamp.type": "LogAppendTime"}
+    compact = {"cleanup.policy": "compact"}
+    rows: list[tuple[Topic, int, str, dict[str, str]]] = [
+        (Topic.ATTACKS, many, "any", events),
+        (Topic.HITS, many, "any", events),
+        (Topic.INCIDENTS, many, "any", events),
+        (Topic.ACCOUNT, many, "client id", events),
+        (Topic.TRIGGERS, 1, "trigger id", compact),
+        (Topic.INTEGRATIONS, 1, "integration id", compact),
+        (Topic.CLIENTS, 1, "client id", compact),
+        (Topic.STATUS, 1, "integration id", compact),
+        (Topic.COUNTS, many, "trigger id", _delete_after(2)),
+        (Topic.ALERTS, many, "client id", _delete_after(30)),
+        (Topic.DELIVERIES, many, "integration id", _delete_after(30)),
+        (Topic.RESULTS, many, "integration id", _delete_after(30)),
+    ]
+    specs = [TopicSpec(names(topic), n, key, config) for topic, n, key, config in rows]
+    specs += [
+        TopicSpec(names.dead_letters(topic), many, "as the source", _delete_after(30))
+        for topic in DEAD_LETTER_SOURCES
+    ]
+    return specs

@@ -1,0 +1,1 @@
+"""The notifier: turns alerts into deliveries and posts them. One Faust app, one file per agent."""

@@ -1,0 +1,128 @@
+"""The notifier's Faust app: `route`, `deliver`, and the sender beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from itertools import product
+
+from stream_app.domain.deliveries import Result, encode_result
+from stream_app.domain.delivery_partition import PartitionDeliveries
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.domain.progress import PartitionProgress
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.metrics import INTEGRATION_TYPES, Metrics
+from stream_app.notifier.attempt import UNKNOWN_TYPE, Attempts, LocalReason
+from stream_app.notifier.deliver import DeliverStage
+from stream_app.notifier.gate import ResultsGate
+from stream_app.notifier.route import RouteStage
+from stream_app.notifier.sender import Sender, WriteResult
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.outcome import AttemptReason
+from stream_app.secrets import KeyRing
+from stream_app.settings import Settings
+
+#: Topics whose partitions the state of this role depends on.
+SOURCES = (Topic.ALERTS, Topic.DELIVERIES, Topic.RESULTS)
+#: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
+FAUST_STOP_SECONDS = 3.0
+
+
+def create_notifier(
+    settings: Settings,
+    bootstrap_servers: str,
+    partitions: Mapping[Topic, int],
+    reader: ConfigurationReader,
+    metrics: Metrics,
+) -> StreamApp:
+    """Build the app; nothing runs before `app.start()`.
+
+    `partitions` are the real partition counts of `SOURCES`.
+
+    Raises:
+        TopicMismatchError: `deliveries` and `delivery-results` differ in their partitions.
+        SealingError: a secret key is not one.
+    """
+    names = TopicNames(settings.topic_prefix)
+    _check_partitions(names, partitions)
+    _create_labels(metrics)
+    app = StreamApp("notifier", settings, bootstrap_servers)
+    alerts = [names(Topic.ALERTS)]
+    routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionProgress)
+    app.batch_agent("route", alerts, RouteStage(routed, reader, names, metrics))
+    _add_deliver(app, settings, partitions[Topic.DELIVERIES], reader, metrics)
+    return app
+
+
+def _add_deliver(
+    app: StreamApp,
+    settings: Settings,
+    partitions: int,
+    reader: ConfigurationReader,
+    metrics: Metrics,
+) -> None:
+    names, delivery = TopicNames(settings.topic_prefix), settings.delivery
+    client = OpsgenieClient(delivery)
+    attempts = Attempts(
+        client,
+        KeyRing.from_settings(settings),
+        reader.configuration,
+        delivery,
+        metrics,
+        _wall_clock_ms,
+    )
+    results = names(Topic.RESULTS)
+    sender = Sender(
+        client=client,
+        make_attempt=attempts.make,
+        write_result=_result_writer(app, results),
+        ownership=app.ownership,
+        settings=delivery,
+        stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
+        now_ms=_wall_clock_ms,
+    )
+    app.services.append(sender)
+    sources = (names(Topic.DELIVERIES), results)
+    table = app.state_table(
+        "deliveries",
+        sources,
+        partitions,
+        partial(PartitionDeliveries, sources, retry_scale=delivery.retry_scale),
+    )
+    gate = ResultsGate(app, results)
+    stage = DeliverStage(table, sender, gate, names, metrics, _wall_clock_ms)
+    app.batch_agent("deliver", sources, stage)
+
+
+def _result_writer(app: StreamApp, topic: str) -> WriteResult:
+    async def write(partition: int, result: Result) -> None:
+        key = str(result.integration_id).encode()
+        await (await app.produce(topic, key, encode_result(result), partition))
+
+    return write
+
+
+def _check_partitions(names: TopicNames, partitions: Mapping[Topic, int]) -> None:
+    deliveries, results = partitions[Topic.DELIVERIES], partitions[Topic.RESULTS]
+    if deliveries != results:
+        raise TopicMismatchError(
+            f"topic {names(Topic.DELIVERIES)} has {deliveries} partitions and "
+            f"{names(Topic.RESULTS)} has {results}, and both must have the same number: "
+            "see `stream-app topics check`"
+        )
+
+
+def _create_labels(metrics: Metrics) -> None:
+    """Create the labels that only this role knows, so that a rate is right from the first on."""
+    for kind, reason in product(INTEGRATION_TYPES, AttemptReason):
+        if kind != UNKNOWN_TYPE:
+            metrics.delivery_attempts.labels(kind, reason)
+    for local in LocalReason:
+        metrics.delivery_attempts.labels(UNKNOWN_TYPE, local)
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,162 @@
+"""One attempt of a delivery: who it goes to now, with which key, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from stream_app.domain.deliveries import Delivery, DeliveryState, Result, decode_delivery
+from stream_app.domain.errors import ConfigurationError, SealingError
+from stream_app.kafka.configuration import Configuration
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
+from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.secrets import KeyRing
+from stream_app.settings import DeliverySettings
+
+log = get_logger(__name__)
+
+SOURCE = "stream-app"
+UNKNOWN_TYPE = "unknown"
+
+
+class LocalReason(StrEnum):
+    """Why an attempt failed before a request was made; more `reason` labels of the metric."""
+
+    INTEGRATION_UNAVAILABLE = "integration_unavailable"
+    ENDPOINT_REFUSED = "endpoint_refused"
+    KEY_UNREADABLE = "key_unreadable"
+
+
+class _RefusedError(Exception):
+    """The attempt ends before a request: the configuration does not allow one."""
+
+    def __init__(self, reason: LocalReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Attempts:
+    """Makes single attempts. The key is opened just before each, and kept nowhere."""
+
+    def __init__(
+        self,
+        client: OpsgenieClient,
+        keys: KeyRing,
+        configuration: Configuration,
+        settings: DeliverySettings,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._configuration = configuration
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ms = now_ms
+        #: Integrations that were refused, and why, so that the log says it once.
+        self._refused: dict[int, LocalReason] = {}
+
+    async def make(self, state: DeliveryState) -> Result:
+        """Make the attempt that is due; every failure is a result."""
+        delivery = decode_delivery(state.record)
+        try:
+            endpoint, key = self._resolve(delivery)
+        except _RefusedError as error:
+            self._say(delivery, error)
+            return self._result(state, UNKNOWN_TYPE, error.reason, str(error))
+        self._refused.pop(delivery.integration_id, None)
+        outcome = await self._client.post_alert(endpoint, key, _body(delivery))
+        kind = endpoint.integration_type
+        self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
+        return self._result(
+            state,
+            kind,
+            outcome.reason,
+            outcome.message,
+            accepted=outcome.accepted,
+            duration_seconds=round(outcome.duration_seconds, 6),
+            status=outcome.status,
+            request_id=outcome.request_id,
+            retry_after_seconds=outcome.retry_after_seconds,
+        )
+
+    def _resolve(self, delivery: Delivery) -> tuple[Endpoint, str]:
+        """Return where the delivery goes now, and the key for it."""
+        number = delivery.integration_id
+        integration = self._configuration.integrations.get(number)
+        if (
+            integration is None
+            or not integration.active
+            or integration.client_id != delivery.client_id
+        ):
+            raise _RefusedError(
+                LocalReason.INTEGRATION_UNAVAILABLE,
+                f"integration {number} of client {delivery.client_id} is not configured or not "
+                "active: apply it with `stream-app apply`",
+            )
+        try:
+            endpoint = resolve_endpoint(integration.api, self._settings.sandbox_url)
+            check_retry_scale(self._settings.retry_scale, endpoint)
+            return endpoint, self._keys.open(integration.key, integration.key_context)
+        except SealingError as error:
+            raise _RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
+        except ConfigurationError as error:
+            raise _RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
+
+    def _say(self, delivery: Delivery, error: _RefusedError) -> None:
+        number = delivery.integration_id
+        if self._refused.get(number) is not error.reason:
+            self._refused[number] = error.reason
+            log.error(
+                "integration_unusable",
+                integration_id=number,
+                client_id=delivery.client_id,
+                reason=error.reason,
+                why=str(error),
+            )
+
+    def _result(
+        self,
+        state: DeliveryState,
+        integration_type: str,
+        reason: str,
+        message: str,
+        *,
+        accepted: bool = False,
+        duration_seconds: float = 0.0,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> Result:
+        self._metrics.delivery_attempts.labels(integration_type, reason).inc()
+        return Result(
+            delivery_id=state.id,
+            client_id=state.client_id,
+            integration_id=state.integration_id,
+            integration_type=integration_type,
+            attempt=state.attempt,
+            accepted=accepted,
+            reason=reason,
+            message=message,
+            finished_at_ms=self._now_ms(),
+            duration_seconds=duration_seconds,
+            status=status,
+            request_id=request_id,
+            retry_after_seconds=retry_after_seconds,
+            epoch=state.epoch,
+        )
+
+
+def _body(delivery: Delivery) -> bytes:
+    return encode_payload(
+        build_payload(
+            delivery.message,
+            delivery.description,
+            delivery.alert_id,
+            delivery.details,
+            source=SOURCE,
+        )
+    )

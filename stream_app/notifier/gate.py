@@ -1,0 +1,72 @@
+"""Holds deliveries back, after a start or a rebalance, until earlier results have been read.
+
+Another worker, or this one before a crash, may have made an attempt and written its result, and
+`deliver` has not read it yet. Its state then says that the attempt is due: to make it at once
+would page twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+WATCH_SECONDS = 0.5
+WARN_SECONDS = 15.0
+
+
+class ResultsGate:
+    """Open for a partition once the results that were there when it closed have been read.
+
+    Args:
+        app: the Faust app; its consumer knows the topic's ends.
+        topic: name of the topic of results.
+    """
+
+    def __init__(self, app: Any, topic: str) -> None:
+        self._app = app
+        self._topic = topic
+        self._ends: dict[int, int] | None = None
+        self._watching: asyncio.Future[None] | None = None
+
+    def close(self, partitions: Iterable[int], look: Callable[[], bool]) -> None:
+        """Close for these partitions; `look` is called now and then until it returns true."""
+        if self._watching is not None:
+            self._watching.cancel()
+        self._ends = None
+        tps = [TP(self._topic, partition) for partition in partitions]
+        # An error of this task ends the app, as that of an agent does.
+        self._watching = self._app.add_future(self._watch(tps, look)) if tps else None
+
+    def is_open(self, partition: int, progress: int) -> bool:
+        """Tell whether a partition whose results are read up to offset `progress` may send."""
+        return self._ends is not None and self._ends.get(partition, 0) <= progress + 1
+
+    async def _watch(self, tps: list[TP], look: Callable[[], bool]) -> None:
+        ends: dict[TP, int] = {}
+        started, said = time.monotonic(), False
+        while True:
+            try:
+                ends = ends or dict(await self._app.consumer.highwaters(*tps))
+                starts = await self._app.consumer.earliest_offsets(*tps)
+            except KafkaError:
+                pass  # the worker itself reports that the broker is away
+            else:
+                # Results that the topic has dropped by age cannot be read any more.
+                self._ends = {
+                    tp.partition: end if end > starts[tp] else 0 for tp, end in ends.items()
+                }
+                if look():
+                    return
+            if not said and time.monotonic() - started > WARN_SECONDS:
+                said = True
+                log.warning("delivery_results_not_read", topic=self._topic, then="waiting for them")
+            await asyncio.sleep(WATCH_SECONDS)

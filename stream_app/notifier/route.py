@@ -1,0 +1,230 @@
+"""`route`: an alert becomes one delivery for each of its integrations.
+
+A delivery is a function of the alert and the integration, and its id of both ids: a crash sends
+the same deliveries again, and `deliver` ignores those that it knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from stream_app.domain.alerts import Alert, decode_alert
+from stream_app.domain.deliveries import Delivery, delivery_of, encode_delivery
+from stream_app.domain.errors import (
+    DeadLetterReason,
+    KafkaUnreachableError,
+    RejectedEventError,
+)
+from stream_app.domain.events import Rejected
+from stream_app.domain.messages import render_alert
+from stream_app.domain.progress import PartitionProgress
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.dead_letters import event_dead_letters
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+
+log = get_logger(__name__)
+
+#: Longest wait for the configuration to be read to its end before an integration is unknown.
+WAIT_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class TakenAlert:
+    """An alert with the record it came in."""
+
+    partition: int
+    record: Any
+    alert: Alert
+
+
+class RouteFlush:
+    """Deliveries and dead letters; then the progress of each partition."""
+
+    def __init__(
+        self,
+        stage: RouteStage,
+        sends: Sequence[Send],
+        offsets: Mapping[int, int],
+        results: Mapping[str, int],
+        rejected: Sequence[Rejected],
+    ) -> None:
+        self._stage = stage
+        self._sends = sends
+        self._offsets = offsets
+        self._results = results
+        self._rejected = rejected
+
+    def steps(self) -> Sequence[Sequence[Send]]:
+        """Return the records in their order."""
+        return [self._sends, [self._progress(*part) for part in self._offsets.items()]]
+
+    def confirm(self) -> None:
+        """Note the progress."""
+        for partition, offset in self._offsets.items():
+            self._stage.table.state(partition).confirm(offset)
+        self._stage.flushed(self._results, self._rejected)
+
+    def _progress(self, partition: int, offset: int) -> Send:
+        table = self._stage.table
+        key, value = table.state(partition).record(offset)
+        return Send(table.changelog_topic_name, key, value, partition, table=table)
+
+
+class RouteStage:
+    """Resolves the integrations of alerts and renders their messages."""
+
+    def __init__(
+        self,
+        table: StateTable[PartitionProgress],
+        reader: ConfigurationReader,
+        names: TopicNames,
+        metrics: Metrics,
+    ) -> None:
+        self.table = table
+        self._reader = reader
+        self._names = names
+        self._metrics = metrics
+        self._changed: dict[int, None] = {}
+        self._alerts: list[TakenAlert] = []
+        self._rejected: list[tuple[int, Any, Rejected]] = []
+        #: (integration, why) of what is skipped and has been logged.
+        self._said: set[tuple[int, str]] = set()
+
+    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+        """Take the alerts of one batch."""
+        state = self.table.state(partition)
+        for record in records:
+            if record.offset <= state.offset:
+                continue
+            try:
+                self._alerts.append(TakenAlert(partition, record, _decode(record.value)))
+            except RejectedEventError as error:
+                self._reject(partition, record, error)
+        state.offset = max(state.offset, records[-1].offset)
+        self._changed[partition] = None
+
+    async def prepare(self) -> None:
+        """Read the configuration to its end if an alert names an integration that is not known.
+
+        The integration may have been applied a moment before the alert was fired. While Kafka
+        does not answer this goes on waiting: nothing could be flushed either.
+        """
+        said = False
+        while self._names_unknown():
+            try:
+                if not await self._reader.catch_up(WAIT_SECONDS):
+                    log.warning("configuration_behind", waited_seconds=WAIT_SECONDS)
+            except KafkaUnreachableError as error:
+                if not said:
+                    log.warning("configuration_behind", why=str(error), then="waiting for it")
+                    said = True
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            return
+
+    def cut(self) -> RouteFlush:
+        """Take the alerts since the last cut, and the deliveries that follow from them."""
+        results: Counter[str] = Counter()
+        sends = []
+        for taken in self._alerts:
+            try:
+                sends += [
+                    Send(
+                        self._names(Topic.DELIVERIES),
+                        str(delivery.integration_id).encode(),
+                        encode_delivery(delivery),
+                    )
+                    for delivery in self._deliveries(taken.alert, results)
+                ]
+            except RejectedEventError as error:
+                self._reject(taken.partition, taken.record, error)
+        for partition, record, part in self._rejected:
+            sends += event_dead_letters(self._names, Topic.ALERTS, partition, [(record, part)])
+        rejected = [part for _, _, part in self._rejected]
+        offsets = {partition: self.table.state(partition).offset for partition in self._changed}
+        self.reset()
+        return RouteFlush(self, sends, offsets, results, rejected)
+
+    def reset(self) -> None:
+        """Forget what is not flushed; it will be read again."""
+        self._changed, self._alerts, self._rejected = {}, [], []
+
+    def flushed(self, results: Mapping[str, int], rejected: Sequence[Rejected]) -> None:
+        """Report an acknowledged flush."""
+        for result, number in results.items():
+            self._metrics.routed.labels(result).inc(number)
+        for part in rejected:
+            self._metrics.dead_letters.labels(Topic.ALERTS, part.reason).inc()
+
+    def _names_unknown(self) -> bool:
+        known = self._reader.configuration.integrations
+        return any(
+            number not in known for taken in self._alerts for number in taken.alert.integration_ids
+        )
+
+    def _deliveries(self, alert: Alert, results: Counter[str]) -> Iterator[Delivery]:
+        """Yield the deliveries of an alert; an integration named twice gets one.
+
+        Raises:
+            RejectedEventError: the alert has no text.
+        """
+        message = render_alert(alert)
+        for number in dict.fromkeys(alert.integration_ids):
+            result = self._judge(alert, number)
+            results[result] += 1
+            if result == "sent":
+                yield delivery_of(alert, message, number)
+
+    def _judge(self, alert: Alert, number: int) -> str:
+        integration = self._reader.configuration.integrations.get(number)
+        if integration is None:
+            result = "unknown_integration"
+        elif integration.client_id != alert.client_id:
+            result = "foreign_integration"
+        elif not integration.active:
+            result = "inactive"
+        else:
+            self._said = {cause for cause in self._said if cause[0] != number}
+            return "sent"
+        if (number, result) not in self._said:
+            self._said.add((number, result))
+            log.warning(
+                "integration_skipped",
+                why=result,
+                integration_id=number,
+                client_id=alert.client_id,
+                trigger_id=alert.trigger.id,
+                alert_id=alert.id,
+            )
+        return result
+
+    def _reject(self, partition: int, record: Any, error: RejectedEventError) -> None:
+        part = Rejected(None, record.value, error.reason, str(error))
+        self._rejected.append((partition, record, part))
+        log.warning(
+            "alert_rejected",
+            partition=partition,
+            offset=record.offset,
+            reason=error.reason,
+            why=str(error),
+        )
+
+
+def _decode(value: bytes | None) -> Alert:
+    try:
+        return decode_alert(value or b"")
+    except msgspec.ValidationError as error:
+        raise RejectedEventError(DeadLetterReason.WRONG_TYPE, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RejectedEventError(DeadLetterReason.UNDECODABLE, str(error)) from None

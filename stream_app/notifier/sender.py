@@ -1,0 +1,188 @@
+"""The sender: posts due deliveries, and writes each attempt's result for `deliver` to read.
+
+It knows nothing of retries: `deliver` hands it what is due when. It makes one attempt at a time
+of a delivery, and none unless the partition is still this worker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stream_app.domain.deliveries import DeliveryState, Result
+from stream_app.domain.due_queue import DueQueue
+from stream_app.kafka.ownership import POLL_SECONDS, Ownership
+from stream_app.settings import DeliverySettings
+
+#: Longest sleep of the loop: due times are wall clock, and the clock may be set.
+MAX_SLEEP_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """A delivery that is due some time, and the partition its result goes to."""
+
+    partition: int
+    state: DeliveryState
+
+
+class MakeAttempt(Protocol):
+    """Makes one attempt; an error of it ends the worker."""
+
+    def __call__(self, state: DeliveryState) -> Awaitable[Result]:
+        """Return the attempt's result."""
+
+
+class WriteResult(Protocol):
+    """Writes a result to a partition; returns when the broker has acknowledged it."""
+
+    def __call__(self, partition: int, result: Result) -> Awaitable[None]:
+        """Raise when it cannot be written."""
+
+
+class Sender:
+    """A service beside the agents, with the due times of this worker's pending deliveries.
+
+    Args:
+        client: is opened with the service and closed with it.
+        make_attempt: makes one attempt.
+        write_result: puts the result on its topic.
+        ownership: says whether the partitions are still this worker's.
+        settings: the bounds on requests in flight.
+        stop_seconds: how long requests in flight may go on when the service is stopped.
+        now_ms: the wall clock, Unix ms.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: contextlib.AbstractAsyncContextManager[Any],
+        make_attempt: MakeAttempt,
+        write_result: WriteResult,
+        ownership: Ownership,
+        settings: DeliverySettings,
+        stop_seconds: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._client = client
+        self._make_attempt = make_attempt
+        self._write_result = write_result
+        self._ownership = ownership
+        self._stop_seconds = stop_seconds
+        self._now_ms = now_ms
+        self._queue: DueQueue[Job] = DueQueue(
+            settings.max_in_flight, settings.max_in_flight_per_integration
+        )
+        self._generation = -1
+        self._is_stopping = False
+        self._wake = asyncio.Event()
+        self._resources = AsyncExitStack()
+        self._loop: asyncio.Task[None] | None = None
+        self._attempts: set[asyncio.Task[None]] = set()
+
+    # -- called by `deliver`
+
+    def clear(self) -> None:
+        """Forget what waits: the partitions have been assigned anew, and the state read."""
+        self._generation = self._ownership.generation
+        self._queue.clear()
+
+    def schedule(self, partition: int, state: DeliveryState) -> None:
+        """Have the attempt of a pending delivery made when it is due.
+
+        The first attempt is due at once: the clock of the worker that wrote the record does not
+        matter.
+        """
+        due_ms = min(state.due_ms, self._now_ms()) if state.attempt == 1 else state.due_ms
+        self._queue.put(state.id, state.integration_id, due_ms, Job(partition, state))
+        self._wake.set()
+
+    def forget(self, delivery_id: str) -> None:
+        """Make no further attempt of a delivery."""
+        self._queue.discard(delivery_id)
+
+    # -- the service
+
+    async def start(self) -> None:
+        """Open the client, and begin to send what is scheduled."""
+        await self._resources.enter_async_context(self._client)
+        self._loop = asyncio.create_task(self._run(), name="sender")
+        self._loop.add_done_callback(self._end_on_error)
+
+    async def stop(self) -> None:
+        """Begin no more requests; give those in flight time to end and to write their result.
+
+        What does not end in time is cut off: its delivery stays due, and the next owner sends it.
+        """
+        self._is_stopping = True
+        self._wake.set()
+        if self._loop is not None:
+            await asyncio.wait({self._loop})
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=self._stop_seconds)
+        for task in list(self._attempts):
+            task.cancel()
+        await asyncio.gather(*self._attempts, return_exceptions=True)
+        await self._resources.aclose()
+
+    async def _run(self) -> None:
+        while not self._is_stopping:
+            self._wake.clear()
+            seconds = self._dispatch()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+
+    def _dispatch(self) -> float | None:
+        """Start what is due; return how long nothing else will be, `None`: until the next wake."""
+        if not self._queue:
+            return None
+        if not self._ownership.is_current(self._generation):
+            return POLL_SECONDS  # a rebalance: `clear` comes before it is over
+        now_ms = self._now_ms()
+        for job in self._queue.take(now_ms):
+            task = asyncio.create_task(self._attempt(job, self._generation))
+            self._attempts.add(task)
+            task.add_done_callback(self._attempts.discard)
+            task.add_done_callback(self._end_on_error)
+        due_ms = self._queue.next_due_ms()
+        return None if due_ms is None else min((due_ms - now_ms) / 1000, MAX_SLEEP_SECONDS)
+
+    async def _attempt(self, job: Job, generation: int) -> None:
+        is_made = False
+        try:
+            if await self._may_send(generation):
+                result = await self._make_attempt(job.state)
+                # Also after a rebalance: an attempt that was made is a fact for the new owner.
+                await self._write_result(job.partition, result)
+                is_made = True
+        finally:
+            self._settle(job, is_made=is_made)
+
+    async def _may_send(self, generation: int) -> bool:
+        """Tell, just before a request, whether it is still this worker's to make.
+
+        A fresh heartbeat alone is not enough: it may come in the middle of a rebalance, in which
+        a flush may end, but a request would run into the next owner's.
+        """
+        is_fresh = await self._ownership.confirm(generation)
+        return is_fresh and self._ownership.is_current(generation) and not self._is_stopping
+
+    def _settle(self, job: Job, *, is_made: bool) -> None:
+        """Free the place of an attempt.
+
+        After a rebalance the same attempt may wait again: not if its result has been written.
+        """
+        waiting = self._queue.waiting(job.state.id)
+        if is_made and waiting is not None and waiting.state.attempt <= job.state.attempt:
+            self._queue.discard(job.state.id)
+        self._queue.release(job.state.id)
+        self._wake.set()
+
+    def _end_on_error(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._ownership.give_up(error)

@@ -1,0 +1,1 @@
+"""The Opsgenie edge: payloads, outcomes, the HTTP client, and a sandbox that plays the service."""

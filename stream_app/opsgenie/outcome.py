@@ -1,0 +1,283 @@
+"""What came of one request: a reason from a closed list, and a sentence for people.
+
+Why the body decides, too: a 422 means a bad field or a malformed key, and a 403 has a code that
+tells a key of the wrong kind. Whatever a body says is bounded, cleaned and freed of the key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stream_app.opsgenie.text import clean, cut
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BODY_LIMIT = 64 * 1024
+MESSAGE_LIMIT = 500
+QUOTE_LIMIT = 200
+#: Most fields of an `errors` map that the message names.
+ERRORS_SHOWN = 5
+#: No step of the schedule is longer than half an hour; nobody may stop us for longer than this.
+RETRY_AFTER_LIMIT_SECONDS = 3600.0
+WRONG_KIND_OF_KEY = 40301
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+
+class AttemptReason(StrEnum):
+    """Why an attempt ended as it did: a closed list, the `reason` label of the metric."""
+
+    ACCEPTED = "accepted"
+    REDIRECT = "redirect"
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    PAYMENT_REQUIRED = "payment_required"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    UNPROCESSABLE = "unprocessable"
+    KEY_FORMAT = "key_format"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    OTHER_STATUS = "other_status"
+    CONNECT_ERROR = "connect_error"
+    TLS_ERROR = "tls_error"
+    TIMEOUT = "timeout"
+    CONNECTION_LOST = "connection_lost"
+    BAD_ANSWER = "bad_answer"
+
+
+REASONS = {
+    400: AttemptReason.BAD_REQUEST,
+    401: AttemptReason.UNAUTHORIZED,
+    402: AttemptReason.PAYMENT_REQUIRED,
+    403: AttemptReason.FORBIDDEN,
+    404: AttemptReason.NOT_FOUND,
+    405: AttemptReason.NOT_FOUND,
+    409: AttemptReason.UNPROCESSABLE,
+    410: AttemptReason.NOT_FOUND,
+    415: AttemptReason.BAD_REQUEST,
+    422: AttemptReason.UNPROCESSABLE,
+    428: AttemptReason.UNPROCESSABLE,
+    429: AttemptReason.RATE_LIMITED,
+}
+KEY_ADVICE = (
+    "copy the key of an API integration again (in the team: Integrations, API), without other "
+    "characters around it"
+)
+EXPLANATIONS = {
+    AttemptReason.ACCEPTED: "the request was accepted",
+    AttemptReason.REDIRECT: "the service redirects elsewhere, and a key is never sent to another "
+    "address: check target.api",
+    AttemptReason.BAD_REQUEST: "the service cannot read the request",
+    AttemptReason.UNAUTHORIZED: "the key is wrong, its integration is turned off, or it belongs "
+    "to the other region: a key of the EU instance works at api.eu.opsgenie.com only, one of the "
+    "US instance at api.opsgenie.com only",
+    AttemptReason.PAYMENT_REQUIRED: "the plan of the account does not allow this",
+    AttemptReason.FORBIDDEN: "the key may not do this: check the rights of its integration",
+    AttemptReason.NOT_FOUND: "there is no such address: check target.api",
+    AttemptReason.UNPROCESSABLE: "the service refuses a field of the request",
+    AttemptReason.KEY_FORMAT: f"the key is malformed: {KEY_ADVICE}",
+    AttemptReason.RATE_LIMITED: "the account sends more requests than its plan allows",
+    AttemptReason.SERVER_ERROR: "the service has a fault",
+    AttemptReason.OTHER_STATUS: "an answer nobody expects here",
+    AttemptReason.CONNECT_ERROR: "no connection to the service",
+    AttemptReason.TLS_ERROR: "the service's certificate or encryption is not trusted",
+    AttemptReason.TIMEOUT: "no complete answer in time",
+    AttemptReason.CONNECTION_LOST: "the connection broke before the answer, and the request may "
+    "or may not have been accepted",
+    AttemptReason.BAD_ANSWER: "the answer is not HTTP",
+}
+WRONG_KIND_ADVICE = (
+    "the key is of the wrong kind: use one of an API integration (in the team: Integrations, "
+    "API), not one from API key management"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one attempt.
+
+    `status` is None when no answer came, `request_id` is the service's own, to ask its support
+    or its request status with, and `retry_after_seconds` is what it asked for on a 429.
+    """
+
+    reason: AttemptReason
+    message: str
+    status: int | None = None
+    request_id: str | None = None
+    retry_after_seconds: float | None = None
+    duration_seconds: float = 0.0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the service took the request over: any 2xx."""
+        return self.reason is AttemptReason.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStatus:
+    """What became of an accepted request.
+
+    While `is_processed` is false the service has not got to it yet, or does not know it; then
+    `outcome` says why, and the other fields are None.
+    """
+
+    outcome: Outcome
+    is_processed: bool
+    is_success: bool | None = None
+    status: str | None = None
+    alert_id: str | None = None
+    alias: str | None = None
+
+
+def classify(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    key: str = "",
+    received_at_seconds: float | None = None,
+) -> Outcome:
+    """Return the outcome of an answer.
+
+    Args:
+        status: the HTTP status.
+        headers: in any case.
+        body: at most its first 64 KiB are looked at; anything may stand there.
+        key: is taken out of all that is returned, should the service echo it.
+        received_at_seconds: Unix time, for a Retry-After that is a date when there is no Date.
+    """
+    fields = {name.lower(): value for name, value in headers.items()}
+    answer = _decode(body)
+    reason = _reason(status, answer)
+    explanation = EXPLANATIONS[reason]
+    if reason is AttemptReason.FORBIDDEN and answer.get("code") == WRONG_KIND_OF_KEY:
+        explanation = WRONG_KIND_ADVICE
+    message = f"HTTP {status}: {explanation}{_quote(answer, key)}"
+    return Outcome(
+        reason=reason,
+        message=cut(message, MESSAGE_LIMIT),
+        status=status,
+        request_id=_request_id(answer.get("requestId") or fields.get("x-request-id"), key),
+        retry_after_seconds=_retry_after(fields, received_at_seconds)
+        if status == HTTPStatus.TOO_MANY_REQUESTS
+        else None,
+    )
+
+
+def failure(reason: AttemptReason, detail: str = "", *, key: str = "") -> Outcome:
+    """Return the outcome of an attempt that got no answer; `detail` is added to the message."""
+    detail = _plain(detail, key)
+    message = EXPLANATIONS[reason] + (f": {detail}" if detail else "")
+    return Outcome(reason, cut(message, MESSAGE_LIMIT))
+
+
+def read_request_status(outcome: Outcome, body: bytes, *, key: str = "") -> RequestStatus:
+    """Return what the answer of the request status API says."""
+    data = _decode(body).get("data")
+    if not outcome.accepted or not isinstance(data, dict):
+        return RequestStatus(outcome, is_processed=False)
+    texts = {
+        name: _plain(value, key) if isinstance(value, str) else None
+        for name in ("status", "alertId", "alias")
+        for value in [data.get(name)]
+    }
+    return RequestStatus(
+        outcome,
+        is_processed=True,
+        is_success=data.get("isSuccess") is True,
+        status=texts["status"],
+        alert_id=texts["alertId"],
+        alias=texts["alias"],
+    )
+
+
+def redact(text: str, key: str) -> str:
+    """Take a key out of a text."""
+    text = re.sub(r"(?i)(genie-?key\s+)\S+", r"\1***", text)
+    return re.sub(re.escape(key), "***", text, flags=re.IGNORECASE) if key else text
+
+
+def _decode(body: bytes) -> dict[str, object]:
+    try:
+        answer = msgspec.json.decode(body[:BODY_LIMIT])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _reason(status: int, answer: Mapping[str, object]) -> AttemptReason:
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return AttemptReason.ACCEPTED
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return AttemptReason.REDIRECT
+    if HTTPStatus.INTERNAL_SERVER_ERROR <= status < 600:  # noqa: PLR2004 - ends the 5xx
+        return AttemptReason.SERVER_ERROR
+    says_key = "key format" in str(answer.get("message")).lower() and not answer.get("errors")
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and says_key:
+        return AttemptReason.KEY_FORMAT
+    return REASONS.get(status, AttemptReason.OTHER_STATUS)
+
+
+def _request_id(value: object, key: str) -> str | None:
+    is_id = isinstance(value, str) and REQUEST_ID.fullmatch(value) and redact(value, key) == value
+    return str(value) if is_id else None
+
+
+def _quote(answer: Mapping[str, object], key: str) -> str:
+    """Return what the service says itself: its message and the fields it refuses."""
+    quote, said = "", answer.get("message")
+    if isinstance(said, str) and _plain(said, key):
+        quote = f'; it says "{_plain(said, key)}"'
+    errors, pairs = answer.get("errors"), []
+    if isinstance(errors, dict):
+        pairs = list(errors.items())
+    elif isinstance(errors, list):
+        items = [item for item in errors if isinstance(item, dict)]
+        pairs = [(item.get("title"), item.get("detail")) for item in items]
+    shown = [
+        f"{_plain(str(name), key)}: {_plain(str(text), key)}" for name, text in pairs[:ERRORS_SHOWN]
+    ]
+    return quote + (f" ({'; '.join(shown)})" if shown else "")
+
+
+def _plain(text: str, key: str) -> str:
+    """Return a foreign text fit to be shown; the key goes first, so that no cut leaves half."""
+    return cut(redact(clean(text), key), QUOTE_LIMIT)
+
+
+def _retry_after(fields: Mapping[str, str], received_at_seconds: float | None) -> float | None:
+    """Return the longer of what Retry-After and the throttled period ask for, in seconds."""
+    asked = [
+        _seconds(fields.get("retry-after", "")),
+        _seconds_until(fields.get("retry-after", ""), fields.get("date", ""), received_at_seconds),
+        _seconds(fields.get("x-ratelimit-period-in-sec", "")),
+    ]
+    waits = [min(seconds, RETRY_AFTER_LIMIT_SECONDS) for seconds in asked if seconds is not None]
+    return max(waits, default=None)
+
+
+def _seconds(text: str) -> float | None:
+    text = text.strip()
+    return float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
+
+
+def _seconds_until(text: str, date: str, received_at_seconds: float | None) -> float | None:
+    """Return the seconds to an HTTP date, by the service's own clock if it tells it."""
+    until, now = _unix_time(text), _unix_time(date)
+    now = received_at_seconds if now is None else now
+    return None if until is None or now is None else max(0.0, until - now)
+
+
+def _unix_time(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None

@@ -1,0 +1,171 @@
+"""The body of a "create alert" request, within the service's limits.
+
+Why cut and never fail: a message that is one character too long must still wake somebody.
+What is cut stays readable elsewhere: the whole message then opens the description.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+
+import orjson
+
+from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
+
+MESSAGE_LIMIT = 130
+DESCRIPTION_LIMIT = 15_000
+ALIAS_LIMIT = 512
+ENTITY_LIMIT = 512
+SOURCE_LIMIT = 100
+#: Keys and values of all details together.
+DETAILS_LIMIT = 8_000
+DETAILS_DEPTH = 8
+TAG_LIMIT = 50
+TAGS_LIMIT = 20
+RESPONDERS_LIMIT = 50
+RESPONDER_FIELDS = ("id", "name", "type", "username")
+ALIAS_DIGEST_LENGTH = 32
+TRUNCATED = ("truncated", "true")
+#: The service refuses an empty message.
+NO_MESSAGE = "(no message)"
+
+
+class Priority(StrEnum):
+    """The five priorities; a request without one means P3 to the service."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+    P4 = "P4"
+    P5 = "P5"
+
+
+def build_payload(
+    message: str,
+    description: str,
+    alias: str,
+    details: Mapping[str, object],
+    *,
+    priority: Priority | None = None,
+    tags: Sequence[str] = (),
+    entity: str = "",
+    source: str = "",
+    responders: Sequence[Mapping[str, str]] = (),
+) -> dict[str, object]:
+    """Return a request body; what is empty or unset is left out.
+
+    Args:
+        message: one line, the title of the alert.
+        description: text of many lines.
+        alias: what makes two requests one alert. One that does not fit ends in a digest of the
+            whole, so that two long ones that begin alike stay two alerts.
+        details: nested names are joined by `_`, the most useful ones first: those at the end
+            are dropped when there are too many. Nulls are left out.
+        priority: left out when None, since the service refuses a null.
+        tags: a comma would make one tag two, so commas are taken out.
+        entity: what the alert is about.
+        source: who sends it.
+        responders: objects with `type` and one of `id`, `name`, `username`.
+
+    Raises:
+        ValueError: `alias` is empty. The service would invent one, and each resend would page.
+    """
+    if not alias:
+        raise ValueError("alias is empty: resends of the alert could not be told from new ones")
+    title, text = clean(message) or NO_MESSAGE, clean_lines(description)
+    shown = cut(title, MESSAGE_LIMIT)
+    if shown != title:
+        text = f"{title}\n\n{text}".rstrip()
+    payload: dict[str, object] = {
+        "message": shown,
+        "alias": _fit_alias(alias),
+        "description": cut(text, DESCRIPTION_LIMIT),
+        "details": _fit_details(details),
+        "tags": _fit_tags(tags),
+        "entity": cut(clean(entity), ENTITY_LIMIT),
+        "source": cut(clean(source), SOURCE_LIMIT),
+        "responders": [
+            {name: clean(item[name]) for name in RESPONDER_FIELDS if name in item}
+            for item in responders[:RESPONDERS_LIMIT]
+        ],
+        "priority": priority,
+    }
+    return {name: value for name, value in payload.items() if value}
+
+
+def encode_payload(payload: Mapping[str, object]) -> bytes:
+    """Return the body as JSON; equal payloads give equal bytes."""
+    return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+
+
+def _fit_alias(alias: str) -> str:
+    fitted = clean(alias)
+    if fitted == alias and length(alias) <= ALIAS_LIMIT:
+        return alias
+    whole = alias.encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(whole).hexdigest()[:ALIAS_DIGEST_LENGTH]
+    return f"{cut(fitted, ALIAS_LIMIT - len(digest) - 1)}:{digest}"
+
+
+def _fit_tags(tags: Sequence[str]) -> list[str]:
+    fitted = (cut(clean(tag.replace(",", " ")), TAG_LIMIT) for tag in tags)
+    return list(dict.fromkeys(tag for tag in fitted if tag))[:TAGS_LIMIT]
+
+
+def _fit_details(details: Mapping[str, object]) -> dict[str, str]:
+    """Return flat details within the limit: whole keys are dropped, from the end.
+
+    A value that alone is too long is dropped first: it must not cost all that precede it.
+    """
+    flat: dict[str, str] = {}
+    for name, value in _flatten(details.items(), "", DETAILS_DEPTH):
+        flat.setdefault(clean(name), value)
+    room = DETAILS_LIMIT - sum(map(len, TRUNCATED))
+    fitted = {name: value for name, value in flat.items() if length(name) + length(value) <= room}
+    size = sum(length(name) + length(value) for name, value in fitted.items())
+    if len(fitted) == len(flat) and size <= DETAILS_LIMIT:
+        return fitted
+    while size > room:
+        name, value = fitted.popitem()
+        size -= length(name) + length(value)
+    return fitted | dict([TRUNCATED])
+
+
+def _flatten(
+    items: Iterable[tuple[object, object]], prefix: str, depth: int
+) -> Iterator[tuple[str, str]]:
+    """Yield (joined name, text) of all that is not empty, `depth` levels down."""
+    for key, value in items:
+        name = f"{prefix}_{key}" if prefix else str(key)
+        children = _children(value)
+        if children is None:
+            text = clean_lines(_scalar(value))
+            if text:
+                yield name, text
+        elif depth == 0:
+            yield name, ELLIPSIS
+        else:
+            yield from _flatten(children, name, depth - 1)
+
+
+def _children(value: object) -> Iterable[tuple[object, object]] | None:
+    """Return the (name, value) pairs of a mapping or of a list of them; None of a plain value."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, list | tuple) and any(
+        isinstance(v, Mapping | list | tuple) for v in value
+    ):
+        return enumerate(value)
+    return None
+
+
+def _scalar(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ", ".join(text for text in map(_scalar, value) if text)
+    return str(value)

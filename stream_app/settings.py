@@ -1,0 +1,225 @@
+"""All settings: environment variables with the prefix `STREAM_APP_`, levels joined by `__`.
+
+A flag of a command goes before the environment, the environment before the defaults. A name
+that no setting has is an error, so that a typing mistake cannot pass for a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stream_app.domain.errors import ConfigurationError
+
+PREFIX = "STREAM_APP_"
+#: Names that only look like settings: API keys for `env:` references, and Faust's own settings.
+FREE_PREFIXES = ("STREAM_APP_KEY_", "STREAM_APP_FAUST_")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Group(BaseModel):
+    """A level of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Group):
+    """How to reach Kafka."""
+
+    bootstrap_servers: str | None = Field(
+        None, description="Brokers as `host:port,host:port`; unset: the embedded Kafka"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to speak to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="How to log in when the protocol is `SASL_*`"
+    )
+    sasl_username: str | None = Field(None, description="User for `SASL_*`")
+    sasl_password: SecretStr | None = Field(None, description="Password for `SASL_*`")
+    ssl_cafile: Path | None = Field(
+        None, description="CA certificates (PEM) for `*SSL`; unset: those of the system"
+    )
+    replication_factor: int = Field(
+        1, ge=1, description="Copies of each topic that `topics create` and the workers make"
+    )
+    session_timeout_seconds: float = Field(
+        10.0, ge=6, description="A worker silent for this long loses its partitions"
+    )
+    fetch_max_wait_ms: int = Field(
+        50, ge=1, description="How long the broker may hold a fetch back when it has no records"
+    )
+    fetch_max_bytes_per_partition: int = Field(
+        4 * 1024 * 1024, ge=65536, description="Most bytes of one partition in one fetch"
+    )
+
+
+class EmbeddedSettings(Group):
+    """The Kafka that the project brings itself."""
+
+    directory: Path = Field(Path(".local/kafka"), description="Data and log of the broker")
+    jars_directory: Path = Field(
+        Path(".local/jars"), description="Its jars; many brokers can share them"
+    )
+    port: Port = Field(0, description="Its port on loopback; 0: a free one, kept while it runs")
+    heap_mb: int = Field(512, ge=128, description="Its Java heap")
+
+
+class HttpSettings(Group):
+    """Where a worker answers `/metrics`, `/livez` and `/readyz`."""
+
+    host: str = Field("127.0.0.1", description="Address to bind")
+    port: Port | None = Field(
+        None, description="Port to bind; unset: 9464 for the detector, 9465 for the notifier"
+    )
+
+
+class LogSettings(Group):
+    """Logs go to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level to print"
+    )
+    format: Literal["console", "json"] = Field("console", description="Form of a log line")
+
+
+class DetectorSettings(Group):
+    """Counting."""
+
+    flush_interval_ms: int = Field(
+        250, ge=1, description="Longest time between flushes while batches keep coming"
+    )
+    flush_max_events: int = Field(
+        20_000, ge=1, description="Most events between flushes while batches keep coming"
+    )
+    buffer_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024 * 1024, description="Most bytes of fetched records that wait"
+    )
+    allowed_periods: Annotated[tuple[int, ...], NoDecode] = Field(
+        (1, 60, 3600, 86400), description="Periods, in seconds, that a counting trigger may have"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_periods(cls, values: Any) -> Any:
+        periods = values.get("allowed_periods") if isinstance(values, dict) else None
+        if isinstance(periods, str):
+            return {**values, "allowed_periods": tuple(p for p in periods.split(",") if p)}
+        return values
+
+
+class DeliverySettings(Group):
+    """Posting alerts."""
+
+    sandbox_url: str | None = Field(
+        None,
+        description="Base URL of a sandbox Opsgenie on loopback that integrations may name; "
+        "unset: only the real hosts are allowed",
+    )
+    max_in_flight: int = Field(50, ge=1, description="Most requests in flight")
+    max_in_flight_per_integration: int = Field(
+        5, ge=1, description="Most requests in flight to one integration"
+    )
+    connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection")
+    request_timeout_seconds: float = Field(15.0, gt=0, description="Longest wait for an answer")
+    retry_scale: float = Field(
+        1.0, gt=0, le=1, description="Shortens all waits in tests; refused with real hosts"
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of the process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_nested_max_split=1,
+        extra="forbid",
+        frozen=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    detector: DetectorSettings = DetectorSettings()
+    delivery: DeliverySettings = DeliverySettings()
+
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-z0-9.-]*$", description="Put before every topic and consumer group name"
+    )
+    partitions: int = Field(
+        8, ge=1, le=1000, description="Partitions of the topics that `topics create` makes"
+    )
+    shutdown_timeout_seconds: float = Field(
+        8.0, gt=0, description="A worker told to stop is gone after this time"
+    )
+    secret_keys: SecretStr | None = Field(
+        None,
+        description="Keys that seal API keys, newest first, joined by commas "
+        "(`stream-app secrets generate` makes one)",
+    )
+    key_dir: Path | None = Field(
+        None, description="Folder of API keys in files that an integration may name; unset: off"
+    )
+
+    @model_validator(mode="after")
+    def _retry_scale_only_in_sandbox(self) -> Self:
+        if self.delivery.retry_scale != 1 and self.delivery.sandbox_url is None:
+            raise ValueError(
+                "STREAM_APP_DELIVERY__RETRY_SCALE shortens the documented waits and is refused "
+                "with real hosts: set STREAM_APP_DELIVERY__SANDBOX_URL too, or unset it"
+            )
+        return self
+
+
+def setting_rows(
+    model: type[BaseModel] = Settings, prefix: str = PREFIX
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (environment variable, default, description) of every setting, in order."""
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
+            yield from setting_rows(field.annotation, f"{variable}__")
+            continue
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(str(part) for part in default)
+        yield variable, "" if default is None else str(default), field.description or ""
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigurationError: a value is not allowed, or a name is nobody's setting.
+    """
+    names = [variable for variable, _, _ in setting_rows()]
+    environ = os.environ if environ is None else environ
+    for variable in environ:
+        if not variable.startswith(PREFIX) or variable.startswith(FREE_PREFIXES):
+            continue
+        if variable in names:
+            continue
+        close = difflib.get_close_matches(variable, names, n=1)
+        hint = f": did you mean {close[0]}?" if close else ""
+        raise ConfigurationError(f"{variable} is not a setting of stream-app{hint}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(_problem(item) for item in error.errors())
+        raise ConfigurationError(problems) from None
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    variable = PREFIX + "__".join(str(part).upper() for part in item["loc"] if part != "")
+    if not item["loc"]:
+        return str(item["msg"]).removeprefix("Value error, ")
+    return f"{variable}: {item['msg']}"

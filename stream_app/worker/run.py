@@ -1,0 +1,256 @@
+"""The life of a worker: wait for Kafka, read the configuration, work, end within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
+from stream_app.detector.app import create_detector
+from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, TopicMismatchError
+from stream_app.kafka import fetched_records
+from stream_app.kafka.admin import probe
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.partitions import (
+    check_growth,
+    prepare_changelogs,
+    source_partitions,
+)
+from stream_app.kafka.topics import Topic
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
+from stream_app.notifier.app import create_notifier
+from stream_app.settings import Settings
+from stream_app.worker.health import Health, HealthServer
+
+log = get_logger(__name__)
+
+Role = Literal["detector", "notifier"]
+DEFAULT_PORTS: Mapping[Role, int] = {"detector": 9464, "notifier": 9465}
+BROKER_RETRY_SECONDS = 1.0
+#: The broker counts as away when no heartbeat was accepted for this many intervals.
+MISSED_HEARTBEATS = 2.5
+
+
+class Create(Protocol):
+    """Builds the app of a role."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        bootstrap_servers: str,
+        partitions: Mapping[Topic, int],
+        reader: ConfigurationReader,
+        metrics: Metrics,
+    ) -> StreamApp:
+        """Return the app; nothing runs yet."""
+
+
+#: By role: what it reads with state, what else must be there because it writes it, its app.
+ROLES: Mapping[Role, tuple[Sequence[Topic], Sequence[Topic], Create]] = {
+    "detector": (DETECTOR_SOURCES, (Topic.ALERTS,), create_detector),
+    "notifier": (NOTIFIER_SOURCES, (), create_notifier),
+}
+
+
+def run_worker(role: Role, settings: Settings) -> None:
+    """Run a worker of `role` until SIGTERM or SIGINT, or until it cannot go on.
+
+    Raises:
+        StreamAppError: the worker cannot start or cannot go on; nothing is acknowledged that
+            is not done.
+    """
+    fetched_records.install()
+    asyncio.run(Worker(role, settings).run())
+
+
+class Worker:
+    """One process of one role."""
+
+    def __init__(self, role: Role, settings: Settings) -> None:
+        self.role = role
+        self.settings = settings
+        self.metrics = Metrics()
+        self.health = Health(self.metrics)
+        self._stop = asyncio.Event()
+        self._app: StreamApp | None = None
+        self._is_broker_away = False
+
+    async def run(self) -> None:
+        """Start, work until told to stop, and end within the deadline."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        http, port = self.settings.http, self.settings.http.port
+        port = DEFAULT_PORTS[self.role] if port is None else port
+        server = HealthServer(self.health, self.metrics, http.host, port)
+        self.health.add("started", lambda: "waiting for Kafka")
+        url = await server.start()
+        log.info("worker_starting", role=self.role, health=url)
+        try:
+            await self._work()
+        finally:
+            self.health.is_draining = True
+            await server.stop()
+        log.info("worker_stopped", role=self.role)
+
+    async def _work(self) -> None:
+        sources, outputs, create = ROLES[self.role]
+        bootstrap = await self._unless_stopped(self._wait_for_broker)
+        if bootstrap is None:
+            return
+        partitions = await source_partitions(self.settings, sources, outputs)
+        reader = ConfigurationReader(self.settings, self.metrics)
+        self.health.add("started", lambda: "reading the configuration")
+        try:
+            await self._unless_stopped(reader.start)
+            if self._stop.is_set():
+                return
+            self._app = create(self.settings, bootstrap, partitions, reader, self.metrics)
+            await prepare_changelogs(self.settings, self._app)
+            await self._run_app(self._app, reader)
+        finally:
+            await reader.stop()
+
+    async def _run_app(self, app: StreamApp, reader: ConfigurationReader) -> None:
+        failure = app.failure = asyncio.get_running_loop().create_future()
+        self.health.add("started", lambda: None)
+        self.health.add("assigned", lambda: _why_not_assigned(app))
+        self.health.add(
+            "broker", lambda: "no answer from the broker" if self._is_broker_away else None
+        )
+        self.health.add("configuration", lambda: _why_not_configured(reader))
+        watch = asyncio.create_task(self._watch(app, reader))
+        starting = asyncio.create_task(app.start())
+        crashed = asyncio.create_task(app.wait_until_stopped())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait(
+                {failure, stop, crashed, starting}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if _has_started(starting) and not self._stop.is_set() and not failure.done():
+                log.info("worker_started", role=self.role)
+                await asyncio.wait({failure, stop, crashed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (watch, stop, crashed):
+                task.cancel()
+        self.health.is_draining = True
+        error = _worker_error(app, failure, starting)
+        await self._end(app, starting, 0 if error is None else error.exit_code, error)
+        if error is not None:
+            raise error
+
+    async def _end(
+        self,
+        app: StreamApp,
+        starting: asyncio.Task[Any],
+        exit_code: int,
+        error: StreamAppError | None,
+    ) -> None:
+        """Stop the app; what it has in hand and cannot finish goes to the next owner."""
+        log.info("worker_stopping", deadline_seconds=self.settings.shutdown_timeout_seconds)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await starting
+        stopping = asyncio.create_task(app.stop())
+        done, _ = await asyncio.wait({stopping}, timeout=self.settings.shutdown_timeout_seconds)
+        if not done:
+            # Nothing is lost: what is not acknowledged is read again. But a thread of Faust
+            # would keep the process alive.
+            log.warning("worker_stop_forced", error=None if error is None else str(error))
+            sys.stderr.flush()
+            os._exit(exit_code)
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            stopping.result()
+
+    async def _unless_stopped(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Await `call()`, or return `None` as soon as the worker is told to stop."""
+        work = asyncio.ensure_future(call())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not work.done():
+            work.cancel()
+            return None
+        return work.result()
+
+    async def _wait_for_broker(self) -> str:
+        """Return the broker's address once it answers; say once that it does not."""
+        started, said = time.monotonic(), False
+        while True:
+            try:
+                return await probe(self.settings)
+            except KafkaUnreachableError as error:
+                if not said:
+                    log.warning("broker_unreachable", why=str(error), then="waiting for it")
+                    said = True
+            await asyncio.sleep(BROKER_RETRY_SECONDS)
+            if said and (waited := time.monotonic() - started) > 60:  # noqa: PLR2004 - a reminder each minute
+                log.warning("broker_still_unreachable", waited_seconds=round(waited))
+                started = time.monotonic()
+
+    async def _watch(self, app: StreamApp, reader: ConfigurationReader) -> None:
+        """Look now and then whether the worker still can do its work."""
+        while True:
+            await asyncio.sleep(0.5)
+            self._look_at_broker(app)
+            try:
+                check_growth(app)
+            except TopicMismatchError as error:
+                app.fail(error)
+            if not reader.is_ready:
+                app.fail(StreamAppError("the configuration is not followed any more"))
+
+    def _look_at_broker(self, app: StreamApp) -> None:
+        """Log when the broker stops answering and when it answers again, once each."""
+        limit = self.settings.kafka.session_timeout_seconds / 5 * MISSED_HEARTBEATS
+        age = app.consumer.heartbeat_age_seconds if app.started and app.consumer else 0.0
+        is_away = age > limit and not app.rebalancing
+        if is_away != self._is_broker_away:
+            self._is_broker_away = is_away
+            if is_away:
+                log.warning("broker_lost", silent_seconds=round(age, 1))
+            else:
+                log.info("broker_back")
+        self.metrics.broker_connected.set(not is_away)
+
+
+def _why_not_assigned(app: StreamApp) -> str | None:
+    if app.rebalancing:
+        return "partitions are being assigned"
+    if not app.tables.actives_ready:
+        return "state is being read"
+    return None
+
+
+def _why_not_configured(reader: ConfigurationReader) -> str | None:
+    return reader.last_error if reader.is_ready else "not read to its end"
+
+
+def _has_started(starting: asyncio.Task[Any]) -> bool:
+    return starting.done() and not starting.cancelled() and starting.exception() is None
+
+
+def _worker_error(
+    app: StreamApp, failure: asyncio.Future[BaseException], starting: asyncio.Task[Any]
+) -> StreamAppError | None:
+    """Return why the worker cannot go on; `None` when it was told to stop."""
+    error = failure.result() if failure.done() else app.crash_reason
+    if error is None and starting.done() and not starting.cancelled():
+        error = starting.exception()
+    if error is None or isinstance(error, StreamAppError):
+        return error
+    text = str(error) or type(error).__name__
+    found = StreamAppError(
+        f"the worker cannot go on: {text}: nothing unfinished was acknowledged, start it again"
+    )
+    found.__cause__ = error
+    return found

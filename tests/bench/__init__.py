@@ -1,0 +1,1 @@
+"""`make bench`: speed and latency, as ratios within one run on one machine."""

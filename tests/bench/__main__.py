@@ -1,0 +1,177 @@
+"""`make bench`: print the figures and write them to `.local/reports/bench.json`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tracemalloc
+import uuid
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stream_app.domain.counting import PartitionCounts
+from stream_app.domain.events import EventKind
+from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.triggers import parse_trigger
+from stream_app.kafka.admin import create_topics
+from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.embedded_jars import KAFKA_VERSION
+from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings, load_settings
+from tests.bench import data, latency
+
+EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
+ROUNDS = 3
+LATENCY_SECONDS = 20
+REPORT = Path(".local/reports/bench.json")
+CELLS = 20_000
+
+
+@dataclass
+class Record:
+    """What counting reads of a Kafka record."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(name: str, bootstrap: str, prefix: str, events: int) -> dict[str, Any]:
+    """Run a variant in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.bench.variants", name, bootstrap, prefix, str(events)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    rows = [line for line in result.stdout.splitlines() if line.startswith("{")]
+    if result.returncode or not rows:
+        raise RuntimeError(f"{name} failed ({result.returncode}): {result.stdout}{result.stderr}")
+    figures: dict[str, Any] = json.loads(rows[-1])
+    return figures
+
+
+async def filled(bootstrap: str) -> str:
+    """Make an installation with all its hits; return its prefix."""
+    prefix = f"bench{uuid.uuid4().hex[:8]}."
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=bootstrap),
+        topic_prefix=prefix,
+        partitions=data.PARTITIONS,
+    )
+    await create_topics(settings)
+    await data.put_objects(bootstrap, f"{prefix}config.clients", "client_id", data.clients())
+    await data.put_objects(bootstrap, f"{prefix}config.triggers", "id", data.triggers())
+    size = await data.fill(bootstrap, f"{prefix}events.hits", EVENTS["detector"])
+    say(f"  {EVENTS['detector']:,} hits of {size} bytes in {prefix}events.hits")
+    return prefix
+
+
+def throughput(bootstrap: str) -> dict[str, Any]:
+    """Run the variants in turn, each round on an installation of its own."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in EVENTS}
+    for number in range(ROUNDS):
+        say(f"round {number + 1} of {ROUNDS}")
+        prefix = asyncio.run(filled(bootstrap))
+        for name, events in EVENTS.items():
+            figures = run(name, bootstrap, prefix, events)
+            rows[name].append(figures)
+            say(f"  {name:12} {json.dumps(figures)}")
+    report: dict[str, Any] = {}
+    for name, found in rows.items():
+        for figure in ("events_per_s", "cpu_s_per_million", "rss_mb"):
+            report[f"{name}_{figure}"] = statistics.median(row[figure] for row in found)
+    for other, label in (("bare", "bare_aiokafka"), ("plain_faust", "plain_faust")):
+        ratios = [
+            ours["events_per_s"] / theirs["events_per_s"]
+            for ours, theirs in zip(rows["detector"], rows[other], strict=True)
+        ]
+        report[f"detector_vs_{label}"] = round(statistics.median(ratios), 2)
+        report[f"detector_vs_{label}_rounds"] = [round(ratio, 2) for ratio in ratios]
+    return report
+
+
+def bytes_per_cell() -> int:
+    """Return the memory of an open cell, from many of them in one partition."""
+
+    parsed = [
+        parse_trigger(item | {"filters": []}, allowed_periods=(1,))
+        for item in data.triggers(period=1)
+    ]
+    index, state = (
+        TriggerIndex(EventKind.HITS, data.CLIENTS, parsed),
+        PartitionCounts(EventKind.HITS),
+    )
+    records = [
+        Record(
+            n,
+            2_000_000_000_000,
+            b'{"client_id":%d,"request_time":%d}' % (n % 20 + 1, 1_800_000_000 + n // 20),
+        )
+        for n in range(CELLS)
+    ]
+    tracemalloc.start()
+    state.add(records, index)
+    state.confirm(state.cut())
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return used // len(state.cells)
+
+
+def machine() -> str:
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        )
+        if Path("/proc/cpuinfo").exists()
+        else iter(()),
+        platform.processor() or "unknown",
+    )
+    return f"{os.cpu_count()} cores, {model}, {platform.system()}"
+
+
+def versions() -> str:
+    names = ("faust-streaming", "aiokafka", "msgspec", "orjson", "stream-app")
+    parts = [f"Python {platform.python_version()}", f"Kafka {KAFKA_VERSION}"]
+    return ", ".join([*parts, *(f"{name} {version(name)}" for name in names)])
+
+
+def main() -> None:
+    broker = None
+    bootstrap = load_settings().kafka.bootstrap_servers
+    if bootstrap is None:
+        broker = EmbeddedKafka(EmbeddedSettings(directory=Path(".local/bench/kafka")))
+        bootstrap = broker.start(progress=say)
+    logs = Path(".local/bench") / f"logs-{os.getpid()}"
+    logs.mkdir(parents=True)
+    try:
+        report = throughput(bootstrap)
+        report["detector_bytes_per_open_cell"] = bytes_per_cell()
+        say(f"latency at {latency.RATE:,} events/s for {LATENCY_SECONDS} s")
+        prefix = f"bench{uuid.uuid4().hex[:8]}."
+        report |= asyncio.run(latency.measure(bootstrap, prefix, LATENCY_SECONDS, logs))
+    finally:
+        if broker is not None:
+            broker.stop()
+    report |= {"machine": machine(), "versions": versions()}
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+    say(f"written to {REPORT}")
+
+
+if __name__ == "__main__":
+    main()

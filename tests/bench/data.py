@@ -1,0 +1,117 @@
+"""What every variant of the bench reads: hits of about 600 bytes, and 20 triggers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+
+PARTITIONS = 4
+CLIENTS = range(1, 21)
+PERIOD = 60
+SPAN_SECONDS = 600
+
+TEMPLATE: dict[str, Any] = {
+    "object_type": "hit",
+    "host": "shop.acme.example",
+    "method": "GET",
+    "path": "/catalog",
+    "payloads": ["1' union select 1,2--"],
+    "point": ["get", "id"],
+    "parameter": "GET_id_value",
+    "remote_country": "PL",
+    "remote_port": 41253,
+    "remote_addr6": None,
+    "datacenter": "unknown",
+    "tor": "none",
+    "response_len": 345,
+    "response_time": 359,
+    "stamps": [7965],
+    "regex": [],
+    "block_status": "monitored",
+    "protocol": "rest",
+    "request_id": "d4184a2f138b73c7ef4f7090deb5dfe1",
+    "state": None,
+}
+
+
+def hits(number: int, start: int) -> Iterator[bytes]:
+    """Yield hits of 20 clients, spread over ten minutes of event time."""
+    chance = random.Random(1)
+    for index in range(number):
+        seconds = start + index * SPAN_SECONDS // number
+        yield orjson.dumps(
+            TEMPLATE
+            | {
+                "client_id": chance.choice(CLIENTS),
+                "type": chance.choice(["sqli", "xss", "rce", "ptrav"]),
+                "request_time": seconds,
+                "create_time": seconds + 3,
+                "remote_addr4": f"203.0.113.{chance.randrange(256)}",
+                "response_status": chance.choice([200, 404, 500]),
+                "poolid": chance.choice([-1, 7]),
+                "experimental": index % 50 == 0,
+                "sampled": index % 40 != 0,
+            }
+        )
+
+
+def triggers(*, count: int = 5, period: int = PERIOD) -> list[dict[str, Any]]:
+    """Return 20 triggers, half of them with a filter."""
+    types = [{"id": "attack_type", "operator": "eq", "values": ["sqli", "xss"]}]
+    return [
+        {
+            "id": number,
+            "client_id": number,
+            "name": f"Trigger {number}",
+            "comment": "",
+            "enabled": True,
+            "template_id": "hits_exceeded",
+            "filters": types if number % 2 else [],
+            "threshold": {"count": count, "period": period, "operator": "gt"},
+            "actions": [{"id": "send_notification", "params": {"integration_ids": [number]}}],
+            "enabled_at": 1,
+        }
+        for number in CLIENTS
+    ]
+
+
+def clients() -> list[dict[str, Any]]:
+    """Return the 20 clients."""
+    return [
+        {"client_id": number, "name": f"Client {number}", "cloud": "EU", "applications": {}}
+        for number in CLIENTS
+    ]
+
+
+async def fill(bootstrap: str, topic: str, number: int) -> int:
+    """Write `number` hits to the topic; return the mean size of one in bytes."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024
+    )
+    await producer.start()
+    size, futures = 0, []
+    for index, value in enumerate(hits(number, int(time.time()) - SPAN_SECONDS)):
+        size += len(value)
+        futures.append(await producer.send(topic, value, partition=index % PARTITIONS))
+        if len(futures) >= 20_000:
+            await asyncio.gather(*futures)
+            futures.clear()
+    await asyncio.gather(*futures)
+    await producer.stop()
+    return size // number
+
+
+async def put_objects(bootstrap: str, topic: str, key: str, objects: list[dict[str, Any]]) -> None:
+    """Write configuration objects as they stand on their topic."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    for item in objects:
+        await producer.send_and_wait(topic, json.dumps(item).encode(), key=str(item[key]).encode())
+    await producer.stop()

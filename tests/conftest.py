@@ -1,0 +1,73 @@
+"""Fixtures for all tests: a clean environment, and a real Kafka for those that ask for it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
+
+ROOT = Path(__file__).parents[1]
+JARS = ROOT / ".local" / "jars"
+#: Read before any test runs: the environment of a test has no settings.
+REAL_KAFKA = os.environ.get("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("STREAM_APP_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a broker for all tests. It fails where Kafka cannot start."""
+    if REAL_KAFKA:
+        yield REAL_KAFKA
+        return
+    # Not one folder for all: sessions that run side by side must not share a broker.
+    directory = tmp_path_factory.mktemp("kafka")
+    broker = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Callable[[], EmbeddedKafka]]:
+    """Return a function that starts a broker for this test alone, which it may stop and kill.
+
+    `stop()` or `kill()`, then `start()`, brings it back at the same address with its data.
+    """
+    brokers: list[EmbeddedKafka] = []
+
+    def start() -> EmbeddedKafka:
+        directory = tmp_path / f"kafka-{len(brokers)}"
+        broker = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
+        brokers.append(broker)
+        broker.start()
+        return broker
+
+    yield start
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Return a prefix that no other test's topics have."""
+    return f"t{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str) -> Settings:
+    """Return the settings of an installation of this test's own on the shared broker."""
+    return Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka), topic_prefix=topic_prefix, partitions=4
+    )

@@ -1,0 +1,32 @@
+"""The worker's command, in which one flush fails in the middle: half of it reaches the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaTimeoutError
+
+from stream_app.cli import main
+from stream_app.kafka import flushing
+
+FAILING_SEND = 12
+
+
+def fail_one_flush() -> None:
+    send, calls = flushing.FlushLoop._send, 0
+
+    async def failing(self: Any, step: Sequence[flushing.Send]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= FAILING_SEND and len(step) > 1:
+            await send(self, step[: len(step) // 2])
+            raise KafkaTimeoutError
+        await send(self, step)
+
+    flushing.FlushLoop._send = failing  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    fail_one_flush()
+    main()

@@ -1,0 +1,425 @@
+"""The notifier on a real broker and a real sandbox: from an alert record to an alert."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
+from stream_app.domain.alerts import Alert, encode_alert, fired_alert
+from stream_app.domain.clients import Client
+from stream_app.domain.deliveries import (
+    Result,
+    decode_result,
+    delivery_of,
+    encode_delivery,
+)
+from stream_app.domain.messages import render_alert
+from stream_app.domain.triggers import parse_trigger
+from stream_app.kafka.admin import create_topics
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.opsgenie.sandbox_service import Exchange
+from stream_app.settings import Settings
+from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
+
+KEY = "00000000-1111-2222-3333-444444444444"
+SCALE = 0.05
+KILLED = str(Path(__file__).with_name("killed_notifier.py"))
+SOURCES = ["alerts", "deliveries", "delivery-results"]
+
+
+def alert(window_start: int = 1_767_225_600, integrations: tuple[int, ...] = (521,)) -> Alert:
+    trigger = parse_trigger(
+        {
+            "id": 61,
+            "client_id": 1111,
+            "name": "Notification about incidents",
+            "enabled": True,
+            "template_id": "incidents_exceeded",
+            "filters": [{"id": "target", "operator": "eq", "values": ["server", "database"]}],
+            "threshold": {"count": 1, "period": 1, "operator": "gt"},
+            "actions": [
+                {"id": "send_notification", "params": {"integration_ids": list(integrations)}}
+            ],
+        },
+        allowed_periods=(1,),
+    )
+    return fired_alert(Client(1111, "TestCompany", "EU", {}), trigger, window_start)
+
+
+def integration(number: int, url: str, **fields: object) -> dict[str, Any]:
+    return {
+        "id": number,
+        "client_id": 1111,
+        "name": f"On-call {number}",
+        "active": True,
+        "type": "opsgenie",
+        "target": {"token": "env:STREAM_APP_KEY_ACME", "api": url},
+        "events": [],
+        **fields,
+    }
+
+
+async def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not claim():  # noqa: ASYNC110 - the claim is about other processes
+            await asyncio.sleep(0.02)
+
+
+async def finished(worker: WorkerProcess, outcome: str, number: int) -> None:
+    """Wait until a worker has finished so many deliveries."""
+    labels = f'integration_type="opsgenie",outcome="{outcome}"'
+    async with asyncio.timeout(30):
+        while (await worker.metrics())[f"stream_app_deliveries_total{{{labels}}}"] < number:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+
+
+class Bench:
+    """An installation with a sandbox that can be told how to answer."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.settings = settings
+        self.bootstrap = settings.kafka.bootstrap_servers or ""
+        self.sandbox = SandboxOpsgenie()
+        self.url = ""
+        #: Statuses of the answers to come; then the sandbox answers itself.
+        self.faults: list[int] = []
+        self._log = log
+        self._workers: list[WorkerProcess] = []
+
+    async def start(self) -> None:
+        await create_topics(self.settings)
+        self.sandbox._api.steps.append(self._fault)
+        self.url = await self.sandbox.start()
+        client = {"client_id": 1111, "name": "TestCompany", "cloud": "EU", "applications": {}}
+        await put_objects(self.settings, "config.clients", [client])
+        await put_objects(self.settings, "config.integrations", [integration(521, self.url)])
+
+    async def stop(self) -> None:
+        for worker in self._workers:
+            worker.__exit__()
+        await self.sandbox.stop()
+
+    def worker(self, *killed_at: str) -> WorkerProcess:
+        worker = WorkerProcess(
+            "notifier",
+            self.settings,
+            self._log.with_suffix(f".{len(self._workers)}"),
+            command=(KILLED, *killed_at) if killed_at else ("-m", "stream_app"),
+            STREAM_APP_KEY_ACME=KEY,
+            STREAM_APP_DELIVERY__SANDBOX_URL=self.url,
+            STREAM_APP_DELIVERY__RETRY_SCALE=str(SCALE),
+        )
+        self._workers.append(worker)
+        return worker
+
+    async def put(self, topic: str, *rows: tuple[bytes | None, bytes | None]) -> None:
+        await put(self.bootstrap, f"{self.settings.topic_prefix}{topic}", rows)
+
+    async def fire(self, *alerts: Alert) -> None:
+        await self.put("alerts", *((b"1111", encode_alert(one)) for one in alerts))
+
+    async def records(self, topic: str) -> list[Any]:
+        name = f"{self.settings.topic_prefix}{topic}"
+        found = await read_all(self.bootstrap, name)
+        return [record for records in found.values() for record in records]
+
+    async def results(self) -> list[Result]:
+        found = [decode_result(record.value) for record in await self.records("delivery-results")]
+        return sorted(found, key=lambda result: result.finished_at_ms)
+
+    async def drained(self) -> None:
+        await drained(self.settings, "notifier", SOURCES, 30)
+
+    async def _fault(self, exchange: Exchange) -> web.Response | None:
+        return exchange.answer(self.faults.pop(0), {"message": "fault"}) if self.faults else None
+
+
+@pytest.fixture
+async def bench(settings: Settings, tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(settings, tmp_path / "worker")
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+async def test_an_alert_becomes_one_alert_with_the_text_of_the_page(bench: Bench) -> None:
+    worker = await bench.worker().ready()
+    fired = alert()
+    written = time.monotonic()
+    await bench.fire(fired)
+    await eventually(lambda: bool(bench.sandbox.alerts))
+    assert time.monotonic() - written < 5
+    (shown,) = bench.sandbox.alerts
+    assert shown.alias == fired.id
+    assert shown.message == "[Wallarm] Trigger: The number of incidents exceeded the threshold"
+    assert shown.description == (
+        "Notification type: incidents_exceeded\n\n"
+        "The number of detected incidents exceeded 1 in 1 second.\n"
+        'This notification was triggered by the "Notification about incidents" trigger.\n\n'
+        "Additional trigger\u2019s clauses:\nTarget: server, database.\n\n"
+        "View events:\n"
+        "https://my.wallarm.com/attacks?q=incidents&time_from=1767225600&time_to=1767225601\n\n"
+        "Client: TestCompany\nCloud: EU"
+    )
+    assert shown.details["notification_type"] == "incidents_exceeded"
+    await bench.drained()
+    (result,) = await bench.results()
+    assert (result.attempt, result.accepted, result.status) == (1, True, 202)
+    assert result.request_id == bench.sandbox.requests[0].request_id
+    metrics = await worker.metrics()
+    assert metrics['stream_app_deliveries_total{integration_type="opsgenie",outcome="sent"}'] == 1
+    name = 'stream_app_delivery_attempts_total{integration_type="opsgenie",reason="accepted"}'
+    assert metrics[name] == 1
+    assert metrics['stream_app_routed_alerts_total{result="sent"}'] == 1
+    assert metrics["stream_app_pending_deliveries"] == 0
+    assert worker.stop() == 0
+    assert len(bench.sandbox.requests) == 1
+    assert "delivery_sent" in worker.text
+    assert KEY not in worker.text
+
+
+async def test_a_failed_attempt_is_resent_after_the_documented_waits(bench: Bench) -> None:
+    await bench.worker().ready()
+    bench.faults += [500, 500]
+    await bench.fire(alert())
+    await eventually(lambda: len(bench.sandbox.requests) == 3)
+    await bench.drained()
+    assert [request.status for request in bench.sandbox.requests] == [500, 500, 202]
+    results = await bench.results()
+    assert [(r.attempt, r.accepted, r.status) for r in results] == [
+        (1, False, 500),
+        (2, False, 500),
+        (3, True, 202),
+    ]
+    starts = [request.received_at_ms for request in bench.sandbox.requests]
+    for wait, finished, next_start in zip((1, 3), results, starts[1:], strict=False):
+        waited_ms = next_start - finished.finished_at_ms
+        assert wait * SCALE * 1000 <= waited_ms < wait * SCALE * 1000 + 1500
+    assert len(bench.sandbox.alerts) == 1
+
+
+async def test_six_failures_end_in_the_dead_letters_with_the_records_own_bytes(
+    bench: Bench,
+) -> None:
+    worker = await bench.worker().ready()
+    bench.faults += [503] * 6
+    await bench.fire(alert())
+    await eventually(lambda: len(bench.sandbox.requests) == 6)
+    await bench.drained()
+    (dead,) = await bench.records("deliveries.dlq")
+    (delivery,) = await bench.records("deliveries")
+    assert (dead.key, dead.value) == (delivery.key, delivery.value)
+    headers = {name: value.decode() for name, value in dead.headers}
+    assert headers["x-error-reason"] == "exhausted"
+    assert headers["x-original-topic"] == f"{bench.settings.topic_prefix}deliveries"
+    assert headers["x-original-partition"] == str(delivery.partition)
+    assert headers["x-original-offset"] == str(delivery.offset)
+    assert headers["x-error-message"].startswith("6 attempts failed, the last one: HTTP 503")
+    assert [result.attempt for result in await bench.results()] == [1, 2, 3, 4, 5, 6]
+    assert bench.sandbox.alerts == []
+    metrics = await worker.metrics()
+    name = 'stream_app_deliveries_total{integration_type="opsgenie",outcome="given_up"}'
+    assert metrics[name] == 1
+    assert metrics['stream_app_dead_letters_total{reason="exhausted",topic="deliveries"}'] == 1
+    # The next delivery to the same integration is tried as ever.
+    await bench.fire(alert(1_767_225_700))
+    await eventually(lambda: len(bench.sandbox.alerts) == 1)
+
+
+async def test_integrations_that_may_not_get_an_alert_are_skipped(bench: Bench) -> None:
+    rows = [
+        integration(522, bench.url, client_id=2222),
+        integration(523, bench.url, active=False),
+    ]
+    await put_objects(bench.settings, "config.integrations", rows)
+    worker = await bench.worker().ready()
+    await bench.fire(alert(integrations=(521, 522, 523, 524)))
+    await bench.drained()
+    await eventually(lambda: bool(bench.sandbox.requests))
+    assert [record.key for record in await bench.records("deliveries")] == [b"521"]
+    metrics = await worker.metrics()
+    routed = {
+        result: metrics[f'stream_app_routed_alerts_total{{result="{result}"}}']
+        for result in ("sent", "foreign_integration", "inactive", "unknown_integration")
+    }
+    assert routed == dict.fromkeys(routed, 1)
+
+
+async def test_an_integration_applied_just_before_the_alert_gets_it(bench: Bench) -> None:
+    await bench.worker().ready()
+    for number in range(600, 620):
+        row = integration(number, bench.url)
+        await put_objects(bench.settings, "config.integrations", [row])
+        await bench.fire(alert(integrations=(number,)))
+    await eventually(lambda: len(bench.sandbox.requests) == 20)
+
+
+async def test_catching_up_reads_all_configuration_that_was_written_before(bench: Bench) -> None:
+    reader = ConfigurationReader(bench.settings)
+    await reader.start()
+    try:
+        for number in range(600, 620):
+            row = integration(number, bench.url)
+            await put_objects(bench.settings, "config.integrations", [row])
+            assert await reader.catch_up(5)
+            assert number in reader.configuration.integrations
+        assert await reader.catch_up(5), "at once when there is nothing new"
+    finally:
+        await reader.stop()
+
+
+async def test_a_bad_alert_record_is_a_dead_letter_and_the_next_one_is_sent(bench: Bench) -> None:
+    await bench.worker().ready()
+    await bench.put("alerts", (b"1111", b"{"), (b"1111", b"[]"), (b"1111", None))
+    await bench.put("deliveries", (b"521", b"{"), (b"521", b'{"id":""}'))
+    await bench.put("delivery-results", (b"521", b"{"), (b"521", b'{"type":"later"}'))
+    await bench.fire(alert())
+    await eventually(lambda: len(bench.sandbox.alerts) == 1)
+    await bench.drained()
+    reasons: list[tuple[bytes | None, bytes]] = [
+        (record.value, dict(record.headers)["x-error-reason"])
+        for topic in ("alerts.dlq", "deliveries.dlq")
+        for record in await bench.records(topic)
+    ]
+    assert Counter(reasons) == Counter(
+        [
+            (b"{", b"undecodable"),
+            (b"[]", b"wrong_type"),
+            (None, b"undecodable"),
+            (b"{", b"undecodable"),
+            (b'{"id":""}', b"wrong_type"),
+        ]
+    )
+
+
+async def test_duplicates_of_a_delivery_are_posted_once(bench: Bench) -> None:
+    fired = alert()
+    value = encode_delivery(delivery_of(fired, render_alert(fired), 521))
+    worker = await bench.worker().ready()
+    await bench.put("deliveries", *[(b"521", value)] * 3)
+    await eventually(lambda: bool(bench.sandbox.requests))
+    await bench.drained()
+    await bench.fire(fired, fired)
+    await bench.drained()
+    assert worker.stop() == 0
+    await bench.worker().ready()
+    await bench.put("deliveries", (b"521", value))
+    await bench.drained()
+    await asyncio.sleep(0.5)
+    assert len(bench.sandbox.requests) == 1
+    assert len(await bench.records("delivery-results")) == 1
+
+
+async def test_a_worker_killed_before_the_request_loses_nothing(bench: Bench) -> None:
+    killed = bench.worker("request")
+    await killed.ready()
+    await bench.fire(alert())
+    assert await asyncio.to_thread(killed.process.wait, 30) == -signal.SIGKILL
+    assert bench.sandbox.requests == []
+    await finished(await bench.worker().ready(), "sent", 1)
+    assert len(bench.sandbox.alerts) == len(bench.sandbox.requests) == 1
+
+
+async def test_a_worker_killed_before_it_read_a_result_does_not_post_again(bench: Bench) -> None:
+    killed = bench.worker("result")
+    await killed.ready()
+    await bench.fire(alert())
+    assert await asyncio.to_thread(killed.process.wait, 30) == -signal.SIGKILL
+    assert len(bench.sandbox.requests) == 1
+    await finished(await bench.worker().ready(), "sent", 1)
+    await asyncio.sleep(1)
+    assert len(bench.sandbox.requests) == 1
+    assert len(await bench.records("delivery-results")) == 1
+
+
+async def test_a_delivery_whose_integration_is_gone_ends_in_the_dead_letters(
+    bench: Bench,
+) -> None:
+    fired = alert()
+    worker = await bench.worker().ready()
+    value = encode_delivery(delivery_of(fired, render_alert(fired), 999))
+    await bench.put("deliveries", (b"999", value))
+    await eventually(lambda: "delivery_given_up" in worker.text)
+    await bench.drained()
+    (dead,) = await bench.records("deliveries.dlq")
+    assert dead.value == value
+    assert {result.reason for result in await bench.results()} == {"integration_unavailable"}
+    assert worker.text.count("integration_unusable") == 1
+    assert bench.sandbox.requests == []
+
+
+async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench) -> None:
+    rows = [integration(number, bench.url) for number in range(700, 720)]
+    await put_objects(bench.settings, "config.integrations", rows)
+    first = await bench.worker().ready()
+    for start in range(100):
+        await bench.fire(alert(1_767_225_600 + start, tuple(range(700, 720))))
+        if start == 30:
+            second = bench.worker()
+        if start == 60:
+            await second.ready()
+    await eventually(lambda: len(bench.sandbox.requests) >= 2000, 60)
+    await bench.drained()
+    results = await bench.results()
+    # A rebalance may repeat what was in flight then, and nothing else.
+    assert len({result.delivery_id for result in results}) == 2000
+    assert len(bench.sandbox.requests) <= 2000 + 50
+    counted = 0.0
+    for worker in (first, second):
+        name = 'stream_app_deliveries_total{integration_type="opsgenie",outcome="sent"}'
+        sent = (await worker.metrics())[name]
+        assert sent > 0
+        counted += sent
+    assert counted >= 2000
+
+
+async def test_a_worker_told_to_stop_ends_its_request_and_writes_the_result(bench: Bench) -> None:
+    worker = await bench.worker().ready()
+    entered = asyncio.Event()
+
+    async def slow(_: Exchange) -> None:
+        entered.set()
+        await asyncio.sleep(2)
+
+    bench.sandbox._api.steps.append(slow)
+    await bench.fire(alert())
+    await asyncio.wait_for(entered.wait(), 20)
+    assert await asyncio.to_thread(worker.stop) == 0
+    assert "worker_stop_forced" not in worker.text
+    (result,) = await bench.results()
+    assert result.accepted
+    await bench.worker().ready()
+    await bench.drained()
+    await asyncio.sleep(1)
+    assert len(bench.sandbox.requests) == 1
+
+
+async def test_different_partition_counts_are_refused_by_name_and_number(bench: Bench) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bench.bootstrap)
+    await admin.start()
+    try:
+        name = f"{bench.settings.topic_prefix}delivery-results"
+        await admin.create_partitions({name: NewPartitions(6)})
+    finally:
+        await admin.close()
+    await asyncio.sleep(0.5)
+    worker = bench.worker()
+    assert await asyncio.to_thread(worker.process.wait, 30) == 3
+    assert "deliveries has 4 partitions" in worker.text
+    assert "delivery-results has 6" in worker.text
+    assert "stream-app topics check" in worker.text
+
+
+def test_alert_records_of_the_tests_are_what_the_detector_writes() -> None:
+    assert json.loads(encode_alert(alert()))["integration_ids"] == [521]

@@ -1,0 +1,62 @@
+"""The sample customer: what a person could apply by hand, pointed at a sandbox."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from stream_app.cli.sandbox import DEFAULT_PORT
+from stream_app.demo.customer import api_keys, kept_secret_key, sample_objects
+from stream_app.demo.run import SANDBOX_PORT
+from stream_app.domain.clients import parse_client
+from stream_app.domain.conditions import CONDITIONS
+from stream_app.domain.integrations import parse_integration
+from stream_app.domain.triggers import Filter, Threshold, parse_trigger
+from stream_app.opsgenie.endpoints import resolve_endpoint
+from stream_app.sample import DEFAULT_CLIENTS, SITES
+from stream_app.secrets import KeyRing
+
+URL = "http://127.0.0.1:9999"
+CLIENT, INTEGRATION, *TRIGGERS = sample_objects(URL)
+
+
+def test_the_client_is_the_one_of_the_sample_events_and_knows_their_applications() -> None:
+    client = parse_client(CLIENT)
+    assert (client.client_id,) == DEFAULT_CLIENTS
+    assert client.applications == {site.pool: site.application for site in SITES}
+
+
+def test_the_first_trigger_is_the_documented_example() -> None:
+    trigger = parse_trigger(TRIGGERS[0], allowed_periods=(1,))
+    assert trigger.name == "Notification about incidents"
+    assert trigger.template_id == "incidents_exceeded"
+    assert trigger.filters == (Filter("target", "eq", ("server", "database")),)
+    assert trigger.threshold == Threshold(count=1, period=1)
+
+
+def test_the_triggers_are_valid_enabled_and_of_every_condition() -> None:
+    triggers = [parse_trigger(obj, allowed_periods=(1, 60)) for obj in TRIGGERS]
+    assert all(t.enabled and t.integration_ids == (INTEGRATION["id"],) for t in triggers)
+    assert {t.template_id for t in triggers} == CONDITIONS.keys()
+    assert len({t.id for t in triggers}) == len(triggers)
+
+
+def test_the_integration_points_at_the_sandbox_with_the_key_that_it_accepts() -> None:
+    assert api_keys([CLIENT, INTEGRATION]) == [INTEGRATION["target"]["token"]]
+    sealed = {**INTEGRATION, "target": {**INTEGRATION["target"], "token": "sealed:v1:x"}}
+    integration = parse_integration(sealed)
+    assert integration.active
+    assert resolve_endpoint(integration.api, URL).is_sandbox
+
+
+def test_the_file_of_the_integration_fits_the_sandbox_command() -> None:
+    file = Path(__file__).parents[3] / "stream_app/demo/objects/integration.yaml"
+    assert f"api: http://127.0.0.1:{DEFAULT_PORT}/v2/alerts" in file.read_text()
+    assert SANDBOX_PORT == DEFAULT_PORT
+
+
+def test_the_secret_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    key = kept_secret_key(tmp_path)
+    assert repr(KeyRing([key])) == "KeyRing(1 secret keys)"
+    assert kept_secret_key(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / "secret-key").stat().st_mode) == 0o600

@@ -1,0 +1,74 @@
+"""Logs and ports of the demo's workers; their lives are in the integration tests."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from stream_app.demo.processes import WorkerProcess, free_ports
+from stream_app.domain.errors import StreamAppError
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> WorkerProcess:
+    (tmp_path / "worker.log").touch()
+    return WorkerProcess("detector", f"http://{HOST}:1", tmp_path / "worker.log")
+
+
+def write(worker: WorkerProcess, text: str) -> None:
+    with worker.log.open("a") as log:
+        log.write(text)
+
+
+def line(level: str, event: str, **fields: object) -> str:
+    common = {"logger": "stream_app", "timestamp": "2026-01-01T00:00:00Z"}
+    return json.dumps({**fields, "event": event, "level": level, **common}) + "\n"
+
+
+def test_warnings_and_worse_are_shown_once_and_the_rest_is_not(worker: WorkerProcess) -> None:
+    write(worker, line("info", "worker_started") + line("warning", "late", kind="hits"))
+    assert list(worker.new_warnings()) == ["detector: warning late kind=hits"]
+    write(worker, "Traceback of something\n" + line("error", "lost"))
+    assert list(worker.new_warnings()) == ["detector: error lost"]
+    assert not list(worker.new_warnings())
+
+
+def test_a_line_that_is_being_written_is_shown_when_it_is_whole(worker: WorkerProcess) -> None:
+    whole = line("warning", "late")
+    write(worker, whole[:20])
+    assert not list(worker.new_warnings())
+    write(worker, whole[20:])
+    assert list(worker.new_warnings()) == ["detector: warning late"]
+
+
+def test_the_last_lines_name_the_log_and_keep_what_is_no_log_line(worker: WorkerProcess) -> None:
+    write(worker, "".join(line("info", f"step_{n}") for n in range(50)) + "KeyError: 'x'\n")
+    shown = worker.last_lines().splitlines()
+    assert str(worker.log) in shown[0]
+    assert len(shown) == 13
+    assert shown[-2:] == ["  info step_49", "  KeyError: 'x'"]
+
+
+def test_a_taken_port_gives_the_next_free_one_and_no_port_is_given_twice() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = free_ports(HOST, [port, port])
+    assert port not in found
+    assert len(set(found)) == 2
+    assert min(found) > port
+
+
+def test_no_free_port_is_an_error_that_names_the_first() -> None:
+    with pytest.raises(StreamAppError, match="no port from 65536 on is free"):
+        free_ports(HOST, [65536])
+
+
+async def test_stopping_what_was_not_started_does_nothing(worker: WorkerProcess) -> None:
+    assert await worker.stop(0.1)

@@ -1,0 +1,54 @@
+"""Parts of the demo's run that need no process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from stream_app.demo.run import Demo, Options, _to_its_end
+from stream_app.opsgenie.sandbox_state import AlertView, SandboxState
+from stream_app.settings import Settings
+
+
+def alert(time_to: int) -> AlertView:
+    payload = {"message": "m", "alias": str(time_to), "details": {"time_to": str(time_to)}}
+    return SandboxState(10, 0).create(payload, "id", 0)
+
+
+def test_alerts_of_windows_that_ended_before_the_run_are_hidden_and_that_is_said_once() -> None:
+    shown: list[AlertView] = []
+    said: list[str] = []
+    demo = Demo(Settings(), Options(1, 1, None), shown.append, said.append)
+    now = int(time.time())
+    for time_to in (now - 3600, now - 10, now + 60):
+        demo._arrived(alert(time_to))
+    assert [a.alias for a in shown] == [str(now + 60)]
+    assert said == ["alerts of an earlier run arrive, too; they are not shown"]
+
+
+async def test_an_end_goes_to_its_end_however_often_it_is_cancelled() -> None:
+    steps: list[str] = []
+
+    async def end() -> None:
+        steps.append("begun")
+        await asyncio.sleep(0.2)
+        steps.append("done")
+
+    task = asyncio.create_task(_to_its_end(end()))
+    for _ in range(3):
+        await asyncio.sleep(0.02)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert steps == ["begun", "done"]
+
+
+async def test_what_an_end_raises_is_not_lost() -> None:
+    async def end() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await _to_its_end(end())

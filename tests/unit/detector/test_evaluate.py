@@ -1,0 +1,159 @@
+"""What the `evaluate` stage fires of the windows of a partition."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream_app.detector.evaluate import EvaluateFlush, EvaluateStage
+from stream_app.domain.alerts import decode_alert, encode_alert, fired_alert
+from stream_app.domain.clients import parse_client
+from stream_app.domain.evaluation import PartitionWindows
+from stream_app.domain.triggers import Trigger, parse_trigger
+from stream_app.kafka.topics import TopicNames
+from stream_app.metrics import Metrics
+
+START = 1_767_225_600
+HOUR_MS = 3_600_000
+CLIENT = parse_client({"client_id": 1, "name": "Acme", "cloud": "EU", "applications": {}})
+
+
+def trigger(count: int = 2, **changes: Any) -> Trigger:
+    obj = {
+        "id": 61,
+        "client_id": 1,
+        "name": "counts",
+        "enabled": True,
+        "template_id": "hits_exceeded",
+        "filters": [],
+        "threshold": {"count": count, "period": 1},
+        "actions": [{"id": "send_notification", "params": {"integration_ids": [5]}}],
+    }
+    return parse_trigger(obj | changes, allowed_periods=(1,))
+
+
+class Partition:
+    """One partition of `counts` and the stage that reads it, with what a broker would keep."""
+
+    def __init__(self, found: Trigger) -> None:
+        self.trigger = found
+        self.state = PartitionWindows()
+        table: Any = SimpleNamespace(
+            state=lambda _: self.state, states={0: self.state}, changelog_topic_name="changelog"
+        )
+        configuration = SimpleNamespace(clients={1: CLIENT}, triggers={found.id: found})
+        reader: Any = SimpleNamespace(configuration=configuration)
+        self.stage = EvaluateStage(table, reader, TopicNames(), Metrics())
+        self._offset = 0
+
+    def send(self, count: int, partition: int = 0, second: int = 0, at_ms: int = 0) -> None:
+        value = {
+            "client_id": 1,
+            "trigger_id": self.trigger.id,
+            "revision": self.trigger.revision,
+            "period": 1,
+            "window_start": START + second,
+            "partition": partition,
+            "count": count,
+            "config_position": 0,
+        }
+        record = SimpleNamespace(
+            offset=self._offset,
+            timestamp=START * 1000 + at_ms,
+            value=json.dumps(value).encode(),
+        )
+        self._offset += 1
+        self.stage.add("counts", 0, [record])
+
+    def flush(self) -> list[int]:
+        """Flush and confirm; return the seconds whose windows fire."""
+        return self.confirmed(self.stage.cut())
+
+    def confirmed(self, flush: EvaluateFlush) -> list[int]:
+        alerts, *_ = flush.steps()
+        flush.confirm()
+        return [decode_alert(send.value or b"").window_start - START for send in alerts]
+
+
+@pytest.fixture
+def windows() -> Partition:
+    return Partition(trigger(count=2))
+
+
+def test_a_window_fires_when_its_sum_first_exceeds_the_threshold_and_never_again(
+    windows: Partition,
+) -> None:
+    fired = []
+    for count, partition in ((1, 0), (1, 1), (2, 1), (2, 0), (2, 0), (9, 1)):
+        windows.send(count, partition)
+        fired.append(windows.flush())
+    assert fired == [[], [], [0], [], [], []]
+
+
+def test_count_zero_fires_on_the_first_event() -> None:
+    windows = Partition(trigger(count=0))
+    windows.send(1)
+    assert windows.flush() == [0]
+
+
+def test_the_alert_is_a_function_of_the_trigger_and_the_window_alone() -> None:
+    found = []
+    for counts in (((3, 0),), ((1, 4), (1, 2), (7, 2))):
+        windows = Partition(trigger())
+        for number, (count, partition) in enumerate(counts):
+            windows.send(count, partition, at_ms=number * 1000)
+        alerts, *_ = windows.stage.cut().steps()
+        found += [send.value for send in alerts]
+    assert found == [encode_alert(fired_alert(CLIENT, trigger(), START))] * 2
+
+
+def test_a_window_fires_though_one_flush_spans_more_than_its_retention(windows: Partition) -> None:
+    # The first batch after an outage: what exceeded at night must not be lost in the morning.
+    windows.send(3, second=0, at_ms=0)
+    windows.send(1, second=9000, at_ms=3 * HOUR_MS)
+    assert windows.flush() == [0]
+    windows.send(3, second=9000, at_ms=3 * HOUR_MS)
+    assert windows.flush() == [9000]
+    assert [key[1] - START for key in windows.state.windows] == [9000]
+
+
+def test_a_flush_that_was_not_acknowledged_fires_again_with_the_same_bytes(
+    windows: Partition,
+) -> None:
+    windows.send(3)
+    first, *_ = windows.stage.cut().steps()
+    windows.state.roll_back()
+    windows.stage.reset()
+    windows.send(3)
+    flush = windows.stage.cut()
+    second, *_ = flush.steps()
+    assert [send.value for send in second] == [send.value for send in first]
+    assert windows.confirmed(flush) == [0]
+    windows.send(4)
+    assert windows.flush() == []
+
+
+def test_a_fired_window_is_written_as_fired_before_its_progress(windows: Partition) -> None:
+    windows.send(3, partition=2)
+    alerts, (window,), (progress,) = windows.stage.cut().steps()
+    assert len(alerts) == 1
+    assert json.loads(window.value or b"") == [[[2, 3]], True, START * 1000]
+    assert json.loads(progress.value or b"") == [0]
+
+
+@pytest.mark.parametrize("change", ["revision", "disabled", "deleted", "client"])
+def test_counts_of_a_trigger_that_is_no_more_fire_nothing(windows: Partition, change: str) -> None:
+    configuration = windows.stage._configuration
+    if change == "revision":
+        configuration.triggers[61] = trigger(count=1)
+    elif change == "disabled":
+        configuration.triggers[61] = trigger(enabled=False)
+    elif change == "deleted":
+        configuration.triggers.clear()
+    else:
+        configuration.clients.clear()
+    windows.send(9)
+    assert windows.flush() == []

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream_app.domain.deliveries import (
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    Result,
+    encode_delivery,
+)
+from stream_app.domain.delivery_partition import LAST_ATTEMPT, REMEMBER_MS, PartitionDeliveries
+
+TOPICS = ("deliveries", "delivery-results")
+NOW_MS = 1_767_225_600_000
+DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
+RECORD = encode_delivery(DELIVERY)
+Changelog = list[tuple[bytes, bytes | None]]
+
+
+def partition(scale: float = 1.0) -> PartitionDeliveries:
+    return PartitionDeliveries(TOPICS, retry_scale=scale)
+
+
+def result(attempt: int = 1, *, accepted: bool = False, **fields: Any) -> Result:
+    return Result(
+        delivery_id=DELIVERY.id,
+        client_id=1111,
+        integration_id=521,
+        integration_type="opsgenie",
+        attempt=attempt,
+        accepted=accepted,
+        reason="accepted" if accepted else "server_error",
+        message="",
+        finished_at_ms=fields.pop("finished_at_ms", NOW_MS + 500),
+        duration_seconds=0.1,
+        **fields,
+    )
+
+
+def with_delivery(scale: float = 1.0) -> PartitionDeliveries:
+    state = partition(scale)
+    assert state.take("deliveries", 7, NOW_MS)
+    assert state.add_delivery(DELIVERY, RECORD, 7, NOW_MS)
+    return state
+
+
+def flush(state: PartitionDeliveries) -> Changelog:
+    """Cut, confirm, and return what was written to the changelog."""
+    cut = state.cut()
+    written: Changelog = [state.record(*changed) for changed in cut.changed]
+    state.confirm(cut)
+    return [*written, state.progress_record(cut)]
+
+
+def restored(changelog: Changelog) -> PartitionDeliveries:
+    state = partition()
+    for key, value in changelog:
+        state.restore(key, value)
+    return state
+
+
+def only(state: PartitionDeliveries) -> DeliveryState:
+    (found,) = state.states.values()
+    return found
+
+
+def test_a_new_delivery_is_due_at_once_with_its_own_bytes() -> None:
+    state = only(with_delivery())
+    assert (state.status, state.attempt, state.due_ms) == (DeliveryStatus.PENDING, 1, NOW_MS)
+    assert bytes(state.record) == RECORD
+    assert (state.offset, state.since_ms) == (7, NOW_MS)
+
+
+def test_a_known_delivery_is_ignored_pending_or_finished() -> None:
+    state = with_delivery()
+    assert not state.add_delivery(DELIVERY, RECORD, 8, NOW_MS + 1)
+    assert only(state).offset == 7
+    state.add_result(result(accepted=True), NOW_MS + 1000)
+    assert not state.add_delivery(DELIVERY, RECORD, 9, NOW_MS + 2000)
+    assert only(state).status is DeliveryStatus.SENT
+
+
+def test_a_record_read_again_is_known_by_its_offset() -> None:
+    state = partition()
+    assert state.take("deliveries", 7, NOW_MS)
+    assert not state.take("deliveries", 7, NOW_MS)
+    assert state.take("delivery-results", 7, NOW_MS), "each topic has its own offsets"
+
+
+def test_an_accepted_attempt_finishes_the_delivery_and_drops_the_body() -> None:
+    state = with_delivery()
+    assert state.add_result(result(accepted=True), NOW_MS + 1000)
+    found = only(state)
+    assert (found.status, found.attempt, found.finished_ms) == ("sent", 1, NOW_MS + 1000)
+    assert bytes(found.record) == b""
+    assert state.pending == {}
+
+
+def test_failures_follow_the_first_cycle_and_then_give_up() -> None:
+    state = with_delivery()
+    waits = []
+    for attempt in range(1, LAST_ATTEMPT):
+        assert state.add_result(result(attempt), NOW_MS)
+        assert only(state).attempt == attempt + 1
+        waits.append(only(state).due_ms - (NOW_MS + 500))
+    assert waits == [1000, 3000, 5000, 10_000, 10_000]
+    assert state.add_result(result(LAST_ATTEMPT), NOW_MS + 60_000)
+    assert (only(state).status, only(state).attempt) == (DeliveryStatus.GIVEN_UP, 6)
+    settled = state.cut().settled
+    assert [step.result.attempt for step in settled] == [1, 2, 3, 4, 5, 6]
+    assert bytes(settled[-1].before.record) == RECORD, "for the dead letter"
+
+
+def test_a_longer_retry_after_counts_and_is_not_scaled() -> None:
+    state = with_delivery(scale=0.1)
+    state.add_result(result(retry_after_seconds=2.0), NOW_MS)
+    assert only(state).due_ms == NOW_MS + 500 + 2000
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_a_result_of_another_attempt_is_ignored(attempt: int) -> None:
+    state = with_delivery()
+    state.add_result(result(1), NOW_MS)
+    before = only(state)
+    assert not state.add_result(result(attempt, accepted=True), NOW_MS)
+    assert only(state) == before
+
+
+def test_a_result_of_an_unknown_or_finished_delivery_is_ignored() -> None:
+    assert not partition().add_result(result(), NOW_MS)
+    state = with_delivery()
+    state.add_result(result(1, accepted=True), NOW_MS)
+    assert not state.add_result(result(1), NOW_MS)
+    assert only(state).status is DeliveryStatus.SENT
+
+
+def test_only_acknowledged_states_are_durable() -> None:
+    state = with_delivery()
+    assert list(state.durable_pending()) == []
+    cut = state.cut()
+    assert list(state.durable_pending()) == []
+    state.confirm(cut)
+    assert [found.attempt for found in state.durable_pending()] == [1]
+    state.add_result(result(1), NOW_MS)
+    assert list(state.durable_pending()) == []
+
+
+def test_roll_back_undoes_what_is_not_acknowledged_in_both_topics() -> None:
+    state = with_delivery()
+    flush(state)
+    before = only(state)
+    state.take("delivery-results", 3, NOW_MS)
+    state.add_result(result(1), NOW_MS)
+    state.cut()
+    state.take("delivery-results", 4, NOW_MS)
+    state.add_result(result(2, accepted=True), NOW_MS)
+    state.roll_back()
+    assert only(state) == before
+    assert state.pending == {DELIVERY.id: before}
+    assert state.progress_of("deliveries") == 7
+    assert state.progress_of("delivery-results") == -1
+    assert state.take("delivery-results", 3, NOW_MS)
+    state.add_result(result(1), NOW_MS)
+    assert [step.after.attempt for step in state.cut().settled] == [2], "not twice"
+
+
+def test_roll_back_forgets_a_delivery_that_was_never_acknowledged() -> None:
+    state = with_delivery()
+    state.roll_back()
+    assert (state.states, state.pending) == ({}, {})
+    assert state.take("deliveries", 7, NOW_MS)
+
+
+def test_the_changelog_gives_the_same_state_again() -> None:
+    state = with_delivery()
+    state.take("delivery-results", 3, NOW_MS)
+    state.add_result(result(1), NOW_MS)
+    copy = restored(flush(state))
+    assert only(copy) == only(state)
+    assert bytes(only(copy).record) == RECORD
+    assert [copy.progress_of(topic) for topic in TOPICS] == [7, 3]
+    assert list(copy.durable_pending()) == [only(state)]
+
+
+def test_recovery_is_a_join_whatever_the_order_of_the_records() -> None:
+    state, changelog = with_delivery(), []
+    changelog += flush(state)
+    state.add_result(result(1), NOW_MS)
+    changelog += flush(state)
+    state.add_result(result(2, accepted=True), NOW_MS)
+    changelog += flush(state)
+    newest = only(state)
+    for order in (changelog, changelog[::-1], [*changelog, *changelog[:2]]):
+        assert only(restored(order)) == newest
+    assert only(restored(changelog[:4][::-1])).attempt == 2
+
+
+def test_a_state_that_a_stale_record_followed_is_written_again_and_stays_due() -> None:
+    state = with_delivery()
+    stale = flush(state)
+    state.add_result(result(1), NOW_MS)
+    copy = restored([*flush(state), *stale])
+    assert [found.attempt for found in copy.durable_pending()] == [2]
+    assert dict(copy.cut().changed) == {DELIVERY.id: only(state)}
+    # Still so when that flush was not acknowledged; no longer when it was.
+    copy.roll_back()
+    copy.confirm(copy.cut())
+    assert copy.cut().changed == []
+
+
+def test_a_finished_delivery_is_forgotten_after_a_week_of_record_time() -> None:
+    state = with_delivery()
+    state.add_result(result(accepted=True), NOW_MS + 1000)
+    copy = restored(flush(state))
+    for one in (state, copy):
+        one.take("deliveries", 8, NOW_MS + 1000 + REMEMBER_MS - 1)
+        assert one.cut().changed == []
+        one.take("deliveries", 9, NOW_MS + 1000 + REMEMBER_MS)
+        cut = one.cut()
+        assert cut.changed == [(DELIVERY.id, None)]
+        assert one.record(DELIVERY.id, None) == (DELIVERY.id.encode(), None)
+        one.roll_back()
+        assert only(one).is_finished, "not acknowledged, so it is forgotten once more"
+        one.take("deliveries", 9, NOW_MS + 1000 + REMEMBER_MS)
+        assert one.cut().changed == [(DELIVERY.id, None)]
+
+
+def test_a_pending_delivery_is_never_forgotten() -> None:
+    state = with_delivery()
+    flush(state)
+    state.take("deliveries", 8, NOW_MS + 10 * REMEMBER_MS)
+    assert state.cut().changed == []
+    assert list(state.pending) == [DELIVERY.id]
+
+
+def test_a_tombstone_in_the_changelog_takes_the_state_out() -> None:
+    state = with_delivery()
+    copy = restored([*flush(state), (DELIVERY.id.encode(), None)])
+    assert (copy.states, copy.pending) == ({}, {})

@@ -1,0 +1,345 @@
+"""Stage 2: partial counts in any order, from any replay, become the same sums."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
+from stream_app.domain.evaluation import PartialCount, PartitionWindows, partial_count
+
+START = 1_767_225_600
+NOW_MS = START * 1000
+HOUR_MS = 3_600_000
+KEY: CellKey = ("1:61:abc:1", START)
+
+
+def partial(
+    count: int = 1,
+    partition: int = 0,
+    start: int = START,
+    period: int = 1,
+    client_id: int = 1,
+    trigger_id: int = 61,
+    revision: str = "abc",
+) -> PartialCount:
+    return PartialCount(client_id, trigger_id, revision, period, start, partition, count, 0)
+
+
+def changelog(
+    counts: dict[int, int], *, fired: bool = False, seen_ms: int = NOW_MS, key: CellKey = KEY
+) -> tuple[bytes, bytes]:
+    value = [[[partition, count] for partition, count in counts.items()], fired, seen_ms]
+    return cell_key_bytes(key), json.dumps(value).encode()
+
+
+def contents(windows: PartitionWindows) -> dict[CellKey, tuple[dict[int, int], bool, int]]:
+    return {key: (w.counts, w.fired, w.seen_ms) for key, w in windows.windows.items()}
+
+
+def replayed(records: list[tuple[bytes, bytes]]) -> PartitionWindows:
+    windows = PartitionWindows()
+    for key, value in records:
+        windows.restore(key, value)
+    windows.restored()
+    return windows
+
+
+def test_the_partial_count_of_a_cell_belongs_to_the_cells_window() -> None:
+    found = partial_count(("1111:61:0a1b2c:60", START), partition=3, count=7, config_position=12)
+    assert found == PartialCount(1111, 61, "0a1b2c", 60, START, 3, 7, 12)
+    assert found.window == ("1111:61:0a1b2c:60", START)
+
+
+def test_a_window_is_the_sum_over_its_source_partitions() -> None:
+    windows = PartitionWindows()
+    for count, partition in ((2, 0), (3, 1), (4, 0)):
+        windows.add(partial(count, partition), NOW_MS)
+    assert windows.windows[KEY].counts == {0: 4, 1: 3}
+    assert windows.windows[KEY].total == 7
+
+
+def test_of_two_partial_counts_of_a_partition_the_larger_one_stays() -> None:
+    windows = PartitionWindows()
+    for count in (5, 3, 5, 1):
+        windows.add(partial(count), NOW_MS)
+    assert windows.windows[KEY].total == 5
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"client_id": 2},
+        {"trigger_id": 62},
+        {"revision": "abd"},
+        {"start": START + 1},
+        {"period": 60},
+    ],
+)
+def test_another_client_trigger_revision_period_or_start_is_another_window(
+    other: dict[str, Any],
+) -> None:
+    windows = PartitionWindows()
+    windows.add(partial(2), NOW_MS)
+    windows.add(partial(3, **other), NOW_MS)
+    assert [window.total for window in windows.windows.values()] == [2, 3]
+
+
+partials = st.lists(
+    st.builds(
+        partial,
+        count=st.integers(1, 9),
+        partition=st.integers(0, 3),
+        start=st.integers(START, START + 2),
+    ),
+    max_size=20,
+)
+
+
+@given(partials, st.data())
+def test_any_order_and_any_replay_of_partial_counts_give_the_same_sums(
+    found: list[PartialCount], data: st.DataObject
+) -> None:
+    largest: dict[CellKey, dict[int, int]] = defaultdict(dict)
+    for one in found:
+        known = largest[one.window]
+        known[one.partition] = max(one.count, known.get(one.partition, 0))
+    repeated = found + data.draw(
+        st.lists(st.sampled_from(found), max_size=10) if found else st.just([])
+    )
+    windows = PartitionWindows()
+    for one in data.draw(st.permutations(repeated)):
+        windows.add(one, NOW_MS)
+        if data.draw(st.booleans()):
+            windows.cut()
+        if data.draw(st.booleans()):
+            windows.roll_back()
+    assert {key: window.counts for key, window in windows.windows.items()} == largest
+
+
+def test_a_cut_names_what_was_touched_since_the_last_one() -> None:
+    windows = PartitionWindows()
+    windows.add(partial(1), NOW_MS)
+    windows.add(partial(2), NOW_MS)
+    windows.add(partial(1, start=START + 1), NOW_MS)
+    assert windows.cut() == ([KEY, (KEY[0], START + 1)], [])
+    assert windows.cut() == ([], [])
+    windows.add(partial(1), NOW_MS)  # a replay: the sum may still have to fire
+    assert windows.cut() == ([KEY], [])
+
+
+def test_what_the_next_cut_will_touch_can_be_looked_at_before_it() -> None:
+    windows = PartitionWindows()
+    windows.add(partial(), NOW_MS)
+    assert list(windows.touched) == [KEY]
+    assert windows.cut()[0] == [KEY]
+    assert list(windows.touched) == []
+
+
+# -- expiry
+
+
+def advance(windows: PartitionWindows, to_ms: int) -> list[CellKey]:
+    """Let a partial count of another window pass by; return what is given up."""
+    windows.add(partial(1, start=START + 500_000, period=86_400), to_ms)
+    return windows.cut()[1]
+
+
+@pytest.mark.parametrize(
+    ("period", "kept_ms"), [(1, HOUR_MS), (60, 60_000_000), (3600, 24 * HOUR_MS)]
+)
+def test_a_window_is_given_up_when_its_last_partial_count_is_older_than_the_retention(
+    period: int, kept_ms: int
+) -> None:
+    windows = PartitionWindows()
+    windows.add(partial(period=period), NOW_MS)
+    windows.cut()
+    assert advance(windows, NOW_MS + kept_ms - 1) == []
+    assert advance(windows, NOW_MS + kept_ms + 1) == [partial(period=period).window]
+    assert [key[0] for key in windows.windows] == ["1:61:abc:86400"]
+
+
+def test_every_partial_count_keeps_its_window_a_retention_longer() -> None:
+    windows = PartitionWindows()
+    for hours in (0, 0.9, 1.8):
+        windows.add(partial(), NOW_MS + int(hours * HOUR_MS))
+        assert windows.cut()[1] == []
+    assert advance(windows, NOW_MS + int(2.7 * HOUR_MS)) == []
+    assert advance(windows, NOW_MS + int(2.9 * HOUR_MS)) == [KEY]
+
+
+def test_an_older_record_time_neither_ages_a_window_nor_turns_time_back() -> None:
+    windows = PartitionWindows()
+    windows.add(partial(), NOW_MS)
+    windows.add(partial(2), NOW_MS - 5 * HOUR_MS)
+    assert (windows.windows[KEY].seen_ms, windows.now_ms) == (NOW_MS, NOW_MS)
+    windows.cut()
+    assert advance(windows, NOW_MS + HOUR_MS - 1) == []
+
+
+def test_what_a_cut_touches_is_not_given_up_in_it_however_much_time_the_cut_spans() -> None:
+    windows = PartitionWindows()
+    windows.add(partial(9), NOW_MS)
+    windows.add(partial(1, start=START + 9000), NOW_MS + 3 * HOUR_MS)
+    touched, expired = windows.cut()
+    assert (KEY in touched, expired) == (True, [])
+    assert windows.windows[KEY].total == 9
+    assert windows.cut() == ([], [KEY])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * HOUR_MS)), max_size=20), st.data())
+def test_each_window_is_given_up_once_and_only_when_it_is_old(
+    found: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    windows, seen, now_ms = PartitionWindows(), dict[CellKey, int](), 0
+    for second, waited_ms in found:
+        now_ms += waited_ms
+        one = partial(start=START + second)
+        windows.add(one, now_ms)
+        seen[one.window] = now_ms
+        if data.draw(st.booleans()):
+            touched, expired = windows.cut()
+            assert not set(touched) & set(expired)
+            for key in expired:
+                assert now_ms - seen.pop(key) >= HOUR_MS
+        assert windows.windows.keys() == seen.keys()
+    expired = windows.cut()[1]
+    windows.now_ms += 2 * HOUR_MS
+    expired += windows.cut()[1]
+    assert sorted(expired) == sorted(seen)
+    assert windows.windows == {}
+
+
+# -- progress
+
+
+def test_a_roll_back_returns_to_the_acknowledged_progress_and_keeps_the_counts() -> None:
+    windows = PartitionWindows()
+    windows.confirm(7)
+    windows.add(partial(4), NOW_MS)
+    windows.offset = 12
+    windows.roll_back()
+    assert (windows.offset, windows.progress_of("counts")) == (7, 7)
+    assert windows.windows[KEY].total == 4
+    assert windows.cut() == ([], [])
+
+
+def test_progress_never_goes_back() -> None:
+    windows = PartitionWindows()
+    for value in (b"[5]", b"[9]", b"[7]", None):
+        windows.restore(PROGRESS_KEY, value)
+    windows.confirm(8)
+    assert (windows.progress_offset, windows.offset) == (9, 9)
+
+
+# -- the changelog
+
+
+def test_a_window_comes_back_from_its_record() -> None:
+    windows = PartitionWindows()
+    windows.add(partial(4, 2), NOW_MS)
+    windows.add(partial(3, 11), NOW_MS + 5)
+    for fired in (False, True):
+        again = replayed([windows.record(KEY, fired=fired)])
+        assert contents(again) == {KEY: ({2: 4, 11: 3}, fired, NOW_MS + 5)}
+        assert again.now_ms == NOW_MS + 5
+        assert again.cut() == ([], [])
+
+
+def test_equal_windows_have_equal_records_in_whatever_order_they_were_counted() -> None:
+    one, other = PartitionWindows(), PartitionWindows()
+    for windows, order in ((one, (3, 1, 2)), (other, (2, 3, 1))):
+        for partition in order:
+            windows.add(partial(partition, partition), NOW_MS)
+    assert one.record(KEY, fired=False) == other.record(KEY, fired=False)
+
+
+def test_what_has_fired_stays_fired() -> None:
+    windows = replayed([changelog({0: 2}, fired=True)])
+    windows.restore(*changelog({0: 9}, fired=False, seen_ms=NOW_MS + 9))
+    windows.add(partial(20), NOW_MS + 10)
+    windows.roll_back()
+    assert windows.windows[KEY].fired
+    assert json.loads(windows.record(KEY, fired=False)[1])[1] is True
+
+
+keys = st.sampled_from([KEY, ("1:61:abc:1", START + 1), ("1:61:abd:60", START)])
+records_strategy = st.lists(
+    st.builds(
+        changelog,
+        st.dictionaries(st.integers(0, 3), st.integers(1, 9), max_size=4),
+        fired=st.booleans(),
+        seen_ms=st.integers(NOW_MS, NOW_MS + 10),
+        key=keys,
+    ),
+    max_size=12,
+)
+
+
+@given(records_strategy, st.data())
+def test_records_in_any_order_and_any_repetition_restore_the_same_windows(
+    records: list[tuple[bytes, bytes]], data: st.DataObject
+) -> None:
+    expected: dict[bytes, tuple[dict[int, int], bool, int]] = {}
+    for key, value in records:
+        counts, fired, seen_ms = json.loads(value)
+        known, has_fired, last_ms = expected.get(key, ({}, False, 0))
+        merged = {p: max(c, known.get(p, 0)) for p, c in counts}
+        expected[key] = (known | merged, has_fired or fired, max(last_ms, seen_ms))
+    again = data.draw(st.lists(st.sampled_from(records), max_size=6) if records else st.just([]))
+    order = data.draw(st.permutations(records + again))
+    windows = replayed(order)
+    found = {cell_key_bytes(key): window for key, window in contents(windows).items()}
+    assert found == expected
+    assert windows.now_ms == max((seen_ms for *_, seen_ms in expected.values()), default=0)
+    # What the log says last of a window is all that compaction keeps: it must be all of it.
+    last = {key: json.loads(value) for key, value in order}
+    stale = {
+        key
+        for key, (counts, fired, seen_ms) in last.items()
+        if (dict(counts), fired, seen_ms) != expected[key]
+    }
+    assert {cell_key_bytes(key) for key in windows.cut()[0]} == stale
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        changelog({0: 3, 1: 4}, fired=True, seen_ms=NOW_MS),
+        changelog({0: 5}, fired=True, seen_ms=NOW_MS),
+        changelog({0: 5, 1: 4}, fired=False, seen_ms=NOW_MS),
+        changelog({0: 5, 1: 4}, fired=True, seen_ms=NOW_MS - 1),
+    ],
+    ids=["a smaller count", "a partition less", "not fired", "an earlier time"],
+)
+def test_a_stale_record_behind_a_newer_one_is_written_again(stale: tuple[bytes, bytes]) -> None:
+    newer = changelog({0: 5, 1: 4}, fired=True, seen_ms=NOW_MS)
+    windows = replayed([newer, stale])
+    assert windows.cut() == ([KEY], [])
+    written = windows.record(KEY, fired=False)
+    assert contents(replayed([written])) == contents(replayed([newer]))
+    assert replayed([newer, stale, written]).cut() == ([], [])
+
+
+def test_a_tombstone_ends_a_window_and_a_later_record_begins_it_anew() -> None:
+    windows = replayed([changelog({0: 5}, fired=True), changelog({0: 4})])
+    windows.restore(cell_key_bytes(KEY), None)
+    assert windows.cut() == ([], [])
+    assert windows.windows == {}
+    windows.restore(*changelog({1: 2}))
+    assert contents(windows) == {KEY: ({1: 2}, False, NOW_MS)}
+    windows.now_ms += 2 * HOUR_MS
+    assert windows.cut() == ([], [KEY])
+    windows.restore(cell_key_bytes(KEY), None)
+    assert windows.cut() == ([], [])
+
+
+def test_a_restored_window_expires_by_its_own_last_partial_count() -> None:
+    windows = replayed([changelog({0: 1}), changelog({0: 1}, seen_ms=NOW_MS + HOUR_MS // 2)])
+    assert advance(windows, NOW_MS + HOUR_MS + 1) == []
+    assert advance(windows, NOW_MS + 2 * HOUR_MS) == [KEY]

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from stream_app.kafka.configuration import RecordApplier
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+
+CLIENT: dict[str, Any] = {"client_id": 1111, "name": "Acme", "cloud": "EU"}
+TRIGGER: dict[str, Any] = {
+    "id": 61,
+    "client_id": 1111,
+    "name": "Hits",
+    "enabled": True,
+    "template_id": "hits_exceeded",
+    "threshold": {"count": 1, "period": 60},
+    "actions": [{"id": "send_notification", "params": {"integration_ids": [521, 999]}}],
+}
+INTEGRATION: dict[str, Any] = {
+    "id": 521,
+    "client_id": 1111,
+    "name": "On-call",
+    "active": True,
+    "type": "opsgenie",
+    "target": {"token": "file:acme", "api": "https://api.opsgenie.com/v2/alerts"},
+    "events": [],
+}
+
+
+@dataclass
+class Record:
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    partition: int = 0
+
+
+class Feed:
+    """An applier with the offsets of its topics."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.applier = RecordApplier(Settings(topic_prefix="t."), self.metrics)
+        self.view = self.applier.configuration
+        self._offsets: dict[str, int] = {}
+
+    def put(self, kind: str, key: bytes | int | None, value: object) -> int:
+        topic = f"t.config.{kind}"
+        offset = self._offsets[topic] = self._offsets.get(topic, -1) + 1
+        raw_key = str(key).encode() if isinstance(key, int) else key
+        raw = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
+        self.applier.apply([Record(topic, raw_key, raw, offset)])
+        return offset
+
+    def gauge(self, name: str, kind: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"stream_app_config_{name}", {"kind": kind})
+
+
+def test_records_become_objects_by_id() -> None:
+    feed = Feed()
+    feed.put("clients", 1111, CLIENT)
+    feed.put("triggers", 61, TRIGGER)
+    feed.put("integrations", 521, INTEGRATION)
+    assert feed.view.clients[1111].name == "Acme"
+    assert feed.view.triggers[61].integration_ids == (521, 999)
+    assert feed.view.integrations[521].key == "file:acme"
+    assert feed.view.version == 3
+    assert feed.gauge("objects", "triggers") == 1
+    assert feed.gauge("invalid", "triggers") == 0
+    assert feed.gauge("last_applied_timestamp_seconds", "triggers")
+
+
+def test_a_tombstone_deletes() -> None:
+    feed = Feed()
+    feed.put("triggers", 61, TRIGGER)
+    before = feed.view.triggers
+    offset = feed.put("triggers", 61, None)
+    assert feed.view.triggers == {}
+    assert feed.view.trigger_offsets == {61: offset}
+    assert list(before) == [61], "a dict that somebody still reads is not changed"
+
+
+def test_offsets_of_triggers_are_known() -> None:
+    feed = Feed()
+    assert feed.view.trigger_position == 0
+    feed.put("triggers", 61, TRIGGER)
+    feed.put("triggers", 62, TRIGGER | {"id": 62})
+    feed.put("triggers", 61, TRIGGER | {"name": "Other"})
+    feed.put("triggers", 63, b"spoiled")
+    assert feed.view.trigger_offsets == {61: 2, 62: 1, 63: 3}
+    assert feed.view.trigger_position == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (61, b"{", "is no JSON"),
+        (61, b"\xff\xfe", "is no JSON"),
+        (61, [TRIGGER], "is no JSON object"),
+        (61, TRIGGER | {"template_id": "weak_jwt"}, "template_id: 'weak_jwt'"),
+        (61, TRIGGER | {"threshold": {"count": 1, "period": 7}}, "threshold.period: 7"),
+        (61, TRIGGER | {"id": 62}, "the record's key is 61"),
+    ],
+)
+def test_a_bad_record_takes_its_object_out_until_a_good_one_comes(
+    key: int, value: object, reason: str
+) -> None:
+    feed = Feed()
+    feed.put("triggers", 61, TRIGGER)
+    with capture_logs() as logs:
+        offset = feed.put("triggers", key, value)
+    assert feed.view.triggers == {}
+    assert feed.gauge("invalid", "triggers") == 1
+    (line,) = logs
+    assert line["event"] == "config_record_invalid"
+    assert (line["topic"], line["partition"], line["offset"]) == ("t.config.triggers", 0, offset)
+    assert reason in line["reason"]
+    feed.put("triggers", 61, TRIGGER)
+    assert list(feed.view.triggers) == [61]
+    assert feed.gauge("invalid", "triggers") == 0
+
+
+@pytest.mark.parametrize("key", [None, b"", b"abc", b"6 1", b"-1", "٦١".encode(), b"9" * 5000])
+def test_a_key_that_is_no_id_is_invalid(key: bytes | None) -> None:
+    feed = Feed()
+    with capture_logs() as logs:
+        feed.put("triggers", key, TRIGGER)
+    assert feed.view.triggers == {}
+    assert feed.gauge("invalid", "triggers") == 1
+    assert "must be the object's id as text" in logs[0]["reason"]
+    assert feed.view.trigger_position == 1
+
+
+def test_an_integration_with_a_clear_key_is_not_used_and_its_key_not_logged() -> None:
+    feed = Feed()
+    target = INTEGRATION["target"] | {"token": "fake-key-not-real"}
+    with capture_logs() as logs:
+        feed.put("integrations", 521, INTEGRATION | {"target": target})
+    assert feed.view.integrations == {}
+    assert feed.gauge("invalid", "integrations") == 1
+    assert "stream-app apply" in logs[0]["reason"]
+    assert "fake-key-not-real" not in str(logs)
+
+
+def test_a_batch_is_one_change() -> None:
+    feed = Feed()
+    records = [
+        Record("t.config.triggers", b"61", orjson.dumps(TRIGGER | {"name": str(n)}), n)
+        for n in range(3)
+    ]
+    feed.applier.apply(records)
+    assert feed.view.version == 1
+    assert feed.view.triggers[61].name == "2"
+    assert feed.view.trigger_offsets == {61: 2}
+
+
+def test_what_is_forgotten_is_of_one_topic() -> None:
+    feed = Feed()
+    feed.put("clients", 1111, CLIENT)
+    feed.put("triggers", 61, TRIGGER)
+    feed.put("triggers", 62, b"spoiled")
+    feed.applier.forget("t.config.triggers")
+    assert feed.view.triggers == {}
+    assert feed.view.trigger_offsets == {}
+    assert feed.view.trigger_position == 0
+    assert feed.gauge("invalid", "triggers") == 0
+    assert list(feed.view.clients) == [1111]

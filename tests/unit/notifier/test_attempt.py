@@ -1,0 +1,182 @@
+"""One attempt against the real sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from stream_app.domain.deliveries import (
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    Result,
+    encode_delivery,
+)
+from stream_app.domain.integrations import Integration
+from stream_app.kafka.configuration import Configuration
+from stream_app.metrics import Metrics
+from stream_app.notifier.attempt import Attempts
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.opsgenie.sandbox_service import Exchange
+from stream_app.secrets import KeyRing
+from stream_app.settings import DeliverySettings
+
+NOW_MS = 1_767_225_600_000
+KEY = "00000000-1111-2222-3333-444444444444"
+DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
+STATE = DeliveryState(
+    DELIVERY.id,
+    DeliveryStatus.PENDING,
+    1111,
+    521,
+    2,
+    NOW_MS,
+    epoch=3,
+    record=msgspec.Raw(encode_delivery(DELIVERY)),
+)
+
+
+class Bench:
+    def __init__(self, sandbox: SandboxOpsgenie, url: str, client: OpsgenieClient) -> None:
+        self.sandbox = sandbox
+        self.metrics = Metrics()
+        self.configuration = Configuration()
+        self._url = url
+        self._client = client
+        self.keys = {"STREAM_APP_KEY_ACME": KEY}
+        self.configure()
+
+    def configure(self, **fields: Any) -> None:
+        integration = Integration(
+            521, 1111, "On-call", True, "opsgenie", self._url, "env:STREAM_APP_KEY_ACME", ()
+        )
+        changed = msgspec.structs.replace(integration, **fields)
+        self.configuration.integrations = {521: changed}
+
+    def attempts(self, **settings: Any) -> Attempts:
+        return Attempts(
+            self._client,
+            KeyRing(environ=self.keys),
+            self.configuration,
+            DeliverySettings(**{"sandbox_url": self._url, **settings}),
+            self.metrics,
+            lambda: NOW_MS,
+        )
+
+    async def make(self, **settings: Any) -> Result:
+        return await self.attempts(**settings).make(STATE)
+
+    def count(self, kind: str, reason: str) -> float | None:
+        labels = {"integration_type": kind, "reason": reason}
+        return self.metrics.registry.get_sample_value("stream_app_delivery_attempts_total", labels)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Bench]:
+    sandbox = SandboxOpsgenie()
+    url = await sandbox.start()
+    try:
+        async with OpsgenieClient(DeliverySettings()) as client:
+            yield Bench(sandbox, url, client)
+    finally:
+        await sandbox.stop()
+
+
+async def test_an_accepted_attempt_says_who_what_and_when() -> None:
+    async with running() as bench:
+        result = await bench.make()
+        (request,) = bench.sandbox.requests
+        assert (result.delivery_id, result.attempt, result.epoch) == (DELIVERY.id, 2, 3)
+        assert (result.accepted, result.status, result.reason) == (True, 202, "accepted")
+        assert (result.client_id, result.integration_id) == (1111, 521)
+        assert result.request_id == request.request_id
+        assert result.finished_at_ms == NOW_MS
+        assert result.integration_type == "opsgenie"
+        assert result.duration_seconds > 0
+        assert bench.count("opsgenie", "accepted") == 1
+        (alert,) = bench.sandbox.alerts
+        assert (alert.message, alert.description) == ("Title", "Text")
+        assert (alert.alias, alert.details) == (DELIVERY.alert_id, {"a": "b"})
+
+
+async def test_every_attempt_has_the_same_body() -> None:
+    async with running() as bench:
+        bodies = []
+
+        async def note(exchange: Exchange) -> web.Response | None:
+            bodies.append(await exchange.request.read())
+            return None
+
+        bench.sandbox._api.steps.append(note)
+        await bench.make()
+        await bench.make()
+        assert len(set(bodies)) == 1 < len(bodies)
+
+
+async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait() -> None:
+    async with running() as bench:
+
+        async def throttle(exchange: Exchange) -> web.Response:
+            return exchange.answer(429, {"message": "slow down"}, {"Retry-After": "7"})
+
+        bench.sandbox._api.steps.append(throttle)
+        result = await bench.make()
+        assert (result.accepted, result.status, result.reason) == (False, 429, "rate_limited")
+        assert result.retry_after_seconds == 7
+        assert bench.count("opsgenie", "rate_limited") == 1
+
+
+@pytest.mark.parametrize("fields", [{"active": False}, {"client_id": 2222}])
+async def test_an_integration_that_may_not_be_used_gets_no_request(fields: dict[str, Any]) -> None:
+    async with running() as bench:
+        bench.configure(**fields)
+        result = await bench.make()
+        assert (result.accepted, result.reason) == (False, "integration_unavailable")
+        assert "integration 521 of client 1111" in result.message
+        assert bench.sandbox.requests == []
+        assert bench.count("unknown", "integration_unavailable") == 1
+
+
+async def test_an_integration_that_is_gone_gets_no_request() -> None:
+    async with running() as bench:
+        bench.configuration.integrations = {}
+        assert (await bench.make()).reason == "integration_unavailable"
+
+
+async def test_shortened_waits_are_refused_with_a_real_host() -> None:
+    async with running() as bench:
+        bench.configure(api="https://api.opsgenie.com")
+        result = await bench.make(retry_scale=0.5)
+        assert result.reason == "endpoint_refused"
+        assert "RETRY_SCALE" in result.message
+
+
+async def test_a_host_that_is_not_allowed_gets_no_request() -> None:
+    async with running() as bench:
+        result = await bench.make(sandbox_url=None)
+        assert result.reason == "endpoint_refused"
+        assert bench.sandbox.requests == []
+
+
+async def test_a_key_that_cannot_be_had_is_said_once_until_it_can() -> None:
+    async with running() as bench:
+        attempts = bench.attempts()
+        bench.keys.clear()
+        with capture_logs() as logs:
+            results = [await attempts.make(STATE) for _ in range(3)]
+            bench.keys["STREAM_APP_KEY_ACME"] = KEY
+            results.append(await attempts.make(STATE))
+            bench.keys.clear()
+            results.append(await attempts.make(STATE))
+        refused = "key_unreadable"
+        assert [r.reason for r in results] == [refused, refused, refused, "accepted", refused]
+        said = [line for line in logs if line["event"] == "integration_unusable"]
+        assert [line["integration_id"] for line in said] == [521, 521]
+        assert KEY not in repr((logs, results))

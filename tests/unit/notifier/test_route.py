@@ -1,0 +1,205 @@
+"""What `route` makes of alerts, and when it waits for the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import cast
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from stream_app.domain.alerts import Alert, AlertTrigger, encode_alert
+from stream_app.domain.deliveries import decode_delivery
+from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.integrations import Integration
+from stream_app.domain.messages import render_alert
+from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.triggers import Threshold
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import TopicNames
+from stream_app.metrics import Metrics
+from stream_app.notifier import route as module
+from stream_app.notifier.route import RouteStage
+
+TRIGGER = AlertTrigger(61, "Hits", "hits_exceeded", "r1", (), Threshold(1, 60))
+ALERT = Alert("stream-app:1:x", 1111, "Acme", "EU", TRIGGER, 600, 660, (521,), {})
+
+
+def integration(number: int, *, client_id: int = 1111, active: bool = True) -> Integration:
+    return Integration(number, client_id, "", active, "opsgenie", "", "", ())
+
+
+class Reader:
+    """A reader that knows what it is told, after `catch_up` at the earliest."""
+
+    def __init__(self, *known: Integration) -> None:
+        self.configuration = SimpleNamespace(integrations={one.id: one for one in known})
+        self.to_come: list[Integration | Exception | None] = []
+        self.waits = 0
+
+    async def catch_up(self, _seconds: float) -> bool:
+        self.waits += 1
+        found = self.to_come.pop(0) if self.to_come else None
+        if isinstance(found, Exception):
+            raise found
+        if found is not None:
+            self.configuration.integrations[found.id] = found
+        return True
+
+
+class Bench:
+    def __init__(self, *known: Integration) -> None:
+        self.reader, self.metrics = Reader(*known), Metrics()
+        self.states: dict[int, PartitionProgress] = {}
+        table = SimpleNamespace(
+            states=self.states,
+            state=lambda number: self.states.setdefault(number, PartitionProgress()),
+            changelog_topic_name="changelog",
+        )
+        self.stage = RouteStage(
+            cast("StateTable[PartitionProgress]", table),
+            cast("ConfigurationReader", self.reader),
+            TopicNames("p."),
+            self.metrics,
+        )
+        self._offset = 0
+
+    def add(self, *values: bytes | None, offset: int | None = None) -> None:
+        for value in values:
+            self._offset = self._offset + 1 if offset is None else offset
+            record = SimpleNamespace(
+                offset=self._offset, timestamp=1, key=b"1111", value=value, headers=()
+            )
+            self.stage.add("p.alerts", 0, [record])
+
+    async def flush(self) -> list[list[Send]]:
+        await self.stage.prepare()
+        flush = self.stage.cut()
+        steps = [list(step) for step in flush.steps()]
+        flush.confirm()
+        return steps
+
+    def routed(self) -> dict[str, float]:
+        return {
+            sample.labels["result"]: sample.value
+            for metric in self.metrics.routed.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.value
+        }
+
+
+def alert(*integrations: int) -> bytes:
+    return encode_alert(msgspec.structs.replace(ALERT, integration_ids=integrations))
+
+
+async def test_each_integration_gets_one_delivery_with_the_rendered_text() -> None:
+    bench = Bench(integration(521), integration(522))
+    bench.add(alert(521, 522, 521))
+    sends, (progress,) = await bench.flush()
+    assert [(send.topic, send.key) for send in sends] == [
+        ("p.deliveries", b"521"),
+        ("p.deliveries", b"522"),
+    ]
+    delivery = decode_delivery(sends[0].value or b"")
+    message = render_alert(ALERT)
+    assert (delivery.message, delivery.description) == (message.title, message.description)
+    assert delivery.details == message.details
+    assert (delivery.id, delivery.alert_id) == (f"{ALERT.id}/521", ALERT.id)
+    assert (delivery.client_id, delivery.integration_id, delivery.epoch) == (1111, 521, 0)
+    assert (progress.topic, progress.key, progress.value) == ("changelog", b"progress", b"[1]")
+    assert bench.routed() == {"sent": 2}
+    assert bench.reader.waits == 0
+
+
+async def test_equal_alerts_give_equal_deliveries() -> None:
+    first, second = Bench(integration(521)), Bench(integration(521))
+    second.add(alert(999))
+    for bench in (first, second):
+        bench.add(alert(521))
+    values = [[send.value for send in (await bench.flush())[0]] for bench in (first, second)]
+    assert values[0] == values[1]
+
+
+async def test_what_may_not_be_sent_is_skipped_counted_and_said_once() -> None:
+    bench = Bench(integration(522, client_id=2222), integration(523, active=False))
+    bench.add(alert(522, 523, 524), alert(522, 523, 524))
+    with capture_logs() as logs:
+        sends, _ = await bench.flush()
+    assert sends == []
+    assert bench.routed() == {
+        "foreign_integration": 2,
+        "inactive": 2,
+        "unknown_integration": 2,
+    }
+    said = [line["why"] for line in logs if line["event"] == "integration_skipped"]
+    assert said == ["foreign_integration", "inactive", "unknown_integration"]
+
+
+async def test_an_integration_applied_a_moment_ago_is_waited_for() -> None:
+    bench = Bench()
+    bench.reader.to_come = [integration(521)]
+    bench.add(alert(521))
+    sends, _ = await bench.flush()
+    assert len(sends) == 1
+    assert bench.reader.waits == 1
+
+
+async def test_an_unknown_integration_costs_one_look_for_each_flush_not_each_alert() -> None:
+    bench = Bench()
+    bench.add(*[alert(521)] * 100)
+    await bench.flush()
+    assert bench.reader.waits == 1
+
+
+async def test_while_kafka_is_away_no_integration_is_called_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    bench = Bench()
+    bench.reader.to_come = [KafkaUnreachableError("away")] * 5 + [integration(521)]
+    bench.add(alert(521))
+    sends, _ = await asyncio.wait_for(bench.flush(), 5)
+    assert len(sends) == 1
+
+
+async def test_bad_alerts_are_dead_letters_with_their_bytes() -> None:
+    bench = Bench(integration(521))
+    unknown_text = msgspec.structs.replace(
+        ALERT, trigger=msgspec.structs.replace(TRIGGER, template_id="later")
+    )
+    values = [b"{", b"[]", None, encode_alert(unknown_text)]
+    bench.add(*values, alert(521))
+    sends, (progress,) = await bench.flush()
+    dead = [send for send in sends if send.topic == "p.alerts.dlq"]
+    assert [(send.value, dict(send.headers)["x-error-reason"]) for send in dead] == [
+        (b"{", b"undecodable"),
+        (b"[]", b"wrong_type"),
+        (None, b"undecodable"),
+        (values[3], b"wrong_type"),
+    ]
+    assert len(sends) == 5
+    assert progress.value == b"[5]"
+
+
+async def test_a_record_read_again_is_passed_over_until_a_reset_and_roll_back() -> None:
+    bench = Bench(integration(521))
+    bench.add(alert(521))
+    await bench.flush()
+    bench.add(alert(521), offset=1)
+    assert (await bench.flush())[0] == []
+    bench.add(alert(521), offset=2)
+    bench.stage.reset()
+    bench.states[0].roll_back()
+    bench.add(alert(521), offset=2)
+    assert len((await bench.flush())[0]) == 1
+
+
+async def test_the_progress_of_the_changelog_never_goes_back() -> None:
+    state = PartitionProgress()
+    for offset in (4, 9, 7):
+        state.restore(*state.record(offset))
+    assert (state.offset, state.progress_of("p.alerts")) == (9, 9)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from typing import cast
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.opsgenie.payload import Priority, build_payload, encode_payload
+
+TITLE = "[Wallarm] Trigger: The number of incidents exceeded the threshold"
+BODY = (
+    "Notification type: incidents_exceeded\n\n"
+    "The number of detected incidents exceeded 1 in 1 second.\n\n"
+    "Additional trigger\u2019s clauses:\nTarget: server, database.\n\n"
+    "Client: TestCompany\nCloud: EU"
+)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def details_of(details: dict[str, object]) -> dict[str, str]:
+    return cast("dict[str, str]", build_payload("m", "d", "a", details).get("details", {}))
+
+
+def units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def test_the_documented_texts_pass_unchanged() -> None:
+    assert build_payload(TITLE, BODY, "wallarm:1:incidents_exceeded:0a1b", {}) == {
+        "message": TITLE,
+        "description": BODY,
+        "alias": "wallarm:1:incidents_exceeded:0a1b",
+    }
+
+
+def test_all_optional_fields_are_sent_when_set() -> None:
+    payload = build_payload(
+        "m",
+        "d",
+        "a",
+        {"client_name": "Acme"},
+        priority=Priority.P1,
+        tags=["hits"],
+        entity="shop",
+        source="stream-app",
+        responders=[{"type": "team", "id": "t1", "unknown": "x"}],
+    )
+    assert payload == {
+        "message": "m",
+        "description": "d",
+        "alias": "a",
+        "details": {"client_name": "Acme"},
+        "priority": "P1",
+        "tags": ["hits"],
+        "entity": "shop",
+        "source": "stream-app",
+        "responders": [{"id": "t1", "type": "team"}],
+    }
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "😀"])
+def test_a_message_of_the_limit_is_kept_and_a_longer_one_cut(letter: str) -> None:
+    limit = 130 // units(letter)
+    assert build_payload(letter * limit, "d", "a", {})["message"] == letter * limit
+    payload = build_payload(letter * (limit + 1), "d", "a", {})
+    assert units(str(payload["message"])) <= 130
+    assert str(payload["message"]).endswith("…")
+    assert payload["description"] == letter * (limit + 1) + "\n\nd"
+
+
+def test_a_long_message_is_cut_at_a_word_and_whole_in_the_description() -> None:
+    message = "The number of detected hits exceeded the threshold " * 4
+    payload = build_payload(message, "", "a", {})
+    assert payload["description"] == message.strip()
+    shown = str(payload["message"]).removesuffix("…")
+    assert message.startswith(shown + " ")
+
+
+def test_a_message_of_markup_only_is_not_sent_empty() -> None:
+    assert build_payload("<b></b>", "d", "a", {})["message"] == "(no message)"
+
+
+def test_a_long_description_is_cut() -> None:
+    description = str(build_payload("m", "word " * 5000, "a", {})["description"])
+    assert len(description) <= 15_000
+    assert description.endswith("word…")
+
+
+def test_an_empty_description_is_left_out() -> None:
+    assert "description" not in build_payload("m", "\n", "a", {})
+
+
+def test_an_alias_of_the_limit_is_sent_as_it_is() -> None:
+    assert build_payload("m", "d", "a" * 512, {})["alias"] == "a" * 512
+
+
+def test_long_aliases_that_begin_alike_stay_apart() -> None:
+    one, two = (str(build_payload("m", "d", "a" * 600 + end, {})["alias"]) for end in "xy")
+    assert one != two
+    assert len(one) <= 512
+    assert one == build_payload("m", "d", "a" * 600 + "x", {})["alias"]
+
+
+def test_aliases_that_markup_tells_apart_stay_apart() -> None:
+    assert build_payload("m", "d", "a<b>", {})["alias"] != build_payload("m", "d", "a", {})["alias"]
+
+
+def test_an_empty_alias_is_refused() -> None:
+    with pytest.raises(ValueError, match="alias is empty"):
+        build_payload("m", "d", "", {})
+
+
+def test_details_are_flat_texts_without_nulls() -> None:
+    details = {
+        "client_name": "Acme",
+        "trigger_id": 61,
+        "ratio": 0.5,
+        "active": True,
+        "link": None,
+        "empty": "",
+        "vuln": {"domain": "example.com", "id": None, "more": {"threat": "<b>Medium</b>"}},
+        "ips": ["8.8.8.8", None, "1.1.1.1"],
+        "data": [{"action": "create"}, {"action": "delete"}],
+    }
+    assert details_of(details) == {
+        "client_name": "Acme",
+        "trigger_id": "61",
+        "ratio": "0.5",
+        "active": "true",
+        "vuln_domain": "example.com",
+        "vuln_more_threat": "Medium",
+        "ips": "8.8.8.8, 1.1.1.1",
+        "data_0_action": "create",
+        "data_1_action": "delete",
+    }
+
+
+def test_the_first_of_two_details_of_one_flat_name_stays() -> None:
+    assert details_of({"a": {"b": 1}, "a_b": 2}) == {"a_b": "1"}
+
+
+def test_details_that_just_fit_are_all_kept() -> None:
+    assert details_of({"a": "x" * 3999, "b": "x" * 3999}) == {"a": "x" * 3999, "b": "x" * 3999}
+
+
+def test_details_beyond_the_limit_are_dropped_from_the_end() -> None:
+    details = details_of({f"key{n:02}": "x" * 995 for n in range(10)})
+    assert list(details) == [*(f"key{n:02}" for n in range(7)), "truncated"]
+    assert details["truncated"] == "true"
+    assert sum(len(name) + len(value) for name, value in details.items()) <= 8000
+
+
+def test_one_value_that_is_too_long_costs_only_itself() -> None:
+    details = details_of({"link": "https://x.example", "payload": "x" * 9000, "cloud": "EU"})
+    assert details == {"link": "https://x.example", "cloud": "EU", "truncated": "true"}
+
+
+def test_details_nested_without_end_are_cut_off() -> None:
+    deep: dict[str, object] = {"leaf": 1}
+    for _ in range(5000):
+        deep = {"n": deep}
+    assert details_of(deep) == {"n" + "_n" * 8: "…"}
+
+
+def test_tags_have_no_commas_no_doubles_and_fit() -> None:
+    tags = ["a,b", "a b", "", ",", "<i>", "x" * 60, *(f"tag{n}" for n in range(30))]
+    fitted = cast("list[str]", build_payload("m", "d", "a", {}, tags=tags)["tags"])
+    assert fitted[:2] == ["a b", "x" * 49 + "…"]
+    assert len(fitted) == 20
+
+
+def test_equal_payloads_give_equal_bytes() -> None:
+    one = encode_payload({"message": "m", "alias": "a", "details": {"b": "1", "a": "2"}})
+    two = encode_payload({"details": {"a": "2", "b": "1"}, "alias": "a", "message": "m"})
+    assert one == two == b'{"alias":"a","details":{"a":"2","b":"1"},"message":"m"}'
+
+
+@given(
+    st.text(),
+    st.text(),
+    st.text(min_size=1),
+    st.dictionaries(st.text(), JSON_VALUES),
+    st.lists(st.text()),
+)
+def test_any_text_makes_a_body_within_the_limits(
+    message: str, description: str, alias: str, details: dict[str, object], tags: list[str]
+) -> None:
+    payload = build_payload(message, description, alias, details, tags=tags)
+    body = orjson.loads(encode_payload(payload))
+    assert 0 < units(body["message"]) <= 130
+    assert 0 < units(body["alias"]) <= 512
+    assert units(body.get("description", "")) <= 15_000
+    assert all(isinstance(value, str) for value in body.get("details", {}).values())
+    assert len(body.get("tags", [])) <= 20
+    assert all(0 < units(tag) <= 50 and "," not in tag for tag in body.get("tags", []))

@@ -1,0 +1,26 @@
+"""The README's generated parts are those of the code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.readme_tables import settings_table
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_settings_table_is_that_of_the_code() -> None:
+    assert settings_table() in README.read_text(), "run: python -m tests.readme_tables"
+
+
+def test_the_commands_are_those_of_the_command_line() -> None:
+    help_text = subprocess.run(
+        [sys.executable, "-m", "stream_app", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    commands = help_text.partition("Commands:")[2].split("\n")
+    names = [line.split()[0] for line in commands if line.startswith("  ") and line.strip()]
+    text = README.read_text()
+    assert names, help_text
+    assert [name for name in names if f"`stream-app {name}" not in text] == []

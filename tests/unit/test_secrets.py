@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream_app.domain.errors import SealingError
+from stream_app.secrets import KeyRing, generate_secret_key
+from stream_app.settings import Settings
+
+CLEAR = "fake-key-not-real"
+HERE = "521@api.opsgenie.com"
+OLD, NEW = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
+
+
+def test_a_sealed_key_opens_again_and_does_not_show_the_key() -> None:
+    ring = KeyRing([NEW])
+    sealed = ring.seal(CLEAR, HERE)
+    assert sealed.startswith("sealed:v1:")
+    assert CLEAR not in sealed
+    assert ring.open(sealed, HERE) == CLEAR
+
+
+def test_a_generated_key_seals() -> None:
+    ring = KeyRing([generate_secret_key()])
+    assert ring.open(ring.seal(CLEAR, HERE), HERE) == CLEAR
+
+
+@pytest.mark.parametrize("elsewhere", ["522@api.opsgenie.com", "521@api.eu.opsgenie.com"])
+def test_a_sealed_key_opens_nowhere_else(elsewhere: str) -> None:
+    ring = KeyRing([NEW])
+    with pytest.raises(SealingError, match=f"does not belong to {elsewhere}: apply"):
+        ring.open(ring.seal(CLEAR, HERE), elsewhere)
+
+
+def test_all_keys_of_the_ring_open_and_the_newest_seals() -> None:
+    sealed_before = KeyRing([OLD]).seal(CLEAR, HERE)
+    ring = KeyRing([NEW, OLD])
+    assert ring.open(sealed_before, HERE) == CLEAR
+    assert KeyRing([NEW]).open(ring.seal(CLEAR, HERE), HERE) == CLEAR
+
+
+def test_what_an_older_key_sealed_is_to_be_sealed_anew() -> None:
+    ring = KeyRing([NEW, OLD])
+    assert ring.is_sealed_with_newest(CLEAR, ring.seal(CLEAR, HERE), HERE)
+    assert not ring.is_sealed_with_newest(CLEAR, KeyRing([OLD]).seal(CLEAR, HERE), HERE)
+    assert not ring.is_sealed_with_newest("another", ring.seal(CLEAR, HERE), HERE)
+    assert not ring.is_sealed_with_newest(CLEAR, ring.seal(CLEAR, HERE), "522@api.opsgenie.com")
+
+
+def test_a_ring_without_the_key_says_what_to_do() -> None:
+    sealed = KeyRing([OLD]).seal(CLEAR, HERE)
+    with pytest.raises(SealingError, match="none of the keys in STREAM_APP_SECRET_KEYS"):
+        KeyRing([NEW]).open(sealed, HERE)
+    with pytest.raises(SealingError, match="STREAM_APP_SECRET_KEYS is not set"):
+        KeyRing().open(sealed, HERE)
+    with pytest.raises(SealingError, match="stream-app secrets generate"):
+        KeyRing().seal(CLEAR, HERE)
+
+
+@pytest.mark.parametrize("stored", ["sealed:v1:", "sealed:v1:abc", "sealed:v1:é"])
+def test_a_broken_seal_is_a_sealing_error(stored: str) -> None:
+    with pytest.raises(SealingError):
+        KeyRing([NEW]).open(stored, HERE)
+
+
+def test_a_key_in_the_clear_is_not_opened_nor_shown() -> None:
+    with pytest.raises(SealingError, match="stream-app apply") as caught:
+        KeyRing([NEW]).open(CLEAR, HERE)
+    assert CLEAR not in str(caught.value)
+
+
+@pytest.mark.parametrize("clear", ["", "two words", "line\nbreak", "ключ", "x" * 4097])
+def test_what_cannot_stand_in_a_header_is_not_sealed_nor_shown(clear: str) -> None:
+    with pytest.raises(SealingError, match="is not an API key") as caught:
+        KeyRing([NEW]).seal(clear, HERE)
+    assert not clear or clear not in str(caught.value)
+
+
+def test_a_secret_key_that_is_none_is_named_by_its_place_and_shown_nowhere() -> None:
+    with pytest.raises(SealingError, match="key 2 of 2") as caught:
+        KeyRing([NEW, CLEAR])
+    # Neither in the error nor in the one it was raised from.
+    shown = f"{caught.value!r} {caught.value.__context__!r} {caught.value.__cause__!r}"
+    assert CLEAR not in shown
+
+
+def test_the_settings_hold_the_ring_newest_first() -> None:
+    settings = Settings.model_validate({"secret_keys": f"{NEW}, {OLD},"})
+    ring = KeyRing.from_settings(settings)
+    assert KeyRing([NEW]).open(ring.seal(CLEAR, HERE), HERE) == CLEAR
+    assert ring.open(KeyRing([OLD]).seal(CLEAR, HERE), HERE) == CLEAR
+    assert repr(ring) == "KeyRing(2 secret keys)"
+    assert repr(KeyRing.from_settings(Settings())) == "KeyRing(0 secret keys)"
+
+
+def test_a_variable_with_the_prefix_is_read() -> None:
+    ring = KeyRing(environ={"STREAM_APP_KEY_ACME": f"{CLEAR}\n"})
+    assert ring.open("env:STREAM_APP_KEY_ACME", HERE) == CLEAR
+
+
+@pytest.mark.parametrize("name", ["PATH", "STREAM_APP_SECRET_KEYS", "STREAM_APP_KEY_DIR"])
+def test_no_other_variable_is_read(name: str) -> None:
+    with pytest.raises(SealingError, match="only variables STREAM_APP_KEY_<NAME>") as caught:
+        KeyRing(environ={name: CLEAR}).open(f"env:{name}", HERE)
+    assert CLEAR not in str(caught.value)
+
+
+def test_a_variable_that_is_not_set_is_named() -> None:
+    with pytest.raises(SealingError, match="env:STREAM_APP_KEY_ACME: the variable is not set"):
+        KeyRing(environ={"STREAM_APP_KEY_ACME": ""}).open("env:STREAM_APP_KEY_ACME", HERE)
+
+
+def test_a_file_below_the_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "on-call").write_text(f"{CLEAR}\n")
+    (tmp_path / "link").symlink_to(tmp_path / "acme" / "on-call")
+    ring = KeyRing(key_dir=tmp_path)
+    assert ring.open("file:acme/on-call", HERE) == CLEAR
+    assert ring.open("file:link", HERE) == CLEAR
+
+
+def test_files_are_off_unless_a_folder_is_set(tmp_path: Path) -> None:
+    with pytest.raises(SealingError, match="set STREAM_APP_KEY_DIR"):
+        KeyRing().open(f"file:{tmp_path}", HERE)
+
+
+def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    (tmp_path / "other").write_text(CLEAR)
+    (folder / "link").symlink_to(tmp_path / "other")
+    ring = KeyRing(key_dir=folder)
+    for name in ("../other", "link", str(tmp_path / "other"), "x/../link", "../keys/link"):
+        with pytest.raises(SealingError, match="lies outside STREAM_APP_KEY_DIR"):
+            ring.open(f"file:{name}", HERE)
+
+
+@pytest.mark.parametrize("name", ["none", "", "folder", "a\0b", "empty", "long"])
+def test_a_file_that_holds_no_key_is_a_sealing_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    (tmp_path / "long").write_text("x" * 5000)
+    with pytest.raises(SealingError, match=r"^file:"):
+        KeyRing(key_dir=tmp_path).open(f"file:{name}", HERE)
+
+
+def test_a_key_in_a_local_variable_stands_in_no_logged_traceback() -> None:
+    code = """
+from stream_app.logs import configure_logs, get_logger
+from stream_app.settings import LogSettings
+configure_logs(LogSettings(format={form!r}))
+def fail():
+    key = "-".join(["fake", "key"])
+    raise ValueError(len(key))
+try:
+    fail()
+except ValueError:
+    get_logger("x").exception("failed")
+"""
+    for form in ("console", "json"):
+        command = [sys.executable, "-c", code.format(form=form)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "ValueError" in done.stderr
+        assert "fake-key" not in done.stderr
