@@ -38,6 +38,10 @@ class Send:
     table: StateTable[Any] | None = None
 
 
+#: Changelog offsets that a flush was given, by table and partition.
+Written = defaultdict[tuple[StateTable[Any], int], list[int]]
+
+
 class Flush(Protocol):
     """The records of one flush, and what to do when they are acknowledged."""
 
@@ -193,25 +197,28 @@ class FlushLoop:
         self._in_flight.add_done_callback(self._end_on_error)
 
     async def _settle(self, flush: Flush, taken: list[Any], generation: int) -> None:
+        written: Written = defaultdict(list)
         for step in flush.steps():
             if not await self._ownership.confirm(generation):
                 return
-            await self._send(step)
+            await self._send(step, written)
         if not await self._ownership.confirm(generation):
             return
         flush.confirm()
+        # Only now: a rebalance in the midst of this has rolled the states back, and what they
+        # then lack must be read from the changelog together with a progress that got through.
+        for (table, partition), offsets in written.items():
+            table.note_written(partition, offsets)
         for event in taken:
             event.ack()
 
-    async def _send(self, step: Sequence[Send]) -> None:
+    async def _send(self, step: Sequence[Send], written: Written) -> None:
+        """Send one step; add the changelog offsets that the broker has given it to `written`."""
         produce = self._app.produce
         futures = [await produce(s.topic, s.key, s.value, s.partition, s.headers) for s in step]
-        written: dict[tuple[StateTable[Any], int], list[int]] = defaultdict(list)
         for send, metadata in zip(step, await asyncio.gather(*futures), strict=True):
             if send.table is not None:
                 written[send.table, metadata.partition].append(metadata.offset)
-        for (table, partition), offsets in written.items():
-            table.note_written(partition, offsets)
 
     def _end_on_error(self, task: asyncio.Task[None]) -> None:
         """End the process at once: an agent that waits for batches would not notice."""

@@ -96,7 +96,7 @@ class StateTable(Table, Generic[State]):
         return state
 
     def note_written(self, partition: int, offsets: Iterable[int]) -> None:
-        """Note acknowledged changelog writes.
+        """Note the changelog writes of a flush that is acknowledged as a whole.
 
         A gap between them means that somebody else wrote there, too: a worker that had lost the
         partition. The next recovery then reads from the gap on and mends what it spoiled.

@@ -16,13 +16,13 @@ FAILING_SEND = 12
 def fail_one_flush() -> None:
     send, calls = flushing.FlushLoop._send, 0
 
-    async def failing(self: Any, step: Sequence[flushing.Send]) -> None:
+    async def failing(self: Any, step: Sequence[flushing.Send], written: Any) -> None:
         nonlocal calls
         calls += 1
         if calls >= FAILING_SEND and len(step) > 1:
-            await send(self, step[: len(step) // 2])
+            await send(self, step[: len(step) // 2], written)
             raise KafkaTimeoutError
-        await send(self, step)
+        await send(self, step, written)
 
     flushing.FlushLoop._send = failing  # type: ignore[method-assign]
 

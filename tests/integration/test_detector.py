@@ -366,3 +366,36 @@ async def test_a_record_larger_than_a_dead_letter_may_be_is_cut_and_says_so(
     headers = dict(record.headers)
     assert (record.key, headers["x-original-size"]) == (None, b"3000000")
     assert record.value == b"x" * 900_000
+
+
+async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"partitions": 8})
+    rule = trigger(template_id="hits_exceeded", threshold={"count": 0, "period": 3600})
+    await prepared(settings, rule)
+    now = int(time.time())
+    hits = [json.dumps({"client_id": 1, "request_time": now}).encode()] * 400
+    command = (str(Path(__file__).with_name("overtaken_worker.py")),)
+    with WorkerProcess("detector", settings, tmp_path / "a.log", command) as first:
+        await first.ready()
+        await send(settings, "hits", *hits)
+        assert await wait_for(lambda: _says(first, "progress_held"))
+        with WorkerProcess("detector", settings, tmp_path / "b.log") as second:
+            await second.ready()
+            assert await wait_for(lambda: _says(first, "progress_landed"))
+            await send(settings, "hits", *hits)
+            await drained(settings, "detector", ["events.hits", "counts"], 60)
+            assert first.stop() == 0
+    parts: dict[int, int] = {}
+    counts = await read_all(
+        settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}counts"
+    )
+    for record in (record for partition in counts.values() for record in partition):
+        part = json.loads(record.value)
+        parts[part["partition"]] = max(part["count"], parts.get(part["partition"], 0))
+    assert sum(parts.values()) == 800
+
+
+async def _says(worker: WorkerProcess, text: str) -> bool:
+    return text in worker.text
