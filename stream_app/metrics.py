@@ -152,7 +152,7 @@ class Metrics:
             self.dead_letters.labels("deliveries", reason)
         for result in ROUTE_RESULTS:
             self.routed.labels(result)
-        for kind in ("clients", "triggers", "integrations"):
+        for kind in ("clients", "triggers", "integrations", "statuses"):
             self.config_objects.labels(kind)
             self.config_invalid.labels(kind)
             self.config_applied.labels(kind)

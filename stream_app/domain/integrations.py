@@ -33,7 +33,8 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     """A configured integration.
 
     `key` is sealed, or names an environment variable or a file: see `stream_app.secrets`.
-    `events` holds the active subscriptions. `updated_at` is in Unix ms, 0 when nobody set it.
+    `events` holds the active subscriptions. `updated_at`, `epoch` (of the target, raised with
+    each new one and each enabling) and `enabled_at` are Unix ms, 0 when nobody set them.
     """
 
     id: int
@@ -45,6 +46,8 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     key: str
     events: tuple[str, ...]
     updated_at: int = 0
+    epoch: int = 0
+    enabled_at: int = 0
 
     def __repr__(self) -> str:
         return f"Integration(id={self.id}, client_id={self.client_id}, name={self.name!r})"
@@ -100,6 +103,8 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
         key=_read_key(target),
         events=_read_events(fields),
         updated_at=fields.integer("updated_at", 0, default=0),
+        epoch=fields.integer("epoch", 0, default=0),
+        enabled_at=fields.integer("enabled_at", 0, default=0),
     )
     return integration, problems
 

@@ -11,16 +11,22 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
+from stream_app.domain.errors import (
+    InvalidObjectError,
+    KafkaUnreachableError,
+    TopicMismatchError,
+)
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
+from stream_app.domain.statuses import parse_status
 from stream_app.kafka.admin import connection_options
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from stream_app.domain.plans import Stored
+    from stream_app.domain.statuses import IntegrationStatus
     from stream_app.settings import Settings
 
 TOPIC_OF = {
@@ -33,8 +39,8 @@ READ_SECONDS = 60.0
 _POLL_MS = 200
 
 
-async def open_config_topics(settings: Settings) -> AIOKafkaConsumer:
-    """Start a consumer that stands at the beginning of all partitions of the `config.*` topics.
+async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
+    """Start a consumer that stands at the beginning of all partitions of compacted topics.
 
     It belongs to no group: every process reads everything. The caller stops it.
 
@@ -43,7 +49,7 @@ async def open_config_topics(settings: Settings) -> AIOKafkaConsumer:
         TopicMismatchError: a topic is missing, or `config.triggers` has several partitions.
     """
     with _unreachable(settings):
-        partitions = await _config_partitions(settings)
+        partitions = await _partitions(settings, topics)
         consumer = AIOKafkaConsumer(
             **connection_options(settings),
             enable_auto_commit=False,
@@ -60,23 +66,23 @@ async def open_config_topics(settings: Settings) -> AIOKafkaConsumer:
     return consumer
 
 
-async def _config_partitions(settings: Settings) -> list[TopicPartition]:
+async def _partitions(settings: Settings, topics: Sequence[Topic]) -> list[TopicPartition]:
     names = TopicNames(settings.topic_prefix)
     admin = AIOKafkaAdminClient(**connection_options(settings))
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await admin.start()
-            described = await admin.describe_topics([names(topic) for topic in CONFIG_TOPICS])
+            described = await admin.describe_topics([names(topic) for topic in topics])
     finally:
         await admin.close()
     found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
-    for topic in CONFIG_TOPICS:
+    for topic in topics:
         if names(topic) not in found:
             raise TopicMismatchError(
                 f"topic {names(topic)} is missing: make it with `stream-app topics create`"
             )
     triggers = names(Topic.TRIGGERS)
-    if found[triggers] != 1:
+    if found.get(triggers, 1) != 1:
         # Workers wait for offsets of this topic, which only one partition has an order for.
         raise TopicMismatchError(
             f"topic {triggers} has {found[triggers]} partitions and must have 1: "
@@ -117,16 +123,36 @@ async def read_stored(settings: Settings) -> Stored:
     names = TopicNames(settings.topic_prefix)
     kinds = {names(topic): kind for kind, topic in TOPIC_OF.items()}
     stored: Stored = {kind: {} for kind in Kind}
-    consumer = await open_config_topics(settings)
+    for record in await _read_all(settings, CONFIG_TOPICS):
+        _store(stored[kinds[record.topic]], record.key, record.value)
+    return stored
+
+
+async def read_statuses(settings: Settings) -> dict[int, IntegrationStatus]:
+    """Return what the system has made of integrations, by their id.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: the topic is missing.
+    """
+    objects: dict[int, dict[str, object]] = {}
+    for record in await _read_all(settings, (Topic.STATUS,)):
+        _store(objects, record.key, record.value)
+    statuses = {}
+    for number, obj in objects.items():
+        with contextlib.suppress(InvalidObjectError):
+            statuses[number] = parse_status(obj)
+    return statuses
+
+
+async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
+    consumer = await open_topics(settings, topics)
     try:
         with _unreachable(settings):
             async with asyncio.timeout(READ_SECONDS):
-                async for batch in batches_to_end(consumer):
-                    for record in batch:
-                        _store(stored[kinds[record.topic]], record.key, record.value)
+                return [r async for batch in batches_to_end(consumer) for r in batch]
     finally:
         await consumer.stop()
-    return stored
 
 
 def _store(objects: dict[int, dict[str, object]], key: bytes | None, value: bytes | None) -> None:

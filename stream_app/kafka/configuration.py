@@ -1,9 +1,9 @@
-"""The live configuration of a worker: clients, triggers and integrations, read from Kafka.
+"""The live configuration of a worker: clients, triggers, integrations and their statuses.
 
-Every worker reads all of the `config.*` topics to their end before it is ready, and follows them
-from then on. A record that cannot be used takes its object out of the view, because what stood
-there before is no longer what its owner wants; the reader itself goes on. While Kafka is away the
-last view stays.
+Every worker reads all of the `config.*` topics and `status.integrations` to their end before it
+is ready, and follows them from then on. A record that cannot be used takes its object out of the
+view, because what stood there before is no longer what its owner wants; the reader itself goes
+on. While Kafka is away the last view stays.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from aiokafka.errors import KafkaError
 from stream_app.domain.clients import Client, parse_client
 from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
 from stream_app.domain.integrations import Integration, parse_integration
+from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system, parse_status
 from stream_app.domain.triggers import Trigger, parse_trigger
 from stream_app.kafka.config_records import (
     batches_to_end,
     end_offsets,
     id_of_key,
-    open_config_topics,
+    open_topics,
 )
-from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.topics import VIEW_TOPICS, Topic, TopicNames
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -40,9 +41,15 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+ConfigObject = Client | Trigger | Integration | IntegrationStatus
 TRIGGERS = "triggers"
 #: Topic -> attribute of the view, which is also the label of the metrics.
-KINDS = {Topic.CLIENTS: "clients", Topic.TRIGGERS: TRIGGERS, Topic.INTEGRATIONS: "integrations"}
+KINDS = {
+    Topic.CLIENTS: "clients",
+    Topic.TRIGGERS: TRIGGERS,
+    Topic.INTEGRATIONS: "integrations",
+    Topic.STATUS: "statuses",
+}
 PROBE_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 1000
@@ -61,9 +68,15 @@ class Configuration:
         self.clients: dict[int, Client] = {}
         self.triggers: dict[int, Trigger] = {}
         self.integrations: dict[int, Integration] = {}
+        self.statuses: dict[int, IntegrationStatus] = {}
         self.version = 0
         self.trigger_offsets: dict[int, int] = {}
         self.trigger_position = 0
+
+    def is_usable(self, integration: Integration) -> bool:
+        """Tell whether alerts go to an integration: active, and not disabled by the system."""
+        status = self.statuses.get(integration.id)
+        return integration.active and not is_disabled_by_system(integration, status)
 
 
 class RecordApplier:
@@ -77,6 +90,7 @@ class RecordApplier:
             "clients": parse_client,
             TRIGGERS: partial(parse_trigger, allowed_periods=settings.detector.allowed_periods),
             "integrations": parse_integration,
+            "statuses": parse_status,
         }
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in KINDS.values()}
         self._metrics = metrics
@@ -133,14 +147,14 @@ class RecordApplier:
                 reason=str(error),
             )
 
-    def _parsed(self, kind: str, object_id: int, value: bytes) -> Client | Trigger | Integration:
+    def _parsed(self, kind: str, object_id: int, value: bytes) -> ConfigObject:
         try:
             obj = orjson.loads(value)
         except orjson.JSONDecodeError:
             raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON") from None
         if not isinstance(obj, dict):
             raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON object")
-        parsed: Client | Trigger | Integration = self._parsers[kind](obj)
+        parsed: ConfigObject = self._parsers[kind](obj)
         own_id = parsed.client_id if isinstance(parsed, Client) else parsed.id
         if own_id != object_id:
             raise InvalidObjectError("id", own_id, f"the record's key is {object_id}")
@@ -186,7 +200,7 @@ class ConfigurationReader:
             KafkaUnreachableError: no broker answers.
             TopicMismatchError: a topic is missing.
         """
-        self._consumer = await open_config_topics(self._settings)
+        self._consumer = await open_topics(self._settings, VIEW_TOPICS)
         try:
             await self._read_to_end(self._consumer)
         except BaseException:

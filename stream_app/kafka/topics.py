@@ -35,6 +35,8 @@ class Topic(StrEnum):
 
 EVENT_TOPICS = (Topic.ATTACKS, Topic.HITS, Topic.INCIDENTS)
 CONFIG_TOPICS = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
+#: What a worker keeps a view of: the configuration, and what the system has made of it.
+VIEW_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
 #: Topics whose records can be refused and then go to `<topic>.dlq`.
 DEAD_LETTER_SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.ALERTS, Topic.DELIVERIES)
 

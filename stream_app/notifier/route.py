@@ -187,12 +187,13 @@ class RouteStage:
                 yield delivery_of(alert, message, number)
 
     def _judge(self, alert: Alert, number: int) -> str:
-        integration = self._reader.configuration.integrations.get(number)
+        configuration = self._reader.configuration
+        integration = configuration.integrations.get(number)
         if integration is None:
             result = "unknown_integration"
         elif integration.client_id != alert.client_id:
             result = "foreign_integration"
-        elif not integration.active:
+        elif not configuration.is_usable(integration):
             result = "inactive"
         else:
             self._said = {cause for cause in self._said if cause[0] != number}

@@ -17,7 +17,7 @@ from stream_app.domain.integrations import Integration
 from stream_app.domain.messages import render_alert
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.triggers import Threshold
-from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import TopicNames
@@ -37,7 +37,8 @@ class Reader:
     """A reader that knows what it is told, after `catch_up` at the earliest."""
 
     def __init__(self, *known: Integration) -> None:
-        self.configuration = SimpleNamespace(integrations={one.id: one for one in known})
+        self.configuration = Configuration()
+        self.configuration.integrations = {one.id: one for one in known}
         self.to_come: list[Integration | Exception | None] = []
         self.waits = 0
 
