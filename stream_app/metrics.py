@@ -120,6 +120,11 @@ class Metrics:
             registry=registry,
             buckets=REQUEST_SECONDS,
         )
+        self.auto_disables = Counter(
+            "stream_app_integration_auto_disables",
+            "Integrations disabled because their requests failed",
+            registry=registry,
+        )
         self.pending_deliveries = Gauge(
             "stream_app_pending_deliveries", "Deliveries not yet accepted", registry=registry
         )
@@ -158,5 +163,5 @@ class Metrics:
             self.config_applied.labels(kind)
         for integration_type in INTEGRATION_TYPES:
             self.request_duration.labels(integration_type)
-            for outcome in ("sent", "given_up"):
+            for outcome in ("sent", "given_up", "cancelled"):
                 self.deliveries.labels(integration_type, outcome)

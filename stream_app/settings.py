@@ -127,10 +127,26 @@ class DeliverySettings(Group):
     max_in_flight_per_integration: int = Field(
         5, ge=1, description="Most requests in flight to one integration"
     )
+    max_pending_per_integration: int = Field(
+        1000, ge=1, description="More deliveries that wait for one integration are dead letters"
+    )
     connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection")
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest wait for an answer")
     retry_scale: float = Field(
         1.0, gt=0, le=1, description="Shortens all waits in tests; refused with real hosts"
+    )
+
+
+class JudgeSettings(Group):
+    """Disabling integrations whose requests fail: 60 % of those of the last 12 hours."""
+
+    on: Literal["exhausted", "any-failure", "never"] = Field(
+        "exhausted",
+        description="When the share is looked at: when a delivery is given up after its last "
+        "cycle, after any failed request, or never",
+    )
+    min_requests: int = Field(
+        17, ge=1, description="Fewer requests than this in 12 hours disable nothing"
     )
 
 
@@ -151,12 +167,18 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     detector: DetectorSettings = DetectorSettings()
     delivery: DeliverySettings = DeliverySettings()
+    judge: JudgeSettings = JudgeSettings()
 
     topic_prefix: str = Field(
         "", pattern=r"^[a-z0-9.-]*$", description="Put before every topic and consumer group name"
     )
     partitions: int = Field(
         8, ge=1, le=1000, description="Partitions of the topics that `topics create` makes"
+    )
+    max_alert_age: int = Field(
+        6 * 3600,
+        ge=1,
+        description="Alerts whose window ended more seconds ago are dead letters, not pages",
     )
     shutdown_timeout_seconds: float = Field(
         8.0, gt=0, description="A worker told to stop is gone after this time"

@@ -12,6 +12,7 @@ import msgspec
 
 from stream_app.domain.alerts import Alert
 from stream_app.domain.counting import NEVER
+from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -38,6 +39,8 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     """What came of one attempt. `finished_at_ms` is when it ended, in Unix ms.
 
     `status` is absent when no answer came; `retry_after_seconds` is what the service asked for.
+    `epoch` is the integration's at the time of the request, `redrives` the delivery's. `is_sent`
+    is false when the configuration allowed no request at all.
     """
 
     delivery_id: str
@@ -54,6 +57,17 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     request_id: str | None = None
     retry_after_seconds: float | None = None
     epoch: int = 0
+    redrives: int = 0
+    is_sent: bool = True
+
+
+class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
+    """A command: give up the pending deliveries of an integration up to this epoch of it."""
+
+    client_id: int
+    integration_id: int
+    reason: DeadLetterReason
+    epoch: int
 
 
 class DeliveryStatus(StrEnum):
@@ -70,7 +84,8 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Pending: `attempt` is the next one to be made, `due_ms` when; `record` holds the untouched
     bytes of the delivery's record, `offset` and `since_ms` its offset and time. Finished: no
-    bytes, `attempt` is the last one made and `finished_ms` the record time of its result.
+    bytes, `attempt` is the last one made, `finished_ms` the record time of what ended it, and
+    `reason` why it is a dead letter. `redrives` is how often it came back from there.
     """
 
     id: str
@@ -82,6 +97,8 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int = 0
     due_ms: int = 0
     finished_ms: int = 0
+    redrives: int = 0
+    reason: str = ""
     offset: int = NEVER
     record: msgspec.Raw = msgspec.Raw()
 
@@ -91,13 +108,13 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.status is not DeliveryStatus.PENDING
 
     @property
-    def order(self) -> tuple[bool, int]:
+    def order(self) -> tuple[int, bool, int]:
         """Return what tells the newer of two states of one delivery: it never decreases."""
-        return self.is_finished, self.attempt
+        return self.redrives, self.is_finished, self.attempt
 
 
-def delivery_of(alert: Alert, message: Message, integration_id: int) -> Delivery:
-    """Return the delivery of an alert to one of its integrations."""
+def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int = 0) -> Delivery:
+    """Return the delivery of an alert to one of its integrations; `epoch` is the integration's."""
     return Delivery(
         id=f"{alert.id}/{integration_id}",
         alert_id=alert.id,
@@ -106,12 +123,14 @@ def delivery_of(alert: Alert, message: Message, integration_id: int) -> Delivery
         message=message.title,
         description=message.description,
         details=message.details,
+        epoch=epoch,
     )
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
-decode_result = msgspec.json.Decoder(Result).decode
+#: A record of `delivery-results`: what came of an attempt, or a command.
+decode_result = msgspec.json.Decoder(Result | Cancel).decode
 decode_state = msgspec.json.Decoder(DeliveryState).decode
 
 
@@ -120,8 +139,8 @@ def encode_delivery(delivery: Delivery) -> bytes:
     return _encode(delivery)
 
 
-def encode_result(result: Result) -> bytes:
-    """Return the result as it stands on the topic."""
+def encode_result(result: Result | Cancel) -> bytes:
+    """Return the result or command as it stands on the topic."""
     return _encode(result)
 
 

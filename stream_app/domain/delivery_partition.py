@@ -3,21 +3,21 @@
 A delivery is pending until its message is accepted or given up; each attempt's result says which
 attempt it was, so a result that comes twice, or from a worker that lost its partition, changes
 nothing. What is here is a function of the records alone: the same records give the same state.
-
-This is the first cycle of the schedule only.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import orjson
 
 from stream_app.domain.counting import NEVER, PROGRESS_KEY
 from stream_app.domain.deliveries import (
+    Cancel,
     Delivery,
     DeliveryState,
     DeliveryStatus,
@@ -25,21 +25,47 @@ from stream_app.domain.deliveries import (
     decode_state,
     encode_state,
 )
-from stream_app.domain.schedule import CYCLES, next_due_ms
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.journal import Journal
+from stream_app.domain.judging import (
+    KEY_PREFIX,
+    Bucket,
+    Judge,
+    JudgeKey,
+    JudgeRules,
+    Mark,
+    Verdict,
+    judge_record,
+)
+from stream_app.domain.schedule import next_due_ms
 
-#: The first request and the resends of the first cycle.
-LAST_ATTEMPT = 1 + len(CYCLES[0])
 #: A finished delivery is remembered this long after its last result, so that it is not sent again.
 REMEMBER_MS = 7 * 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What a result has made of a delivery."""
+    """What has become of a delivery, and the attempt's result where one did it.
+
+    `before` still has the delivery's record, which a dead letter needs.
+    """
 
     before: DeliveryState
     after: DeliveryState
-    result: Result
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class DeliveryRules:
+    """What the settings say of deliveries.
+
+    `retry_scale` is a factor on the documented waits, 1 except in tests; `max_pending` is the
+    most pending deliveries of one integration.
+    """
+
+    retry_scale: float = 1.0
+    max_pending: int = 1000
+    judge: JudgeRules = field(default_factory=JudgeRules)
 
 
 @dataclass(frozen=True)
@@ -47,8 +73,16 @@ class DeliveryCut:
     """What one flush of a partition writes; `None` for a state that is forgotten."""
 
     changed: list[tuple[str, DeliveryState | None]]
+    judged: list[tuple[JudgeKey, Bucket | Mark | None]]
     settled: list[Settled]
+    verdicts: list[Verdict]
     offsets: tuple[int, ...]
+
+    @property
+    def integrations(self) -> set[int]:
+        """The integrations of deliveries that have changed and are still pending."""
+        states = [state for _, state in self.changed if state is not None]
+        return {state.integration_id for state in states if not state.is_finished}
 
 
 class PartitionDeliveries:
@@ -56,24 +90,27 @@ class PartitionDeliveries:
 
     Args:
         topics: names of the two topics, in this order.
-        retry_scale: factor on the documented waits; 1 except in tests.
+        rules: what the settings say.
     """
 
-    def __init__(self, topics: tuple[str, str], *, retry_scale: float) -> None:
-        self.states: dict[str, DeliveryState] = {}
-        self.pending: dict[str, DeliveryState] = {}
+    def __init__(self, topics: tuple[str, str], rules: DeliveryRules) -> None:
         #: Largest record time seen: finished deliveries are forgotten by it, not by a clock.
         self.now_ms = 0
-        self._retry_scale = retry_scale
+        self.pending: dict[str, DeliveryState] = {}
+        self.judge = Judge(rules.judge)
+        self._rules = rules
+        self._journal: Journal[str, DeliveryState] = Journal(lambda s: s.order, self._index)
+        self._of_integration: defaultdict[int, dict[str, None]] = defaultdict(dict)
         self._offsets = dict.fromkeys(topics, NEVER)
         self._progress = dict.fromkeys(topics, NEVER)
-        # What stood there before the changes since the last cut, and before those of that cut.
-        self._before: dict[str, DeliveryState | None] = {}
-        self._in_flight: dict[str, DeliveryState | None] = {}
         self._settled: list[Settled] = []
-        # States that the changelog has an older record behind of.
-        self._rewrite: set[str] = set()
+        self._verdicts: list[Verdict] = []
         self._expiring: list[tuple[int, str]] = []
+
+    @property
+    def states(self) -> dict[str, DeliveryState]:
+        """All deliveries that are known, by id."""
+        return self._journal.values
 
     # -- the records of the topics
 
@@ -86,10 +123,16 @@ class PartitionDeliveries:
         return True
 
     def add_delivery(
-        self, delivery: Delivery, value: bytes, offset: int, timestamp_ms: int
+        self, delivery: Delivery, value: bytes, offset: int, timestamp_ms: int, redrives: int = 0
     ) -> bool:
-        """Take a delivery, due at once; return whether it is new. A known one is ignored."""
-        if delivery.id in self.states:
+        """Take a delivery, due at once; return whether it is new.
+
+        A known one is ignored, unless it was not accepted and comes back from the dead letters
+        (`redrives` says how often it has): its schedule then begins anew. One too many of its
+        integration is a dead letter.
+        """
+        known = self.states.get(delivery.id)
+        if known is not None and not _comes_back(known, redrives):
             return False
         state = DeliveryState(
             id=delivery.id,
@@ -100,21 +143,66 @@ class PartitionDeliveries:
             since_ms=timestamp_ms,
             epoch=delivery.epoch,
             due_ms=timestamp_ms,
+            redrives=redrives,
             offset=offset,
             record=msgspec.Raw(value),
         )
-        self._change(delivery.id, state)
+        if len(self._of_integration.get(delivery.integration_id, ())) >= self._rules.max_pending:
+            self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
+        else:
+            self._journal.change(delivery.id, state)
         return True
 
     def add_result(self, result: Result, timestamp_ms: int) -> bool:
-        """Take a result; return whether it is the one that its delivery waits for."""
+        """Take a result; return whether it is the one that its delivery waits for.
+
+        One that was accepted counts for a delivery that was cancelled meanwhile, too: a dead
+        letter that comes back must not page again. The judge counts any: a request was made.
+        """
         before = self.states.get(result.delivery_id)
-        if before is None or before.is_finished or before.attempt != result.attempt:
-            return False
-        after = self._after(before, result, timestamp_ms)
-        self._change(before.id, after)
-        self._settled.append(Settled(before, after, result))
-        return True
+        is_awaited = (
+            before is not None
+            and (before.redrives, before.attempt) == (result.redrives, result.attempt)
+            and (
+                not before.is_finished
+                or (result.accepted and before.status is DeliveryStatus.CANCELLED)
+            )
+        )
+        is_exhausted = False
+        if before is not None and is_awaited:
+            after = self._after(before, result, timestamp_ms)
+            is_exhausted = after.status is DeliveryStatus.GIVEN_UP
+            self._journal.change(before.id, after)
+            self._settled.append(Settled(before, after, result))
+        if result.is_sent:
+            verdict = self.judge.add(result, is_exhausted=is_exhausted)
+            if verdict is not None:
+                self._verdicts.append(verdict)
+                reason = DeadLetterReason.INTEGRATION_DISABLED
+                self._cancel_all(verdict.integration_id, verdict.epoch, reason, timestamp_ms)
+        return is_awaited
+
+    def cancel(self, command: Cancel, timestamp_ms: int) -> None:
+        """Give up the pending deliveries that a command names; of a deleted one forget all."""
+        self._cancel_all(command.integration_id, command.epoch, command.reason, timestamp_ms)
+        if command.reason is DeadLetterReason.INTEGRATION_DELETED:
+            self.judge.forget(command.integration_id)
+
+    def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
+        """Return the command that gives up an integration's pending deliveries; None: it has none.
+
+        Those that are routed later, after the integration has been enabled, are not meant.
+        """
+        ids = self._of_integration.get(integration_id)
+        if not ids:
+            return None
+        newest = max((self.states[number] for number in ids), key=lambda state: state.epoch)
+        return Cancel(newest.client_id, integration_id, reason, newest.epoch)
+
+    @property
+    def pending_integrations(self) -> list[int]:
+        """The integrations with pending deliveries."""
+        return list(self._of_integration)
 
     def _after(self, before: DeliveryState, result: Result, timestamp_ms: int) -> DeliveryState:
         if result.accepted:
@@ -122,32 +210,42 @@ class PartitionDeliveries:
         due_ms = next_due_ms(
             result.finished_at_ms,
             result.attempt,
-            scale=self._retry_scale,
+            scale=self._rules.retry_scale,
             retry_after_seconds=result.retry_after_seconds,
         )
-        if due_ms is None or result.attempt >= LAST_ATTEMPT:
-            return _finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms)
+        if due_ms is None:
+            reason = DeadLetterReason.EXHAUSTED
+            return _finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
         return msgspec.structs.replace(before, attempt=before.attempt + 1, due_ms=due_ms)
+
+    def _cancel_all(
+        self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
+    ) -> None:
+        for delivery_id in list(self._of_integration.get(integration_id, ())):
+            state = self.states[delivery_id]
+            if state.epoch <= epoch:
+                self._cancel(state, reason, timestamp_ms)
+
+    def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
+        after = _finished(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
+        self._journal.change(state.id, after)
+        self._settled.append(Settled(state, after))
 
     # -- flushing
 
     def cut(self) -> DeliveryCut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`."""
         for delivery_id in self._expired():
-            self._change(delivery_id, None)
-        self._in_flight, self._before = self._before, {}
+            self._journal.change(delivery_id, None)
         settled, self._settled = self._settled, []
-        changed = dict.fromkeys([*self._in_flight, *sorted(self._rewrite)])
-        return DeliveryCut(
-            [(delivery_id, self.states.get(delivery_id)) for delivery_id in changed],
-            settled,
-            tuple(self._offsets.values()),
-        )
+        verdicts, self._verdicts = self._verdicts, []
+        offsets = tuple(self._offsets.values())
+        return DeliveryCut(self._journal.cut(), self.judge.cut(), settled, verdicts, offsets)
 
     def confirm(self, cut: DeliveryCut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
-        self._in_flight = {}
-        self._rewrite.difference_update(delivery_id for delivery_id, _ in cut.changed)
+        self._journal.confirm(cut.changed)
+        self.judge.confirm(cut.judged)
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
 
     def restored(self) -> None:
@@ -155,16 +253,15 @@ class PartitionDeliveries:
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
-        for undone in (self._before, self._in_flight):
-            for delivery_id, state in undone.items():
-                self._put(delivery_id, state)
-        self._before, self._in_flight, self._settled = {}, {}, []
+        self._journal.roll_back()
+        self.judge.roll_back()
+        self._settled, self._verdicts = [], []
         self._offsets = dict(self._progress)
 
     def durable_pending(self) -> Iterator[DeliveryState]:
         """Yield the pending deliveries whose state the broker has acknowledged."""
         for delivery_id, state in self.pending.items():
-            if delivery_id not in self._before and delivery_id not in self._in_flight:
+            if self._journal.is_durable(delivery_id):
                 yield state
 
     def _expired(self) -> Iterator[str]:
@@ -176,20 +273,23 @@ class PartitionDeliveries:
             if state.finished_ms + REMEMBER_MS <= self.now_ms:
                 yield delivery_id
 
-    def _change(self, delivery_id: str, state: DeliveryState | None) -> None:
-        self._before.setdefault(delivery_id, self.states.get(delivery_id))
-        self._put(delivery_id, state)
-
-    def _put(self, delivery_id: str, state: DeliveryState | None) -> None:
+    def _index(
+        self, delivery_id: str, before: DeliveryState | None, state: DeliveryState | None
+    ) -> None:
+        """Keep the pending ones at hand, in all and by integration."""
         self.pending.pop(delivery_id, None)
+        if before is not None and not before.is_finished:
+            of_integration = self._of_integration[before.integration_id]
+            del of_integration[delivery_id]
+            if not of_integration:
+                del self._of_integration[before.integration_id]
         if state is None:
-            self.states.pop(delivery_id, None)
             return
-        self.states[delivery_id] = state
         if state.is_finished:
             heapq.heappush(self._expiring, (state.finished_ms + REMEMBER_MS, delivery_id))
         else:
             self.pending[delivery_id] = state
+            self._of_integration[state.integration_id][delivery_id] = None
 
     # -- the changelog
 
@@ -197,41 +297,43 @@ class PartitionDeliveries:
         """Return the last offset of a source topic whose effects are acknowledged."""
         return self._progress[topic]
 
-    def record(self, delivery_id: str, state: DeliveryState | None) -> tuple[bytes, bytes | None]:
-        """Return the changelog record of a state."""
-        return delivery_id.encode(), None if state is None else encode_state(state)
+    def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of what a cut has changed."""
+        states = [
+            (delivery_id.encode(), None if state is None else encode_state(state))
+            for delivery_id, state in cut.changed
+        ]
+        return states + [judge_record(key, value) for key, value in cut.judged]
 
     def progress_record(self, cut: DeliveryCut) -> tuple[bytes, bytes]:
         """Return the changelog record of a cut's progress in both topics."""
         return PROGRESS_KEY, orjson.dumps(cut.offsets)
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog; of two of a delivery the newer state holds.
-
-        An older state behind a newer one was written by a worker that had lost its partition
-        without knowing. The newer one is then written again with the next flush.
-        """
+        """Take a record of the changelog; of two of one key the newer holds."""
         if key == PROGRESS_KEY:
             if value is not None:
                 offsets = zip(self._progress.items(), orjson.loads(value), strict=True)
                 self._progress = {topic: max(known, found) for (topic, known), found in offsets}
                 self._offsets = dict(self._progress)
-            return
-        delivery_id = key.decode()
-        if value is None:
-            self._put(delivery_id, None)
-            self._rewrite.discard(delivery_id)
-            return
-        state, known = decode_state(value), self.states.get(delivery_id)
-        self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
-        if known is None or state.order >= known.order:
-            self._put(delivery_id, state)
-            self._rewrite.discard(delivery_id)
+        elif key.startswith(KEY_PREFIX):
+            self.judge.restore(key, value)
         else:
-            self._rewrite.add(delivery_id)
+            state = None if value is None else decode_state(value)
+            if state is not None:
+                self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
+            self._journal.restore(key.decode(), state)
 
 
-def _finished(before: DeliveryState, status: DeliveryStatus, timestamp_ms: int) -> DeliveryState:
+def _comes_back(known: DeliveryState, redrives: int) -> bool:
+    """Tell whether a known delivery is sent anew."""
+    is_open = known.is_finished and known.status is not DeliveryStatus.SENT
+    return is_open and redrives > known.redrives
+
+
+def _finished(
+    before: DeliveryState, status: DeliveryStatus, timestamp_ms: int, reason: str = ""
+) -> DeliveryState:
     return DeliveryState(
         id=before.id,
         status=status,
@@ -241,4 +343,6 @@ def _finished(before: DeliveryState, status: DeliveryStatus, timestamp_ms: int) 
         since_ms=before.since_ms,
         epoch=before.epoch,
         finished_ms=timestamp_ms,
+        redrives=before.redrives,
+        reason=reason,
     )

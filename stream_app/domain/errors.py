@@ -81,6 +81,7 @@ class DeadLetterReason(StrEnum):
     STALE = "stale"
     OVERFLOW = "overflow"
     INTEGRATION_DISABLED = "integration_disabled"
+    INTEGRATION_DELETED = "integration_deleted"
 
 
 class RejectedEventError(Exception):

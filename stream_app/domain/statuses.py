@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.judging import WINDOW_HOURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stream_app.domain.integrations import Integration
+    from stream_app.domain.judging import Verdict
 
 #: Why an integration is disabled by the system: the only reason there is.
 FAILED_SHARE = "failed_share"
@@ -58,6 +60,21 @@ def parse_status(obj: Mapping[str, object]) -> IntegrationStatus:
         return msgspec.convert(obj, IntegrationStatus)
     except msgspec.ValidationError as error:
         raise InvalidObjectError("status", sorted(obj), str(error)) from None
+
+
+def status_of(verdict: Verdict) -> IntegrationStatus:
+    """Return the status that a verdict makes."""
+    return IntegrationStatus(
+        integration_id=verdict.integration_id,
+        client_id=verdict.client_id,
+        disabled=True,
+        reason=FAILED_SHARE,
+        epoch=verdict.epoch,
+        failed=verdict.failed,
+        total=verdict.total,
+        window_hours=WINDOW_HOURS,
+        since_ms=verdict.at_ms,
+    )
 
 
 def is_disabled_by_system(integration: Integration, status: IntegrationStatus | None) -> bool:

@@ -22,6 +22,9 @@ MAX_VALUE_BYTES = 900_000
 MAX_KEY_BYTES = 50_000
 MAX_OWN_HEADERS_BYTES = 30_000
 
+#: Of the number in a header; a longer one is nobody's count.
+MAX_DIGITS = 7
+
 #: Header -> what it says.
 HEADERS = {
     "x-original-topic": "topic the record was read from",
@@ -64,6 +67,12 @@ def dead_letter_headers(
     attempt = next((value for name, value in record.headers if name == "x-attempt"), b"1")
     known = [(name, str(value).encode()) for name, value in facts]
     return [*_own_headers(record), *known, ("x-attempt", attempt or b"1")]
+
+
+def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
+    """Return how often a record has been tried, from 1: more after each redrive."""
+    text = next((value for name, value in headers if name == "x-attempt"), b"1") or b"1"
+    return max(1, int(text)) if text.isdigit() and len(text) < MAX_DIGITS else 1
 
 
 def _own_headers(record: Any) -> list[tuple[str, bytes]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import product
 
-from stream_app.domain.deliveries import Result, encode_result
-from stream_app.domain.delivery_partition import PartitionDeliveries
+from stream_app.domain.deliveries import Cancel, Result, encode_result
+from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import TopicMismatchError
+from stream_app.domain.judging import JudgeRules
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
@@ -18,13 +19,16 @@ from stream_app.metrics import INTEGRATION_TYPES, Metrics
 from stream_app.notifier.attempt import UNKNOWN_TYPE, Attempts, LocalReason
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.gate import ResultsGate
+from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.route import RouteStage
-from stream_app.notifier.sender import Sender, WriteResult
+from stream_app.notifier.sender import Sender
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.secrets import KeyRing
 from stream_app.settings import Settings
 
+#: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
+WriteRecord = Callable[[int, Result | Cancel], Awaitable[None]]
 #: Topics whose partitions the state of this role depends on.
 SOURCES = (Topic.ALERTS, Topic.DELIVERIES, Topic.RESULTS)
 #: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
@@ -52,7 +56,11 @@ def create_notifier(
     app = StreamApp("notifier", settings, bootstrap_servers)
     alerts = [names(Topic.ALERTS)]
     routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionProgress)
-    app.batch_agent("route", alerts, RouteStage(routed, reader, names, metrics))
+    app.batch_agent(
+        "route",
+        alerts,
+        RouteStage(routed, reader, names, settings.max_alert_age, metrics, _wall_clock_ms),
+    )
     _add_deliver(app, settings, partitions[Topic.DELIVERIES], reader, metrics)
     return app
 
@@ -75,10 +83,11 @@ def _add_deliver(
         _wall_clock_ms,
     )
     results = names(Topic.RESULTS)
+    write = _result_writer(app, results)
     sender = Sender(
         client=client,
         make_attempt=attempts.make,
-        write_result=_result_writer(app, results),
+        write_result=write,
         ownership=app.ownership,
         settings=delivery,
         stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
@@ -90,15 +99,32 @@ def _add_deliver(
         "deliveries",
         sources,
         partitions,
-        partial(PartitionDeliveries, sources, retry_scale=delivery.retry_scale),
+        partial(PartitionDeliveries, sources, _rules(settings)),
     )
-    gate = ResultsGate(app, results)
-    stage = DeliverStage(table, sender, gate, names, metrics, _wall_clock_ms)
+    stage = DeliverStage(
+        table,
+        sender,
+        ResultsGate(app, results),
+        Reconciler(app, reader, table, write),
+        reader.configuration,
+        names,
+        metrics,
+        _wall_clock_ms,
+    )
     app.batch_agent("deliver", sources, stage)
 
 
-def _result_writer(app: StreamApp, topic: str) -> WriteResult:
-    async def write(partition: int, result: Result) -> None:
+def _rules(settings: Settings) -> DeliveryRules:
+    delivery, judge = settings.delivery, settings.judge
+    return DeliveryRules(
+        delivery.retry_scale,
+        delivery.max_pending_per_integration,
+        JudgeRules(judge.on, judge.min_requests),
+    )
+
+
+def _result_writer(app: StreamApp, topic: str) -> WriteRecord:
+    async def write(partition: int, result: Result | Cancel) -> None:
         key = str(result.integration_id).encode()
         await (await app.produce(topic, key, encode_result(result), partition))
 

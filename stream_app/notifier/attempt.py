@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from stream_app.domain.deliveries import Delivery, DeliveryState, Result, decode_delivery
 from stream_app.domain.errors import ConfigurationError, SealingError
+from stream_app.domain.integrations import Integration
 from stream_app.kafka.configuration import Configuration
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -63,10 +64,10 @@ class Attempts:
         """Make the attempt that is due; every failure is a result."""
         delivery = decode_delivery(state.record)
         try:
-            endpoint, key = self._resolve(delivery)
+            integration, endpoint, key = self._resolve(delivery)
         except _RefusedError as error:
             self._say(delivery, error)
-            return self._result(state, UNKNOWN_TYPE, error.reason, str(error))
+            return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
         self._refused.pop(delivery.integration_id, None)
         outcome = await self._client.post_alert(endpoint, key, _body(delivery))
         kind = endpoint.integration_type
@@ -81,30 +82,32 @@ class Attempts:
             status=outcome.status,
             request_id=outcome.request_id,
             retry_after_seconds=outcome.retry_after_seconds,
+            epoch=integration.epoch,
         )
 
-    def _resolve(self, delivery: Delivery) -> tuple[Endpoint, str]:
-        """Return where the delivery goes now, and the key for it."""
+    def _resolve(self, delivery: Delivery) -> tuple[Integration, Endpoint, str]:
+        """Return the integration, where the delivery goes now, and the key for it."""
         number = delivery.integration_id
         integration = self._configuration.integrations.get(number)
         if (
             integration is None
-            or not integration.active
+            or not self._configuration.is_usable(integration)
             or integration.client_id != delivery.client_id
         ):
             raise _RefusedError(
                 LocalReason.INTEGRATION_UNAVAILABLE,
                 f"integration {number} of client {delivery.client_id} is not configured or not "
-                "active: apply it with `stream-app apply`",
+                "active, or the system has disabled it: see `stream-app integrations list`",
             )
         try:
             endpoint = resolve_endpoint(integration.api, self._settings.sandbox_url)
             check_retry_scale(self._settings.retry_scale, endpoint)
-            return endpoint, self._keys.open(integration.key, integration.key_context)
+            key = self._keys.open(integration.key, integration.key_context)
         except SealingError as error:
             raise _RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
         except ConfigurationError as error:
             raise _RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
+        return integration, endpoint, key
 
     def _say(self, delivery: Delivery, error: _RefusedError) -> None:
         number = delivery.integration_id
@@ -130,6 +133,8 @@ class Attempts:
         status: int | None = None,
         request_id: str | None = None,
         retry_after_seconds: float | None = None,
+        epoch: int | None = None,
+        is_sent: bool = True,
     ) -> Result:
         self._metrics.delivery_attempts.labels(integration_type, reason).inc()
         return Result(
@@ -146,7 +151,9 @@ class Attempts:
             status=status,
             request_id=request_id,
             retry_after_seconds=retry_after_seconds,
-            epoch=state.epoch,
+            epoch=state.epoch if epoch is None else epoch,
+            redrives=state.redrives,
+            is_sent=is_sent,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,10 @@ from stream_app.domain.errors import (
 )
 from stream_app.domain.events import Rejected
 from stream_app.domain.messages import render_alert
+from stream_app.domain.notices import HOUR_MS, alerts_stale, encode_notice
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.dead_letters import event_dead_letters
+from stream_app.kafka.dead_letters import attempt_of, event_dead_letters
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
@@ -89,17 +90,25 @@ class RouteStage:
         table: StateTable[PartitionProgress],
         reader: ConfigurationReader,
         names: TopicNames,
+        max_age_seconds: int,
         metrics: Metrics,
+        now_ms: Callable[[], int],
     ) -> None:
         self.table = table
         self._reader = reader
         self._names = names
+        self._max_age_seconds = max_age_seconds
         self._metrics = metrics
+        self._now_ms = now_ms
         self._changed: dict[int, None] = {}
         self._alerts: list[TakenAlert] = []
         self._rejected: list[tuple[int, Any, Rejected]] = []
+        #: Clients with alerts that are too old, since the last cut.
+        self._stale: dict[int, None] = {}
         #: (integration, why) of what is skipped and has been logged.
         self._said: set[tuple[int, str]] = set()
+        #: Client -> hour in which it was told that its alerts are too old.
+        self._told: dict[int, int] = {}
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Take the alerts of one batch."""
@@ -139,6 +148,7 @@ class RouteStage:
         sends = []
         for taken in self._alerts:
             try:
+                self._check_age(taken)
                 sends += [
                     Send(
                         self._names(Topic.DELIVERIES),
@@ -151,6 +161,7 @@ class RouteStage:
                 self._reject(taken.partition, taken.record, error)
         for partition, record, part in self._rejected:
             sends += event_dead_letters(self._names, Topic.ALERTS, partition, [(record, part)])
+        sends += self._stale_notices()
         rejected = [part for _, _, part in self._rejected]
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self.reset()
@@ -158,7 +169,7 @@ class RouteStage:
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._alerts, self._rejected = {}, [], []
+        self._changed, self._alerts, self._rejected, self._stale = {}, [], [], {}
 
     def flushed(self, results: Mapping[str, int], rejected: Sequence[Rejected]) -> None:
         """Report an acknowledged flush."""
@@ -166,6 +177,36 @@ class RouteStage:
             self._metrics.routed.labels(result).inc(number)
         for part in rejected:
             self._metrics.dead_letters.labels(Topic.ALERTS, part.reason).inc()
+
+    def _check_age(self, taken: TakenAlert) -> None:
+        """Let nobody be paged for what is long over, unless a person has sent it again.
+
+        Raises:
+            RejectedEventError: the alert's window ended too long ago.
+        """
+        alert = taken.alert
+        age = self._now_ms() // 1000 - alert.window_end
+        if age <= self._max_age_seconds or attempt_of(taken.record.headers) > 1:
+            return
+        self._stale[alert.client_id] = None
+        raise RejectedEventError(
+            DeadLetterReason.STALE,
+            f"its window ended {age} s ago, more than {self._max_age_seconds} s: send it with "
+            "`stream-app dlq redrive` if it still matters",
+        )
+
+    def _stale_notices(self) -> list[Send]:
+        """Return a notice for each client with alerts that are too old."""
+        now_ms = self._now_ms()
+        clients = self._reader.configuration.clients
+        notices = [
+            alerts_stale(number, clients.get(number), self._max_age_seconds, now_ms)
+            for number in self._stale
+            if self._told.get(number) != now_ms // HOUR_MS
+        ]
+        self._told |= dict.fromkeys(self._stale, now_ms // HOUR_MS)
+        topic = self._names(Topic.ACCOUNT)
+        return [Send(topic, notice.key, encode_notice(notice)) for notice in notices]
 
     def _names_unknown(self) -> bool:
         known = self._reader.configuration.integrations
@@ -184,7 +225,8 @@ class RouteStage:
             result = self._judge(alert, number)
             results[result] += 1
             if result == "sent":
-                yield delivery_of(alert, message, number)
+                epoch = self._reader.configuration.integrations[number].epoch
+                yield delivery_of(alert, message, number, epoch)
 
     def _judge(self, alert: Alert, number: int) -> str:
         configuration = self._reader.configuration

@@ -37,11 +37,8 @@ class MakeAttempt(Protocol):
         """Return the attempt's result."""
 
 
-class WriteResult(Protocol):
-    """Writes a result to a partition; returns when the broker has acknowledged it."""
-
-    def __call__(self, partition: int, result: Result) -> Awaitable[None]:
-        """Raise when it cannot be written."""
+#: Writes a result to a partition, raises when it cannot; done when the broker has acknowledged it.
+WriteResult = Callable[[int, Result], Awaitable[None]]
 
 
 class Sender:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from stream_app.domain.deliveries import (
+    Cancel,
     Delivery,
     Result,
     decode_delivery,
@@ -11,6 +12,7 @@ from stream_app.domain.deliveries import (
     encode_delivery,
     encode_result,
 )
+from stream_app.domain.errors import DeadLetterReason
 
 DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
 RESULT = Result(
@@ -28,6 +30,11 @@ def test_a_delivery_without_an_alias_is_refused() -> None:
         decode_delivery(encode_delivery(msgspec.structs.replace(DELIVERY, alert_id="")))
 
 
+def test_a_command_is_told_from_a_result() -> None:
+    command = Cancel(1111, 521, DeadLetterReason.INTEGRATION_DISABLED, 7)
+    assert decode_result(encode_result(command)) == command
+
+
 def test_a_record_of_another_type_is_no_result() -> None:
     with pytest.raises(msgspec.ValidationError, match="type"):
-        decode_result(encode_result(RESULT).replace(b'"attempt",', b'"cancel",'))
+        decode_result(encode_result(RESULT).replace(b'"attempt",', b'"note",'))

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream_app.domain.deliveries import (
+    Cancel,
     Delivery,
     DeliveryState,
     DeliveryStatus,
     Result,
     encode_delivery,
 )
-from stream_app.domain.delivery_partition import LAST_ATTEMPT, REMEMBER_MS, PartitionDeliveries
+from stream_app.domain.delivery_partition import REMEMBER_MS, DeliveryRules, PartitionDeliveries
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.schedule import LAST_ATTEMPT
 
 TOPICS = ("deliveries", "delivery-results")
 NOW_MS = 1_767_225_600_000
@@ -21,7 +25,7 @@ Changelog = list[tuple[bytes, bytes | None]]
 
 
 def partition(scale: float = 1.0) -> PartitionDeliveries:
-    return PartitionDeliveries(TOPICS, retry_scale=scale)
+    return PartitionDeliveries(TOPICS, DeliveryRules(retry_scale=scale))
 
 
 def result(attempt: int = 1, *, accepted: bool = False, **fields: Any) -> Result:
@@ -50,7 +54,7 @@ def with_delivery(scale: float = 1.0) -> PartitionDeliveries:
 def flush(state: PartitionDeliveries) -> Changelog:
     """Cut, confirm, and return what was written to the changelog."""
     cut = state.cut()
-    written: Changelog = [state.record(*changed) for changed in cut.changed]
+    written: Changelog = state.records(cut)
     state.confirm(cut)
     return [*written, state.progress_record(cut)]
 
@@ -99,19 +103,32 @@ def test_an_accepted_attempt_finishes_the_delivery_and_drops_the_body() -> None:
     assert state.pending == {}
 
 
-def test_failures_follow_the_first_cycle_and_then_give_up() -> None:
-    state = with_delivery()
-    waits = []
-    for attempt in range(1, LAST_ATTEMPT):
-        assert state.add_result(result(attempt), NOW_MS)
+def test_17_requests_on_the_three_documented_cycles_to_the_millisecond_then_give_up() -> None:
+    state, finished_ms = with_delivery(), NOW_MS
+    waits = [1, 3, 5, 10, 10, 0, 1, 3, 5, 30, 60, 60, 180, 300, 600, 1800]
+    assert sum(waits) == 3068
+    for attempt, wait in enumerate(waits, 1):
+        finished_ms += 250 + attempt  # the request takes its own time: waits run from its end
+        assert state.add_result(result(attempt, finished_at_ms=finished_ms), finished_ms + 40)
         assert only(state).attempt == attempt + 1
-        waits.append(only(state).due_ms - (NOW_MS + 500))
-    assert waits == [1000, 3000, 5000, 10_000, 10_000]
-    assert state.add_result(result(LAST_ATTEMPT), NOW_MS + 60_000)
-    assert (only(state).status, only(state).attempt) == (DeliveryStatus.GIVEN_UP, 6)
+        assert only(state).due_ms == finished_ms + wait * 1000
+        finished_ms = only(state).due_ms
+    assert LAST_ATTEMPT == len(waits) + 1 == 17
+    assert state.add_result(result(17, finished_at_ms=finished_ms), finished_ms)
+    assert (only(state).status, only(state).attempt) == (DeliveryStatus.GIVEN_UP, 17)
+    assert only(state).reason == "exhausted"
     settled = state.cut().settled
-    assert [step.result.attempt for step in settled] == [1, 2, 3, 4, 5, 6]
+    assert [step.result and step.result.attempt for step in settled] == list(range(1, 18))
     assert bytes(settled[-1].before.record) == RECORD, "for the dead letter"
+
+
+@pytest.mark.parametrize("attempt", [1, 6, 7, 11, 17])
+def test_success_at_any_step_ends_the_schedule(attempt: int) -> None:
+    state = with_delivery()
+    for failed in range(1, attempt):
+        state.add_result(result(failed), NOW_MS)
+    assert state.add_result(result(attempt, accepted=True), NOW_MS)
+    assert (only(state).status, state.pending) == (DeliveryStatus.SENT, {})
 
 
 def test_a_longer_retry_after_counts_and_is_not_scaled() -> None:
@@ -221,7 +238,7 @@ def test_a_finished_delivery_is_forgotten_after_a_week_of_record_time() -> None:
         one.take("deliveries", 9, NOW_MS + 1000 + REMEMBER_MS)
         cut = one.cut()
         assert cut.changed == [(DELIVERY.id, None)]
-        assert one.record(DELIVERY.id, None) == (DELIVERY.id.encode(), None)
+        assert one.records(cut) == [(DELIVERY.id.encode(), None)]
         one.roll_back()
         assert only(one).is_finished, "not acknowledged, so it is forgotten once more"
         one.take("deliveries", 9, NOW_MS + 1000 + REMEMBER_MS)
@@ -240,3 +257,88 @@ def test_a_tombstone_in_the_changelog_takes_the_state_out() -> None:
     state = with_delivery()
     copy = restored([*flush(state), (DELIVERY.id.encode(), None)])
     assert (copy.states, copy.pending) == ({}, {})
+
+
+def disabled(state: PartitionDeliveries) -> Cancel:
+    command = state.cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED)
+    assert command is not None
+    return command
+
+
+def test_a_command_gives_up_what_is_pending_of_its_integration_and_nothing_else() -> None:
+    state = with_delivery()
+    other = msgspec.structs.replace(DELIVERY, id="x/7", integration_id=7)
+    state.add_delivery(other, encode_delivery(other), 8, NOW_MS)
+    command = disabled(state)
+    state.cancel(command, NOW_MS + 5)
+    found = state.states[DELIVERY.id]
+    assert (found.status, found.reason) == (DeliveryStatus.CANCELLED, "integration_disabled")
+    assert list(state.pending) == ["x/7"]
+    (settled,) = state.cut().settled
+    assert bytes(settled.before.record) == RECORD, "for the dead letter"
+    state.cancel(command, NOW_MS + 6)
+    assert state.cut().settled == [], "the command once more"
+    assert state.cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED) is None
+
+
+def test_a_command_does_not_mean_what_is_routed_after_the_integration_was_enabled() -> None:
+    state = with_delivery()
+    command = disabled(state)
+    later = msgspec.structs.replace(DELIVERY, id="y/521", epoch=1)
+    state.add_delivery(later, encode_delivery(later), 8, NOW_MS)
+    state.cancel(command, NOW_MS)
+    assert list(state.pending) == ["y/521"]
+
+
+def test_a_deleted_integration_is_forgotten_by_the_judge_too() -> None:
+    state = with_delivery()
+    state.add_result(result(1), NOW_MS)
+    assert state.judge.share(521, NOW_MS + 500) == (1, 1)
+    state.cancel(Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0), NOW_MS)
+    assert state.judge.share(521, NOW_MS + 500) == (0, 0)
+
+
+def test_a_request_that_was_accepted_after_all_counts_for_a_cancelled_delivery() -> None:
+    state = with_delivery()
+    state.cancel(disabled(state), NOW_MS)
+    assert state.add_result(result(1, accepted=True), NOW_MS + 9)
+    assert (only(state).status, only(state).reason) == (DeliveryStatus.SENT, "")
+    assert not state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1), "it must not page again"
+
+
+def test_one_pending_delivery_too_many_is_given_up_and_leaves_the_others_alone() -> None:
+    state = PartitionDeliveries(TOPICS, DeliveryRules(max_pending=2))
+    for number in range(3):
+        one = msgspec.structs.replace(DELIVERY, id=f"{number}/521")
+        state.add_delivery(one, encode_delivery(one), number, NOW_MS)
+    assert sorted(state.pending) == ["0/521", "1/521"]
+    assert state.states["2/521"].reason == "overflow"
+    state.add_result(msgspec.structs.replace(result(1, accepted=True), delivery_id="0/521"), NOW_MS)
+    one = msgspec.structs.replace(DELIVERY, id="3/521")
+    state.add_delivery(one, encode_delivery(one), 9, NOW_MS)
+    assert sorted(state.pending) == ["1/521", "3/521"]
+
+
+def test_what_comes_back_from_the_dead_letters_begins_anew_and_ignores_older_results() -> None:
+    state = with_delivery()
+    state.cancel(disabled(state), NOW_MS)
+    assert not state.add_delivery(DELIVERY, RECORD, 8, NOW_MS)
+    assert state.add_delivery(DELIVERY, RECORD, 9, NOW_MS + 100, redrives=1)
+    assert (only(state).attempt, only(state).redrives) == (1, 1)
+    assert not state.add_result(result(1), NOW_MS), "an attempt of before"
+    assert not state.add_delivery(DELIVERY, RECORD, 10, NOW_MS, redrives=1)
+    copy = restored(flush(state))
+    assert only(copy) == only(state)
+    assert state.add_result(result(1, accepted=True, redrives=1), NOW_MS)
+    assert only(state).status is DeliveryStatus.SENT
+
+
+def test_the_judge_counts_a_request_once_and_survives_the_changelog() -> None:
+    state = with_delivery()
+    state.add_result(result(1), NOW_MS)
+    state.add_result(result(1, is_sent=False), NOW_MS)
+    copy = restored(flush(state))
+    assert copy.judge.share(521, NOW_MS + 500) == (1, 1)
+    copy.add_result(result(2), NOW_MS)
+    copy.roll_back()
+    assert copy.judge.share(521, NOW_MS + 500) == (1, 1)

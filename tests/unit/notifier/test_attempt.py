@@ -55,7 +55,15 @@ class Bench:
 
     def configure(self, **fields: Any) -> None:
         integration = Integration(
-            521, 1111, "On-call", True, "opsgenie", self._url, "env:STREAM_APP_KEY_ACME", ()
+            521,
+            1111,
+            "On-call",
+            True,
+            "opsgenie",
+            self._url,
+            "env:STREAM_APP_KEY_ACME",
+            (),
+            epoch=9,
         )
         changed = msgspec.structs.replace(integration, **fields)
         self.configuration.integrations = {521: changed}
@@ -93,7 +101,7 @@ async def test_an_accepted_attempt_says_who_what_and_when() -> None:
     async with running() as bench:
         result = await bench.make()
         (request,) = bench.sandbox.requests
-        assert (result.delivery_id, result.attempt, result.epoch) == (DELIVERY.id, 2, 3)
+        assert (result.delivery_id, result.attempt, result.epoch) == (DELIVERY.id, 2, 9)
         assert (result.accepted, result.status, result.reason) == (True, 202, "accepted")
         assert (result.client_id, result.integration_id) == (1111, 521)
         assert result.request_id == request.request_id

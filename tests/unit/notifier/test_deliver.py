@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import orjson
 import pytest
 from structlog.testing import capture_logs
@@ -17,13 +18,17 @@ from stream_app.domain.deliveries import (
     encode_delivery,
     encode_result,
 )
-from stream_app.domain.delivery_partition import PartitionDeliveries
+from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.statuses import decode_status
+from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.gate import ResultsGate
+from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.sender import Sender
 
 NOW_MS = 1_767_225_600_000
@@ -59,10 +64,24 @@ class SwitchGate:
         return self.open
 
 
+class RecordingReconciler:
+    def __init__(self) -> None:
+        self.seen: list[set[int]] = []
+        self.looked_at_all = 0
+
+    def look(self, integration_ids: set[int]) -> None:
+        self.seen.append(integration_ids)
+
+    def look_at_all(self) -> None:
+        self.looked_at_all += 1
+
+
 class Bench:
     def __init__(self) -> None:
         self.states: dict[int, PartitionDeliveries] = {}
+        self.rules = DeliveryRules()
         self.sender, self.gate, self.metrics = RecordingSender(), SwitchGate(), Metrics()
+        self.reconciler, self.configuration = RecordingReconciler(), Configuration()
         self.offsets = dict.fromkeys(TOPICS, 0)
         table = SimpleNamespace(
             states=self.states,
@@ -74,6 +93,8 @@ class Bench:
             cast("StateTable[PartitionDeliveries]", table),
             cast("Sender", self.sender),
             cast("ResultsGate", self.gate),
+            cast("Reconciler", self.reconciler),
+            self.configuration,
             TopicNames("p."),
             self.metrics,
             lambda: NOW_MS + 9000,
@@ -81,12 +102,18 @@ class Bench:
         self.restored: Callable[[], None] = table.on_restored[0]
 
     def state(self, partition: int) -> PartitionDeliveries:
-        return self.states.setdefault(partition, PartitionDeliveries(TOPICS, retry_scale=1))
+        return self.states.setdefault(partition, PartitionDeliveries(TOPICS, self.rules))
 
-    def add(self, topic: str, value: bytes | None, partition: int = 2) -> None:
+    def add(
+        self,
+        topic: str,
+        value: bytes | None,
+        partition: int = 2,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> None:
         self.offsets[topic] += 1
         record = SimpleNamespace(
-            offset=self.offsets[topic], timestamp=NOW_MS, key=b"521", value=value, headers=()
+            offset=self.offsets[topic], timestamp=NOW_MS, key=b"521", value=value, headers=headers
         )
         self.stage.add(topic, partition, [record])
 
@@ -129,23 +156,96 @@ def test_a_delivery_is_handed_over_when_its_state_is_acknowledged_not_before(ben
 
 def test_the_dead_letter_comes_before_the_state_that_gives_up(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
-    for attempt in range(1, 7):
+    for attempt in range(1, 18):
         bench.result(attempt)
     with capture_logs() as logs:
-        (dead,), (state,), progress = bench.flush()
+        (dead, status, notice), (state, *_), progress = bench.flush()
     assert (dead.topic, dead.key, dead.value) == ("p.deliveries.dlq", b"521", RECORD)
     headers = dict(dead.headers)
     assert headers["x-error-reason"] == b"exhausted"
     assert headers["x-original-offset"] == b"1"
-    assert headers["x-error-message"] == b"6 attempts failed, the last one: HTTP 500"
+    assert headers["x-error-message"] == b"17 attempts failed, the last one: HTTP 500"
     assert orjson.loads(state.value or b"")["status"] == "given_up"
-    assert progress[0].value == b"[1,6]"
+    assert progress[0].value == b"[1,17]"
     assert bench.sender.waiting == {}
     assert bench.sample(
         "deliveries_total", integration_type="opsgenie", outcome="given_up"
     ) == bench.sample("dead_letters_total", topic="deliveries", reason="exhausted")
     events = [line["event"] for line in logs]
-    assert events == ["delivery_retry_scheduled"] * 5 + ["delivery_given_up"]
+    assert events == [
+        *["delivery_retry_scheduled"] * 16,
+        "delivery_given_up",
+        "integration_disabled",
+    ]
+    # All 17 requests have failed, so the judge speaks, too, before the state that remembers it.
+    assert (status.topic, status.key) == ("p.status.integrations", b"521")
+    found = decode_status(status.value or b"")
+    assert (found.disabled, found.failed, found.total) == (True, 17, 17)
+    assert (notice.topic, notice.key) == ("p.events.account", b"1111")
+    assert orjson.loads(notice.value or b"")["details"]["notification_type"] == "integration_broken"
+    assert bench.sample("integration_auto_disables_total") == 1
+
+
+def test_a_verdict_cancels_what_else_is_pending_to_the_dead_letters(bench: Bench) -> None:
+    other = msgspec.structs.replace(DELIVERY, id="b/521", alert_id="b")
+    foreign = msgspec.structs.replace(DELIVERY, id="c/7", alert_id="c", integration_id=7)
+    for delivery in (DELIVERY, other, foreign):
+        bench.add(TOPICS[0], encode_delivery(delivery))
+    for attempt in range(1, 18):
+        bench.result(attempt)
+    dead = [send for send in bench.flush()[0] if send.topic == "p.deliveries.dlq"]
+    assert [dict(send.headers)["x-error-reason"] for send in dead] == [
+        b"exhausted",
+        b"integration_disabled",
+    ]
+    assert dead[1].value == encode_delivery(other)
+    assert list(bench.sender.waiting) == ["c/7"]
+    assert (
+        bench.sample("dead_letters_total", topic="deliveries", reason="integration_disabled") == 1
+    )
+
+
+def test_a_command_cancels_the_pending_deliveries_of_its_integration(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    bench.flush()
+    assert bench.reconciler.seen == [{521}]
+    command = bench.state(2).cancel_command(521, DeadLetterReason.INTEGRATION_DELETED)
+    assert command is not None
+    bench.add(TOPICS[1], encode_result(command))
+    (dead,), *_ = bench.flush()
+    assert dict(dead.headers)["x-error-reason"] == b"integration_deleted"
+    assert dict(dead.headers)["x-attempt"] == b"1"
+    assert bench.sender.waiting == {}
+    assert bench.reconciler.seen == [{521}, set()]
+
+
+def test_one_delivery_too_many_is_a_dead_letter_with_one_notice(bench: Bench) -> None:
+    bench.rules = DeliveryRules(max_pending=2)
+    for number in range(4):
+        one = msgspec.structs.replace(DELIVERY, id=f"{number}/521")
+        bench.add(TOPICS[0], encode_delivery(one))
+    first, second, notice = bench.flush()[0]
+    for dead in (first, second):
+        assert dict(dead.headers)["x-error-reason"] == b"overflow"
+    assert notice.topic == "p.events.account"
+    kind = orjson.loads(notice.value or b"")["details"]["notification_type"]
+    assert kind == "deliveries_overflowed"
+    assert sorted(bench.sender.waiting) == ["0/521", "1/521"]
+    bench.add(TOPICS[0], encode_delivery(msgspec.structs.replace(DELIVERY, id="9/521")))
+    assert [send.topic for send in bench.flush()[0]] == ["p.deliveries.dlq"], "told once an hour"
+
+
+def test_a_given_up_delivery_that_comes_back_is_sent_anew(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    for attempt in range(1, 18):
+        bench.result(attempt)
+    bench.flush()
+    bench.add(TOPICS[0], RECORD)
+    bench.flush()
+    assert bench.sender.waiting == {}, "the same record once more"
+    bench.add(TOPICS[0], RECORD, headers=(("x-attempt", b"2"),))
+    bench.flush()
+    assert bench.sender.waiting == {"a/521": (2, 1)}
 
 
 def test_a_result_hands_the_next_attempt_over_or_ends_the_waiting(bench: Bench) -> None:

@@ -29,6 +29,9 @@ TRIGGER = AlertTrigger(61, "Hits", "hits_exceeded", "r1", (), Threshold(1, 60))
 ALERT = Alert("stream-app:1:x", 1111, "Acme", "EU", TRIGGER, 600, 660, (521,), {})
 
 
+MAX_AGE_SECONDS = 6 * 3600
+
+
 def integration(number: int, *, client_id: int = 1111, active: bool = True) -> Integration:
     return Integration(number, client_id, "", active, "opsgenie", "", "", ())
 
@@ -55,6 +58,7 @@ class Reader:
 class Bench:
     def __init__(self, *known: Integration) -> None:
         self.reader, self.metrics = Reader(*known), Metrics()
+        self.now_ms = (ALERT.window_end + MAX_AGE_SECONDS) * 1000
         self.states: dict[int, PartitionProgress] = {}
         table = SimpleNamespace(
             states=self.states,
@@ -65,15 +69,18 @@ class Bench:
             cast("StateTable[PartitionProgress]", table),
             cast("ConfigurationReader", self.reader),
             TopicNames("p."),
+            MAX_AGE_SECONDS,
             self.metrics,
+            lambda: self.now_ms,
         )
+        self.headers: tuple[tuple[str, bytes], ...] = ()
         self._offset = 0
 
     def add(self, *values: bytes | None, offset: int | None = None) -> None:
         for value in values:
             self._offset = self._offset + 1 if offset is None else offset
             record = SimpleNamespace(
-                offset=self._offset, timestamp=1, key=b"1111", value=value, headers=()
+                offset=self._offset, timestamp=1, key=b"1111", value=value, headers=self.headers
             )
             self.stage.add("p.alerts", 0, [record])
 
@@ -204,3 +211,41 @@ async def test_the_progress_of_the_changelog_never_goes_back() -> None:
     for offset in (4, 9, 7):
         state.restore(*state.record(offset))
     assert (state.offset, state.progress_of("p.alerts")) == (9, 9)
+
+
+def test_an_alert_too_old_to_page_anybody_is_a_dead_letter_with_one_notice_an_hour() -> None:
+    bench = Bench(integration(521))
+    bench.now_ms += 1000
+    later = msgspec.structs.replace(ALERT, id="stream-app:1:y", window_end=ALERT.window_end + 60)
+    bench.add(encode_alert(ALERT), encode_alert(later), encode_alert(ALERT))
+    first, second, third, notice = bench.stage.cut().steps()[0]
+    assert decode_delivery(first.value or b"").alert_id == later.id
+    for dead in (second, third):
+        assert (dead.topic, dead.value) == ("p.alerts.dlq", encode_alert(ALERT))
+        assert dict(dead.headers)["x-error-reason"] == b"stale"
+    assert (notice.topic, notice.key) == ("p.events.account", b"1111")
+    told = msgspec.json.decode(notice.value or b"")
+    assert told["id"] == f"alerts_stale/1111/{bench.now_ms // 3_600_000}"
+    assert told["details"]["notification_type"] == "alerts_stale"
+    bench.add(encode_alert(ALERT))
+    assert [send.topic for send in bench.stage.cut().steps()[0]] == ["p.alerts.dlq"]
+    bench.now_ms += 3_600_000
+    bench.add(encode_alert(ALERT))
+    topics = [send.topic for send in bench.stage.cut().steps()[0]]
+    assert topics == ["p.alerts.dlq", "p.events.account"]
+
+
+def test_an_old_alert_that_a_person_sends_again_pages() -> None:
+    bench = Bench(integration(521))
+    bench.now_ms *= 2
+    bench.headers = (("x-attempt", b"2"),)
+    bench.add(encode_alert(ALERT))
+    (send,) = bench.stage.cut().steps()[0]
+    assert send.topic == "p.deliveries"
+
+
+def test_a_delivery_carries_the_epoch_of_its_integration() -> None:
+    bench = Bench(msgspec.structs.replace(integration(521), epoch=77))
+    bench.add(encode_alert(ALERT))
+    (send,) = bench.stage.cut().steps()[0]
+    assert decode_delivery(send.value or b"").epoch == 77

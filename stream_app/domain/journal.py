@@ -1,0 +1,80 @@
+"""Values by key that stand in a changelog: what has changed, and what is acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Journal(Generic[Key, Value]):
+    """A dict whose changes are written down in cuts, one cut in flight at a time.
+
+    Args:
+        order: tells the newer of two values of one key; the larger one holds.
+        on_put: called with the key, the value before and the one after, `None` for none.
+    """
+
+    def __init__(
+        self,
+        order: Callable[[Value], tuple[int, ...]],
+        on_put: Callable[[Key, Value | None, Value | None], None] | None = None,
+    ) -> None:
+        self.values: dict[Key, Value] = {}
+        self._order = order
+        self._on_put = on_put
+        # What stood there before the changes since the last cut, and before those of that cut.
+        self._before: dict[Key, Value | None] = {}
+        self._in_flight: dict[Key, Value | None] = {}
+        # Keys that the changelog has an older value behind of.
+        self._rewrite: dict[Key, None] = {}
+
+    def change(self, key: Key, value: Value | None) -> None:
+        """Set a value, or with `None` take it away."""
+        self._before.setdefault(key, self.values.get(key))
+        self._put(key, value)
+
+    def is_durable(self, key: Key) -> bool:
+        """Tell whether the broker has acknowledged the value of a key."""
+        return key not in self._before and key not in self._in_flight
+
+    def cut(self) -> list[tuple[Key, Value | None]]:
+        """Return what has changed since the last cut; `confirm` it or `roll_back`."""
+        self._in_flight, self._before = self._before, {}
+        keys = dict.fromkeys([*self._in_flight, *self._rewrite])
+        return [(key, self.values.get(key)) for key in keys]
+
+    def confirm(self, changed: Iterable[tuple[Key, Value | None]]) -> None:
+        """Note that the broker has acknowledged the cut."""
+        self._in_flight = {}
+        for key, _ in changed:
+            self._rewrite.pop(key, None)
+
+    def roll_back(self) -> None:
+        """Forget everything that is not known to be acknowledged."""
+        for undone in (self._before, self._in_flight):
+            for key, value in undone.items():
+                self._put(key, value)
+        self._before, self._in_flight = {}, {}
+
+    def restore(self, key: Key, value: Value | None) -> None:
+        """Take a value from the changelog; of two of a key the newer one holds.
+
+        An older one behind a newer one was written by a worker that had lost its partition
+        without knowing. The newer one is then written again with the next cut.
+        """
+        known = self.values.get(key)
+        if value is not None and known is not None and self._order(value) < self._order(known):
+            self._rewrite[key] = None
+        else:
+            self._rewrite.pop(key, None)
+            self._put(key, value)
+
+    def _put(self, key: Key, value: Value | None) -> None:
+        before = self.values.pop(key, None)
+        if value is not None:
+            self.values[key] = value
+        if self._on_put is not None:
+            self._on_put(key, before, value)

@@ -1,0 +1,98 @@
+"""What `deliver` tells people: metrics, log lines, and the notice that too much is waiting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from stream_app.domain.deliveries import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery_partition import DeliveryCut, Settled
+from stream_app.domain.events import Rejected
+from stream_app.domain.notices import HOUR_MS, Notice, deliveries_overflowed
+from stream_app.kafka.configuration import Configuration
+from stream_app.kafka.topics import Topic
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+
+log = get_logger(__name__)
+
+UNKNOWN_TYPE = "unknown"
+
+
+class DeliveryReports:
+    """Counts and logs what acknowledged flushes have made of deliveries."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        #: Integration -> hour in which its owner was told that too much is waiting.
+        self._told: dict[int, int] = {}
+
+    def report(self, cut: DeliveryCut) -> None:
+        """Report all that a flush has settled."""
+        cancelled: Counter[tuple[int, str]] = Counter()
+        for settled in cut.settled:
+            if settled.result is None:
+                after = settled.after
+                cancelled[after.integration_id, after.reason] += 1
+                self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()
+                self._metrics.deliveries.labels(UNKNOWN_TYPE, after.status).inc()
+            else:
+                self._report_attempt(settled)
+        for (integration_id, reason), number in cancelled.items():
+            log.error(
+                "deliveries_cancelled",
+                integration_id=integration_id,
+                reason=reason,
+                number=number,
+                then="they are in the dead letters",
+            )
+        for verdict in cut.verdicts:
+            self._metrics.auto_disables.inc()
+            log.error(
+                "integration_disabled",
+                integration_id=verdict.integration_id,
+                client_id=verdict.client_id,
+                failed=verdict.failed,
+                total=verdict.total,
+                then="mend it, then run `stream-app integrations enable`",
+            )
+
+    def rejected(self, parts: Iterable[Rejected]) -> None:
+        """Report records that are no deliveries."""
+        for part in parts:
+            self._metrics.dead_letters.labels(Topic.DELIVERIES, part.reason).inc()
+
+    def overflow_notice(self, state: DeliveryState, view: Configuration) -> Notice | None:
+        """Return the notice of an overflow; None when one was made this hour."""
+        number, hour = state.integration_id, state.finished_ms // HOUR_MS
+        if self._told.get(number) == hour:
+            return None
+        self._told[number] = hour
+        client, integration = view.clients.get(state.client_id), view.integrations.get(number)
+        return deliveries_overflowed(
+            state.client_id, client, number, integration, state.finished_ms
+        )
+
+    def _report_attempt(self, settled: Settled) -> None:
+        before, after, result = settled.before, settled.after, settled.result
+        if result is None:
+            return
+        facts = {
+            "delivery_id": before.id,
+            "client_id": before.client_id,
+            "integration_id": before.integration_id,
+            "attempt": result.attempt,
+            "reason": result.reason,
+            "status": result.status,
+            "request_id": result.request_id,
+        }
+        if after.is_finished:
+            self._metrics.deliveries.labels(result.integration_type, after.status).inc()
+        if after.status is DeliveryStatus.SENT:
+            log.info("delivery_sent", **facts)
+        elif after.status is DeliveryStatus.GIVEN_UP:
+            self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()
+            log.error("delivery_given_up", **facts, why=result.message)
+        else:
+            wait = max(0, after.due_ms - result.finished_at_ms) / 1000
+            log.warning("delivery_retry_scheduled", **facts, wait_seconds=wait, why=result.message)

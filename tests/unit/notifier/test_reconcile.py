@@ -1,0 +1,127 @@
+"""What is cancelled because of the configuration, and never because the view of it is behind."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+
+from stream_app.domain.deliveries import Cancel, Delivery, encode_delivery
+from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.integrations import Integration
+from stream_app.domain.statuses import FAILED_SHARE, IntegrationStatus
+from stream_app.kafka.configuration import Configuration, ConfigurationReader
+from stream_app.kafka.state import StateTable
+from stream_app.notifier.reconcile import Reconciler
+
+INTEGRATION = Integration(521, 1111, "", True, "opsgenie", "", "", (), epoch=7, enabled_at=7)
+STATUS = IntegrationStatus(521, 1111, True, FAILED_SHARE, 7, 17, 17, 12, 1)
+TOPICS = ("deliveries", "results")
+
+
+class Reader:
+    def __init__(self) -> None:
+        self.configuration = Configuration()
+        self.to_come: Any = True
+        self.callbacks: list[Any] = []
+
+    def subscribe(self, callback: Any) -> None:
+        self.callbacks.append(callback)
+
+    async def catch_up(self, _seconds: float) -> bool:
+        if isinstance(self.to_come, Integration):
+            self.configuration.integrations = {self.to_come.id: self.to_come}
+        if isinstance(self.to_come, Exception):
+            raise self.to_come
+        return bool(self.to_come)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.reader, self.written = Reader(), list[tuple[int, Cancel]]()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.is_current = True
+        self.states = {2: PartitionDeliveries(TOPICS, DeliveryRules())}
+        delivery = Delivery("a/521", "a", 1111, 521, "", "", {}, epoch=7)
+        self.states[2].add_delivery(delivery, encode_delivery(delivery), 1, 1)
+        app = SimpleNamespace(
+            ownership=SimpleNamespace(is_current=lambda _: self.is_current),
+            add_future=lambda coro: self.tasks.append(asyncio.ensure_future(coro)),
+        )
+        table = SimpleNamespace(states=self.states, generation=3)
+        self.reconciler = Reconciler(
+            app,
+            cast("ConfigurationReader", self.reader),
+            cast("StateTable[PartitionDeliveries]", table),
+            self.write,
+        )
+
+    async def write(self, partition: int, command: Cancel) -> None:
+        self.written.append((partition, command))
+
+    async def look(self) -> list[tuple[int, str]]:
+        self.reconciler.look({521})
+        await asyncio.gather(*self.tasks)
+        return [(partition, command.reason) for partition, command in self.written]
+
+
+async def test_an_integration_in_use_keeps_its_deliveries() -> None:
+    bench = Bench()
+    bench.reader.configuration.integrations = {521: INTEGRATION}
+    assert await bench.look() == []
+    assert bench.tasks == []
+
+
+async def test_one_that_a_person_has_turned_off_loses_them() -> None:
+    bench = Bench()
+    inactive = msgspec.structs.replace(INTEGRATION, active=False)
+    bench.reader.configuration.integrations = {521: inactive}
+    assert await bench.look() == [(2, "integration_disabled")]
+    assert bench.written[0][1] == Cancel(1111, 521, bench.written[0][1].reason, 7)
+
+
+async def test_one_that_the_system_has_disabled_loses_them_until_somebody_enables_it() -> None:
+    bench = Bench()
+    bench.reader.configuration.integrations = {521: INTEGRATION}
+    bench.reader.configuration.statuses = {521: STATUS}
+    assert await bench.look() == [(2, "integration_disabled")]
+    enabled = msgspec.structs.replace(INTEGRATION, enabled_at=8)
+    bench.reader.configuration.integrations = {521: enabled}
+    bench.written.clear()
+    assert await bench.look() == []
+
+
+async def test_one_that_is_deleted_loses_them() -> None:
+    assert await Bench().look() == [(2, "integration_deleted")]
+
+
+async def test_one_that_was_applied_a_moment_ago_is_not_a_deleted_one() -> None:
+    bench = Bench()
+    bench.reader.to_come = INTEGRATION
+    assert await bench.look() == []
+    assert len(bench.tasks) == 1
+
+
+async def test_while_kafka_does_not_say_how_far_the_configuration_goes_nothing_is_cancelled() -> (
+    None
+):
+    for unknown in (False, KafkaUnreachableError("away")):
+        bench = Bench()
+        bench.reader.to_come = unknown
+        assert await bench.look() == []
+
+
+async def test_a_worker_that_has_lost_the_partitions_writes_nothing() -> None:
+    bench = Bench()
+    bench.is_current = False
+    assert await bench.look() == []
+
+
+async def test_each_change_of_the_configuration_is_looked_at() -> None:
+    bench = Bench()
+    bench.reader.callbacks[0](bench.reader.configuration)
+    await asyncio.gather(*bench.tasks)
+    assert [command.reason for _, command in bench.written] == ["integration_deleted"]
