@@ -215,6 +215,22 @@ async def test_a_failed_attempt_is_resent_after_the_documented_waits(bench: Benc
     assert len(bench.sandbox.alerts) == 1
 
 
+@pytest.mark.timeout(120)
+async def test_the_first_two_cycles_in_real_time(bench: Bench) -> None:
+    await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE="1").ready()
+    waits = [1, 3, 5, 10, 10, 0, 1, 3, 5, 30]
+    bench.faults += [500] * len(waits)
+    await bench.fire(alert())
+    await eventually(lambda: len(bench.sandbox.requests) == len(waits) + 1, 90)
+    await bench.drained()
+    results, requests = await bench.results(), bench.sandbox.requests
+    assert [result.attempt for result in results] == list(range(1, 12))
+    for wait, failed, resent in zip(waits, results, requests[1:], strict=False):
+        waited_ms = resent.received_at_ms - failed.finished_at_ms
+        assert wait * 1000 <= waited_ms < wait * 1000 + 1000
+    assert len(bench.sandbox.alerts) == 1
+
+
 async def test_17_failures_end_in_the_dead_letters_with_the_records_own_bytes(
     bench: Bench,
 ) -> None:
