@@ -125,6 +125,11 @@ class Metrics:
             "Integrations disabled because their requests failed",
             registry=registry,
         )
+        self.integrations_disabled = Gauge(
+            "stream_app_integrations_disabled",
+            "Integrations that the system has disabled",
+            registry=registry,
+        )
         self.pending_deliveries = Gauge(
             "stream_app_pending_deliveries", "Deliveries not yet accepted", registry=registry
         )

@@ -73,6 +73,11 @@ class Configuration:
         self.trigger_offsets: dict[int, int] = {}
         self.trigger_position = 0
 
+    def count_disabled(self) -> int:
+        """Return how many integrations the system has disabled."""
+        known, statuses = self.integrations, self.statuses.values()
+        return sum(s.id in known and is_disabled_by_system(known[s.id], s) for s in statuses)
+
     def is_usable(self, integration: Integration) -> bool:
         """Tell whether alerts go to an integration: active, and not disabled by the system."""
         status = self.statuses.get(integration.id)

@@ -53,6 +53,7 @@ def create_notifier(
     names = TopicNames(settings.topic_prefix)
     _check_partitions(names, partitions)
     _create_labels(metrics)
+    metrics.integrations_disabled.set_function(reader.configuration.count_disabled)
     app = StreamApp("notifier", settings, bootstrap_servers)
     alerts = [names(Topic.ALERTS)]
     routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionProgress)

@@ -287,7 +287,9 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
     worker = await bench.worker().ready()
     await bench.fire(alert(1_767_225_700))
     await bench.drained()
-    assert (await worker.metrics())['stream_app_routed_alerts_total{result="inactive"}'] == 1
+    metrics = await worker.metrics()
+    assert metrics['stream_app_routed_alerts_total{result="inactive"}'] == 1
+    assert metrics["stream_app_integrations_disabled"] == 1
     assert len(await bench.records("status.integrations")) == 1, "not once more by the next worker"
     # What `integrations enable` writes; and a record of a judge that had not heard of it.
     bench.faults.clear()
@@ -296,6 +298,7 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
     await bench.put("status.integrations", (b"521", record.value))
     await bench.fire(alert(1_767_225_800))
     await eventually(lambda: len(bench.sandbox.alerts) == 1)
+    assert (await worker.metrics())["stream_app_integrations_disabled"] == 0
 
 
 async def test_turning_an_integration_off_cancels_what_waits_for_it(bench: Bench) -> None:
