@@ -189,20 +189,23 @@ class PartitionDeliveries:
             self.judge.forget(command.integration_id)
 
     def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
-        """Return the command that gives up an integration's pending deliveries; None: it has none.
+        """Return the command that gives up an integration's pending deliveries; None: needless.
 
         Those that are routed later, after the integration has been enabled, are not meant.
         """
         ids = self._of_integration.get(integration_id)
         if not ids:
-            return None
+            mark = self.judge.marks.get(integration_id)
+            if mark is None or reason is not DeadLetterReason.INTEGRATION_DELETED:
+                return None
+            return Cancel(mark.client_id, integration_id, reason, mark.epoch)
         newest = max((self.states[number] for number in ids), key=lambda state: state.epoch)
         return Cancel(newest.client_id, integration_id, reason, newest.epoch)
 
     @property
-    def pending_integrations(self) -> list[int]:
-        """The integrations with pending deliveries."""
-        return list(self._of_integration)
+    def known_integrations(self) -> set[int]:
+        """The integrations with pending deliveries, or with requests that the judge remembers."""
+        return self._of_integration.keys() | self.judge.marks.keys()
 
     def _after(self, before: DeliveryState, result: Result, timestamp_ms: int) -> DeliveryState:
         if result.accepted:

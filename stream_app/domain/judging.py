@@ -8,7 +8,7 @@ the cycles still run. All is a function of the results alone: the same results, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import orjson
@@ -51,6 +51,7 @@ class Mark:
 
     epoch: int
     disabled: bool
+    client_id: int
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Judge:
     def __init__(self, rules: JudgeRules) -> None:
         self._rules = rules
         self._journal: Journal[JudgeKey, Bucket | Mark] = Journal(_order, self._index)
+        #: What is kept, by integration: which epoch is judged, and the numbers of its buckets.
+        self.marks: dict[int, Mark] = {}
         self._numbers: dict[int, set[int]] = {}
 
     def add(self, result: Result, *, is_exhausted: bool) -> Verdict | None:
@@ -85,12 +88,12 @@ class Judge:
             is_exhausted: whether the delivery was given up with it, after its last cycle.
         """
         number = result.integration_id
-        mark = self._mark(number)
+        mark = self.marks.get(number)
         if mark is not None and result.epoch < mark.epoch:
             return None
         if mark is None or result.epoch > mark.epoch:
             self.forget(number)
-            mark = Mark(result.epoch, disabled=False)
+            mark = Mark(result.epoch, disabled=False, client_id=result.client_id)
             self._journal.change((number, None), mark)
         if mark.disabled:
             return None
@@ -103,7 +106,7 @@ class Judge:
         total, failed = self.share(number, result.finished_at_ms)
         if total < self._rules.min_requests or failed * 100 < total * SHARE_PERCENT:
             return None
-        self._journal.change((number, None), Mark(mark.epoch, disabled=True))
+        self._journal.change((number, None), replace(mark, disabled=True))
         return Verdict(number, result.client_id, mark.epoch, failed, total, result.finished_at_ms)
 
     def share(self, integration_id: int, now_ms: int) -> tuple[int, int]:
@@ -121,7 +124,7 @@ class Judge:
         """Drop all that is kept of an integration."""
         for number in sorted(self._numbers.get(integration_id, ())):
             self._journal.change((integration_id, number), None)
-        if self._mark(integration_id) is not None:
+        if integration_id in self.marks:
             self._journal.change((integration_id, None), None)
 
     def _count(self, result: Result) -> None:
@@ -139,13 +142,12 @@ class Judge:
             if number <= newest - BUCKETS:
                 self._journal.change((integration_id, number), None)
 
-    def _mark(self, integration_id: int) -> Mark | None:
-        mark = self._journal.values.get((integration_id, None))
-        return mark if isinstance(mark, Mark) else None
-
-    def _index(self, key: JudgeKey, _before: object, value: object) -> None:
+    def _index(self, key: JudgeKey, _before: object, value: Bucket | Mark | None) -> None:
         integration_id, number = key
         if number is None:
+            self.marks.pop(integration_id, None)
+            if isinstance(value, Mark):
+                self.marks[integration_id] = value
             return
         numbers = self._numbers.setdefault(integration_id, set())
         if value is None:
@@ -189,7 +191,7 @@ def judge_record(key: JudgeKey, value: Bucket | Mark | None) -> tuple[bytes, byt
     if value is None:
         return name, None
     if isinstance(value, Mark):
-        return name, orjson.dumps((value.epoch, value.disabled))
+        return name, orjson.dumps((value.epoch, value.disabled, value.client_id))
     return name, orjson.dumps((value.epoch, value.requests, value.failures))
 
 

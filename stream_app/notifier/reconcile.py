@@ -26,7 +26,7 @@ WriteCommand = Callable[[int, Cancel], Awaitable[None]]
 
 
 class Reconciler:
-    """Looks for pending deliveries whose integration takes none any more."""
+    """Looks for integrations that take no deliveries any more, and for what is kept of them."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Reconciler:
             self._begin()
 
     def look_at_all(self) -> None:
-        """Look at all integrations with pending deliveries."""
-        self.look({n for state in self._table.states.values() for n in state.pending_integrations})
+        """Look at all integrations that something is kept of."""
+        self.look({n for state in self._table.states.values() for n in state.known_integrations})
 
     def _why(self, integration_id: int) -> DeadLetterReason | None:
         """Return why an integration takes no deliveries; None: it takes them."""
@@ -89,7 +89,7 @@ class Reconciler:
         ownership = self._app.ownership
         generation = self._table.generation
         for partition, state in list(self._table.states.items()):
-            for number in state.pending_integrations:
+            for number in sorted(state.known_integrations):
                 why = self._why(number)
                 command = state.cancel_command(number, why) if why else None
                 if command is None:

@@ -342,3 +342,14 @@ def test_the_judge_counts_a_request_once_and_survives_the_changelog() -> None:
     copy.add_result(result(2), NOW_MS)
     copy.roll_back()
     assert copy.judge.share(521, NOW_MS + 500) == (1, 1)
+
+
+def test_a_deleted_integration_without_deliveries_is_still_forgotten() -> None:
+    state = with_delivery()
+    state.add_result(result(1, accepted=True), NOW_MS)
+    assert state.cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED) is None
+    command = state.cancel_command(521, DeadLetterReason.INTEGRATION_DELETED)
+    assert command == Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0)
+    assert state.known_integrations == {521}
+    state.cancel(command, NOW_MS)
+    assert state.known_integrations == set()

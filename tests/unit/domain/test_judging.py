@@ -201,7 +201,7 @@ def test_a_crash_anywhere_and_a_replay_give_the_same_verdicts(
 
 
 def test_a_mark_comes_back_from_its_record() -> None:
-    key, value = judge_record((521, None), Mark(7, disabled=True))
-    assert (key, value) == (b"judge|521", b"[7,true]")
+    key, value = judge_record((521, None), Mark(7, disabled=True, client_id=1111))
+    assert (key, value) == (b"judge|521", b"[7,true,1111]")
     assert judge_record((521, 9), Bucket(7, 3, 2)) == (b"judge|521|9", b"[7,3,2]")
     assert judge_record((521, 9), None) == (b"judge|521|9", None)
