@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -18,7 +19,10 @@ from stream_app.domain.errors import StreamAppError
 #: Command -> where it lives. Loaded when called, so that `--help` does not import Faust.
 COMMANDS = {
     "apply": "stream_app.cli.apply:apply",
+    "delete": "stream_app.cli.delete:delete",
     "demo": "stream_app.cli.demo:demo",
+    "get": "stream_app.cli.get:get",
+    "integrations": "stream_app.cli.integrations:integrations",
     "kafka": "stream_app.cli.kafka:kafka",
     "sample": "stream_app.cli.sample:sample",
     "sandbox": "stream_app.cli.sandbox:sandbox",
@@ -32,20 +36,26 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
 
+    def __init__(self, *args: Any, commands: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._places = commands
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return all command names, sorted."""
-        return sorted(COMMANDS)
+        return sorted(self._places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return a command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._places:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = self._places[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="stream-app")
 def cli() -> None:
     """Turn a security cloud's events on Kafka into on-call alerts that never get lost."""

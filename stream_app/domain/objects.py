@@ -41,6 +41,20 @@ def flattened(obj: Mapping[str, object]) -> dict[str, object]:
     return flat
 
 
+def changed_fields(
+    before: Mapping[str, object], after: Mapping[str, object], path: str = ""
+) -> list[str]:
+    """Return the paths of the fields that differ; lists are compared as a whole."""
+    found: list[str] = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += changed_fields(old, new, f"{path}{name}.")
+        elif old != new or (name in before) != (name in after):
+            found.append(f"{path}{name}")
+    return found
+
+
 class Fields:
     """The fields of one JSON object, at `path` within the whole.
 

@@ -17,6 +17,8 @@ KEY_PATH = "target.token"
 _SECRET_NAME = re.compile(
     r"(?i)(^|_)(key|secret|token|password|authorization)$|api_?key|genie_?key"
 )
+#: Stands for a sealed key in what `get` prints; in a file it means the key that is stored.
+SEALED_MARK = "(sealed)"
 _REFERENCE_PREFIXES = ("sealed:", "env:", "file:")
 #: A shorter key is not looked for in other fields: it would be found by chance.
 _LEAST_KEY_CHARACTERS = 8
@@ -49,6 +51,9 @@ def stored_form(
     if not isinstance(target, dict):
         return record, ()
     clear = target.get("token")
+    if clear == SEALED_MARK:
+        target = {**target, "token": None}
+        record, clear = {**record, "target": target}, None
     token = _stored_key(record, target, previous, keeper, problems)
     dropped: list[str] = []
     record = _without_keys({**record, "target": {**target, "token": token}}, "", dropped)
@@ -58,6 +63,20 @@ def stored_form(
             for path in _paths_with(record, clear, "")
         ]
     return record, tuple(dropped)
+
+
+def shown_form(record: Mapping[str, object]) -> dict[str, object]:
+    """Return an integration's record as it may be shown: no key, sealed or clear, is in it.
+
+    The name of a key (`env:`, `file:`) stays. `stored_form` takes the result as unchanged.
+    """
+    shown = _without_keys(record, "", [])
+    target = shown.get("target")
+    if isinstance(target, dict) and "token" in target:
+        token = target["token"]
+        if not is_stored_key(token) or str(token).startswith("sealed:"):
+            shown["target"] = {**target, "token": SEALED_MARK}
+    return shown
 
 
 def _stored_key(

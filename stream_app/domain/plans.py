@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING
 from stream_app.domain.clients import read_client
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
-from stream_app.domain.objects import HIDDEN, Problems, flattened
+from stream_app.domain.objects import HIDDEN, Problems, changed_fields, flattened
 from stream_app.domain.plan_keys import KeyKeeper, stored_form
+from stream_app.domain.plan_stamps import (
+    INTEGRATION_STAMPS,
+    TRIGGER_STAMPS,
+    integration_stamps,
+    trigger_stamps,
+)
 from stream_app.domain.triggers import read_trigger
 
 if TYPE_CHECKING:
@@ -35,16 +41,13 @@ class Action(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    DELETED = "deleted"
 
 
 #: Kind -> id -> the record as it is stored, flattened.
 Stored = dict[Kind, dict[int, dict[str, object]]]
-#: Unix ms that `apply` sets itself; what a file says there is ignored.
-STAMPS = {
-    Kind.CLIENT: (),
-    Kind.INTEGRATION: ("updated_at",),
-    Kind.TRIGGER: ("enabled_at",),
-}
+#: What our commands set themselves; what a file says there is ignored.
+STAMPS = {Kind.CLIENT: (), Kind.INTEGRATION: INTEGRATION_STAMPS, Kind.TRIGGER: TRIGGER_STAMPS}
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,26 @@ class FileObject:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to become of one record. `fields` says which of its fields change."""
+    """What is to become of one record; no `record`: it is deleted.
+
+    `fields` says which of its fields change; `before` is the record as it is stored.
+    """
 
     kind: Kind
     id: int
     name: str
     action: Action
-    record: dict[str, object] = field(repr=False)
+    record: dict[str, object] | None = field(repr=False)
     fields: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    before: Mapping[str, object] | None = field(default=None, repr=False)
+
+    @property
+    def turns_off(self) -> bool:
+        """Tell whether this takes an integration out of use that its owner had in use."""
+        if self.kind is not Kind.INTEGRATION or not (self.before or {}).get("active"):
+            return False
+        return self.record is None or not self.record.get("active")
 
 
 @dataclass(frozen=True)
@@ -103,15 +117,27 @@ def kind_of(obj: Mapping[str, object]) -> Kind | None:
     return None
 
 
-def make_plan(objects: Iterable[FileObject], stored: Stored, rules: Rules) -> Plan:
-    """Compare the objects with the stored records."""
+def make_plan(
+    objects: Iterable[FileObject], stored: Stored, rules: Rules, *, prune: bool = False
+) -> Plan:
+    """Compare the objects with the stored records.
+
+    With `prune` the plan deletes triggers and integrations that the files don't hold: of the
+    kinds that occur in the files, and of the clients that these mention. Clients stay.
+    """
     planner = _Planner(stored, rules)
     for item in objects:
         planner.add(item)
-    planner.check_references()
+    deletions = planner.deletions() if prune else []
+    planner.check_references({change.id for change in deletions if change.kind is Kind.INTEGRATION})
     order = list(Kind)
     changes = sorted(planner.changes, key=lambda change: (order.index(change.kind), change.id))
-    return Plan(tuple(changes), tuple(planner.problem_texts()))
+    return Plan((*changes, *deletions), tuple(planner.problem_texts()))
+
+
+def deletion(kind: Kind, number: int, record: Mapping[str, object]) -> Change:
+    """Return the change that deletes a stored record."""
+    return Change(kind, number, str(record.get("name") or ""), Action.DELETED, None, before=record)
 
 
 @dataclass(frozen=True)
@@ -197,22 +223,42 @@ class _Planner:
         previous: dict[str, object] | None,
         left_out: tuple[str, ...],
     ) -> Change:
-        stamps = {n: previous[n] for n in STAMPS[kind] if previous and n in previous}
         before = {n: v for n, v in (previous or {}).items() if n not in STAMPS[kind]}
         fields = tuple(changed_fields(before, record)) if previous is not None else ()
         action = (
             Action.CREATED if previous is None else Action.UPDATED if fields else Action.UNCHANGED
         )
-        if kind is Kind.INTEGRATION and action is not Action.UNCHANGED:
-            stamps["updated_at"] = self._rules.now_ms
-        is_turned_on = record.get("enabled") is True and before.get("enabled") is not True
-        if kind is Kind.TRIGGER and is_turned_on:
-            stamps["enabled_at"] = self._rules.now_ms
+        stamps: dict[str, object] = {}
+        if previous is not None and action is Action.UNCHANGED:
+            stamps = {name: previous[name] for name in STAMPS[kind] if name in previous}
+        elif kind is Kind.INTEGRATION:
+            rules = self._rules
+            stamps = integration_stamps(previous, record, rules.keeper, rules.now_ms)
+        elif kind is Kind.TRIGGER:
+            stamps = trigger_stamps(previous, record, self._rules.now_ms)
         name = str(record.get("name") or "")
-        return Change(kind, object_id, name, action, {**record, **stamps}, fields, left_out)
+        return Change(
+            kind, object_id, name, action, {**record, **stamps}, fields, left_out, previous
+        )
 
-    def check_references(self) -> None:
-        """Judge what the objects say of each other and of the stored records."""
+    def deletions(self) -> list[Change]:
+        """Return what the files don't hold, triggers first: what they name goes after them."""
+        items = [entry for entry in self._entries if isinstance(entry, _Item)]
+        clients = {item.client_id for item in items}
+        kinds = {item.kind for item in items}
+        return [
+            deletion(kind, number, record)
+            for kind in (Kind.TRIGGER, Kind.INTEGRATION)
+            if kind in kinds
+            for number, record in sorted(self._stored[kind].items())
+            if record.get("client_id") in clients and (kind, number) not in self._seen
+        ]
+
+    def check_references(self, pruned: Collection[int]) -> None:
+        """Judge what the objects say of each other and of the stored records.
+
+        A trigger may keep the id of an integration that has been deleted since it was applied.
+        """
         items = [entry for entry in self._entries if isinstance(entry, _Item)]
         clients = {i.id for i in items if i.kind is Kind.CLIENT}
         clients |= self._stored[Kind.CLIENT].keys()
@@ -231,12 +277,24 @@ class _Planner:
                 item.problem(
                     "client_id", item.client_id, f"it belongs to client {before}: use a new id"
                 )
+            path = "actions.params.integration_ids"
+            kept = self._stored_names(item) if item.integration_ids else ()
             for number in item.integration_ids:
-                path = "actions.params.integration_ids"
-                if number not in owners:
-                    item.problem(path, number, "no such integration: apply it, too")
+                if number in pruned:
+                    item.problem(path, number, "would be pruned: apply the integration, too")
+                elif number not in owners:
+                    if number not in kept:
+                        item.problem(path, number, "no such integration: apply it, too")
                 elif owners[number] != item.client_id:
                     item.problem(path, number, f"is not an integration of client {item.client_id}")
+
+    def _stored_names(self, item: _Item) -> tuple[int, ...]:
+        """Return the integrations that the stored trigger names."""
+        record = self._stored[Kind.TRIGGER].get(item.id)
+        if record is None:
+            return ()
+        trigger, _ = read_trigger(record, allowed_periods=self._rules.allowed_periods)
+        return trigger.integration_ids
 
     def problem_texts(self) -> Iterable[str]:
         """Yield `file: path: value: what is allowed`, in the order of the files."""
@@ -247,17 +305,3 @@ class _Planner:
             label = f"{entry.kind}[{entry.id or f'#{entry.source.number}'}]"
             for problem in entry.problems:
                 yield f"{entry.source.file}: {label}.{problem}"
-
-
-def changed_fields(
-    before: Mapping[str, object], after: Mapping[str, object], path: str = ""
-) -> list[str]:
-    """Return the paths of the fields that differ; lists are compared as a whole."""
-    found: list[str] = []
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += changed_fields(old, new, f"{path}{name}.")
-        elif old != new or (name in before) != (name in after):
-            found.append(f"{path}{name}")
-    return found

@@ -20,6 +20,7 @@ from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
 from stream_app.domain.statuses import parse_status
 from stream_app.kafka.admin import connection_options
+from stream_app.kafka.fetched_records import whole_records
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ TOPIC_OF = {
     Kind.INTEGRATION: Topic.INTEGRATIONS,
     Kind.TRIGGER: Topic.TRIGGERS,
 }
+#: Header of a record: the command that wrote it.
+ACTOR_HEADER = "x-actor"
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
 _POLL_MS = 200
@@ -55,6 +58,7 @@ async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaCo
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
+            key_deserializer=whole_records,
         )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -177,16 +181,31 @@ def id_of_key(key: bytes | None) -> int | None:
 
 
 async def write_records(
-    settings: Settings, records: Iterable[tuple[Kind, int, dict[str, object]]]
+    settings: Settings,
+    records: Iterable[tuple[Kind, int, dict[str, object] | None]],
+    *,
+    actor: str,
+    cleared: Iterable[int] = (),
 ) -> None:
     """Write records in their order; done when the broker has acknowledged all of them.
 
+    Args:
+        settings: where.
+        records: None for an object is a tombstone, which deletes it.
+        actor: the command that writes them.
+        cleared: integrations whose status is deleted after that.
+
     Raises:
         KafkaUnreachableError: a record was not acknowledged; those before it are written, and
-            applying again writes the rest.
+            the same command again writes the rest.
     """
     names = TopicNames(settings.topic_prefix)
-    rows = [(names(TOPIC_OF[k]), str(number), orjson.dumps(obj)) for k, number, obj in records]
+    rows = [
+        (names(TOPIC_OF[kind]), number, None if obj is None else orjson.dumps(obj))
+        for kind, number, obj in records
+    ]
+    rows += [(names(Topic.STATUS), number, None) for number in cleared]
+    headers = [(ACTOR_HEADER, actor.encode())]
     with _unreachable(settings):
         producer = AIOKafkaProducer(
             **connection_options(settings), acks="all", enable_idempotence=True
@@ -194,8 +213,9 @@ async def write_records(
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
-            for topic, key, value in rows:
-                await producer.send_and_wait(topic, key=key.encode(), value=value)
+            for topic, number, value in rows:
+                key = str(number).encode()
+                await producer.send_and_wait(topic, key=key, value=value, headers=headers)
         finally:
             await producer.stop()
 

@@ -11,6 +11,14 @@ from typing import Any, ClassVar
 import aiokafka.consumer.fetcher
 
 
+def whole_records(key: bytes | None) -> bytes | None:
+    """Return the key: as `key_deserializer` it marks a consumer of aiokafka's usual records.
+
+    The configuration is read by a consumer of its own, beside the agent on the same topics.
+    """
+    return key
+
+
 class FetchedRecords(list[Any]):
     """Records of one fetch, and which part of the log they are all of."""
 
@@ -24,7 +32,7 @@ class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
     def getall(self, max_records: int | None = None) -> list[Any]:
         """Return the records as `FetchedRecords`."""
         source = self._partition_records
-        if source is None:
+        if source is None or not source.is_lean(self._topic_partition.topic):
             found: list[Any] = super().getall(max_records)
             return found
         start = source.next_fetch_offset
@@ -46,8 +54,12 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
     #: Parts of the log that held nothing to hand out, by partition.
     skipped: ClassVar[dict[Any, tuple[int, int]]] = {}
 
+    def is_lean(self, topic: str) -> bool:
+        """Tell whether these are records of a batched topic, for its agent."""
+        return topic in self.batched and self._key_deserializer is not whole_records
+
     def _consumer_record(self, tp: Any, record: Any) -> Any:
-        if tp.topic in self.batched:
+        if self.is_lean(tp.topic):
             return record
         return super()._consumer_record(tp, record)
 

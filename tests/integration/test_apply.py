@@ -145,6 +145,7 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(settings: Settings, appl
                 "name": "Other",
                 "action": "updated",
                 "fields": ["name", "threshold.count"],
+                "disabled_by_system": False,
             }
         ],
     }

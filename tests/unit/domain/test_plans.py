@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from stream_app.domain.errors import ConfigurationError, SealingError
+from stream_app.domain.objects import changed_fields
+from stream_app.domain.plan_keys import shown_form
 from stream_app.domain.plans import (
     Action,
+    Change,
     FileObject,
     Kind,
     Plan,
     Rules,
     Stored,
-    changed_fields,
     kind_of,
     make_plan,
 )
@@ -88,10 +90,16 @@ def stored_objects(**changes: dict[int, dict[str, object]]) -> Stored:
     return records | {Kind(kind): rows for kind, rows in changes.items()}
 
 
-def plan(*objects: dict[str, Any], stored: Stored | None = None) -> Plan:
+def plan(*objects: dict[str, Any], stored: Stored | None = None, prune: bool = False) -> Plan:
     rows = [FileObject("acme.yaml", number, obj) for number, obj in enumerate(objects, start=1)]
     rules = Rules(now_ms=NOW, allowed_periods=(1, 60, 3600), keeper=KEEPER, check_api=check_api)
-    return make_plan(rows, stored or {kind: {} for kind in Kind}, rules)
+    return make_plan(rows, stored or {kind: {} for kind in Kind}, rules, prune=prune)
+
+
+def written(change: Change) -> dict[str, object]:
+    """Return the record of a change that is no deletion."""
+    assert change.record is not None
+    return change.record
 
 
 @pytest.mark.parametrize(
@@ -125,15 +133,15 @@ def test_new_objects_are_created_clients_first() -> None:
 
 def test_a_second_apply_changes_nothing() -> None:
     first = plan(client(), integration(), trigger())
-    stored: Stored = {change.kind: {change.id: change.record} for change in first.changes}
+    stored: Stored = {change.kind: {change.id: written(change)} for change in first.changes}
     again = plan(client(), integration(), trigger(), stored=stored)
     assert {change.action for change in again.changes} == {Action.UNCHANGED}
-    assert [change.record for change in again.changes] == [c.record for c in first.changes]
+    assert [written(change) for change in again.changes] == [written(c) for c in first.changes]
 
 
 def test_a_key_is_sealed_for_its_integration_and_host_and_stands_nowhere_in_the_clear() -> None:
     result = plan(client(), integration())
-    record = result.changes[1].record
+    record = written(result.changes[1])
     assert record["target"] == {"token": SEALED, "api": US}
     assert CLEAR not in json.dumps(record)
     assert CLEAR not in repr(result)
@@ -142,14 +150,14 @@ def test_a_key_is_sealed_for_its_integration_and_host_and_stands_nowhere_in_the_
 
 @pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_ACME", "file:acme", SEALED])
 def test_a_named_or_sealed_key_is_stored_as_it_is(token: str) -> None:
-    target = plan(client(), integration(token)).changes[1].record["target"]
+    target = written(plan(client(), integration(token)).changes[1])["target"]
     assert target == {"token": token, "api": US}
 
 
 @pytest.mark.parametrize("token", [None, ""])
 def test_a_key_that_is_not_given_is_kept(token: str | None) -> None:
     change = plan(integration(token, name="Renamed"), stored=stored_objects()).changes[0]
-    assert change.record["target"] == {"token": SEALED, "api": US}
+    assert written(change)["target"] == {"token": SEALED, "api": US}
     assert change.fields == ("name",)
 
 
@@ -177,7 +185,7 @@ def test_a_stored_key_in_the_clear_is_not_kept() -> None:
 def test_another_key_is_an_update_that_shows_only_the_field() -> None:
     change = plan(integration("fake-key-number-2"), stored=stored_objects()).changes[0]
     assert (change.action, change.fields) == (Action.UPDATED, ("target.token",))
-    assert change.record["updated_at"] == NOW
+    assert written(change)["updated_at"] == NOW
 
 
 @pytest.mark.parametrize("token", ["env:HOME", "sealed:v9:abc", "file:a b", 12345678, "unsealable"])
@@ -201,10 +209,10 @@ def test_other_fields_are_kept_but_keys_among_them_are_left_out() -> None:
         target={"token": CLEAR, "api": US, "team": "blue", "genie_key": "another-fake-key"},
     )
     change = plan(client(), obj).changes[1]
-    assert change.record["created_by"] == "bo@acme.example"
-    assert change.record["target"] == {"token": SEALED, "api": US, "team": "blue"}
+    assert written(change)["created_by"] == "bo@acme.example"
+    assert written(change)["target"] == {"token": SEALED, "api": US, "team": "blue"}
     assert set(change.left_out) == {"api_key", "target.genie_key"}
-    assert "another-fake-key" not in json.dumps(change.record)
+    assert "another-fake-key" not in json.dumps(written(change))
 
 
 def test_the_key_in_another_field_is_a_problem() -> None:
@@ -238,7 +246,7 @@ def test_enabled_at_is_set_when_a_trigger_becomes_enabled(
 ) -> None:
     stored = stored_objects(trigger={} if before is None else {61: before})
     change = plan(after, stored=stored).changes[0]
-    assert change.record.get("enabled_at") == enabled_at
+    assert written(change).get("enabled_at") == enabled_at
 
 
 def test_a_wrapped_trigger_is_stored_flat() -> None:
@@ -250,7 +258,7 @@ def test_a_wrapped_trigger_is_stored_flat() -> None:
 
 def test_a_client_may_write_its_id_as_id() -> None:
     obj = {"id": 1111, "name": "Acme", "cloud": "EU"}
-    assert plan(obj).changes[0].record == client()
+    assert written(plan(obj).changes[0]) == client()
 
 
 def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
@@ -298,3 +306,130 @@ def test_changed_fields_are_paths() -> None:
     before = {"a": 1, "b": {"c": 1, "d": [1]}, "e": None}
     assert changed_fields(before, before) == []
     assert changed_fields(before, {"a": 2, "b": {"c": 1, "d": [2]}}) == ["a", "b.d", "e"]
+
+
+def test_a_new_integration_gets_all_stamps_and_those_of_the_file_are_ignored() -> None:
+    (_, change) = plan(client(), integration(epoch=7, enabled_at=7, updated_at=7)).changes
+    assert {name: written(change)[name] for name in ("updated_at", "epoch", "enabled_at")} == {
+        "updated_at": NOW,
+        "epoch": NOW,
+        "enabled_at": NOW,
+    }
+
+
+STAMPED = {"updated_at": 5, "epoch": 6, "enabled_at": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "epoch"),
+    [
+        ({"name": "Renamed"}, 6),
+        ({"active": False}, 6),
+        ({"token": "another-fake-key"}, NOW),
+        ({"token": "env:STREAM_APP_KEY_ACME"}, NOW),
+        ({"token": None, "api": "https://api.opsgenie.com"}, NOW),
+    ],
+)
+def test_the_epoch_grows_with_a_new_target_only(changes: dict[str, Any], epoch: int) -> None:
+    stored = stored_objects(integration={521: integration(SEALED) | STAMPED})
+    (change,) = plan(integration(**changes), stored=stored).changes
+    assert change.action is Action.UPDATED
+    assert written(change)["epoch"] == epoch
+    assert written(change)["enabled_at"] == 4
+    assert written(change)["updated_at"] == NOW
+
+
+def test_turning_an_integration_on_is_a_new_epoch_but_voids_no_status() -> None:
+    before = integration(SEALED, active=False) | STAMPED | {"epoch": NOW + 10}
+    (change,) = plan(integration(), stored=stored_objects(integration={521: before})).changes
+    assert written(change)["epoch"] == NOW + 11, "the clock that set the old one was ahead"
+    assert written(change)["enabled_at"] == 4
+
+
+def test_a_key_that_is_sealed_anew_is_no_new_target() -> None:
+    class Rotated(FakeKeeper):
+        def seal(self, clear: str, context: str) -> str:
+            return super().seal(clear, context) + "_2"
+
+        def open(self, stored: str, context: str) -> str:
+            return super().open(stored.removesuffix("_2"), context)
+
+    rules = Rules(now_ms=NOW, allowed_periods=(60,), keeper=Rotated(), check_api=check_api)
+    stored = stored_objects(integration={521: integration(SEALED) | STAMPED})
+    (change,) = make_plan([FileObject("a", 1, integration())], stored, rules).changes
+    assert change.fields == ("target.token",)
+    assert written(change)["epoch"] == 6
+
+
+def test_the_mark_of_a_sealed_key_means_the_stored_one() -> None:
+    marked = integration("(sealed)", name="(sealed) and delivered")
+    (change,) = plan(marked, stored=stored_objects()).changes
+    assert change.fields == ("name",)
+    assert written(change)["target"] == {"token": SEALED, "api": US}
+    fresh = plan(client(), marked)
+    assert [text.partition(": must")[0] for text in fresh.problems] == [
+        "acme.yaml: integration[521].target.token: None: is missing"
+    ]
+
+
+def test_what_is_shown_of_an_integration_has_no_key_and_applies_as_unchanged() -> None:
+    shown = shown_form(stored_objects()[Kind.INTEGRATION][521])
+    assert SEALED not in json.dumps(shown)
+    (change,) = plan(shown, stored=stored_objects()).changes
+    assert change.action is Action.UNCHANGED
+    clear = integration("never-sealed-key", api_key="another-fake-key")
+    assert "fake" not in json.dumps(shown_form(clear))
+    assert "never" not in json.dumps(shown_form(clear))
+    named = integration("env:STREAM_APP_KEY_ACME")
+    assert shown_form(named) == named
+
+
+def pruned(*objects: dict[str, Any], stored: Stored) -> list[tuple[Kind, int]]:
+    found = plan(*objects, stored=stored, prune=True)
+    assert found.problems == ()
+    return [(c.kind, c.id) for c in found.changes if c.action is Action.DELETED]
+
+
+def test_pruning_deletes_what_the_files_do_not_hold_of_their_kinds_and_clients() -> None:
+    stored = stored_objects(
+        client={1111: client(), 2222: client(client_id=2222)},
+        integration={
+            521: integration(SEALED),
+            522: integration("env:STREAM_APP_KEY_A", id=522),
+            523: integration("env:STREAM_APP_KEY_B", id=523, client_id=2222),
+        },
+        trigger={61: trigger(), 62: trigger(id=62)},
+    )
+    assert pruned(integration(), stored=stored) == [(Kind.INTEGRATION, 522)]
+    assert pruned(trigger(), stored=stored) == [(Kind.TRIGGER, 62)]
+    assert pruned(client(), stored=stored) == [], "clients are never pruned"
+    both = pruned(integration(), trigger(), stored=stored)
+    assert both == [(Kind.TRIGGER, 62), (Kind.INTEGRATION, 522)], "who names it goes first"
+
+
+def test_a_trigger_of_the_files_keeps_its_integration_from_being_pruned() -> None:
+    stored = stored_objects(integration={521: integration(SEALED), 522: integration(id=522)})
+    other = integration("env:STREAM_APP_KEY_A", id=522)
+    (problem,) = plan(trigger(), other, stored=stored, prune=True).problems
+    assert problem.endswith("integration_ids: 521: would be pruned: apply the integration, too")
+
+
+def test_a_trigger_may_keep_the_id_of_an_integration_that_is_gone() -> None:
+    stored = stored_objects(integration={})
+    assert plan(trigger(name="Renamed"), stored=stored).problems == ()
+    new = trigger(id=62)
+    assert "no such integration" in plan(new, stored=stored).problems[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "turns_off"),
+    [(True, False, True), (True, None, True), (True, True, False), (False, None, False)],
+)
+def test_a_change_knows_whether_it_takes_an_integration_out_of_use(
+    *, before: bool, after: bool | None, turns_off: bool
+) -> None:
+    record = None if after is None else integration(active=after)
+    change = Change(
+        Kind.INTEGRATION, 521, "", Action.UPDATED, record, before=integration(active=before)
+    )
+    assert change.turns_off is turns_off

@@ -22,7 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from intervaltree import IntervalTree
 
-from stream_app.kafka.fetched_records import LeanPartitionRecords, WholeFetchResult
+from stream_app.kafka.fetched_records import LeanPartitionRecords, WholeFetchResult, whole_records
 
 
 def test_the_versions_are_those_that_were_read() -> None:
@@ -103,3 +103,17 @@ def test_faust_commits_past_an_unacknowledged_batch_when_a_later_one_is_acknowle
     offsets._gap[tp].addi(100, 200)  # a second, 100 to 199, is acknowledged
     offsets._acked[tp].append(199)
     assert Consumer._new_offset(offsets, tp) == 200
+
+
+def test_a_consumer_of_whole_records_is_told_from_an_agents() -> None:
+    source = inspect.getsource(aiokafka.consumer.fetcher)
+    assert "self._key_deserializer = key_deserializer" in source
+    lean = LeanPartitionRecords(None, None, None, 0, None, None, False, 0)
+    whole = LeanPartitionRecords(None, None, None, 0, whole_records, None, False, 0)
+    LeanPartitionRecords.batched = frozenset({"config.triggers"})
+    try:
+        assert lean.is_lean("config.triggers")
+        assert not lean.is_lean("other")
+        assert not whole.is_lean("config.triggers")
+    finally:
+        LeanPartitionRecords.batched = frozenset()

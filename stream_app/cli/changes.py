@@ -1,0 +1,135 @@
+"""Carrying out changes of the configuration, and showing them: what several commands share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from stream_app.cli.output import print_json, say
+from stream_app.domain.announcements import NoticeType
+from stream_app.domain.clients import read_client
+from stream_app.domain.integrations import read_integration
+from stream_app.domain.plans import Action, Kind
+from stream_app.domain.statuses import is_disabled_by_system
+from stream_app.kafka.config_records import write_records
+from stream_app.notifier.last_message import LastMessages, wants_last_message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from stream_app.domain.clients import Client
+    from stream_app.domain.plans import Change, Stored
+    from stream_app.domain.statuses import IntegrationStatus
+    from stream_app.notifier.last_message import LastMessage
+    from stream_app.settings import Settings
+
+Statuses = dict[int, "IntegrationStatus"]
+PLURALS = {f"{kind}s": kind for kind in Kind}
+
+
+async def carry_out(
+    settings: Settings,
+    changes: Iterable[Change],
+    stored: Stored,
+    statuses: Statuses,
+    *,
+    actor: str,
+    notify: bool,
+    enabled: Collection[int] = (),
+) -> None:
+    """Send the last messages, then write the records, then clear what the system kept.
+
+    Args:
+        settings: of the installation.
+        changes: what is to be written; an unchanged record is not.
+        stored: all records as they are.
+        statuses: what the system has made of integrations.
+        actor: the command, as notices name it.
+        notify: whether integrations that are turned off or deleted get their last message.
+        enabled: integrations that a person has enabled by name.
+    """
+    writes = [change for change in changes if change.action is not Action.UNCHANGED]
+    if notify:
+        await _send_last_messages(settings, writes, stored, statuses, actor)
+    gone = [c.id for c in writes if c.kind is Kind.INTEGRATION and c.action is Action.DELETED]
+    records = [(change.kind, change.id, change.record) for change in writes]
+    if records:
+        await write_records(settings, records, actor=actor, cleared=(*gone, *enabled))
+
+
+async def _send_last_messages(
+    settings: Settings,
+    writes: Sequence[Change],
+    stored: Stored,
+    statuses: Statuses,
+    actor: str,
+) -> None:
+    """Tell the integrations that go out of use; what comes of it is told and stops nothing."""
+    messages = LastMessages(settings, actor)
+    sends = []
+    for change in writes:
+        if not change.turns_off:
+            continue
+        integration, problems = read_integration(change.before or {})
+        is_used = not problems and not is_disabled_by_system(integration, statuses.get(change.id))
+        if not is_used or not wants_last_message(integration):
+            continue
+        is_deleted = change.action is Action.DELETED
+        type_ = NoticeType.DELETE_INTEGRATION if is_deleted else NoticeType.DISABLE_INTEGRATION
+        client = _client(stored[Kind.CLIENT].get(integration.client_id))
+        sends.append(messages.send(integration, client, type_))
+    for message in await asyncio.gather(*sends):
+        say(_told(message))
+
+
+def _client(record: Mapping[str, object] | None) -> Client | None:
+    client, problems = read_client(record or {})
+    return None if problems else client
+
+
+def _told(message: LastMessage) -> str:
+    label = f"integration {message.integration_id}: last message"
+    requests = f"{message.requests} request{'' if message.requests == 1 else 's'}"
+    if not message.problem:
+        return f"{label} accepted after {requests}"
+    return f"{label} not accepted after {requests}: {message.problem}"
+
+
+def show_changes(
+    changes: Sequence[Change], statuses: Statuses, *, dry_run: bool, as_json: bool
+) -> None:
+    """Print the changes; never the records, which hold sealed keys."""
+    disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
+    if as_json:
+        rows = [
+            {
+                "kind": c.kind,
+                "id": c.id,
+                "name": c.name,
+                "action": c.action,
+                "fields": c.fields,
+                "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
+            }
+            for c in changes
+        ]
+        print_json({"dry_run": dry_run, "changes": rows})
+        return
+    for change in changes:
+        fields = f" ({', '.join(change.fields)})" if change.fields else ""
+        mark = ""
+        if change.kind is Kind.INTEGRATION and change.id in disabled:
+            mark = (
+                ": disabled by the system, and stays so: "
+                f"`stream-app integrations enable {change.id}`"
+            )
+        click.echo(f"{change.action:<9} {change.kind} {change.id} {change.name!r}{fields}{mark}")
+
+
+def _stays_disabled(change: Change, statuses: Statuses) -> bool:
+    """Tell whether the system has disabled an integration, and the change leaves it so."""
+    if change.kind is not Kind.INTEGRATION or change.record is None:
+        return False
+    integration, problems = read_integration(change.record)
+    return not problems and is_disabled_by_system(integration, statuses.get(change.id))
