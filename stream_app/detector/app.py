@@ -1,23 +1,29 @@
-"""The detector's Faust app: three `count` agents and `evaluate`."""
+"""The detector's Faust app: three `count` agents, `evaluate` and `announce`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
 
+from stream_app.detector.announce import AnnounceStage, BaselineWriter
 from stream_app.detector.count import TOPICS, CountStage
 from stream_app.detector.evaluate import EvaluateStage
+from stream_app.domain.announced import AnnouncedObjects
 from stream_app.domain.counting import PartitionCounts
+from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import EventKind
+from stream_app.kafka.config_records import TOPIC_OF
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.topics import EVENT_TOPICS, Topic, TopicNames
+from stream_app.kafka.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic, TopicNames
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 
 #: Topics whose partitions the state of this role depends on.
-SOURCES = (*EVENT_TOPICS, Topic.COUNTS)
+SOURCES = (*EVENT_TOPICS, Topic.COUNTS, *CONFIG_TOPICS)
+#: Topics that this role writes to.
+OUTPUTS = (Topic.ALERTS, Topic.ACCOUNT)
 
 
 def create_detector(
@@ -31,6 +37,9 @@ def create_detector(
 
     `partitions` are the real partition counts of `SOURCES`: their owners may have chosen others
     than the setting.
+
+    Raises:
+        TopicMismatchError: a `config.*` topic has several partitions.
     """
     app = StreamApp("detector", settings, bootstrap_servers)
     names = TopicNames(settings.topic_prefix)
@@ -44,4 +53,24 @@ def create_detector(
     counts = [names(Topic.COUNTS)]
     windows = app.state_table("windows", counts, partitions[Topic.COUNTS], PartitionWindows)
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))
+    _add_announce(app, names, partitions, reader)
     return app
+
+
+def _add_announce(
+    app: StreamApp,
+    names: TopicNames,
+    partitions: Mapping[Topic, int],
+    reader: ConfigurationReader,
+) -> None:
+    for topic in CONFIG_TOPICS:
+        if partitions[topic] != 1:
+            raise TopicMismatchError(
+                f"topic {names(topic)} has {partitions[topic]} partitions and must have 1: "
+                "delete it, make it with `stream-app topics create` and apply its objects again"
+            )
+    topics = {kind: names(topic) for kind, topic in TOPIC_OF.items()}
+    sources = list(topics.values())
+    table = app.state_table("announced", sources, 1, partial(AnnouncedObjects, topics))
+    baselines = BaselineWriter(app, table, sources)
+    app.batch_agent("announce", sources, AnnounceStage(table, baselines, reader, names))

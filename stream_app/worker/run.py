@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.detector.app import create_detector
 from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, TopicMismatchError
@@ -56,7 +57,7 @@ class Create(Protocol):
 
 #: By role: what it reads with state, what else must be there because it writes it, its app.
 ROLES: Mapping[Role, tuple[Sequence[Topic], Sequence[Topic], Create]] = {
-    "detector": (DETECTOR_SOURCES, (Topic.ALERTS,), create_detector),
+    "detector": (DETECTOR_SOURCES, DETECTOR_OUTPUTS, create_detector),
     "notifier": (NOTIFIER_SOURCES, (), create_notifier),
 }
 

@@ -19,10 +19,9 @@ import faust
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.detector.app import create_detector
+from stream_app.detector.app import SOURCES, create_detector
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.partitions import prepare_changelogs, source_partitions
-from stream_app.kafka.topics import EVENT_TOPICS, Topic
 from stream_app.metrics import Metrics
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench.data import PARTITIONS, PERIOD
@@ -62,7 +61,7 @@ async def detector(bootstrap: str, prefix: str, number: int) -> None:
     metrics, clock = Metrics(), Clock()
     reader = ConfigurationReader(settings, metrics)
     await reader.start()
-    partitions = await source_partitions(settings, [*EVENT_TOPICS, Topic.COUNTS])
+    partitions = await source_partitions(settings, SOURCES)
     app = create_detector(settings, bootstrap, partitions, reader, metrics)
     app.failure = asyncio.get_running_loop().create_future()
     await prepare_changelogs(settings, app)

@@ -1,0 +1,217 @@
+"""`announce`: changes of the configuration become notices on `events.account`.
+
+A notice is acknowledged by the broker before the state says that it was written: a crash between
+the two writes the same notice again, with the same id.
+
+The topics are compacted. Of an object that was changed twice while no detector ran, the broker
+may have kept the last record only; the notice is then about that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from stream_app.domain.announced import AnnouncedCut, AnnouncedObjects
+from stream_app.domain.announcements import DEFAULT_ACTOR, Difference
+from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.notices import Notice, encode_notice
+from stream_app.domain.objects import flattened
+from stream_app.domain.plans import Kind
+from stream_app.kafka.config_records import ACTOR_HEADER, TOPIC_OF, id_of_key
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+#: The `config.*` topics have one partition.
+PARTITION = 0
+RETRY_SECONDS = 0.2
+BASELINE_POLL_SECONDS = 0.02
+CATCH_UP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A difference, with what its notice needs of the record that made it."""
+
+    difference: Difference
+    notice_id: str
+    actor: str
+
+
+class AnnounceFlush:
+    """Notices; then the objects; then the progress in all topics."""
+
+    def __init__(self, stage: AnnounceStage, notices: Sequence[Notice], cut: AnnouncedCut) -> None:
+        self._stage = stage
+        self._notices = notices
+        self._cut = cut
+        self._state = stage.table.state(PARTITION)
+
+    def steps(self) -> Sequence[Sequence[Send]]:
+        """Return the records in their order."""
+        notices = [
+            Send(self._stage.account_topic, notice.key, encode_notice(notice))
+            for notice in self._notices
+        ]
+        objects = [self._stage.changelog(*pair) for pair in self._state.records(self._cut)]
+        return [notices, objects, [self._stage.changelog(*self._state.progress_record(self._cut))]]
+
+    def confirm(self) -> None:
+        """Note the objects and the progress."""
+        self._state.confirm(self._cut)
+        for notice in self._notices:
+            log.info(
+                "configuration_change_announced",
+                notice_id=notice.id,
+                client_id=notice.client_id,
+                notification_type=notice.details["notification_type"],
+            )
+
+
+class AnnounceStage:
+    """Compares each configuration record with the one before it."""
+
+    def __init__(
+        self,
+        table: StateTable[AnnouncedObjects],
+        baselines: BaselineWriter,
+        reader: ConfigurationReader,
+        names: TopicNames,
+    ) -> None:
+        self.table = table
+        self.account_topic = names(Topic.ACCOUNT)
+        self._baselines = baselines
+        self._reader = reader
+        self._topics = {names(topic): (topic, kind) for kind, topic in TOPIC_OF.items()}
+        self._records: list[tuple[str, Any]] = []
+
+    def add(self, topic: str, _partition: int, records: Sequence[Any]) -> None:
+        """Take the records of one batch; they are looked at when the flush is cut."""
+        self._records += ((topic, record) for record in records)
+
+    async def prepare(self) -> None:
+        """Wait for the names of new clients, and until it is known where to begin."""
+        with contextlib.suppress(KafkaUnreachableError):
+            await self._reader.catch_up(CATCH_UP_SECONDS)
+        await self._baselines.known()
+
+    def cut(self) -> AnnounceFlush:
+        """Take all that has changed, and the notices that follow from it."""
+        records, self._records = self._records, []
+        state = self.table.state(PARTITION)
+        found: list[Announcement] = []
+        for topic, record in records:
+            found += self._take(state, topic, record)
+        notices = [
+            one.difference.notice(one.notice_id, self._client(one.difference.client_id), one.actor)
+            for one in found
+        ]
+        return AnnounceFlush(self, notices, state.cut())
+
+    def reset(self) -> None:
+        """Forget what is not flushed; it will be read again."""
+        self._records = []
+
+    def changelog(self, key: bytes, value: bytes) -> Send:
+        """Return a record of the table's changelog."""
+        return Send(self.table.changelog_topic_name, key, value, PARTITION, table=self.table)
+
+    def _take(self, state: AnnouncedObjects, topic: str, record: Any) -> list[Announcement]:
+        if not state.is_new(topic, record.offset):
+            return []
+        base, kind = self._topics[topic]
+        number, obj = id_of_key(record.key), _object(record.value)
+        if number is None or (obj is None and record.value is not None):
+            # The reader of the configuration logs what is wrong with it.
+            state.skip(topic, record.offset)
+            return []
+        if obj is not None and kind is not Kind.CLIENT:
+            obj = obj | {"id": number}
+        changes = state.take(topic, record.offset, number, obj)
+        actor = dict(record.headers).get(ACTOR_HEADER, b"").decode(errors="replace")
+        notice_id = f"{base}/{record.offset}"
+        return [Announcement(change, notice_id, actor or DEFAULT_ACTOR) for change in changes]
+
+    def _client(self, client_id: int) -> Mapping[str, object] | None:
+        """Return a client's name and cloud: of the newest record, or the last one there was."""
+        client = self._reader.configuration.clients.get(client_id)
+        if client is not None:
+            found: dict[str, object] = msgspec.to_builtins(client)
+            return found
+        return self.table.state(PARTITION).client(client_id)
+
+
+class BaselineWriter:
+    """Writes down at the very first start where announcing begins: at the end of the topics.
+
+    It is written at once, also when no record comes: a change that is made while no detector
+    runs must be announced by the next one.
+    """
+
+    def __init__(
+        self, app: StreamApp, table: StateTable[AnnouncedObjects], topics: Sequence[str]
+    ) -> None:
+        self._app = app
+        self._table = table
+        self._partitions = [TP(topic, PARTITION) for topic in topics]
+        self._writing: asyncio.Future[None] | None = None
+        table.on_restored.append(self._restored)
+
+    async def known(self) -> None:
+        """Wait until there is a baseline, or the assignment has gone."""
+        is_current, table = self._app.ownership.is_current, self._table
+        while is_current(table.generation) and table.state(PARTITION).baseline is None:  # noqa: ASYNC110 - the state has no event
+            await asyncio.sleep(BASELINE_POLL_SECONDS)
+
+    def _restored(self) -> None:
+        """Write a baseline when this worker has the partition and there is none."""
+        if self._writing is not None:
+            self._writing.cancel()
+        self._writing = None
+        is_owner = self._partitions[0] in self._app.consumer.assignment()
+        if is_owner and self._table.state(PARTITION).baseline is None:
+            # An error of this task ends the app, as that of an agent does.
+            self._writing = self._app.add_future(self._write(self._table.generation))
+
+    async def _write(self, generation: int) -> None:
+        state, table = self._table.state(PARTITION), self._table
+        key, value = state.baseline_record(await self._ends())
+        if not await self._app.ownership.confirm(generation):
+            return
+        sent = await self._app.produce(table.changelog_topic_name, key, value, PARTITION)
+        metadata = await sent
+        if table.generation == generation:
+            state.restore(key, value)
+            table.note_written(PARTITION, [metadata.offset])
+            log.info("announcing_begins", ends=orjson.loads(value))
+
+    async def _ends(self) -> list[int]:
+        while True:
+            try:
+                ends = await self._app.consumer.highwaters(*self._partitions)
+            except KafkaError:
+                await asyncio.sleep(RETRY_SECONDS)  # the worker itself reports it
+            else:
+                return [ends[tp] for tp in self._partitions]
+
+
+def _object(value: bytes | None) -> dict[str, object] | None:
+    try:
+        obj = orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return None
+    return flattened(obj) if isinstance(obj, dict) else None
