@@ -49,13 +49,10 @@ def notice_of(
     summary: str,
     **details: object,
 ) -> Notice:
-    """Return a notice of an account; a client that is not configured stands by its id."""
-    known = {
-        "client_name": client.name if client else f"client {client_id}",
-        "cloud": client.cloud if client else "",
-        "notification_type": kind,
-    }
-    return Notice(client_id, notice_id, f"[Wallarm] {summary}", {**known, **details})
+    """Return a notice of an account; of a client that is not configured nothing more is known."""
+    known = {"client_name": client.name, "cloud": client.cloud} if client else {}
+    body = {**known, "notification_type": kind, **details}
+    return Notice(client_id, notice_id, f"[Wallarm] {summary}", body)
 
 
 def integration_details(number: int, integration: Integration | None) -> dict[str, object]:

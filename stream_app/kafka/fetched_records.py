@@ -32,7 +32,7 @@ class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
     def getall(self, max_records: int | None = None) -> list[Any]:
         """Return the records as `FetchedRecords`."""
         source = self._partition_records
-        if source is None or not source.is_lean(self._topic_partition.topic):
+        if source is None or not source.is_lean:
             found: list[Any] = super().getall(max_records)
             return found
         start = source.next_fetch_offset
@@ -54,12 +54,13 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
     #: Parts of the log that held nothing to hand out, by partition.
     skipped: ClassVar[dict[Any, tuple[int, int]]] = {}
 
-    def is_lean(self, topic: str) -> bool:
-        """Tell whether these are records of a batched topic, for its agent."""
-        return topic in self.batched and self._key_deserializer is not whole_records
+    def __init__(self, tp: Any, *args: Any) -> None:
+        super().__init__(tp, *args)
+        #: Whether these are records of a batched topic, for its agent.
+        self.is_lean = tp.topic in self.batched and self._key_deserializer is not whole_records
 
     def _consumer_record(self, tp: Any, record: Any) -> Any:
-        if self.is_lean(tp.topic):
+        if self.is_lean:
             return record
         return super()._consumer_record(tp, record)
 

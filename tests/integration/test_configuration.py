@@ -191,7 +191,9 @@ async def test_several_partitions_of_triggers_are_refused(settings: Settings, pu
     async with administering(settings) as admin:
         name = f"{settings.topic_prefix}config.triggers"
         await admin.create_partitions({name: NewPartitions(3)})
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(10):
+            while len((await admin.describe_topics([name]))[0]["partitions"]) != 3:  # noqa: ASYNC110 - of the broker
+                await asyncio.sleep(0.1)
     with pytest.raises(TopicMismatchError, match=r"config\.triggers has 3 partitions and must"):
         await ConfigurationReader(settings).start()
 

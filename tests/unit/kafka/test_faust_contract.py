@@ -105,15 +105,17 @@ def test_faust_commits_past_an_unacknowledged_batch_when_a_later_one_is_acknowle
     assert Consumer._new_offset(offsets, tp) == 200
 
 
-def test_a_consumer_of_whole_records_is_told_from_an_agents() -> None:
+def test_a_consumer_of_whole_records_is_told_from_an_agents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = inspect.getsource(aiokafka.consumer.fetcher)
     assert "self._key_deserializer = key_deserializer" in source
-    lean = LeanPartitionRecords(None, None, None, 0, None, None, False, 0)
-    whole = LeanPartitionRecords(None, None, None, 0, whole_records, None, False, 0)
-    LeanPartitionRecords.batched = frozenset({"config.triggers"})
-    try:
-        assert lean.is_lean("config.triggers")
-        assert not lean.is_lean("other")
-        assert not whole.is_lean("config.triggers")
-    finally:
-        LeanPartitionRecords.batched = frozenset()
+    monkeypatch.setattr(LeanPartitionRecords, "batched", frozenset({"config.triggers"}))
+
+    def records(topic: str, key_deserializer: Any) -> LeanPartitionRecords:
+        tp = TP(topic, 0)
+        return LeanPartitionRecords(tp, None, None, 0, key_deserializer, None, False, 0)
+
+    assert records("config.triggers", None).is_lean
+    assert not records("other", None).is_lean
+    assert not records("config.triggers", whole_records).is_lean
