@@ -127,8 +127,11 @@ class DeliverySettings(Group):
     max_in_flight_per_integration: int = Field(
         5, ge=1, description="Most requests in flight to one integration"
     )
+    max_requests_per_second: float = Field(
+        50.0, gt=0, description="Most requests to one integration in a second, and at once"
+    )
     max_pending_per_integration: int = Field(
-        1000, ge=1, description="More deliveries that wait for one integration are dead letters"
+        5000, ge=1, description="More deliveries that wait for one integration are dead letters"
     )
     connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection")
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest wait for an answer")

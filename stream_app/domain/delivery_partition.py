@@ -64,7 +64,7 @@ class DeliveryRules:
     """
 
     retry_scale: float = 1.0
-    max_pending: int = 1000
+    max_pending: int = 5000
     judge: JudgeRules = field(default_factory=JudgeRules)
 
 

@@ -2,12 +2,16 @@
 
 A group (an integration) with many due items must not hold the others back. So of the groups with
 a due item the next is one with the fewest items in flight, and among those the one that has
-waited longest.
+waited longest. A group may be held for a time, and starts no more items a second than it may.
+
+A group that does not answer must not take all places either: until it has shown that it is quick
+(`prove`) it has one place, and all such groups together have half of all places.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,16 +27,48 @@ class _Entry(Generic[Item]):
     item: Item
 
 
+class Pace:
+    """How fast groups may start items: a bucket of tokens for each, filled at a rate.
+
+    Args:
+        per_second: tokens a second, and the most that a bucket holds (one at least).
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._per_ms = per_second / 1000
+        self._most = max(1.0, per_second)
+        #: Group -> tokens left, and when that was (Unix ms).
+        self._buckets: dict[int, tuple[float, int]] = {}
+
+    def start(self, group: int, now_ms: int) -> int:
+        """Take a token for an item that starts now; return when the next one may (Unix ms)."""
+        tokens, since_ms = self._buckets.get(group, (self._most, now_ms))
+        tokens = min(self._most, tokens + max(0, now_ms - since_ms) * self._per_ms) - 1
+        self._buckets[group] = tokens, now_ms
+        return now_ms if tokens >= 1 else now_ms + math.ceil((1 - tokens) / self._per_ms)
+
+
 class DueQueue(Generic[Item]):
     """Items by key, of which at most one is in flight for each key.
 
     Args:
         max_in_flight: most items in flight in all.
         max_per_group: most items of one group in flight.
+        max_per_second: most items of one group started in a second, and at once.
     """
 
-    def __init__(self, max_in_flight: int, max_per_group: int) -> None:
+    def __init__(self, max_in_flight: int, max_per_group: int, max_per_second: float) -> None:
         self._max_in_flight = max_in_flight
+        self._max_unproven = max(1, max_in_flight // 2)
+        self._pace = Pace(max_per_second)
+        # Groups that start nothing until a time (Unix ms), and the heap of these times.
+        self._held: dict[int, int] = {}
+        self._wakes: list[tuple[int, int]] = []
+        # Groups that have been quick; those of the others with a due item, and in flight.
+        self._proven: set[int] = set()
+        self._unproven_due: OrderedDict[int, None] = OrderedDict()
+        self._unproven_in_flight: set[str] = set()
+        self._is_unproven_next = False
         self._entries: dict[str, _Entry[Item]] = {}
         self._in_flight: dict[str, int] = {}
         self._loads: Counter[int] = Counter()
@@ -71,43 +107,72 @@ class DueQueue(Generic[Item]):
         self._entries.clear()
         self._later.clear()
         self._due.clear()
+        self._unproven_due.clear()
         for level in self._levels:
             level.clear()
 
     def take(self, now_ms: int) -> list[Item]:
         """Return the items that start now; each is in flight until its `release`."""
+        self._let_go(now_ms)
         self._sort_due(now_ms)
         taken: list[Item] = []
         while len(self._in_flight) < self._max_in_flight:
-            group = next((next(iter(level)) for level in self._levels if level), None)
+            group = self._next_group()
             if group is None:
                 break
-            del self._levels[self._loads[group]][group]
+            self._unrank(group)
             key, entry = self._pop_due(group)
             if entry is not None:
                 del self._entries[key]
                 self._in_flight[key] = group
                 self._loads[group] += 1
+                if group not in self._proven:
+                    self._unproven_in_flight.add(key)
                 taken.append(entry.item)
+                if (next_ms := self._pace.start(group, now_ms)) > now_ms:
+                    self.hold(group, next_ms)
             self._rank(group)
         return taken
 
     def release(self, key: str) -> None:
         """Note that the item of a key is no longer in flight."""
         group = self._in_flight.pop(key)
-        load = self._loads[group]
-        if load < len(self._levels):
-            self._levels[load].pop(group, None)
+        self._unrank(group)
         self._loads[group] -= 1
         if not self._loads[group]:
             del self._loads[group]
+        self._unproven_in_flight.discard(key)
         self._rank(group)
         entry = self._entries.get(key)
         if entry is not None:
             heapq.heappush(self._later, (entry.due_ms, entry.number, key))
 
+    def hold(self, group: int, until_ms: int) -> None:
+        """Start nothing of a group before a time."""
+        if until_ms > self._held.get(group, 0):
+            self._held[group] = until_ms
+            heapq.heappush(self._wakes, (until_ms, group))
+            self._unrank(group)
+
+    def prove(self, group: int, *, is_quick: bool) -> None:
+        """Note whether the last item of a group was quick."""
+        if is_quick == (group in self._proven):
+            return
+        self._unrank(group)
+        if is_quick:
+            self._proven.add(group)
+        else:
+            self._proven.discard(group)
+        self._rank(group)
+
     def next_due_ms(self) -> int | None:
-        """Return when the next item that is not due yet will be; None: there is none."""
+        """Return when something may start that may not now; None: nothing waits for a time."""
+        due_ms = self._next_later_ms()
+        if not self._wakes:
+            return due_ms
+        return self._wakes[0][0] if due_ms is None else min(due_ms, self._wakes[0][0])
+
+    def _next_later_ms(self) -> int | None:
         while self._later:
             due_ms, number, key = self._later[0]
             if self._is_valid(key, number):
@@ -116,7 +181,7 @@ class DueQueue(Generic[Item]):
         return None
 
     def _sort_due(self, now_ms: int) -> None:
-        while (due_ms := self.next_due_ms()) is not None and due_ms <= now_ms:
+        while (due_ms := self._next_later_ms()) is not None and due_ms <= now_ms:
             _, number, key = heapq.heappop(self._later)
             group = self._entries[key].group
             self._due[group].append((number, key))
@@ -131,11 +196,42 @@ class DueQueue(Generic[Item]):
         entry = self._entries.get(key)
         return entry is not None and entry.number == number
 
+    def _let_go(self, now_ms: int) -> None:
+        """Rank the groups that were held until now."""
+        while self._wakes and self._wakes[0][0] <= now_ms:
+            until_ms, group = heapq.heappop(self._wakes)
+            if self._held.get(group) == until_ms:
+                del self._held[group]
+                self._rank(group)
+
+    def _next_group(self) -> int | None:
+        """Return the group whose turn it is: by turns one that is proven and one that is not."""
+        unproven = None
+        if len(self._unproven_in_flight) < self._max_unproven:
+            unproven = next(iter(self._unproven_due), None)
+        proven = next((next(iter(level)) for level in self._levels if level), None)
+        if unproven is not None and (self._is_unproven_next or proven is None):
+            self._is_unproven_next = False
+            return unproven
+        self._is_unproven_next = True
+        return proven
+
+    def _unrank(self, group: int) -> None:
+        self._unproven_due.pop(group, None)
+        load = self._loads.get(group, 0)
+        if load < len(self._levels):
+            self._levels[load].pop(group, None)
+
     def _rank(self, group: int) -> None:
         """Put a group behind those that have as many items in flight, if it may start one."""
         if not self._due.get(group):
             self._due.pop(group, None)
             return
+        if group in self._held:
+            return
         load = self._loads.get(group, 0)
-        if load < len(self._levels):
+        if group not in self._proven:
+            if not load:
+                self._unproven_due[group] = None
+        elif load < len(self._levels):
             self._levels[load][group] = None

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from stream_app.domain.deliveries import DeliveryState, Result
@@ -18,6 +20,11 @@ from stream_app.domain.due_queue import DueQueue
 from stream_app.kafka.ownership import POLL_SECONDS, Ownership
 from stream_app.settings import DeliverySettings
 
+#: An answer that takes this long is a slow one.
+SLOW_SECONDS = 2.0
+#: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
+#: windows that the service counts in. What an answer asks for is bounded where it is read.
+DEFAULT_PAUSE_SECONDS = 60.0
 #: Longest sleep of the loop: due times are wall clock, and the clock may be set.
 MAX_SLEEP_SECONDS = 0.5
 
@@ -72,8 +79,11 @@ class Sender:
         self._stop_seconds = stop_seconds
         self._now_ms = now_ms
         self._queue: DueQueue[Job] = DueQueue(
-            settings.max_in_flight, settings.max_in_flight_per_integration
+            settings.max_in_flight,
+            settings.max_in_flight_per_integration,
+            settings.max_requests_per_second,
         )
+        self._default_pause_seconds = DEFAULT_PAUSE_SECONDS * settings.retry_scale
         self._generation = -1
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -154,6 +164,7 @@ class Sender:
         try:
             if await self._may_send(generation):
                 result = await self._make_attempt(job.state)
+                self._learn(result)
                 # Also after a rebalance: an attempt that was made is a fact for the new owner.
                 await self._write_result(job.partition, result)
                 is_made = True
@@ -168,6 +179,17 @@ class Sender:
         """
         is_fresh = await self._ownership.confirm(generation)
         return is_fresh and self._ownership.is_current(generation) and not self._is_stopping
+
+    def _learn(self, result: Result) -> None:
+        """Note how an integration answers: slowly, or that it has had enough for a while.
+
+        The service limits an account, not one alert: what else waits for it would fail, too.
+        """
+        number = result.integration_id
+        self._queue.prove(number, is_quick=result.duration_seconds < SLOW_SECONDS)
+        if result.status == HTTPStatus.TOO_MANY_REQUESTS:
+            asked = result.retry_after_seconds or self._default_pause_seconds
+            self._queue.hold(number, result.finished_at_ms + math.ceil(asked * 1000))
 
     def _settle(self, job: Job, *, is_made: bool) -> None:
         """Free the place of an attempt.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import heapq
 from typing import Any
 
 import msgspec
@@ -353,3 +354,33 @@ def test_a_deleted_integration_without_deliveries_is_still_forgotten() -> None:
     assert state.known_integrations == {521}
     state.cancel(command, NOW_MS)
     assert state.known_integrations == set()
+
+
+def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_loses_and_disables_nothing() -> None:
+    """Each delivery is tried on its schedule; from the end of the outage on it is accepted."""
+    state, up_ms = partition(), NOW_MS + 300_000
+    due: list[tuple[int, str, int]] = []
+    for number in range(3000):
+        one = msgspec.structs.replace(DELIVERY, id=f"{number:04}/521")
+        at_ms = NOW_MS + number * 100
+        due.append((at_ms, one.id, 1))
+    heapq.heapify(due)
+    requests = 0
+    while due:
+        at_ms, delivery_id, attempt = heapq.heappop(due)
+        if attempt == 1:
+            one = msgspec.structs.replace(DELIVERY, id=delivery_id)
+            state.add_delivery(one, encode_delivery(one), requests, at_ms)
+        requests += 1
+        found = result(attempt, accepted=at_ms >= up_ms, finished_at_ms=at_ms)
+        assert state.add_result(msgspec.structs.replace(found, delivery_id=delivery_id), at_ms)
+        after = state.states[delivery_id]
+        if not after.is_finished:
+            heapq.heappush(due, (after.due_ms, delivery_id, after.attempt))
+    cut = state.cut()
+    assert cut.verdicts == []
+    assert {found.status for found in state.states.values()} == {DeliveryStatus.SENT}
+    assert len(state.states) == 3000
+    total, failed = state.judge.share(521, up_ms + 3_600_000)
+    assert total == requests
+    assert failed / total > 0.6, "the share alone would have disabled it"

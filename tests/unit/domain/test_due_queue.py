@@ -7,9 +7,21 @@ from hypothesis import strategies as st
 
 from stream_app.domain.due_queue import DueQueue
 
+FAST = 1e6
+
 
 def queue(max_in_flight: int = 10, max_per_group: int = 2) -> DueQueue[str]:
-    return DueQueue(max_in_flight, max_per_group)
+    """Return a queue whose groups have all been quick."""
+    found: DueQueue[str] = DueQueue(max_in_flight, max_per_group, FAST)
+    for group in range(10):
+        found.prove(group, is_quick=True)
+    return found
+
+
+def filled(found: DueQueue[str], group: int, number: int) -> DueQueue[str]:
+    for count in range(number):
+        found.put(f"{group}/{count}", group, 0, f"{group}/{count}")
+    return found
 
 
 def test_an_item_starts_when_it_is_due_and_not_before() -> None:
@@ -102,7 +114,7 @@ def test_clear_forgets_what_waits_and_keeps_what_is_in_flight() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["put", "take", "release", "discard"]),
+            st.sampled_from(["put", "take", "release", "discard", "quick", "slow", "hold"]),
             st.integers(0, 7),
             st.integers(0, 20),
         ),
@@ -112,7 +124,7 @@ def test_clear_forgets_what_waits_and_keeps_what_is_in_flight() -> None:
 def test_bounds_hold_and_nothing_is_lost_whatever_happens(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    waiting: DueQueue[str] = DueQueue(max_in_flight=4, max_per_group=2)
+    waiting: DueQueue[str] = DueQueue(4, 2, FAST)
     in_flight: list[str] = []
     expected: set[str] = set()
     for now, (step, number, due_ms) in enumerate(steps):
@@ -123,6 +135,10 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
         elif step == "discard":
             waiting.discard(key)
             expected.discard(key)
+        elif step in ("quick", "slow"):
+            waiting.prove(number % 3, is_quick=step == "quick")
+        elif step == "hold":
+            waiting.hold(number % 3, due_ms * 10)
         elif step == "release" and in_flight:
             waiting.release(in_flight.pop(number % len(in_flight)))
         else:
@@ -138,3 +154,63 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
         in_flight = waiting.take(1000)
         assert in_flight or not expected, "what waits must start some time"
         expected -= set(in_flight)
+
+
+def test_a_group_that_is_held_starts_nothing_until_then_and_others_go_on() -> None:
+    waiting = filled(filled(queue(), 1, 3), 2, 1)
+    waiting.hold(1, 5000)
+    assert waiting.take(0) == ["2/0"]
+    assert waiting.next_due_ms() == 5000
+    waiting.hold(1, 3000)
+    assert waiting.take(4999) == []
+    assert waiting.take(5000) == ["1/0", "1/1"]
+
+
+def test_a_longer_hold_takes_the_place_of_a_shorter_one() -> None:
+    waiting = filled(queue(), 1, 1)
+    waiting.hold(1, 1000)
+    waiting.hold(1, 2000)
+    assert waiting.take(1000) == []
+    assert waiting.take(2000) == ["1/0"]
+
+
+def test_a_group_starts_no_more_items_in_a_second_than_it_may() -> None:
+    waiting: DueQueue[str] = DueQueue(1000, 1000, 5)
+    waiting.prove(1, is_quick=True)
+    filled(waiting, 1, 100)
+    assert len(waiting.take(0)) == 5, "at once"
+    assert waiting.next_due_ms() == 200
+    starts = [len(waiting.take(now)) for now in range(1, 2001)]
+    assert sum(starts) == 10
+    assert starts[199] == 1
+    assert len(waiting.take(10_000)) == 5, "no more than that after a pause"
+
+
+def test_a_group_has_one_place_until_it_has_been_quick_and_again_when_it_is_slow() -> None:
+    waiting: DueQueue[str] = DueQueue(10, 3, FAST)
+    filled(waiting, 1, 9)
+    assert waiting.take(0) == ["1/0"]
+    waiting.prove(1, is_quick=True)
+    assert waiting.take(0) == ["1/1", "1/2"]
+    waiting.prove(1, is_quick=False)
+    for key in ("1/0", "1/1"):
+        waiting.release(key)
+        assert waiting.take(0) == []
+    waiting.release("1/2")
+    assert waiting.take(0) == ["1/3"]
+
+
+def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -> None:
+    waiting: DueQueue[str] = DueQueue(10, 5, FAST)
+    for group in range(100, 200):
+        filled(waiting, group, 100)
+    assert len(waiting.take(0)) == 5
+    waiting.prove(1, is_quick=True)
+    filled(waiting, 1, 50)
+    assert waiting.take(0) == [f"1/{number}" for number in range(5)]
+
+
+def test_a_new_group_gets_its_turn_beside_busy_ones() -> None:
+    waiting = queue(max_in_flight=4, max_per_group=4)
+    filled(filled(waiting, 1, 100), 50, 1)
+    assert "50/0" in waiting.take(0)

@@ -42,6 +42,8 @@ class Bench:
             is_stopping=False,
             fail=self.failures.append,
         )
+        self.status, self.takes_ms = 202, 0
+        self.retry_after: float | None = None
         self.made: list[DeliveryState] = []
         self.written: list[tuple[int, str, int]] = []
         self.write_error: Exception | None = None
@@ -64,15 +66,24 @@ class Bench:
     async def _make(self, state: DeliveryState) -> Result:
         self.made.append(state)
         await self.gate.wait()
+        self.now_ms += self.takes_ms
         return Result(
-            state.id, 1111, state.integration_id, "opsgenie", state.attempt, True, "accepted",
-            "", self.now_ms, 0.0,
+            state.id, 1111, state.integration_id, "opsgenie", state.attempt, self.status == 202,
+            "accepted", "", self.now_ms, self.takes_ms / 1000, self.status,
+            retry_after_seconds=self.retry_after,
         )  # fmt: skip
 
     async def _write(self, partition: int, result: Result) -> None:
         if self.write_error is not None:
             raise self.write_error
         self.written.append((partition, result.delivery_id, result.attempt))
+
+    async def show_to_be_quick(self, integration: int) -> None:
+        self.sender.schedule(0, pending(999, to=integration))
+        await eventually(lambda: len(self.written) == 1)
+        await settle()
+        self.made.clear()
+        self.written.clear()
 
     def attempts(self) -> list[tuple[str, int]]:
         return [(state.id, state.attempt) for state in self.made]
@@ -123,6 +134,7 @@ async def test_a_first_attempt_does_not_wait_for_another_machines_clock(bench: B
 
 
 async def test_a_busy_integration_does_not_hold_others_back(bench: Bench) -> None:
+    await bench.show_to_be_quick(1)
     bench.gate.clear()
     for number in range(100):
         bench.sender.schedule(0, pending(number, to=1))
@@ -228,11 +240,12 @@ async def test_a_result_that_cannot_be_written_ends_the_worker(bench: Bench) -> 
 
 async def test_stop_lets_requests_in_flight_end_and_begins_no_more() -> None:
     bench = Bench()
-    bench.gate.clear()
     await bench.sender.start()
     bench.sender.clear()
+    await bench.show_to_be_quick(1)
+    bench.gate.clear()
     for number in range(3):
-        bench.sender.schedule(0, pending(number))
+        bench.sender.schedule(0, pending(number, to=1))
     await eventually(lambda: len(bench.made) == 2)
     stopping = asyncio.create_task(bench.sender.stop())
     await settle()
@@ -258,3 +271,34 @@ async def test_stop_cuts_off_what_does_not_end_in_time() -> None:
 
 async def test_stop_before_start_does_nothing() -> None:
     await Bench().sender.stop()
+
+
+@pytest.mark.parametrize(("retry_after", "pause_ms"), [(7.5, 7500), (None, 60_000)])
+async def test_a_429_pauses_its_integration_and_no_other(
+    bench: Bench, retry_after: float | None, pause_ms: int
+) -> None:
+    bench.status, bench.retry_after = 429, retry_after
+    bench.sender.schedule(0, pending(0, to=1))
+    await eventually(lambda: len(bench.written) == 1)
+    bench.sender.schedule(0, pending(1, to=1))
+    bench.sender.schedule(0, pending(2, to=2))
+    await eventually(lambda: len(bench.written) == 2)
+    bench.now_ms += pause_ms - 1
+    bench.sender.schedule(0, pending(3, to=1))
+    await settle()
+    assert [state.integration_id for state in bench.made] == [1, 2]
+    bench.status = 202
+    bench.now_ms += 1
+    await eventually(lambda: len(bench.written) == 4)
+
+
+async def test_an_integration_that_answers_slowly_has_one_place(bench: Bench) -> None:
+    await bench.show_to_be_quick(1)
+    bench.takes_ms = 2000
+    bench.sender.schedule(0, pending(0, to=1))
+    await eventually(lambda: len(bench.written) == 1)
+    bench.gate.clear()
+    for number in range(1, 4):
+        bench.sender.schedule(0, pending(number, to=1))
+    await settle()
+    assert len(bench.made) == 2
