@@ -124,6 +124,8 @@ class BatchingConsumer(driver.Consumer):
         #: How often the positions have been set, and what they were set to.
         self.epoch = 0
         self.start_positions: dict[TP, int] = {}
+        # What the group has committed of partitions whose start position is ahead of it.
+        self._ahead: dict[TP, int | None] = {}
         #: Batches of a topic that are fetched and not yet taken by its agent.
         self.waiting: Counter[str] = Counter()
 
@@ -153,12 +155,29 @@ class BatchingConsumer(driver.Consumer):
             positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
             await self.seek_wait(positions)
             self.start_positions = positions
+            self._ahead = {
+                tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)
+            }
             offsets.update(positions)
         self.epoch += 1
         self.waiting.clear()
         self._waiting_bytes.clear()
         self._buffered_partitions.clear()
         return offsets
+
+    async def perform_seek(self) -> None:
+        """Go to the start positions; have those that the group is behind of committed.
+
+        A worker that dies between its progress and its commit leaves the group's offset behind.
+        When nothing more comes, no acknowledgement would ever move it: a lag that is none.
+        """
+        self._ahead = {}
+        await super().perform_seek()
+        for tp, committed in self._ahead.items():
+            self._committed_offset[tp] = committed
+            last = self.start_positions[tp] - 1
+            self._acked[tp] = [last]
+            self._acked_index[tp] = {last}
 
     def rewind(self) -> None:
         """Read again from the progress on: a batch got lost on its way to the agent."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from stream_app.kafka.admin import create_topics
@@ -395,6 +395,46 @@ async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
         part = json.loads(record.value)
         parts[part["partition"]] = max(part["count"], parts.get(part["partition"], 0))
     assert sum(parts.values()) == 800
+
+
+async def test_what_the_group_has_not_committed_of_the_progress_is_no_lag_after_a_restart(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A worker killed between its progress and its commit, and nothing more comes."""
+    await prepared(settings)
+    now = int(time.time())
+    with WorkerProcess("detector", settings, tmp_path / "a.log") as first:
+        await first.ready()
+        await send(settings, "incidents", *[incident(now)] * 40)
+        await drained(settings, "detector", TOPICS, 30)
+        assert first.stop() == 0
+    await uncommit(settings, "detector", "events.incidents", 3)
+    with WorkerProcess("detector", settings, tmp_path / "b.log") as second:
+        await second.ready()
+        await drained(settings, "detector", TOPICS, 15)
+        metrics = await second.metrics()
+        assert second.stop() == 0
+    assert len(await alerts(settings)) == 1
+    assert not any(metrics[name] for name in metrics if name.startswith("stream_app_events_total"))
+
+
+async def uncommit(settings: Settings, role: str, topic: str, offset: int) -> None:
+    """Set a stopped group back to an offset in each partition of a topic."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        group_id=f"{settings.topic_prefix}stream-app-{role}",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        name = f"{settings.topic_prefix}{topic}"
+        partitions = [TopicPartition(name, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        before = {tp: await consumer.committed(tp) or 0 for tp in partitions}
+        assert max(before.values()) > offset, before
+        await consumer.commit({tp: min(offset, number) for tp, number in before.items()})
+    finally:
+        await consumer.stop()
 
 
 async def _says(worker: WorkerProcess, text: str) -> bool:
