@@ -153,7 +153,7 @@ class PartitionDeliveries:
             self._journal.change(delivery.id, state)
         return True
 
-    def add_result(self, result: Result, timestamp_ms: int) -> bool:
+    def add_result(self, result: Result, offset: int, timestamp_ms: int) -> bool:
         """Take a result; return whether it is the one that its delivery waits for.
 
         One that was accepted counts for a delivery that was cancelled meanwhile, too: a dead
@@ -175,7 +175,7 @@ class PartitionDeliveries:
             self._journal.change(before.id, after)
             self._settled.append(Settled(before, after, result))
         if result.is_sent:
-            verdict = self.judge.add(result, is_exhausted=is_exhausted)
+            verdict = self.judge.add(result, offset, is_exhausted=is_exhausted)
             if verdict is not None:
                 self._verdicts.append(verdict)
                 reason = DeadLetterReason.INTEGRATION_DISABLED

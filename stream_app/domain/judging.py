@@ -13,6 +13,7 @@ from typing import Literal
 
 import orjson
 
+from stream_app.domain.counting import NEVER
 from stream_app.domain.deliveries import Result
 from stream_app.domain.journal import Journal
 
@@ -38,11 +39,15 @@ class JudgeRules:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Requests of one integration that ended in five minutes, and how many of them failed."""
+    """Requests of one integration that ended in five minutes, and how many of them failed.
+
+    `offset` is that of the last result in it: one that is read again after a crash is known.
+    """
 
     epoch: int
     requests: int
     failures: int
+    offset: int = NEVER
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,12 @@ class Judge:
         self.marks: dict[int, Mark] = {}
         self._numbers: dict[int, set[int]] = {}
 
-    def add(self, result: Result, *, is_exhausted: bool) -> Verdict | None:
+    def add(self, result: Result, offset: int, *, is_exhausted: bool) -> Verdict | None:
         """Count a request that was made; return the verdict if it makes one.
 
         Args:
             result: results of an earlier epoch than the newest seen are passed over.
+            offset: of the result's record.
             is_exhausted: whether the delivery was given up with it, after its last cycle.
         """
         number = result.integration_id
@@ -97,7 +103,7 @@ class Judge:
             self._journal.change((number, None), mark)
         if mark.disabled:
             return None
-        self._count(result)
+        self._count(result, offset)
         is_due = not result.accepted and (
             is_exhausted if self._rules.on == "exhausted" else self._rules.on == "any-failure"
         )
@@ -110,12 +116,18 @@ class Judge:
         return Verdict(number, result.client_id, mark.epoch, failed, total, result.finished_at_ms)
 
     def share(self, integration_id: int, now_ms: int) -> tuple[int, int]:
-        """Return (requests, failures) of the 144 buckets that end with the one of `now_ms`."""
+        """Return (requests, failures) of the 144 buckets that end with the one of `now_ms`.
+
+        A crash may have left buckets of an earlier epoch behind: they are not looked at.
+        """
         newest = now_ms // BUCKET_MS
+        mark = self.marks.get(integration_id)
         requests = failures = 0
         for number in self._numbers.get(integration_id, ()):
             bucket = self._journal.values[integration_id, number]
-            if isinstance(bucket, Bucket) and newest - BUCKETS < number <= newest:
+            if not isinstance(bucket, Bucket) or mark is None or bucket.epoch != mark.epoch:
+                continue
+            if newest - BUCKETS < number <= newest:
                 requests += bucket.requests
                 failures += bucket.failures
         return requests, failures
@@ -127,15 +139,18 @@ class Judge:
         if integration_id in self.marks:
             self._journal.change((integration_id, None), None)
 
-    def _count(self, result: Result) -> None:
+    def _count(self, result: Result, offset: int) -> None:
         key = (result.integration_id, result.finished_at_ms // BUCKET_MS)
         known = self._journal.values.get(key)
         if not isinstance(known, Bucket):
             self._drop_old(*key)
             known = Bucket(result.epoch, 0, 0)
-        self._journal.change(
-            key, Bucket(result.epoch, known.requests + 1, known.failures + (not result.accepted))
-        )
+        if offset <= known.offset:
+            return
+        if known.epoch != result.epoch:
+            known = Bucket(result.epoch, 0, 0)
+        failures = known.failures + (not result.accepted)
+        self._journal.change(key, Bucket(result.epoch, known.requests + 1, failures, offset))
 
     def _drop_old(self, integration_id: int, newest: int) -> None:
         for number in sorted(self._numbers.get(integration_id, ())):
@@ -192,11 +207,11 @@ def judge_record(key: JudgeKey, value: Bucket | Mark | None) -> tuple[bytes, byt
         return name, None
     if isinstance(value, Mark):
         return name, orjson.dumps((value.epoch, value.disabled, value.client_id))
-    return name, orjson.dumps((value.epoch, value.requests, value.failures))
+    return name, orjson.dumps((value.epoch, value.requests, value.failures, value.offset))
 
 
 def _order(value: Bucket | Mark) -> tuple[int, int]:
     """Return what tells the newer of two values of one key: it never decreases."""
     if isinstance(value, Mark):
         return value.epoch, value.disabled
-    return value.epoch, value.requests
+    return value.epoch, value.offset

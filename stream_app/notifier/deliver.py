@@ -152,7 +152,7 @@ class DeliverStage:
         if isinstance(result, Cancel):
             state.cancel(result, record.timestamp)
         else:
-            state.add_result(result, record.timestamp)
+            state.add_result(result, record.offset, record.timestamp)
 
     def _reject(self, partition: int, record: Any, reason: DeadLetterReason, why: str) -> None:
         self._rejected.append((partition, record, Rejected(None, record.value, reason, why)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ TOPICS = ("deliveries", "delivery-results")
 NOW_MS = 1_767_225_600_000
 DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
 RECORD = encode_delivery(DELIVERY)
+OFFSETS = count()
 Changelog = list[tuple[bytes, bytes | None]]
 
 
@@ -43,6 +45,11 @@ def result(attempt: int = 1, *, accepted: bool = False, **fields: Any) -> Result
         duration_seconds=0.1,
         **fields,
     )
+
+
+def add(state: PartitionDeliveries, found: Result, timestamp_ms: int) -> bool:
+    """Let a state take a result; each has an offset of its own."""
+    return state.add_result(found, next(OFFSETS), timestamp_ms)
 
 
 def with_delivery(scale: float = 1.0) -> PartitionDeliveries:
@@ -83,7 +90,7 @@ def test_a_known_delivery_is_ignored_pending_or_finished() -> None:
     state = with_delivery()
     assert not state.add_delivery(DELIVERY, RECORD, 8, NOW_MS + 1)
     assert only(state).offset == 7
-    state.add_result(result(accepted=True), NOW_MS + 1000)
+    add(state, result(accepted=True), NOW_MS + 1000)
     assert not state.add_delivery(DELIVERY, RECORD, 9, NOW_MS + 2000)
     assert only(state).status is DeliveryStatus.SENT
 
@@ -97,7 +104,7 @@ def test_a_record_read_again_is_known_by_its_offset() -> None:
 
 def test_an_accepted_attempt_finishes_the_delivery_and_drops_the_body() -> None:
     state = with_delivery()
-    assert state.add_result(result(accepted=True), NOW_MS + 1000)
+    assert add(state, result(accepted=True), NOW_MS + 1000)
     found = only(state)
     assert (found.status, found.attempt, found.finished_ms) == ("sent", 1, NOW_MS + 1000)
     assert bytes(found.record) == b""
@@ -110,12 +117,12 @@ def test_17_requests_on_the_three_documented_cycles_to_the_millisecond_then_give
     assert sum(waits) == 3068
     for attempt, wait in enumerate(waits, 1):
         finished_ms += 250 + attempt  # the request takes its own time: waits run from its end
-        assert state.add_result(result(attempt, finished_at_ms=finished_ms), finished_ms + 40)
+        assert add(state, result(attempt, finished_at_ms=finished_ms), finished_ms + 40)
         assert only(state).attempt == attempt + 1
         assert only(state).due_ms == finished_ms + wait * 1000
         finished_ms = only(state).due_ms
     assert LAST_ATTEMPT == len(waits) + 1 == 17
-    assert state.add_result(result(17, finished_at_ms=finished_ms), finished_ms)
+    assert add(state, result(17, finished_at_ms=finished_ms), finished_ms)
     assert (only(state).status, only(state).attempt) == (DeliveryStatus.GIVEN_UP, 17)
     assert only(state).reason == "exhausted"
     settled = state.cut().settled
@@ -127,31 +134,31 @@ def test_17_requests_on_the_three_documented_cycles_to_the_millisecond_then_give
 def test_success_at_any_step_ends_the_schedule(attempt: int) -> None:
     state = with_delivery()
     for failed in range(1, attempt):
-        state.add_result(result(failed), NOW_MS)
-    assert state.add_result(result(attempt, accepted=True), NOW_MS)
+        add(state, result(failed), NOW_MS)
+    assert add(state, result(attempt, accepted=True), NOW_MS)
     assert (only(state).status, state.pending) == (DeliveryStatus.SENT, {})
 
 
 def test_a_longer_retry_after_counts_and_is_not_scaled() -> None:
     state = with_delivery(scale=0.1)
-    state.add_result(result(retry_after_seconds=2.0), NOW_MS)
+    add(state, result(retry_after_seconds=2.0), NOW_MS)
     assert only(state).due_ms == NOW_MS + 500 + 2000
 
 
 @pytest.mark.parametrize("attempt", [1, 3])
 def test_a_result_of_another_attempt_is_ignored(attempt: int) -> None:
     state = with_delivery()
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     before = only(state)
-    assert not state.add_result(result(attempt, accepted=True), NOW_MS)
+    assert not add(state, result(attempt, accepted=True), NOW_MS)
     assert only(state) == before
 
 
 def test_a_result_of_an_unknown_or_finished_delivery_is_ignored() -> None:
-    assert not partition().add_result(result(), NOW_MS)
+    assert not add(partition(), result(), NOW_MS)
     state = with_delivery()
-    state.add_result(result(1, accepted=True), NOW_MS)
-    assert not state.add_result(result(1), NOW_MS)
+    add(state, result(1, accepted=True), NOW_MS)
+    assert not add(state, result(1), NOW_MS)
     assert only(state).status is DeliveryStatus.SENT
 
 
@@ -162,7 +169,7 @@ def test_only_acknowledged_states_are_durable() -> None:
     assert list(state.durable_pending()) == []
     state.confirm(cut)
     assert [found.attempt for found in state.durable_pending()] == [1]
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     assert list(state.durable_pending()) == []
 
 
@@ -171,17 +178,17 @@ def test_roll_back_undoes_what_is_not_acknowledged_in_both_topics() -> None:
     flush(state)
     before = only(state)
     state.take("delivery-results", 3, NOW_MS)
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     state.cut()
     state.take("delivery-results", 4, NOW_MS)
-    state.add_result(result(2, accepted=True), NOW_MS)
+    add(state, result(2, accepted=True), NOW_MS)
     state.roll_back()
     assert only(state) == before
     assert state.pending == {DELIVERY.id: before}
     assert state.progress_of("deliveries") == 7
     assert state.progress_of("delivery-results") == -1
     assert state.take("delivery-results", 3, NOW_MS)
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     assert [step.after.attempt for step in state.cut().settled] == [2], "not twice"
 
 
@@ -195,7 +202,7 @@ def test_roll_back_forgets_a_delivery_that_was_never_acknowledged() -> None:
 def test_the_changelog_gives_the_same_state_again() -> None:
     state = with_delivery()
     state.take("delivery-results", 3, NOW_MS)
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     copy = restored(flush(state))
     assert only(copy) == only(state)
     assert bytes(only(copy).record) == RECORD
@@ -206,9 +213,9 @@ def test_the_changelog_gives_the_same_state_again() -> None:
 def test_recovery_is_a_join_whatever_the_order_of_the_records() -> None:
     state, changelog = with_delivery(), []
     changelog += flush(state)
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     changelog += flush(state)
-    state.add_result(result(2, accepted=True), NOW_MS)
+    add(state, result(2, accepted=True), NOW_MS)
     changelog += flush(state)
     newest = only(state)
     for order in (changelog, changelog[::-1], [*changelog, *changelog[:2]]):
@@ -219,7 +226,7 @@ def test_recovery_is_a_join_whatever_the_order_of_the_records() -> None:
 def test_a_state_that_a_stale_record_followed_is_written_again_and_stays_due() -> None:
     state = with_delivery()
     stale = flush(state)
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     copy = restored([*flush(state), *stale])
     assert [found.attempt for found in copy.durable_pending()] == [2]
     assert dict(copy.cut().changed) == {DELIVERY.id: only(state)}
@@ -231,7 +238,7 @@ def test_a_state_that_a_stale_record_followed_is_written_again_and_stays_due() -
 
 def test_a_finished_delivery_is_forgotten_after_a_week_of_record_time() -> None:
     state = with_delivery()
-    state.add_result(result(accepted=True), NOW_MS + 1000)
+    add(state, result(accepted=True), NOW_MS + 1000)
     copy = restored(flush(state))
     for one in (state, copy):
         one.take("deliveries", 8, NOW_MS + 1000 + REMEMBER_MS - 1)
@@ -293,7 +300,7 @@ def test_a_command_does_not_mean_what_is_routed_after_the_integration_was_enable
 
 def test_a_deleted_integration_is_forgotten_by_the_judge_too() -> None:
     state = with_delivery()
-    state.add_result(result(1), NOW_MS)
+    add(state, result(1), NOW_MS)
     assert state.judge.share(521, NOW_MS + 500) == (1, 1)
     state.cancel(Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0), NOW_MS)
     assert state.judge.share(521, NOW_MS + 500) == (0, 0)
@@ -302,7 +309,7 @@ def test_a_deleted_integration_is_forgotten_by_the_judge_too() -> None:
 def test_a_request_that_was_accepted_after_all_counts_for_a_cancelled_delivery() -> None:
     state = with_delivery()
     state.cancel(disabled(state), NOW_MS)
-    assert state.add_result(result(1, accepted=True), NOW_MS + 9)
+    assert add(state, result(1, accepted=True), NOW_MS + 9)
     assert (only(state).status, only(state).reason) == (DeliveryStatus.SENT, "")
     assert not state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1), "it must not page again"
 
@@ -314,7 +321,7 @@ def test_one_pending_delivery_too_many_is_given_up_and_leaves_the_others_alone()
         state.add_delivery(one, encode_delivery(one), number, NOW_MS)
     assert sorted(state.pending) == ["0/521", "1/521"]
     assert state.states["2/521"].reason == "overflow"
-    state.add_result(msgspec.structs.replace(result(1, accepted=True), delivery_id="0/521"), NOW_MS)
+    add(state, msgspec.structs.replace(result(1, accepted=True), delivery_id="0/521"), NOW_MS)
     one = msgspec.structs.replace(DELIVERY, id="3/521")
     state.add_delivery(one, encode_delivery(one), 9, NOW_MS)
     assert sorted(state.pending) == ["1/521", "3/521"]
@@ -326,28 +333,28 @@ def test_what_comes_back_from_the_dead_letters_begins_anew_and_ignores_older_res
     assert not state.add_delivery(DELIVERY, RECORD, 8, NOW_MS)
     assert state.add_delivery(DELIVERY, RECORD, 9, NOW_MS + 100, redrives=1)
     assert (only(state).attempt, only(state).redrives) == (1, 1)
-    assert not state.add_result(result(1), NOW_MS), "an attempt of before"
+    assert not add(state, result(1), NOW_MS), "an attempt of before"
     assert not state.add_delivery(DELIVERY, RECORD, 10, NOW_MS, redrives=1)
     copy = restored(flush(state))
     assert only(copy) == only(state)
-    assert state.add_result(result(1, accepted=True, redrives=1), NOW_MS)
+    assert add(state, result(1, accepted=True, redrives=1), NOW_MS)
     assert only(state).status is DeliveryStatus.SENT
 
 
 def test_the_judge_counts_a_request_once_and_survives_the_changelog() -> None:
     state = with_delivery()
-    state.add_result(result(1), NOW_MS)
-    state.add_result(result(1, is_sent=False), NOW_MS)
+    add(state, result(1), NOW_MS)
+    add(state, result(1, is_sent=False), NOW_MS)
     copy = restored(flush(state))
     assert copy.judge.share(521, NOW_MS + 500) == (1, 1)
-    copy.add_result(result(2), NOW_MS)
+    add(copy, result(2), NOW_MS)
     copy.roll_back()
     assert copy.judge.share(521, NOW_MS + 500) == (1, 1)
 
 
 def test_a_deleted_integration_without_deliveries_is_still_forgotten() -> None:
     state = with_delivery()
-    state.add_result(result(1, accepted=True), NOW_MS)
+    add(state, result(1, accepted=True), NOW_MS)
     assert state.cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED) is None
     command = state.cancel_command(521, DeadLetterReason.INTEGRATION_DELETED)
     assert command == Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0)
@@ -373,7 +380,7 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_loses_and_disable
             state.add_delivery(one, encode_delivery(one), requests, at_ms)
         requests += 1
         found = result(attempt, accepted=at_ms >= up_ms, finished_at_ms=at_ms)
-        assert state.add_result(msgspec.structs.replace(found, delivery_id=delivery_id), at_ms)
+        assert add(state, msgspec.structs.replace(found, delivery_id=delivery_id), at_ms)
         after = state.states[delivery_id]
         if not after.is_finished:
             heapq.heappush(due, (after.due_ms, delivery_id, after.attempt))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,8 @@ from stream_app.domain.schedule import WAITS
 
 NOW_MS = 1_767_225_600_000 // BUCKET_MS * BUCKET_MS
 HOUR_MS = 3_600_000
+OFFSETS = count()
+Row = tuple[int, bool, bool, int]
 
 
 def result(
@@ -33,6 +37,11 @@ def result(
     )
 
 
+def add(one: Judge, found: Result, *, is_exhausted: bool) -> Verdict | None:
+    """Let a judge take a result; each has an offset of its own."""
+    return one.add(found, next(OFFSETS), is_exhausted=is_exhausted)
+
+
 def judge(on: Occasion = "exhausted", min_requests: int = 17) -> Judge:
     return Judge(JudgeRules(on, min_requests))
 
@@ -40,13 +49,13 @@ def judge(on: Occasion = "exhausted", min_requests: int = 17) -> Judge:
 def fed(accepted: int, failed: int, at_ms: int = NOW_MS, *, into: Judge | None = None) -> Judge:
     one = into or judge()
     for number in range(accepted + failed):
-        assert one.add(result(at_ms, accepted=number < accepted), is_exhausted=False) is None
+        assert add(one, result(at_ms, accepted=number < accepted), is_exhausted=False) is None
     return one
 
 
 def last(one: Judge, at_ms: int = NOW_MS) -> Verdict | None:
     """Give a delivery up with one more failed request."""
-    return one.add(result(at_ms), is_exhausted=True)
+    return add(one, result(at_ms), is_exhausted=True)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +83,15 @@ def test_without_a_delivery_given_up_nothing_is_disabled() -> None:
 
 
 def test_the_settings_can_read_the_rule_literally_or_not_at_all() -> None:
-    verdict = judge("any-failure", 1).add(result(), is_exhausted=False)
+    verdict = add(judge("any-failure", 1), result(), is_exhausted=False)
     assert verdict is not None
     assert (verdict.failed, verdict.total) == (1, 1)
-    assert fed(0, 50, into=judge("never")).add(result(), is_exhausted=True) is None
+    assert add(fed(0, 50, into=judge("never")), result(), is_exhausted=True) is None
 
 
 def test_an_accepted_request_never_makes_a_verdict() -> None:
     one = fed(0, 50, into=judge("exhausted"))
-    assert one.add(result(accepted=True), is_exhausted=False) is None
+    assert add(one, result(accepted=True), is_exhausted=False) is None
 
 
 def test_requests_of_12_hours_count_by_the_bucket() -> None:
@@ -111,9 +120,11 @@ def test_buckets_older_than_the_window_leave_memory() -> None:
         fed(1, 0, NOW_MS + number * BUCKET_MS, into=one)
     one.confirm(one.cut())
     newest = NOW_MS + 3 * BUCKETS * BUCKET_MS
-    one.add(result(newest), is_exhausted=False)
+    add(one, result(newest), is_exhausted=False)
     changed = dict(one.cut())
-    assert changed[521, newest // BUCKET_MS] == Bucket(7, 1, 1)
+    bucket = changed[521, newest // BUCKET_MS]
+    assert isinstance(bucket, Bucket)
+    assert (bucket.epoch, bucket.requests, bucket.failures) == (7, 1, 1)
     assert changed[521, newest // BUCKET_MS - BUCKETS] is None
 
 
@@ -127,20 +138,20 @@ def test_it_disables_once_and_counts_nothing_more_of_that_epoch() -> None:
 def test_a_new_epoch_begins_anew_and_results_of_an_old_one_are_passed_over() -> None:
     one = fed(0, 16)
     assert last(one) is not None
-    assert one.add(result(epoch=8), is_exhausted=True) is None
+    assert add(one, result(epoch=8), is_exhausted=True) is None
     assert one.share(521, NOW_MS) == (1, 1)
-    assert one.add(result(epoch=7), is_exhausted=True) is None
+    assert add(one, result(epoch=7), is_exhausted=True) is None
     assert one.share(521, NOW_MS) == (1, 1)
     for _ in range(15):
-        one.add(result(epoch=8), is_exhausted=False)
-    verdict = one.add(result(epoch=8), is_exhausted=True)
+        add(one, result(epoch=8), is_exhausted=False)
+    verdict = add(one, result(epoch=8), is_exhausted=True)
     assert verdict is not None
     assert verdict.epoch == 8
 
 
 def test_integrations_are_judged_apart_and_forgotten_alone() -> None:
     one = fed(0, 16)
-    one.add(result(integration=7), is_exhausted=True)
+    add(one, result(integration=7), is_exhausted=True)
     one.forget(521)
     assert one.share(521, NOW_MS) == (0, 0)
     assert one.share(7, NOW_MS) == (1, 1)
@@ -160,7 +171,7 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing(
                 accepted += 1
                 break
     for at_ms, is_up in sorted(requests):
-        assert one.add(result(at_ms, accepted=is_up), is_exhausted=False) is None
+        assert add(one, result(at_ms, accepted=is_up), is_exhausted=False) is None
     total, failed = one.share(521, max(at_ms for at_ms, _ in requests))
     assert accepted == 3000
     assert failed / total > 0.8, "the share alone would have disabled it"
@@ -172,36 +183,66 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing(
         max_size=60,
     ),
     st.integers(0, 60),
+    st.integers(0, 60),
+    st.sets(st.integers(0, 60)),
 )
-def test_a_crash_anywhere_and_a_replay_give_the_same_verdicts(
-    rows: list[tuple[int, bool, bool, int]], crash: int
+def test_a_crash_anywhere_and_a_replay_miscount_nothing(
+    rows: list[Row], acknowledged: int, crash: int, lost: set[int]
 ) -> None:
-    def run(one: Judge, part: list[tuple[int, bool, bool, int]]) -> list[Verdict]:
-        found = [
-            one.add(
-                result(NOW_MS + bucket * BUCKET_MS, accepted=accepted, epoch=epoch),
-                is_exhausted=exhausted and not accepted,
-            )
-            for bucket, accepted, exhausted, epoch in part
-        ]
-        return [verdict for verdict in found if verdict is not None]
+    """The worker dies in a flush: some of its records are written, and not its progress."""
+    whole = judge(min_requests=3)
+    verdicts = run(whole, rows, 0)
+    start, end = sorted((min(acknowledged, len(rows)), min(crash, len(rows))))
+    first, copy = judge(min_requests=3), judge(min_requests=3)
+    found = run(first, rows[:start], 0)
+    for part in (rows[:0], rows[start:end]):
+        found += run(first, part, start)
+        cut = first.cut()
+        first.confirm(cut)
+        for place, (key, value) in enumerate(cut):
+            if not part or place not in lost:
+                copy.restore(*judge_record(key, value))
+    assert named(found + run(copy, rows[start:], start)) == named(verdicts)
+    assert {number for number, mark in copy.marks.items() if mark.disabled} == {
+        number for number, mark in whole.marks.items() if mark.disabled
+    }
+    for number, mark in whole.marks.items():
+        if not mark.disabled:
+            newest = max(bucket for bucket, *_ in rows)
+            for bucket in range(newest, newest + BUCKETS):
+                at_ms = NOW_MS + bucket * BUCKET_MS
+                assert copy.share(number, at_ms) == whole.share(number, at_ms)
 
-    whole = run(judge(min_requests=3), rows)
-    first = judge(min_requests=3)
-    before = run(first, rows[:crash])
-    cut = first.cut()
-    first.confirm(cut)
-    run(first, rows[crash:])
-    first.roll_back()
-    copy = judge(min_requests=3)
-    for key, value in cut:
-        copy.restore(*judge_record(key, value))
-    assert before + run(copy, rows[crash:]) == whole
-    assert before + run(first, rows[crash:]) == whole
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans(), st.integers(1, 2))))
+def test_what_is_not_acknowledged_is_rolled_back(rows: list[Row]) -> None:
+    whole, one = judge(min_requests=3), judge(min_requests=3)
+    verdicts = run(whole, rows, 0)
+    run(one, rows, 0)
+    one.roll_back()
+    assert one.marks == {}
+    assert run(one, rows, 0) == verdicts
+
+
+def run(one: Judge, rows: list[Row], offset: int) -> list[Verdict]:
+    """Let a judge take results whose offsets begin at `offset`."""
+    found = [
+        one.add(
+            result(NOW_MS + bucket * BUCKET_MS, accepted=accepted, epoch=epoch),
+            offset + place,
+            is_exhausted=exhausted and not accepted,
+        )
+        for place, (bucket, accepted, exhausted, epoch) in enumerate(rows)
+    ]
+    return [verdict for verdict in found if verdict is not None]
+
+
+def named(verdicts: list[Verdict]) -> set[tuple[int, int]]:
+    return {(verdict.integration_id, verdict.epoch) for verdict in verdicts}
 
 
 def test_a_mark_comes_back_from_its_record() -> None:
     key, value = judge_record((521, None), Mark(7, disabled=True, client_id=1111))
     assert (key, value) == (b"judge|521", b"[7,true,1111]")
-    assert judge_record((521, 9), Bucket(7, 3, 2)) == (b"judge|521|9", b"[7,3,2]")
+    assert judge_record((521, 9), Bucket(7, 3, 2, 41)) == (b"judge|521|9", b"[7,3,2,41]")
     assert judge_record((521, 9), None) == (b"judge|521|9", None)
