@@ -24,7 +24,7 @@ from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.embedded_jars import KAFKA_VERSION
 from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings, load_settings
-from tests.bench import data, latency
+from tests.bench import data, deliveries, latency
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3
@@ -160,6 +160,8 @@ def main() -> None:
     try:
         report = throughput(bootstrap)
         report["detector_bytes_per_open_cell"] = bytes_per_cell()
+        say(f"deliveries: {deliveries.DELIVERIES:,} of one worker, beside a bare httpx client")
+        report |= deliveries.measure(bootstrap, logs)
         say(f"latency at {latency.RATE:,} events/s for {LATENCY_SECONDS} s")
         prefix = f"bench{uuid.uuid4().hex[:8]}."
         report |= asyncio.run(latency.measure(bootstrap, prefix, LATENCY_SECONDS, logs))

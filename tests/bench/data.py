@@ -1,4 +1,4 @@
-"""What every variant of the bench reads: hits of about 600 bytes, and 20 triggers."""
+"""What the bench reads: hits of about 600 bytes, 20 clients, their triggers and integrations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer
+
+from stream_app.domain.integrations import key_context
+from stream_app.secrets import KeyRing
+from stream_app.settings import Settings
 
 PARTITIONS = 4
 CLIENTS = range(1, 21)
@@ -88,6 +92,37 @@ def clients() -> list[dict[str, Any]]:
         {"client_id": number, "name": f"Client {number}", "cloud": "EU", "applications": {}}
         for number in CLIENTS
     ]
+
+
+def key_of(number: int) -> str:
+    """Return the API key of a client's integration."""
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+async def configure(
+    settings: Settings, url: str, triggers: list[dict[str, Any]] | None = None
+) -> None:
+    """Write the clients, an integration of each with the sandbox at `url`, and triggers."""
+    ring, bootstrap = KeyRing.from_settings(settings), settings.kafka.bootstrap_servers or ""
+    integrations = [
+        {
+            "id": number,
+            "client_id": number,
+            "name": f"Sandbox {number}",
+            "type": "opsgenie",
+            "active": True,
+            "events": [],
+            "target": {
+                "api": f"{url}/v2/alerts",
+                "token": ring.seal(key_of(number), key_context(number, url)),
+            },
+        }
+        for number in CLIENTS
+    ]
+    prefix = settings.topic_prefix
+    await put_objects(bootstrap, f"{prefix}config.clients", "client_id", clients())
+    await put_objects(bootstrap, f"{prefix}config.integrations", "id", integrations)
+    await put_objects(bootstrap, f"{prefix}config.triggers", "id", triggers or [])
 
 
 async def fill(bootstrap: str, topic: str, number: int) -> int:

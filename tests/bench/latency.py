@@ -16,16 +16,13 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from cryptography.fernet import Fernet
 
-from stream_app.domain.integrations import key_context
 from stream_app.kafka.admin import create_topics
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.secrets import KeyRing
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 from tests.integration.harness import WorkerProcess
 
 RATE = 1000
-KEY = "00000000-0000-4000-8000-"
 TICK_SECONDS = 0.01
 WARM_UP_SECONDS = 3
 
@@ -48,7 +45,8 @@ async def measure(bootstrap: str, prefix: str, seconds: int, logs: Path) -> dict
         secret_keys=key,
     )
     await create_topics(settings)
-    await _configure(settings, url)
+    triggers = [item | {"filters": []} for item in data.triggers(count=0, period=1)]
+    await data.configure(settings, url, triggers)
     env = {"STREAM_APP_SECRET_KEYS": key, "STREAM_APP_DELIVERY__SANDBOX_URL": url}
     with (
         WorkerProcess("detector", settings, logs / "detector.log", **env) as detector,
@@ -75,32 +73,6 @@ async def measure(bootstrap: str, prefix: str, seconds: int, logs: Path) -> dict
         "latency_alerts": len(millis),
         "latency_events_per_s": RATE,
     }
-
-
-async def _configure(settings: Settings, url: str) -> None:
-    ring, bootstrap = KeyRing.from_settings(settings), settings.kafka.bootstrap_servers or ""
-    integrations = [
-        {
-            "id": number,
-            "client_id": number,
-            "name": f"Sandbox {number}",
-            "type": "opsgenie",
-            "active": True,
-            "events": [],
-            "target": {
-                "api": f"{url}/v2/alerts",
-                "token": ring.seal(
-                    f"00000000-0000-4000-8000-{number:012d}", key_context(number, url)
-                ),
-            },
-        }
-        for number in data.CLIENTS
-    ]
-    prefix = settings.topic_prefix
-    await data.put_objects(bootstrap, f"{prefix}config.clients", "client_id", data.clients())
-    await data.put_objects(bootstrap, f"{prefix}config.integrations", "id", integrations)
-    triggers = [item | {"filters": []} for item in data.triggers(count=0, period=1)]
-    await data.put_objects(bootstrap, f"{prefix}config.triggers", "id", triggers)
 
 
 async def _produce(bootstrap: str, topic: str, seconds: int) -> dict[tuple[int, int], float]:
