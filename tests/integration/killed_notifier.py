@@ -21,6 +21,17 @@ def die_before_request() -> None:
     OpsgenieClient.post_alert = die  # type: ignore[method-assign]
 
 
+def die_after_request() -> None:
+    """Die when the service has answered, and the answer is written nowhere."""
+    post = OpsgenieClient.post_alert
+
+    async def dying(*args: Any) -> Any:
+        await post(*args)
+        die()
+
+    OpsgenieClient.post_alert = dying  # type: ignore[assignment, method-assign]
+
+
 def die_on_result() -> None:
     """Die when the result of the first attempt is on its topic, and not in the state."""
     add = DeliverStage.add
@@ -33,7 +44,7 @@ def die_on_result() -> None:
     DeliverStage.add = dying  # type: ignore[method-assign]
 
 
-PLACES = {"request": die_before_request, "result": die_on_result}
+PLACES = {"request": die_before_request, "answer": die_after_request, "result": die_on_result}
 
 if __name__ == "__main__":
     PLACES[sys.argv.pop(1)]()

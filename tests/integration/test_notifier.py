@@ -412,6 +412,47 @@ async def test_a_worker_killed_before_the_request_loses_nothing(bench: Bench) ->
     assert len(bench.sandbox.alerts) == len(bench.sandbox.requests) == 1
 
 
+async def test_a_worker_killed_before_it_wrote_a_result_posts_once_more_the_same(
+    bench: Bench,
+) -> None:
+    bodies: list[bytes] = []
+
+    async def keep(exchange: Exchange) -> None:
+        bodies.append(await exchange.request.read())
+
+    bench.sandbox._api.steps.append(keep)
+    killed = bench.worker("answer")
+    await killed.ready()
+    await bench.fire(alert())
+    assert await asyncio.to_thread(killed.process.wait, 30) == -signal.SIGKILL
+    assert len(bodies) == 1
+    await finished(await bench.worker().ready(), "sent", 1)
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
+    (shown,) = bench.sandbox.alerts
+    assert shown.requests == 2
+
+
+@pytest.mark.timeout(120)
+async def test_a_worker_killed_in_the_longest_wait_leaves_the_due_time_as_it_was(
+    bench: Bench,
+) -> None:
+    scale = 0.007
+    worker = bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE=str(scale))
+    await worker.ready()
+    bench.faults += [500] * 16
+    await bench.fire(alert())
+    await eventually(lambda: len(bench.sandbox.requests) == 16, 60)
+    await bench.drained()
+    worker.kill()
+    await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE=str(scale)).ready()
+    assert len(bench.sandbox.requests) == 16, "the wait is longer than the start of a worker"
+    await eventually(lambda: len(bench.sandbox.alerts) == 1)
+    failed = (await bench.results())[15]
+    waited_ms = bench.sandbox.requests[16].received_at_ms - failed.finished_at_ms
+    assert 1_800_000 * scale <= waited_ms < 1_800_000 * scale + 1500
+
+
 async def test_a_worker_killed_before_it_read_a_result_does_not_post_again(bench: Bench) -> None:
     killed = bench.worker("result")
     await killed.ready()
