@@ -31,6 +31,9 @@ async def reset_state(
 ) -> None:
     """Delete the changelogs and put the group's offsets at the beginning of `sources`.
 
+    Of `counts` at its end: its partial counts are of the state that is forgotten, and what they
+    were made of is counted again.
+
     Raises:
         StreamAppError: workers of the app are running; nothing is deleted then.
     """
@@ -57,7 +60,11 @@ async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int])
     await consumer.start()
     try:
         consumer.assign(partitions)
-        await consumer.commit(await consumer.beginning_offsets(partitions))
+        offsets = await consumer.beginning_offsets(partitions)
+        derived = [tp for tp in partitions if tp.topic == names(Topic.COUNTS)]
+        if derived:
+            offsets |= await consumer.end_offsets(derived)
+        await consumer.commit(offsets)
     except KafkaError as error:
         raise StreamAppError(
             f"the state of {app_id} cannot be reset: {type(error).__name__}: are its workers still "

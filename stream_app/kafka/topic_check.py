@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -9,7 +10,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from stream_app.kafka.admin import Admin, equal_pair, partition_counts, resolve_bootstrap
-from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
+from stream_app.kafka.topics import (
+    BROKER_CLOCK,
+    CONFIG_TOPICS,
+    Topic,
+    TopicNames,
+    TopicSpec,
+    topic_specs,
+)
 from stream_app.settings import Settings
 
 #: One partition, compacted: every worker reads them whole, in one order.
@@ -33,13 +41,15 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     """
     names = TopicNames(settings.topic_prefix)
     single = [names(topic) for topic in SINGLE_TOPICS]
+    specs = topic_specs(settings)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-        policies = await _policies(client, [name for name in single if name in counts])
+        wanted = {spec.name: _wanted(spec, single) for spec in specs if spec.name in counts}
+        wrong = await _wrong_configs(client, {name: keys for name, keys in wanted.items() if keys})
     servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
     problems = [
         TopicProblem(spec.name, "does not exist", "stream-app topics create")
-        for spec in topic_specs(settings)
+        for spec in specs
         if spec.name not in counts
     ]
     problems += [
@@ -55,11 +65,10 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     problems += [
         TopicProblem(
             name,
-            f"cleanup.policy is {policy}, must be compact",
-            f"kafka-configs {servers} --alter --topic {name} --add-config cleanup.policy=compact",
+            f"{key} is {found}, must be {must}",
+            f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}",
         )
-        for name, policy in policies.items()
-        if policy != "compact"
+        for name, key, found, must in wrong
     ]
     return problems
 
@@ -80,16 +89,33 @@ def _pair_problem(
     ]
 
 
-async def _policies(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, str]:
-    if not names:
-        return {}
+def _wanted(spec: TopicSpec, single: list[str]) -> dict[str, str]:
+    """Return the settings of a topic that the workers rely on, whoever owns it."""
+    keys = {"cleanup.policy"} if spec.name in single else BROKER_CLOCK.keys()
+    return {key: value for key, value in spec.config.items() if key in keys}
+
+
+async def _wrong_configs(
+    client: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, str, str, str]]:
+    """Return (topic, setting, what it is, what it must be) of all that differ."""
+    if not wanted:
+        return []
     responses = await client.describe_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, name, {"cleanup.policy": None}) for name in names]
+        [
+            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys))
+            for name, keys in wanted.items()
+        ]
     )
-    found: dict[str, str] = {}
+    wrong = []
     for response in responses:
         for code, message, _, name, entries in response.resources:
             if code:
                 raise for_code(code)(message)
-            found[name] = next(entry[1] for entry in entries if entry[0] == "cleanup.policy")
-    return found
+            found = {entry[0]: entry[1] for entry in entries}
+            wrong += [
+                (name, key, found[key], must)
+                for key, must in wanted[name].items()
+                if found[key] != must
+            ]
+    return wrong

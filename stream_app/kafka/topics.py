@@ -1,7 +1,7 @@
 """The topics of the contract: their names, keys, partitions and clean-up.
 
 Source: the project's design, section "The contract". Producers and readers of a topic find its
-key here, too; the records themselves are described in `schemas/`.
+key here, too; what events look like is told in `schemas/README.md`.
 """
 
 from __future__ import annotations
@@ -70,10 +70,16 @@ def _delete_after(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
+#: Windows close, and states are forgotten, by record times: of the brokers' clocks, since one
+#: producer's wrong clock would close everyone's windows.
+BROKER_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+
+
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic of the installation, as `topics create` makes them."""
     names, many = TopicNames(settings.topic_prefix), settings.partitions
-    events = {**_delete_after(7), "message.timestamp.type": "LogAppendTime"}
+    events = {**_delete_after(7), **BROKER_CLOCK}
+    month = {**_delete_after(30), **BROKER_CLOCK}
     compact = {"cleanup.policy": "compact"}
     rows: list[tuple[Topic, int, str, dict[str, str]]] = [
         (Topic.ATTACKS, many, "any", events),
@@ -84,10 +90,10 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         (Topic.INTEGRATIONS, 1, "integration id", compact),
         (Topic.CLIENTS, 1, "client id", compact),
         (Topic.STATUS, 1, "integration id", compact),
-        (Topic.COUNTS, many, "trigger id", _delete_after(2)),
-        (Topic.ALERTS, many, "client id", _delete_after(30)),
-        (Topic.DELIVERIES, many, "integration id", _delete_after(30)),
-        (Topic.RESULTS, many, "integration id", _delete_after(30)),
+        (Topic.COUNTS, many, "trigger id", {**_delete_after(2), **BROKER_CLOCK}),
+        (Topic.ALERTS, many, "client id", month),
+        (Topic.DELIVERIES, many, "integration id", month),
+        (Topic.RESULTS, many, "integration id", month),
     ]
     specs = [TopicSpec(names(topic), n, key, config) for topic, n, key, config in rows]
     specs += [

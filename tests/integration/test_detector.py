@@ -155,6 +155,10 @@ async def test_a_topic_processed_twice_gives_the_same_alerts_byte_for_byte(
         with WorkerProcess("detector", settings, tmp_path / f"{run}.log") as worker:
             await worker.ready()
             await drained(settings, "detector", ["events.incidents", "counts"], 60)
+            counted = (await worker.metrics())[
+                'stream_app_events_total{kind="incidents",result="counted"}'
+            ]
+            assert counted == 2000
             assert worker.stop() == 0
         found = await alerts(settings)
         runs.append(Counter(found) - Counter(runs[0]) if runs else Counter(found))
@@ -170,13 +174,16 @@ async def test_a_topic_processed_twice_gives_the_same_alerts_byte_for_byte(
 async def test_an_event_topic_made_anew_stops_the_worker_with_the_command_that_helps(
     settings: Settings, tmp_path: Path
 ) -> None:
-    bootstrap = await prepared(settings)
+    day = trigger(2, threshold={"count": 40, "period": 86_400, "operator": "gt"})
+    bootstrap = await prepared(settings, trigger(), day)
     now, topic = int(time.time()), f"{settings.topic_prefix}events.incidents"
     await send(settings, "incidents", *(incident(now) for _ in range(50)))
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", ["events.incidents"], 30)
+        await drained(settings, "detector", ["events.incidents", "counts"], 30)
         assert worker.stop() == 0
+    before = len(await alerts(settings))
+    assert before == 2
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.delete_topics([topic])
@@ -189,11 +196,12 @@ async def test_an_event_topic_made_anew_stops_the_worker_with_the_command_that_h
         assert "stream-app state reset detector --yes" in worker.text
     reset = WorkerProcess.command(settings, "state", "reset", "detector", "--yes")
     assert reset.returncode == 0, reset.stderr
-    before = len(await alerts(settings))
     with WorkerProcess("detector", settings, tmp_path / "third.log") as worker:
         await worker.ready()
         await send(settings, "incidents", incident(now + 5), incident(now + 5))
         assert await wait_for(lambda: _more_than(settings, before))
+        await drained(settings, "detector", ["events.incidents", "counts"], 30)
+        assert len(await alerts(settings)) == before + 1, "what was counted before is forgotten"
 
 
 async def _is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
@@ -298,13 +306,16 @@ async def test_an_outage_of_the_broker_is_logged_once_each_way_and_survived(
 async def test_a_topic_that_has_got_more_partitions_is_named_with_the_command_that_helps(
     settings: Settings, tmp_path: Path
 ) -> None:
-    bootstrap = await prepared(settings)
+    day = trigger(2, threshold={"count": 40, "period": 86_400, "operator": "gt"})
+    bootstrap = await prepared(settings, trigger(), day)
     now, topic = int(time.time()), f"{settings.topic_prefix}events.incidents"
     await send(settings, "incidents", incident(now))
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", ["events.incidents"], 30)
+        await drained(settings, "detector", ["events.incidents", "counts"], 30)
         assert worker.stop() == 0
+    before = len(await alerts(settings))
+    assert before == 2
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_partitions({topic: NewPartitions(settings.partitions + 2)})

@@ -21,7 +21,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.admin import resolve_bootstrap
 from stream_app.kafka.embedded_process import free_port
-from stream_app.kafka.topics import topic_specs
+from stream_app.kafka.topics import BROKER_CLOCK, topic_specs
 from stream_app.settings import EmbeddedSettings, Settings
 
 Done = subprocess.CompletedProcess[str]
@@ -181,7 +181,7 @@ def test_missing_topics_are_problems(topics: Run, kafka: str, settings: Settings
 def test_event_topics_may_have_other_partition_counts(
     topics: Run, kafka: str, settings: Settings
 ) -> None:
-    own = NewTopic(f"{settings.topic_prefix}events.hits", 7, 1)
+    own = NewTopic(f"{settings.topic_prefix}events.hits", 7, 1, topic_configs=BROKER_CLOCK)
     make(kafka, own)
     topics("create")
 
@@ -194,7 +194,7 @@ def test_event_topics_may_have_other_partition_counts(
 def test_one_wanted_partition_does_not_bind_the_owners_of_event_topics(
     topics: Run, kafka: str, settings: Settings
 ) -> None:
-    make(kafka, NewTopic(f"{settings.topic_prefix}events.hits", 3, 1))
+    make(kafka, NewTopic(f"{settings.topic_prefix}events.hits", 3, 1, topic_configs=BROKER_CLOCK))
     topics("create", STREAM_APP_PARTITIONS="1")
 
     assert topics("check", STREAM_APP_PARTITIONS="1").returncode == 0
@@ -220,7 +220,7 @@ def test_unequal_deliveries_and_results_are_a_problem(
 def test_results_are_made_with_the_partitions_that_deliveries_have(
     topics: Run, kafka: str, settings: Settings
 ) -> None:
-    make(kafka, NewTopic(f"{settings.topic_prefix}deliveries", 6, 1))
+    make(kafka, NewTopic(f"{settings.topic_prefix}deliveries", 6, 1, topic_configs=BROKER_CLOCK))
 
     made = {row["name"]: row for row in json.loads(topics("create", "--json").stdout)}
 
@@ -254,6 +254,20 @@ def test_a_configuration_topic_that_is_not_compacted_is_a_problem(
 
     assert (found, problem) == (name, f"cleanup.policy is {policy}, must be compact")
     assert f"--topic {name} --add-config cleanup.policy=compact" in remedy
+
+
+@pytest.mark.parametrize("topic", ["events.hits", "counts"])
+def test_a_topic_with_the_clocks_of_its_producers_is_a_problem(
+    topics: Run, kafka: str, settings: Settings, topic: str
+) -> None:
+    topics("create")
+    name = f"{settings.topic_prefix}{topic}"
+    configure(kafka, name, "message.timestamp.type", "CreateTime")
+
+    ((found, (problem, remedy)),) = problems(topics("check", "--json")).items()
+
+    assert (found, problem) == (name, "message.timestamp.type is CreateTime, must be LogAppendTime")
+    assert f"--topic {name} --add-config message.timestamp.type=LogAppendTime" in remedy
 
 
 def test_a_topic_that_the_brokers_refuse_is_named(topics: Run, kafka: str) -> None:
