@@ -2,7 +2,7 @@
 
 Faust, aiokafka and aiohttp log through the standard library; their lines take the same form.
 While the broker is away aiokafka repeats itself thousands of times a second, so a line of a
-library passes once per text and ten seconds; the worker itself reports the change of state.
+library passes once per text and minute; the worker itself reports the change of state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Libraries whose lines are held back when they repeat.
 CHATTY = ("aiokafka", "faust", "mode", "httpx", "httpcore", "aiohttp")
-REPEAT_SECONDS = 10.0
+REPEAT_SECONDS = 60.0
 
 
 class RepeatFilter(logging.Filter):

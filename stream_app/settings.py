@@ -97,10 +97,12 @@ class DetectorSettings(Group):
         250, ge=1, description="Longest time between flushes while batches keep coming"
     )
     flush_max_events: int = Field(
-        20_000, ge=1, description="Most events between flushes while batches keep coming"
+        20_000, ge=1, description="Most records between flushes while batches keep coming"
     )
     buffer_bytes: int = Field(
-        64 * 1024 * 1024, ge=1024 * 1024, description="Most bytes of fetched records that wait"
+        64 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Most bytes of fetched records that wait, of one topic",
     )
     allowed_periods: Annotated[tuple[int, ...], NoDecode] = Field(
         (1, 60, 3600, 86400), description="Periods, in seconds, that a counting trigger may have"

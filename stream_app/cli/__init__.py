@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid configuration; 4 Kafka un
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +64,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command and leave the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding must not keep an alert with a curly quote from being shown.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Not standalone: click would print our errors as tracebacks. It returns what a command
         # that ends itself wants to end with.

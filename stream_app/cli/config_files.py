@@ -71,6 +71,12 @@ def _documents(name: str, content: bytes) -> list[object]:
         ) from None
     except (yaml.YAMLError, ValueError):
         raise ConfigurationError(f"{name}: neither YAML nor JSON: must be UTF-8 text") from None
+    except (LookupError, AttributeError, TypeError, RecursionError):
+        # What the library makes of a tag that its value does not fit, or of endless nesting.
+        raise ConfigurationError(
+            f"{name}: holds a value that its YAML tag does not fit, or is nested too deep: "
+            "leave tags such as !!bool out"
+        ) from None
     try:
         plain: list[object] = orjson.loads(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
     except (TypeError, RecursionError):

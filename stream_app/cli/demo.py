@@ -18,6 +18,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from stream_app.cli.output import say
+from stream_app.cli.parameters import PositiveNumber
 from stream_app.cli.sandbox import describe
 from stream_app.demo.run import Demo, Options
 from stream_app.logs import configure_logs
@@ -35,13 +36,13 @@ View = Callable[[AlertView], None]
 @click.command(epilog="Example: stream-app demo --seconds 60 --json | jq .message")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=PositiveNumber(),
     help="Stop so long after everything is ready.",
 )
 @click.option(
     "--rate",
     metavar="EVENTS_PER_SECOND",
-    type=click.FloatRange(0, min_open=True),
+    type=PositiveNumber(),
     default=DEFAULT_RATE,
     show_default=True,
     help="How many sample events a second.",

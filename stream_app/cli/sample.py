@@ -14,6 +14,7 @@ import click
 import orjson
 
 from stream_app.cli.output import say
+from stream_app.cli.parameters import PositiveNumber
 from stream_app.kafka.sample_feed import feed, kafka_writer, paced
 from stream_app.kafka.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.logs import configure_logs
@@ -38,7 +39,7 @@ def _client_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tupl
 @click.option(
     "--rate",
     metavar="EVENTS_PER_SECOND",
-    type=click.FloatRange(0, min_open=True),
+    type=PositiveNumber(),
     default=DEFAULT_RATE,
     show_default=True,
     help="How many events a second.",

@@ -142,7 +142,7 @@ class AnnounceStage:
         if obj is not None and kind is not Kind.CLIENT:
             obj = obj | {"id": number}
         changes = state.take(topic, record.offset, number, obj)
-        actor = dict(record.headers).get(ACTOR_HEADER, b"").decode(errors="replace")
+        actor = (dict(record.headers).get(ACTOR_HEADER) or b"").decode(errors="replace")
         notice_id = f"{base}/{record.offset}"
         return [Announcement(change, notice_id, actor or DEFAULT_ACTOR) for change in changes]
 

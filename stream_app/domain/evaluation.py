@@ -38,6 +38,11 @@ class PartialCount(msgspec.Struct, frozen=True):
     count: int
     config_position: int
 
+    def __post_init__(self) -> None:
+        """Refuse a revision that would not be one part of the window's key."""
+        if ":" in self.revision or "|" in self.revision:
+            raise ValueError("revision: must be a hash")
+
     @property
     def window(self) -> CellKey:
         """Return the key of the window."""

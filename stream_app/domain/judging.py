@@ -101,9 +101,8 @@ class Judge:
             self.forget(number)
             mark = Mark(result.epoch, disabled=False, client_id=result.client_id)
             self._journal.change((number, None), mark)
-        if mark.disabled:
+        if mark.disabled or not self._count(result, offset):
             return None
-        self._count(result, offset)
         is_due = not result.accepted and (
             is_exhausted if self._rules.on == "exhausted" else self._rules.on == "any-failure"
         )
@@ -139,18 +138,24 @@ class Judge:
         if integration_id in self.marks:
             self._journal.change((integration_id, None), None)
 
-    def _count(self, result: Result, offset: int) -> None:
+    def _count(self, result: Result, offset: int) -> bool:
+        """Count a result; tell whether it is new.
+
+        One that is known is not judged again: its bucket holds later ones, too, and a verdict
+        that it made was written before the bucket was.
+        """
         key = (result.integration_id, result.finished_at_ms // BUCKET_MS)
         known = self._journal.values.get(key)
         if not isinstance(known, Bucket):
             self._drop_old(*key)
             known = Bucket(result.epoch, 0, 0)
         if offset <= known.offset:
-            return
+            return False
         if known.epoch != result.epoch:
             known = Bucket(result.epoch, 0, 0)
         failures = known.failures + (not result.accepted)
         self._journal.change(key, Bucket(result.epoch, known.requests + 1, failures, offset))
+        return True
 
     def _drop_old(self, integration_id: int, newest: int) -> None:
         for number in sorted(self._numbers.get(integration_id, ())):

@@ -277,9 +277,9 @@ class _Planner:
                 item.problem(
                     "client_id", item.client_id, f"it belongs to client {before}: use a new id"
                 )
-            path = "actions.params.integration_ids"
             kept = self._stored_names(item) if item.integration_ids else ()
             for number in item.integration_ids:
+                path = _place_of(item.source.obj, number)
                 if number in pruned:
                     item.problem(path, number, "would be pruned: apply the integration, too")
                 elif number not in owners:
@@ -305,3 +305,14 @@ class _Planner:
             label = f"{entry.kind}[{entry.id or f'#{entry.source.number}'}]"
             for problem in entry.problems:
                 yield f"{entry.source.file}: {label}.{problem}"
+
+
+def _place_of(obj: Mapping[str, object], number: int) -> str:
+    """Return the path of an integration's id in a trigger, which may have other problems."""
+    actions = flattened(obj).get("actions")
+    for place, action in enumerate(actions if isinstance(actions, list) else []):
+        params = action.get("params") if isinstance(action, dict) else None
+        ids = params.get("integration_ids") if isinstance(params, dict) else None
+        if isinstance(ids, list) and number in ids:
+            return f"actions[{place}].params.integration_ids[{ids.index(number)}]"
+    return "actions"

@@ -66,7 +66,7 @@ class StreamApp(faust.App):
         super().__init__(
             f"{settings.topic_prefix}stream-app-{role}",
             env_prefix="STREAM_APP_FAUST_",
-            broker=[f"kafka://{server}" for server in bootstrap_servers.split(",")],
+            broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
             broker_credentials=_credentials(settings),
             # A worker that died gives its partitions free after this time.
             broker_session_timeout=kafka.session_timeout_seconds,

@@ -104,24 +104,41 @@ class Worker:
         log.info("worker_stopped", role=self.role)
 
     async def _work(self) -> None:
-        sources, outputs, create = ROLES[self.role]
-        bootstrap = await self._unless_stopped(self._wait_for_broker)
-        if bootstrap is None:
+        prepared = await self._unless_stopped(self._prepare)
+        if prepared is None:
             return
-        partitions = await source_partitions(self.settings, sources, outputs)
-        reader = ConfigurationReader(self.settings, self.metrics)
-        self.health.add("started", lambda: "reading the configuration")
+        app, reader = prepared
         try:
-            await self._unless_stopped(reader.start)
-            if self._stop.is_set():
-                return
-            self._app = create(self.settings, bootstrap, partitions, reader, self.metrics)
-            await prepare_changelogs(self.settings, self._app)
-            await self._run_app(self._app, reader)
+            await self._run_app(app, reader)
         finally:
             await reader.stop()
 
+    async def _prepare(self) -> tuple[StreamApp, ConfigurationReader]:
+        """Read what the work begins with; begin anew when the broker goes away meanwhile."""
+        while True:
+            bootstrap = await self._wait_for_broker()
+            reader = ConfigurationReader(self.settings, self.metrics)
+            try:
+                return await self._create_app(bootstrap, reader), reader
+            except KafkaUnreachableError as error:
+                await reader.stop()
+                log.warning("broker_unreachable", why=str(error), then="waiting for it")
+                await asyncio.sleep(BROKER_RETRY_SECONDS)
+            except BaseException:
+                await reader.stop()
+                raise
+
+    async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> StreamApp:
+        sources, outputs, create = ROLES[self.role]
+        partitions = await source_partitions(self.settings, sources, outputs)
+        self.health.add("started", lambda: "reading the configuration")
+        await reader.start()
+        app = create(self.settings, bootstrap, partitions, reader, self.metrics)
+        await prepare_changelogs(self.settings, app)
+        return app
+
     async def _run_app(self, app: StreamApp, reader: ConfigurationReader) -> None:
+        self._app = app
         failure = app.failure = asyncio.get_running_loop().create_future()
         self.health.add("started", lambda: None)
         self.health.add("assigned", lambda: _why_not_assigned(app))
@@ -180,6 +197,7 @@ class Worker:
         stop.cancel()
         if not work.done():
             work.cancel()
+            await asyncio.wait({work}, timeout=self.settings.shutdown_timeout_seconds)
             return None
         return work.result()
 

@@ -330,6 +330,7 @@ async def test_changes_are_announced_once_each_also_across_restarts(place: Place
         "stream-app integrations disable",
     }
 
+    await drained(place.settings, "detector", CONFIG, 30)
     second.kill()
     renamed = CLIENT | {"applications": {"7": "Web shop", "8": "Blog"}}
     await place.apply(renamed)
@@ -346,6 +347,7 @@ async def test_changes_are_announced_once_each_also_across_restarts(place: Place
         "trigger_update",
         "update_application",
     ]
+    await drained(place.settings, "detector", CONFIG, 30)
     third.kill()
     await place.detector().ready()
     await place.apply(trigger(name="Renamed again"))

@@ -53,6 +53,10 @@ def test_a_dash_is_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a: &a [*a]", "a value that JSON has not"),
         ("id: [1\nb: 2", "line 2: neither YAML nor JSON"),
         ("id: \x00", "must be UTF-8 text"),
+        ("a: !!bool x", "YAML tag does not fit"),
+        ("a: !!timestamp foo", "YAML tag does not fit"),
+        ('a: !!int ""', "YAML tag does not fit"),
+        ("[" * 5000 + "]" * 5000, "nested too deep"),
         ("!!python/object:os.system {}", "line 1: neither YAML nor JSON"),
     ],
 )

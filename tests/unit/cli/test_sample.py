@@ -59,6 +59,13 @@ def test_what_is_no_list_of_clients_is_refused(text: str) -> None:
     assert "as 1111,2222" in done.stderr
 
 
+@pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1", "fast"])
+def test_a_rate_that_is_none_is_refused(rate: str) -> None:
+    done = run("--format", "json", "--count", "1", "--rate", rate)
+    assert done.exit_code == 2
+    assert "--rate" in done.stderr
+
+
 def test_a_seed_makes_the_same_events_again() -> None:
     def ids() -> list[str]:
         lines = run("--format", "json", "--count", "100").stdout.splitlines()

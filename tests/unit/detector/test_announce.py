@@ -87,6 +87,16 @@ def test_the_record_says_which_command_wrote_it() -> None:
     ]
 
 
+def test_a_record_whose_command_is_null_is_announced() -> None:
+    bench = Bench(ACME)
+    record = SimpleNamespace(
+        offset=17, key=b"61", value=json.dumps(TRIGGER).encode(), headers=[(ACTOR_HEADER, None)]
+    )
+    bench.stage.add("p.config.triggers", PARTITION, [record])
+    (notice,) = notices(bench.stage.cut())
+    assert notice["details"]["actor"] == "stream-app apply"
+
+
 def test_a_client_that_is_gone_is_named_by_its_last_record() -> None:
     bench = Bench()
     bench.put("config.clients", 0, b"1111", {"client_id": 1111, "name": "Acme", "cloud": "US"})

@@ -49,7 +49,9 @@ class Partition:
         self.stage = EvaluateStage(table, reader, TopicNames(), Metrics())
         self._offset = 0
 
-    def send(self, count: int, partition: int = 0, second: int = 0, at_ms: int = 0) -> None:
+    def send(
+        self, count: int, partition: int = 0, second: int = 0, at_ms: int = 0, **changes: Any
+    ) -> None:
         value = {
             "client_id": 1,
             "trigger_id": self.trigger.id,
@@ -63,7 +65,7 @@ class Partition:
         record = SimpleNamespace(
             offset=self._offset,
             timestamp=START * 1000 + at_ms,
-            value=json.dumps(value).encode(),
+            value=json.dumps(value | changes).encode(),
         )
         self._offset += 1
         self.stage.add("counts", 0, [record])
@@ -91,6 +93,17 @@ def test_a_window_fires_when_its_sum_first_exceeds_the_threshold_and_never_again
         windows.send(count, partition)
         fired.append(windows.flush())
     assert fired == [[], [], [0], [], [], []]
+
+
+@pytest.mark.parametrize("revision", ["a:b", "a|b"])
+def test_a_record_that_is_no_partial_count_is_passed_over(
+    windows: Partition, revision: str
+) -> None:
+    windows.send(9, revision=revision)
+    windows.send(9, partition="0")  # type: ignore[arg-type]
+    assert windows.flush() == []
+    windows.send(9)
+    assert windows.flush() == [0]
 
 
 def test_count_zero_fires_on_the_first_event() -> None:

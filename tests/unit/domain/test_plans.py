@@ -268,7 +268,7 @@ def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
         {"what": "is this"},
         trigger(),
     )
-    unknown = "actions.params.integration_ids: 521: no such integration: apply it, too"
+    unknown = "actions[0].params.integration_ids[0]: 521: no such integration: apply it, too"
     assert result.problems == (
         "acme.yaml: client[1111].cloud: 'XX': must be one of EU, US, ME",
         "acme.yaml: trigger[#2].id: None: is missing: must be an integer, 1 or more",
@@ -283,7 +283,9 @@ def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
 def test_a_trigger_may_name_integrations_of_its_own_client_only() -> None:
     stored = stored_objects(client={1111: client(), 2222: client(client_id=2222)})
     (problem,) = plan(trigger(id=62, client_id=2222), stored=stored).problems
-    assert "trigger[62].actions.params.integration_ids: 521: is not an integration of" in problem
+    assert (
+        "trigger[62].actions[0].params.integration_ids[0]: 521: is not an integration of" in problem
+    )
 
 
 def test_an_unknown_client_is_a_problem() -> None:
@@ -411,7 +413,7 @@ def test_a_trigger_of_the_files_keeps_its_integration_from_being_pruned() -> Non
     stored = stored_objects(integration={521: integration(SEALED), 522: integration(id=522)})
     other = integration("env:STREAM_APP_KEY_A", id=522)
     (problem,) = plan(trigger(), other, stored=stored, prune=True).problems
-    assert problem.endswith("integration_ids: 521: would be pruned: apply the integration, too")
+    assert problem.endswith("integration_ids[0]: 521: would be pruned: apply the integration, too")
 
 
 def test_a_trigger_may_keep_the_id_of_an_integration_that_is_gone() -> None:
