@@ -1,4 +1,4 @@
-"""`stream-app sandbox`: a sandbox Opsgenie that shows each alert as it arrives."""
+"""`stream-app sandbox`: a sandbox Opsgenie that shows its alerts, and fails on demand."""
 
 from __future__ import annotations
 
@@ -7,17 +7,39 @@ import signal
 
 import click
 import orjson
+from click.core import ParameterSource
 
+from stream_app.cli import LazyGroup
+from stream_app.domain.errors import InvalidObjectError, UsageError
 from stream_app.opsgenie.endpoints import is_loopback
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_state import AlertView, iso_time
+from stream_app.opsgenie.sandbox_fault import Fault, parse_fault_text
+from stream_app.opsgenie.sandbox_state import AlertView, RequestView, iso_time
 from stream_app.opsgenie.text import clean, clean_lines
 
 DEFAULT_PORT = 8480
+#: Command -> where it lives.
+COMMANDS = {
+    "fail": "stream_app.cli.sandbox_faults:fail",
+    "faults": "stream_app.cli.sandbox_faults:faults",
+    "heal": "stream_app.cli.sandbox_faults:heal",
+}
 
 
-@click.command(
-    epilog="Example: stream-app sandbox --json | jq .message",
+def _read_faults(
+    _ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> list[Fault]:
+    try:
+        return [parse_fault_text(text) for text in texts]
+    except InvalidObjectError as error:
+        raise UsageError(f"--fail: {error}") from None
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=COMMANDS,
+    invoke_without_command=True,
+    epilog="Example: stream-app sandbox --fail status,status=503,requests=3 --json | jq .message",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
 @click.option(
@@ -27,16 +49,36 @@ DEFAULT_PORT = 8480
     show_default=True,
     help="Port to bind; 0: a free one.",
 )
+@click.option(
+    "--fail",
+    "faults",
+    metavar="KIND[,NAME=VALUE]...",
+    multiple=True,
+    callback=_read_faults,
+    help="Let requests fail from the start, as `sandbox fail` does: hang,requests=2,key_end=4444",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
-def sandbox(host: str, port: int, *, as_json: bool) -> None:
+@click.pass_context
+def sandbox(
+    ctx: click.Context, host: str, port: int, faults: list[Fault], *, as_json: bool
+) -> None:
     """Play Opsgenie until Ctrl-C and print each alert that arrives; nobody is alerted.
 
-    GET /sandbox/alerts and /sandbox/requests show what has come, DELETE /sandbox clears it.
+    GET /sandbox/alerts and /sandbox/requests show what has come, DELETE /sandbox clears it. The
+    commands below tell a sandbox that runs what shall fail.
     """
-    asyncio.run(_run(host, port, as_json=as_json))
+    if ctx.invoked_subcommand is None:
+        asyncio.run(_run(host, port, faults, as_json=as_json))
+        return
+    for option in ctx.command.params:
+        if ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"{option.opts[0]} before {ctx.invoked_subcommand!r} is for starting a sandbox: "
+                "name one that runs with --url, after the command"
+            )
 
 
-async def _run(host: str, port: int, *, as_json: bool) -> None:
+async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> None:
     stopped = asyncio.Event()
 
     def show(alert: AlertView) -> None:
@@ -45,7 +87,9 @@ async def _run(host: str, port: int, *, as_json: bool) -> None:
         except BrokenPipeError:
             stopped.set()
 
-    server = SandboxOpsgenie(host, port, on_alert=show, allow_remote=True)
+    server = SandboxOpsgenie(host, port, on_alert=show, on_request=_tell_failed, allow_remote=True)
+    for fault in faults:
+        server.fail(fault)
     url = await server.start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,6 +98,7 @@ async def _run(host: str, port: int, *, as_json: bool) -> None:
         "This is a sandbox, not Opsgenie: nobody is alerted.\n"
         f"target.api of integrations:  {url}/v2/alerts\n"
         f"setting of the worker:       STREAM_APP_DELIVERY__SANDBOX_URL={url}\n"
+        f"to let requests fail:        stream-app sandbox fail KIND --url {url}\n"
         "Ctrl-C ends it.",
         err=True,
     )
@@ -67,6 +112,17 @@ async def _run(host: str, port: int, *, as_json: bool) -> None:
         await stopped.wait()
     finally:
         await server.stop()
+
+
+def _tell_failed(request: RequestView) -> None:
+    """Tell on stderr of a request that failed on demand."""
+    if request.fault:
+        answer = f"status {request.status}" if request.status else "no answer"
+        click.echo(
+            f"--- {iso_time(request.received_at_ms)}  failed on demand: {request.fault}, {answer}  "
+            f"{request.method} {request.path}  {clean(request.alias)}".rstrip(),
+            err=True,
+        )
 
 
 def describe(alert: AlertView) -> str:

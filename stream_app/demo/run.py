@@ -88,6 +88,7 @@ class Demo:
         url = await sandbox.start()
         try:
             self._say(f"Opsgenie  {url}/sandbox/alerts (a sandbox: nobody is alerted)")
+            self._say(f"failures  stream-app sandbox fail status --requests 3 --url {url}")
             environ = self._environ(settings, url)
             await apply(sample_objects(url), environ)
             await self._work(settings, environ)

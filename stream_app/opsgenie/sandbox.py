@@ -1,11 +1,13 @@
 """A sandbox that plays Opsgenie and JSM Operations on loopback: nothing in it reaches anybody.
 
 It answers as the services document it: keys, limits, one open alert an alias, and states of
-requests that come a moment later. What it got can be read as JSON below `/sandbox`.
+requests that come a moment later. What it got can be read as JSON below `/sandbox`. It fails on
+demand: `fail` and `heal`, or `/sandbox/faults`.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,11 +15,17 @@ from aiohttp import web
 
 from stream_app.domain.errors import ConfigurationError
 from stream_app.opsgenie.endpoints import JSM_PATH, is_loopback
-from stream_app.opsgenie.sandbox_service import ServiceApi
+from stream_app.opsgenie.sandbox_control import FaultControl
+from stream_app.opsgenie.sandbox_failing import FaultStep
+from stream_app.opsgenie.sandbox_faults import Faults
+from stream_app.opsgenie.sandbox_service import MARK, ServiceApi
 from stream_app.opsgenie.sandbox_state import AlertView, RequestView, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from stream_app.opsgenie.sandbox_fault import Fault
+    from stream_app.opsgenie.sandbox_faults import FaultView
 
 CAPACITY = 10_000
 #: How long the state of an accepted request is not known yet.
@@ -32,12 +40,15 @@ GREETING = (
 class SandboxOpsgenie:
     """The sandbox: `start` it, read `alerts` and `requests`, `stop` it.
 
+    It can be started again, and has the same URL then; what it got and what shall fail stay.
+
     Args:
         host: address to bind; off loopback only with `allow_remote`.
         port: 0 takes a free one; `start` returns the URL.
         keys: the keys that are accepted; None: every well-formed one.
         on_alert: called with the alert after each accepted "create", also when that only counted
             up an open alert (then `requests` is above 1).
+        on_request: called with every request to the service, once its answer is known.
         capacity: how many alerts and requests are kept, the newest ones.
         processing_ms: how long the state of an accepted request is not known yet.
 
@@ -52,6 +63,7 @@ class SandboxOpsgenie:
         keys: Collection[str] | None = None,
         on_alert: Callable[[AlertView], None] | None = None,
         *,
+        on_request: Callable[[RequestView], None] | None = None,
         allow_remote: bool = False,
         capacity: int = CAPACITY,
         processing_ms: int = PROCESSING_MS,
@@ -63,7 +75,9 @@ class SandboxOpsgenie:
             )
         self._host, self._port = host, port
         self._state = SandboxState(capacity, processing_ms)
-        self._api = ServiceApi(self._state, keys, on_alert)
+        self._api = ServiceApi(self._state, keys, on_alert, on_request)
+        self._faults = Faults()
+        self._api.steps.append(FaultStep(self._faults))
         self._runner: web.AppRunner | None = None
 
     @property
@@ -76,9 +90,22 @@ class SandboxOpsgenie:
         """All requests to the service that is played, oldest first."""
         return self._state.requests
 
+    @property
+    def faults(self) -> list[FaultView]:
+        """The failures that are on, oldest first."""
+        return self._faults.views(time.monotonic())
+
     def clear(self) -> None:
-        """Forget all alerts and requests."""
+        """Forget all alerts and requests; what shall fail does so further on."""
         self._state.clear()
+
+    def fail(self, fault: Fault) -> FaultView:
+        """Let requests fail from now on."""
+        return self._faults.add(fault, time.monotonic())
+
+    def heal(self, fault_id: int | None = None) -> list[FaultView]:
+        """End one failure, or all; return what was on, with what it has failed."""
+        return self._faults.clear(time.monotonic(), fault_id)
 
     async def start(self) -> str:
         """Listen, and return the base URL, which an integration may name as `target.api`.
@@ -96,9 +123,9 @@ class SandboxOpsgenie:
                 f"the sandbox cannot listen on {self._host} port {self._port}: {error.strerror}; "
                 "name another port (0: a free one)"
             ) from error
-        self._runner = runner
+        self._runner, self._port = runner, runner.addresses[0][1]
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{runner.addresses[0][1]}"
+        return f"http://{host}:{self._port}"
 
     async def stop(self) -> None:
         """Stop listening; what it got can still be read."""
@@ -113,6 +140,7 @@ class SandboxOpsgenie:
             [
                 *self._api.routes("", is_jsm=False),
                 *self._api.routes(JSM_PATH, is_jsm=True),
+                *FaultControl(self._faults).routes(),
                 web.get("/", _greet),
                 web.get("/sandbox/alerts", self._show_alerts),
                 web.get("/sandbox/requests", self._show_requests),
@@ -137,7 +165,7 @@ async def _greet(_: web.Request) -> web.Response:
 
 
 async def _mark(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Sandbox"] = "stream-app"
+    response.headers.update(MARK)
 
 
 def _json(rows: list[dict[str, object]]) -> web.Response:

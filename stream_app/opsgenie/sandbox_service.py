@@ -19,31 +19,43 @@ import orjson
 from aiohttp import web
 
 from stream_app.opsgenie.endpoints import ALERTS_PATH
+from stream_app.opsgenie.sandbox_fault import Fault, FaultKind, Operation, key_end
 from stream_app.opsgenie.sandbox_limits import find_errors
 from stream_app.opsgenie.sandbox_state import AlertView, RequestView, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+#: On every answer of the sandbox.
+MARK = {"X-Sandbox": "stream-app"}
 KEY_SCHEME = "GenieKey "
-KEY_END_LENGTH = 4
-#: Below this length the end of a key would be most of it.
-SHOWN_KEY_LENGTH = 16
 OPSGENIE_KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ALIAS_SHOWN = 512
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request on its way through the steps, and what they found out about it."""
+    """One request on its way through the steps, and what they found out about it.
+
+    `fault` is the failure on demand that it meets; `change` makes another answer of the one that
+    it gets when it is carried out.
+    """
 
     request: web.Request
     is_jsm: bool
+    operation: Operation
     request_id: str
     started: float
     now_ms: int
     key: str = ""
     alias: str = ""
+    fault: Fault | None = None
+    change: Callable[[web.Response], web.Response] | None = None
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it is accepted and nothing is done."""
+        return self.fault is not None and self.fault.kind is FaultKind.DISCARD
 
     def answer(
         self, status: int, fields: Mapping[str, object], headers: Mapping[str, str] | None = None
@@ -74,26 +86,34 @@ class ServiceApi:
         state: SandboxState,
         keys: Collection[str] | None,
         on_alert: Callable[[AlertView], None] | None,
+        on_request: Callable[[RequestView], None] | None,
     ) -> None:
         self._state = state
         self._keys = None if keys is None else frozenset(keys)
         self._on_alert = on_alert
+        self._on_request = on_request
         self.steps: list[Step] = [self._authenticate]
+        self._last_steps: dict[Operation, LastStep] = {
+            Operation.CREATE: self._create,
+            Operation.CLOSE: self._close,
+            Operation.REQUEST_STATUS: self._status,
+        }
 
     def routes(self, prefix: str, *, is_jsm: bool) -> list[web.RouteDef]:
         """Return the service's routes below a path."""
         path = f"{prefix}{ALERTS_PATH}"
         run = partial(self._run, is_jsm)
         return [
-            web.post(path, partial(run, self._create)),
-            web.post(f"{path}/{{alias}}/close", partial(run, self._close)),
-            web.get(f"{path}/requests/{{request_id}}", partial(run, self._status)),
+            web.post(path, partial(run, Operation.CREATE)),
+            web.post(f"{path}/{{alias}}/close", partial(run, Operation.CLOSE)),
+            web.get(f"{path}/requests/{{request_id}}", partial(run, Operation.REQUEST_STATUS)),
         ]
 
-    async def _run(self, is_jsm: bool, last: LastStep, request: web.Request) -> web.Response:  # noqa: FBT001 - bound by `routes`
+    async def _run(self, is_jsm: bool, operation: Operation, request: web.Request) -> web.Response:  # noqa: FBT001 - bound by `routes`
         exchange = Exchange(
             request=request,
             is_jsm=is_jsm,
+            operation=operation,
             request_id=str(uuid.uuid4()),
             started=time.perf_counter(),
             now_ms=time.time_ns() // 1_000_000,
@@ -104,23 +124,26 @@ class ServiceApi:
             if response is not None:
                 break
         else:
-            response = await last(exchange)
+            response = await self._last_steps[operation](exchange)
+            if exchange.change is not None:
+                response = exchange.change(response)
         self._note(exchange, response)
         return response
 
     def _note(self, exchange: Exchange, response: web.Response) -> None:
-        is_long = len(exchange.key) >= SHOWN_KEY_LENGTH
-        self._state.note(
-            RequestView(
-                received_at_ms=exchange.now_ms,
-                method=exchange.request.method,
-                path=exchange.request.path,
-                status=response.status,
-                alias=exchange.alias[:ALIAS_SHOWN],
-                request_id=exchange.request_id,
-                key_end=exchange.key[-KEY_END_LENGTH:] if is_long else "",
-            )
+        noted = RequestView(
+            received_at_ms=exchange.now_ms,
+            method=exchange.request.method,
+            path=exchange.request.path,
+            status=response.status,
+            alias=exchange.alias[:ALIAS_SHOWN],
+            request_id=exchange.request_id,
+            key_end=key_end(exchange.key),
+            fault=exchange.fault.kind if exchange.fault else "",
         )
+        self._state.note(noted)
+        if self._on_request is not None:
+            self._on_request(noted)
 
     async def _authenticate(self, exchange: Exchange) -> web.Response | None:
         header = exchange.request.headers.get("Authorization", "")
@@ -150,6 +173,8 @@ class ServiceApi:
         if errors:
             message = "Request body is not processable. Please check the errors."
             return exchange.answer(422, {"message": message, "errors": errors})
+        if exchange.is_discarded:
+            return self._discard(exchange, "Create")
         alert = self._state.create(payload, exchange.request_id, exchange.now_ms)
         exchange.alias = alert.alias
         if self._on_alert is not None:
@@ -161,7 +186,13 @@ class ServiceApi:
         if exchange.request.query.get("identifierType") != "alias":
             errors = {"identifierType": "the sandbox knows an alert by its alias only: alias"}
             return exchange.answer(422, {"message": "Unknown identifier type", "errors": errors})
+        if exchange.is_discarded:
+            return self._discard(exchange, "Close")
         self._state.close(exchange.alias, exchange.request_id, exchange.now_ms)
+        return exchange.accept()
+
+    def _discard(self, exchange: Exchange, action: str) -> web.Response:
+        self._state.discard(action, exchange.alias, exchange.request_id, exchange.now_ms)
         return exchange.accept()
 
     async def _status(self, exchange: Exchange) -> web.Response:

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 COUNT_LIMIT = 100
 MS_IN_SECOND = 1000
+#: The service has no documented text for this; it is in the logs of the account.
+DISCARDED = "Discarded by the rules of the integration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """One request that came to the service's API, with no more than the end of its key."""
+    """One request that came to the service's API, with no more than the end of its key.
+
+    `status` is 0 when no answer was given; `fault` is the kind of the failure on demand.
+    """
 
     received_at_ms: int
     method: str
@@ -51,6 +56,7 @@ class RequestView:
     alias: str
     request_id: str
     key_end: str
+    fault: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Return what the view of requests shows."""
@@ -62,6 +68,7 @@ class RequestView:
             "alias": self.alias,
             "requestId": self.request_id,
             "key": f"...{self.key_end}" if self.key_end else "",
+            "fault": self.fault,
         }
 
 
@@ -138,6 +145,10 @@ class SandboxState:
         alert = self._alerts[alert.id] = replace(alert, status="closed")
         self._process("Close", "Closed alert", alert, request_id, now_ms)
         return alert
+
+    def discard(self, action: str, alias: str, request_id: str, now_ms: int) -> None:
+        """Accept a request and do nothing, which only its state says: 202 is not delivery."""
+        self._process(action, DISCARDED, None, request_id, now_ms, alias=alias)
 
     def request_data(self, request_id: str, now_ms: int) -> Mapping[str, object] | None:
         """Return what became of a request; None: unknown, or not processed yet."""

@@ -1,22 +1,26 @@
-"""A sandbox whose answers go wrong in every way, one way for each key, until it is healed."""
+"""A sandbox that fails in every way, one way for each key, until it is healed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-
-import orjson
-from aiohttp import web
+from dataclasses import replace
 
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_service import Exchange
+from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 
-#: What goes wrong. `dead` stays so after the healing; `lost answer`: accepted, and not said.
-FAULTS = (
-    "hang", "reset", "http 500", "http 429", "http 302", "garbage", "lost answer", "dead"
-)  # fmt: skip
-HANG_SECONDS = 30.0
+#: What goes wrong. `dead` stays so after the healing.
+FAULTS = {
+    "hang": Fault(kind=FaultKind.HANG),
+    "reset": Fault(kind=FaultKind.RESET),
+    "http 500": Fault(kind=FaultKind.STATUS, status=500),
+    "http 429": Fault(kind=FaultKind.RATE_LIMIT, retry_after="1", period="1"),
+    "http 302": Fault(kind=FaultKind.REDIRECT),
+    "garbage": Fault(kind=FaultKind.GARBAGE),
+    "lost answer": Fault(kind=FaultKind.LOST_ANSWER),
+    "dead": Fault(kind=FaultKind.STATUS, status=500),
+}
 
 
 class FaultySandbox:
@@ -24,18 +28,30 @@ class FaultySandbox:
 
     def __init__(self, faults: dict[str, str]) -> None:
         self.sandbox = SandboxOpsgenie(keys=[*faults], capacity=100_000)
-        self.sandbox._api.steps.append(self._answer)
-        #: Kind -> requests that met it; alias -> POSTs that reached the sandbox.
-        self.met: Counter[str] = Counter()
-        self.posts: Counter[str] = Counter()
-        self._faults = faults
-        self._is_healed = False
+        #: Id of a fault -> its kind, of all that have been on.
+        self._kinds: dict[int, str] = {}
+        self._ended: Counter[str] = Counter()
+        for key, kind in faults.items():
+            if kind:
+                added = self.sandbox.fail(replace(FAULTS[kind], key=key))
+                self._kinds[added.id] = kind
+
+    @property
+    def met(self) -> Counter[str]:
+        """Kind -> requests that met it."""
+        found = self._ended.copy()
+        for view in self.sandbox.faults:
+            found[self._kinds[view.id]] += view.failed
+        return found
+
+    @property
+    def posts(self) -> Counter[str]:
+        """Alias -> POSTs that reached the sandbox."""
+        return Counter(request.alias for request in self.sandbox.requests)
 
     async def start(self) -> str:
         """Listen, and return the base URL."""
-        url = await self.sandbox.start()
-        self.sandbox._port = int(url.rpartition(":")[2])
-        return url
+        return await self.sandbox.start()
 
     async def refuse(self, seconds: float) -> None:
         """Refuse connections for a while."""
@@ -45,37 +61,16 @@ class FaultySandbox:
 
     def heal(self) -> None:
         """Answer everybody as the service does, but for the dead."""
-        self._is_healed = True
-
-    async def _answer(self, exchange: Exchange) -> web.Response | None:
-        payload = orjson.loads(await exchange.request.read())
-        self.posts[payload["alias"]] += 1
-        fault = self._faults[exchange.key]
-        if fault == "" or (self._is_healed and fault != "dead"):
-            return None
-        self.met[fault] += 1
-        transport = exchange.request.transport
-        assert isinstance(transport, asyncio.Transport)
-        if fault == "hang":
-            await asyncio.sleep(HANG_SECONDS)
-        elif fault == "garbage":
-            transport.write(b"\x00\xff garbage \r\n\r\n")
-            transport.close()
-        elif fault == "lost answer":
-            self.sandbox._api._state.create(payload, exchange.request_id, exchange.now_ms)
-            transport.abort()
-        elif fault == "reset":
-            transport.abort()
-        elif fault == "http 429":
-            return exchange.answer(429, {"message": "throttled"}, {"Retry-After": "1"})
-        elif fault == "http 302":
-            return exchange.answer(302, {}, {"Location": "http://127.0.0.1:9/"})
-        return exchange.answer(500, {"message": "server error"})
+        for fault_id, kind in self._kinds.items():
+            if kind != "dead":
+                for view in self.sandbox.heal(fault_id):
+                    self._ended[kind] += view.failed
 
 
 def faults_of(keys: Sequence[str]) -> dict[str, str]:
     """Return a fault for half of the keys, and none for the others."""
+    kinds = list(FAULTS)
     return {
-        key: FAULTS[number // 2 % len(FAULTS)] if number % 2 else ""
+        key: kinds[number // 2 % len(kinds)] if number % 2 else ""
         for number, key in enumerate(keys)
     }

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from aiohttp import web
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -21,6 +20,7 @@ from stream_app.domain.statuses import IntegrationStatus, encode_status
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.config_records import read_statuses, read_stored
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.secrets import generate_secret_key
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
@@ -52,17 +52,16 @@ class Place:
         self.settings = settings
         self.sandbox = SandboxOpsgenie()
         self.url = ""
-        self.faults: list[int] = []
         self._folder = folder
         self._workers: list[WorkerProcess] = []
 
     async def start(self) -> None:
         await create_topics(self.settings)
-        self.sandbox._api.steps.append(self._fault)
         self.url = await self.sandbox.start()
 
-    async def _fault(self, _exchange: Any) -> web.Response | None:
-        return web.Response(status=self.faults.pop(0)) if self.faults else None
+    def fail(self, status: int, requests: int) -> None:
+        """Let the next requests fail with a status."""
+        self.sandbox.fail(Fault(kind=FaultKind.STATUS, status=status, requests=requests))
 
     async def stop(self) -> None:
         for worker in self._workers:
@@ -220,16 +219,17 @@ async def test_what_the_system_has_disabled_stays_so_until_it_is_enabled(place: 
 
 async def test_a_last_message_is_resent_and_its_failure_stops_nothing(place: Place) -> None:
     await place.apply(CLIENT, place.integration(), place.integration(522))
-    place.faults = [500, 503]
+    place.fail(500, 1)
+    place.fail(503, 1)
     done = await place.run("integrations", "disable", "521", "--yes")
     assert "last message accepted after 3 requests" in done.stderr
     assert [(a.message, a.requests) for a in place.sandbox.alerts] == [
         ("[Wallarm] Integration was disabled", 1)
     ]
-    place.faults = [500] * 6
+    place.fail(500, 6)
     done = await place.run("delete", "integrations", "522", "--yes")
     assert "integration 522: last message not accepted after 6 requests: " in done.stderr
-    assert place.faults == []
+    assert place.sandbox.faults == []
     assert list(await place.stored(Kind.INTEGRATION)) == [521]
 
 

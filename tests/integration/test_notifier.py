@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
@@ -29,7 +28,7 @@ from stream_app.domain.triggers import parse_trigger
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_service import Exchange
+from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
 
@@ -94,14 +93,11 @@ class Bench:
         self.bootstrap = settings.kafka.bootstrap_servers or ""
         self.sandbox = SandboxOpsgenie()
         self.url = ""
-        #: Statuses of the answers to come; then the sandbox answers itself.
-        self.faults: list[int] = []
         self._log = log
         self._workers: list[WorkerProcess] = []
 
     async def start(self) -> None:
         await create_topics(self.settings)
-        self.sandbox._api.steps.append(self._fault)
         self.url = await self.sandbox.start()
         client = {"client_id": 1111, "name": "TestCompany", "cloud": "EU", "applications": {}}
         await put_objects(self.settings, "config.clients", [client])
@@ -147,8 +143,9 @@ class Bench:
     async def drained(self) -> None:
         await drained(self.settings, "notifier", SOURCES, 30)
 
-    async def _fault(self, exchange: Exchange) -> web.Response | None:
-        return exchange.answer(self.faults.pop(0), {"message": "fault"}) if self.faults else None
+    def fail(self, status: int, requests: int | None = None) -> None:
+        """Let the next requests fail with a status; then the sandbox answers as ever."""
+        self.sandbox.fail(Fault(kind=FaultKind.STATUS, status=status, requests=requests))
 
 
 @pytest.fixture
@@ -197,7 +194,7 @@ async def test_an_alert_becomes_one_alert_with_the_text_of_the_page(bench: Bench
 
 async def test_a_failed_attempt_is_resent_after_the_documented_waits(bench: Bench) -> None:
     await bench.worker().ready()
-    bench.faults += [500, 500]
+    bench.fail(500, 2)
     await bench.fire(alert())
     await eventually(lambda: len(bench.sandbox.requests) == 3)
     await bench.drained()
@@ -219,7 +216,7 @@ async def test_a_failed_attempt_is_resent_after_the_documented_waits(bench: Benc
 async def test_the_first_two_cycles_in_real_time(bench: Bench) -> None:
     await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE="1").ready()
     waits = [1, 3, 5, 10, 10, 0, 1, 3, 5, 30]
-    bench.faults += [500] * len(waits)
+    bench.fail(500, len(waits))
     await bench.fire(alert())
     await eventually(lambda: len(bench.sandbox.requests) == len(waits) + 1, 90)
     await bench.drained()
@@ -238,7 +235,7 @@ async def test_17_failures_end_in_the_dead_letters_with_the_records_own_bytes(
     before = [1_767_225_600 + number for number in range(12)]
     await bench.fire(*map(alert, before))
     await eventually(lambda: len(bench.sandbox.alerts) == 12)
-    bench.faults += [503] * 17
+    bench.fail(503, 17)
     await bench.fire(alert(1_767_225_700))
     await eventually(lambda: len(bench.sandbox.requests) == 12 + 17)
     await bench.drained()
@@ -267,7 +264,7 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
     bench: Bench,
 ) -> None:
     worker = await bench.worker().ready()
-    bench.faults += [500] * 1000
+    bench.fail(500)
     await bench.fire(*[alert(1_767_225_600 + number) for number in range(3)])
     await eventually(lambda: "integration_disabled" in worker.text)
     await bench.drained()
@@ -292,7 +289,7 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
     assert metrics["stream_app_integrations_disabled"] == 1
     assert len(await bench.records("status.integrations")) == 1, "not once more by the next worker"
     # What `integrations enable` writes; and a record of a judge that had not heard of it.
-    bench.faults.clear()
+    bench.sandbox.heal()
     enabled = integration(521, bench.url, epoch=status.since_ms + 1, enabled_at=status.since_ms + 1)
     await put_objects(bench.settings, "config.integrations", [enabled])
     await bench.put("status.integrations", (b"521", record.value))
@@ -303,7 +300,7 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
 
 async def test_turning_an_integration_off_cancels_what_waits_for_it(bench: Bench) -> None:
     worker = await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE="1").ready()
-    bench.faults += [500] * 3
+    bench.fail(500, 3)
     await bench.fire(alert())
     await eventually(lambda: len(bench.sandbox.requests) == 3)  # now it waits for 5 s
     await put_objects(
@@ -509,15 +506,11 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
 
 async def test_a_worker_told_to_stop_ends_its_request_and_writes_the_result(bench: Bench) -> None:
     worker = await bench.worker().ready()
-    entered = asyncio.Event()
-
-    async def slow(_: Exchange) -> None:
-        entered.set()
-        await asyncio.sleep(2)
-
-    bench.sandbox._api.steps.append(slow)
+    # Its answer of some 330 bytes takes more than two seconds.
+    bench.sandbox.fail(Fault(kind=FaultKind.DRIP, interval_seconds=0.007))
     await bench.fire(alert())
-    await asyncio.wait_for(entered.wait(), 20)
+    await eventually(lambda: bool(bench.sandbox.requests), 20)
+    assert await bench.results() == []
     assert await asyncio.to_thread(worker.stop) == 0
     assert "worker_stop_forced" not in worker.text
     (result,) = await bench.results()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stream_app.opsgenie.sandbox_fault import KINDS
 from tests.readme_tables import settings_table
 
 README = Path(__file__).parents[2] / "README.md"
@@ -24,3 +25,9 @@ def test_the_commands_are_those_of_the_command_line() -> None:
     text = README.read_text()
     assert names, help_text
     assert [name for name in names if f"`stream-app {name}" not in text] == []
+
+
+def test_the_failures_on_demand_are_those_of_the_sandbox() -> None:
+    rows = README.read_text().partition("| kind | what the request meets |\n|---|---|\n")[2]
+    named = [line.split("`")[1] for line in rows.partition("\n\n")[0].split("\n")]
+    assert named == list(KINDS)

@@ -99,6 +99,15 @@ def test_closing_what_is_not_open_is_no_success(state: SandboxState) -> None:
         assert (data["status"], data["alias"]) == ("Alert does not exist", alias)
 
 
+def test_what_is_discarded_is_known_by_its_state_alone(state: SandboxState) -> None:
+    state.discard("Create", "a", "r1", NOW_MS)
+    assert state.alerts == []
+    assert state.request_data("r1", NOW_MS + 99) is None
+    data = state.request_data("r1", NOW_MS + 100)
+    assert data is not None
+    assert (data["isSuccess"], data["action"], data["alias"]) == (False, "Create", "a")
+
+
 def test_only_the_newest_are_kept(state: SandboxState) -> None:
     for number in range(5):
         state.create({"message": "m", "alias": f"a{number}"}, f"r{number}", NOW_MS)
