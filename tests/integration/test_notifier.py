@@ -29,6 +29,7 @@ from stream_app.kafka.admin import create_topics
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
+from stream_app.opsgenie.sandbox_service import Exchange
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
 
@@ -437,7 +438,7 @@ async def test_a_worker_killed_in_the_longest_wait_leaves_the_due_time_as_it_was
     scale = 0.007
     worker = bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE=str(scale))
     await worker.ready()
-    bench.faults += [500] * 16
+    bench.fail(500, 16)
     await bench.fire(alert())
     await eventually(lambda: len(bench.sandbox.requests) == 16, 60)
     await bench.drained()
