@@ -108,6 +108,11 @@ class AnnouncedObjects:
         self._before, self._in_flight = {}, {}
         self._offsets = dict(self._progress)
 
+    def rewrite(self) -> None:
+        """Write all objects once more with the next flush."""
+        for name, known in self._known.items():
+            self._before.setdefault(name, known)
+
     # -- the changelog
 
     def progress_of(self, topic: str) -> int:

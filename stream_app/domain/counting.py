@@ -323,6 +323,11 @@ class PartitionCounts:
         self._clients = {}
         self.offset, self.watermark = self.progress_offset, self._progress_watermark
 
+    def rewrite(self) -> None:
+        """Write all cells once more with the next flush."""
+        for key, cell in self.cells.items():
+            self._before.setdefault(key, (cell[0], cell[1]))
+
     # -- the changelog
 
     def progress_of(self, _topic: str) -> int:

@@ -261,6 +261,11 @@ class PartitionDeliveries:
         self._settled, self._verdicts = [], []
         self._offsets = dict(self._progress)
 
+    def rewrite(self) -> None:
+        """Write all that is kept once more with the next flush."""
+        self._journal.rewrite()
+        self.judge.rewrite()
+
     def durable_pending(self) -> Iterator[DeliveryState]:
         """Yield the pending deliveries whose state the broker has acknowledged."""
         for delivery_id, state in self.pending.items():

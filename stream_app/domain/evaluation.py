@@ -159,6 +159,10 @@ class PartitionWindows:
         self.offset = self.progress_offset
         self._touched = {}
 
+    def rewrite(self) -> None:
+        """Write all windows once more with the next flush."""
+        self._touched |= dict.fromkeys(self.windows)
+
     # -- the changelog
 
     def progress_of(self, _topic: str) -> int:

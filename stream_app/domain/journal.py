@@ -59,6 +59,10 @@ class Journal(Generic[Key, Value]):
                 self._put(key, value)
         self._before, self._in_flight = {}, {}
 
+    def rewrite(self) -> None:
+        """Put all values into the next cut."""
+        self._rewrite |= dict.fromkeys(self.values)
+
     def restore(self, key: Key, value: Value | None) -> None:
         """Take a value from the changelog; of two of a key the newer one holds.
 

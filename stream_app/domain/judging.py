@@ -191,6 +191,10 @@ class Judge:
         """Forget everything that is not known to be acknowledged."""
         self._journal.roll_back()
 
+    def rewrite(self) -> None:
+        """Put all that is kept into the next cut."""
+        self._journal.rewrite()
+
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take a record of the changelog whose key begins with `KEY_PREFIX`."""
         integration, _, number = key.removeprefix(KEY_PREFIX).partition(b"|")

@@ -25,6 +25,9 @@ class PartitionProgress:
         """Go back to the acknowledged progress."""
         self.offset = self.progress_offset
 
+    def rewrite(self) -> None:
+        """Nothing more to do: the next flush writes all there is."""
+
     def progress_of(self, _topic: str) -> int:
         """Return the last source offset whose effects the broker has acknowledged."""
         return self.progress_offset

@@ -45,6 +45,9 @@ class PartitionState(Protocol):
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
 
+    def rewrite(self) -> None:
+        """Write all that is kept once more with the next flush."""
+
 
 State = TypeVar("State", bound=PartitionState)
 
@@ -80,6 +83,8 @@ class StateTable(Table, Generic[State]):
         # Changelog offset up to which the state in memory is that of the log, by partition.
         # Recovery goes on from there after a rebalance, instead of reading all of it again.
         self._restored_to: dict[int, int] = {}
+        # Last changelog offset that is known to be read or written by this worker, by partition.
+        self._last_own: dict[int, int] = {}
         self.recovery_error: Exception | None = None
         #: The consumer group's generation that the states in memory are of; -1 while they are
         #: being read. Faust's own flag can be off too early when rebalances overlap.
@@ -99,17 +104,23 @@ class StateTable(Table, Generic[State]):
         """Note the changelog writes of a flush that is acknowledged as a whole.
 
         A gap between them means that somebody else wrote there, too: a worker that had lost the
-        partition. The next recovery then reads from the gap on and mends what it spoiled.
+        partition. The next recovery then reads from the gap on and mends what it spoiled; until
+        then compaction might leave no record but the spoiling one, so all is written once more.
         """
         if partition not in self.states:
             return
         restored = self._restored_to.get(partition, -1)
+        last = self._last_own.get(partition, -1)
+        is_alone = True
         for offset in sorted(offsets):
             if offset == restored + 1:
                 restored = offset
-            elif offset > restored:
-                break
-        self._restored_to[partition] = restored
+            is_alone = is_alone and offset == last + 1
+            last = offset
+        self._restored_to[partition], self._last_own[partition] = restored, last
+        if not is_alone:
+            log.warning("state_overwritten", changelog=self.changelog_topic_name, then="rewritten")
+            self.states[partition].rewrite()
 
     def resume_offsets(self, assigned: Iterable[TP]) -> Mapping[TP, int]:
         """Return where to go on reading, for source partitions with a progress."""
@@ -138,6 +149,7 @@ class StateTable(Table, Generic[State]):
             else:
                 del self.states[partition]
                 self._restored_to.pop(partition, None)
+                self._last_own.pop(partition, None)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
@@ -147,6 +159,7 @@ class StateTable(Table, Generic[State]):
                 message = event.message
                 self.state(message.partition).restore(message.key, message.value)
                 self._restored_to[message.partition] = message.offset
+                self._last_own[message.partition] = message.offset
         except Exception as error:
             self.recovery_error = error
             log.exception("state_unreadable", changelog=self.changelog_topic_name)

@@ -75,6 +75,19 @@ def test_rolling_back_forgets_what_is_not_acknowledged() -> None:
     assert take(state, 2, None) == [NoticeType.TRIGGER_DELETE]
 
 
+def test_all_objects_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
+    state = begun()
+    take(state, 0, trigger())
+    first = state.cut()
+    state.confirm(first)
+    assert state.records(state.cut()) == []
+    state.rewrite()
+    again = state.cut()
+    assert state.records(again) == state.records(first)
+    state.confirm(again)
+    assert state.records(state.cut()) == []
+
+
 def test_of_two_records_of_one_object_the_later_offset_holds() -> None:
     state = begun()
     state.restore(b"trigger/61", b'[7,{"client_id":1111,"id":61,"name":"New"}]')

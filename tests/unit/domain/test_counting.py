@@ -161,6 +161,8 @@ def test_any_batches_crashes_and_replays_give_the_oracles_totals(
         for record, part in tally.rejected:
             log.refused[record.offset, part.index] = part.reason
         position += len(batch)
+        if data.draw(st.integers(0, 5)) == 0:
+            counts.rewrite()
         if not data.draw(st.booleans()):
             continue
         crash = data.draw(st.none() | st.integers(0, 12)) if crashes < 5 else None
@@ -262,6 +264,19 @@ def test_an_older_cell_behind_a_newer_one_loses_and_is_written_again() -> None:
     counts.restore(cell_key_bytes(key), b"[3, 12]")  # from a worker that woke up too late
     assert counts.cells[key] == [9, 40, 40]
     assert counts.cut().cells == [(key, 9, 40)]
+
+
+def test_all_cells_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
+    counts = PartitionCounts(EventKind.HITS)
+    counts.add([Record(0, hit(0)), Record(1, hit(120))], index([trigger(1)]))
+    first = counts.cut()
+    counts.confirm(first)
+    assert counts.cut().cells == []
+    counts.rewrite()
+    again = counts.cut()
+    assert sorted(again.cells) == sorted(first.cells)
+    counts.confirm(again)
+    assert counts.cut().cells == []
 
 
 def test_a_cell_expires_only_behind_the_acknowledged_watermark() -> None:

@@ -326,6 +326,15 @@ def test_a_stale_record_behind_a_newer_one_is_written_again(stale: tuple[bytes, 
     assert replayed([newer, stale, written]).cut() == ([], [])
 
 
+def test_all_windows_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
+    windows = replayed([changelog({0: 3}), changelog({1: 4}, key=("1:61:abc:1", START + 1))])
+    assert list(windows.touched) == []
+    windows.rewrite()
+    touched, _ = windows.cut()
+    assert sorted(touched) == sorted(windows.windows)
+    assert list(windows.touched) == []
+
+
 def test_a_tombstone_ends_a_window_and_a_later_record_begins_it_anew() -> None:
     windows = replayed([changelog({0: 5}, fired=True), changelog({0: 4})])
     windows.restore(cell_key_bytes(KEY), None)

@@ -65,6 +65,19 @@ def test_an_older_value_behind_a_newer_one_is_passed_over_and_the_newer_written_
     assert kept.cut() == []
 
 
+def test_all_values_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
+    kept = journal()
+    kept.change("a", 1)
+    kept.change("b", 2)
+    kept.confirm(kept.cut())
+    kept.rewrite()
+    kept.change("b", None)
+    cut = kept.cut()
+    assert dict(cut) == {"a": 1, "b": None}
+    kept.confirm(cut)
+    assert kept.cut() == []
+
+
 def test_who_keeps_an_index_is_told_of_every_change_and_of_its_undoing() -> None:
     told: list[tuple[str, int | None, int | None]] = []
     kept: Journal[str, int] = Journal(lambda value: (value,), lambda *change: told.append(change))
