@@ -155,6 +155,28 @@ def shown(done: subprocess.CompletedProcess[str]) -> list[tuple[str, str, int]]:
     return [(c["action"], c["kind"], c["id"]) for c in json.loads(done.stdout)["changes"]]
 
 
+async def test_a_stored_integration_is_tested_all_the_way_and_nothing_is_written(
+    place: Place,
+) -> None:
+    await place.apply(CLIENT, place.integration())
+    done = await place.run("integrations", "test", "521", "--json")
+    told = json.loads(done.stdout)
+    assert (told["integration_id"], told["result"]) == (521, "ok")
+    (alert,) = place.sandbox.alerts
+    assert alert.message == "[Test message] [Wallarm] New user was added to the company account"
+    assert (alert.status, alert.priority) == ("closed", "P5")
+    assert alert.details["client_name"] == "Acme Retail"
+    place.faults = [403]
+    refused = await place.run("integrations", "test", "521", "--silent", code=5)
+    assert "key: failed: the key does not work: HTTP 403" in refused.stderr
+    missing = await place.run("integrations", "test", "522", code=1)
+    assert "integration 522 is not configured" in missing.stderr
+    for topic in ("deliveries", "delivery-results", "events.account"):
+        name = f"{place.settings.topic_prefix}{topic}"
+        found = await read_all(place.settings.kafka.bootstrap_servers or "", name)
+        assert not any(found.values())
+
+
 async def test_an_integration_is_disabled_enabled_and_deleted(place: Place) -> None:
     await place.apply(CLIENT, place.integration(), trigger())
     created = await place.listed()
