@@ -120,6 +120,12 @@ class Metrics:
             registry=registry,
             buckets=REQUEST_SECONDS,
         )
+        self.request_status = Counter(
+            "stream_app_request_status",
+            "Accepted requests of the sample whose state was asked, by what was found",
+            ["integration_type", "outcome"],
+            registry=registry,
+        )
         self.auto_disables = Counter(
             "stream_app_integration_auto_disables",
             "Integrations disabled because their requests failed",

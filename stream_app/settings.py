@@ -137,6 +137,13 @@ class DeliverySettings(Group):
     )
     connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection")
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest wait for an answer")
+    status_check_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the accepted requests whose state is asked later, beside the first "
+        "one of each integration in an hour; 0: none",
+    )
     retry_scale: float = Field(
         1.0, gt=0, le=1, description="Shortens all waits in tests; refused with real hosts"
     )

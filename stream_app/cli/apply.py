@@ -100,15 +100,24 @@ def apply(
 async def _plan(
     settings: Settings, objects: Sequence[FileObject], *, prune: bool
 ) -> tuple[Plan, Stored, Statuses]:
-    rules = Rules(
-        now_ms=time.time_ns() // 1_000_000,
-        allowed_periods=settings.detector.allowed_periods,
-        keeper=KeyRing.from_settings(settings),
-        check_api=partial(resolve_endpoint, sandbox_url=settings.delivery.sandbox_url),
-    )
+    rules = rules_of(settings)
     stored, statuses = await read_stored(settings), await read_statuses(settings)
     plan = make_plan(objects, stored, rules, prune=prune)
     if plan.problems:
         lines = "\n  ".join(plan.problems)
         raise ConfigurationError(f"nothing was applied, {len(plan.problems)} wrong:\n  {lines}")
     return plan, stored, statuses
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the rules of an installation, which objects are judged by.
+
+    Raises:
+        SealingError: a secret key is not one.
+    """
+    return Rules(
+        now_ms=time.time_ns() // 1_000_000,
+        allowed_periods=settings.detector.allowed_periods,
+        keeper=KeyRing.from_settings(settings),
+        check_api=partial(resolve_endpoint, sandbox_url=settings.delivery.sandbox_url),
+    )

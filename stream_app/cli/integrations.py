@@ -12,9 +12,10 @@ COMMANDS = {
     "disable": "stream_app.cli.integration_life:disable",
     "enable": "stream_app.cli.integration_life:enable",
     "list": "stream_app.cli.integration_life:list_",
+    "test": "stream_app.cli.integration_test:test",
 }
 
 
 @click.group(cls=LazyGroup, commands=COMMANDS)
 def integrations() -> None:
-    """List, enable, disable and delete integrations."""
+    """List, test, enable, disable and delete integrations."""

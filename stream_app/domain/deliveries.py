@@ -14,6 +14,7 @@ from stream_app.domain.alerts import Alert
 from stream_app.domain.counting import NEVER
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
+from stream_app.domain.request_checks import CheckOutcome
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -68,6 +69,32 @@ class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
     integration_id: int
     reason: DeadLetterReason
     epoch: int
+
+
+class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
+    """What became of an accepted request, asked later; it changes no delivery.
+
+    `status` is the service's own text, or why there is none; `checked_at_ms` is Unix ms.
+    """
+
+    delivery_id: str
+    client_id: int
+    integration_id: int
+    integration_type: str
+    request_id: str
+    outcome: CheckOutcome
+    status: str
+    checked_at_ms: int
+    epoch: int = 0
+
+    @property
+    def alert_id(self) -> str:
+        """The alias at the service: `delivery_of` makes a delivery's id of it."""
+        return self.delivery_id.removesuffix(f"/{self.integration_id}")
+
+
+#: What stands on `delivery-results`.
+ResultRecord = Result | Cancel | Checked
 
 
 class DeliveryStatus(StrEnum):
@@ -129,8 +156,8 @@ def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
-#: A record of `delivery-results`: what came of an attempt, or a command.
-decode_result = msgspec.json.Decoder(Result | Cancel).decode
+#: A record of `delivery-results`. A tag that is not known, from a newer version, is an error.
+decode_result = msgspec.json.Decoder(ResultRecord).decode
 decode_state = msgspec.json.Decoder(DeliveryState).decode
 
 
@@ -139,8 +166,8 @@ def encode_delivery(delivery: Delivery) -> bytes:
     return _encode(delivery)
 
 
-def encode_result(result: Result | Cancel) -> bytes:
-    """Return the result or command as it stands on the topic."""
+def encode_result(result: ResultRecord) -> bytes:
+    """Return the result, command or check as it stands on the topic."""
     return _encode(result)
 
 

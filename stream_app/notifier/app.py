@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import product
 
-from stream_app.domain.deliveries import Cancel, Result, encode_result
+from stream_app.domain.deliveries import Result, ResultRecord, encode_result
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.judging import JudgeRules
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.request_checks import CheckOutcome
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.topics import Topic, TopicNames
@@ -22,13 +23,15 @@ from stream_app.notifier.gate import ResultsGate
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.route import RouteStage
 from stream_app.notifier.sender import Sender
+from stream_app.notifier.status_checks import StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import IntegrationType
 from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.secrets import KeyRing
 from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
-WriteRecord = Callable[[int, Result | Cancel], Awaitable[None]]
+WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
 #: Topics whose partitions the state of this role depends on.
 SOURCES = (Topic.ALERTS, Topic.DELIVERIES, Topic.RESULTS)
 #: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
@@ -85,16 +88,22 @@ def _add_deliver(
     )
     results = names(Topic.RESULTS)
     write = _result_writer(app, results)
+    checks = StatusChecks(attempts.resolve, write, app.ownership, delivery, metrics, _wall_clock_ms)
+
+    async def write_result(partition: int, result: Result) -> None:
+        await write(partition, result)
+        checks.note(partition, result)
+
     sender = Sender(
         client=client,
         make_attempt=attempts.make,
-        write_result=write,
+        write_result=write_result,
         ownership=app.ownership,
         settings=delivery,
         stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
         now_ms=_wall_clock_ms,
     )
-    app.services.append(sender)
+    app.services += [checks, sender]
     sources = (names(Topic.DELIVERIES), results)
     table = app.state_table(
         "deliveries",
@@ -125,7 +134,7 @@ def _rules(settings: Settings) -> DeliveryRules:
 
 
 def _result_writer(app: StreamApp, topic: str) -> WriteRecord:
-    async def write(partition: int, result: Result | Cancel) -> None:
+    async def write(partition: int, result: ResultRecord) -> None:
         key = str(result.integration_id).encode()
         await (await app.produce(topic, key, encode_result(result), partition))
 
@@ -147,6 +156,8 @@ def _create_labels(metrics: Metrics) -> None:
     for kind, reason in product(INTEGRATION_TYPES, AttemptReason):
         if kind != UNKNOWN_TYPE:
             metrics.delivery_attempts.labels(kind, reason)
+    for service, found in product(IntegrationType, CheckOutcome):
+        metrics.request_status.labels(service, found)
     for local in LocalReason:
         metrics.delivery_attempts.labels(UNKNOWN_TYPE, local)
 

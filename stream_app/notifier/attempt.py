@@ -31,8 +31,8 @@ class LocalReason(StrEnum):
     KEY_UNREADABLE = "key_unreadable"
 
 
-class _RefusedError(Exception):
-    """The attempt ends before a request: the configuration does not allow one."""
+class RefusedError(Exception):
+    """The configuration allows no request: an attempt ends before one."""
 
     def __init__(self, reason: LocalReason, message: str) -> None:
         super().__init__(message)
@@ -64,8 +64,8 @@ class Attempts:
         """Make the attempt that is due; every failure is a result."""
         delivery = decode_delivery(state.record)
         try:
-            integration, endpoint, key = self._resolve(delivery)
-        except _RefusedError as error:
+            integration, endpoint, key = self.resolve(delivery.integration_id, delivery.client_id)
+        except RefusedError as error:
             self._say(delivery, error)
             return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
         self._refused.pop(delivery.integration_id, None)
@@ -85,18 +85,21 @@ class Attempts:
             epoch=integration.epoch,
         )
 
-    def _resolve(self, delivery: Delivery) -> tuple[Integration, Endpoint, str]:
-        """Return the integration, where the delivery goes now, and the key for it."""
-        number = delivery.integration_id
+    def resolve(self, number: int, client_id: int) -> tuple[Integration, Endpoint, str]:
+        """Return a client's integration as it is now, where its requests go, and their key.
+
+        Raises:
+            RefusedError: no request may be made.
+        """
         integration = self._configuration.integrations.get(number)
         if (
             integration is None
             or not self._configuration.is_usable(integration)
-            or integration.client_id != delivery.client_id
+            or integration.client_id != client_id
         ):
-            raise _RefusedError(
+            raise RefusedError(
                 LocalReason.INTEGRATION_UNAVAILABLE,
-                f"integration {number} of client {delivery.client_id} is not configured or not "
+                f"integration {number} of client {client_id} is not configured or not "
                 "active, or the system has disabled it: see `stream-app integrations list`",
             )
         try:
@@ -104,12 +107,12 @@ class Attempts:
             check_retry_scale(self._settings.retry_scale, endpoint)
             key = self._keys.open(integration.key, integration.key_context)
         except SealingError as error:
-            raise _RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
+            raise RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
         except ConfigurationError as error:
-            raise _RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
+            raise RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
         return integration, endpoint, key
 
-    def _say(self, delivery: Delivery, error: _RefusedError) -> None:
+    def _say(self, delivery: Delivery, error: RefusedError) -> None:
         number = delivery.integration_id
         if self._refused.get(number) is not error.reason:
             self._refused[number] = error.reason

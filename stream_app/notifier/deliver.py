@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.deliveries import Cancel, decode_delivery, decode_result
+from stream_app.domain.deliveries import Cancel, Result, decode_delivery, decode_result
 from stream_app.domain.delivery_partition import PartitionDeliveries
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
@@ -151,8 +151,9 @@ class DeliverStage:
             return
         if isinstance(result, Cancel):
             state.cancel(result, record.timestamp)
-        else:
+        elif isinstance(result, Result):
             state.add_result(result, record.offset, record.timestamp)
+        # What a check has found changes nothing: the service has taken the request over.
 
     def _reject(self, partition: int, record: Any, reason: DeadLetterReason, why: str) -> None:
         self._rejected.append((partition, record, Rejected(None, record.value, reason, why)))

@@ -127,16 +127,27 @@ class OpsgenieClient:
         outcome, body = await self._attempt("GET", url, key, None)
         return read_request_status(outcome, body, key=key.strip())
 
+    async def close_alert(self, endpoint: Endpoint, key: str, alias: str) -> Outcome:
+        """Make one attempt to close the alert of an alias, whether there is one or not."""
+        url = f"{endpoint.alerts_url}/{quote(alias, safe='')}/close?identifierType=alias"
+        outcome, _ = await self._attempt("POST", url, key, b"{}")
+        return outcome
+
+    async def reach(self, endpoint: Endpoint) -> Outcome:
+        """Make one request without a key: any status says that the service can be reached."""
+        outcome, _ = await self._attempt("GET", endpoint.alerts_url, None, None)
+        return outcome
+
     async def _attempt(
-        self, method: str, url: str, key: str, body: bytes | None
+        self, method: str, url: str, key: str | None, body: bytes | None
     ) -> tuple[Outcome, bytes]:
         """Make one request; return its outcome and the beginning of the answer's body.
 
         An answer whose status came counts, even if its body broke off: a 2xx is accepted, and
         sending again would page a second time once somebody has closed the alert.
         """
-        key = key.strip()
-        if not (key.isascii() and key.isprintable() and key):
+        key = None if key is None else key.strip()
+        if key is not None and not (key.isascii() and key.isprintable() and key):
             return failure(AttemptReason.KEY_FORMAT, "nothing was sent"), b""
         answer = Answer()
         outcome: Outcome | None = None
@@ -145,13 +156,13 @@ class OpsgenieClient:
             async with asyncio.timeout(self._total_seconds):
                 await self._exchange(method, url, key, body, answer)
         except FAILURES as error:
-            outcome = self._explain(error, key)
+            outcome = self._explain(error, key or "")
         if answer.status:
             outcome = classify(
                 answer.status,
                 answer.headers,
                 bytes(answer.body),
-                key=key,
+                key=key or "",
                 received_at_seconds=time.time(),
             )
         elif outcome is None:
@@ -159,18 +170,19 @@ class OpsgenieClient:
         return replace(outcome, duration_seconds=time.perf_counter() - started), bytes(answer.body)
 
     async def _exchange(
-        self, method: str, url: str, key: str, body: bytes | None, answer: Answer
+        self, method: str, url: str, key: str | None, body: bytes | None, answer: Answer
     ) -> None:
         """Send the request and fill `answer` as it comes."""
         if self._client is None:
             raise RuntimeError("OpsgenieClient is used outside its context manager")
         headers = {
-            "Authorization": f"GenieKey {key}",
             "Accept": "application/json",
             # Read as it comes: a compressed answer could be a thousand times longer.
             "Accept-Encoding": "identity",
             "User-Agent": f"stream-app/{__version__}",
         }
+        if key is not None:
+            headers["Authorization"] = f"GenieKey {key}"
         if body is not None:
             headers["Content-Type"] = "application/json"
         async with self._client.stream(method, url, content=body, headers=headers) as response:

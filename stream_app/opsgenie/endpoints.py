@@ -37,6 +37,11 @@ HOSTS = {
     "api.eu.opsgenie.com": ("", IntegrationType.OPSGENIE),
     "api.atlassian.com": (JSM_PATH, IntegrationType.JSM),
 }
+#: Host of one Opsgenie region -> (name of the other region, its host).
+OTHER_REGIONS = {
+    "api.opsgenie.com": ("EU", "api.eu.opsgenie.com"),
+    "api.eu.opsgenie.com": ("US", "api.opsgenie.com"),
+}
 ALLOWED = ", ".join(f"https://{host}{path}{ALERTS_PATH}" for host, (path, _) in HOSTS.items())
 
 
@@ -78,6 +83,15 @@ def resolve_endpoint(api: str, sandbox_url: str | None) -> Endpoint:
         f"target.api: {_shown(api)} is not allowed: use one of {ALLOWED}{sandbox} "
         f"({SANDBOX_SETTING} allows a sandbox on loopback)"
     )
+
+
+def other_region(endpoint: Endpoint) -> tuple[str, Endpoint] | None:
+    """Return the name and the endpoint of Opsgenie's other region; None: there is none.
+
+    A key works in one region only, so who has a wrong one may have the other's.
+    """
+    region, host = OTHER_REGIONS.get(urlsplit(endpoint.alerts_url).hostname or "", ("", ""))
+    return (region, resolve_endpoint(f"https://{host}", None)) if host else None
 
 
 def check_retry_scale(scale: float, endpoint: Endpoint) -> None:

@@ -29,6 +29,8 @@ ERRORS_SHOWN = 5
 RETRY_AFTER_LIMIT_SECONDS = 3600.0
 WRONG_KIND_OF_KEY = 40301
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+#: What the service says of a request that it has accepted and not got to yet.
+NOT_PROCESSED = "RequestNotProcessed"
 
 
 class AttemptReason(StrEnum):
@@ -106,6 +108,7 @@ class Outcome:
 
     `status` is None when no answer came, `request_id` is the service's own, to ask its support
     or its request status with, and `retry_after_seconds` is what it asked for on a 429.
+    `is_not_processed`: the service knows the request that is asked about, and is not there yet.
     """
 
     reason: AttemptReason
@@ -114,6 +117,7 @@ class Outcome:
     request_id: str | None = None
     retry_after_seconds: float | None = None
     duration_seconds: float = 0.0
+    is_not_processed: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -126,7 +130,8 @@ class RequestStatus:
     """What became of an accepted request.
 
     While `is_processed` is false the service has not got to it yet, or does not know it; then
-    `outcome` says why, and the other fields are None.
+    `outcome` says why, and the other fields are None. `is_success` is None, too, in an answer
+    that does not say it.
     """
 
     outcome: Outcome
@@ -169,6 +174,8 @@ def classify(
         retry_after_seconds=_retry_after(fields, received_at_seconds)
         if status == HTTPStatus.TOO_MANY_REQUESTS
         else None,
+        is_not_processed=status == HTTPStatus.NOT_FOUND
+        and fields.get("x-opsgenie-errortype", "").strip() == NOT_PROCESSED,
     )
 
 
@@ -189,10 +196,11 @@ def read_request_status(outcome: Outcome, body: bytes, *, key: str = "") -> Requ
         for name in ("status", "alertId", "alias")
         for value in [data.get(name)]
     }
+    is_success = data.get("isSuccess")
     return RequestStatus(
         outcome,
         is_processed=True,
-        is_success=data.get("isSuccess") is True,
+        is_success=is_success if isinstance(is_success, bool) else None,
         status=texts["status"],
         alert_id=texts["alertId"],
         alias=texts["alias"],

@@ -34,6 +34,8 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "STREAM_APP_PARTITIONS": str(settings.partitions),
         "STREAM_APP_HTTP__PORT": "0",
         "STREAM_APP_LOG__FORMAT": "json",
+        # Tests count the requests that a sandbox gets.
+        "STREAM_APP_DELIVERY__STATUS_CHECK_SHARE": "0",
         # Most tests tell of windows of a fixed time, which is long ago.
         "STREAM_APP_MAX_ALERT_AGE": str(10**9),
         **more,

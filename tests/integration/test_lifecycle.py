@@ -20,7 +20,7 @@ from stream_app.domain.statuses import IntegrationStatus, encode_status
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.config_records import read_statuses, read_stored
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
+from stream_app.opsgenie.sandbox_fault import Fault, FaultKind, Operation
 from stream_app.secrets import generate_secret_key
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
@@ -152,6 +152,28 @@ async def place(settings: Settings, tmp_path: Path) -> AsyncIterator[Place]:
 def shown(done: subprocess.CompletedProcess[str]) -> list[tuple[str, str, int]]:
     """Return action, kind and id of the changes that a command has printed as JSON."""
     return [(c["action"], c["kind"], c["id"]) for c in json.loads(done.stdout)["changes"]]
+
+
+async def test_a_stored_integration_is_tested_all_the_way_and_nothing_is_written(
+    place: Place,
+) -> None:
+    await place.apply(CLIENT, place.integration())
+    done = await place.run("integrations", "test", "521", "--json")
+    told = json.loads(done.stdout)
+    assert (told["integration_id"], told["result"]) == (521, "ok")
+    (alert,) = place.sandbox.alerts
+    assert alert.message == "[Test message] [Wallarm] New user was added to the company account"
+    assert (alert.status, alert.priority) == ("closed", "P5")
+    assert alert.details["client_name"] == "Acme Retail"
+    place.sandbox.fail(Fault(kind=FaultKind.STATUS, status=403, on=(Operation.CLOSE,)))
+    refused = await place.run("integrations", "test", "521", "--silent", code=5)
+    assert "key: failed: the key does not work: HTTP 403" in refused.stderr
+    missing = await place.run("integrations", "test", "522", code=1)
+    assert "integration 522 is not configured" in missing.stderr
+    for topic in ("deliveries", "delivery-results", "events.account"):
+        name = f"{place.settings.topic_prefix}{topic}"
+        found = await read_all(place.settings.kafka.bootstrap_servers or "", name)
+        assert not any(found.values())
 
 
 async def test_an_integration_is_disabled_enabled_and_deleted(place: Place) -> None:

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
 from stream_app.domain.clients import Client
 from stream_app.domain.deliveries import (
+    Checked,
     Result,
     decode_result,
     delivery_of,
@@ -191,6 +192,34 @@ async def test_an_alert_becomes_one_alert_with_the_text_of_the_page(bench: Bench
     assert len(bench.sandbox.requests) == 1
     assert "delivery_sent" in worker.text
     assert KEY not in worker.text
+
+
+async def test_an_accepted_request_that_fails_is_shown_and_not_sent_again(bench: Bench) -> None:
+    bench.sandbox.fail(Fault(kind=FaultKind.DISCARD))
+    env = {"STREAM_APP_DELIVERY__STATUS_CHECK_SHARE": "0.01"}  # the first one of the hour
+    worker = await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE="0.1", **env).ready()
+    fired = alert()
+    await bench.fire(fired)
+    await eventually(lambda: "request_not_successful" in worker.text)
+    await asyncio.sleep(0.5)
+    await bench.drained()
+    posted, *asked = bench.sandbox.requests
+    assert (posted.method, posted.status) == ("POST", 202)
+    assert {request.method for request in asked} == {"GET"}
+    found = [decode_result(record.value) for record in await bench.records("delivery-results")]
+    (checked,) = [record for record in found if isinstance(record, Checked)]
+    assert checked.outcome == "failed"
+    assert checked.status == "Discarded by the rules of the integration"
+    assert (checked.alert_id, checked.request_id) == (fired.id, posted.request_id)
+    name = 'stream_app_request_status_total{integration_type="opsgenie",outcome="failed"}'
+    metrics = await worker.metrics()
+    assert metrics[name] == 1
+    assert metrics['stream_app_deliveries_total{integration_type="opsgenie",outcome="sent"}'] == 1
+    (said,) = [line for line in worker.text.splitlines() if "request_not_successful" in line]
+    line = json.loads(said)
+    assert (line["level"], line["alert_id"]) == ("warning", fired.id)
+    assert (line["integration_id"], line["request_id"]) == (521, posted.request_id)
+    assert await bench.records("deliveries.dlq") == []
 
 
 async def test_a_failed_attempt_is_resent_after_the_documented_waits(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from stream_app.domain.deliveries import (
     Cancel,
+    Checked,
     Delivery,
     Result,
     decode_delivery,
@@ -13,6 +14,7 @@ from stream_app.domain.deliveries import (
     encode_result,
 )
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.request_checks import CheckOutcome
 
 DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
 RESULT = Result(
@@ -33,6 +35,13 @@ def test_a_delivery_without_an_alias_is_refused() -> None:
 def test_a_command_is_told_from_a_result() -> None:
     command = Cancel(1111, 521, DeadLetterReason.INTEGRATION_DISABLED, 7)
     assert decode_result(encode_result(command)) == command
+
+
+def test_a_check_is_told_from_a_result() -> None:
+    outcome = CheckOutcome.FAILED
+    checked = Checked(DELIVERY.id, 1111, 521, "opsgenie", "r", outcome, "Alert does not exist", 7)
+    assert decode_result(encode_result(checked)) == checked
+    assert checked.alert_id == DELIVERY.alert_id
 
 
 def test_a_record_of_another_type_is_no_result() -> None:

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream_app.domain.deliveries import (
+    Checked,
     Delivery,
     DeliveryState,
     Result,
@@ -20,6 +21,7 @@ from stream_app.domain.deliveries import (
 )
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.request_checks import CheckOutcome
 from stream_app.domain.statuses import decode_status
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.flushing import Send
@@ -331,3 +333,27 @@ def test_no_log_line_of_a_delivery_holds_its_text(bench: Bench) -> None:
     said: Any = repr(logs)
     assert "Title" not in said
     assert "Text" not in said
+
+
+@pytest.mark.parametrize("outcome", CheckOutcome)
+def test_what_a_check_finds_changes_no_delivery(bench: Bench, outcome: CheckOutcome) -> None:
+    bench.add(TOPICS[0], RECORD)
+    bench.result(1, accepted=True)
+    bench.flush()
+    checked = Checked("a/521", 1111, 521, "opsgenie", "r", outcome, "Alert does not exist", NOW_MS)
+    with capture_logs() as logs:
+        bench.add(TOPICS[1], encode_result(checked))
+        dead_letters, states, progress = bench.flush()
+    assert (dead_letters, states, bench.sender.waiting, logs) == ([], [], {}, [])
+    assert [send.value for send in progress] == [b"[1,2]"]
+
+
+def test_a_record_of_a_newer_version_is_a_warning_only(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    with capture_logs() as logs:
+        bench.add(TOPICS[1], b'{"type":"later"}')
+    assert [line["event"] for line in logs] == ["delivery_result_unreadable"]
+    bench.restored()
+    bench.gate.open = True
+    bench.flush()
+    assert bench.sender.waiting == {"a/521": (2, 1)}

@@ -337,6 +337,21 @@ async def test_the_status_of_a_request_is_asked_with_its_key() -> None:
     assert server.requests[0].startswith(b"GET /v2/alerts/requests/..%2Fx%20y HTTP/1.1\r\n")
 
 
+async def test_an_alert_is_closed_by_its_alias() -> None:
+    async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
+        assert (await client.close_alert(server.endpoint, KEY, "a/b c")).accepted
+    head = server.requests[0].split(b"\r\n", 1)[0]
+    assert head == b"POST /v2/alerts/a%2Fb%20c/close?identifierType=alias HTTP/1.1"
+    assert KEY.encode() in server.requests[0]
+
+
+async def test_a_service_is_reached_without_a_key() -> None:
+    async with serve(answers(answer("401 x"))) as server, OpsgenieClient(delivery()) as client:
+        assert (await client.reach(server.endpoint)).status == 401
+    assert server.requests[0].startswith(b"GET /v2/alerts HTTP/1.1\r\n")
+    assert b"authorization" not in server.requests[0].lower()
+
+
 async def test_a_client_that_is_not_open_says_so() -> None:
     with pytest.raises(RuntimeError, match="outside its context manager"):
         await OpsgenieClient(delivery()).post_alert(endpoint_at("http://127.0.0.1:9/"), KEY, BODY)

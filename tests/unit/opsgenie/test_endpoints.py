@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.errors import ConfigurationError
-from stream_app.opsgenie.endpoints import check_retry_scale, is_loopback, resolve_endpoint
+from stream_app.opsgenie.endpoints import (
+    check_retry_scale,
+    is_loopback,
+    other_region,
+    resolve_endpoint,
+)
 
 US = "https://api.opsgenie.com/v2/alerts"
 EU = "https://api.eu.opsgenie.com/v2/alerts"
@@ -171,3 +176,13 @@ def test_documented_waits_are_allowed_everywhere() -> None:
 )
 def test_loopback_is_told_from_the_rest(host: str, expected: object) -> None:
     assert is_loopback(host) is expected
+
+
+def test_the_other_region_is_one_of_the_allowed_hosts() -> None:
+    assert other_region(resolve_endpoint(US, None)) == ("EU", resolve_endpoint(EU, None))
+    assert other_region(resolve_endpoint(EU, None)) == ("US", resolve_endpoint(US, None))
+
+
+@pytest.mark.parametrize("api", [JSM, SANDBOX])
+def test_jsm_and_a_sandbox_have_no_other_region(api: str) -> None:
+    assert other_region(resolve_endpoint(api, SANDBOX)) is None

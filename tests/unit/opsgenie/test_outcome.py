@@ -249,3 +249,17 @@ def test_a_status_that_cannot_be_read_is_not_processed(body: bytes) -> None:
 def test_a_request_not_yet_processed_is_told_as_such() -> None:
     body = error("Request not processed")
     assert not read_request_status(classify(404, {}, body), body).is_processed
+
+
+def test_only_a_request_that_the_service_knows_is_not_processed_yet() -> None:
+    not_yet = {"X-Opsgenie-Errortype": "RequestNotProcessed"}
+    assert classify(404, not_yet, b"").is_not_processed
+    assert not classify(404, {}, b"").is_not_processed
+    assert not classify(404, {"X-Opsgenie-Errortype": "NotFound"}, b"").is_not_processed
+    assert not classify(500, not_yet, b"").is_not_processed
+
+
+@pytest.mark.parametrize("data", [{}, {"isSuccess": None}, {"isSuccess": "true"}])
+def test_a_state_that_is_not_said_is_no_failure(data: dict[str, object]) -> None:
+    body = json.dumps({"data": data}).encode()
+    assert read_request_status(classify(200, {}, body), body).is_success is None

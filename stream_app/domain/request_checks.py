@@ -1,0 +1,58 @@
+"""Checks of accepted requests: which ones, when, and what they can find.
+
+The service answers 202 before it has looked at its own rules, and may drop the alert afterwards.
+What became of a request can be asked a little later, by its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+#: Seconds to wait before each time of asking; the service needs a moment.
+WAITS = (2, 5, 15)
+HOUR_MS = 3600 * 1000
+_DIGEST_BYTES = 8
+
+
+class CheckOutcome(StrEnum):
+    """What a check has found: a closed list, the `outcome` label of the metric."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    #: The service has no state of the request (yet), or does not tell it to this kind of key.
+    UNKNOWN = "unknown"
+    #: The service could not be asked, or its answer is none.
+    UNREADABLE = "unreadable"
+
+
+class Sample:
+    """Chooses the accepted requests that are checked.
+
+    A share of them, by the delivery's id, so that it doesn't matter which worker asks; and the
+    first one of each integration in each hour, so that a quiet integration is checked, too.
+
+    Args:
+        share: 0 to 1; 0 chooses nothing at all.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        #: Integration -> the hour of its last chosen request.
+        self._hours: dict[int, int] = {}
+
+    def takes(self, delivery_id: str, integration_id: int, accepted_at_ms: int) -> bool:
+        """Tell whether an accepted request is checked."""
+        if self._share == 0:
+            return False
+        hour = accepted_at_ms // HOUR_MS
+        is_first = self._hours.get(integration_id) != hour
+        if is_first:
+            self._hours[integration_id] = hour
+        return is_first or _position(delivery_id) < self._share
+
+
+def _position(delivery_id: str) -> float:
+    """Return where an id stands between 0 and 1, evenly spread over all ids."""
+    digest = hashlib.sha256(delivery_id.encode()).digest()[:_DIGEST_BYTES]
+    return float(int.from_bytes(digest) / (1 << 8 * _DIGEST_BYTES))

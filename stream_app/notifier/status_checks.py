@@ -1,0 +1,186 @@
+"""Checks, in the background, of what became of a sample of the accepted requests.
+
+A 202 says that the service has taken a request over, not that it has made an alert of it. What a
+check finds is shown and changes no delivery: the service has refused the alert by rules of its
+own, and would refuse it again. So nothing here may cost a delivery anything. The checks have
+connections of their own and a bound on their number, and one that is lost is no loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+from stream_app.domain.deliveries import Checked, Result
+from stream_app.domain.integrations import Integration
+from stream_app.domain.request_checks import HOUR_MS, CheckOutcome, Sample
+from stream_app.kafka.ownership import Ownership
+from stream_app.logs import get_logger
+from stream_app.metrics import Metrics
+from stream_app.notifier.attempt import RefusedError
+from stream_app.notifier.sender import DEFAULT_PAUSE_SECONDS
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import Endpoint, IntegrationType
+from stream_app.opsgenie.outcome import AttemptReason, RequestStatus
+from stream_app.opsgenie.request_check import RequestCheck, check_request
+from stream_app.settings import DeliverySettings
+
+log = get_logger(__name__)
+
+#: Most checks under way; beyond it accepted requests are not checked.
+MAX_CHECKS = 500
+#: Most questions in flight, on connections of their own.
+MAX_IN_FLIGHT = 4
+
+#: Returns a client's integration, its endpoint and its key; raises RefusedError.
+Resolve = Callable[[int, int], tuple[Integration, Endpoint, str]]
+#: Puts what was found on a partition of its topic; done when the broker has acknowledged it.
+WriteChecked = Callable[[int, Checked], Awaitable[None]]
+
+
+class _DroppedError(Exception):
+    """The check is given up: it isn't this worker's any more, or may not be made now."""
+
+
+class StatusChecks:
+    """A service beside the sender.
+
+    Args:
+        resolve: finds an integration as it is configured now.
+        write: writes what was found.
+        ownership: says whether the partitions are still this worker's.
+        settings: the share that is checked, and the timeouts.
+        metrics: counts what was found.
+        now_ms: the wall clock, Unix ms.
+    """
+
+    def __init__(
+        self,
+        resolve: Resolve,
+        write: WriteChecked,
+        ownership: Ownership,
+        settings: DeliverySettings,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        own_pool = settings.model_copy(update={"max_in_flight": MAX_IN_FLIGHT})
+        self._client = OpsgenieClient(own_pool)
+        self._resolve = resolve
+        self._write = write
+        self._ownership = ownership
+        self._scale = settings.retry_scale
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._sample = Sample(settings.status_check_share)
+        self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._checks: set[asyncio.Task[None]] = set()
+        #: Integration -> until when it is not asked about, Unix ms.
+        self._paused: dict[int, int] = {}
+        #: Integrations whose last state was a failure, so that the log says it once.
+        self._failing: set[int] = set()
+
+    async def start(self) -> None:
+        """Open the client."""
+        await self._client.__aenter__()
+
+    async def stop(self) -> None:
+        """Drop all checks."""
+        for task in list(self._checks):
+            task.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
+        await self._client.__aexit__(None, None, None)
+
+    def note(self, partition: int, result: Result) -> None:
+        """Have an accepted request checked, if it belongs to the sample; returns at once."""
+        number, now_ms = result.integration_id, result.finished_at_ms
+        if (
+            not (result.accepted and result.request_id)
+            or len(self._checks) >= MAX_CHECKS
+            or self._is_paused(number)
+            or not self._sample.takes(result.delivery_id, number, now_ms)
+        ):
+            return
+        check = self._check(partition, result, result.request_id, self._ownership.generation)
+        task = asyncio.create_task(check, name="status check")
+        self._checks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._checks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, _DroppedError):
+                return
+            # Not the worker's end: the delivery itself is done, and its result is written.
+            log.error("status_check_failed", error=str(error) or type(error).__name__)
+
+    async def _check(
+        self, partition: int, result: Result, request_id: str, generation: int
+    ) -> None:
+        async def ask() -> RequestStatus:
+            async with self._places:
+                endpoint, key = self._target(result, generation)
+                return await self._client.request_status(endpoint, key, request_id)
+
+        kind = IntegrationType(result.integration_type)
+        check = await check_request(ask, kind, asyncio.sleep, self._scale)
+        self._metrics.request_status.labels(kind, check.outcome).inc()
+        self._pause(result.integration_id, kind, check)
+        checked = Checked(
+            delivery_id=result.delivery_id,
+            client_id=result.client_id,
+            integration_id=result.integration_id,
+            integration_type=result.integration_type,
+            request_id=request_id,
+            outcome=check.outcome,
+            status=check.status,
+            checked_at_ms=self._now_ms(),
+            epoch=result.epoch,
+        )
+        self._say(checked)
+        await self._write(partition, checked)
+
+    def _target(self, result: Result, generation: int) -> tuple[Endpoint, str]:
+        """Return whom to ask, and with which key; just before each question."""
+        if not self._ownership.is_current(generation) or self._is_paused(result.integration_id):
+            raise _DroppedError
+        try:
+            integration, endpoint, key = self._resolve(result.integration_id, result.client_id)
+        except RefusedError:
+            raise _DroppedError from None
+        if integration.epoch != result.epoch:
+            raise _DroppedError  # another target knows nothing of the request
+        return endpoint, key
+
+    def _pause(self, number: int, kind: IntegrationType, check: RequestCheck) -> None:
+        """Ask no more for a while if the service has had enough, or does not tell."""
+        if check.answer.reason is AttemptReason.RATE_LIMITED:
+            asked = check.answer.retry_after_seconds or DEFAULT_PAUSE_SECONDS * self._scale
+            self._paused[number] = self._now_ms() + math.ceil(asked * 1000)
+        elif kind is IntegrationType.JSM and check.outcome is CheckOutcome.UNKNOWN:
+            self._paused[number] = self._now_ms() + HOUR_MS
+
+    def _is_paused(self, number: int) -> bool:
+        until_ms = self._paused.get(number)
+        if until_ms is not None and until_ms <= self._now_ms():
+            del self._paused[number]
+            return False
+        return until_ms is not None
+
+    def _say(self, checked: Checked) -> None:
+        """Log a failure, and the first success after one; not each of them."""
+        number = checked.integration_id
+        facts = {
+            "integration_id": number,
+            "client_id": checked.client_id,
+            "alert_id": checked.alert_id,
+            "request_id": checked.request_id,
+            "status": checked.status,
+        }
+        if checked.outcome is CheckOutcome.FAILED and number not in self._failing:
+            self._failing.add(number)
+            then = "look at the rules of the integration at the service; it is not sent again"
+            log.warning("request_not_successful", **facts, then=then)
+        elif checked.outcome is CheckOutcome.SUCCESS and number in self._failing:
+            self._failing.discard(number)
+            log.info("request_successful_again", **facts)

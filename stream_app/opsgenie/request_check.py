@@ -1,0 +1,77 @@
+"""Asking the service what became of a request that it has accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from stream_app.domain.request_checks import WAITS, CheckOutcome
+from stream_app.opsgenie.endpoints import IntegrationType
+from stream_app.opsgenie.outcome import AttemptReason, Outcome, RequestStatus
+
+NOT_YET = "the service has not processed it yet"
+NOT_KNOWN = "the service does not know the request"
+NO_STATE = "the answer does not say what became of the request"
+NOT_TOLD = "Jira Service Management does not tell the state of a request to an integration's key"
+#: What the documentation leaves open for the key of a JSM integration.
+REFUSALS_OF_JSM = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+#: Refusals that no asking again changes, at least for now.
+FINAL = (
+    AttemptReason.UNAUTHORIZED,
+    AttemptReason.FORBIDDEN,
+    AttemptReason.PAYMENT_REQUIRED,
+    AttemptReason.KEY_FORMAT,
+    AttemptReason.RATE_LIMITED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCheck:
+    """What a check has found. `status` is the service's own text, or why there is none.
+
+    `answer` is the last answer's outcome; `is_final` says that asking again finds nothing else.
+    """
+
+    outcome: CheckOutcome
+    status: str
+    answer: Outcome
+    is_final: bool = True
+
+
+async def check_request(
+    ask: Callable[[], Awaitable[RequestStatus]],
+    kind: IntegrationType,
+    sleep: Callable[[float], Awaitable[None]],
+    scale: float = 1.0,
+) -> RequestCheck:
+    """Ask after each of the documented waits, until the state is known or cannot be.
+
+    Args:
+        ask: asks once.
+        kind: the service that is asked.
+        sleep: waits for so many seconds.
+        scale: factor on the waits, 1 except in tests.
+    """
+    for wait in WAITS:
+        await sleep(wait * scale)
+        check = read_check(await ask(), kind)
+        if check.is_final:
+            break
+    return check
+
+
+def read_check(status: RequestStatus, kind: IntegrationType) -> RequestCheck:
+    """Return what one answer says."""
+    answer = status.outcome
+    if status.is_success is not None:
+        outcome = CheckOutcome.SUCCESS if status.is_success else CheckOutcome.FAILED
+        return RequestCheck(outcome, status.status or "", answer)
+    if answer.is_not_processed:
+        return RequestCheck(CheckOutcome.UNKNOWN, NOT_YET, answer, is_final=False)
+    if kind is IntegrationType.JSM and answer.status in REFUSALS_OF_JSM:
+        return RequestCheck(CheckOutcome.UNKNOWN, NOT_TOLD, answer)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return RequestCheck(CheckOutcome.UNKNOWN, NOT_KNOWN, answer, is_final=False)
+    why = NO_STATE if answer.accepted else answer.message
+    return RequestCheck(CheckOutcome.UNREADABLE, why, answer, is_final=answer.reason in FINAL)
