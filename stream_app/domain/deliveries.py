@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions
 from stream_app.domain.alerts import Alert
 from stream_app.domain.counting import NEVER
 from stream_app.domain.errors import DeadLetterReason
@@ -18,11 +19,11 @@ from stream_app.domain.messages import Message
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rendered message for one integration: a function of the alert and the integration.
 
-    `alert_id` is the alias at the service; the texts are rendered once, so that every resend has
-    the same body. `epoch` is the integration's.
+    `alert_id` is the alias at the service; the texts are rendered and the integration's `options`
+    taken once, so that every resend has the same body. `epoch` is the integration's.
     """
 
     id: Text
@@ -33,6 +34,7 @@ class Delivery(msgspec.Struct, frozen=True):
     description: str
     details: dict[str, str]
     epoch: int = 0
+    options: AlertOptions = NO_OPTIONS
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
@@ -113,8 +115,14 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.redrives, self.is_finished, self.attempt
 
 
-def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int = 0) -> Delivery:
-    """Return the delivery of an alert to one of its integrations; `epoch` is the integration's."""
+def delivery_of(
+    alert: Alert,
+    message: Message,
+    integration_id: int,
+    epoch: int = 0,
+    options: AlertOptions = NO_OPTIONS,
+) -> Delivery:
+    """Return the delivery of an alert to one of its integrations, with what is the latter's."""
     return Delivery(
         id=f"{alert.id}/{integration_id}",
         alert_id=alert.id,
@@ -124,6 +132,7 @@ def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int 
         description=message.description,
         details=message.details,
         epoch=epoch,
+        options=options,
     )
 
 

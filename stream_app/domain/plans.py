@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from stream_app.domain.alert_options import note_unknown_options
 from stream_app.domain.clients import read_client
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
-from stream_app.domain.objects import HIDDEN, Problems, changed_fields, flattened
+from stream_app.domain.objects import HIDDEN, Fields, Problems, changed_fields, flattened
 from stream_app.domain.plan_keys import KeyKeeper, stored_form
 from stream_app.domain.plan_stamps import (
     INTEGRATION_STAMPS,
@@ -205,6 +206,7 @@ class _Planner:
             problems += found
             return trigger.client_id, trigger.integration_ids
         integration, found = read_integration(record)
+        note_unknown_options(Fields(record, found))
         known = {problem.path for problem in problems}
         problems += [problem for problem in found if problem.path not in known]
         if integration.api:

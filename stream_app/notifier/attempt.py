@@ -13,13 +13,12 @@ from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
-from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
 from stream_app.secrets import KeyRing
 from stream_app.settings import DeliverySettings
 
 log = get_logger(__name__)
 
-SOURCE = "stream-app"
 UNKNOWN_TYPE = "unknown"
 
 
@@ -164,6 +163,6 @@ def _body(delivery: Delivery) -> bytes:
             delivery.description,
             delivery.alert_id,
             delivery.details,
-            source=SOURCE,
+            **optional_fields(delivery.options),
         )
     )

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from stream_app.domain.alert_options import AlertOptions, Priority, Responder, ResponderType
 from stream_app.domain.deliveries import (
     Delivery,
     DeliveryState,
@@ -112,6 +113,28 @@ async def test_an_accepted_attempt_says_who_what_and_when() -> None:
         (alert,) = bench.sandbox.alerts
         assert (alert.message, alert.description) == ("Title", "Text")
         assert (alert.alias, alert.details) == (DELIVERY.alert_id, {"a": "b"})
+
+
+async def test_the_options_of_the_delivery_are_sent_whatever_those_of_the_integration_are() -> None:
+    team = Responder(ResponderType.TEAM, name="On-call")
+    options = AlertOptions(Priority.P2, ("waf",), (team,), "shop", "acme")
+    delivery = msgspec.structs.replace(DELIVERY, options=options)
+    record = msgspec.Raw(encode_delivery(delivery))
+    async with running() as bench:
+        bodies: list[dict[str, Any]] = []
+
+        async def note(exchange: Exchange) -> web.Response | None:
+            bodies.append(await exchange.request.json())
+            return None
+
+        bench.sandbox._api.steps.append(note)
+        await bench.attempts().make(msgspec.structs.replace(STATE, record=record))
+        bench.configure(alert=AlertOptions(Priority.P5))
+        await bench.attempts().make(msgspec.structs.replace(STATE, record=record))
+        assert bodies[0] == bodies[1]
+        fields = {name: bodies[0][name] for name in ("priority", "tags", "entity", "source")}
+        assert fields == {"priority": "P2", "tags": ["waf"], "entity": "shop", "source": "acme"}
+        assert bodies[0]["responders"] == [{"type": "team", "name": "On-call"}]
 
 
 async def test_every_attempt_has_the_same_body() -> None:

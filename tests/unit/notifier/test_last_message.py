@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from stream_app.domain.alert_options import AlertOptions, Priority
 from stream_app.domain.announcements import NoticeType
 from stream_app.domain.clients import Client
 from stream_app.domain.integrations import Integration
@@ -75,6 +76,13 @@ async def test_it_says_what_happened_and_who_did_it() -> None:
         "integration_name": "On-call",
         "actor": "stream-app apply",
     }
+
+
+async def test_it_carries_the_options_of_the_integration() -> None:
+    bench = Bench()
+    await bench.send(alert=AlertOptions(Priority.P4, tags=("waf",), source="acme"))
+    (alert,) = bench.sandbox.alerts
+    assert (alert.priority, alert.tags, alert.source) == ("P4", ("waf",), "acme")
 
 
 async def test_a_command_that_is_repeated_does_not_page_twice() -> None:
