@@ -71,11 +71,12 @@ class LastMessages:
             check_retry_scale(delivery.retry_scale, endpoint)
             keys = KeyRing.from_settings(self._settings)
             key = keys.open(integration.key, integration.key_context)
+            poster = OpsgenieClient(delivery)
         except ConfigurationError as error:
             return LastMessage(integration.id, 0, str(error))
         body = _body(integration, client, type_, self._actor)
         attempt = 1
-        async with OpsgenieClient(delivery) as poster:
+        async with poster:
             while not (outcome := await poster.post_alert(endpoint, key, body)).accepted:
                 wait = _wait_seconds(outcome, attempt, delivery.retry_scale)
                 if wait is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self, cast
@@ -20,6 +21,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from stream_app import __version__
+from stream_app.opsgenie.network import create_ssl_context, proxy_problem, read_proxy
 from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
     AttemptReason,
@@ -65,13 +67,23 @@ class Answer:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
+    #: A connection through the proxy is being made: what fails now has sent nothing.
+    is_connecting: bool = False
+
+
+#: The answer that this task waits for. The pool of connections knows the task only.
+_awaited: ContextVar[Answer | None] = ContextVar("awaited", default=None)
 
 
 class OpsgenieClient:
     """Posts alerts over one shared pool of connections; use it as a context manager.
 
     Neither keys nor bodies are logged here. Redirects are not followed, cookies not kept, and
-    proxies of the environment not used.
+    proxies of the environment not used. That of the settings is asked for a tunnel (CONNECT) to
+    every https address, so that it sees neither key nor body; http is the sandbox on loopback.
+
+    Raises:
+        ConfigurationError: the CA file or the proxy of the settings cannot be used.
     """
 
     def __init__(
@@ -80,8 +92,8 @@ class OpsgenieClient:
         self._connect_seconds = settings.connect_timeout_seconds
         self._total_seconds = settings.request_timeout_seconds
         self._max_connections = settings.max_in_flight
-        # Trusts the usual authorities, or those that SSL_CERT_FILE names.
-        self._ssl_context = ssl_context or httpx.create_ssl_context()
+        self._ssl_context = ssl_context or create_ssl_context(settings.ca_file)
+        self._proxy = read_proxy(settings.proxy_url)
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,10 +107,17 @@ class OpsgenieClient:
             # All tenants share the session: what one's answer sets must not reach another's.
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=PlainResponse,
+            trace_configs=[] if self._proxy is None else [_connection_trace()],
         )
+        direct = AiohttpTransport(verify=self._ssl_context, client=session)
+        timeout = httpx.Timeout(None, connect=self._connect_seconds)
+        if self._proxy is not None:
+            # What the transport calls "pool" ends with the tunnel; "connect" ends at the proxy.
+            timeout.pool = self._connect_seconds
         self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=self._ssl_context, client=session),
-            timeout=httpx.Timeout(None, connect=self._connect_seconds),
+            transport=AiohttpTransport(verify=self._ssl_context, client=session, proxy=self._proxy),
+            mounts={"http://": direct},
+            timeout=timeout,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
@@ -145,7 +164,7 @@ class OpsgenieClient:
             async with asyncio.timeout(self._total_seconds):
                 await self._exchange(method, url, key, body, answer)
         except FAILURES as error:
-            outcome = self._explain(error, key)
+            outcome = self._explain(error, key, url, answer)
         if answer.status:
             outcome = classify(
                 answer.status,
@@ -173,6 +192,7 @@ class OpsgenieClient:
         }
         if body is not None:
             headers["Content-Type"] = "application/json"
+        _awaited.set(answer)
         async with self._client.stream(method, url, content=body, headers=headers) as response:
             answer.headers = dict(response.headers)
             answer.status = response.status_code
@@ -183,13 +203,18 @@ class OpsgenieClient:
                     if len(answer.body) >= BODY_LIMIT:
                         return
 
-    def _explain(self, error: BaseException, key: str) -> Outcome:
+    def _explain(self, error: BaseException, key: str, url: str, answer: Answer) -> Outcome:
         """Return the outcome of an attempt that ended without a status.
 
         The transport takes a broken connection for a connect timeout, so the error of aiohttp
         behind it is judged, not the one that httpx shows.
         """
         cause = error.__cause__ if isinstance(error, httpx.HTTPError) else error
+        target = httpx.URL(url)
+        if answer.is_connecting and self._proxy is not None and target.scheme == "https":
+            problem = proxy_problem(cause, self._proxy.url, target.host, self._connect_seconds)
+            if problem is not None:
+                return failure(AttemptReason.PROXY_ERROR, problem, key=key)
         if isinstance(cause, aiohttp.ConnectionTimeoutError):
             return failure(
                 AttemptReason.TIMEOUT, f"no connection within {self._connect_seconds:g} s"
@@ -206,3 +231,20 @@ class OpsgenieClient:
         elif isinstance(cause, ValueError):
             reason = AttemptReason.BAD_ANSWER
         return failure(reason, detail, key=key)
+
+
+def _connection_trace() -> aiohttp.TraceConfig:
+    """Return what notes on the awaited answer whether a connection is being made for it."""
+
+    async def begin(*_: object) -> None:
+        if (answer := _awaited.get()) is not None:
+            answer.is_connecting = True
+
+    async def end(*_: object) -> None:
+        if (answer := _awaited.get()) is not None:
+            answer.is_connecting = False
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(begin)
+    trace.on_connection_create_end.append(end)
+    return trace
