@@ -9,7 +9,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions, read_alert_options
-from stream_app.domain.objects import HIDDEN, Fields, Problems, flattened, raise_first
+from stream_app.domain.objects import (
+    HIDDEN,
+    Fields,
+    Problems,
+    flattened,
+    hide_key,
+    raise_first,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +117,9 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
         enabled_at=fields.integer("enabled_at", 0, default=0),
         alert=read_alert_options(fields),
     )
+    for key in (fields.obj.get("target"), target.obj.get("token")):
+        if not is_stored_key(key):
+            hide_key(problems, key)
     return integration, problems
 
 
