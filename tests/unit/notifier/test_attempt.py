@@ -24,6 +24,7 @@ from stream_app.kafka.configuration import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_service import Exchange
 from stream_app.secrets import KeyRing
@@ -87,10 +88,22 @@ class Bench:
         return self.metrics.registry.get_sample_value("stream_app_delivery_attempts_total", labels)
 
 
+#: The path of the service that is played, and its label in the metrics.
+PLAYED = {"opsgenie": "", "jsm": JSM_PATH}
+PATH = ""
+
+
+@pytest.fixture(autouse=True, params=PLAYED)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run every test against both services; return the one's label."""
+    monkeypatch.setattr(f"{__name__}.PATH", PLAYED[request.param])
+    return str(request.param)
+
+
 @asynccontextmanager
 async def running() -> AsyncIterator[Bench]:
     sandbox = SandboxOpsgenie()
-    url = await sandbox.start()
+    url = await sandbox.start() + PATH
     try:
         async with OpsgenieClient(DeliverySettings()) as client:
             yield Bench(sandbox, url, client)
@@ -98,7 +111,7 @@ async def running() -> AsyncIterator[Bench]:
         await sandbox.stop()
 
 
-async def test_an_accepted_attempt_says_who_what_and_when() -> None:
+async def test_an_accepted_attempt_says_who_what_and_when(kind: str) -> None:
     async with running() as bench:
         result = await bench.make()
         (request,) = bench.sandbox.requests
@@ -107,9 +120,10 @@ async def test_an_accepted_attempt_says_who_what_and_when() -> None:
         assert (result.client_id, result.integration_id) == (1111, 521)
         assert result.request_id == request.request_id
         assert result.finished_at_ms == NOW_MS
-        assert result.integration_type == "opsgenie"
+        assert result.integration_type == kind
+        assert request.path == f"{PATH}/v2/alerts"
         assert result.duration_seconds > 0
-        assert bench.count("opsgenie", "accepted") == 1
+        assert bench.count(kind, "accepted") == 1
         (alert,) = bench.sandbox.alerts
         assert (alert.message, alert.description) == ("Title", "Text")
         assert (alert.alias, alert.details) == (DELIVERY.alert_id, {"a": "b"})
@@ -151,7 +165,7 @@ async def test_every_attempt_has_the_same_body() -> None:
         assert len(set(bodies)) == 1 < len(bodies)
 
 
-async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait() -> None:
+async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait(kind: str) -> None:
     async with running() as bench:
 
         async def throttle(exchange: Exchange) -> web.Response:
@@ -161,7 +175,7 @@ async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait() -> Non
         result = await bench.make()
         assert (result.accepted, result.status, result.reason) == (False, 429, "rate_limited")
         assert result.retry_after_seconds == 7
-        assert bench.count("opsgenie", "rate_limited") == 1
+        assert bench.count(kind, "rate_limited") == 1
 
 
 @pytest.mark.parametrize("fields", [{"active": False}, {"client_id": 2222}])
