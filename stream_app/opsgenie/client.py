@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self, cast
@@ -21,7 +20,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from stream_app import __version__
-from stream_app.opsgenie.network import create_ssl_context, proxy_problem, read_proxy
+from stream_app.opsgenie.network import create_ssl_context, read_proxy
 from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
     AttemptReason,
@@ -31,6 +30,7 @@ from stream_app.opsgenie.outcome import (
     failure,
     read_request_status,
 )
+from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tunnel_trace
 
 if TYPE_CHECKING:
     import ssl
@@ -67,12 +67,6 @@ class Answer:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
-    #: A connection through the proxy is being made: what fails now has sent nothing.
-    is_connecting: bool = False
-
-
-#: The answer that this task waits for. The pool of connections knows the task only.
-_awaited: ContextVar[Answer | None] = ContextVar("awaited", default=None)
 
 
 class OpsgenieClient:
@@ -107,17 +101,13 @@ class OpsgenieClient:
             # All tenants share the session: what one's answer sets must not reach another's.
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=PlainResponse,
-            trace_configs=[] if self._proxy is None else [_connection_trace()],
+            trace_configs=[] if self._proxy is None else [tunnel_trace(self._connect_seconds)],
         )
         direct = AiohttpTransport(verify=self._ssl_context, client=session)
-        timeout = httpx.Timeout(None, connect=self._connect_seconds)
-        if self._proxy is not None:
-            # What the transport calls "pool" ends with the tunnel; "connect" ends at the proxy.
-            timeout.pool = self._connect_seconds
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(verify=self._ssl_context, client=session, proxy=self._proxy),
-            mounts={"http://": direct},
-            timeout=timeout,
+            mounts={} if self._proxy is None else {"http://": direct},
+            timeout=httpx.Timeout(None, connect=self._connect_seconds),
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
@@ -159,12 +149,15 @@ class OpsgenieClient:
             return failure(AttemptReason.KEY_FORMAT, "nothing was sent"), b""
         answer = Answer()
         outcome: Outcome | None = None
+        tunnel: Tunnel | None = None
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._total_seconds):
+            async with asyncio.timeout(self._total_seconds) as limit:
+                if self._proxy is not None:
+                    tunnel = expect_tunnel(limit if url.startswith("https:") else None)
                 await self._exchange(method, url, key, body, answer)
         except FAILURES as error:
-            outcome = self._explain(error, key, url, answer)
+            outcome = self._explain(error, key, url, tunnel)
         if answer.status:
             outcome = classify(
                 answer.status,
@@ -192,7 +185,6 @@ class OpsgenieClient:
         }
         if body is not None:
             headers["Content-Type"] = "application/json"
-        _awaited.set(answer)
         async with self._client.stream(method, url, content=body, headers=headers) as response:
             answer.headers = dict(response.headers)
             answer.status = response.status_code
@@ -203,16 +195,16 @@ class OpsgenieClient:
                     if len(answer.body) >= BODY_LIMIT:
                         return
 
-    def _explain(self, error: BaseException, key: str, url: str, answer: Answer) -> Outcome:
+    def _explain(self, error: BaseException, key: str, url: str, tunnel: Tunnel | None) -> Outcome:
         """Return the outcome of an attempt that ended without a status.
 
         The transport takes a broken connection for a connect timeout, so the error of aiohttp
         behind it is judged, not the one that httpx shows.
         """
         cause = error.__cause__ if isinstance(error, httpx.HTTPError) else error
-        target = httpx.URL(url)
-        if answer.is_connecting and self._proxy is not None and target.scheme == "https":
-            problem = proxy_problem(cause, self._proxy.url, target.host, self._connect_seconds)
+        if self._proxy is not None and tunnel is not None and tunnel.is_being_made:
+            host = httpx.URL(url).host
+            problem = proxy_problem(cause, self._proxy.url, host, self._connect_seconds)
             if problem is not None:
                 return failure(AttemptReason.PROXY_ERROR, problem, key=key)
         if isinstance(cause, aiohttp.ConnectionTimeoutError):
@@ -231,20 +223,3 @@ class OpsgenieClient:
         elif isinstance(cause, ValueError):
             reason = AttemptReason.BAD_ANSWER
         return failure(reason, detail, key=key)
-
-
-def _connection_trace() -> aiohttp.TraceConfig:
-    """Return what notes on the awaited answer whether a connection is being made for it."""
-
-    async def begin(*_: object) -> None:
-        if (answer := _awaited.get()) is not None:
-            answer.is_connecting = True
-
-    async def end(*_: object) -> None:
-        if (answer := _awaited.get()) is not None:
-            answer.is_connecting = False
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_start.append(begin)
-    trace.on_connection_create_end.append(end)
-    return trace

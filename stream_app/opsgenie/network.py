@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import re
 import ssl
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import httpx
 
 from stream_app.domain.errors import ConfigurationError
@@ -87,45 +85,3 @@ def _wrong_proxy() -> ConfigurationError:
         "https://host:port, with user:password@ before the host if the proxy wants them "
         "(special characters percent-encoded, such as %40 for @)"
     )
-
-
-def proxy_problem(
-    error: BaseException | None, proxy: httpx.URL, target_host: str, seconds: float
-) -> str | None:
-    """Return what went wrong at the proxy, while a connection through it was made.
-
-    Args:
-        error: aiohttp's own error, or a TimeoutError.
-        proxy: where it is.
-        target_host: who was to be reached.
-        seconds: how long it had, for the text.
-
-    Returns:
-        None when the service behind it is at fault: then the proxy has let the request through.
-    """
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return _refusal(error.status, target_host)
-    if isinstance(error, aiohttp.ClientConnectorError) and error.host == proxy.host:
-        return _unreachable(error)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return None
-    if isinstance(error, TimeoutError):
-        return f"no way through it to {target_host} within {seconds:g} s"
-    # Neither its words nor the bytes it sent are quoted: they may hold what it was sent.
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "its answer is not HTTP"
-    return f"it broke the connection to {target_host} off"
-
-
-def _unreachable(error: aiohttp.ClientConnectorError) -> str:
-    if isinstance(error, aiohttp.ClientSSLError):
-        return f"its certificate or encryption is not trusted ({CA_SETTING}): {error}"
-    return f"no connection to it: {error.os_error.strerror or error.os_error}"
-
-
-def _refusal(status: int, target_host: str) -> str:
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return f"it wants a user and a password, or refuses those it got (HTTP {status})"
-    if status == HTTPStatus.FORBIDDEN:
-        return f"it does not allow connections to {target_host} (HTTP {status})"
-    return f"it answers HTTP {status} and does not connect to {target_host}"

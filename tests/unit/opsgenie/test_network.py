@@ -21,8 +21,8 @@ from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import read_proxy
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.settings import DeliverySettings, load_settings
+from tests.unit.opsgenie.proxies import Authority, Proxy, proxy
 from tests.unit.opsgenie.servers import Respond, Server, answer, answers, serve
-from tests.unit.opsgenie.tunnels import Authority, Proxy, proxy
 
 KEY = "00000000-1111-2222-3333-444444444444"
 PASSWORD = "pass:wo@rd"
@@ -335,11 +335,13 @@ def test_no_error_of_the_settings_shows_the_password(monkeypatch: pytest.MonkeyP
 
 
 async def test_connections_through_the_proxy_are_shared_and_bounded(tmp_path: Path) -> None:
-    slow = answers(b"", ACCEPTED, pause_seconds=0.05)
+    # The last three wait longer for a free connection than a tunnel may take.
+    slow = answers(b"", ACCEPTED, pause_seconds=0.3)
+    changes: dict[str, Any] = {"max_in_flight": 3, "connect_timeout_seconds": 0.5}
     async with (
         service(tmp_path, slow) as (server, ca_file),
         proxy(port_of(server.endpoint)) as way,
-        OpsgenieClient(settings(way.port, ca_file=ca_file, max_in_flight=3)) as client,
+        OpsgenieClient(settings(way.port, ca_file=ca_file, **changes)) as client,
     ):
         endpoint = resolve_endpoint(JSM, None)
         outcomes = await asyncio.gather(*(client.post_alert(endpoint, KEY, BODY) for _ in range(9)))
