@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CA_SETTING = "STREAM_APP_DELIVERY__CA_FILE"
 PROXY_SETTING = "STREAM_APP_DELIVERY__PROXY_URL"
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -57,31 +57,34 @@ def read_proxy(url: SecretStr | None) -> Proxy | None:
         ConfigurationError: it is not the URL of a proxy. The message shows nothing of it: in a
             URL that cannot be read anything may be the password.
     """
-    if url is None or not url.get_secret_value().strip():
-        return None
+    text = "" if url is None else url.get_secret_value().strip()
     try:
-        parts = urlsplit(url.get_secret_value().strip())
-        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    except ValueError:
-        raise _wrong_proxy() from None
+        return _parse(text) if text else None
+    except (ValueError, httpx.InvalidURL):
+        # The error itself may show the URL, and so it does not go along.
+        problem = ConfigurationError(
+            f"{PROXY_SETTING}: (hidden) is not the URL of a proxy: give http://host:port or "
+            "https://host:port, with user:password@ before the host if the proxy wants them "
+            "(special characters percent-encoded, such as %40 for @)"
+        )
+    raise problem
+
+
+def _parse(text: str) -> Proxy:
+    """Return the proxy at a URL, or raise ValueError or httpx.InvalidURL."""
+    parts = urlsplit(text)
+    default_port = _DEFAULT_PORTS.get(parts.scheme)
+    if default_port is None:
+        raise ValueError
+    host, port = parts.hostname or "", parts.port or default_port
     is_bare = parts.path in ("", "/") and not (parts.query or parts.fragment)
-    if parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or not is_bare:
-        raise _wrong_proxy()
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (_HOST.fullmatch(host) and is_bare) or ":" in user:
+        raise ValueError
     headers = {}
     if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-        if ":" in user:
-            raise _wrong_proxy()
         # A header, because the transport's own way to give them is deprecated below it.
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         headers["Proxy-Authorization"] = f"Basic {token}"
     shown_host = f"[{host}]" if ":" in host else host
     return Proxy(f"{parts.scheme}://{shown_host}:{port}", headers=headers)
-
-
-def _wrong_proxy() -> ConfigurationError:
-    return ConfigurationError(
-        f"{PROXY_SETTING}: (hidden) is not the URL of a proxy: give http://host:port or "
-        "https://host:port, with user:password@ before the host if the proxy wants them "
-        "(special characters percent-encoded, such as %40 for @)"
-    )

@@ -292,6 +292,8 @@ def test_a_file_that_holds_no_authority_is_named(
         f"http://127.0.0.1:3128#{KEY}",
         f"http://a%3Ab:{KEY}@127.0.0.1:3128",
         f"http://bo:{KEY}@[bad",
+        f"http://bo:{KEY}\udcff@127.0.0.1:3128",
+        f"http://bo:{KEY}@..:3128",
         KEY,
     ],
 )
@@ -300,6 +302,7 @@ def test_what_is_no_proxy_is_refused_and_nothing_of_it_shown(url: str) -> None:
         OpsgenieClient(DeliverySettings(proxy_url=SecretStr(url)))
     assert told.value.exit_code == 3
     assert KEY not in "".join(traceback.format_exception(told.value))
+    assert told.value.__context__ is None
     assert "127.0.0.1" not in str(told.value)
 
 
