@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 SEALED, ENV, FILE = "sealed:v1:", "env:", "file:"
 _VARIABLE = re.compile(r"STREAM_APP_KEY_(?!DIR\Z)[A-Z0-9_]+")
+#: What is no such thing may be a key in the wrong place, and is not shown.
+_PLAIN_NAME = re.compile(r"[A-Z_]{1,64}")
+_PLAIN_CONTEXT = re.compile(
+    r"\d+@(([a-z-]{1,63}\.)+[a-z]{2,10}|[\d.]{1,15}|localhost|[\da-f]*:[\da-f:]+)"
+)
+_HIDDEN = "(hidden)"
 _MAX_KEY_BYTES = 4096
 _MAKE_ONE = "`stream-app secrets generate` makes one for STREAM_APP_SECRET_KEYS"
 
@@ -86,7 +92,7 @@ class KeyRing:
         """
         if self._newest is None:
             raise SealingError(f"no secret key to seal the API key with: {_MAKE_ONE}")
-        _check_key(clear, f"the API key of {context}")
+        _check_key(clear, f"the API key of {_shown(context)}")
         inner = json.dumps({"context": context, "key": clear}).encode()
         return SEALED + self._newest.encrypt(inner).decode()
 
@@ -103,7 +109,7 @@ class KeyRing:
         if stored.startswith(FILE):
             return self._read_file(stored.removeprefix(FILE))
         raise SealingError(
-            f"the stored API key of {context} is not sealed: "
+            f"the stored API key of {_shown(context)} is not sealed: "
             "write the integration with `stream-app apply`, which seals it"
         )
 
@@ -121,26 +127,27 @@ class KeyRing:
     def _open_sealed(self, stored: str, context: str, ring: Fernet | MultiFernet | None) -> str:
         if ring is None:
             raise SealingError(
-                f"the API key of {context} is sealed, and STREAM_APP_SECRET_KEYS is not set: "
-                "set it to the keys that `stream-app apply` had"
+                f"the API key of {_shown(context)} is sealed, and STREAM_APP_SECRET_KEYS is not "
+                "set: set it to the keys that `stream-app apply` had"
             )
         try:
             inner = json.loads(ring.decrypt(stored.removeprefix(SEALED).encode()))
         except (InvalidToken, ValueError):
             raise SealingError(
-                f"the API key of {context} was sealed with none of the keys in "
+                f"the API key of {_shown(context)} was sealed with none of the keys in "
                 "STREAM_APP_SECRET_KEYS: add the one it was sealed with, or apply it again"
             ) from None
         if inner.get("context") != context:
             raise SealingError(
-                f"the sealed API key does not belong to {context}: "
+                f"the sealed API key does not belong to {_shown(context)}: "
                 "apply the integration with its key in the clear"
             )
         return str(inner["key"])
 
     def _read_variable(self, name: str) -> str:
         if not _VARIABLE.fullmatch(name):
-            raise SealingError(f"env:{name}: only variables STREAM_APP_KEY_<NAME> may be named")
+            shown = name if _PLAIN_NAME.fullmatch(name) else _HIDDEN
+            raise SealingError(f"env:{shown}: only variables STREAM_APP_KEY_<NAME> may be named")
         value = self._environ.get(name, "").strip()
         if not value:
             raise SealingError(f"env:{name}: the variable is not set where the notifier runs")
@@ -164,6 +171,12 @@ class KeyRing:
                 f"file:{name}: {error.strerror}: put the key below STREAM_APP_KEY_DIR"
             ) from None
         return _check_key(content.decode("latin-1").strip(), f"file:{name}")
+
+
+def _shown(context: str) -> str:
+    """Return a context for a message: id and host, unless the host is none."""
+    number, _, _ = context.partition("@")
+    return context if _PLAIN_CONTEXT.fullmatch(context) else f"{number}@{_HIDDEN}"
 
 
 def _check_key(key: str, what: str) -> str:

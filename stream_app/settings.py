@@ -27,7 +27,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Group(BaseModel):
     """A level of settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class KafkaSettings(Group):
@@ -125,6 +125,14 @@ class DeliverySettings(Group):
         description="Base URL of a sandbox Opsgenie on loopback that integrations may name; "
         "unset: only the real hosts are allowed",
     )
+    ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) that are trusted beside the usual ones"
+    )
+    proxy_url: SecretStr | None = Field(
+        None,
+        description="Proxy to the real hosts, `http://user:password@host:port` or `https://…`; "
+        "unset: none, whatever `HTTPS_PROXY` says",
+    )
     max_in_flight: int = Field(50, ge=1, description="Most requests in flight")
     max_in_flight_per_integration: int = Field(
         5, ge=1, description="Most requests in flight to one integration"
@@ -171,6 +179,7 @@ class Settings(BaseSettings):
         env_nested_max_split=1,
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()

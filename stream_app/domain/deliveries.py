@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions
 from stream_app.domain.alerts import Alert
 from stream_app.domain.counting import NEVER
 from stream_app.domain.errors import DeadLetterReason
@@ -19,11 +20,11 @@ from stream_app.domain.request_checks import CheckOutcome
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rendered message for one integration: a function of the alert and the integration.
 
-    `alert_id` is the alias at the service; the texts are rendered once, so that every resend has
-    the same body. `epoch` is the integration's.
+    `alert_id` is the alias at the service; the texts are rendered and the integration's `options`
+    taken once, so that every resend has the same body. `epoch` is the integration's.
     """
 
     id: Text
@@ -34,6 +35,7 @@ class Delivery(msgspec.Struct, frozen=True):
     description: str
     details: dict[str, str]
     epoch: int = 0
+    options: AlertOptions = NO_OPTIONS
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
@@ -41,7 +43,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
 
     `status` is absent when no answer came; `retry_after_seconds` is what the service asked for.
     `epoch` is the integration's at the time of the request, `redrives` the delivery's. `is_sent`
-    is false when the configuration allowed no request at all.
+    is false when no request was made: the configuration allowed none, or the proxy let none pass.
     """
 
     delivery_id: str
@@ -140,8 +142,14 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.redrives, self.is_finished, self.attempt
 
 
-def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int = 0) -> Delivery:
-    """Return the delivery of an alert to one of its integrations; `epoch` is the integration's."""
+def delivery_of(
+    alert: Alert,
+    message: Message,
+    integration_id: int,
+    epoch: int = 0,
+    options: AlertOptions = NO_OPTIONS,
+) -> Delivery:
+    """Return the delivery of an alert to one of its integrations, with what is the latter's."""
     return Delivery(
         id=f"{alert.id}/{integration_id}",
         alert_id=alert.id,
@@ -151,6 +159,7 @@ def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int 
         description=message.description,
         details=message.details,
         epoch=epoch,
+        options=options,
     )
 
 

@@ -8,7 +8,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stream_app.domain.objects import HIDDEN, Fields, Problems, flattened, raise_first
+from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions, read_alert_options
+from stream_app.domain.objects import (
+    HIDDEN,
+    Fields,
+    Problems,
+    flattened,
+    hide_key,
+    raise_first,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +41,9 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     """A configured integration.
 
     `key` is sealed, or names an environment variable or a file: see `stream_app.secrets`.
-    `events` holds the active subscriptions. `updated_at`, `epoch` (of the target, raised with
-    each new one and each enabling) and `enabled_at` are Unix ms, 0 when nobody set them.
+    `events` holds the active subscriptions, `alert` what is set on its alerts. `updated_at`,
+    `epoch` (of the target, raised with each new one and each enabling) and `enabled_at` are Unix
+    ms, 0 when nobody set them.
     """
 
     id: int
@@ -48,6 +57,7 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     updated_at: int = 0
     epoch: int = 0
     enabled_at: int = 0
+    alert: AlertOptions = NO_OPTIONS
 
     def __repr__(self) -> str:
         return f"Integration(id={self.id}, client_id={self.client_id}, name={self.name!r})"
@@ -105,7 +115,11 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
         updated_at=fields.integer("updated_at", 0, default=0),
         epoch=fields.integer("epoch", 0, default=0),
         enabled_at=fields.integer("enabled_at", 0, default=0),
+        alert=read_alert_options(fields),
     )
+    for key in (fields.obj.get("target"), target.obj.get("token")):
+        if not is_stored_key(key):
+            hide_key(problems, key)
     return integration, problems
 
 

@@ -13,6 +13,8 @@ from stream_app.domain.errors import InvalidObjectError
 
 #: Stands in a message for a value that may be a key.
 HIDDEN = "(hidden)"
+#: A shorter key is not looked for in other fields: it would be found by chance.
+LEAST_KEY_CHARACTERS = 8
 _MAX_SHOWN = 80
 
 Problems = list[InvalidObjectError]
@@ -22,6 +24,17 @@ def raise_first(problems: Problems) -> None:
     """Raise the first problem, if there is one."""
     if problems:
         raise problems[0]
+
+
+def hide_key(problems: Problems, key: object) -> None:
+    """Take a key out of problems: it may stand where it does not belong, and be shown there."""
+    if not isinstance(key, str) or len(key) < LEAST_KEY_CHARACTERS:
+        return
+    for index, problem in enumerate(problems):
+        # The beginning, since a long value is shown cut.
+        if key[:LEAST_KEY_CHARACTERS] in f"{problem} {problem.value!r}":
+            path, text = (part.replace(key, HIDDEN) for part in (problem.path, problem.problem))
+            problems[index] = InvalidObjectError(path, HIDDEN, text)
 
 
 def flattened(obj: Mapping[str, object]) -> dict[str, object]:

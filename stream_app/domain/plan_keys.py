@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stream_app.domain.errors import InvalidObjectError, SealingError
 from stream_app.domain.integrations import api_host, is_stored_key, key_context
-from stream_app.domain.objects import HIDDEN, Problems
+from stream_app.domain.objects import HIDDEN, LEAST_KEY_CHARACTERS, Problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,6 @@ _SECRET_NAME = re.compile(
 #: Stands for a sealed key in what `get` prints; in a file it means the key that is stored.
 SEALED_MARK = "(sealed)"
 _REFERENCE_PREFIXES = ("sealed:", "env:", "file:")
-#: A shorter key is not looked for in other fields: it would be found by chance.
-_LEAST_KEY_CHARACTERS = 8
 
 
 class KeyKeeper(Protocol):
@@ -57,12 +55,19 @@ def stored_form(
     token = _stored_key(record, target, previous, keeper, problems)
     dropped: list[str] = []
     record = _without_keys({**record, "target": {**target, "token": token}}, "", dropped)
-    if isinstance(clear, str) and clear != token and len(clear) >= _LEAST_KEY_CHARACTERS:
+    if isinstance(clear, str) and clear != token and len(clear) >= LEAST_KEY_CHARACTERS:
         problems += [
             InvalidObjectError(path, HIDDEN, "holds the key: take it out")
             for path in _paths_with(record, clear, "")
         ]
     return record, tuple(dropped)
+
+
+def clear_key(record: Mapping[str, object]) -> str | None:
+    """Return the key that stands in an object in the clear; None when there is none."""
+    target = record.get("target")
+    token = target.get("token") if isinstance(target, dict) else target
+    return token if isinstance(token, str) and not is_stored_key(token) else None
 
 
 def shown_form(record: Mapping[str, object]) -> dict[str, object]:
@@ -134,8 +139,8 @@ def _without_keys(obj: Mapping[str, object], path: str, dropped: list[str]) -> d
     kept: dict[str, object] = {}
     for name, value in obj.items():
         here = f"{path}{name}"
-        if isinstance(value, dict):
-            kept[name] = _without_keys(value, f"{here}.", dropped)
+        if isinstance(value, dict | list):
+            kept[name] = _without_keys_in(value, here, dropped)
         elif (
             here != KEY_PATH
             and isinstance(value, str)
@@ -146,6 +151,14 @@ def _without_keys(obj: Mapping[str, object], path: str, dropped: list[str]) -> d
         else:
             kept[name] = value
     return kept
+
+
+def _without_keys_in(value: object, path: str, dropped: list[str]) -> object:
+    if isinstance(value, dict):
+        return _without_keys(value, f"{path}.", dropped)
+    if isinstance(value, list):
+        return [_without_keys_in(v, f"{path}[{i}]", dropped) for i, v in enumerate(value)]
+    return value
 
 
 def _paths_with(value: object, clear: str, path: str) -> list[str]:

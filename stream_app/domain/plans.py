@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from stream_app.domain.alert_options import note_unknown_options
 from stream_app.domain.clients import read_client
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
-from stream_app.domain.objects import HIDDEN, Problems, changed_fields, flattened
-from stream_app.domain.plan_keys import KeyKeeper, stored_form
+from stream_app.domain.objects import HIDDEN, Fields, Problems, changed_fields, flattened, hide_key
+from stream_app.domain.plan_keys import KeyKeeper, clear_key, stored_form
 from stream_app.domain.plan_stamps import (
     INTEGRATION_STAMPS,
     TRIGGER_STAMPS,
@@ -183,9 +184,11 @@ class _Planner:
         previous = self._stored[kind].get(object_id)
         problems: Problems = []
         left_out: tuple[str, ...] = ()
+        given = record
         if kind is Kind.INTEGRATION:
             record, left_out = stored_form(record, previous, self._rules.keeper, problems)
         client_id, integration_ids = self._read(kind, record, problems)
+        hide_key(problems, clear_key(given))
         item = _Item(source, kind, object_id, client_id, integration_ids, problems)
         if object_id and (first := self._seen.setdefault((kind, object_id), source)) is not source:
             item.problem("id", object_id, f"stands twice: {first.file}, object {first.number}, too")
@@ -205,6 +208,7 @@ class _Planner:
             problems += found
             return trigger.client_id, trigger.integration_ids
         integration, found = read_integration(record)
+        note_unknown_options(Fields(record, found))
         known = {problem.path for problem in problems}
         problems += [problem for problem in found if problem.path not in known]
         if integration.api:

@@ -13,13 +13,13 @@ from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
-from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.opsgenie.outcome import AttemptReason
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
 from stream_app.secrets import KeyRing
 from stream_app.settings import DeliverySettings
 
 log = get_logger(__name__)
 
-SOURCE = "stream-app"
 UNKNOWN_TYPE = "unknown"
 
 
@@ -83,6 +83,8 @@ class Attempts:
             request_id=outcome.request_id,
             retry_after_seconds=outcome.retry_after_seconds,
             epoch=integration.epoch,
+            # What our own proxy has kept back says nothing about the integration.
+            is_sent=outcome.reason is not AttemptReason.PROXY_ERROR,
         )
 
     def resolve(self, number: int, client_id: int) -> tuple[Integration, Endpoint, str]:
@@ -167,6 +169,6 @@ def _body(delivery: Delivery) -> bytes:
             delivery.description,
             delivery.alert_id,
             delivery.details,
-            source=SOURCE,
+            **optional_fields(delivery.options),
         )
     )

@@ -20,11 +20,10 @@ from stream_app.domain.schedule import CYCLES, wait_before_attempt
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import check_retry_scale, resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
-from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
 from stream_app.secrets import KeyRing
 from stream_app.settings import Settings
 
-SOURCE = "stream-app"
 SYSTEM_EVENT = "system"
 LAST_ATTEMPT = 1 + len(CYCLES[0])
 #: Answers that no resend changes: the key or the request is refused.
@@ -72,11 +71,12 @@ class LastMessages:
             check_retry_scale(delivery.retry_scale, endpoint)
             keys = KeyRing.from_settings(self._settings)
             key = keys.open(integration.key, integration.key_context)
+            poster = OpsgenieClient(delivery)
         except ConfigurationError as error:
             return LastMessage(integration.id, 0, str(error))
         body = _body(integration, client, type_, self._actor)
         attempt = 1
-        async with OpsgenieClient(delivery) as poster:
+        async with poster:
             while not (outcome := await poster.post_alert(endpoint, key, body)).accepted:
                 wait = _wait_seconds(outcome, attempt, delivery.retry_scale)
                 if wait is None:
@@ -110,7 +110,11 @@ def _body(integration: Integration, client: Client | None, type_: NoticeType, ac
     alias = hashlib.sha256(alias.encode()).hexdigest()[:_ALIAS_CHARACTERS]
     notice = Difference(type_, integration.client_id, subject).notice(alias, facts, actor)
     payload = build_payload(
-        notice.summary, _description(notice, integration), alias, notice.details, source=SOURCE
+        notice.summary,
+        _description(notice, integration),
+        alias,
+        notice.details,
+        **optional_fields(integration.alert),
     )
     return encode_payload(payload)
 

@@ -225,8 +225,8 @@ class RouteStage:
             result = self._judge(alert, number)
             results[result] += 1
             if result == "sent":
-                epoch = self._reader.configuration.integrations[number].epoch
-                yield delivery_of(alert, message, number, epoch)
+                integration = self._reader.configuration.integrations[number]
+                yield delivery_of(alert, message, number, integration.epoch, integration.alert)
 
     def _judge(self, alert: Alert, number: int) -> str:
         configuration = self._reader.configuration

@@ -82,7 +82,7 @@ class Trial:
             if result is TrialResult.OK:
                 result = await self._key(asker)
             if result is TrialResult.OK and not silent:
-                sending = TrialSending(asker, integration.client_id, self._report)
+                sending = TrialSending(asker, integration, self._report)
                 messages = trial_messages(integration.events, client)
                 result = await sending.run(messages, keep_open=keep_open)
         return result

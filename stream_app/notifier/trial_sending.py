@@ -11,7 +11,11 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from stream_app.domain.alert_options import Priority
 from stream_app.domain.alerts import PRODUCT
+from stream_app.domain.integrations import Integration
 from stream_app.domain.request_checks import CheckOutcome
 from stream_app.domain.trial_messages import TrialMessage
 from stream_app.notifier.trial_report import (
@@ -28,10 +32,9 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, IntegrationType
 from stream_app.opsgenie.key_probe import key_works
 from stream_app.opsgenie.outcome import AttemptReason, RequestStatus
-from stream_app.opsgenie.payload import Priority, build_payload, encode_payload
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 
-SOURCE = "stream-app"
 #: A key may be allowed to create alerts and not to read: that is no fault of the integration.
 MAY_NOT_READ = (AttemptReason.UNAUTHORIZED, AttemptReason.FORBIDDEN)
 REFUSED_LATER = (
@@ -71,11 +74,13 @@ class Asker:
 
 
 class TrialSending:
-    """Sends the messages of one test."""
+    """Sends the messages of one test: with the integration's options, but for the priority."""
 
-    def __init__(self, asker: Asker, client_id: int, report: Report) -> None:
+    def __init__(self, asker: Asker, integration: Integration, report: Report) -> None:
         self._asker = asker
-        self._client_id = client_id
+        self._client_id = integration.client_id
+        options = msgspec.structs.replace(integration.alert, priority=Priority.P5)
+        self._fields = optional_fields(options)
         self._report = report
         #: Alias -> event of the alerts that may be open now.
         self._open: dict[str, str] = {}
@@ -118,8 +123,7 @@ class TrialSending:
             message.description,
             alias,
             message.details,
-            priority=Priority.P5,
-            source=SOURCE,
+            **self._fields,
         )
         asker = self._asker
         # Noted first: an interrupted request may have been accepted.

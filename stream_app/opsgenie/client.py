@@ -20,6 +20,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from stream_app import __version__
+from stream_app.opsgenie.network import create_ssl_context, read_proxy
 from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
     AttemptReason,
@@ -29,6 +30,7 @@ from stream_app.opsgenie.outcome import (
     failure,
     read_request_status,
 )
+from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tunnel_trace
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +73,11 @@ class OpsgenieClient:
     """Posts alerts over one shared pool of connections; use it as a context manager.
 
     Neither keys nor bodies are logged here. Redirects are not followed, cookies not kept, and
-    proxies of the environment not used.
+    proxies of the environment not used. That of the settings is asked for a tunnel (CONNECT) to
+    every https address, so that it sees neither key nor body; http is the sandbox on loopback.
+
+    Raises:
+        ConfigurationError: the CA file or the proxy of the settings cannot be used.
     """
 
     def __init__(
@@ -80,8 +86,8 @@ class OpsgenieClient:
         self._connect_seconds = settings.connect_timeout_seconds
         self._total_seconds = settings.request_timeout_seconds
         self._max_connections = settings.max_in_flight
-        # Trusts the usual authorities, or those that SSL_CERT_FILE names.
-        self._ssl_context = ssl_context or httpx.create_ssl_context()
+        self._ssl_context = ssl_context or create_ssl_context(settings.ca_file)
+        self._proxy = read_proxy(settings.proxy_url)
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,9 +101,12 @@ class OpsgenieClient:
             # All tenants share the session: what one's answer sets must not reach another's.
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=PlainResponse,
+            trace_configs=[] if self._proxy is None else [tunnel_trace(self._connect_seconds)],
         )
+        direct = AiohttpTransport(verify=self._ssl_context, client=session)
         self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=self._ssl_context, client=session),
+            transport=AiohttpTransport(verify=self._ssl_context, client=session, proxy=self._proxy),
+            mounts={} if self._proxy is None else {"http://": direct},
             timeout=httpx.Timeout(None, connect=self._connect_seconds),
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -151,12 +160,15 @@ class OpsgenieClient:
             return failure(AttemptReason.KEY_FORMAT, "nothing was sent"), b""
         answer = Answer()
         outcome: Outcome | None = None
+        tunnel: Tunnel | None = None
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._total_seconds):
+            async with asyncio.timeout(self._total_seconds) as limit:
+                if self._proxy is not None:
+                    tunnel = expect_tunnel(limit if url.startswith("https:") else None)
                 await self._exchange(method, url, key, body, answer)
         except FAILURES as error:
-            outcome = self._explain(error, key or "")
+            outcome = self._explain(error, key or "", url, tunnel)
         if answer.status:
             outcome = classify(
                 answer.status,
@@ -195,13 +207,18 @@ class OpsgenieClient:
                     if len(answer.body) >= BODY_LIMIT:
                         return
 
-    def _explain(self, error: BaseException, key: str) -> Outcome:
+    def _explain(self, error: BaseException, key: str, url: str, tunnel: Tunnel | None) -> Outcome:
         """Return the outcome of an attempt that ended without a status.
 
         The transport takes a broken connection for a connect timeout, so the error of aiohttp
         behind it is judged, not the one that httpx shows.
         """
         cause = error.__cause__ if isinstance(error, httpx.HTTPError) else error
+        if self._proxy is not None and tunnel is not None and tunnel.is_being_made:
+            host = httpx.URL(url).host
+            problem = proxy_problem(cause, self._proxy.url, host, self._connect_seconds)
+            if problem is not None:
+                return failure(AttemptReason.PROXY_ERROR, problem, key=key)
         if isinstance(cause, aiohttp.ConnectionTimeoutError):
             return failure(
                 AttemptReason.TIMEOUT, f"no connection within {self._connect_seconds:g} s"

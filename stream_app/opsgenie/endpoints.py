@@ -153,5 +153,11 @@ def _base_path(parts: SplitResult) -> str:
 def _shown(url: str) -> str:
     """Return a URL for an error message, without what may be a key."""
     url = re.sub(r"//[^/]*@", "//***@", url.split("?", 1)[0])
-    url = re.sub(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "***", url)
+    url = re.sub(r"[\w=+~-]{16,}", _without_long_word, url)
     return repr(url[:200])
+
+
+def _without_long_word(match: re.Match[str]) -> str:
+    """Leave out what may be a key: a long word that is not of small letters and hyphens."""
+    word = match.group()
+    return word if re.fullmatch(r"[a-z-]+", word) else "***"

@@ -49,6 +49,7 @@ class AttemptReason(StrEnum):
     SERVER_ERROR = "server_error"
     OTHER_STATUS = "other_status"
     CONNECT_ERROR = "connect_error"
+    PROXY_ERROR = "proxy_error"
     TLS_ERROR = "tls_error"
     TIMEOUT = "timeout"
     CONNECTION_LOST = "connection_lost"
@@ -90,7 +91,9 @@ EXPLANATIONS = {
     AttemptReason.SERVER_ERROR: "the service has a fault",
     AttemptReason.OTHER_STATUS: "an answer nobody expects here",
     AttemptReason.CONNECT_ERROR: "no connection to the service",
-    AttemptReason.TLS_ERROR: "the service's certificate or encryption is not trusted",
+    AttemptReason.PROXY_ERROR: "the proxy of STREAM_APP_DELIVERY__PROXY_URL is in the way",
+    AttemptReason.TLS_ERROR: "the service's certificate or encryption is not trusted (an "
+    "authority of your own, or of a proxy that opens TLS, goes into STREAM_APP_DELIVERY__CA_FILE)",
     AttemptReason.TIMEOUT: "no complete answer in time",
     AttemptReason.CONNECTION_LOST: "the connection broke before the answer, and the request may "
     "or may not have been accepted",

@@ -8,38 +8,47 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
+from typing import TypedDict
 
+import msgspec
 import orjson
 
+from stream_app.domain.alert_options import (
+    ENTITY_LIMIT,
+    RESPONDERS_LIMIT,
+    SOURCE_LIMIT,
+    TAG_LIMIT,
+    TAGS_LIMIT,
+    AlertOptions,
+    Priority,
+    ResponderType,
+)
 from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
 
 MESSAGE_LIMIT = 130
 DESCRIPTION_LIMIT = 15_000
 ALIAS_LIMIT = 512
-ENTITY_LIMIT = 512
-SOURCE_LIMIT = 100
 #: Keys and values of all details together.
 DETAILS_LIMIT = 8_000
 DETAILS_DEPTH = 8
-TAG_LIMIT = 50
-TAGS_LIMIT = 20
-RESPONDERS_LIMIT = 50
 RESPONDER_FIELDS = ("id", "name", "type", "username")
+RESPONDER_TYPES = tuple(ResponderType)
 ALIAS_DIGEST_LENGTH = 32
 TRUNCATED = ("truncated", "true")
 #: The service refuses an empty message.
 NO_MESSAGE = "(no message)"
+#: Who sends an alert, unless its integration says otherwise.
+SOURCE = "stream-app"
 
 
-class Priority(StrEnum):
-    """The five priorities; a request without one means P3 to the service."""
+class OptionalFields(TypedDict):
+    """The optional arguments of `build_payload`."""
 
-    P1 = "P1"
-    P2 = "P2"
-    P3 = "P3"
-    P4 = "P4"
-    P5 = "P5"
+    priority: Priority | None
+    tags: Sequence[str]
+    entity: str
+    source: str
+    responders: Sequence[Mapping[str, str]]
 
 
 def build_payload(
@@ -67,7 +76,7 @@ def build_payload(
         tags: a comma would make one tag two, so commas are taken out.
         entity: what the alert is about.
         source: who sends it.
-        responders: objects with `type` and one of `id`, `name`, `username`.
+        responders: objects with `type` and one of `id`, `name`, `username`; others are left out.
 
     Raises:
         ValueError: `alias` is empty. The service would invent one, and each resend would page.
@@ -86,13 +95,21 @@ def build_payload(
         "tags": _fit_tags(tags),
         "entity": cut(clean(entity), ENTITY_LIMIT),
         "source": cut(clean(source), SOURCE_LIMIT),
-        "responders": [
-            {name: clean(item[name]) for name in RESPONDER_FIELDS if name in item}
-            for item in responders[:RESPONDERS_LIMIT]
-        ],
+        "responders": _fit_responders(responders),
         "priority": priority,
     }
     return {name: value for name, value in payload.items() if value}
+
+
+def optional_fields(options: AlertOptions) -> OptionalFields:
+    """Return the arguments of `build_payload` that an integration's options make."""
+    return {
+        "priority": options.priority,
+        "tags": options.tags,
+        "entity": options.entity,
+        "source": options.source or SOURCE,
+        "responders": [msgspec.to_builtins(responder) for responder in options.responders],
+    }
 
 
 def encode_payload(payload: Mapping[str, object]) -> bytes:
@@ -112,6 +129,17 @@ def _fit_alias(alias: str) -> str:
 def _fit_tags(tags: Sequence[str]) -> list[str]:
     fitted = (cut(clean(tag.replace(",", " ")), TAG_LIMIT) for tag in tags)
     return list(dict.fromkeys(tag for tag in fitted if tag))[:TAGS_LIMIT]
+
+
+def _fit_responders(responders: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return those that say who they are: one that does not would fail the whole request."""
+    fitted: list[dict[str, str]] = []
+    for item in responders:
+        texts = {name: clean(item.get(name, "")) for name in RESPONDER_FIELDS}
+        kept = {name: text for name, text in texts.items() if text}
+        if kept.get("type") in RESPONDER_TYPES and len(kept) > 1 and kept not in fitted:
+            fitted.append(kept)
+    return fitted[:RESPONDERS_LIMIT]
 
 
 def _fit_details(details: Mapping[str, object]) -> dict[str, str]:

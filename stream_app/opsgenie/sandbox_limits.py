@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stream_app.opsgenie.payload import (
-    ALIAS_LIMIT,
-    DESCRIPTION_LIMIT,
-    DETAILS_LIMIT,
+from stream_app.domain.alert_options import (
     ENTITY_LIMIT,
-    MESSAGE_LIMIT,
     RESPONDERS_LIMIT,
     SOURCE_LIMIT,
     TAG_LIMIT,
     TAGS_LIMIT,
     Priority,
+    ResponderType,
+)
+from stream_app.opsgenie.payload import (
+    ALIAS_LIMIT,
+    DESCRIPTION_LIMIT,
+    DETAILS_LIMIT,
+    MESSAGE_LIMIT,
 )
 from stream_app.opsgenie.text import length
 
@@ -31,7 +34,7 @@ TEXT_LIMITS = {
 #: Field -> (most items, most UTF-16 units of one).
 TEXT_LIST_LIMITS = {"tags": (TAGS_LIMIT, TAG_LIMIT), "actions": (10, 50)}
 OBJECT_LIST_LIMITS = {"responders": RESPONDERS_LIMIT, "visibleTo": 50}
-RESPONDER_TYPES = ("team", "user", "escalation", "schedule")
+RESPONDER_TYPES = tuple(ResponderType)
 
 
 def find_errors(payload: Mapping[str, object]) -> dict[str, str]:
@@ -47,7 +50,9 @@ def find_errors(payload: Mapping[str, object]) -> dict[str, str]:
             found[name] = f"must be at most {count} texts of at most {limit} characters each"
     for name, count in OBJECT_LIST_LIMITS.items():
         if name in payload and not _is_responder_list(payload[name], count):
-            found[name] = f"must be at most {count} objects with a type of {RESPONDER_TYPES}"
+            found[name] = (
+                f"must be at most {count} objects with a type of {', '.join(RESPONDER_TYPES)}"
+            )
     if "details" in payload and not _is_details(payload["details"]):
         found["details"] = (
             f"must be an object of texts, at most {DETAILS_LIMIT} characters with its names"

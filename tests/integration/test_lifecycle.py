@@ -266,7 +266,8 @@ async def test_no_last_message_without_system_or_when_it_is_not_wanted(place: Pl
 
 async def test_what_get_prints_can_be_applied_unchanged(place: Place, tmp_path: Path) -> None:
     named = place.integration(522, target={"token": "env:STREAM_APP_KEY_ACME", "api": place.url})
-    await place.apply(CLIENT, place.integration(), named, trigger())
+    alert = {"priority": "P2", "tags": ["waf"], "responders": [{"type": "team", "name": "SOC"}]}
+    await place.apply(CLIENT, place.integration(alert=alert), named, trigger())
     before = await read_stored(place.settings)
     files = []
     for kind in ("clients", "integrations", "triggers"):
@@ -274,7 +275,9 @@ async def test_what_get_prints_can_be_applied_unchanged(place: Place, tmp_path: 
         file.write_text((await place.run("get", kind, "-o", "yaml")).stdout)
         files += ["-f", str(file)]
     printed = (await place.run("get", "integrations", "-o", "yaml")).stdout
-    tokens = [obj["target"]["token"] for obj in yaml.safe_load_all(printed)]
+    objects = list(yaml.safe_load_all(printed))
+    assert [obj.get("alert") for obj in objects] == [alert, None]
+    tokens = [obj["target"]["token"] for obj in objects]
     assert tokens == ["(sealed)", "env:STREAM_APP_KEY_ACME"]
     again = await place.run("apply", *files, "--json")
     assert {action for action, _, _ in shown(again)} == {"unchanged"}

@@ -16,7 +16,7 @@ import pytest
 
 from stream_app.domain.errors import ConfigurationError
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import resolve_endpoint
+from stream_app.opsgenie.endpoints import JSM_PATH, resolve_endpoint
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_state import AlertView
@@ -28,14 +28,20 @@ BODY = encode_payload(build_payload("Too many hits", "Client: Acme", "acme:1", {
 
 
 @asynccontextmanager
-async def running(sandbox: SandboxOpsgenie) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a plain HTTP client of a sandbox that runs."""
+async def running(sandbox: SandboxOpsgenie, service: str = "") -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a plain HTTP client of a sandbox that runs, at the path of one of its services."""
     base_url = await sandbox.start()
     try:
-        async with httpx.AsyncClient(base_url=base_url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=base_url + service, trust_env=False) as http:
             yield http
     finally:
         await sandbox.stop()
+
+
+@pytest.fixture(params=["", JSM_PATH], ids=["opsgenie", "jsm"])
+def service(request: pytest.FixtureRequest) -> str:
+    """Run a test against both services that the sandbox plays."""
+    return str(request.param)
 
 
 async def post(http: httpx.AsyncClient, **fields: object) -> httpx.Response:
@@ -74,8 +80,8 @@ async def test_an_alert_goes_from_payload_to_sandbox(path: str) -> None:
     assert [alert.requests for alert in arrived] == [1, 2]
 
 
-async def test_an_accepted_request_is_answered_as_documented() -> None:
-    async with running(SandboxOpsgenie()) as http:
+async def test_an_accepted_request_is_answered_as_documented(service: str) -> None:
+    async with running(SandboxOpsgenie(), service) as http:
         response = await post(http, alias="a")
     assert response.status_code == 202
     answer = response.json()
@@ -85,9 +91,9 @@ async def test_an_accepted_request_is_answered_as_documented() -> None:
     assert response.headers["X-Sandbox"] == "stream-app"
 
 
-async def test_closing_an_alert_lets_its_alias_open_another() -> None:
+async def test_closing_an_alert_lets_its_alias_open_another(service: str) -> None:
     sandbox = SandboxOpsgenie()
-    async with running(sandbox) as http:
+    async with running(sandbox, service) as http:
         url = "/v2/alerts/team%2Fa%3A1/close?identifierType=alias"
         await post(http, alias="team/a:1")
         closed = await request_state(http, await http.post(url, headers=HEADERS))
@@ -98,15 +104,15 @@ async def test_closing_an_alert_lets_its_alias_open_another() -> None:
     assert [alert.status for alert in sandbox.alerts] == ["closed", "open"]
 
 
-async def test_closing_by_anything_but_the_alias_is_refused() -> None:
-    async with running(SandboxOpsgenie()) as http:
+async def test_closing_by_anything_but_the_alias_is_refused(service: str) -> None:
+    async with running(SandboxOpsgenie(), service) as http:
         response = await http.post("/v2/alerts/x/close", headers=HEADERS)
     assert response.status_code == 422
     assert "identifierType" in response.json()["errors"]
 
 
-async def test_the_state_of_an_unknown_request_is_not_found() -> None:
-    async with running(SandboxOpsgenie()) as http:
+async def test_the_state_of_an_unknown_request_is_not_found(service: str) -> None:
+    async with running(SandboxOpsgenie(), service) as http:
         response = await http.get("/v2/alerts/requests/none", headers=HEADERS)
     assert response.status_code == 404
     assert "X-Opsgenie-Errortype" not in response.headers
@@ -142,18 +148,18 @@ async def test_the_shape_of_a_jsm_key_is_not_checked() -> None:
 
 
 @pytest.mark.parametrize(("key", "status"), [(KEY, 202), (KEY[:-1] + "5", 401), ("x", 401)])
-async def test_with_known_keys_only_they_pass(key: str, status: int) -> None:
+async def test_with_known_keys_only_they_pass(key: str, status: int, service: str) -> None:
     sandbox = SandboxOpsgenie(keys={KEY})
-    async with running(sandbox) as http:
+    async with running(sandbox, service) as http:
         headers = {"Authorization": f"GenieKey {key}"}
         response = await http.post("/v2/alerts", json={"message": "m"}, headers=headers)
     assert response.status_code == status
     assert len(sandbox.alerts) == (status == 202)
 
 
-async def test_a_refused_field_is_named() -> None:
+async def test_a_refused_field_is_named(service: str) -> None:
     sandbox = SandboxOpsgenie()
-    async with running(sandbox) as http:
+    async with running(sandbox, service) as http:
         response = await post(http, priority="P9", details={"n": 1})
     assert response.status_code == 422
     assert set(response.json()["errors"]) == {"priority", "details"}
@@ -173,9 +179,9 @@ async def test_a_refused_field_is_named() -> None:
     ],
 )
 async def test_a_body_that_is_no_json_object_is_refused(
-    content: bytes, content_type: str, status: int
+    content: bytes, content_type: str, status: int, service: str
 ) -> None:
-    async with running(SandboxOpsgenie()) as http:
+    async with running(SandboxOpsgenie(), service) as http:
         headers = {**HEADERS, "Content-Type": content_type}
         response = await http.post("/v2/alerts", content=content, headers=headers)
     assert response.status_code == status

@@ -386,6 +386,29 @@ def test_what_is_shown_of_an_integration_has_no_key_and_applies_as_unchanged() -
     assert shown_form(named) == named
 
 
+def test_options_of_alerts_are_a_change_and_no_new_target_and_are_shown_as_they_were_given() -> (
+    None
+):
+    alert = {"priority": "P2", "tags": ["waf"], "responders": [{"type": "team", "id": "t1"}]}
+    stored = stored_objects(integration={521: integration(SEALED) | STAMPED})
+    (change,) = plan(integration(alert=alert), stored=stored).changes
+    assert (change.fields, written(change)["epoch"]) == (("alert",), 6)
+    record = written(change)
+    stored = stored_objects(integration={521: record})
+    (again,) = plan(shown_form(record), stored=stored).changes
+    assert (again.action, shown_form(record)["alert"]) == (Action.UNCHANGED, alert)
+    (other,) = plan(integration(alert=alert | {"priority": "P1"}), stored=stored).changes
+    assert other.fields == ("alert.priority",)
+
+
+def test_a_wrong_or_unknown_option_of_alerts_is_a_problem() -> None:
+    found = plan(client(), integration(alert={"priority": "high", "prioirty": "P1"}))
+    wrong, unknown = found.problems
+    where = "acme.yaml: integration[521].alert"
+    assert wrong == f"{where}.priority: 'high': must be one of P1, P2, P3, P4, P5"
+    assert unknown.startswith(f"{where}.prioirty: 'P1': is no option: use priority, tags,")
+
+
 def pruned(*objects: dict[str, Any], stored: Stored) -> list[tuple[Kind, int]]:
     found = plan(*objects, stored=stored, prune=True)
     assert found.problems == ()

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from stream_app.domain.alert_options import AlertOptions, Priority, Responder, ResponderType
 from stream_app.domain.deliveries import (
     Delivery,
     DeliveryState,
@@ -23,6 +25,7 @@ from stream_app.kafka.configuration import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_service import Exchange
 from stream_app.secrets import KeyRing
@@ -86,10 +89,22 @@ class Bench:
         return self.metrics.registry.get_sample_value("stream_app_delivery_attempts_total", labels)
 
 
+#: The path of the service that is played, and its label in the metrics.
+PLAYED = {"opsgenie": "", "jsm": JSM_PATH}
+PATH = ""
+
+
+@pytest.fixture(autouse=True, params=PLAYED)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run every test against both services; return the one's label."""
+    monkeypatch.setattr(f"{__name__}.PATH", PLAYED[request.param])
+    return str(request.param)
+
+
 @asynccontextmanager
 async def running() -> AsyncIterator[Bench]:
     sandbox = SandboxOpsgenie()
-    url = await sandbox.start()
+    url = await sandbox.start() + PATH
     try:
         async with OpsgenieClient(DeliverySettings()) as client:
             yield Bench(sandbox, url, client)
@@ -97,7 +112,7 @@ async def running() -> AsyncIterator[Bench]:
         await sandbox.stop()
 
 
-async def test_an_accepted_attempt_says_who_what_and_when() -> None:
+async def test_an_accepted_attempt_says_who_what_and_when(kind: str) -> None:
     async with running() as bench:
         result = await bench.make()
         (request,) = bench.sandbox.requests
@@ -106,12 +121,35 @@ async def test_an_accepted_attempt_says_who_what_and_when() -> None:
         assert (result.client_id, result.integration_id) == (1111, 521)
         assert result.request_id == request.request_id
         assert result.finished_at_ms == NOW_MS
-        assert result.integration_type == "opsgenie"
+        assert result.integration_type == kind
+        assert request.path == f"{PATH}/v2/alerts"
         assert result.duration_seconds > 0
-        assert bench.count("opsgenie", "accepted") == 1
+        assert bench.count(kind, "accepted") == 1
         (alert,) = bench.sandbox.alerts
         assert (alert.message, alert.description) == ("Title", "Text")
         assert (alert.alias, alert.details) == (DELIVERY.alert_id, {"a": "b"})
+
+
+async def test_the_options_of_the_delivery_are_sent_whatever_those_of_the_integration_are() -> None:
+    team = Responder(ResponderType.TEAM, name="On-call")
+    options = AlertOptions(Priority.P2, ("waf",), (team,), "shop", "acme")
+    delivery = msgspec.structs.replace(DELIVERY, options=options)
+    record = msgspec.Raw(encode_delivery(delivery))
+    async with running() as bench:
+        bodies: list[dict[str, Any]] = []
+
+        async def note(exchange: Exchange) -> web.Response | None:
+            bodies.append(await exchange.request.json())
+            return None
+
+        bench.sandbox._api.steps.append(note)
+        await bench.attempts().make(msgspec.structs.replace(STATE, record=record))
+        bench.configure(alert=AlertOptions(Priority.P5))
+        await bench.attempts().make(msgspec.structs.replace(STATE, record=record))
+        assert bodies[0] == bodies[1]
+        fields = {name: bodies[0][name] for name in ("priority", "tags", "entity", "source")}
+        assert fields == {"priority": "P2", "tags": ["waf"], "entity": "shop", "source": "acme"}
+        assert bodies[0]["responders"] == [{"type": "team", "name": "On-call"}]
 
 
 async def test_every_attempt_has_the_same_body() -> None:
@@ -128,7 +166,7 @@ async def test_every_attempt_has_the_same_body() -> None:
         assert len(set(bodies)) == 1 < len(bodies)
 
 
-async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait() -> None:
+async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait(kind: str) -> None:
     async with running() as bench:
 
         async def throttle(exchange: Exchange) -> web.Response:
@@ -138,7 +176,7 @@ async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait() -> Non
         result = await bench.make()
         assert (result.accepted, result.status, result.reason) == (False, 429, "rate_limited")
         assert result.retry_after_seconds == 7
-        assert bench.count("opsgenie", "rate_limited") == 1
+        assert bench.count(kind, "rate_limited") == 1
 
 
 @pytest.mark.parametrize("fields", [{"active": False}, {"client_id": 2222}])
@@ -171,6 +209,16 @@ async def test_a_host_that_is_not_allowed_gets_no_request() -> None:
         result = await bench.make(sandbox_url=None)
         assert result.reason == "endpoint_refused"
         assert bench.sandbox.requests == []
+
+
+async def test_what_the_proxy_keeps_back_is_a_failure_and_counts_against_nobody(kind: str) -> None:
+    api = "https://api.atlassian.com" + JSM_PATH if PATH else "https://api.opsgenie.com"
+    nobody = DeliverySettings(proxy_url=SecretStr("http://127.0.0.1:9"))
+    async with running() as bench, OpsgenieClient(nobody) as bench._client:
+        bench.configure(api=api)
+        result = await bench.make()
+        assert (result.reason, result.integration_type) == ("proxy_error", kind)
+        assert (result.accepted, result.is_sent) == (False, False)
 
 
 async def test_a_key_that_cannot_be_had_is_said_once_until_it_can() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
+from stream_app.domain.alert_options import AlertOptions, Priority
 from stream_app.domain.announcements import NoticeType
 from stream_app.domain.clients import Client
 from stream_app.domain.integrations import Integration
@@ -33,7 +35,7 @@ class Bench:
         self.waits: list[float] = []
         self._answers = list(answers)
 
-    async def send(self, times: int = 1, **changes: Any) -> LastMessage:
+    async def send(self, times: int = 1, proxy_url: str = "", **changes: Any) -> LastMessage:
         async def answer(_: Any) -> web.Response | None:
             return self._answers.pop(0) if self._answers else None
 
@@ -43,7 +45,8 @@ class Bench:
         self.sandbox._api.steps.append(answer)
         url = await self.sandbox.start()
         try:
-            settings = Settings(delivery=DeliverySettings(sandbox_url=url))
+            proxy = SecretStr(proxy_url)
+            settings = Settings(delivery=DeliverySettings(sandbox_url=url, proxy_url=proxy))
             messages = LastMessages(settings, "stream-app apply", sleep)
             for _ in range(times):
                 sent = await messages.send(integration(**{"api": url} | changes), ACME, DISABLED)
@@ -75,6 +78,13 @@ async def test_it_says_what_happened_and_who_did_it() -> None:
         "integration_name": "On-call",
         "actor": "stream-app apply",
     }
+
+
+async def test_it_carries_the_options_of_the_integration() -> None:
+    bench = Bench()
+    await bench.send(alert=AlertOptions(Priority.P4, tags=("waf",), source="acme"))
+    (alert,) = bench.sandbox.alerts
+    assert (alert.priority, alert.tags, alert.source) == ("P4", ("waf",), "acme")
 
 
 async def test_a_command_that_is_repeated_does_not_page_twice() -> None:
@@ -114,6 +124,9 @@ async def test_without_its_key_or_with_another_host_nothing_is_sent() -> None:
     assert (sent.requests, "STREAM_APP_KEY_MISSING" in sent.problem) == (0, True)
     sent = await bench.send(api="https://evil.example/v2/alerts")
     assert (sent.requests, "is not allowed" in sent.problem) == (0, True)
+    sent = await bench.send(proxy_url=f"socks5://bo:{KEY}@127.0.0.1:1080")
+    assert (sent.requests, "STREAM_APP_DELIVERY__PROXY_URL" in sent.problem) == (0, True)
+    assert KEY not in sent.problem
     assert bench.sandbox.requests == []
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from stream_app.domain.alert_options import AlertOptions, Priority
 from stream_app.domain.alerts import Alert, AlertTrigger, encode_alert
 from stream_app.domain.deliveries import decode_delivery
 from stream_app.domain.errors import KafkaUnreachableError
@@ -244,8 +245,10 @@ def test_an_old_alert_that_a_person_sends_again_pages() -> None:
     assert send.topic == "p.deliveries"
 
 
-def test_a_delivery_carries_the_epoch_of_its_integration() -> None:
-    bench = Bench(msgspec.structs.replace(integration(521), epoch=77))
+def test_a_delivery_carries_the_epoch_and_the_options_of_its_integration() -> None:
+    options = AlertOptions(Priority.P1, tags=("waf",))
+    bench = Bench(msgspec.structs.replace(integration(521), epoch=77, alert=options))
     bench.add(encode_alert(ALERT))
     (send,) = bench.stage.cut().steps()[0]
-    assert decode_delivery(send.value or b"").epoch == 77
+    delivery = decode_delivery(send.value or b"")
+    assert (delivery.epoch, delivery.options) == (77, options)

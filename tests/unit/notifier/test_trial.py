@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from stream_app.domain.alert_options import AlertOptions, Priority
 from stream_app.domain.clients import Client
 from stream_app.domain.integrations import EVENTS, Integration
 from stream_app.notifier.trial import Trial
@@ -151,6 +152,14 @@ async def test_every_event_gets_its_message_and_without_events_one_is_sent() -> 
         assert bench.sandbox.alerts[-1].message == (
             "[Test message] [Wallarm] Test of the integration"
         )
+
+
+async def test_the_options_of_the_integration_are_tried_too_but_for_its_priority() -> None:
+    async with running() as bench:
+        options = AlertOptions(Priority.P1, tags=("waf",), entity="shop")
+        assert await bench.run(alert=options) is OK
+    (alert,) = bench.sandbox.alerts
+    assert (alert.priority, alert.tags, alert.entity) == ("P5", ("waf",), "shop")
 
 
 async def test_a_second_test_makes_new_alerts() -> None:

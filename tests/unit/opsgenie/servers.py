@@ -33,6 +33,17 @@ class Server:
     connections: int = 0
 
 
+@dataclass
+class Played:
+    """Which service the servers play."""
+
+    path: str = ""
+    type: IntegrationType = IntegrationType.OPSGENIE
+
+
+played = Played()
+
+
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     size = 0
@@ -61,8 +72,8 @@ async def serve(respond: Respond, tls: ssl.SSLContext | None = None) -> AsyncIte
 
     listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     scheme = "https" if tls else "http"
-    url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v2/alerts"
-    server = Server(Endpoint(url, IntegrationType.OPSGENIE, is_sandbox=True))
+    url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}{played.path}/v2/alerts"
+    server = Server(Endpoint(url, played.type, is_sandbox=True))
     try:
         yield server
     finally:

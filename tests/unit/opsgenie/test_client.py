@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint, IntegrationType
+from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint, IntegrationType
 from stream_app.opsgenie.outcome import BODY_LIMIT, Outcome
 from stream_app.settings import DeliverySettings
-from tests.unit.opsgenie.servers import Respond, answer, answers, self_signed, serve
+from tests.unit.opsgenie import servers
+from tests.unit.opsgenie.servers import Played, Respond, answer, answers, self_signed, serve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,14 @@ async def post(respond: Respond, **changes: float) -> Outcome:
         return await client.post_alert(server.endpoint, KEY, BODY)
 
 
-async def test_an_alert_is_posted_as_the_service_wants_it() -> None:
+@pytest.fixture(autouse=True, params=[Played(), Played(JSM_PATH, IntegrationType.JSM)])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run every test against both services; return the path before `/v2/alerts`."""
+    monkeypatch.setattr(servers, "played", request.param)
+    return str(request.param.path)
+
+
+async def test_an_alert_is_posted_as_the_service_wants_it(path: str) -> None:
     async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
         outcome = await client.post_alert(server.endpoint, f" {KEY}\n", BODY)
     assert outcome.accepted
@@ -52,7 +60,7 @@ async def test_an_alert_is_posted_as_the_service_wants_it() -> None:
     assert 0 < outcome.duration_seconds < 5
     head, body = server.requests[0].split(b"\r\n\r\n", 1)
     lines = head.decode().split("\r\n")
-    assert lines[0] == "POST /v2/alerts HTTP/1.1"
+    assert lines[0] == f"POST {path}/v2/alerts HTTP/1.1"
     assert f"Authorization: GenieKey {KEY}".lower() in [line.lower() for line in lines]
     assert "content-type: application/json" in [line.lower() for line in lines]
     assert body == BODY
@@ -329,26 +337,28 @@ async def test_a_cancelled_attempt_is_cancelled() -> None:
             await task
 
 
-async def test_the_status_of_a_request_is_asked_with_its_key() -> None:
+async def test_the_status_of_a_request_is_asked_with_its_key(path: str) -> None:
     body = b'{"data":{"isSuccess":true,"status":"Created alert","alertId":"x","alias":"a"}}'
     async with serve(answers(answer("200 OK", body))) as server, OpsgenieClient(delivery()) as c:
         status = await c.request_status(server.endpoint, KEY, "../x y")
     assert (status.is_success, status.status) == (True, "Created alert")
-    assert server.requests[0].startswith(b"GET /v2/alerts/requests/..%2Fx%20y HTTP/1.1\r\n")
+    line = f"GET {path}/v2/alerts/requests/..%2Fx%20y HTTP/1.1\r\n"
+    assert server.requests[0].startswith(line.encode())
 
 
-async def test_an_alert_is_closed_by_its_alias() -> None:
+async def test_an_alert_is_closed_by_its_alias(path: str) -> None:
     async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
         assert (await client.close_alert(server.endpoint, KEY, "a/b c")).accepted
     head = server.requests[0].split(b"\r\n", 1)[0]
-    assert head == b"POST /v2/alerts/a%2Fb%20c/close?identifierType=alias HTTP/1.1"
+    line = f"POST {path}/v2/alerts/a%2Fb%20c/close?identifierType=alias HTTP/1.1"
+    assert head == line.encode()
     assert KEY.encode() in server.requests[0]
 
 
-async def test_a_service_is_reached_without_a_key() -> None:
+async def test_a_service_is_reached_without_a_key(path: str) -> None:
     async with serve(answers(answer("401 x"))) as server, OpsgenieClient(delivery()) as client:
         assert (await client.reach(server.endpoint)).status == 401
-    assert server.requests[0].startswith(b"GET /v2/alerts HTTP/1.1\r\n")
+    assert server.requests[0].startswith(f"GET {path}/v2/alerts HTTP/1.1\r\n".encode())
     assert b"authorization" not in server.requests[0].lower()
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import cast
 
 import orjson
@@ -7,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.opsgenie.payload import Priority, build_payload, encode_payload
+from stream_app.domain.alert_options import AlertOptions, Priority, Responder, ResponderType
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
+from stream_app.opsgenie.sandbox_limits import find_errors
 
 TITLE = "[Wallarm] Trigger: The number of incidents exceeded the threshold"
 BODY = (
@@ -16,6 +20,7 @@ BODY = (
     "Additional trigger\u2019s clauses:\nTarget: server, database.\n\n"
     "Client: TestCompany\nCloud: EU"
 )
+EMAIL = re.compile(r"<[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+>")
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -179,6 +184,102 @@ def test_equal_payloads_give_equal_bytes() -> None:
     one = encode_payload({"message": "m", "alias": "a", "details": {"b": "1", "a": "2"}})
     two = encode_payload({"details": {"a": "2", "b": "1"}, "alias": "a", "message": "m"})
     assert one == two == b'{"alias":"a","details":{"a":"2","b":"1"},"message":"m"}'
+
+
+def test_a_responder_that_says_not_who_it_is_is_left_out() -> None:
+    responders = [
+        {"type": "team", "name": "<b>On-call</b>\x00"},
+        {"type": "team", "name": "On-call"},
+        {"type": "group", "name": "no such type"},
+        {"name": "no type"},
+        {"type": "user", "username": "<i>"},
+    ]
+    payload = build_payload("m", "d", "a", {}, responders=responders)
+    assert payload["responders"] == [{"type": "team", "name": "On-call"}]
+
+
+def test_the_options_of_an_integration_are_those_of_the_payload() -> None:
+    options = AlertOptions(
+        priority=Priority.P2,
+        tags=("waf",),
+        responders=(Responder(ResponderType.USER, username="ann@acme.example"),),
+        entity="shop",
+        source="acme",
+    )
+    assert build_payload("m", "", "a", {}, **optional_fields(options)) == {
+        "message": "m",
+        "alias": "a",
+        "priority": "P2",
+        "tags": ["waf"],
+        "responders": [{"type": "user", "username": "ann@acme.example"}],
+        "entity": "shop",
+        "source": "acme",
+    }
+
+
+def test_without_options_only_the_source_is_sent() -> None:
+    payload = build_payload("m", "", "a", {}, **optional_fields(AlertOptions()))
+    assert payload == {"message": "m", "alias": "a", "source": "stream-app"}
+
+
+def texts_of(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from [name, *texts_of(item)]
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_of(item)
+
+
+#: What an attacker may write: markup, controls, and characters of two UTF-16 units.
+HOSTILE = st.text(st.sampled_from("<>/!?ab@., \n\t\x00\x1b\x85\u202e\u2066\ud800é😀")) | st.text()
+RESPONDERS = st.dictionaries(st.sampled_from(["type", "id", "name", "username", "x"]), HOSTILE) | (
+    st.builds(lambda kind, name: {"type": kind, "name": name}, st.sampled_from(["team"]), HOSTILE)
+)
+
+
+@given(
+    st.tuples(HOSTILE, HOSTILE, HOSTILE.filter(bool)),
+    st.dictionaries(HOSTILE, HOSTILE | JSON_VALUES),
+    st.tuples(HOSTILE, HOSTILE),
+    st.lists(HOSTILE, max_size=30),
+    st.lists(RESPONDERS, max_size=60),
+    st.sampled_from([None, *Priority]),
+    st.sampled_from([1, 40, 400]),
+)
+def test_any_input_makes_a_body_that_the_service_takes(
+    texts: tuple[str, str, str],
+    details: dict[str, object],
+    facts: tuple[str, str],
+    tags: list[str],
+    responders: list[dict[str, str]],
+    priority: Priority | None,
+    times: int,
+) -> None:
+    message, description, alias = (text * times for text in texts)
+    payload = build_payload(
+        message,
+        description,
+        alias,
+        {
+            name: value * times if isinstance(value, str) else value
+            for name, value in details.items()
+        },
+        entity=facts[0] * times,
+        source=facts[1] * times,
+        tags=[tag * times for tag in tags],
+        responders=responders,
+        priority=priority,
+    )
+    body = orjson.loads(encode_payload(payload))
+    assert find_errors(body) == {}
+    assert None not in body.values()
+    assert len(body["message"]) <= units(body["message"]) <= 130
+    for text in texts_of(body):
+        assert not re.search(r"<[A-Za-z/!?]", EMAIL.sub("", text))
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
 
 
 @given(

@@ -1,0 +1,43 @@
+"""Rotation of secret keys: the seal of an integration's key made anew with the newest of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream_app.domain.integrations import key_context
+from stream_app.domain.plan_stamps import integration_stamps
+from stream_app.domain.plans import Action, Change, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stream_app.domain.plan_keys import KeyKeeper
+
+#: Keys that stand elsewhere have no seal.
+_NAMED = ("env:", "file:")
+
+
+def rotation(
+    number: int, record: Mapping[str, object], keeper: KeyKeeper, now_ms: int
+) -> Change | None:
+    """Return what becomes of an integration's record; None: it holds no key to be sealed.
+
+    The target stays what it was, and so does the epoch: nothing that is under way is void.
+
+    Raises:
+        SealingError: no secret key at hand opens the seal.
+    """
+    target = record.get("target")
+    token = target.get("token") if isinstance(target, dict) else None
+    if not isinstance(target, dict) or not isinstance(token, str) or token.startswith(_NAMED):
+        return None
+    context = key_context(number, str(target.get("api")))
+    clear = keeper.open(token, context)
+    name = str(record.get("name") or "")
+    if keeper.is_sealed_with_newest(clear, token, context):
+        kept = dict(record)
+        return Change(Kind.INTEGRATION, number, name, Action.UNCHANGED, kept, before=record)
+    sealed = {**record, "target": {**target, "token": keeper.seal(clear, context)}}
+    sealed |= integration_stamps(record, sealed, keeper, now_ms)
+    fields = ("target.token",)
+    return Change(Kind.INTEGRATION, number, name, Action.UPDATED, sealed, fields, before=record)

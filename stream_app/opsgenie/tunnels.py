@@ -1,0 +1,120 @@
+"""Tunnels through a proxy: how long one may take to be made, and what went wrong when it is not.
+
+The transport bounds the connection to the proxy, not the wait for the proxy's answer, and does not
+tell a request that broke off in the tunnel from one that never got into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from stream_app.opsgenie.network import CA_SETTING
+
+if TYPE_CHECKING:
+    import httpx
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """The tunnel of one attempt. While it is being made nothing of the request has been sent.
+
+    `limit` is how long the attempt may take, `ends_at` when that was to be before the tunnel.
+    """
+
+    limit: asyncio.Timeout
+    ends_at: float | None = None
+    is_being_made: bool = False
+
+    def begin(self, seconds: float) -> None:
+        """Give the tunnel so many seconds, but not more than the attempt has left."""
+        self.is_being_made, self.ends_at = True, self.limit.when()
+        soon = asyncio.get_running_loop().time() + seconds
+        self._end_at(soon if self.ends_at is None else min(soon, self.ends_at))
+
+    def end(self) -> None:
+        """Give the attempt its time back."""
+        self.is_being_made = False
+        self._end_at(self.ends_at)
+
+    def _end_at(self, when: float | None) -> None:
+        if not self.limit.expired():
+            self.limit.reschedule(when)
+
+
+#: The tunnel that this task may need: the pool of connections knows the task, not the request.
+_expected: ContextVar[Tunnel | None] = ContextVar("expected", default=None)
+
+
+def expect_tunnel(limit: asyncio.Timeout | None) -> Tunnel | None:
+    """Say that this task's next connection is a tunnel, within `limit`; None: that it is none."""
+    tunnel = None if limit is None else Tunnel(limit)
+    _expected.set(tunnel)
+    return tunnel
+
+
+def tunnel_trace(seconds: float) -> aiohttp.TraceConfig:
+    """Return what a session calls when it makes a connection: a tunnel has so many seconds.
+
+    Waiting for a free connection of the pool is no part of that.
+    """
+
+    async def begin(*_: object) -> None:
+        if (tunnel := _expected.get()) is not None:
+            tunnel.begin(seconds)
+
+    async def end(*_: object) -> None:
+        if (tunnel := _expected.get()) is not None:
+            tunnel.end()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(begin)
+    trace.on_connection_create_end.append(end)
+    return trace
+
+
+def proxy_problem(
+    error: BaseException | None, proxy: httpx.URL, target_host: str, seconds: float
+) -> str | None:
+    """Return what went wrong at the proxy, while a connection through it was made.
+
+    Args:
+        error: aiohttp's own error, or a TimeoutError.
+        proxy: where it is.
+        target_host: who was to be reached.
+        seconds: how long it had, for the text.
+
+    Returns:
+        None when the service behind it is at fault: then the proxy has let the request through.
+    """
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _refusal(error.status, target_host)
+    if isinstance(error, aiohttp.ClientConnectorError) and error.host == proxy.host:
+        return _unreachable(error)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return None
+    if isinstance(error, TimeoutError):
+        return f"no way through it to {target_host} within {seconds:g} s"
+    # Neither its words nor the bytes it sent are quoted: they may hold what it was sent.
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "its answer is not HTTP"
+    return f"it broke the connection to {target_host} off"
+
+
+def _unreachable(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"its certificate or encryption is not trusted ({CA_SETTING}): {error}"
+    return f"no connection to it: {error.os_error.strerror or error.os_error}"
+
+
+def _refusal(status: int, target_host: str) -> str:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return f"it wants a user and a password, or refuses those it got (HTTP {status})"
+    if status == HTTPStatus.FORBIDDEN:
+        return f"it does not allow connections to {target_host} (HTTP {status})"
+    return f"it answers HTTP {status} and does not connect to {target_host}"
