@@ -155,9 +155,7 @@ class BatchingConsumer(driver.Consumer):
             positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
             await self.seek_wait(positions)
             self.start_positions = positions
-            self._ahead = {
-                tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)
-            }
+            self._ahead = {tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)}
             offsets.update(positions)
         self.epoch += 1
         self.waiting.clear()
