@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from stream_app.kafka.redrive import Redriven
 
 PROGRESS_SECONDS = 5.0
+#: The clocks of two workers may differ by this.
+CLOCKS_MS = 600_000
 #: Topics whose letters may be sent twice: what reads them knows them by their ids.
 _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
 
@@ -52,7 +54,7 @@ _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
 @click.option("--offset", "places", metavar="PLACE", multiple=True, help="Only the letter there.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the oldest N.")
 @click.option("--all", "is_all", is_flag=True, help="All there are: needed without a selection.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be sent; with --json, whole.")
 @click.option("--force", is_flag=True, help="Also to integrations that take nothing now.")
 @click.option("--again", is_flag=True, help="Also alerts and deliveries redriven before.")
 @click.option("--json", "as_json", is_flag=True, help="Print each letter as JSON.")
@@ -72,7 +74,7 @@ def redrive(
 
     Key and value go untouched, with their headers and `x-attempt` one higher. A letter that has
     been sent is marked, and the next redrive leaves it out; one that fails again is a new letter.
-    Deliveries that have been accepted meanwhile are skipped, and so is what no integration takes.
+    What has been accepted meanwhile is skipped, and so is what no integration takes.
     An event counts in the window of its own time, and not at all when that is no longer kept.
 
     A crash may send the last letters once more: alerts and deliveries are known by their ids, but
@@ -173,10 +175,10 @@ class _Run:
             number: destination_of(record, statuses.get(number))
             for number, record in stored.items()
         }
-        wanted = [entry for entry in self.ledger if entry.delivery_id]
+        wanted = [entry for entry in self.ledger if entry.delivery_ids]
         since_ms = min((entry.original_ms for entry in wanted), default=0)
-        ids = {entry.delivery_id for entry in wanted}
-        self.accepted = await read_accepted(self.settings, ids, since_ms)
+        ids = {number for entry in wanted for number in entry.delivery_ids}
+        self.accepted = await read_accepted(self.settings, ids, max(0, since_ms - CLOCKS_MS))
 
     async def _send_all(self, log: DeadLetterLog, redriver: Redriver) -> None:
         batch: list[Redriven] = []

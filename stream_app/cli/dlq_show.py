@@ -96,7 +96,7 @@ def _pretty(value: bytes | None) -> str:
     if value is None:
         return "none"
     try:
-        return orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2).decode()
+        text = orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        lines = value.decode(errors="backslashreplace").split("\n")
-        return "\n".join(map(printable, lines))
+        text = value
+    return "\n".join(map(printable, text.decode(errors="backslashreplace").split("\n")))

@@ -113,10 +113,15 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.redrives, self.is_finished, self.attempt
 
 
+def delivery_id(alert_id: str, integration_id: int) -> str:
+    """Return the id of the delivery of an alert to an integration."""
+    return f"{alert_id}/{integration_id}"
+
+
 def delivery_of(alert: Alert, message: Message, integration_id: int, epoch: int = 0) -> Delivery:
     """Return the delivery of an alert to one of its integrations; `epoch` is the integration's."""
     return Delivery(
-        id=f"{alert.id}/{integration_id}",
+        id=delivery_id(alert.id, integration_id),
         alert_id=alert.id,
         client_id=alert.client_id,
         integration_id=integration_id,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from stream_app.domain.deliveries import delivery_id
 from stream_app.domain.errors import UsageError
 
 
@@ -100,10 +101,14 @@ class Letter(msgspec.Struct, frozen=True):
     timestamp_type: int = 0
 
     @property
-    def delivery_id(self) -> str:
-        """Id of the delivery; empty for what is none, or can't be read as one."""
-        found = self._named().id if self.kind is LetterKind.DELIVERY else None
-        return found if isinstance(found, str) else ""
+    def delivery_ids(self) -> tuple[str, ...]:
+        """Ids of the delivery, or of those that an alert becomes; none where it can't be read."""
+        found = self._named().id if self.kind is not LetterKind.EVENT else None
+        if not isinstance(found, str) or not found:
+            return ()
+        if self.kind is LetterKind.DELIVERY:
+            return (found,)
+        return tuple(delivery_id(found, number) for number in self.integration_ids)
 
     @property
     def integration_ids(self) -> tuple[int, ...]:
@@ -170,7 +175,7 @@ class Entry(NamedTuple):
 
     timestamp_ms: int
     reason: str
-    delivery_id: str
+    delivery_ids: tuple[str, ...]
     original_ms: int
 
 
@@ -189,7 +194,7 @@ class Ledger:
         """Take a letter, if it is meant."""
         if self.selection.holds(letter):
             entry = Entry(
-                letter.timestamp_ms, letter.reason, letter.delivery_id, letter.original_ms
+                letter.timestamp_ms, letter.reason, letter.delivery_ids, letter.original_ms
             )
             self.entries.setdefault(letter.place.log, {})[letter.place.offset] = entry
 

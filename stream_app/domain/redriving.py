@@ -106,7 +106,8 @@ def why_not(
         return f"its x-original-topic is {found}, and must be {source!r}"
     if letter.is_cut:
         return CUT
-    if letter.delivery_id and letter.delivery_id in accepted:
+    ids = letter.delivery_ids
+    if ids and all(number in accepted for number in ids):
         return "it has been accepted meanwhile"
     return "" if force else _unwanted(letter, destinations)
 

@@ -53,24 +53,25 @@ def test_what_is_no_place_is_wrong_usage(text: str) -> None:
 
 
 def test_a_delivery_says_who_it_is_for_and_its_key_does_when_it_cannot_be_read() -> None:
-    assert (letter().delivery_id, letter().client_id) == ("a/521", 1111)
+    assert (letter().delivery_ids, letter().client_id) == (("a/521",), 1111)
     assert letter(key=b"other").integration_ids == (521,)
     for value in (b"{", b"[1]", b"\xff", b"", None, b"[" * 5000):
         broken = letter(value=value)
-        assert (broken.delivery_id, broken.client_id) == ("", None)
+        assert (broken.delivery_ids, broken.client_id) == ((), None)
         assert broken.integration_ids == (521,)
     assert letter(value=None, key=b"x").integration_ids == ()
     odd = letter(value=b'{"id":7,"client_id":"1","integration_id":true}', key=None)
-    assert (odd.delivery_id, odd.client_id, odd.integration_ids) == ("", None, ())
+    assert (odd.delivery_ids, odd.client_id, odd.integration_ids) == ((), None, ())
 
 
 def test_an_alert_is_for_all_its_integrations_and_an_event_for_none() -> None:
     value = b'{"id":"a","client_id":5,"integration_ids":[521,522,"x"],"integration_id":9}'
     one = letter(kind=LetterKind.ALERT, value=value, key=b"7")
-    assert (one.integration_ids, one.client_id, one.delivery_id) == ((521, 522), 5, "")
+    assert (one.integration_ids, one.client_id) == ((521, 522), 5)
+    assert one.delivery_ids == ("a/521", "a/522")
     assert letter(kind=LetterKind.ALERT, value=b"{", key=b"7").client_id == 7
     event = letter(kind=LetterKind.EVENT, value=value, key=b"7")
-    assert (event.integration_ids, event.client_id) == ((), 5)
+    assert (event.integration_ids, event.client_id, event.delivery_ids) == ((), 5, ())
     assert letter(kind=LetterKind.EVENT, value=b"{", key=b"7").client_id is None
 
 

@@ -65,6 +65,8 @@ def test_an_alert_comes_back_when_one_of_its_integrations_takes_it() -> None:
     value = b'{"id":"a","client_id":1111,"integration_ids":[520,521]}'
     one = letter(kind=LetterKind.ALERT, value=value, original=Place("alerts", 1, 2))
     assert why_not(one, "alerts", set(), OPEN) == ""
+    assert why_not(one, "alerts", {"a/520"}, OPEN) == "", "521 has not had it"
+    assert "accepted meanwhile" in why_not(one, "alerts", {"a/520", "a/521"}, OPEN)
     assert why_not(one, "alerts", set(), {}) == (
         "integration 520 is not configured; integration 521 is not configured: it would be lost, "
         "not a dead letter again"
