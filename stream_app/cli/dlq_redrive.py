@@ -121,6 +121,7 @@ class _Run:
             names = TopicNames(self.settings.topic_prefix)
             but = [names.dead_letters(topic) for topic in _KNOWN_BY_ID] if again else []
             self.ledger.drop_done(but=but)
+            self.ledger.drop_repeats()
             if limit is not None:
                 self.ledger.keep(limit, newest=False)
             if not len(self.ledger):
@@ -226,7 +227,7 @@ class _Run:
         if self.as_json:
             print_json({"letter": str(place), "action": "skipped", "why": why})
         else:
-            click.echo(f"skipped   {place}: {printable(why)}")
+            click.echo(f"skipped    {place}: {printable(why)}")
 
     def _show(self, sent: Redriven, action: str, partition: int | None, offset: int | None) -> None:
         self.done["sent"] += 1
@@ -247,7 +248,7 @@ class _Run:
             return
         where = "/".join(str(p) for p in (sent.topic, partition, offset) if p is not None)
         key = "none" if letter.key is None else printable(text_of(letter.key) or "")
-        label = "would send" if self.dry_run else "redriven "
+        label = "would send" if self.dry_run else "redriven  "
         click.echo(
             f"{label} {letter.place} -> {where}  key {key}  x-attempt {letter.attempt + 1}  "
             f"{len(letter.value or b'')} bytes"

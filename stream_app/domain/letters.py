@@ -170,6 +170,18 @@ class Selection:
         )
 
 
+class Origin(NamedTuple):
+    """Which record, and which event of it, a letter of a topic was made of.
+
+    The time is in it because offsets begin anew with a topic that is made anew.
+    """
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    event_index: int | None
+
+
 class Entry(NamedTuple):
     """What is kept of a letter that is meant: not its bytes. Times are Unix ms."""
 
@@ -177,13 +189,16 @@ class Entry(NamedTuple):
     reason: str
     delivery_ids: tuple[str, ...]
     original_ms: int
+    origin: Origin | None
 
 
 @dataclass
 class Ledger:
     """The letters that are meant, and where those went that have been redriven.
 
-    It is filled by reading each partition in its order: a mark stands behind its letter.
+    It is filled by reading each partition in its order: a mark stands behind its letter. A worker
+    that a crash cuts short writes its letters once more, perhaps to another partition: letters of
+    one origin are one, and are done together.
     """
 
     selection: Selection
@@ -193,8 +208,10 @@ class Ledger:
     def add(self, letter: Letter) -> None:
         """Take a letter, if it is meant."""
         if self.selection.holds(letter):
+            at = letter.original
+            origin = at and Origin(at.partition, at.offset, letter.original_ms, letter.index)
             entry = Entry(
-                letter.timestamp_ms, letter.reason, letter.delivery_ids, letter.original_ms
+                letter.timestamp_ms, letter.reason, letter.delivery_ids, letter.original_ms, origin
             )
             self.entries.setdefault(letter.place.log, {})[letter.place.offset] = entry
 
@@ -202,6 +219,28 @@ class Ledger:
         """Take a mark that lies at `place`, of a letter at `offset` of the same partition."""
         if offset < place.offset and offset in self.entries.get(place.log, ()):
             self.targets.setdefault(place.log, {})[offset] = target
+
+    def settle(self) -> None:
+        """Take note that all has been read: what is done holds for all letters of its origin."""
+        done = {
+            (log.topic, self.entries[log][offset].origin): target
+            for log, targets in self.targets.items()
+            for offset, target in targets.items()
+        }
+        for log, offset, entry in self._rows():
+            target = done.get((log.topic, entry.origin)) if entry.origin else None
+            if target is not None:
+                self.targets.setdefault(log, {}).setdefault(offset, target)
+
+    def drop_repeats(self) -> None:
+        """Leave out all letters of one origin but the first."""
+        seen: set[tuple[str, Origin]] = set()
+        for log, offset, entry in sorted(self._rows(), key=lambda row: row[2].timestamp_ms):
+            if entry.origin is None:
+                continue
+            if (log.topic, entry.origin) in seen:
+                del self.entries[log][offset]
+            seen.add((log.topic, entry.origin))
 
     def target(self, place: Place) -> str | None:
         """Return where a letter has gone; None: it has not been redriven."""

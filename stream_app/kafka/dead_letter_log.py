@@ -91,6 +91,7 @@ class DeadLetterLog:
                 await stand_since(self._reader, selection.since_ms)
             async for record in records_to_end(self._reader):
                 self._enter(ledger, record)
+        ledger.settle()
 
     async def letters(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[Letter]:
         """Yield the letters at offsets of partitions, the oldest first.

@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     assert (row["id"], row["state"]) == (521, "active")
 
 
+OFFSETS = count(17)
 DELIVERY = Delivery("a/521", "a", 1111, 521, "Title", "Text", {}, epoch=1)
 
 
@@ -189,7 +191,7 @@ def letter_headers(settings: Settings, topic: str, **changes: str) -> list[tuple
     facts = {
         "x-original-topic": f"{settings.topic_prefix}{topic}",
         "x-original-partition": "1",
-        "x-original-offset": "17",
+        "x-original-offset": str(next(OFFSETS)),
         "x-original-timestamp": str(NOW * 1000),
         "x-error-reason": "exhausted",
         "x-error-message": "no\x1b[2J",
@@ -298,10 +300,10 @@ async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_no
 async def test_letters_of_many_partitions_are_listed_by_their_time(settings: Settings) -> None:
     await create_topics(settings)
     topic, bootstrap = f"{settings.topic_prefix}events.hits", settings.kafka.bootstrap_servers or ""
-    headers = letter_headers(settings, "events.hits")
     minutes_ago = {0: (50, 30, 10), 1: (40, 5), 3: (45, 20)}
     for partition, times in minutes_ago.items():
         for minutes in times:
+            headers = letter_headers(settings, "events.hits")
             at_ms = (NOW - minutes * 60) * 1000
             row = (b"k", str(minutes).encode())
             await put(
@@ -317,3 +319,19 @@ async def test_letters_of_many_partitions_are_listed_by_their_time(settings: Set
     assert await listed("--limit", "3") == [20, 10, 5]
     oldest = await dlq(settings, "redrive", "events.hits", "--limit", "2", "--dry-run")
     assert [int(row["payload"]) for row in oldest] == [50, 45]
+
+
+async def test_a_letter_that_a_crash_has_written_twice_comes_back_once(settings: Settings) -> None:
+    await create_topics(settings)
+    topic, bootstrap = f"{settings.topic_prefix}events.hits", settings.kafka.bootstrap_servers or ""
+    headers = letter_headers(settings, "events.hits")
+    for partition in (0, 3):
+        await put(
+            bootstrap, f"{topic}.dlq", [(None, b"{}")], partition=partition, headers=headers
+        )  # fmt: skip
+    assert len(await dlq(settings, "list")) == 2
+    assert actions(await dlq(settings, "redrive", "events.hits")) == ["redriven"]
+    assert await dlq(settings, "redrive", "events.hits") == []
+    assert await dlq(settings, "list") == []
+    assert [row["redriven"] for row in await dlq(settings, "list", "--done")] == [True, True]
+    assert len(await records(settings, "events.hits")) == 1

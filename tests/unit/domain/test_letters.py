@@ -100,7 +100,7 @@ def test_a_selection_holds_what_fits_all_its_rules(selection: Selection, expecte
 def test_a_mark_behind_a_letter_says_that_it_is_done() -> None:
     ledger = Ledger(Selection())
     for offset in (3, 4, 5):
-        ledger.add(letter(offset))
+        ledger.add(letter(offset, original=Place("deliveries", 1, offset)))
     ledger.mark(Place(TOPIC, 1, 6), 4, "deliveries/1/18")
     assert ledger.target(Place(TOPIC, 1, 4)) == "deliveries/1/18"
     assert ledger.target(Place(TOPIC, 1, 3)) is None
@@ -121,6 +121,33 @@ def test_a_mark_of_another_partition_of_nothing_or_before_its_letter_says_nothin
     assert ledger.targets == {}
     ledger.drop_done()
     assert len(ledger) == 1
+
+
+def test_letters_of_one_origin_are_one_and_done_together() -> None:
+    def filled() -> Ledger:
+        ledger = Ledger(Selection())
+        ledger.add(letter(3, timestamp_ms=20))
+        ledger.add(letter(0, partition=2, timestamp_ms=10))
+        ledger.add(letter(1, partition=2, index=1))
+        ledger.add(
+            letter(2, partition=2, original_ms=NOW_MS),
+        )
+        ledger.add(letter(3, partition=2, original=None))
+        ledger.add(letter(4, partition=2, original=None))
+        return ledger
+
+    others = [1, 2, 3, 4]
+    ledger = filled()
+    ledger.settle()
+    ledger.drop_done()
+    ledger.drop_repeats()
+    assert ledger.offsets() == {Log(TOPIC, 2): [0, *others]}, "the older one of the two"
+    ledger = filled()
+    ledger.mark(Place(TOPIC, 1, 9), 3, "deliveries/1/18")
+    ledger.settle()
+    assert ledger.target(Place(TOPIC, 2, 0)) == "deliveries/1/18"
+    ledger.drop_done()
+    assert ledger.offsets() == {Log(TOPIC, 2): others}
 
 
 def test_the_newest_or_the_oldest_are_kept_over_all_partitions() -> None:
