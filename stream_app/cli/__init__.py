@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "stream_app.cli.apply:apply",
     "delete": "stream_app.cli.delete:delete",
     "demo": "stream_app.cli.demo:demo",
+    "dlq": "stream_app.cli.dlq:dlq",
     "get": "stream_app.cli.get:get",
     "integrations": "stream_app.cli.integrations:integrations",
     "kafka": "stream_app.cli.kafka:kafka",

@@ -63,7 +63,8 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
 def enable(integration_id: int, *, as_json: bool) -> None:
     """Enable an integration, whoever has disabled it: its owner or the system.
 
-    What failed before is forgotten, and nothing that was cancelled is sent by this.
+    What failed before is forgotten, and nothing that was cancelled is sent by this:
+    `stream-app dlq redrive --integration ID` does that.
     """
     settings = load_settings()
     configure_logs(settings.log)

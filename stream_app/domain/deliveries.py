@@ -142,6 +142,11 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.redrives, self.is_finished, self.attempt
 
 
+def delivery_id(alert_id: str, integration_id: int) -> str:
+    """Return the id of the delivery of an alert to an integration."""
+    return f"{alert_id}/{integration_id}"
+
+
 def delivery_of(
     alert: Alert,
     message: Message,
@@ -151,7 +156,7 @@ def delivery_of(
 ) -> Delivery:
     """Return the delivery of an alert to one of its integrations, with what is the latter's."""
     return Delivery(
-        id=f"{alert.id}/{integration_id}",
+        id=delivery_id(alert.id, integration_id),
         alert_id=alert.id,
         client_id=alert.client_id,
         integration_id=integration_id,

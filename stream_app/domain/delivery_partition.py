@@ -123,13 +123,20 @@ class PartitionDeliveries:
         return True
 
     def add_delivery(
-        self, delivery: Delivery, value: bytes, offset: int, timestamp_ms: int, redrives: int = 0
+        self,
+        delivery: Delivery,
+        value: bytes,
+        offset: int,
+        timestamp_ms: int,
+        redrives: int = 0,
+        epoch: int = 0,
     ) -> bool:
         """Take a delivery, due at once; return whether it is new.
 
         A known one is ignored, unless it was not accepted and comes back from the dead letters
-        (`redrives` says how often it has): its schedule then begins anew. One too many of its
-        integration is a dead letter.
+        (`redrives` says how often it has, `epoch` which one its integration had then: commands
+        and verdicts of earlier ones are not meant for it). Its schedule then begins anew. One
+        too many of its integration is a dead letter.
         """
         known = self.states.get(delivery.id)
         if known is not None and not _comes_back(known, redrives):
@@ -141,7 +148,7 @@ class PartitionDeliveries:
             integration_id=delivery.integration_id,
             attempt=1,
             since_ms=timestamp_ms,
-            epoch=delivery.epoch,
+            epoch=max(delivery.epoch, epoch),
             due_ms=timestamp_ms,
             redrives=redrives,
             offset=offset,
@@ -156,18 +163,12 @@ class PartitionDeliveries:
     def add_result(self, result: Result, offset: int, timestamp_ms: int) -> bool:
         """Take a result; return whether it is the one that its delivery waits for.
 
-        One that was accepted counts for a delivery that was cancelled meanwhile, too: a dead
-        letter that comes back must not page again. The judge counts any: a request was made.
+        One that was accepted counts for a delivery that was cancelled or redriven meanwhile, too:
+        a dead letter that comes back must not page again. The judge counts any: a request was
+        made.
         """
         before = self.states.get(result.delivery_id)
-        is_awaited = (
-            before is not None
-            and (before.redrives, before.attempt) == (result.redrives, result.attempt)
-            and (
-                not before.is_finished
-                or (result.accepted and before.status is DeliveryStatus.CANCELLED)
-            )
-        )
+        is_awaited = before is not None and _awaits(before, result)
         is_exhausted = False
         if before is not None and is_awaited:
             after = self._after(before, result, timestamp_ms)
@@ -337,6 +338,16 @@ def _comes_back(known: DeliveryState, redrives: int) -> bool:
     """Tell whether a known delivery is sent anew."""
     is_open = known.is_finished and known.status is not DeliveryStatus.SENT
     return is_open and redrives > known.redrives
+
+
+def _awaits(before: DeliveryState, result: Result) -> bool:
+    """Tell whether a result is news for a delivery."""
+    if result.accepted and result.redrives < before.redrives:
+        return before.status is not DeliveryStatus.SENT
+    if (before.redrives, before.attempt) != (result.redrives, result.attempt):
+        return False
+    is_late = result.accepted and before.status is DeliveryStatus.CANCELLED
+    return is_late or not before.is_finished
 
 
 def _finished(

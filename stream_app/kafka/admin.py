@@ -168,6 +168,19 @@ async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
     return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
 
 
+async def partition_leaders(
+    settings: Settings, topics: Sequence[str]
+) -> dict[tuple[str, int], int]:
+    """Return the broker that leads each partition of topics that exist, by its id."""
+    async with Admin(settings) as client:
+        rows = await client.describe_topics(list(topics))
+    return {
+        (row["topic"], part["partition"]): part["leader"]
+        for row in rows
+        for part in row["partitions"]
+    }
+
+
 async def create_topics(settings: Settings, *, dry_run: bool = False) -> list[TopicSpec]:
     """Make the topics that do not exist; return those made (or that would be made).
 

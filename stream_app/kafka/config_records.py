@@ -43,7 +43,13 @@ _POLL_MS = 200
 
 
 async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
-    """Start a consumer that stands at the beginning of all partitions of compacted topics.
+    """Start a consumer that stands at the beginning of topics, as `open_named` does."""
+    names = TopicNames(settings.topic_prefix)
+    return await open_named(settings, [names(topic) for topic in topics])
+
+
+async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsumer:
+    """Start a consumer that stands at the beginning of all partitions of topics; their full names.
 
     It belongs to no group: every process reads everything. The caller stops it.
 
@@ -51,7 +57,7 @@ async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaCo
         KafkaUnreachableError: no broker answers.
         TopicMismatchError: a topic is missing, or `config.triggers` has several partitions.
     """
-    with _unreachable(settings):
+    with unreachable(settings):
         partitions = await _partitions(settings, topics)
         consumer = AIOKafkaConsumer(
             **connection_options(settings),
@@ -70,22 +76,21 @@ async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaCo
     return consumer
 
 
-async def _partitions(settings: Settings, topics: Sequence[Topic]) -> list[TopicPartition]:
-    names = TopicNames(settings.topic_prefix)
+async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
     admin = AIOKafkaAdminClient(**connection_options(settings))
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await admin.start()
-            described = await admin.describe_topics([names(topic) for topic in topics])
+            described = await admin.describe_topics(list(topics))
     finally:
         await admin.close()
     found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
     for topic in topics:
-        if names(topic) not in found:
+        if topic not in found:
             raise TopicMismatchError(
-                f"topic {names(topic)} is missing: make it with `stream-app topics create`"
+                f"topic {topic} is missing: make it with `stream-app topics create`"
             )
-    triggers = names(Topic.TRIGGERS)
+    triggers = TopicNames(settings.topic_prefix)(Topic.TRIGGERS)
     if found.get(triggers, 1) != 1:
         # Workers wait for offsets of this topic, which only one partition has an order for.
         raise TopicMismatchError(
@@ -152,7 +157,7 @@ async def read_statuses(settings: Settings) -> dict[int, IntegrationStatus]:
 async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
     consumer = await open_topics(settings, topics)
     try:
-        with _unreachable(settings):
+        with unreachable(settings):
             async with asyncio.timeout(READ_SECONDS):
                 return [r async for batch in batches_to_end(consumer) for r in batch]
     finally:
@@ -206,7 +211,7 @@ async def write_records(
     ]
     rows += [(names(Topic.STATUS), number, None) for number in cleared]
     headers = [(ACTOR_HEADER, actor.encode())]
-    with _unreachable(settings):
+    with unreachable(settings):
         producer = AIOKafkaProducer(
             **connection_options(settings), acks="all", enable_idempotence=True
         )
@@ -221,7 +226,7 @@ async def write_records(
 
 
 @contextlib.contextmanager
-def _unreachable(settings: Settings) -> Iterator[None]:
+def unreachable(settings: Settings) -> Iterator[None]:
     """Turn the driver's errors into one that says what to do."""
     try:
         yield

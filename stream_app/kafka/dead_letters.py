@@ -2,6 +2,10 @@
 
 One topic per source, `<topic>.dlq`. Header names and meanings: `HEADERS` below; all values are
 UTF-8 text. They carry no key and no text of an event beyond the decoder's message.
+
+A letter that has been redriven stays where it is. Behind it, in the same partition, a *mark* says
+so: a record with the letter's key, no bytes in its value, and `x-redriven-offset`. What a record
+brings along under one of our header names is left out, so that no producer can write a mark.
 """
 
 from __future__ import annotations
@@ -22,8 +26,15 @@ MAX_VALUE_BYTES = 900_000
 MAX_KEY_BYTES = 50_000
 MAX_OWN_HEADERS_BYTES = 30_000
 
-#: Of the number in a header; a longer one is nobody's count.
+#: Of the number in a header; a longer one is nobody's count, and nobody's time or offset.
 MAX_DIGITS = 7
+MAX_LONG_DIGITS = 18
+
+ATTEMPT_HEADER = "x-attempt"
+EPOCH_HEADER = "x-epoch"
+REASON_HEADER = "x-error-reason"
+REDRIVEN_HEADER = "x-redriven-offset"
+TARGET_HEADER = "x-redriven-to"
 
 #: Header -> what it says.
 HEADERS = {
@@ -34,11 +45,14 @@ HEADERS = {
     "x-original-size": "bytes of its value, where this one is cut short",
     "x-event-index": "place of the event in the record's array or lines; absent: all of it",
     "x-error-class": "kind of failure",
-    "x-error-reason": "one of a closed list, see the dead-letter metric",
+    REASON_HEADER: "one of a closed list, see the dead-letter metric",
     "x-error-message": "what is wrong, at most 512 characters",
     "x-app": "who sent it here",
     "x-app-version": "its version",
-    "x-attempt": "how often it has been tried, from 1",
+    ATTEMPT_HEADER: "how often it has been tried, from 1",
+    EPOCH_HEADER: "of a redriven delivery: the epoch that its integration then had, Unix ms",
+    REDRIVEN_HEADER: "of a mark: offset of the letter before it that has been redriven",
+    TARGET_HEADER: "of a mark: where the letter has gone, as topic/partition/offset",
 }
 
 
@@ -59,20 +73,32 @@ def dead_letter_headers(
         ("x-original-timestamp", record.timestamp),
         *([("x-event-index", index)] if index is not None else []),
         ("x-error-class", error_class),
-        ("x-error-reason", reason.value),
+        (REASON_HEADER, reason.value),
         ("x-error-message", message[:MAX_MESSAGE_CHARS]),
         ("x-app", "stream-app"),
         ("x-app-version", __version__),
     ]
-    attempt = next((value for name, value in record.headers if name == "x-attempt"), b"1")
+    attempt = next((value for name, value in record.headers if name == ATTEMPT_HEADER), b"1")
     known = [(name, str(value).encode()) for name, value in facts]
-    return [*_own_headers(record), *known, ("x-attempt", attempt or b"1")]
+    return [*_own_headers(record), *known, (ATTEMPT_HEADER, attempt or b"1")]
 
 
 def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
     """Return how often a record has been tried, from 1: more after each redrive."""
-    text = next((value for name, value in headers if name == "x-attempt"), b"1") or b"1"
-    return max(1, int(text)) if text.isdigit() and len(text) < MAX_DIGITS else 1
+    return max(1, number_of(headers, ATTEMPT_HEADER, MAX_DIGITS - 1) or 1)
+
+
+def epoch_of(headers: Sequence[tuple[str, bytes]]) -> int:
+    """Return the integration's epoch when a delivery was redriven; 0: it comes from `route`."""
+    return number_of(headers, EPOCH_HEADER) or 0
+
+
+def number_of(
+    headers: Sequence[tuple[str, bytes]], name: str, digits: int = MAX_LONG_DIGITS
+) -> int | None:
+    """Return the number that a header holds; None: it is missing, or no number of so few digits."""
+    text = next((value for known, value in headers if known == name), None) or b""
+    return int(text) if text.isdigit() and len(text) <= digits else None
 
 
 def _own_headers(record: Any) -> list[tuple[str, bytes]]:

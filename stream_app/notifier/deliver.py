@@ -18,7 +18,7 @@ from stream_app.domain.delivery_partition import PartitionDeliveries
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
 from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import attempt_of
+from stream_app.kafka.dead_letters import attempt_of, epoch_of
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
@@ -140,8 +140,14 @@ class DeliverStage:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._reject(partition, record, DeadLetterReason.UNDECODABLE, str(error))
         else:
-            redrives = attempt_of(record.headers) - 1
-            state.add_delivery(delivery, record.value, record.offset, record.timestamp, redrives)
+            state.add_delivery(
+                delivery,
+                record.value,
+                record.offset,
+                record.timestamp,
+                redrives=attempt_of(record.headers) - 1,
+                epoch=epoch_of(record.headers),
+            )
 
     def _take_result(self, state: PartitionDeliveries, partition: int, record: Any) -> None:
         try:

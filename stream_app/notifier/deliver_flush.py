@@ -22,7 +22,7 @@ from stream_app.notifier.deliver_report import DeliveryReports
 WHY = {
     DeadLetterReason.OVERFLOW: "its integration has too many pending deliveries",
     DeadLetterReason.INTEGRATION_DISABLED: "its integration is disabled: enable it with "
-    "`stream-app integrations enable`, then redrive",
+    "`stream-app integrations enable`, then `stream-app dlq redrive`",
     DeadLetterReason.INTEGRATION_DELETED: "its integration is deleted",
 }
 

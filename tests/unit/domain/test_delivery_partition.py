@@ -341,6 +341,36 @@ def test_what_comes_back_from_the_dead_letters_begins_anew_and_ignores_older_res
     assert only(state).status is DeliveryStatus.SENT
 
 
+def test_a_redriven_delivery_has_the_epoch_of_its_redrive_and_obeys_no_command_from_before() -> (
+    None
+):
+    state = with_delivery()
+    old = disabled(state)
+    state.cancel(old, NOW_MS)
+    assert state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1, epoch=7)
+    state.cancel(old, NOW_MS + 1)
+    assert (only(state).status, only(state).epoch) == (DeliveryStatus.PENDING, 7)
+    state.cancel(disabled(state), NOW_MS + 2)
+    assert only(state).status is DeliveryStatus.CANCELLED
+
+
+def test_an_epoch_from_before_the_routing_changes_nothing() -> None:
+    state = partition()
+    routed = msgspec.structs.replace(DELIVERY, epoch=9)
+    assert state.add_delivery(routed, encode_delivery(routed), 7, NOW_MS, redrives=1, epoch=7)
+    assert only(state).epoch == 9
+
+
+def test_a_request_that_is_accepted_after_the_redrive_is_not_made_again() -> None:
+    state = with_delivery()
+    state.cancel(disabled(state), NOW_MS)
+    state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1)
+    assert add(state, result(1, accepted=True), NOW_MS + 1), "it was in flight all the time"
+    assert (only(state).status, state.pending) == (DeliveryStatus.SENT, {})
+    assert not add(state, result(1, accepted=True), NOW_MS + 2)
+    assert only(restored(flush(state))) == only(state)
+
+
 def test_the_judge_counts_a_request_once_and_survives_the_changelog() -> None:
     state = with_delivery()
     add(state, result(1), NOW_MS)

@@ -250,6 +250,13 @@ def test_a_given_up_delivery_that_comes_back_is_sent_anew(bench: Bench) -> None:
     assert bench.sender.waiting == {"a/521": (2, 1)}
 
 
+def test_the_epoch_of_a_redrive_is_that_of_its_header(bench: Bench) -> None:
+    headers = (("x-attempt", b"2"), ("x-epoch", b"1767225600000"))
+    bench.add(TOPICS[0], RECORD, headers=headers)
+    (state,) = bench.states[2].states.values()
+    assert (state.redrives, state.epoch) == (1, 1_767_225_600_000)
+
+
 def test_a_result_hands_the_next_attempt_over_or_ends_the_waiting(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
     bench.flush()

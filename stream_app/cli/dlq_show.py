@@ -1,0 +1,102 @@
+"""`stream-app dlq show`: one dead letter, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+import orjson
+
+from stream_app.cli.dlq_selection import envelope, place_of, printable, text_of
+from stream_app.cli.output import print_json
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.letters import Ledger, Letter, Place, Selection
+from stream_app.domain.moments import iso_moment
+from stream_app.domain.redriving import next_step
+from stream_app.kafka.admin import partition_leaders
+from stream_app.kafka.dead_letter_log import DeadLetterLog
+from stream_app.kafka.dead_letters import HEADERS
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+_PARTS = 3
+
+
+@click.command(
+    epilog="Example: stream-app dlq show deliveries.dlq/3/17, or: "
+    "stream-app dlq show deliveries 3 17"
+)
+@click.argument("place", metavar="PLACE | TOPIC PARTITION OFFSET", nargs=-1, required=True)
+@click.option("--raw", is_flag=True, help="Print the payload alone, byte for byte.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, as `kcat -J` does.")
+def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
+    """Show a dead letter: its headers and what they mean, its payload, and the next step.
+
+    PLACE is what `stream-app dlq list` prints: topic/partition/offset.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    if len(place) not in {1, _PARTS} or (raw and as_json):
+        raise UsageError(
+            "give one place, as deliveries.dlq/3/17 or `deliveries 3 17`, and at most one of "
+            "--raw and --json"
+        )
+    where = place_of(settings, "/".join(place))
+    letter, target = asyncio.run(_read(settings, where))
+    if raw:
+        click.get_binary_stream("stdout").write(letter.value or b"")
+    elif as_json:
+        leaders = asyncio.run(partition_leaders(settings, [where.topic]))
+        print_json(envelope(letter, leaders.get(where.log, -1)))
+    else:
+        _print(letter, target)
+
+
+async def _read(settings: Settings, place: Place) -> tuple[Letter, str | None]:
+    ledger = Ledger(Selection(places=frozenset({place})))
+    async with DeadLetterLog(settings, [place.topic]) as log:
+        await log.survey(ledger)
+        async for letter in log.letters(ledger.offsets()):
+            return letter, ledger.target(place)
+    raise not_found(place)
+
+
+def not_found(place: Place) -> StreamAppError:
+    """Return the error that there is no letter at a place."""
+    return StreamAppError(
+        f"no dead letter lies at {place}: `stream-app dlq list` shows which there are; the topic "
+        "keeps them for 30 days"
+    )
+
+
+def _print(letter: Letter, target: str | None) -> None:
+    key = "none" if letter.key is None else printable(text_of(letter.key) or "")
+    click.echo(f"place    {letter.place}")
+    click.echo(f"when     {iso_moment(letter.timestamp_ms)}")
+    click.echo(f"key      {key}")
+    click.echo("\nheaders")
+    rows = [(printable(name), printable(text_of(value) or "")) for name, value in letter.headers]
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        meaning = HEADERS.get(name)
+        time = f" ({iso_moment(int(text))})" if _is_time(name, text) else ""
+        note = f"  # {meaning}" if meaning else ""
+        click.echo(f"  {name.ljust(width)}  {text}{time}{note}")
+    click.echo(f"\npayload  {len(letter.value or b'')} bytes")
+    click.echo(_pretty(letter.value))
+    click.echo(f"\nnext     {printable(next_step(letter, target))}")
+
+
+def _is_time(name: str, text: str) -> bool:
+    return name in {"x-original-timestamp", "x-epoch"} and text.isascii() and text.isdigit()
+
+
+def _pretty(value: bytes | None) -> str:
+    """Return a payload for people: JSON on many lines; else its control characters are visible."""
+    if value is None:
+        return "none"
+    try:
+        text = orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        text = value
+    return "\n".join(map(printable, text.decode(errors="backslashreplace").split("\n")))
