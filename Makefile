@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m stream_app
 STAMP := $(VENV)/.installed
-PYTEST := $(BIN)/python -m pytest
+# Most tests of Kafka wait most of the time: two at once, each set with a broker of its own.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 

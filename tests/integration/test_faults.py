@@ -8,6 +8,7 @@ one stopped and woken, the broker restarted; with the judge off, and with it on.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import signal
 import time
@@ -245,6 +246,13 @@ async def _under_faults(run: Run, broker: EmbeddedKafka) -> Figures:
 def _write_report(figures: Figures) -> None:
     """Add a run's figures to the report; its top level sums them up."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
+    with REPORT.with_suffix(".lock").open("w") as lock:
+        # The two runs may be at work at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _add_to_report(figures)
+
+
+def _add_to_report(figures: Figures) -> None:
     runs: dict[str, Any] = {}
     if REPORT.exists():
         runs = json.loads(REPORT.read_text())["runs"]
