@@ -5,7 +5,8 @@ a due item the next is one with the fewest items in flight, and among those the 
 waited longest. A group may be held for a time, and starts no more items a second than it may.
 
 A group that does not answer must not take all places either: until it has shown that it is quick
-(`prove`) it has one place, and all such groups together have half of all places.
+(`prove`) it has one place, and all such groups together have half of all places. One that answers
+quickly and in vain is no better: it has one place, too, and a slower pace.
 """
 
 from __future__ import annotations
@@ -55,12 +56,21 @@ class DueQueue(Generic[Item]):
         max_in_flight: most items in flight in all.
         max_per_group: most items of one group in flight.
         max_per_second: most items of one group started in a second, and at once.
+        max_failing_per_second: the same while the group is failing.
     """
 
-    def __init__(self, max_in_flight: int, max_per_group: int, max_per_second: float) -> None:
+    def __init__(
+        self,
+        max_in_flight: int,
+        max_per_group: int,
+        max_per_second: float,
+        max_failing_per_second: float = math.inf,
+    ) -> None:
         self._max_in_flight = max_in_flight
         self._max_unproven = max(1, max_in_flight // 2)
         self._pace = Pace(max_per_second)
+        self._failing_pace = Pace(min(max_per_second, max_failing_per_second))
+        self._failing: set[int] = set()
         # Groups that start nothing until a time (Unix ms), and the heap of these times.
         self._held: dict[int, int] = {}
         self._wakes: list[tuple[int, int]] = []
@@ -129,7 +139,8 @@ class DueQueue(Generic[Item]):
                 if group not in self._proven:
                     self._unproven_in_flight.add(key)
                 taken.append(entry.item)
-                if (next_ms := self._pace.start(group, now_ms)) > now_ms:
+                pace = self._failing_pace if group in self._failing else self._pace
+                if (next_ms := pace.start(group, now_ms)) > now_ms:
                     self.hold(group, next_ms)
             self._rank(group)
         return taken
@@ -154,12 +165,17 @@ class DueQueue(Generic[Item]):
             heapq.heappush(self._wakes, (until_ms, group))
             self._unrank(group)
 
-    def prove(self, group: int, *, is_quick: bool) -> None:
-        """Note whether the last item of a group was quick."""
-        if is_quick == (group in self._proven):
+    def prove(self, group: int, *, is_quick: bool, is_failing: bool = False) -> None:
+        """Note whether the last item of a group was quick, and whether the group is failing."""
+        if is_failing:
+            self._failing.add(group)
+        else:
+            self._failing.discard(group)
+        is_proven = is_quick and not is_failing
+        if is_proven == (group in self._proven):
             return
         self._unrank(group)
-        if is_quick:
+        if is_proven:
             self._proven.add(group)
         else:
             self._proven.discard(group)

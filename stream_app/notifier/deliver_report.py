@@ -26,6 +26,8 @@ class DeliveryReports:
         self._metrics = metrics
         #: Integration -> hour in which its owner was told that too much is waiting.
         self._told: dict[int, int] = {}
+        #: Integration -> why its last request failed, so that the log says it once.
+        self._failing: dict[int, str] = {}
 
     def report(self, cut: DeliveryCut) -> None:
         """Report all that a flush has settled."""
@@ -86,6 +88,9 @@ class DeliveryReports:
             "status": result.status,
             "request_id": result.request_id,
         }
+        known = self._failing.pop(before.integration_id, None)
+        if not result.accepted:
+            self._failing[before.integration_id] = result.reason
         if after.is_finished:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
         if after.status is DeliveryStatus.SENT:
@@ -95,4 +100,5 @@ class DeliveryReports:
             log.error("delivery_given_up", **facts, why=result.message)
         else:
             wait = max(0, after.due_ms - result.finished_at_ms) / 1000
-            log.warning("delivery_retry_scheduled", **facts, wait_seconds=wait, why=result.message)
+            say = log.debug if known == result.reason else log.warning
+            say("delivery_retry_scheduled", **facts, wait_seconds=wait, why=result.message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from stream_app.settings import DeliverySettings
 
 #: An answer that takes this long is a slow one.
 SLOW_SECONDS = 2.0
+#: An integration with so many failed requests in a row gets no more than so many a second until
+#: one is accepted: ten thousand resends to a dead endpoint must not cost the others anything.
+FAILING_REQUESTS = 3
+FAILING_PER_SECOND = 5.0
 #: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
 #: windows that the service counts in. What an answer asks for is bounded where it is read.
 DEFAULT_PAUSE_SECONDS = 60.0
@@ -82,7 +87,10 @@ class Sender:
             settings.max_in_flight,
             settings.max_in_flight_per_integration,
             settings.max_requests_per_second,
+            FAILING_PER_SECOND / settings.retry_scale,
         )
+        #: Integration -> its requests that have failed since the last accepted one.
+        self._failures: Counter[int] = Counter()
         self._default_pause_seconds = DEFAULT_PAUSE_SECONDS * settings.retry_scale
         self._generation = -1
         self._is_stopping = False
@@ -181,12 +189,20 @@ class Sender:
         return is_fresh and self._ownership.is_current(generation) and not self._is_stopping
 
     def _learn(self, result: Result) -> None:
-        """Note how an integration answers: slowly, or that it has had enough for a while.
+        """Note how an integration answers: slowly, in vain, or that it has had enough for a while.
 
         The service limits an account, not one alert: what else waits for it would fail, too.
         """
         number = result.integration_id
-        self._queue.prove(number, is_quick=result.duration_seconds < SLOW_SECONDS)
+        if result.accepted:
+            self._failures.pop(number, None)
+        else:
+            self._failures[number] += 1
+        self._queue.prove(
+            number,
+            is_quick=result.duration_seconds < SLOW_SECONDS,
+            is_failing=self._failures[number] >= FAILING_REQUESTS,
+        )
         if result.status == HTTPStatus.TOO_MANY_REQUESTS:
             asked = result.retry_after_seconds or self._default_pause_seconds
             self._queue.hold(number, result.finished_at_ms + math.ceil(asked * 1000))

@@ -114,7 +114,9 @@ def test_clear_forgets_what_waits_and_keeps_what_is_in_flight() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["put", "take", "release", "discard", "quick", "slow", "hold"]),
+            st.sampled_from(
+                ["put", "take", "release", "discard", "quick", "slow", "failing", "hold"]
+            ),
             st.integers(0, 7),
             st.integers(0, 20),
         ),
@@ -135,8 +137,8 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
         elif step == "discard":
             waiting.discard(key)
             expected.discard(key)
-        elif step in ("quick", "slow"):
-            waiting.prove(number % 3, is_quick=step == "quick")
+        elif step in ("quick", "slow", "failing"):
+            waiting.prove(number % 3, is_quick=step != "slow", is_failing=step == "failing")
         elif step == "hold":
             waiting.hold(number % 3, due_ms * 10)
         elif step == "release" and in_flight:
@@ -198,6 +200,24 @@ def test_a_group_has_one_place_until_it_has_been_quick_and_again_when_it_is_slow
         assert waiting.take(0) == []
     waiting.release("1/2")
     assert waiting.take(0) == ["1/3"]
+
+
+def test_a_failing_group_has_one_place_and_its_own_pace_until_it_fails_no_more() -> None:
+    waiting: DueQueue[str] = DueQueue(10, 3, FAST, 2)
+    filled(waiting, 1, 20)
+    waiting.prove(1, is_quick=True, is_failing=True)
+    assert waiting.take(0) == ["1/0"]
+    assert waiting.take(0) == [], "one place"
+    waiting.release("1/0")
+    assert waiting.take(0) == ["1/1"]
+    waiting.release("1/1")
+    for now_ms, key in ((500, "1/2"), (1000, "1/3")):
+        assert waiting.take(now_ms - 1) == []
+        assert waiting.take(now_ms) == [key]
+        waiting.release(key)
+    waiting.prove(1, is_quick=True)
+    assert waiting.take(1499) == []
+    assert waiting.take(1500) == ["1/4", "1/5", "1/6"]
 
 
 def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -> None:

@@ -173,11 +173,11 @@ def test_the_dead_letter_comes_before_the_state_that_gives_up(bench: Bench) -> N
     assert bench.sample(
         "deliveries_total", integration_type="opsgenie", outcome="given_up"
     ) == bench.sample("dead_letters_total", topic="deliveries", reason="exhausted")
-    events = [line["event"] for line in logs]
-    assert events == [
-        *["delivery_retry_scheduled"] * 16,
-        "delivery_given_up",
-        "integration_disabled",
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("delivery_retry_scheduled", "warning"),
+        *[("delivery_retry_scheduled", "debug")] * 15,
+        ("delivery_given_up", "error"),
+        ("integration_disabled", "error"),
     ]
     # All 17 requests have failed, so the judge speaks, too, before the state that remembers it.
     assert (status.topic, status.key) == ("p.status.integrations", b"521")
