@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from stream_app.kafka.embedded import EmbeddedKafka
@@ -16,6 +17,12 @@ from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell in the background ignores it, and so would every process that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine says nothing about a strategy.
+hypothesis.settings.register_profile(
+    "quiet", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "quiet")
 
 ROOT = Path(__file__).parents[1]
 JARS = ROOT / ".local" / "jars"

@@ -306,16 +306,13 @@ async def test_an_outage_of_the_broker_is_logged_once_each_way_and_survived(
 async def test_a_topic_that_has_got_more_partitions_is_named_with_the_command_that_helps(
     settings: Settings, tmp_path: Path
 ) -> None:
-    day = trigger(2, threshold={"count": 40, "period": 86_400, "operator": "gt"})
-    bootstrap = await prepared(settings, trigger(), day)
+    bootstrap = await prepared(settings)
     now, topic = int(time.time()), f"{settings.topic_prefix}events.incidents"
     await send(settings, "incidents", incident(now))
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
         await drained(settings, "detector", ["events.incidents", "counts"], 30)
         assert worker.stop() == 0
-    before = len(await alerts(settings))
-    assert before == 2
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_partitions({topic: NewPartitions(settings.partitions + 2)})

@@ -300,11 +300,11 @@ async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_no
 async def test_letters_of_many_partitions_are_listed_by_their_time(settings: Settings) -> None:
     await create_topics(settings)
     topic, bootstrap = f"{settings.topic_prefix}events.hits", settings.kafka.bootstrap_servers or ""
-    minutes_ago = {0: (50, 30, 10), 1: (40, 5), 3: (45, 20)}
+    minutes_ago, now = {0: (50, 30, 10), 1: (40, 5), 3: (45, 20)}, time.time()
     for partition, times in minutes_ago.items():
         for minutes in times:
             headers = letter_headers(settings, "events.hits")
-            at_ms = (NOW - minutes * 60) * 1000
+            at_ms = int((now - minutes * 60) * 1000)
             row = (b"k", str(minutes).encode())
             await put(
                 bootstrap, f"{topic}.dlq", [row], partition=partition, headers=headers,

@@ -13,6 +13,7 @@ import json
 import signal
 import time
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +21,16 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.domain.alerts import decode_alert, encode_alert
 from stream_app.domain.deliveries import Result, decode_delivery, decode_result
+from stream_app.domain.integrations import key_context
 from stream_app.domain.statuses import decode_status
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.opsgenie.outcome import AttemptReason
+from stream_app.secrets import KeyRing, generate_secret_key
 from stream_app.settings import Settings
 from tests.conftest import ROOT
 from tests.integration.faulty_sandbox import FAULTS, FaultySandbox, faults_of
@@ -36,6 +40,7 @@ from tests.integration.test_notifier import alert, integration
 REPORT = ROOT / ".local" / "reports" / "faults.json"
 INTEGRATIONS = range(700, 720)
 ALERTS = 2000
+SECRET_KEY = generate_secret_key()
 #: All three cycles take 15 s of waits.
 SCALE = 0.005
 MAX_IN_FLIGHT = 50
@@ -81,17 +86,24 @@ class Run:
         client = {"client_id": 1111, "name": "TestCompany", "cloud": "EU", "applications": {}}
         await put_objects(self.settings, "config.clients", [client])
         rows = [
-            integration(n, self.url, target={"token": f"env:STREAM_APP_KEY_N{n}", "api": self.url})
+            integration(n, self.url, target={"token": self._token(n), "api": self.url})
             for n in INTEGRATIONS
         ]
         await put_objects(self.settings, "config.integrations", rows)
+
+    def _token(self, number: int) -> str:
+        """Return a key as it is stored: of every second integration sealed, else by its name."""
+        if number % 2:
+            return f"env:STREAM_APP_KEY_N{number}"
+        ring = KeyRing([SECRET_KEY])
+        return ring.seal(key_of(number), key_context(number, self.url))
 
     async def stop(self) -> None:
         self._stack.close()
         await self.faulty.sandbox.stop()
 
     def worker(self) -> WorkerProcess:
-        keys = {f"STREAM_APP_KEY_N{number}": key_of(number) for number in INTEGRATIONS}
+        keys = {f"STREAM_APP_KEY_N{number}": key_of(number) for number in INTEGRATIONS[1::2]}
         worker = WorkerProcess(
             "notifier",
             self.settings,
@@ -101,6 +113,7 @@ class Run:
             STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS="1",
             STREAM_APP_DELIVERY__MAX_IN_FLIGHT=str(MAX_IN_FLIGHT),
             STREAM_APP_JUDGE__ON=self.judge,
+            STREAM_APP_SECRET_KEYS=SECRET_KEY,
             **keys,
         )
         self._stack.enter_context(worker)
@@ -136,6 +149,29 @@ class Run:
                 return
             await asyncio.sleep(0.3)
         raise AssertionError("deliveries are still pending")
+
+    async def shown(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield all that anybody can see of the run: pages, logs, and every record there is."""
+        for place, worker in enumerate(self.workers):
+            yield f"log {place}", worker.log.read_bytes()
+            if worker.process.poll() is None:
+                for page in ("/metrics", "/readyz?verbose", "/livez"):
+                    yield f"page {page} of {place}", (await worker.page(page))[1].encode()
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        topics = [t for t in await admin.list_topics() if t.startswith(self.settings.topic_prefix)]
+        await admin.close()
+        assert {"deliveries.dlq", "stream-app-notifier-deliveries-changelog"} <= {
+            topic.removeprefix(self.settings.topic_prefix) for topic in topics
+        }
+        for topic in topics:
+            for records in (await read_all(self.bootstrap, topic)).values():
+                parts = [
+                    part or b""
+                    for record in records
+                    for part in (record.key, record.value, *(v for _, v in record.headers))
+                ]
+                yield topic, b"\n".join(parts)
 
     async def figures(self) -> Figures:
         deliveries = [decode_delivery(record.value) for record in await self.records("deliveries")]
@@ -239,6 +275,13 @@ async def _under_faults(run: Run, broker: EmbeddedKafka) -> Figures:
     await asyncio.gather(first.ready(), second.ready())
     await run.no_longer_pending([first, second])
     figures = await run.figures()
+    secrets = [SECRET_KEY, *map(key_of, INTEGRATIONS)]
+    found = [
+        where
+        async for where, text in run.shown()
+        if any(secret.encode() in text for secret in secrets)
+    ]
+    assert found == [], "a key is shown"
     assert first.stop() == second.stop() == 0
     return figures
 
