@@ -6,7 +6,9 @@ waited longest. A group may be held for a time, and starts no more items a secon
 
 A group that does not answer must not take all places either: until it has shown that it is quick
 (`prove`) it has one place, and all such groups together have half of all places. One that answers
-quickly and in vain is no better: it has one place, too, and a slower pace.
+quickly and in vain is no better: it has one place, too, and a slower pace. Of these groups those
+that are new come before the *suspects*, which have been slow or in vain, or whose items have been
+started before; suspects have a quarter of all places. So new ones don't queue behind hanging ones.
 """
 
 from __future__ import annotations
@@ -68,16 +70,21 @@ class DueQueue(Generic[Item]):
     ) -> None:
         self._max_in_flight = max_in_flight
         self._max_unproven = max(1, max_in_flight // 2)
+        self._max_suspect = max(1, max_in_flight // 4)
         self._pace = Pace(max_per_second)
         self._failing_pace = Pace(min(max_per_second, max_failing_per_second))
         self._failing: set[int] = set()
         # Groups that start nothing until a time (Unix ms), and the heap of these times.
         self._held: dict[int, int] = {}
         self._wakes: list[tuple[int, int]] = []
-        # Groups that have been quick; those of the others with a due item, and in flight.
+        # Groups that have been quick, and suspects; all that are not proven with a due item, the
+        # new ones and the suspects, and their items in flight.
         self._proven: set[int] = set()
-        self._unproven_due: OrderedDict[int, None] = OrderedDict()
+        self._suspects: set[int] = set()
+        self._new_due: OrderedDict[int, None] = OrderedDict()
+        self._suspect_due: OrderedDict[int, None] = OrderedDict()
         self._unproven_in_flight: set[str] = set()
+        self._suspect_in_flight: set[str] = set()
         self._is_unproven_next = False
         self._entries: dict[str, _Entry[Item]] = {}
         self._in_flight: dict[str, int] = {}
@@ -93,11 +100,18 @@ class DueQueue(Generic[Item]):
         """Return how many items wait, in flight or not."""
         return len(self._entries)
 
-    def put(self, key: str, group: int, due_ms: int, item: Item) -> None:
+    def put(
+        self, key: str, group: int, due_ms: int, item: Item, *, is_repeated: bool = False
+    ) -> None:
         """Let an item wait, in place of the waiting one of that key.
 
-        While an item of the key is in flight it waits for its `release`, too.
+        While an item of the key is in flight it waits for its `release`, too. `is_repeated` says
+        that it has been started before, and was in vain.
         """
+        if is_repeated and group not in self._proven and group not in self._suspects:
+            self._unrank(group)
+            self._suspects.add(group)
+            self._rank(group)
         self._number += 1
         self._entries[key] = _Entry(self._number, group, due_ms, item)
         if key not in self._in_flight:
@@ -117,7 +131,8 @@ class DueQueue(Generic[Item]):
         self._entries.clear()
         self._later.clear()
         self._due.clear()
-        self._unproven_due.clear()
+        self._new_due.clear()
+        self._suspect_due.clear()
         for level in self._levels:
             level.clear()
 
@@ -138,6 +153,8 @@ class DueQueue(Generic[Item]):
                 self._loads[group] += 1
                 if group not in self._proven:
                     self._unproven_in_flight.add(key)
+                if group in self._suspects:
+                    self._suspect_in_flight.add(key)
                 taken.append(entry.item)
                 pace = self._failing_pace if group in self._failing else self._pace
                 if (next_ms := pace.start(group, now_ms)) > now_ms:
@@ -153,6 +170,7 @@ class DueQueue(Generic[Item]):
         if not self._loads[group]:
             del self._loads[group]
         self._unproven_in_flight.discard(key)
+        self._suspect_in_flight.discard(key)
         self._rank(group)
         entry = self._entries.get(key)
         if entry is not None:
@@ -172,13 +190,13 @@ class DueQueue(Generic[Item]):
         else:
             self._failing.discard(group)
         is_proven = is_quick and not is_failing
-        if is_proven == (group in self._proven):
+        known = self._proven if is_proven else self._suspects
+        if group in known:
             return
         self._unrank(group)
-        if is_proven:
-            self._proven.add(group)
-        else:
-            self._proven.discard(group)
+        self._proven.discard(group)
+        self._suspects.discard(group)
+        known.add(group)
         self._rank(group)
 
     def next_due_ms(self) -> int | None:
@@ -224,7 +242,9 @@ class DueQueue(Generic[Item]):
         """Return the group whose turn it is: by turns one that is proven and one that is not."""
         unproven = None
         if len(self._unproven_in_flight) < self._max_unproven:
-            unproven = next(iter(self._unproven_due), None)
+            unproven = next(iter(self._new_due), None)
+            if unproven is None and len(self._suspect_in_flight) < self._max_suspect:
+                unproven = next(iter(self._suspect_due), None)
         proven = next((next(iter(level)) for level in self._levels if level), None)
         if unproven is not None and (self._is_unproven_next or proven is None):
             self._is_unproven_next = False
@@ -233,7 +253,8 @@ class DueQueue(Generic[Item]):
         return proven
 
     def _unrank(self, group: int) -> None:
-        self._unproven_due.pop(group, None)
+        self._new_due.pop(group, None)
+        self._suspect_due.pop(group, None)
         load = self._loads.get(group, 0)
         if load < len(self._levels):
             self._levels[load].pop(group, None)
@@ -248,6 +269,7 @@ class DueQueue(Generic[Item]):
         load = self._loads.get(group, 0)
         if group not in self._proven:
             if not load:
-                self._unproven_due[group] = None
+                due = self._suspect_due if group in self._suspects else self._new_due
+                due[group] = None
         elif load < len(self._levels):
             self._levels[load][group] = None

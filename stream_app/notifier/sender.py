@@ -113,7 +113,9 @@ class Sender:
         matter.
         """
         due_ms = min(state.due_ms, self._now_ms()) if state.attempt == 1 else state.due_ms
-        self._queue.put(state.id, state.integration_id, due_ms, Job(partition, state))
+        job = Job(partition, state)
+        is_repeated = state.attempt > 1
+        self._queue.put(state.id, state.integration_id, due_ms, job, is_repeated=is_repeated)
         self._wake.set()
 
     def forget(self, delivery_id: str) -> None:
@@ -204,8 +206,9 @@ class Sender:
             is_failing=self._failures[number] >= FAILING_REQUESTS,
         )
         if result.status == HTTPStatus.TOO_MANY_REQUESTS:
-            asked = result.retry_after_seconds or self._default_pause_seconds
-            self._queue.hold(number, result.finished_at_ms + math.ceil(asked * 1000))
+            asked = result.retry_after_seconds
+            pause = self._default_pause_seconds if asked is None else asked
+            self._queue.hold(number, result.finished_at_ms + math.ceil(pause * 1000))
 
     def _settle(self, job: Job, *, is_made: bool) -> None:
         """Free the place of an attempt.
@@ -213,7 +216,7 @@ class Sender:
         After a rebalance the same attempt may wait again: not if its result has been written.
         """
         waiting = self._queue.waiting(job.state.id)
-        if is_made and waiting is not None and waiting.state.attempt <= job.state.attempt:
+        if is_made and waiting is not None and waiting.state.order <= job.state.order:
             self._queue.discard(job.state.id)
         self._queue.release(job.state.id)
         self._wake.set()

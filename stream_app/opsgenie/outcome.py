@@ -244,9 +244,9 @@ def _request_id(value: object, key: str) -> str | None:
 
 def _quote(answer: Mapping[str, object], key: str) -> str:
     """Return what the service says itself: its message and the fields it refuses."""
-    quote, said = "", answer.get("message")
-    if isinstance(said, str) and _plain(said, key):
-        quote = f'; it says "{_plain(said, key)}"'
+    said = answer.get("message")
+    said = _plain(said, key) if isinstance(said, str) else ""
+    quote = f'; it says "{said}"' if said else ""
     errors, pairs = answer.get("errors"), []
     if isinstance(errors, dict):
         pairs = list(errors.items())

@@ -18,7 +18,8 @@ LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: An e-mail address in angle brackets stays: the documented texts name users that way.
 TAG_OR_EMAIL = re.compile(r"(<[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+>)|</?[A-Za-z][^<>]*>|<[!?][^<>]*>")
 #: What is left of a tag that never closes, or that held another tag, must not open one.
-UNFINISHED_TAG = re.compile(r"(<[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+>)|<+(?=[A-Za-z/!?])")
+#: A row of brackets is looked at once, not again from each of them: it may be a long one.
+UNFINISHED_TAG = re.compile(r"(<[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+>)|(?<!<)<++(?=[A-Za-z/!?])")
 
 
 def clean(text: str) -> str:

@@ -132,7 +132,7 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
     for now, (step, number, due_ms) in enumerate(steps):
         key = str(number)
         if step == "put":
-            waiting.put(key, number % 3, due_ms, key)
+            waiting.put(key, number % 3, due_ms, key, is_repeated=due_ms % 2 == 1)
             expected.add(key)
         elif step == "discard":
             waiting.discard(key)
@@ -225,9 +225,27 @@ def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -
     for group in range(100, 200):
         filled(waiting, group, 100)
     assert len(waiting.take(0)) == 5
+    assert waiting.take(0) == []
     waiting.prove(1, is_quick=True)
     filled(waiting, 1, 50)
     assert waiting.take(0) == [f"1/{number}" for number in range(5)]
+
+
+def test_a_new_group_does_not_wait_behind_those_that_were_in_vain_before() -> None:
+    """As after a restart: nothing is known but that some items are started again."""
+    waiting: DueQueue[str] = DueQueue(20, 5, FAST)
+    for group in range(100, 200):
+        waiting.put(f"{group}", group, 0, "again", is_repeated=True)
+    assert waiting.take(0) == ["again"] * 5, "a quarter of all places"
+    filled(filled(waiting, 1, 2), 2, 1)
+    assert waiting.take(0) == ["1/0", "2/0"], "one place each"
+    waiting.prove(1, is_quick=False)
+    waiting.release("1/0")
+    assert waiting.take(0) == [], "it is one of them now"
+    waiting.prove(2, is_quick=True)
+    waiting.release("2/0")
+    waiting.put("2/1", 2, 0, "2/1", is_repeated=True)
+    assert waiting.take(0) == ["2/1"], "a failure of one that is quick changes nothing"
 
 
 def test_a_new_group_gets_its_turn_beside_busy_ones() -> None:

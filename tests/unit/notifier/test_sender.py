@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from stream_app.domain.deliveries import DeliveryState, DeliveryStatus, Result
@@ -159,6 +160,20 @@ async def test_no_second_attempt_while_one_is_in_flight(bench: Bench) -> None:
     assert len(bench.made) == 1, "its result is written, and says what is next"
     bench.sender.schedule(0, pending(attempt=2))
     await eventually(lambda: len(bench.written) == 2)
+
+
+async def test_a_redriven_delivery_is_sent_though_a_later_attempt_of_before_has_just_ended(
+    bench: Bench,
+) -> None:
+    bench.gate.clear()
+    bench.sender.schedule(0, pending(attempt=3))
+    await eventually(lambda: len(bench.made) == 1)
+    # Cancelled, and come back from the dead letters, while the request hangs.
+    bench.sender.forget("alert 1/521")
+    bench.sender.schedule(0, msgspec.structs.replace(pending(), redrives=1))
+    bench.gate.set()
+    await eventually(lambda: len(bench.written) == 2)
+    assert bench.attempts() == [("alert 1/521", 3), ("alert 1/521", 1)]
 
 
 async def test_what_is_forgotten_is_not_attempted(bench: Bench) -> None:

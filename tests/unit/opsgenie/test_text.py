@@ -37,6 +37,12 @@ def test_markup_and_control_characters_are_taken_out(text: str, expected: str) -
     assert clean_lines(text) == expected
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["<", "<a", "</", "<a@", "<!", "&lt;<", "\u2028"])
+def test_a_long_text_of_odd_pieces_is_read_once(piece: str) -> None:
+    assert "<a" not in clean_lines(piece * 1_000_000)
+
+
 def test_an_email_address_in_angle_brackets_stays() -> None:
     text = "A new user John Smith <john.o'smith+x@example.com> with the role Analyst"
     assert clean_lines(text) == text
