@@ -14,7 +14,14 @@ KINDS = ("attacks", "hits", "incidents")
 EVENT_RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "rejected")
 #: `unknown`: the integration could not be resolved, so nothing was sent.
 INTEGRATION_TYPES = ("opsgenie", "jsm", "unknown")
-ROUTE_RESULTS = ("sent", "unknown_integration", "foreign_integration", "inactive")
+ROUTE_RESULTS = (
+    "sent",
+    "disabled",
+    "invalid",
+    "unknown_integration",
+    "foreign_integration",
+    "inactive",
+)
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600)
 

@@ -27,8 +27,8 @@ from stream_app.domain.deliveries import (
 )
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.journal import Journal
+from stream_app.domain.judging import KEY_PREFIX as JUDGE_PREFIX
 from stream_app.domain.judging import (
-    KEY_PREFIX,
     Bucket,
     Judge,
     JudgeKey,
@@ -37,6 +37,8 @@ from stream_app.domain.judging import (
     Verdict,
     judge_record,
 )
+from stream_app.domain.pauses import KEY_PREFIX as PAUSE_PREFIX
+from stream_app.domain.pauses import Pauses, pause_end_ms, pause_record
 from stream_app.domain.schedule import next_due_ms
 
 #: A finished delivery is remembered this long after its last result, so that it is not sent again.
@@ -74,6 +76,7 @@ class DeliveryCut:
 
     changed: list[tuple[str, DeliveryState | None]]
     judged: list[tuple[JudgeKey, Bucket | Mark | None]]
+    paused: list[tuple[int, int | None]]
     settled: list[Settled]
     verdicts: list[Verdict]
     offsets: tuple[int, ...]
@@ -98,6 +101,7 @@ class PartitionDeliveries:
         self.now_ms = 0
         self.pending: dict[str, DeliveryState] = {}
         self.judge = Judge(rules.judge)
+        self.pauses = Pauses()
         self._rules = rules
         self._journal: Journal[str, DeliveryState] = Journal(lambda s: s.order, self._index)
         self._of_integration: defaultdict[int, dict[str, None]] = defaultdict(dict)
@@ -160,22 +164,27 @@ class PartitionDeliveries:
             self._journal.change(delivery.id, state)
         return True
 
-    def add_result(self, result: Result, offset: int, timestamp_ms: int) -> bool:
+    def add_result(
+        self, result: Result, offset: int, timestamp_ms: int, *, is_judged: bool = True
+    ) -> bool:
         """Take a result; return whether it is the one that its delivery waits for.
 
         One that was accepted counts for a delivery that was cancelled or redriven meanwhile, too:
-        a dead letter that comes back must not page again. The judge counts any: a request was
-        made.
+        a dead letter that comes back must not page again. The judge counts any that was made of
+        the target that the integration has now (`is_judged`).
         """
         before = self.states.get(result.delivery_id)
         is_awaited = before is not None and _awaits(before, result)
+        until_ms = pause_end_ms(result, self._rules.retry_scale)
+        if until_ms is not None:
+            self.pauses.extend(result.integration_id, until_ms)
         is_exhausted = False
         if before is not None and is_awaited:
             after = self._after(before, result, timestamp_ms)
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
             self._journal.change(before.id, after)
             self._settled.append(Settled(before, after, result))
-        if result.is_sent:
+        if result.is_sent and is_judged:
             verdict = self.judge.add(result, offset, is_exhausted=is_exhausted)
             if verdict is not None:
                 self._verdicts.append(verdict)
@@ -244,12 +253,16 @@ class PartitionDeliveries:
         settled, self._settled = self._settled, []
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
-        return DeliveryCut(self._journal.cut(), self.judge.cut(), settled, verdicts, offsets)
+        paused = self.pauses.cut(self.now_ms)
+        return DeliveryCut(
+            self._journal.cut(), self.judge.cut(), paused, settled, verdicts, offsets
+        )
 
     def confirm(self, cut: DeliveryCut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
         self._journal.confirm(cut.changed)
         self.judge.confirm(cut.judged)
+        self.pauses.confirm(cut.paused)
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
 
     def restored(self) -> None:
@@ -259,6 +272,7 @@ class PartitionDeliveries:
         """Forget everything that is not known to be acknowledged."""
         self._journal.roll_back()
         self.judge.roll_back()
+        self.pauses.roll_back()
         self._settled, self._verdicts = [], []
         self._offsets = dict(self._progress)
 
@@ -266,6 +280,7 @@ class PartitionDeliveries:
         """Write all that is kept once more with the next flush."""
         self._journal.rewrite()
         self.judge.rewrite()
+        self.pauses.rewrite()
 
     def durable_pending(self) -> Iterator[DeliveryState]:
         """Yield the pending deliveries whose state the broker has acknowledged."""
@@ -308,11 +323,12 @@ class PartitionDeliveries:
 
     def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of what a cut has changed."""
-        states = [
+        states: list[tuple[bytes, bytes | None]] = [
             (delivery_id.encode(), None if state is None else encode_state(state))
             for delivery_id, state in cut.changed
         ]
-        return states + [judge_record(key, value) for key, value in cut.judged]
+        states += [judge_record(key, value) for key, value in cut.judged]
+        return states + [pause_record(number, until_ms) for number, until_ms in cut.paused]
 
     def progress_record(self, cut: DeliveryCut) -> tuple[bytes, bytes]:
         """Return the changelog record of a cut's progress in both topics."""
@@ -325,13 +341,21 @@ class PartitionDeliveries:
                 offsets = zip(self._progress.items(), orjson.loads(value), strict=True)
                 self._progress = {topic: max(known, found) for (topic, known), found in offsets}
                 self._offsets = dict(self._progress)
-        elif key.startswith(KEY_PREFIX):
+        elif key.startswith(JUDGE_PREFIX):
             self.judge.restore(key, value)
+        elif key.startswith(PAUSE_PREFIX):
+            self.pauses.restore(key, value)
         else:
             state = None if value is None else decode_state(value)
             if state is not None:
                 self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
             self._journal.restore(key.decode(), state)
+
+
+def is_reserved(delivery_id: str) -> bool:
+    """Tell whether a delivery's id would pass for another key of the changelog."""
+    key = delivery_id.encode()
+    return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX))
 
 
 def _comes_back(known: DeliveryState, redrives: int) -> bool:

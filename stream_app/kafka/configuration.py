@@ -69,6 +69,8 @@ class Configuration:
         self.triggers: dict[int, Trigger] = {}
         self.integrations: dict[int, Integration] = {}
         self.statuses: dict[int, IntegrationStatus] = {}
+        #: Integrations whose newest record cannot be used: they are not deleted.
+        self.invalid_integrations: frozenset[int] = frozenset()
         self.version = 0
         self.trigger_offsets: dict[int, int] = {}
         self.trigger_position = 0
@@ -117,6 +119,7 @@ class RecordApplier:
                 }
                 self.configuration.trigger_position = batch[-1].offset + 1
             self._count(kind)
+        self._note_invalid()
         self.configuration.version += 1
 
     def forget(self, topic: str) -> None:
@@ -128,7 +131,12 @@ class RecordApplier:
             self.configuration.trigger_offsets = {}
             self.configuration.trigger_position = 0
         self._count(kind)
+        self._note_invalid()
         self.configuration.version += 1
+
+    def _note_invalid(self) -> None:
+        ids = map(id_of_key, self._invalid["integrations"])
+        self.configuration.invalid_integrations = frozenset(n for n in ids if n is not None)
 
     def _take(self, kind: str, record: Any, objects: dict[int, Any]) -> None:
         object_id = id_of_key(record.key)

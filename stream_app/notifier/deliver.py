@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from stream_app.domain.deliveries import Cancel, Result, decode_delivery, decode_result
-from stream_app.domain.delivery_partition import PartitionDeliveries
+from stream_app.domain.delivery_partition import PartitionDeliveries, is_reserved
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
 from stream_app.kafka.configuration import Configuration
@@ -104,6 +104,9 @@ class DeliverStage:
     def restored(self) -> None:
         """Begin anew with the states of the partitions that are assigned now."""
         self._sender.clear()
+        for state in self.table.states.values():
+            for integration_id, until_ms in state.pauses.until_ms.items():
+                self._sender.hold(integration_id, until_ms)
         self._held = {number for number, state in self.table.states.items() if state.pending}
         self._gate.close(sorted(self._held), self._open)
         self._reconciler.look_at_all()
@@ -140,6 +143,10 @@ class DeliverStage:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._reject(partition, record, DeadLetterReason.UNDECODABLE, str(error))
         else:
+            if is_reserved(delivery.id):
+                why = f"id {delivery.id!r} is not one of a delivery"
+                self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
+                return
             state.add_delivery(
                 delivery,
                 record.value,
@@ -158,7 +165,10 @@ class DeliverStage:
         if isinstance(result, Cancel):
             state.cancel(result, record.timestamp)
         elif isinstance(result, Result):
-            state.add_result(result, record.offset, record.timestamp)
+            integration = self._configuration.integrations.get(result.integration_id)
+            # Of an older target than the configured one: it has been mended meanwhile.
+            is_judged = integration is None or result.epoch >= integration.epoch
+            state.add_result(result, record.offset, record.timestamp, is_judged=is_judged)
         # What a check has found changes nothing: the service has taken the request over.
 
     def _reject(self, partition: int, record: Any, reason: DeadLetterReason, why: str) -> None:

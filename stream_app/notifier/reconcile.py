@@ -56,6 +56,8 @@ class Reconciler:
         """Return why an integration takes no deliveries; None: it takes them."""
         view = self._reader.configuration
         integration = view.integrations.get(integration_id)
+        if integration_id in view.invalid_integrations:
+            return None  # whoever has written its record will mend it; its deliveries wait
         if integration is None:
             return DeadLetterReason.INTEGRATION_DELETED
         return None if view.is_usable(integration) else DeadLetterReason.INTEGRATION_DISABLED

@@ -37,6 +37,13 @@ log = get_logger(__name__)
 
 #: Longest wait for the configuration to be read to its end before an integration is unknown.
 WAIT_SECONDS = 2.0
+#: Of what `route` finds out about an integration, what it makes a delivery for all the same, and
+#: what becomes of that: nobody has wanted that these alerts are lost.
+DELIVERED = {
+    "sent": "it is sent",
+    "disabled": "the system has disabled it: its deliveries become dead letters",
+    "invalid": "its record cannot be used: its deliveries wait for a better one",
+}
 RETRY_SECONDS = 0.5
 
 
@@ -221,34 +228,43 @@ class RouteStage:
             RejectedEventError: the alert has no text.
         """
         message = render_alert(alert)
+        known = self._reader.configuration.integrations
         for number in dict.fromkeys(alert.integration_ids):
             result = self._judge(alert, number)
             results[result] += 1
-            if result == "sent":
-                integration = self._reader.configuration.integrations[number]
-                yield delivery_of(alert, message, number, integration.epoch, integration.alert)
+            if result not in DELIVERED:
+                continue
+            if number in known:
+                one = known[number]
+                yield delivery_of(alert, message, number, one.epoch, one.alert)
+            else:
+                yield delivery_of(alert, message, number)
 
     def _judge(self, alert: Alert, number: int) -> str:
         configuration = self._reader.configuration
         integration = configuration.integrations.get(number)
         if integration is None:
-            result = "unknown_integration"
+            is_invalid = number in configuration.invalid_integrations
+            result = "invalid" if is_invalid else "unknown_integration"
         elif integration.client_id != alert.client_id:
             result = "foreign_integration"
-        elif not configuration.is_usable(integration):
+        elif not integration.active:
             result = "inactive"
+        elif not configuration.is_usable(integration):
+            result = "disabled"
         else:
             self._said = {cause for cause in self._said if cause[0] != number}
             return "sent"
         if (number, result) not in self._said:
             self._said.add((number, result))
             log.warning(
-                "integration_skipped",
+                "integration_not_served",
                 why=result,
                 integration_id=number,
                 client_id=alert.client_id,
                 trigger_id=alert.trigger.id,
                 alert_id=alert.id,
+                then=DELIVERED.get(result, "it gets nothing"),
             )
         return result
 

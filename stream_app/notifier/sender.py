@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from stream_app.domain.deliveries import DeliveryState, Result
 from stream_app.domain.due_queue import DueQueue
+from stream_app.domain.pauses import pause_end_ms
 from stream_app.kafka.ownership import POLL_SECONDS, Ownership
 from stream_app.settings import DeliverySettings
 
@@ -27,9 +26,6 @@ SLOW_SECONDS = 2.0
 #: one is accepted: ten thousand resends to a dead endpoint must not cost the others anything.
 FAILING_REQUESTS = 3
 FAILING_PER_SECOND = 5.0
-#: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
-#: windows that the service counts in. What an answer asks for is bounded where it is read.
-DEFAULT_PAUSE_SECONDS = 60.0
 #: Longest sleep of the loop: due times are wall clock, and the clock may be set.
 MAX_SLEEP_SECONDS = 0.5
 
@@ -91,7 +87,7 @@ class Sender:
         )
         #: Integration -> its requests that have failed since the last accepted one.
         self._failures: Counter[int] = Counter()
-        self._default_pause_seconds = DEFAULT_PAUSE_SECONDS * settings.retry_scale
+        self._retry_scale = settings.retry_scale
         self._generation = -1
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -117,6 +113,10 @@ class Sender:
         is_repeated = state.attempt > 1
         self._queue.put(state.id, state.integration_id, due_ms, job, is_repeated=is_repeated)
         self._wake.set()
+
+    def hold(self, integration_id: int, until_ms: int) -> None:
+        """Make no attempt for an integration before a time (Unix ms)."""
+        self._queue.hold(integration_id, until_ms)
 
     def forget(self, delivery_id: str) -> None:
         """Make no further attempt of a delivery."""
@@ -205,10 +205,9 @@ class Sender:
             is_quick=result.duration_seconds < SLOW_SECONDS,
             is_failing=self._failures[number] >= FAILING_REQUESTS,
         )
-        if result.status == HTTPStatus.TOO_MANY_REQUESTS:
-            asked = result.retry_after_seconds
-            pause = self._default_pause_seconds if asked is None else asked
-            self._queue.hold(number, result.finished_at_ms + math.ceil(pause * 1000))
+        until_ms = pause_end_ms(result, self._retry_scale)
+        if until_ms is not None:
+            self._queue.hold(number, until_ms)
 
     def _settle(self, job: Job, *, is_made: bool) -> None:
         """Free the place of an attempt.

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable
 
 from stream_app.domain.deliveries import Checked, Result
 from stream_app.domain.integrations import Integration
+from stream_app.domain.pauses import DEFAULT_PAUSE_SECONDS
 from stream_app.domain.request_checks import HOUR_MS, CheckOutcome, Sample
 from stream_app.kafka.ownership import Ownership
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError
-from stream_app.notifier.sender import DEFAULT_PAUSE_SECONDS
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, IntegrationType
 from stream_app.opsgenie.outcome import AttemptReason, RequestStatus

@@ -314,9 +314,14 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
     worker = await bench.worker().ready()
     await bench.fire(alert(1_767_225_700))
     await bench.drained()
+    await eventually(lambda: "deliveries_cancelled" in worker.text)
+    await bench.drained()
     metrics = await worker.metrics()
-    assert metrics['stream_app_routed_alerts_total{result="inactive"}'] == 1
+    assert metrics['stream_app_routed_alerts_total{result="disabled"}'] == 1
     assert metrics["stream_app_integrations_disabled"] == 1
+    dead = [dict(r.headers)["x-error-reason"] for r in await bench.records("deliveries.dlq")]
+    assert len(dead) == 4, "nobody has wanted that it gets nothing: its alerts are kept"
+    assert dead.count(b"integration_disabled") >= 1
     assert len(await bench.records("status.integrations")) == 1, "not once more by the next worker"
     # What `integrations enable` writes; and a record of a judge that had not heard of it.
     bench.sandbox.heal()

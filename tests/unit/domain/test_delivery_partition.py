@@ -15,7 +15,12 @@ from stream_app.domain.deliveries import (
     Result,
     encode_delivery,
 )
-from stream_app.domain.delivery_partition import REMEMBER_MS, DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery_partition import (
+    REMEMBER_MS,
+    DeliveryRules,
+    PartitionDeliveries,
+    is_reserved,
+)
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.schedule import LAST_ATTEMPT
 
@@ -369,6 +374,39 @@ def test_a_request_that_is_accepted_after_the_redrive_is_not_made_again() -> Non
     assert (only(state).status, state.pending) == (DeliveryStatus.SENT, {})
     assert not add(state, result(1, accepted=True), NOW_MS + 2)
     assert only(restored(flush(state))) == only(state)
+
+
+def test_a_429_pauses_the_integration_also_after_a_restart() -> None:
+    state = with_delivery()
+    add(state, result(1, status=429, retry_after_seconds=90.0), NOW_MS)
+    until_ms = NOW_MS + 500 + 90_000
+    assert state.pauses.until_ms == {521: until_ms}
+    add(state, result(2, status=429, retry_after_seconds=0.0), NOW_MS)
+    assert state.pauses.until_ms == {521: until_ms}, "the longer one holds"
+    copy = restored(flush(state))
+    assert copy.pauses.until_ms == {521: until_ms}
+    assert only(copy) == only(state)
+    add(copy, result(3, status=429), NOW_MS)
+    copy.roll_back()
+    assert copy.pauses.until_ms == {521: until_ms}
+    copy.take("delivery-results", 99, until_ms)
+    written = dict(flush(copy))
+    assert written[b"pause|521"] is None
+    assert copy.pauses.until_ms == {}
+
+
+def test_a_429_that_asks_for_nothing_pauses_for_a_minute() -> None:
+    state = with_delivery()
+    add(state, result(1, status=429), NOW_MS)
+    assert state.pauses.until_ms == {521: NOW_MS + 500 + 60_000}
+    add(state, result(2, status=503), NOW_MS + 90_000)
+    assert state.pauses.until_ms == {521: NOW_MS + 500 + 60_000}
+
+
+@pytest.mark.parametrize("delivery_id", ["progress", "judge|521", "pause|x"])
+def test_ids_that_would_pass_for_other_keys_are_known(delivery_id: str) -> None:
+    assert is_reserved(delivery_id)
+    assert not is_reserved(DELIVERY.id)
 
 
 def test_the_judge_counts_a_request_once_and_survives_the_changelog() -> None:

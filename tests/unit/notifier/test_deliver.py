@@ -21,6 +21,7 @@ from stream_app.domain.deliveries import (
 )
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.integrations import Integration
 from stream_app.domain.request_checks import CheckOutcome
 from stream_app.domain.statuses import decode_status
 from stream_app.kafka.configuration import Configuration
@@ -42,6 +43,10 @@ RECORD = encode_delivery(DELIVERY)
 class RecordingSender:
     def __init__(self) -> None:
         self.waiting: dict[str, tuple[int, int]] = {}
+        self.held: dict[int, int] = {}
+
+    def hold(self, integration_id: int, until_ms: int) -> None:
+        self.held[integration_id] = until_ms
 
     def clear(self) -> None:
         self.waiting.clear()
@@ -119,11 +124,12 @@ class Bench:
         )
         self.stage.add(topic, partition, [record])
 
-    def result(self, attempt: int, *, accepted: bool = False) -> None:
+    def result(self, attempt: int, *, accepted: bool = False, status: int = 500) -> None:
         reason = "accepted" if accepted else "server_error"
         value = Result(
-            "a/521", 1111, 521, "opsgenie", attempt, accepted, reason, "HTTP 500", NOW_MS, 0.1, 500
-        )
+            "a/521", 1111, 521, "opsgenie", attempt, accepted, reason, "HTTP 500", NOW_MS, 0.1,
+            status,
+        )  # fmt: skip
         self.add(TOPICS[1], encode_result(value))
 
     def flush(self, *, confirm: bool = True) -> list[list[Send]]:
@@ -248,6 +254,32 @@ def test_a_given_up_delivery_that_comes_back_is_sent_anew(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD, headers=(("x-attempt", b"2"),))
     bench.flush()
     assert bench.sender.waiting == {"a/521": (2, 1)}
+
+
+def test_a_pause_goes_on_after_a_restart(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    bench.result(1, status=429)
+    bench.flush()
+    bench.restored()
+    assert bench.sender.held == {521: NOW_MS + 60_000}
+
+
+def test_a_result_of_an_older_target_is_not_judged(bench: Bench) -> None:
+    newer = Integration(521, 1111, "On-call", True, "opsgenie", "", "", (), epoch=9)
+    bench.configuration.integrations = {521: newer}
+    bench.add(TOPICS[0], RECORD)
+    for attempt in range(1, 18):
+        bench.result(attempt)
+    dead_letters, _, _ = bench.flush()
+    assert [send.topic for send in dead_letters] == ["p.deliveries.dlq"], "no verdict"
+    assert bench.states[2].judge.marks == {}
+
+
+def test_an_id_that_is_another_key_of_the_changelog_is_refused(bench: Bench) -> None:
+    bench.add(TOPICS[0], encode_delivery(msgspec.structs.replace(DELIVERY, id="judge|x")))
+    (dead,), states, _ = bench.flush()
+    assert dict(dead.headers)["x-error-reason"] == b"wrong_type"
+    assert states == []
 
 
 def test_the_epoch_of_a_redrive_is_that_of_its_header(bench: Bench) -> None:

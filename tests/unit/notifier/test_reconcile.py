@@ -98,6 +98,12 @@ async def test_one_that_is_deleted_loses_them() -> None:
     assert await Bench().look() == [(2, "integration_deleted")]
 
 
+async def test_one_whose_record_cannot_be_used_is_no_deleted_one() -> None:
+    bench = Bench()
+    bench.reader.configuration.invalid_integrations = frozenset({521})
+    assert await bench.look() == []
+
+
 async def test_one_that_was_applied_a_moment_ago_is_not_a_deleted_one() -> None:
     bench = Bench()
     bench.reader.to_come = INTEGRATION

@@ -17,6 +17,7 @@ from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.integrations import Integration
 from stream_app.domain.messages import render_alert
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.statuses import IntegrationStatus
 from stream_app.domain.triggers import Threshold
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.flushing import Send
@@ -144,8 +145,23 @@ async def test_what_may_not_be_sent_is_skipped_counted_and_said_once() -> None:
         "inactive": 2,
         "unknown_integration": 2,
     }
-    said = [line["why"] for line in logs if line["event"] == "integration_skipped"]
+    said = [line["why"] for line in logs if line["event"] == "integration_not_served"]
     assert said == ["foreign_integration", "inactive", "unknown_integration"]
+
+
+async def test_what_its_owner_has_not_turned_off_is_delivered_or_becomes_a_dead_letter() -> None:
+    bench = Bench(msgspec.structs.replace(integration(521), epoch=7))
+    status = IntegrationStatus(521, 1111, True, "failed_share", 7, 18, 27, 12, 0)
+    bench.reader.configuration.statuses = {521: status}
+    bench.reader.configuration.invalid_integrations = frozenset({522})
+    bench.add(alert(521, 522), alert(521, 522))
+    with capture_logs() as logs:
+        sends, _ = await bench.flush()
+    found = [decode_delivery(send.value or b"") for send in sends]
+    assert [(one.integration_id, one.epoch) for one in found] == [(521, 7), (522, 0)] * 2
+    assert bench.routed() == {"disabled": 2, "invalid": 2}
+    said = [line["why"] for line in logs if line["event"] == "integration_not_served"]
+    assert said == ["disabled", "invalid"]
 
 
 async def test_an_integration_applied_a_moment_ago_is_waited_for() -> None:
