@@ -150,7 +150,9 @@ class KeyRing:
             raise SealingError(f"env:{shown}: only variables STREAM_APP_KEY_<NAME> may be named")
         value = self._environ.get(name, "").strip()
         if not value:
-            raise SealingError(f"env:{name}: the variable is not set where the notifier runs")
+            raise SealingError(
+                f"env:{name}: the variable is not set here, and must be set where notifiers run"
+            )
         return _check_key(value, f"env:{name}")
 
     def _read_file(self, name: str) -> str:

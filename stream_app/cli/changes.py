@@ -10,14 +10,15 @@ import click
 from stream_app.cli.output import print_json, say
 from stream_app.domain.announcements import NoticeType
 from stream_app.domain.clients import read_client
+from stream_app.domain.errors import StreamAppError
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.plans import Action, Kind
 from stream_app.domain.statuses import is_disabled_by_system
-from stream_app.kafka.config_records import write_records
+from stream_app.kafka.config_records import read_stored, write_records
 from stream_app.notifier.last_message import LastMessages, wants_last_message
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 
     from stream_app.domain.clients import Client
     from stream_app.domain.plans import Change, Stored
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from stream_app.settings import Settings
 
 Statuses = dict[int, "IntegrationStatus"]
+LAST_MESSAGES_AT_ONCE = 10
 PLURALS = {f"{kind}s": kind for kind in Kind}
 
 
@@ -53,10 +55,27 @@ async def carry_out(
     writes = [change for change in changes if change.action is not Action.UNCHANGED]
     if notify:
         await _send_last_messages(settings, writes, stored, statuses, actor)
+    if writes:
+        await _check_unchanged(settings, writes, stored)
     gone = [c.id for c in writes if c.kind is Kind.INTEGRATION and c.action is Action.DELETED]
     records = [(change.kind, change.id, change.record) for change in writes]
     if records:
         await write_records(settings, records, actor=actor, cleared=(*gone, *enabled))
+
+
+async def _check_unchanged(settings: Settings, writes: Sequence[Change], stored: Stored) -> None:
+    """See that nobody else has written what is to be written, just before it is.
+
+    Raises:
+        StreamAppError: somebody has: whole records are written, so their change would be undone.
+    """
+    now = await read_stored(settings)
+    for change in writes:
+        if now[change.kind].get(change.id) != stored[change.kind].get(change.id):
+            raise StreamAppError(
+                f"{change.kind} {change.id} has been changed by another command meanwhile: nothing "
+                "is written; run this one again"
+            )
 
 
 async def _send_last_messages(
@@ -67,7 +86,7 @@ async def _send_last_messages(
     actor: str,
 ) -> None:
     """Tell the integrations that go out of use; what comes of it is told and stops nothing."""
-    messages = LastMessages(settings, actor)
+    messages, turns = LastMessages(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
     sends = []
     for change in writes:
         if not change.turns_off:
@@ -79,9 +98,16 @@ async def _send_last_messages(
         is_deleted = change.action is Action.DELETED
         type_ = NoticeType.DELETE_INTEGRATION if is_deleted else NoticeType.DISABLE_INTEGRATION
         client = _client(stored[Kind.CLIENT].get(integration.client_id))
-        sends.append(messages.send(integration, client, type_))
+        sends.append(_in_turn(turns, messages.send(integration, client, type_)))
     for message in await asyncio.gather(*sends):
         say(_told(message))
+
+
+async def _in_turn(
+    turns: asyncio.Semaphore, sending: Coroutine[None, None, LastMessage]
+) -> LastMessage:
+    async with turns:
+        return await sending
 
 
 def _client(record: Mapping[str, object] | None) -> Client | None:

@@ -17,7 +17,8 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
 from stream_app.domain.request_checks import CheckOutcome
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
+#: Ids of this project have some 80 characters; a bound keeps a state below what a record may have.
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):

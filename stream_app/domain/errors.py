@@ -79,6 +79,7 @@ class DeadLetterReason(StrEnum):
     UNKNOWN_CLIENT = "unknown_client"
     EXHAUSTED = "exhausted"
     STALE = "stale"
+    TOO_LARGE = "too_large"
     OVERFLOW = "overflow"
     INTEGRATION_DISABLED = "integration_disabled"
     INTEGRATION_DELETED = "integration_deleted"

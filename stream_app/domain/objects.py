@@ -16,6 +16,9 @@ HIDDEN = "(hidden)"
 #: A shorter key is not looked for in other fields: it would be found by chance.
 LEAST_KEY_CHARACTERS = 8
 _MAX_SHOWN = 80
+#: Most bytes of a configured object as JSON. A trigger's texts stand several times in an alert and
+#: its deliveries, which must fit into a record of Kafka's default size (1 MiB) with their state.
+MAX_OBJECT_BYTES = 128 * 1024
 
 Problems = list[InvalidObjectError]
 

@@ -10,11 +10,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import orjson
+
 from stream_app.domain.alert_options import note_unknown_options
 from stream_app.domain.clients import read_client
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
-from stream_app.domain.objects import HIDDEN, Fields, Problems, changed_fields, flattened, hide_key
+from stream_app.domain.objects import (
+    HIDDEN,
+    MAX_OBJECT_BYTES,
+    Fields,
+    Problems,
+    changed_fields,
+    flattened,
+    hide_key,
+)
 from stream_app.domain.plan_keys import KeyKeeper, clear_key, stored_form
 from stream_app.domain.plan_stamps import (
     INTEGRATION_STAMPS,
@@ -189,6 +199,10 @@ class _Planner:
             record, left_out = stored_form(record, previous, self._rules.keeper, problems)
         client_id, integration_ids = self._read(kind, record, problems)
         hide_key(problems, clear_key(given))
+        size = len(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))
+        if size > MAX_OBJECT_BYTES:
+            wanted = f"must be at most {MAX_OBJECT_BYTES} as JSON: split it, or shorten its texts"
+            problems.append(InvalidObjectError("bytes", size, wanted))
         item = _Item(source, kind, object_id, client_id, integration_ids, problems)
         if object_id and (first := self._seen.setdefault((kind, object_id), source)) is not source:
             item.problem("id", object_id, f"stands twice: {first.file}, object {first.number}, too")

@@ -24,11 +24,13 @@ NEXT_STEPS = {
     "of its producer, and when that time has come, `stream-app dlq redrive --offset {place}`",
     DeadLetterReason.UNKNOWN_CLIENT: "its client is not configured: `stream-app apply` the client, "
     "then `stream-app dlq redrive --offset {place}`",
-    DeadLetterReason.EXHAUSTED: "all 17 requests failed: look at the message, mend the target or "
+    DeadLetterReason.EXHAUSTED: "all 17 attempts failed: look at the message, mend the target or "
     "its key (`stream-app integrations list` shows its state), then `stream-app dlq redrive "
     "--integration {integration}`",
     DeadLetterReason.STALE: "it was too old to page anybody: if it still matters, `stream-app dlq "
     "redrive --offset {place}`",
+    DeadLetterReason.TOO_LARGE: "it is larger than a record may be: have its producer send less, "
+    "or shorten the texts of its trigger; redriving these bytes makes the same dead letter",
     DeadLetterReason.OVERFLOW: "too much was waiting for its integration: when that has been "
     "sent, `stream-app dlq redrive --integration {integration}`",
     DeadLetterReason.INTEGRATION_DISABLED: "`stream-app integrations enable {integration}`, then "

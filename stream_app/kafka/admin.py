@@ -10,7 +10,13 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import collect_hosts
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
 from stream_app.kafka.embedded import EmbeddedKafka
@@ -24,6 +30,12 @@ POLL_SECONDS = 0.05
 MAX_PORT = 65535
 #: Another process has made the topic a moment ago.
 ALREADY_EXISTS = TopicAlreadyExistsError.errno
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether a broker has answered and refuses, so that waiting for it would not help."""
+    no_answer = isinstance(error, KafkaTimeoutError | KafkaUnavailableError)
+    return isinstance(error, KafkaError) and not (error.retriable or no_answer)
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -135,7 +147,7 @@ class Admin:
         if isinstance(error, OSError | TimeoutError):
             raise self._unreachable(error) from error
         if isinstance(error, KafkaError):
-            if error.retriable:
+            if not is_refusal(error):
                 raise self._unreachable(error) from error
             where = self._options["bootstrap_servers"]
             raise StreamAppError(f"Kafka at {where} refuses: {error}") from error

@@ -14,12 +14,13 @@ from aiokafka.errors import KafkaError
 from stream_app.domain.errors import (
     InvalidObjectError,
     KafkaUnreachableError,
+    StreamAppError,
     TopicMismatchError,
 )
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
 from stream_app.domain.statuses import parse_status
-from stream_app.kafka.admin import connection_options
+from stream_app.kafka.admin import connection_options, is_refusal
 from stream_app.kafka.fetched_records import whole_records
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 
@@ -227,11 +228,18 @@ async def write_records(
 
 @contextlib.contextmanager
 def unreachable(settings: Settings) -> Iterator[None]:
-    """Turn the driver's errors into one that says what to do."""
+    """Turn the driver's errors into one that says what to do.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        StreamAppError: one refuses, for example a record that is too large.
+    """
+    servers = settings.kafka.bootstrap_servers or "the embedded Kafka"
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
-        servers = settings.kafka.bootstrap_servers or "the embedded Kafka"
+        if is_refusal(error):
+            raise StreamAppError(f"Kafka at {servers} refuses: {error}") from error
         raise KafkaUnreachableError(
             f"{servers}: {type(error).__name__}: {error}: is the broker up, and is "
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from stream_app.domain.clients import Client, parse_client
 from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
 from stream_app.domain.integrations import Integration, parse_integration
+from stream_app.domain.objects import MAX_OBJECT_BYTES
 from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system, parse_status
 from stream_app.domain.triggers import Trigger, parse_trigger
 from stream_app.kafka.config_records import (
@@ -50,6 +51,8 @@ KINDS = {
     Topic.INTEGRATIONS: "integrations",
     Topic.STATUS: "statuses",
 }
+#: What a record may have beyond its object: when and by which command it was written.
+STAMPS_BYTES = 4096
 PROBE_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 1000
@@ -161,6 +164,8 @@ class RecordApplier:
             )
 
     def _parsed(self, kind: str, object_id: int, value: bytes) -> ConfigObject:
+        if len(value) > MAX_OBJECT_BYTES + STAMPS_BYTES:
+            raise InvalidObjectError("bytes", len(value), f"must be at most {MAX_OBJECT_BYTES}")
         try:
             obj = orjson.loads(value)
         except orjson.JSONDecodeError:

@@ -18,7 +18,7 @@ from stream_app.domain.delivery_partition import PartitionDeliveries, is_reserve
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
 from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import attempt_of, epoch_of
+from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
@@ -136,6 +136,11 @@ class DeliverStage:
         return not self._held
 
     def _take_delivery(self, state: PartitionDeliveries, partition: int, record: Any) -> None:
+        size = len(record.value or b"")
+        if size > MAX_VALUE_BYTES:
+            why = f"it has {size} bytes, more than {MAX_VALUE_BYTES}: its state would fit no record"
+            self._reject(partition, record, DeadLetterReason.TOO_LARGE, why)
+            return
         try:
             delivery = decode_delivery(record.value or b"")
         except msgspec.ValidationError as error:

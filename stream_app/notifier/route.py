@@ -26,7 +26,7 @@ from stream_app.domain.messages import render_alert
 from stream_app.domain.notices import HOUR_MS, alerts_stale, encode_notice
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.dead_letters import attempt_of, event_dead_letters
+from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, event_dead_letters
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
@@ -160,7 +160,7 @@ class RouteStage:
                     Send(
                         self._names(Topic.DELIVERIES),
                         str(delivery.integration_id).encode(),
-                        encode_delivery(delivery),
+                        _fitting(encode_delivery(delivery)),
                     )
                     for delivery in self._deliveries(taken.alert, results)
                 ]
@@ -278,6 +278,20 @@ class RouteStage:
             reason=error.reason,
             why=str(error),
         )
+
+
+def _fitting(value: bytes) -> bytes:
+    """Return a delivery's record, if a topic takes it.
+
+    Raises:
+        RejectedEventError: it would never be acknowledged, and nothing behind it either.
+    """
+    if len(value) > MAX_VALUE_BYTES:
+        raise RejectedEventError(
+            DeadLetterReason.TOO_LARGE,
+            f"its delivery has {len(value)} bytes, more than {MAX_VALUE_BYTES}",
+        )
+    return value
 
 
 def _decode(value: bytes | None) -> Alert:

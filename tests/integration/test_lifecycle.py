@@ -15,7 +15,9 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from stream_app.domain.plans import Kind
+from stream_app.cli.changes import carry_out
+from stream_app.domain.errors import StreamAppError
+from stream_app.domain.plans import Action, Change, Kind
 from stream_app.domain.statuses import IntegrationStatus, encode_status
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.config_records import read_statuses, read_stored
@@ -262,6 +264,17 @@ async def test_no_last_message_without_system_or_when_it_is_not_wanted(place: Pl
     await place.run("integrations", "delete", "521", "--yes")
     await place.run("integrations", "disable", "522", "--yes")
     assert place.sandbox.requests == []
+
+
+async def test_a_command_does_not_undo_what_another_has_written_meanwhile(place: Place) -> None:
+    await place.apply(CLIENT, place.integration())
+    stored = await read_stored(place.settings)
+    before = stored[Kind.INTEGRATION][521]
+    await place.apply(place.integration(name="Renamed"))
+    stale = Change(Kind.INTEGRATION, 521, "", Action.UPDATED, before | {"active": False}, ())
+    with pytest.raises(StreamAppError, match="integration 521 has been changed by another"):
+        await carry_out(place.settings, [stale], stored, {}, actor="test", notify=False)
+    assert (await place.stored(Kind.INTEGRATION))[521]["name"] == "Renamed"
 
 
 async def test_what_get_prints_can_be_applied_unchanged(place: Place, tmp_path: Path) -> None:

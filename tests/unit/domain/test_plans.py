@@ -288,6 +288,12 @@ def test_a_trigger_may_name_integrations_of_its_own_client_only() -> None:
     )
 
 
+def test_an_object_that_no_record_would_take_is_a_problem() -> None:
+    (problem,) = plan(client(name="x" * 140_000)).problems
+    assert problem.startswith("acme.yaml: client[1111].bytes: 140")
+    assert "must be at most 131072 as JSON" in problem
+
+
 def test_an_unknown_client_is_a_problem() -> None:
     (problem,) = plan(integration()).problems
     assert "integration[521].client_id: 1111: no such client" in problem

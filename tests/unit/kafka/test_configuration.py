@@ -148,6 +148,19 @@ def test_an_integration_with_a_clear_key_is_not_used_and_its_key_not_logged() ->
     assert "fake-key-not-real" not in str(logs)
 
 
+def test_a_record_that_is_too_large_is_invalid_and_its_integration_not_deleted() -> None:
+    feed = Feed()
+    feed.put("integrations", 521, INTEGRATION | {"name": "x" * 140_000})
+    assert feed.view.integrations == {}
+    assert feed.view.invalid_integrations == {521}
+    feed.put("integrations", 521, INTEGRATION)
+    assert feed.view.invalid_integrations == frozenset()
+    feed.put("integrations", 521, b"{")
+    assert feed.view.invalid_integrations == {521}
+    feed.put("integrations", 521, None)
+    assert feed.view.invalid_integrations == frozenset()
+
+
 def test_a_batch_is_one_change() -> None:
     feed = Feed()
     records = [

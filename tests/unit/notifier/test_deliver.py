@@ -282,6 +282,14 @@ def test_an_id_that_is_another_key_of_the_changelog_is_refused(bench: Bench) -> 
     assert states == []
 
 
+def test_a_delivery_whose_state_fits_no_record_is_refused(bench: Bench) -> None:
+    large = encode_delivery(msgspec.structs.replace(DELIVERY, description="x" * 900_000))
+    bench.add(TOPICS[0], large)
+    (dead,), states, _ = bench.flush()
+    assert dict(dead.headers)["x-error-reason"] == b"too_large"
+    assert states == []
+
+
 def test_the_epoch_of_a_redrive_is_that_of_its_header(bench: Bench) -> None:
     headers = (("x-attempt", b"2"), ("x-epoch", b"1767225600000"))
     bench.add(TOPICS[0], RECORD, headers=headers)

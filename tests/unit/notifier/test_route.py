@@ -191,6 +191,17 @@ async def test_while_kafka_is_away_no_integration_is_called_unknown(
     assert len(sends) == 1
 
 
+async def test_an_alert_whose_delivery_no_topic_takes_is_a_dead_letter() -> None:
+    bench = Bench(integration(521))
+    trigger = msgspec.structs.replace(ALERT.trigger, name="x" * 500_000)
+    large = encode_alert(msgspec.structs.replace(ALERT, trigger=trigger, integration_ids=(521,)))
+    bench.add(large, alert(521))
+    (delivery, dead), _ = await bench.flush()
+    assert (delivery.topic, dead.topic) == ("p.deliveries", "p.alerts.dlq")
+    assert dead.value == large
+    assert dict(dead.headers)["x-error-reason"] == b"too_large"
+
+
 async def test_bad_alerts_are_dead_letters_with_their_bytes() -> None:
     bench = Bench(integration(521))
     unknown_text = msgspec.structs.replace(
