@@ -81,7 +81,7 @@ def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -
     """Disable an integration; its settings stay.
 
     If it has `system` selected, it gets a last message first. What is pending for it goes to
-    the dead letters.
+    the dead letters; alerts that are fired while it is off are counted, and not kept for it.
     """
     settings = load_settings()
     configure_logs(settings.log)
