@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import msgspec
 import orjson
 
 from stream_app.domain.counting import NEVER, PROGRESS_KEY
@@ -25,6 +24,7 @@ from stream_app.domain.deliveries import (
     decode_state,
     encode_state,
 )
+from stream_app.domain.delivery_steps import attempted, awaits, began, comes_back, finished
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.journal import Journal
 from stream_app.domain.judging import KEY_PREFIX as JUDGE_PREFIX
@@ -39,7 +39,6 @@ from stream_app.domain.judging import (
 )
 from stream_app.domain.pauses import KEY_PREFIX as PAUSE_PREFIX
 from stream_app.domain.pauses import Pauses, pause_end_ms, pause_record
-from stream_app.domain.schedule import next_due_ms
 
 #: A finished delivery is remembered this long after its last result, so that it is not sent again.
 REMEMBER_MS = 7 * 24 * 3600 * 1000
@@ -143,21 +142,9 @@ class PartitionDeliveries:
         too many of its integration is a dead letter.
         """
         known = self.states.get(delivery.id)
-        if known is not None and not _comes_back(known, redrives):
+        if known is not None and not comes_back(known, redrives):
             return False
-        state = DeliveryState(
-            id=delivery.id,
-            status=DeliveryStatus.PENDING,
-            client_id=delivery.client_id,
-            integration_id=delivery.integration_id,
-            attempt=1,
-            since_ms=timestamp_ms,
-            epoch=max(delivery.epoch, epoch),
-            due_ms=timestamp_ms,
-            redrives=redrives,
-            offset=offset,
-            record=msgspec.Raw(value),
-        )
+        state = began(delivery, value, offset, timestamp_ms, redrives=redrives, epoch=epoch)
         if len(self._of_integration.get(delivery.integration_id, ())) >= self._rules.max_pending:
             self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
         else:
@@ -174,13 +161,13 @@ class PartitionDeliveries:
         the target that the integration has now (`is_judged`).
         """
         before = self.states.get(result.delivery_id)
-        is_awaited = before is not None and _awaits(before, result)
+        is_awaited = before is not None and awaits(before, result)
         until_ms = pause_end_ms(result, self._rules.retry_scale)
         if until_ms is not None:
             self.pauses.extend(result.integration_id, until_ms)
         is_exhausted = False
         if before is not None and is_awaited:
-            after = self._after(before, result, timestamp_ms)
+            after = attempted(before, result, timestamp_ms, self._rules.retry_scale)
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
             self._journal.change(before.id, after)
             self._settled.append(Settled(before, after, result))
@@ -217,20 +204,6 @@ class PartitionDeliveries:
         """The integrations with pending deliveries, or with requests that the judge remembers."""
         return self._of_integration.keys() | self.judge.marks.keys()
 
-    def _after(self, before: DeliveryState, result: Result, timestamp_ms: int) -> DeliveryState:
-        if result.accepted:
-            return _finished(before, DeliveryStatus.SENT, timestamp_ms)
-        due_ms = next_due_ms(
-            result.finished_at_ms,
-            result.attempt,
-            scale=self._rules.retry_scale,
-            retry_after_seconds=result.retry_after_seconds,
-        )
-        if due_ms is None:
-            reason = DeadLetterReason.EXHAUSTED
-            return _finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
-        return msgspec.structs.replace(before, attempt=before.attempt + 1, due_ms=due_ms)
-
     def _cancel_all(
         self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
     ) -> None:
@@ -240,7 +213,7 @@ class PartitionDeliveries:
                 self._cancel(state, reason, timestamp_ms)
 
     def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
-        after = _finished(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
+        after = finished(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
         self._journal.change(state.id, after)
         self._settled.append(Settled(state, after))
 
@@ -356,36 +329,3 @@ def is_reserved(delivery_id: str) -> bool:
     """Tell whether a delivery's id would pass for another key of the changelog."""
     key = delivery_id.encode()
     return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX))
-
-
-def _comes_back(known: DeliveryState, redrives: int) -> bool:
-    """Tell whether a known delivery is sent anew."""
-    is_open = known.is_finished and known.status is not DeliveryStatus.SENT
-    return is_open and redrives > known.redrives
-
-
-def _awaits(before: DeliveryState, result: Result) -> bool:
-    """Tell whether a result is news for a delivery."""
-    if result.accepted and result.redrives < before.redrives:
-        return before.status is not DeliveryStatus.SENT
-    if (before.redrives, before.attempt) != (result.redrives, result.attempt):
-        return False
-    is_late = result.accepted and before.status is DeliveryStatus.CANCELLED
-    return is_late or not before.is_finished
-
-
-def _finished(
-    before: DeliveryState, status: DeliveryStatus, timestamp_ms: int, reason: str = ""
-) -> DeliveryState:
-    return DeliveryState(
-        id=before.id,
-        status=status,
-        client_id=before.client_id,
-        integration_id=before.integration_id,
-        attempt=before.attempt,
-        since_ms=before.since_ms,
-        epoch=before.epoch,
-        finished_ms=timestamp_ms,
-        redrives=before.redrives,
-        reason=reason,
-    )

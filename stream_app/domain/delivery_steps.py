@@ -1,0 +1,85 @@
+"""The steps from one state of a delivery to the next. Pure: a state and a record, a new state."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream_app.domain.deliveries import (
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    Result,
+)
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.schedule import next_due_ms
+
+
+def began(
+    delivery: Delivery, value: bytes, offset: int, timestamp_ms: int, *, redrives: int, epoch: int
+) -> DeliveryState:
+    """Return the state of a delivery whose record was just read: due at once."""
+    return DeliveryState(
+        id=delivery.id,
+        status=DeliveryStatus.PENDING,
+        client_id=delivery.client_id,
+        integration_id=delivery.integration_id,
+        attempt=1,
+        since_ms=timestamp_ms,
+        epoch=max(delivery.epoch, epoch),
+        due_ms=timestamp_ms,
+        redrives=redrives,
+        offset=offset,
+        record=msgspec.Raw(value),
+    )
+
+
+def comes_back(known: DeliveryState, redrives: int) -> bool:
+    """Tell whether a known delivery that is read again, so often redriven, is sent anew."""
+    is_open = known.is_finished and known.status is not DeliveryStatus.SENT
+    return is_open and redrives > known.redrives
+
+
+def awaits(before: DeliveryState, result: Result) -> bool:
+    """Tell whether a result is news for a delivery."""
+    if result.accepted and result.redrives < before.redrives:
+        return before.status is not DeliveryStatus.SENT
+    if (before.redrives, before.attempt) != (result.redrives, result.attempt):
+        return False
+    is_late = result.accepted and before.status is DeliveryStatus.CANCELLED
+    return is_late or not before.is_finished
+
+
+def attempted(
+    before: DeliveryState, result: Result, timestamp_ms: int, scale: float
+) -> DeliveryState:
+    """Return the state after an attempt: sent, due again, or given up after the last cycle."""
+    if result.accepted:
+        return finished(before, DeliveryStatus.SENT, timestamp_ms)
+    due_ms = next_due_ms(
+        result.finished_at_ms,
+        result.attempt,
+        scale=scale,
+        retry_after_seconds=result.retry_after_seconds,
+    )
+    if due_ms is None:
+        reason = DeadLetterReason.EXHAUSTED
+        return finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
+    return msgspec.structs.replace(before, attempt=before.attempt + 1, due_ms=due_ms)
+
+
+def finished(
+    before: DeliveryState, status: DeliveryStatus, timestamp_ms: int, reason: str = ""
+) -> DeliveryState:
+    """Return the state of a delivery that no further attempt is made of: without its record."""
+    return DeliveryState(
+        id=before.id,
+        status=status,
+        client_id=before.client_id,
+        integration_id=before.integration_id,
+        attempt=before.attempt,
+        since_ms=before.since_ms,
+        epoch=before.epoch,
+        finished_ms=timestamp_ms,
+        redrives=before.redrives,
+        reason=reason,
+    )
