@@ -24,13 +24,24 @@ from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.embedded_jars import KAFKA_VERSION
 from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings, load_settings
-from tests.bench import data, deliveries, latency
+from tests.bench import data, deliveries, isolation, latency
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3
 LATENCY_SECONDS = 20
 REPORT = Path(".local/reports/bench.json")
 CELLS = 20_000
+#: What must hold on any machine: ratios within one run, and bounds that leave room for noise.
+AT_LEAST = {
+    "detector_vs_bare_aiokafka": 0.5,
+    "detector_vs_plain_faust": 15,
+    "deliveries_vs_bare_httpx": 1.0,
+}
+AT_MOST = {
+    "detector_bytes_per_open_cell": 500,
+    "latency_p99_ms": 1000,
+    "isolation_p99_ratio": 2.0,
+}
 
 
 @dataclass
@@ -165,6 +176,9 @@ def main() -> None:
         say(f"latency at {latency.RATE:,} events/s for {LATENCY_SECONDS} s")
         prefix = f"bench{uuid.uuid4().hex[:8]}."
         report |= asyncio.run(latency.measure(bootstrap, prefix, LATENCY_SECONDS, logs))
+        say(f"a healthy integration beside {isolation.DEAD_DELIVERIES:,} deliveries to dead ones")
+        prefix = f"bench{uuid.uuid4().hex[:8]}."
+        report |= asyncio.run(isolation.measure(bootstrap, prefix, logs))
     finally:
         if broker is not None:
             broker.stop()
@@ -173,6 +187,19 @@ def main() -> None:
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
     say(f"written to {REPORT}")
+    missed = [
+        f"{name} is {report[name]}, must be {bound} or more"
+        for name, bound in AT_LEAST.items()
+        if report[name] < bound
+    ]
+    missed += [
+        f"{name} is {report[name]}, must be {bound} or less"
+        for name, bound in AT_MOST.items()
+        if report[name] > bound
+    ]
+    for text in missed:
+        say(text)
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from stream_app.domain.integrations import key_context
 from stream_app.domain.statuses import decode_status
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.secrets import KeyRing, generate_secret_key
 from stream_app.settings import Settings
@@ -85,17 +86,21 @@ class Run:
         client = {"client_id": 1111, "name": "TestCompany", "cloud": "EU", "applications": {}}
         await put_objects(self.settings, "config.clients", [client])
         rows = [
-            integration(n, self.url, target={"token": self._token(n), "api": self.url})
+            integration(n, self.url, target={"token": self._token(n), "api": self._api(n)})
             for n in INTEGRATIONS
         ]
         await put_objects(self.settings, "config.integrations", rows)
+
+    def _api(self, number: int) -> str:
+        """Return where alerts go: of every third integration to JSM, else to Opsgenie."""
+        return self.url + (JSM_PATH if number % 3 == 0 else "")
 
     def _token(self, number: int) -> str:
         """Return a key as it is stored: of every second integration sealed, else by its name."""
         if number % 2:
             return f"env:STREAM_APP_KEY_N{number}"
         ring = KeyRing([SECRET_KEY])
-        return ring.seal(key_of(number), key_context(number, self.url))
+        return ring.seal(key_of(number), key_context(number, self._api(number)))
 
     async def stop(self) -> None:
         self._stack.close()

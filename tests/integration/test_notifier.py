@@ -28,6 +28,7 @@ from stream_app.domain.statuses import decode_status
 from stream_app.domain.triggers import parse_trigger
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox_service import Exchange
@@ -158,7 +159,11 @@ async def bench(settings: Settings, tmp_path: Path) -> AsyncIterator[Bench]:
     await bench.stop()
 
 
-async def test_an_alert_becomes_one_alert_with_the_text_of_the_page(bench: Bench) -> None:
+@pytest.mark.parametrize(("path", "kind"), [("", "opsgenie"), (JSM_PATH, "jsm")])
+async def test_an_alert_becomes_one_alert_with_the_text_of_the_page(
+    bench: Bench, path: str, kind: str
+) -> None:
+    await put_objects(bench.settings, "config.integrations", [integration(521, bench.url + path)])
     worker = await bench.worker().ready()
     fired = alert()
     written = time.monotonic()
@@ -183,9 +188,10 @@ async def test_an_alert_becomes_one_alert_with_the_text_of_the_page(bench: Bench
     assert (result.attempt, result.accepted, result.status) == (1, True, 202)
     assert result.request_id == bench.sandbox.requests[0].request_id
     metrics = await worker.metrics()
-    assert metrics['stream_app_deliveries_total{integration_type="opsgenie",outcome="sent"}'] == 1
-    name = 'stream_app_delivery_attempts_total{integration_type="opsgenie",reason="accepted"}'
+    assert metrics[f'stream_app_deliveries_total{{integration_type="{kind}",outcome="sent"}}'] == 1
+    name = f'stream_app_delivery_attempts_total{{integration_type="{kind}",reason="accepted"}}'
     assert metrics[name] == 1
+    assert bench.sandbox.requests[0].path == f"{path}/v2/alerts"
     assert metrics['stream_app_routed_alerts_total{result="sent"}'] == 1
     assert metrics["stream_app_pending_deliveries"] == 0
     assert worker.stop() == 0
@@ -537,6 +543,27 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
         assert sent > 0
         counted += sent
     assert counted >= 2000
+
+
+async def test_after_a_restart_a_new_integration_does_not_wait_behind_those_that_hang(
+    bench: Bench,
+) -> None:
+    """More integrations hang than there are places for those that have not answered yet."""
+    hanging, key = tuple(range(600, 660)), "00000000-1111-2222-3333-555555555555"
+    target = {"token": "env:STREAM_APP_KEY_HANG", "api": bench.url}
+    rows = [integration(number, bench.url, target=target) for number in hanging]
+    await put_objects(bench.settings, "config.integrations", rows)
+    bench.sandbox.fail(Fault(kind=FaultKind.HANG, key=key))
+    patient = {"STREAM_APP_KEY_HANG": key, "STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS": "40"}
+    hasty = patient | {"STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS": "0.5"}
+    first = await bench.worker(**hasty).ready()
+    await bench.fire(alert(integrations=hanging))
+    await eventually(lambda: len(bench.sandbox.requests) >= 2 * len(hanging))
+    assert first.stop() == 0
+    await bench.worker(**patient).ready()
+    await bench.fire(alert(1_767_225_700))
+    await eventually(lambda: bool(bench.sandbox.alerts), 15)
+    assert bench.sandbox.alerts[0].alias == alert(1_767_225_700).id
 
 
 async def test_a_worker_told_to_stop_ends_its_request_and_writes_the_result(bench: Bench) -> None:
