@@ -32,6 +32,7 @@ DEAD_DELIVERIES = 10_000
 FAULTS = (FaultKind.HANG, FaultKind.RESET, FaultKind.DRIP, FaultKind.GARBAGE)
 RATE = 10
 SECONDS = 20
+WARM_UP_SECONDS = 3
 PENDING = "stream_app_pending_deliveries"
 
 
@@ -62,6 +63,7 @@ async def measure(bootstrap: str, prefix: str, logs: Path) -> dict[str, Any]:
         with WorkerProcess("notifier", settings, logs / "isolation.log", **env) as worker:
             await worker.ready()
             send = _Alerts(producer, f"{prefix}alerts")
+            await _latencies(send, arrived, WARM_UP_SECONDS)
             alone = await _latencies(send, arrived)
             for count in range(DEAD_DELIVERIES):
                 await send(DEAD[count % len(DEAD)])
@@ -106,10 +108,12 @@ class _Alerts:
         return alert.id
 
 
-async def _latencies(send: _Alerts, arrived: dict[str, float]) -> list[float]:
+async def _latencies(
+    send: _Alerts, arrived: dict[str, float], seconds: int = SECONDS
+) -> list[float]:
     """Write alerts to the healthy integration for a while; return their latencies in ms."""
     sent: dict[str, float] = {}
-    for _ in range(RATE * SECONDS):
+    for _ in range(RATE * seconds):
         now = time.time()
         sent[await send(HEALTHY)] = now
         await asyncio.sleep(1 / RATE)
