@@ -247,29 +247,32 @@ async def test_no_alert_is_lost_or_doubled_whatever_dies(
         assert len(figures.disabled) == len(set(figures.disabled)), "none twice"
 
 
+async def _replaced(run: Run, worker: WorkerProcess) -> WorkerProcess:
+    """Kill a worker in the midst of its work; return one that has taken its place, at work, too."""
+    worker.kill()
+    found = await run.worker().ready()
+    await asyncio.sleep(1)
+    return found
+
+
 async def _under_faults(run: Run, broker: EmbeddedKafka) -> Figures:
     first, second = await run.worker().ready(), await run.worker().ready()
-    firing = asyncio.create_task(run.fire(20))
+    firing = asyncio.create_task(run.fire(50))
     await asyncio.sleep(2)
     await run.faulty.refuse(2)
     for _ in range(2):
-        first.kill()
-        first = run.worker()
-        await asyncio.sleep(4)
+        first = await _replaced(run, first)
     second.signal(signal.SIGSTOP)
     await asyncio.sleep(8)  # longer than the session timeout of 6 s
     second.signal(signal.SIGCONT)
     await asyncio.to_thread(broker.stop)
     await asyncio.to_thread(broker.start)
+    await asyncio.gather(first.ready(), second.ready())
     for _ in range(2):
-        second.kill()
-        second = run.worker()
-        await asyncio.sleep(4)
-    first.kill()
-    first = run.worker()
+        second = await _replaced(run, second)
+    first = await _replaced(run, first)
     run.faulty.heal()
     await firing
-    await asyncio.gather(first.ready(), second.ready())
     await run.no_longer_pending([first, second])
     figures = await run.figures()
     secrets = [SECRET_KEY, *map(key_of, INTEGRATIONS)]
