@@ -11,6 +11,9 @@ from stream_app import __version__
 from stream_app.domain.errors import DeadLetterReason
 
 KINDS = ("attacks", "hits", "incidents")
+NOTICE_RESULTS = ("matched", "unsubscribed", "unknown_kind", "rejected")
+#: The kind of alerts that notices make; the others have the kind of the events counted.
+NOTICE_ALERT = "notice"
 EVENT_RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "rejected")
 #: `unknown`: the integration could not be resolved, so nothing was sent.
 INTEGRATION_TYPES = ("opsgenie", "jsm", "unknown")
@@ -78,6 +81,12 @@ class Metrics:
         self.stale_counts = Counter(
             "stream_app_stale_counts",
             "Partial counts of a trigger revision that is no longer configured",
+            registry=registry,
+        )
+        self.notices = Counter(
+            "stream_app_notices",
+            "Notices read, by what became of them",
+            ["result"],
             registry=registry,
         )
         self.alerts = Counter("stream_app_alerts", "Alerts fired", ["kind"], registry=registry)
@@ -173,6 +182,7 @@ class Metrics:
         for reason in DeadLetterReason:
             self.dead_letters.labels("alerts", reason)
             self.dead_letters.labels("deliveries", reason)
+        self._fill_notices()
         for result in ROUTE_RESULTS:
             self.routed.labels(result)
         for kind in ("clients", "triggers", "integrations", "statuses"):
@@ -183,3 +193,10 @@ class Metrics:
             self.request_duration.labels(integration_type)
             for outcome in ("sent", "given_up", "cancelled"):
                 self.deliveries.labels(integration_type, outcome)
+
+    def _fill_notices(self) -> None:
+        for reason in DeadLetterReason:
+            self.dead_letters.labels("events.account", reason)
+        self.alerts.labels(NOTICE_ALERT)
+        for result in NOTICE_RESULTS:
+            self.notices.labels(result)

@@ -199,7 +199,7 @@ class Settings(BaseSettings):
     max_alert_age: int = Field(
         6 * 3600,
         ge=1,
-        description="Alerts whose window ended more seconds ago are dead letters, not pages",
+        description="Alerts of windows or notices older than this, in seconds, are dead letters",
     )
     shutdown_timeout_seconds: float = Field(
         8.0, gt=0, description="A worker told to stop is gone after this time"

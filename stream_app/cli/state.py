@@ -28,6 +28,8 @@ def state() -> None:
 def reset(role: str, yes: bool) -> None:  # noqa: FBT001 - a flag of the command
     """Forget a role's state: its workers start from the beginning of their topics.
 
+    Of events.account a detector goes on where it was: nobody is told of old notices again.
+
     Stop the workers first. Needed when a topic was made anew. Alerts that the detector sends
     again have the ids they had; a notifier posts every alert again that its topics still hold.
 

@@ -1,4 +1,4 @@
-"""The detector's Faust app: three `count` agents, `evaluate` and `announce`."""
+"""The detector's Faust app: three `count` agents, `evaluate`, `match` and `announce`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from functools import partial
 from stream_app.detector.announce import AnnounceStage, BaselineWriter
 from stream_app.detector.count import TOPICS, CountStage
 from stream_app.detector.evaluate import EvaluateStage
+from stream_app.detector.match import MatchStage
 from stream_app.domain.announced import AnnouncedObjects
 from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import EventKind
+from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.config_records import TOPIC_OF
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
@@ -21,9 +23,9 @@ from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 
 #: Topics whose partitions the state of this role depends on.
-SOURCES = (*EVENT_TOPICS, Topic.COUNTS, *CONFIG_TOPICS)
-#: Topics that this role writes to.
-OUTPUTS = (Topic.ALERTS, Topic.ACCOUNT)
+SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.COUNTS, *CONFIG_TOPICS)
+#: Topics that this role only writes to.
+OUTPUTS = (Topic.ALERTS,)
 
 
 def create_detector(
@@ -53,6 +55,9 @@ def create_detector(
     counts = [names(Topic.COUNTS)]
     windows = app.state_table("windows", counts, partitions[Topic.COUNTS], PartitionWindows)
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))
+    account = [names(Topic.ACCOUNT)]
+    matched = app.state_table("matched", account, partitions[Topic.ACCOUNT], PartitionProgress)
+    app.batch_agent("match", account, MatchStage(matched, reader, names, metrics))
     _add_announce(app, names, partitions, reader)
     return app
 

@@ -1,12 +1,16 @@
-"""Alerts: one fired trigger, with everything a reader needs.
+"""Alerts: one fired trigger or one matched notice, with everything a reader needs.
 
-An alert is a function of (client, trigger as configured, window): no observed count, no wall
-time and no offset is in it. So a replay gives the same alerts, byte for byte.
+The alert of a trigger is a function of (client, trigger as configured, window): no observed
+count, no wall time and no offset is in it. So a replay gives the same alerts, byte for byte.
+
+The two are told apart by the field `notice`, not by a tag: the records of triggers stay as they
+have always been written, and a reader still gets one of two types that it can't confuse.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 import orjson
@@ -28,19 +32,66 @@ class AlertTrigger(msgspec.Struct, frozen=True):
     threshold: Threshold
 
 
-class Alert(msgspec.Struct, frozen=True):
-    """One fired trigger. `window_start` and `window_end` are Unix seconds, the end exclusive."""
+class AnyAlert(msgspec.Struct, frozen=True):
+    """What both kinds of alerts begin with."""
 
     id: str
     client_id: int
     client_name: str
     cloud: str
+
+
+class Alert(AnyAlert, frozen=True):
+    """One fired trigger. `window_start` and `window_end` are Unix seconds, the end exclusive."""
+
     trigger: AlertTrigger
     window_start: int
     window_end: int
     integration_ids: tuple[int, ...]
     #: Names of the applications that the trigger's filters mention, by id as text.
     applications: dict[str, str]
+
+    @property
+    def happened_at(self) -> int:
+        """Unix seconds by which it had happened: what makes it stale."""
+        return self.window_end
+
+    @property
+    def cause(self) -> dict[str, object]:
+        """What made it, for log lines."""
+        return {"trigger_id": self.trigger.id}
+
+
+class AlertNotice(msgspec.Struct, frozen=True):
+    """The notice as it came. `details` are flat, in the producer's order.
+
+    `subscription` is the event of the integrations that it was matched by; `description` is empty
+    where the producer sent none; `appended_ms` is its record's timestamp, Unix ms.
+    """
+
+    kind: str
+    subscription: str
+    summary: str
+    description: str
+    details: dict[str, str]
+    appended_ms: int
+
+
+class NoticeAlert(AnyAlert, frozen=True):
+    """One notice that integrations have subscribed to; `integration_ids` are those."""
+
+    notice: AlertNotice
+    integration_ids: tuple[int, ...]
+
+    @property
+    def happened_at(self) -> int:
+        """Unix seconds at which its notice was appended: what makes it stale."""
+        return self.notice.appended_ms // 1000
+
+    @property
+    def cause(self) -> dict[str, object]:
+        """What made it, for log lines."""
+        return {"notification_type": self.notice.kind}
 
 
 def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
@@ -50,8 +101,23 @@ def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
     identity, never made of time of day, counts or text.
     """
     identity = ["trigger", client_id, trigger.id, trigger.revision, window_start]
+    return _id(client_id, trigger.template_id, identity)
+
+
+def notice_alert_id(client_id: int, kind: str, notice_id: Sequence[str | int]) -> str:
+    """Return the id of the alert of a notice; it is the alias at Opsgenie, too.
+
+    Args:
+        client_id: whose notice it is.
+        kind: its `notification_type`, one that is known.
+        notice_id: the producer's id alone, or else topic, partition, offset and index.
+    """
+    return _id(client_id, kind, ["notice", client_id, kind, *notice_id, "subscription"])
+
+
+def _id(client_id: int, kind: str, identity: Sequence[object]) -> str:
     digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()[:32]
-    return f"{PRODUCT}:{client_id}:{trigger.template_id}:{digest}"
+    return f"{PRODUCT}:{client_id}:{kind}:{digest}"
 
 
 def fired_alert(client: Client, trigger: Trigger, window_start: int) -> Alert:
@@ -83,12 +149,30 @@ def fired_alert(client: Client, trigger: Trigger, window_start: int) -> Alert:
     )
 
 
+class _Form(msgspec.Struct):
+    """What tells the two kinds of alerts apart."""
+
+    notice: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
+#: Details stay in their order: the most useful ones come first.
+_encode_in_order = msgspec.json.Encoder().encode
+_decode_form = msgspec.json.Decoder(_Form).decode
+_decode_fired = msgspec.json.Decoder(Alert).decode
+_decode_notice = msgspec.json.Decoder(NoticeAlert).decode
 
 
-def encode_alert(alert: Alert) -> bytes:
+def encode_alert(alert: Alert | NoticeAlert) -> bytes:
     """Return the alert as it stands on the topic; equal alerts give equal bytes."""
-    return _encode(alert)
+    return _encode_in_order(alert) if isinstance(alert, NoticeAlert) else _encode(alert)
 
 
-decode_alert = msgspec.json.Decoder(Alert).decode
+def decode_alert(value: bytes) -> Alert | NoticeAlert:
+    """Return the alert that a record holds.
+
+    Raises:
+        msgspec.MsgspecError: it holds none; `UnicodeDecodeError`, `RecursionError` likewise.
+    """
+    is_notice = bytes(_decode_form(value).notice) != b"null"
+    return _decode_notice(value) if is_notice else _decode_fired(value)

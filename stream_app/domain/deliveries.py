@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions
-from stream_app.domain.alerts import Alert
+from stream_app.domain.alerts import AnyAlert
 from stream_app.domain.counting import NEVER
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
@@ -149,7 +149,7 @@ def delivery_id(alert_id: str, integration_id: int) -> str:
 
 
 def delivery_of(
-    alert: Alert,
+    alert: AnyAlert,
     message: Message,
     integration_id: int,
     epoch: int = 0,

@@ -102,15 +102,17 @@ class Rejected(msgspec.Struct, frozen=True):
     message: str
 
 
-class EventDecoder:
-    """Decodes record values of one kind of event."""
+class PartsDecoder:
+    """Decodes record values part by part: one object, an array of them, or NDJSON.
 
-    def __init__(self, kind: EventKind) -> None:
-        event_type = EVENT_TYPES[kind]
-        self.kind = kind
-        #: One event, or the events of an array. Raises `DECODE_ERRORS`, of `None` `TypeError`.
-        self.decode = msgspec.json.Decoder(event_type | list[event_type]).decode  # type: ignore[valid-type]
-        self._decode_one = msgspec.json.Decoder(event_type).decode
+    Args:
+        part_type: what each part must be.
+        needs_client: a part without `client_id` is refused for that, whatever else is wrong.
+    """
+
+    def __init__(self, part_type: type[msgspec.Struct], *, needs_client: bool = True) -> None:
+        self._decode_one = msgspec.json.Decoder(part_type).decode
+        self._needs_client = needs_client
 
     def decode_parts(self, value: bytes | None) -> tuple[list[tuple[int, Any]], list[Rejected]]:
         """Decode a value that `decode` refuses: NDJSON, or good events beside bad ones.
@@ -118,20 +120,32 @@ class EventDecoder:
         Returns:
             The good events as (index, event), and the parts that are refused.
         """
-        if not value or value.isspace():
-            empty = Rejected(None, value or b"", _UNDECODABLE, "the record has no value")
-            return [], [empty]
         good: list[tuple[int, Any]] = []
         refused: list[Rejected] = []
-        parts = _split(value)
-        for index, (text, part) in enumerate(parts):
-            try:
-                good.append((index, self._decode_one(text)))
-            except DECODE_ERRORS as error:
-                place = None if part is value else index
-                reason, message = _why(text, error)
-                refused.append(Rejected(place, part, reason, message))
+        for index, _, found in self.parts(value):
+            if isinstance(found, Rejected):
+                refused.append(found)
+            else:
+                good.append((index or 0, found))
         return good, refused
+
+    def parts(self, value: bytes | None) -> Iterator[tuple[int | None, bytes, Any]]:
+        """Yield each part as (index, its untouched bytes, what it decodes to or `Rejected`).
+
+        The index is `None` where the record is one part.
+        """
+        if not value or value.isspace():
+            empty = Rejected(None, value or b"", _UNDECODABLE, "the record has no value")
+            yield None, empty.value, empty
+            return
+        for number, (text, part) in enumerate(_split(value)):
+            index = None if part is value else number
+            try:
+                found = self._decode_one(text)
+            except DECODE_ERRORS as error:
+                reason, message = _why(text, error, needs_client=self._needs_client)
+                found = Rejected(index, part, reason, message)
+            yield index, part, found
 
     def places_of(self, value: bytes, events: Iterable[Event]) -> list[tuple[int | None, bytes]]:
         """Return the index and the untouched bytes of each of a record's `events`.
@@ -155,6 +169,17 @@ class EventDecoder:
             return bool(self._decode_one(text) == event)
         except DECODE_ERRORS:
             return False
+
+
+class EventDecoder(PartsDecoder):
+    """Decodes record values of one kind of event."""
+
+    def __init__(self, kind: EventKind) -> None:
+        event_type = EVENT_TYPES[kind]
+        super().__init__(event_type)
+        self.kind = kind
+        #: One event, or the events of an array. Raises `DECODE_ERRORS`, of `None` `TypeError`.
+        self.decode = msgspec.json.Decoder(event_type | list[event_type]).decode  # type: ignore[valid-type]
 
 
 _UNDECODABLE = DeadLetterReason.UNDECODABLE
@@ -219,7 +244,7 @@ class _Client(msgspec.Struct):
 _parse_client = msgspec.json.Decoder(_Client).decode
 
 
-def _why(text: bytes, error: Exception) -> tuple[DeadLetterReason, str]:
+def _why(text: bytes, error: Exception, *, needs_client: bool) -> tuple[DeadLetterReason, str]:
     """Return why a text is refused: it may have a wrong type in front and no end."""
     try:
         _skip_any(text)
@@ -227,6 +252,8 @@ def _why(text: bytes, error: Exception) -> tuple[DeadLetterReason, str]:
         return _UNDECODABLE, str(malformed)
     if not isinstance(error, msgspec.ValidationError):
         return _UNDECODABLE, str(error)
+    if not needs_client:
+        return DeadLetterReason.WRONG_TYPE, str(error)
     try:
         has_client = _parse_client(text).client_id is not None
     except DECODE_ERRORS:

@@ -2,6 +2,9 @@
 
 Needed when an event topic was made anew (its offsets start again, so the state would skip its
 first records), or to process a topic once more.
+
+`events.account` goes on where it was: events are counted again to have their counts, but a notice
+that has been matched would only be told again, also to those who subscribed after it.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ async def reset_state(
     """Delete the changelogs and put the group's offsets at the beginning of `sources`.
 
     Of `counts` at its end: its partial counts are of the state that is forgotten, and what they
-    were made of is counted again.
+    were made of is counted again. Of `events.account` they stay, unless the topic was made anew.
 
     Raises:
         StreamAppError: workers of the app are running; nothing is deleted then.
@@ -54,6 +57,7 @@ async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int])
         for topic, count in sources.items()
         for number in range(count)
     ]
+    account = names(Topic.ACCOUNT)
     consumer = AIOKafkaConsumer(
         **connection_options(settings), group_id=app_id, enable_auto_commit=False
     )
@@ -64,6 +68,7 @@ async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int])
         derived = [tp for tp in partitions if tp.topic == names(Topic.COUNTS)]
         if derived:
             offsets |= await consumer.end_offsets(derived)
+        offsets |= await _kept(consumer, [tp for tp in partitions if tp.topic == account])
         await consumer.commit(offsets)
     except KafkaError as error:
         raise StreamAppError(
@@ -72,3 +77,14 @@ async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int])
         ) from None
     finally:
         await consumer.stop()
+
+
+async def _kept(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return the offsets that the group has, of the partitions that go as far as that."""
+    if not partitions:
+        return {}
+    ends = await consumer.end_offsets(partitions)
+    found = {tp: await consumer.committed(tp) for tp in partitions}
+    return {tp: offset for tp, offset in found.items() if offset and offset <= ends[tp]}

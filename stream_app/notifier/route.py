@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.alerts import Alert, decode_alert
+from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
 from stream_app.domain.deliveries import Delivery, delivery_of, encode_delivery
 from stream_app.domain.errors import (
     DeadLetterReason,
@@ -23,6 +23,7 @@ from stream_app.domain.errors import (
 )
 from stream_app.domain.events import Rejected
 from stream_app.domain.messages import render_alert
+from stream_app.domain.notice_messages import render_notice
 from stream_app.domain.notices import HOUR_MS, alerts_stale, encode_notice
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.configuration import ConfigurationReader
@@ -53,7 +54,7 @@ class TakenAlert:
 
     partition: int
     record: Any
-    alert: Alert
+    alert: Alert | NoticeAlert
 
 
 class RouteFlush:
@@ -189,16 +190,16 @@ class RouteStage:
         """Let nobody be paged for what is long over, unless a person has sent it again.
 
         Raises:
-            RejectedEventError: the alert's window ended too long ago.
+            RejectedEventError: the alert's window ended, or its notice was appended, too long ago.
         """
         alert = taken.alert
-        age = self._now_ms() // 1000 - alert.window_end
+        age = self._now_ms() // 1000 - alert.happened_at
         if age <= self._max_age_seconds or attempt_of(taken.record.headers) > 1:
             return
         self._stale[alert.client_id] = None
         raise RejectedEventError(
             DeadLetterReason.STALE,
-            f"its window ended {age} s ago, more than {self._max_age_seconds} s: send it with "
+            f"it happened {age} s ago, more than {self._max_age_seconds} s: send it with "
             "`stream-app dlq redrive` if it still matters",
         )
 
@@ -221,13 +222,13 @@ class RouteStage:
             number not in known for taken in self._alerts for number in taken.alert.integration_ids
         )
 
-    def _deliveries(self, alert: Alert, results: Counter[str]) -> Iterator[Delivery]:
+    def _deliveries(self, alert: Alert | NoticeAlert, results: Counter[str]) -> Iterator[Delivery]:
         """Yield the deliveries of an alert; an integration named twice gets one.
 
         Raises:
             RejectedEventError: the alert has no text.
         """
-        message = render_alert(alert)
+        message = render_notice(alert) if isinstance(alert, NoticeAlert) else render_alert(alert)
         known = self._reader.configuration.integrations
         for number in dict.fromkeys(alert.integration_ids):
             result = self._judge(alert, number)
@@ -240,7 +241,7 @@ class RouteStage:
             else:
                 yield delivery_of(alert, message, number)
 
-    def _judge(self, alert: Alert, number: int) -> str:
+    def _judge(self, alert: Alert | NoticeAlert, number: int) -> str:
         configuration = self._reader.configuration
         integration = configuration.integrations.get(number)
         if integration is None:
@@ -262,8 +263,8 @@ class RouteStage:
                 why=result,
                 integration_id=number,
                 client_id=alert.client_id,
-                trigger_id=alert.trigger.id,
                 alert_id=alert.id,
+                **alert.cause,
                 then=DELIVERED.get(result, "it gets nothing"),
             )
         return result
@@ -294,7 +295,7 @@ def _fitting(value: bytes) -> bytes:
     return value
 
 
-def _decode(value: bytes | None) -> Alert:
+def _decode(value: bytes | None) -> Alert | NoticeAlert:
     try:
         return decode_alert(value or b"")
     except msgspec.ValidationError as error:

@@ -7,7 +7,7 @@ What is cut stays readable elsewhere: the whole message then opens the descripti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import msgspec
@@ -23,14 +23,14 @@ from stream_app.domain.alert_options import (
     Priority,
     ResponderType,
 )
-from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
+from stream_app.domain.flat_details import flattened_details
+from stream_app.opsgenie.text import clean, clean_lines, cut, length
 
 MESSAGE_LIMIT = 130
 DESCRIPTION_LIMIT = 15_000
 ALIAS_LIMIT = 512
 #: Keys and values of all details together.
 DETAILS_LIMIT = 8_000
-DETAILS_DEPTH = 8
 RESPONDER_FIELDS = ("id", "name", "type", "username")
 RESPONDER_TYPES = tuple(ResponderType)
 ALIAS_DIGEST_LENGTH = 32
@@ -148,8 +148,9 @@ def _fit_details(details: Mapping[str, object]) -> dict[str, str]:
     A value that alone is too long is dropped first: it must not cost all that precede it.
     """
     flat: dict[str, str] = {}
-    for name, value in _flatten(details.items(), "", DETAILS_DEPTH):
-        flat.setdefault(clean(name), value)
+    for name, value in flattened_details(details):
+        if text := clean_lines(value):
+            flat.setdefault(clean(name), text)
     room = DETAILS_LIMIT - sum(map(len, TRUNCATED))
     fitted = {name: value for name, value in flat.items() if length(name) + length(value) <= room}
     size = sum(length(name) + length(value) for name, value in fitted.items())
@@ -159,41 +160,3 @@ def _fit_details(details: Mapping[str, object]) -> dict[str, str]:
         name, value = fitted.popitem()
         size -= length(name) + length(value)
     return fitted | dict([TRUNCATED])
-
-
-def _flatten(
-    items: Iterable[tuple[object, object]], prefix: str, depth: int
-) -> Iterator[tuple[str, str]]:
-    """Yield (joined name, text) of all that is not empty, `depth` levels down."""
-    for key, value in items:
-        name = f"{prefix}_{key}" if prefix else str(key)
-        children = _children(value)
-        if children is None:
-            text = clean_lines(_scalar(value))
-            if text:
-                yield name, text
-        elif depth == 0:
-            yield name, ELLIPSIS
-        else:
-            yield from _flatten(children, name, depth - 1)
-
-
-def _children(value: object) -> Iterable[tuple[object, object]] | None:
-    """Return the (name, value) pairs of a mapping or of a list of them; None of a plain value."""
-    if isinstance(value, Mapping):
-        return value.items()
-    if isinstance(value, list | tuple) and any(
-        isinstance(v, Mapping | list | tuple) for v in value
-    ):
-        return enumerate(value)
-    return None
-
-
-def _scalar(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ", ".join(text for text in map(_scalar, value) if text)
-    return str(value)

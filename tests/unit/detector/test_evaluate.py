@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stream_app.detector.evaluate import EvaluateFlush, EvaluateStage
-from stream_app.domain.alerts import decode_alert, encode_alert, fired_alert
+from stream_app.domain.alerts import Alert, decode_alert, encode_alert, fired_alert
 from stream_app.domain.clients import parse_client
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.triggers import Trigger, parse_trigger
@@ -77,7 +77,9 @@ class Partition:
     def confirmed(self, flush: EvaluateFlush) -> list[int]:
         alerts, *_ = flush.steps()
         flush.confirm()
-        return [decode_alert(send.value or b"").window_start - START for send in alerts]
+        fired = [decode_alert(send.value or b"") for send in alerts]
+        assert all(isinstance(alert, Alert) for alert in fired)
+        return [alert.window_start - START for alert in fired if isinstance(alert, Alert)]
 
 
 @pytest.fixture

@@ -1,0 +1,244 @@
+"""`match`: a notice becomes an alert for the integrations that have subscribed to it.
+
+An alert's id is a function of the notice, so what a crash makes this send again has the ids that
+it had. A partition's alerts are sent in the order of its notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stream_app.domain.alerts import NoticeAlert, encode_alert
+from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError, RejectedEventError
+from stream_app.domain.events import Rejected
+from stream_app.domain.incoming_notices import (
+    IncomingNotice,
+    Origin,
+    check_kind,
+    notice_alert,
+    notice_decoder,
+)
+from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, event_dead_letters
+from stream_app.kafka.flushing import Send
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import get_logger
+from stream_app.metrics import NOTICE_ALERT, Metrics
+
+log = get_logger(__name__)
+
+#: Longest wait for the configuration before it is asked again how far it goes.
+WAIT_SECONDS = 5.0
+RETRY_SECONDS = 0.2
+#: Kinds nobody knows that the log names, once each: a producer may make up any number of them.
+MAX_KINDS_SAID = 100
+
+
+@dataclass(frozen=True)
+class TakenPart:
+    """A part of a record: a notice, or what is wrong with it."""
+
+    partition: int
+    record: Any
+    index: int | None
+    value: bytes
+    found: IncomingNotice | Rejected
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a flush has made of notices, to be reported when it is acknowledged."""
+
+    results: Mapping[str, int]
+    alerts: Sequence[NoticeAlert]
+    rejected: Sequence[tuple[TakenPart, Rejected]]
+
+
+class MatchFlush:
+    """Alerts and dead letters; then the progress of each partition."""
+
+    def __init__(
+        self,
+        stage: MatchStage,
+        sends: Sequence[Send],
+        offsets: Mapping[int, int],
+        outcome: Outcome,
+    ) -> None:
+        self._stage = stage
+        self._sends = sends
+        self._offsets = offsets
+        self._outcome = outcome
+
+    def steps(self) -> Sequence[Sequence[Send]]:
+        """Return the records in their order."""
+        return [self._sends, [self._progress(*part) for part in self._offsets.items()]]
+
+    def confirm(self) -> None:
+        """Note the progress."""
+        for partition, offset in self._offsets.items():
+            self._stage.table.state(partition).confirm(offset)
+        self._stage.flushed(self._outcome)
+
+    def _progress(self, partition: int, offset: int) -> Send:
+        table = self._stage.table
+        key, value = table.state(partition).record(offset)
+        return Send(table.changelog_topic_name, key, value, partition, table=table)
+
+
+class MatchStage:
+    """Finds the integrations that have subscribed to notices."""
+
+    def __init__(
+        self,
+        table: StateTable[PartitionProgress],
+        reader: ConfigurationReader,
+        names: TopicNames,
+        metrics: Metrics,
+    ) -> None:
+        self.table = table
+        self._reader = reader
+        self._names = names
+        self._metrics = metrics
+        self._changed: dict[int, None] = {}
+        self._parts: list[TakenPart] = []
+        self._subscribers = Subscribers({}, ())
+        self._version = -1
+        self._said: set[str] = set()
+
+    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+        """Take the notices of one batch."""
+        state = self.table.state(partition)
+        for record in records:
+            if record.offset <= state.offset:
+                continue
+            for index, value, found in notice_decoder.parts(record.value):
+                self._parts.append(TakenPart(partition, record, index, value, found))
+        state.offset = max(state.offset, records[-1].offset)
+        self._changed[partition] = None
+
+    async def prepare(self) -> None:
+        """Read the configuration to its end: what is missing in it cannot be seen in a notice.
+
+        An integration, or its client, may have been applied a moment before the notice. While
+        Kafka does not answer this goes on waiting: nothing could be flushed either.
+        """
+        said = not self._parts
+        while self._parts:
+            with contextlib.suppress(KafkaUnreachableError):
+                if await self._reader.catch_up(WAIT_SECONDS):
+                    return
+            if not said:
+                said = True
+                log.warning("configuration_behind", then="waiting for it")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def cut(self) -> MatchFlush:
+        """Take the notices since the last cut, and the alerts that follow from them."""
+        self._index()
+        results: Counter[str] = Counter()
+        alerts, rejected, sends = [], [], []
+        for part in self._parts:
+            try:
+                result, alert = self._match(part)
+                if alert is not None:
+                    sends.append(self._send(alert))
+                    alerts.append(alert)
+            except RejectedEventError as error:
+                result = "rejected"
+                found = Rejected(part.index, part.value, error.reason, str(error))
+                rejected.append((part, found))
+                sends += event_dead_letters(
+                    self._names, Topic.ACCOUNT, part.partition, [(part.record, found)]
+                )
+            results[result] += 1
+        offsets = {partition: self.table.state(partition).offset for partition in self._changed}
+        self.reset()
+        return MatchFlush(self, sends, offsets, Outcome(results, alerts, rejected))
+
+    def reset(self) -> None:
+        """Forget what is not flushed; it will be read again."""
+        self._changed, self._parts = {}, []
+
+    def flushed(self, outcome: Outcome) -> None:
+        """Report an acknowledged flush."""
+        for result, number in outcome.results.items():
+            self._metrics.notices.labels(result).inc(number)
+        for alert in outcome.alerts:
+            self._metrics.alerts.labels(NOTICE_ALERT).inc()
+            log.info(
+                "notice_matched",
+                alert_id=alert.id,
+                client_id=alert.client_id,
+                notification_type=alert.notice.kind,
+                integrations=len(alert.integration_ids),
+            )
+        for part, found in outcome.rejected:
+            self._metrics.dead_letters.labels(Topic.ACCOUNT, found.reason).inc()
+            log.warning(
+                "notice_rejected",
+                partition=part.partition,
+                offset=part.record.offset,
+                reason=found.reason,
+                why=found.message,
+            )
+
+    def _index(self) -> None:
+        configuration = self._reader.configuration
+        if configuration.version != self._version:
+            self._version = configuration.version
+            self._subscribers = Subscribers(
+                configuration.clients, configuration.integrations.values()
+            )
+
+    def _match(self, part: TakenPart) -> tuple[str, NoticeAlert | None]:
+        """Return what becomes of a notice, and its alert if somebody is to get one.
+
+        Raises:
+            RejectedEventError: it is none, or it does not say what it is or whose.
+        """
+        notice = part.found
+        if isinstance(notice, Rejected):
+            raise RejectedEventError(notice.reason, notice.message)
+        check_kind(notice)
+        if notice.kind not in KNOWN_KINDS:
+            self._say_unknown(notice.kind)
+            return "unknown_kind", None
+        client = self._subscribers.client_of(notice)
+        subscription = subscription_of(notice)
+        if subscription is None:
+            return "unsubscribed", None
+        ids = self._subscribers.of(client.client_id, subscription, notice)
+        if not ids:
+            return "unsubscribed", None
+        record = part.record
+        origin = Origin(
+            Topic.ACCOUNT, part.partition, record.offset, part.index or 0, record.timestamp
+        )
+        return "matched", notice_alert(notice, origin, client, subscription, ids)
+
+    def _send(self, alert: NoticeAlert) -> Send:
+        """Return the alert's record, if a topic takes it.
+
+        Raises:
+            RejectedEventError: it would never be acknowledged, and nothing behind it either.
+        """
+        value = encode_alert(alert)
+        if len(value) > MAX_VALUE_BYTES:
+            raise RejectedEventError(
+                DeadLetterReason.TOO_LARGE,
+                f"its alert has {len(value)} bytes, more than {MAX_VALUE_BYTES}",
+            )
+        return Send(self._names(Topic.ALERTS), str(alert.client_id).encode(), value)
+
+    def _say_unknown(self, kind: str) -> None:
+        if kind not in self._said and len(self._said) < MAX_KINDS_SAID:
+            self._said.add(kind)
+            log.info("notice_kind_unknown", notification_type=kind[:100], then="nobody gets it")

@@ -1,0 +1,101 @@
+"""Notices as they come: from this project, from the security cloud, from anybody's script.
+
+A record's value is one notice, a JSON array of them, or NDJSON, in the documented envelope
+`{summary, description?, details: {client_name, cloud, notification_type, ...}}`; this project's
+own have `client_id` and `id`, too. Unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stream_app.domain.alerts import AlertNotice, NoticeAlert, notice_alert_id
+from stream_app.domain.clients import Client
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.events import PartsDecoder
+from stream_app.domain.flat_details import flattened_details
+
+
+class IncomingNotice(msgspec.Struct, frozen=True):
+    """One notice. Without `client_id` the client is the one that `details` name."""
+
+    summary: str
+    details: dict[str, Any]
+    client_id: int | None = None
+    id: str | int | None = None
+    description: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What has happened; empty: the notice does not say."""
+        return self.text("notification_type")
+
+    @property
+    def integration_id(self) -> int | None:
+        """The integration that it is about, if it is about one."""
+        integration = self.details.get("integration")
+        number = integration.get("id") if isinstance(integration, dict) else None
+        return number if isinstance(number, int) else None
+
+    def text(self, name: str) -> str:
+        """Return a text of `details`; empty where there is none."""
+        found = self.details.get(name)
+        return found if isinstance(found, str) else ""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a notice stands: `topic` without a prefix, `index` in the record's array or lines."""
+
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    timestamp_ms: int
+
+
+#: A notice without a client may name one in its details.
+notice_decoder = PartsDecoder(IncomingNotice, needs_client=False)
+
+
+def check_kind(notice: IncomingNotice) -> None:
+    """Refuse a notice that does not say what has happened.
+
+    Raises:
+        RejectedEventError: it has no `notification_type`.
+    """
+    if not notice.kind:
+        raise RejectedEventError(
+            DeadLetterReason.WRONG_TYPE, "details.notification_type is missing or no text"
+        )
+
+
+def notice_alert(
+    notice: IncomingNotice,
+    origin: Origin,
+    client: Client,
+    subscription: str,
+    integration_ids: tuple[int, ...],
+) -> NoticeAlert:
+    """Return the alert of a notice. What the notice says of its client goes before the record."""
+    own = (str(notice.id),) if notice.id is not None and notice.id != "" else None
+    place = (origin.topic, origin.partition, origin.offset, origin.index)
+    details: dict[str, str] = {}
+    for name, text in flattened_details(notice.details):
+        details.setdefault(name, text)
+    return NoticeAlert(
+        id=notice_alert_id(client.client_id, notice.kind, own or place),
+        client_id=client.client_id,
+        client_name=notice.text("client_name") or client.name,
+        cloud=notice.text("cloud") or client.cloud,
+        notice=AlertNotice(
+            kind=notice.kind,
+            subscription=subscription,
+            summary=notice.summary,
+            description=notice.description or "",
+            details=details,
+            appended_ms=origin.timestamp_ms,
+        ),
+        integration_ids=integration_ids,
+    )
