@@ -1,0 +1,115 @@
+"""The texts of notices against files of bytes; the sources are in `documented_notices`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream_app.domain.alerts import NoticeAlert
+from stream_app.domain.clients import Client
+from stream_app.domain.incoming_notices import Origin, notice_alert, notice_decoder
+from stream_app.domain.notice_messages import render_notice
+from stream_app.domain.subscriptions import SUBSCRIPTIONS
+from tests.unit.domain.documented_notices import ISSUE, NOTICES, notice
+
+GOLDEN = Path(__file__).parent / "golden" / "notices"
+ACME = Client(1111, "Acme Retail, as configured", "ME", {})
+ORIGIN = Origin("events.account", 0, 17, 0, 1767225600000)
+#: The documented description of the first example, as it stands there; its last line break is no
+#: part of the text that is built.
+DOCUMENTED_ISSUE = (
+    "Notification type: security_issue\n\nNew security issue was detected in your system.\n\n"
+    "ID: 106279\nTitle: Reflected XSS\nHost: shop.acme.example\nPath: /search\nMethod: GET\n"
+    "Discovered by: Passive Detect\nParameter: GET_q_value\nType: Cross-site scripting\n"
+    "Risk: Medium\n\nMore details: https://us1.my.wallarm.com/object/106279\n\n\n"
+    "Client: Acme Retail\nCloud: US\n"
+)
+DOCUMENTED_USER = (
+    "[Wallarm] New user was added to the company account\n\nNotification type: create_user\n\n"
+    "A new user Ann Lee <ann@acme.example> with the role Analyst was added to the company account "
+    "by Bo Ray <bo@acme.example>.\n\nClient: Acme Retail\nCloud: EU"
+)
+DOCUMENTED_VULN = (
+    "Notification type: vuln\n\nNew vulnerability was detected in your system.\n\nID: \n"
+    "Title: Test\nDomain: example.com\nPath: \nMethod: \nDiscovered by: \nParameter: \nType: Info\n"
+    "Threat: Medium\n\nMore details: https://us1.my.wallarm.com/object/555\n\n\n"
+    "Client: TestCompany\nCloud: US\n"
+)
+
+
+def alert(body: dict[str, Any]) -> NoticeAlert:
+    ((_, _, found),) = notice_decoder.parts(json.dumps(body).encode())
+    return notice_alert(found, ORIGIN, ACME, "system", (521,))
+
+
+def text(name: str) -> str:
+    message = render_notice(alert(NOTICES[name]))
+    return f"{message.title}\n\n{message.description}"
+
+
+@pytest.mark.parametrize("name", NOTICES)
+def test_the_text_is_that_of_the_file(name: str) -> None:
+    assert text(name).encode() == (GOLDEN / f"{name}.txt").read_bytes()
+
+
+def test_every_kind_that_can_be_subscribed_to_has_a_file_and_no_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(NOTICES)
+    assert set(NOTICES) == {*SUBSCRIPTIONS, "security_issue", "vuln"}
+
+
+def test_documented_texts_come_out_as_they_stand_in_the_documentation() -> None:
+    assert text("security_issue").partition("\n\n")[2] + "\n" == DOCUMENTED_ISSUE
+    assert text("vuln").partition("\n\n")[2] + "\n" == DOCUMENTED_VULN
+    assert text("create_user") == DOCUMENTED_USER
+
+
+def test_a_description_that_comes_with_the_notice_is_sent_as_it_is() -> None:
+    body = NOTICES["security_issue"] | {"description": DOCUMENTED_ISSUE}
+    assert render_notice(alert(body)).description == DOCUMENTED_ISSUE
+
+
+def test_details_are_flat_texts_without_nulls_and_begin_with_whose_and_what() -> None:
+    details = render_notice(alert(NOTICES["vuln"])).details
+    assert list(details.items()) == [
+        ("client_name", "TestCompany"),
+        ("cloud", "US"),
+        ("notification_type", "vuln"),
+        ("vuln_link", "https://us1.my.wallarm.com/object/555"),
+        ("vuln_domain", "example.com"),
+        ("vuln_title", "Test"),
+        ("vuln_threat", "Medium"),
+        ("vuln_type", "Info"),
+    ]
+
+
+def test_what_the_notice_does_not_say_of_its_client_is_taken_from_the_configuration() -> None:
+    body = {"summary": "x", "client_id": 1111, "details": {"notification_type": "alerts_stale"}}
+    message = render_notice(alert(body))
+    assert message.description == (
+        "Notification type: alerts_stale\n\nx.\n\nClient: Acme Retail, as configured\nCloud: ME"
+    )
+    assert message.details["client_name"] == "Acme Retail, as configured"
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (notice("[Wallarm] A user", "create_user", user={"name": "Ann"}), "User name: Ann"),
+        (notice("[Wallarm] An issue", "security_issue", risk="High"), "Risk: High"),
+        (notice("[a] [b] What? ", "delete_user"), "What?"),
+        (notice("[only a prefix]", "delete_user"), "[only a prefix]."),
+    ],
+)
+def test_a_body_that_is_not_the_documented_one_has_the_consistent_form(
+    body: dict[str, Any], line: str
+) -> None:
+    assert line in render_notice(alert(body)).description.split("\n")
+
+
+def test_equal_alerts_give_equal_messages() -> None:
+    found = alert(notice("x", "security_issue", security_issue=ISSUE))
+    assert render_notice(found) == render_notice(msgspec.structs.replace(found))
