@@ -119,7 +119,8 @@ class MatchStage:
         for record in records:
             if record.offset <= state.offset:
                 continue
-            for index, value, found in notice_decoder.parts(record.value):
+            for index, part, found in notice_decoder.parts(record.value):
+                value = record.value if index is None else part
                 self._parts.append(TakenPart(partition, record, index, value, found))
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None

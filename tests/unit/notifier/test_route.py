@@ -11,7 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream_app.domain.alert_options import AlertOptions, Priority
-from stream_app.domain.alerts import Alert, AlertTrigger, encode_alert
+from stream_app.domain.alerts import (
+    Alert,
+    AlertNotice,
+    AlertTrigger,
+    NoticeAlert,
+    encode_alert,
+)
 from stream_app.domain.deliveries import decode_delivery
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.integrations import Integration
@@ -279,3 +285,17 @@ def test_a_delivery_carries_the_epoch_and_the_options_of_its_integration() -> No
     (send,) = bench.stage.cut().steps()[0]
     delivery = decode_delivery(send.value or b"")
     assert (delivery.epoch, delivery.options) == (77, options)
+
+
+def test_a_notice_is_delivered_with_its_text_and_is_stale_by_the_time_it_was_appended() -> None:
+    bench = Bench(integration(521))
+    fields = ("delete_user", "system", "[Wallarm] User was deleted", "as it is", {"user_id": "7"})
+    fresh = NoticeAlert("n:1", 1111, "Acme", "EU", AlertNotice(*fields, 660_000), (521,))
+    old = msgspec.structs.replace(fresh, id="n:2", notice=AlertNotice(*fields, 659_999))
+    bench.add(encode_alert(fresh), encode_alert(old))
+    delivery, dead, notice = bench.stage.cut().steps()[0]
+    found = decode_delivery(delivery.value or b"")
+    assert (found.alert_id, found.message, found.description) == ("n:1", fields[2], "as it is")
+    assert found.details["user_id"] == "7"
+    assert (dead.topic, dead.value) == ("p.alerts.dlq", encode_alert(old))
+    assert notice.topic == "p.events.account"
