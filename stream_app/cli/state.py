@@ -9,6 +9,7 @@ import click
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.kafka.partitions import source_partitions
 from stream_app.kafka.state_reset import reset_plan, reset_state
+from stream_app.kafka.topics import Topic
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
 from stream_app.settings import Settings, load_settings
 
@@ -49,4 +50,5 @@ async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool) -> No
         click.echo("nothing is done yet: add --yes to do it", err=True)
         return
     await reset_state(settings, app_id, changelogs, sources)
-    click.echo(f"{app_id} starts from the beginning of its topics")
+    kept = "; events.account goes on where it was" if Topic.ACCOUNT in sources else ""
+    click.echo(f"{app_id} starts from the beginning of its topics{kept}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.domain.notices import encode_notice, notice_of
 from stream_app.kafka.admin import create_topics
@@ -164,3 +165,30 @@ async def test_notices_reach_those_who_subscribed_once_also_after_a_kill(place: 
     assert metrics['stream_app_alerts_total{kind="notice"}'] == 3
     letters = sorted(record.value for record in await place.records("events.account.dlq"))
     assert letters == [b"{", b'{"summary": 1}']
+
+
+async def test_a_reset_of_the_detector_tells_nobody_of_old_notices_again(place: Place) -> None:
+    await place.put(*[encode_notice(BROKEN)] * 3)
+    settings = place.settings
+    topic = f"{settings.topic_prefix}events.account"
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers or "",
+        group_id=f"{settings.topic_prefix}stream-app-detector",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    consumer.assign(partitions)
+    ends = await consumer.end_offsets(partitions)
+    (used,) = [tp for tp in partitions if ends[tp]]
+    anew, *others = [tp for tp in partitions if tp != used]
+    # Behind two of three; of one that was made anew, what is left of the old one.
+    await consumer.commit({used: 2, anew: 7})
+    reset = await asyncio.to_thread(
+        WorkerProcess.command, settings, "state", "reset", "detector", "--yes"
+    )
+    assert reset.returncode == 0, reset.stderr
+    assert "events.account goes on where it was" in reset.stdout
+    found = {tp: await consumer.committed(tp) for tp in partitions}
+    await consumer.stop()
+    assert found == {used: 2, anew: 0, **dict.fromkeys(others, 0)}
