@@ -53,7 +53,9 @@ async def carry_out(
         enabled: integrations that a person has enabled by name.
     """
     writes = [change for change in changes if change.action is not Action.UNCHANGED]
-    if notify:
+    if notify and any(change.turns_off for change in writes):
+        # Before anybody is told, and, as that may take half a minute, after it.
+        await _check_unchanged(settings, writes, stored)
         await _send_last_messages(settings, writes, stored, statuses, actor)
     if writes:
         await _check_unchanged(settings, writes, stored)

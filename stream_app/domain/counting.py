@@ -294,16 +294,17 @@ class PartitionCounts:
         run starts at that watermark, so it cannot count an event into a cell that is gone.
         """
         self._in_flight, self._before = self._before, {}
-        changed = []
-        for key in self._in_flight:
-            cell = self.cells[key]
-            cell[2] = cell[1]
-            changed.append((key, cell[0], cell[1]))
         expired = []
         while self._expiring and self._expiring[0][0] <= self._progress_watermark:
             _, key = heapq.heappop(self._expiring)
             if self.cells.pop(key, None) is not None:
                 expired.append(key)
+        changed = []
+        for key in self._in_flight:
+            # One that expires now has not counted anything: it was only to be written again.
+            if (cell := self.cells.get(key)) is not None:
+                cell[2] = cell[1]
+                changed.append((key, cell[0], cell[1]))
         return Cut(changed, expired, self.offset, self.watermark)
 
     def confirm(self, cut: Cut) -> None:

@@ -2,7 +2,8 @@
 
 A delivery is pending until its message is accepted or given up; each attempt's result says which
 attempt it was, so a result that comes twice, or from a worker that lost its partition, changes
-nothing. What is here is a function of the records alone: the same records give the same state.
+nothing. What is here follows from the records, and from which target an integration has now: no
+clock is looked at.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from stream_app.domain.judging import (
     judge_record,
 )
 from stream_app.domain.pauses import KEY_PREFIX as PAUSE_PREFIX
-from stream_app.domain.pauses import Pauses, pause_end_ms, pause_record
+from stream_app.domain.pauses import MAX_PAUSE_MS, Pauses, pause_end_ms, pause_record
 
 #: A finished delivery is remembered this long after its last result, so that it is not sent again.
 REMEMBER_MS = 7 * 24 * 3600 * 1000
@@ -74,6 +75,8 @@ class DeliveryCut:
     """What one flush of a partition writes; `None` for a state that is forgotten."""
 
     changed: list[tuple[str, DeliveryState | None]]
+    #: What has not changed, and is only written again.
+    repeated: list[tuple[str, DeliveryState | None]]
     judged: list[tuple[JudgeKey, Bucket | Mark | None]]
     paused: list[tuple[int, int | None]]
     settled: list[Settled]
@@ -163,8 +166,9 @@ class PartitionDeliveries:
         before = self.states.get(result.delivery_id)
         is_awaited = before is not None and awaits(before, result)
         until_ms = pause_end_ms(result, self._rules.retry_scale)
-        if until_ms is not None:
-            self.pauses.extend(result.integration_id, until_ms)
+        if until_ms is not None and is_judged:
+            bound_ms = timestamp_ms + MAX_PAUSE_MS  # whatever the clock of a worker says
+            self.pauses.extend(result.integration_id, min(until_ms, bound_ms))
         is_exhausted = False
         if before is not None and is_awaited:
             after = attempted(before, result, timestamp_ms, self._rules.retry_scale)
@@ -184,6 +188,7 @@ class PartitionDeliveries:
         self._cancel_all(command.integration_id, command.epoch, command.reason, timestamp_ms)
         if command.reason is DeadLetterReason.INTEGRATION_DELETED:
             self.judge.forget(command.integration_id)
+            self.pauses.forget(command.integration_id)
 
     def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
         """Return the command that gives up an integration's pending deliveries; None: needless.
@@ -227,13 +232,20 @@ class PartitionDeliveries:
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
         paused = self.pauses.cut(self.now_ms)
+        written, has_changed = self._journal.cut(), self._journal.has_changed
         return DeliveryCut(
-            self._journal.cut(), self.judge.cut(), paused, settled, verdicts, offsets
+            [row for row in written if has_changed(row[0])],
+            [row for row in written if not has_changed(row[0])],
+            self.judge.cut(),
+            paused,
+            settled,
+            verdicts,
+            offsets,
         )
 
     def confirm(self, cut: DeliveryCut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
-        self._journal.confirm(cut.changed)
+        self._journal.confirm([*cut.changed, *cut.repeated])
         self.judge.confirm(cut.judged)
         self.pauses.confirm(cut.paused)
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
@@ -298,7 +310,7 @@ class PartitionDeliveries:
         """Return the changelog records of what a cut has changed."""
         states: list[tuple[bytes, bytes | None]] = [
             (delivery_id.encode(), None if state is None else encode_state(state))
-            for delivery_id, state in cut.changed
+            for delivery_id, state in (*cut.changed, *cut.repeated)
         ]
         states += [judge_record(key, value) for key, value in cut.judged]
         return states + [pause_record(number, until_ms) for number, until_ms in cut.paused]

@@ -46,6 +46,10 @@ class Journal(Generic[Key, Value]):
         keys = dict.fromkeys([*self._in_flight, *self._rewrite])
         return [(key, self.values.get(key)) for key in keys]
 
+    def has_changed(self, key: Key) -> bool:
+        """Tell whether a key of the cut in flight has changed; else it is only written again."""
+        return key in self._in_flight
+
     def confirm(self, changed: Iterable[tuple[Key, Value | None]]) -> None:
         """Note that the broker has acknowledged the cut."""
         self._in_flight = {}

@@ -3,7 +3,7 @@
 Requests and failures of each integration are counted in 144 buckets of five minutes, 12 hours in
 all, by the time at which the request ended. The verdict comes when a delivery is given up after
 its last cycle: a short outage fails most requests of some minutes, and must disable nothing while
-the cycles still run. All is a function of the results alone: the same results, the same verdicts.
+the cycles still run. The same results, the same verdicts: no clock is looked at.
 """
 
 from __future__ import annotations

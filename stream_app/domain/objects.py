@@ -19,6 +19,8 @@ _MAX_SHOWN = 80
 #: Most bytes of a configured object as JSON. A trigger's texts stand several times in an alert and
 #: its deliveries, which must fit into a record of Kafka's default size (1 MiB) with their state.
 MAX_OBJECT_BYTES = 128 * 1024
+#: The same of a client: of its applications an alert has only those that its trigger names.
+MAX_CLIENT_BYTES = 512 * 1024
 
 Problems = list[InvalidObjectError]
 

@@ -17,6 +17,7 @@ KEY_PREFIX = b"pause|"
 #: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
 #: windows that the service counts in. What an answer asks for is bounded where it is read.
 DEFAULT_PAUSE_SECONDS = 60.0
+MAX_PAUSE_MS = 3_600_000
 
 
 def pause_end_ms(result: Result, scale: float) -> int | None:
@@ -46,6 +47,11 @@ class Pauses:
         """Let an integration pause until then, at least."""
         if until_ms > self.until_ms.get(integration_id, 0):
             self._journal.change(integration_id, until_ms)
+
+    def forget(self, integration_id: int) -> None:
+        """Let an integration pause no more."""
+        if integration_id in self.until_ms:
+            self._journal.change(integration_id, None)
 
     def cut(self, now_ms: int) -> list[tuple[int, int | None]]:
         """Forget what is over; return what has changed since the last cut."""

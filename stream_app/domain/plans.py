@@ -18,6 +18,7 @@ from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.objects import (
     HIDDEN,
+    MAX_CLIENT_BYTES,
     MAX_OBJECT_BYTES,
     Fields,
     Problems,
@@ -200,8 +201,9 @@ class _Planner:
         client_id, integration_ids = self._read(kind, record, problems)
         hide_key(problems, clear_key(given))
         size = len(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))
-        if size > MAX_OBJECT_BYTES:
-            wanted = f"must be at most {MAX_OBJECT_BYTES} as JSON: split it, or shorten its texts"
+        most = MAX_CLIENT_BYTES if kind is Kind.CLIENT else MAX_OBJECT_BYTES
+        if size > most:
+            wanted = f"must be at most {most} as JSON: shorten its texts"
             problems.append(InvalidObjectError("bytes", size, wanted))
         item = _Item(source, kind, object_id, client_id, integration_ids, problems)
         if object_id and (first := self._seen.setdefault((kind, object_id), source)) is not source:

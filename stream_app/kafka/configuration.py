@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from stream_app.domain.clients import Client, parse_client
 from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
 from stream_app.domain.integrations import Integration, parse_integration
-from stream_app.domain.objects import MAX_OBJECT_BYTES
+from stream_app.domain.objects import MAX_CLIENT_BYTES, MAX_OBJECT_BYTES
 from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system, parse_status
 from stream_app.domain.triggers import Trigger, parse_trigger
 from stream_app.kafka.config_records import (
@@ -164,8 +164,9 @@ class RecordApplier:
             )
 
     def _parsed(self, kind: str, object_id: int, value: bytes) -> ConfigObject:
-        if len(value) > MAX_OBJECT_BYTES + STAMPS_BYTES:
-            raise InvalidObjectError("bytes", len(value), f"must be at most {MAX_OBJECT_BYTES}")
+        most = MAX_CLIENT_BYTES if kind == "clients" else MAX_OBJECT_BYTES
+        if len(value) > most + STAMPS_BYTES:
+            raise InvalidObjectError("bytes", len(value), f"must be at most {most}")
         try:
             obj = orjson.loads(value)
         except orjson.JSONDecodeError:

@@ -113,13 +113,16 @@ class DeliverStage:
 
     def flushed(self, part: PartitionCut) -> None:
         """Hand over what an acknowledged flush has changed."""
+        for integration_id, until_ms in part.cut.paused:
+            if until_ms is not None:
+                self._sender.hold(integration_id, until_ms)
         if part.partition in self._held:
             self._open()
         else:
             for delivery_id, state in part.cut.changed:
                 if state is None or state.is_finished:
                     self._sender.forget(delivery_id)
-                else:
+                elif part.state.states.get(delivery_id) is state:
                     self._sender.schedule(part.partition, state)
         self._reconciler.look(part.cut.integrations)
 

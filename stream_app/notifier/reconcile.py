@@ -57,7 +57,7 @@ class Reconciler:
         view = self._reader.configuration
         integration = view.integrations.get(integration_id)
         if integration_id in view.invalid_integrations:
-            return None  # whoever has written its record will mend it; its deliveries wait
+            return None  # its record will be mended; until then its attempts fail
         if integration is None:
             return DeadLetterReason.INTEGRATION_DELETED
         return None if view.is_usable(integration) else DeadLetterReason.INTEGRATION_DISABLED

@@ -43,7 +43,7 @@ WAIT_SECONDS = 2.0
 DELIVERED = {
     "sent": "it is sent",
     "disabled": "the system has disabled it: its deliveries become dead letters",
-    "invalid": "its record cannot be used: its deliveries wait for a better one",
+    "invalid": "its record cannot be used: its attempts fail until a better one comes",
 }
 RETRY_SECONDS = 0.5
 

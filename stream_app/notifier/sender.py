@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,9 +21,8 @@ from stream_app.settings import DeliverySettings
 
 #: An answer that takes this long is a slow one.
 SLOW_SECONDS = 2.0
-#: An integration with so many failed requests in a row gets no more than so many a second until
-#: one is accepted: ten thousand resends to a dead endpoint must not cost the others anything.
-FAILING_REQUESTS = 3
+#: A failing integration gets no more requests a second than this until one is accepted: ten
+#: thousand resends to a dead endpoint must not cost the others anything.
 FAILING_PER_SECOND = 5.0
 #: Longest sleep of the loop: due times are wall clock, and the clock may be set.
 MAX_SLEEP_SECONDS = 0.5
@@ -85,8 +83,6 @@ class Sender:
             settings.max_requests_per_second,
             FAILING_PER_SECOND / settings.retry_scale,
         )
-        #: Integration -> its requests that have failed since the last accepted one.
-        self._failures: Counter[int] = Counter()
         self._retry_scale = settings.retry_scale
         self._generation = -1
         self._is_stopping = False
@@ -110,8 +106,7 @@ class Sender:
         """
         due_ms = min(state.due_ms, self._now_ms()) if state.attempt == 1 else state.due_ms
         job = Job(partition, state)
-        is_repeated = state.attempt > 1
-        self._queue.put(state.id, state.integration_id, due_ms, job, is_repeated=is_repeated)
+        self._queue.put(state.id, state.integration_id, due_ms, job, attempt=state.attempt)
         self._wake.set()
 
     def hold(self, integration_id: int, until_ms: int) -> None:
@@ -196,15 +191,8 @@ class Sender:
         The service limits an account, not one alert: what else waits for it would fail, too.
         """
         number = result.integration_id
-        if result.accepted:
-            self._failures.pop(number, None)
-        else:
-            self._failures[number] += 1
-        self._queue.prove(
-            number,
-            is_quick=result.duration_seconds < SLOW_SECONDS,
-            is_failing=self._failures[number] >= FAILING_REQUESTS,
-        )
+        is_quick = result.duration_seconds < SLOW_SECONDS
+        self._queue.learn(number, is_quick=is_quick, is_accepted=result.accepted)
         until_ms = pause_end_ms(result, self._retry_scale)
         if until_ms is not None:
             self._queue.hold(number, until_ms)

@@ -272,8 +272,10 @@ async def test_a_command_does_not_undo_what_another_has_written_meanwhile(place:
     before = stored[Kind.INTEGRATION][521]
     await place.apply(place.integration(name="Renamed"))
     stale = Change(Kind.INTEGRATION, 521, "", Action.UPDATED, before | {"active": False}, ())
-    with pytest.raises(StreamAppError, match="integration 521 has been changed by another"):
-        await carry_out(place.settings, [stale], stored, {}, actor="test", notify=False)
+    for notify in (True, False):
+        with pytest.raises(StreamAppError, match="integration 521 has been changed by another"):
+            await carry_out(place.settings, [stale], stored, {}, actor="test", notify=notify)
+    assert place.sandbox.requests == [], "nobody is told of what is not done"
     assert (await place.stored(Kind.INTEGRATION))[521]["name"] == "Renamed"
 
 

@@ -279,6 +279,16 @@ def test_all_cells_are_written_once_more_when_somebody_may_have_spoiled_one() ->
     assert counts.cut().cells == []
 
 
+def test_a_cell_that_expires_is_not_written_once_more() -> None:
+    counts = PartitionCounts(EventKind.HITS)
+    counts.add([Record(0, hit(0)), Record(1, hit(9000))], index([trigger(1, 1)]))
+    counts.confirm(counts.cut())
+    counts.rewrite()
+    cut = counts.cut()
+    assert [key[1] - BASE for key in cut.expired] == [0]
+    assert [key[1] - BASE for key, _, _ in cut.cells] == [9000]
+
+
 def test_a_cell_expires_only_behind_the_acknowledged_watermark() -> None:
     counts = PartitionCounts(EventKind.HITS)
     only_seconds = index([trigger(1, 1)])

@@ -14,6 +14,7 @@ from stream_app.domain.deliveries import (
     DeliveryStatus,
     Result,
     encode_delivery,
+    encode_state,
 )
 from stream_app.domain.delivery_partition import (
     REMEMBER_MS,
@@ -234,11 +235,13 @@ def test_a_state_that_a_stale_record_followed_is_written_again_and_stays_due() -
     add(state, result(1), NOW_MS)
     copy = restored([*flush(state), *stale])
     assert [found.attempt for found in copy.durable_pending()] == [2]
-    assert dict(copy.cut().changed) == {DELIVERY.id: only(state)}
+    cut = copy.cut()
+    assert (cut.changed, dict(cut.repeated)) == ([], {DELIVERY.id: only(state)})
+    assert copy.records(cut) == [(DELIVERY.id.encode(), encode_state(only(state)))]
     # Still so when that flush was not acknowledged; no longer when it was.
     copy.roll_back()
     copy.confirm(copy.cut())
-    assert copy.cut().changed == []
+    assert copy.cut().repeated == []
 
 
 def test_a_finished_delivery_is_forgotten_after_a_week_of_record_time() -> None:
@@ -393,6 +396,16 @@ def test_a_429_pauses_the_integration_also_after_a_restart() -> None:
     written = dict(flush(copy))
     assert written[b"pause|521"] is None
     assert copy.pauses.until_ms == {}
+
+
+def test_a_pause_has_a_bound_and_ends_with_its_integration_and_its_target() -> None:
+    state = with_delivery()
+    add(state, result(1, status=429, finished_at_ms=4 * NOW_MS), NOW_MS)
+    assert state.pauses.until_ms == {521: NOW_MS + 3_600_000}
+    state.cancel(Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0), NOW_MS)
+    assert state.pauses.until_ms == {}
+    state.add_result(result(1, status=429), next(OFFSETS), NOW_MS, is_judged=False)
+    assert state.pauses.until_ms == {}, "of another target than the one it has now"
 
 
 def test_a_429_that_asks_for_nothing_pauses_for_a_minute() -> None:

@@ -14,7 +14,7 @@ def queue(max_in_flight: int = 10, max_per_group: int = 2) -> DueQueue[str]:
     """Return a queue whose groups have all been quick."""
     found: DueQueue[str] = DueQueue(max_in_flight, max_per_group, FAST)
     for group in range(10):
-        found.prove(group, is_quick=True)
+        found.learn(group, is_quick=True, is_accepted=True)
     return found
 
 
@@ -132,13 +132,13 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
     for now, (step, number, due_ms) in enumerate(steps):
         key = str(number)
         if step == "put":
-            waiting.put(key, number % 3, due_ms, key, is_repeated=due_ms % 2 == 1)
+            waiting.put(key, number % 3, due_ms, key, attempt=1 + due_ms % 6)
             expected.add(key)
         elif step == "discard":
             waiting.discard(key)
             expected.discard(key)
         elif step in ("quick", "slow", "failing"):
-            waiting.prove(number % 3, is_quick=step != "slow", is_failing=step == "failing")
+            waiting.learn(number % 3, is_quick=step != "slow", is_accepted=step != "failing")
         elif step == "hold":
             waiting.hold(number % 3, due_ms * 10)
         elif step == "release" and in_flight:
@@ -178,7 +178,7 @@ def test_a_longer_hold_takes_the_place_of_a_shorter_one() -> None:
 
 def test_a_group_starts_no_more_items_in_a_second_than_it_may() -> None:
     waiting: DueQueue[str] = DueQueue(1000, 1000, 5)
-    waiting.prove(1, is_quick=True)
+    waiting.learn(1, is_quick=True, is_accepted=True)
     filled(waiting, 1, 100)
     assert len(waiting.take(0)) == 5, "at once"
     assert waiting.next_due_ms() == 200
@@ -192,9 +192,9 @@ def test_a_group_has_one_place_until_it_has_been_quick_and_again_when_it_is_slow
     waiting: DueQueue[str] = DueQueue(10, 3, FAST)
     filled(waiting, 1, 9)
     assert waiting.take(0) == ["1/0"]
-    waiting.prove(1, is_quick=True)
+    waiting.learn(1, is_quick=True, is_accepted=True)
     assert waiting.take(0) == ["1/1", "1/2"]
-    waiting.prove(1, is_quick=False)
+    waiting.learn(1, is_quick=False, is_accepted=True)
     for key in ("1/0", "1/1"):
         waiting.release(key)
         assert waiting.take(0) == []
@@ -205,7 +205,8 @@ def test_a_group_has_one_place_until_it_has_been_quick_and_again_when_it_is_slow
 def test_a_failing_group_has_one_place_and_its_own_pace_until_it_fails_no_more() -> None:
     waiting: DueQueue[str] = DueQueue(10, 3, FAST, 2)
     filled(waiting, 1, 20)
-    waiting.prove(1, is_quick=True, is_failing=True)
+    for _ in range(3):
+        waiting.learn(1, is_quick=True, is_accepted=False)
     assert waiting.take(0) == ["1/0"]
     assert waiting.take(0) == [], "one place"
     waiting.release("1/0")
@@ -215,7 +216,7 @@ def test_a_failing_group_has_one_place_and_its_own_pace_until_it_fails_no_more()
         assert waiting.take(now_ms - 1) == []
         assert waiting.take(now_ms) == [key]
         waiting.release(key)
-    waiting.prove(1, is_quick=True)
+    waiting.learn(1, is_quick=True, is_accepted=True)
     assert waiting.take(1499) == []
     assert waiting.take(1500) == ["1/4", "1/5", "1/6"]
 
@@ -226,26 +227,52 @@ def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -
         filled(waiting, group, 100)
     assert len(waiting.take(0)) == 5
     assert waiting.take(0) == []
-    waiting.prove(1, is_quick=True)
+    waiting.learn(1, is_quick=True, is_accepted=True)
     filled(waiting, 1, 50)
     assert waiting.take(0) == [f"1/{number}" for number in range(5)]
 
 
 def test_a_new_group_does_not_wait_behind_those_that_were_in_vain_before() -> None:
-    """As after a restart: nothing is known but that some items are started again."""
+    """As after a restart: nothing is known but how often the items have been started."""
     waiting: DueQueue[str] = DueQueue(20, 5, FAST)
     for group in range(100, 200):
-        waiting.put(f"{group}", group, 0, "again", is_repeated=True)
+        waiting.put(f"{group}", group, 0, "again", attempt=9)
     assert waiting.take(0) == ["again"] * 5, "a quarter of all places"
     filled(filled(waiting, 1, 2), 2, 1)
     assert waiting.take(0) == ["1/0", "2/0"], "one place each"
-    waiting.prove(1, is_quick=False)
+    waiting.learn(1, is_quick=False, is_accepted=False)
     waiting.release("1/0")
     assert waiting.take(0) == [], "it is one of them now"
-    waiting.prove(2, is_quick=True)
+    waiting.learn(2, is_quick=True, is_accepted=True)
     waiting.release("2/0")
-    waiting.put("2/1", 2, 0, "2/1", is_repeated=True)
-    assert waiting.take(0) == ["2/1"], "a failure of one that is quick changes nothing"
+    waiting.put("2/1", 2, 0, "2/1", attempt=2)
+    assert waiting.take(0) == ["2/1"], "one failure of a quick one changes nothing"
+
+
+def test_of_those_that_were_in_vain_the_one_with_fewest_failures_is_next() -> None:
+    waiting: DueQueue[str] = DueQueue(4, 4, FAST)
+    for group, attempt in ((100, 9), (101, 12), (102, 2), (103, 4)):
+        waiting.put(str(group), group, 0, str(group), attempt=attempt)
+    order = []
+    for _ in range(4):
+        (found,) = waiting.take(0)
+        order.append(found)
+        waiting.release(found)
+    assert order == ["102", "103", "100", "101"]
+
+
+def test_of_a_groups_due_items_the_one_with_most_attempts_is_next() -> None:
+    """So that one delivery keeps its schedule, and comes to an end, however many wait."""
+    waiting = queue(max_per_group=1)
+    for number in range(3):
+        waiting.put(f"new {number}", 1, 0, f"new {number}")
+    waiting.put("old", 1, 5, "old", attempt=7)
+    order = []
+    for _ in range(4):
+        (found,) = waiting.take(10)
+        order.append(found)
+        waiting.release(found)
+    assert order == ["old", "new 0", "new 1", "new 2"]
 
 
 def test_a_new_group_gets_its_turn_beside_busy_ones() -> None:

@@ -289,9 +289,14 @@ def test_a_trigger_may_name_integrations_of_its_own_client_only() -> None:
 
 
 def test_an_object_that_no_record_would_take_is_a_problem() -> None:
-    (problem,) = plan(client(name="x" * 140_000)).problems
-    assert problem.startswith("acme.yaml: client[1111].bytes: 140")
-    assert "must be at most 131072 as JSON" in problem
+    result = plan(client(name="x" * 530_000), integration(), trigger(name="y" * 140_000))
+    large, other = result.problems
+    assert large.startswith("acme.yaml: client[1111].bytes: 530")
+    assert "must be at most 524288 as JSON" in large
+    assert other.startswith("acme.yaml: trigger[61].bytes: 140")
+    assert "must be at most 131072 as JSON" in other
+    apps = {str(number): "An application's name" for number in range(10_000)}
+    assert plan(client(applications=apps)).problems == ()
 
 
 def test_an_unknown_client_is_a_problem() -> None:

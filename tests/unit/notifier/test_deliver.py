@@ -258,10 +258,43 @@ def test_a_given_up_delivery_that_comes_back_is_sent_anew(bench: Bench) -> None:
 
 def test_a_pause_goes_on_after_a_restart(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
+    bench.flush()
     bench.result(1, status=429)
     bench.flush()
+    bench.sender.held.clear()
     bench.restored()
     assert bench.sender.held == {521: NOW_MS + 60_000}
+
+
+def test_a_pause_that_was_not_read_before_a_restart_begins_with_its_result(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    bench.flush()
+    bench.restored()
+    bench.gate.open = True
+    bench.result(1, status=429)
+    bench.flush()
+    assert bench.sender.held == {521: NOW_MS + 60_000}
+
+
+def test_what_is_only_written_again_is_not_handed_over_again(bench: Bench) -> None:
+    """Its attempt may be made already, and its result not be read yet."""
+    bench.add(TOPICS[0], RECORD)
+    bench.flush()
+    bench.sender.waiting.clear()
+    bench.states[2].rewrite()
+    bench.add(TOPICS[0], encode_delivery(msgspec.structs.replace(DELIVERY, id="b/521")))
+    _, states, _ = bench.flush()
+    assert sorted(send.key or b"" for send in states) == [b"a/521", b"b/521"]
+    assert bench.sender.waiting == {"b/521": (2, 1)}
+
+
+def test_a_state_that_is_no_longer_the_newest_is_not_handed_over(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    flush = bench.stage.cut()
+    list(map(list, flush.steps()))
+    bench.result(1, accepted=True)
+    flush.confirm()
+    assert bench.sender.waiting == {}
 
 
 def test_a_result_of_an_older_target_is_not_judged(bench: Bench) -> None:

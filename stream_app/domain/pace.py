@@ -1,0 +1,26 @@
+"""How fast groups may start items: a bucket of tokens for each, filled at a rate."""
+
+from __future__ import annotations
+
+import math
+
+
+class Pace:
+    """Buckets of tokens.
+
+    Args:
+        per_second: tokens a second, and the most that a bucket holds (one at least).
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._per_ms = per_second / 1000
+        self._most = max(1.0, per_second)
+        #: Group -> tokens left, and when that was (Unix ms).
+        self._buckets: dict[int, tuple[float, int]] = {}
+
+    def start(self, group: int, now_ms: int) -> int:
+        """Take a token for an item that starts now; return when the next one may (Unix ms)."""
+        tokens, since_ms = self._buckets.get(group, (self._most, now_ms))
+        tokens = min(self._most, tokens + max(0, now_ms - since_ms) * self._per_ms) - 1
+        self._buckets[group] = tokens, now_ms
+        return now_ms if tokens >= 1 else now_ms + math.ceil((1 - tokens) / self._per_ms)

@@ -1,0 +1,59 @@
+"""What a worker does about a broker that goes away while it prepares."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
+from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.faust_app import StreamApp
+from stream_app.settings import Settings
+from stream_app.worker import run
+from stream_app.worker.run import Worker
+
+
+class Preparing(Worker):
+    """A worker whose broker answers, and whose preparation ends as it is told."""
+
+    def __init__(self, *ends: Exception | None) -> None:
+        super().__init__("detector", Settings())
+        self.ends = list(ends)
+        self.readers: list[ConfigurationReader] = []
+
+    async def _wait_for_broker(self) -> str:
+        return "broker:9092"
+
+    async def _create_app(self, _bootstrap: str, reader: ConfigurationReader) -> StreamApp:
+        self.readers.append(reader)
+        end = self.ends.pop(0)
+        if end is not None:
+            raise end
+        return cast("StreamApp", "the app")
+
+
+async def test_it_begins_anew_when_the_broker_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "BROKER_RETRY_SECONDS", 0.0)
+    worker = Preparing(KafkaUnreachableError("gone"), KafkaUnreachableError("gone"), None)
+    with capture_logs() as logs:
+        app, reader = await worker._prepare()
+    found: Any = app
+    assert found == "the app"
+    assert reader is worker.readers[2]
+    assert len({id(one) for one in worker.readers}) == 3, "none is started twice"
+    assert [line["event"] for line in logs] == ["broker_unreachable"] * 2
+
+
+async def test_another_error_ends_it() -> None:
+    with pytest.raises(TopicMismatchError):
+        await Preparing(TopicMismatchError("missing"))._prepare()
+
+
+async def test_a_stop_meanwhile_ends_it_too() -> None:
+    worker = Preparing(*[KafkaUnreachableError("gone")] * 9)
+    asyncio.get_running_loop().call_later(0.05, worker._stop.set)
+    async with asyncio.timeout(5):
+        assert await worker._unless_stopped(worker._prepare) is None
