@@ -6,8 +6,6 @@ between the two sends the same alert again, with the same id, and never loses it
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +15,9 @@ import orjson
 
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
 from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
-from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.evaluation import PartialCount, PartitionWindows
 from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
+from stream_app.kafka.catching_up import WAIT_SECONDS, catch_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
@@ -29,8 +27,6 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-WAIT_SECONDS = 5.0
-RETRY_SECONDS = 0.5
 KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
 
 _decode = msgspec.json.Decoder(PartialCount).decode
@@ -146,7 +142,7 @@ class EvaluateStage:
             self._config_position - 1, WAIT_SECONDS
         )
         if is_behind or self._has_unknown():
-            await self._catch_up()
+            await catch_up(self._reader)
         # It is still behind when the topic has been made anew: its offsets begin again.
         self._config_position = min(self._config_position, self._configuration.trigger_position)
 
@@ -159,18 +155,6 @@ class EvaluateStage:
                 if int(client_id) not in clients or int(trigger_id) not in triggers:
                     return True
         return False
-
-    async def _catch_up(self) -> None:
-        """Read all that the configuration topics hold now, however long Kafka is away."""
-        said = False
-        while True:
-            with contextlib.suppress(KafkaUnreachableError):
-                if await self._reader.catch_up(WAIT_SECONDS):
-                    return
-            if not said:
-                said = True
-                log.warning("configuration_behind", then="waiting for it")
-            await asyncio.sleep(RETRY_SECONDS)
 
     def cut(self) -> EvaluateFlush:
         """Take what has changed in all partitions, and the alerts that follow from it."""

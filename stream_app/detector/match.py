@@ -6,15 +6,13 @@ it had. A partition's alerts are sent in the order of its notices.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stream_app.domain.alerts import NoticeAlert, encode_alert
-from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError, RejectedEventError
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import Rejected
 from stream_app.domain.incoming_notices import (
     IncomingNotice,
@@ -25,6 +23,7 @@ from stream_app.domain.incoming_notices import (
 )
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
+from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, event_dead_letters
 from stream_app.kafka.flushing import Send
@@ -35,9 +34,6 @@ from stream_app.metrics import NOTICE_ALERT, Metrics
 
 log = get_logger(__name__)
 
-#: Longest wait for the configuration before it is asked again how far it goes.
-WAIT_SECONDS = 5.0
-RETRY_SECONDS = 0.2
 #: Kinds nobody knows that the log names, once each: a producer may make up any number of them.
 MAX_KINDS_SAID = 100
 
@@ -131,15 +127,8 @@ class MatchStage:
         An integration, or its client, may have been applied a moment before the notice. While
         Kafka does not answer this goes on waiting: nothing could be flushed either.
         """
-        said = not self._parts
-        while self._parts:
-            with contextlib.suppress(KafkaUnreachableError):
-                if await self._reader.catch_up(WAIT_SECONDS):
-                    return
-            if not said:
-                said = True
-                log.warning("configuration_behind", then="waiting for it")
-            await asyncio.sleep(RETRY_SECONDS)
+        if self._parts:
+            await catch_up(self._reader)
 
     def cut(self) -> MatchFlush:
         """Take the notices since the last cut, and the alerts that follow from them."""

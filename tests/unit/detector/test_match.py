@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from stream_app.detector import match as module
 from stream_app.detector.match import MatchStage
 from stream_app.domain.alerts import NoticeAlert, decode_alert
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.integrations import Integration
 from stream_app.domain.progress import PartitionProgress
+from stream_app.kafka import catching_up
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.topics import TopicNames
@@ -144,7 +144,7 @@ async def test_a_record_read_again_gives_the_same_bytes_and_one_that_is_done_not
 async def test_while_kafka_is_away_no_client_is_called_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(catching_up, "RETRY_SECONDS", 0.001)
     bench = Bench()
     bench.reader.errors = [KafkaUnreachableError("away")] * 3
     bench.add(notice())
