@@ -37,6 +37,7 @@ def test_the_versions_are_those_that_were_read() -> None:
         (Consumer.on_partitions_assigned, ["self", "assigned", "generation_id"]),
         (Consumer._add_gap, ["self", "tp", "offset_from", "offset_to"]),
         (Consumer._new_offset, ["self", "tp"]),
+        (Consumer.perform_seek, ["self"]),
         (Consumer.on_buffer_full, ["self", "tp"]),
         (Consumer.on_buffer_drop, ["self", "tp"]),
         (driver.AIOKafkaConsumerThread._create_worker_consumer, ["self", "transport"]),
@@ -103,6 +104,20 @@ def test_faust_commits_past_an_unacknowledged_batch_when_a_later_one_is_acknowle
     offsets._gap[tp].addi(100, 200)  # a second, 100 to 199, is acknowledged
     offsets._acked[tp].append(199)
     assert Consumer._new_offset(offsets, tp) == 200
+
+
+@pytest.mark.parametrize(("committed", "is_due"), [(None, True), (3, True), (10, False)])
+def test_faust_commits_what_stands_among_the_acknowledged_and_is_ahead_of_the_committed(
+    committed: int | None, *, is_due: bool
+) -> None:
+    """How a start position that the group is behind of gets committed."""
+    offsets, tp = Offsets(committed), TP("events.hits", 0)
+    offsets._acked[tp], offsets._acked_index[tp] = [9], {9}
+    assert list(Consumer._filter_tps_with_pending_acks(offsets)) == [tp]
+    assert Consumer._should_commit(offsets, tp, 10) is is_due
+    source = inspect.getsource(Consumer.ack)
+    assert "acked_index = self._acked_index[tp]" in source
+    assert "acked_for_tp = self._acked[tp]" in source
 
 
 def test_a_consumer_of_whole_records_is_told_from_an_agents(
