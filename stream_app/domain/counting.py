@@ -27,6 +27,7 @@ from stream_app.domain.events import (
     EventKind,
     Rejected,
     event_seconds,
+    pool_of,
 )
 from stream_app.domain.matching import ClientTriggers, CompiledTrigger, TriggerIndex
 from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
@@ -38,6 +39,12 @@ PROGRESS_KEY = b"progress"
 #: longest of them (an attack may have a thousand addresses): together a bound on memory.
 MATCH_CACHE_SIZE = 20_000
 MATCH_KEY_CHARS = 500
+#: A partition whose records are all of another shape than the usual one: after so many, only each
+#: `TRY_AGAIN`th is tried as the usual one first.
+MAX_REFUSED, TRY_AGAIN = 4, 32
+MAX_AHEAD_MS = MAX_AHEAD_SECONDS * 1000
+
+_REFUSED = (*DECODE_ERRORS, TypeError)
 
 CellKey = tuple[str, int]
 #: [count, offset of the last event counted, that offset at the last flush]
@@ -123,6 +130,8 @@ class PartitionCounts:
         self._expiring: list[tuple[int, CellKey]] = []
         self._decoder = EventDecoder(kind)
         self._time_of = attrgetter(TIME_FIELDS[kind])
+        # How many records the decoder of flat events has refused in a row, or not been asked for.
+        self._refused_in_a_row = 0
         self._index: TriggerIndex | None = None
         self._clients: dict[int, _BoundClient] = {}
         self._remembered = 0
@@ -134,6 +143,7 @@ class PartitionCounts:
         tally = Tally()
         if index is not self._index:
             self._index, self._clients = index, {}
+            self._decoder.names, self._decoder.reads_pools = index.names, index.reads_pools
         if records and records[0].offset <= self.offset:
             fresh = [record for record in records if record.offset > self.offset]
             tally.skipped += len(records) - len(fresh)
@@ -148,32 +158,62 @@ class PartitionCounts:
         decode = self._decoder.decode
         try:
             decoded: list[Any] = [decode(record.value) for record in records]  # type: ignore[arg-type]
-        except (*DECODE_ERRORS, TypeError):
+        except _REFUSED:
             return self._events_one_by_one(records, tally)
-        if list in set(map(type, decoded)):
+        pairs = zip(records, decoded, strict=True)
+        has_arrays = list in map(type, decoded)
+        if self._decoder.reads_pools and (has_arrays or None in map(pool_of, decoded)):
+            return self._settled(pairs, tally)
+        if has_arrays:
             return [
                 (record, event)
-                for record, value in zip(records, decoded, strict=True)
+                for record, value in pairs
                 for event in (value if type(value) is list else (value,))
             ]
-        return zip(records, decoded, strict=True)
+        return pairs
 
     def _events_one_by_one(
         self, records: Sequence[Record], tally: Tally
-    ) -> list[tuple[Record, Any]]:
+    ) -> Iterable[tuple[Record, Any]]:
+        decode = self._decoder.decode
         events: list[tuple[Record, Any]] = []
         for record in records:
-            try:
-                value: Any = self._decoder.decode(record.value)  # type: ignore[arg-type]
-            except (*DECODE_ERRORS, TypeError):
-                good, refused = self._decoder.decode_parts(record.value)
-                events += [(record, event) for _, event in good]
-                tally.rejected += [(record, part) for part in refused]
-            else:
-                events += [
-                    (record, event) for event in (value if type(value) is list else (value,))
-                ]
+            if self._refused_in_a_row < MAX_REFUSED or not self._refused_in_a_row % TRY_AGAIN:
+                try:
+                    value: Any = decode(record.value)  # type: ignore[arg-type]
+                except _REFUSED:
+                    pass
+                else:
+                    self._refused_in_a_row = 0
+                    events += self._settled(((record, value),), tally)
+                    continue
+            self._refused_in_a_row += 1
+            events += self._shapes(record, tally)
         return events
+
+    def _settled(
+        self, decoded: Iterable[tuple[Record, Any]], tally: Tally
+    ) -> list[tuple[Record, Any]]:
+        """Return the events of decoded records, each with its record."""
+        is_settled = self._decoder.is_settled
+        events: list[tuple[Record, Any]] = []
+        for record, value in decoded:
+            if not is_settled(record.value or b"", value):
+                events += self._shapes(record, tally)
+            elif type(value) is list:
+                events += [(record, event) for event in value]
+            else:
+                events.append((record, value))
+        return events
+
+    def _shapes(self, record: Record, tally: Tally) -> list[tuple[Record, Any]]:
+        """Return the events of a record that is no flat one with the present names."""
+        try:
+            return [(record, event) for event in self._decoder.decode_shapes(record.value)]
+        except (*DECODE_ERRORS, RejectedEventError):
+            good, refused = self._decoder.decode_parts(record.value)
+        tally.rejected += [(record, part) for part in refused]
+        return [(record, event) for _, event in good]
 
     def _count(  # noqa: C901, PLR0912, PLR0915 - runs for every event: a call costs more than it tidies
         self, events: Iterable[tuple[Record, Any]], tally: Tally
@@ -184,12 +224,13 @@ class PartitionCounts:
         counted = unmatched = 0
         refused: list[tuple[Record, Any, RejectedEventError]] = []
         for record, event in events:
-            client = clients.get(event.client_id)
-            if client is None:
-                client = self._bind(event.client_id)
-                if client is None:
+            try:
+                client = clients[event.client_id]
+            except KeyError:
+                if not self._bind(event.client_id):
                     refused.append((record, event, _unknown_client(event.client_id)))
                     continue
+                client = clients[event.client_id]
             seconds = time_of(event)
             if seconds.__class__ is not int:
                 try:
@@ -197,10 +238,11 @@ class PartitionCounts:
                 except RejectedEventError as error:
                     refused.append((record, event, error))
                     continue
-            if (seconds - MAX_AHEAD_SECONDS) * 1000 > record.timestamp:
+            if seconds * 1000 - MAX_AHEAD_MS > record.timestamp:
                 refused.append((record, event, _ahead(seconds, record.timestamp)))
                 continue
-            watermark = max(watermark, seconds)
+            if seconds > watermark:  # noqa: PLR1730 - a call of max() takes three times as long
+                watermark = seconds
             if event.experimental:
                 tally.experimental += 1
                 continue
@@ -211,8 +253,9 @@ class PartitionCounts:
                 tally.false_positive += 1
                 continue
             key = client.key_of(event)
-            matched = client.matches.get(key)
-            if matched is None:
+            try:
+                matched = client.matches[key]
+            except KeyError:
                 matched = self._remember(client, key, event)
             if not matched:
                 unmatched += 1
@@ -258,12 +301,13 @@ class PartitionCounts:
             self._remembered += 1
         return matched
 
-    def _bind(self, client_id: int) -> _BoundClient | None:
+    def _bind(self, client_id: int) -> bool:
+        """Put the triggers of a client at hand; tell whether it is configured."""
         triggers = self._index.clients.get(client_id) if self._index is not None else None
         if triggers is None:
-            return None
-        client = self._clients[client_id] = _BoundClient(triggers)
-        return client
+            return False
+        self._clients[client_id] = _BoundClient(triggers)
+        return True
 
     def _cell(self, key: CellKey, expiry: int) -> Cell:
         cell = self.cells.get(key)
