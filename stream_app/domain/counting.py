@@ -15,19 +15,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.event_batches import BatchDecoder, Record
 from stream_app.domain.events import (
-    DECODE_ERRORS,
     TIME_FIELDS,
-    EventDecoder,
     EventKind,
     Rejected,
     event_seconds,
-    pool_of,
 )
 from stream_app.domain.matching import ClientTriggers, CompiledTrigger, TriggerIndex
 from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
@@ -39,24 +37,11 @@ PROGRESS_KEY = b"progress"
 #: longest of them (an attack may have a thousand addresses): together a bound on memory.
 MATCH_CACHE_SIZE = 20_000
 MATCH_KEY_CHARS = 500
-#: A partition whose records are all of another shape than the usual one: after so many, only each
-#: `TRY_AGAIN`th is tried as the usual one first.
-MAX_REFUSED, TRY_AGAIN = 4, 32
 MAX_AHEAD_MS = MAX_AHEAD_SECONDS * 1000
-
-_REFUSED = (*DECODE_ERRORS, TypeError)
 
 CellKey = tuple[str, int]
 #: [count, offset of the last event counted, that offset at the last flush]
 Cell = list[int]
-
-
-class Record(Protocol):
-    """What counting reads of a Kafka record."""
-
-    offset: int
-    timestamp: int
-    value: bytes | None
 
 
 @dataclass
@@ -128,10 +113,8 @@ class PartitionCounts:
         self._before: dict[CellKey, tuple[int, int]] = {}
         self._in_flight: dict[CellKey, tuple[int, int]] = {}
         self._expiring: list[tuple[int, CellKey]] = []
-        self._decoder = EventDecoder(kind)
+        self._decoder = BatchDecoder(kind)
         self._time_of = attrgetter(TIME_FIELDS[kind])
-        # How many records the decoder of flat events has refused in a row, or not been asked for.
-        self._refused_in_a_row = 0
         self._index: TriggerIndex | None = None
         self._clients: dict[int, _BoundClient] = {}
         self._remembered = 0
@@ -143,77 +126,17 @@ class PartitionCounts:
         tally = Tally()
         if index is not self._index:
             self._index, self._clients = index, {}
-            self._decoder.names, self._decoder.reads_pools = index.names, index.reads_pools
+            self._decoder.use(index.names, reads_pools=index.reads_pools)
         if records and records[0].offset <= self.offset:
             fresh = [record for record in records if record.offset > self.offset]
             tally.skipped += len(records) - len(fresh)
             records = fresh
         if records:
-            self._count(self._events(records, tally), tally)
+            events, refused = self._decoder.decode(records)
+            tally.rejected += refused
+            self._count(events, tally)
             self.offset = records[-1].offset
         return tally
-
-    def _events(self, records: Sequence[Record], tally: Tally) -> Iterable[tuple[Record, Any]]:
-        """Decode the records; refused parts go to the tally."""
-        decode = self._decoder.decode
-        try:
-            decoded: list[Any] = [decode(record.value) for record in records]  # type: ignore[arg-type]
-        except _REFUSED:
-            return self._events_one_by_one(records, tally)
-        pairs = zip(records, decoded, strict=True)
-        has_arrays = list in map(type, decoded)
-        if self._decoder.reads_pools and (has_arrays or None in map(pool_of, decoded)):
-            return self._settled(pairs, tally)
-        if has_arrays:
-            return [
-                (record, event)
-                for record, value in pairs
-                for event in (value if type(value) is list else (value,))
-            ]
-        return pairs
-
-    def _events_one_by_one(
-        self, records: Sequence[Record], tally: Tally
-    ) -> Iterable[tuple[Record, Any]]:
-        decode = self._decoder.decode
-        events: list[tuple[Record, Any]] = []
-        for record in records:
-            if self._refused_in_a_row < MAX_REFUSED or not self._refused_in_a_row % TRY_AGAIN:
-                try:
-                    value: Any = decode(record.value)  # type: ignore[arg-type]
-                except _REFUSED:
-                    pass
-                else:
-                    self._refused_in_a_row = 0
-                    events += self._settled(((record, value),), tally)
-                    continue
-            self._refused_in_a_row += 1
-            events += self._shapes(record, tally)
-        return events
-
-    def _settled(
-        self, decoded: Iterable[tuple[Record, Any]], tally: Tally
-    ) -> list[tuple[Record, Any]]:
-        """Return the events of decoded records, each with its record."""
-        is_settled = self._decoder.is_settled
-        events: list[tuple[Record, Any]] = []
-        for record, value in decoded:
-            if not is_settled(record.value or b"", value):
-                events += self._shapes(record, tally)
-            elif type(value) is list:
-                events += [(record, event) for event in value]
-            else:
-                events.append((record, value))
-        return events
-
-    def _shapes(self, record: Record, tally: Tally) -> list[tuple[Record, Any]]:
-        """Return the events of a record that is no flat one with the present names."""
-        try:
-            return [(record, event) for event in self._decoder.decode_shapes(record.value)]
-        except (*DECODE_ERRORS, RejectedEventError):
-            good, refused = self._decoder.decode_parts(record.value)
-        tally.rejected += [(record, part) for part in refused]
-        return [(record, event) for _, event in good]
 
     def _count(  # noqa: C901, PLR0912, PLR0915 - runs for every event: a call costs more than it tidies
         self, events: Iterable[tuple[Record, Any]], tally: Tally

@@ -168,7 +168,9 @@ class PartsDecoder:
         The index is `None` where the record is one part.
         """
         if not value or value.isspace():
-            empty = Rejected(None, value or b"", _UNDECODABLE, "the record has no value")
+            empty = Rejected(
+                None, value or b"", DeadLetterReason.UNDECODABLE, "the record has no value"
+            )
             yield None, empty.value, empty
             return
         for number, (text, part) in enumerate(record_parts.split(value)):
@@ -176,7 +178,7 @@ class PartsDecoder:
             try:
                 found = self._decode_one(text)
             except DECODE_ERRORS as error:
-                reason, message = _why(text, error, needs_client=self._needs_client)
+                reason, message = record_parts.refusal(text, error, needs_client=self._needs_client)
                 found = Rejected(index, part, reason, message)
             except RejectedEventError as error:
                 found = Rejected(index, part, error.reason, str(error))
@@ -258,46 +260,6 @@ class EventDecoder(PartsDecoder):
         except DECODE_ERRORS:
             return self._shapes.decode_one(text, self.names)
         return event if self.is_settled(text, event) else self._shapes.decode_one(text, self.names)
-
-
-_UNDECODABLE = DeadLetterReason.UNDECODABLE
-
-
-class _Client(msgspec.Struct):
-    """The client of something that is no event: its own, or that of an envelope."""
-
-    client_id: Any = None
-    client_name: Any = None
-    details: Any = None
-
-    def is_named(self) -> bool:
-        named = [self.client_id, self.client_name]
-        if isinstance(self.details, dict):
-            named.append(self.details.get("client_name"))
-        return any(value is not None for value in named)
-
-
-_parse_client = msgspec.json.Decoder(_Client).decode
-
-
-def _why(text: bytes, error: Exception, *, needs_client: bool) -> tuple[DeadLetterReason, str]:
-    """Return why a text is refused: it may have a wrong type in front and no end."""
-    try:
-        record_parts.check_json(text)
-    except DECODE_ERRORS as malformed:
-        return _UNDECODABLE, str(malformed)
-    if not isinstance(error, msgspec.ValidationError):
-        return _UNDECODABLE, str(error)
-    if not needs_client:
-        return DeadLetterReason.WRONG_TYPE, str(error)
-    try:
-        has_client = _parse_client(text).is_named()
-    except DECODE_ERRORS:
-        has_client = True
-    return (
-        DeadLetterReason.WRONG_TYPE if has_client else DeadLetterReason.MISSING_CLIENT,
-        str(error),
-    )
 
 
 def event_seconds(event: Event, kind: EventKind, timestamp_ms: int) -> int:

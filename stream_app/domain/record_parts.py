@@ -1,15 +1,17 @@
 """A record's value, taken apart: one JSON object, the elements of an array, or lines (NDJSON).
 
-Nothing here knows what the parts mean; they come as they stand, untouched, and as text that the
-decoder takes.
+Parts come as they stand, untouched, and as text that a decoder takes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
+
+from stream_app.domain.errors import DeadLetterReason
 
 #: What decoders raise on bytes that are no event; the last, on JSON that is nested too deeply.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -65,3 +67,40 @@ def _is_json(text: bytes) -> bool:
     except DECODE_ERRORS:
         return False
     return True
+
+
+class _Client(msgspec.Struct):
+    """The client of something that is no event: its own, or that of an envelope."""
+
+    client_id: Any = None
+    client_name: Any = None
+    details: Any = None
+
+    def is_named(self) -> bool:
+        named = [self.client_id, self.client_name]
+        if isinstance(self.details, dict):
+            named.append(self.details.get("client_name"))
+        return any(value is not None for value in named)
+
+
+_parse_client = msgspec.json.Decoder(_Client).decode
+
+
+def refusal(text: bytes, error: Exception, *, needs_client: bool) -> tuple[DeadLetterReason, str]:
+    """Return why a text is refused: it may have a wrong type in front and no end."""
+    try:
+        check_json(text)
+    except DECODE_ERRORS as malformed:
+        return DeadLetterReason.UNDECODABLE, str(malformed)
+    if not isinstance(error, msgspec.ValidationError):
+        return DeadLetterReason.UNDECODABLE, str(error)
+    if not needs_client:
+        return DeadLetterReason.WRONG_TYPE, str(error)
+    try:
+        has_client = _parse_client(text).is_named()
+    except DECODE_ERRORS:
+        has_client = True
+    return (
+        DeadLetterReason.WRONG_TYPE if has_client else DeadLetterReason.MISSING_CLIENT,
+        str(error),
+    )
