@@ -61,3 +61,7 @@ class ClientNames:
             if number not in found.get(name, ()):
                 found[name] = (*found.get(name, ()), number)
         return found
+
+
+#: Of nobody: every name is unknown.
+NO_NAMES = ClientNames({})

@@ -47,8 +47,8 @@ class BatchDecoder:
         self._refused_in_a_row = 0
 
     def use(self, names: ClientNames, *, reads_pools: bool) -> None:
-        """Take the names of the configured clients, and whether anything depends on `poolid`."""
-        self._decoder.names, self._decoder.reads_pools = names, reads_pools
+        """Take the names of the configured clients, and whether their applications matter."""
+        self._decoder.use(names, reads_pools=reads_pools)
 
     def decode(self, records: Sequence[Record]) -> tuple[Pairs, Refused]:
         """Return the events in the order of the records, and the parts that are refused."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.client_names import ClientNames
+from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 
 Seconds = int | float
@@ -196,16 +196,20 @@ class ShapeDecoder:
     """
 
     def __init__(self, shape: type[Shape], event_type: MakeEvent) -> None:
+        #: Whose names events may have instead of ids.
+        self.names = NO_NAMES
+        #: Whether anything depends on applications; otherwise they are not looked up.
+        self.reads_pools = True
         self._make = event_type
         self._one = msgspec.json.Decoder(shape).decode
         self._lines = msgspec.json.Decoder(shape).decode_lines
         self._whole = msgspec.json.Decoder(shape | list[shape]).decode  # type: ignore[valid-type]
 
-    def decode_one(self, text: bytes, names: ClientNames) -> Any:
+    def decode_one(self, text: bytes) -> Any:
         """Decode one event. Raises `DECODE_ERRORS` and `RejectedEventError`."""
-        return self._event(self._one(text), names)
+        return self._event(self._one(text))
 
-    def decode(self, value: bytes, names: ClientNames) -> list[Any]:
+    def decode(self, value: bytes) -> list[Any]:
         """Decode one event, an array of them, or lines. Raises as `decode_one` does."""
         try:
             found: Any = self._whole(value)
@@ -214,21 +218,21 @@ class ShapeDecoder:
             if not _are_lines(value, len(found)):
                 raise
         if type(found) is list:
-            return [self._event(shape, names) for shape in found]
-        return [self._event(found, names)]
+            return [self._event(shape) for shape in found]
+        return [self._event(found)]
 
-    def _event(self, shape: Shape, names: ClientNames) -> Any:
+    def _event(self, shape: Shape) -> Any:
         body = shape.body()
         client_id = shape.client_id
         if client_id is None:
             client_id = body.client_id
             if client_id is None:
-                client_id = _named_client(shape, body, names)
+                client_id = _named_client(shape, body, self.names)
         pools = body.poolid
-        if pools is None:
+        if pools is None and self.reads_pools:
             pools = body.application_id
             if pools is None and body.applications:
-                pools = names.application_ids(client_id, body.applications)
+                pools = self.names.application_ids(client_id, body.applications)
             if pools.__class__ is tuple and len(pools) < 2:  # noqa: PLR2004
                 # The usual case, in the form that it has in a flat event.
                 pools = pools[0] if pools else None

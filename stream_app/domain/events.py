@@ -16,9 +16,15 @@ from typing import Any, ClassVar
 import msgspec
 
 from stream_app.domain import record_parts
-from stream_app.domain.client_names import ClientNames
+from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.event_shapes import AttackShape, HitShape, Pools, Seconds, ShapeDecoder
+from stream_app.domain.event_shapes import (
+    AttackShape,
+    HitShape,
+    Pools,
+    Seconds,
+    ShapeDecoder,
+)
 
 DECODE_ERRORS = record_parts.DECODE_ERRORS
 
@@ -208,7 +214,6 @@ class PartsDecoder:
             return False
 
 
-NO_NAMES = ClientNames({})
 #: How the older names of `poolid` begin.
 _APPLICATION = b'"application'
 pool_of = attrgetter("poolid")
@@ -226,15 +231,20 @@ class EventDecoder(PartsDecoder):
         event_type = EVENT_TYPES[kind]
         super().__init__(event_type)
         self.kind = kind
-        #: Whose names events may have instead of ids; counting sets the configured ones.
-        self.names = names
-        #: Whether anything depends on `poolid`; looking for it where it is missing takes time.
-        self.reads_pools = True
         #: One event, or the events of an array. Raises `DECODE_ERRORS`, of `None` `TypeError`.
         self.decode = msgspec.json.Decoder(event_type | list[event_type]).decode  # type: ignore[valid-type]
         self._shapes = ShapeDecoder(SHAPES[kind], event_type)
+        self.use(names, reads_pools=True)
         self._decode_flat = msgspec.json.Decoder(event_type).decode
         self._decode_one = self._decode_any
+
+    def use(self, names: ClientNames, *, reads_pools: bool) -> None:
+        """Take the names that events may have instead of ids, and whether applications matter.
+
+        Looking for these where `poolid` is missing takes time.
+        """
+        self._shapes.names = names
+        self._shapes.reads_pools = self.reads_pools = reads_pools
 
     def decode_shapes(self, value: bytes | None) -> list[Any]:
         """Decode a record of any shapes at once.
@@ -242,7 +252,7 @@ class EventDecoder(PartsDecoder):
         Raises:
             RejectedEventError: one of its events cannot be used; also any of `DECODE_ERRORS`.
         """
-        return self._shapes.decode(value or b"", self.names)
+        return self._shapes.decode(value or b"")
 
     def is_settled(self, value: bytes, found: Any) -> bool:
         """Tell whether what `decode` made of a value is all that the value says.
@@ -258,8 +268,8 @@ class EventDecoder(PartsDecoder):
         try:
             event = self._decode_flat(text)
         except DECODE_ERRORS:
-            return self._shapes.decode_one(text, self.names)
-        return event if self.is_settled(text, event) else self._shapes.decode_one(text, self.names)
+            return self._shapes.decode_one(text)
+        return event if self.is_settled(text, event) else self._shapes.decode_one(text)
 
 
 def event_seconds(event: Event, kind: EventKind, timestamp_ms: int) -> int:

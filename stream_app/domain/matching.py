@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from stream_app.domain.client_names import ClientNames
+from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.clients import Client
-from stream_app.domain.events import CONDITIONS, NO_NAMES, Event, EventKind
+from stream_app.domain.events import CONDITIONS, Event, EventKind
 from stream_app.domain.triggers import Filter, Trigger
 from stream_app.domain.windows import retention_seconds
 

@@ -212,7 +212,7 @@ def test_a_hit_without_a_pool_is_looked_at_again_only_where_it_names_application
     assert not decoder.is_settled(named, decoder.decode(named))
     both = b"[%s,%s]" % (plain, named)
     assert not decoder.is_settled(both, decoder.decode(both))
-    decoder.reads_pools = False
+    decoder.use(NAMES, reads_pools=False)
     assert decoder.is_settled(both, decoder.decode(both))
 
 
@@ -426,6 +426,18 @@ def test_an_envelope_that_decodes_but_cannot_be_used_is_named_by_its_place() -> 
         (3, ahead, future),
     ]
     assert tally.counted == 1
+
+
+@pytest.mark.parametrize("filters", [[], [pools(8, operator="ne")]])
+def test_an_event_that_names_applications_is_found_whether_these_matter_or_not(
+    filters: list[dict[str, Any]],
+) -> None:
+    ahead = BASE + 5000
+    older = b'{"client_id":%d,"domain":"a"}' % ACME
+    named = b'{"client_id":%d,"request_time":%d,"applications":["Shop"]}' % (ACME, ahead)
+    value = b"[%s,%s]" % (older, named)
+    _, tally = count(value, triggers=index(trigger(1, *filters)))
+    assert [(part.index, part.value) for _, part in tally.rejected] == [(1, named)]
 
 
 def test_a_client_that_is_configured_later_is_found_then() -> None:
