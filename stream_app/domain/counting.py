@@ -37,7 +37,6 @@ PROGRESS_KEY = b"progress"
 #: longest of them (an attack may have a thousand addresses): together a bound on memory.
 MATCH_CACHE_SIZE = 20_000
 MATCH_KEY_CHARS = 500
-MAX_AHEAD_MS = MAX_AHEAD_SECONDS * 1000
 
 CellKey = tuple[str, int]
 #: [count, offset of the last event counted, that offset at the last flush]
@@ -145,6 +144,8 @@ class PartitionCounts:
         clients, before, time_of = self._clients, self._before, self._time_of
         watermark = self.watermark
         counted = unmatched = 0
+        timestamp: int | None = None
+        latest = 0
         refused: list[tuple[Record, Any, RejectedEventError]] = []
         for record, event in events:
             try:
@@ -161,7 +162,11 @@ class PartitionCounts:
                 except RejectedEventError as error:
                     refused.append((record, event, error))
                     continue
-            if seconds * 1000 - MAX_AHEAD_MS > record.timestamp:
+            if record.timestamp != timestamp:
+                # The records that a broker has appended at once have one timestamp.
+                timestamp = record.timestamp
+                latest = timestamp // 1000 + MAX_AHEAD_SECONDS
+            if seconds > latest:
                 refused.append((record, event, _ahead(seconds, record.timestamp)))
                 continue
             if seconds > watermark:  # noqa: PLR1730 - a call of max() takes three times as long

@@ -58,10 +58,9 @@ class BatchDecoder:
         except _REFUSED:
             return self._one_by_one(records)
         pairs = zip(records, decoded, strict=True)
-        has_arrays = list in map(type, decoded)
-        if self._decoder.reads_pools and (has_arrays or None in map(pool_of, decoded)):
-            return self._settled(pairs)
-        if has_arrays:
+        if self._decoder.reads_pools:
+            return (pairs, []) if _have_pools(decoded) else self._settled(pairs)
+        if list in map(type, decoded):
             return [
                 (record, event)
                 for record, value in pairs
@@ -116,6 +115,14 @@ class BatchDecoder:
             found = [event for _, event in good]
             refused += [(record, part) for part in bad]
         _append(events, record, found)
+
+
+def _have_pools(decoded: Iterable[Any]) -> bool:
+    """Tell whether these are events that all have an application, and no arrays of events."""
+    try:
+        return None not in map(pool_of, decoded)
+    except AttributeError:
+        return False
 
 
 def _append(events: list[tuple[Record, Any]], record: Record, value: Any) -> None:
