@@ -257,7 +257,8 @@ class EventDecoder(PartsDecoder):
     def is_settled(self, value: bytes, found: Any) -> bool:
         """Tell whether what `decode` made of a value is all that the value says.
 
-        It is not where an event has its application under an older name: see `_OlderNames`.
+        It is not where an event has its application under an older name: see `_OlderNames`. Such
+        a name is found as producers write it, without escapes in it.
         """
         if not self.reads_pools:
             return True
