@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from stream_app.domain.conditions import DEFAULT_APPLICATION
+from stream_app.domain.filter_values import DEFAULT_APPLICATION
 from stream_app.domain.roles import role_code
 
 Details = Mapping[str, Any]

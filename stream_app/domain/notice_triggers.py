@@ -14,6 +14,7 @@ import functools
 from collections.abc import Iterable, Mapping
 
 from stream_app.domain.clients import Client
+from stream_app.domain.conditions import CONDITIONS, Family
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.notice_fields import (
     FIELDS,
@@ -26,11 +27,7 @@ from stream_app.domain.triggers import Trigger
 
 #: Kind of notice -> the condition of the triggers that tell of it.
 CONDITION_OF_KIND: Mapping[str, str] = {
-    "ip_blocked": "blacklist_ip_added",
-    "api_structure_changed": "api_structure_changed",
-    "api_comparison_result": "rogue_api_detected",
-    "compromised_logins": "compromised_logins",
-    "create_user": "user_created",
+    row.notification_type: name for name, row in CONDITIONS.items() if row.family is Family.NOTICED
 }
 
 

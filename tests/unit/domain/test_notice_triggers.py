@@ -10,12 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.clients import Client
+from stream_app.domain.conditions import CONDITIONS, Family, conditions_of
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.notice_fields import FIELDS
 from stream_app.domain.notice_triggers import CONDITION_OF_KIND, CompiledTrigger, NoticeTriggers
+from stream_app.domain.subscriptions import KNOWN_KINDS
 from stream_app.domain.triggers import Filter, Trigger
 
 ACME = Client(1111, "Acme Retail", "EU", {7: "Shop", 8: "Blog", 9: "Blog", 12: "404"})
+KINDS = (
+    "ip_blocked",
+    "api_structure_changed",
+    "api_comparison_result",
+    "compromised_logins",
+    "create_user",
+)
 KIND_OF = {condition: kind for kind, condition in CONDITION_OF_KIND.items()}
 BLOCKED, CHANGED, ROGUE, LOGINS, USER = KIND_OF
 
@@ -167,6 +176,14 @@ def test_a_filter_of_a_later_version_fails_eq_and_passes_ne() -> None:
     for operator, found in (("eq", []), ("ne", [61])):
         one = trigger(BLOCKED, Filter("asn", operator, (64496,)))  # type: ignore[arg-type]
         assert matched(incoming(BLOCKED, asn=64496), one) == found
+
+
+def test_the_conditions_their_kinds_and_their_filters_are_those_of_the_configuration() -> None:
+    assert tuple(CONDITION_OF_KIND) == KINDS
+    assert set(CONDITION_OF_KIND) <= KNOWN_KINDS
+    for condition, fields in FIELDS.items():
+        assert CONDITIONS[condition].filters == tuple(fields)
+    assert FIELDS.keys() == conditions_of(Family.NOTICED)
 
 
 @pytest.mark.parametrize(("kind", "condition"), CONDITION_OF_KIND.items())
