@@ -164,7 +164,7 @@ def _role(details: Details, _ids: ApplicationIds) -> Values:
 
 def _response_status(details: Details, _ids: ApplicationIds) -> Values:
     """Return statuses; a class, such as `4xx`, is in itself only, not each status of it."""
-    return _first(details, ("response_status", "statuscode"), _statuses)
+    return _first(details, ("response_status", "statuscode", "status_code"), _statuses)
 
 
 def _statuses(value: object) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import msgspec
@@ -9,15 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.domain.alerts import decode_alert, encode_alert
 from stream_app.domain.clients import Client
 from stream_app.domain.conditions import CONDITIONS, Family, conditions_of
-from stream_app.domain.incoming_notices import IncomingNotice
+from stream_app.domain.incoming_notices import (
+    IncomingNotice,
+    Origin,
+    notice_decoder,
+    triggered_alerts,
+)
 from stream_app.domain.notice_fields import FIELDS
+from stream_app.domain.notice_messages import render_notice
 from stream_app.domain.notice_triggers import CONDITION_OF_KIND, CompiledTrigger, NoticeTriggers
 from stream_app.domain.subscriptions import KNOWN_KINDS
 from stream_app.domain.triggers import Filter, Trigger
 
 ACME = Client(1111, "Acme Retail", "EU", {7: "Shop", 8: "Blog", 9: "Blog", 12: "404"})
+ORIGIN = Origin("events.account", 3, 17, 2, 1767225600000)
 KINDS = (
     "ip_blocked",
     "api_structure_changed",
@@ -319,3 +328,77 @@ def test_the_matcher_agrees_with_a_naive_oracle(
     condition, details, triggers = situation
     expected = [one.id for one in triggers if oracle(one, details)]
     assert matched(incoming(condition, **details), *triggers) == expected
+
+
+# -- whatever a producer sends
+
+NAMES = [
+    "application_id",
+    "poolid",
+    "application",
+    "applications",
+    "domain",
+    "api_host",
+    "host",
+    "url",
+    "URL",
+    "change_type",
+    "parameters",
+    "pii",
+    "sensitive_data",
+    "type_of_endpoint",
+    "specification_id",
+    "specification",
+    "api_spec_id",
+    "user",
+    "role",
+    "created_by",
+    "response_status",
+    "statuscode",
+    "ip",
+    "reason",
+    "expire_at",
+    "endpoint_path",
+    "http_method",
+    "link",
+    "compromised_accounts",
+    "accounts",
+]
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["4xx", "Shop", "-1", "٤٠٤", "http://[", "admin", "unused", "{endpoint}"])
+)
+INNER = st.sampled_from(["id", "name", "email", "role", "class"])
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(INNER, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    condition=st.sampled_from(list(FIELDS)),
+    details=st.dictionaries(st.sampled_from(NAMES), ANYTHING),
+    description=st.none() | st.text(),
+)
+def test_no_notice_makes_anything_but_an_alert_with_a_text(
+    condition: str, details: dict[str, Any], description: str | None
+) -> None:
+    body = {"summary": "x", "details": details | {"notification_type": KIND_OF[condition]}}
+    ((_, _, notice),) = notice_decoder.parts(
+        json.dumps(body | {"description": description}).encode()
+    )
+    every = [trigger(condition)]
+    every += [trigger(condition, Filter(name, "ne", (1,))) for name in FIELDS[condition]]
+    every += [trigger(condition, Filter(name, "eq", (1,))) for name in FIELDS[condition]]
+    index = NoticeTriggers({1111: ACME}, every)
+    found = triggered_alerts(notice, ORIGIN, ACME, index.matching(1111, notice))
+    # The one without a filter, and of each filter one of the two.
+    assert len(found) == 1 + len(FIELDS[condition])
+    for alert in found:
+        assert decode_alert(encode_alert(alert)) == alert
+        assert render_notice(alert).description
