@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.conditions import CONDITIONS, FILTERS
+from stream_app.domain.conditions import CONDITIONS, FILTERS, Reaction
 from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.trigger_notes import notes_of
 from stream_app.domain.triggers import Filter, Threshold, Trigger, parse_trigger, read_trigger
 
 PERIODS = (1, 60, 3600, 86400)
@@ -239,7 +240,9 @@ JSON = st.recursive(
             "threshold": JSON | st.fixed_dictionaries({"count": JSON, "period": JSON}),
             "actions": JSON
             | st.lists(
-                st.fixed_dictionaries({"id": st.just("send_notification"), "params": JSON}),
+                st.fixed_dictionaries(
+                    {"id": st.sampled_from([*map(str, Reaction)]) | JSON, "params": JSON}
+                ),
                 max_size=2,
             ),
             "filters": JSON
@@ -260,5 +263,6 @@ JSON = st.recursive(
 def test_whatever_json_a_record_holds_it_is_read_or_refused(obj: dict[str, Any]) -> None:
     trigger, found = read_trigger(obj, allowed_periods=PERIODS)
     assert found or json.dumps(trigger.revision)
+    assert notes_of(obj).not_evaluated == trigger.not_evaluated
     for problem in found:
         assert problem.path
