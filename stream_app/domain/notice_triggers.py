@@ -46,9 +46,10 @@ class CompiledTrigger:
 
     def matches(self, values: Mapping[str, Values]) -> bool:
         """Tell whether the trigger tells of a notice with these values by filter id."""
-        return all(
-            values[name].isdisjoint(wanted) == negated for name, wanted, negated in self.conditions
-        )
+        for name, wanted, negated in self.conditions:
+            if values[name].isdisjoint(wanted) != negated:
+                return False
+        return True
 
 
 class ClientTriggers:
