@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from stream_app.domain.clients import Client
-from stream_app.domain.conditions import DEFAULT_APPLICATION
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.filter_values import DEFAULT_APPLICATION
 
 #: What the documented hit calls the application of requests that belong to no other.
 DEFAULT_NAME = "default"
