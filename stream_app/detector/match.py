@@ -6,6 +6,7 @@ it had. A partition's alerts are sent in the order of its notices.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from stream_app.domain.incoming_notices import (
     notice_decoder,
 )
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.results import NOTICE_ALERT, NoticeResult
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import ConfigurationReader
@@ -30,7 +32,7 @@ from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
-from stream_app.metrics import NOTICE_ALERT, Metrics
+from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
@@ -53,7 +55,7 @@ class TakenPart:
 class Outcome:
     """What a flush has made of notices, to be reported when it is acknowledged."""
 
-    results: Mapping[str, int]
+    results: Mapping[NoticeResult, int]
     alerts: Sequence[NoticeAlert]
     rejected: Sequence[tuple[TakenPart, Rejected]]
 
@@ -133,7 +135,7 @@ class MatchStage:
     def cut(self) -> MatchFlush:
         """Take the notices since the last cut, and the alerts that follow from them."""
         self._index()
-        results: Counter[str] = Counter()
+        results: Counter[NoticeResult] = Counter()
         alerts, rejected, sends = [], [], []
         for part in self._parts:
             try:
@@ -142,7 +144,7 @@ class MatchStage:
                     sends.append(self._send(alert))
                     alerts.append(alert)
             except RejectedEventError as error:
-                result = "rejected"
+                result = NoticeResult.REJECTED
                 found = Rejected(part.index, part.value, error.reason, str(error))
                 rejected.append((part, found))
                 sends += event_dead_letters(
@@ -163,6 +165,9 @@ class MatchStage:
             self._metrics.notices.labels(result).inc(number)
         for alert in outcome.alerts:
             self._metrics.alerts.labels(NOTICE_ALERT).inc()
+            self._metrics.event_to_alert.labels(NOTICE_ALERT).observe(
+                max(0.0, time.time() - alert.notice.appended_ms / 1000)
+            )
             log.info(
                 "notice_matched",
                 alert_id=alert.id,
@@ -188,7 +193,7 @@ class MatchStage:
                 configuration.clients, configuration.integrations.values()
             )
 
-    def _match(self, part: TakenPart) -> tuple[str, NoticeAlert | None]:
+    def _match(self, part: TakenPart) -> tuple[NoticeResult, NoticeAlert | None]:
         """Return what becomes of a notice, and its alert if somebody is to get one.
 
         Raises:
@@ -200,19 +205,19 @@ class MatchStage:
         check_kind(notice)
         if notice.kind not in KNOWN_KINDS:
             self._say_unknown(notice.kind)
-            return "unknown_kind", None
+            return NoticeResult.UNKNOWN_KIND, None
         client = self._subscribers.client_of(notice)
         subscription = subscription_of(notice)
         if subscription is None:
-            return "unsubscribed", None
+            return NoticeResult.UNSUBSCRIBED, None
         ids = self._subscribers.of(client.client_id, subscription, notice)
         if not ids:
-            return "unsubscribed", None
+            return NoticeResult.UNSUBSCRIBED, None
         record = part.record
         origin = Origin(
             Topic.ACCOUNT, part.partition, record.offset, part.index or 0, record.timestamp
         )
-        return "matched", notice_alert(notice, origin, client, subscription, ids)
+        return NoticeResult.MATCHED, notice_alert(notice, origin, client, subscription, ids)
 
     def _send(self, alert: NoticeAlert) -> Send:
         """Return the alert's record, if a topic takes it.
