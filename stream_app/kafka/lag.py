@@ -4,7 +4,7 @@ Done means acknowledged with everything it caused: where the worker would go on 
 Nothing is asked for it. How far a partition goes came with its last fetch, an empty one, too, and
 before the first one with the start of the assignment.
 
-This leans on private parts of aiokafka 0.14; `tests/unit/kafka/test_faust_contract.py` guards them.
+This leans on private parts of aiokafka 0.14; `tests/unit/kafka/test_lag.py` guards them.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.domain.progress import PartitionProgress
@@ -70,3 +73,10 @@ def test_what_is_not_done_is_counted(known: dict[str, Any], records: int) -> Non
 async def test_aiokafka_still_keeps_what_the_lag_is_made_of() -> None:
     state = TopicPartitionState(SimpleNamespace())
     assert (state.highwater, state.has_valid_position) == (None, False)
+
+
+def test_faust_and_aiokafka_still_tell_which_partitions_are_assigned() -> None:
+    assert "_subscription" in inspect.getsource(AIOKafkaConsumer.highwater)
+    assert {"tps", "state_value"} <= set(dir(Assignment))
+    thread = driver.AIOKafkaConsumerThread
+    assert list(inspect.signature(thread._ensure_consumer).parameters) == ["self"]
