@@ -1,226 +1,304 @@
-"""The one metrics registry: a closed list, base units, all label values present from the start.
+"""The metrics: a closed list, base units, all label values present from the start.
 
-No id of a client, trigger or integration is a label: those go to the logs.
+No id of a client, trigger or integration is a label: those go to the logs. The values of a label
+are the closed lists of the domain. A worker shows the metrics of its role only, so that no `0` of
+a detector passes for one of a notifier. They are observed per batch, flush or request, never per
+event. Faust's own sensors are not in here, and shown nowhere.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.metrics import MetricWrapperBase
 
 from stream_app import __version__
+from stream_app.domain.attempts import UNKNOWN_TYPE, AttemptReason, IntegrationType, LocalReason
+from stream_app.domain.deliveries import DeliveryStatus
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.events import EventKind
+from stream_app.domain.request_checks import CheckOutcome
+from stream_app.domain.results import (
+    ALERT_KINDS,
+    NOT_EVALUATED_PARTS,
+    EventResult,
+    NoticeResult,
+    RouteResult,
+)
+from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, VIEW_KINDS, Role
 
-KINDS = ("attacks", "hits", "incidents")
-NOTICE_RESULTS = ("matched", "unsubscribed", "unknown_kind", "rejected")
-#: The kind of alerts that subscriptions to notices make. Those of counting triggers have the kind
-#: of the events counted, those of triggers of notices the trigger's condition.
-NOTICE_ALERT = "notice"
-ALERT_KINDS = (
-    *KINDS,
-    NOTICE_ALERT,
-    "blacklist_ip_added",
-    "api_structure_changed",
-    "rogue_api_detected",
-    "compromised_logins",
-    "user_created",
-)
-EVENT_RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "rejected")
-#: `unknown`: the integration could not be resolved, so nothing was sent.
-INTEGRATION_TYPES = ("opsgenie", "jsm", "unknown")
-ROUTE_RESULTS = (
-    "sent",
-    "disabled",
-    "invalid",
-    "unknown_integration",
-    "foreign_integration",
-    "inactive",
-)
+INTEGRATION_TYPES = (*IntegrationType, UNKNOWN_TYPE)
+#: A request that was made has one of the service's reasons; one that was not, one of our own.
+ATTEMPTS = [*product(IntegrationType, AttemptReason), *product([UNKNOWN_TYPE], LocalReason)]
+FINISHED = [status for status in DeliveryStatus if status is not DeliveryStatus.PENDING]
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600)
+#: Up to the retention of windows, and beyond the last resend of a delivery.
+LONG_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400)
+
+Metric = TypeVar("Metric", bound=MetricWrapperBase)
+Labels = dict[str, Iterable[str]]
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric as it is declared: for the README's table and for tests.
+
+    `combinations` are the values that its labels have together; `role` is whose it is.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    combinations: tuple[tuple[str, ...], ...]
+    help: str
+    role: Role | None
 
 
 class Metrics:
-    """Every metric of a worker, in a registry of its own."""
+    """Every metric of a worker, in a registry of its own.
 
-    def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self.build_info = Gauge(
-            "stream_app_build_info", "Version of the worker", ["version"], registry=registry
+    Args:
+        role: whose metrics are shown; None: all of them.
+    """
+
+    def __init__(self, role: Role | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.rows: list[MetricRow] = []
+        self._role = role
+        sources = ROLE_SOURCES[role] if role else [t for ts in ROLE_SOURCES.values() for t in ts]
+        #: Topics that the role's agents read, by their base names.
+        self.topics: Sequence[str] = tuple(sources)
+        self._refused = [topic for topic in DEAD_LETTER_SOURCES if topic in self.topics]
+        ProcessCollector(registry=self.registry)
+        self._add_worker()
+        self._add_detector()
+        self._add_notifier()
+
+    def _add_worker(self) -> None:
+        self.build_info = self._gauge(
+            "build_info", "Version of the worker, always 1", version=[__version__]
         )
         self.build_info.labels(__version__).set(1)
-        self.events = Counter(
-            "stream_app_events",
-            "Events read, by kind and what became of them",
-            ["kind", "result"],
-            registry=registry,
+        self.ready = self._gauge("ready", "1 while the worker is ready")
+        self.broker_connected = self._gauge("broker_connected", "1 while the broker answers")
+        self.consumer_lag = self._gauge(
+            "consumer_lag_records",
+            "Records of the worker's own partitions that are not done; the sum is the group's",
+            topic=self.topics,
         )
-        self.late_events = Counter(
-            "stream_app_late_events",
-            "Events that came after their window was given up",
-            ["kind"],
-            registry=registry,
+        self.consumed = self._counter(
+            "consumed_records",
+            "Records that are done: all they caused is acknowledged by the broker",
+            topic=self.topics,
         )
-        self.skipped_events = Counter(
-            "stream_app_skipped_events",
-            "Events skipped because an earlier run had counted them",
-            ["kind"],
-            registry=registry,
+        self.dead_letters = self._counter(
+            "dead_letters",
+            "Records, or parts of them, sent to the dead letters of a topic",
+            topic=self._refused,
+            reason=DeadLetterReason,
         )
-        self.watermark = Gauge(
-            "stream_app_watermark_seconds",
-            "Largest event time seen, as Unix seconds",
-            ["kind"],
-            registry=registry,
+        self.config_objects = self._gauge(
+            "config_objects", "Configured objects", kind=VIEW_KINDS.values()
         )
-        self.open_cells = Gauge(
-            "stream_app_open_cells", "Partial counts held in memory", ["kind"], registry=registry
-        )
-        self.flushes = Counter(
-            "stream_app_flushes", "Flushes of partial counts", ["kind"], registry=registry
-        )
-        self.flush_duration = Histogram(
-            "stream_app_flush_duration_seconds",
-            "Time until the broker had acknowledged a flush",
-            ["kind"],
-            registry=registry,
-            buckets=LATENCY_SECONDS,
-        )
-        self.windows_open = Gauge(
-            "stream_app_windows_open", "Windows whose sum is kept", registry=registry
-        )
-        self.stale_counts = Counter(
-            "stream_app_stale_counts",
-            "Partial counts of a trigger revision that is no longer configured",
-            registry=registry,
-        )
-        self.notices = Counter(
-            "stream_app_notices",
-            "Notices read, by what became of them",
-            ["result"],
-            registry=registry,
-        )
-        self.alerts = Counter(
-            "stream_app_alerts", "Alerts fired, by what fired", ["kind"], registry=registry
-        )
-        self.dead_letters = Counter(
-            "stream_app_dead_letters",
-            "Records sent to the dead letters",
-            ["topic", "reason"],
-            registry=registry,
-        )
-        self.config_objects = Gauge(
-            "stream_app_config_objects", "Configured objects", ["kind"], registry=registry
-        )
-        self.config_invalid = Gauge(
-            "stream_app_config_invalid",
+        self.config_invalid = self._gauge(
+            "config_invalid",
             "Configuration records that cannot be used",
-            ["kind"],
-            registry=registry,
+            kind=VIEW_KINDS.values(),
         )
-        self.triggers_not_evaluated = Gauge(
-            "stream_app_triggers_not_evaluated",
+        self.config_applied = self._gauge(
+            "config_last_applied_timestamp_seconds",
+            "When the newest configuration record was read, as Unix seconds; 0: none yet",
+            kind=VIEW_KINDS.values(),
+        )
+        self.triggers_active = self._gauge("triggers_active", "Triggers that are enabled")
+        self.triggers_not_evaluated = self._gauge(
+            "triggers_not_evaluated",
             "Configured triggers that are kept, but whose condition, or some of whose reactions "
             "although the condition is evaluated, do nothing here",
-            ["part"],
-            registry=registry,
+            part=NOT_EVALUATED_PARTS,
         )
-        self.config_applied = Gauge(
-            "stream_app_config_last_applied_timestamp_seconds",
-            "When the newest configuration record was read",
-            ["kind"],
-            registry=registry,
+
+    def _add_detector(self) -> None:
+        role: Role = "detector"
+        self.events = self._counter(
+            "events",
+            "Events read, by what became of them",
+            role,
+            kind=EventKind,
+            result=EventResult,
         )
-        self.routed = Counter(
-            "stream_app_routed_alerts",
+        self.late_events = self._counter(
+            "late_events", "Events that came after their window was given up", role, kind=EventKind
+        )
+        self.skipped_events = self._counter(
+            "skipped_events",
+            "Events skipped because an earlier run had counted them",
+            role,
+            kind=EventKind,
+        )
+        self.event_lag = self._histogram(
+            "event_lag_seconds",
+            "Age of the newest event of a flush, by its own time, when the flush is acknowledged",
+            LONG_SECONDS,
+            role,
+            kind=EventKind,
+        )
+        self.watermark = self._gauge(
+            "watermark_seconds",
+            "Largest event time seen, as Unix seconds; 0: no flush since the start",
+            role,
+            kind=EventKind,
+        )
+        self.open_cells = self._gauge(
+            "open_cells", "Partial counts held in memory", role, kind=EventKind
+        )
+        self.flushes = self._counter("flushes", "Flushes of partial counts", role, kind=EventKind)
+        self.flush_duration = self._histogram(
+            "flush_duration_seconds",
+            "Time until the broker had acknowledged a flush",
+            LATENCY_SECONDS,
+            role,
+            kind=EventKind,
+        )
+        self.windows_open = self._gauge("windows_open", "Windows whose sum is kept", role)
+        self.stale_counts = self._counter(
+            "stale_counts",
+            "Partial counts of a trigger revision that is no longer configured",
+            role,
+        )
+        self.notices = self._counter(
+            "notices", "Notices read, by what became of them", role, result=NoticeResult
+        )
+        self.alerts = self._counter("alerts", "Alerts fired", role, kind=ALERT_KINDS)
+        self.event_to_alert = self._histogram(
+            "event_to_alert_seconds",
+            "Time from the append of the newest record that an alert counts (of a notice: its own) "
+            "to the alert's acknowledgement",
+            LONG_SECONDS,
+            role,
+            kind=ALERT_KINDS,
+        )
+
+    def _add_notifier(self) -> None:
+        role: Role = "notifier"
+        self.routed = self._counter(
+            "routed_alerts",
             "Integrations of fired alerts, by what became of the delivery",
-            ["result"],
-            registry=registry,
+            role,
+            result=RouteResult,
         )
-        self.deliveries = Counter(
-            "stream_app_deliveries",
-            "Finished deliveries",
-            ["integration_type", "outcome"],
-            registry=registry,
+        self.deliveries = self._counter(
+            "deliveries",
+            "Finished deliveries; of one that is cancelled the type is unknown",
+            role,
+            integration_type=INTEGRATION_TYPES,
+            outcome=FINISHED,
         )
-        self.delivery_attempts = Counter(
-            "stream_app_delivery_attempts",
-            "Requests made, by the reason of their outcome",
-            ["integration_type", "reason"],
-            registry=registry,
+        self.delivery_attempts = self._counter(
+            "delivery_attempts",
+            "Requests, by the reason of their outcome; unknown: none could be made",
+            role,
+            ATTEMPTS,
+            integration_type=(),
+            reason=(),
         )
-        self.request_duration = Histogram(
-            "stream_app_delivery_request_duration_seconds",
+        self.request_duration = self._histogram(
+            "delivery_request_duration_seconds",
             "Time of one request",
-            ["integration_type"],
-            registry=registry,
-            buckets=REQUEST_SECONDS,
+            REQUEST_SECONDS,
+            role,
+            integration_type=IntegrationType,
         )
-        self.request_status = Counter(
-            "stream_app_request_status",
+        self.alert_to_accepted = self._histogram(
+            "alert_to_accepted_seconds",
+            "Time from an alert's append (its redrive's, if any) to the end of the request that "
+            "was accepted",
+            LONG_SECONDS,
+            role,
+            integration_type=IntegrationType,
+        )
+        self.request_status = self._counter(
+            "request_status",
             "Accepted requests of the sample whose state was asked, by what was found",
-            ["integration_type", "outcome"],
-            registry=registry,
+            role,
+            integration_type=IntegrationType,
+            outcome=CheckOutcome,
         )
-        self.auto_disables = Counter(
-            "stream_app_integration_auto_disables",
-            "Integrations disabled because their requests failed",
-            registry=registry,
+        self.auto_disables = self._counter(
+            "integration_auto_disables", "Integrations disabled because their requests failed", role
         )
-        self.integrations_disabled = Gauge(
-            "stream_app_integrations_disabled",
-            "Integrations that the system has disabled",
-            registry=registry,
+        self.integrations_disabled = self._gauge(
+            "integrations_disabled", "Integrations that the system has disabled", role
         )
-        self.pending_deliveries = Gauge(
-            "stream_app_pending_deliveries", "Deliveries not yet accepted", registry=registry
+        self.pending_deliveries = self._gauge(
+            "pending_deliveries", "Deliveries not yet accepted", role
         )
-        self.oldest_pending = Gauge(
-            "stream_app_delivery_oldest_pending_seconds",
-            "Age of the oldest delivery that is not yet accepted",
-            registry=registry,
+        self.oldest_pending = self._gauge(
+            "delivery_oldest_pending_seconds",
+            "Age of the oldest delivery that is not yet accepted; 0: none waits",
+            role,
         )
-        self.broker_connected = Gauge(
-            "stream_app_broker_connected", "1 while the broker answers", registry=registry
-        )
-        self.ready = Gauge("stream_app_ready", "1 while the worker is ready", registry=registry)
-        self._fill()
 
-    def _fill(self) -> None:
+    # -- declaring
+
+    def _counter(
+        self,
+        name: str,
+        text: str,
+        role: Role | None = None,
+        combinations: Iterable[Sequence[str]] = (),
+        **labels: Iterable[str],
+    ) -> Counter:
+        metric = Counter(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
+        return self._filled(metric, f"{name}_total", "counter", text, role, labels, combinations)
+
+    def _gauge(
+        self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
+    ) -> Gauge:
+        metric = Gauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
+        return self._filled(metric, name, "gauge", text, role, labels)
+
+    def _histogram(
+        self,
+        name: str,
+        text: str,
+        buckets: Sequence[float],
+        role: Role | None = None,
+        **labels: Iterable[str],
+    ) -> Histogram:
+        metric = Histogram(
+            f"stream_app_{name}",
+            text,
+            list(labels),
+            registry=self._shown(role),
+            buckets=buckets,
+        )
+        return self._filled(metric, name, "histogram", text, role, labels)
+
+    def _shown(self, role: Role | None) -> CollectorRegistry | None:
+        return self.registry if role is None or self._role in (None, role) else None
+
+    def _filled(
+        self,
+        metric: Metric,
+        name: str,
+        kind: str,
+        text: str,
+        role: Role | None,
+        labels: Labels,
+        combinations: Iterable[Sequence[str]] = (),
+    ) -> Metric:
         """Create all label values, so that a rate is right from the first event on."""
-        for kind in KINDS:
-            for result in EVENT_RESULTS:
-                self.events.labels(kind, result)
-            for metric in (self.late_events, self.skipped_events, self.flushes):
-                metric.labels(kind)
-            self.watermark.labels(kind)
-            self.open_cells.labels(kind)
-            self.flush_duration.labels(kind)
-            for reason in DeadLetterReason:
-                self.dead_letters.labels(f"events.{kind}", reason)
-        for reason in DeadLetterReason:
-            self.dead_letters.labels("alerts", reason)
-            self.dead_letters.labels("deliveries", reason)
-        self._fill_notices()
-        for result in ROUTE_RESULTS:
-            self.routed.labels(result)
-        self._fill_configuration()
-        for integration_type in INTEGRATION_TYPES:
-            self.request_duration.labels(integration_type)
-            for outcome in ("sent", "given_up", "cancelled"):
-                self.deliveries.labels(integration_type, outcome)
-
-    def _fill_configuration(self) -> None:
-        for kind in ("clients", "triggers", "integrations", "statuses"):
-            self.config_objects.labels(kind)
-            self.config_invalid.labels(kind)
-            self.config_applied.labels(kind)
-        for part in ("condition", "reactions"):
-            self.triggers_not_evaluated.labels(part)
-
-    def _fill_notices(self) -> None:
-        for reason in DeadLetterReason:
-            self.dead_letters.labels("events.account", reason)
-        for kind in ALERT_KINDS:
-            self.alerts.labels(kind)
-        for result in NOTICE_RESULTS:
-            self.notices.labels(result)
+        found = [tuple(map(str, row)) for row in combinations or product(*labels.values())]
+        if labels:
+            for row in found:
+                metric.labels(*row)
+        self.rows.append(
+            MetricRow(f"stream_app_{name}", kind, tuple(labels), tuple(found), text, role)
+        )
+        return metric

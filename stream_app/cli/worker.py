@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from stream_app.domain.topics import Role
 from stream_app.logs import configure_logs
 from stream_app.settings import load_settings
-from stream_app.worker.run import Role, run_worker
+from stream_app.worker.run import run_worker
 
 
 @click.command()

@@ -15,15 +15,16 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import EventKind
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.config_records import TOPIC_OF
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic, TopicNames
+from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 
 #: Topics whose partitions the state of this role depends on.
-SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.COUNTS, *CONFIG_TOPICS)
+SOURCES = ROLE_SOURCES["detector"]
 #: Topics that this role only writes to.
 OUTPUTS = (Topic.ALERTS,)
 

@@ -12,15 +12,17 @@ import msgspec
 import orjson
 
 from stream_app.domain.counting import (
+    NEVER,
     PROGRESS_KEY,
     Cut,
     PartitionCounts,
     Tally,
     cell_key_bytes,
 )
-from stream_app.domain.evaluation import partial_count
+from stream_app.domain.evaluation import APPENDED_HEADER, partial_count
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.results import EventResult
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import event_dead_letters
 from stream_app.kafka.flushing import Send
@@ -42,6 +44,9 @@ EXPLAINED_SKIPS = 500_000
 #: A warning about late events or dead letters comes at most once in this time.
 REPEAT_SECONDS = 60.0
 
+#: Results that a tally has numbers of.
+TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -52,6 +57,8 @@ class PartitionCut:
     partition: int
     state: PartitionCounts
     cut: Cut
+    #: Append time of the newest record in it, Unix ms.
+    appended_ms: int
 
 
 class CountFlush:
@@ -81,18 +88,22 @@ class CountFlush:
         """Note the progress."""
         for part in self._cuts:
             part.state.confirm(part.cut)
-        self._stage.flushed(time.monotonic() - self._started)
+        newest = max((part.cut.watermark for part in self._cuts), default=NEVER)
+        self._stage.flushed(time.monotonic() - self._started, newest)
 
     def _cells(self, part: PartitionCut) -> list[Send]:
         table, partition = self._stage.table, part.partition
         changelog = table.changelog_topic_name
         sends = []
+        headers = ((APPENDED_HEADER, str(part.appended_ms).encode()),)
         for key, count, offset in part.cut.cells:
             partial = partial_count(key, partition, count, self._config_position)
             value = orjson.dumps((count, offset))
             sends.append(Send(changelog, cell_key_bytes(key), value, partition, table=table))
             trigger_key = str(partial.trigger_id).encode()
-            sends.append(Send(self._stage.counts_topic, trigger_key, _encode(partial)))
+            sends.append(
+                Send(self._stage.counts_topic, trigger_key, _encode(partial), headers=headers)
+            )
         sends += [
             Send(changelog, cell_key_bytes(key), None, partition, table=table)
             for key in part.cut.expired
@@ -123,7 +134,8 @@ class CountStage:
         self._configuration = configuration
         self._names = names
         self._metrics = metrics
-        self._changed: dict[int, None] = {}
+        #: Partitions changed since the last cut, and the append time of their newest record.
+        self._changed: dict[int, int] = {}
         self._dead_letters: list[Send] = []
         self._index: TriggerIndex | None = None
         self._index_version = -1
@@ -133,7 +145,7 @@ class CountStage:
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Count the records of one batch."""
         tally = self.table.state(partition).add(records, self._current_index())
-        self._changed[partition] = None
+        self._changed[partition] = records[-1].timestamp
         if tally.rejected:
             self._dead_letters += event_dead_letters(
                 self._names, self.topic, partition, tally.rejected
@@ -146,9 +158,9 @@ class CountStage:
     def cut(self) -> CountFlush:
         """Take what has changed in all partitions since the last cut."""
         cuts = []
-        for partition in self._changed:
+        for partition, appended_ms in self._changed.items():
             state = self.table.state(partition)
-            cuts.append(PartitionCut(partition, state, state.cut()))
+            cuts.append(PartitionCut(partition, state, state.cut(), appended_ms))
         dead_letters, self._dead_letters, self._changed = self._dead_letters, [], {}
         return CountFlush(self, cuts, dead_letters, self._configuration.trigger_position)
 
@@ -156,13 +168,16 @@ class CountStage:
         """Forget what is not flushed; the table has rolled its partitions back."""
         self._changed, self._dead_letters, self._skipped = {}, [], 0
 
-    def flushed(self, seconds: float) -> None:
-        """Report an acknowledged flush."""
+    def flushed(self, seconds: float, newest: int) -> None:
+        """Report an acknowledged flush; `newest` is the largest event time of its partitions."""
         metrics, kind, states = self._metrics, self.kind, self.table.states.values()
         metrics.flushes.labels(kind).inc()
         metrics.flush_duration.labels(kind).observe(seconds)
+        if newest != NEVER:
+            metrics.event_lag.labels(kind).observe(max(0.0, time.time() - newest))
         metrics.open_cells.labels(kind).set(sum(len(state.cells) for state in states))
-        metrics.watermark.labels(kind).set(max((s.watermark for s in states), default=0))
+        watermark = max((state.watermark for state in states), default=NEVER)
+        metrics.watermark.labels(kind).set(max(0, watermark))
 
     def _current_index(self) -> TriggerIndex:
         configuration = self._configuration
@@ -175,7 +190,7 @@ class CountStage:
 
     def _report(self, tally: Tally) -> None:
         kind, events = self.kind, self._metrics.events
-        for result in ("counted", "unmatched", "experimental", "unsampled", "false_positive"):
+        for result in TALLIED:
             if number := getattr(tally, result):
                 events.labels(kind, result).inc(number)
         if tally.skipped:
@@ -187,7 +202,7 @@ class CountStage:
             self._metrics.late_events.labels(kind).inc(tally.late)
             self._warn("events_late", number=tally.late)
         if tally.rejected:
-            events.labels(kind, "rejected").inc(len(tally.rejected))
+            events.labels(kind, EventResult.REJECTED).inc(len(tally.rejected))
             reasons = Counter(part.reason for _, part in tally.rejected)
             for reason, number in reasons.items():
                 self._metrics.dead_letters.labels(self.topic, reason).inc(number)

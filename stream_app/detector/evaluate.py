@@ -6,7 +6,8 @@ between the two sends the same alert again, with the same id, and never loses it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,11 @@ import orjson
 
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
 from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
-from stream_app.domain.evaluation import PartialCount, PartitionWindows
+from stream_app.domain.evaluation import APPENDED_HEADER, PartialCount, PartitionWindows
 from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
 from stream_app.kafka.catching_up import WAIT_SECONDS, catch_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
+from stream_app.kafka.dead_letters import number_of
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
@@ -42,6 +44,8 @@ class PartitionCut:
     touched: list[CellKey]
     expired: list[CellKey]
     offset: int
+    #: Append time of the newest record that each touched window counts, Unix ms, where known.
+    appended_ms: Mapping[CellKey, int]
 
 
 class EvaluateFlush:
@@ -78,7 +82,7 @@ class EvaluateFlush:
             for key, alert in part.fired:
                 if key in part.state.windows:
                     part.state.windows[key].fired = True
-                self._stage.fired(alert)
+                self._stage.fired(alert, part.appended_ms.get(key))
             part.state.confirm(part.offset)
         self._stage.flushed()
 
@@ -115,6 +119,7 @@ class EvaluateStage:
         self._configuration: Configuration = reader.configuration
         self._metrics = metrics
         self._changed: dict[int, None] = {}
+        self._appended_ms: dict[CellKey, int] = {}
         self._config_position = 0
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
@@ -130,6 +135,8 @@ class EvaluateStage:
                 continue
             state.add(partial, record.timestamp)
             self._config_position = max(self._config_position, partial.config_position)
+            if appended_ms := number_of(record.headers, APPENDED_HEADER):
+                self._appended_ms[partial.window] = appended_ms
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
 
@@ -165,17 +172,26 @@ class EvaluateStage:
             fired = [
                 (key, alert) for key in touched if (alert := self._alert(state, key)) is not None
             ]
-            cuts.append(PartitionCut(partition, state, fired, touched, expired, state.offset))
-        self._changed = {}
+            cuts.append(
+                PartitionCut(
+                    partition, state, fired, touched, expired, state.offset, self._appended_ms
+                )
+            )
+        self.reset()
         return EvaluateFlush(self, cuts)
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed = {}
+        self._changed, self._appended_ms = {}, {}
 
-    def fired(self, alert: Alert) -> None:
+    def fired(self, alert: Alert, appended_ms: int | None) -> None:
         """Report an alert that the broker has acknowledged."""
-        self._metrics.alerts.labels(KIND_OF_CONDITION[alert.trigger.template_id]).inc()
+        kind = KIND_OF_CONDITION[alert.trigger.template_id]
+        self._metrics.alerts.labels(kind).inc()
+        if appended_ms is not None:
+            self._metrics.event_to_alert.labels(kind).observe(
+                max(0.0, time.time() - appended_ms / 1000)
+            )
         log.info(
             "alert_fired",
             alert_id=alert.id,

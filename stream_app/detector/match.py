@@ -9,6 +9,7 @@ send again has the ids that it had. A partition's alerts are sent in the order o
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from stream_app.domain.incoming_notices import (
 )
 from stream_app.domain.notice_triggers import NoticeTriggers
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.results import NOTICE_ALERT, NoticeResult
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import ConfigurationReader
@@ -35,7 +37,7 @@ from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
-from stream_app.metrics import NOTICE_ALERT, Metrics
+from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
@@ -58,7 +60,7 @@ class TakenPart:
 class Outcome:
     """What a flush has made of notices, to be reported when it is acknowledged."""
 
-    results: Mapping[str, int]
+    results: Mapping[NoticeResult, int]
     alerts: Sequence[NoticeAlert]
     rejected: Sequence[tuple[TakenPart, Rejected]]
 
@@ -139,7 +141,7 @@ class MatchStage:
     def cut(self) -> MatchFlush:
         """Take the notices since the last cut, and the alerts that follow from them."""
         self._index()
-        results: Counter[str] = Counter()
+        results: Counter[NoticeResult] = Counter()
         alerts: list[NoticeAlert] = []
         rejected: list[tuple[TakenPart, Rejected]] = []
         sends: list[Send] = []
@@ -169,6 +171,9 @@ class MatchStage:
         for alert in outcome.alerts:
             kind = alert.trigger.template_id if alert.trigger else NOTICE_ALERT
             self._metrics.alerts.labels(kind).inc()
+            self._metrics.event_to_alert.labels(kind).observe(
+                max(0.0, time.time() - alert.notice.appended_ms / 1000)
+            )
             log.info(
                 "notice_matched",
                 alert_id=alert.id,
@@ -197,7 +202,7 @@ class MatchStage:
 
     def _take(
         self, part: TakenPart
-    ) -> tuple[str, list[tuple[NoticeAlert, Send]], RejectedEventError | None]:
+    ) -> tuple[NoticeResult, list[tuple[NoticeAlert, Send]], RejectedEventError | None]:
         """Return what becomes of a notice, its alerts, and why it is a dead letter if it is one.
 
         An alert that no topic takes costs its neighbours nothing. The notice is a dead letter
@@ -205,7 +210,7 @@ class MatchStage:
         """
         problem: RejectedEventError | None = None
         found: list[tuple[NoticeAlert, Send]] = []
-        result = "rejected"
+        result = NoticeResult.REJECTED
         try:
             result, alerts = self._match(part)
         except RejectedEventError as error:
@@ -214,10 +219,10 @@ class MatchStage:
             try:
                 found.append((alert, self._send(alert)))
             except RejectedEventError as error:
-                problem, result = error, "rejected"
+                problem, result = error, NoticeResult.REJECTED
         return result, found, problem
 
-    def _match(self, part: TakenPart) -> tuple[str, list[NoticeAlert]]:
+    def _match(self, part: TakenPart) -> tuple[NoticeResult, list[NoticeAlert]]:
         """Return what becomes of a notice, and its alerts: of its subscription, then of triggers.
 
         Raises:
@@ -229,7 +234,7 @@ class MatchStage:
         check_kind(notice)
         if notice.kind not in KNOWN_KINDS:
             self._say_unknown(notice.kind)
-            return "unknown_kind", []
+            return NoticeResult.UNKNOWN_KIND, []
         client = self._subscribers.client_of(notice)
         record = part.record
         origin = Origin(
@@ -244,7 +249,7 @@ class MatchStage:
         triggers = self._triggers.matching(client.client_id, notice)
         if triggers:
             alerts += triggered_alerts(notice, origin, client, triggers)
-        return "matched" if alerts else "unsubscribed", alerts
+        return NoticeResult.MATCHED if alerts else NoticeResult.UNSUBSCRIBED, alerts
 
     def _send(self, alert: NoticeAlert) -> Send:
         """Return the alert's record, if a topic takes it.

@@ -21,6 +21,10 @@ from stream_app.domain.request_checks import CheckOutcome
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
+#: Header of a delivery: append time of its alert, Unix ms. It is for a metric only.
+ALERTED_HEADER = "x-alerted-ms"
+
+
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rendered message for one integration: a function of the alert and the integration.
 
@@ -115,7 +119,8 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
     Pending: `attempt` is the next one to be made, `due_ms` when; `record` holds the untouched
     bytes of the delivery's record, `offset` and `since_ms` its offset and time. Finished: no
     bytes, `attempt` is the last one made, `finished_ms` the record time of what ended it, and
-    `reason` why it is a dead letter. `redrives` is how often it came back from there.
+    `reason` why it is a dead letter. `redrives` is how often it came back from there, and
+    `alerted_ms` when its alert was appended; 0: not known.
     """
 
     id: str
@@ -128,6 +133,7 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
     due_ms: int = 0
     finished_ms: int = 0
     redrives: int = 0
+    alerted_ms: int = 0
     reason: str = ""
     offset: int = NEVER
     record: msgspec.Raw = msgspec.Raw()

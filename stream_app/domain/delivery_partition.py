@@ -136,18 +136,27 @@ class PartitionDeliveries:
         timestamp_ms: int,
         redrives: int = 0,
         epoch: int = 0,
+        alerted_ms: int = 0,
     ) -> bool:
         """Take a delivery, due at once; return whether it is new.
 
         A known one is ignored, unless it was not accepted and comes back from the dead letters
         (`redrives` says how often it has, `epoch` which one its integration had then: commands
         and verdicts of earlier ones are not meant for it). Its schedule then begins anew. One
-        too many of its integration is a dead letter.
+        too many of its integration is a dead letter. `alerted_ms` is when its alert was appended.
         """
         known = self.states.get(delivery.id)
         if known is not None and not comes_back(known, redrives):
             return False
-        state = began(delivery, value, offset, timestamp_ms, redrives=redrives, epoch=epoch)
+        state = began(
+            delivery,
+            value,
+            offset,
+            timestamp_ms,
+            redrives=redrives,
+            epoch=epoch,
+            alerted_ms=alerted_ms,
+        )
         if len(self._of_integration.get(delivery.integration_id, ())) >= self._rules.max_pending:
             self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
         else:

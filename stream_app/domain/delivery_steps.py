@@ -15,7 +15,14 @@ from stream_app.domain.schedule import next_due_ms
 
 
 def began(
-    delivery: Delivery, value: bytes, offset: int, timestamp_ms: int, *, redrives: int, epoch: int
+    delivery: Delivery,
+    value: bytes,
+    offset: int,
+    timestamp_ms: int,
+    *,
+    redrives: int,
+    epoch: int,
+    alerted_ms: int = 0,
 ) -> DeliveryState:
     """Return the state of a delivery whose record was just read: due at once."""
     return DeliveryState(
@@ -28,6 +35,7 @@ def began(
         epoch=max(delivery.epoch, epoch),
         due_ms=timestamp_ms,
         redrives=redrives,
+        alerted_ms=alerted_ms,
         offset=offset,
         record=msgspec.Raw(value),
     )

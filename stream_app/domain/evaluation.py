@@ -22,6 +22,10 @@ from stream_app.domain.counting import (
 )
 from stream_app.domain.windows import retention_seconds
 
+#: Header of a partial count: append time of the newest record in its flush, Unix ms. It is for a
+#: metric only, and no part of what is counted.
+APPENDED_HEADER = "x-appended-ms"
+
 
 class PartialCount(msgspec.Struct, frozen=True):
     """How many events of one source partition one (trigger, revision, window) has counted.

@@ -22,6 +22,7 @@ from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
 from stream_app.domain.integrations import Integration, parse_integration
 from stream_app.domain.objects import MAX_CLIENT_BYTES, MAX_OBJECT_BYTES
 from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system, parse_status
+from stream_app.domain.topics import VIEW_KINDS
 from stream_app.domain.triggers import Trigger, parse_trigger
 from stream_app.kafka.config_records import (
     batches_to_end,
@@ -45,13 +46,6 @@ log = get_logger(__name__)
 
 ConfigObject = Client | Trigger | Integration | IntegrationStatus
 TRIGGERS = "triggers"
-#: Topic -> attribute of the view, which is also the label of the metrics.
-KINDS = {
-    Topic.CLIENTS: "clients",
-    Topic.TRIGGERS: TRIGGERS,
-    Topic.INTEGRATIONS: "integrations",
-    Topic.STATUS: "statuses",
-}
 #: What a record may have beyond its object: when and by which command it was written.
 STAMPS_BYTES = 4096
 PROBE_SECONDS = 2.0
@@ -96,14 +90,14 @@ class RecordApplier:
     def __init__(self, settings: Settings, metrics: Metrics | None) -> None:
         self.configuration = Configuration()
         names = TopicNames(settings.topic_prefix)
-        self._kinds = {names(topic): kind for topic, kind in KINDS.items()}
+        self._kinds = {names(topic): kind for topic, kind in VIEW_KINDS.items()}
         self._parsers: dict[str, Callable[[dict[str, object]], Any]] = {
             "clients": parse_client,
             TRIGGERS: partial(parse_trigger, allowed_periods=settings.detector.allowed_periods),
             "integrations": parse_integration,
             "statuses": parse_status,
         }
-        self._invalid: dict[str, set[bytes]] = {kind: set() for kind in KINDS.values()}
+        self._invalid: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         self._metrics = metrics
         self._not_evaluated = NotEvaluated(metrics)
 
@@ -186,7 +180,10 @@ class RecordApplier:
     def _count(self, kind: str) -> None:
         if self._metrics is None:
             return
-        self._metrics.config_objects.labels(kind).set(len(getattr(self.configuration, kind)))
+        objects = getattr(self.configuration, kind)
+        self._metrics.config_objects.labels(kind).set(len(objects))
+        if kind == TRIGGERS:
+            self._metrics.triggers_active.set(sum(t.enabled for t in objects.values()))
         self._metrics.config_invalid.labels(kind).set(len(self._invalid[kind]))
         self._metrics.config_applied.labels(kind).set(time.time())
 

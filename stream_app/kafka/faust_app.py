@@ -17,6 +17,7 @@ import faust
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
+from stream_app.domain.topics import Role
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Stage
 from stream_app.kafka.ownership import Ownership
 from stream_app.kafka.record_batches import BatchingTransport
@@ -49,7 +50,7 @@ class StreamApp(faust.App):
     # Else mode names the logger after this module, and its chatter passes for ours.
     logger = logging.getLogger("faust.stream_app")
 
-    def __init__(self, role: str, settings: Settings, bootstrap_servers: str) -> None:
+    def __init__(self, role: Role, settings: Settings, bootstrap_servers: str) -> None:
         kafka = settings.kafka
         self.role = role
         self.batched_topics: set[str] = set()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -106,6 +106,8 @@ class FlushLoop:
         # Where the next batch of each partition must start, in the consumer's epoch.
         self._epoch = -1
         self._next: dict[TP, int] = {}
+        #: Records that are done, by topic: all they have caused is acknowledged.
+        self.done: Counter[str] = Counter()
         app.flush_loops.append(self)
 
     async def run(self, stream: Any) -> None:
@@ -211,6 +213,7 @@ class FlushLoop:
             table.note_written(partition, offsets)
         for event in taken:
             event.ack()
+            self.done[event.message.topic] += len(event.value.records)
 
     async def _send(self, step: Sequence[Send], written: Written) -> None:
         """Send one step; add the changelog offsets that the broker has given it to `written`."""

@@ -124,6 +124,8 @@ class BatchingConsumer(driver.Consumer):
         #: How often the positions have been set, and what they were set to.
         self.epoch = 0
         self.start_positions: dict[TP, int] = {}
+        #: Where the partitions ended then.
+        self.end_offsets: dict[TP, int] = {}
         # What the group has committed of partitions whose start position is ahead of it.
         self._ahead: dict[TP, int | None] = {}
         #: Batches of a topic that are fetched and not yet taken by its agent.
@@ -151,7 +153,8 @@ class BatchingConsumer(driver.Consumer):
         if sources:
             earliest = await self._thread.earliest_offsets(*sources)
             resume = self.app.resume_offsets(sources)
-            _check_ends(self.app, resume, await self._thread.highwaters(*sources))
+            self.end_offsets = dict(await self._thread.highwaters(*sources))
+            _check_ends(self.app, resume, self.end_offsets)
             positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
             await self.seek_wait(positions)
             self.start_positions = positions

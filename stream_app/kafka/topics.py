@@ -7,38 +7,31 @@ key here, too; what events look like is told in `schemas/README.md`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from stream_app.domain.topics import (
+    CONFIG_TOPICS,
+    DEAD_LETTER_SOURCES,
+    EVENT_TOPICS,
+    VIEW_TOPICS,
+    Topic,
+)
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
 
+__all__ = [
+    "CONFIG_TOPICS",
+    "DEAD_LETTER_SOURCES",
+    "EVENT_TOPICS",
+    "VIEW_TOPICS",
+    "Topic",
+    "TopicNames",
+    "TopicSpec",
+    "topic_specs",
+]
+
 DAY_MS = 24 * 3600 * 1000
-
-
-class Topic(StrEnum):
-    """Base names; `TopicNames` puts the installation's prefix before them."""
-
-    ATTACKS = "events.attacks"
-    HITS = "events.hits"
-    INCIDENTS = "events.incidents"
-    ACCOUNT = "events.account"
-    TRIGGERS = "config.triggers"
-    INTEGRATIONS = "config.integrations"
-    CLIENTS = "config.clients"
-    STATUS = "status.integrations"
-    COUNTS = "counts"
-    ALERTS = "alerts"
-    DELIVERIES = "deliveries"
-    RESULTS = "delivery-results"
-
-
-EVENT_TOPICS = (Topic.ATTACKS, Topic.HITS, Topic.INCIDENTS)
-CONFIG_TOPICS = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
-#: What a worker keeps a view of: the configuration, and what the system has made of it.
-VIEW_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
-#: Topics whose records can be refused and then go to `<topic>.dlq`.
-DEAD_LETTER_SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.ALERTS, Topic.DELIVERIES)
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from itertools import product
 
 from stream_app.domain.deliveries import Result, ResultRecord, encode_result
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.judging import JudgeRules
 from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.request_checks import CheckOutcome
+from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.metrics import INTEGRATION_TYPES, Metrics
-from stream_app.notifier.attempt import UNKNOWN_TYPE, Attempts, LocalReason
+from stream_app.metrics import Metrics
+from stream_app.notifier.attempt import Attempts
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.gate import ResultsGate
 from stream_app.notifier.reconcile import Reconciler
@@ -25,15 +24,13 @@ from stream_app.notifier.route import RouteStage
 from stream_app.notifier.sender import Sender
 from stream_app.notifier.status_checks import StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import IntegrationType
-from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.secrets import KeyRing
 from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
 WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
 #: Topics whose partitions the state of this role depends on.
-SOURCES = (Topic.ALERTS, Topic.DELIVERIES, Topic.RESULTS)
+SOURCES = ROLE_SOURCES["notifier"]
 #: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
 FAUST_STOP_SECONDS = 3.0
 
@@ -55,7 +52,6 @@ def create_notifier(
     """
     names = TopicNames(settings.topic_prefix)
     _check_partitions(names, partitions)
-    _create_labels(metrics)
     metrics.integrations_disabled.set_function(reader.configuration.count_disabled)
     app = StreamApp("notifier", settings, bootstrap_servers)
     alerts = [names(Topic.ALERTS)]
@@ -157,17 +153,6 @@ def _check_partitions(names: TopicNames, partitions: Mapping[Topic, int]) -> Non
             f"{names(Topic.RESULTS)} has {results}, and both must have the same number: "
             "see `stream-app topics check`"
         )
-
-
-def _create_labels(metrics: Metrics) -> None:
-    """Create the labels that only this role knows, so that a rate is right from the first on."""
-    for kind, reason in product(INTEGRATION_TYPES, AttemptReason):
-        if kind != UNKNOWN_TYPE:
-            metrics.delivery_attempts.labels(kind, reason)
-    for service, found in product(IntegrationType, CheckOutcome):
-        metrics.request_status.labels(service, found)
-    for local in LocalReason:
-        metrics.delivery_attempts.labels(UNKNOWN_TYPE, local)
 
 
 def _wall_clock_ms() -> int:

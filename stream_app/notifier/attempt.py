@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 
+from stream_app.domain.attempts import UNKNOWN_TYPE, AttemptReason, LocalReason
 from stream_app.domain.deliveries import Delivery, DeliveryState, Result, decode_delivery
 from stream_app.domain.errors import ConfigurationError, SealingError
 from stream_app.domain.integrations import Integration
@@ -13,22 +13,11 @@ from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
-from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
 from stream_app.secrets import KeyRing
 from stream_app.settings import DeliverySettings
 
 log = get_logger(__name__)
-
-UNKNOWN_TYPE = "unknown"
-
-
-class LocalReason(StrEnum):
-    """Why an attempt failed before a request was made; more `reason` labels of the metric."""
-
-    INTEGRATION_UNAVAILABLE = "integration_unavailable"
-    ENDPOINT_REFUSED = "endpoint_refused"
-    KEY_UNREADABLE = "key_unreadable"
 
 
 class RefusedError(Exception):

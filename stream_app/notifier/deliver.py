@@ -13,12 +13,18 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.deliveries import Cancel, Result, decode_delivery, decode_result
+from stream_app.domain.deliveries import (
+    ALERTED_HEADER,
+    Cancel,
+    Result,
+    decode_delivery,
+    decode_result,
+)
 from stream_app.domain.delivery_partition import PartitionDeliveries, is_reserved
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
 from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of
+from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
@@ -162,6 +168,7 @@ class DeliverStage:
                 record.timestamp,
                 redrives=attempt_of(record.headers) - 1,
                 epoch=epoch_of(record.headers),
+                alerted_ms=number_of(record.headers, ALERTED_HEADER) or 0,
             )
 
     def _take_result(self, state: PartitionDeliveries, partition: int, record: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from stream_app.domain.attempts import UNKNOWN_TYPE
 from stream_app.domain.deliveries import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery_partition import DeliveryCut, Settled
 from stream_app.domain.events import Rejected
@@ -15,8 +16,6 @@ from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
-
-UNKNOWN_TYPE = "unknown"
 
 
 class DeliveryReports:
@@ -94,6 +93,10 @@ class DeliveryReports:
         if after.is_finished:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
         if after.status is DeliveryStatus.SENT:
+            since_ms = before.alerted_ms or before.since_ms
+            self._metrics.alert_to_accepted.labels(result.integration_type).observe(
+                max(0.0, (result.finished_at_ms - since_ms) / 1000)
+            )
             log.info("delivery_sent", **facts)
         elif after.status is DeliveryStatus.GIVEN_UP:
             self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()

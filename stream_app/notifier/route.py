@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
-from stream_app.domain.deliveries import Delivery, delivery_of, encode_delivery
+from stream_app.domain.deliveries import ALERTED_HEADER, Delivery, delivery_of, encode_delivery
 from stream_app.domain.errors import (
     DeadLetterReason,
     KafkaUnreachableError,
@@ -26,6 +26,7 @@ from stream_app.domain.messages import render_alert
 from stream_app.domain.notice_messages import render_notice
 from stream_app.domain.notices import HOUR_MS, alerts_stale, encode_notice
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.results import RouteResult
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, event_dead_letters
 from stream_app.kafka.flushing import Send
@@ -41,9 +42,9 @@ WAIT_SECONDS = 2.0
 #: Of what `route` finds out about an integration, what it makes a delivery for all the same, and
 #: what becomes of that: nobody has wanted that these alerts are lost.
 DELIVERED = {
-    "sent": "it is sent",
-    "disabled": "the system has disabled it: its deliveries become dead letters",
-    "invalid": "its record cannot be used: its attempts fail until a better one comes",
+    RouteResult.SENT: "it is sent",
+    RouteResult.DISABLED: "the system has disabled it: its deliveries become dead letters",
+    RouteResult.INVALID: "its record cannot be used: its attempts fail until a better one comes",
 }
 RETRY_SECONDS = 0.5
 
@@ -65,7 +66,7 @@ class RouteFlush:
         stage: RouteStage,
         sends: Sequence[Send],
         offsets: Mapping[int, int],
-        results: Mapping[str, int],
+        results: Mapping[RouteResult, int],
         rejected: Sequence[Rejected],
     ) -> None:
         self._stage = stage
@@ -116,7 +117,7 @@ class RouteStage:
         #: Clients with alerts that are too old, since the last cut.
         self._stale: dict[int, None] = {}
         #: (integration, why) of what is skipped and has been logged.
-        self._said: set[tuple[int, str]] = set()
+        self._said: set[tuple[int, RouteResult]] = set()
         #: Client -> hour in which it was told that its alerts are too old.
         self._told: dict[int, int] = {}
 
@@ -154,7 +155,7 @@ class RouteStage:
 
     def cut(self) -> RouteFlush:
         """Take the alerts since the last cut, and the deliveries that follow from them."""
-        results: Counter[str] = Counter()
+        results: Counter[RouteResult] = Counter()
         sends = []
         for taken in self._alerts:
             try:
@@ -164,6 +165,7 @@ class RouteStage:
                         self._names(Topic.DELIVERIES),
                         str(delivery.integration_id).encode(),
                         _fitting(encode_delivery(delivery)),
+                        headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
                     )
                     for delivery in self._deliveries(taken.alert, results)
                 ]
@@ -181,7 +183,7 @@ class RouteStage:
         """Forget what is not flushed; it will be read again."""
         self._changed, self._alerts, self._rejected, self._stale = {}, [], [], {}
 
-    def flushed(self, results: Mapping[str, int], rejected: Sequence[Rejected]) -> None:
+    def flushed(self, results: Mapping[RouteResult, int], rejected: Sequence[Rejected]) -> None:
         """Report an acknowledged flush."""
         for result, number in results.items():
             self._metrics.routed.labels(result).inc(number)
@@ -224,7 +226,9 @@ class RouteStage:
             number not in known for taken in self._alerts for number in taken.alert.integration_ids
         )
 
-    def _deliveries(self, alert: Alert | NoticeAlert, results: Counter[str]) -> Iterator[Delivery]:
+    def _deliveries(
+        self, alert: Alert | NoticeAlert, results: Counter[RouteResult]
+    ) -> Iterator[Delivery]:
         """Yield the deliveries of an alert; an integration named twice gets one.
 
         Raises:
@@ -246,21 +250,21 @@ class RouteStage:
             else:
                 yield delivery_of(alert, message, number)
 
-    def _judge(self, alert: Alert | NoticeAlert, number: int) -> str:
+    def _judge(self, alert: Alert | NoticeAlert, number: int) -> RouteResult:
         configuration = self._reader.configuration
         integration = configuration.integrations.get(number)
         if integration is None:
             is_invalid = number in configuration.invalid_integrations
-            result = "invalid" if is_invalid else "unknown_integration"
+            result = RouteResult.INVALID if is_invalid else RouteResult.UNKNOWN_INTEGRATION
         elif integration.client_id != alert.client_id:
-            result = "foreign_integration"
+            result = RouteResult.FOREIGN_INTEGRATION
         elif not integration.active:
-            result = "inactive"
+            result = RouteResult.INACTIVE
         elif not configuration.is_usable(integration):
-            result = "disabled"
+            result = RouteResult.DISABLED
         else:
             self._said = {cause for cause in self._said if cause[0] != number}
-            return "sent"
+            return RouteResult.SENT
         if (number, result) not in self._said:
             self._said.add((number, result))
             log.warning(

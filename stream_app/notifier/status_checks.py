@@ -12,6 +12,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
+from stream_app.domain.attempts import AttemptReason, IntegrationType
 from stream_app.domain.deliveries import Checked, Result
 from stream_app.domain.integrations import Integration
 from stream_app.domain.pauses import DEFAULT_PAUSE_SECONDS
@@ -21,8 +22,8 @@ from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint, IntegrationType
-from stream_app.opsgenie.outcome import AttemptReason, RequestStatus
+from stream_app.opsgenie.endpoints import Endpoint
+from stream_app.opsgenie.outcome import RequestStatus
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 from stream_app.settings import DeliverySettings
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from stream_app.domain.attempts import AttemptReason
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.integrations import Integration
@@ -25,7 +26,6 @@ from stream_app.opsgenie.endpoints import (
     resolve_endpoint,
 )
 from stream_app.opsgenie.key_probe import UNVERIFIED, key_works, probe_key, reach
-from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.secrets import KeyRing
 from stream_app.settings import DeliverySettings
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from stream_app.opsgenie.outcome import AttemptReason, Outcome
+from stream_app.domain.attempts import AttemptReason
+from stream_app.opsgenie.outcome import Outcome
 
 #: What the service means for good; anything else may be otherwise in a while.
 REFUSALS = (

@@ -15,6 +15,7 @@ import msgspec
 
 from stream_app.domain.alert_options import Priority
 from stream_app.domain.alerts import PRODUCT
+from stream_app.domain.attempts import AttemptReason, IntegrationType
 from stream_app.domain.integrations import Integration
 from stream_app.domain.request_checks import CheckOutcome
 from stream_app.domain.trial_messages import TrialMessage
@@ -29,9 +30,9 @@ from stream_app.notifier.trial_report import (
     worst,
 )
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint, IntegrationType
+from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.key_probe import key_works
-from stream_app.opsgenie.outcome import AttemptReason, RequestStatus
+from stream_app.opsgenie.outcome import RequestStatus
 from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 

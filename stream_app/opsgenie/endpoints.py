@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from stream_app.domain.attempts import IntegrationType
 from stream_app.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,15 +22,6 @@ ALERTS_PATH = "/v2/alerts"
 JSM_PATH = "/jsm/ops/integration"
 HTTPS_PORT = 443
 SANDBOX_SETTING = "STREAM_APP_DELIVERY__SANDBOX_URL"
-
-
-class IntegrationType(StrEnum):
-    """Which service answers; the `integration_type` label of the metrics."""
-
-    OPSGENIE = "opsgenie"
-    JSM = "jsm"
-
-
 #: Host -> (its path before `/v2/alerts`, its type).
 HOSTS = {
     "api.opsgenie.com": ("", IntegrationType.OPSGENIE),

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from stream_app.domain.attempts import AttemptReason
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
-from stream_app.opsgenie.outcome import AttemptReason, Outcome
+from stream_app.opsgenie.outcome import Outcome
 
 UNVERIFIED = (
     "this probe is composed from published evidence, and not verified against the real service"

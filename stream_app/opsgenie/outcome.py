@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from stream_app.domain.attempts import AttemptReason
 from stream_app.opsgenie.text import clean, cut
 
 if TYPE_CHECKING:
@@ -31,30 +31,6 @@ WRONG_KIND_OF_KEY = 40301
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 #: What the service says of a request that it has accepted and not got to yet.
 NOT_PROCESSED = "RequestNotProcessed"
-
-
-class AttemptReason(StrEnum):
-    """Why an attempt ended as it did: a closed list, the `reason` label of the metric."""
-
-    ACCEPTED = "accepted"
-    REDIRECT = "redirect"
-    BAD_REQUEST = "bad_request"
-    UNAUTHORIZED = "unauthorized"
-    PAYMENT_REQUIRED = "payment_required"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    UNPROCESSABLE = "unprocessable"
-    KEY_FORMAT = "key_format"
-    RATE_LIMITED = "rate_limited"
-    SERVER_ERROR = "server_error"
-    OTHER_STATUS = "other_status"
-    CONNECT_ERROR = "connect_error"
-    PROXY_ERROR = "proxy_error"
-    TLS_ERROR = "tls_error"
-    TIMEOUT = "timeout"
-    CONNECTION_LOST = "connection_lost"
-    BAD_ANSWER = "bad_answer"
-
 
 REASONS = {
     400: AttemptReason.BAD_REQUEST,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import orjson
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.metrics import Metrics
@@ -88,10 +88,11 @@ class HealthServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _metrics_page(self, _request: web.Request) -> web.Response:
+    async def _metrics_page(self, request: web.Request) -> web.Response:
         _ = self._health.is_ready  # brings the gauge up to date
-        body = generate_latest(self._metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        body = encode(self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

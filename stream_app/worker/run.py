@@ -9,22 +9,26 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
+
+from prometheus_client import disable_created_metrics
 
 from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.detector.app import create_detector
 from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, TopicMismatchError
+from stream_app.domain.topics import Role
 from stream_app.kafka import fetched_records
 from stream_app.kafka.admin import probe
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.lag import LagMeter
 from stream_app.kafka.partitions import (
     check_growth,
     prepare_changelogs,
     source_partitions,
 )
-from stream_app.kafka.topics import Topic
+from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
@@ -34,7 +38,6 @@ from stream_app.worker.health import Health, HealthServer
 
 log = get_logger(__name__)
 
-Role = Literal["detector", "notifier"]
 DEFAULT_PORTS: Mapping[Role, int] = {"detector": 9464, "notifier": 9465}
 BROKER_RETRY_SECONDS = 1.0
 #: The broker counts as away when no heartbeat was accepted for this many intervals.
@@ -70,6 +73,8 @@ def run_worker(role: Role, settings: Settings) -> None:
             is not done.
     """
     fetched_records.install()
+    # Else each counter and histogram has a second series that says when it was made.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     asyncio.run(Worker(role, settings).run())
 
 
@@ -79,7 +84,7 @@ class Worker:
     def __init__(self, role: Role, settings: Settings) -> None:
         self.role = role
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = Metrics(role)
         self.health = Health(self.metrics)
         self._stop = asyncio.Event()
         self._app: StreamApp | None = None
@@ -217,10 +222,12 @@ class Worker:
                 started = time.monotonic()
 
     async def _watch(self, app: StreamApp, reader: ConfigurationReader) -> None:
-        """Look now and then whether the worker still can do its work."""
+        """Look now and then how far the worker is, and whether it still can do its work."""
+        lag = LagMeter(app, TopicNames(self.settings.topic_prefix), self.metrics)
         while True:
             await asyncio.sleep(0.5)
             self._look_at_broker(app)
+            lag.look()
             try:
                 check_growth(app)
             except TopicMismatchError as error:

@@ -24,13 +24,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.domain.alerts import decode_alert, encode_alert
+from stream_app.domain.attempts import AttemptReason
 from stream_app.domain.deliveries import Result, decode_delivery, decode_result
 from stream_app.domain.integrations import key_context
 from stream_app.domain.statuses import decode_status
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.opsgenie.endpoints import JSM_PATH
-from stream_app.opsgenie.outcome import AttemptReason
 from stream_app.secrets import KeyRing, generate_secret_key
 from stream_app.settings import Settings
 from tests.conftest import ROOT

@@ -19,6 +19,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
+from stream_app.domain.attempts import IntegrationType
 from stream_app.domain.deliveries import (
     Delivery,
     DeliveryState,
@@ -34,7 +35,7 @@ from stream_app.kafka.configuration import Configuration, RecordApplier
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint, IntegrationType, resolve_endpoint
+from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_service import Exchange
 from stream_app.secrets import KeyRing

@@ -9,13 +9,17 @@ from pathlib import Path
 
 from stream_app.domain.conditions import CONDITIONS, FILTERS, Family, Reaction
 from stream_app.opsgenie.sandbox_fault import KINDS
-from tests.readme_tables import settings_table
+from tests.readme_tables import metrics_table, settings_table
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_settings_table_is_that_of_the_code() -> None:
     assert settings_table() in README.read_text(), "run: python -m tests.readme_tables"
+
+
+def test_the_metrics_table_is_that_of_the_code() -> None:
+    assert metrics_table() in README.read_text(), "run: python -m tests.readme_tables"
 
 
 def test_the_commands_are_those_of_the_command_line() -> None:

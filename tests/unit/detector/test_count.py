@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from stream_app.detector import count
 from stream_app.detector.count import CountStage
 from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.events import EventKind
+from stream_app.domain.triggers import parse_trigger
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
 
@@ -32,7 +34,9 @@ def record(offset: int, value: bytes) -> Any:
 
 @pytest.fixture
 def stage() -> CountStage:
-    configuration: Any = SimpleNamespace(version=1, clients={1: None}, triggers={})
+    configuration: Any = SimpleNamespace(
+        version=1, clients={1: None}, triggers={}, trigger_position=0
+    )
     table: Any = Table()
     return CountStage(EventKind.HITS, table, configuration, TopicNames(), Metrics())
 
@@ -71,3 +75,50 @@ def test_each_result_and_each_reason_is_counted(stage: CountStage) -> None:
     for reason in ("undecodable", "unknown_client"):
         labels = {"topic": "events.hits", "reason": reason}
         assert registry.get_sample_value("stream_app_dead_letters_total", labels) == 1
+
+
+def test_a_flush_of_any_number_of_events_is_measured_once(
+    stage: CountStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_007.0)
+    sample = stage._metrics.registry.get_sample_value
+    assert sample("stream_app_watermark_seconds", {"kind": "hits"}) == 0
+    value = b'{"client_id":1,"request_time":1000000000}'
+    stage.add("events.hits", 0, [record(offset, value) for offset in range(500)])
+    for name in ("event_lag", "flush_duration"):
+        assert sample(f"stream_app_{name}_seconds_count", {"kind": "hits"}) == 0
+    stage.cut().confirm()
+    for name in ("event_lag", "flush_duration"):
+        assert sample(f"stream_app_{name}_seconds_count", {"kind": "hits"}) == 1
+    assert sample("stream_app_event_lag_seconds_sum", {"kind": "hits"}) == 7
+    assert sample("stream_app_watermark_seconds", {"kind": "hits"}) == 1_000_000_000
+
+
+def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended() -> None:
+    metrics, table = Metrics(), Table()
+    found = parse_trigger(
+        {
+            "id": 61,
+            "client_id": 1,
+            "name": "counts",
+            "enabled": True,
+            "template_id": "hits_exceeded",
+            "filters": [],
+            "threshold": {"count": 2, "period": 1},
+            "actions": [],
+        },
+        allowed_periods=(1,),
+    )
+    configuration: Any = SimpleNamespace(
+        version=1, clients={1: None}, triggers={61: found}, trigger_position=1
+    )
+    states: Any = SimpleNamespace(
+        state=table.state, states=table.states, changelog_topic_name="changelog"
+    )
+    stage = CountStage(EventKind.HITS, states, configuration, TopicNames(), metrics)
+    rows = [record(offset, b'{"client_id":1,"request_time":1000000000}') for offset in range(3)]
+    rows[2].timestamp += 77
+    stage.add("events.hits", 0, rows)
+    sends, _ = stage.cut().steps()
+    counts = [send for send in sends if send.topic == "counts"]
+    assert [send.headers for send in counts] == [(("x-appended-ms", b"1000000000077"),)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,13 +41,14 @@ class Partition:
 
     def __init__(self, found: Trigger) -> None:
         self.trigger = found
-        self.state = PartitionWindows()
+        self.state, self.metrics = PartitionWindows(), Metrics()
         table: Any = SimpleNamespace(
             state=lambda _: self.state, states={0: self.state}, changelog_topic_name="changelog"
         )
         configuration = SimpleNamespace(clients={1: CLIENT}, triggers={found.id: found})
         reader: Any = SimpleNamespace(configuration=configuration)
-        self.stage = EvaluateStage(table, reader, TopicNames(), Metrics())
+        self.stage = EvaluateStage(table, reader, TopicNames(), self.metrics)
+        self.headers: tuple[tuple[str, bytes], ...] = ()
         self._offset = 0
 
     def send(
@@ -66,6 +68,7 @@ class Partition:
             offset=self._offset,
             timestamp=START * 1000 + at_ms,
             value=json.dumps(value | changes).encode(),
+            headers=self.headers,
         )
         self._offset += 1
         self.stage.add("counts", 0, [record])
@@ -172,3 +175,20 @@ def test_counts_of_a_trigger_that_is_no_more_fire_nothing(windows: Partition, ch
         configuration.clients.clear()
     windows.send(9)
     assert windows.flush() == []
+
+
+def test_the_time_to_an_alert_begins_with_the_newest_record_of_the_count_that_fires(
+    windows: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 100.0)
+    for count, appended_ms in ((1, 90_000), (2, 95_000), (3, 98_500), (9, 99_999)):
+        windows.headers = (("x-appended-ms", str(appended_ms).encode()),)
+        windows.send(count)
+        windows.flush()
+    windows.headers = ()
+    windows.send(3, second=1)
+    assert windows.flush() == [1], "what an older version has counted fires, too"
+    sample = windows.metrics.registry.get_sample_value
+    name = "stream_app_event_to_alert_seconds"
+    assert sample(f"{name}_count", {"kind": "hits"}) == 1
+    assert sample(f"{name}_sum", {"kind": "hits"}) == 1.5

@@ -14,15 +14,17 @@ from stream_app.detector.match import MatchStage
 from stream_app.domain.alerts import NoticeAlert, decode_alert
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.events import EventKind
 from stream_app.domain.integrations import Integration
 from stream_app.domain.notice_triggers import CONDITION_OF_KIND, NoticeTriggers
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.results import ALERT_KINDS, NOTICE_ALERT
 from stream_app.domain.triggers import Filter, Trigger
 from stream_app.kafka import catching_up
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.topics import TopicNames
-from stream_app.metrics import ALERT_KINDS, KINDS, NOTICE_ALERT, Metrics
+from stream_app.metrics import Metrics
 
 ACME = Client(1111, "Acme Retail", "EU", {})
 #: A new user, by the producer's own id.
@@ -253,4 +255,4 @@ async def test_triggers_are_compiled_once_for_a_state_of_the_configuration(
 
 
 def test_every_condition_of_notices_has_its_kind_of_alerts() -> None:
-    assert (*KINDS, NOTICE_ALERT, *CONDITION_OF_KIND.values()) == ALERT_KINDS
+    assert {*EventKind, NOTICE_ALERT, *CONDITION_OF_KIND.values()} == set(ALERT_KINDS)

@@ -437,3 +437,18 @@ def test_a_record_of_a_newer_version_is_a_warning_only(bench: Bench) -> None:
     bench.gate.open = True
     bench.flush()
     assert bench.sender.waiting == {"a/521": (2, 1)}
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [((), 0.0), ((("x-alerted-ms", b"%d"),), 2.5)])
+def test_the_time_to_acceptance_begins_with_the_alert(
+    bench: Bench, headers: tuple[tuple[str, bytes], ...], seconds: float
+) -> None:
+    """Where the alert's time is not known, as with a redrive, it begins with the delivery."""
+    headers = tuple((name, value % (NOW_MS - 2500)) for name, value in headers)
+    bench.add(TOPICS[0], RECORD, headers=headers)
+    bench.flush()
+    assert bench.sample("alert_to_accepted_seconds_count", integration_type="opsgenie") == 0
+    bench.result(1, accepted=True)
+    bench.flush()
+    assert bench.sample("alert_to_accepted_seconds_count", integration_type="opsgenie") == 1
+    assert bench.sample("alert_to_accepted_seconds_sum", integration_type="opsgenie") == seconds

@@ -12,14 +12,15 @@ import msgspec
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from stream_app.domain.attempts import IntegrationType, LocalReason
 from stream_app.domain.deliveries import Checked, Result
 from stream_app.domain.integrations import Integration
 from stream_app.kafka.ownership import Ownership
 from stream_app.metrics import Metrics
-from stream_app.notifier.attempt import LocalReason, RefusedError
+from stream_app.notifier.attempt import RefusedError
 from stream_app.notifier.status_checks import MAX_IN_FLIGHT, StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint, IntegrationType, resolve_endpoint
+from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.opsgenie.sandbox import SandboxOpsgenie

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stream_app.domain.attempts import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint, IntegrationType
+from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint
 from stream_app.opsgenie.outcome import BODY_LIMIT, Outcome
 from stream_app.settings import DeliverySettings
 from tests.unit.opsgenie import servers

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.opsgenie.outcome import (
-    AttemptReason,
-    Outcome,
-    classify,
-    failure,
-    read_request_status,
-    redact,
-)
+from stream_app.domain.attempts import AttemptReason
+from stream_app.opsgenie.outcome import Outcome, classify, failure, read_request_status, redact
 
 KEY = "00000000-1111-2222-3333-444444444444"
 REQUEST_ID = "43a29c5c-3dbf-4fa4-9c26-f4f71023e120"

@@ -6,15 +6,9 @@ import json
 
 import pytest
 
+from stream_app.domain.attempts import AttemptReason, IntegrationType
 from stream_app.domain.request_checks import CheckOutcome
-from stream_app.opsgenie.endpoints import IntegrationType
-from stream_app.opsgenie.outcome import (
-    AttemptReason,
-    RequestStatus,
-    classify,
-    failure,
-    read_request_status,
-)
+from stream_app.opsgenie.outcome import RequestStatus, classify, failure, read_request_status
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 
 OPSGENIE, JSM = IntegrationType.OPSGENIE, IntegrationType.JSM

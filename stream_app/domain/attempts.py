@@ -1,0 +1,46 @@
+"""What one request to an integration can come to: closed lists, and labels of the metrics."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+#: Stands where an integration could not be resolved, so that no service is known.
+UNKNOWN_TYPE = "unknown"
+
+
+class IntegrationType(StrEnum):
+    """Which service answers; the `integration_type` label of the metrics."""
+
+    OPSGENIE = "opsgenie"
+    JSM = "jsm"
+
+
+class AttemptReason(StrEnum):
+    """Why an attempt ended as it did: a closed list, the `reason` label of the metric."""
+
+    ACCEPTED = "accepted"
+    REDIRECT = "redirect"
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    PAYMENT_REQUIRED = "payment_required"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    UNPROCESSABLE = "unprocessable"
+    KEY_FORMAT = "key_format"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    OTHER_STATUS = "other_status"
+    CONNECT_ERROR = "connect_error"
+    PROXY_ERROR = "proxy_error"
+    TLS_ERROR = "tls_error"
+    TIMEOUT = "timeout"
+    CONNECTION_LOST = "connection_lost"
+    BAD_ANSWER = "bad_answer"
+
+
+class LocalReason(StrEnum):
+    """Why an attempt failed before a request was made; more `reason` labels of the metric."""
+
+    INTEGRATION_UNAVAILABLE = "integration_unavailable"
+    ENDPOINT_REFUSED = "endpoint_refused"
+    KEY_UNREADABLE = "key_unreadable"

@@ -1,0 +1,88 @@
+"""How far a worker is behind: the records of its own partitions that are not done.
+
+Done means acknowledged with everything it caused: where the worker would go on after a crash.
+Nothing is asked for it. How far a partition goes came with its last fetch, an empty one, too, and
+before the first one with the start of the assignment.
+
+This leans on private parts of aiokafka 0.14; `tests/unit/kafka/test_lag.py` guards them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from faust.types import TP
+
+from stream_app.domain.topics import ROLE_SOURCES
+from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.flushing import FlushLoop
+from stream_app.kafka.state import StateTable
+from stream_app.kafka.topics import TopicNames
+from stream_app.metrics import Metrics
+
+
+class LagMeter:
+    """Keeps the metrics of what is done and what is not; `look` is called now and then."""
+
+    def __init__(self, app: StreamApp, names: TopicNames, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        #: Full name -> base name, the label.
+        self._labels = {names(topic): str(topic) for topic in ROLE_SOURCES[app.role]}
+        self._loops = {topic: loop for loop in app.flush_loops for topic in loop.topics}
+        self._tables = {topic: t for t in app.state_tables for topic in t.source_topics}
+        self._counted: Counter[str] = Counter()
+
+    def look(self) -> None:
+        """Bring the metrics up to date; the last figures stay while partitions move."""
+        for topic, label in self._labels.items():
+            done = self._loops[topic].done[topic]
+            self._metrics.consumed.labels(label).inc(done - self._counted[topic])
+            self._counted[topic] = done
+        app = self._app
+        if not app.started or app.consumer is None or app.rebalancing:
+            return
+        assigned = assigned_partitions(app.consumer)
+        if assigned is None:
+            return
+        lags: Counter[str] = Counter()
+        for tp, known in assigned.items():
+            if tp.topic in self._labels:
+                lags[tp.topic] += partition_lag(
+                    tp, known, app.consumer, self._tables[tp.topic], self._loops[tp.topic]
+                )
+        for topic, label in self._labels.items():
+            self._metrics.consumer_lag.labels(label).set(lags[topic])
+
+
+def assigned_partitions(consumer: Any) -> Mapping[TP, Any] | None:
+    """Return aiokafka's state of each partition of Faust's consumer; None: it has none now."""
+    subscription = consumer._thread._ensure_consumer()._subscription.subscription  # noqa: SLF001
+    assignment = None if subscription is None else subscription.assignment
+    if assignment is None:
+        return None
+    return {tp: assignment.state_value(tp) for tp in assignment.tps}
+
+
+def partition_lag(
+    tp: TP, known: Any, consumer: Any, table: StateTable[Any], loop: FlushLoop
+) -> int:
+    """Return the number of records of a partition that are not done.
+
+    Args:
+        tp: the partition.
+        known: aiokafka's state of it.
+        consumer: Faust's consumer.
+        table: holds the progress.
+        loop: takes the batches.
+    """
+    end = max(known.highwater or 0, consumer.end_offsets.get(tp, 0))
+    place = consumer.start_positions.get(tp, 0)
+    if (state := table.states.get(tp.partition)) is not None:
+        place = max(place, state.progress_of(tp.topic) + 1)
+    if loop.is_idle and not consumer.waiting[tp.topic] and known.has_valid_position:
+        # All that was fetched is done; what is left of a transaction's end is no record.
+        place = max(place, known.position)
+    return int(max(0, end - place))

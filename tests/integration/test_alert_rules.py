@@ -1,0 +1,219 @@
+"""Each alert rule fires by its real cause, and clears when that is mended: a real Prometheus.
+
+The rules are those of `deploy/`, with shorter ranges and waits. `StreamAppFallingBehind` needs a
+backlog of minutes: `rules_test.yaml` alone shows that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_app.domain.alerts import encode_alert
+from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
+from stream_app.settings import KafkaSettings, Settings
+from tests.integration.harness import WorkerProcess
+from tests.integration.test_notifier import alert
+from tests.integration.watched import Installation, Prometheus, trigger
+
+HEALTHY, LIMITED, BROKEN, DISCARDING = 521, 522, 523, 524
+KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in (HEALTHY, LIMITED, BROKEN, DISCARDING)}
+#: Of the data: they fire together, and one look at the result is enough.
+BY_RECORDS = {
+    "StreamAppConfigurationInvalid",
+    "StreamAppDeadLetters",
+    "StreamAppLateEvents",
+    "StreamAppWatermarkAhead",
+    "StreamAppWatermarkStandsStill",
+    "StreamAppStaleAlerts",
+    "StreamAppDeliveriesOverflowed",
+    "StreamAppDeliveryPendingTooLong",
+    "StreamAppDeliveriesFailing",
+    "StreamAppIntegrationDisabled",
+    "StreamAppRequestsNotSuccessful",
+}
+NOT_HERE = {"StreamAppFallingBehind"}
+
+
+class Place:
+    """The installation, its broker and its Prometheus."""
+
+    def __init__(self, broker: EmbeddedKafka, folder: Path) -> None:
+        address = broker.status().bootstrap_servers
+        self.broker_pid = broker.status().pid or 0
+        self.settings = Settings(
+            kafka=KafkaSettings(bootstrap_servers=address), topic_prefix="watched.", partitions=2
+        )
+        self.installation = Installation(
+            self.settings,
+            folder,
+            STREAM_APP_MAX_ALERT_AGE="3600",
+            STREAM_APP_DELIVERY__RETRY_SCALE="0.001",
+            STREAM_APP_DELIVERY__STATUS_CHECK_SHARE="1",
+            STREAM_APP_DELIVERY__MAX_PENDING_PER_INTEGRATION="3",
+        )
+
+    async def start(self) -> None:
+        await self.installation.start(
+            KEYS,
+            trigger(61, "incidents_exceeded", [HEALTHY]),
+            trigger(62, "hits_exceeded", [HEALTHY]),
+        )
+
+    async def events(self, kind: str, *times: int, **more: Any) -> None:
+        field = "request_time" if kind == "hits" else "first_time"
+        rows = [json.dumps({"client_id": 1111, field: seconds}).encode() for seconds in times]
+        await self.installation.put(f"events.{kind}", *rows, **more)
+
+    async def fire(self, number: int, *window_starts: int) -> None:
+        rows = [encode_alert(alert(start, (number,))) for start in window_starts]
+        await self.installation.put("alerts", *rows)
+
+    async def keep_coming(self, seconds: int, over: asyncio.Event) -> None:
+        """Send hits of one and the same time, and alerts that are dropped, until it is over.
+
+        With waits so short the service may not know yet what has become of the first request.
+        """
+        while not over.is_set():
+            await self.events("hits", seconds)
+            await self.fire(DISCARDING, int(time.time()))
+            await asyncio.sleep(0.5)
+
+    async def keep_busy(self, over: asyncio.Event) -> None:
+        """Send incidents until it is over."""
+        while not over.is_set():
+            await self.events("incidents", *[int(time.time())] * 2000)
+
+    async def lag(self) -> float:
+        found = await self.installation.workers["detector"].metrics()
+        return found['stream_app_consumer_lag_records{topic="events.incidents"}']
+
+    def signal_broker(self, number: signal.Signals) -> None:
+        os.kill(self.broker_pid, number)
+
+
+@pytest.fixture
+async def place(own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path) -> AsyncIterator[Place]:
+    found = Place(await asyncio.to_thread(own_kafka), tmp_path)
+    try:
+        await found.start()
+        yield found
+    finally:
+        with suppress(ProcessLookupError):
+            found.signal_broker(signal.SIGCONT)
+        await found.installation.stop()
+
+
+async def test_each_rule_fires_by_its_cause_and_clears_when_that_is_mended(
+    place: Place, tmp_path: Path
+) -> None:
+    with Prometheus(tmp_path / "prometheus", place.installation.workers) as prometheus:
+        watching = asyncio.create_task(prometheus.watch())
+        try:
+            await _nothing_fires_in_health(place, prometheus)
+            await _records(place, prometheus)
+            await _stopped_detector(place, prometheus)
+            await _silent_broker(place, prometheus)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        assert prometheus.fired == prometheus.names - NOT_HERE
+
+
+async def _nothing_fires_in_health(place: Place, prometheus: Prometheus) -> None:
+    now = int(time.time())
+    await place.events("incidents", now - 1, now)
+    async with asyncio.timeout(20):
+        while len(await prometheus.query("stream_app_ready == 1")) < 2:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.3)
+    await prometheus.clear()
+    prometheus.fired.clear()  # before its first scrapes a Prometheus misses everything
+    await asyncio.sleep(3)
+    assert prometheus.fired == set()
+
+
+async def _records(place: Place, prometheus: Prometheus) -> None:
+    sandbox, put = place.installation.sandbox, place.installation.put
+    limited = Fault(
+        kind=FaultKind.RATE_LIMIT, retry_after="9", period="9", key=KEYS[LIMITED], requests=1
+    )
+    for fault in (
+        limited,
+        Fault(kind=FaultKind.STATUS, status=503, key=KEYS[BROKEN]),
+        Fault(kind=FaultKind.DISCARD, key=KEYS[DISCARDING]),
+    ):
+        sandbox.fail(fault)
+    now = int(time.time())
+    over = asyncio.Event()
+    coming = asyncio.create_task(place.keep_coming(now, over))
+    try:
+        await put("config.triggers", b"{}", key=b"99")
+        await put("events.incidents", b"no event")
+        await place.events("incidents", now, now - 7200, now + 80, partition=0)
+        await place.fire(HEALTHY, now - 7200)
+        await place.fire(LIMITED, *range(now - 9, now))
+        await place.fire(BROKEN, now)
+        await prometheus.fire(*BY_RECORDS)
+    finally:
+        over.set()
+        await coming
+    topics = {one["labels"]["topic"] for one in prometheus.firing.get("StreamAppDeadLetters", ())}
+    assert topics <= {"events.incidents", "deliveries"}
+    sandbox.heal()
+    await put("config.triggers", None, key=b"99")
+    enabled = await asyncio.to_thread(
+        WorkerProcess.command,
+        place.settings,
+        "integrations",
+        "enable",
+        str(BROKEN),
+        **place.installation.env,
+    )
+    assert enabled.returncode == 0, enabled.stderr
+    await prometheus.clear()
+
+
+async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
+    detector = place.installation.workers["detector"]
+    detector.signal(signal.SIGSTOP)
+    await prometheus.fire("StreamAppWorkerDown", "StreamAppRoleMissing")
+    assert prometheus.firing["StreamAppRoleMissing"][0]["labels"]["missing"] == "detector"
+    detector.signal(signal.SIGCONT)
+    await prometheus.clear()
+
+
+async def _silent_broker(place: Place, prometheus: Prometheus) -> None:
+    """It acknowledges nothing any more, in the midst of work."""
+    over = asyncio.Event()
+    busy = asyncio.create_task(place.keep_busy(over))
+    try:
+        await asyncio.sleep(1)
+        place.signal_broker(signal.SIGSTOP)
+        await asyncio.sleep(1)  # longer than between two looks at the lag
+        while not await place.lag():  # it was stopped between two flushes
+            place.signal_broker(signal.SIGCONT)
+            await asyncio.sleep(0.5)
+            place.signal_broker(signal.SIGSTOP)
+            await asyncio.sleep(1)
+        await prometheus.fire("StreamAppBrokerUnreachable", "StreamAppWorkerNotReady")
+        await prometheus.until(lambda: _waits("events.incidents", prometheus))
+    finally:
+        place.signal_broker(signal.SIGCONT)
+        over.set()
+        await busy
+    await prometheus.clear()
+
+
+def _waits(topic: str, prometheus: Prometheus) -> bool:
+    found = prometheus.firing.get("StreamAppNotConsuming", ())
+    return any(one["labels"]["topic"] == topic for one in found)

@@ -1,0 +1,82 @@
+"""How a partition's lag follows from what the worker knows."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.domain.progress import PartitionProgress
+from stream_app.kafka.lag import partition_lag
+
+PARTITION = TP("events.hits", 3)
+
+
+def lag(
+    *,
+    highwater: int | None = None,
+    end: int = 0,
+    start: int = 0,
+    progress: int | None = None,
+    position: int | None = None,
+    is_idle: bool = True,
+    waiting: int = 0,
+) -> int:
+    known = SimpleNamespace(
+        highwater=highwater, has_valid_position=position is not None, position=position
+    )
+    consumer = SimpleNamespace(
+        end_offsets={PARTITION: end},
+        start_positions={PARTITION: start},
+        waiting=Counter({PARTITION.topic: waiting}),
+    )
+    states: dict[int, PartitionProgress] = {}
+    if progress is not None:
+        states[3] = PartitionProgress()
+        states[3].confirm(progress)
+    table: Any = SimpleNamespace(states=states)
+    loop: Any = SimpleNamespace(is_idle=is_idle)
+    return partition_lag(PARTITION, known, consumer, table, loop)
+
+
+@pytest.mark.parametrize(
+    ("known", "records"),
+    [
+        ({}, 0),
+        ({"end": 40}, 40),
+        ({"end": 40, "start": 30}, 10),
+        ({"end": 40, "highwater": 50, "start": 30}, 20),
+        ({"highwater": 50, "progress": 44}, 5),
+        ({"highwater": 50, "progress": 49}, 0),
+        # Fetched, and not yet taken by the agent, or not yet acknowledged: not done.
+        ({"highwater": 50, "progress": 44, "position": 50, "waiting": 1}, 5),
+        ({"highwater": 50, "progress": 44, "position": 50, "is_idle": False}, 5),
+        # Only the end of a transaction is left, which is no record.
+        ({"highwater": 50, "progress": 48, "position": 50}, 0),
+        # A topic whose older records are gone starts where it starts now.
+        ({"highwater": 50, "start": 45, "progress": 10}, 5),
+        # The newest end is not known yet.
+        ({"highwater": None, "end": 40, "progress": 59}, 0),
+    ],
+)
+def test_what_is_not_done_is_counted(known: dict[str, Any], records: int) -> None:
+    assert lag(**known) == records
+
+
+async def test_aiokafka_still_keeps_what_the_lag_is_made_of() -> None:
+    state = TopicPartitionState(SimpleNamespace())
+    assert (state.highwater, state.has_valid_position) == (None, False)
+
+
+def test_faust_and_aiokafka_still_tell_which_partitions_are_assigned() -> None:
+    assert "_subscription" in inspect.getsource(AIOKafkaConsumer.highwater)
+    assert {"tps", "state_value"} <= set(dir(Assignment))
+    thread = driver.AIOKafkaConsumerThread
+    assert list(inspect.signature(thread._ensure_consumer).parameters) == ["self"]

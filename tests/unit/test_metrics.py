@@ -1,0 +1,86 @@
+"""The closed list of metrics: names, labels, and that all of it is there from the start."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+import pytest
+
+from stream_app.domain.attempts import AttemptReason, IntegrationType, LocalReason
+from stream_app.domain.deliveries import DeliveryStatus
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.events import EventKind
+from stream_app.domain.request_checks import CheckOutcome
+from stream_app.domain.results import EventResult, NoticeResult, RouteResult
+from stream_app.domain.topics import ROLE_SOURCES, Role
+from stream_app.metrics import Metrics
+
+#: Metric -> the closed list that its last label must have all of.
+CLOSED: dict[str, type[StrEnum]] = {
+    "stream_app_events_total": EventResult,
+    "stream_app_notices_total": NoticeResult,
+    "stream_app_routed_alerts_total": RouteResult,
+    "stream_app_dead_letters_total": DeadLetterReason,
+    "stream_app_request_status_total": CheckOutcome,
+    "stream_app_late_events_total": EventKind,
+    "stream_app_alert_to_accepted_seconds": IntegrationType,
+}
+LABELS = {"kind", "result", "topic", "reason", "integration_type", "outcome", "version", "part"}
+ROLES: tuple[Role | None, ...] = (None, "detector", "notifier")
+
+
+def series(metrics: Metrics) -> dict[str, set[tuple[str, ...]]]:
+    """Return what a scrape shows at the start: base name -> the values of its labels."""
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for family in metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_created"):  # a worker leaves them out
+                continue
+            name = re.sub(r"_(bucket|count|sum)$", "", sample.name)
+            labels = {key: text for key, text in sample.labels.items() if key != "le"}
+            found.setdefault(name, set()).add(tuple(labels.values()))
+    return {name: rows for name, rows in found.items() if name.startswith("stream_app_")}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_scrape_shows_every_combination_of_labels_before_anything_happens(
+    role: Role | None,
+) -> None:
+    metrics = Metrics(role)
+    shown = [row for row in metrics.rows if role is None or row.role in (None, role)]
+    assert series(metrics) == {row.name: set(row.combinations) for row in shown}
+    assert all(row.combinations for row in shown)
+
+
+def test_the_label_values_are_the_closed_lists_of_the_domain() -> None:
+    rows = {row.name: row for row in Metrics().rows}
+    for name, closed in CLOSED.items():
+        assert {row[-1] for row in rows[name].combinations} == set(closed), name
+    attempts = set(rows["stream_app_delivery_attempts_total"].combinations)
+    made = {(kind, reason) for kind in IntegrationType for reason in AttemptReason}
+    assert attempts == made | {("unknown", reason) for reason in LocalReason}
+    finished = {row[1] for row in rows["stream_app_deliveries_total"].combinations}
+    assert finished == set(DeliveryStatus) - {"pending"}
+
+
+def test_each_role_shows_its_own_topics() -> None:
+    for role, sources in ROLE_SOURCES.items():
+        rows = {row.name: row for row in Metrics(role).rows}
+        lag = rows["stream_app_consumer_lag_records"].combinations
+        assert {topic for (topic,) in lag} == set(sources)
+        refused = {topic for topic, _ in rows["stream_app_dead_letters_total"].combinations}
+        assert refused <= set(sources)
+
+
+def test_no_metric_is_of_one_object_and_each_has_a_name_with_its_unit() -> None:
+    for row in Metrics().rows:
+        assert set(row.labels) <= LABELS, row.name
+        assert (row.kind == "counter") == row.name.endswith("_total"), row.name
+        assert row.kind != "histogram" or row.name.endswith("_seconds"), row.name
+        assert len(row.help) < 160, row.name
+
+
+def test_nothing_of_fausts_own_is_shown() -> None:
+    names = {family.name for family in Metrics().registry.collect()}
+    assert {name for name in names if not name.startswith(("stream_app_", "process_"))} == set()
