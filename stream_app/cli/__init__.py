@@ -32,6 +32,7 @@ COMMANDS = {
     "secrets": "stream_app.cli.secrets:secrets",
     "state": "stream_app.cli.state:state",
     "topics": "stream_app.cli.topics:topics",
+    "triggers": "stream_app.cli.triggers:triggers",
     "worker": "stream_app.cli.worker:worker",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,6 +20,8 @@ from stream_app.settings import Settings
 
 _POLL_MS = 500
 _FETCH_BYTES = 4 * 1024 * 1024
+#: Records of a part that are unpacked at a time: who reads one stops early.
+_PART_RECORDS = 500
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,22 @@ class EventLog:
                 last.append(read[1] + 1)
         return Extent(max(first, default=None), min(last, default=None))
 
+    def read_between(self, wanted: Range, now_ms: int) -> tuple[int, int]:
+        """Return the time (Unix ms) that the records of a range speak for.
+
+        It begins with the log where that holds nothing older, and goes on to now where nothing
+        newer is there: silence counts.
+        """
+        first = min(first for first, _ in self.times.values())
+        last = max(last for _, last in self.times.values())
+        is_older = any(span.start > span.low for span in self.spans.values())
+        is_newer = any(span.end < span.high for span in self.spans.values())
+        start, end = wanted.start.moment_ms, wanted.end.moment_ms
+        from_ms = start if start is not None and is_older else first
+        if end is None:
+            end = last + 1 if is_newer else now_ms
+        return from_ms, max(min(end, now_ms), from_ms + 1)
+
     async def batches(
         self, report: Callable[[int], None] = lambda _done: None
     ) -> AsyncIterator[tuple[TopicPartition, Sequence[Any], bool]]:
@@ -227,14 +245,20 @@ class EventLog:
             self.times[tp] = first, records[-1].timestamp
         return records
 
-    async def read_part(self, tp: TopicPartition, first: int, last: int) -> list[Any]:
-        """Return the records of one partition from an offset to another, both inclusive."""
-        reader, found = self._reader, list[Any]()
+    async def read_part(
+        self, topic: str, partition: int, first: int, last: int
+    ) -> AsyncGenerator[list[Any], None]:
+        """Yield the records of one partition from an offset to another, both inclusive."""
+        reader, tp = self._reader, TopicPartition(topic, partition)
         with unreachable(self._settings):
             async with asyncio.timeout(READ_SECONDS):
                 reader.resume(tp)
                 reader.seek(tp, first)
-                while await reader.position(tp) <= last:
-                    found += (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ())
-                reader.pause(tp)
-        return [record for record in found if record.offset <= last]
+                try:
+                    while await reader.position(tp) <= last:
+                        fetched = await reader.getmany(
+                            tp, timeout_ms=_POLL_MS, max_records=_PART_RECORDS
+                        )
+                        yield [r for r in fetched.get(tp, ()) if r.offset <= last]
+                finally:
+                    reader.pause(tp)
