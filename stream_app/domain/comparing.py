@@ -104,10 +104,11 @@ class Recorded:
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
         self.alerts: dict[str, AnyAlert] = {}
+        self.conflicting: dict[str, AnyAlert] = {}
         self.unreadable = 0
 
     def add(self, value: bytes | None, wanted: Callable[[AnyAlert], bool]) -> None:
-        """Take a record; of those of one id the first whose bytes are others' is kept."""
+        """Take a record. Of one id the first stands, and one with other bytes beside it."""
         try:
             alert = decode_alert(value or b"")
         except DECODE_ERRORS:
@@ -115,7 +116,8 @@ class Recorded:
             return
         if wanted(alert):
             self.alerts.setdefault(alert.id, alert)
-            self.values.setdefault(alert.id, value or b"")
+            if self.values.setdefault(alert.id, value or b"") != value:
+                self.conflicting.setdefault(alert.id, alert)
 
     def keep(self, extents: Mapping[str, Extent]) -> None:
         """Forget the alerts of what was not replayed."""
@@ -140,10 +142,13 @@ def compare(
         value = recorded.values.get(number)
         if value is None:
             yield Compared(Result.MISSING, alert, *_why_missing(alert, revisions, around))
-        elif value == encode_alert(alert):
+        elif value == encode_alert(alert) and number not in recorded.conflicting:
             yield Compared(Result.SAME, alert)
         else:
-            detail = _differing(alert, recorded.alerts[number])
+            other = recorded.alerts[number]
+            if value == encode_alert(alert):
+                other = recorded.conflicting[number]
+            detail = _differing(alert, other)
             yield Compared(Result.DIFFERENT, alert, Reason.STALE_CONFIG, detail)
     for number, alert in recorded.alerts.items():
         if number not in given:
@@ -211,11 +216,10 @@ def _why_extra(alert: AnyAlert, around: Circumstances) -> tuple[Reason, str]:
     why = _why_counted_otherwise(alert, around)
     if why is not None:
         return why
-    count = around.total(window_of(alert))
-    return (
-        Reason.UNKNOWN,
-        f"{count} events are in its window, and more than {alert.trigger.threshold.count} fire",
-    )
+    read = f"{around.total(window_of(alert))} events are in its window"
+    if around.extents[source_of(alert)].to_ms is not None:
+        return Reason.RANGE_CUT, f"{read}; others may lie behind the end of what was read"
+    return Reason.UNKNOWN, f"{read}, and more than {alert.trigger.threshold.count} fire"
 
 
 def _why_counted_otherwise(alert: Alert, around: Circumstances) -> tuple[Reason, str] | None:

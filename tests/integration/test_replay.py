@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,46 @@ async def test_ctrl_c_says_how_far_it_came(settings: Settings, tmp_path: Path) -
     assert await process.wait() == 130, errors
     assert b"stopped after 20,000 records" in errors
     assert b"interrupted" in errors
+
+
+async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_told(settings: Settings) -> None:
+    one = settings.model_copy(update={"partitions": 1})
+    await prepared(one)
+    bootstrap, prefix = one.kafka.bootstrap_servers or "", one.topic_prefix
+    second = int(time.time()) - 100
+    rows = [
+        (None, json.dumps({"client_id": 9, "request_time": second // 60 * 60 + n}).encode())
+        for n in range(6)
+    ]
+    mine = next(t for t in triggers() if t["template_id"] == "hits_exceeded" and not t["filters"])
+    mine |= {"client_id": 9, "threshold": {"count": 2, "period": 60}}
+    await put_objects(one, "config.triggers", [mine])
+    await put(bootstrap, f"{prefix}events.hits", rows[:3])
+    await asyncio.sleep(0.2)
+    between = f"{time.time():.3f}"
+    await asyncio.sleep(0.2)
+    await put(bootstrap, f"{prefix}events.hits", rows[3:])
+    moment = datetime.fromtimestamp(float(between), UTC).isoformat()
+    base = ["replay", "events.hits", "--trigger", str(mine["id"])]
+    for args, events in (
+        ([], "6"),
+        (["--to", moment], "3"),
+        (["--from", moment], "3"),
+        (["--from", "1", "--to", "5"], "4"),
+        (["--from", "4"], None),
+        (["--from", "0", "--to", "2"], None),
+    ):
+        code, lines, errors = await command(one, *base, *args)
+        assert code == 0, errors
+        shown = lines[-1].split(b" in 1 minute")[1].split()[0].decode() if lines else None
+        assert shown == events, (args, lines)
+    # What the whole gives is on the topic; of a part of it the same alert is told as cut.
+    _, lines, _ = await command(one, *base, "--json")
+    await put(bootstrap, f"{prefix}alerts", [(b"9", lines[0])])
+    code, lines, errors = await command(one, *base, "--compare")
+    assert (code, lines) == (0, []), errors
+    code, lines, errors = await command(one, *base, "--compare", "--json", "--to", "2")
+    assert code == 1, errors
+    (row,) = [json.loads(line) for line in lines]
+    assert (row["result"], row["reason"]) == ("extra", "range_cut")
+    assert "2 events are in its window" in row["detail"]

@@ -73,6 +73,13 @@ def test_other_bytes_of_one_id_are_a_configuration_that_has_changed() -> None:
     assert row.detail == "configured otherwise since: client_name, integration_ids"
 
 
+def test_a_second_record_of_an_id_with_other_bytes_is_not_overlooked() -> None:
+    renamed = msgspec.structs.replace(ALERT, client_name="Acme Ltd")
+    assert [r.result for r in compare([ALERT], recorded(ALERT, ALERT), circumstances())] == ["same"]
+    (row,) = compare([ALERT], recorded(ALERT, renamed), circumstances())
+    assert (row.result, row.detail) == ("different", "configured otherwise since: client_name")
+
+
 def test_why_an_alert_is_missing() -> None:
     before = fired_alert(CLIENT, OTHER, START)
     assert missing(beside=(before,)).reason is Reason.CHANGED_REVISION
@@ -92,6 +99,9 @@ def test_why_an_alert_is_extra() -> None:
     assert extra(triggers={61: disabled}).reason is Reason.STALE_CONFIG
     assert extra(triggers={61: OTHER}).reason is Reason.CHANGED_REVISION
     assert extra(extents={"hits": Extent(None, START * 1000)}).reason is Reason.RANGE_CUT
+    behind = extra(extents={"hits": Extent(None, (START + 600) * 1000)})
+    assert behind.reason is Reason.RANGE_CUT
+    assert behind.detail.startswith("0 events are in its window; others may lie behind")
     late = extra(late={window_of(ALERT): 3}.__getitem__)
     assert (late.reason, late.detail) == (
         Reason.LATE,
