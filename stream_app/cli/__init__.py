@@ -26,11 +26,13 @@ COMMANDS = {
     "get": "stream_app.cli.get:get",
     "integrations": "stream_app.cli.integrations:integrations",
     "kafka": "stream_app.cli.kafka:kafka",
+    "replay": "stream_app.cli.replay:replay",
     "sample": "stream_app.cli.sample:sample",
     "sandbox": "stream_app.cli.sandbox:sandbox",
     "secrets": "stream_app.cli.secrets:secrets",
     "state": "stream_app.cli.state:state",
     "topics": "stream_app.cli.topics:topics",
+    "triggers": "stream_app.cli.triggers:triggers",
     "worker": "stream_app.cli.worker:worker",
 }
 

@@ -11,6 +11,7 @@ event as the first did. That makes counts exact under any crash and any replay.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -55,6 +56,8 @@ class Tally:
     late: int = 0
     skipped: int = 0
     rejected: list[tuple[Any, Rejected]] = field(default_factory=list)
+    #: How many events came late for each window.
+    late_windows: Counter[CellKey] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,7 @@ class PartitionCounts:
                 start = seconds - seconds % trigger.period
                 if start + trigger.keep <= watermark:
                     is_late = True
+                    tally.late_windows[trigger.key, start] += 1
                     continue
                 if start == trigger.start:
                     cell = trigger.cell

@@ -24,7 +24,7 @@ from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.embedded_jars import KAFKA_VERSION
 from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings, load_settings
-from tests.bench import data, deliveries, isolation, latency
+from tests.bench import backtest, data, deliveries, isolation, latency
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3
@@ -41,6 +41,7 @@ AT_MOST = {
     "detector_bytes_per_open_cell": 500,
     "latency_p99_ms": 1000,
     "isolation_p99_ratio": 2.0,
+    "backtest_million_events_s": 15,
 }
 
 
@@ -171,6 +172,8 @@ def main() -> None:
     try:
         report = throughput(bootstrap)
         report["detector_bytes_per_open_cell"] = bytes_per_cell()
+        say(f"a backtest of {backtest.EVENTS:,} hits")
+        report |= backtest.measure(bootstrap, logs)
         say(f"deliveries: {deliveries.DELIVERIES:,} of one worker, beside a bare httpx client")
         report |= deliveries.measure(bootstrap, logs)
         say(f"latency at {latency.RATE:,} events/s for {LATENCY_SECONDS} s")

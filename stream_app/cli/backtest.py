@@ -1,0 +1,174 @@
+"""`stream-app triggers backtest`: what a trigger would have done, and which threshold is right."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from stream_app.cli import backtest_html, backtest_text
+from stream_app.cli.config_files import read_objects
+from stream_app.cli.event_selection import range_of, range_options
+from stream_app.cli.output import print_json, say
+from stream_app.cli.progress import Progress
+from stream_app.domain.backtest import Backtest, Sample
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.findings import Findings, busiest, time_of
+from stream_app.domain.given import read_given
+from stream_app.domain.ranges import Range
+from stream_app.domain.triggers import Trigger
+from stream_app.kafka.configuration_snapshot import read_configuration
+from stream_app.kafka.replay import EventLog
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+#: Events that are shown of each of the busiest windows.
+SAMPLES = 5
+MAX_TOP = 100
+
+
+@click.command(
+    epilog="Example: stream-app triggers backtest -f trigger.yaml --from -7d --html report.html"
+)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="The trigger, as `apply` takes it; `-` is stdin. Without it --trigger names one.",
+)
+@click.option(
+    "--trigger",
+    "trigger_id",
+    metavar="ID",
+    type=int,
+    help="Which trigger: of the files, or of those that are configured.",
+)
+@range_options("-7d")
+@click.option(
+    "--top",
+    metavar="N",
+    type=click.IntRange(1, MAX_TOP),
+    default=10,
+    show_default=True,
+    help="How many of the busiest windows are shown.",
+)
+@click.option(
+    "--html",
+    "html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Also write a page with charts, which loads nothing from anywhere.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
+def backtest(
+    files: tuple[str, ...],
+    *,
+    trigger_id: int | None,
+    start: str | None,
+    end: str | None,
+    top: int,
+    html: str | None,
+    as_json: bool,
+) -> None:
+    """Show what a trigger would have done on the events that are recorded.
+
+    How often and when it would have fired, the busiest windows with their exact counts and some
+    of their events, and what other thresholds would have meant. Whether the trigger is applied or
+    enabled is all the same; nothing is sent and nothing is saved.
+
+    Events count by their own time, the late ones too: live these count in no window.
+    """  # fmt: skip
+    settings = load_settings()
+    configure_logs(settings.log)
+    wanted = range_of(start, end)
+    trigger = asyncio.run(_trigger(settings, files, trigger_id))
+    found = asyncio.run(_run(settings, trigger, wanted, top))
+    if html is not None:
+        _write(html, backtest_html.page(found, top))
+    if as_json:
+        print_json(backtest_text.as_json(found, top))
+        return
+    for line in backtest_text.report(found, top, lambda text: click.style(text, fg="red")):
+        click.echo(line)
+
+
+async def _trigger(settings: Settings, files: Sequence[str], trigger_id: int | None) -> Trigger:
+    """Return the one that is meant.
+
+    Raises:
+        UsageError: none is, or several are.
+        StreamAppError: it is not there.
+    """
+    if files:
+        periods = settings.detector.allowed_periods
+        known = read_given(read_objects(files), allowed_periods=periods).triggers
+    elif trigger_id is not None:
+        known = (await read_configuration(settings)).triggers
+    else:
+        raise UsageError("which trigger? Give a file with -f, or a configured one with --trigger")
+    if trigger_id is None and len(known) != 1:
+        raise UsageError(f"the files hold {len(known)} triggers: choose one with --trigger ID")
+    number = next(iter(known)) if trigger_id is None else trigger_id
+    if number not in known:
+        where = "in the files" if files else "configured"
+        raise StreamAppError(f"trigger {number} is not {where}: {len(known)} others are")
+    return known[number]
+
+
+async def _run(settings: Settings, trigger: Trigger, wanted: Range, top: int) -> Findings:
+    engine = Backtest(trigger)
+    topic = TopicNames(settings.topic_prefix)(Topic(f"events.{engine.kind}"))
+    async with EventLog(settings, [topic]) as log:
+        await log.choose(wanted)
+        with Progress(log.size) as progress:
+            async for tp, records, _ in log.batches(progress.report):
+                if records:
+                    engine.add(tp.partition, records)
+            rate = log.records / progress.seconds
+            say(f"{log.records:,} records in {progress.seconds:.1f} s ({rate:,.0f}/s)")
+        read = log.read_between(wanted, time.time_ns() // 1_000_000)
+        samples = await _samples(engine, log, topic, top)
+    from_ms, to_ms, is_loaded = time_of(engine.counts, engine.threshold.period, *read)
+    return Findings(
+        trigger=trigger,
+        counts=engine.counts,
+        figures=engine.figures,
+        records=log.records,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        samples=samples,
+        is_loaded=is_loaded,
+    )
+
+
+async def _samples(
+    engine: Backtest, log: EventLog, topic: str, top: int
+) -> dict[int, list[Sample]]:
+    """Read some events of the busiest windows again."""
+    found: dict[int, list[Sample]] = {}
+    for start, _ in busiest(engine.counts, top):
+        rows = found[start] = list[Sample]()
+        place = engine.place_of(start)
+        parts = log.read_part(topic, place.partition, place.first, place.last)
+        async with contextlib.aclosing(parts):
+            async for records in parts:
+                rows += engine.samples(start, place.partition, records)
+                if len(rows) >= SAMPLES:
+                    break
+        del rows[SAMPLES:]
+    return found
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StreamAppError(f"{path}: {error.strerror}: give --html a file to write") from None
+    say(f"written to {path}")

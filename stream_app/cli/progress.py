@@ -1,0 +1,73 @@
+"""Progress of a long read, on a terminal only: events, rate, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from stream_app.cli.output import say
+
+#: Between two paintings of the line.
+_REPAINT_SECONDS = 0.2
+_CLEAR = "\r\x1b[2K"
+
+
+class Progress:
+    """Paints one line on stderr; tells at an interrupt how far it came.
+
+    Args:
+        total: how many records there are; 0: not known.
+        unit: what is counted.
+    """
+
+    def __init__(self, total: int, unit: str = "records") -> None:
+        self._total = total
+        self._unit = unit
+        self._done = 0
+        self._began = time.monotonic()
+        self._painted = 0.0
+        self._is_shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        """Begin the clock."""
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
+    ) -> None:
+        """Take the line away; after an interrupt or a failure say how far it came."""
+        if self._is_shown and self._painted:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+        if kind is not None:
+            say(f"stopped after {self._amount()}: nothing was shown, the result would be partial")
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
+
+    def report(self, done: int) -> None:
+        """Note that so many are done."""
+        self._done = done
+        now = time.monotonic()
+        if self._is_shown and now - self._painted >= _REPAINT_SECONDS:
+            self._painted = now
+            sys.stderr.write(_CLEAR + self._line())
+            sys.stderr.flush()
+
+    def _amount(self) -> str:
+        if not self._total:
+            return f"{self._done:,} {self._unit}"
+        share = f"{100 * self._done // self._total} %"
+        return f"{self._done:,} of {self._total:,} {self._unit} ({share})"
+
+    def _line(self) -> str:
+        rate = self._done / max(self.seconds, 0.001)
+        line = f"{self._amount()}, {rate:,.0f}/s"
+        if self._total and rate:
+            line += f", {max(0, self._total - self._done) / rate:.0f} s left"
+        return line

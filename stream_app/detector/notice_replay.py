@@ -1,0 +1,61 @@
+"""Replay of notices: the worker's own stage matches them, and what it would send is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from stream_app.detector.match import MatchStage
+from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
+from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.replaying import Figures
+from stream_app.kafka.configuration import Configuration
+from stream_app.kafka.dead_letters import REASON_HEADER
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.metrics import Metrics
+
+
+class _Progress:
+    """How far each partition has been read: a state table without Kafka behind it."""
+
+    changelog_topic_name = "none"
+
+    def __init__(self) -> None:
+        self._states: dict[int, PartitionProgress] = {}
+
+    def state(self, partition: int) -> PartitionProgress:
+        return self._states.setdefault(partition, PartitionProgress())
+
+
+class NoticeReplay:
+    """Matches notices against one configuration, and keeps their alerts by id."""
+
+    def __init__(self, configuration: Configuration, names: TopicNames) -> None:
+        self.figures = Figures()
+        self._values: dict[str, bytes] = {}
+        self._alerts_topic = names(Topic.ALERTS)
+        # It never waits for the reader nor writes to the table: only `add` and `cut` are called.
+        reader = SimpleNamespace(configuration=configuration)
+        self._stage = MatchStage(cast("Any", _Progress()), cast("Any", reader), names, Metrics())
+
+    def add(self, partition: int, records: Sequence[Any]) -> None:
+        """Match the notices of one batch of a partition."""
+        self._stage.add(Topic.ACCOUNT, partition, records)
+        for send in self._stage.cut().steps()[0]:
+            if send.topic == self._alerts_topic:
+                value = send.value or b""
+                self._values.setdefault(decode_alert(value).id, value)
+                self.figures.results["matched"] += 1
+            else:
+                reason = dict(send.headers or ()).get(REASON_HEADER, b"")
+                self.figures.rejected[reason.decode()] += 1
+
+    def finish(self, _partition: int) -> None:
+        """Nothing more to do: a notice stands for itself."""
+
+    def alerts(self) -> Iterator[tuple[Alert | NoticeAlert, int]]:
+        """Yield the alerts, each of one notice; the oldest first."""
+        found = [decode_alert(value) for value in self._values.values()]
+        for alert in sorted(found, key=lambda one: (one.happened_at, one.id)):
+            yield alert, 1

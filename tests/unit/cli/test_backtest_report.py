@@ -1,0 +1,113 @@
+"""The report of a backtest: its text word for word, and a page that loads nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import orjson
+import pytest
+
+from stream_app.cli import backtest_html, backtest_text
+from stream_app.cli.charts import bar, column_chart
+from stream_app.domain.backtest import Sample
+from stream_app.domain.findings import Findings
+from stream_app.domain.replaying import Figures
+from stream_app.domain.triggers import Threshold, Trigger
+
+GOLDEN = Path(__file__).parent / "golden" / "backtest.txt"
+START = 1_767_225_600
+HOUR = 3600
+HOSTILE = '<script src="https://evil.example/x.js">\x1b[31m'
+
+
+def findings(counts: dict[int, int] | None = None, name: str = "Hits", **more: Any) -> Findings:
+    trigger = Trigger(61, 1111, name, "hits_exceeded", True, (), Threshold(40, HOUR), (521,), 0)
+    if counts is None:
+        counts = {START + HOUR * n: 5 + n * 7 % 50 for n in range(0, 168, 2)}
+        counts[START + 30 * HOUR] = 95
+    return Findings(
+        trigger=trigger,
+        counts=counts,
+        figures=Figures(
+            Counter(counted=sum(counts.values()) - 12, late=12, unmatched=4000),
+            Counter(undecodable=3),
+        ),
+        records=9000,
+        from_ms=START * 1000,
+        to_ms=(START + 168 * HOUR) * 1000,
+        samples={
+            START + 30 * HOUR: [
+                Sample(3, 1042, START + 30 * HOUR + 7, {"type": "sqli", "host": name}),
+                Sample(3, 1043, START + 30 * HOUR + 8, {"response_status": "500"}),
+            ]
+        },
+        **more,
+    )
+
+
+def test_the_text_is_that_of_the_golden_file() -> None:
+    text = "\n".join(backtest_text.report(findings(), top=3)) + "\n"
+    assert text == GOLDEN.read_text()
+
+
+def test_columns_above_the_threshold_are_painted() -> None:
+    lines = column_chart([0, 1, 5, 10], 4, height=4, paint=lambda text: f"<{text}>")
+    assert lines == [
+        "10 │   <█>",
+        "   │   <█>",
+        " 4 │┈┈<█><█>",
+        "   │ ▃<█><█>",
+        " 0 └────",
+    ]
+    assert column_chart([0], 0, height=2) == ["1 │", "0 │┈", "0 └─"]
+
+
+@pytest.mark.parametrize(("share", "text"), [(0, ""), (1, "████"), (0.5, "██"), (0.001, "▏")])
+def test_a_bar_is_a_share_of_its_width(share: float, text: str) -> None:
+    assert bar(share, 4) == text
+
+
+def test_a_page_is_well_formed_and_loads_nothing() -> None:
+    page = backtest_html.page(findings(name=HOSTILE), top=3)
+    assert page.startswith("<!DOCTYPE html>\n")
+    root = ET.fromstring(page.partition("\n")[2])  # noqa: S314 - our own page
+    tags = Counter(element.tag for element in root.iter())
+    assert tags["svg"] == 2
+    assert tags["table"] == 3
+    assert not tags.keys() & {"script", "link", "img", "iframe", "object", "a", "image", "use"}
+    names = {name for element in root.iter() for name in element.attrib}
+    assert not names & {"src", "href", "onload", "onclick", "action", "data"}
+    style = "".join(element.text or "" for element in root.iter("style"))
+    assert not re.search(r"url\(|@import", style)
+    assert "default-src 'none'" in page
+    assert "evil.example" in "".join(root.itertext())
+    assert "\x1b" not in page
+
+
+def test_text_of_events_does_nothing_to_a_terminal() -> None:
+    text = "\n".join(backtest_text.report(findings(name=HOSTILE), top=1))
+    assert "\x1b" not in text
+    assert "evil.example" in text
+
+
+def test_json_has_every_fired_window() -> None:
+    found = orjson.loads(orjson.dumps(backtest_text.as_json(findings(), top=2)))
+    assert len(found["fired"]) == found["alerts"] > backtest_text.SHOWN_FIRED
+    assert found["busiest"][0]["events"] == 95
+    assert found["busiest"][0]["samples"][0]["offset"] == 1042
+    assert {"threshold": 40, "note": "as it is"}.items() <= next(
+        row for row in found["thresholds"] if row["threshold"] == 40
+    ).items()
+
+
+def test_nothing_counted_is_said_and_draws_nothing() -> None:
+    nothing = findings({})
+    nothing.figures.results.clear()
+    text = "\n".join(backtest_text.report(nothing, top=3))
+    assert "No event of client 1111 was counted" in text
+    assert "THRESHOLD" not in text
+    assert "<svg" not in backtest_html.page(nothing, top=3)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.domain.findings import Findings, ThresholdRow, Window, time_of
+from stream_app.domain.replaying import Figures
+from stream_app.domain.triggers import Threshold, Trigger
+
+DAY = 86_400
+START = 20_000 * DAY
+
+
+def findings(counts: dict[int, int], days: float = 7, **changes: Any) -> Findings:
+    trigger = Trigger(
+        61, 1111, "On-call", "hits_exceeded", True, (), Threshold(5, 60), (521,), 0
+    )  # fmt: skip
+    known: dict[str, Any] = {
+        "trigger": trigger,
+        "counts": counts,
+        "figures": Figures(Counter(counted=sum(counts.values()))),
+        "records": 1000,
+        "from_ms": START * 1000,
+        "to_ms": START * 1000 + round(days * DAY * 1000),
+        "samples": {},
+    }
+    return Findings(**known | changes)
+
+
+def test_thresholds_are_told_in_alerts_a_day() -> None:
+    # Day n has n + 1 windows, with 1, 2 ... n + 1 times ten events.
+    counts = {START + day * DAY + 60 * n: 10 * (n + 1) for day in range(7) for n in range(day + 1)}
+    rows = findings(counts).rows()
+    assert [row.threshold for row in rows] == [0, 5, 10, 20, 40, 50, 60, 70]
+    assert rows[1] == ThresholdRow(5, 28, 4.0, 7, "as it is")
+    by_note = {row.note: row for row in rows if row.note}
+    assert by_note["at most 1 a day"].alerts <= 7
+    assert by_note["at most 1 a week"].alerts <= 1
+    assert by_note["never"] == ThresholdRow(70, 0, 0.0, 0, "never")
+
+
+@given(st.dictionaries(st.integers(0, 5000).map(lambda n: START + 60 * n), st.integers(1, 99)))
+def test_a_threshold_for_a_rate_is_the_lowest_that_keeps_it(counts: dict[int, int]) -> None:
+    found = findings(counts)
+    for row in found.rows():
+        assert row.alerts == sum(n > row.threshold for n in counts.values())
+        for text, most in (("10 a day", 70), ("most 1 a day", 7), ("1 a week", 1)):
+            if text in row.note:
+                assert row.alerts <= most
+                lower = sum(n > row.threshold - 1 for n in counts.values())
+                assert row.threshold == 0 or lower > most
+
+
+def test_less_than_a_day_names_no_rate_of_days() -> None:
+    rows = findings({START: 9}, days=0.5).rows()
+    assert {row.note for row in rows} == {"at most 10 a day", "as it is", "never"}
+    assert next(row for row in rows if row.threshold == 0).per_day == 2
+
+
+def test_the_busiest_and_the_fired_are_in_order() -> None:
+    found = findings({START: 5, START + 120: 9, START + 60: 9})
+    assert found.fired() == [Window(START + 60, 9), Window(START + 120, 9)]
+    assert found.busiest(2) == [Window(START + 60, 9), Window(START + 120, 9)]
+    assert found.busiest(9)[-1] == Window(START, 5)
+
+
+def test_the_timeline_has_the_largest_window_of_each_part() -> None:
+    found = findings({START: 1, START + 60: 7, START + DAY: 3, START - 60: 50, START + 8 * DAY: 50})
+    assert found.timeline(7) == [7, 3, 0, 0, 0, 0, 0]
+    long_window = Trigger(
+        1, 1, "d", "hits_exceeded", True, (), Threshold(5, DAY), (1,), 0
+    )  # fmt: skip
+    assert findings({START: 4}, days=2, trigger=long_window).timeline(72) == [4, 0]
+    assert findings({}).timeline(3) == [0, 0, 0]
+
+
+def test_the_time_is_that_of_the_records_unless_the_events_took_longer() -> None:
+    hours = {START + 3600 * n: 1 for n in range(48)}
+    recorded = START * 1000, (START + 2 * DAY) * 1000
+    assert time_of(hours, 3600, *recorded) == (*recorded, False)
+    assert time_of({}, 3600, *recorded) == (*recorded, False)
+    loaded = (START + 5 * DAY) * 1000, (START + 5 * DAY + 60) * 1000
+    assert time_of(hours, 3600, *loaded) == (*recorded, True)
+    many = {START + 60 * n: 1 for n in range(2880)}
+    assert time_of(many | {0: 1}, 60, *recorded) == (*recorded, False), "one stray changes nothing"
