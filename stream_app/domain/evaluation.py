@@ -22,6 +22,9 @@ from stream_app.domain.counting import (
 )
 from stream_app.domain.windows import retention_seconds
 
+#: Of a record of the changelog: no more than 64 bits.
+MAX_NUMBER = 2**63 - 1
+
 
 class PartialCount(msgspec.Struct, frozen=True):
     """How many events of one source partition one (trigger, revision, window) has counted.
@@ -39,9 +42,12 @@ class PartialCount(msgspec.Struct, frozen=True):
     config_position: int
 
     def __post_init__(self) -> None:
-        """Refuse a revision that would not be one part of the window's key."""
+        """Refuse what would fit neither the window's key nor its record."""
         if ":" in self.revision or "|" in self.revision:
             raise ValueError("revision: must be a hash")
+        numbers = (self.period, self.window_start, self.partition, self.count)
+        if not all(-MAX_NUMBER <= number <= MAX_NUMBER for number in numbers):
+            raise ValueError(f"a number is beyond {MAX_NUMBER}")
 
     @property
     def window(self) -> CellKey:
