@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,10 @@ class Totals:
     counts: dict[Window, int] = field(default_factory=lambda: defaultdict(int))
     refused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     late: int = 0
+    #: What became of the events that were not refused and not late, by result.
+    results: Counter[str] = field(default_factory=Counter)
+    #: How often clauses were met, and how often not, as (kind, filter, operator, whether met).
+    cells: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
 
     def fired(self, triggers: Iterable[Mapping[str, Any]]) -> set[Window]:
         """Return the windows that exceed their trigger's threshold."""
@@ -37,7 +42,7 @@ class Totals:
         return {window for window, count in self.counts.items() if count > limit[window[0]]}
 
 
-def count(  # noqa: C901 - one loop, read from top to bottom
+def count(  # noqa: C901, PLR0912 - one loop, read from top to bottom
     kind: str,
     partition: Sequence[tuple[bytes | None, int]],
     triggers: Sequence[Mapping[str, Any]],
@@ -61,13 +66,18 @@ def count(  # noqa: C901 - one loop, read from top to bottom
                 totals.refused["future_timestamp"] += 1
                 continue
             watermark = max(watermark, time)
-            if event.get("experimental") or event.get("state") == "falsepositive":
-                continue
-            if kind == "hits" and event.get("sampled") is False:
+            dropped = _dropped(kind, event)
+            if dropped:
+                totals.results[dropped] += 1
                 continue
             is_late = is_counted = False
             for trigger in mine:
-                if trigger["client_id"] != event["client_id"] or not _matches(kind, event, trigger):
+                if trigger["client_id"] != event["client_id"]:
+                    continue
+                met = [_meets(kind, event, item) for item in trigger["filters"]]
+                for item, is_met in zip(trigger["filters"], met, strict=True):
+                    totals.cells[kind, item["id"], item["operator"], is_met] += 1
+                if not all(met):
                     continue
                 period = trigger["threshold"]["period"]
                 start = time // period * period
@@ -76,7 +86,21 @@ def count(  # noqa: C901 - one loop, read from top to bottom
                     continue
                 totals.counts[trigger["id"], start] += 1
                 is_counted = True
-            totals.late += is_late and not is_counted
+            if is_counted:
+                totals.results["counted"] += 1
+            elif is_late:
+                totals.late += 1
+            else:
+                totals.results["unmatched"] += 1
+
+
+def _dropped(kind: str, event: Mapping[str, Any]) -> str:
+    """Say why an event is not counted: empty, it is."""
+    if event.get("experimental"):
+        return "experimental"
+    if kind == "hits" and event.get("sampled") is False:
+        return "unsampled"
+    return "false_positive" if event.get("state") == "falsepositive" else ""
 
 
 def _events(value: bytes | None, totals: Totals) -> Iterable[Any]:
@@ -85,7 +109,7 @@ def _events(value: bytes | None, totals: Totals) -> Iterable[Any]:
         try:
             parsed = json.loads(text)
         except json.JSONDecodeError:
-            lines = [line for line in text.splitlines() if line.strip()]
+            lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
             if len(lines) < 2:
                 raise
             parsed = []
@@ -111,17 +135,16 @@ def _refusal(event: Any, clients: set[int]) -> str | None:
 
 
 def _matches(kind: str, event: Mapping[str, Any], trigger: Mapping[str, Any]) -> bool:
-    for item in trigger["filters"]:
-        if not item["values"]:
-            continue
-        hit = any(
-            _equal(item["id"], v, w)
-            for v in _values(kind, event, item["id"])
-            for w in item["values"]
-        )
-        if hit != (item["operator"] == "eq"):
-            return False
-    return True
+    return all(_meets(kind, event, item) for item in trigger["filters"])
+
+
+def _meets(kind: str, event: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    if not item["values"]:
+        return True
+    hit = any(
+        _equal(item["id"], v, w) for v in _values(kind, event, item["id"]) for w in item["values"]
+    )
+    return hit is (item["operator"] == "eq")
 
 
 def _values(kind: str, event: Mapping[str, Any], name: str) -> list[Any]:
@@ -144,11 +167,19 @@ def _values(kind: str, event: Mapping[str, Any], name: str) -> list[Any]:
 
 def _equal(name: str, value: Any, wanted: Any) -> bool:
     if name == "response_status":
-        if isinstance(wanted, str) and wanted.endswith("xx"):
+        if isinstance(wanted, str) and wanted.lower().endswith("xx"):
             return bool(value // 100 == int(wanted[0]))
         return bool(int(value) == int(wanted))
     if name == "ip_address":
-        return ipaddress.ip_address(value) == ipaddress.ip_address(wanted)
+        return bool(_address(value) == _address(wanted))
     if isinstance(value, str) and isinstance(wanted, str):
-        return value.lower() == wanted.lower()
+        return value.lower() == wanted.strip().lower()
     return bool(value == wanted)
+
+
+def _address(text: str) -> Any:
+    """Return an address whatever its spelling; a text that is none equals only itself."""
+    try:
+        return ipaddress.ip_address(text.strip())
+    except ValueError:
+        return text

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from stream_app.domain.counting import PartitionCounts, Record
+from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.errors import UsageError
+from stream_app.domain.event_batches import Record
 from stream_app.domain.events import (
     CONDITIONS,
     Event,

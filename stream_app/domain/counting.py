@@ -34,10 +34,8 @@ from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
 NEVER = -1
 #: Changelog key of the progress; no cell has it, because a cell's key has a window.
 PROGRESS_KEY = b"progress"
-#: Most combinations of field values whose matches are remembered in one partition, and the
-#: longest of them (an attack may have a thousand addresses): together a bound on memory.
+#: Most signatures whose matches are remembered in one partition: a bound on memory.
 MATCH_CACHE_SIZE = 20_000
-MATCH_KEY_CHARS = 500
 
 CellKey = tuple[str, int]
 #: [count, offset of the last event counted, that offset at the last flush]
@@ -84,19 +82,20 @@ class _BoundTrigger:
 
 
 class _BoundClient:
-    """A client's triggers in one partition, and which of them match which field values."""
+    """A client's triggers in one partition, and which of them match which signatures."""
 
-    __slots__ = ("_bound", "_triggers", "key_of", "matches")
+    __slots__ = ("_bound", "_triggers", "looks", "matches")
 
     def __init__(self, triggers: ClientTriggers) -> None:
         self._triggers = triggers
         self._bound = {trigger.key: _BoundTrigger(trigger) for trigger in triggers.triggers}
-        self.key_of = triggers.key_of
-        self.matches: dict[Any, tuple[_BoundTrigger, ...]] = {}
+        self.looks = triggers.looks
+        self.matches: dict[int, tuple[_BoundTrigger, ...]] = {}
 
-    def match(self, event: Any) -> tuple[_BoundTrigger, ...]:
-        """Find out which triggers count the event."""
-        return tuple(self._bound[trigger.key] for trigger in self._triggers.matching(event))
+    def match(self, signature: int) -> tuple[_BoundTrigger, ...]:
+        """Find out which triggers count events of a signature."""
+        found = self._triggers.of_signature(signature)
+        return tuple(self._bound[trigger.key] for trigger in found)
 
 
 class PartitionCounts:
@@ -183,11 +182,13 @@ class PartitionCounts:
             if event.state == "falsepositive":
                 tally.false_positive += 1
                 continue
-            key = client.key_of(event)
+            signature = 0
+            for look in client.looks:
+                signature |= look(event)
             try:
-                matched = client.matches[key]
+                matched = client.matches[signature]
             except KeyError:
-                matched = self._remember(client, key, event)
+                matched = self._remember(client, signature)
             if not matched:
                 unmatched += 1
                 continue
@@ -221,16 +222,14 @@ class PartitionCounts:
         tally.unmatched += unmatched
         self._reject(refused, tally)
 
-    def _remember(self, client: _BoundClient, key: Any, event: Any) -> tuple[_BoundTrigger, ...]:
-        """Find out which triggers count events with this key, and keep the answer."""
-        matched = client.match(event)
-        if len(repr(key)) <= MATCH_KEY_CHARS:
-            if self._remembered >= MATCH_CACHE_SIZE:
-                for known in self._clients.values():
-                    known.matches.clear()
-                self._remembered = 0
-            client.matches[key] = matched
-            self._remembered += 1
+    def _remember(self, client: _BoundClient, signature: int) -> tuple[_BoundTrigger, ...]:
+        """Find out which triggers count events of this signature, and keep the answer."""
+        if self._remembered >= MATCH_CACHE_SIZE:
+            for known in self._clients.values():
+                known.matches.clear()
+            self._remembered = 0
+        matched = client.matches[signature] = client.match(signature)
+        self._remembered += 1
         return matched
 
     def _bind(self, client_id: int) -> bool:

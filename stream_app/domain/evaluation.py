@@ -25,6 +25,8 @@ from stream_app.domain.windows import retention_seconds
 #: Header of a partial count: append time of the newest record in its flush, Unix ms. It is for a
 #: metric only, and no part of what is counted.
 APPENDED_HEADER = "x-appended-ms"
+#: Of a record of the changelog: no more than 64 bits.
+MAX_NUMBER = 2**63 - 1
 
 
 class PartialCount(msgspec.Struct, frozen=True):
@@ -43,9 +45,12 @@ class PartialCount(msgspec.Struct, frozen=True):
     config_position: int
 
     def __post_init__(self) -> None:
-        """Refuse a revision that would not be one part of the window's key."""
+        """Refuse what would fit neither the window's key nor its record."""
         if ":" in self.revision or "|" in self.revision:
             raise ValueError("revision: must be a hash")
+        numbers = (self.period, self.window_start, self.partition, self.count)
+        if not all(-MAX_NUMBER <= number <= MAX_NUMBER for number in numbers):
+            raise ValueError(f"a number is beyond {MAX_NUMBER}")
 
     @property
     def window(self) -> CellKey:

@@ -4,12 +4,14 @@ Filters combine with AND, the values of one filter with OR. `eq` holds when any 
 values is among the filter's; `ne` when none is. A field that the event lacks fails `eq` and
 passes `ne`. An empty list of values is no filter.
 
-On the path of every event the answer comes from a cache: its key is the raw values of the fields
-that the client's filters look at, so that a client with many triggers costs one look-up.
+On the path of every event each filter costs one look-up, however many triggers have it: it gives
+the *signature* of the event, a bit for each clause whose values are among the event's. Signatures
+are few, however many different addresses and hosts there are, so what they match is remembered.
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
@@ -17,6 +19,7 @@ from typing import Any
 
 from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.clients import Client
+from stream_app.domain.event_shapes import Pools
 from stream_app.domain.events import CONDITIONS, Event, EventKind
 from stream_app.domain.triggers import Filter, Trigger
 from stream_app.domain.windows import retention_seconds
@@ -25,7 +28,14 @@ from stream_app.domain.windows import retention_seconds
 DATABASE_TYPES = frozenset({"sqli", "nosqli"})
 CLIENT_TYPES = frozenset({"xss", "redir", "crlf", "csrf"})
 
+#: Longest text of an IPv6 address.
+MAX_ADDRESS_CHARS = 45
+#: Addresses of events whose other spellings are remembered.
+ADDRESS_CACHE_SIZE = 10_000
+
 Values = frozenset[str | int]
+#: Returns the bits of the clauses of one filter whose values an event has.
+Look = Callable[[Any], int]
 
 
 class CompiledTrigger:
@@ -47,12 +57,6 @@ class CompiledTrigger:
         self.key = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{self.period}"
         self.conditions = tuple(_compile(item) for item in trigger.filters if item.values)
 
-    def matches(self, values: Mapping[str, Values]) -> bool:
-        """Tell whether an event with these values by filter id is counted."""
-        return all(
-            values[name].isdisjoint(wanted) == negated for name, wanted, negated in self.conditions
-        )
-
 
 def _compile(item: Filter) -> tuple[str, Values, bool]:
     wanted: set[str | int] = set()
@@ -71,12 +75,22 @@ def _normal(filter_id: str, value: str | int) -> str | int:
         return int(value)
     if not isinstance(value, str):
         return value
-    if filter_id == "ip_address":
-        try:
-            return ipaddress.ip_address(value).compressed
-        except ValueError:
-            return value
-    return value.lower()
+    return _normal_address(value) if filter_id == "ip_address" else value.lower()
+
+
+def _normal_address(text: str) -> str:
+    """Return the one spelling of an address. IPv4 has only one; no filter has other texts."""
+    if ":" not in text or len(text) > MAX_ADDRESS_CHARS:
+        return text
+    return _normal_ipv6(text)
+
+
+@functools.lru_cache(maxsize=ADDRESS_CACHE_SIZE)
+def _normal_ipv6(text: str) -> str:
+    try:
+        return ipaddress.ip_address(text).compressed
+    except ValueError:
+        return text
 
 
 def inferred_target(attack_type: str | None) -> str:
@@ -110,43 +124,87 @@ FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
 }
 
 
-def filter_values(event: Event, kind: EventKind, filter_id: str) -> Values:
-    """Return the event's values that a filter looks at; empty when the event has none."""
+def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
+    """Return how the bits of a filter are found; `bits` are those of each value of its clauses."""
+    get, names = bits.get, FIELDS[kind][filter_id]
     if filter_id == "target":
-        return frozenset({(event.target or inferred_target(event.type)).lower()})
-    found: list[str | int] = []
-    for name in FIELDS[kind][filter_id]:
-        value = getattr(event, name)
-        if isinstance(value, tuple):
-            found += value
-        elif value is not None:
-            found.append(value)
-    return frozenset(_normal(filter_id, value) for value in found if value != "")
+        return lambda event: get((event.target or inferred_target(event.type)).lower(), 0)
+    if filter_id == "ip_address":
+        addresses = _addresses(names)
+        return lambda event: _union(get, map(_normal_address, addresses(event)))
+    field: Callable[[Any], Any] = attrgetter(*names)
+    if filter_id == "response_status":
+        if kind is EventKind.HITS:
+            return lambda event: get(field(event), 0)
+        return lambda event: _union(get, field(event) or ())
+    if filter_id == "pool":
+        return lambda event: _pool_bits(get, field(event))
+    return lambda event: get((field(event) or "").lower(), 0)
 
 
-def _no_fields(_event: Event) -> None:
-    """Return the key of every event of a client whose triggers have no filters."""
+def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
+    """An event is of one application, or of several, of which any may be meant."""
+    return _union(get, pools) if isinstance(pools, tuple) else get(pools, 0)
+
+
+def _addresses(names: tuple[str, ...]) -> Callable[[Any], Iterable[str]]:
+    field: Callable[[Any], Any] = attrgetter(*names)
+    if len(names) == 1:
+        return lambda event: field(event) or ()
+    return lambda event: [value for value in field(event) if value]
+
+
+def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
+    found = 0
+    for value in values:
+        found |= get(value, 0)
+    return found
 
 
 class ClientTriggers:
     """The triggers of one client for one kind of event.
 
-    `key_of(event)` is hashable; events of equal keys match the same triggers.
+    `looks` give the parts of an event's signature, one for each filter; events of equal
+    signatures match the same triggers.
     """
 
-    __slots__ = ("_filter_ids", "_kind", "key_of", "triggers")
+    __slots__ = ("_needs", "looks", "triggers")
 
     def __init__(self, kind: EventKind, triggers: Iterable[CompiledTrigger]) -> None:
-        self._kind = kind
         self.triggers = tuple(triggers)
-        self._filter_ids = sorted({name for t in self.triggers for name, _, _ in t.conditions})
-        fields = sorted({field for name in self._filter_ids for field in FIELDS[kind][name]})
-        self.key_of: Callable[[Any], Any] = attrgetter(*fields) if fields else _no_fields
+        clauses: dict[tuple[str, Values], int] = {}
+        self._needs: list[tuple[CompiledTrigger, int, int]] = []
+        for trigger in self.triggers:
+            wanted = refused = 0
+            for name, values, negated in trigger.conditions:
+                bit = clauses.setdefault((name, values), 1 << len(clauses))
+                wanted, refused = (wanted, refused | bit) if negated else (wanted | bit, refused)
+            self._needs.append((trigger, wanted, refused))
+        by_filter: dict[str, dict[str | int, int]] = {}
+        for (name, values), bit in clauses.items():
+            bits = by_filter.setdefault(name, {})
+            for value in values:
+                bits[value] = bits.get(value, 0) | bit
+        self.looks = tuple(_look(kind, name, bits) for name, bits in sorted(by_filter.items()))
+
+    def signature(self, event: Event) -> int:
+        """Return a bit for each clause whose values are among the event's."""
+        found = 0
+        for look in self.looks:
+            found |= look(event)
+        return found
+
+    def of_signature(self, signature: int) -> list[CompiledTrigger]:
+        """Return the triggers that count events of a signature."""
+        return [
+            trigger
+            for trigger, wanted, refused in self._needs
+            if signature & wanted == wanted and not signature & refused
+        ]
 
     def matching(self, event: Event) -> list[CompiledTrigger]:
         """Return the triggers that count the event."""
-        values = {name: filter_values(event, self._kind, name) for name in self._filter_ids}
-        return [trigger for trigger in self.triggers if trigger.matches(values)]
+        return self.of_signature(self.signature(event))
 
 
 class TriggerIndex:

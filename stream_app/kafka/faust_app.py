@@ -18,7 +18,8 @@ from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
 from stream_app.domain.topics import Role
-from stream_app.kafka.flushing import FlushLimits, FlushLoop, Stage
+from stream_app.kafka.batched_sends import Place, send_batches
+from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
 from stream_app.kafka.ownership import Ownership
 from stream_app.kafka.record_batches import BatchingTransport
 from stream_app.kafka.state import State, StateTable
@@ -165,13 +166,22 @@ class StreamApp(faust.App):
         metadata of all topics; with the first topic that it doesn't know it goes on with those
         that were named, and a record of any other waits for a leader until it expires.
         """
-        if topic not in self._named_topics:
-            await self.producer._producer.client.add_topic(topic)  # noqa: SLF001 - Faust hides it
-            self._named_topics.add(topic)
+        await self._name(topic)
         sent: Awaitable[Any] = await self.producer.send(
             topic, key, value, partition, None, list(headers) or None
         )
         return sent
+
+    async def produce_step(self, step: Sequence[Send]) -> dict[Place, list[int]]:
+        """Send records and wait for the broker; return their offsets by topic and partition."""
+        for topic in {send.topic for send in step}:
+            await self._name(topic)
+        return await send_batches(self.producer._producer, step)  # noqa: SLF001 - Faust hides it
+
+    async def _name(self, topic: str) -> None:
+        if topic not in self._named_topics:
+            await self.producer._producer.client.add_topic(topic)  # noqa: SLF001 - Faust hides it
+            self._named_topics.add(topic)
 
     async def on_start(self) -> None:
         """Start the services."""

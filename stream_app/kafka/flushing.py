@@ -217,11 +217,10 @@ class FlushLoop:
 
     async def _send(self, step: Sequence[Send], written: Written) -> None:
         """Send one step; add the changelog offsets that the broker has given it to `written`."""
-        produce = self._app.produce
-        futures = [await produce(s.topic, s.key, s.value, s.partition, s.headers) for s in step]
-        for send, metadata in zip(step, await asyncio.gather(*futures), strict=True):
-            if send.table is not None:
-                written[send.table, metadata.partition].append(metadata.offset)
+        tables = {send.topic: send.table for send in step}
+        for (topic, partition), offsets in (await self._app.produce_step(step)).items():
+            if (table := tables[topic]) is not None:
+                written[table, partition] += offsets
 
     def _end_on_error(self, task: asyncio.Task[None]) -> None:
         """End the process at once: an agent that waits for batches would not notice."""

@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tracemalloc
 import uuid
@@ -20,11 +19,11 @@ from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.embedded_jars import KAFKA_VERSION
-from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings, load_settings
-from tests.bench import backtest, data, deliveries, isolation, latency
+from stream_app.settings import EmbeddedSettings, load_settings
+from tests.bench import backtest, data, deliveries, isolation, latency, tenants
+from tests.bench.programs import filled, run, say
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3
@@ -35,6 +34,7 @@ CELLS = 20_000
 AT_LEAST = {
     "detector_vs_bare_aiokafka": 0.5,
     "detector_vs_plain_faust": 15,
+    "detector_1000_triggers_vs_20": 0.8,
     "deliveries_vs_bare_httpx": 1.0,
 }
 AT_MOST = {
@@ -54,48 +54,12 @@ class Record:
     value: bytes | None
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def run(name: str, bootstrap: str, prefix: str, events: int) -> dict[str, Any]:
-    """Run a variant in a process of its own."""
-    result = subprocess.run(
-        [sys.executable, "-m", "tests.bench.variants", name, bootstrap, prefix, str(events)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    rows = [line for line in result.stdout.splitlines() if line.startswith("{")]
-    if result.returncode or not rows:
-        raise RuntimeError(f"{name} failed ({result.returncode}): {result.stdout}{result.stderr}")
-    figures: dict[str, Any] = json.loads(rows[-1])
-    return figures
-
-
-async def filled(bootstrap: str) -> str:
-    """Make an installation with all its hits; return its prefix."""
-    prefix = f"bench{uuid.uuid4().hex[:8]}."
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=bootstrap),
-        topic_prefix=prefix,
-        partitions=data.PARTITIONS,
-    )
-    await create_topics(settings)
-    await data.put_objects(bootstrap, f"{prefix}config.clients", "client_id", data.clients())
-    await data.put_objects(bootstrap, f"{prefix}config.triggers", "id", data.triggers())
-    size = await data.fill(bootstrap, f"{prefix}events.hits", EVENTS["detector"])
-    say(f"  {EVENTS['detector']:,} hits of {size} bytes in {prefix}events.hits")
-    return prefix
-
-
 def throughput(bootstrap: str) -> dict[str, Any]:
     """Run the variants in turn, each round on an installation of its own."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in EVENTS}
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")
-        prefix = asyncio.run(filled(bootstrap))
+        prefix = asyncio.run(filled(bootstrap, data.TWENTY, EVENTS["detector"]))
         for name, events in EVENTS.items():
             figures = run(name, bootstrap, prefix, events)
             rows[name].append(figures)
@@ -174,6 +138,8 @@ def main() -> None:
         report["detector_bytes_per_open_cell"] = bytes_per_cell()
         say(f"a backtest of {backtest.EVENTS:,} hits")
         report |= backtest.measure(bootstrap, logs)
+        say("the detector with 1,000 triggers of 200 clients, beside 20 triggers of 20 clients")
+        report |= tenants.measure(bootstrap)
         say(f"deliveries: {deliveries.DELIVERIES:,} of one worker, beside a bare httpx client")
         report |= deliveries.measure(bootstrap, logs)
         say(f"latency at {latency.RATE:,} events/s for {LATENCY_SECONDS} s")

@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from stream_app.settings import Settings
 
 PARTITIONS = 4
 CLIENTS = range(1, 21)
+MANY_CLIENTS = range(1, 201)
 PERIOD = 60
 SPAN_SECONDS = 600
 
@@ -45,15 +47,15 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def hits(number: int, start: int) -> Iterator[bytes]:
-    """Yield hits of 20 clients, spread over ten minutes of event time."""
+def hits(number: int, start: int, clients: Sequence[int] = CLIENTS) -> Iterator[bytes]:
+    """Yield hits of the clients, spread over ten minutes of event time."""
     chance = random.Random(1)
     for index in range(number):
         seconds = start + index * SPAN_SECONDS // number
         yield orjson.dumps(
             TEMPLATE
             | {
-                "client_id": chance.choice(CLIENTS),
+                "client_id": chance.choice(clients),
                 "type": chance.choice(["sqli", "xss", "rce", "ptrav"]),
                 "request_time": seconds,
                 "create_time": seconds + 3,
@@ -86,12 +88,56 @@ def triggers(*, count: int = 5, period: int = PERIOD) -> list[dict[str, Any]]:
     ]
 
 
-def clients() -> list[dict[str, Any]]:
-    """Return the 20 clients."""
+def many_triggers() -> list[dict[str, Any]]:
+    """Return five triggers of each of 200 clients, four of them with a filter.
+
+    Twenty of them fire in each window, as all of `triggers` do: it is triggers that are compared
+    here, and not how many alerts there are.
+    """
+    filters: list[list[dict[str, Any]]] = [
+        [],
+        [{"id": "attack_type", "operator": "eq", "values": ["sqli", "xss"]}],
+        [{"id": "pool", "operator": "eq", "values": [7]}],
+        [{"id": "response_status", "operator": "eq", "values": ["5xx", 404]}],
+        [{"id": "ip_address", "operator": "ne", "values": ["203.0.113.7", "203.0.113.8"]}],
+    ]
+    (sample, *_) = triggers()
+    return [
+        sample
+        | {
+            "id": client * 10 + place,
+            "client_id": client,
+            "name": f"Trigger {place} of client {client}",
+            "filters": found,
+            "threshold": {
+                "count": 5 if place == 0 and client in CLIENTS else 1_000_000,
+                "period": PERIOD,
+                "operator": "gt",
+            },
+        }
+        for client in MANY_CLIENTS
+        for place, found in enumerate(filters)
+    ]
+
+
+def clients(numbers: Sequence[int] = CLIENTS) -> list[dict[str, Any]]:
+    """Return the clients, 20 unless told."""
     return [
         {"client_id": number, "name": f"Client {number}", "cloud": "EU", "applications": {}}
-        for number in CLIENTS
+        for number in numbers
     ]
+
+
+@dataclass(frozen=True)
+class Tenants:
+    """Whose hits an installation gets, and what is configured for them."""
+
+    clients: Sequence[int]
+    triggers: list[dict[str, Any]]
+
+
+TWENTY = Tenants(CLIENTS, triggers())
+THOUSAND = Tenants(MANY_CLIENTS, many_triggers())
 
 
 def key_of(number: int) -> str:
@@ -125,14 +171,14 @@ async def configure(
     await put_objects(bootstrap, f"{prefix}config.triggers", "id", triggers or [])
 
 
-async def fill(bootstrap: str, topic: str, number: int) -> int:
+async def fill(bootstrap: str, topic: str, number: int, clients: Sequence[int] = CLIENTS) -> int:
     """Write `number` hits to the topic; return the mean size of one in bytes."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024
     )
     await producer.start()
     size, futures = 0, []
-    for index, value in enumerate(hits(number, int(time.time()) - SPAN_SECONDS)):
+    for index, value in enumerate(hits(number, int(time.time()) - SPAN_SECONDS, clients)):
         size += len(value)
         futures.append(await producer.send(topic, value, partition=index % PARTITIONS))
         if len(futures) >= 20_000:
@@ -147,6 +193,9 @@ async def put_objects(bootstrap: str, topic: str, key: str, objects: list[dict[s
     """Write configuration objects as they stand on their topic."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
-    for item in objects:
-        await producer.send_and_wait(topic, json.dumps(item).encode(), key=str(item[key]).encode())
+    futures = [
+        await producer.send(topic, json.dumps(item).encode(), key=str(item[key]).encode())
+        for item in objects
+    ]
+    await asyncio.gather(*futures)
     await producer.stop()

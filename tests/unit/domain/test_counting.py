@@ -319,17 +319,20 @@ def test_an_open_cell_costs_less_than_500_bytes() -> None:
 
 def test_the_memory_of_matches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "MATCH_CACHE_SIZE", 10)
-    by_address = [{"id": "ip_address", "operator": "eq", "values": ["203.0.113.7"]}]
-    triggers = index([trigger(1, 60, filters=by_address)])
+    triggers = index(
+        [
+            trigger(n, 60, filters=[{"id": "pool", "operator": "eq", "values": [n]}])
+            for n in range(1, 51)
+        ]
+    )
     counts = PartitionCounts(EventKind.HITS)
     for number in range(256):
-        value = hit(0, remote_addr4=f"203.0.113.{number}")
-        counts.add([Record(number, value)], triggers)
+        counts.add([Record(number, hit(0, poolid=number))], triggers)
         assert sum(len(client.matches) for client in counts._clients.values()) <= 10
-    assert [cell[0] for cell in counts.cells.values()] == [1]
+    assert [cell[0] for cell in counts.cells.values()] == [1] * 50
 
 
-def test_a_key_of_a_thousand_addresses_is_not_remembered_and_counts_all_the_same() -> None:
+def test_of_a_thousand_addresses_only_the_one_that_is_looked_for_is_remembered() -> None:
     by_address = [{"id": "ip_address", "operator": "eq", "values": ["203.0.113.7"]}]
     found = trigger(1, 60, template_id="attacks_exceeded", filters=by_address)
     parsed = [parse_trigger(found, allowed_periods=(60,))]
@@ -344,4 +347,4 @@ def test_a_key_of_a_thousand_addresses_is_not_remembered_and_counts_all_the_same
         TriggerIndex(EventKind.ATTACKS, {1}, parsed),
     )
     assert (tally.counted, tally.unmatched) == (2, 1)
-    assert [len(client.matches) for client in counts._clients.values()] == [1]
+    assert [set(client.matches) for client in counts._clients.values()] == [{0, 1}]

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -352,3 +353,13 @@ def test_a_restored_window_expires_by_its_own_last_partial_count() -> None:
     windows = replayed([changelog({0: 1}), changelog({0: 1}, seen_ms=NOW_MS + HOUR_MS // 2)])
     assert advance(windows, NOW_MS + HOUR_MS + 1) == []
     assert advance(windows, NOW_MS + 2 * HOUR_MS) == [KEY]
+
+
+@pytest.mark.parametrize("name", ["period", "window_start", "partition", "count"])
+def test_a_partial_count_with_a_number_that_fits_no_record_is_unreadable(name: str) -> None:
+    part = {"client_id": 1, "trigger_id": 2, "revision": "r", "period": 60, "window_start": 0}
+    part |= {"partition": 0, "count": 1, "config_position": 0}
+    decode = msgspec.json.Decoder(PartialCount).decode
+    assert decode(json.dumps(part).encode()).count == 1
+    with pytest.raises(msgspec.ValidationError, match="beyond"):
+        decode(json.dumps(part | {name: 2**63}).encode())

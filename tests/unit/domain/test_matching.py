@@ -228,10 +228,10 @@ def test_an_explicit_target_wins_over_the_type(kind: EventKind) -> None:
 
 @pytest.mark.parametrize("kind", [EventKind.ATTACKS, EventKind.INCIDENTS])
 def test_events_without_a_target_are_told_apart_by_their_types(kind: EventKind) -> None:
-    found = parse(trigger(kind, clause("target", "database")))
-    client = TriggerIndex(kind, {1}, [found]).clients[1]
-    keys = {client.key_of(decode(kind, {"type": name})) for name in ("sqli", "rce", "xss")}
-    assert len(keys) == 3
+    trigger_of_databases = parse(trigger(kind, clause("target", "database")))
+    client = TriggerIndex(kind, {1}, [trigger_of_databases]).clients[1]
+    found = [client.matching(decode(kind, {"type": name})) for name in ("sqli", "rce", "xss")]
+    assert list(map(len, found)) == [1, 0, 0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -378,5 +378,29 @@ def test_any_triggers_match_any_events_as_the_oracle_says(
         event = decode(kind, fields)
         expected = [obj["id"] for obj in objects if oracle._matches(kind, fields, obj)]
         assert [t.trigger.id for t in client.matching(event)] == expected
-        # Counting asks once for each key: events of one key must be matched alike.
-        assert remembered.setdefault(client.key_of(event), expected) == expected
+        # Counting asks once for each signature: events of one must be matched alike.
+        assert remembered.setdefault(client.signature(event), expected) == expected
+
+
+def test_different_addresses_and_hosts_have_one_signature_where_no_filter_names_them() -> None:
+    clauses = [clause("ip_address", "203.0.113.7", operator="ne"), clause("domain", "a.example")]
+    found = parse(trigger(EventKind.HITS, *clauses))
+    client = TriggerIndex(EventKind.HITS, {1}, [found]).clients[1]
+    signatures = {
+        client.signature(
+            decode(
+                EventKind.HITS,
+                {"remote_addr4": f"198.51.100.{n}", "host": f"h{n}", "remote_addr6": f"2001::{n}"},
+            )
+        )
+        for n in range(100)
+    }
+    assert signatures == {0}
+
+
+@pytest.mark.parametrize("text", [":", "::1%eth0", "2001:db8::1%", ":" * 10_000, "1::2::3"])
+def test_what_is_no_address_equals_none(text: str) -> None:
+    assert not matches(EventKind.HITS, {"remote_addr6": text}, clause("ip_address", "::1"))
+    assert matches(
+        EventKind.HITS, {"remote_addr6": text}, clause("ip_address", "::1", operator="ne")
+    )

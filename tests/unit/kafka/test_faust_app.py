@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,7 @@ class Producer:
 async def test_a_topic_is_named_to_the_client_once_before_its_first_record() -> None:
     producer = Producer()
     app: Any = SimpleNamespace(_named_topics=set(), producer=producer)
+    app._name = partial(StreamApp._name, app)
     for topic in ("a", "b", "a"):
         await StreamApp.produce(app, topic, None, b"x")
     assert producer.calls == [

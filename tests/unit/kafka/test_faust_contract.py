@@ -47,6 +47,11 @@ def test_the_versions_are_those_that_were_read() -> None:
             LeanPartitionRecords.__mro__[1]._consumer_record,
             ["self", "tp", "record"],
         ),
+        (
+            aiokafka.AIOKafkaProducer._partition,
+            ["self", "topic", "partition", "key", "value", "serialized_key", "serialized_value"],
+        ),
+        (aiokafka.AIOKafkaProducer.send_batch, ["self", "batch", "topic", "partition"]),
         (faust.App._on_agent_error, ["self", "agent", "exc"]),
         (faust.Table.persisted_offset, ["self", "tp"]),
         (faust.Table.apply_changelog_batch, ["self", "batch"]),

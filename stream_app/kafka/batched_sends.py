@@ -1,0 +1,86 @@
+"""The records of one step of a flush, sent as whole batches.
+
+aiokafka makes a future for each record that it is handed, and settles each one by itself: of a
+flush of thousands of cells that is most of its cost. A batch that is built here has one future,
+and its records the offsets behind the first one's, in the order in which they were appended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
+
+if TYPE_CHECKING:
+    from stream_app.kafka.flushing import Send
+
+#: Keys whose partition is remembered: the hash is plain Python.
+KEY_CACHE_SIZE = 50_000
+
+Place = tuple[str, int]
+
+
+async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[int]]:
+    """Send records, in their order within each partition; wait for the broker to take them all.
+
+    Args:
+        producer: aiokafka's, which knows the topics by name.
+        step: what to send.
+
+    Returns:
+        The offsets of the records, by (topic, partition), in their order.
+    """
+    counts = {
+        topic: len(await producer.partitions_for(topic)) for topic in {send.topic for send in step}
+    }
+    places: defaultdict[Place, list[Send]] = defaultdict(list)
+    for send in step:
+        partition = send.partition
+        if partition is None:
+            partition = _partition(producer, send.topic, send.key, counts[send.topic])
+        places[send.topic, partition].append(send)
+    found = await asyncio.gather(*[_send(producer, place, rows) for place, rows in places.items()])
+    return dict(zip(places, found, strict=True))
+
+
+async def _send(producer: Any, place: Place, sends: Sequence[Send]) -> list[int]:
+    topic, partition = place
+    batches, batch = [], producer.create_batch()
+    for send in sends:
+        if _append(batch, send) is None:
+            batches.append(batch)
+            batch = producer.create_batch()
+            if _append(batch, send) is None:
+                raise MessageSizeTooLargeError(f"{len(send.value or b'')} bytes for {topic}")
+    batches.append(batch)
+    futures = []
+    for batch in batches:
+        batch.close()  # else it would wait for more, and take in records of others
+        futures.append(await producer.send_batch(batch, topic, partition=partition))
+    offsets: list[int] = []
+    for batch, metadata in zip(batches, await asyncio.gather(*futures), strict=True):
+        offsets += range(metadata.offset, metadata.offset + batch.record_count())
+    return offsets
+
+
+def _append(batch: Any, send: Send) -> Any:
+    return batch.append(timestamp=None, key=send.key, value=send.value, headers=list(send.headers))
+
+
+def _partition(producer: Any, topic: str, key: bytes | None, count: int) -> int:
+    """Return the partition that aiokafka gives a record."""
+    if key is None:
+        partition: int = producer._partition(topic, None, None, None, None, None)  # noqa: SLF001 - it knows which have a leader
+        return partition
+    return _partition_of_key(key, count)
+
+
+@functools.lru_cache(maxsize=KEY_CACHE_SIZE)
+def _partition_of_key(key: bytes, count: int) -> int:
+    partition: int = DefaultPartitioner()(key, range(count), ())
+    return partition
