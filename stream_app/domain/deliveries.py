@@ -19,7 +19,8 @@ from stream_app.domain.request_checks import CheckOutcome
 
 #: Ids of this project have some 80 characters; a bound keeps a state below what a record may have.
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-
+#: What the records that follow from these can hold: a longer number would end the process there.
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 #: Header of a delivery: append time of its alert, Unix ms. It is for a metric only.
 ALERTED_HEADER = "x-alerted-ms"
@@ -34,12 +35,12 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: Text
     alert_id: Text
-    client_id: int
-    integration_id: int
+    client_id: Whole
+    integration_id: Whole
     message: str
     description: str
     details: dict[str, str]
-    epoch: int = 0
+    epoch: Whole = 0
     options: AlertOptions = NO_OPTIONS
 
 
@@ -52,30 +53,30 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     """
 
     delivery_id: str
-    client_id: int
-    integration_id: int
+    client_id: Whole
+    integration_id: Whole
     integration_type: str
-    attempt: int
+    attempt: Whole
     accepted: bool
     reason: str
     message: str
-    finished_at_ms: int
+    finished_at_ms: Whole
     duration_seconds: float
-    status: int | None = None
+    status: Whole | None = None
     request_id: str | None = None
     retry_after_seconds: float | None = None
-    epoch: int = 0
-    redrives: int = 0
+    epoch: Whole = 0
+    redrives: Whole = 0
     is_sent: bool = True
 
 
 class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
     """A command: give up the pending deliveries of an integration up to this epoch of it."""
 
-    client_id: int
-    integration_id: int
+    client_id: Whole
+    integration_id: Whole
     reason: DeadLetterReason
-    epoch: int
+    epoch: Whole
 
 
 class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
@@ -85,14 +86,14 @@ class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
     """
 
     delivery_id: str
-    client_id: int
-    integration_id: int
+    client_id: Whole
+    integration_id: Whole
     integration_type: str
     request_id: str
     outcome: CheckOutcome
     status: str
-    checked_at_ms: int
-    epoch: int = 0
+    checked_at_ms: Whole
+    epoch: Whole = 0
 
     @property
     def alert_id(self) -> str:

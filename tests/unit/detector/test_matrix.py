@@ -159,6 +159,7 @@ class Record:
     offset: int
     value: bytes | None
     timestamp: int = APPENDED * 1000
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass
