@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 import yaml
 
+from stream_app.cli.yaml_loader import load_all
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans import FileObject
 
@@ -62,7 +63,7 @@ def _documents(name: str, content: bytes) -> list[object]:
     except orjson.JSONDecodeError:
         pass
     try:
-        loaded = list(yaml.safe_load_all(content))
+        loaded = list(load_all(content))
     except yaml.MarkedYAMLError as error:
         # The error's own text quotes the file, which may hold keys.
         line = error.problem_mark.line + 1 if error.problem_mark else 1
