@@ -150,6 +150,9 @@ def _read_filters(fields: Fields, condition: Condition | None) -> tuple[Filter, 
 def _read_threshold(
     fields: Fields, condition: Condition | None, allowed_periods: Collection[int]
 ) -> Threshold | None:
+    if "thresholds" in fields.obj:
+        text = "says something else than threshold, and a trigger has one: leave it out"
+        fields.problem("thresholds", fields.obj["thresholds"], text)
     if condition is None:
         return None
     if not condition.has_threshold:

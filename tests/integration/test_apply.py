@@ -148,6 +148,7 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(settings: Settings, appl
                 "disabled_by_system": False,
             }
         ],
+        "left_out": [],
     }
     assert stored(settings) == before
 
