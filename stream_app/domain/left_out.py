@@ -45,7 +45,8 @@ OTHER_EVENTS = {
 }
 WITH_HEADERS = "with_headers"
 _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
-_TYPE_NAME = re.compile(r"[a-z0-9_]{1,40}")
+#: What is no such name may be a key in the wrong place, and is not shown.
+_TYPE_NAME = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclass(frozen=True)

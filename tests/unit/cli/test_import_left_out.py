@@ -79,6 +79,11 @@ def test_other_types_are_left_out_of_an_answer_only(place: Place) -> None:
     ]
 
 
+def test_a_key_in_place_of_a_type_is_not_shown(place: Place) -> None:
+    (problem,) = place.problems(integrations_answer(integration(type=TOKEN)))
+    assert problem == "integration[521].type: '(hidden)': holds the key: take it out"
+
+
 def test_one_that_is_stored_does_not_become_another_type(place: Place) -> None:
     place.apply(CLIENT, integrations_answer(integration()))
     assert place.problems(integrations_answer(integration(type="slack"))) == [
