@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m stream_app
 STAMP := $(VENV)/.installed
+TOOLS := .local/tools
 # Most tests of Kafka wait most of the time: two at once, each set with a broker of its own.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -29,8 +30,12 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## Start Kafka, both workers and a sandbox Opsgenie, feed sample events, show each alert
 	@exec $(RUN) demo
 
+.PHONY: tools
+tools: ## Fetch promtool, prometheus and kcat, which tests run (Debian's packages, unpacked in .local)
+	@bash tests/tools.sh $(TOOLS)
+
 .PHONY: test
-test: setup ## Run all tests (Kafka included: it is started for them)
+test: setup tools ## Run all tests (Kafka included: it is started for them)
 	$(PYTEST) $(ARGS)
 
 .PHONY: check

@@ -12,8 +12,18 @@ from stream_app.domain.errors import DeadLetterReason
 
 KINDS = ("attacks", "hits", "incidents")
 NOTICE_RESULTS = ("matched", "unsubscribed", "unknown_kind", "rejected")
-#: The kind of alerts that notices make; the others have the kind of the events counted.
+#: The kind of alerts that subscriptions to notices make. Those of counting triggers have the kind
+#: of the events counted, those of triggers of notices the trigger's condition.
 NOTICE_ALERT = "notice"
+ALERT_KINDS = (
+    *KINDS,
+    NOTICE_ALERT,
+    "blacklist_ip_added",
+    "api_structure_changed",
+    "rogue_api_detected",
+    "compromised_logins",
+    "user_created",
+)
 EVENT_RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "rejected")
 #: `unknown`: the integration could not be resolved, so nothing was sent.
 INTEGRATION_TYPES = ("opsgenie", "jsm", "unknown")
@@ -89,7 +99,9 @@ class Metrics:
             ["result"],
             registry=registry,
         )
-        self.alerts = Counter("stream_app_alerts", "Alerts fired", ["kind"], registry=registry)
+        self.alerts = Counter(
+            "stream_app_alerts", "Alerts fired, by what fired", ["kind"], registry=registry
+        )
         self.dead_letters = Counter(
             "stream_app_dead_letters",
             "Records sent to the dead letters",
@@ -103,6 +115,13 @@ class Metrics:
             "stream_app_config_invalid",
             "Configuration records that cannot be used",
             ["kind"],
+            registry=registry,
+        )
+        self.triggers_not_evaluated = Gauge(
+            "stream_app_triggers_not_evaluated",
+            "Configured triggers that are kept, but whose condition, or some of whose reactions "
+            "although the condition is evaluated, do nothing here",
+            ["part"],
             registry=registry,
         )
         self.config_applied = Gauge(
@@ -176,7 +195,6 @@ class Metrics:
             self.watermark.labels(kind)
             self.open_cells.labels(kind)
             self.flush_duration.labels(kind)
-            self.alerts.labels(kind)
             for reason in DeadLetterReason:
                 self.dead_letters.labels(f"events.{kind}", reason)
         for reason in DeadLetterReason:
@@ -185,18 +203,24 @@ class Metrics:
         self._fill_notices()
         for result in ROUTE_RESULTS:
             self.routed.labels(result)
-        for kind in ("clients", "triggers", "integrations", "statuses"):
-            self.config_objects.labels(kind)
-            self.config_invalid.labels(kind)
-            self.config_applied.labels(kind)
+        self._fill_configuration()
         for integration_type in INTEGRATION_TYPES:
             self.request_duration.labels(integration_type)
             for outcome in ("sent", "given_up", "cancelled"):
                 self.deliveries.labels(integration_type, outcome)
 
+    def _fill_configuration(self) -> None:
+        for kind in ("clients", "triggers", "integrations", "statuses"):
+            self.config_objects.labels(kind)
+            self.config_invalid.labels(kind)
+            self.config_applied.labels(kind)
+        for part in ("condition", "reactions"):
+            self.triggers_not_evaluated.labels(part)
+
     def _fill_notices(self) -> None:
         for reason in DeadLetterReason:
             self.dead_letters.labels("events.account", reason)
-        self.alerts.labels(NOTICE_ALERT)
+        for kind in ALERT_KINDS:
+            self.alerts.labels(kind)
         for result in NOTICE_RESULTS:
             self.notices.labels(result)

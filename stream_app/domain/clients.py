@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from stream_app.domain.conditions import DEFAULT_APPLICATION
+from stream_app.domain.filter_values import DEFAULT_APPLICATION
 from stream_app.domain.objects import Fields, Problems, flattened, raise_first
 
 if TYPE_CHECKING:

@@ -1,0 +1,14 @@
+"""Other people's programs that tests run: `make tools` fetches them, and `make test` calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / ".local" / "tools" / "bin"
+
+
+def tool(name: str) -> str:
+    """Return the path of `promtool`, `prometheus` or `kcat`; a test without it fails."""
+    path = FOLDER / name
+    assert path.exists(), f"{name} is not in {FOLDER}: run `make tools`"
+    return str(path)
