@@ -153,6 +153,32 @@ def test_any_triggers_come_back_as_they_were(
     assert (again.problems, actions(again) - {Action.UNCHANGED}) == ((), set())
 
 
+NO_THRESHOLD: dict[str, Any] = {"threshold": None, "thresholds": []}
+BLOCKING = [{"id": "block_ips", "params": {"lock_time": 3600}}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"template_id": "user_created", "filters": [], **NO_THRESHOLD},
+        {
+            "template_id": "blacklist_ip_added",
+            "filters": [{"id": "pool", "operator": "ne", "values": [-1, 7]}],
+            **NO_THRESHOLD,
+        },
+        {"template_id": "vector_attack", "filters": [], "actions": BLOCKING},
+    ],
+)
+def test_conditions_without_a_count_or_an_evaluation_come_back_too(
+    place: Place, changes: dict[str, Any]
+) -> None:
+    one = trigger(**changes, template={**TEMPLATE, "id": changes["template_id"]})
+    place.apply(CLIENT, integrations_answer(integration()), triggers_answer(one))
+    got = place.get(Kind.TRIGGER)
+    assert taken(got["triggers"][0], WRITTEN_OF_TRIGGER) == taken(one, WRITTEN_OF_TRIGGER)
+    assert actions(place.plan(got)) == {Action.UNCHANGED}
+
+
 def test_the_condition_may_stand_in_the_template_alone(place: Place) -> None:
     one = trigger()
     del one["template_id"]
