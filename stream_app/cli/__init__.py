@@ -20,6 +20,7 @@ from stream_app.domain.errors import StreamAppError
 #: Command -> where it lives. Loaded when called, so that `--help` does not import Faust.
 COMMANDS = {
     "apply": "stream_app.cli.apply:apply",
+    "cloud-ips": "stream_app.cli.cloud_ips:cloud_ips",
     "delete": "stream_app.cli.delete:delete",
     "demo": "stream_app.cli.demo:demo",
     "dlq": "stream_app.cli.dlq:dlq",

@@ -42,6 +42,12 @@ ACTOR = "stream-app apply"
     required=True,
     help="YAML or JSON with one or many objects; `-` is stdin. May be repeated.",
 )
+@click.option(
+    "--client",
+    "client_id",
+    type=click.IntRange(min=1),
+    help="Client of the triggers and integrations that do not say whose they are.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop there.")
 @click.option(
     "--prune",
@@ -55,6 +61,7 @@ ACTOR = "stream-app apply"
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
 def apply(
     files: tuple[str, ...],
+    client_id: int | None,
     *,
     dry_run: bool,
     prune: bool,
@@ -69,6 +76,10 @@ def apply(
     applied or, when one of them breaks a rule, none. Keys of integrations are sealed before
     they leave this process.
 
+    What the security cloud's API answers with triggers or integrations is taken as it is; add
+    --client, since integrations do not say there whose they are. Integrations of other types than
+    opsgenie are left out, and named.
+
     --prune deletes only objects of the kinds that occur in the files, and only of the clients
     that the files mention; clients themselves are never pruned (`stream-app delete clients`).
 
@@ -80,14 +91,16 @@ def apply(
     """
     settings = load_settings()
     configure_logs(settings.log)
-    plan, stored, statuses = asyncio.run(_plan(settings, read_objects(files), prune=prune))
+    plan, stored, statuses = asyncio.run(
+        _plan(settings, read_objects(files, client_id), prune=prune)
+    )
     needs_yes = any(c.action is Action.DELETED for c in plan.changes) and not (yes or dry_run)
     is_dry = dry_run or needs_yes
     if not is_dry:
         asyncio.run(
             carry_out(settings, plan.changes, stored, statuses, actor=ACTOR, notify=not no_notify)
         )
-    show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json)
+    show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
     for change in plan.changes:
         for path in change.left_out:
             say(f"{change.kind} {change.id}: {path}: left out, it looks like a key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 
     from stream_app.domain.clients import Client
+    from stream_app.domain.left_out import LeftOut
     from stream_app.domain.plans import Change, Stored
     from stream_app.domain.statuses import IntegrationStatus
     from stream_app.notifier.last_message import LastMessage
@@ -127,9 +129,16 @@ def _told(message: LastMessage) -> str:
 
 
 def show_changes(
-    changes: Sequence[Change], statuses: Statuses, *, dry_run: bool, as_json: bool
+    changes: Sequence[Change],
+    statuses: Statuses,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    left_out: Sequence[LeftOut] | None = None,
 ) -> None:
-    """Print the changes; never the records, which hold sealed keys."""
+    """Print the changes, and what is left out; never the records, which hold sealed keys."""
+    for one in left_out or ():
+        say(str(one))
     notes = [_notes(change) for change in changes]
     disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
     if as_json:
@@ -146,7 +155,8 @@ def show_changes(
             }
             for c, note in zip(changes, notes, strict=True)
         ]
-        print_json({"dry_run": dry_run, "changes": rows})
+        more = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
+        print_json({"dry_run": dry_run, "changes": rows, **more})
         return
     for change, note in zip(changes, notes, strict=True):
         fields = f" ({', '.join(change.fields)})" if change.fields else ""

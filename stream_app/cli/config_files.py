@@ -1,14 +1,20 @@
-"""Files of configured objects: YAML or JSON, one object, a list, or several documents."""
+"""Files of configured objects: YAML or JSON, one object, a list, several documents.
+
+The answers of the security cloud's API are among them: see `stream_app.domain.api_forms`.
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 import yaml
 
+from stream_app.cli.yaml_loader import load_all
+from stream_app.domain.api_forms import of_client, unwrapped
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans import FileObject
 
@@ -18,8 +24,12 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-def read_objects(paths: Iterable[str]) -> list[FileObject]:
-    """Read all objects of the files; `-` is stdin.
+def read_objects(paths: Iterable[str], client_id: int | None = None) -> list[FileObject]:
+    """Read all objects of the files; `-` is stdin. An answer of the API is the objects in it.
+
+    Args:
+        paths: of the files.
+        client_id: whose triggers and integrations are that do not say it.
 
     Raises:
         ConfigurationError: a file cannot be read, or holds something that is no object.
@@ -27,10 +37,9 @@ def read_objects(paths: Iterable[str]) -> list[FileObject]:
     found: list[FileObject] = []
     for path in paths:
         name = "<stdin>" if path == STDIN else path
-        objects = _objects(name, _content(path))
-        if not objects:
-            raise ConfigurationError(f"{name}: holds no object: write a client, an integration ...")
-        found += objects
+        found += _objects(name, _content(path))
+    if client_id is not None:
+        return [replace(item, obj=of_client(item.obj, client_id)) for item in found]
     return found
 
 
@@ -45,13 +54,24 @@ def _objects(name: str, content: bytes) -> list[FileObject]:
     rows: list[object] = []
     for document in _documents(name, content):
         rows += document if isinstance(document, list) else [document]
-    found = []
-    for number, row in enumerate((row for row in rows if row is not None), start=1):
+    rows = [row for row in rows if row is not None]
+    if not rows:
+        raise ConfigurationError(f"{name}: holds no object: write a client, an integration ...")
+    found: list[FileObject] = []
+    for place, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise ConfigurationError(
-                f"{name}: object {number}: is a {type(row).__name__}: must have named fields"
+                f"{name}: object {place}: is a {type(row).__name__}: must have named fields"
             )
-        found.append(FileObject(name, number, row))
+        try:
+            answered = unwrapped(row)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: object {place}: {error}") from None
+        objects = [row] if answered is None else answered
+        found += [
+            FileObject(name, number, obj, is_answer=answered is not None)
+            for number, obj in enumerate(objects, start=len(found) + 1)
+        ]
     return found
 
 
@@ -62,7 +82,7 @@ def _documents(name: str, content: bytes) -> list[object]:
     except orjson.JSONDecodeError:
         pass
     try:
-        loaded = list(yaml.safe_load_all(content))
+        loaded = list(load_all(content))
     except yaml.MarkedYAMLError as error:
         # The error's own text quotes the file, which may hold keys.
         line = error.problem_mark.line + 1 if error.problem_mark else 1

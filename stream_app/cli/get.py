@@ -10,7 +10,8 @@ import yaml
 
 from stream_app.cli.changes import PLURALS
 from stream_app.cli.output import print_json, print_table
-from stream_app.domain.errors import StreamAppError
+from stream_app.domain.api_forms import answer
+from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.plan_keys import shown_form
 from stream_app.domain.plans import STAMPS, Kind
 from stream_app.domain.trigger_notes import notes_of
@@ -42,10 +43,11 @@ COLUMNS = {
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["table", "yaml", "json"]),
+    type=click.Choice(["table", "yaml", "json", "api"]),
     default="table",
     show_default=True,
-    help="How to print them; yaml and json can be given to `stream-app apply`.",
+    help="How to print them; all but the table can be given to `stream-app apply`. api: as the "
+    "security cloud's API answers with triggers or integrations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as `-o json`.")
 @click.option("--client", "client_id", type=int, help="Only those of this client.")
@@ -60,20 +62,26 @@ def get(
     NOTES in the table says what of a trigger is kept, but not evaluated here, and which trigger
     names no integration.
     """
+    chosen = PLURALS[kind]
+    if output == "api" and chosen is Kind.CLIENT:
+        raise UsageError(
+            "-o api: the API has no answer with clients in this form: use -o yaml or -o json"
+        )
     settings = load_settings()
     configure_logs(settings.log)
-    chosen = PLURALS[kind]
     objects = asyncio.run(read_stored(settings))[chosen]
     if object_id is not None and object_id not in objects:
         raise StreamAppError(
             f"{chosen} {object_id} is not configured: `stream-app get {kind}` shows which are"
         )
     rows = [
-        _shown(chosen, obj)
+        shown(chosen, obj)
         for number, obj in sorted(objects.items())
         if object_id in (None, number) and client_id in (None, obj.get("client_id"))
     ]
-    if as_json or output == "json":
+    if output == "api":
+        print_json(answer(chosen, rows, is_one=object_id is not None))
+    elif as_json or output == "json":
         print_json(rows)
     elif output == "yaml":
         if rows:
@@ -88,11 +96,12 @@ def get(
         )
 
 
-def _shown(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
-    shown = shown_form(obj) if kind is Kind.INTEGRATION else dict(obj)
+def shown(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
+    """Return a stored object as a person may see it, and as `apply` takes it."""
+    row = shown_form(obj) if kind is Kind.INTEGRATION else dict(obj)
     for name in STAMPS[kind]:
-        shown.pop(name, None)
-    return {"kind": kind.value, **shown}
+        row.pop(name, None)
+    return {"kind": kind.value, **row}
 
 
 def _field(row: Mapping[str, object], path: str) -> str:

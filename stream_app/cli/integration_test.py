@@ -14,6 +14,7 @@ from stream_app.cli.output import print_json, say
 from stream_app.domain.clients import read_client
 from stream_app.domain.errors import ConfigurationError, StreamAppError, UsageError
 from stream_app.domain.integrations import is_stored_key, read_integration
+from stream_app.domain.left_out import other_type
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind, kind_of, make_plan
 from stream_app.kafka.config_records import read_stored
@@ -167,7 +168,12 @@ def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
 
 
 def _choose(file: str, objects: list[FileObject], number: int | None) -> FileObject:
-    found = [item for item in objects if kind_of(item.obj) is Kind.INTEGRATION]
+    found = [
+        item
+        for item in objects
+        if kind_of(item.obj) is Kind.INTEGRATION
+        and other_type(item.obj, is_answer=item.is_answer) is None
+    ]
     ids = [flattened(item.obj).get("id") for item in found]
     shown = ", ".join(map(str, ids)) or "none"
     if number is not None:

@@ -47,6 +47,7 @@ def flattened(obj: Mapping[str, object]) -> dict[str, object]:
 
     The API wraps a trigger as `{"trigger": {...}}` and writes an integration's client as
     `clientid`; what stands beside the wrapper (`client_id`, `id`) belongs to the trigger.
+    Its answers describe a trigger's condition beside what the trigger says of itself.
     """
     flat = dict(obj)
     wrapped = flat.get("trigger")
@@ -56,7 +57,33 @@ def flattened(obj: Mapping[str, object]) -> dict[str, object]:
     if "clientid" in flat:
         client_id = flat.pop("clientid")
         flat.setdefault("client_id", client_id)
+    if "template_id" in flat or ("template" in flat and "actions" in flat):
+        _drop_descriptions(flat)
     return flat
+
+
+def _drop_descriptions(trigger: dict[str, object]) -> None:
+    """Take what the API's answers add out of a trigger, and what counts from it.
+
+    `template` is the condition with all that it allows, and may be the only place of its id;
+    `thresholds` is the threshold as a list. One that says something else stays: see `triggers`.
+    """
+    template = trigger.pop("template", None)
+    if isinstance(template, Mapping) and trigger.get("template_id") is None:
+        trigger["template_id"] = template.get("id")
+    thresholds = trigger.get("thresholds")
+    if not thresholds:
+        trigger.pop("thresholds", None)
+    elif isinstance(thresholds, list) and len(thresholds) == 1:
+        if trigger.get("threshold") is None:
+            trigger["threshold"] = thresholds[0]
+        if _figures(thresholds[0]) == _figures(trigger["threshold"]):
+            del trigger["thresholds"]
+
+
+def _figures(threshold: object) -> list[object]:
+    obj = threshold if isinstance(threshold, Mapping) else {}
+    return [obj.get(name) for name in ("count", "period")]
 
 
 def changed_fields(

@@ -14,8 +14,10 @@ import orjson
 
 from stream_app.domain.alert_options import note_unknown_options
 from stream_app.domain.clients import read_client
+from stream_app.domain.default_names import named
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
+from stream_app.domain.left_out import LeftOut, OtherIntegrations, without_other_events
 from stream_app.domain.objects import (
     HIDDEN,
     MAX_CLIENT_BYTES,
@@ -26,7 +28,9 @@ from stream_app.domain.objects import (
     flattened,
     hide_key,
 )
+from stream_app.domain.plan_hints import with_hints
 from stream_app.domain.plan_keys import KeyKeeper, clear_key, stored_form
+from stream_app.domain.plan_references import KnownIntegrations, place_of
 from stream_app.domain.plan_stamps import (
     INTEGRATION_STAMPS,
     TRIGGER_STAMPS,
@@ -64,11 +68,15 @@ STAMPS = {Kind.CLIENT: (), Kind.INTEGRATION: INTEGRATION_STAMPS, Kind.TRIGGER: T
 
 @dataclass(frozen=True)
 class FileObject:
-    """An object as a person wrote it: the `number`-th (from 1) of `file`. Keys are texts."""
+    """An object as a person wrote it: the `number`-th (from 1) of `file`. Keys are texts.
+
+    `is_answer` tells that it is from an answer of the API, which lists more than is used here.
+    """
 
     file: str
     number: int
     obj: Mapping[str, object]
+    is_answer: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +105,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """The changes in the order of writing; `problems` are texts, one for each broken rule."""
+    """The changes in the order of writing; `problems` are texts, one for each broken rule.
+
+    `left_out` is what the objects say and this project has no use for.
+    """
 
     changes: tuple[Change, ...]
     problems: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ def kind_of(obj: Mapping[str, object]) -> Kind | None:
     """Recognise an object by `kind` or by its shape; None when it is neither."""
     if "kind" in obj:
         return next((kind for kind in Kind if kind == obj["kind"]), None)
-    if "trigger" in obj or "template_id" in obj:
+    if "trigger" in obj or "template_id" in obj or ("template" in obj and "actions" in obj):
         return Kind.TRIGGER
     if "events" in obj and ("target" in obj or "type" in obj):
         return Kind.INTEGRATION
@@ -144,7 +156,8 @@ def make_plan(
     planner.check_references({change.id for change in deletions if change.kind is Kind.INTEGRATION})
     order = list(Kind)
     changes = sorted(planner.changes, key=lambda change: (order.index(change.kind), change.id))
-    return Plan((*changes, *deletions), tuple(planner.problem_texts()))
+    problems, left_out = tuple(planner.problem_texts()), tuple(planner.left_out)
+    return Plan((*changes, *deletions), problems, left_out)
 
 
 def deletion(kind: Kind, number: int, record: Mapping[str, object]) -> Change:
@@ -170,11 +183,13 @@ class _Item:
 class _Planner:
     def __init__(self, stored: Stored, rules: Rules) -> None:
         self.changes: list[Change] = []
+        self.left_out: list[LeftOut] = []
         self._stored = stored
         self._rules = rules
         #: In the order of the files; a text stands for an object that is of no kind.
         self._entries: list[_Item | str] = []
         self._seen: dict[tuple[Kind, int], FileObject] = {}
+        self._others = OtherIntegrations()
 
     def add(self, source: FileObject) -> None:
         """Judge one object by itself, and note what it would change."""
@@ -193,12 +208,22 @@ class _Planner:
         raw_id = record.get("client_id" if kind is Kind.CLIENT else "id")
         object_id = raw_id if isinstance(raw_id, int) and not isinstance(raw_id, bool) else 0
         previous = self._stored[kind].get(object_id)
+        if kind is Kind.INTEGRATION and previous is None:
+            other = self._others.take(record, is_answer=source.is_answer)
+            if other is not None:
+                self.left_out.append(other)
+                return
+        record = named(kind, record)
         problems: Problems = []
         left_out: tuple[str, ...] = ()
         given = record
         if kind is Kind.INTEGRATION:
             record, left_out = stored_form(record, previous, self._rules.keeper, problems)
         client_id, integration_ids = self._read(kind, record, problems)
+        if kind is Kind.INTEGRATION:
+            record, events = without_other_events(record, problems)
+            self.left_out += events
+        with_hints(kind, problems)
         hide_key(problems, clear_key(given))
         size = len(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))
         most = MAX_CLIENT_BYTES if kind is Kind.CLIENT else MAX_OBJECT_BYTES
@@ -266,6 +291,9 @@ class _Planner:
         items = [entry for entry in self._entries if isinstance(entry, _Item)]
         clients = {item.client_id for item in items}
         kinds = {item.kind for item in items}
+        if self._others.clients:
+            kinds.add(Kind.INTEGRATION)
+            clients |= {one for one in self._others.clients.values() if isinstance(one, int)}
         return [
             deletion(kind, number, record)
             for kind in (Kind.TRIGGER, Kind.INTEGRATION)
@@ -275,10 +303,7 @@ class _Planner:
         ]
 
     def check_references(self, pruned: Collection[int]) -> None:
-        """Judge what the objects say of each other and of the stored records.
-
-        A trigger may keep the id of an integration that has been deleted since it was applied.
-        """
+        """Judge what the objects say of each other and of the stored records."""
         items = [entry for entry in self._entries if isinstance(entry, _Item)]
         clients = {i.id for i in items if i.kind is Kind.CLIENT}
         clients |= self._stored[Kind.CLIENT].keys()
@@ -287,6 +312,7 @@ class _Planner:
             for number, record in self._stored[Kind.INTEGRATION].items()
         }
         owners |= {i.id: i.client_id for i in items if i.kind is Kind.INTEGRATION}
+        known = KnownIntegrations(owners, self._others, pruned)
         for item in items:
             if item.kind is Kind.CLIENT or any(p.path == "client_id" for p in item.problems):
                 continue
@@ -297,16 +323,18 @@ class _Planner:
                 item.problem(
                     "client_id", item.client_id, f"it belongs to client {before}: use a new id"
                 )
-            kept = self._stored_names(item) if item.integration_ids else ()
-            for number in item.integration_ids:
-                path = _place_of(item.source.obj, number)
-                if number in pruned:
-                    item.problem(path, number, "would be pruned: apply the integration, too")
-                elif number not in owners:
-                    if number not in kept:
-                        item.problem(path, number, "no such integration: apply it, too")
-                elif owners[number] != item.client_id:
-                    item.problem(path, number, f"is not an integration of client {item.client_id}")
+            self._check_named(item, known)
+
+    def _check_named(self, item: _Item, known: KnownIntegrations) -> None:
+        """Judge the integrations that a trigger names."""
+        kept = self._stored_names(item) if item.integration_ids else ()
+        for number in item.integration_ids:
+            path = place_of(item.source.obj, number)
+            refusal = known.refusal(number, item.client_id, kept)
+            if refusal is not None:
+                item.problem(path, number, refusal)
+            elif number in known.others.clients:
+                self.left_out.append(known.others.not_reached(item.id, path, number))
 
     def _stored_names(self, item: _Item) -> tuple[int, ...]:
         """Return the integrations that the stored trigger names."""
@@ -325,14 +353,3 @@ class _Planner:
             label = f"{entry.kind}[{entry.id or f'#{entry.source.number}'}]"
             for problem in entry.problems:
                 yield f"{entry.source.file}: {label}.{problem}"
-
-
-def _place_of(obj: Mapping[str, object], number: int) -> str:
-    """Return the path of an integration's id in a trigger, which may have other problems."""
-    actions = flattened(obj).get("actions")
-    for place, action in enumerate(actions if isinstance(actions, list) else []):
-        params = action.get("params") if isinstance(action, dict) else None
-        ids = params.get("integration_ids") if isinstance(params, dict) else None
-        if isinstance(ids, list) and number in ids:
-            return f"actions[{place}].params.integration_ids[{ids.index(number)}]"
-    return "actions"

@@ -183,6 +183,9 @@ def _read_filter_id(item: Fields, condition: Condition, suffix: str) -> str:
 def _read_threshold(
     fields: Fields, condition: Condition | None, allowed_periods: Collection[int], suffix: str
 ) -> Threshold | None:
+    if "thresholds" in fields.obj:
+        text = "says something else than threshold, and a trigger has one: leave it out"
+        fields.problem("thresholds", fields.obj["thresholds"], text)
     if condition is None:
         return None
     given = fields.obj.get("threshold")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -195,6 +197,9 @@ async def write_records(
 ) -> None:
     """Write records in their order; done when the broker has acknowledged all of them.
 
+    Records of one topic that follow each other are under way together; the next topic's wait for
+    their acknowledgement, because who reads a trigger must be able to find its integrations.
+
     Args:
         settings: where.
         records: None for an object is a tombstone, which deletes it.
@@ -202,8 +207,8 @@ async def write_records(
         cleared: integrations whose status is deleted after that.
 
     Raises:
-        KafkaUnreachableError: a record was not acknowledged; those before it are written, and
-            the same command again writes the rest.
+        KafkaUnreachableError: a record was not acknowledged; those of the topics before it are
+            written, of its own topic some may be, and the same command again writes the rest.
     """
     names = TopicNames(settings.topic_prefix)
     rows = [
@@ -219,9 +224,14 @@ async def write_records(
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
-            for topic, number, value in rows:
-                key = str(number).encode()
-                await producer.send_and_wait(topic, key=key, value=value, headers=headers)
+            for topic, group in itertools.groupby(rows, key=itemgetter(0)):
+                sent = [
+                    await producer.send(
+                        topic, key=str(number).encode(), value=value, headers=headers
+                    )
+                    for _, number, value in group
+                ]
+                await asyncio.gather(*sent)
         finally:
             await producer.stop()
 

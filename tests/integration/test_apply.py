@@ -161,6 +161,7 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(settings: Settings, appl
                 "tells_nobody": False,
             }
         ],
+        "left_out": [],
     }
     assert stored(settings) == before
 

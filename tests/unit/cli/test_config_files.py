@@ -57,6 +57,8 @@ def test_a_dash_is_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a: !!timestamp foo", "YAML tag does not fit"),
         ('a: !!int ""', "YAML tag does not fit"),
         ("[" * 5000 + "]" * 5000, "nested too deep"),
+        ("[" * 200_000 + "]" * 200_000, "nested too deep"),
+        ("- " * 5000 + "x", "nested too deep"),
         ("!!python/object:os.system {}", "line 1: neither YAML nor JSON"),
     ],
 )

@@ -102,6 +102,17 @@ async def test_an_integration_of_a_file_is_tested_all_the_way(place: Place) -> N
     assert "Cloud: US" in alert.description
 
 
+async def test_of_an_answer_of_the_api_the_one_that_is_used_is_tested(place: Place) -> None:
+    slack = place.integration(530, type="slack")
+    answer = {
+        "clientid": 1111,
+        "body": {"result": "success", "object": [slack, place.integration()]},
+    }
+    await place.run("-f", place.write(answer), "--silent")
+    done = await place.run("530", "-f", place.write(answer), code=3)
+    assert "integration 530: must be there once: 521" in str(done.exception) + done.output
+
+
 async def test_json_is_one_document_of_the_steps_on_stdout(place: Place) -> None:
     done = await place.run("-f", place.write(place.integration()), "--json", "--keep-open")
     told = json.loads(done.stdout)

@@ -269,9 +269,10 @@ def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
         trigger(),
     )
     unknown = "actions[0].params.integration_ids[0]: 521: no such integration: apply it, too"
+    missing = "is missing: must be an integer, 1 or more"
     assert result.problems == (
         "acme.yaml: client[1111].cloud: 'XX': must be one of EU, US, ME",
-        "acme.yaml: trigger[#2].id: None: is missing: must be an integer, 1 or more",
+        f"acme.yaml: trigger[#2].id: None: {missing}: give one that no other trigger has",
         "acme.yaml: trigger[#2].threshold.count: -1: must be an integer, 0 or more",
         "acme.yaml: trigger[#2].threshold.period: 7: must be one of 1, 60, 3600 (seconds)",
         f"acme.yaml: trigger[#2].{unknown}",

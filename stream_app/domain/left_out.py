@@ -1,0 +1,140 @@
+"""What the security cloud's API lists and this project has no use for: left out, and told.
+
+A client's integrations can be of many types, and all of them are in one answer; alerts are posted
+to Opsgenie and Jira Service Management only. Events of other types are no events of an Opsgenie
+integration; what nobody has switched on is nothing that anybody misses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.integrations import EVENTS, TYPES
+from stream_app.domain.objects import HIDDEN, Problems
+
+#: The documented types of integrations beside Opsgenie.
+OTHER_TYPES = frozenset(
+    {
+        "email", "slack", "ms_teams", "telegram", "pager_duty", "splunk", "sumo_logic",
+        "insight_connect", "data_dog", "web_hooks",
+    }
+)  # fmt: skip
+_BY_TRIGGERS = "hits reach Opsgenie through triggers"
+_RETIRED = "a retired event"
+_OTHERS = "an event of other types of integrations"
+#: Documented events that an Opsgenie integration does not have -> why.
+OTHER_EVENTS = {
+    "siem": _BY_TRIGGERS,
+    "hit": _BY_TRIGGERS,
+    "vuln": "a retired event: security_issue_* has taken its place",
+    **{
+        f"vuln_{risk}": f"a retired event: security_issue_{risk} has taken its place"
+        for risk in ("high", "medium", "low")
+    },
+    "scope": _RETIRED,
+    "number_of_requests_per_hour": _OTHERS,
+    "report_daily": _OTHERS,
+    "report_weekly": _OTHERS,
+    "report_monthly": _OTHERS,
+    "aasm_report": _OTHERS,
+    "api_discovery_hourly_changes_report": _OTHERS,
+    "api_discovery_daily_changes_report": _OTHERS,
+}
+WITH_HEADERS = "with_headers"
+_POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
+#: What is no such name may be a key in the wrong place, and is not shown.
+_TYPE_NAME = re.compile(r"[a-z_]{1,40}")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A part of an object that is not used: `path` is where in it, `value` what stands there."""
+
+    kind: str
+    id: int
+    path: str
+    value: str | int | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}: {self.path}: {self.value!r}: left out: {self.reason}"
+
+
+def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
+    """Return the type of an integration that is none of ours; None when it is one, or a slip.
+
+    In an answer of the API any type is somebody's; elsewhere it must be a documented one.
+    """
+    type_ = record.get("type")
+    if not isinstance(type_, str) or type_ in TYPES or not _TYPE_NAME.fullmatch(type_):
+        return None
+    return type_ if is_answer or type_ in OTHER_TYPES else None
+
+
+class OtherIntegrations:
+    """The integrations of the files that are of types that are not used here."""
+
+    def __init__(self) -> None:
+        #: By id; None: it does not say whose it is.
+        self.clients: dict[int, object] = {}
+        self._types: dict[int, str] = {}
+
+    def take(self, record: Mapping[str, object], *, is_answer: bool) -> LeftOut | None:
+        """Take an integration if it is one of these; None when it is not."""
+        type_, number = other_type(record, is_answer=is_answer), record.get("id")
+        if type_ is None or not isinstance(number, int):
+            return None
+        self.clients[number], self._types[number] = record.get("client_id"), type_
+        return LeftOut("integration", number, "type", type_, _POSTED_TO)
+
+    def not_reached(self, trigger_id: int, path: str, number: int) -> LeftOut:
+        """Return what is to be told of a trigger that names one of these."""
+        reason = f"it is of type {self._types[number]}: {_POSTED_TO}"
+        return LeftOut("trigger", trigger_id, path, number, reason)
+
+
+def without_other_events(
+    record: dict[str, object], problems: Problems
+) -> tuple[dict[str, object], list[LeftOut]]:
+    """Return an integration without inactive events that Opsgenie has not, and what is left out.
+
+    `problems` are those of the whole record: those of events that are left out are taken away,
+    and those of active ones say why.
+    """
+    events, number = record.get("events"), record.get("id")
+    if not isinstance(events, list):
+        return record, []
+    kept: list[object] = []
+    found: list[LeftOut] = []
+    for index, item in enumerate(events):
+        event = item.get("event") if isinstance(item, dict) else None
+        reason = OTHER_EVENTS.get(event) if isinstance(event, str) else None
+        if reason is None:
+            kept.append(_with_headers_judged(item, f"events[{index}]", problems))
+            continue
+        path = f"events[{index}].event"
+        problems[:] = [problem for problem in problems if problem.path != path]
+        if item.get("active") is False:
+            found.append(
+                LeftOut(
+                    "integration", number if isinstance(number, int) else 0, path, event, reason
+                )
+            )
+        else:
+            text = f"Opsgenie integrations do not have it: {reason}: use {', '.join(EVENTS)}"
+            problems.append(InvalidObjectError(path, event, text))
+            kept.append(item)
+    return {**record, "events": kept}, found
+
+
+def _with_headers_judged(item: object, path: str, problems: Problems) -> object:
+    """Return an event without `with_headers`, which says nothing unless it is on."""
+    if not isinstance(item, dict) or WITH_HEADERS not in item:
+        return item
+    if item[WITH_HEADERS] and item.get("active") is not False:
+        text = "only `siem` takes it, which Opsgenie integrations do not have: take it out"
+        problems.append(InvalidObjectError(f"{path}.{WITH_HEADERS}", HIDDEN, text))
+    return {name: value for name, value in item.items() if name != WITH_HEADERS}
