@@ -31,6 +31,7 @@ COMMANDS = {
     "secrets": "stream_app.cli.secrets:secrets",
     "state": "stream_app.cli.state:state",
     "topics": "stream_app.cli.topics:topics",
+    "validate": "stream_app.cli.validate:validate",
     "worker": "stream_app.cli.worker:worker",
 }
 
