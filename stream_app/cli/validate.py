@@ -177,4 +177,4 @@ class _Report:
             click.echo("\r", nl=False, err=True)
         stopped = self._limit is not None and self.broken >= self._limit
         rest = f"; stopped at {self._limit} broken" if stopped else ""
-        say(f"{self.records:,} records, {self.broken:,} broken{rest}")
+        say(f"{self.records:,} record{'s' * (self.records != 1)}, {self.broken:,} broken{rest}")

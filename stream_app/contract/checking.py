@@ -81,7 +81,8 @@ class Checker:
                 # Those readers find every problem, and know the nearest value to a mistyped one.
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
             breaches += self._wrong_key(index, obj, key)
-            found += _without_keys(breaches, list(_keys_in(obj)))
+            if breaches:
+                found += _without_keys(breaches, list(_keys_in(obj)))
         return found
 
     def _breaches(self, index: int | None, obj: object) -> Iterator[Breach]:

@@ -28,8 +28,7 @@ RULES: dict[tuple[str, str], Schema] = {
 def struct_definitions(types: Sequence[Any]) -> dict[str, Schema]:
     """Return the schemas of types and all that they are made of, by name, for `$defs`."""
     _, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
-    plain = msgspec.to_builtins(components)
-    return {name: _described(name, _simplified(part)) for name, part in plain.items()}
+    return {name: _described(name, _simplified(part)) for name, part in components.items()}
 
 
 def reference(struct: type) -> Schema:
@@ -53,7 +52,7 @@ def _simplified(schema: Any) -> Any:
 
     An error in an `anyOf` says only that nothing fits; one in a list says what would.
     """
-    if isinstance(schema, list):
+    if isinstance(schema, list | tuple):  # a default may be a tuple
         return [_simplified(part) for part in schema]
     if not isinstance(schema, dict):
         return schema

@@ -85,7 +85,7 @@ def check(name: RecordName, obj: Any) -> None:
 
 
 @pytest.mark.parametrize("name", RecordName)
-@hypothesis.settings(max_examples=400)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(data=st.data())
 def test_a_mutated_record_is_taken_by_both_or_by_none(
     name: RecordName, data: st.DataObject
@@ -142,7 +142,7 @@ def test_all_filters_are_among_the_generated_ones() -> None:
     assert VALUES.keys() == FILTERS.keys()
 
 
-@hypothesis.settings(max_examples=1000)
+@hypothesis.settings(max_examples=500)
 @hypothesis.given(triggers())
 def test_a_generated_trigger_is_taken_by_both_or_by_none(trigger: Any) -> None:
     check(RecordName.TRIGGER, trigger)
