@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,10 +61,11 @@ def validate(source: str, schema: str | None, limit: int | None, *, as_json: boo
         raise click.exceptions.Exit(1)
 
 
-async def _of_topic(items: AsyncIterator[Item], report: _Report) -> None:
-    async for item in items:
-        if not report.take(item):
-            return
+async def _of_topic(items: AsyncGenerator[Item, None], report: _Report) -> None:
+    async with contextlib.aclosing(items):
+        async for item in items:
+            if not report.take(item):
+                return
 
 
 def _of_file(items: Iterator[Item], report: _Report) -> None:
@@ -99,6 +101,11 @@ def _opened(source: str) -> BinaryIO:
         return Path(source).open("rb")
     except OSError as error:
         raise UsageError(f"{source!r} cannot be read: {error.strerror}") from error
+
+
+def _is_watched() -> bool:
+    """Tell whether a person looks at the progress."""
+    return sys.stderr.isatty()
 
 
 class _Report:
@@ -165,7 +172,7 @@ class _Report:
         click.echo(": ".join(part for part in parts if part))
 
     def _progress(self) -> None:
-        if not sys.stderr.isatty() or time.monotonic() - self._shown_at < _PROGRESS_SECONDS:
+        if not _is_watched() or time.monotonic() - self._shown_at < _PROGRESS_SECONDS:
             return
         self._shown_at = time.monotonic()
         of = f" of {self._total:,}" if self._total is not None else ""
@@ -173,7 +180,7 @@ class _Report:
 
     def end(self) -> None:
         """Tell how it went."""
-        if sys.stderr.isatty():
+        if _is_watched():
             click.echo("\r", nl=False, err=True)
         stopped = self._limit is not None and self.broken >= self._limit
         rest = f"; stopped at {self._limit} broken" if stopped else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -31,7 +31,7 @@ class Item(NamedTuple):
 
 async def topic_items(
     settings: Settings, topic: str, show_total: Callable[[int], None]
-) -> AsyncIterator[Item]:
+) -> AsyncGenerator[Item, None]:
     """Yield the records that a topic holds now. It is read without a group and without commits.
 
     Raises:

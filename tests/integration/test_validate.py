@@ -70,6 +70,9 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
     assert len(out) == 2
     assert err == "3 records, 2 broken\n"
 
+    code, out, err = validate(settings, "events.hits", "--limit", "1")
+    assert (code, len(out), err) == (1, 1, "2 records, 1 broken; stopped at 1 broken\n")
+
     code, out, err = validate(settings, f"{prefix}config.integrations", "--json")
     assert code == 1
     assert {json.loads(line)["place"] for line in out} == {f"{prefix}config.integrations/0/0"}

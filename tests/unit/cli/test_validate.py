@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,14 @@ def test_a_topic_without_kafka_is_exit_code_4() -> None:
     servers = {"STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     code, _, err = run("events.hits", **servers)
     assert code == 4, err
+
+
+def test_progress_is_shown_to_a_person_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[validate.callback.__module__]
+    monkeypatch.setattr(module, "_PROGRESS_SECONDS", 0)
+    text = f"{json.dumps(BAD)}\n" * 2
+    assert "\r" not in run("-", "--schema", "hit", text=text)[2]
+    monkeypatch.setattr(module, "_is_watched", lambda: True)
+    _, out, err = run("-", "--schema", "hit", text=text)
+    assert err == "\r1 records, 1 broken\r2 records, 2 broken\r2 records, 2 broken\n"
+    assert "\r" not in out
