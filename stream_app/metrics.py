@@ -105,6 +105,13 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self.triggers_not_evaluated = Gauge(
+            "stream_app_triggers_not_evaluated",
+            "Configured triggers that are kept, but whose condition, or some of whose reactions "
+            "although the condition is evaluated, do nothing here",
+            ["part"],
+            registry=registry,
+        )
         self.config_applied = Gauge(
             "stream_app_config_last_applied_timestamp_seconds",
             "When the newest configuration record was read",
@@ -185,14 +192,19 @@ class Metrics:
         self._fill_notices()
         for result in ROUTE_RESULTS:
             self.routed.labels(result)
-        for kind in ("clients", "triggers", "integrations", "statuses"):
-            self.config_objects.labels(kind)
-            self.config_invalid.labels(kind)
-            self.config_applied.labels(kind)
+        self._fill_configuration()
         for integration_type in INTEGRATION_TYPES:
             self.request_duration.labels(integration_type)
             for outcome in ("sent", "given_up", "cancelled"):
                 self.deliveries.labels(integration_type, outcome)
+
+    def _fill_configuration(self) -> None:
+        for kind in ("clients", "triggers", "integrations", "statuses"):
+            self.config_objects.labels(kind)
+            self.config_invalid.labels(kind)
+            self.config_applied.labels(kind)
+        for part in ("condition", "reactions"):
+            self.triggers_not_evaluated.labels(part)
 
     def _fill_notices(self) -> None:
         for reason in DeadLetterReason:

@@ -74,6 +74,9 @@ def apply(
 
     An integration that is turned off or pruned gets a last message, if it has `system` selected.
     One that the system has disabled stays so until `stream-app integrations enable`.
+
+    Triggers whose condition or reactions are the product's own work (brute force, block_ips and
+    others) are checked and kept as they are. Their lines say what is not evaluated here.
     """
     settings = load_settings()
     configure_logs(settings.log)

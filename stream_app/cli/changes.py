@@ -14,6 +14,7 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.plans import Action, Kind
 from stream_app.domain.statuses import is_disabled_by_system
+from stream_app.domain.trigger_notes import TriggerNotes, notes_of
 from stream_app.kafka.config_records import read_stored, write_records
 from stream_app.notifier.last_message import LastMessages, wants_last_message
 
@@ -129,6 +130,7 @@ def show_changes(
     changes: Sequence[Change], statuses: Statuses, *, dry_run: bool, as_json: bool
 ) -> None:
     """Print the changes; never the records, which hold sealed keys."""
+    notes = [_notes(change) for change in changes]
     disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
     if as_json:
         rows = [
@@ -139,20 +141,29 @@ def show_changes(
                 "action": c.action,
                 "fields": c.fields,
                 "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
+                "not_evaluated": note.not_evaluated,
+                "tells_nobody": note.tells_nobody,
             }
-            for c in changes
+            for c, note in zip(changes, notes, strict=True)
         ]
         print_json({"dry_run": dry_run, "changes": rows})
         return
-    for change in changes:
+    for change, note in zip(changes, notes, strict=True):
         fields = f" ({', '.join(change.fields)})" if change.fields else ""
-        mark = ""
+        mark = f": {note}" if str(note) else ""
         if change.kind is Kind.INTEGRATION and change.id in disabled:
             mark = (
                 ": disabled by the system, and stays so: "
                 f"`stream-app integrations enable {change.id}`"
             )
         click.echo(f"{change.action:<9} {change.kind} {change.id} {change.name!r}{fields}{mark}")
+
+
+def _notes(change: Change) -> TriggerNotes:
+    """Return what of a trigger, as the change leaves it, does nothing here."""
+    if change.kind is not Kind.TRIGGER or change.record is None:
+        return TriggerNotes()
+    return notes_of(change.record)
 
 
 def _stays_disabled(change: Change, statuses: Statuses) -> bool:

@@ -13,6 +13,7 @@ from stream_app.cli.output import print_json, print_table
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.plan_keys import shown_form
 from stream_app.domain.plans import STAMPS, Kind
+from stream_app.domain.trigger_notes import notes_of
 from stream_app.kafka.config_records import read_stored
 from stream_app.logs import configure_logs
 from stream_app.settings import load_settings
@@ -20,6 +21,8 @@ from stream_app.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Column of what a trigger says that does nothing here.
+NOTES = "notes"
 #: Kind -> fields of the table; `a.b` stands inside `a`.
 COLUMNS = {
     Kind.CLIENT: ("client_id", "name", "cloud"),
@@ -28,6 +31,7 @@ COLUMNS = {
     ),
     Kind.TRIGGER: (
         "id", "client_id", "name", "enabled", "template_id", "threshold.count", "threshold.period",
+        NOTES,
     ),
 }  # fmt: skip
 
@@ -52,6 +56,9 @@ def get(
 
     Keys are never shown: `token: (sealed)` stands for one that is stored sealed, and `apply`
     takes it as the key that it has. Names of keys (`env:`, `file:`) are shown.
+
+    NOTES in the table says what of a trigger is kept, but not evaluated here, and which trigger
+    names no integration.
     """
     settings = load_settings()
     configure_logs(settings.log)
@@ -73,6 +80,8 @@ def get(
             click.echo(yaml.safe_dump_all(rows, sort_keys=False, allow_unicode=True), nl=False)
     else:
         columns = COLUMNS[chosen]
+        if chosen is Kind.TRIGGER:
+            rows = [{**row, NOTES: notes_of(row)} for row in rows]
         print_table(
             [path.rpartition(".")[2].upper() for path in columns],
             [[_field(row, path) for path in columns] for row in rows],

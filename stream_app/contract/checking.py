@@ -159,6 +159,7 @@ def _path(steps: Sequence[str | int]) -> str:
 _WORDS = {
     "minimum": "must be {} or more",
     "maximum": "must be {} or less",
+    "multipleOf": "must be a multiple of {}",
     "minLength": "must be a text of at least {} characters",
     "maxLength": "must be a text of at most {} characters",
     "maxItems": "must be a list of at most {}",

@@ -19,9 +19,10 @@ from stream_app.domain.alert_options import (
     ResponderType,
 )
 from stream_app.domain.clients import CLOUDS
-from stream_app.domain.conditions import CONDITIONS, FILTERS, Condition
+from stream_app.domain.conditions import CONDITIONS, FILTERS, Condition, Presence, Reaction
 from stream_app.domain.integrations import EVENTS, TYPES
-from stream_app.domain.triggers import SEND_NOTIFICATION, THRESHOLD_OPERATORS
+from stream_app.domain.reactions import TIMED
+from stream_app.domain.triggers import THRESHOLD_OPERATORS
 
 _NOTHING: Schema = {"type": "null"}
 _CLIENT = "Id of the client that it belongs to."
@@ -57,7 +58,7 @@ def trigger_schema() -> Schema:
         "enabled": {"description": "Whether it counts.", "type": "boolean"},
         "template_id": choice("The condition.", CONDITIONS),
         "filters": optional(lists("Clauses, all of which must hold.", _filter())),
-        "threshold": {"description": "When it fires; of counting conditions."},
+        "threshold": {"description": "When it fires, of conditions that have one."},
         "actions": lists("What happens then.", _action()),
         "enabled_at": optional(integer(_STAMP, 0)),
     }
@@ -67,27 +68,39 @@ def trigger_schema() -> Schema:
 
 
 def _by_condition(template_id: str, condition: Condition) -> Schema:
-    """Return which filters a condition allows, and whether it has a threshold."""
+    """Return which filters and reactions a condition allows, and whether it has a threshold."""
     clause = {"properties": {"id": {"enum": list(condition.filters)}}}
+    reaction = {"properties": {"id": {"enum": [name.value for name in condition.reactions]}}}
     more: Schema = {
         "properties": {
-            "filters": {"items": clause},
-            "threshold": _threshold() if condition.has_threshold else _NOTHING,
+            "filters": {"items": clause} if condition.filters else {"maxItems": 0},
+            "threshold": _threshold(condition),
+            "actions": {"items": reaction},
         }
     }
-    if condition.has_threshold:
+    if condition.threshold is Presence.REQUIRED:
         more["required"] = ["threshold"]
     return {"if": _is("template_id", template_id), "then": more}
 
 
-def _threshold() -> Schema:
-    period = "Length of a window, seconds; one of those that the installation allows (1, 60, 3600 "
+def _threshold(condition: Condition) -> Schema:
+    if condition.threshold is Presence.FORBIDDEN:
+        return _NOTHING
+    step = condition.period_step
+    period = integer(
+        "Length of a window, seconds; one of those that the installation allows (1, 60, 3600 and "
+        "86400 unless it is set otherwise)."
+        if step is None
+        else f"Length of a window, seconds; a multiple of {step}.",
+        1,
+    )
     properties = {
         "count": integer("It fires when more events than this fall into one window.", 0),
-        "period": integer(period + "and 86400 unless it is set otherwise).", 1),
+        "period": period if step is None else {**period, "multipleOf": step},
         "operator": optional(choice("How they are compared.", THRESHOLD_OPERATORS)),
     }
-    return objects("When it fires.", properties, ("count", "period"))
+    found = objects("When it fires.", properties, ("count", "period"))
+    return optional(found) if condition.threshold is Presence.ALLOWED else found
 
 
 def _filter() -> Schema:
@@ -110,10 +123,32 @@ def _by_filter(name: str) -> Schema:
 
 
 def _action() -> Schema:
+    properties: Schema = {
+        "id": choice(
+            "What is done; only notifications are sent from here.",
+            [name.value for name in Reaction],
+        ),
+        "params": {"description": "What it needs; of some reactions nothing."},
+    }
+    found = objects("One reaction.", properties, ("id",))
+    return {**found, "allOf": [_by_reaction(reaction) for reaction in Reaction]}
+
+
+def _by_reaction(reaction: Reaction) -> Schema:
+    """Return what a reaction needs."""
     ids = lists("Ids of integrations of the same client.", integer("Id of an integration.", 1))
-    params = objects("Its parameters.", {"integration_ids": ids}, ("integration_ids",))
-    properties = {"id": choice("The kind of action.", [SEND_NOTIFICATION]), "params": params}
-    return objects("One reaction.", properties, ("id", "params"))
+    lock = integer("How long an address stays on the list, seconds.", 0)
+    more: Schema
+    if reaction is Reaction.SEND_NOTIFICATION:
+        params = objects("Whom it notifies.", {"integration_ids": ids}, ("integration_ids",))
+        more = {"properties": {"params": params}, "required": ["params"]}
+    elif reaction in TIMED:
+        params = objects("For how long.", {"lock_time": lock}, ("lock_time",))
+        more = {"properties": {"params": params}, "required": ["params"]}
+    else:
+        none = {"type": ["object", "null"], "additionalProperties": _NOTHING}
+        more = {"properties": {"params": none}}
+    return {"if": _is("id", reaction.value), "then": more}
 
 
 def integration_schema() -> Schema:

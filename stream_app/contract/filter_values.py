@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from stream_app.contract.structs import Schema
-from stream_app.contract.texts import BLANKS, any_case
+from stream_app.contract.texts import BLANKS, any_case, any_case_pattern, text
 from stream_app.domain.attack_types import ATTACK_TYPES
-from stream_app.domain.conditions import (
+from stream_app.domain.conditions import FILTERS, allowed_values
+from stream_app.domain.filter_values import (
+    CHANGE_TYPES,
     DEFAULT_APPLICATION,
-    FILTERS,
+    DEVIATION_TYPES,
+    SENSITIVE_DATA,
     STATUS_CLASSES,
     TARGETS,
-    allowed_values,
 )
+from stream_app.domain.roles import role_spellings
 
 _STATUS = any_case(STATUS_CLASSES)
+
+
+def _roles() -> Schema:
+    """Return the schema of a role's code or name, with any blanks between its words."""
+    names = (any_case_pattern(name).replace(" ", f"[{BLANKS}]+") for name in role_spellings())
+    return {"type": "string", "pattern": f"^[{BLANKS}]*(?:{'|'.join(names)})[{BLANKS}]*$"}
+
 
 _VALUES: dict[str, Schema] = {
     "attack_type": any_case(ATTACK_TYPES),
@@ -28,6 +38,13 @@ _VALUES: dict[str, Schema] = {
         "pattern": _STATUS["pattern"],
     },
     "target": any_case(TARGETS),
+    "change_type": any_case((*CHANGE_TYPES, "unused")),
+    "pii": any_case(SENSITIVE_DATA),
+    "deviation_type": any_case(DEVIATION_TYPES),
+    "api_spec_ids": {"type": "integer", "minimum": 1},
+    "role": _roles(),
+    "hint_tag": text("Id of a counter."),
+    "url": text("URL."),
 }
 
 

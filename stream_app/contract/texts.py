@@ -42,13 +42,14 @@ def any_case(allowed: Iterable[str]) -> Schema:
     names = list(allowed)
     return {
         "type": "string",
-        "pattern": f"^(?:{'|'.join(map(_any_case, names))})$",
+        "pattern": f"^(?:{'|'.join(map(any_case_pattern, names))})$",
         "$comment": f"one of {', '.join(names)}, in any case",
     }
 
 
-def _any_case(name: str) -> str:
-    return "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name)
+def any_case_pattern(name: str) -> str:
+    """Return the regular expression of a text in which case does not matter."""
+    return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in name)
 
 
 def objects(description: str, properties: Schema, required: Iterable[str] = ()) -> Schema:

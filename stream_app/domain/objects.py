@@ -126,10 +126,12 @@ class Fields:
             return ""
         return value
 
-    def choice(self, name: str, allowed: Mapping[str, object] | tuple[str, ...]) -> str:
-        """Return a required text that is one of `allowed`."""
+    def choice(
+        self, name: str, allowed: Mapping[str, object] | tuple[str, ...], suffix: str = ""
+    ) -> str:
+        """Return a required text that is one of `allowed`; `suffix` says in a message for what."""
         value = self.obj.get(name)
-        wanted = "one of " + ", ".join(allowed)
+        wanted = "one of " + ", ".join(allowed) + suffix
         if not self._missing(name, wanted) and (not isinstance(value, str) or value not in allowed):
             self.problem(name, value, f"must be {wanted}")
         return value if isinstance(value, str) else ""

@@ -1,4 +1,8 @@
-"""Triggers: when enough of the matching events come within a period, tell somebody."""
+"""Triggers: when enough of the matching events come within a period, or one notice, tell somebody.
+
+A trigger whose condition is not evaluated here is read by the same rules and kept: it counts
+nothing, matches nothing, and says so.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,18 @@ from stream_app.domain.conditions import (
     CONDITIONS,
     FILTERS,
     Condition,
-    FilterValue,
+    Presence,
     allowed_values,
     normal_filter_value,
 )
 from stream_app.domain.objects import Fields, Problems, flattened, raise_first
+from stream_app.domain.reactions import read_reactions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-SEND_NOTIFICATION = "send_notification"
+    from stream_app.domain.filter_values import FilterValue
+
 THRESHOLD_OPERATORS = ("gt",)
 _REVISION_CHARACTERS = 16
 
@@ -45,7 +51,8 @@ class Threshold(msgspec.Struct, frozen=True, gc=False):
 class Trigger(msgspec.Struct, frozen=True, dict=True):
     """A configured trigger. `enabled_at` is in Unix ms, 0 when nobody has set it.
 
-    Filters without values are left out: they let everything through.
+    Filters without values are left out: they let everything through. Only a counted condition is
+    sure to have a threshold; `other_reactions` are those that are not carried out here.
     """
 
     id: int
@@ -58,6 +65,24 @@ class Trigger(msgspec.Struct, frozen=True, dict=True):
     integration_ids: tuple[int, ...]
     enabled_at: int
     comment: str = ""
+    other_reactions: tuple[str, ...] = ()
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Tell whether its condition is evaluated here."""
+        condition = CONDITIONS.get(self.template_id)
+        return condition is not None and condition.is_evaluated
+
+    @property
+    def not_evaluated(self) -> tuple[str, ...]:
+        """What of it is kept, but comes to nothing here: `condition X`, `reaction Y`."""
+        condition = () if self.is_evaluated else (f"condition {self.template_id}",)
+        return (*condition, *(f"reaction {name}" for name in self.other_reactions))
+
+    @property
+    def tells_nobody(self) -> bool:
+        """Tell whether its condition is evaluated here, and then no integration is told."""
+        return self.is_evaluated and not self.integration_ids
 
     @functools.cached_property
     def revision(self) -> str:
@@ -99,17 +124,19 @@ def read_trigger(
     problems: Problems = []
     fields = Fields(flattened(obj), problems)
     condition = _read_condition(fields)
+    suffix = f" for condition {fields.obj.get('template_id')}" if condition is not None else ""
     trigger = Trigger(
         id=fields.integer("id", 1),
         client_id=fields.integer("client_id", 1),
         name=fields.text("name"),
         template_id=str(fields.obj.get("template_id")),
         enabled=fields.boolean("enabled"),
-        filters=_read_filters(fields, condition),
-        threshold=_read_threshold(fields, condition, allowed_periods),
-        integration_ids=_read_actions(fields),
+        filters=_read_filters(fields, condition, suffix),
+        threshold=_read_threshold(fields, condition, allowed_periods, suffix),
+        integration_ids=(reactions := read_reactions(fields, condition, suffix)).integration_ids,
         enabled_at=fields.integer("enabled_at", 0, default=0),
         comment=fields.text("comment", default=""),
+        other_reactions=reactions.others,
     )
     return trigger, problems
 
@@ -118,23 +145,22 @@ def _read_condition(fields: Fields) -> Condition | None:
     template_id = fields.text("template_id")
     condition = CONDITIONS.get(template_id)
     if template_id and condition is None:
-        supported = ", ".join(CONDITIONS)
-        fields.problem(
-            "template_id", template_id, f"condition is not supported yet; supported: {supported}"
-        )
+        known = ", ".join(CONDITIONS)
+        fields.problem("template_id", template_id, f"condition is unknown: must be one of {known}")
     return condition
 
 
-def _read_filters(fields: Fields, condition: Condition | None) -> tuple[Filter, ...]:
+def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> tuple[Filter, ...]:
     """Return the filters; those of an unknown condition are not judged."""
     if condition is None:
         return ()
     filters = []
     for item in fields.children("filters", required=False):
-        filter_id = item.choice("id", condition.filters)
+        filter_id = _read_filter_id(item, condition, suffix)
         if filter_id not in condition.filters:
             continue
-        operator = item.choice("operator", FILTERS[filter_id].operators)
+        operators = FILTERS[filter_id].operators
+        operator = item.choice("operator", operators, f" for filter {filter_id}")
         values: dict[FilterValue, None] = {}
         for index, value in enumerate(item.items("values")):
             normal = normal_filter_value(filter_id, value)
@@ -147,34 +173,40 @@ def _read_filters(fields: Fields, condition: Condition | None) -> tuple[Filter, 
     return tuple(filters)
 
 
+def _read_filter_id(item: Fields, condition: Condition, suffix: str) -> str:
+    if condition.filters:
+        return item.choice("id", condition.filters, suffix)
+    item.problem("id", item.obj.get("id"), f"no filter is allowed{suffix}")
+    return ""
+
+
 def _read_threshold(
-    fields: Fields, condition: Condition | None, allowed_periods: Collection[int]
+    fields: Fields, condition: Condition | None, allowed_periods: Collection[int], suffix: str
 ) -> Threshold | None:
     if condition is None:
         return None
-    if not condition.has_threshold:
-        if fields.obj.get("threshold") is not None:
-            fields.problem("threshold", fields.obj["threshold"], "this condition has no threshold")
+    given = fields.obj.get("threshold")
+    if condition.threshold is Presence.FORBIDDEN and given is not None:
+        fields.problem("threshold", given, f"must not be given{suffix}")
+    if condition.threshold is Presence.FORBIDDEN:
+        return None
+    if condition.threshold is Presence.ALLOWED and given is None:
         return None
     item = fields.child("threshold")
     count, period = item.integer("count", 0), item.integer("period", 1)
     if item.obj.get("operator") is not None:
         item.choice("operator", THRESHOLD_OPERATORS)
-    if period not in allowed_periods and item.obj.get("period") == period:
-        allowed = ", ".join(str(p) for p in sorted(allowed_periods))
-        item.problem("period", period, f"must be one of {allowed} (seconds)")
+    if item.obj.get("period") == period:
+        _check_period(item, period, condition.period_step, allowed_periods)
     return Threshold(count=count, period=period)
 
 
-def _read_actions(fields: Fields) -> tuple[int, ...]:
-    found: dict[int, None] = {}
-    for action in fields.children("actions"):
-        if action.choice("id", (SEND_NOTIFICATION,)) != SEND_NOTIFICATION:
-            continue
-        params = action.child("params")
-        for index, value in enumerate(params.items("integration_ids")):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                params.problem(f"integration_ids[{index}]", value, "must be an integration's id")
-            else:
-                found[value] = None
-    return tuple(found)
+def _check_period(
+    item: Fields, period: int, step: int | None, allowed_periods: Collection[int]
+) -> None:
+    if step is not None:
+        if period % step:
+            item.problem("period", period, f"must be a multiple of {step} (seconds)")
+    elif period not in allowed_periods:
+        allowed = ", ".join(str(p) for p in sorted(allowed_periods))
+        item.problem("period", period, f"must be one of {allowed} (seconds)")

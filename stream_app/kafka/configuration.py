@@ -29,6 +29,7 @@ from stream_app.kafka.config_records import (
     id_of_key,
     open_topics,
 )
+from stream_app.kafka.not_evaluated import NotEvaluated
 from stream_app.kafka.topics import VIEW_TOPICS, Topic, TopicNames
 from stream_app.logs import get_logger
 
@@ -104,6 +105,7 @@ class RecordApplier:
         }
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in KINDS.values()}
         self._metrics = metrics
+        self._not_evaluated = NotEvaluated(metrics)
 
     def apply(self, records: Iterable[Any]) -> None:
         """Take the records in, in order, as one change of the view."""
@@ -121,6 +123,7 @@ class RecordApplier:
                     number: offset for number, offset in offsets.items() if number is not None
                 }
                 self.configuration.trigger_position = batch[-1].offset + 1
+                self._not_evaluated.note(objects)
             self._count(kind)
         self._note_invalid()
         self.configuration.version += 1
@@ -133,6 +136,7 @@ class RecordApplier:
         if kind == TRIGGERS:
             self.configuration.trigger_offsets = {}
             self.configuration.trigger_position = 0
+            self._not_evaluated.note({})
         self._count(kind)
         self._note_invalid()
         self.configuration.version += 1

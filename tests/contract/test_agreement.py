@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from stream_app.contract.readers import Reader, Refusal, reader_of
 from stream_app.contract.records import RecordName, record_schema
 from stream_app.domain.attack_types import ATTACK_TYPES
-from stream_app.domain.conditions import CONDITIONS, FILTERS, STATUS_CLASSES, TARGETS
+from stream_app.domain.conditions import CONDITIONS, FILTERS, Reaction
+from stream_app.domain.filter_values import SENSITIVE_DATA, STATUS_CLASSES, TARGETS
+from stream_app.domain.roles import role_spellings
 from stream_app.settings import DetectorSettings
 from tests.contract.write import examples
 
@@ -72,7 +74,7 @@ def broken(draw: st.DrawFn, name: RecordName) -> Any:
 def is_beyond_schemas(refusal: Refusal) -> bool:
     """Tell whether no schema can say a rule: what an address is, which periods are allowed."""
     is_address = "IPv4" in refusal.problem and isinstance(refusal.value, str)
-    is_period = refusal.path == "threshold.period" and refusal.problem.startswith("must be one of")
+    is_period = refusal.path == "threshold.period" and "must be one of" in refusal.problem
     return is_address or is_period
 
 
@@ -100,9 +102,17 @@ VALUES: dict[str, list[Any]] = {
     "domain": ["shop.acme.example", " Shop.Acme.Example ", "a b", "a/b", "", " ", 7],
     "response_status": [100, 599, 99, 600, *STATUS_CLASSES, "5XX", "6xx", "404", True, None],
     "target": [*TARGETS, "Server", "", "both", 1],
+    "change_type": ["added", "Changed", "excluded", "UNUSED", "new", None],
+    "pii": [*SENSITIVE_DATA, "cvv", "shoe_size", 1],
+    "deviation_type": ["shadow", "Zombie", "orphan", "ghost", 1],
+    "api_spec_ids": [1, 15, 0, "15", True, None],
+    "role": [*role_spellings(), " Global  Administrator ", "Read\tonly", "king", "", 1],
+    "hint_tag": ["b:1:2", "", " ", 1],
+    "url": ["/login", "", "\u3000", None],
 }
-IDS = st.sampled_from([1, 61, 521, 0, -1, None, "1", True])
-PERIOD_VALUES: list[Any] = [*PERIODS, 7, 0, None]
+#: Mostly good, so that what is refused is not refused for an id.
+IDS = st.sampled_from([*range(1, 40), 0, -1, None, "1", True])
+PERIOD_VALUES: list[Any] = [*PERIODS, 7, 30, 90, 0, None]
 
 
 @st.composite
@@ -117,6 +127,15 @@ def filters(draw: st.DrawFn) -> Any:
 
 
 @st.composite
+def actions(draw: st.DrawFn) -> Any:
+    notified = {"integration_ids": draw(st.lists(IDS, max_size=3))}
+    locked = {"lock_time": draw(st.sampled_from([0, 3600, -1, None, "1"]))}
+    ways: list[Any] = [notified, locked, {}, None, {"note": None}, []]
+    found = {"id": draw(st.sampled_from([*(name.value for name in Reaction), "unknown"]))}
+    return found | ({"params": draw(st.sampled_from(ways))} if draw(st.integers(0, 4)) else {})
+
+
+@st.composite
 def triggers(draw: st.DrawFn) -> Any:
     found: dict[str, Any] = {
         "id": 61,
@@ -124,9 +143,7 @@ def triggers(draw: st.DrawFn) -> Any:
         "name": "SQLi burst",
         "enabled": draw(st.booleans()),
         "template_id": draw(st.sampled_from([*CONDITIONS, "unknown"])),
-        "actions": [
-            {"id": "send_notification", "params": {"integration_ids": draw(st.lists(IDS))}}
-        ],
+        "actions": draw(st.lists(actions(), max_size=2)),
     }
     if draw(st.booleans()):
         found["filters"] = draw(st.lists(filters(), max_size=3))

@@ -55,21 +55,19 @@ FILES = {
 }
 
 Done = subprocess.CompletedProcess[str]
+Cli = Callable[..., Done]
 Apply = Callable[..., Done]
 
 
 @pytest.fixture
-def apply(settings: Settings, kafka: str, tmp_path: Path) -> Apply:
-    """Run `stream-app apply` on files of the given contents."""
+def cli(settings: Settings, kafka: str, tmp_path: Path) -> Cli:
+    """Run `stream-app` with some arguments."""
     asyncio.run(create_topics(settings))
     clean = {name: v for name, v in os.environ.items() if not name.startswith("STREAM_APP_")}
 
-    def run(files: dict[str, str], *flags: str, stdin: str | None = None, **environ: str) -> Done:
-        for name, content in files.items():
-            (tmp_path / name).write_text(content)
-        named = [part for name in files for part in ("-f", name)]
+    def run(*arguments: str, stdin: str | None = None, **environ: str) -> Done:
         done = subprocess.run(
-            [sys.executable, "-m", "stream_app", "apply", *named, *flags],
+            [sys.executable, "-m", "stream_app", *arguments],
             cwd=tmp_path,
             env=clean
             | {
@@ -86,6 +84,19 @@ def apply(settings: Settings, kafka: str, tmp_path: Path) -> Apply:
         )
         assert CLEAR not in done.stdout + done.stderr
         return done
+
+    return run
+
+
+@pytest.fixture
+def apply(cli: Cli, tmp_path: Path) -> Apply:
+    """Run `stream-app apply` on files of the given contents."""
+
+    def run(files: dict[str, str], *flags: str, stdin: str | None = None, **environ: str) -> Done:
+        for name, content in files.items():
+            (tmp_path / name).write_text(content)
+        named = [part for name in files for part in ("-f", name)]
+        return cli("apply", *named, *flags, stdin=stdin, **environ)
 
     return run
 
@@ -146,10 +157,45 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(settings: Settings, appl
                 "action": "updated",
                 "fields": ["name", "threshold.count"],
                 "disabled_by_system": False,
+                "not_evaluated": [],
+                "tells_nobody": False,
             }
         ],
     }
     assert stored(settings) == before
+
+
+def test_what_is_not_evaluated_is_kept_and_said(settings: Settings, apply: Apply, cli: Cli) -> None:
+    block = {"id": "block_ips", "params": {"lock_time": 3600}}
+    changes: list[dict[str, Any]] = [
+        {"id": 62, "template_id": "vector_attack", "actions": [block]},
+        {"id": 63, "actions": [*TRIGGER["actions"], block]},
+        {"id": 64, "template_id": "user_created", "filters": [], "threshold": None, "actions": []},
+    ]
+    triggers = [TRIGGER | {"name": "T"} | change for change in changes]
+    notes = {
+        62: "not evaluated here: condition vector_attack, reaction block_ips",
+        63: "not evaluated here: reaction block_ips",
+        64: "tells nobody: no integration is named",
+    }
+    files = {"acme.yaml": FILES["acme.yaml"], "triggers.json": json.dumps(triggers)}
+    done = apply(files)
+    assert done.stdout.splitlines()[2:] == [
+        f"created   trigger {number} 'T': {text}" for number, text in notes.items()
+    ]
+    kept = stored(settings)[Kind.TRIGGER]
+    for obj in triggers:
+        assert {name: kept[obj["id"]][name] for name in obj} == obj
+    again = json.loads(apply(files, "--json").stdout)["changes"][2:]
+    assert [(row["action"], row["not_evaluated"], row["tells_nobody"]) for row in again] == [
+        ("unchanged", ["condition vector_attack", "reaction block_ips"], False),
+        ("unchanged", ["reaction block_ips"], False),
+        ("unchanged", [], True),
+    ]
+    header, *rows = cli("get", "triggers").stdout.splitlines()
+    assert header.split()[-1] == "NOTES"
+    assert [row[header.index("NOTES") :].strip() for row in rows] == list(notes.values())
+    assert read(settings).triggers.keys() == {62, 63, 64}
 
 
 def test_disabling_and_enabling_makes_a_new_revision(settings: Settings, apply: Apply) -> None:

@@ -25,7 +25,12 @@ async def test_the_configuration_of_the_readme_can_be_applied(
     changes = {
         (row["kind"], row["id"]): row["action"] for row in json.loads(shown.stdout)["changes"]
     }
-    assert set(changes) == {("client", 1111), ("integration", 521), ("trigger", 61)}
+    assert set(changes) == {
+        ("client", 1111),
+        ("integration", 521),
+        ("trigger", 61),
+        ("trigger", 62),
+    }
     applied = WorkerProcess.command(settings, "apply", "-f", str(file))
     assert applied.returncode == 0, applied.stderr
     again = WorkerProcess.command(settings, "apply", "-f", str(file), "--json")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from stream_app.domain.conditions import CONDITIONS, FILTERS, Family, Reaction
 from stream_app.opsgenie.sandbox_fault import KINDS
 from tests.readme_tables import settings_table
 
@@ -25,6 +27,22 @@ def test_the_commands_are_those_of_the_command_line() -> None:
     text = README.read_text()
     assert names, help_text
     assert [name for name in names if f"`stream-app {name}" not in text] == []
+
+
+def test_the_conditions_and_reactions_are_those_of_the_code() -> None:
+    text = README.read_text()
+    rows = text.partition("| `template_id` | filters |\n|---|---|\n")[2].partition("\n\n")[0]
+    cells = [row.strip("| ").split(" | ") for row in rows.split("\n")]
+    named = {
+        condition.strip("`"): tuple(name for name in re.findall(r"`(\w+)`", row) if name in FILTERS)
+        for condition, row in cells
+    }
+    assert named == {
+        name: row.filters for name, row in CONDITIONS.items() if row.family is Family.NOTICED
+    }
+    assert [name for name in (*CONDITIONS, *Reaction) if f"`{name}`" not in text] == [
+        Reaction.SEND_NOTIFICATION
+    ], "it stands in the example"
 
 
 def test_the_failures_on_demand_are_those_of_the_sandbox() -> None:

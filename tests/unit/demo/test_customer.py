@@ -9,7 +9,7 @@ from stream_app.cli.sandbox import DEFAULT_PORT
 from stream_app.demo.customer import api_keys, kept_secret_key, sample_objects
 from stream_app.demo.run import SANDBOX_PORT
 from stream_app.domain.clients import parse_client
-from stream_app.domain.conditions import CONDITIONS
+from stream_app.domain.conditions import Family, conditions_of
 from stream_app.domain.integrations import parse_integration
 from stream_app.domain.triggers import Filter, Threshold, parse_trigger
 from stream_app.opsgenie.endpoints import resolve_endpoint
@@ -34,10 +34,10 @@ def test_the_first_trigger_is_the_documented_example() -> None:
     assert trigger.threshold == Threshold(count=1, period=1)
 
 
-def test_the_triggers_are_valid_enabled_and_of_every_condition() -> None:
+def test_the_triggers_are_valid_enabled_and_of_every_counted_condition() -> None:
     triggers = [parse_trigger(obj, allowed_periods=(1, 60)) for obj in TRIGGERS]
     assert all(t.enabled and t.integration_ids == (INTEGRATION["id"],) for t in triggers)
-    assert {t.template_id for t in triggers} == CONDITIONS.keys()
+    assert {t.template_id for t in triggers} == conditions_of(Family.COUNTED)
     assert len({t.id for t in triggers}) == len(triggers)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from stream_app.domain.alerts import Alert, fired_alert
 from stream_app.domain.clients import CLOUDS, Client
-from stream_app.domain.conditions import CONDITIONS
+from stream_app.domain.conditions import Family, conditions_of
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.messages import CONSOLE_HOSTS, WORDINGS, period_text, render_alert
 from stream_app.domain.triggers import Filter, Threshold, Trigger
@@ -165,6 +165,6 @@ def test_a_filter_of_a_newer_version_is_shown_by_its_id() -> None:
     assert "clauses:\nasn: 64496.\n" in render_alert(newer).description
 
 
-def test_every_condition_has_a_text_and_every_cloud_a_console() -> None:
-    assert WORDINGS.keys() == CONDITIONS.keys()
+def test_every_counted_condition_has_a_text_and_every_cloud_a_console() -> None:
+    assert WORDINGS.keys() == conditions_of(Family.COUNTED)
     assert CONSOLE_HOSTS.keys() == set(CLOUDS)

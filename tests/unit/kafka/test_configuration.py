@@ -184,3 +184,51 @@ def test_what_is_forgotten_is_of_one_topic() -> None:
     assert feed.view.trigger_position == 0
     assert feed.gauge("invalid", "triggers") == 0
     assert list(feed.view.clients) == [1111]
+
+
+BLOCK = {"id": "block_ips", "params": {"lock_time": 3600}}
+VECTOR = TRIGGER | {"id": 62, "template_id": "vector_attack", "actions": [BLOCK]}
+BLOCKING = TRIGGER | {"id": 63, "actions": [*TRIGGER["actions"], BLOCK]}
+
+
+def not_evaluated(feed: Feed) -> list[float | None]:
+    """Return how many triggers do nothing at all here, and how many leave reactions out."""
+    name, value = "stream_app_triggers_not_evaluated", feed.metrics.registry.get_sample_value
+    return [value(name, {"part": part}) for part in ("condition", "reactions")]
+
+
+def test_what_is_not_evaluated_is_counted_and_said_once() -> None:
+    feed = Feed()
+    assert not_evaluated(feed) == [0, 0]
+    with capture_logs() as logs:
+        feed.put("triggers", 61, TRIGGER)
+        feed.put("triggers", 62, VECTOR)
+        feed.put("triggers", 63, BLOCKING)
+        feed.put("triggers", 62, VECTOR | {"name": "Renamed"})
+    assert [(line["event"], line["log_level"], line["triggers"]) for line in logs] == [
+        ("triggers_not_evaluated", "info", {62: "condition vector_attack, reaction block_ips"}),
+        ("triggers_not_evaluated", "info", {63: "reaction block_ips"}),
+    ]
+    assert not_evaluated(feed) == [1, 1]
+    with capture_logs() as logs:
+        feed.put("triggers", 63, BLOCKING | {"template_id": "vector_attack"})
+        feed.put("triggers", 62, None)
+        feed.put("triggers", 62, b"{")
+    said = [line["triggers"] for line in logs if line["event"] == "triggers_not_evaluated"]
+    assert said == [{63: "condition vector_attack, reaction block_ips"}]
+    assert not_evaluated(feed) == [1, 0]
+    feed.applier.forget("t.config.triggers")
+    assert not_evaluated(feed) == [0, 0]
+
+
+def test_many_that_are_not_evaluated_are_one_line() -> None:
+    feed = Feed()
+    records = [
+        Record("t.config.triggers", b"%d" % n, orjson.dumps(VECTOR | {"id": n}), n)
+        for n in range(1, 201)
+    ]
+    with capture_logs() as logs:
+        feed.applier.apply(records)
+    (line,) = logs
+    assert (line["count"], len(line["triggers"])) == (200, 50)
+    assert not_evaluated(feed) == [200, 0]
