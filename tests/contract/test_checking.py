@@ -27,12 +27,14 @@ def example(name: str, stem: str) -> dict[str, Any]:
 
 
 def test_it_names_the_place_the_path_the_value_and_what_is_allowed() -> None:
-    events = [{"client_id": 1}, {"client_id": "1111"}, {"client_id": 1, "remote_addr4": 7}, {}]
+    good = {"client_id": 1}
+    events = [good, good | {"sampled": "no"}, good | {"remote_addr4": 7}]
     assert breaches("hit", events) == [
-        Breach(1, "client_id", '"1111"', "must be integer"),
+        Breach(1, "sampled", '"no"', "must be boolean or null"),
         Breach(2, "remote_addr4", "7", "must be string or null"),
-        Breach(3, "client_id", "", "is missing"),
     ]
+    count = example("count", "invalid-no-window")
+    assert breaches("count", count) == [Breach(None, "window_start", "", "is missing")]
 
 
 def test_the_lines_of_a_record_are_told_apart() -> None:
@@ -41,8 +43,8 @@ def test_the_lines_of_a_record_are_told_apart() -> None:
 
 
 def test_what_no_schema_can_say_is_told_by_the_decoder() -> None:
-    assert breaches("hit", b'{"client_id": 1.0}') == [
-        Breach(None, "client_id", "", "wrong_type: Expected `int`, got `float`")
+    assert breaches("hit", b'{"client_id": 1, "response_status": 404.0}') == [
+        Breach(None, "response_status", "", "wrong_type: Expected `int | null`, got `float`")
     ]
     trigger = example("trigger", "valid-incidents")
     trigger["filters"] = [{"id": "ip_address", "operator": "eq", "values": ["10.0.0.0/8"]}]

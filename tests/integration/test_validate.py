@@ -53,7 +53,7 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
     letter = [("x-original-topic", b"events.hits"), ("x-error-reason", b"bored")]
     rows: list[Row] = [
         ("events.hits", None, b'{"client_id": 1}', []),
-        ("events.hits", b"k", b'[{"client_id": 1}, {"client_id": 1, "poolid": "7"}]', []),
+        ("events.hits", b"k", b'[{"client_id": 1}, {"client_id": 1, "sampled": "no"}]', []),
         ("events.hits", None, b"no json", []),
         ("config.integrations", b"521", json.dumps(integration).encode(), []),
         ("config.integrations", b"522", None, []),
@@ -65,7 +65,7 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
 
     code, out, err = validate(settings, "events.hits")
     assert code == 1, err
-    assert out[0] == f'{prefix}events.hits/0/1[1]: poolid: "7": must be integer or null'
+    assert out[0] == f'{prefix}events.hits/0/1[1]: sampled: "no": must be boolean or null'
     assert out[1].startswith(f"{prefix}events.hits/0/2: undecodable: ")
     assert len(out) == 2
     assert err == "3 records, 2 broken\n"

@@ -14,8 +14,8 @@ from stream_app.cli.validate import validate
 from stream_app.domain.errors import StreamAppError
 
 GOOD: dict[str, Any] = {"client_id": 1, "type": "sqli"}
-BAD: dict[str, Any] = {"client_id": "1"}
-BROKEN = 'client_id: "1": must be integer'
+BAD: dict[str, Any] = {"client_id": 1, "sampled": "no"}
+BROKEN = 'sampled: "no": must be boolean or null'
 
 
 def run(*args: str, text: str = "", **env: str) -> tuple[int, str, str]:
@@ -90,9 +90,9 @@ def test_json_tells_each_breach_on_a_line() -> None:
     assert json.loads(out) == {
         "place": "events.hits/3/17",
         "schema": "hit",
-        "path": "client_id",
-        "value": '"1"',
-        "allowed": "must be integer",
+        "path": "sampled",
+        "value": '"no"',
+        "allowed": "must be boolean or null",
     }
 
 
