@@ -7,7 +7,7 @@ is the whole record or part. A record's bytes never stand in a problem.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ import orjson
 from stream_app.contract.letters import LETTER, MARK, NUMBERS
 from stream_app.contract.records import EVENTS, RecordName
 from stream_app.domain.alerts import decode_alert
+from stream_app.domain.client_names import ClientNames
 from stream_app.domain.clients import read_client
 from stream_app.domain.deliveries import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
@@ -50,7 +51,8 @@ Reader = Callable[[bytes], Iterator[Judged]]
 def reader_of(name: RecordName, allowed_periods: Collection[int]) -> Reader:
     """Return what judges a record's value; of dead letters, its headers as a JSON object."""
     if name in EVENTS:
-        return partial(_parts, EventDecoder(EVENTS[name]), _no_more)
+        decoder = EventDecoder(EVENTS[name], _ANYBODY)
+        return partial(_parts, decoder, _no_more)
     if name is RecordName.NOTICE:
         return partial(_parts, notice_decoder, _check_notice)
     read_configured: dict[RecordName, Callable[[dict[str, object]], tuple[object, Problems]]] = {
@@ -72,6 +74,21 @@ _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
     RecordName.DELIVERY: decode_delivery,
     RecordName.DELIVERY_RESULT: decode_result,
 }
+
+
+class _Anybody(ClientNames):
+    """Knows all names: whose they are is not a matter of the contract."""
+
+    def client_id(self, name: str) -> int:  # noqa: ARG002 - the signature of its base
+        """Return an id."""
+        return 0
+
+    def application_ids(self, client_id: int, names: Iterable[str]) -> tuple[int, ...]:  # noqa: ARG002
+        """Return no id."""
+        return ()
+
+
+_ANYBODY = _Anybody({})
 
 
 def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) -> Iterator[Judged]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from stream_app.contract.configured import client_schema, integration_schema, trigger_schema
+from stream_app.contract.event_rules import event_rules
 from stream_app.contract.letters import letter_schema
 from stream_app.contract.notices import notice_rules
 from stream_app.contract.structs import Schema, reference, struct_definitions
 from stream_app.domain.alerts import Alert, NoticeAlert
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
 from stream_app.domain.evaluation import PartialCount
-from stream_app.domain.events import EVENT_TYPES, EventKind
+from stream_app.domain.events import EVENT_TYPES, SHAPES, EventKind
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic
@@ -128,7 +130,9 @@ _TITLES: dict[RecordName, str] = {
 
 
 def _event(kind: EventKind) -> Callable[[], _Form]:
-    return lambda: _inlined(EVENT_TYPES[kind])
+    return lambda: _inlined(
+        SHAPES[kind], description=inspect.getdoc(EVENT_TYPES[kind]), allOf=event_rules(kind)
+    )
 
 
 def _inlined(struct: type, **more: Any) -> _Form:

@@ -7,10 +7,24 @@ decoders read them. A field without words turns a test red.
 from __future__ import annotations
 
 from stream_app.domain.alert_options import AlertOptions, Responder
-from stream_app.domain.alerts import Alert, AlertNotice, AlertTrigger, AnyAlert, NoticeAlert
+from stream_app.domain.alerts import (
+    Alert,
+    AlertNotice,
+    AlertTrigger,
+    AnyAlert,
+    NoticeAlert,
+)
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
 from stream_app.domain.evaluation import PartialCount
-from stream_app.domain.events import Attack, Event, Hit
+from stream_app.domain.event_shapes import (
+    AttackNames,
+    AttackShape,
+    HitNames,
+    HitShape,
+    _Details,
+    _HitDetails,
+    _Names,
+)
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.domain.triggers import Filter, Threshold
@@ -24,30 +38,49 @@ _INTEGRATIONS = "Ids of the integrations that get it."
 
 #: Struct -> field -> its description. A field that is inherited is described at its base.
 FIELDS: dict[type, dict[str, str]] = {
-    Event: {
+    _Names: {
         "client_id": _CLIENT,
+        "client_name": "Name that exactly one client in `config.clients` has, where no id says it.",
         "type": "Attack type code, such as `sqli`; case does not matter.",
+        "attack_type": "Older name of `type`.",
         "host": "Host name that was attacked.",
-        "poolid": "Application id; -1 is the default application.",
+        "domain": "Older name of `host`.",
+        "poolid": "Application id, or several, of which any may match; -1 is the default one.",
+        "application_id": "Older name of `poolid`.",
+        "applications": "Names of the applications, where no id says it; `default` is -1.",
         "target": "`server`, `client` or `database`; missing: inferred from `type`.",
         "create_time": "Unix seconds; the event time where the kind's own time is missing.",
+        "time": "Older name of the event time: Unix seconds, also as text.",
         "experimental": "Found by a custom regular expression: not counted.",
         "state": "`falsepositive`: not counted.",
     },
-    Hit: {
+    HitNames: {
         "remote_addr4": "Source address, IPv4.",
         "remote_addr6": "Source address, IPv6.",
+        "ip": "Older name of the source address.",
         "response_status": "HTTP status of the response.",
+        "statuscode": "Older name of `response_status`.",
+        "status_code": "Older name of `response_status`.",
         "request_time": "Event time, Unix seconds; missing: `create_time`, then the record's "
         "timestamp. More than 5 minutes ahead of that timestamp is refused.",
         "sampled": "Saved in the sample; false: not counted.",
     },
-    Attack: {
+    AttackNames: {
         "remote_addrs": "Source addresses.",
+        "ip": "Older name of the source address, or of several.",
         "response_statuses": "HTTP statuses of the responses.",
+        "statuscode": "Older name of the status, or of several.",
+        "status_code": "Older name of the status, or of several.",
         "first_time": "Event time, Unix seconds; missing: `create_time`, then the record's "
         "timestamp. More than 5 minutes ahead of that timestamp is refused.",
     },
+    HitShape: {"details": "Of the documented envelope: all fields stand in its `hit`."},
+    AttackShape: {"details": "Ignored; an envelope is refused, since none is documented."},
+    _Details: {
+        "client_name": "Name of the client, where no id says it.",
+        "notification_type": "What the envelope is about.",
+    },
+    _HitDetails: {"hit": "The hit."},
     IncomingNotice: {
         "summary": "Title of the message.",
         "details": "What has happened, as the documented webhook tells it.",
@@ -110,7 +143,8 @@ FIELDS: dict[type, dict[str, str]] = {
     },
     AlertNotice: {
         "kind": "The notice's `notification_type`.",
-        "subscription": "Event of the integrations that it was matched by.",
+        "subscription": "Event of the integrations that it was matched by; empty: a trigger tells "
+        "of it.",
         "summary": "Title as the producer sent it.",
         "description": "Text as the producer sent it; empty: there was none.",
         "details": "Details, flat, in the producer's order.",

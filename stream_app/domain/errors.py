@@ -77,6 +77,7 @@ class DeadLetterReason(StrEnum):
     MISSING_TIME = "missing_time"
     FUTURE_TIMESTAMP = "future_timestamp"
     UNKNOWN_CLIENT = "unknown_client"
+    WRONG_TOPIC = "wrong_topic"
     EXHAUSTED = "exhausted"
     STALE = "stale"
     TOO_LARGE = "too_large"

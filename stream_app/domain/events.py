@@ -8,56 +8,89 @@ stream schemas that follow it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import msgspec
 
+from stream_app.domain import record_parts
+from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.event_shapes import (
+    AttackShape,
+    HitShape,
+    Pools,
+    Seconds,
+    ShapeDecoder,
+)
 
-Seconds = int | float
-
-#: What decoders raise on bytes that are no event; the last, on JSON that is nested too deeply.
-DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS = record_parts.DECODE_ERRORS
 
 
-class Event(msgspec.Struct, gc=False):
-    """What all three kinds of events share."""
+class _OlderNames(msgspec.Struct, gc=False):
+    """Names that events have elsewhere, here only so that a record with one is refused.
+
+    A field of this type takes `null` and nothing else. That costs no Python per event, and the
+    decoder of all shapes (`event_shapes`) takes what is refused. `applications` is not here: the
+    documented hit has it beside `poolid`, so it is looked for where `poolid` is missing.
+    """
+
+    domain: None = None
+    ip: None = None
+    time: None = None
+    statuscode: None = None
+    status_code: None = None
+    attack_type: None = None
+    details: None = None
+
+
+# The decoder looks a name up from the place of the last one on. So the fields stand in the order
+# of the documented hit and attack, and are not inherited: inherited ones would come first.
+
+
+class Hit(_OlderNames, gc=False, kw_only=True):
+    """One malicious request. `sampled=False`: it is not saved in the sample."""
+
+    host: str | None = None
+    remote_addr4: str | None = None
+    remote_addr6: str | None = None
+    request_time: Seconds | None = None
+    create_time: Seconds | None = None
+    response_status: int | None = None
+    type: str | None = None
+    client_id: int
+    poolid: Pools = None
+    target: str | None = None
+    experimental: bool | None = False
+    sampled: bool | None = True
+    state: str | None = None
+
+
+class Attack(_OlderNames, gc=False, kw_only=True):
+    """Hits of one kind at one place; it comes once, when it opens. Sampling is for hits only."""
+
+    sampled: ClassVar[bool] = True
 
     client_id: int
     type: str | None = None
     host: str | None = None
-    poolid: int | None = None
     target: str | None = None
+    poolid: Pools = None
+    remote_addrs: tuple[str, ...] | None = None
+    response_statuses: tuple[int, ...] | None = None
+    first_time: Seconds | None = None
     create_time: Seconds | None = None
     experimental: bool | None = False
     state: str | None = None
 
 
-class Hit(Event, gc=False):
-    """One malicious request. `sampled=False`: it is not saved in the sample."""
-
-    remote_addr4: str | None = None
-    remote_addr6: str | None = None
-    response_status: int | None = None
-    request_time: Seconds | None = None
-    sampled: bool | None = True
-
-
-class Attack(Event, gc=False):
-    """Hits of one kind at one place; it comes once, when it opens. Sampling is for hits only."""
-
-    sampled: ClassVar[bool] = True
-
-    remote_addrs: tuple[str, ...] | None = None
-    response_statuses: tuple[int, ...] | None = None
-    first_time: Seconds | None = None
-
-
 class Incident(Attack, gc=False):
     """An attack that exploited a vulnerability."""
+
+
+Event = Hit | Attack
 
 
 class EventKind(StrEnum):
@@ -68,10 +101,16 @@ class EventKind(StrEnum):
     INCIDENTS = "incidents"
 
 
-EVENT_TYPES: dict[EventKind, type[Event]] = {
+EVENT_TYPES: dict[EventKind, type[Hit | Attack]] = {
     EventKind.ATTACKS: Attack,
     EventKind.HITS: Hit,
     EventKind.INCIDENTS: Incident,
+}
+
+SHAPES: dict[EventKind, type[HitShape | AttackShape]] = {
+    EventKind.ATTACKS: AttackShape,
+    EventKind.HITS: HitShape,
+    EventKind.INCIDENTS: AttackShape,
 }
 
 #: The condition (template id) that counts events of a kind.
@@ -111,11 +150,11 @@ class PartsDecoder:
     """
 
     def __init__(self, part_type: type[msgspec.Struct], *, needs_client: bool = True) -> None:
-        self._decode_one = msgspec.json.Decoder(part_type).decode
+        self._decode_one: Callable[[bytes], Any] = msgspec.json.Decoder(part_type).decode
         self._needs_client = needs_client
 
     def decode_parts(self, value: bytes | None) -> tuple[list[tuple[int, Any]], list[Rejected]]:
-        """Decode a value that `decode` refuses: NDJSON, or good events beside bad ones.
+        """Decode a value that is refused as a whole: good parts beside bad ones.
 
         Returns:
             The good events as (index, event), and the parts that are refused.
@@ -135,16 +174,20 @@ class PartsDecoder:
         The index is `None` where the record is one part.
         """
         if not value or value.isspace():
-            empty = Rejected(None, value or b"", _UNDECODABLE, "the record has no value")
+            empty = Rejected(
+                None, value or b"", DeadLetterReason.UNDECODABLE, "the record has no value"
+            )
             yield None, empty.value, empty
             return
-        for number, (text, part) in enumerate(_split(value)):
+        for number, (text, part) in enumerate(record_parts.split(value)):
             index = None if part is value else number
             try:
                 found = self._decode_one(text)
             except DECODE_ERRORS as error:
-                reason, message = _why(text, error, needs_client=self._needs_client)
+                reason, message = record_parts.refusal(text, error, needs_client=self._needs_client)
                 found = Rejected(index, part, reason, message)
+            except RejectedEventError as error:
+                found = Rejected(index, part, error.reason, str(error))
             yield index, part, found
 
     def places_of(self, value: bytes, events: Iterable[Event]) -> list[tuple[int | None, bytes]]:
@@ -154,7 +197,7 @@ class PartsDecoder:
         equal ones: of those, name all or none. The index is `None` where the record is one event.
         """
         # One walk for all of them: a large array of refused events must not take a square of it.
-        walk = enumerate(_split(value))
+        walk = enumerate(record_parts.split(value))
         places: list[tuple[int | None, bytes]] = []
         for event in events:
             index, part = next(
@@ -167,101 +210,67 @@ class PartsDecoder:
     def _is(self, text: bytes, event: Event) -> bool:
         try:
             return bool(self._decode_one(text) == event)
-        except DECODE_ERRORS:
+        except (*DECODE_ERRORS, RejectedEventError):
             return False
 
 
-class EventDecoder(PartsDecoder):
-    """Decodes record values of one kind of event."""
+#: How the older names of `poolid` begin.
+_APPLICATION = b'"application'
+pool_of = attrgetter("poolid")
 
-    def __init__(self, kind: EventKind) -> None:
+
+class EventDecoder(PartsDecoder):
+    """Decodes record values of one kind of event, in all shapes.
+
+    There are three ways, from the fastest to the most patient: `decode` takes the flat event with
+    the present names, or an array of them, as far as what it makes `is_settled`; `decode_shapes`
+    takes every shape; `decode_parts` tells the good events of a record from the bad ones.
+    """
+
+    def __init__(self, kind: EventKind, names: ClientNames = NO_NAMES) -> None:
         event_type = EVENT_TYPES[kind]
         super().__init__(event_type)
         self.kind = kind
         #: One event, or the events of an array. Raises `DECODE_ERRORS`, of `None` `TypeError`.
         self.decode = msgspec.json.Decoder(event_type | list[event_type]).decode  # type: ignore[valid-type]
+        self._shapes = ShapeDecoder(SHAPES[kind], event_type)
+        self.use(names, reads_pools=True)
+        self._decode_flat = msgspec.json.Decoder(event_type).decode
+        self._decode_one = self._decode_any
 
+    def use(self, names: ClientNames, *, reads_pools: bool) -> None:
+        """Take the names that events may have instead of ids, and whether applications matter.
 
-_UNDECODABLE = DeadLetterReason.UNDECODABLE
-_skip_any = msgspec.json.Decoder(msgspec.Raw).decode
-_parse_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_LINE = re.compile(rb"[^\r\n]+")
-#: What may stand behind a backslash (group 1), or else the escape of half a surrogate pair.
-_ESCAPE = re.compile(
-    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?![dD][89a-fA-F])|\\[^u])"
-    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
+        Looking for these where `poolid` is missing takes time.
+        """
+        self._shapes.names = names
+        self._shapes.reads_pools = self.reads_pools = reads_pools
 
+    def decode_shapes(self, value: bytes | None) -> list[Any]:
+        """Decode a record of any shapes at once.
 
-def _split(value: bytes) -> list[tuple[bytes, bytes]]:
-    """Return each event of an array's elements or NDJSON's lines, as (text to decode, its bytes).
+        Raises:
+            RejectedEventError: one of its events cannot be used; also any of `DECODE_ERRORS`.
+        """
+        return self._shapes.decode(value or b"")
 
-    Half surrogate pairs are JSON, and attackers send them, but the decoder refuses all of a text
-    for one, even in a field that it skips. In the text to decode they are replacement characters,
-    of the same length.
-    """
-    text = _ESCAPE.sub(lambda found: found[1] or rb"\ufffd", value) if b"\\u" in value else value
-    if text.lstrip()[:1] == b"[":
+    def is_settled(self, value: bytes, found: Any) -> bool:
+        """Tell whether what `decode` made of a value is all that the value says.
+
+        It is not where an event has its application under an older name: see `_OlderNames`. Such
+        a name is found as producers write it, without escapes in it.
+        """
+        if not self.reads_pools:
+            return True
+        events = found if type(found) is list else (found,)
+        return None not in map(pool_of, events) or _APPLICATION not in value
+
+    def _decode_any(self, text: bytes) -> Any:
         try:
-            elements = [bytes(raw) for raw in _parse_array(text)]
+            event = self._decode_flat(text)
         except DECODE_ERRORS:
-            # Lines that are arrays, or no JSON at all: the lines decide.
-            pass
-        else:
-            return list(_located(elements, text, value))
-    lines = [line for line in _LINE.finditer(text) if not line[0].isspace()]
-    if len(lines) < 2 or _is_json(text):  # noqa: PLR2004 - one line is one event
-        return [(text, value)]
-    return [(line[0], value[line.start() : line.end()]) for line in lines]
-
-
-def _located(elements: Iterable[bytes], text: bytes, value: bytes) -> Iterator[tuple[bytes, bytes]]:
-    end = 0
-    for element in elements:
-        start = text.index(element, end)
-        end = start + len(element)
-        yield element, value[start:end]
-
-
-def _is_json(text: bytes) -> bool:
-    """Tell whether the whole text is one JSON value (an event written over several lines).
-
-    Only its form is looked at, as in fields that the decoder skips.
-    """
-    try:
-        _skip_any(text)
-    except DECODE_ERRORS:
-        return False
-    return True
-
-
-class _Client(msgspec.Struct):
-    """The client of something that is no event."""
-
-    client_id: Any = None
-
-
-_parse_client = msgspec.json.Decoder(_Client).decode
-
-
-def _why(text: bytes, error: Exception, *, needs_client: bool) -> tuple[DeadLetterReason, str]:
-    """Return why a text is refused: it may have a wrong type in front and no end."""
-    try:
-        _skip_any(text)
-    except DECODE_ERRORS as malformed:
-        return _UNDECODABLE, str(malformed)
-    if not isinstance(error, msgspec.ValidationError):
-        return _UNDECODABLE, str(error)
-    if not needs_client:
-        return DeadLetterReason.WRONG_TYPE, str(error)
-    try:
-        has_client = _parse_client(text).client_id is not None
-    except DECODE_ERRORS:
-        has_client = True
-    return (
-        DeadLetterReason.WRONG_TYPE if has_client else DeadLetterReason.MISSING_CLIENT,
-        str(error),
-    )
+            return self._shapes.decode_one(text)
+        return event if self.is_settled(text, event) else self._shapes.decode_one(text)
 
 
 def event_seconds(event: Event, kind: EventKind, timestamp_ms: int) -> int:

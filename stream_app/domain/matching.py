@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
+from stream_app.domain.client_names import NO_NAMES, ClientNames
+from stream_app.domain.clients import Client
 from stream_app.domain.events import CONDITIONS, Event, EventKind
 from stream_app.domain.triggers import Filter, Trigger
 from stream_app.domain.windows import retention_seconds
@@ -148,12 +150,22 @@ class ClientTriggers:
 
 
 class TriggerIndex:
-    """The enabled triggers of one kind of event, by client; every known client is in it."""
+    """The enabled triggers of one kind of event, by client; every known client is in it.
+
+    Args:
+        kind: of the events.
+        clients: by id; ids alone do where no event names its client or applications.
+        triggers: of all kinds and clients.
+    """
 
     def __init__(
-        self, kind: EventKind, client_ids: Iterable[int], triggers: Iterable[Trigger]
+        self,
+        kind: EventKind,
+        clients: Mapping[int, Client] | Iterable[int],
+        triggers: Iterable[Trigger],
     ) -> None:
-        by_client: dict[int, list[CompiledTrigger]] = {client_id: [] for client_id in client_ids}
+        self.names = ClientNames(clients) if isinstance(clients, Mapping) else NO_NAMES
+        by_client: dict[int, list[CompiledTrigger]] = {client_id: [] for client_id in clients}
         for trigger in triggers:
             if (
                 trigger.enabled
@@ -168,3 +180,10 @@ class TriggerIndex:
             else nothing
             for client_id, found in by_client.items()
         }
+        #: Whether any trigger looks at the application of an event.
+        self.reads_pools = any(
+            name == "pool"
+            for found in by_client.values()
+            for trigger in found
+            for name, _, _ in trigger.conditions
+        )

@@ -24,6 +24,8 @@ NEXT_STEPS = {
     "of its producer, and when that time has come, `stream-app dlq redrive --offset {place}`",
     DeadLetterReason.UNKNOWN_CLIENT: "its client is not configured: `stream-app apply` the client, "
     "then `stream-app dlq redrive --offset {place}`",
+    DeadLetterReason.WRONG_TOPIC: "it is no event of this topic: have its producer send it to the "
+    "topic that the message names; redriving these bytes makes the same dead letter",
     DeadLetterReason.EXHAUSTED: "all 17 attempts failed: look at the message, mend the target or "
     "its key (`stream-app integrations list` shows its state), then `stream-app dlq redrive "
     "--integration {integration}`",

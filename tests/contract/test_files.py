@@ -19,7 +19,7 @@ from stream_app.contract.words import FIELDS
 from stream_app.domain.alerts import Alert, NoticeAlert
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
 from stream_app.domain.evaluation import PartialCount
-from stream_app.domain.events import EVENT_TYPES
+from stream_app.domain.events import SHAPES
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.kafka.topics import topic_specs
@@ -35,7 +35,7 @@ NOT_COMMON = {
 }  # fmt: skip
 #: Structs that are the whole of a record, or one of its forms.
 STRUCTS: list[tuple[RecordName, type[msgspec.Struct]]] = [
-    *((name, EVENT_TYPES[kind]) for name, kind in records.EVENTS.items()),
+    *((name, SHAPES[kind]) for name, kind in records.EVENTS.items()),
     (RecordName.NOTICE, IncomingNotice),
     (RecordName.INTEGRATION_STATUS, IntegrationStatus),
     (RecordName.COUNT, PartialCount),
@@ -89,9 +89,9 @@ def test_a_changed_field_makes_the_committed_file_stale(
     for info in msgspec.structs.fields(struct):
         other = changed(struct, info.name, change)
         with monkeypatch.context() as patch:
-            for event_kind, known in EVENT_TYPES.items():
+            for event_kind, known in SHAPES.items():
                 if known is struct:
-                    patch.setitem(EVENT_TYPES, event_kind, other)
+                    patch.setitem(SHAPES, event_kind, other)
             patch.setattr(records, struct.__name__, other, raising=False)
             assert record_schema(name) != committed(name), info.name
 
