@@ -12,8 +12,18 @@ from stream_app.domain.errors import DeadLetterReason
 
 KINDS = ("attacks", "hits", "incidents")
 NOTICE_RESULTS = ("matched", "unsubscribed", "unknown_kind", "rejected")
-#: The kind of alerts that notices make; the others have the kind of the events counted.
+#: The kind of alerts that subscriptions to notices make. Those of counting triggers have the kind
+#: of the events counted, those of triggers of notices the trigger's condition.
 NOTICE_ALERT = "notice"
+ALERT_KINDS = (
+    *KINDS,
+    NOTICE_ALERT,
+    "blacklist_ip_added",
+    "api_structure_changed",
+    "rogue_api_detected",
+    "compromised_logins",
+    "user_created",
+)
 EVENT_RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "rejected")
 #: `unknown`: the integration could not be resolved, so nothing was sent.
 INTEGRATION_TYPES = ("opsgenie", "jsm", "unknown")
@@ -89,7 +99,9 @@ class Metrics:
             ["result"],
             registry=registry,
         )
-        self.alerts = Counter("stream_app_alerts", "Alerts fired", ["kind"], registry=registry)
+        self.alerts = Counter(
+            "stream_app_alerts", "Alerts fired, by what fired", ["kind"], registry=registry
+        )
         self.dead_letters = Counter(
             "stream_app_dead_letters",
             "Records sent to the dead letters",
@@ -183,7 +195,6 @@ class Metrics:
             self.watermark.labels(kind)
             self.open_cells.labels(kind)
             self.flush_duration.labels(kind)
-            self.alerts.labels(kind)
             for reason in DeadLetterReason:
                 self.dead_letters.labels(f"events.{kind}", reason)
         for reason in DeadLetterReason:
@@ -209,6 +220,7 @@ class Metrics:
     def _fill_notices(self) -> None:
         for reason in DeadLetterReason:
             self.dead_letters.labels("events.account", reason)
-        self.alerts.labels(NOTICE_ALERT)
+        for kind in ALERT_KINDS:
+            self.alerts.labels(kind)
         for result in NOTICE_RESULTS:
             self.notices.labels(result)

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stream_app.domain.errors import ConfigurationError
@@ -20,6 +29,10 @@ from stream_app.domain.errors import ConfigurationError
 PREFIX = "STREAM_APP_"
 #: Names that only look like settings: API keys for `env:` references, and Faust's own settings.
 FREE_PREFIXES = ("STREAM_APP_KEY_", "STREAM_APP_FAUST_")
+
+#: A cloud, and the host of its console with a port or without.
+CLOUD = re.compile(r"[A-Z0-9]{1,16}")
+HOST = re.compile(r"(?=.{1,253}(:|\Z))[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*(:\d{1,5})?")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -209,9 +222,30 @@ class Settings(BaseSettings):
         description="Keys that seal API keys, newest first, joined by commas "
         "(`stream-app secrets generate` makes one)",
     )
+    console_hosts: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Hosts that links of alerts lead to, `CLOUD=host,CLOUD=host`, "
+        "before the documented ones",
+    )
     key_dir: Path | None = Field(
         None, description="Folder of API keys in files that an integration may name; unset: off"
     )
+
+    @field_validator("console_hosts", mode="before")
+    @classmethod
+    def _split_console_hosts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        for index, (cloud, _, host) in enumerate(pairs):
+            if cloud in (name for name, _, _ in pairs[:index]):
+                raise ValueError(f"{cloud} is named twice: each cloud has one host")
+            if not CLOUD.fullmatch(cloud) or not HOST.fullmatch(host):
+                raise ValueError(
+                    f"{cloud}={host:.100} is not CLOUD=host: write the cloud as clients have it "
+                    "and a host name without https:// and path, such as US=us1.my.wallarm.com"
+                )
+        return {cloud: host for cloud, _, host in pairs}
 
     @model_validator(mode="after")
     def _retry_scale_only_in_sandbox(self) -> Self:
@@ -235,6 +269,8 @@ def setting_rows(
         default = field.default
         if isinstance(default, tuple):
             default = ",".join(str(part) for part in default)
+        elif isinstance(default, dict):
+            default = ",".join(f"{name}={value}" for name, value in default.items())
         yield variable, "" if default is None else str(default), field.description or ""
 
 

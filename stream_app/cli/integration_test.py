@@ -87,7 +87,7 @@ def test(
     subject = _subject(settings, integration_id, file, report)
     result = TrialResult.INVALID
     if subject is not None:
-        trial = Trial(settings.delivery, subject.keys, report)
+        trial = Trial(settings.delivery, subject.keys, report, console_hosts=settings.console_hosts)
         integration, client, _ = subject
         result = asyncio.run(trial.run(integration, client, silent=silent, keep_open=keep_open))
         integration_id = integration.id

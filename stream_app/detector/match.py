@@ -1,7 +1,10 @@
 """`match`: a notice becomes an alert for the integrations that have subscribed to it.
 
-An alert's id is a function of the notice, so what a crash makes this send again has the ids that
-it had. A partition's alerts are sent in the order of its notices.
+Each trigger without a count that tells of the notice makes an alert of its own beside that one:
+who has chosen both gets two messages, as the documented product sends them.
+
+An alert's id is a function of the notice and of what it is sent for, so what a crash makes this
+send again has the ids that it had. A partition's alerts are sent in the order of its notices.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from stream_app.domain.incoming_notices import (
     check_kind,
     notice_alert,
     notice_decoder,
+    triggered_alerts,
 )
+from stream_app.domain.notice_triggers import NoticeTriggers
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.kafka.catching_up import catch_up
@@ -90,7 +95,7 @@ class MatchFlush:
 
 
 class MatchStage:
-    """Finds the integrations that have subscribed to notices."""
+    """Finds who has subscribed to notices, and the triggers that tell of them."""
 
     def __init__(
         self,
@@ -106,6 +111,7 @@ class MatchStage:
         self._changed: dict[int, None] = {}
         self._parts: list[TakenPart] = []
         self._subscribers = Subscribers({}, ())
+        self._triggers = NoticeTriggers({}, ())
         self._version = -1
         self._said: set[str] = set()
 
@@ -134,21 +140,20 @@ class MatchStage:
         """Take the notices since the last cut, and the alerts that follow from them."""
         self._index()
         results: Counter[str] = Counter()
-        alerts, rejected, sends = [], [], []
+        alerts: list[NoticeAlert] = []
+        rejected: list[tuple[TakenPart, Rejected]] = []
+        sends: list[Send] = []
         for part in self._parts:
-            try:
-                result, alert = self._match(part)
-                if alert is not None:
-                    sends.append(self._send(alert))
-                    alerts.append(alert)
-            except RejectedEventError as error:
-                result = "rejected"
-                found = Rejected(part.index, part.value, error.reason, str(error))
-                rejected.append((part, found))
-                sends += event_dead_letters(
-                    self._names, Topic.ACCOUNT, part.partition, [(part.record, found)]
-                )
+            result, found, problem = self._take(part)
             results[result] += 1
+            alerts += (alert for alert, _ in found)
+            sends += (send for _, send in found)
+            if problem is not None:
+                letter = Rejected(part.index, part.value, problem.reason, str(problem))
+                rejected.append((part, letter))
+                sends += event_dead_letters(
+                    self._names, Topic.ACCOUNT, part.partition, [(part.record, letter)]
+                )
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self.reset()
         return MatchFlush(self, sends, offsets, Outcome(results, alerts, rejected))
@@ -162,12 +167,13 @@ class MatchStage:
         for result, number in outcome.results.items():
             self._metrics.notices.labels(result).inc(number)
         for alert in outcome.alerts:
-            self._metrics.alerts.labels(NOTICE_ALERT).inc()
+            kind = alert.trigger.template_id if alert.trigger else NOTICE_ALERT
+            self._metrics.alerts.labels(kind).inc()
             log.info(
                 "notice_matched",
                 alert_id=alert.id,
                 client_id=alert.client_id,
-                notification_type=alert.notice.kind,
+                **alert.cause,
                 integrations=len(alert.integration_ids),
             )
         for part, found in outcome.rejected:
@@ -187,9 +193,32 @@ class MatchStage:
             self._subscribers = Subscribers(
                 configuration.clients, configuration.integrations.values()
             )
+            self._triggers = NoticeTriggers(configuration.clients, configuration.triggers.values())
 
-    def _match(self, part: TakenPart) -> tuple[str, NoticeAlert | None]:
-        """Return what becomes of a notice, and its alert if somebody is to get one.
+    def _take(
+        self, part: TakenPart
+    ) -> tuple[str, list[tuple[NoticeAlert, Send]], RejectedEventError | None]:
+        """Return what becomes of a notice, its alerts, and why it is a dead letter if it is one.
+
+        An alert that no topic takes costs its neighbours nothing. The notice is a dead letter
+        all the same: when it is sent again they have the ids that they had.
+        """
+        problem: RejectedEventError | None = None
+        found: list[tuple[NoticeAlert, Send]] = []
+        result = "rejected"
+        try:
+            result, alerts = self._match(part)
+        except RejectedEventError as error:
+            problem, alerts = error, []
+        for alert in alerts:
+            try:
+                found.append((alert, self._send(alert)))
+            except RejectedEventError as error:
+                problem, result = error, "rejected"
+        return result, found, problem
+
+    def _match(self, part: TakenPart) -> tuple[str, list[NoticeAlert]]:
+        """Return what becomes of a notice, and its alerts: of its subscription, then of triggers.
 
         Raises:
             RejectedEventError: it is none, or it does not say what it is or whose.
@@ -200,19 +229,22 @@ class MatchStage:
         check_kind(notice)
         if notice.kind not in KNOWN_KINDS:
             self._say_unknown(notice.kind)
-            return "unknown_kind", None
+            return "unknown_kind", []
         client = self._subscribers.client_of(notice)
-        subscription = subscription_of(notice)
-        if subscription is None:
-            return "unsubscribed", None
-        ids = self._subscribers.of(client.client_id, subscription, notice)
-        if not ids:
-            return "unsubscribed", None
         record = part.record
         origin = Origin(
             Topic.ACCOUNT, part.partition, record.offset, part.index or 0, record.timestamp
         )
-        return "matched", notice_alert(notice, origin, client, subscription, ids)
+        alerts = []
+        subscription = subscription_of(notice)
+        if subscription is not None:
+            ids = self._subscribers.of(client.client_id, subscription, notice)
+            if ids:
+                alerts.append(notice_alert(notice, origin, client, subscription, ids))
+        triggers = self._triggers.matching(client.client_id, notice)
+        if triggers:
+            alerts += triggered_alerts(notice, origin, client, triggers)
+        return "matched" if alerts else "unsubscribed", alerts
 
     def _send(self, alert: NoticeAlert) -> Send:
         """Return the alert's record, if a topic takes it.

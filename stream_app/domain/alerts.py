@@ -10,7 +10,7 @@ have always been written, and a reader still gets one of two types that it can't
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import orjson
@@ -19,6 +19,8 @@ from stream_app.domain.clients import Client
 from stream_app.domain.triggers import Filter, Threshold, Trigger
 
 PRODUCT = "stream-app"
+#: Stands in the id of a notice's alert where that of a trigger has the trigger's id.
+SUBSCRIPTION = "subscription"
 
 
 class AlertTrigger(msgspec.Struct, frozen=True):
@@ -65,8 +67,9 @@ class Alert(AnyAlert, frozen=True):
 class AlertNotice(msgspec.Struct, frozen=True):
     """The notice as it came. `details` are flat, in the producer's order.
 
-    `subscription` is the event of the integrations that it was matched by; `description` is empty
-    where the producer sent none; `appended_ms` is its record's timestamp, Unix ms.
+    `subscription` is the event of the integrations that it was matched by, empty where a trigger
+    tells of it; `description` is empty where the producer sent none; `appended_ms` is its
+    record's timestamp, Unix ms.
     """
 
     kind: str
@@ -77,11 +80,28 @@ class AlertNotice(msgspec.Struct, frozen=True):
     appended_ms: int
 
 
-class NoticeAlert(AnyAlert, frozen=True):
-    """One notice that integrations have subscribed to; `integration_ids` are those."""
+class NoticeTrigger(msgspec.Struct, frozen=True):
+    """The trigger without a count that tells of a notice, as it was configured at that time."""
+
+    id: int
+    name: str
+    template_id: str
+    revision: str
+    filters: tuple[Filter, ...]
+
+
+class NoticeAlert(AnyAlert, frozen=True, omit_defaults=True):
+    """One notice: of integrations that have subscribed to it, or of a trigger that tells of it.
+
+    `integration_ids` are those that have subscribed, or the trigger's. Both are written in one
+    form: without a trigger the record is what it was before there were triggers of notices.
+    """
 
     notice: AlertNotice
     integration_ids: tuple[int, ...]
+    trigger: NoticeTrigger | None = None
+    #: Names of the applications that the trigger's filters and the notice mention, by id as text.
+    applications: dict[str, str] = {}
 
     @property
     def happened_at(self) -> int:
@@ -91,7 +111,8 @@ class NoticeAlert(AnyAlert, frozen=True):
     @property
     def cause(self) -> dict[str, object]:
         """What made it, for log lines."""
-        return {"notification_type": self.notice.kind}
+        found: dict[str, object] = {"notification_type": self.notice.kind}
+        return found | {"trigger_id": self.trigger.id} if self.trigger else found
 
 
 def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
@@ -104,15 +125,19 @@ def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
     return _id(client_id, trigger.template_id, identity)
 
 
-def notice_alert_id(client_id: int, kind: str, notice_id: Sequence[str | int]) -> str:
+def notice_alert_id(
+    client_id: int, kind: str, notice_id: Sequence[str | int], trigger_id: int | None = None
+) -> str:
     """Return the id of the alert of a notice; it is the alias at Opsgenie, too.
 
     Args:
         client_id: whose notice it is.
         kind: its `notification_type`, one that is known.
         notice_id: the producer's id alone, or else topic, partition, offset and index.
+        trigger_id: the trigger that tells of it; None: integrations have subscribed to it.
     """
-    return _id(client_id, kind, ["notice", client_id, kind, *notice_id, "subscription"])
+    cause = SUBSCRIPTION if trigger_id is None else trigger_id
+    return _id(client_id, kind, ["notice", client_id, kind, *notice_id, cause])
 
 
 def _id(client_id: int, kind: str, identity: Sequence[object]) -> str:
@@ -124,7 +149,6 @@ def fired_alert(client: Client, trigger: Trigger, window_start: int) -> Alert:
     """Return the alert of a trigger whose window has exceeded its threshold."""
     if trigger.threshold is None:
         raise ValueError(f"trigger {trigger.id} has no threshold")
-    pools = [v for item in trigger.filters if item.id == "pool" for v in item.values]
     return Alert(
         id=alert_id(client.client_id, trigger, window_start),
         client_id=client.client_id,
@@ -141,12 +165,20 @@ def fired_alert(client: Client, trigger: Trigger, window_start: int) -> Alert:
         window_start=window_start,
         window_end=window_start + trigger.threshold.period,
         integration_ids=trigger.integration_ids,
-        applications={
-            str(pool): client.applications[int(pool)]
-            for pool in pools
-            if int(pool) in client.applications
-        },
+        applications=application_names(client, filtered_applications(trigger)),
     )
+
+
+def filtered_applications(trigger: Trigger) -> list[int]:
+    """Return the ids of the applications that a trigger's filters mention."""
+    return [int(v) for item in trigger.filters if item.id == "pool" for v in item.values]
+
+
+def application_names(client: Client, ids: Iterable[int]) -> dict[str, str]:
+    """Return the names that a client's applications have, by id as text."""
+    return {
+        str(number): client.applications[number] for number in ids if number in client.applications
+    }
 
 
 class _Form(msgspec.Struct):

@@ -7,15 +7,25 @@ own have `client_id` and `id`, too. Unknown fields are ignored.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from stream_app.domain.alerts import AlertNotice, NoticeAlert, notice_alert_id
+from stream_app.domain.alerts import (
+    AlertNotice,
+    NoticeAlert,
+    NoticeTrigger,
+    application_names,
+    filtered_applications,
+    notice_alert_id,
+)
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import PartsDecoder
 from stream_app.domain.flat_details import flattened_details
+from stream_app.domain.notice_fields import mentioned_applications
+from stream_app.domain.triggers import Trigger
 
 
 class IncomingNotice(msgspec.Struct, frozen=True):
@@ -79,23 +89,50 @@ def notice_alert(
     integration_ids: tuple[int, ...],
 ) -> NoticeAlert:
     """Return the alert of a notice. What the notice says of its client goes before the record."""
-    own = (str(notice.id),) if notice.id is not None and notice.id != "" else None
-    place = (origin.topic, origin.partition, origin.offset, origin.index)
-    details: dict[str, str] = {}
-    for name, text in flattened_details(notice.details):
-        details.setdefault(name, text)
     return NoticeAlert(
-        id=notice_alert_id(client.client_id, notice.kind, own or place),
+        id=notice_alert_id(client.client_id, notice.kind, _notice_id(notice, origin)),
         client_id=client.client_id,
         client_name=notice.text("client_name") or client.name,
         cloud=notice.text("cloud") or client.cloud,
-        notice=AlertNotice(
-            kind=notice.kind,
-            subscription=subscription,
-            summary=notice.summary,
-            description=notice.description or "",
-            details=details,
-            appended_ms=origin.timestamp_ms,
-        ),
+        notice=_taken(notice, origin, subscription),
         integration_ids=integration_ids,
+    )
+
+
+def triggered_alerts(
+    notice: IncomingNotice, origin: Origin, client: Client, triggers: Iterable[Trigger]
+) -> list[NoticeAlert]:
+    """Return the alerts of the triggers that tell of a notice, one each."""
+    plain = notice_alert(notice, origin, client, "", ())
+    notice_id, mentioned = _notice_id(notice, origin), mentioned_applications(notice.details)
+    return [
+        msgspec.structs.replace(
+            plain,
+            id=notice_alert_id(client.client_id, notice.kind, notice_id, one.id),
+            integration_ids=one.integration_ids,
+            trigger=NoticeTrigger(one.id, one.name, one.template_id, one.revision, one.filters),
+            applications=application_names(client, [*filtered_applications(one), *mentioned]),
+        )
+        for one in triggers
+    ]
+
+
+def _notice_id(notice: IncomingNotice, origin: Origin) -> tuple[str | int, ...]:
+    """Return the producer's id alone, or else the place that the notice stands in."""
+    if notice.id is not None and notice.id != "":
+        return (str(notice.id),)
+    return (origin.topic, origin.partition, origin.offset, origin.index)
+
+
+def _taken(notice: IncomingNotice, origin: Origin, subscription: str) -> AlertNotice:
+    details: dict[str, str] = {}
+    for name, text in flattened_details(notice.details):
+        details.setdefault(name, text)
+    return AlertNotice(
+        kind=notice.kind,
+        subscription=subscription,
+        summary=notice.summary,
+        description=notice.description or "",
+        details=details,
+        appended_ms=origin.timestamp_ms,
     )

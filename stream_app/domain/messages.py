@@ -7,7 +7,7 @@ is the threshold: the count that was observed stands nowhere, because it depends
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,8 @@ from stream_app.domain.alerts import Alert
 from stream_app.domain.attack_types import attack_type_name
 from stream_app.domain.conditions import FILTERS
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.notice_fields import EXCLUDED, UNUSED
+from stream_app.domain.roles import role_name
 from stream_app.domain.triggers import Filter
 
 #: Cloud -> host of its console.
@@ -62,9 +64,7 @@ def render_alert(alert: Alert, *, console_hosts: Mapping[str, str] | None = None
 
     Args:
         alert: what fired.
-        console_hosts: hosts of consoles by cloud, before those of `CONSOLE_HOSTS`. A cloud that
-            neither names gets the EU's, as the documented texts have it: an alert with a wrong
-            link wakes somebody, an alert that is refused wakes nobody.
+        console_hosts: hosts of consoles by cloud, before those of `CONSOLE_HOSTS`.
 
     Raises:
         RejectedEventError: the alert's condition has no text, so a newer version wrote it.
@@ -77,15 +77,15 @@ def render_alert(alert: Alert, *, console_hosts: Mapping[str, str] | None = None
             f"alert {alert.id}: condition {trigger.template_id!r} has no text in this version: "
             "update the worker and redrive the alert",
         )
-    link = _link(alert, wording, {**CONSOLE_HOSTS, **(console_hosts or {})})
+    link = _link(alert, wording, console_host(alert.cloud, console_hosts))
     count, period = trigger.threshold.count, trigger.threshold.period
     lines = [
         f"Notification type: {wording.notification_type}",
         "",
         f"The number of {wording.sentence} exceeded {count} in {period_text(period)}.",
-        f'This notification was triggered by the "{trigger.name}" trigger.',
+        trigger_line(trigger.name),
         "",
-        *_clauses(alert),
+        *clause_lines(trigger.filters, alert.applications),
         "View events:",
         link,
         "",
@@ -118,32 +118,55 @@ def period_text(seconds: int) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
-def _link(alert: Alert, wording: Wording, hosts: Mapping[str, str]) -> str:
-    host = hosts.get(alert.cloud, hosts["EU"])
+def console_host(cloud: str, console_hosts: Mapping[str, str] | None = None) -> str:
+    """Return the host of a cloud's console.
+
+    A cloud that neither `console_hosts` nor `CONSOLE_HOSTS` names gets the EU's, as the documented
+    texts have it: an alert with a wrong link wakes somebody, one that is refused wakes nobody.
+    """
+    hosts = {**CONSOLE_HOSTS, **(console_hosts or {})}
+    return hosts.get(cloud, hosts["EU"])
+
+
+def _link(alert: Alert, wording: Wording, host: str) -> str:
     window = f"time_from={alert.window_start}&time_to={alert.window_end}"
     return f"https://{host}/attacks?q={wording.query}&{window}"
 
 
-def _clauses(alert: Alert) -> list[str]:
-    """Return the block of filters with the blank line after it; nothing without filters."""
-    filters = alert.trigger.filters
+def trigger_line(name: str) -> str:
+    """Return the sentence that says which trigger sends a message."""
+    return f'This notification was triggered by the "{name}" trigger.'
+
+
+def clause_lines(filters: Sequence[Filter], applications: Mapping[str, str]) -> list[str]:
+    """Return the block of filters with the blank line after it; nothing without filters.
+
+    Args:
+        filters: of the trigger, in its order.
+        applications: names of applications by id as text.
+    """
     if not filters:
         return []
     # The documented apostrophe is U+2019.
-    return ["Additional trigger\u2019s clauses:", *(_clause(f, alert) for f in filters), ""]
+    heading = "Additional trigger\u2019s clauses:"
+    return [heading, *(_clause(item, applications) for item in filters), ""]
 
 
-def _clause(item: Filter, alert: Alert) -> str:
-    values = ", ".join(_value_text(item.id, value, alert) for value in item.values)
+def _clause(item: Filter, applications: Mapping[str, str]) -> str:
+    values = ", ".join(_value_text(item.id, value, applications) for value in item.values)
     negation = "not " if item.operator == "ne" else ""
     label = FILTERS[item.id].label if item.id in FILTERS else item.id
     return f"{label}: {negation}{values}."
 
 
-def _value_text(filter_id: str, value: str | int, alert: Alert) -> str:
+def _value_text(filter_id: str, value: str | int, applications: Mapping[str, str]) -> str:
     text = str(value)
     if filter_id == "attack_type":
         return attack_type_name(text)
     if filter_id == "pool":
-        return alert.applications.get(text, text)
+        return applications.get(text, text)
+    if filter_id == "role":
+        return role_name(text)
+    if filter_id == "change_type" and text == EXCLUDED:
+        return UNUSED  # as the notices themselves call it, and the console
     return text.lower() if filter_id == "target" else text

@@ -1,42 +1,50 @@
 """The texts of notices: the producer's own, the documented one, or one that follows those.
 
-Documented word for word are `create_user`, `security_issue` and `vuln`. Every other kind gets its
-summary as a sentence, then its facts, one a line.
+Documented word for word are `create_user`, `security_issue`, `vuln` and `new_scope_object_ips`.
+Every other kind gets a sentence like the documented ones; a notice that lacks what its text
+needs gets its summary as a sentence, then its facts, one a line.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from stream_app.domain.alerts import NoticeAlert
 from stream_app.domain.messages import Message
+from stream_app.domain.notice_sentences import COMMON, SENTENCES, Details, facts
+from stream_app.domain.triggered_messages import triggered_text
 
-Details = Mapping[str, str]
-#: Of every message, but no facts of the notice: they stand in its first and last lines.
-COMMON = ("client_name", "cloud", "notification_type")
-#: Words that are written in capitals.
-ABBREVIATIONS = frozenset({"api", "id", "ip", "ips", "uri", "url"})
+_PERIMETER_IP = re.compile(r"data_\d+_entity_ip")
 
 
 def render_notice(alert: NoticeAlert) -> Message:
-    """Return the message of a notice; equal alerts give equal messages."""
-    notice = alert.notice
-    common = dict(zip(COMMON, (alert.client_name, alert.cloud, notice.kind), strict=True))
-    return Message(
-        title=notice.summary,
-        description=notice.description or _description(alert),
-        details={**common, **{k: v for k, v in notice.details.items() if k not in common}},
-    )
+    """Return the message of a notice; equal alerts give equal messages.
+
+    What the service shows beside the text begins with whose and what, then the trigger that
+    tells of the notice, then the notice's own details.
+    """
+    notice, trigger = alert.notice, alert.trigger
+    details = dict(zip(COMMON, (alert.client_name, alert.cloud, notice.kind), strict=True))
+    if trigger is None:
+        title, description = notice.summary, notice.description or _description(alert)
+    else:
+        title, description = triggered_text(alert, trigger)
+        details |= {
+            "trigger_id": str(trigger.id),
+            "trigger_name": trigger.name,
+            "template_id": trigger.template_id,
+        }
+    more = {name: text for name, text in notice.details.items() if name not in details}
+    return Message(title, description, {**details, **more})
 
 
 def _description(alert: NoticeAlert) -> str:
     notice = alert.notice
-    make = TEXTS.get(notice.kind)
-    lines = make(notice.details) if make else []
     lines = [
         f"Notification type: {notice.kind}",
         "",
-        *(lines or _facts(notice.summary, notice.details)),
+        *(_text(notice.kind, notice.details) or facts(notice.summary, notice.details)),
         "",
         f"Client: {alert.client_name}",
         f"Cloud: {alert.cloud}",
@@ -44,20 +52,12 @@ def _description(alert: NoticeAlert) -> str:
     return "\n".join(lines)
 
 
-def _user_added(details: Details) -> list[str]:
-    """Return the documented sentence; nothing when a part of it is missing."""
-    user, role = _person(details, "user"), details.get("user_role")
-    creator = _person(details, "created_by")
-    if not (user and role and creator):
-        return []
-    return [
-        f"A new user {user} with the role {role} was added to the company account by {creator}."
-    ]
-
-
-def _person(details: Details, prefix: str) -> str:
-    name, email = (details.get(f"{prefix}_{part}") for part in ("name", "email"))
-    return f"{name} <{email}>" if name and email else ""
+def _text(kind: str, details: Details) -> list[str]:
+    """Return the lines of a kind; nothing when the notice lacks what they need."""
+    if kind in TEXTS:
+        return TEXTS[kind](details)
+    sentence = SENTENCES[kind](details) if kind in SENTENCES else ""
+    return [sentence] if sentence else []
 
 
 def _security_issue(details: Details) -> list[str]:
@@ -71,14 +71,19 @@ def _vulnerability(details: Details) -> list[str]:
 def _issue(
     details: Details, prefix: str, what: str, host: tuple[str, str], risk: tuple[str, str]
 ) -> list[str]:
-    """Return the documented lines, also those without a value; nothing without any issue."""
+    """Return the documented lines, also those without a value; nothing without any issue.
+
+    Port and URL are documented of issues that a scan from outside has found; others lack them.
+    """
     if not any(name.startswith(f"{prefix}_") for name in details):
         return []
+    scanned = (("Port", "port"), ("URL", "url"))
     rows = (
         ("ID", "id"),
         ("Title", "title"),
         host,
         ("Path", "path"),
+        *(row for row in scanned if f"{prefix}_{row[1]}" in details),
         ("Method", "method"),
         ("Discovered by", "discovered_by"),
         ("Parameter", "parameter"),
@@ -95,24 +100,15 @@ def _issue(
     ]
 
 
-def _facts(summary: str, details: Details) -> list[str]:
-    sentence = summary.strip()
-    while sentence.startswith("[") and "]" in sentence:
-        sentence = sentence.partition("]")[2].lstrip()
-    sentence = sentence or summary.strip()
-    facts = [f"{_label(name)}: {text}" for name, text in details.items() if name not in COMMON]
-    end = "" if sentence.endswith((".", "!", "?", ":")) else "."
-    return [f"{sentence}{end}", *([""] if facts else []), *facts]
+def _perimeter(details: Details) -> list[str]:
+    found = [text for name, text in details.items() if _PERIMETER_IP.fullmatch(name)]
+    heading = "New IP addresses were discovered in the network perimeter:"
+    return [heading, *found] if found else []
 
 
-def _label(name: str) -> str:
-    words = [word.upper() if word in ABBREVIATIONS else word for word in name.split("_")]
-    text = " ".join(word for word in words if word)
-    return text[:1].upper() + text[1:]
-
-
+#: Kinds whose documented text has several lines.
 TEXTS: Mapping[str, Callable[[Details], list[str]]] = {
-    "create_user": _user_added,
     "security_issue": _security_issue,
     **dict.fromkeys(("vuln", "vuln_high", "vuln_medium", "vuln_low"), _vulnerability),
+    "new_scope_object_ips": _perimeter,
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.clients import Client
-from stream_app.domain.messages import CONSOLE_HOSTS
+from stream_app.domain.messages import console_host
 
 PREFIX = "[Test message] "
 #: Stands for the event of the message that is sent when no event is selected.
@@ -42,19 +42,23 @@ class _Example:
     details: Mapping[str, object]
 
 
-def trial_messages(events: Sequence[str], client: Client | None) -> list[TrialMessage]:
+def trial_messages(
+    events: Sequence[str], client: Client | None, console_hosts: Mapping[str, str] | None = None
+) -> list[TrialMessage]:
     """Return a message for each event; without any a plain one, so that something is sent.
 
     Args:
         events: the selected ones, of `stream_app.domain.integrations.EVENTS`.
         client: whose integration it is; None: not known, and then not named.
+        console_hosts: as `stream_app.domain.messages.render_alert` takes them.
     """
-    return [_message(event, client) for event in events or (NO_EVENT,)]
+    host = console_host(client.cloud if client else "EU", console_hosts)
+    return [_message(event, client, host) for event in events or (NO_EVENT,)]
 
 
-def _message(event: str, client: Client | None) -> TrialMessage:
+def _message(event: str, client: Client | None, host: str) -> TrialMessage:
     if event.startswith(SECURITY_ISSUE):
-        example = _security_issue(event.removeprefix(SECURITY_ISSUE), client)
+        example = _security_issue(event.removeprefix(SECURITY_ISSUE), host)
     else:
         example = EXAMPLES[event]()
     footer = [f"Client: {client.name}", f"Cloud: {client.cloud}"] if client else []
@@ -87,7 +91,8 @@ def _new_user() -> _Example:
 
 def _new_trigger() -> _Example:
     """Return the example of a kind whose text the documentation does not show."""
-    sentence = f'The trigger "{_TRIGGER["name"]}" was created by {_CREATOR["email"]}.'
+    thing = f'The trigger "{_TRIGGER["name"]}" (ID {_TRIGGER["id"]})'
+    sentence = f"{thing} was created by {_CREATOR['email']}."
     return _Example(
         "trigger_create",
         "Trigger was created",
@@ -96,8 +101,7 @@ def _new_trigger() -> _Example:
     )
 
 
-def _security_issue(risk: str, client: Client | None) -> _Example:
-    host = CONSOLE_HOSTS.get(client.cloud if client else "EU", CONSOLE_HOSTS["EU"])
+def _security_issue(risk: str, host: str) -> _Example:
     link = f"https://{host}/object/{ISSUE_ID}"
     issue = {
         "host": "shop.example.com",

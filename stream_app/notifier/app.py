@@ -63,7 +63,15 @@ def create_notifier(
     app.batch_agent(
         "route",
         alerts,
-        RouteStage(routed, reader, names, settings.max_alert_age, metrics, _wall_clock_ms),
+        RouteStage(
+            routed,
+            reader,
+            names,
+            settings.max_alert_age,
+            metrics,
+            _wall_clock_ms,
+            settings.console_hosts,
+        ),
     )
     _add_deliver(app, settings, partitions[Topic.DELIVERIES], reader, metrics)
     return app

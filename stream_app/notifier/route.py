@@ -101,6 +101,7 @@ class RouteStage:
         max_age_seconds: int,
         metrics: Metrics,
         now_ms: Callable[[], int],
+        console_hosts: Mapping[str, str] | None = None,
     ) -> None:
         self.table = table
         self._reader = reader
@@ -108,6 +109,7 @@ class RouteStage:
         self._max_age_seconds = max_age_seconds
         self._metrics = metrics
         self._now_ms = now_ms
+        self._console_hosts = console_hosts
         self._changed: dict[int, None] = {}
         self._alerts: list[TakenAlert] = []
         self._rejected: list[tuple[int, Any, Rejected]] = []
@@ -228,7 +230,10 @@ class RouteStage:
         Raises:
             RejectedEventError: the alert has no text.
         """
-        message = render_notice(alert) if isinstance(alert, NoticeAlert) else render_alert(alert)
+        if isinstance(alert, NoticeAlert):
+            message = render_notice(alert)
+        else:
+            message = render_alert(alert, console_hosts=self._console_hosts)
         known = self._reader.configuration.integrations
         for number in dict.fromkeys(alert.integration_ids):
             result = self._judge(alert, number)

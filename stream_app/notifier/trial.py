@@ -8,7 +8,7 @@ that is not on the allow-list.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import ConfigurationError
@@ -42,6 +42,7 @@ class Trial:
         report: takes each step as it happens.
         other: finds the other region of an endpoint.
         sleep: waits for so many seconds.
+        console_hosts: hosts of links by cloud, before the documented ones.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Trial:
         report: Report,
         other: OtherRegion = other_region,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        console_hosts: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._report = report
         self._other = other
         self._sleep = sleep
+        self._console_hosts = console_hosts
 
     async def run(
         self, integration: Integration, client: Client | None, *, silent: bool, keep_open: bool
@@ -83,7 +86,7 @@ class Trial:
                 result = await self._key(asker)
             if result is TrialResult.OK and not silent:
                 sending = TrialSending(asker, integration, self._report)
-                messages = trial_messages(integration.events, client)
+                messages = trial_messages(integration.events, client, self._console_hosts)
                 result = await sending.run(messages, keep_open=keep_open)
         return result
 

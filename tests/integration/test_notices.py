@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from stream_app.domain.integrations import EVENTS
 from stream_app.domain.notices import encode_notice, notice_of
 from stream_app.kafka.admin import create_topics
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.secrets import generate_secret_key
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, read_all
+from tests.unit.domain.documented_notices import NOTICES, notice
 
 KEY = "00000000-1111-2222-3333-44444444"
 CLIENT = {"client_id": 1111, "name": "Acme Retail", "cloud": "EU", "applications": {}}
@@ -54,6 +57,123 @@ def issue(risk: str) -> dict[str, Any]:
             "security_issue": {"id": 106279, "title": "Reflected XSS", "risk": risk},
         },
     }
+
+
+def condition(number: int, template_id: str, *filters: dict[str, Any]) -> dict[str, Any]:
+    """Return a trigger without a count, as `apply` takes it."""
+    return {
+        "id": number,
+        "client_id": 1111,
+        "name": f"Trigger {number}",
+        "enabled": True,
+        "template_id": template_id,
+        "filters": [{"operator": "eq", **item} for item in filters],
+        "actions": [{"id": "send_notification", "params": {"integration_ids": [523, 524]}}],
+    }
+
+
+def other(found: dict[str, Any], number: int, **change: Any) -> dict[str, Any]:
+    """Return the trigger again, with a first filter that the notice does not pass."""
+    filters = [found["filters"][0] | change, *found["filters"][1:]]
+    return found | {"id": number, "name": "Never", "filters": filters}
+
+
+MATCHING = (
+    condition(70, "blacklist_ip_added", {"id": "pool", "values": [7]}),
+    condition(
+        71,
+        "api_structure_changed",
+        {"id": "change_type", "values": ["added"]},
+        {"id": "domain", "operator": "ne", "values": ["blog.acme.example"]},
+        {"id": "pool", "values": [7, 8]},
+    ),
+    condition(72, "rogue_api_detected", {"id": "deviation_type", "values": ["shadow", "zombie"]}),
+    condition(
+        73,
+        "compromised_logins",
+        {"id": "domain", "values": ["shop.acme.example"]},
+        {"id": "response_status", "operator": "ne", "values": ["4xx"]},
+    ),
+    condition(74, "user_created", {"id": "role", "values": ["Analyst"]}),
+)
+#: Each of those above, and one beside it that its notice does not pass.
+TRIGGERS = (
+    *MATCHING,
+    other(MATCHING[0], 80, values=[8]),
+    other(MATCHING[1], 81, values=["changed", "unused"]),
+    other(MATCHING[2], 82, values=["orphan"]),
+    other(MATCHING[3], 83, values=["blog.acme.example"]),
+    other(MATCHING[4], 84, operator="ne"),
+)
+#: Documented notices that no subscription and no trigger above stands for.
+UNHEARD = ("new_scope_object_ips",)
+API = {"endpoint_path": "/users", "http_method": "GET", "application": "Shop"}
+#: The documented examples of what only triggers tell of.
+TRIGGERED = (
+    notice(
+        "[Wallarm] Trigger: New IP address was denylisted",
+        "ip_blocked",
+        trigger_name="Denylist watch",
+        application="Shop",
+        reason="Produces many attacks",
+        expire_at="2026-01-01 02:27:15 +0300",
+        ip="203.0.113.10",
+    ),
+    notice(
+        "[wallarm] A new endpoint has been discovered in your API",
+        "api_structure_changed",
+        "US",
+        **API,
+        domain="shop.acme.example",
+        change_type="added",
+    ),
+    notice(
+        "[wallarm] A new shadow endpoint has been discovered in your API",
+        "api_comparison_result",
+        "US",
+        **API,
+        api_host="shop.acme.example",
+        type_of_endpoint="shadow",
+        specification_name="Shop-v2",
+    ),
+    notice(
+        "[wallarm] Stolen credentials detected",
+        "compromised_logins",
+        compromised_accounts=["ann@acme.example"],
+        url="shop.acme.example/login",
+        link="https://my.wallarm.com/attacks/?q=attacks+credential_stuffing",
+    ),
+)
+#: Trigger -> the title of what it tells, and parts of the text.
+TOLD: dict[int, tuple[str, ...]] = {
+    70: (
+        "[Wallarm] Trigger: New IP address was denylisted",
+        "IP address 203.0.113.10 was denylisted until 2026-01-01 02:27:15 +0300 for the reason ",
+        '"Trigger 70" trigger. The IP is blocked for the application Shop.\n\nAdditional trigger',
+        "\nApplication: Shop.\n\nClient: Acme Retail\nCloud: EU",
+    ),
+    71: (
+        "[wallarm] A new endpoint has been discovered in your API",
+        "The new GET shop.acme.example/users endpoint has been discovered in your API.\n",
+        "\nChange type: added.\nDomain: not blog.acme.example.\nApplication: Shop, Blog.",
+    ),
+    72: (
+        "[wallarm] A new shadow endpoint has been discovered in your API",
+        "The new GET shop.acme.example/users shadow endpoint has been discovered in your API.\n",
+        "\nDeviation type: shadow, zombie.",
+    ),
+    73: (
+        "[wallarm] Stolen credentials detected",
+        "\nCompromised accounts: ann@acme.example\nAssociated URL: shop.acme.example/login\n",
+        "\nDomain: shop.acme.example.\nResponse status: not 4xx.\n",
+    ),
+    74: (
+        "[Wallarm] Trigger: New user was added to the company account",
+        "A new user Ann Lee <ann@acme.example> with the role Analyst was added to the company ",
+        'This notification was triggered by the "Trigger 74" trigger.\n\nAdditional trigger',
+        "\nRole: Analyst.\n",
+    ),
+}
 
 
 class Place:
@@ -165,6 +285,55 @@ async def test_notices_reach_those_who_subscribed_once_also_after_a_kill(place: 
     assert metrics['stream_app_alerts_total{kind="notice"}'] == 3
     letters = sorted(record.value for record in await place.records("events.account.dlq"))
     assert letters == [b"{", b'{"summary": 1}']
+
+
+async def test_every_documented_notice_becomes_the_alerts_of_its_subscribers_and_triggers(
+    place: Place,
+) -> None:
+    client = CLIENT | {"name": "Acme Retail", "applications": {"7": "Shop", "8": "Blog"}}
+    # Not 521, whose end some of the notices tell.
+    every = place.integration(522, *EVENTS)
+    await place.apply(client, every, place.integration(523), place.integration(524), *TRIGGERS)
+    documented = {name: body for name, body in NOTICES.items() if name not in UNHEARD}
+    expected = Counter(("0522", body["summary"]) for body in documented.values())
+    expected += Counter((end, title) for title, *_ in TOLD.values() for end in ("0523", "0524"))
+    # The older ones name another company.
+    named = [
+        body | {"client_id": 1111}
+        for body in (*documented.values(), *(NOTICES[name] for name in UNHEARD))
+    ]
+    values = [*named, *TRIGGERED]
+    with place.worker("notifier") as notifier, place.worker("detector") as detector:
+        await detector.ready()
+        await notifier.ready()
+        # As one array, as lines, and one a record.
+        lines = b"\n".join(json.dumps(body).encode() for body in values[8:16])
+        rest = [json.dumps(body).encode() for body in values[16:]]
+        await place.put(json.dumps(values[:8]).encode(), lines, *rest)
+        assert Counter(await place.arrived(expected.total())) == expected
+        await drained(place.settings, "detector", ["events.account"], 20)
+        await drained(place.settings, "notifier", ["alerts", "deliveries", "delivery-results"], 20)
+        metrics = await detector.metrics()
+    assert len(place.sandbox.requests) == expected.total()
+    texts = {(alert.message, alert.description) for alert in place.sandbox.alerts}
+    folder = Path(__file__).parents[1] / "unit" / "domain" / "golden" / "notices"
+    for name in documented:
+        title, _, text = (folder / f"{name}.txt").read_text().partition("\n\n")
+        assert (title, text) in texts
+    for title, *parts in TOLD.values():
+        (text,) = {found for message, found in texts if message == title}
+        assert all(part in text for part in parts), text
+    assert await place.records("events.account.dlq") == []
+    for kind in (
+        "blacklist_ip_added",
+        "api_structure_changed",
+        "rogue_api_detected",
+        "compromised_logins",
+        "user_created",
+    ):
+        assert metrics[f'stream_app_alerts_total{{kind="{kind}"}}'] == 1
+    assert metrics['stream_app_alerts_total{kind="notice"}'] == len(documented)
+    assert metrics['stream_app_notices_total{result="unsubscribed"}'] == len(UNHEARD)
 
 
 async def test_a_reset_of_the_detector_tells_nobody_of_old_notices_again(place: Place) -> None:

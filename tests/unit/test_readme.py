@@ -31,14 +31,20 @@ def test_the_commands_are_those_of_the_command_line() -> None:
 
 def test_the_conditions_and_reactions_are_those_of_the_code() -> None:
     text = README.read_text()
-    rows = text.partition("| `template_id` | filters |\n|---|---|\n")[2].partition("\n\n")[0]
+    heading = "| `template_id` | notices | filters |\n|---|---|---|\n"
+    rows = text.partition(heading)[2].partition("\n\n")[0]
     cells = [row.strip("| ").split(" | ") for row in rows.split("\n")]
     named = {
-        condition.strip("`"): tuple(name for name in re.findall(r"`(\w+)`", row) if name in FILTERS)
-        for condition, row in cells
+        condition.strip("`"): (
+            kind.strip("`"),
+            tuple(name for name in re.findall(r"`(\w+)`", row) if name in FILTERS),
+        )
+        for condition, kind, row in cells
     }
     assert named == {
-        name: row.filters for name, row in CONDITIONS.items() if row.family is Family.NOTICED
+        name: (row.notification_type, row.filters)
+        for name, row in CONDITIONS.items()
+        if row.family is Family.NOTICED
     }
     assert [name for name in (*CONDITIONS, *Reaction) if f"`{name}`" not in text] == [
         Reaction.SEND_NOTIFICATION

@@ -9,25 +9,44 @@ from typing import Any
 
 import pytest
 
+from stream_app.detector import match
 from stream_app.detector.match import MatchStage
 from stream_app.domain.alerts import NoticeAlert, decode_alert
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.integrations import Integration
+from stream_app.domain.notice_triggers import CONDITION_OF_KIND, NoticeTriggers
 from stream_app.domain.progress import PartitionProgress
+from stream_app.domain.triggers import Filter, Trigger
 from stream_app.kafka import catching_up
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.topics import TopicNames
-from stream_app.metrics import Metrics
+from stream_app.metrics import ALERT_KINDS, KINDS, NOTICE_ALERT, Metrics
 
 ACME = Client(1111, "Acme Retail", "EU", {})
+#: A new user, by the producer's own id.
+NEW_USER = {"user": {"role": "Analyst"}, "notification_type": "create_user"}
 RESULTS = ("matched", "unsubscribed", "unknown_kind", "rejected")
 
 
 def notice(kind: str = "delete_user", **fields: Any) -> bytes:
     body = {"client_id": 1111, "summary": kind, "details": {"notification_type": kind}}
     return json.dumps(body | fields).encode()
+
+
+def trigger(number: int, template_id: str = "user_created", *filters: Filter) -> Trigger:
+    return Trigger(
+        number,
+        1111,
+        "A trigger",
+        template_id,
+        enabled=True,
+        filters=filters,
+        threshold=None,
+        integration_ids=(523, 999),
+        enabled_at=0,
+    )
 
 
 class Reader:
@@ -37,6 +56,7 @@ class Reader:
         self.configuration = Configuration()
         self.errors: list[Exception] = []
         self.waits = 0
+        self.triggers: list[Trigger] = []
 
     async def catch_up(self, _seconds: float) -> bool:
         self.waits += 1
@@ -45,6 +65,7 @@ class Reader:
         one = Integration(521, 1111, "", True, "opsgenie", "", "", ("system",))
         self.configuration.clients = {1111: ACME}
         self.configuration.integrations = {521: one}
+        self.configuration.triggers = {found.id: found for found in self.triggers}
         self.configuration.version += 1
         return True
 
@@ -157,3 +178,79 @@ async def test_what_is_not_flushed_is_forgotten() -> None:
     bench.add(notice())
     bench.stage.reset()
     assert (await bench.flush())[0] == []
+
+
+async def test_a_notice_makes_an_alert_for_its_subscribers_and_one_for_each_trigger() -> None:
+    bench = Bench()
+    bench.reader.triggers = [
+        trigger(62),
+        trigger(61, "user_created", Filter("role", "eq", ("analytic",))),
+        trigger(63, "user_created", Filter("role", "ne", ("analytic",))),
+        trigger(64, "blacklist_ip_added"),
+    ]
+    bench.add(notice("create_user", id="n/1", details=NEW_USER), notice("ip_blocked", id="n/2"))
+    sends, _ = await bench.flush()
+    found = alerts(sends)
+    assert [(one.trigger.id if one.trigger else None, one.integration_ids) for one in found] == [
+        (None, (521,)),
+        (61, (523, 999)),
+        (62, (523, 999)),
+        (64, (523, 999)),
+    ]
+    assert len({one.id for one in found}) == 4
+    assert [one.notice.subscription for one in found] == ["system", "", "", ""]
+    assert bench.results() == [2, 0, 0, 0]
+    fired = {
+        kind: bench.metrics.registry.get_sample_value("stream_app_alerts_total", {"kind": kind})
+        for kind in ALERT_KINDS
+    }
+    assert {kind: number for kind, number in fired.items() if number} == {
+        "notice": 1,
+        "user_created": 2,
+        "blacklist_ip_added": 1,
+    }
+
+
+async def test_a_notice_that_only_a_trigger_tells_of_is_matched_and_else_unsubscribed() -> None:
+    bench = Bench()
+    bench.reader.triggers = [trigger(61, "compromised_logins")]
+    bench.add(notice("compromised_logins"), notice("ip_blocked"))
+    assert len(alerts((await bench.flush())[0])) == 1
+    assert bench.results() == [1, 1, 0, 0]
+
+
+async def test_an_alert_that_no_topic_takes_costs_its_neighbours_nothing() -> None:
+    bench = Bench()
+    # One trigger's filters are what makes the record too large.
+    huge = Filter("role", "ne", tuple(f"{number:>100}" for number in range(1000)))
+    bench.reader.triggers = [trigger(61, "user_created", huge), trigger(62)]
+    bench.add(notice("create_user", description="x" * 800_000))
+    sends, _ = await bench.flush()
+    assert [send.topic for send in sends] == ["p.alerts", "p.alerts", "p.events.account.dlq"]
+    assert [one.trigger and one.trigger.id for one in alerts(sends)] == [None, 62]
+    assert dict(sends[2].headers)["x-error-reason"] == b"too_large"
+    assert bench.results() == [0, 0, 0, 1]
+
+
+async def test_triggers_are_compiled_once_for_a_state_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    made: list[NoticeTriggers] = []
+
+    def compiled(*args: Any) -> NoticeTriggers:
+        made.append(NoticeTriggers(*args))
+        return made[-1]
+
+    monkeypatch.setattr(match, "NoticeTriggers", compiled)
+    for number in range(3):
+        bench.add(*[notice("create_user")] * 5, offset=5 * number)
+        bench.stage.cut()
+    assert len(made) == 1
+    await bench.reader.catch_up(1)
+    bench.stage.cut()
+    assert len(made) == 2
+
+
+def test_every_condition_of_notices_has_its_kind_of_alerts() -> None:
+    assert (*KINDS, NOTICE_ALERT, *CONDITION_OF_KIND.values()) == ALERT_KINDS

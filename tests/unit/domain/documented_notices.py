@@ -70,7 +70,24 @@ NOTICES: dict[str, dict[str, Any]] = {
             "vuln": VULN,
         },
     },
-    # The others: proposed bodies of the examples, in the consistent form.
+    # The last of the examples (documented legacy body); its text is section 3.7 (8).
+    "new_scope_object_ips": {
+        "summary": "[Test message] [Test partner] Network perimeter has changed",
+        "details": {
+            "client_name": "TestCompany",
+            "cloud": "EU",
+            "notification_type": "new_scope_object_ips",
+            "data": [
+                {
+                    "action": "create",
+                    "entity": {"id": 2, "ip": "8.8.8.8"},
+                    "object_type": "subnetorip",
+                    "object_userid": 777,
+                }
+            ],
+        },
+    },
+    # The others: proposed bodies of the examples, with sentences like that of a new user.
     "update_user": notice(
         "[Wallarm] User role was updated",
         "update_user",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from stream_app.domain.alerts import AlertNotice, NoticeAlert, NoticeTrigger, encode_alert
 from stream_app.domain.errors import UsageError
 from stream_app.domain.letters import (
     Ledger,
@@ -73,6 +74,15 @@ def test_an_alert_is_for_all_its_integrations_and_an_event_for_none() -> None:
     event = letter(kind=LetterKind.EVENT, value=value, key=b"7")
     assert (event.integration_ids, event.client_id, event.delivery_ids) == ((), 5, ())
     assert letter(kind=LetterKind.EVENT, value=b"{", key=b"7").client_id is None
+
+
+def test_the_alert_of_a_trigger_of_notices_is_for_the_integrations_of_the_trigger() -> None:
+    notice = AlertNotice("create_user", "", "x", "", {"id": "9"}, 0)
+    trigger = NoticeTrigger(61, "New users", "user_created", "r", ())
+    value = encode_alert(NoticeAlert("a", 5, "Acme", "EU", notice, (521, 522), trigger))
+    one = letter(kind=LetterKind.ALERT, value=value, key=b"5")
+    assert (one.integration_ids, one.client_id) == ((521, 522), 5)
+    assert one.delivery_ids == ("a/521", "a/522")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from stream_app.domain.alerts import NoticeAlert
 from stream_app.domain.clients import Client
 from stream_app.domain.incoming_notices import Origin, notice_alert, notice_decoder
 from stream_app.domain.notice_messages import render_notice
+from stream_app.domain.notice_sentences import SENTENCES
 from stream_app.domain.subscriptions import SUBSCRIPTIONS
-from tests.unit.domain.documented_notices import ISSUE, NOTICES, notice
+from tests.unit.domain.documented_notices import ISSUE, NOTICES, USER, notice
 
 GOLDEN = Path(__file__).parent / "golden" / "notices"
 ACME = Client(1111, "Acme Retail, as configured", "ME", {})
@@ -32,6 +33,11 @@ DOCUMENTED_USER = (
     "[Wallarm] New user was added to the company account\n\nNotification type: create_user\n\n"
     "A new user Ann Lee <ann@acme.example> with the role Analyst was added to the company account "
     "by Bo Ray <bo@acme.example>.\n\nClient: Acme Retail\nCloud: EU"
+)
+DOCUMENTED_PERIMETER = (
+    "[Test message] [Test partner] Network perimeter has changed\n\n"
+    "Notification type: new_scope_object_ips\n\nNew IP addresses were discovered in the network "
+    "perimeter:\n8.8.8.8\n\nClient: TestCompany\nCloud: EU"
 )
 DOCUMENTED_VULN = (
     "Notification type: vuln\n\nNew vulnerability was detected in your system.\n\nID: \n"
@@ -58,13 +64,59 @@ def test_the_text_is_that_of_the_file(name: str) -> None:
 
 def test_every_kind_that_can_be_subscribed_to_has_a_file_and_no_file_is_left_over() -> None:
     assert {path.stem for path in GOLDEN.iterdir()} == set(NOTICES)
-    assert set(NOTICES) == {*SUBSCRIPTIONS, "security_issue", "vuln"}
+    assert set(NOTICES) == {*SUBSCRIPTIONS, "security_issue", "vuln", "new_scope_object_ips"}
+    assert SENTENCES.keys() == SUBSCRIPTIONS.keys()
 
 
 def test_documented_texts_come_out_as_they_stand_in_the_documentation() -> None:
     assert text("security_issue").partition("\n\n")[2] + "\n" == DOCUMENTED_ISSUE
     assert text("vuln").partition("\n\n")[2] + "\n" == DOCUMENTED_VULN
     assert text("create_user") == DOCUMENTED_USER
+    assert text("new_scope_object_ips") == DOCUMENTED_PERIMETER
+
+
+def test_an_issue_that_a_scan_has_found_has_the_documented_lines_of_port_and_url() -> None:
+    scanned = ISSUE | {"port": 443, "url": "https://shop.acme.example/"}
+    body = notice("x", "security_issue", security_issue=scanned | {"path": None})
+    lines = render_notice(alert(body)).description.split("\n")
+    assert lines[6:11] == [
+        "Host: shop.acme.example",
+        "Path: ",
+        "Port: 443",
+        "URL: https://shop.acme.example/",
+        "Method: GET",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "sentence"),
+    [
+        ("update_user", {"user": {"name": "Ann"}}, ""),
+        (
+            "update_user",
+            {"user": {"name": "Ann", "role": "deploy"}},
+            "the user Ann was changed to ",
+        ),
+        ("delete_user", {"user": "ann@acme.example"}, "The user ann@acme.example was deleted "),
+        ("delete_user", {"user": USER, "actor": {"name": "Bo"}}, "company account by Bo."),
+        ("rule_update", {"rule": {"id": 9}}, "The rule (ID 9) was updated."),
+        ("rule_update", {"rule": {"type": "vpatch"}}, ""),
+        ("trigger_delete", {"trigger": {"name": "A"}}, 'The trigger "A" was deleted.'),
+        ("update_application", {"application": {"name": "B"}}, ""),
+        ("integration_broken", {"integration": {"id": 1}, "failed": 3}, "delivery errors."),
+        ("spec_update_failed", {"specification": {"id": 1}}, "(ID 1) was not updated."),
+        ("spec_update_failed", {"error": "gone"}, ""),
+        ("deliveries_overflowed", {}, ""),
+        ("alerts_stale", {"max_age_seconds": 90.0}, "Alerts older than 90 seconds were not sent"),
+        ("alerts_stale", {"max_age_seconds": "long"}, ""),
+    ],
+)
+def test_what_a_notice_lacks_is_left_out_and_without_its_subject_its_facts_are_listed(
+    kind: str, details: dict[str, Any], sentence: str
+) -> None:
+    description = render_notice(alert(notice("[Wallarm] As it came", kind, **details))).description
+    assert sentence in description
+    assert ("As it came." in description) is not bool(sentence)
 
 
 def test_a_description_that_comes_with_the_notice_is_sent_as_it_is() -> None:

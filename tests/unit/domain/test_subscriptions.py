@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.alerts import decode_alert, encode_alert
+from stream_app.domain.alerts import NoticeAlert, decode_alert, encode_alert
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import Rejected
@@ -20,10 +20,12 @@ from stream_app.domain.incoming_notices import (
     check_kind,
     notice_alert,
     notice_decoder,
+    triggered_alerts,
 )
 from stream_app.domain.integrations import EVENTS, Integration
 from stream_app.domain.notice_messages import render_notice
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
+from stream_app.domain.triggers import Filter, Trigger
 from tests.unit.domain.documented_notices import NOTICES
 
 ACME = Client(1111, "Acme Retail", "EU", {})
@@ -185,6 +187,59 @@ def test_the_alert_of_a_notice_comes_back_from_its_bytes() -> None:
     assert decode_alert(encode_alert(alert)) == alert
     assert list(alert.notice.details) == ["notification_type", "z", "a"]
     assert alert.happened_at == 1767225600
+
+
+def triggered(number: int = 61, **fields: Any) -> NoticeAlert:
+    one = Trigger(
+        number,
+        1111,
+        "New users",
+        "user_created",
+        enabled=True,
+        filters=(Filter("pool", "ne", (7, 8)),),
+        threshold=None,
+        integration_ids=(523,),
+        enabled_at=0,
+    )
+    shops = msgspec.structs.replace(ACME, applications={7: "Shop", 9: "Blog"})
+    (found,) = triggered_alerts(incoming(**fields), ORIGIN, shops, [one])
+    return found
+
+
+def test_the_alert_of_a_trigger_has_an_id_of_its_own_in_every_version_of_the_program() -> None:
+    found = triggered(kind="create_user", id="n/1")
+    assert found.id == "stream-app:1111:create_user:ba3b0eb66b0d7b4ced9f9e793487c949"
+    ids = {found.id, triggered(62, kind="create_user", id="n/1").id}
+    ids |= {triggered(kind="create_user", id="n/2").id, triggered(kind="create_user").id}
+    assert len({*ids, alert_id(kind="create_user", id="n/1")}) == 5
+
+
+def test_the_alert_of_a_trigger_says_what_a_reader_needs_and_comes_back_from_its_bytes() -> None:
+    found = triggered(kind="create_user", details={"application_id": 9})
+    assert decode_alert(encode_alert(found)) == found
+    record = json.loads(encode_alert(found))
+    assert record["trigger"] == {
+        "id": 61,
+        "name": "New users",
+        "template_id": "user_created",
+        "revision": found.trigger.revision if found.trigger else "",
+        "filters": [{"id": "pool", "operator": "ne", "values": [7, 8]}],
+    }
+    assert record["integration_ids"] == [523]
+    assert record["applications"] == {"7": "Shop", "9": "Blog"}
+    assert found.cause == {"notification_type": "create_user", "trigger_id": 61}
+
+
+def test_the_record_of_a_subscription_is_what_it_was_before_there_were_triggers() -> None:
+    found = notice_alert(incoming(id="n/1"), ORIGIN, ACME, "system", (521,))
+    record = (
+        b'{"id":"stream-app:1111:delete_user:7c664ac8ac8d4db66c53245a1d268b6b","client_id":1111,'
+        b'"client_name":"Acme Retail","cloud":"EU","notice":{"kind":"delete_user",'
+        b'"subscription":"system","summary":"x","description":"","details":'
+        b'{"notification_type":"delete_user"},"appended_ms":1767225600000},"integration_ids":[521]}'
+    )
+    assert encode_alert(found) == record
+    assert decode_alert(record) == found
 
 
 @pytest.mark.parametrize(

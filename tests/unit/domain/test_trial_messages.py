@@ -32,8 +32,10 @@ def test_a_new_user_stands_for_system_events() -> None:
 def test_a_new_trigger_stands_for_rules_and_triggers() -> None:
     (message,) = trial_messages(["rules_and_triggers"], ACME)
     assert message.title == "[Test message] [Wallarm] Trigger was created"
-    assert message.description.startswith("Notification type: trigger_create\n\n")
-    assert message.description.endswith("\n\nClient: Acme Retail\nCloud: US")
+    assert message.description == (
+        'Notification type: trigger_create\n\nThe trigger "Notification about incidents" (ID 61) '
+        "was created by johndoe@example.com.\n\nClient: Acme Retail\nCloud: US"
+    )
     assert message.details["trigger"] == {"id": 61, "name": "Notification about incidents"}
 
 
@@ -66,3 +68,9 @@ def test_a_client_that_is_not_known_is_not_named(events: tuple[str, ...]) -> Non
     for message in trial_messages(events, None):
         assert "Client:" not in message.description
         assert "client_name" not in message.details
+
+
+def test_links_lead_to_the_host_that_is_set_for_the_cloud() -> None:
+    hosts = {"US": "console.acme.example:8443"}
+    (message,) = trial_messages(["security_issue_high"], ACME, hosts)
+    assert "\nMore details: https://console.acme.example:8443/object/555\n" in message.description

@@ -16,6 +16,7 @@ from stream_app.domain.alerts import (
     AlertNotice,
     AlertTrigger,
     NoticeAlert,
+    NoticeTrigger,
     encode_alert,
 )
 from stream_app.domain.deliveries import decode_delivery
@@ -64,7 +65,7 @@ class Reader:
 
 
 class Bench:
-    def __init__(self, *known: Integration) -> None:
+    def __init__(self, *known: Integration, console_hosts: dict[str, str] | None = None) -> None:
         self.reader, self.metrics = Reader(*known), Metrics()
         self.now_ms = (ALERT.window_end + MAX_AGE_SECONDS) * 1000
         self.states: dict[int, PartitionProgress] = {}
@@ -80,6 +81,7 @@ class Bench:
             MAX_AGE_SECONDS,
             self.metrics,
             lambda: self.now_ms,
+            console_hosts,
         )
         self.headers: tuple[tuple[str, bytes], ...] = ()
         self._offset = 0
@@ -299,3 +301,31 @@ def test_a_notice_is_delivered_with_its_text_and_is_stale_by_the_time_it_was_app
     assert found.details["user_id"] == "7"
     assert (dead.topic, dead.value) == ("p.alerts.dlq", encode_alert(old))
     assert notice.topic == "p.events.account"
+
+
+def test_a_triggered_notice_goes_to_its_integrations_and_foreign_ones_are_counted() -> None:
+    foreign = msgspec.structs.replace(integration(522), client_id=2222)
+    bench = Bench(integration(521), foreign)
+    fields = ("create_user", "", "[Wallarm] New user", "", {"user_id": "7"})
+    trigger = NoticeTrigger(61, "New users", "user_created", "r", ())
+    alert = NoticeAlert(
+        "n:1", 1111, "Acme", "EU", AlertNotice(*fields, 10**9), (521, 522, 999), trigger
+    )
+    old = msgspec.structs.replace(alert, id="n:2", notice=AlertNotice(*fields, 659_999))
+    bench.add(encode_alert(alert), encode_alert(old))
+    flush = bench.stage.cut()
+    delivery, dead, _ = flush.steps()[0]
+    found = decode_delivery(delivery.value or b"")
+    assert (found.id, found.integration_id) == ("n:1/521", 521)
+    assert found.details["trigger_name"] == "New users"
+    assert (dead.topic, dead.value) == ("p.alerts.dlq", encode_alert(old))
+    flush.confirm()
+    assert bench.routed() == {"sent": 1, "foreign_integration": 1, "unknown_integration": 1}
+
+
+def test_links_lead_to_the_host_that_is_set_for_the_cloud() -> None:
+    bench = Bench(integration(521), console_hosts={"EU": "console.acme.example"})
+    bench.add(encode_alert(ALERT))
+    (send,) = bench.stage.cut().steps()[0]
+    link = decode_delivery(send.value or b"").details["link"]
+    assert link.startswith("https://console.acme.example/attacks?q=")
