@@ -13,6 +13,7 @@ from stream_app.domain.alerts import (
     AlertTrigger,
     AnyAlert,
     NoticeAlert,
+    NoticeTrigger,
 )
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
 from stream_app.domain.evaluation import PartialCount
@@ -153,6 +154,15 @@ FIELDS: dict[type, dict[str, str]] = {
     NoticeAlert: {
         "notice": "The notice as it came.",
         "integration_ids": _INTEGRATIONS,
+        "trigger": "The trigger that tells of it; missing: integrations have subscribed to it.",
+        "applications": "Names of the applications that are mentioned, by id.",
+    },
+    NoticeTrigger: {
+        "id": "Id of the trigger.",
+        "name": "Its name.",
+        "template_id": "Its condition.",
+        "revision": "Hash of what it was configured to be.",
+        "filters": "Its filters, in the stored order.",
     },
     Delivery: {
         "id": "`<alert id>/<integration id>`.",
