@@ -50,6 +50,10 @@ format: setup ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: schemas
+schemas: setup ## Write the schemas of the records, and asyncapi.yaml, from the code
+	$(BIN)/python -m tests.contract.write
+
 .PHONY: bench
 bench: setup ## Measure speed and latency; writes .local/reports/bench.json
 	$(BIN)/python -m tests.bench

@@ -34,6 +34,7 @@ COMMANDS = {
     "state": "stream_app.cli.state:state",
     "topics": "stream_app.cli.topics:topics",
     "triggers": "stream_app.cli.triggers:triggers",
+    "validate": "stream_app.cli.validate:validate",
     "worker": "stream_app.cli.worker:worker",
 }
 

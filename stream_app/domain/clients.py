@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from stream_app.domain.filter_values import DEFAULT_APPLICATION
 from stream_app.domain.objects import Fields, Problems, flattened, raise_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CLOUDS = ("EU", "US", "ME")
+#: One spelling: with `+7` or `1_0` two names could be one application's.
+_APPLICATION_ID = re.compile(r"-1|[0-9]{1,18}")
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -54,11 +56,8 @@ def _read_applications(fields: Fields) -> dict[int, str]:
     item = fields.child("applications")
     names = {}
     for key in item.obj:
-        try:
-            application_id = int(key)
-        except ValueError:
-            application_id = DEFAULT_APPLICATION - 1
-        if application_id < DEFAULT_APPLICATION:
+        if _APPLICATION_ID.fullmatch(str(key)) is None:
             item.problem(key, key, "must be an application id: -1 (default) or more")
-        names[application_id] = item.text(key)
+            continue
+        names[int(key)] = item.text(key)
     return names

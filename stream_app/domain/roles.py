@@ -33,6 +33,11 @@ def role_code(text: str) -> str:
     return _SPELLINGS.get(word, word)
 
 
+def role_spellings() -> tuple[str, ...]:
+    """Return all texts that mean a role, in lower case, each once."""
+    return tuple(dict.fromkeys((*ROLES, *_SPELLINGS)))
+
+
 def role_name(role: str) -> str:
     """Return the display name of a role's code or name; an unknown one as it is."""
     return ROLES.get(role_code(role), role)

@@ -46,3 +46,10 @@ def test_a_client_that_breaks_a_rule_is_refused(changes: dict[str, Any], path: s
 def test_the_clouds_are_named() -> None:
     with pytest.raises(InvalidObjectError, match="cloud: 'AP': must be one of EU, US, ME"):
         parse_client(ACME | {"cloud": "AP"})
+
+
+@pytest.mark.parametrize("spelling", ["+7", " 7", "0_7", "\u0667", "7.0", "true"])
+def test_an_application_id_has_one_spelling(spelling: str) -> None:
+    """Two spellings of one id could give it two names."""
+    with pytest.raises(InvalidObjectError, match="application id"):
+        parse_client(ACME | {"applications": {spelling: "Shop"}})

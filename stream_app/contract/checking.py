@@ -1,0 +1,227 @@
+"""Tells where a record breaks its schema: the schema says where, the code's decoder has the word.
+
+A record that its decoder refuses is broken even where no schema can say so, and so is one that
+only the schema refuses. Keys are never shown: neither what stands under a name of a key, nor the
+same text at any other place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+import orjson
+
+from stream_app.contract.readers import reader_of
+from stream_app.contract.records import RecordName, part_schema
+from stream_app.contract.structs import Schema
+from stream_app.domain.objects import HIDDEN, LEAST_KEY_CHARACTERS, flattened
+
+#: Names under which keys stand; whatever is there is not shown.
+KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "password", "secret", "authorization"})
+#: Records of configured objects: they are read in their flat form, and their key is their id.
+CONFIGURED = frozenset({RecordName.CLIENT, RecordName.TRIGGER, RecordName.INTEGRATION})
+#: Field with the id that the record's key must be.
+ID_FIELDS = {
+    RecordName.CLIENT: "client_id",
+    RecordName.TRIGGER: "id",
+    RecordName.INTEGRATION: "id",
+    RecordName.INTEGRATION_STATUS: "integration_id",
+}
+_MAX_SHOWN = 80
+#: Breaches that are shown of one object: the first ones tell what is wrong with it.
+MAX_BREACHES = 20
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class Breach(NamedTuple):
+    """Where a record breaks the contract.
+
+    `part` is the place of the object in the record's array or lines; `value` is shown as JSON,
+    cut; `allowed` says what is.
+    """
+
+    part: int | None
+    path: str
+    value: str
+    allowed: str
+
+
+class Checker:
+    """Checks values of one record.
+
+    Args:
+        name: the record.
+        allowed_periods: the periods that the installation's triggers may have.
+    """
+
+    def __init__(self, name: RecordName, allowed_periods: Collection[int]) -> None:
+        self.name = name
+        self._schema = part_schema(name)
+        self._validator = jsonschema_rs.Draft202012Validator(self._schema)
+        self._read = reader_of(name, allowed_periods)
+
+    def check(self, value: bytes | None, key: bytes | None = None) -> list[Breach]:
+        """Return where a value breaks the contract; of configured objects the key is checked.
+
+        `None` as a value deletes a configured object; as a key it says that none is known.
+        """
+        if value is None and self.name in ID_FIELDS:
+            return []
+        found: list[Breach] = []
+        for index, part, refusals in self._read(value or b""):
+            obj = _parsed(part)
+            if self.name in CONFIGURED and isinstance(obj, dict):
+                obj = flattened(obj)
+            breaches = list(self._breaches(index, obj))
+            if refusals and (not breaches or self.name in CONFIGURED):
+                # Those readers find every problem, and know the nearest value to a mistyped one.
+                breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
+            breaches += self._wrong_key(index, obj, key)
+            if breaches:
+                found += _without_keys(breaches, list(_keys_in(obj)))
+        return found
+
+    def _breaches(self, index: int | None, obj: object) -> Iterator[Breach]:
+        if obj is _UNREADABLE:
+            return
+        # What is nested too deeply for the validator is left to the decoder.
+        with contextlib.suppress(ValueError):
+            if self._validator.is_valid(obj):
+                return
+            for number, error in enumerate(self._validator.iter_errors(obj)):
+                if number == MAX_BREACHES:
+                    return
+                yield self._breach(index, error)
+
+    def _breach(self, index: int | None, error: jsonschema_rs.ValidationError) -> Breach:
+        path, at = list(error.instance_path), list(error.schema_path)
+        keyword, limit, parent = at[-1], _at(self._schema, at), _at(self._schema, at[:-1])
+        if keyword == "required":
+            missing = str(getattr(error.kind, "property", ""))
+            return Breach(index, _path([*path, missing]), "", "is missing")
+        if keyword == "propertyNames" or "propertyNames" in at:
+            keyword, parent = (
+                "propertyNames",
+                _at(self._schema, at[: at.index("propertyNames") + 1]),
+            )
+        return Breach(index, _path(path), _shown(error.instance), _allowed(keyword, limit, parent))
+
+    def _wrong_key(self, index: int | None, obj: object, key: bytes | None) -> list[Breach]:
+        field = ID_FIELDS.get(self.name)
+        if key is None or field is None or not isinstance(obj, dict):
+            return []
+        own = obj.get(field)
+        text = key.decode(errors="replace")
+        if text == str(own):
+            return []
+        return [Breach(index, "(key)", _shown(text), f"must be the {field}, {own}")]
+
+
+class _Unreadable:
+    """Stands for a value that is no JSON."""
+
+
+_UNREADABLE = _Unreadable()
+
+
+def _parsed(part: bytes) -> object:
+    try:
+        return orjson.loads(part)
+    except orjson.JSONDecodeError:
+        return _UNREADABLE
+
+
+def _shown_refusal(path: str, value: object, problem: str) -> tuple[str, str, str]:
+    """Return path, value and words of what the code refuses; msgspec has the path at the end."""
+    if (found := _AT.search(problem)) is not None:
+        return found[1], "", problem[: found.start()]
+    return path, "" if value is None else _shown(value), problem
+
+
+def _at(schema: Schema, path: Sequence[str | int]) -> Any:
+    found: Any = schema
+    for step in path:
+        found = found[step]
+    return found
+
+
+def _path(steps: Sequence[str | int]) -> str:
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+_WORDS = {
+    "minimum": "must be {} or more",
+    "maximum": "must be {} or less",
+    "multipleOf": "must be a multiple of {}",
+    "minLength": "must be a text of at least {} characters",
+    "maxLength": "must be a text of at most {} characters",
+    "maxItems": "must be a list of at most {}",
+    "const": "must be {!r}",
+}
+
+
+def _allowed(keyword: str | int, limit: Any, parent: Any) -> str:
+    """Say what is allowed, from the broken keyword, its value and the schema it stands in."""
+    if keyword == "type":
+        types = [limit] if isinstance(limit, str) else limit
+        return "must be " + " or ".join(types)
+    if keyword == "enum":
+        return "must be one of " + ", ".join("null" if one is None else str(one) for one in limit)
+    if keyword in _WORDS:
+        return _WORDS[str(keyword)].format(limit)
+    words = parent.get("$comment") if isinstance(parent, dict) else None
+    return f"must be {words}" if words else f"is not allowed by {keyword} of the schema"
+
+
+def _shown(value: object) -> str:
+    """Return a value as JSON, cut; objects and lists only by their size."""
+    if isinstance(value, dict):
+        return f"(object of {len(value)} fields)"
+    if isinstance(value, list | tuple):
+        return f"(list of {len(value)})"
+    try:
+        text = orjson.dumps(value).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+
+
+def _keys_in(obj: object) -> Iterator[str]:
+    """Yield the texts of an object that may be keys, by their names."""
+    waiting = [obj]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            for name, value in found.items():
+                if name.lower() in KEY_NAMES and isinstance(value, str):
+                    yield value
+                waiting.append(value)
+        elif isinstance(found, list):
+            waiting += found
+
+
+def _without_keys(breaches: list[Breach], keys: Sequence[str]) -> list[Breach]:
+    return [_without(breach, keys) for breach in breaches]
+
+
+def _without(breach: Breach, keys: Sequence[str]) -> Breach:
+    names = {name.lower() for name in re.split(r"[.\[\]]+", breach.path)}
+    value = breach.value
+    if value and (names & KEY_NAMES or breach.path.startswith("target")):
+        value = HIDDEN
+    texts = [breach.path, value, breach.allowed]
+    for key in keys:
+        if len(key) < LEAST_KEY_CHARACTERS:
+            continue
+        # The beginning, since a long value is shown cut.
+        for number, text in enumerate(texts):
+            if key[:LEAST_KEY_CHARACTERS] in text:
+                texts[number] = text.replace(key, HIDDEN) if key in text else HIDDEN
+    return Breach(breach.part, *texts)

@@ -1,0 +1,61 @@
+"""What a filter's values may be, as far as a schema can say it; the readers' own rule decides."""
+
+from __future__ import annotations
+
+from stream_app.contract.structs import Schema
+from stream_app.contract.texts import BLANKS, any_case, any_case_pattern, text
+from stream_app.domain.attack_types import ATTACK_TYPES
+from stream_app.domain.conditions import FILTERS, allowed_values
+from stream_app.domain.filter_values import (
+    CHANGE_TYPES,
+    DEFAULT_APPLICATION,
+    DEVIATION_TYPES,
+    SENSITIVE_DATA,
+    STATUS_CLASSES,
+    TARGETS,
+)
+from stream_app.domain.roles import role_spellings
+
+_STATUS = any_case(STATUS_CLASSES)
+
+
+def _roles() -> Schema:
+    """Return the schema of a role's code or name, with any blanks between its words."""
+    names = (any_case_pattern(name).replace(" ", f"[{BLANKS}]+") for name in role_spellings())
+    return {"type": "string", "pattern": f"^[{BLANKS}]*(?:{'|'.join(names)})[{BLANKS}]*$"}
+
+
+_VALUES: dict[str, Schema] = {
+    "attack_type": any_case(ATTACK_TYPES),
+    "pool": {"type": "integer", "minimum": DEFAULT_APPLICATION},
+    # No pattern of an address that a person can check: the reader parses it.
+    "ip_address": {"type": "string"},
+    "domain": {"type": "string", "pattern": f"^[{BLANKS}]*[^/{BLANKS}]+[{BLANKS}]*$"},
+    "response_status": {
+        "type": ["integer", "string"],
+        "minimum": 100,
+        "maximum": 599,
+        "pattern": _STATUS["pattern"],
+    },
+    "target": any_case(TARGETS),
+    "change_type": any_case((*CHANGE_TYPES, "unused")),
+    "pii": any_case(SENSITIVE_DATA),
+    "deviation_type": any_case(DEVIATION_TYPES),
+    "api_spec_ids": {"type": "integer", "minimum": 1},
+    "role": _roles(),
+    "hint_tag": text("Id of a counter."),
+    "url": text("URL."),
+}
+
+
+def value_schema(filter_id: str) -> Schema:
+    """Return the schema of one value of a filter."""
+    words = allowed_values(filter_id, None).removeprefix("must be ")
+    rule = FILTERS[filter_id]
+    known = _VALUES.get(filter_id, {})
+    return {"description": f"{rule.label}: {words}.", "$comment": words, **known}
+
+
+def unknown_filters() -> list[str]:
+    """Return the filters whose values no schema tells: there must be none."""
+    return [name for name in FILTERS if name not in _VALUES]

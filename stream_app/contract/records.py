@@ -1,0 +1,197 @@
+"""The records of the contract: where each is found, and its schema."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from stream_app.contract.configured import client_schema, integration_schema, trigger_schema
+from stream_app.contract.event_rules import event_rules
+from stream_app.contract.letters import letter_schema
+from stream_app.contract.notices import notice_rules
+from stream_app.contract.structs import Schema, reference, struct_definitions
+from stream_app.domain.alerts import Alert, NoticeAlert
+from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
+from stream_app.domain.evaluation import PartialCount
+from stream_app.domain.events import EVENT_TYPES, SHAPES, EventKind
+from stream_app.domain.incoming_notices import IncomingNotice
+from stream_app.domain.statuses import IntegrationStatus
+from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class RecordName(StrEnum):
+    """The records; each has a file `schemas/<name>.schema.json`."""
+
+    ATTACK = "attack"
+    HIT = "hit"
+    INCIDENT = "incident"
+    NOTICE = "notice"
+    CLIENT = "client"
+    TRIGGER = "trigger"
+    INTEGRATION = "integration"
+    INTEGRATION_STATUS = "integration-status"
+    COUNT = "count"
+    ALERT = "alert"
+    DELIVERY = "delivery"
+    DELIVERY_RESULT = "delivery-result"
+    DEAD_LETTER = "dead-letter"
+
+
+#: The topic of each record; dead letters have one for each source.
+TOPICS: dict[RecordName, Topic] = {
+    RecordName.ATTACK: Topic.ATTACKS,
+    RecordName.HIT: Topic.HITS,
+    RecordName.INCIDENT: Topic.INCIDENTS,
+    RecordName.NOTICE: Topic.ACCOUNT,
+    RecordName.CLIENT: Topic.CLIENTS,
+    RecordName.TRIGGER: Topic.TRIGGERS,
+    RecordName.INTEGRATION: Topic.INTEGRATIONS,
+    RecordName.INTEGRATION_STATUS: Topic.STATUS,
+    RecordName.COUNT: Topic.COUNTS,
+    RecordName.ALERT: Topic.ALERTS,
+    RecordName.DELIVERY: Topic.DELIVERIES,
+    RecordName.DELIVERY_RESULT: Topic.RESULTS,
+}
+#: Kinds of events by their record.
+EVENTS: dict[RecordName, EventKind] = {
+    RecordName.ATTACK: EventKind.ATTACKS,
+    RecordName.HIT: EventKind.HITS,
+    RecordName.INCIDENT: EventKind.INCIDENTS,
+}
+#: Records whose value is one object, an array of them, or one a line.
+IN_PARTS = frozenset({*EVENTS, RecordName.NOTICE})
+
+
+def record_of(topic: str, prefix: str) -> RecordName | None:
+    """Return the record of a topic by its full name; None: the installation has no such topic."""
+    source = topic.removesuffix(".dlq")
+    names = {f"{prefix}{base}": name for name, base in TOPICS.items()}
+    if source != topic:
+        sources = {f"{prefix}{base}" for base in DEAD_LETTER_SOURCES}
+        return RecordName.DEAD_LETTER if source in sources else None
+    return names.get(topic)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The schema of one object, and the schemas that it refers to."""
+
+    schema: Schema
+    definitions: Schema
+
+
+def part_schema(name: RecordName) -> Schema:
+    """Return the schema of one object of a record, in the dialect of the files."""
+    form = _FORMS[name]()
+    definitions = {"$defs": form.definitions} if form.definitions else {}
+    return {"$schema": DIALECT, "title": _TITLES[name], **form.schema, **definitions}
+
+
+def record_schema(name: RecordName) -> Schema:
+    """Return the schema of a record's value: of records in parts, one object or an array."""
+    whole = part_schema(name)
+    if name not in IN_PARTS:
+        return whole
+    definitions = whole.pop("$defs", {})
+    own = {"$ref": f"#/$defs/{_ONE}"}
+    return {
+        "$schema": whole.pop("$schema"),
+        "title": whole.pop("title"),
+        "description": "One object, or an array of them. On the topic one object a line (NDJSON) "
+        "is taken, too. Unknown fields are ignored; a missing optional field means its default.",
+        "if": {"type": "array"},
+        "then": {"items": own},
+        "else": own,
+        "$defs": {_ONE: whole, **definitions},
+    }
+
+
+_ONE = "One"
+_TITLES: dict[RecordName, str] = {
+    RecordName.ATTACK: "Attacks that have opened",
+    RecordName.HIT: "Hits",
+    RecordName.INCIDENT: "Incidents",
+    RecordName.NOTICE: "Account notices",
+    RecordName.CLIENT: "A client as it is configured",
+    RecordName.TRIGGER: "A trigger as it is configured",
+    RecordName.INTEGRATION: "An integration as it is configured",
+    RecordName.INTEGRATION_STATUS: "What the system has made of an integration",
+    RecordName.COUNT: "Partial count of one trigger, window and source partition",
+    RecordName.ALERT: "An alert of a fired trigger or of a notice",
+    RecordName.DELIVERY: "One rendered message for one integration",
+    RecordName.DELIVERY_RESULT: "What came of an attempt, a command, or a check",
+    RecordName.DEAD_LETTER: "Headers of a dead letter",
+}
+
+
+def _event(kind: EventKind) -> Callable[[], _Form]:
+    return lambda: _inlined(
+        SHAPES[kind], description=inspect.getdoc(EVENT_TYPES[kind]), allOf=event_rules(kind)
+    )
+
+
+def _inlined(struct: type, **more: Any) -> _Form:
+    """Return a struct's schema as the root, so that a reader of the file meets it first."""
+    definitions = struct_definitions([struct])
+    own = definitions.pop(struct.__name__)
+    own.pop("title", None)
+    return _Form(own | more, definitions)
+
+
+def _of_tables(build: Callable[[], Schema]) -> Callable[[], _Form]:
+    return lambda: _Form(build(), {})
+
+
+def _notice() -> _Form:
+    return _inlined(IncomingNotice, allOf=notice_rules())
+
+
+def _alert() -> _Form:
+    has_notice = {"required": ["notice"], "properties": {"notice": {"not": {"type": "null"}}}}
+    schema = {
+        "description": "An alert of a notice has the field `notice`, one of a trigger has not.",
+        "type": "object",
+        "if": has_notice,
+        "then": reference(NoticeAlert),
+        "else": reference(Alert),
+    }
+    return _Form(schema, struct_definitions([Alert, NoticeAlert]))
+
+
+def _result() -> _Form:
+    structs = (Result, Cancel, Checked)
+    tags = {str(struct.__struct_config__.tag): struct for struct in structs}
+    schema = {
+        "description": "Which of the records it is tells its `type`.",
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"description": "What it is.", "enum": list(tags)}},
+        "allOf": [
+            {
+                "if": {"required": ["type"], "properties": {"type": {"const": tag}}},
+                "then": reference(struct),
+            }
+            for tag, struct in tags.items()
+        ],
+    }
+    return _Form(schema, struct_definitions(structs))
+
+
+_FORMS: dict[RecordName, Callable[[], _Form]] = {
+    **{name: _event(kind) for name, kind in EVENTS.items()},
+    RecordName.NOTICE: _notice,
+    RecordName.CLIENT: _of_tables(client_schema),
+    RecordName.TRIGGER: _of_tables(trigger_schema),
+    RecordName.INTEGRATION: _of_tables(integration_schema),
+    RecordName.INTEGRATION_STATUS: lambda: _inlined(IntegrationStatus),
+    RecordName.COUNT: lambda: _inlined(PartialCount),
+    RecordName.ALERT: _alert,
+    RecordName.DELIVERY: lambda: _inlined(Delivery),
+    RecordName.DELIVERY_RESULT: _result,
+    RecordName.DEAD_LETTER: _of_tables(letter_schema),
+}
