@@ -10,7 +10,6 @@ from stream_app.domain.filter_values import (
     CHANGE_TYPES,
     DEFAULT_APPLICATION,
     DEVIATION_TYPES,
-    SENSITIVE_DATA,
     STATUS_CLASSES,
     TARGETS,
 )
@@ -39,7 +38,7 @@ _VALUES: dict[str, Schema] = {
     },
     "target": any_case(TARGETS),
     "change_type": any_case((*CHANGE_TYPES, "unused")),
-    "pii": any_case(SENSITIVE_DATA),
+    "pii": text("Kind of sensitive data."),
     "deviation_type": any_case(DEVIATION_TYPES),
     "api_spec_ids": {"type": "integer", "minimum": 1},
     "role": _roles(),

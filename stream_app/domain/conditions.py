@@ -105,8 +105,8 @@ FILTERS: dict[str, FilterRule] = {
     "change_type": FilterRule("Change type", _one_of(values.CHANGE_TYPES), _unused_too, ONLY_EQ),
     "pii": FilterRule(
         "Sensitive data",
-        _one_of(values.SENSITIVE_DATA),
-        values.choice(values.SENSITIVE_DATA),
+        "a kind of sensitive data, such as " + ", ".join(values.SENSITIVE_DATA),
+        values.sensitive_data,
         ONLY_EQ,
     ),
     "deviation_type": FilterRule(

@@ -19,7 +19,7 @@ STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 DEFAULT_APPLICATION = -1
 CHANGE_TYPES = ("added", "changed", "excluded")
 DEVIATION_TYPES = ("shadow", "zombie", "orphan")
-#: Kinds of sensitive data, as the documents spell them.
+#: Kinds of sensitive data, as the documents spell them; the product offers more than they name.
 SENSITIVE_DATA = (
     "password",
     "secret",
@@ -37,6 +37,7 @@ SENSITIVE_DATA = (
     "IP",
     "MAC",
 )
+_SENSITIVE_DATA = {name.lower(): name for name in SENSITIVE_DATA}
 _MIN_STATUS, _MAX_STATUS = 100, 599
 
 
@@ -83,6 +84,12 @@ def role(value: object) -> str | None:
     """Return the code of a user's role."""
     code = role_code(value) if isinstance(value, str) else ""
     return code if code in ROLES else None
+
+
+def sensitive_data(value: object) -> str | None:
+    """Return a kind of sensitive data; one that no document names is taken as it is."""
+    found = value.strip() if isinstance(value, str) else ""
+    return _SENSITIVE_DATA.get(found.lower(), found) or None
 
 
 def text(value: object) -> str | None:

@@ -53,7 +53,13 @@ TAKEN: dict[str, list[tuple[object, object]]] = {
         ("unused", "excluded"),
         ("Unused", "excluded"),
     ],
-    "pii": [("cvv", "CVV"), ("IBAN", "IBAN"), ("Password", "password"), ("ssn", "SSN")],
+    "pii": [
+        ("cvv", "CVV"),
+        ("IBAN", "IBAN"),
+        ("Password", "password"),
+        ("ssn", "SSN"),
+        (" shoe_size ", "shoe_size"),
+    ],
     "deviation_type": [("shadow", "shadow"), ("Zombie", "zombie"), ("orphan", "orphan")],
     "api_spec_ids": [(1, 1), (15, 15)],
     "role": [
@@ -80,7 +86,10 @@ REFUSED: dict[str, tuple[str, list[object]]] = {
     "response_status": ('must be a number from 100 to 599, or "1xx"', [99, 600, "404", "6xx"]),
     "target": ("must be one of server, client, database", ["browser", "", 1, None]),
     "change_type": ("must be one of added, changed, excluded", ["new", "", 1, None]),
-    "pii": ("must be one of password, secret, credit_card_number, CVV", ["cv", "", 1, None]),
+    "pii": (
+        "must be a kind of sensitive data, such as password, secret, credit_card_number, CVV",
+        ["", " ", 1, None],
+    ),
     "deviation_type": ("must be one of shadow, zombie, orphan", ["ghost", "", 1, None]),
     "api_spec_ids": ("must be a specification id: 1 or more", [0, -1, "15", True, 1.5, None]),
     "role": ("must be one of admin, admin_ext, analytic", ["root", "", 1, None]),
