@@ -7,6 +7,8 @@ from typing import Any
 
 from stream_app import __version__
 from stream_app.contract.records import TOPICS, RecordName, record_schema
+from stream_app.domain.deliveries import ALERTED_HEADER
+from stream_app.domain.evaluation import APPENDED_HEADER
 from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic, TopicSpec, topic_specs
 from stream_app.settings import Settings
 
@@ -15,23 +17,15 @@ _BINDING = "0.5.0"
 #: What others write; the rest is this project's own.
 FROM_PRODUCERS = (Topic.ATTACKS, Topic.HITS, Topic.INCIDENTS, Topic.ACCOUNT)
 FROM_PEOPLE = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
-_ACTOR = {
-    "type": "object",
-    "properties": {
-        "x-actor": {"description": "The command that wrote the record.", "type": "string"}
-    },
-}
+_ACTOR = {"x-actor": "The command that wrote the record."}
 _ATTEMPT = {
-    "type": "object",
-    "description": "Of a redriven record; otherwise there are none.",
-    "properties": {
-        "x-attempt": {"description": "How often it has been tried.", "type": "string"},
-        "x-epoch": {
-            "description": "The epoch that its integration had then, Unix ms.",
-            "type": "string",
-        },
-    },
+    "x-attempt": "Of a redriven record: how often it has been tried.",
+    "x-epoch": "Of a redriven delivery: the epoch that its integration had then, Unix ms.",
 }
+_APPENDED = {
+    APPENDED_HEADER: "Append time of the newest record in its flush, Unix ms; for a metric only."
+}
+_ALERTED = {ALERTED_HEADER: "Append time of its alert, Unix ms; for a metric only."}
 _DESCRIPTION = """\
 The topics of stream_app: what producers send, what people configure, and what it writes itself.
 An installation may put a prefix before all names. Values are JSON in UTF-8. Unknown fields are
@@ -111,9 +105,17 @@ def _message(name: RecordName, examples: Sequence[str]) -> dict[str, Any]:
 
 
 def _headers(topic: Topic) -> dict[str, Any]:
+    """Return the schema of the headers that a record can have; all of them are texts."""
+    texts: dict[str, str] = {}
     if topic in FROM_PEOPLE:
-        return _ACTOR
-    return _ATTEMPT if topic in DEAD_LETTER_SOURCES else {}
+        texts |= _ACTOR
+    if topic in DEAD_LETTER_SOURCES:
+        texts |= _ATTEMPT
+    texts |= {Topic.COUNTS: _APPENDED, Topic.DELIVERIES: _ALERTED}.get(topic, {})
+    if not texts:
+        return {}
+    rows = {name: {"description": text, "type": "string"} for name, text in texts.items()}
+    return {"type": "object", "properties": rows}
 
 
 def _key(name: RecordName) -> dict[str, Any]:
