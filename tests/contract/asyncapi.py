@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from stream_app import __version__
@@ -34,11 +34,11 @@ ignored; a missing optional field means its default. A record without a value (a
 """
 
 
-def asyncapi_document(examples: Mapping[RecordName, Sequence[str]]) -> dict[str, Any]:
+def asyncapi_document(examples: Mapping[RecordName, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the document.
 
     Args:
-        examples: names of the valid examples of each record, without `.json`.
+        examples: the valid examples of each record, by name.
     """
     specs = {spec.name: spec for spec in topic_specs(Settings(topic_prefix=""))}
     channels = {str(topic): _channel(name, specs[topic]) for name, topic in TOPICS.items()}
@@ -80,24 +80,21 @@ def _kafka(spec: TopicSpec) -> dict[str, Any]:
     return {**one, "topicConfiguration": config, "bindingVersion": _BINDING}
 
 
-def _message(name: RecordName, examples: Sequence[str]) -> dict[str, Any]:
+def _message(name: RecordName, examples: Mapping[str, Any]) -> dict[str, Any]:
     if name is RecordName.DEAD_LETTER:
         headers: dict[str, Any] = {"$ref": f"./{name}.schema.json"}
         payload: dict[str, Any] = {"description": "The untouched bytes of what was refused."}
-        shown, content = "headers", "application/octet-stream"
+        shown, content_type = "headers", "application/octet-stream"
     else:
         headers, payload = _headers(TOPICS[name]), {"$ref": f"./{name}.schema.json"}
-        shown, content = "payload", "application/json"
+        shown, content_type = "payload", "application/json"
     found: dict[str, Any] = {
         "name": name.value,
         "title": record_schema(name)["title"],
-        "contentType": content,
+        "contentType": content_type,
         "payload": {"schemaFormat": SCHEMA_FORMAT, "schema": payload},
         "bindings": {"kafka": {"key": _key(name), "bindingVersion": _BINDING}},
-        "examples": [
-            {"name": example, shown: {"$ref": f"./examples/{name}/{example}.json"}}
-            for example in examples
-        ],
+        "examples": [{"name": example, shown: content} for example, content in examples.items()],
     }
     if headers:
         found["headers"] = {"schemaFormat": SCHEMA_FORMAT, "schema": headers}

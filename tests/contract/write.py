@@ -26,8 +26,12 @@ def generated() -> dict[Path, str]:
         SCHEMAS / f"{name}.schema.json": json.dumps(record_schema(name), indent=2) + "\n"
         for name in RecordName
     }
-    names = {name: [path.stem for path in examples(name, "valid")] for name in RecordName}
-    document = asyncapi_document(names)
+    # In the text of the document: tools follow no reference inside an example.
+    shown = {
+        name: {path.stem: json.loads(path.read_bytes()) for path in examples(name, "valid")}
+        for name in RecordName
+    }
+    document = asyncapi_document(shown)
     text = yaml.dump(document, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
     return {**files, SCHEMAS / "asyncapi.yaml": _NOTE + text}
 
