@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from stream_app.domain.client_names import ClientNames
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.incoming_notices import IncomingNotice
@@ -81,9 +82,7 @@ class Subscribers:
 
     def __init__(self, clients: Mapping[int, Client], integrations: Iterable[Integration]) -> None:
         self._clients = clients
-        self._by_name: dict[str, list[Client]] = {}
-        for client in clients.values():
-            self._by_name.setdefault(client.name, []).append(client)
+        self._names = ClientNames(clients)
         self._ids: dict[tuple[int, str], list[int]] = {}
         for one in sorted(integrations, key=lambda one: one.id):
             for event in one.events if one.active else ():
@@ -106,14 +105,7 @@ class Subscribers:
             raise RejectedEventError(
                 DeadLetterReason.MISSING_CLIENT, "neither client_id nor details.client_name"
             )
-        found = self._by_name.get(name, [])
-        if len(found) != 1:
-            raise RejectedEventError(
-                DeadLetterReason.UNKNOWN_CLIENT,
-                f"details.client_name {name[:100]!r}: {len(found)} configured clients have it, "
-                "and one must: send client_id",
-            )
-        return found[0]
+        return self._clients[self._names.client_id(name)]
 
     def of(self, client_id: int, subscription: str, notice: IncomingNotice) -> tuple[int, ...]:
         """Return the ids of the active integrations that get a notice, in order."""
