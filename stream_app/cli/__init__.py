@@ -19,10 +19,13 @@ from stream_app.domain.errors import StreamAppError
 
 #: Command -> where it lives. Loaded when called, so that `--help` does not import Faust.
 COMMANDS = {
+    "alerts": "stream_app.cli.alerts:alerts",
     "apply": "stream_app.cli.apply:apply",
+    "completion": "stream_app.cli.completion:completion",
     "delete": "stream_app.cli.delete:delete",
     "demo": "stream_app.cli.demo:demo",
     "dlq": "stream_app.cli.dlq:dlq",
+    "doctor": "stream_app.cli.doctor:doctor",
     "get": "stream_app.cli.get:get",
     "integrations": "stream_app.cli.integrations:integrations",
     "kafka": "stream_app.cli.kafka:kafka",
@@ -30,6 +33,7 @@ COMMANDS = {
     "sandbox": "stream_app.cli.sandbox:sandbox",
     "secrets": "stream_app.cli.secrets:secrets",
     "state": "stream_app.cli.state:state",
+    "status": "stream_app.cli.status:status",
     "topics": "stream_app.cli.topics:topics",
     "worker": "stream_app.cli.worker:worker",
 }
