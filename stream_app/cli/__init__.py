@@ -17,7 +17,7 @@ import click
 from stream_app import __version__
 from stream_app.domain.errors import StreamAppError
 
-#: Command -> where it lives. Loaded when called, so that `--help` does not import Faust.
+#: Command -> where it lives. Loaded when asked for: few commands need Faust, which takes a while.
 COMMANDS = {
     "alerts": "stream_app.cli.alerts:alerts",
     "apply": "stream_app.cli.apply:apply",
@@ -60,7 +60,11 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples: stream-app status; stream-app COMMAND --help; "
+    'eval "$(stream-app completion bash)" makes TAB complete.',
 )
 @click.version_option(__version__, prog_name="stream-app")
 def cli() -> None:

@@ -12,9 +12,10 @@ SHELLS = ("bash", "fish", "zsh")
 
 
 @click.command(
-    epilog="Examples: echo 'eval \"$(stream-app completion bash)\"' >> ~/.bashrc; "
-    "echo 'eval \"$(stream-app completion zsh)\"' >> ~/.zshrc; "
-    "stream-app completion fish > ~/.config/fish/completions/stream-app.fish"
+    epilog="\b\nExamples, each once:\n"
+    "  echo 'eval \"$(stream-app completion bash)\"' >> ~/.bashrc\n"
+    "  echo 'eval \"$(stream-app completion zsh)\"' >> ~/.zshrc\n"
+    "  stream-app completion fish > ~/.config/fish/completions/stream-app.fish"
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
