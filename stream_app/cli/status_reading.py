@@ -29,6 +29,7 @@ from stream_app.kafka.admin import Admin, partition_counts
 from stream_app.kafka.alert_log import UNREADABLE
 from stream_app.kafka.config_records import (
     CONNECT_SECONDS,
+    close,
     end_offsets,
     open_named,
     read_statuses,
@@ -114,7 +115,7 @@ async def _offsets(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, 
             ends = await end_offsets(consumer, CONNECT_SECONDS)
             starts = await consumer.beginning_offsets(list(ends))
     finally:
-        await consumer.stop()
+        await close(consumer)
     return (
         {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
         {(tp.topic, tp.partition): offset for tp, offset in ends.items()},

@@ -9,7 +9,13 @@ from stream_app.detector.count import TOPICS as COUNTED
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.overview import LAG_LIMIT
 from stream_app.kafka.admin import Admin, partition_counts
-from stream_app.kafka.config_records import CONNECT_SECONDS, end_offsets, open_named, unreachable
+from stream_app.kafka.config_records import (
+    CONNECT_SECONDS,
+    close,
+    end_offsets,
+    open_named,
+    unreachable,
+)
 from stream_app.kafka.groups import GroupView, read_groups
 from stream_app.kafka.topic_check import check_topics
 from stream_app.kafka.topics import Topic, TopicNames
@@ -36,10 +42,14 @@ def changelog(settings: Settings, role: str, table: str) -> str:
 
 async def topics(settings: Settings) -> Sequence[Finding]:
     """Hold the topics against the contract: there, partitions, clean-up, timestamps."""
-    problems = await check_topics(settings)
-    return [fail("topics", f"{p.topic} {p.problem}", p.remedy) for p in problems] or [
-        ok("topics", "all are there, and as they must be")
+    alike: dict[tuple[str, str], list[str]] = {}
+    for problem in await check_topics(settings):
+        alike.setdefault((problem.problem, problem.remedy), []).append(problem.topic)
+    findings = [
+        fail("topics", f"{', '.join(names)}: {what}", remedy)
+        for (what, remedy), names in alike.items()
     ]
+    return findings or [ok("topics", "all are there, and as they must be")]
 
 
 async def state(settings: Settings) -> Sequence[Finding]:
@@ -95,6 +105,6 @@ async def _lag(settings: Settings, group: GroupView, topics: Sequence[str]) -> i
             ends = await end_offsets(consumer, CONNECT_SECONDS)
             starts = await consumer.beginning_offsets(list(ends))
     finally:
-        await consumer.stop()
+        await close(consumer)
     by_place = [{(tp.topic, tp.partition): at for tp, at in of.items()} for of in (ends, starts)]
     return sum(group.lag(topic, *by_place) for topic in topics)

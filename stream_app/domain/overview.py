@@ -126,9 +126,14 @@ class Overview:
         ]
 
     def _of_topics(self) -> Iterator[Problem]:
-        for row in self.topics:
-            if not row.partitions:
-                yield Problem(f"topic {row.topic} is missing", "stream-app topics create")
+        missing = [row.topic for row in self.topics if not row.partitions]
+        if missing and len(missing) == len(self.topics):
+            yield Problem(
+                f"none of the {len(missing)} topics is there, {missing[0]} for example",
+                "is STREAM_APP_TOPIC_PREFIX right? Then: stream-app topics create",
+            )
+        elif missing:
+            yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
 
     def _of_workers(self) -> Iterator[Problem]:
         running = {row.role for row in self.workers}

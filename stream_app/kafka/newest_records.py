@@ -6,7 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stream_app.kafka.config_records import CONNECT_SECONDS, end_offsets, open_named, unreachable
+from stream_app.kafka.config_records import (
+    CONNECT_SECONDS,
+    close,
+    end_offsets,
+    open_named,
+    unreachable,
+)
 from stream_app.kafka.dead_letter_log import records_to_end, stand_since
 
 if TYPE_CHECKING:
@@ -84,7 +90,7 @@ async def read_newest(
                     progress(read, total)
             progress(read, max(read, total))
     finally:
-        await consumer.stop()
+        await close(consumer)
     return Reach(read, max(oldest.values(), default=None))
 
 

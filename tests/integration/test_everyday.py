@@ -238,3 +238,25 @@ async def test_the_doctor_finds_what_is_broken(installation: Installation) -> No
     (key,) = [text for check, text in failed if check == "API keys"]
     assert "integration 522: env:STREAM_APP_KEY_BROKEN: the variable is not set here" in key
     assert any("takes no connection" in text for check, text in failed if check == "endpoints")
+
+
+async def test_a_prefix_of_nobody_is_told_in_one_line(installation: Installation) -> None:
+    settings = installation.bench.settings.model_copy(update={"topic_prefix": "nobodys."})
+    run = WorkerProcess.command
+    found = await asyncio.to_thread(run, settings, "status", "--json")
+    assert found.returncode == 0, found.stderr
+    whats = [row["what"] for row in json.loads(found.stdout)["needs_attention"]]
+    assert whats == [
+        "none of the 18 topics is there, nobodys.events.attacks for example",
+        "no detector is running",
+        "no notifier is running",
+    ]
+    seen = await asyncio.to_thread(run, settings, "doctor", "--json")
+    assert seen.returncode == 1, seen.stderr
+    rows = [json.loads(line) for line in seen.stdout.splitlines()]
+    assert [row["next_step"] for row in rows if row["check"] == "topics"] == [
+        "stream-app topics create"
+    ]
+    listed = await asyncio.to_thread(run, settings, "alerts", "list")
+    assert listed.returncode == 3
+    assert "topic nobodys.alerts is missing" in listed.stderr

@@ -22,7 +22,7 @@ WELL = IntegrationRow(521, 1, "On-call", "active", None, 100, 59, 3, NOW - 1000)
 TRIGGER = TriggerRow(61, 1, "Incidents", True, True, "", None, 0, None)
 FINE = Overview(
     now_ms=NOW,
-    topics=[TopicRow("alerts", 8)],
+    topics=[TopicRow("alerts", 8), TopicRow("counts", 8)],
     workers=[WorkerRow(role, "host", "m", {}) for role in ("detector", "notifier")],
     lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT)],
     integrations=[WELL],
@@ -38,7 +38,16 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
 @pytest.mark.parametrize(
     ("broken", "what", "step"),
     [
-        (replace(FINE, topics=[TopicRow("alerts", 0)]), "topic alerts is missing", "topics create"),
+        (
+            replace(FINE, topics=[*FINE.topics, TopicRow("a", 0), TopicRow("b", 0)]),
+            "missing topics: a, b",
+            "topics create",
+        ),
+        (
+            replace(FINE, topics=[TopicRow("a", 0), TopicRow("b", 0)]),
+            "none of the 2 topics is there, a for example",
+            "STREAM_APP_TOPIC_PREFIX",
+        ),
         (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
         (
             replace(FINE, lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)]),
