@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.cli.doctor import CHECKS
 from stream_app.domain.alerts import Alert
+from stream_app.kafka.newest_records import read_newest
 from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.settings import KafkaSettings, Settings
 from tests.integration.harness import WorkerProcess, drained, put_objects
@@ -58,6 +59,10 @@ class Installation:
     async def json(self, *args: str, code: int = 0) -> list[Any]:
         done = await self.run(*args, "--json", code=code)
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def place(record: Any) -> tuple[int, int]:
+    return record.partition, record.offset
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -206,6 +211,33 @@ async def test_reading_joins_no_group(installation: Installation) -> None:
         f"{prefix}stream-app-detector",
         f"{prefix}stream-app-notifier",
     }
+
+
+async def test_a_reading_is_bounded_and_says_how_far_back_it_went(
+    installation: Installation,
+) -> None:
+    settings = installation.bench.settings
+    topic = f"{settings.topic_prefix}delivery-results"
+    kept: list[Any] = []
+    told: list[tuple[int, int]] = []
+    whole = await read_newest(
+        settings, [topic], kept.append, most=1000, progress=lambda *at: told.append(at)
+    )
+    results = sorted(await installation.bench.records("delivery-results"), key=place)
+    assert sorted(kept, key=place) == results
+    assert (whole.records, whole.cut_ms) == (20, None)
+    assert (told[0], told[-1]) == ((0, 20), (20, 20))
+
+    newest: list[Any] = []
+    cut = await read_newest(settings, [topic], newest.append, most=4)
+    assert 0 < cut.records == len(newest) <= 4
+    for partition in {record.partition for record in newest}:
+        of = [record.offset for record in newest if record.partition == partition]
+        assert of == [r.offset for r in results if r.partition == partition][-len(of) :]
+    assert cut.cut_ms in {record.timestamp for record in newest}
+    later = max(record.timestamp for record in results) + 1
+    nothing = await read_newest(settings, [topic], newest.append, most=4, since_ms=later)
+    assert (nothing.records, nothing.cut_ms) == (0, None)
 
 
 async def test_the_doctor_looks_at_everything(installation: Installation) -> None:
