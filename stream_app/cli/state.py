@@ -56,4 +56,4 @@ async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool, as_js
         say("nothing is done yet: add --yes to do it")
         return
     kept = "; events.account goes on where it was" if Topic.ACCOUNT in sources else ""
-    say(f"{app_id} starts from the beginning of its topics{kept}")
+    click.echo(f"{app_id} starts from the beginning of its topics{kept}", err=as_json)
