@@ -17,13 +17,16 @@ import click
 from stream_app import __version__
 from stream_app.domain.errors import StreamAppError
 
-#: Command -> where it lives. Loaded when called, so that `--help` does not import Faust.
+#: Command -> where it lives. Loaded when asked for: few commands need Faust, which takes a while.
 COMMANDS = {
+    "alerts": "stream_app.cli.alerts:alerts",
     "apply": "stream_app.cli.apply:apply",
     "cloud-ips": "stream_app.cli.cloud_ips:cloud_ips",
+    "completion": "stream_app.cli.completion:completion",
     "delete": "stream_app.cli.delete:delete",
     "demo": "stream_app.cli.demo:demo",
     "dlq": "stream_app.cli.dlq:dlq",
+    "doctor": "stream_app.cli.doctor:doctor",
     "get": "stream_app.cli.get:get",
     "integrations": "stream_app.cli.integrations:integrations",
     "kafka": "stream_app.cli.kafka:kafka",
@@ -32,6 +35,7 @@ COMMANDS = {
     "sandbox": "stream_app.cli.sandbox:sandbox",
     "secrets": "stream_app.cli.secrets:secrets",
     "state": "stream_app.cli.state:state",
+    "status": "stream_app.cli.status:status",
     "topics": "stream_app.cli.topics:topics",
     "triggers": "stream_app.cli.triggers:triggers",
     "validate": "stream_app.cli.validate:validate",
@@ -60,7 +64,11 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples: stream-app status; stream-app COMMAND --help; "
+    'eval "$(stream-app completion bash)" makes TAB complete.',
 )
 @click.version_option(__version__, prog_name="stream-app")
 def cli() -> None:

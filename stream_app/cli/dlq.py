@@ -14,6 +14,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, commands=COMMANDS)
+@click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app dlq list --summary")
 def dlq() -> None:
     """List, look at and redrive dead letters: what could not be used or not be delivered."""

@@ -43,7 +43,7 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
     configure_logs(settings.log)
     stored, statuses = asyncio.run(_read(settings))
     rows = [
-        _row(number, record, statuses.get(number))
+        integration_row(number, record, statuses.get(number))
         for number, record in sorted(stored[Kind.INTEGRATION].items())
         if client_id is None or record.get("client_id") == client_id
     ]
@@ -114,9 +114,10 @@ async def _read(settings: Settings) -> tuple[Stored, Statuses]:
     return await read_stored(settings), await read_statuses(settings)
 
 
-def _row(
+def integration_row(
     number: int, record: dict[str, object], status: IntegrationStatus | None
 ) -> dict[str, object]:
+    """Return what there is to say of an integration, in JSON's types."""
     integration, problems = read_integration(record)
     row: dict[str, object] = {
         "id": number,

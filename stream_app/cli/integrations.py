@@ -16,6 +16,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, commands=COMMANDS)
+@click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app integrations list")
 def integrations() -> None:
     """List, test, enable, disable and delete integrations."""

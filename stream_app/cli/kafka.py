@@ -14,7 +14,7 @@ from stream_app.kafka.embedded import EmbeddedKafka, KafkaStatus
 from stream_app.settings import load_settings
 
 
-@click.group()
+@click.group(epilog="Example: stream-app kafka start")
 def kafka() -> None:
     """Run a Kafka broker on this machine, for trying things out and for tests.
 
@@ -25,13 +25,10 @@ def kafka() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-@kafka.command()
+@kafka.command(epilog="Example: stream-app kafka start")
 @click.option("--json", "as_json", is_flag=True, help="Print what is known of it as JSON.")
 def start(*, as_json: bool) -> None:
-    """Start it unless it runs; print its address.
-
-    Example: stream-app kafka start
-    """
+    """Start it unless it runs; print its address."""
     broker = EmbeddedKafka(load_settings().embedded)
     address = broker.start(progress=say)
     if as_json:
@@ -40,25 +37,19 @@ def start(*, as_json: bool) -> None:
         click.echo(address)
 
 
-@kafka.command()
+@kafka.command(epilog="Example: stream-app kafka stop")
 @click.option("--quiet", is_flag=True, help="Say nothing.")
 def stop(*, quiet: bool) -> None:
-    """Stop it; its data stays.
-
-    Example: stream-app kafka stop
-    """
+    """Stop it; its data stays."""
     was_running = EmbeddedKafka(load_settings().embedded).stop()
     if not quiet:
         say("Kafka is stopped" if was_running else "no Kafka was running")
 
 
-@kafka.command()
+@kafka.command(epilog="Example: stream-app kafka status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
-    """Say whether it runs; exit code 1 if not.
-
-    Example: stream-app kafka status --json
-    """
+    """Say whether it runs; exit code 1 if not."""
     found = EmbeddedKafka(load_settings().embedded).status()
     if as_json:
         print_json(_facts(found))

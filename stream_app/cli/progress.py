@@ -18,12 +18,14 @@ class Progress:
     """Paints one line on stderr; tells at an interrupt how far it came.
 
     Args:
-        total: how many records there are; 0: not known.
+        total: how many records there are; 0: not known, or not yet.
         unit: what is counted.
+        what: what is read, where a command reads several things.
     """
 
-    def __init__(self, total: int, unit: str = "records") -> None:
+    def __init__(self, total: int = 0, unit: str = "records", what: str = "") -> None:
         self._total = total
+        self._what = f"{what}: " if what else ""
         self._unit = unit
         self._done = 0
         self._began = time.monotonic()
@@ -50,9 +52,9 @@ class Progress:
         """How long it has taken so far."""
         return time.monotonic() - self._began
 
-    def report(self, done: int) -> None:
-        """Note that so many are done."""
-        self._done = done
+    def report(self, done: int, total: int = 0) -> None:
+        """Note that so many are done, and how many there are if that has come to be known."""
+        self._done, self._total = done, total or self._total
         now = time.monotonic()
         if self._is_shown and now - self._painted >= _REPAINT_SECONDS:
             self._painted = now
@@ -67,7 +69,7 @@ class Progress:
 
     def _line(self) -> str:
         rate = self._done / max(self.seconds, 0.001)
-        line = f"{self._amount()}, {rate:,.0f}/s"
+        line = f"{self._what}{self._amount()}, {rate:,.0f}/s"
         if self._total and rate:
             line += f", {max(0, self._total - self._done) / rate:.0f} s left"
         return line

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ACTOR = "stream-app secrets rotate"
 
 
-@click.group()
+@click.group(epilog="Example: stream-app secrets rotate --dry-run")
 def secrets() -> None:
     """Handle the keys that seal API keys."""
 

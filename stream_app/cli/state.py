@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from stream_app.cli.output import print_json, say
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.kafka.partitions import source_partitions
 from stream_app.kafka.state_reset import reset_plan, reset_state
@@ -16,39 +17,43 @@ from stream_app.settings import Settings, load_settings
 SOURCES = {"detector": DETECTOR_SOURCES, "notifier": NOTIFIER_SOURCES}
 
 
-@click.group()
+@click.group(epilog="Example: stream-app state reset detector")
 def state() -> None:
     """Look after the state that workers keep of their topics."""
 
 
-@state.command()
+@state.command(epilog="Example: stream-app state reset detector --yes")
 @click.argument("role", type=click.Choice(sorted(SOURCES)))
 @click.option(
     "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
 )
-def reset(role: str, yes: bool) -> None:  # noqa: FBT001 - a flag of the command
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the changelogs that it deletes as JSON."
+)
+def reset(role: str, *, yes: bool, as_json: bool) -> None:
     """Forget a role's state: its workers start from the beginning of their topics.
 
     Of events.account a detector goes on where it was: nobody is told of old notices again.
 
     Stop the workers first. Needed when a topic was made anew. Alerts that the detector sends
     again have the ids they had; a notifier posts every alert again that its topics still hold.
-
-    Example: stream-app state reset detector --yes
     """
     settings = load_settings()
     app_id = f"{settings.topic_prefix}stream-app-{role}"
-    asyncio.run(_reset(settings, role, app_id, yes=yes))
+    asyncio.run(_reset(settings, role, app_id, yes=yes, as_json=as_json))
 
 
-async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool) -> None:
+async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool, as_json: bool) -> None:
     sources = await source_partitions(settings, SOURCES[role])
     changelogs = await reset_plan(settings, app_id)
-    for name in changelogs:
+    for name in () if as_json else changelogs:
         click.echo(f"{'deleting' if yes else 'would delete'} {name}")
+    if yes:
+        await reset_state(settings, app_id, changelogs, sources)
+    if as_json:
+        print_json({"group": app_id, "is_done": yes, "changelogs": changelogs})
     if not yes:
-        click.echo("nothing is done yet: add --yes to do it", err=True)
+        say("nothing is done yet: add --yes to do it")
         return
-    await reset_state(settings, app_id, changelogs, sources)
     kept = "; events.account goes on where it was" if Topic.ACCOUNT in sources else ""
-    click.echo(f"{app_id} starts from the beginning of its topics{kept}")
+    click.echo(f"{app_id} starts from the beginning of its topics{kept}", err=as_json)

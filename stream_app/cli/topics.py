@@ -15,21 +15,18 @@ from stream_app.kafka.topic_check import check_topics
 from stream_app.settings import load_settings
 
 
-@click.group()
+@click.group(epilog="Example: stream-app topics create")
 def topics() -> None:
     """Make, check and list the topics of the contract."""
     # What it logs of a broker that is away is in our error, too.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-@topics.command()
+@topics.command(epilog="Example: stream-app topics create --dry-run")
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the topics as JSON.")
 def create(*, dry_run: bool, as_json: bool) -> None:
-    """Make the topics that do not exist.
-
-    Example: stream-app topics create --dry-run
-    """
+    """Make the topics that do not exist."""
     made = asyncio.run(create_topics(load_settings(), dry_run=dry_run))
     if as_json:
         print_json([asdict(spec) for spec in made])
@@ -43,13 +40,10 @@ def create(*, dry_run: bool, as_json: bool) -> None:
         say("all topics exist")
 
 
-@topics.command()
+@topics.command(epilog="Example: stream-app topics check")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 def check(*, as_json: bool) -> None:
-    """Compare the cluster with the contract; exit code 3 if they differ.
-
-    Example: stream-app topics check
-    """
+    """Compare the cluster with the contract; exit code 3 if they differ."""
     problems = asyncio.run(check_topics(load_settings()))
     if as_json:
         print_json([asdict(problem) for problem in problems])
@@ -63,13 +57,10 @@ def check(*, as_json: bool) -> None:
         raise click.exceptions.Exit(TopicMismatchError.exit_code)
 
 
-@topics.command("list")
+@topics.command("list", epilog="Example: stream-app topics list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_(*, as_json: bool) -> None:
-    """List the topics, their keys and partitions.
-
-    Example: stream-app topics list --json
-    """
+    """List the topics, their keys and partitions."""
     found = asyncio.run(list_topics(load_settings()))
     if as_json:
         print_json([asdict(view) for view in found])

@@ -10,6 +10,10 @@ from stream_app.cli import LazyGroup
 COMMANDS = {"backtest": "stream_app.cli.backtest:backtest"}
 
 
-@click.group(cls=LazyGroup, commands=COMMANDS)
+@click.group(
+    cls=LazyGroup,
+    commands=COMMANDS,
+    epilog="Example: stream-app triggers backtest -f trigger.yaml --from -7d",
+)
 def triggers() -> None:
     """Try a trigger on recorded events before it pages anybody."""

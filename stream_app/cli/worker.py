@@ -10,13 +10,13 @@ from stream_app.settings import load_settings
 from stream_app.worker.run import run_worker
 
 
-@click.command()
+@click.command(epilog="Example: STREAM_APP_HTTP__PORT=9470 stream-app worker detector")
 @click.argument("role", type=click.Choice(["detector", "notifier"]))
 def worker(role: Role) -> None:
     """Run a worker until SIGTERM.
 
     The detector counts events and fires alerts, the notifier posts them. Run more of a role to
-    share its partitions. Example: STREAM_APP_HTTP__PORT=9470 stream-app worker detector
+    share its partitions.
     """
     settings = load_settings()
     configure_logs(settings.log)

@@ -79,6 +79,20 @@ async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsu
     return consumer
 
 
+async def close(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, whatever has become of its broker.
+
+    Where a connection has just broken, aiokafka cancels a fetch of its own and hands that out as
+    if the caller had been cancelled.
+    """
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
 async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
     admin = AIOKafkaAdminClient(**connection_options(settings))
     try:
@@ -164,7 +178,7 @@ async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
             async with asyncio.timeout(READ_SECONDS):
                 return [r async for batch in batches_to_end(consumer) for r in batch]
     finally:
-        await consumer.stop()
+        await close(consumer)
 
 
 def _store(objects: dict[int, dict[str, object]], key: bytes | None, value: bytes | None) -> None:

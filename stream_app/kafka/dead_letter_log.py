@@ -19,6 +19,7 @@ from stream_app.kafka.config_records import (
     CONNECT_SECONDS,
     READ_SECONDS,
     batches_to_end,
+    close,
     open_named,
     unreachable,
 )
@@ -73,7 +74,7 @@ class DeadLetterLog:
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await close(self._consumer)
 
     @property
     def _reader(self) -> AIOKafkaConsumer:

@@ -44,11 +44,11 @@ def class_path(directory: Path, progress: Progress) -> list[Path]:
     """
     directory = directory.absolute()
     home = directory / f"kafka-{KAFKA_VERSION}"
-    if jars := _known_jars(home):
+    if jars := known_jars(home):
         return jars
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / "download.lock"):
-        if jars := _known_jars(home):  # another process has downloaded them meanwhile
+        if jars := known_jars(home):  # another process has downloaded them meanwhile
             return jars
         partial = home.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -71,7 +71,7 @@ def _index(home: Path) -> Path:
     return home / "class-path.json"
 
 
-def _known_jars(home: Path) -> list[Path]:
+def known_jars(home: Path) -> list[Path]:
     """Return the jars of an earlier download; none when one is missing or others are wanted."""
     try:
         index = json.loads(_index(home).read_text())

@@ -1,24 +1,204 @@
-"""What the README tells a reader to type works as written."""
+"""What the README tells a reader to type works as written, in its order."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from stream_app.kafka.admin import create_topics
+from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess
+from tests.integration.harness import HEALTH_LINE, WorkerProcess, drained, get, put, read_all
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+KEY = "00000000-1111-2222-3333-444444444444"
+COMMAND = ("make ", "export ", "stream-app ")
+WORKER = "stream-app worker "
+#: Lines that are not run here, and why.
+NOT_RUN = {
+    "make run": "runs `stream-app demo`, which tests/integration/test_demo.py does",
+    "make test": "runs this test",
+}
+#: What stands in a line for something of the reader's own -> what it is here.
+PLACEHOLDERS = {
+    "broker-1:9092,broker-2:9092": "{broker}",
+    "REPLICATION_FACTOR=3": "REPLICATION_FACTOR=1",
+    "alerts show 3f9a61": "alerts show {hash}",
+    "deliveries.dlq/3/17": "{letter}",
+}
+
+
+def blocks() -> list[tuple[str, str]]:
+    """Return (language, text) of the fenced blocks, in their order."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def lines() -> list[str]:
+    """Return the commands of the fenced blocks, in their order."""
+    rows = [line for _, text in blocks() for line in text.splitlines()]
+    return [line for line in rows if line.startswith(COMMAND)]
+
+
+def example() -> str:
+    """Return the configuration that the README calls acme.yaml."""
+    (found,) = [text for language, text in blocks() if language == "yaml"]
+    return found
+
+
+class Shell:
+    """Runs lines one after the other in what seems to be one shell: exports stay."""
+
+    def __init__(self, folder: Path, settings: Settings, sandbox: str) -> None:
+        self._folder = folder
+        self._state = folder / "exported"
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self.values = {"broker": settings.kafka.bootstrap_servers or ""}
+        command = folder / "stream-app"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stream_app "$@"\n')
+        command.chmod(0o755)
+        self._exports = {
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
+            "STREAM_APP_PARTITIONS": "2",
+            "STREAM_APP_HTTP__PORT": "0",
+            "STREAM_APP_LOG__FORMAT": "json",
+            "STREAM_APP_KEY_ACME": KEY,
+            "STREAM_APP_DELIVERY__SANDBOX_URL": sandbox,
+        }
+        self._state.write_text("")
+
+    def _bash(self, line: str) -> list[str]:
+        text = f'. "{self._state}"\n{line}\ncode=$?\nexport -p > "{self._state}"\nexit $code'
+        return ["/bin/bash", "-c", text]
+
+    async def run(self, line: str) -> None:
+        """Run a line to its end; a worker is only awaited until it is ready."""
+        for placeholder, value in PLACEHOLDERS.items():
+            if placeholder in line:
+                line = line.replace(placeholder, value.format(**self.values))
+        env = dict(os.environ) | self._exports
+        if line.startswith(WORKER):
+            await self._start(line, env)
+            return
+        done = await asyncio.to_thread(
+            subprocess.run, self._bash(line), cwd=self._folder, env=env, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert KEY not in done.stdout + done.stderr, line
+
+    async def _start(self, line: str, env: Mapping[str, str]) -> None:
+        log = self._folder / f"worker-{len(self._workers)}"
+        line = f'. "{self._state}"\nexec {line}'
+        with log.open("wb") as out:
+            worker = subprocess.Popen(  # noqa: ASYNC220 - it goes on beside the test
+                ["/bin/bash", "-c", line],
+                cwd=self._folder,
+                env=env,
+                stdout=out,
+                stderr=out,
+            )
+        self._workers.append(worker)
+        async with asyncio.timeout(60):
+            while True:
+                assert worker.poll() is None, log.read_text()
+                found = HEALTH_LINE.search(log.read_text())
+                if found and (await get(f"{found.group(1)}/readyz"))[0] == 200:
+                    return
+                await asyncio.sleep(0.1)
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            worker.wait(20)
+
+
+@pytest.fixture
+async def shell(settings: Settings, tmp_path: Path) -> AsyncIterator[Shell]:
+    sandbox = SandboxOpsgenie()
+    url = await sandbox.start()
+    shell = Shell(tmp_path, settings, url)
+    config = example().replace("https://api.eu.opsgenie.com/v2/alerts", f"{url}/v2/alerts")
+    assert url in config
+    (tmp_path / "acme.yaml").write_text(config)
+    try:
+        yield shell
+    finally:
+        shell.stop()
+        await sandbox.stop()
+
+
+async def _records(settings: Settings, topic: str) -> list[Any]:
+    bootstrap = settings.kafka.bootstrap_servers or ""
+    found = await read_all(bootstrap, f"{settings.topic_prefix}{topic}")
+    return [record for records in found.values() for record in records]
+
+
+async def _something_happens(settings: Settings) -> dict[str, str]:
+    """Let the README's trigger fire, and one delivery be unusable; return what they are called."""
+    bootstrap, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
+    event = {"client_id": 1111, "first_time": int(time.time()), "type": "ptrav"}
+    rows = [(None, json.dumps(event).encode())] * 2
+    await put(bootstrap, f"{prefix}events.incidents", rows)
+    await put(bootstrap, f"{prefix}deliveries", [(b"521", b"no delivery")])
+    async with asyncio.timeout(40):
+        while not (alerts := await _records(settings, "alerts")):  # noqa: ASYNC110 - of workers
+            await asyncio.sleep(0.2)
+        while not (letters := await _records(settings, "deliveries.dlq")):  # noqa: ASYNC110 - same
+            await asyncio.sleep(0.2)
+    await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"], 30)
+    letter = letters[0]
+    return {
+        "hash": json.loads(alerts[0].value)["id"].rpartition(":")[2][:8],
+        "letter": f"deliveries.dlq/{letter.partition}/{letter.offset}",
+    }
+
+
+async def test_the_commands_of_the_readme_run_as_written_in_order(
+    shell: Shell, settings: Settings
+) -> None:
+    to_run = [line for line in lines() if line not in NOT_RUN]
+    for line in to_run:
+        if "hash" not in shell.values and line.startswith("stream-app status"):
+            shell.values |= await _something_happens(settings)
+        await shell.run(line)
+    assert len(to_run) >= 20
+    results = [json.loads(r.value) for r in await _records(settings, "delivery-results")]
+    attempts = [result["accepted"] for result in results if result["type"] == "attempt"]
+    assert attempts == [True], "the trigger of the README has told its integration"
+
+
+def test_every_line_of_a_block_is_a_command_or_a_picture() -> None:
+    for language, text in blocks():
+        if language == "yaml" or "─►" in text:
+            continue
+        strange = [line for line in text.splitlines() if line and not line.startswith(COMMAND)]
+        assert strange == [], "it would not be run"
+
+
+def test_the_tables_of_this_test_hold_nothing_old() -> None:
+    text = "\n".join(lines())
+    assert [name for name in (*NOT_RUN, *PLACEHOLDERS) if name not in text] == []
 
 
 async def test_the_configuration_of_the_readme_can_be_applied(
     settings: Settings, tmp_path: Path
 ) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), flags=re.DOTALL)
     file = tmp_path / "acme.yaml"
-    file.write_text(example)
+    file.write_text(example())
     await create_topics(settings)
     shown = WorkerProcess.command(settings, "apply", "-f", str(file), "--dry-run", "--json")
     assert shown.returncode == 0, shown.stderr
@@ -38,5 +218,5 @@ async def test_the_configuration_of_the_readme_can_be_applied(
 
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:
-    marked = README.read_text().partition("<!-- test command -->\n```\n")[2]
+    marked = README.partition("<!-- test command -->\n```\n")[2]
     assert marked.startswith("make test\n```")

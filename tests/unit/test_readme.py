@@ -26,7 +26,7 @@ def test_the_commands_are_those_of_the_command_line() -> None:
     help_text = subprocess.run(
         [sys.executable, "-m", "stream_app", "--help"], capture_output=True, text=True, check=True
     ).stdout
-    commands = help_text.partition("Commands:")[2].split("\n")
+    commands = help_text.partition("Commands:\n")[2].partition("\n\n")[0].split("\n")
     names = [line.split()[0] for line in commands if line.startswith("  ") and line.strip()]
     text = README.read_text()
     assert names, help_text

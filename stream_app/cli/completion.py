@@ -1,0 +1,29 @@
+"""`stream-app completion`: the script that makes a shell complete commands and options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.shell_completion import get_completion_class
+
+VARIABLE = "_STREAM_APP_COMPLETE"
+SHELLS = ("bash", "fish", "zsh")
+
+
+@click.command(
+    epilog="\b\nExamples, each once:\n"
+    "  echo 'eval \"$(stream-app completion bash)\"' >> ~/.bashrc\n"
+    "  echo 'eval \"$(stream-app completion zsh)\"' >> ~/.zshrc\n"
+    "  stream-app completion fish > ~/.config/fish/completions/stream-app.fish"
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands and options in bash (4.4 or newer), zsh or fish.
+
+    It asks stream-app itself at each TAB, so it stays true after an update.
+    """
+    kind: Any = get_completion_class(shell)
+    root = ctx.find_root()
+    click.echo(kind(root.command, {}, "stream-app", VARIABLE).source())

@@ -1,0 +1,75 @@
+"""`stream-app doctor`: what works here, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from stream_app.cli.dlq_selection import printable
+from stream_app.cli.output import print_json
+from stream_app.doctor import broker, integrations, local, topics
+from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
+from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
+from stream_app.settings import Settings, load_settings
+
+#: In this order: what the later ones need comes first.
+CHECKS = (
+    Check("secret keys", local.secret_keys, needs_broker=False),
+    Check("disk", local.disk, needs_broker=False),
+    Check("embedded Kafka", local.embedded_kafka, needs_broker=False),
+    Check("broker", broker.broker, needs_broker=False, is_broker=True),
+    Check("broker's version", broker.features),
+    Check("topics", topics.topics),
+    Check("replication", broker.replication),
+    Check("state", topics.state),
+    Check("workers", topics.groups),
+    Check("clocks", broker.clocks),
+    Check("API keys", integrations.keys),
+    Check("endpoints", integrations.endpoints),
+)
+_STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+_SETTINGS = "settings"
+
+
+@click.command(epilog="Example: stream-app doctor --json | jq 'select(.verdict == \"fail\")'")
+@click.option("--json", "as_json", is_flag=True, help="Print each finding as JSON, one a line.")
+def doctor(*, as_json: bool) -> None:
+    """Check settings, Kafka, topics, state, clocks, keys and endpoints; say what to do.
+
+    It ends with 0 when nothing fails, with 4 when nothing but the broker does, else with 1. It
+    changes nothing, and sends no key to anybody. A check that cannot be carried out has failed.
+    """
+    # What the libraries log of what fails is in the findings.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        _show(fail(_SETTINGS, str(error), "mend it, then run this again"), as_json=as_json)
+        raise click.exceptions.Exit(1) from None
+    findings = asyncio.run(_run(settings, as_json=as_json))
+    failed = {finding.check for finding in findings if finding.verdict is Verdict.FAIL}
+    if failed:
+        code = KafkaUnreachableError.exit_code if failed == {"broker"} else 1
+        raise click.exceptions.Exit(code)
+
+
+async def _run(settings: Settings, *, as_json: bool) -> Sequence[Finding]:
+    findings = [ok(_SETTINGS, "valid")]
+    _show(findings[0], as_json=as_json)
+    async for finding in run_checks(CHECKS, settings):
+        findings.append(finding)
+        _show(finding, as_json=as_json)
+    return findings
+
+
+def _show(finding: Finding, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(finding))
+        return
+    verdict = click.style(finding.verdict.value.ljust(4), fg=_STYLES[finding.verdict])
+    step = f"  ->  {finding.next_step}" if finding.next_step else ""
+    click.echo(f"{verdict}  {finding.check.ljust(16)}  {printable(finding.text + step)}")

@@ -1,0 +1,261 @@
+"""What `stream-app status` shows, read from the cluster: no group is joined, nothing is written."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stream_app.cli.integration_life import integration_row
+from stream_app.cli.progress import Progress
+from stream_app.cli.state import SOURCES
+from stream_app.domain.deliveries import DeliveryState
+from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.overview import (
+    IntegrationRow,
+    LagRow,
+    Overview,
+    TopicRow,
+    TriggerRow,
+    WorkerRow,
+)
+from stream_app.domain.plans import Kind
+from stream_app.domain.trigger_notes import notes_of
+from stream_app.domain.triggers import read_trigger
+from stream_app.kafka.admin import Admin, partition_counts
+from stream_app.kafka.alert_log import UNREADABLE
+from stream_app.kafka.config_records import (
+    CONNECT_SECONDS,
+    close,
+    end_offsets,
+    open_named,
+    read_statuses,
+    read_stored,
+    unreachable,
+)
+from stream_app.kafka.groups import read_groups
+from stream_app.kafka.newest_records import Reach, read_newest
+from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
+
+if TYPE_CHECKING:
+    from stream_app.domain.plans import Stored
+    from stream_app.kafka.groups import GroupView
+    from stream_app.settings import Settings
+
+#: Most records of `alerts`, and of the notifier's state, that are looked at: some seconds each.
+MOST = 200_000
+#: Offsets by (topic, partition).
+Offsets = Mapping[tuple[str, int], int]
+
+
+class _Cause(msgspec.Struct):
+    id: int
+
+
+class _Fired(msgspec.Struct):
+    """What of an alert says which trigger fired it."""
+
+    trigger: _Cause | None = None
+
+
+_decode_fired = msgspec.json.Decoder(_Fired).decode
+
+
+async def read_overview(settings: Settings) -> Overview:
+    """Return how the installation is doing.
+
+    Raises:
+        KafkaUnreachableError: no broker answers, or no more.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    specs = topic_specs(settings)
+    present = [spec.name for spec in specs if spec.name in counts]
+    starts, ends = await _offsets(settings, present)
+    newest = await _newest_times(settings, present, len(ends))
+    workers, lags = await _groups(settings, starts, ends)
+    stored = await _stored(settings, counts)
+    deliveries, deliveries_reach = await _deliveries(settings, counts)
+    fired, alerts_reach = await _fired(settings, counts)
+    return Overview(
+        now_ms=now_ms,
+        topics=[
+            TopicRow(
+                spec.name,
+                counts.get(spec.name, 0),
+                sum(end - starts[at] for at, end in ends.items() if at[0] == spec.name),
+                newest.get(spec.name),
+            )
+            for spec in specs
+        ],
+        workers=workers,
+        lags=lags,
+        integrations=await _integrations(settings, counts, stored, deliveries, now_ms),
+        triggers=[
+            _trigger(settings, number, record, fired.get(number, ()))
+            for number, record in sorted(stored[Kind.TRIGGER].items())
+        ],
+        roles=tuple(SOURCES),
+        alerts_cut_ms=alerts_reach.cut_ms,
+        deliveries_cut_ms=deliveries_reach.cut_ms,
+    )
+
+
+async def _offsets(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
+    """Return the first and the end offset of each partition."""
+    if not topics:
+        return {}, {}
+    consumer = await open_named(settings, topics)
+    try:
+        with unreachable(settings):
+            ends = await end_offsets(consumer, CONNECT_SECONDS)
+            starts = await consumer.beginning_offsets(list(ends))
+    finally:
+        await close(consumer)
+    return (
+        {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
+        {(tp.topic, tp.partition): offset for tp, offset in ends.items()},
+    )
+
+
+async def _newest_times(
+    settings: Settings, topics: Sequence[str], partitions: int
+) -> dict[str, int]:
+    """Return the time of each topic's newest record, Unix ms, of about one record a partition."""
+    newest: dict[str, int] = {}
+
+    def take(record: Any) -> None:
+        newest[record.topic] = max(newest.get(record.topic, 0), record.timestamp)
+
+    if topics:
+        await read_newest(settings, topics, take, most=partitions)
+    return newest
+
+
+async def _groups(
+    settings: Settings, starts: Offsets, ends: Offsets
+) -> tuple[list[WorkerRow], list[LagRow]]:
+    names = TopicNames(settings.topic_prefix)
+    sources = {role: [names(topic) for topic in topics] for role, topics in SOURCES.items()}
+    ids = {role: f"{settings.topic_prefix}stream-app-{role}" for role in sources}
+    groups = await read_groups(settings, {ids[role]: sources[role] for role in sources})
+    workers, lags = [], []
+    for role, topics in sources.items():
+        group: GroupView = groups[ids[role]]
+        workers += [
+            WorkerRow(role, member.host, member.member_id, dict(member.partitions))
+            for member in sorted(group.members, key=lambda member: member.member_id)
+        ]
+        lags += [
+            LagRow(group.group, role, topic, group.lag(topic, ends, starts)) for topic in topics
+        ]
+    return workers, lags
+
+
+async def _stored(settings: Settings, counts: Mapping[str, int]) -> Stored:
+    names = TopicNames(settings.topic_prefix)
+    if any(names(topic) not in counts for topic in CONFIG_TOPICS):
+        return {kind: {} for kind in Kind}
+    return await read_stored(settings)
+
+
+async def _deliveries(
+    settings: Settings, counts: Mapping[str, int]
+) -> tuple[list[PartitionDeliveries], Reach]:
+    """Return the notifier's own state, of its changelog: what is pending, and the judge's counts.
+
+    Why not of `delivery-results`: only the state says what still waits, and which failures count.
+    """
+    names = TopicNames(settings.topic_prefix)
+    topic = f"{settings.topic_prefix}stream-app-notifier-deliveries-changelog"
+    partitions: dict[int, PartitionDeliveries] = {}
+    sources = (names(Topic.DELIVERIES), names(Topic.RESULTS))
+
+    def take(record: Any) -> None:
+        state = partitions.get(record.partition)
+        if state is None:
+            state = PartitionDeliveries(sources, DeliveryRules())
+            partitions[record.partition] = state
+        with contextlib.suppress(*UNREADABLE, ValueError, TypeError):
+            state.restore(record.key, record.value)
+
+    if topic not in counts:
+        return [], Reach(0)
+    with Progress(what="state of the deliveries") as progress:
+        reach = await read_newest(settings, [topic], take, most=MOST, progress=progress.report)
+    return list(partitions.values()), reach
+
+
+async def _fired(
+    settings: Settings, counts: Mapping[str, int]
+) -> tuple[dict[int, list[int]], Reach]:
+    """Return the times, Unix ms, at which each trigger fired."""
+    topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
+    fired: dict[int, list[int]] = {}
+
+    def take(record: Any) -> None:
+        with contextlib.suppress(*UNREADABLE):
+            cause = _decode_fired(record.value or b"").trigger
+            if cause is not None:
+                fired.setdefault(cause.id, []).append(record.timestamp)
+
+    if topic not in counts:
+        return fired, Reach(0)
+    with Progress(what="alerts") as progress:
+        reach = await read_newest(settings, [topic], take, most=MOST, progress=progress.report)
+    return fired, reach
+
+
+async def _integrations(
+    settings: Settings,
+    counts: Mapping[str, int],
+    stored: Stored,
+    deliveries: Sequence[PartitionDeliveries],
+    now_ms: int,
+) -> list[IntegrationRow]:
+    has_statuses = TopicNames(settings.topic_prefix)(Topic.STATUS) in counts
+    statuses = await read_statuses(settings) if has_statuses else {}
+    pending: dict[int, list[DeliveryState]] = {}
+    for partition in deliveries:
+        for state in partition.pending.values():
+            pending.setdefault(state.integration_id, []).append(state)
+    rows = []
+    for number, record in sorted(stored[Kind.INTEGRATION].items()):
+        shown = integration_row(number, record, statuses.get(number))
+        shares = [partition.judge.share(number, now_ms) for partition in deliveries]
+        waiting = pending.get(number, [])
+        rows.append(
+            IntegrationRow(
+                id=number,
+                client_id=shown["client_id"],
+                name=shown["name"],
+                state=str(shown["state"]),
+                why=None if shown["why"] is None else str(shown["why"]),
+                requests=sum(requests for requests, _ in shares),
+                failed=sum(failed for _, failed in shares),
+                pending=len(waiting),
+                oldest_ms=min((state.since_ms for state in waiting), default=None),
+            )
+        )
+    return rows
+
+
+def _trigger(
+    settings: Settings, number: int, record: Mapping[str, object], fired: Sequence[int]
+) -> TriggerRow:
+    trigger, problems = read_trigger(record, allowed_periods=settings.detector.allowed_periods)
+    return TriggerRow(
+        id=number,
+        client_id=record.get("client_id"),
+        name=record.get("name"),
+        enabled=record.get("enabled") is True,
+        is_evaluated=trigger.is_evaluated,
+        notes=str(notes_of(record)),
+        problem=str(problems[0]) if problems else None,
+        fired=len(fired),
+        last_fired_ms=max(fired, default=None),
+    )

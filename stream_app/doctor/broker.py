@@ -1,0 +1,120 @@
+"""Checks of the cluster: it answers, speaks what is needed; its copies and clock are right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.protocol.admin import ApiVersionRequest
+
+from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.kafka.admin import Admin, partition_counts, resolve_bootstrap
+from stream_app.kafka.newest_records import read_newest
+from stream_app.kafka.topics import BROKER_CLOCK, topic_specs
+from stream_app.settings import Settings
+
+SLOW_SECONDS = 1.0
+#: A clock that differs by more makes events late, or of the future.
+SKEW_MS = 5_000
+#: Numbers of requests in Kafka's protocol.
+PRODUCE, FETCH, INIT_PRODUCER_ID = 0, 1, 22
+#: Produce requests of this version carry headers and idempotent writes (Kafka 0.11).
+HEADERS_VERSION = 3
+#: Kafka 4.0 takes no older fetch requests than these.
+FETCH_OF_4 = 4
+
+
+async def broker(settings: Settings) -> Sequence[Finding]:
+    """Look whether a broker answers, how fast, and whether there is a controller."""
+    began = time.monotonic()
+    async with Admin(settings) as client:
+        cluster = await client.describe_cluster()
+    seconds = time.monotonic() - began
+    brokers = len(cluster["brokers"])
+    text = f"{resolve_bootstrap(settings)} answers in {seconds * 1000:.0f} ms, {brokers} brokers"
+    if cluster["controller_id"] not in {row["node_id"] for row in cluster["brokers"]}:
+        return [fail("broker", f"{text}, and no controller is known", "look at the cluster's log")]
+    text += f", controller {cluster['controller_id']}"
+    if seconds > SLOW_SECONDS:
+        return [warn("broker", text, "is the network or the cluster overloaded?")]
+    return [ok("broker", text)]
+
+
+async def features(settings: Settings) -> Sequence[Finding]:
+    """Look whether the broker speaks what the workers need: headers and idempotent writes."""
+    name = "broker's version"
+    async with Admin(settings) as client:
+        # The client asks the same of each connection, and keeps the answer to itself.
+        response: Any = await client._send_request(ApiVersionRequest())  # noqa: SLF001 - as said
+    versions = {row[0]: (row[1], row[2]) for row in response.api_versions}
+    newest = versions.get(PRODUCE, (0, 0))[1]
+    if newest < HEADERS_VERSION or INIT_PRODUCER_ID not in versions:
+        text = f"too old: produce requests up to version {newest}, {HEADERS_VERSION} is needed"
+        return [fail(name, text, "use Kafka 2.0 or newer")]
+    is_new = versions.get(FETCH, (0, 0))[0] >= FETCH_OF_4
+    text = "Kafka 4.0 or newer" if is_new else "a Kafka before 4.0"
+    return [ok(name, f"{text}, by the requests it takes: headers and idempotent writes are there")]
+
+
+async def replication(settings: Settings) -> Sequence[Finding]:
+    """Hold the copies of each topic against the setting and the number of brokers."""
+    name, wanted = "replication", settings.kafka.replication_factor
+    async with Admin(settings) as client:
+        brokers = len((await client.describe_cluster())["brokers"])
+        known = await partition_counts(client)
+        topics = [spec.name for spec in topic_specs(settings) if spec.name in known]
+        rows = await client.describe_topics(topics) if topics else []
+    findings = []
+    if wanted > brokers:
+        text = f"STREAM_APP_KAFKA__REPLICATION_FACTOR is {wanted}, and there are {brokers} brokers"
+        findings.append(fail(name, text, "lower it, or add brokers"))
+    parts = [(row["topic"], part) for row in rows for part in row["partitions"]]
+    leaderless = sorted({topic for topic, part in parts if part["leader"] < 0})
+    behind = sorted({topic for topic, part in parts if len(part["isr"]) < len(part["replicas"])})
+    fewer = sorted({topic for topic, part in parts if len(part["replicas"]) < min(wanted, brokers)})
+    if leaderless:
+        text = f"no leader for a partition of {', '.join(leaderless)}"
+        findings.append(fail(name, text, "bring the brokers back that have it"))
+    if behind:
+        text = f"copies are behind: {', '.join(behind)}"
+        findings.append(warn(name, text, "look at the brokers that are missing"))
+    if fewer:
+        text = f"fewer than {wanted} copies: {', '.join(fewer)}"
+        findings.append(warn(name, text, "kafka-reassign-partitions"))
+    if brokers == 1 and not findings:
+        text = "one broker, one copy: what it loses is lost"
+        return [warn(name, text, "three brokers and a factor of 3 for anything that matters")]
+    return findings or [ok(name, f"{wanted} copies, {brokers} brokers, all in step")]
+
+
+async def clocks(settings: Settings) -> Sequence[Finding]:
+    """Hold this machine's clock against the newest times that the brokers' clocks have stamped.
+
+    Kafka tells nobody its time, and nothing is to be written: so a clock that is behind is seen
+    for sure (a record of the future), one that is ahead only while records come.
+    """
+    name, newest = "clocks", 0
+    async with Admin(settings) as client:
+        known = await partition_counts(client)
+    stamped = [
+        spec
+        for spec in topic_specs(settings)
+        if spec.name in known and BROKER_CLOCK.items() <= spec.config.items()
+    ]
+
+    def take(record: Any) -> None:
+        nonlocal newest
+        newest = max(newest, record.timestamp)
+
+    topics = [spec.name for spec in stamped]
+    if topics:
+        await read_newest(settings, topics, take, most=sum(known[topic] for topic in topics))
+    ahead_ms = newest - time.time_ns() // 1_000_000
+    if not newest:
+        return [warn(name, "not known: no topic has a record yet", "look again when one has")]
+    if ahead_ms > SKEW_MS:
+        text = f"this machine's clock is {ahead_ms / 1000:.0f} s or more behind the brokers'"
+        return [fail(name, text, "set both by NTP")]
+    age = max(0, -ahead_ms) / 1000
+    return [ok(name, f"no sign of a difference: the newest record is stamped {age:.0f} s ago")]

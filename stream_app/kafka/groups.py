@@ -1,0 +1,100 @@
+"""The consumer groups of the workers: who is in them, and how far behind they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+
+from stream_app.kafka.admin import Admin
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from stream_app.settings import Settings
+
+#: Offset of a partition that a group has never committed.
+NOT_COMMITTED = -1
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker in a group; `partitions` is how many it has of each source topic."""
+
+    member_id: str
+    client_id: str
+    host: str
+    partitions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A group as its coordinator knows it. `state` is Kafka's own word, empty where none is known.
+
+    `committed` holds offsets by (topic, partition).
+    """
+
+    group: str
+    state: str
+    members: tuple[Member, ...]
+    committed: Mapping[tuple[str, int], int]
+
+    def lag(
+        self, topic: str, ends: Mapping[tuple[str, int], int], starts: Mapping[tuple[str, int], int]
+    ) -> int:
+        """Return how many records of a topic are not acknowledged.
+
+        What was never committed is read from the beginning; what is no longer kept is not lag.
+        """
+        total = 0
+        for (name, number), end in ends.items():
+            if name == topic:
+                start = starts[name, number]
+                total += max(0, end - max(start, self.committed.get((name, number), start)))
+        return total
+
+
+async def read_groups(
+    settings: Settings, groups: Mapping[str, Sequence[str]]
+) -> dict[str, GroupView]:
+    """Return the groups by their name; one that nobody has joined yet is there, and empty.
+
+    Args:
+        settings: where.
+        groups: name of each group -> full names of its source topics.
+    """
+    async with Admin(settings) as client:
+        return {
+            name: await _read_group(client, name, frozenset(topics))
+            for name, topics in groups.items()
+        }
+
+
+async def _read_group(client: AIOKafkaAdminClient, name: str, topics: frozenset[str]) -> GroupView:
+    (response,) = await client.describe_consumer_groups([name])
+    (found,) = response.to_object()["groups"]
+    offsets = await client.list_consumer_group_offsets(name)
+    committed = {
+        (tp.topic, tp.partition): kept.offset
+        for tp, kept in offsets.items()
+        if isinstance(tp, TopicPartition) and kept.offset > NOT_COMMITTED
+    }
+    members = tuple(_member(row, topics) for row in found["members"])
+    return GroupView(name, found["state"], members, committed)
+
+
+def _member(row: Mapping[str, Any], topics: frozenset[str]) -> Member:
+    counts: Counter[str] = Counter()
+    # While a group rebalances its members have no assignment.
+    with contextlib.suppress(ValueError):
+        assignment = ConsumerProtocolMemberAssignment.decode(row["member_assignment"])
+        for topic, numbers in assignment.assignment:
+            if topic in topics:
+                counts[topic] += len(numbers)
+    host = row["client_host"].removeprefix("/")
+    return Member(row["member_id"], row["client_id"], host, dict(sorted(counts.items())))

@@ -1,0 +1,93 @@
+"""Checks are run to their end, whatever one of them does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
+from stream_app.doctor.local import disk, embedded_kafka, secret_keys
+from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
+from stream_app.secrets import generate_secret_key
+from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
+
+SETTINGS = Settings()
+
+
+async def well(_settings: Settings) -> Sequence[Finding]:
+    return [ok("well", "fine"), fail("well", "and broken", "mend it")]
+
+
+async def raises(_settings: Settings) -> Sequence[Finding]:
+    raise ValueError("a surprise")
+
+
+async def refuses(_settings: Settings) -> Sequence[Finding]:
+    raise ConfigurationError("setting X: wrong: set it right")
+
+
+async def away(_settings: Settings) -> Sequence[Finding]:
+    raise KafkaUnreachableError("nobody at broker-1")
+
+
+async def hangs(_settings: Settings) -> Sequence[Finding]:
+    await asyncio.sleep(60)
+    return []
+
+
+async def run(*checks: Check) -> list[tuple[str, Verdict, str]]:
+    found = [f async for f in run_checks(checks, SETTINGS, limit_seconds=0.05)]
+    return [(f.check, f.verdict, f.text) for f in found]
+
+
+async def test_a_check_that_raises_or_hangs_has_failed_and_ends_no_other() -> None:
+    found = await run(
+        Check("raises", raises), Check("refuses", refuses), Check("hangs", hangs),
+        Check("well", well),
+    )  # fmt: skip
+    assert found == [
+        ("raises", Verdict.FAIL, "ValueError: a surprise"),
+        ("refuses", Verdict.FAIL, "setting X: wrong: set it right"),
+        ("hangs", Verdict.FAIL, "no end within 0 s"),
+        ("well", Verdict.OK, "fine"),
+        ("well", Verdict.FAIL, "and broken"),
+    ]
+
+
+async def test_without_the_broker_what_needs_it_is_not_looked_at() -> None:
+    found = await run(
+        Check("broker", away, needs_broker=False, is_broker=True),
+        Check("topics", well),
+        Check("well", well, needs_broker=False),
+    )
+    assert found[0] == ("broker", Verdict.FAIL, "nobody at broker-1")
+    assert found[1] == ("topics", Verdict.WARN, "not looked at: the broker does not answer")
+    assert [name for name, *_ in found[2:]] == ["well", "well"]
+
+
+async def test_secret_keys_are_looked_at_and_never_shown(tmp_path: Path) -> None:
+    key = generate_secret_key()
+    (good,) = await secret_keys(Settings(secret_keys=f"{key},{key}"))
+    assert (good.verdict, good.text) == (Verdict.OK, "2 of them, valid")
+    (none,) = await secret_keys(SETTINGS)
+    assert none.verdict is Verdict.WARN
+    (bad,) = await secret_keys(Settings(secret_keys="not-a-key"))
+    assert bad.verdict is Verdict.FAIL
+    assert "not-a-key" not in bad.text
+    (gone,) = await secret_keys(Settings(secret_keys=key, key_dir=tmp_path / "gone"))
+    assert "STREAM_APP_KEY_DIR" in gone.text
+
+
+async def test_the_disk_is_that_of_the_embedded_kafka_or_of_here(tmp_path: Path) -> None:
+    embedded = EmbeddedSettings(directory=tmp_path / "not" / "yet")
+    (found,) = await disk(Settings(embedded=embedded))
+    assert found.text.endswith(f"GiB free at {tmp_path}")
+
+
+async def test_the_embedded_kafka_is_looked_at_only_where_it_is_used(tmp_path: Path) -> None:
+    (other,) = await embedded_kafka(Settings(kafka=KafkaSettings(bootstrap_servers="b:9092")))
+    assert other.text.startswith("not in use")
+    embedded = EmbeddedSettings(directory=tmp_path, jars_directory=tmp_path)
+    (found,) = await embedded_kafka(Settings(embedded=embedded))
+    assert (found.verdict, "its jars are not in" in found.text) == (Verdict.WARN, True)

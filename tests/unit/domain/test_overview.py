@@ -1,0 +1,94 @@
+"""What needs a person is found, and what does not is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream_app.domain.overview import (
+    LAG_LIMIT,
+    PENDING_LIMIT_MS,
+    IntegrationRow,
+    LagRow,
+    Overview,
+    TopicRow,
+    TriggerRow,
+    WorkerRow,
+)
+
+NOW = 1_767_225_600_000
+WELL = IntegrationRow(521, 1, "On-call", "active", None, 100, 59, 3, NOW - 1000)
+TRIGGER = TriggerRow(61, 1, "Incidents", True, True, "", None, 0, None)
+FINE = Overview(
+    now_ms=NOW,
+    topics=[TopicRow("alerts", 8), TopicRow("counts", 8)],
+    workers=[WorkerRow(role, "host", "m", {}) for role in ("detector", "notifier")],
+    lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT)],
+    integrations=[WELL],
+    triggers=[TRIGGER],
+    roles=("detector", "notifier"),
+)
+
+
+def test_nothing_is_wrong_with_what_is_well() -> None:
+    assert FINE.problems(17) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "what", "step"),
+    [
+        (
+            replace(FINE, topics=[*FINE.topics, TopicRow("a", 0), TopicRow("b", 0)]),
+            "missing topics: a, b",
+            "topics create",
+        ),
+        (
+            replace(FINE, topics=[TopicRow("a", 0), TopicRow("b", 0)]),
+            "none of the 2 topics is there, a for example",
+            "STREAM_APP_TOPIC_PREFIX",
+        ),
+        (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
+        (
+            replace(FINE, lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)]),
+            "10,001 records of events.hits behind",
+            "worker detector",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, state="invalid", why="name: missing")]),
+            "integration 521 (On-call) cannot be used: name: missing",
+            "apply",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, state="disabled", why="failed_share")]),
+            "disabled by the system",
+            "integrations enable 521",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, failed=60)]),
+            "60 of 100 requests of the last 12 h failed",
+            "integrations test 521",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, oldest_ms=NOW - PENDING_LIMIT_MS - 1)]),
+            "3 deliveries wait, the oldest since 2025-12-31T22:17:43Z",
+            "alerts list --integration 521 --state pending",
+        ),
+        (
+            replace(FINE, triggers=[replace(TRIGGER, problem="threshold: missing")]),
+            "trigger 61 (Incidents) cannot be used: threshold: missing",
+            "apply",
+        ),
+    ],
+)
+def test_each_problem_is_named_with_its_next_step(broken: Overview, what: str, step: str) -> None:
+    (problem,) = broken.problems(17)
+    assert what in problem.what
+    assert step in problem.next_step
+
+
+def test_a_few_requests_say_nothing_of_an_integration() -> None:
+    row = replace(WELL, requests=16, failed=16)
+    assert row.share == 100
+    assert replace(FINE, integrations=[row]).problems(17) == []
+    assert replace(WELL, requests=0, failed=0).share is None
