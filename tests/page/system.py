@@ -17,9 +17,11 @@ import httpx
 from stream_app.secrets import generate_secret_key
 from stream_app.settings import Settings
 from tests.integration.harness import START_SECONDS, WorkerProcess, environment, put, read_all
+from tests.page.commands import Commands
 
 Json = dict[str, Any]
 SANDBOX_URL = re.compile(r"STREAM_APP_DELIVERY__SANDBOX_URL=(\S+)")
+ACTIVE_TRIGGERS = re.compile(r"(?m)^stream_app_triggers_active (\S+)$")
 WAIT_SECONDS = 30.0
 STEP_SECONDS = 0.05
 
@@ -35,12 +37,15 @@ class System:
         self.triggers: set[int] = set()
         self.url = ""
         self._env: dict[str, str] = {}
+        self._commands = Commands(folder)
+        self._http = httpx.Client()
         self._sandbox: subprocess.Popen[bytes] | None = None
         self._workers: list[WorkerProcess] = []
         self._tenants = 100
 
     def start(self) -> Self:
         """Start everything, and return when the workers are ready."""
+        self._commands.start()
         self._start_sandbox()
         self._env = {
             "STREAM_APP_SECRET_KEYS": generate_secret_key(),
@@ -57,6 +62,8 @@ class System:
 
     def stop(self) -> None:
         """Stop the processes that were started."""
+        self._http.close()
+        self._commands.stop()
         for worker in self._workers:
             worker.__exit__()
         if self._sandbox is not None:
@@ -70,7 +77,7 @@ class System:
 
     def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run `stream-app` on this installation."""
-        done = WorkerProcess.command(self.settings, *args, **self._env)
+        done = self._commands.run(args, environment(self.settings, **self._env))
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -82,13 +89,7 @@ class System:
         triggers = [obj for obj in objects if "template_id" in obj]
         if code == 0 and triggers:
             self.triggers |= {obj["id"] for obj in triggers}
-            detector = self._workers[0]
-            eventually(
-                lambda: (
-                    asyncio.run(detector.metrics())["stream_app_triggers_active"]
-                    == len(self.triggers)
-                )
-            )
+            eventually(lambda: self._active_triggers() == len(self.triggers))
         return done.stdout + done.stderr
 
     def put(self, topic: str, key: int, records: Iterable[Mapping[str, Any]]) -> None:
@@ -107,18 +108,24 @@ class System:
 
     def requests(self, key_end: str) -> list[Json]:
         """Return the requests that the sandbox got with a key of this end, oldest first."""
-        rows: list[Json] = httpx.get(f"{self.url}/sandbox/requests").raise_for_status().json()
+        rows: list[Json] = self._http.get(f"{self.url}/sandbox/requests").raise_for_status().json()
         return [row for row in rows if row["key"].endswith(key_end)]
 
     def alerts(self) -> dict[str, Json]:
         """Return the alerts that the sandbox has, by alias."""
-        rows: list[Json] = httpx.get(f"{self.url}/sandbox/alerts").raise_for_status().json()
+        rows: list[Json] = self._http.get(f"{self.url}/sandbox/alerts").raise_for_status().json()
         return {row["alias"]: row for row in rows}
 
     def fail(self, key_end: str, **fault: Any) -> None:
         """Let requests with a key of this end fail, as `stream-app sandbox fail` does."""
         body = {"key_end": key_end, **fault}
-        httpx.post(f"{self.url}/sandbox/faults", json=body).raise_for_status()
+        self._http.post(f"{self.url}/sandbox/faults", json=body).raise_for_status()
+
+    def _active_triggers(self) -> int:
+        """Return how many triggers the detector knows that are enabled."""
+        page = self._http.get(f"{self._workers[0].url}/metrics").raise_for_status().text
+        found = ACTIVE_TRIGGERS.search(page)
+        return int(float(found.group(1))) if found else 0
 
     def _start_sandbox(self) -> None:
         log = self.folder / "sandbox.log"
