@@ -20,7 +20,7 @@ from stream_app.domain.alert_options import (
 )
 from stream_app.domain.clients import CLOUDS
 from stream_app.domain.conditions import CONDITIONS, FILTERS, Condition, Presence, Reaction
-from stream_app.domain.integrations import EVENTS, TYPES
+from stream_app.domain.integrations import DEFAULT_API, EVENTS, TYPES
 from stream_app.domain.reactions import TIMED
 from stream_app.domain.triggers import THRESHOLD_OPERATORS
 
@@ -187,8 +187,9 @@ def _target() -> Schema:
         "$comment": "sealed, or env:STREAM_APP_KEY_<NAME>, or file:<name>: write the integration "
         "with `stream-app apply`, which seals a key",
     }
-    properties = {"api": text("Address; only of the services' own hosts."), "token": token}
-    return objects("Where to, and with which key.", properties, ("api", "token"))
+    api = text(f"Address; only of the services' own hosts. Missing: {DEFAULT_API}.")
+    properties = {"api": optional(api), "token": token}
+    return objects("Where to, and with which key.", properties, ("token",))
 
 
 def _alert_options() -> Schema:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TYPES = ("opsgenie",)
+#: Where an integration sends that names no address: the documented default, Opsgenie in the US.
+DEFAULT_API = "https://api.opsgenie.com/v2/alerts"
 EVENTS = (
     "system",
     "rules_and_triggers",
@@ -76,6 +78,12 @@ def api_host(api: str) -> str:
         return api
 
 
+def given_api(target: Mapping[str, object]) -> object:
+    """Return the address that a target names, or the default; it may be of any type."""
+    api = target.get("api")
+    return DEFAULT_API if api is None else api
+
+
 def key_context(integration_id: int, api: str) -> str:
     """Return what the key of an integration is bound to when it is sealed."""
     return f"{integration_id}@{api_host(api)}"
@@ -109,7 +117,7 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
         name=fields.text("name"),
         active=fields.boolean("active"),
         type=fields.choice("type", TYPES),
-        api=target.text("api"),
+        api=_read_api(target),
         key=_read_key(target),
         events=_read_events(fields),
         updated_at=fields.integer("updated_at", 0, default=0),
@@ -121,6 +129,10 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
         if not is_stored_key(key):
             hide_key(problems, key)
     return integration, problems
+
+
+def _read_api(target: Fields) -> str:
+    return DEFAULT_API if target.obj.get("api") is None else target.text("api")
 
 
 def _read_key(target: Fields) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from stream_app.domain.errors import InvalidObjectError, SealingError
-from stream_app.domain.integrations import api_host, is_stored_key, key_context
+from stream_app.domain.integrations import api_host, given_api, is_stored_key, key_context
 from stream_app.domain.objects import HIDDEN, LEAST_KEY_CHARACTERS, Problems
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ def stored_form(
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """Return the integration's record without a clear key, and the paths that were left out.
 
-    A key that the file does not give is the stored one, as long as the host is the same.
+    A key that the file does not give is the stored one, as long as the host is the same. An
+    address that it does not give is the default, which then stands in the record.
     """
     target = record.get("target")
     if not isinstance(target, dict):
         return record, ()
+    target = {**target, "api": given_api(target)}
     clear = target.get("token")
     if clear == SEALED_MARK:
-        target = {**target, "token": None}
-        record, clear = {**record, "target": target}, None
+        target, clear = {**target, "token": None}, None
     token = _stored_key(record, target, previous, keeper, problems)
     dropped: list[str] = []
     record = _without_keys({**record, "target": {**target, "token": token}}, "", dropped)
@@ -131,7 +132,7 @@ def _previous_key(previous: Mapping[str, object] | None) -> tuple[str | None, st
     if not isinstance(target, dict):
         return None, ""
     token = target.get("token")
-    return (token if is_stored_key(token) else None), str(target.get("api"))
+    return (token if is_stored_key(token) else None), str(given_api(target))
 
 
 def _without_keys(obj: Mapping[str, object], path: str, dropped: list[str]) -> dict[str, object]:

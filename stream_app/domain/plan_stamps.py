@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stream_app.domain.errors import SealingError
-from stream_app.domain.integrations import read_integration
+from stream_app.domain.integrations import given_api, read_integration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +74,10 @@ def _is_new_target(
     before: Mapping[str, object], after: Mapping[str, object], keeper: KeyKeeper
 ) -> bool:
     old, new = before.get("target"), after.get("target")
-    if not isinstance(old, dict) or not isinstance(new, dict) or old.get("api") != new.get("api"):
+    if not isinstance(old, dict) or not isinstance(new, dict):
         return old != new
+    if given_api(old) != given_api(new):
+        return True
     known, given = old.get("token"), new.get("token")
     return known != given and not _is_same_sealed(known, given, after, keeper)
 

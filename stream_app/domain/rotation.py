@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stream_app.domain.integrations import key_context
+from stream_app.domain.integrations import given_api, key_context
 from stream_app.domain.plan_stamps import integration_stamps
 from stream_app.domain.plans import Action, Change, Kind
 
@@ -31,7 +31,7 @@ def rotation(
     token = target.get("token") if isinstance(target, dict) else None
     if not isinstance(target, dict) or not isinstance(token, str) or token.startswith(_NAMED):
         return None
-    context = key_context(number, str(target.get("api")))
+    context = key_context(number, str(given_api(target)))
     clear = keeper.open(token, context)
     name = str(record.get("name") or "")
     if keeper.is_sealed_with_newest(clear, token, context):

@@ -152,7 +152,7 @@ async def test_the_exit_code_tells_whether_to_try_again(
         ({"name": ""}, "integration[521].name"),
         ({"target": {"api": "https://evil.example/v2/alerts", "token": KEY}}, "is not allowed"),
         ({"target": {"api": "https://api.opsgenie.com"}}, "target.token"),
-        ({"target": {"token": "env:STREAM_APP_KEY_NONE", "api": None}}, "target.api"),
+        ({"target": {"token": "env:STREAM_APP_KEY_NONE", "api": ""}}, "target.api"),
         ({"note": f"the key is {KEY}"}, "integration[521].note"),
     ],
 )

@@ -35,6 +35,13 @@ def test_the_documented_integration_is_read_with_its_active_events() -> None:
     )
 
 
+@pytest.mark.parametrize("target", [{"token": "file:a"}, {"token": "file:a", "api": None}])
+def test_an_integration_without_an_address_sends_to_the_us_instance(target: object) -> None:
+    found = parse_integration(ON_CALL | {"target": target})
+    assert found.api == "https://api.opsgenie.com/v2/alerts"
+    assert found.key_context == "521@api.opsgenie.com"
+
+
 @pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_ACME", "file:acme/on-call"])
 def test_a_named_key_is_taken(token: str) -> None:
     assert parse_integration(ON_CALL | {"target": {"token": token, "api": EU}}).key == token
@@ -74,7 +81,8 @@ def test_a_target_that_is_a_bare_key_is_not_shown() -> None:
         ({"active": None}, "active"),
         ({"type": "slack"}, "type"),
         ({"target": None}, "target"),
-        ({"target": {"token": "file:a"}}, "target.api"),
+        ({"target": {"token": "file:a", "api": ""}}, "target.api"),
+        ({"target": {"token": "file:a", "api": " "}}, "target.api"),
         ({"target": {"token": "file:a", "api": 5}}, "target.api"),
         ({"target": {"api": EU}}, "target.token"),
         ({"events": None}, "events"),

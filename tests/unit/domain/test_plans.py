@@ -148,6 +148,34 @@ def test_a_key_is_sealed_for_its_integration_and_host_and_stands_nowhere_in_the_
     assert record["updated_at"] == NOW
 
 
+@pytest.mark.parametrize("target", [{"token": CLEAR}, {"token": CLEAR, "api": None}])
+def test_an_address_that_is_not_given_is_that_of_the_us_instance(target: object) -> None:
+    result = plan(client(), integration(target=target))
+    assert result.problems == ()
+    assert written(result.changes[1])["target"] == {"token": SEALED, "api": US}
+    (change,) = plan(integration(target=target), stored=stored_objects()).changes
+    assert change.action is Action.UNCHANGED
+
+
+def test_a_key_of_another_instance_is_not_kept_when_no_address_is_given() -> None:
+    stored = stored_objects(
+        integration={521: written(plan(client(), integration(api=EU)).changes[1])}
+    )
+    (problem,) = plan(integration(target={"token": "(sealed)"}), stored=stored).problems
+    assert "target.api has another host than before: give the key again" in problem
+
+
+def test_an_empty_address_is_a_problem() -> None:
+    (problem,) = plan(client(), integration(api="")).problems
+    assert "integration[521].target.api: '': must be a text, not empty" in problem
+
+
+def test_an_address_that_a_record_never_had_is_no_new_target() -> None:
+    record = {**stored_objects()[Kind.INTEGRATION][521], "target": {"token": SEALED}, "epoch": 5}
+    (change,) = plan(integration(), stored=stored_objects(integration={521: record})).changes
+    assert (change.fields, written(change)["epoch"]) == (("target.api",), 5)
+
+
 @pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_ACME", "file:acme", SEALED])
 def test_a_named_or_sealed_key_is_stored_as_it_is(token: str) -> None:
     target = written(plan(client(), integration(token)).changes[1])["target"]

@@ -52,6 +52,17 @@ def test_a_key_is_sealed_anew_with_the_newest_secret_key_and_nothing_else_change
     assert differences(kind, remembered(kind, before), remembered(kind, change.record)) == []
 
 
+def test_a_key_without_an_address_was_sealed_for_the_default_one() -> None:
+    before = record(KeyRing([OLD]).seal(CLEAR, CONTEXT))
+    before["target"] = {"token": before["target"]["token"]}
+    change = rotation(521, before, BOTH, NOW)
+    assert change is not None
+    assert change.record is not None
+    token = change.record["target"]["token"]  # type: ignore[index]
+    assert KeyRing([NEW]).open(token, CONTEXT) == CLEAR
+    assert change.record["epoch"] == before["epoch"]
+
+
 def test_what_the_newest_secret_key_sealed_is_left_as_it_is() -> None:
     change = rotated(BOTH.seal(CLEAR, CONTEXT))
     assert change is not None
