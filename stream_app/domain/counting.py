@@ -321,6 +321,11 @@ class PartitionCounts:
 
     # -- flushing
 
+    @property
+    def changes(self) -> int:
+        """How many cells have changed since the last cut."""
+        return len(self._before)
+
     def cut(self) -> Cut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`.
 

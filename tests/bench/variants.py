@@ -24,6 +24,7 @@ from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.partitions import prepare_changelogs, source_partitions
 from stream_app.metrics import Metrics
 from stream_app.settings import KafkaSettings, Settings
+from stream_app.worker.garbage import collect_seldom, spare_what_is_there
 from tests.bench.data import PARTITIONS, PERIOD
 
 LIMIT_SECONDS = 120.0
@@ -58,6 +59,7 @@ async def detector(bootstrap: str, prefix: str, number: int) -> None:
     settings = Settings(
         kafka=KafkaSettings(bootstrap_servers=bootstrap), topic_prefix=prefix, partitions=PARTITIONS
     )
+    collect_seldom()  # as the worker does
     metrics, clock = Metrics(), Clock()
     reader = ConfigurationReader(settings, metrics)
     await reader.start()
@@ -65,6 +67,7 @@ async def detector(bootstrap: str, prefix: str, number: int) -> None:
     app = create_detector(settings, bootstrap, partitions, reader, metrics)
     app.failure = asyncio.get_running_loop().create_future()
     await prepare_changelogs(settings, app)
+    spare_what_is_there()
     await app.start()
     cells, windows = app.state_tables[1], app.state_tables[3]
     deadline = time.monotonic() + LIMIT_SECONDS
