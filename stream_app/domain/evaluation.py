@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 import orjson
@@ -160,7 +160,7 @@ class PartitionWindows:
         return window
 
     @property
-    def touched(self) -> Collection[CellKey]:
+    def touched(self) -> Iterable[CellKey]:
         """The windows that have changed since the last cut."""
         return self._touched
 
