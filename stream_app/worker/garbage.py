@@ -2,7 +2,7 @@
 
 A worker keeps hundreds of thousands of objects (cells, windows, triggers) and makes a few for
 each record. Nearly all of them go when nothing refers to them any more; the collector looks for
-what refers to itself only, and by default so often that it takes a fifth of the detector's time.
+what refers to itself only, and by default so often that it takes a fifth of the time or more.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import gc
 
 #: New objects (made and still there) after which the young ones are looked through; how many such
-#: looks after which the middle-aged are, and how many of those until all are. A look at the young
-#: takes a millisecond.
+#: looks after which the middle-aged are, and how many of those until all are.
 THRESHOLDS = (50_000, 20, 50)
 
 
