@@ -107,10 +107,16 @@ class DetectorSettings(Group):
     """Counting."""
 
     flush_interval_ms: int = Field(
-        250, ge=1, description="Longest time between flushes while batches keep coming"
+        250,
+        ge=1,
+        description="Longest time between flushes while batches keep coming; "
+        "4 times as long where there are fewer than 20 events for each record to write",
     )
     flush_max_events: int = Field(
-        20_000, ge=1, description="Most records between flushes while batches keep coming"
+        20_000,
+        ge=1,
+        description="Most records between flushes while batches keep coming; "
+        "10 times as many where there are fewer than 20 for each record to write",
     )
     buffer_bytes: int = Field(
         64 * 1024 * 1024,

@@ -85,6 +85,9 @@ class AnnounceFlush:
 class AnnounceStage:
     """Compares each configuration record with the one before it."""
 
+    #: Each of its effects is written once, however long a flush waits.
+    changes = 0
+
     def __init__(
         self,
         table: StateTable[AnnouncedObjects],

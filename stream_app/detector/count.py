@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import orjson
 
 from stream_app.domain.counting import (
@@ -19,7 +18,7 @@ from stream_app.domain.counting import (
     Tally,
     cell_key_bytes,
 )
-from stream_app.domain.evaluation import APPENDED_HEADER, partial_count
+from stream_app.domain.evaluation import APPENDED_HEADER, partial_count_record
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.results import EventResult
@@ -40,14 +39,12 @@ TOPICS = {
 }
 #: A crash is followed by replays of what was not flushed, which this is far beyond. More means
 #: that something else makes this worker read old records again.
-EXPLAINED_SKIPS = 500_000
+EXPLAINED_SKIPS = 1_000_000
 #: A warning about late events or dead letters comes at most once in this time.
 REPEAT_SECONDS = 60.0
 
 #: Results that a tally has numbers of.
 TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
-
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
@@ -93,17 +90,15 @@ class CountFlush:
 
     def _cells(self, part: PartitionCut) -> list[Send]:
         table, partition = self._stage.table, part.partition
-        changelog = table.changelog_topic_name
+        changelog, counts_topic = table.changelog_topic_name, self._stage.counts_topic
+        position = self._config_position
         sends = []
         headers = ((APPENDED_HEADER, str(part.appended_ms).encode()),)
         for key, count, offset in part.cut.cells:
-            partial = partial_count(key, partition, count, self._config_position)
             value = orjson.dumps((count, offset))
-            sends.append(Send(changelog, cell_key_bytes(key), value, partition, table=table))
-            trigger_key = str(partial.trigger_id).encode()
-            sends.append(
-                Send(self._stage.counts_topic, trigger_key, _encode(partial), headers=headers)
-            )
+            sends.append(Send(changelog, cell_key_bytes(key), value, partition, (), table))
+            trigger_key, value = partial_count_record(key, partition, count, position)
+            sends.append(Send(counts_topic, trigger_key, value, None, headers))
         sends += [
             Send(changelog, cell_key_bytes(key), None, partition, table=table)
             for key in part.cut.expired
@@ -141,6 +136,11 @@ class CountStage:
         self._index_version = -1
         self._warned: dict[str, float] = {}
         self._skipped = 0
+
+    @property
+    def changes(self) -> int:
+        """How many cells a flush would write."""
+        return sum(self.table.state(partition).changes for partition in self._changed)
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Count the records of one batch."""

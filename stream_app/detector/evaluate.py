@@ -33,6 +33,8 @@ KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
 
 _decode = msgspec.json.Decoder(PartialCount).decode
 
+Headers = Sequence[tuple[str, bytes]]
+
 
 @dataclass(frozen=True)
 class PartitionCut:
@@ -44,8 +46,8 @@ class PartitionCut:
     touched: list[CellKey]
     expired: list[CellKey]
     offset: int
-    #: Append time of the newest record that each touched window counts, Unix ms, where known.
-    appended_ms: Mapping[CellKey, int]
+    #: Of each touched window's newest partial count, with the append time of its newest record.
+    headers: Mapping[CellKey, Headers]
 
 
 class EvaluateFlush:
@@ -82,7 +84,8 @@ class EvaluateFlush:
             for key, alert in part.fired:
                 if key in part.state.windows:
                     part.state.windows[key].fired = True
-                self._stage.fired(alert, part.appended_ms.get(key))
+                appended_ms = number_of(part.headers.get(key, ()), APPENDED_HEADER)
+                self._stage.fired(alert, appended_ms)
             part.state.confirm(part.offset)
         self._stage.flushed()
 
@@ -95,7 +98,7 @@ class EvaluateFlush:
         for key in part.touched:
             if key not in expired:
                 name, value = part.state.record(key, fired=key in fired)
-                sends.append(Send(changelog, name, value, part.partition, table=table))
+                sends.append(Send(changelog, name, value, part.partition, (), table))
         sends += [
             Send(changelog, cell_key_bytes(key), None, part.partition, table=table)
             for key in part.expired
@@ -105,6 +108,9 @@ class EvaluateFlush:
 
 class EvaluateStage:
     """Sums the partial counts of each window and fires the ones that exceed their threshold."""
+
+    #: An alert must not wait: a flush of this stage is due as soon as its time has come.
+    changes = 0
 
     def __init__(
         self,
@@ -119,12 +125,13 @@ class EvaluateStage:
         self._configuration: Configuration = reader.configuration
         self._metrics = metrics
         self._changed: dict[int, None] = {}
-        self._appended_ms: dict[CellKey, int] = {}
+        #: Of the newest partial count of each changed window.
+        self._headers: dict[CellKey, Headers] = {}
         self._config_position = 0
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Merge the partial counts of one batch."""
-        state = self.table.state(partition)
+        state, headers = self.table.state(partition), self._headers
         for record in records:
             if record.offset <= state.offset:
                 continue
@@ -133,10 +140,8 @@ class EvaluateStage:
             except (*DECODE_ERRORS, TypeError) as error:
                 log.warning("partial_count_unreadable", offset=record.offset, why=str(error))
                 continue
-            state.add(partial, record.timestamp)
+            headers[state.add(partial, record.timestamp)] = record.headers
             self._config_position = max(self._config_position, partial.config_position)
-            if appended_ms := number_of(record.headers, APPENDED_HEADER):
-                self._appended_ms[partial.window] = appended_ms
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
 
@@ -173,22 +178,20 @@ class EvaluateStage:
                 (key, alert) for key in touched if (alert := self._alert(state, key)) is not None
             ]
             cuts.append(
-                PartitionCut(
-                    partition, state, fired, touched, expired, state.offset, self._appended_ms
-                )
+                PartitionCut(partition, state, fired, touched, expired, state.offset, self._headers)
             )
         self.reset()
         return EvaluateFlush(self, cuts)
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._appended_ms = {}, {}
+        self._changed, self._headers = {}, {}
 
     def fired(self, alert: Alert, appended_ms: int | None) -> None:
         """Report an alert that the broker has acknowledged."""
         kind = KIND_OF_CONDITION[alert.trigger.template_id]
         self._metrics.alerts.labels(kind).inc()
-        if appended_ms is not None:
+        if appended_ms:
             self._metrics.event_to_alert.labels(kind).observe(
                 max(0.0, time.time() - appended_ms / 1000)
             )

@@ -99,6 +99,9 @@ class MatchFlush:
 class MatchStage:
     """Finds who has subscribed to notices, and the triggers that tell of them."""
 
+    #: Each of its effects is written once, however long a flush waits.
+    changes = 0
+
     def __init__(
         self,
         table: StateTable[PartitionProgress],

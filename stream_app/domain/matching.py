@@ -4,9 +4,10 @@ Filters combine with AND, the values of one filter with OR. `eq` holds when any 
 values is among the filter's; `ne` when none is. A field that the event lacks fails `eq` and
 passes `ne`. An empty list of values is no filter.
 
-On the path of every event each filter costs one look-up, however many triggers have it: it gives
-the *signature* of the event, a bit for each clause whose values are among the event's. Signatures
-are few, however many different addresses and hosts there are, so what they match is remembered.
+On the path of every event a filter costs one look-up at most, however many triggers have it: it
+gives the *signature* of the event, a bit for each clause whose values are among the event's.
+Signatures are few, however many different addresses and hosts there are, so what they match is
+remembered. So is the part of the signature that the other fields give: they take few values.
 """
 
 from __future__ import annotations
@@ -101,6 +102,9 @@ def inferred_target(attack_type: str | None) -> str:
     return "client" if code in CLIENT_TYPES else "server"
 
 
+#: Filters of fields that take a few values only: what these say together can be remembered.
+FEW_VALUES = frozenset({"attack_type", "pool", "response_status", "target"})
+
 #: Filter id -> the event's fields that decide it, by kind.
 _SHARED_FIELDS = {
     "attack_type": ("type",),
@@ -130,8 +134,7 @@ def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
     if filter_id == "target":
         return lambda event: get((event.target or inferred_target(event.type)).lower(), 0)
     if filter_id == "ip_address":
-        addresses = _addresses(names)
-        return lambda event: _union(get, map(_normal_address, addresses(event)))
+        return _look_at_hit(get) if kind is EventKind.HITS else _look_at_addresses(get, names)
     field: Callable[[Any], Any] = attrgetter(*names)
     if filter_id == "response_status":
         if kind is EventKind.HITS:
@@ -147,11 +150,20 @@ def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
     return _union(get, pools) if isinstance(pools, tuple) else get(pools, 0)
 
 
-def _addresses(names: tuple[str, ...]) -> Callable[[Any], Iterable[str]]:
+def _look_at_addresses(get: Callable[[Any, int], int], names: tuple[str, ...]) -> Look:
     field: Callable[[Any], Any] = attrgetter(*names)
-    if len(names) == 1:
-        return lambda event: field(event) or ()
-    return lambda event: [value for value in field(event) if value]
+    return lambda event: _union(get, map(_normal_address, field(event) or ()))
+
+
+def _look_at_hit(get: Callable[[Any, int], int]) -> Look:
+    def look(event: Any) -> int:
+        address = event.remote_addr4
+        if not event.remote_addr6:
+            # The usual hit: one address in its only spelling, or none.
+            return 0 if not address else get(_normal_address(address), 0)
+        return _union(get, map(_normal_address, filter(None, (address, event.remote_addr6))))
+
+    return look
 
 
 def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
@@ -161,14 +173,22 @@ def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
     return found
 
 
+def _signature(looks: Iterable[Look], event: Any) -> int:
+    found = 0
+    for look in looks:
+        found |= look(event)
+    return found
+
+
 class ClientTriggers:
     """The triggers of one client for one kind of event.
 
-    `looks` give the parts of an event's signature, one for each filter; events of equal
+    An event's signature has two parts: `few` gives the one of fields that take few values, and
+    is a function of what `values` reads; each of `looks` gives one of the others. Events of equal
     signatures match the same triggers.
     """
 
-    __slots__ = ("_needs", "looks", "triggers")
+    __slots__ = ("_few", "_needs", "looks", "triggers", "values")
 
     def __init__(self, kind: EventKind, triggers: Iterable[CompiledTrigger]) -> None:
         self.triggers = tuple(triggers)
@@ -185,14 +205,22 @@ class ClientTriggers:
             bits = by_filter.setdefault(name, {})
             for value in values:
                 bits[value] = bits.get(value, 0) | bit
-        self.looks = tuple(_look(kind, name, bits) for name, bits in sorted(by_filter.items()))
+        looks = {name: _look(kind, name, bits) for name, bits in sorted(by_filter.items())}
+        self._few = tuple(look for name, look in looks.items() if name in FEW_VALUES)
+        self.looks = tuple(look for name, look in looks.items() if name not in FEW_VALUES)
+        fields = {
+            field: None for name in looks if name in FEW_VALUES for field in FIELDS[kind][name]
+        }
+        #: Returns the values that decide `few`; where nothing does, one that all events have.
+        self.values: Callable[[Any], Any] = attrgetter(*fields) if fields else type
+
+    def few(self, event: Event) -> int:
+        """Return the part of the signature that fields with few values give."""
+        return _signature(self._few, event)
 
     def signature(self, event: Event) -> int:
         """Return a bit for each clause whose values are among the event's."""
-        found = 0
-        for look in self.looks:
-            found |= look(event)
-        return found
+        return _signature(self._few, event) | _signature(self.looks, event)
 
     def of_signature(self, signature: int) -> list[CompiledTrigger]:
         """Return the triggers that count events of a signature."""

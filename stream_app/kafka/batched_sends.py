@@ -35,15 +35,14 @@ async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[
     Returns:
         The offsets of the records, by (topic, partition), in their order.
     """
-    counts = {
-        topic: len(await producer.partitions_for(topic)) for topic in {send.topic for send in step}
-    }
+    topics = {send.topic for send in step}
+    counts = {topic: len(await producer.partitions_for(topic)) for topic in topics}
     places: defaultdict[Place, list[Send]] = defaultdict(list)
     for send in step:
-        partition = send.partition
+        topic, partition = send.topic, send.partition
         if partition is None:
-            partition = _partition(producer, send.topic, send.key, counts[send.topic])
-        places[send.topic, partition].append(send)
+            partition = _partition(producer, topic, send.key, counts[topic])
+        places[topic, partition].append(send)
     found = await asyncio.gather(*[_send(producer, place, rows) for place, rows in places.items()])
     return dict(zip(places, found, strict=True))
 

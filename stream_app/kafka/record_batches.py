@@ -52,21 +52,24 @@ class BatchValue:
 
     It holds all that the log has from offset `start` up to `end` (exclusive). Faust and aiokafka
     may drop a batch around a rebalance; the next one then does not start where the last ended.
-    `epoch` counts how often the consumer has been set to new positions. `release()` says that
-    the memory is free again.
+    `epoch` counts how often the consumer has been set to new positions. `release()` lets go of
+    the records: the batch itself stays until all that they caused is acknowledged.
     """
 
-    __slots__ = ("_release", "end", "epoch", "records", "start")
+    __slots__ = ("_release", "end", "epoch", "records", "size", "start")
 
     def __init__(self, records: FetchedRecords, epoch: int, release: Callable[[], None]) -> None:
         self.records: Sequence[Any] = records
+        #: How many records there are, or were.
+        self.size = len(records)
         self.start = records.start
         self.end = records.end
         self.epoch = epoch
         self._release = release
 
     def release(self) -> None:
-        """Let the consumer fetch as much again."""
+        """Let go of the records, and let the consumer fetch as many again."""
+        self.records = ()
         self._release()
 
 

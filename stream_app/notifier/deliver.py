@@ -43,6 +43,9 @@ REPEAT_SECONDS = 60.0
 class DeliverStage:
     """Takes deliveries and results, and schedules attempts."""
 
+    #: Each of its effects is written once, however long a flush waits.
+    changes = 0
+
     def __init__(
         self,
         table: StateTable[PartitionDeliveries],

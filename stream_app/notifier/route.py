@@ -94,6 +94,9 @@ class RouteFlush:
 class RouteStage:
     """Resolves the integrations of alerts and renders their messages."""
 
+    #: Each of its effects is written once, however long a flush waits.
+    changes = 0
+
     def __init__(
         self,
         table: StateTable[PartitionProgress],

@@ -34,6 +34,7 @@ from stream_app.metrics import Metrics
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
 from stream_app.notifier.app import create_notifier
 from stream_app.settings import Settings
+from stream_app.worker.garbage import collect_seldom, spare_what_is_there
 from stream_app.worker.health import Health, HealthServer
 
 log = get_logger(__name__)
@@ -73,6 +74,7 @@ def run_worker(role: Role, settings: Settings) -> None:
             is not done.
     """
     fetched_records.install()
+    collect_seldom()
     # Else each counter and histogram has a second series that says when it was made.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     asyncio.run(Worker(role, settings).run())
@@ -140,6 +142,7 @@ class Worker:
         await reader.start()
         app = create(self.settings, bootstrap, partitions, reader, self.metrics)
         await prepare_changelogs(self.settings, app)
+        spare_what_is_there()
         return app
 
     async def _run_app(self, app: StreamApp, reader: ConfigurationReader) -> None:

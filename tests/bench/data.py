@@ -88,19 +88,28 @@ def triggers(*, count: int = 5, period: int = PERIOD) -> list[dict[str, Any]]:
     ]
 
 
-def many_triggers() -> list[dict[str, Any]]:
-    """Return five triggers of each of 200 clients, four of them with a filter.
+Filters = list[dict[str, Any]]
+
+#: Of the five triggers of a client: a hit passes some three of them, or exactly one.
+THREE_OF_FIVE: list[Filters] = [
+    [],
+    [{"id": "attack_type", "operator": "eq", "values": ["sqli", "xss"]}],
+    [{"id": "pool", "operator": "eq", "values": [7]}],
+    [{"id": "response_status", "operator": "eq", "values": ["5xx", 404]}],
+    [{"id": "ip_address", "operator": "ne", "values": ["203.0.113.7", "203.0.113.8"]}],
+]
+ONE_OF_FIVE: list[Filters] = [
+    [{"id": "attack_type", "operator": "eq", "values": [code]}]
+    for code in ("sqli", "xss", "rce", "ptrav", "xxe")
+]
+
+
+def many_triggers(filters: Sequence[Filters]) -> list[dict[str, Any]]:
+    """Return a trigger of each of the filters for each of 200 clients.
 
     Twenty of them fire in each window, as all of `triggers` do: it is triggers that are compared
     here, and not how many alerts there are.
     """
-    filters: list[list[dict[str, Any]]] = [
-        [],
-        [{"id": "attack_type", "operator": "eq", "values": ["sqli", "xss"]}],
-        [{"id": "pool", "operator": "eq", "values": [7]}],
-        [{"id": "response_status", "operator": "eq", "values": ["5xx", 404]}],
-        [{"id": "ip_address", "operator": "ne", "values": ["203.0.113.7", "203.0.113.8"]}],
-    ]
     (sample, *_) = triggers()
     return [
         sample
@@ -137,7 +146,8 @@ class Tenants:
 
 
 TWENTY = Tenants(CLIENTS, triggers())
-THOUSAND = Tenants(MANY_CLIENTS, many_triggers())
+THOUSAND = Tenants(MANY_CLIENTS, many_triggers(THREE_OF_FIVE))
+THOUSAND_APART = Tenants(MANY_CLIENTS, many_triggers(ONE_OF_FIVE))
 
 
 def key_of(number: int) -> str:

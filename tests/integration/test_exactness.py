@@ -7,6 +7,7 @@ reads the same topics record by record.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -116,8 +117,12 @@ def event(chance: random.Random, kind: str, now: int) -> dict[str, Any]:
     return found | {"first_time": now - late, "response_statuses": [status, 200]}
 
 
-async def produce(settings: Settings, seconds: float) -> None:
-    """Send the events over `seconds`, by key, by explicit partition and without a key."""
+async def produce(settings: Settings, seconds: float, until: asyncio.Event | None = None) -> None:
+    """Send the events over `seconds`, by key, by explicit partition and without a key.
+
+    With `until` they last: the last fifth only trickles until that is set, however slow the
+    machine is.
+    """
     bootstrap, prefix = settings.kafka.bootstrap_servers, settings.topic_prefix
     chance, start = random.Random(7), int(time.time()) - 600
     producers = [
@@ -140,6 +145,9 @@ async def produce(settings: Settings, seconds: float) -> None:
         if number % 500 == 0:
             ahead = number / EVENTS * seconds - (time.monotonic() - began)
             await asyncio.sleep(max(0.0, ahead))
+        if number % 100 == 0 and number > EVENTS * 4 // 5 and until and not until.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(until.wait(), 1)
     await asyncio.gather(*futures)
     for producer in producers:
         await producer.stop()
@@ -271,7 +279,8 @@ async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_coun
     with worker("a") as first, worker("b") as second:
         await first.ready()
         await second.ready()
-        producing = asyncio.create_task(produce(settings, SECONDS_OF_PRODUCING))
+        is_over = asyncio.Event()
+        producing = asyncio.create_task(produce(settings, SECONDS_OF_PRODUCING, is_over))
         await asyncio.sleep(8)
         assert await counting(first) > 0
         first.kill()
@@ -293,6 +302,7 @@ async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_coun
                     assert not producing.done()
                     await asyncio.to_thread(broker.stop)
                     await asyncio.to_thread(broker.start)
+                    is_over.set()
                     await producing
                     await drained(settings, "detector", TOPICS, 60)
                     figures = await compare(settings)

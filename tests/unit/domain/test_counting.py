@@ -231,6 +231,34 @@ def test_an_event_behind_the_retention_is_late_and_one_before_it_is_not() -> Non
     assert (tally.late, tally.counted) == (1, 1)
 
 
+def test_each_trigger_of_a_client_counts_in_its_own_windows_however_the_times_alternate() -> None:
+    counts = PartitionCounts(EventKind.HITS)
+    both = index([trigger(1, 1), trigger(2, 60)])
+    for offset, second in enumerate([59, 60, 59, 61, 0, 60, 59]):
+        counts.add([Record(offset, hit(second))], both)
+    found = {(key[0].split(":")[1], key[1]): cell[0] for key, cell in counts.cells.items()}
+    assert found == {
+        ("1", BASE): 1,
+        ("1", BASE + 59): 3,
+        ("1", BASE + 60): 2,
+        ("1", BASE + 61): 1,
+        ("2", BASE): 4,
+        ("2", BASE + 60): 3,
+    }
+
+
+def test_an_event_that_is_late_for_one_trigger_still_counts_for_another() -> None:
+    counts = PartitionCounts(EventKind.HITS)
+    both = index([trigger(1, 1), trigger(2, 3600)])
+    counts.add([Record(0, hit(0)), Record(1, hit(3601))], both)
+    tally = counts.add([Record(2, hit(0))], both)
+    assert (tally.counted, tally.late) == (1, 0)
+    assert [key[0].split(":")[1] for key in tally.late_windows] == ["1"]
+    found = {(key[0].split(":")[1], key[1]): cell[0] for key, cell in counts.cells.items()}
+    assert found[("2", BASE)] == 2
+    assert found[("1", BASE)] == 1
+
+
 def test_five_minutes_ahead_is_accepted_and_a_second_more_is_a_dead_letter() -> None:
     counts = PartitionCounts(EventKind.HITS)
     tally = add(counts, hit(300), hit(301), timestamp=BASE * 1000)

@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
-from stream_app.domain.evaluation import PartialCount, PartitionWindows, partial_count
+from stream_app.domain.evaluation import (
+    PartialCount,
+    PartitionWindows,
+    partial_count,
+    partial_count_record,
+)
 
 START = 1_767_225_600
 NOW_MS = START * 1000
@@ -63,6 +68,15 @@ def test_a_window_is_the_sum_over_its_source_partitions() -> None:
         windows.add(partial(count, partition), NOW_MS)
     assert windows.windows[KEY].counts == {0: 4, 1: 3}
     assert windows.windows[KEY].total == 7
+
+
+@pytest.mark.parametrize("revision", ["0a1b2c", 'a%b"%d\\'])
+def test_the_record_of_a_partial_count_is_its_json_whatever_the_trigger(revision: str) -> None:
+    cell = (f"1111:61:{revision}:60", START)
+    for numbers in ((3, 7, 12), (0, 2**40, 0)):
+        key, value = partial_count_record(cell, *numbers)
+        assert key == b"61"
+        assert value == msgspec.json.encode(partial_count(cell, *numbers))
 
 
 def test_of_two_partial_counts_of_a_partition_the_larger_one_stays() -> None:
