@@ -88,6 +88,40 @@ def test_an_issue_that_a_scan_has_found_has_the_documented_lines_of_port_and_url
     ]
 
 
+OLDER_ISSUE = {"id": 5, "title": "T", "domain": "shop.example", "threat": "High"}
+NEWER_ISSUE = {"id": 5, "title": "T", "host": "shop.example", "risk": "High"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "host", "risk"),
+    [
+        ("security_issue", {"security_issue": OLDER_ISSUE}, "Host", "Risk: High"),
+        ("security_issue", {"vuln": OLDER_ISSUE}, "Host", "Risk: High"),
+        ("vuln", {"vuln": NEWER_ISSUE}, "Domain", "Threat: High"),
+        ("vuln_low", {"vuln": NEWER_ISSUE}, "Domain", "Threat: High"),
+        ("vuln_low", {"vuln": OLDER_ISSUE | {"threat": 3}}, "Domain", "Threat: Low"),
+        ("vuln_low", {"vuln": OLDER_ISSUE | {"threat": None}}, "Domain", "Threat: Low"),
+    ],
+)
+def test_an_issue_under_newer_and_older_names_loses_neither_its_host_nor_its_risk(
+    kind: str, details: dict[str, Any], host: str, risk: str
+) -> None:
+    lines = render_notice(alert(notice("x", kind, **details))).description.split("\n")
+    assert {"ID: 5", "Title: T", f"{host}: shop.example", risk} < set(lines)
+
+
+@pytest.mark.parametrize("kind", ["vuln_high", "security_issue"])
+@pytest.mark.parametrize("body", ["vuln", "security_issue"])
+def test_a_link_alone_is_no_issue_and_is_listed_as_a_fact(kind: str, body: str) -> None:
+    found = render_notice(alert(notice("An issue", kind, **{f"{body}_link": "https://a.example"})))
+    label = body.replace("_", " ").capitalize()
+    assert found.description.split("\n")[2:5] == [
+        "An issue.",
+        "",
+        f"{label} link: https://a.example",
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "details", "sentence"),
     [
