@@ -136,7 +136,9 @@ class EvaluateStage:
             state.add(partial, record.timestamp)
             self._config_position = max(self._config_position, partial.config_position)
             if appended_ms := number_of(record.headers, APPENDED_HEADER):
-                self._appended_ms[partial.window] = appended_ms
+                # Source partitions are counted apart: the last partial count may be an older one.
+                newest = self._appended_ms.get(partial.window, 0)
+                self._appended_ms[partial.window] = max(newest, appended_ms)
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
 
