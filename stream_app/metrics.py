@@ -143,7 +143,8 @@ class Metrics:
         )
         self.event_lag = self._histogram(
             "event_lag_seconds",
-            "Age of the newest event of a flush, by its own time, when the flush is acknowledged",
+            "Age of the newest event of a flush, by its own time, when the flush is acknowledged; "
+            "of a batch behind the watermark the last event counts",
             LONG_SECONDS,
             role,
             kind=EventKind,

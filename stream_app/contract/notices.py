@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from stream_app.contract.structs import Schema
 from stream_app.contract.texts import any_case
-from stream_app.domain.subscriptions import ISSUE_KINDS, KNOWN_KINDS, RISKS
-
-_OBJECT: Schema = {"type": "object"}
-#: What the code takes for a risk that is not there.
-_NO_RISK: Schema = {"enum": [None, "", 0, False, [], {}]}
-_RISK = any_case(RISKS)
+from stream_app.domain.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, risk_of_kind
+from stream_app.domain.subscriptions import ISSUE_KINDS, KNOWN_KINDS
 
 
 def notice_rules() -> list[Schema]:
     """Return the rules, for an `allOf`."""
-    with_risk = sorted(kind for kind in ISSUE_KINDS if _risk_of(kind))
-    without = sorted(ISSUE_KINDS - set(with_risk))
+    without = sorted(kind for kind in ISSUE_KINDS if not risk_of_kind(kind))
     return [
         {"properties": {"details": {"required": ["notification_type"], **_kind()}}},
         {"if": _of_kind(KNOWN_KINDS), "then": _names_a_client()},
-        {"if": _of_kind(without), "then": _issue(needs_risk=True)},
-        {"if": _of_kind(with_risk), "then": _issue(needs_risk=False)},
+        {"if": _of_kind(without), "then": _has_risk()},
     ]
 
 
@@ -32,10 +26,6 @@ def _kind() -> Schema:
         "minLength": 1,
     }
     return {"properties": {"notification_type": kind}}
-
-
-def _risk_of(kind: str) -> bool:
-    return kind.partition("vuln_")[2] in RISKS
 
 
 def _of_kind(kinds: object) -> Schema:
@@ -56,39 +46,20 @@ def _names_a_client() -> Schema:
     }
 
 
-def _issue(*, needs_risk: bool) -> Schema:
-    """Return the rule of `details`: the first of its two bodies that is an object has the risk."""
-    body = _body(needs_risk=needs_risk)
-    neither: Schema = _with("security_issue", _OBJECT) if needs_risk else {}
-    older = {
-        "if": _with("vuln", _OBJECT),
-        "then": {"properties": {"vuln": body}},
-        "else": neither,
-    }
-    newer = {
-        "if": _with("security_issue", _OBJECT),
-        "then": {"properties": {"security_issue": body}},
-        "else": older,
-    }
-    return {"properties": {"details": newer}}
+def _has_risk() -> Schema:
+    """Return the rule of `details`: one of the fields that may hold a risk has one that is known.
 
-
-def _body(*, needs_risk: bool) -> Schema:
-    threat: Schema
-    if needs_risk:
-        threat = _with("threat", _RISK)
-        threat = {
-            "if": _with("threat", {"not": _NO_RISK}),
-            "then": threat,
-            "else": _with("risk", _RISK),
-        }
-    else:
-        threat = {"properties": {"threat": {"if": {"not": _NO_RISK}, "then": _RISK}}}
-    return {
-        "if": _with("risk", {"not": _NO_RISK}),
-        "then": _with("risk", _RISK),
-        "else": threat,
-    }
+    A kind that names the risk itself needs none. Where none is known, what there is is told.
+    """
+    places = [(body, field) for body in ISSUE_BODIES for field in RISK_FIELDS]
+    risk = any_case(RISKS)
+    known = [_with(body, {"type": "object", **_with(field, risk)}) for body, field in places]
+    said = [_with(body, {"type": "object", "required": [field]}) for body, field in places]
+    each = [{"properties": {body: {"properties": {field: risk}}}} for body, field in places]
+    body, field = places[0]
+    missing = _with(body, {"type": "object", "required": [field]})
+    unknown: Schema = {"if": {"anyOf": said}, "then": {"allOf": each}, "else": missing}
+    return {"properties": {"details": {"if": {"anyOf": known}, "else": unknown}}}
 
 
 def _with(name: str, schema: Schema) -> Schema:

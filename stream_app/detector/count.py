@@ -85,7 +85,7 @@ class CountFlush:
         """Note the progress."""
         for part in self._cuts:
             part.state.confirm(part.cut)
-        newest = max((part.cut.watermark for part in self._cuts), default=NEVER)
+        newest = max((part.cut.newest for part in self._cuts), default=NEVER)
         self._stage.flushed(time.monotonic() - self._started, newest)
 
     def _cells(self, part: PartitionCut) -> list[Send]:
@@ -169,7 +169,7 @@ class CountStage:
         self._changed, self._dead_letters, self._skipped = {}, [], 0
 
     def flushed(self, seconds: float, newest: int) -> None:
-        """Report an acknowledged flush; `newest` is the largest event time of its partitions."""
+        """Report an acknowledged flush; `newest` is the largest event time in it."""
         metrics, kind, states = self._metrics, self.kind, self.table.states.values()
         metrics.flushes.labels(kind).inc()
         metrics.flush_duration.labels(kind).observe(seconds)

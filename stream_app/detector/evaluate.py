@@ -7,6 +7,7 @@ between the two sends the same alert again, with the same id, and never loses it
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +47,8 @@ class PartitionCut:
     touched: list[CellKey]
     expired: list[CellKey]
     offset: int
-    #: Of each touched window's newest partial count, with the append time of its newest record.
-    headers: Mapping[CellKey, Headers]
+    #: Of the partial counts of each touched window, with the append times of their newest records.
+    headers: Mapping[CellKey, Sequence[Headers]]
 
 
 class EvaluateFlush:
@@ -84,8 +85,9 @@ class EvaluateFlush:
             for key, alert in part.fired:
                 if key in part.state.windows:
                     part.state.windows[key].fired = True
-                appended_ms = number_of(part.headers.get(key, ()), APPENDED_HEADER)
-                self._stage.fired(alert, appended_ms)
+                # Source partitions are counted apart: the last partial count may be an older one.
+                found = (number_of(one, APPENDED_HEADER) for one in part.headers.get(key, ()))
+                self._stage.fired(alert, max((ms for ms in found if ms), default=None))
             part.state.confirm(part.offset)
         self._stage.flushed()
 
@@ -125,8 +127,8 @@ class EvaluateStage:
         self._configuration: Configuration = reader.configuration
         self._metrics = metrics
         self._changed: dict[int, None] = {}
-        #: Of the newest partial count of each changed window.
-        self._headers: dict[CellKey, Headers] = {}
+        #: Of the partial counts of each changed window; read only where one fires.
+        self._headers: defaultdict[CellKey, list[Headers]] = defaultdict(list)
         self._config_position = 0
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
@@ -140,7 +142,7 @@ class EvaluateStage:
             except (*DECODE_ERRORS, TypeError) as error:
                 log.warning("partial_count_unreadable", offset=record.offset, why=str(error))
                 continue
-            headers[state.add(partial, record.timestamp)] = record.headers
+            headers[state.add(partial, record.timestamp)].append(record.headers)
             self._config_position = max(self._config_position, partial.config_position)
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
@@ -185,7 +187,7 @@ class EvaluateStage:
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._headers = {}, {}
+        self._changed, self._headers = {}, defaultdict(list)
 
     def fired(self, alert: Alert, appended_ms: int | None) -> None:
         """Report an alert that the broker has acknowledged."""

@@ -174,9 +174,10 @@ class MatchStage:
         for alert in outcome.alerts:
             kind = alert.trigger.template_id if alert.trigger else NOTICE_ALERT
             self._metrics.alerts.labels(kind).inc()
-            self._metrics.event_to_alert.labels(kind).observe(
-                max(0.0, time.time() - alert.notice.appended_ms / 1000)
-            )
+            if alert.notice.appended_ms > 0:  # a record may come without a timestamp
+                self._metrics.event_to_alert.labels(kind).observe(
+                    max(0.0, time.time() - alert.notice.appended_ms / 1000)
+                )
             log.info(
                 "notice_matched",
                 alert_id=alert.id,

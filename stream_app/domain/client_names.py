@@ -17,6 +17,8 @@ _SHOWN_CHARS = 100
 class ClientNames:
     """The names of configured clients and of their applications, as they are at one time.
 
+    Outer white space is no part of an application's name.
+
     Args:
         clients: by id.
     """
@@ -45,7 +47,10 @@ class ClientNames:
         known = self._applications.get(client_id)
         if known is None:
             known = self._applications[client_id] = self._read_applications(client_id)
-        return tuple(number for name in names for number in known.get(name, ()))
+        # Every hit may come here: its name is stripped only where it is not found as it stands.
+        return tuple(
+            number for name in names for number in known.get(name) or known.get(name.strip(), ())
+        )
 
     @cached_property
     def _by_name(self) -> dict[str, tuple[int, ...]]:
@@ -57,8 +62,9 @@ class ClientNames:
     def _read_applications(self, client_id: int) -> dict[str, tuple[int, ...]]:
         client = self._clients.get(client_id)
         found: dict[str, tuple[int, ...]] = {DEFAULT_NAME: (DEFAULT_APPLICATION,)}
-        for number, name in client.applications.items() if client is not None else ():
-            if number not in found.get(name, ()):
+        for number, text in client.applications.items() if client is not None else ():
+            name = text.strip()
+            if name and number not in found.get(name, ()):
                 found[name] = (*found.get(name, ()), number)
         return found
 

@@ -68,6 +68,8 @@ class Cut:
     expired: list[CellKey]
     offset: int
     watermark: int
+    #: Largest event time since the last cut, as `_note_newest` knows it.
+    newest: int
 
 
 class _BoundTrigger:
@@ -134,6 +136,7 @@ class PartitionCounts:
         #: The same as of the last flush that the broker acknowledged.
         self.progress_offset = NEVER
         self._progress_watermark = NEVER
+        self._newest = NEVER
         # Cells as they were before the events since the last cut, and before the cut in flight.
         self._before: dict[CellKey, tuple[int, int]] = {}
         self._in_flight: dict[CellKey, tuple[int, int]] = {}
@@ -172,6 +175,7 @@ class PartitionCounts:
         counted = unmatched = 0
         timestamp: int | None = None
         latest = 0
+        seconds: Any = NEVER
         refused: list[tuple[Record, Any, RejectedEventError]] = []
         for record, event in events:
             try:
@@ -240,10 +244,23 @@ class PartitionCounts:
                 tally.late += 1
             else:
                 tally.skipped += 1
+        self._note_newest(watermark, seconds)
         self.watermark = watermark
         tally.counted += counted
         tally.unmatched += unmatched
         self._reject(refused, tally)
+
+    def _note_newest(self, watermark: int, last: Any) -> None:
+        """Note the largest event time of a batch, at no cost for each event.
+
+        Where the batch has moved the watermark, it is that. Else the `last` event stands for all:
+        the watermark may be that of an event minutes ahead, and would hide how late they come.
+        """
+        if watermark > self.watermark:
+            last = watermark
+        # That of an event that was refused is no time, or is ahead of the watermark.
+        if isinstance(last, int) and self._newest < last <= watermark:
+            self._newest = last
 
     def _few(self, client: _BoundClient, event: Any) -> int:
         """Return the signature's part of the fields with few values, and keep it."""
@@ -344,7 +361,8 @@ class PartitionCounts:
             if (cell := self.cells.get(key)) is not None:
                 cell[2] = cell[1]
                 changed.append((key, cell[0], cell[1]))
-        return Cut(changed, expired, self.offset, self.watermark)
+        newest, self._newest = self._newest, NEVER
+        return Cut(changed, expired, self.offset, self.watermark, newest)
 
     def confirm(self, cut: Cut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
@@ -360,7 +378,7 @@ class PartitionCounts:
                 elif key in self.cells:
                     self.cells[key][:] = [count, offset, offset]
         self._before, self._in_flight = {}, {}
-        self._clients = {}
+        self._clients, self._newest = {}, NEVER
         self.offset, self.watermark = self.progress_offset, self._progress_watermark
 
     def rewrite(self) -> None:

@@ -7,6 +7,7 @@ own have `client_id` and `id`, too. Unknown fields are ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,10 @@ from stream_app.domain.events import PartsDecoder
 from stream_app.domain.flat_details import flattened_details
 from stream_app.domain.notice_fields import mentioned_applications
 from stream_app.domain.triggers import Trigger
+
+#: The kind of notice that holds an address which the cloud itself fetches.
+SPECIFICATION_FAILED = "spec_update_failed"
+_CREDENTIALS = re.compile(r"://[^\s/?#]*@")
 
 
 class IncomingNotice(msgspec.Struct, frozen=True):
@@ -104,7 +109,8 @@ def triggered_alerts(
 ) -> list[NoticeAlert]:
     """Return the alerts of the triggers that tell of a notice, one each."""
     plain = notice_alert(notice, origin, client, "", ())
-    notice_id, mentioned = _notice_id(notice, origin), mentioned_applications(notice.details)
+    notice_id = _notice_id(notice, origin)
+    mentioned = mentioned_applications(notice.details, client.applications)
     return [
         msgspec.structs.replace(
             plain,
@@ -125,14 +131,20 @@ def _notice_id(notice: IncomingNotice, origin: Origin) -> tuple[str | int, ...]:
 
 
 def _taken(notice: IncomingNotice, origin: Origin, subscription: str) -> AlertNotice:
+    clean = _without_credentials if notice.kind == SPECIFICATION_FAILED else str
     details: dict[str, str] = {}
     for name, text in flattened_details(notice.details):
-        details.setdefault(name, text)
+        details.setdefault(name, clean(text))
     return AlertNotice(
         kind=notice.kind,
         subscription=subscription,
-        summary=notice.summary,
-        description=notice.description or "",
+        summary=clean(notice.summary),
+        description=clean(notice.description or ""),
         details=details,
         appended_ms=origin.timestamp_ms,
     )
+
+
+def _without_credentials(text: str) -> str:
+    """Return a text whose addresses have no `user:password@`: no alert shows them to anybody."""
+    return _CREDENTIALS.sub("://", text)

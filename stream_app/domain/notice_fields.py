@@ -28,16 +28,23 @@ DEFAULT_NAME = "default"
 UNUSED, EXCLUDED = "unused", "excluded"
 #: Names that an application's id has.
 APPLICATION_IDS = ("application_id", "poolid")
+#: Names that its name has, or its id where it has no name.
+APPLICATION_NAMES = ("application", "applications")
 _STATUS = re.compile(r"[1-5](\d\d|xx)")
 _NUMBER = re.compile(r"-?\d{1,18}")
+_ABSOLUTE_URL = re.compile(r"([a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 def application_ids(applications: Mapping[int, str]) -> ApplicationIds:
-    """Return the ids of a client's applications by name; the default one has `default`, too."""
+    """Return the ids of a client's applications by name; the default one has `default`, too.
+
+    Outer white space is no part of a name.
+    """
     found: dict[str, Values] = {DEFAULT_NAME: frozenset({DEFAULT_APPLICATION})}
-    for number, name in applications.items():
-        found[name] = found.get(name, NOTHING) | {number}
+    for number, text in applications.items():
+        if name := text.strip():
+            found[name] = found.get(name, NOTHING) | {number}
     return found
 
 
@@ -52,14 +59,25 @@ def change_type(text: str) -> str:
     return EXCLUDED if word == UNUSED else word
 
 
+def deviation_type(text: str) -> str:
+    """Return a deviation from a specification as it is compared."""
+    return text.strip().lower()
+
+
 def host_name(text: str) -> str:
     """Return a host as it is compared."""
     return text.strip().lower()
 
 
-def mentioned_applications(details: Details) -> list[int]:
-    """Return the ids of applications that a notice holds: their names stand elsewhere."""
+def mentioned_applications(details: Details, applications: Mapping[int, str]) -> list[int]:
+    """Return the ids of applications that a notice holds: their names stand elsewhere.
+
+    A number that is the name of one of the client's `applications` means that one.
+    """
     found = _first(details, APPLICATION_IDS, _numbers)
+    items = [item for name in APPLICATION_NAMES for item in _items(details.get(name))]
+    if numbers := [item for item in items if _numbers(item)]:
+        found |= _named(numbers, application_ids(applications))
     return sorted(number for number in found if isinstance(number, int))
 
 
@@ -100,7 +118,7 @@ def _inner(details: Details, name: str, field: str) -> object:
 def _pool(details: Details, ids: ApplicationIds) -> Values:
     """Return ids of applications; a name that the client does not have is none."""
     numbers = _first(details, APPLICATION_IDS, _numbers)
-    return numbers or _first(details, ("application", "applications"), lambda v: _named(v, ids))
+    return numbers or _first(details, APPLICATION_NAMES, lambda v: _named(v, ids))
 
 
 def _named(value: object, ids: ApplicationIds) -> Values:
@@ -124,7 +142,7 @@ def _host_of(url: str) -> str:
     """Return the host of an address, which may come without a scheme; empty: it has none."""
     text = url.strip()
     try:
-        return urlsplit(text if "//" in text else f"//{text}").hostname or ""
+        return urlsplit(text if _ABSOLUTE_URL.match(text) else f"//{text}").hostname or ""
     except ValueError:
         return ""
 
@@ -145,7 +163,7 @@ def _pii(details: Details, _ids: ApplicationIds) -> Values:
 
 
 def _deviation_type(details: Details, _ids: ApplicationIds) -> Values:
-    return _texts(details.get("type_of_endpoint"), lambda text: text.strip().lower())
+    return _texts(details.get("type_of_endpoint"), deviation_type)
 
 
 def _specification(details: Details, _ids: ApplicationIds) -> Values:
@@ -203,7 +221,7 @@ _NORMAL: Mapping[str, Callable[[str], str]] = {
     "domain": host_name,
     "change_type": change_type,
     "pii": sensitive_data,
-    "deviation_type": lambda text: text.strip().lower(),
+    "deviation_type": deviation_type,
     "role": role_code,
 }
 

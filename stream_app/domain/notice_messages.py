@@ -11,10 +11,16 @@ import re
 from collections.abc import Callable, Mapping
 
 from stream_app.domain.alerts import NoticeAlert
+from stream_app.domain.issue_risks import ISSUE_BODIES, RISK_FIELDS, known_risk
 from stream_app.domain.messages import Message
 from stream_app.domain.notice_sentences import COMMON, SENTENCES, Details, facts
 from stream_app.domain.triggered_messages import triggered_text
 
+#: Fields of an issue that make a text of it; its link alone does not.
+_ISSUE_FIELDS = (
+    *("id", "title", "host", "domain", "path", "port", "url", "method", "discovered_by"),
+    *("parameter", "type", *RISK_FIELDS),
+)
 _PERIMETER_IP = re.compile(r"data_\d+_entity_ip")
 
 
@@ -61,43 +67,56 @@ def _text(kind: str, details: Details) -> list[str]:
 
 
 def _security_issue(details: Details) -> list[str]:
-    return _issue(details, "security_issue", "security issue", ("Host", "host"), ("Risk", "risk"))
+    return _issue(details, "security issue", host="Host", risk="Risk")
 
 
 def _vulnerability(details: Details) -> list[str]:
-    return _issue(details, "vuln", "vulnerability", ("Domain", "domain"), ("Threat", "threat"))
+    return _issue(details, "vulnerability", host="Domain", risk="Threat")
 
 
-def _issue(
-    details: Details, prefix: str, what: str, host: tuple[str, str], risk: tuple[str, str]
-) -> list[str]:
+def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
     """Return the documented lines, also those without a value; nothing without any issue.
 
-    Port and URL are documented of issues that a scan from outside has found; others lack them.
+    `host` and `risk` are the labels of the lines for which newer and older issues have different
+    names. Port and URL are documented of issues that a scan from outside has found; others lack
+    them.
     """
-    if not any(name.startswith(f"{prefix}_") for name in details):
+    if not any(_said(details, name) for name in _ISSUE_FIELDS):
         return []
     scanned = (("Port", "port"), ("URL", "url"))
     rows = (
         ("ID", "id"),
         ("Title", "title"),
-        host,
+        (host, "host", "domain"),
         ("Path", "path"),
-        *(row for row in scanned if f"{prefix}_{row[1]}" in details),
+        *(row for row in scanned if _said(details, row[1])),
         ("Method", "method"),
         ("Discovered by", "discovered_by"),
         ("Parameter", "parameter"),
         ("Type", "type"),
-        risk,
     )
     return [
         f"New {what} was detected in your system.",
         "",
-        *(f"{label}: {details.get(f'{prefix}_{name}', '')}" for label, name in rows),
+        *(f"{label}: {_said(details, *names)}" for label, *names in rows),
+        f"{risk}: {_risk(details)}",
         "",
-        f"More details: {details.get(f'{prefix}_link', '')}",
+        f"More details: {_said(details, 'link')}",
         "",
     ]
+
+
+def _said(details: Details, *names: str) -> str:
+    """Return what an issue says under the first of the names that says anything."""
+    places = (f"{body}_{name}" for body in ISSUE_BODIES for name in names)
+    return next((details[place] for place in places if details.get(place)), "")
+
+
+def _risk(details: Details) -> str:
+    """Return the risk by which the notice finds its readers; one that is not known as it is."""
+    said = [details.get(f"{body}_{name}") for body in ISSUE_BODIES for name in RISK_FIELDS]
+    known = known_risk(details.get("notification_type", ""), *said)
+    return known or _said(details, *RISK_FIELDS)
 
 
 def _perimeter(details: Details) -> list[str]:

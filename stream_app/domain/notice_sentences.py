@@ -22,6 +22,8 @@ ABBREVIATIONS = frozenset({"api", "id", "ip", "ips", "uri", "url"})
 ACTORS = ("actor", "created_by", "updated_by", "deleted_by")
 #: Types that have a name.
 NAMES = {"opsgenie": "Opsgenie"}
+#: What a sentence ends with.
+ENDS = (".", "!", "?")
 DEAD_LETTERS = "they are dead letters and can be sent again."
 
 
@@ -45,8 +47,12 @@ def facts(summary: str, details: Details) -> list[str]:
         sentence = sentence.partition("]")[2].lstrip()
     sentence = sentence or summary.strip()
     found = [f"{_label(name)}: {text}" for name, text in details.items() if name not in COMMON]
-    end = "" if sentence.endswith((".", "!", "?", ":")) else "."
-    return [f"{sentence}{end}", *([""] if found else []), *found]
+    return [_ended(sentence, (*ENDS, ":")), *([""] if found else []), *found]
+
+
+def _ended(text: str, ends: tuple[str, ...] = ENDS) -> str:
+    """Return a sentence with its full stop; one of a producer may have its end already."""
+    return text if text.endswith(ends) else f"{text}."
 
 
 def _person(details: Details, prefix: str) -> str:
@@ -118,11 +124,11 @@ def _integration_broken(details: Details) -> str:
 
 def _specification_not_updated(details: Details) -> str:
     thing = _thing(details, "specification")
-    source, error = details.get("specification_uri", ""), details.get("error", "")
+    source, error = details.get("specification_uri", ""), details.get("error", "").rstrip()
     if not thing:
         return ""
     source = f" from {source}" if source else ""
-    return f"T{thing[1:]} was not updated{source}{f': {error}' if error else ''}."
+    return _ended(f"T{thing[1:]} was not updated{source}{f': {error}' if error else ''}")
 
 
 def _held_back(details: Details) -> str:

@@ -9,7 +9,7 @@ ROLES: Mapping[str, str] = {
     "admin": "Administrator",
     "admin_ext": "admin_ext",
     "analytic": "Analyst",
-    "api_developer": "API Developer",
+    "api_developer": "API developer",
     "auditor": "Read only",
     "deploy": "Deploy",
     "partner_admin": "Global Administrator",

@@ -12,6 +12,7 @@ from stream_app.domain.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.integrations import Integration
+from stream_app.domain.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, known_risk
 
 SYSTEM, RULES_AND_TRIGGERS = "system", "rules_and_triggers"
 #: Notices of the end of an integration, which that integration itself does not get.
@@ -39,7 +40,6 @@ SUBSCRIPTIONS: Mapping[str, str] = {
 }
 #: Kinds whose event follows from the risk of the issue; those with `vuln` are the older names.
 ISSUE_KINDS = frozenset({"security_issue", "vuln", "vuln_high", "vuln_medium", "vuln_low"})
-RISKS = ("critical", "high", "medium", "low", "info")
 #: Documented kinds that no event of an Opsgenie integration stands for: triggers tell of them, or
 #: only other types of integrations do.
 UNSUBSCRIBED_KINDS = frozenset(
@@ -66,15 +66,30 @@ def subscription_of(notice: IncomingNotice) -> str | None:
     """
     if notice.kind not in ISSUE_KINDS:
         return SUBSCRIPTIONS.get(notice.kind)
-    bodies = (notice.details.get(name) for name in ("security_issue", "vuln"))
-    issue = next((body for body in bodies if isinstance(body, Mapping)), {})
-    risk = issue.get("risk") or issue.get("threat") or notice.kind.partition("vuln_")[2]
-    if not isinstance(risk, str) or risk.lower() not in RISKS:
+    said = _said_risks(notice)
+    risk = known_risk(notice.kind, *said.values())
+    if not risk:
+        # The first that says anything is what the producer has to mend, or else what it left out.
+        body = "vuln" if notice.kind == "vuln" else "security_issue"
+        missing = f"details.{body}.{'threat' if body == 'vuln' else 'risk'}", ""
+        field, value = next((pair for pair in said.items() if pair[1]), missing)
         raise RejectedEventError(
             DeadLetterReason.WRONG_TYPE,
-            f"details.security_issue.risk: {str(risk)[:40]!r}: must be one of {', '.join(RISKS)}",
+            f"{field}: {str(value)[:40]!r}: must be one of {', '.join(RISKS)}",
         )
     return f"security_issue_{risk.lower()}"
+
+
+def _said_risks(notice: IncomingNotice) -> dict[str, object]:
+    """Return what a notice says of an issue's risk, by the place in it where that stands."""
+    bodies = ((name, notice.details.get(name)) for name in ISSUE_BODIES)
+    return {
+        f"details.{name}.{field}": body[field]
+        for name, body in bodies
+        if isinstance(body, Mapping)
+        for field in RISK_FIELDS
+        if field in body
+    }
 
 
 class Subscribers:

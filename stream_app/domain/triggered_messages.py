@@ -19,7 +19,13 @@ from dataclasses import dataclass
 
 from stream_app.domain.alerts import NoticeAlert, NoticeTrigger
 from stream_app.domain.messages import clause_lines, trigger_line
-from stream_app.domain.notice_fields import APPLICATION_IDS, EXCLUDED, UNUSED
+from stream_app.domain.notice_fields import (
+    APPLICATION_IDS,
+    EXCLUDED,
+    UNUSED,
+    change_type,
+    deviation_type,
+)
 from stream_app.domain.notice_sentences import Details, facts, user_added
 
 DENYLIST = 'You can review blocked IP addresses in the "Denylist" section of Wallarm Console.'
@@ -110,7 +116,7 @@ def _ip_denylisted(alert: NoticeAlert) -> Text | None:
 
 def _endpoint_changed(alert: NoticeAlert) -> Text | None:
     details = alert.notice.details
-    endpoint, change = _endpoint(details), details.get("change_type", "").lower()
+    endpoint, change = _endpoint(details), change_type(details.get("change_type", ""))
     if not endpoint or change not in CHANGES:
         return None
     title, sentence = CHANGES[change]
@@ -120,7 +126,7 @@ def _endpoint_changed(alert: NoticeAlert) -> Text | None:
 
 def _rogue_endpoint(alert: NoticeAlert) -> Text | None:
     details = alert.notice.details
-    endpoint, deviation = _endpoint(details), details.get("type_of_endpoint", "")
+    endpoint, deviation = _endpoint(details), deviation_type(details.get("type_of_endpoint", ""))
     if not endpoint or not deviation:
         return None
     names = ("api_host", "endpoint_path", "http_method", "type_of_endpoint", "link")
@@ -172,13 +178,22 @@ def _endpoint(details: Details) -> str:
 
 
 def _application(alert: NoticeAlert) -> str:
-    """Return the application's name as the notice has it, or else that of its id."""
-    details = alert.notice.details
-    for name in ("application", "application_name", "applications"):
-        if details.get(name):
-            return details[name]
-    ids = next((details[name] for name in APPLICATION_IDS if details.get(name)), "")
-    return ", ".join(alert.applications.get(number, number) for number in ids.split(", "))
+    """Return the application's name as the notice has it, or else that of its id.
+
+    A number in the place of a name is an id, unless an application has it as its name.
+    """
+    details, known = alert.notice.details, alert.applications
+    taken = {name.strip() for name in known.values()}
+    ids = {number: name for number, name in known.items() if number not in taken}
+    for place in ("application", "application_name", "applications"):
+        if said := details.get(place):
+            return _named(said, ids)
+    return _named(next((details[name] for name in APPLICATION_IDS if details.get(name)), ""), known)
+
+
+def _named(listed: str, names: Mapping[str, str]) -> str:
+    """Return a list, as details have it, with names in the place of the ids in it."""
+    return ", ".join(names.get(part.strip(), part) for part in listed.split(", "))
 
 
 TEXTS: Mapping[str, Callable[[NoticeAlert], Text | None]] = {

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from stream_app.detector import count
 from stream_app.detector.count import CountStage
-from stream_app.domain.counting import PartitionCounts
+from stream_app.domain.counting import NEVER, PartitionCounts
 from stream_app.domain.events import EventKind
 from stream_app.domain.triggers import parse_trigger
 from stream_app.kafka.topics import TopicNames
@@ -92,6 +92,41 @@ def test_a_flush_of_any_number_of_events_is_measured_once(
         assert sample(f"stream_app_{name}_seconds_count", {"kind": "hits"}) == 1
     assert sample("stream_app_event_lag_seconds_sum", {"kind": "hits"}) == 7
     assert sample("stream_app_watermark_seconds", {"kind": "hits"}) == 1_000_000_000
+
+
+def test_the_lag_is_that_of_the_events_of_the_flush_whatever_came_before(
+    stage: CountStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000_000
+    monkeypatch.setattr(time, "time", lambda: float(now))
+    sample = stage._metrics.registry.get_sample_value
+    found = []
+
+    def flush(*seconds: object, partition: int = 0) -> None:
+        offset = stage.table.state(partition).offset + 1
+        for number, second in enumerate(seconds, offset):
+            value = b'{"client_id":1,"request_time":%a}' % second
+            stage.add("events.hits", partition, [record(number, value)])
+        stage.cut().confirm()
+        found.append(sample("stream_app_event_lag_seconds_sum", {"kind": "hits"}))
+
+    flush(now - 20)
+    flush(now + 250)  # a producer's clock is ahead
+    flush(now - 60, now - 30, now - 40)
+    flush(now - 5, partition=1)
+    flush(now + 400)  # refused
+    flush(now - 9, now + 400)
+    flush()
+    assert found == [20, 20, 50, 55, 55, 64, 64]
+    assert sample("stream_app_event_lag_seconds_count", {"kind": "hits"}) == 5
+
+
+def test_what_a_lost_partition_has_seen_is_no_event_of_the_next_flush(stage: CountStage) -> None:
+    value = b'{"client_id":1,"request_time":1000000000}'
+    stage.add("events.hits", 0, [record(0, value)])
+    stage.table.state(0).roll_back()
+    stage.reset()
+    assert stage.table.state(0).cut().newest == NEVER
 
 
 def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended() -> None:

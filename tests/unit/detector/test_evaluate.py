@@ -185,10 +185,17 @@ def test_the_time_to_an_alert_begins_with_the_newest_record_of_the_count_that_fi
         windows.headers = (("x-appended-ms", str(appended_ms).encode()),)
         windows.send(count)
         windows.flush()
-    windows.headers = ()
-    windows.send(3, second=1)
-    assert windows.flush() == [1], "what an older version has counted fires, too"
     sample = windows.metrics.registry.get_sample_value
     name = "stream_app_event_to_alert_seconds"
     assert sample(f"{name}_count", {"kind": "hits"}) == 1
     assert sample(f"{name}_sum", {"kind": "hits"}) == 1.5
+    for partition, appended_ms in ((0, 99_000), (1, 40_000)):
+        windows.headers = (("x-appended-ms", str(appended_ms).encode()),)
+        windows.send(2, partition, second=2)
+    assert windows.flush() == [2]
+    assert sample(f"{name}_sum", {"kind": "hits"}) == 2.5, "the newest, not the last that is read"
+    windows.headers = ()
+    windows.send(3, second=1)
+    assert windows.flush() == [1], "what an older version has counted fires, too"
+    assert sample(f"{name}_count", {"kind": "hits"}) == 2
+    assert sample(f"{name}_sum", {"kind": "hits"}) == 2.5

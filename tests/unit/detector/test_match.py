@@ -83,10 +83,11 @@ class Bench:
         reader: Any = self.reader
         self.stage = MatchStage(table, reader, TopicNames("p."), self.metrics)
 
-    def add(self, *values: bytes | None, offset: int = 0) -> None:
+    def add(self, *values: bytes | None, offset: int = 0, timestamp: int | None = None) -> None:
         for number, value in enumerate(values, offset):
+            at_ms = 1000 * number if timestamp is None else timestamp
             record = SimpleNamespace(
-                offset=number, timestamp=1000 * number, key=b"1111", value=value, headers=()
+                offset=number, timestamp=at_ms, key=b"1111", value=value, headers=()
             )
             self.stage.add("p.events.account", 0, [record])
 
@@ -173,6 +174,16 @@ async def test_while_kafka_is_away_no_client_is_called_unknown(
     bench.add(notice())
     sends, _ = await asyncio.wait_for(bench.flush(), 5)
     assert len(alerts(sends)) == 1
+
+
+async def test_an_alert_of_a_record_without_a_timestamp_is_sent_and_not_timed() -> None:
+    bench = Bench()
+    bench.add(notice(), timestamp=-1)
+    assert len(alerts((await bench.flush())[0])) == 1
+    bench.add(notice(), offset=1)
+    assert len(alerts((await bench.flush())[0])) == 1
+    name, labels = "stream_app_event_to_alert_seconds_count", {"kind": "notice"}
+    assert bench.metrics.registry.get_sample_value(name, labels) == 1
 
 
 async def test_what_is_not_flushed_is_forgotten() -> None:

@@ -39,6 +39,8 @@ def test_a_long_name_is_shown_cut() -> None:
         (["shop", "Blog"], ()),
         (["Blog", "Shop"], (7,)),
         ([], ()),
+        ([" Shop", "default "], (7, -1)),
+        (["", " "], ()),
     ],
 )
 def test_applications_are_found_by_the_names_that_their_client_gives_them(
@@ -50,6 +52,13 @@ def test_applications_are_found_by_the_names_that_their_client_gives_them(
 def test_applications_of_another_client_are_not_found() -> None:
     assert NAMES.application_ids(TWIN, ["Shop"]) == ()
     assert NAMES.application_ids(404, ["Shop", "default"]) == (-1,)
+
+
+def test_outer_white_space_is_no_part_of_the_name_of_an_application() -> None:
+    names = ClientNames({1: Client(1, "One", "EU", {5: " Shop", 6: "Shop ", 7: " "})})
+    assert names.application_ids(1, ["Shop"]) == (5, 6)
+    assert names.application_ids(1, ["\tShop"]) == (5, 6)
+    assert names.application_ids(1, ["", " "]) == ()
 
 
 def test_the_default_application_may_have_a_name_of_its_own() -> None:

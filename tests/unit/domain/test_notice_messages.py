@@ -88,6 +88,40 @@ def test_an_issue_that_a_scan_has_found_has_the_documented_lines_of_port_and_url
     ]
 
 
+OLDER_ISSUE = {"id": 5, "title": "T", "domain": "shop.example", "threat": "High"}
+NEWER_ISSUE = {"id": 5, "title": "T", "host": "shop.example", "risk": "High"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "host", "risk"),
+    [
+        ("security_issue", {"security_issue": OLDER_ISSUE}, "Host", "Risk: High"),
+        ("security_issue", {"vuln": OLDER_ISSUE}, "Host", "Risk: High"),
+        ("vuln", {"vuln": NEWER_ISSUE}, "Domain", "Threat: High"),
+        ("vuln_low", {"vuln": NEWER_ISSUE}, "Domain", "Threat: High"),
+        ("vuln_low", {"vuln": OLDER_ISSUE | {"threat": 3}}, "Domain", "Threat: Low"),
+        ("vuln_low", {"vuln": OLDER_ISSUE | {"threat": None}}, "Domain", "Threat: Low"),
+    ],
+)
+def test_an_issue_under_newer_and_older_names_loses_neither_its_host_nor_its_risk(
+    kind: str, details: dict[str, Any], host: str, risk: str
+) -> None:
+    lines = render_notice(alert(notice("x", kind, **details))).description.split("\n")
+    assert {"ID: 5", "Title: T", f"{host}: shop.example", risk} < set(lines)
+
+
+@pytest.mark.parametrize("kind", ["vuln_high", "security_issue"])
+@pytest.mark.parametrize("body", ["vuln", "security_issue"])
+def test_a_link_alone_is_no_issue_and_is_listed_as_a_fact(kind: str, body: str) -> None:
+    found = render_notice(alert(notice("An issue", kind, **{f"{body}_link": "https://a.example"})))
+    label = body.replace("_", " ").capitalize()
+    assert found.description.split("\n")[2:5] == [
+        "An issue.",
+        "",
+        f"{label} link: https://a.example",
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "details", "sentence"),
     [
@@ -105,7 +139,11 @@ def test_an_issue_that_a_scan_has_found_has_the_documented_lines_of_port_and_url
         ("update_application", {"application": {"name": "B"}}, ""),
         ("integration_broken", {"integration": {"id": 1}, "failed": 3}, "delivery errors."),
         ("spec_update_failed", {"specification": {"id": 1}}, "(ID 1) was not updated."),
+        ("spec_update_failed", {"specification": {"id": 1}, "error": "Gone. "}, ": Gone.\n"),
+        ("spec_update_failed", {"specification": {"id": 1}, "error": "Why?"}, "updated: Why?\n"),
+        ("spec_update_failed", {"specification": {"id": 1}, "error": "gone"}, ": gone.\n"),
         ("spec_update_failed", {"error": "gone"}, ""),
+        ("create_user", {"user": USER | {"role": "api_developer"}, "actor": "Bo"}, "API developer"),
         ("deliveries_overflowed", {}, ""),
         ("alerts_stale", {"max_age_seconds": 90.0}, "Alerts older than 90 seconds were not sent"),
         ("alerts_stale", {"max_age_seconds": "long"}, ""),
@@ -122,6 +160,18 @@ def test_what_a_notice_lacks_is_left_out_and_without_its_subject_its_facts_are_l
 def test_a_description_that_comes_with_the_notice_is_sent_as_it_is() -> None:
     body = NOTICES["security_issue"] | {"description": DOCUMENTED_ISSUE}
     assert render_notice(alert(body)).description == DOCUMENTED_ISSUE
+
+
+def test_no_message_shows_the_credentials_of_a_specification_s_address() -> None:
+    url = "https://ci:p@ss@acme.example:8443/openapi.json?by=a@b"
+    specification = {"id": 15, "title": "Shop-v2", "uri": url}
+    details: dict[str, Any] = {"specification": specification, "error": f"<{url}> is unavailable"}
+    for more in ({}, {"description": f"{url} and {url}"}):
+        body = notice(f"No {url}", "spec_update_failed", **details) | more
+        found = render_notice(alert(body))
+        whole = "\n".join([found.title, found.description, *found.details.values()])
+        assert "https://acme.example:8443/openapi.json?by=a@b" in whole
+        assert not [part for part in ("ci:", "p@ss", "ss@") if part in whole]
 
 
 def test_details_are_flat_texts_without_nulls_and_begin_with_whose_and_what() -> None:

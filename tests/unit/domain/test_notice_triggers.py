@@ -25,7 +25,12 @@ from stream_app.domain.notice_triggers import CONDITION_OF_KIND, CompiledTrigger
 from stream_app.domain.subscriptions import KNOWN_KINDS
 from stream_app.domain.triggers import Filter, Trigger
 
-ACME = Client(1111, "Acme Retail", "EU", {7: "Shop", 8: "Blog", 9: "Blog", 12: "404"})
+ACME = Client(
+    1111,
+    "Acme Retail",
+    "EU",
+    {7: "Shop", 8: "Blog", 9: "Blog", 12: "404", 13: " Old shop ", 14: " "},
+)
 ORIGIN = Origin("events.account", 3, 17, 2, 1767225600000)
 KINDS = (
     "ip_blocked",
@@ -84,6 +89,9 @@ ROWS: list[tuple[str, str, tuple[str | int, ...], dict[str, Any], bool]] = [
     (BLOCKED, "pool", (-1,), {"poolid": -1}, True),
     (BLOCKED, "pool", (7,), {"application": "Shop"}, True),
     (BLOCKED, "pool", (7,), {"application": "shop"}, False),
+    (BLOCKED, "pool", (13,), {"application": "Old shop"}, True),
+    (BLOCKED, "pool", (13,), {"application": " Old shop "}, True),
+    (BLOCKED, "pool", (14,), {"application": True}, False),
     (BLOCKED, "pool", (9,), {"application": "Blog"}, True),
     (BLOCKED, "pool", (7,), {"application": "Nobody's"}, False),
     (BLOCKED, "pool", (12,), {"application": "404"}, True),
@@ -126,6 +134,11 @@ ROWS: list[tuple[str, str, tuple[str | int, ...], dict[str, Any], bool]] = [
     (LOGINS, "pool", (8,), {"application_id": 8}, True),
     (LOGINS, "domain", ("localhost",), {"url": "localhost/login"}, True),
     (LOGINS, "domain", ("localhost",), {"URL": "https://bo@LocalHost:8443/login?x"}, True),
+    (LOGINS, "domain", ("a.example",), {"url": "a.example/login?next=https://b.example/"}, True),
+    (LOGINS, "domain", ("a.example",), {"url": "a.example//login"}, True),
+    (LOGINS, "domain", ("a.example",), {"url": "a.example:8443//login"}, True),
+    (LOGINS, "domain", ("a.example",), {"url": "//a.example/login"}, True),
+    (LOGINS, "domain", ("b.example",), {"url": "a.example/?next=https://b.example/"}, False),
     (LOGINS, "domain", ("localhost",), {"host": "a.example", "url": "localhost/"}, False),
     (LOGINS, "domain", ("localhost",), {"url": "http://[::1/login"}, False),
     (LOGINS, "response_status", (404,), {"response_status": 404}, True),

@@ -98,6 +98,40 @@ def test_an_older_kind_without_a_risk_names_it() -> None:
     assert subscription_of(incoming("vuln_high")) == "security_issue_high"
 
 
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        ("vuln_high", {"vuln": {"threat": 3}}),
+        ("vuln_high", {"vuln": {"risk": "huge", "threat": [1]}}),
+        ("vuln_low", {"vuln": {"threat": "High"}}),
+        ("vuln", {"vuln": {"risk": 3, "threat": "high"}}),
+        ("security_issue", {"security_issue": {"risk": None, "threat": "high"}}),
+        ("security_issue", {"security_issue": {"title": "x"}, "vuln": {"threat": "High"}}),
+    ],
+)
+def test_the_first_word_that_is_a_risk_is_taken(kind: str, details: dict[str, Any]) -> None:
+    assert subscription_of(incoming(kind, details=details)) == "security_issue_high"
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "said"),
+    [
+        ("security_issue", {}, "details.security_issue.risk: '': must be"),
+        ("vuln", {}, "details.vuln.threat: '': must be"),
+        ("vuln", {"vuln": {"threat": 3}}, "details.vuln.threat: '3': must be"),
+        ("vuln", {"vuln": {"risk": "", "threat": 3}}, "details.vuln.threat: '3': must be"),
+        ("vuln", {"security_issue": {"risk": "x"}}, "details.security_issue.risk: 'x': must be"),
+        ("security_issue", {"vuln": {"risk": "x"}}, "details.vuln.risk: 'x': must be"),
+    ],
+)
+def test_a_refusal_names_the_field_that_was_read(
+    kind: str, details: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RejectedEventError) as error:
+        subscription_of(incoming(kind, details=details))
+    assert str(error.value).startswith(f"{said} one of critical, high, ")
+
+
 @pytest.mark.parametrize("body", [None, 3, {}, {"risk": None}, {"risk": 3}, {"risk": "huge"}])
 def test_an_issue_of_no_known_risk_is_refused_not_passed_over(body: object) -> None:
     with pytest.raises(RejectedEventError) as error:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream_app.domain.alerts import NoticeAlert
@@ -15,11 +16,21 @@ from stream_app.domain.notice_fields import FIELDS
 from stream_app.domain.notice_messages import render_notice
 from stream_app.domain.notice_triggers import CONDITION_OF_KIND
 from stream_app.domain.triggered_messages import TEXTS
-from stream_app.domain.triggers import Trigger
+from stream_app.domain.triggers import Filter, Trigger
 from stream_app.opsgenie.payload import DESCRIPTION_LIMIT, MESSAGE_LIMIT, build_payload
 from stream_app.opsgenie.text import length
 from tests.unit.domain.documented_notices import NOTICES
-from tests.unit.domain.documented_triggers import CASES, CLIENT, DOCUMENTED, NEW_USER, trigger
+from tests.unit.domain.documented_triggers import (
+    CASES,
+    CLIENT,
+    DENYLISTED,
+    DOCUMENTED,
+    NEW_ENDPOINT,
+    NEW_USER,
+    SHADOW,
+    said,
+    trigger,
+)
 
 #: As people read them.
 LABELS = {
@@ -88,6 +99,46 @@ def test_the_trigger_stands_in_the_details_before_the_facts_of_the_notice() -> N
     assert (details["trigger_id"], details["trigger_name"]) == ("77", "Denylist watch")
     assert details["template_id"] == "blacklist_ip_added"
     assert details["reason"] == "Produces many attacks"
+
+
+NAMED = {7: "Shop", 8: "Blog", 12: "404", 404: "Lost"}
+
+
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        ({"application": 7}, "Shop"),
+        ({"application": "7"}, "Shop"),
+        ({"applications": [7, "Blog", 99]}, "Shop, Blog, 99"),
+        ({"application": "Shop"}, "Shop"),
+        # A text of digits is a name where an application has it, a number never is.
+        ({"application": "404"}, "404"),
+        ({"application": 404}, "Lost"),
+        ({"application_id": 404}, "Lost"),
+        ({"application_id": [7, 99]}, "Shop, 99"),
+    ],
+)
+def test_an_application_is_shown_by_its_name_wherever_its_id_stands(
+    details: dict[str, Any], shown: str
+) -> None:
+    body = said("Acme Retail", "ip_blocked", **DENYLISTED, **details)
+    one = trigger("blacklist_ip_added", "Denylist", Filter("pool", "ne", (8,)))
+    ((_, _, found),) = notice_decoder.parts(json.dumps(body).encode())
+    client = msgspec.structs.replace(CLIENT, applications=NAMED)
+    (made,) = triggered_alerts(found, ORIGIN, client, [one])
+    assert f"blocked for the application {shown}.\n" in render_notice(made).description
+
+
+def test_words_in_any_case_with_white_space_have_the_documented_texts() -> None:
+    added = said("Acme Retail", "api_structure_changed", **NEW_ENDPOINT | {"change_type": " Added"})
+    found = render_notice(alert(added, trigger("api_structure_changed", "API")))
+    assert found.title == "[wallarm] A new endpoint has been discovered in your API"
+    shadow = said(
+        "Acme Retail", "api_comparison_result", **SHADOW | {"type_of_endpoint": "Shadow "}
+    )
+    found = render_notice(alert(shadow, trigger("rogue_api_detected", "Rogue")))
+    assert found.title == "[wallarm] A new shadow endpoint has been discovered in your API"
+    assert "\n\nThe new GET example.com/users shadow endpoint has been" in found.description
 
 
 def test_a_role_code_is_shown_by_its_name() -> None:
