@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger, Cell
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.event_batches import BatchDecoder, Record
 from stream_app.domain.events import (
@@ -28,7 +29,7 @@ from stream_app.domain.events import (
     Rejected,
     event_seconds,
 )
-from stream_app.domain.matching import ClientTriggers, CompiledTrigger, TriggerIndex
+from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
 
 NEVER = -1
@@ -40,8 +41,6 @@ MATCH_CACHE_SIZE = 20_000
 MAX_REMEMBERED_CHARS = 200
 
 CellKey = tuple[str, int]
-#: [count, offset of the last event counted, that offset at the last flush]
-Cell = list[int]
 
 
 @dataclass
@@ -72,58 +71,6 @@ class Cut:
     newest: int
 
 
-class _BoundTrigger:
-    """A trigger in one partition, with the window it counted last and the turn it did so."""
-
-    __slots__ = ("cell", "keep", "key", "period", "start", "turn")
-
-    def __init__(self, trigger: CompiledTrigger) -> None:
-        self.key = trigger.key
-        self.period = trigger.period
-        self.keep = trigger.keep
-        self.start = self.turn = NEVER
-        self.cell: Cell = []
-
-
-class _BoundClient:
-    """A client's triggers in one partition, and which of them match which signatures.
-
-    Which windows an event counts in is looked up once for all events of a *turn*: the times from
-    `first` up to `end`, in which no window of the client's triggers begins or ends. From the
-    watermark `expiry` on, one of these windows at least takes no more events.
-
-    `few` remembers the part of the signature that the triggers' `values` of an event give.
-    """
-
-    __slots__ = (
-        "_bound", "_keeps", "end", "expiry", "few", "first", "looks", "matches", "triggers",
-        "turn", "values",
-    )  # fmt: skip
-
-    def __init__(self, triggers: ClientTriggers) -> None:
-        self.triggers = triggers
-        self.values = triggers.values
-        self.looks = triggers.looks
-        self.few: dict[Any, int] = {}
-        self.matches: dict[int, tuple[_BoundTrigger, ...]] = {}
-        self.first = self.end = self.expiry = self.turn = NEVER
-        self._bound = {trigger.key: _BoundTrigger(trigger) for trigger in triggers.triggers}
-        self._keeps = {trigger.period: trigger.keep for trigger in triggers.triggers}
-
-    def match(self, signature: int) -> tuple[_BoundTrigger, ...]:
-        """Find out which triggers count events of a signature."""
-        found = self.triggers.of_signature(signature)
-        return tuple(self._bound[trigger.key] for trigger in found)
-
-    def turn_to(self, seconds: int) -> None:
-        """Begin the turn that the event time `seconds` is in; the client has triggers."""
-        starts = [(seconds - seconds % period, period) for period in self._keeps]
-        self.first = max(start for start, _ in starts)
-        self.end = min(start + period for start, period in starts)
-        self.expiry = min(start + self._keeps[period] for start, period in starts)
-        self.turn += 1
-
-
 class PartitionCounts:
     """The cells, the watermark and the progress of one source partition."""
 
@@ -144,7 +91,7 @@ class PartitionCounts:
         self._decoder = BatchDecoder(kind)
         self._time_of = attrgetter(TIME_FIELDS[kind])
         self._index: TriggerIndex | None = None
-        self._clients: dict[int, _BoundClient] = {}
+        self._clients: dict[int, BoundClient] = {}
         self._remembered = 0
 
     # -- counting
@@ -225,7 +172,7 @@ class PartitionCounts:
                 continue
             if not client.first <= seconds < client.end:
                 client.turn_to(seconds)
-            open_ones: Sequence[_BoundTrigger] = matched
+            open_ones: Sequence[BoundTrigger] = matched
             if watermark >= client.expiry:
                 open_ones = self._in_time(matched, seconds, watermark, tally)
             turn, offset = client.turn, record.offset
@@ -262,7 +209,7 @@ class PartitionCounts:
         if isinstance(last, int) and self._newest < last <= watermark:
             self._newest = last
 
-    def _few(self, client: _BoundClient, event: Any) -> int:
+    def _few(self, client: BoundClient, event: Any) -> int:
         """Return the signature's part of the fields with few values, and keep it."""
         values, found = client.values(event), client.triggers.few(event)
         if len(repr(values)) <= MAX_REMEMBERED_CHARS:
@@ -270,7 +217,7 @@ class PartitionCounts:
             client.few[values] = found
         return found
 
-    def _match(self, client: _BoundClient, signature: int) -> tuple[_BoundTrigger, ...]:
+    def _match(self, client: BoundClient, signature: int) -> tuple[BoundTrigger, ...]:
         """Find out which triggers count events of this signature, and keep the answer."""
         self._make_room()
         matched = client.matches[signature] = client.match(signature)
@@ -287,8 +234,8 @@ class PartitionCounts:
 
     @staticmethod
     def _in_time(
-        matched: Sequence[_BoundTrigger], seconds: int, watermark: int, tally: Tally
-    ) -> Sequence[_BoundTrigger]:
+        matched: Sequence[BoundTrigger], seconds: int, watermark: int, tally: Tally
+    ) -> Sequence[BoundTrigger]:
         """Leave out the triggers whose windows take no more events of the time `seconds`."""
         found = []
         for trigger in matched:
@@ -299,10 +246,10 @@ class PartitionCounts:
                 found.append(trigger)
         return found
 
-    def _open(self, trigger: _BoundTrigger, seconds: int, turn: int) -> Cell:
+    def _open(self, trigger: BoundTrigger, seconds: int, turn: int) -> Cell:
         """Return the cell of a trigger's window, and keep it at hand for the client's turn."""
         start = seconds - seconds % trigger.period
-        if trigger.turn == NEVER or start != trigger.start:
+        if trigger.turn == UNSET or start != trigger.start:
             trigger.cell = self._cell((trigger.key, start), start + trigger.keep)
             trigger.start = start
         trigger.turn = turn
@@ -313,7 +260,7 @@ class PartitionCounts:
         triggers = self._index.clients.get(client_id) if self._index is not None else None
         if triggers is None:
             return False
-        self._clients[client_id] = _BoundClient(triggers)
+        self._clients[client_id] = BoundClient(triggers)
         return True
 
     def _cell(self, key: CellKey, expiry: int) -> Cell:
