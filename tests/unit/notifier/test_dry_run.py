@@ -1,4 +1,4 @@
-"""A dry run's attempt: what would have been posted is recorded, and there is nothing to send with."""
+"""A dry run: what would have been posted is recorded, and there is nothing to send with."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_a_delivery_ends_with_it_and_the_judge_hears_nothing() -> None:
 
 
 def test_results_of_live_attempts_have_no_body() -> None:
-    result = Result("d", 1, 2, "opsgenie", 1, True, "accepted", "ok", NOW_MS, 0.1)  # noqa: FBT003
+    result = Result("d", 1, 2, "opsgenie", 1, True, "accepted", "ok", NOW_MS, 0.1)
     assert b"body" not in encode_result(result)
 
 
