@@ -20,9 +20,16 @@ class Progress:
     Args:
         total: how many records there are; 0: not known.
         unit: what is counted.
+        at_stop: what an end before the end means.
     """
 
-    def __init__(self, total: int, unit: str = "records") -> None:
+    def __init__(
+        self,
+        total: int,
+        unit: str = "records",
+        at_stop: str = "nothing was shown, the result would be partial",
+    ) -> None:
+        self._at_stop = at_stop
         self._total = total
         self._unit = unit
         self._done = 0
@@ -43,7 +50,7 @@ class Progress:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
         if kind is not None:
-            say(f"stopped after {self._amount()}: nothing was shown, the result would be partial")
+            say(f"stopped after {self._amount()}: {self._at_stop}")
 
     @property
     def seconds(self) -> float:
