@@ -111,6 +111,10 @@ def republish(
         raise UsageError("--shift-by and --shift-to-now say two things: leave one of them out")
     if wish.resume and bounds != (None, None):
         raise UsageError("--resume says what is left, so leave --from and --to out")
+    if wish.resume and wish.shift_to_now:
+        raise UsageError(
+            "--resume goes on with the same shift: give the --shift-by that was printed with it"
+        )
     topics = topics_of(settings, given, (*REPLAYED_TOPICS, *CONFIG_TOPICS))
     configured = [topic for topic in topics.values() if topic in CONFIG_TOPICS]
     if configured and (len(configured) < len(topics) or wish.shift_to_now or wish.shift_by):

@@ -37,6 +37,8 @@ SOURCES = ROLE_SOURCES["notifier"]
 FAUST_STOP_SECONDS = 3.0
 #: Of a dry run, which pages nobody: neither old alerts nor many are kept from being recorded.
 NO_LIMIT = 2**53
+#: Attempts of a dry run that wait for the broker, which is all that they wait for.
+MAX_DRY_IN_FLIGHT = 500
 
 
 def create_notifier(
@@ -156,13 +158,18 @@ def _dry_sender(
     write: WriteRecord,
 ) -> Sender:
     """Return a sender that sends nothing: no HTTP client is made, no key opened, nothing asked."""
+    unbounded = {
+        "max_requests_per_second": float(NO_LIMIT),
+        "max_in_flight": MAX_DRY_IN_FLIGHT,
+        "max_in_flight_per_integration": MAX_DRY_IN_FLIGHT,
+    }
     attempts = DryAttempts(reader.configuration, settings.delivery, metrics, _wall_clock_ms)
     return Sender(
         client=contextlib.nullcontext(),
         make_attempt=attempts.make,
         write_result=write,
         ownership=app.ownership,
-        settings=settings.delivery.model_copy(update={"max_requests_per_second": float(NO_LIMIT)}),
+        settings=settings.delivery.model_copy(update=unbounded),
         stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
         now_ms=_wall_clock_ms,
     )
