@@ -202,7 +202,7 @@ class Metrics:
         )
         self.delivery_attempts = self._counter(
             "delivery_attempts",
-            "Requests, by the reason of their outcome; unknown: none could be made",
+            "Requests, by the reason of their outcome; unknown: none was made",
             role,
             ATTEMPTS,
             integration_type=(),

@@ -209,6 +209,11 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     judge: JudgeSettings = JudgeSettings()
 
+    dry_run: bool = Field(
+        False,
+        description="Render and record every delivery and send nothing to anybody; for an "
+        "installation with topics and a prefix of its own",
+    )
     topic_prefix: str = Field(
         "", pattern=r"^[a-z0-9.-]*$", description="Put before every topic and consumer group name"
     )

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+from pydantic import SecretStr
 
 from stream_app.cli.changes import carry_out, show_changes
 from stream_app.cli.config_files import read_objects
@@ -15,9 +16,10 @@ from stream_app.cli.output import say
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans import Action, Rules, make_plan
 from stream_app.kafka.config_records import read_statuses, read_stored
+from stream_app.kafka.dry_run import check_marked
 from stream_app.logs import configure_logs
 from stream_app.opsgenie.endpoints import resolve_endpoint
-from stream_app.secrets import KeyRing
+from stream_app.secrets import KeyRing, generate_secret_key
 from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -116,6 +118,8 @@ def apply(
 async def _plan(
     settings: Settings, objects: Sequence[FileObject], *, prune: bool
 ) -> tuple[Plan, Stored, Statuses]:
+    if settings.dry_run:
+        await check_marked(settings)
     rules = rules_of(settings)
     stored, statuses = await read_stored(settings), await read_statuses(settings)
     plan = make_plan(objects, stored, rules, prune=prune)
@@ -128,12 +132,22 @@ async def _plan(
 def rules_of(settings: Settings) -> Rules:
     """Return the rules of an installation, which objects are judged by.
 
+    A dry run opens no key, so without a secret key it seals with one that nobody keeps.
+
     Raises:
         SealingError: a secret key is not one.
     """
+    if settings.dry_run and settings.secret_keys is None:
+        settings = with_own_secret(settings)
     return Rules(
         now_ms=time.time_ns() // 1_000_000,
         allowed_periods=settings.detector.allowed_periods,
         keeper=KeyRing.from_settings(settings),
         check_api=partial(resolve_endpoint, sandbox_url=settings.delivery.sandbox_url),
     )
+
+
+def with_own_secret(settings: Settings) -> Settings:
+    """Return the settings with a secret key of this process alone: nobody can open its seals."""
+    own = SecretStr(generate_secret_key())
+    return settings.model_copy(update={"secret_keys": own})

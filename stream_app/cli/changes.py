@@ -17,6 +17,7 @@ from stream_app.domain.plans import Action, Kind
 from stream_app.domain.statuses import is_disabled_by_system
 from stream_app.domain.trigger_notes import TriggerNotes, notes_of
 from stream_app.kafka.config_records import read_stored, write_records
+from stream_app.kafka.dry_run import is_dry_run
 from stream_app.notifier.last_message import LastMessages, wants_last_message
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ async def carry_out(
     if notify and any(change.turns_off for change in writes):
         # Before anybody is told, and, as that may take half a minute, after it.
         await _check_unchanged(settings, writes, stored)
-        await _send_last_messages(settings, writes, stored, statuses, actor)
+        if await is_dry_run(settings):
+            say("dry run: no last message is sent")
+        else:
+            await _send_last_messages(settings, writes, stored, statuses, actor)
     if writes:
         await _check_unchanged(settings, writes, stored)
     gone = [c.id for c in writes if c.kind is Kind.INTEGRATION and c.action is Action.DELETED]

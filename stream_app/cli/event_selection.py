@@ -50,7 +50,9 @@ def range_of(start: str | None, end: str | None) -> Range:
     return parse_range(start, end, time.time_ns() // 1_000_000)
 
 
-def topics_of(settings: Settings, given: Sequence[str]) -> dict[str, Topic]:
+def topics_of(
+    settings: Settings, given: Sequence[str], allowed: Sequence[Topic] = REPLAYED_TOPICS
+) -> dict[str, Topic]:
     """Return the topics that are meant, by their full names.
 
     They may be named with or without the installation's prefix.
@@ -59,11 +61,11 @@ def topics_of(settings: Settings, given: Sequence[str]) -> dict[str, Topic]:
         UsageError: one of them holds no events.
     """
     names = TopicNames(settings.topic_prefix)
-    known = {name: topic for topic in REPLAYED_TOPICS for name in (topic.value, names(topic))}
+    known = {name: topic for topic in allowed for name in (topic.value, names(topic))}
     for name in given:
         if name not in known:
             raise UsageError(
-                f"{name} holds no events: name one of {', '.join(REPLAYED_TOPICS)}, or - for "
+                f"{name} holds no events: name one of {', '.join(allowed)}, or - for "
                 "the lines of `kcat -J` on stdin"
             )
     return {names(known[name]): known[name] for name in given}

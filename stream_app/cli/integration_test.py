@@ -6,9 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
-from pydantic import SecretStr
 
-from stream_app.cli.apply import rules_of
+from stream_app.cli.apply import rules_of, with_own_secret
 from stream_app.cli.config_files import read_objects
 from stream_app.cli.output import print_json, say
 from stream_app.domain.clients import read_client
@@ -18,10 +17,11 @@ from stream_app.domain.left_out import other_type
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind, kind_of, make_plan
 from stream_app.kafka.config_records import read_stored
+from stream_app.kafka.dry_run import is_dry_run
 from stream_app.logs import configure_logs
 from stream_app.notifier.trial import Trial
 from stream_app.notifier.trial_report import Mark, Stage, Step, TrialResult
-from stream_app.secrets import KeyRing, generate_secret_key
+from stream_app.secrets import KeyRing
 from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ ENDINGS = {
     TrialResult.REFUSED: "refused for good: mend it, then test it again",
     TrialResult.RETRYABLE: "failed, but may work later: test it again",
 }
+
+
+_DRY_RUN = (
+    "this is a dry run, which sends nothing to anybody: test the integration without "
+    "STREAM_APP_DRY_RUN, in the installation that is to use it or from its file with -f"
+)
 
 
 class Subject(NamedTuple):
@@ -79,6 +85,8 @@ def test(
         raise UsageError("name the integration by its ID, or a file with -f")
     settings = load_settings()
     configure_logs(settings.log)
+    if settings.dry_run:
+        raise UsageError(_DRY_RUN)
     steps: list[Step] = []
 
     def report(step: Step) -> None:
@@ -129,6 +137,8 @@ def _subject(
 
 
 def _of_record(settings: Settings, number: int) -> Subject:
+    if asyncio.run(is_dry_run(settings)):
+        raise UsageError(_DRY_RUN)
     stored = asyncio.run(read_stored(settings))
     record = stored[Kind.INTEGRATION].get(number)
     if record is None:
@@ -153,8 +163,7 @@ def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
     token = target.get("token") if isinstance(target, dict) else None
     if settings.secret_keys is None and not is_stored_key(token):
         # A key in the clear is sealed by `apply`; here it leaves this process to nobody.
-        own = SecretStr(generate_secret_key())
-        settings = settings.model_copy(update={"secret_keys": own})
+        settings = with_own_secret(settings)
     clients = [item for item in objects if kind_of(item.obj) is Kind.CLIENT]
     plan = make_plan([*clients, chosen], _known_clients(chosen), rules_of(settings))
     if plan.problems:

@@ -21,9 +21,17 @@ class Progress:
         total: how many records there are; 0: not known, or not yet.
         unit: what is counted.
         what: what is read, where a command reads several things.
+        at_stop: what an end before the end means.
     """
 
-    def __init__(self, total: int = 0, unit: str = "records", what: str = "") -> None:
+    def __init__(
+        self,
+        total: int = 0,
+        unit: str = "records",
+        what: str = "",
+        at_stop: str = "nothing was shown, the result would be partial",
+    ) -> None:
+        self._at_stop = at_stop
         self._total = total
         self._what = f"{what}: " if what else ""
         self._unit = unit
@@ -45,7 +53,7 @@ class Progress:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
         if kind is not None:
-            say(f"stopped after {self._amount()}: nothing was shown, the result would be partial")
+            say(f"stopped after {self._amount()}: {self._at_stop}")
 
     @property
     def seconds(self) -> float:

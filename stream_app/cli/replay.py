@@ -22,6 +22,7 @@ from stream_app.cli.event_selection import (
 from stream_app.cli.progress import Progress
 from stream_app.cli.replay_input import LineRecords
 from stream_app.cli.replay_report import show_alerts, show_comparison, show_figures
+from stream_app.cli.republish import Wish, republish, republish_options
 from stream_app.detector.notice_replay import NoticeReplay
 from stream_app.domain.comparing import (
     ACCOUNT,
@@ -73,6 +74,7 @@ Engine = CountingReplay | NoticeReplay
     metavar="PREFIX",
     help="The same, against the alerts of the installation with this topic prefix.",
 )
+@republish_options
 @click.option("--json", "as_json", is_flag=True, help="Print each alert as it stands on the topic.")
 def replay(
     topics: tuple[str, ...],
@@ -85,8 +87,11 @@ def replay(
     is_compared: bool,
     compare_prefix: str | None,
     as_json: bool,
+    **copying: Any,
 ) -> None:
-    """Show the alerts that recorded events give, by the rules and the configuration of now.
+    """Show the alerts that recorded events give, or copy them (--to-prefix) for a real run.
+
+    The alerts are those by the rules and the configuration of now.
 
     TOPIC is events.attacks, events.hits, events.incidents or events.account, or `-` for the lines
     of `kcat -J` on stdin. Nothing is sent and no offset is committed. With the configuration and
@@ -95,11 +100,24 @@ def replay(
     A range is of the records' timestamps. Windows that it cuts count only what lies in it, and
     what was late live can count: what came before is not known.
 
+    --to-prefix copies keys, values and headers to the same topics of another installation, made
+    with STREAM_APP_DRY_RUN=true: same partitions, same event times. Records get the append time
+    of their copy, and so do events without a time of their own. --shift-to-now moves all times
+    inside the events by the same whole seconds. config.clients, config.triggers and
+    config.integrations can be copied first: with them the alerts have the same ids.
+
     --compare says `missing` of an alert that the replay gives and the topic has not, `extra` of
     one that only the topic has, and the reason where it can be told.
     """
     settings = load_settings()
     configure_logs(settings.log)
+    wish = Wish(**copying)
+    if wish.to_prefix is not None:
+        if files or is_compared or (trigger_id, client_id, compare_prefix) != (None, None, None):
+            raise UsageError("a copy is of whole records: only a range goes with --to-prefix")
+        republish(settings, topics, (start, end), wish, as_json=as_json)
+        return
+    wish.refuse_alone()
     run = _Run(settings, trigger_id, client_id, compare_prefix if compare_prefix is not None else
                settings.topic_prefix if is_compared else None)  # fmt: skip
     if STDIN not in topics:

@@ -196,7 +196,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "integration_type": _INTEGRATION_TYPE,
         "attempt": "Which attempt it was, from 1.",
         "accepted": "Whether a 2xx came.",
-        "reason": "What came of it: `accepted`, or why it failed.",
+        "reason": "What came of it: `accepted`, `dry_run`, or why it failed.",
         "message": "The same for people; it holds no key.",
         "finished_at_ms": "When it ended, Unix milliseconds.",
         "duration_seconds": "How long it took, seconds.",
@@ -206,6 +206,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "epoch": _EPOCH,
         "redrives": "How often the delivery had come back from the dead letters.",
         "is_sent": "Whether a request was made.",
+        "body": "In a dry run the body that would have been posted, JSON; missing otherwise.",
     },
     Cancel: {
         "type": _KIND,

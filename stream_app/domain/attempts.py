@@ -39,8 +39,12 @@ class AttemptReason(StrEnum):
 
 
 class LocalReason(StrEnum):
-    """Why an attempt failed before a request was made; more `reason` labels of the metric."""
+    """Why an attempt ended before a request was made; more `reason` labels of the metric.
+
+    `DRY_RUN` is no failure: the installation sends nothing.
+    """
 
     INTEGRATION_UNAVAILABLE = "integration_unavailable"
     ENDPOINT_REFUSED = "endpoint_refused"
     KEY_UNREADABLE = "key_unreadable"
+    DRY_RUN = "dry_run"

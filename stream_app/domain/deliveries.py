@@ -12,6 +12,7 @@ import msgspec
 
 from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions
 from stream_app.domain.alerts import AnyAlert
+from stream_app.domain.attempts import LocalReason
 from stream_app.domain.counting import NEVER
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
@@ -49,7 +50,8 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
 
     `status` is absent when no answer came; `retry_after_seconds` is what the service asked for.
     `epoch` is the integration's at the time of the request, `redrives` the delivery's. `is_sent`
-    is false when no request was made: the configuration allowed none, or the proxy let none pass.
+    is false when no request was made: the configuration allowed none, the proxy let none pass, or
+    it is a dry run. Then `body` is what would have been posted, JSON.
     """
 
     delivery_id: str
@@ -68,6 +70,12 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     epoch: Whole = 0
     redrives: Whole = 0
     is_sent: bool = True
+    body: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Tell whether the attempt was only recorded."""
+        return self.reason == LocalReason.DRY_RUN
 
 
 class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
@@ -110,6 +118,7 @@ class DeliveryStatus(StrEnum):
 
     PENDING = "pending"
     SENT = "sent"
+    DRY_RUN = "dry_run"
     GIVEN_UP = "given_up"
     CANCELLED = "cancelled"
 

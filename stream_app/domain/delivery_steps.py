@@ -60,9 +60,14 @@ def awaits(before: DeliveryState, result: Result) -> bool:
 def attempted(
     before: DeliveryState, result: Result, timestamp_ms: int, scale: float
 ) -> DeliveryState:
-    """Return the state after an attempt: sent, due again, or given up after the last cycle."""
+    """Return the state after an attempt: sent, due again, or given up after the last cycle.
+
+    A dry run makes one attempt of each delivery.
+    """
     if result.accepted:
         return finished(before, DeliveryStatus.SENT, timestamp_ms)
+    if result.is_dry_run:
+        return finished(before, DeliveryStatus.DRY_RUN, timestamp_ms)
     due_ms = next_due_ms(
         result.finished_at_ms,
         result.attempt,

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
 from stream_app.kafka.embedded import EmbeddedKafka
-from stream_app.kafka.topics import Topic, TopicNames, TopicSpec, topic_specs
+from stream_app.kafka.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
 from stream_app.settings import KafkaSettings, Settings
 
 PROBE_SECONDS = 10.0
@@ -197,6 +197,7 @@ async def create_topics(settings: Settings, *, dry_run: bool = False) -> list[To
     """Make the topics that do not exist; return those made (or that would be made).
 
     Raises:
+        ConfigurationError: the topics of a dry run are asked for where others are.
         StreamAppError: a broker refuses one of them.
     """
     async with Admin(settings) as client:
@@ -236,6 +237,13 @@ def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:
     pair = equal_pair(settings)
     found = [counts[name] for name in pair if name in counts]
     specs = [spec for spec in topic_specs(settings) if spec.name not in counts]
+    mark, known = dry_run_mark(settings.topic_prefix), topic_specs(settings)
+    if settings.dry_run and mark not in counts and len(specs) < len(known):
+        name = next(spec.name for spec in known if spec.name in counts)
+        raise ConfigurationError(
+            f"STREAM_APP_DRY_RUN is true, but {name} belongs to an installation that sends: set "
+            "STREAM_APP_TOPIC_PREFIX to a prefix of the dry run's own"
+        )
     return [
         replace(spec, partitions=found[0]) if found and spec.name in pair else spec
         for spec in specs

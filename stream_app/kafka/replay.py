@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.domain.errors import StreamAppError, TopicMismatchError
+from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
 from stream_app.domain.ranges import Bound, Extent, Range
 from stream_app.kafka import fetched_records
 from stream_app.kafka.admin import Admin, connection_options, partition_counts
@@ -129,6 +129,36 @@ class EventLog:
         if not self.size:
             raise StreamAppError(self._empty())
 
+    async def choose_offsets(self, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+        """Choose (first offset, end) of each partition, by topic; what is gone is left out.
+
+        Raises:
+            UsageError: a topic has other partitions.
+            StreamAppError: it holds no record.
+        """
+        await self.choose(Range())
+        for topic in self.topics:
+            rows, count = wanted.get(topic, ()), sum(tp.topic == topic for tp in self.spans)
+            if len(rows) != count:
+                raise UsageError(
+                    f"--resume names {len(rows)} partitions of {topic}, which has {count}: give it "
+                    "as the interrupted run has printed it, with the same topics"
+                )
+        for tp, span in self.spans.items():
+            low, high = span.low, span.high
+            start, end = (min(max(o, low), high) for o in wanted[tp.topic][tp.partition])
+            self.spans[tp] = Span(start, max(start, end), low, high)
+        if not self.size:
+            raise StreamAppError(self._empty())
+
+    def hold(self, partition: TopicPartition) -> None:
+        """Read no further in a partition for now."""
+        self._reader.pause(partition)
+
+    def release(self, partition: TopicPartition) -> None:
+        """Read on in a partition."""
+        self._reader.resume(partition)
+
     async def _offsets(
         self,
         bound: Bound,
@@ -212,6 +242,8 @@ class EventLog:
         """
         open_spans = {tp: span for tp, span in self.spans.items() if span.size}
         reader, done = self._reader, 0
+        self.records = 0
+        reader.resume(*open_spans)
         reader.pause(*(tp for tp in self.spans if tp not in open_spans))
         for tp, span in open_spans.items():
             reader.seek(tp, span.start)

@@ -28,6 +28,7 @@ __all__ = [
     "Topic",
     "TopicNames",
     "TopicSpec",
+    "dry_run_mark",
     "topic_specs",
 ]
 
@@ -57,6 +58,11 @@ class TopicNames:
     def dead_letters(self, topic: Topic) -> str:
         """Return the full name of the dead-letter topic of `topic`."""
         return f"{self(topic)}.dlq"
+
+
+def dry_run_mark(prefix: str) -> str:
+    """Return the name of the empty topic that marks an installation as a dry run."""
+    return f"{prefix}dry-run"
 
 
 def _delete_after(days: int) -> dict[str, str]:
@@ -93,4 +99,6 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(names.dead_letters(topic), many, "as the source", _delete_after(30))
         for topic in DEAD_LETTER_SOURCES
     ]
+    if settings.dry_run:
+        specs.insert(0, TopicSpec(dry_run_mark(settings.topic_prefix), 1, "none", compact))
     return specs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -18,6 +19,7 @@ from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.notifier.deliver import DeliverStage
+from stream_app.notifier.dry_run import DryAttempts
 from stream_app.notifier.gate import ResultsGate
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.route import RouteStage
@@ -33,6 +35,10 @@ WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
 SOURCES = ROLE_SOURCES["notifier"]
 #: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
 FAUST_STOP_SECONDS = 3.0
+#: Of a dry run, which pages nobody: neither old alerts nor many are kept from being recorded.
+NO_LIMIT = 2**53
+#: Attempts of a dry run that wait for the broker, which is all that they wait for.
+MAX_DRY_IN_FLIGHT = 500
 
 
 def create_notifier(
@@ -63,7 +69,7 @@ def create_notifier(
             routed,
             reader,
             names,
-            settings.max_alert_age,
+            NO_LIMIT if settings.dry_run else settings.max_alert_age,
             metrics,
             _wall_clock_ms,
             settings.console_hosts,
@@ -80,34 +86,14 @@ def _add_deliver(
     reader: ConfigurationReader,
     metrics: Metrics,
 ) -> None:
-    names, delivery = TopicNames(settings.topic_prefix), settings.delivery
-    client = OpsgenieClient(delivery)
-    attempts = Attempts(
-        client,
-        KeyRing.from_settings(settings),
-        reader.configuration,
-        delivery,
-        metrics,
-        _wall_clock_ms,
-    )
+    names = TopicNames(settings.topic_prefix)
     results = names(Topic.RESULTS)
     write = _result_writer(app, results)
-    checks = StatusChecks(attempts.resolve, write, app.ownership, delivery, metrics, _wall_clock_ms)
-
-    async def write_result(partition: int, result: Result) -> None:
-        await write(partition, result)
-        checks.note(partition, result)
-
-    sender = Sender(
-        client=client,
-        make_attempt=attempts.make,
-        write_result=write_result,
-        ownership=app.ownership,
-        settings=delivery,
-        stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
-        now_ms=_wall_clock_ms,
-    )
-    app.services += [checks, sender]
+    if settings.dry_run:
+        sender = _dry_sender(app, settings, reader, metrics, write)
+    else:
+        sender = _sender(app, settings, reader, metrics, write)
+    app.services.append(sender)
     sources = (names(Topic.DELIVERIES), results)
     table = app.state_table(
         "deliveries",
@@ -128,11 +114,72 @@ def _add_deliver(
     app.batch_agent("deliver", sources, stage)
 
 
+def _sender(
+    app: StreamApp,
+    settings: Settings,
+    reader: ConfigurationReader,
+    metrics: Metrics,
+    write: WriteRecord,
+) -> Sender:
+    """Return the sender, with the checks of what it has sent beside it."""
+    delivery = settings.delivery
+    client = OpsgenieClient(delivery)
+    attempts = Attempts(
+        client,
+        KeyRing.from_settings(settings),
+        reader.configuration,
+        delivery,
+        metrics,
+        _wall_clock_ms,
+    )
+    checks = StatusChecks(attempts.resolve, write, app.ownership, delivery, metrics, _wall_clock_ms)
+    app.services.append(checks)
+
+    async def write_result(partition: int, result: Result) -> None:
+        await write(partition, result)
+        checks.note(partition, result)
+
+    return Sender(
+        client=client,
+        make_attempt=attempts.make,
+        write_result=write_result,
+        ownership=app.ownership,
+        settings=delivery,
+        stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
+        now_ms=_wall_clock_ms,
+    )
+
+
+def _dry_sender(
+    app: StreamApp,
+    settings: Settings,
+    reader: ConfigurationReader,
+    metrics: Metrics,
+    write: WriteRecord,
+) -> Sender:
+    """Return a sender that sends nothing: no HTTP client is made, no key opened, nothing asked."""
+    unbounded = {
+        "max_requests_per_second": float(NO_LIMIT),
+        "max_in_flight": MAX_DRY_IN_FLIGHT,
+        "max_in_flight_per_integration": MAX_DRY_IN_FLIGHT,
+    }
+    attempts = DryAttempts(reader.configuration, settings.delivery, metrics, _wall_clock_ms)
+    return Sender(
+        client=contextlib.nullcontext(),
+        make_attempt=attempts.make,
+        write_result=write,
+        ownership=app.ownership,
+        settings=settings.delivery.model_copy(update=unbounded),
+        stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
+        now_ms=_wall_clock_ms,
+    )
+
+
 def _rules(settings: Settings) -> DeliveryRules:
     delivery, judge = settings.delivery, settings.judge
     return DeliveryRules(
         delivery.retry_scale,
-        delivery.max_pending_per_integration,
+        NO_LIMIT if settings.dry_run else delivery.max_pending_per_integration,
         JudgeRules(judge.on, judge.min_requests),
     )
 

@@ -58,7 +58,7 @@ class Attempts:
             self._say(delivery, error)
             return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
         self._refused.pop(delivery.integration_id, None)
-        outcome = await self._client.post_alert(endpoint, key, _body(delivery))
+        outcome = await self._client.post_alert(endpoint, key, request_body(delivery))
         kind = endpoint.integration_type
         self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
         return self._result(
@@ -82,25 +82,11 @@ class Attempts:
         Raises:
             RefusedError: no request may be made.
         """
-        integration = self._configuration.integrations.get(number)
-        if (
-            integration is None
-            or not self._configuration.is_usable(integration)
-            or integration.client_id != client_id
-        ):
-            raise RefusedError(
-                LocalReason.INTEGRATION_UNAVAILABLE,
-                f"integration {number} of client {client_id} is not configured or not "
-                "active, or the system has disabled it: see `stream-app integrations list`",
-            )
+        integration, endpoint = target_of(self._configuration, self._settings, number, client_id)
         try:
-            endpoint = resolve_endpoint(integration.api, self._settings.sandbox_url)
-            check_retry_scale(self._settings.retry_scale, endpoint)
             key = self._keys.open(integration.key, integration.key_context)
         except SealingError as error:
             raise RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
-        except ConfigurationError as error:
-            raise RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
         return integration, endpoint, key
 
     def _say(self, delivery: Delivery, error: RefusedError) -> None:
@@ -151,7 +137,35 @@ class Attempts:
         )
 
 
-def _body(delivery: Delivery) -> bytes:
+def target_of(
+    configuration: Configuration, settings: DeliverySettings, number: int, client_id: int
+) -> tuple[Integration, Endpoint]:
+    """Return a client's integration as it is now, and where its requests go.
+
+    Raises:
+        RefusedError: no request may be made.
+    """
+    integration = configuration.integrations.get(number)
+    if (
+        integration is None
+        or not configuration.is_usable(integration)
+        or integration.client_id != client_id
+    ):
+        raise RefusedError(
+            LocalReason.INTEGRATION_UNAVAILABLE,
+            f"integration {number} of client {client_id} is not configured or not "
+            "active, or the system has disabled it: see `stream-app integrations list`",
+        )
+    try:
+        endpoint = resolve_endpoint(integration.api, settings.sandbox_url)
+        check_retry_scale(settings.retry_scale, endpoint)
+    except ConfigurationError as error:
+        raise RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
+    return integration, endpoint
+
+
+def request_body(delivery: Delivery) -> bytes:
+    """Return the body of a delivery's request: every resend has the same."""
     return encode_payload(
         build_payload(
             delivery.message,

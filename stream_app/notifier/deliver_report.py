@@ -88,7 +88,7 @@ class DeliveryReports:
             "request_id": result.request_id,
         }
         known = self._failing.pop(before.integration_id, None)
-        if not result.accepted:
+        if not (result.accepted or result.is_dry_run):
             self._failing[before.integration_id] = result.reason
         if after.is_finished:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
@@ -98,6 +98,8 @@ class DeliveryReports:
                 max(0.0, (result.finished_at_ms - since_ms) / 1000)
             )
             log.info("delivery_sent", **facts)
+        elif after.status is DeliveryStatus.DRY_RUN:
+            log.info("delivery_not_sent", **facts, why=result.message)
         elif after.status is DeliveryStatus.GIVEN_UP:
             self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()
             log.error("delivery_given_up", **facts, why=result.message)

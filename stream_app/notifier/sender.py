@@ -192,7 +192,8 @@ class Sender:
         """
         number = result.integration_id
         is_quick = result.duration_seconds < SLOW_SECONDS
-        self._queue.learn(number, is_quick=is_quick, is_accepted=result.accepted)
+        is_accepted = result.accepted or result.is_dry_run
+        self._queue.learn(number, is_quick=is_quick, is_accepted=is_accepted)
         until_ms = pause_end_ms(result, self._retry_scale)
         if until_ms is not None:
             self._queue.hold(number, until_ms)

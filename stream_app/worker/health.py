@@ -22,8 +22,9 @@ Check = Callable[[], str | None]
 class Health:
     """The checks of a worker; it is ready when all of them pass."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, is_dry_run: bool = False) -> None:
         self._metrics = metrics
+        self.is_dry_run = is_dry_run
         self._checks: dict[str, Check] = {}
         self.is_draining = False
 
@@ -101,7 +102,11 @@ class HealthServer:
         status = 200 if self._health.is_ready else 503
         if "verbose" in request.query:
             body = orjson.dumps(
-                {"ready": status == 200, "checks": self._health.failures()},  # noqa: PLR2004 - HTTP
+                {
+                    "ready": status == 200,  # noqa: PLR2004 - HTTP
+                    "dry_run": self._health.is_dry_run,
+                    "checks": self._health.failures(),
+                },
                 option=orjson.OPT_APPEND_NEWLINE,
             )
             return web.Response(status=status, body=body, content_type="application/json")

@@ -21,6 +21,7 @@ from stream_app.domain.topics import Role
 from stream_app.kafka import fetched_records
 from stream_app.kafka.admin import probe
 from stream_app.kafka.configuration import ConfigurationReader
+from stream_app.kafka.dry_run import check_agreement
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.lag import LagMeter
 from stream_app.kafka.partitions import (
@@ -87,7 +88,7 @@ class Worker:
         self.role = role
         self.settings = settings
         self.metrics = Metrics(role)
-        self.health = Health(self.metrics)
+        self.health = Health(self.metrics, is_dry_run=settings.dry_run)
         self._stop = asyncio.Event()
         self._app: StreamApp | None = None
         self._is_broker_away = False
@@ -102,7 +103,9 @@ class Worker:
         server = HealthServer(self.health, self.metrics, http.host, port)
         self.health.add("started", lambda: "waiting for Kafka")
         url = await server.start()
-        log.info("worker_starting", role=self.role, health=url)
+        log.info("worker_starting", role=self.role, health=url, dry_run=self.settings.dry_run)
+        if self.settings.dry_run:
+            log.warning("dry_run", then="every delivery is recorded, and nothing sent to anybody")
         try:
             await self._work()
         finally:
@@ -137,6 +140,7 @@ class Worker:
 
     async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> StreamApp:
         sources, outputs, create = ROLES[self.role]
+        await check_agreement(self.settings)
         partitions = await source_partitions(self.settings, sources, outputs)
         self.health.add("started", lambda: "reading the configuration")
         await reader.start()

@@ -1,0 +1,64 @@
+"""Attempts of a dry run: what would have been posted where is recorded, and nothing is sent.
+
+There is nothing here that could send: no HTTP client and no key. Keys need not be readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stream_app.domain.attempts import UNKNOWN_TYPE, LocalReason
+from stream_app.domain.deliveries import DeliveryState, Result, decode_delivery
+from stream_app.kafka.configuration import Configuration
+from stream_app.metrics import Metrics
+from stream_app.notifier.attempt import RefusedError, request_body, target_of
+from stream_app.settings import DeliverySettings
+
+
+class DryAttempts:
+    """Makes the one attempt that a dry run makes of a delivery."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        settings: DeliverySettings,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._configuration = configuration
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ms = now_ms
+
+    async def make(self, state: DeliveryState) -> Result:
+        """Return what would have been posted, or why nothing would have been."""
+        delivery = decode_delivery(state.record)
+        kind: str = UNKNOWN_TYPE
+        epoch = state.epoch
+        try:
+            integration, endpoint = target_of(
+                self._configuration, self._settings, delivery.integration_id, delivery.client_id
+            )
+        except RefusedError as error:
+            message = f"dry run, and no request could have been made ({error.reason}): {error}"
+        else:
+            kind, epoch = endpoint.integration_type, integration.epoch
+            message = f"dry run: not posted to {endpoint.alerts_url}: {delivery.message}"
+        reason = LocalReason.DRY_RUN
+        self._metrics.delivery_attempts.labels(UNKNOWN_TYPE, reason).inc()
+        return Result(
+            delivery_id=state.id,
+            client_id=state.client_id,
+            integration_id=state.integration_id,
+            integration_type=kind,
+            attempt=state.attempt,
+            accepted=False,
+            reason=reason,
+            message=message,
+            finished_at_ms=self._now_ms(),
+            duration_seconds=0.0,
+            epoch=epoch,
+            redrives=state.redrives,
+            is_sent=False,
+            body=request_body(delivery).decode(),
+        )

@@ -1,0 +1,86 @@
+"""The README's trial of a new set of triggers, run as written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from stream_app.kafka.admin import create_topics
+from stream_app.settings import Settings
+from tests.integration.harness import environment, put
+from tests.tools import tool
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+HEADING = "### Trying a new set of triggers on recorded events"
+
+
+def lines() -> list[str]:
+    block = README.partition(HEADING)[2].partition("```\n")[2].partition("```")[0]
+    return block.splitlines()
+
+
+def example() -> str:
+    (found,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    return str(found)
+
+
+def bound(text: str, settings: Settings) -> str:
+    """Put the test's own broker and prefixes where the README has a reader's."""
+    live = settings.topic_prefix
+    text = text.replace("STREAM_APP_TOPIC_PREFIX= ", f"STREAM_APP_TOPIC_PREFIX={live} ")
+    text = re.sub(r"(?<=[= ])trial\.", f"{live}trial.", text)
+    return text.replace("HOST:PORT", settings.kafka.bootstrap_servers or "")
+
+
+async def test_the_trial_of_the_readme_shows_what_would_have_been_posted(
+    settings: Settings, tmp_path: Path
+) -> None:
+    *commands, look = (bound(line, settings) for line in lines())
+    assert len(commands) == 5, "six lines"
+    (tmp_path / "acme.yaml").write_text(example())
+    await create_topics(settings)
+    second = int(time.time()) - 600
+    value = json.dumps({"client_id": 1111, "type": "sqli", "first_time": second}).encode()
+    bootstrap = settings.kafka.bootstrap_servers or ""
+    await put(bootstrap, f"{settings.topic_prefix}events.incidents", [(None, value)] * 2)
+    await put(bootstrap, f"{settings.topic_prefix}events.hits", [(None, b'{"client_id":1111}')])
+    paths = f"{Path(sys.executable).parent}:{Path(tool('kcat')).parent}:{os.environ['PATH']}"
+    shell = await asyncio.create_subprocess_exec(
+        "bash", "-e", "-c", "\n".join([*commands, "wait"]),
+        cwd=tmp_path, env=environment(settings) | {"PATH": paths}, start_new_session=True,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output = asyncio.create_task(shell.communicate())
+    try:
+        results = await _results(look, tmp_path, paths)
+    finally:
+        os.killpg(shell.pid, signal.SIGTERM)
+        text = (await output)[0].decode()
+    assert len(results) == 1, text
+    result = results[0]
+    body = json.loads(result["body"])
+    assert result["reason"] == "dry_run"
+    assert "https://api.eu.opsgenie.com/v2/alerts" in result["message"]
+    assert body["message"] == "[Wallarm] Trigger: The number of incidents exceeded the threshold"
+    assert f"time_from={second}&time_to={second + 1}" in body["description"]
+    assert body["priority"] == "P2"
+
+
+async def _results(look: str, folder: Path, paths: str) -> list[Any]:
+    """Look, as the README says, until something is there."""
+    async with asyncio.timeout(60):
+        while True:
+            kcat = await asyncio.create_subprocess_exec(
+                "bash", "-c", look, cwd=folder, env={"PATH": paths}, stdout=asyncio.subprocess.PIPE
+            )
+            found = (await kcat.communicate())[0].splitlines()
+            if found:
+                return [json.loads(line) for line in found]
+            await asyncio.sleep(0.5)
