@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -17,7 +17,8 @@ from stream_app.cli.output import print_json, say
 from stream_app.cli.progress import Progress
 from stream_app.domain.backtest import Backtest, Sample
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.findings import Findings, busiest, time_of
+from stream_app.domain.figures_time import timed
+from stream_app.domain.findings import Findings, Window, busiest
 from stream_app.domain.given import read_given
 from stream_app.domain.ranges import Range
 from stream_app.domain.triggers import Trigger
@@ -147,26 +148,28 @@ async def _run(settings: Settings, engine: Backtest, wanted: Range, top: int) ->
             rate = log.records / progress.seconds
             say(f"{log.records:,} records in {progress.seconds:.1f} s ({rate:,.0f}/s)")
         read = log.read_between(wanted, time.time_ns() // 1_000_000)
-        samples = await _samples(engine, log, topic, top)
-    from_ms, to_ms, is_loaded = time_of(engine.counts, engine.threshold.period, *read)
+        found = timed(engine.counts, engine.threshold.period, *read)
+        samples = await _samples(engine, log, topic, busiest(found.counts, top))
     return Findings(
         trigger=engine.trigger,
-        counts=engine.counts,
+        counts=found.counts,
         figures=engine.figures,
         records=log.records,
-        from_ms=from_ms,
-        to_ms=to_ms,
+        from_ms=found.from_ms,
+        to_ms=found.to_ms,
+        read_ms=read,
         samples=samples,
-        is_loaded=is_loaded,
+        is_loaded=found.is_loaded,
+        outside=found.outside,
     )
 
 
 async def _samples(
-    engine: Backtest, log: EventLog, topic: str, top: int
+    engine: Backtest, log: EventLog, topic: str, windows: Iterable[Window]
 ) -> dict[int, list[Sample]]:
-    """Read some events of the busiest windows again."""
+    """Read some events of windows again."""
     found: dict[int, list[Sample]] = {}
-    for start, _ in busiest(engine.counts, top):
+    for start, _ in windows:
         rows = found[start] = list[Sample]()
         place = engine.place_of(start)
         parts = log.read_part(topic, place.partition, place.first, place.last)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from stream_app.cli.backtest_text import headline, summary
+from stream_app.cli.backtest_text import counted, headline, rate_text, summary
 from stream_app.cli.dlq_selection import printable
 from stream_app.domain.findings import Findings, ThresholdRow, Window
 from stream_app.domain.moments import iso_moment
@@ -107,13 +107,13 @@ def _label(x: float, y: float, text: str) -> str:
 
 
 def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
-    most = max(row.per_day for row in rows) or 1
+    most = max(row.alerts for row in rows) or 1
     line = _BAR_HEIGHT + _BAR_GAP
     found = []
     for number, row in enumerate(rows):
-        y, width = number * line, max(row.per_day / most * _BAR_WIDTH, 1 if row.alerts else 0)
+        y, width = number * line, max(row.alerts / most * _BAR_WIDTH, 1 if row.alerts else 0)
         kind = "hot" if "as it is" in row.note else "bar"
-        text = f"{row.per_day:,.2f} a day"
+        text = counted(row.alerts, "alert") if row.per_day is None else f"{row.per_day:,.2f} a day"
         note = f" ({row.note})" if row.note else ""
         found.append(
             _label(_BAR_LEFT - 8, y + 13, f"{row.threshold:,}")
@@ -123,7 +123,7 @@ def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
         )
     return "\n".join(
         [
-            _svg(len(rows) * line, "Alerts a day by threshold"),
+            _svg(len(rows) * line, "Alerts by threshold"),
             *found,
             "</svg>",
         ]
@@ -132,10 +132,12 @@ def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
 
 def _threshold_table(rows: Iterable[ThresholdRow]) -> str:
     body = [
-        _row([f"{r.threshold:,}", f"{r.alerts:,}", f"{r.per_day:,.2f}", f"{r.worst_day:,}"], r.note)
+        _row(
+            [f"{r.threshold:,}", f"{r.alerts:,}", rate_text(r.per_day), f"{r.worst_day:,}"], r.note
+        )
         for r in rows
     ]
-    return _table(("Threshold", "Alerts", "Alerts a day", "Worst day", ""), body)
+    return _table(("Threshold", "Alerts", "A day, on average", "Worst day (UTC)", ""), body)
 
 
 def _busiest(found: Findings, windows: Iterable[Window]) -> str:
