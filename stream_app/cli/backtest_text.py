@@ -9,7 +9,7 @@ from stream_app.cli.dlq_selection import printable
 from stream_app.cli.replay_report import figures_text
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.findings import Findings, Window
-from stream_app.domain.messages import WORDINGS, period_text
+from stream_app.domain.messages import WORDINGS, clause_lines, period_text
 from stream_app.domain.moments import iso_moment
 
 COLUMNS = 72
@@ -31,6 +31,7 @@ def headline(found: Findings) -> str:
 def summary(found: Findings) -> list[str]:
     """Return how often it would have fired, and on what that rests."""
     lines = [
+        *_filters(found),
         _fired(found),
         f"Read: {found.records:,} records {_span(found.read_ms)}: {figures_text(found.figures)}.",
     ]
@@ -49,7 +50,7 @@ def summary(found: Findings) -> list[str]:
             "of other times, uploaded late or with a wrong clock."
         )
     if not found.is_rated:
-        lines.append("That is too short for figures a day: give an earlier --from.")
+        lines.append("The time read is too short for figures a day: give an earlier --from.")
     elif found.days < 1:
         lines.append("That is less than a day: the figures a day are what a whole one would give.")
     if found.late:
@@ -58,6 +59,13 @@ def summary(found: Findings) -> list[str]:
             "count by their own time."
         )
     return lines
+
+
+def _filters(found: Findings) -> Iterator[str]:
+    """Yield the clauses of the trigger in a line, in the words of its alerts."""
+    used = [item for item in found.trigger.filters if item.values]
+    if used:
+        yield printable("Only: " + " ".join(clause_lines(used, {})[1:-1]))
 
 
 def _fired(found: Findings) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import orjson
 import pytest
 
@@ -16,7 +17,7 @@ from stream_app.cli.charts import bar, column_chart
 from stream_app.domain.backtest import Sample
 from stream_app.domain.findings import Findings
 from stream_app.domain.replaying import Figures
-from stream_app.domain.triggers import Threshold, Trigger
+from stream_app.domain.triggers import Filter, Threshold, Trigger
 
 GOLDEN = Path(__file__).parent / "golden" / "backtest.txt"
 START = 1_767_225_600
@@ -87,6 +88,32 @@ def test_a_page_is_well_formed_and_loads_nothing() -> None:
     assert "default-src 'none'" in page
     assert "evil.example" in "".join(root.itertext())
     assert "\x1b" not in page
+
+
+def test_a_page_names_its_days_and_what_each_bar_is() -> None:
+    page = backtest_html.page(findings(), top=1)
+    assert re.findall(r'text-anchor="middle">([^<]+)<', page) == [
+        f"01-0{day}" for day in (3, 4, 5, 6)
+    ]
+    assert "<title>2026-01-02T06:00:00Z: 95</title>" in page
+    assert "3.43 a day, 4 on the worst (as it is)" in page
+    assert "The newest first." in page
+    hours = findings({START: 50}, to_ms=(START + 6 * HOUR) * 1000)
+    assert 'text-anchor="middle">03:00<' in backtest_html.page(hours, top=1)
+    years = findings({START: 5}, to_ms=(START + 2000 * 24 * HOUR) * 1000)
+    assert "It would not have fired." in backtest_html.page(years, top=1)
+
+
+def test_the_filters_are_told_in_the_words_of_alerts() -> None:
+    filters = (
+        Filter("attack_type", "eq", ("sqli", "xss")),
+        Filter("target", "ne", ("client",)),
+        Filter("domain", "eq", ()),
+    )
+    found = findings()
+    trigger = msgspec.structs.replace(found.trigger, filters=filters)
+    (line, *_) = backtest_text.summary(findings(trigger=trigger))
+    assert line == "Only: Attack type: SQLi, XSS. Target: not client."
 
 
 def test_text_of_events_does_nothing_to_a_terminal() -> None:
