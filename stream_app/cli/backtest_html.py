@@ -54,12 +54,12 @@ def page(found: Findings, top: int) -> str:
             "<h2>Largest window over time</h2>",
             _timeline(found),
             "<h2>What a threshold would have meant</h2>",
-            _threshold_bars(found.rows()),
-            _threshold_table(found.rows()),
+            _threshold_bars(found.rows),
+            _threshold_table(found.rows),
             "<h2>Busiest windows</h2>",
             _busiest(found, found.busiest(top)),
             "<h2>Fired</h2>",
-            _fired(found.fired()),
+            _fired(found.fired),
         ]
     return "\n".join([*parts, "</body></html>", ""])
 

@@ -69,7 +69,7 @@ def _filters(found: Findings) -> Iterator[str]:
 
 
 def _fired(found: Findings) -> str:
-    fired = len(found.fired())
+    fired = found.alerts_at(found.threshold)
     length = _duration(found.to_ms - found.from_ms)
     text = f"It would have fired {counted(fired, 'time')} in {length}"
     average = found.per_day(fired)
@@ -133,7 +133,7 @@ def report(
     yield "Busiest windows, and some of their events (partition/offset)"
     for window in found.busiest(top):
         yield from _window_lines(found, window)
-    fired = found.fired()
+    fired = found.fired
     if fired:
         yield ""
         yield f"Fired, the newest {min(SHOWN_FIRED, len(fired))} of {len(fired):,}"
@@ -149,7 +149,7 @@ def _axis(found: Findings, indent: int, width: int) -> str:
 
 
 def _threshold_lines(found: Findings) -> Iterator[str]:
-    rows = found.rows()
+    rows = found.rows
     most = max(row.alerts for row in rows) or 1
     yield f"{'THRESHOLD':>9}  {'ALERTS':>9}  {'PER DAY':>10}  {'WORST DAY':>9}"
     for row in rows:
@@ -195,16 +195,16 @@ def as_json(found: Findings, top: int) -> Mapping[str, object]:
         "outside": {"windows": len(found.outside), "events": sum(found.outside.values())},
         "events": {"in_windows": found.events, **found.figures.as_dict()},
         "windows": len(found.counts),
-        "alerts": len(found.fired()),
-        "alerts_per_day": found.per_day(len(found.fired())),
+        "alerts": len(found.fired),
+        "alerts_per_day": found.per_day(len(found.fired)),
         "worst_day": found.worst_day(found.threshold),
-        "fired": [window._asdict() for window in found.fired()],
+        "fired": [window._asdict() for window in found.fired],
         "busiest": [
             window._asdict()
             | {"samples": [sample._asdict() for sample in found.samples.get(window.start, ())]}
             for window in found.busiest(top)
         ],
-        "thresholds": [row._asdict() for row in found.rows()],
+        "thresholds": [row._asdict() for row in found.rows],
     }
 
 

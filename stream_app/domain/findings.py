@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -123,16 +122,18 @@ class Findings:
         """Return how many windows exceed a threshold."""
         return len(self._sorted) - bisect_right(self._sorted, threshold)
 
+    @cached_property
     def fired(self) -> list[Window]:
-        """Return the windows that exceed the trigger's threshold, the oldest first."""
+        """The windows that exceed the trigger's threshold, the oldest first."""
         return sorted(Window(s, n) for s, n in self.counts.items() if n > self.threshold)
 
     def busiest(self, number: int) -> list[Window]:
         """Return the windows with most events, the largest first, of equal ones the oldest."""
         return busiest(self.counts, number)
 
+    @cached_property
     def rows(self) -> list[ThresholdRow]:
-        """Return what thresholds would have meant, the lowest first."""
+        """What thresholds would have meant, the lowest first."""
         notes = self._notes()
         found: list[ThresholdRow] = []
         for threshold in sorted({*_steps(self.largest), *notes}):
@@ -174,19 +175,23 @@ class Findings:
 
     @cached_property
     def _worst_days(self) -> list[int]:
-        return self._worst(lambda start: start // DAY_SECONDS)
+        return self._worst(0, DAY_SECONDS)
 
     @cached_property
     def _worst_weeks(self) -> list[int]:
-        first = self.from_ms // 1000
-        return self._worst(lambda start: (start - first) // WEEK_SECONDS)
+        return self._worst(self.from_ms // 1000, WEEK_SECONDS)
 
-    def _worst(self, part_of: Callable[[int], int]) -> list[int]:
+    @cached_property
+    def _ranked(self) -> list[int]:
+        return sorted(self.counts, key=self.counts.__getitem__, reverse=True)
+
+    def _worst(self, begin: int, seconds: int) -> list[int]:
         """Return the most alerts of one part of the time when the n busiest windows fire, by n."""
-        parts, most, found = Counter[int](), 0, [0]
-        for start in sorted(self.counts, key=self.counts.__getitem__, reverse=True):
-            parts[part_of(start)] += 1
-            most = max(most, parts[part_of(start)])
+        parts, most, found = dict[int, int](), 0, [0]
+        for start in self._ranked:
+            part = (start - begin) // seconds
+            number = parts[part] = parts.get(part, 0) + 1
+            most = max(most, number)
             found.append(most)
         return found
 

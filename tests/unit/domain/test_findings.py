@@ -34,7 +34,7 @@ def findings(counts: dict[int, int], days: float = 7, **changes: Any) -> Finding
 def test_thresholds_are_told_in_alerts_a_day() -> None:
     # Day n has n + 1 windows, with 1, 2 ... n + 1 times ten events.
     counts = {START + day * DAY + 60 * n: 10 * (n + 1) for day in range(7) for n in range(day + 1)}
-    rows = findings(counts).rows()
+    rows = findings(counts).rows
     assert [row.threshold for row in rows] == [0, 5, 10, 20, 50, 60, 70]
     assert rows[1] == ThresholdRow(5, 28, 4.0, 7, "as it is")
     by_note = {row.note: row for row in rows if row.note}
@@ -50,7 +50,7 @@ def test_a_threshold_for_a_rate_is_the_lowest_that_keeps_it(counts: dict[int, in
         return max(parts.values(), default=0)
 
     found = findings(counts, days=14)
-    for row in found.rows():
+    for row in found.rows:
         assert row.alerts == sum(n > row.threshold for n in counts.values())
         assert row.worst_day == worst(row.threshold, DAY)
         for text, most, seconds in (
@@ -67,20 +67,20 @@ def test_one_bad_day_is_not_hidden_by_quiet_ones() -> None:
     """Seven bursts of one day are one a day on average, and seven pages in a day."""
     counts = {START + day * DAY + n * 600: 1 + n % 4 for day in range(7) for n in range(144)}
     counts |= {START + 3 * DAY + n * 600: 30 for n in range(7)}
-    by_note = {row.note: row for row in findings(counts).rows()}
+    by_note = {row.note: row for row in findings(counts).rows}
     assert by_note["at most 10 a day"] == ThresholdRow(4, 7, 1.0, 7, "at most 10 a day")
     assert by_note["at most 1 a day, at most 1 a week, never"].threshold == 30
 
 
 def test_less_than_a_day_names_no_rate_of_days() -> None:
-    rows = findings({START: 9}, days=0.5).rows()
+    rows = findings({START: 9}, days=0.5).rows
     assert {row.note for row in rows} == {"at most 10 a day", "as it is", "never"}
     assert next(row for row in rows if row.threshold == 0).per_day == 2
 
 
 def test_the_busiest_and_the_fired_are_in_order() -> None:
     found = findings({START: 5, START + 120: 9, START + 60: 9})
-    assert found.fired() == [Window(START + 60, 9), Window(START + 120, 9)]
+    assert found.fired == [Window(START + 60, 9), Window(START + 120, 9)]
     assert found.busiest(2) == [Window(START + 60, 9), Window(START + 120, 9)]
     assert found.busiest(9)[-1] == Window(START, 5)
 
@@ -98,7 +98,7 @@ def test_the_timeline_has_the_largest_window_of_each_part() -> None:
 def test_a_time_too_short_for_a_rate_names_none() -> None:
     short = findings({START: 9}, days=0.04)
     assert not short.is_rated
-    assert {(row.note, row.per_day) for row in short.rows()} == {
+    assert {(row.note, row.per_day) for row in short.rows} == {
         ("", None), ("as it is", None), ("never", None)
     }  # fmt: skip
     hour = findings({START: 9}, days=1 / 24)
