@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -17,7 +17,8 @@ from stream_app.cli.output import print_json, say
 from stream_app.cli.progress import Progress
 from stream_app.domain.backtest import Backtest, Sample
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.findings import Findings, busiest, time_of
+from stream_app.domain.figures_time import timed
+from stream_app.domain.findings import Findings, Window, busiest
 from stream_app.domain.given import read_given
 from stream_app.domain.ranges import Range
 from stream_app.domain.triggers import Trigger
@@ -41,7 +42,8 @@ MAX_TOP = 100
     "files",
     metavar="FILE",
     multiple=True,
-    help="The trigger, as `apply` takes it; `-` is stdin. Without it --trigger names one.",
+    help="The trigger, as `apply` takes it, and its client if that is not configured; `-` is "
+    "stdin. Without it --trigger names one.",
 )
 @click.option(
     "--trigger",
@@ -88,8 +90,7 @@ def backtest(
     settings = load_settings()
     configure_logs(settings.log)
     wanted = range_of(start, end)
-    trigger = asyncio.run(_trigger(settings, files, trigger_id))
-    found = asyncio.run(_run(settings, trigger, wanted, top))
+    found = asyncio.run(_found(settings, files, trigger_id, wanted, top))
     if html is not None:
         _write(html, backtest_html.page(found, top))
     if as_json:
@@ -99,31 +100,44 @@ def backtest(
         click.echo(line)
 
 
-async def _trigger(settings: Settings, files: Sequence[str], trigger_id: int | None) -> Trigger:
-    """Return the one that is meant.
+async def _found(
+    settings: Settings, files: Sequence[str], trigger_id: int | None, wanted: Range, top: int
+) -> Findings:
+    """Return what the trigger that is meant would have done.
 
-    Raises:
-        UsageError: none is, or several are.
-        StreamAppError: it is not there.
+    Its client is the one of the files, else the configured one: events may name it.
     """
     if files:
         periods = settings.detector.allowed_periods
-        known = read_given(read_objects(files), allowed_periods=periods).triggers
+        given = read_given(read_objects(files), allowed_periods=periods)
+        trigger = _chosen(given.triggers, trigger_id, "in the files")
+        clients = given.clients
+        if trigger.client_id not in clients:
+            clients = (await read_configuration(settings)).clients | clients
     elif trigger_id is not None:
-        known = (await read_configuration(settings)).triggers
+        live = await read_configuration(settings)
+        trigger, clients = _chosen(live.triggers, trigger_id, "configured"), live.clients
     else:
         raise UsageError("which trigger? Give a file with -f, or a configured one with --trigger")
+    return await _run(settings, Backtest(trigger, clients), wanted, top)
+
+
+def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) -> Trigger:
+    """Return the one that is meant.
+
+    Raises:
+        UsageError: several could be, or there is none.
+        StreamAppError: it is not there.
+    """
     if trigger_id is None and len(known) != 1:
         raise UsageError(f"the files hold {len(known)} triggers: choose one with --trigger ID")
     number = next(iter(known)) if trigger_id is None else trigger_id
     if number not in known:
-        where = "in the files" if files else "configured"
         raise StreamAppError(f"trigger {number} is not {where}: {len(known)} others are")
     return known[number]
 
 
-async def _run(settings: Settings, trigger: Trigger, wanted: Range, top: int) -> Findings:
-    engine = Backtest(trigger)
+async def _run(settings: Settings, engine: Backtest, wanted: Range, top: int) -> Findings:
     topic = TopicNames(settings.topic_prefix)(Topic(f"events.{engine.kind}"))
     async with EventLog(settings, [topic]) as log:
         await log.choose(wanted)
@@ -134,26 +148,28 @@ async def _run(settings: Settings, trigger: Trigger, wanted: Range, top: int) ->
             rate = log.records / progress.seconds
             say(f"{log.records:,} records in {progress.seconds:.1f} s ({rate:,.0f}/s)")
         read = log.read_between(wanted, time.time_ns() // 1_000_000)
-        samples = await _samples(engine, log, topic, top)
-    from_ms, to_ms, is_loaded = time_of(engine.counts, engine.threshold.period, *read)
+        found = timed(engine.counts, engine.threshold.period, *read)
+        samples = await _samples(engine, log, topic, busiest(found.counts, top))
     return Findings(
-        trigger=trigger,
-        counts=engine.counts,
+        trigger=engine.trigger,
+        counts=found.counts,
         figures=engine.figures,
         records=log.records,
-        from_ms=from_ms,
-        to_ms=to_ms,
+        from_ms=found.from_ms,
+        to_ms=found.to_ms,
+        read_ms=read,
         samples=samples,
-        is_loaded=is_loaded,
+        is_loaded=found.is_loaded,
+        outside=found.outside,
     )
 
 
 async def _samples(
-    engine: Backtest, log: EventLog, topic: str, top: int
+    engine: Backtest, log: EventLog, topic: str, windows: Iterable[Window]
 ) -> dict[int, list[Sample]]:
-    """Read some events of the busiest windows again."""
+    """Read some events of windows again."""
     found: dict[int, list[Sample]] = {}
-    for start, _ in busiest(engine.counts, top):
+    for start, _ in windows:
         rows = found[start] = list[Sample]()
         place = engine.place_of(start)
         parts = log.read_part(topic, place.partition, place.first, place.last)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from stream_app.cli.backtest_text import headline, summary
+from stream_app.cli.backtest_text import counted, headline, rate_text, summary
 from stream_app.cli.dlq_selection import printable
 from stream_app.domain.findings import Findings, ThresholdRow, Window
 from stream_app.domain.moments import iso_moment
 
 COLUMNS = 240
 _WIDTH, _HEIGHT, _LEFT = 960, 220, 60
-_BAR_HEIGHT, _BAR_GAP, _BAR_LEFT, _BAR_WIDTH = 16, 6, 90, 480
+_BAR_HEIGHT, _BAR_GAP, _BAR_LEFT, _BAR_WIDTH = 16, 6, 90, 360
+#: Marks of the time axis, how far apart they may be, and the room that its ends take.
+MAX_TICKS, _ROOM, _DAY_MS = 9, 160, 86_400_000
+_TICKS_MS = (60_000, 600_000, 3_600_000, 6 * 3_600_000, *(n * _DAY_MS for n in (1, 7, 28)))
 #: Fired windows that are listed; JSON has all.
 SHOWN_FIRED = 200
 
@@ -25,12 +28,12 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; } small, .soft { color: var(--soft); }
 svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
 .bar { fill: var(--bar); } .hot { fill: var(--hot); }
-.limit { stroke: var(--hot); stroke-dasharray: 4 4; } .axis { stroke: var(--soft); }
+.limit { stroke: var(--ink); stroke-dasharray: 4 4; } .axis { stroke: var(--soft); }
 """
 
 
@@ -51,12 +54,12 @@ def page(found: Findings, top: int) -> str:
             "<h2>Largest window over time</h2>",
             _timeline(found),
             "<h2>What a threshold would have meant</h2>",
-            _threshold_bars(found.rows()),
-            _threshold_table(found.rows()),
+            _threshold_bars(found.rows),
+            _threshold_table(found.rows),
             "<h2>Busiest windows</h2>",
             _busiest(found, found.busiest(top)),
             "<h2>Fired</h2>",
-            _fired(found.fired()),
+            _fired(found.fired),
         ]
     return "\n".join([*parts, "</body></html>", ""])
 
@@ -73,7 +76,8 @@ def _timeline(found: Findings) -> str:
     bars = [
         f'<rect class="{"hot" if value > found.threshold else "bar"}" '
         f'x="{_LEFT + number * step:.1f}" y="{base - height(value):.1f}" '
-        f'width="{max(step - 0.5, 0.5):.1f}" height="{height(value):.1f}"/>'
+        f'width="{max(step - 0.5, 0.5):.1f}" height="{height(value):.1f}">'
+        f"<title>{_moment(found, number / len(values))}: {value:,}</title></rect>"
         for number, value in enumerate(values)
         if value
     ]
@@ -85,11 +89,31 @@ def _timeline(found: Findings) -> str:
             f'<line class="limit" x1="{_LEFT}" y1="{limit:.1f}" x2="{_WIDTH}" y2="{limit:.1f}"/>',
             _label(_LEFT - 6, limit + 4, f"{found.threshold:,}"),
             "" if top == found.threshold else _label(_LEFT - 6, 24, f"{top:,}"),
+            *_ticks(found, base),
             f'<text x="{_LEFT}" y="{_HEIGHT - 4}">{iso_moment(found.from_ms)}</text>',
             _label(_WIDTH, _HEIGHT - 4, iso_moment(found.to_ms)),
             "</svg>",
         ]
     )
+
+
+def _moment(found: Findings, share: float) -> str:
+    """Return the moment at a share of the time."""
+    return iso_moment(found.from_ms + int(share * (found.to_ms - found.from_ms)))
+
+
+def _ticks(found: Findings, base: int) -> Iterator[str]:
+    """Yield a mark at each hour, day or week, whichever are few, and its name if there is room."""
+    length = found.to_ms - found.from_ms
+    step = next((ms for ms in _TICKS_MS if length <= MAX_TICKS * ms), 0)
+    begin = -(-found.from_ms // step) * step if step else found.to_ms
+    for moment in range(begin, found.to_ms, step or 1):
+        x = _LEFT + (moment - found.from_ms) / length * (_WIDTH - _LEFT)
+        yield f'<line class="axis" x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base + 5}"/>'
+        if _LEFT + _ROOM < x < _WIDTH - _ROOM:
+            text = iso_moment(moment)
+            name = text[5:10] if step >= _DAY_MS else text[11:16]
+            yield f'<text x="{x:.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{name}</text>'
 
 
 def _text(text: str) -> str:
@@ -107,13 +131,15 @@ def _label(x: float, y: float, text: str) -> str:
 
 
 def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
-    most = max(row.per_day for row in rows) or 1
+    most = max(row.alerts for row in rows) or 1
     line = _BAR_HEIGHT + _BAR_GAP
     found = []
     for number, row in enumerate(rows):
-        y, width = number * line, max(row.per_day / most * _BAR_WIDTH, 1 if row.alerts else 0)
+        y, width = number * line, max(row.alerts / most * _BAR_WIDTH, 1 if row.alerts else 0)
         kind = "hot" if "as it is" in row.note else "bar"
-        text = f"{row.per_day:,.2f} a day"
+        text = counted(row.alerts, "alert")
+        if row.per_day is not None:
+            text = f"{row.per_day:,.2f} a day, {row.worst_day:,} on the worst"
         note = f" ({row.note})" if row.note else ""
         found.append(
             _label(_BAR_LEFT - 8, y + 13, f"{row.threshold:,}")
@@ -123,7 +149,7 @@ def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
         )
     return "\n".join(
         [
-            _svg(len(rows) * line, "Alerts a day by threshold"),
+            _svg(len(rows) * line, "Alerts by threshold"),
             *found,
             "</svg>",
         ]
@@ -132,10 +158,12 @@ def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
 
 def _threshold_table(rows: Iterable[ThresholdRow]) -> str:
     body = [
-        _row([f"{r.threshold:,}", f"{r.alerts:,}", f"{r.per_day:,.2f}", f"{r.worst_day:,}"], r.note)
+        _row(
+            [f"{r.threshold:,}", f"{r.alerts:,}", rate_text(r.per_day), f"{r.worst_day:,}"], r.note
+        )
         for r in rows
     ]
-    return _table(("Threshold", "Alerts", "Alerts a day", "Worst day", ""), body)
+    return _table(("Threshold", "Alerts", "A day, on average", "Worst day (UTC)"), body, ("",))
 
 
 def _busiest(found: Findings, windows: Iterable[Window]) -> str:
@@ -154,7 +182,8 @@ def _busiest(found: Findings, windows: Iterable[Window]) -> str:
             f'<tr><td>{cells[0]}</td><td class="n">{cells[1]}</td><td>{mark}</td>'
             f"<td><small>{events}</small></td></tr>"
         )
-    return _table(("From", "Events", "", "Some of them: partition/offset, time, facts"), body)
+    texts = ("", "Some of them: partition/offset, time, facts")
+    return _table(("Events",), body, texts, first="From")
 
 
 def _fired(windows: Sequence[Window]) -> str:
@@ -163,8 +192,13 @@ def _fired(windows: Sequence[Window]) -> str:
         f'<tr><td>{iso_moment(w.start * 1000)}</td><td class="n">{w.events:,}</td></tr>'
         for w in reversed(shown)
     ]
-    text = f'<p class="soft">The newest {len(shown):,} of {len(windows):,}.</p>'
-    return text + _table(("From", "Events"), body)
+    text = (
+        "The newest first."
+        if len(shown) == len(windows)
+        else (f"The newest {len(shown):,} of {len(windows):,}.")
+    )
+    table = _table(("Events",), body, first="From") if windows else ""
+    return f'<p class="soft">{text if windows else "It would not have fired."}</p>' + table
 
 
 def _row(numbers: Iterable[str], note: str) -> str:
@@ -172,6 +206,11 @@ def _row(numbers: Iterable[str], note: str) -> str:
     return f"<tr>{cells}<td>{escape(note)}</td></tr>"
 
 
-def _table(heads: Iterable[str], body: Iterable[str]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+def _table(
+    numbers: Iterable[str], body: Iterable[str], texts: Iterable[str] = (), first: str = ""
+) -> str:
+    """Return a table: its first column if that is no number, those of numbers, those of texts."""
+    head = f"<th>{escape(first)}</th>" if first else ""
+    head += "".join(f'<th class="n">{escape(text)}</th>' for text in numbers)
+    head += "".join(f"<th>{escape(text)}</th>" for text in texts)
     return "\n".join([f"<table><thead><tr>{head}</tr></thead><tbody>", *body, "</tbody></table>"])

@@ -241,7 +241,6 @@ class _Run:
     ) -> None:
         if self.against is None:
             return
-        self.recorded.keep(extents)
         others = await other_partitions(self.settings, self.against, counts)
         engines = {
             _kind(topic): engine

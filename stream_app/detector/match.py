@@ -66,7 +66,10 @@ class Outcome:
 
 
 class MatchFlush:
-    """Alerts and dead letters; then the progress of each partition."""
+    """Alerts and dead letters; then the progress of each partition.
+
+    `outcome` is what has become of the notices.
+    """
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class MatchFlush:
         self._stage = stage
         self._sends = sends
         self._offsets = offsets
-        self._outcome = outcome
+        self.outcome = outcome
 
     def steps(self) -> Sequence[Sequence[Send]]:
         """Return the records in their order."""
@@ -88,7 +91,7 @@ class MatchFlush:
         """Note the progress."""
         for partition, offset in self._offsets.items():
             self._stage.table.state(partition).confirm(offset)
-        self._stage.flushed(self._outcome)
+        self._stage.flushed(self.outcome)
 
     def _progress(self, partition: int, offset: int) -> Send:
         table = self._stage.table

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
-from stream_app.detector.match import MatchStage
+from stream_app.detector.match import MatchStage, Outcome
 from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.replaying import Figures
+from stream_app.domain.results import NoticeResult
 from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import REASON_HEADER
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.metrics import Metrics
 
@@ -42,14 +42,20 @@ class NoticeReplay:
     def add(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""
         self._stage.add(Topic.ACCOUNT, partition, records)
-        for send in self._stage.cut().steps()[0]:
+        flush = self._stage.cut()
+        for send in flush.steps()[0]:
             if send.topic == self._alerts_topic:
                 value = send.value or b""
                 self._values.setdefault(decode_alert(value).id, value)
-                self.figures.results["matched"] += 1
-            else:
-                reason = dict(send.headers or ()).get(REASON_HEADER, b"")
-                self.figures.rejected[reason.decode()] += 1
+        self._note(flush.outcome)
+
+    def _note(self, outcome: Outcome) -> None:
+        """Add what has become of each notice; the refused ones by their reasons."""
+        for result, number in outcome.results.items():
+            if result is not NoticeResult.REJECTED:
+                self.figures.results[result.value] += number
+        for _, part in outcome.rejected:
+            self.figures.rejected[part.reason.value] += 1
 
     def finish(self, _partition: int) -> None:
         """Nothing more to do: a notice stands for itself."""

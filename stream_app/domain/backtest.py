@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from stream_app.domain.client_names import ClientNames
+from stream_app.domain.clients import Client
 from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.errors import UsageError
 from stream_app.domain.event_batches import Record
@@ -70,11 +72,16 @@ class _Everyone(dict[int, ClientTriggers]):
 class Backtest:
     """Counts the events of one trigger, whether it is enabled or not.
 
+    Args:
+        trigger: the one that is tried.
+        clients: who is configured: events may name them and their applications instead of ids.
+            The ids of events are taken whether they are among these or not.
+
     Raises:
         UsageError: its condition counts no events.
     """
 
-    def __init__(self, trigger: Trigger) -> None:
+    def __init__(self, trigger: Trigger, clients: Mapping[int, Client]) -> None:
         if trigger.template_id not in _KINDS or trigger.threshold is None:
             raise UsageError(
                 f"trigger {trigger.id}: {trigger.template_id} counts no events, so it has no "
@@ -86,16 +93,17 @@ class Backtest:
         self.figures = Figures()
         #: Window start -> how many events it holds, the late ones included.
         self.counts: Counter[int] = Counter()
-        self._index = self._make_index()
+        self._index = self._make_index(clients)
         self._states: dict[int, PartitionCounts] = {}
         #: What open cells had counted at the last batch, by partition and window start.
         self._known: dict[tuple[int, int], int] = {}
         #: The batch with most events of each window.
         self._places: dict[int, Place] = {}
 
-    def _make_index(self) -> TriggerIndex:
+    def _make_index(self, clients: Mapping[int, Client]) -> TriggerIndex:
         enabled = msgspec.structs.replace(self.trigger, enabled=True)
         index = TriggerIndex(self.kind, {self.trigger.client_id}, [enabled])
+        index.names = ClientNames(clients)
         index.clients = _Everyone(self.kind, index.clients)
         return index
 
@@ -128,7 +136,8 @@ class Backtest:
 
     def samples(self, start: int, partition: int, records: Sequence[Any]) -> Iterator[Sample]:
         """Yield the events of a window among the records of one partition."""
-        state, decoder, before = PartitionCounts(self.kind), EventDecoder(self.kind), 0
+        state, decoder = PartitionCounts(self.kind), EventDecoder(self.kind, self._index.names)
+        before = 0
         for number, (record, value, event) in enumerate(_events(decoder, records)):
             # Each by itself, so that counting decides which of them count.
             tally = state.add([_Part(number, record.timestamp, value)], self._index)

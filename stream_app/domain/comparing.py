@@ -99,7 +99,10 @@ def span_ms(alert: AnyAlert) -> tuple[int, int]:
 
 
 class Recorded:
-    """The alerts of the topic that a replay may be held against, by id."""
+    """The alerts of the topic that a replay may be held against, by id.
+
+    All of them: late uploads make a replay give alerts of windows that lie before what it reads.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
@@ -119,13 +122,6 @@ class Recorded:
             if self.values.setdefault(alert.id, value or b"") != value:
                 self.conflicting.setdefault(alert.id, alert)
 
-    def keep(self, extents: Mapping[str, Extent]) -> None:
-        """Forget the alerts of what was not replayed."""
-        for number, alert in list(self.alerts.items()):
-            extent = extents.get(source_of(alert))
-            if extent is None or not extent.meets(*span_ms(alert)):
-                del self.alerts[number], self.values[number]
-
     @property
     def windows(self) -> set[CellKey]:
         """The windows that they are of."""
@@ -135,7 +131,10 @@ class Recorded:
 def compare(
     replayed: Iterable[AnyAlert], recorded: Recorded, around: Circumstances
 ) -> Iterator[Compared]:
-    """Yield every alert that one of the two has: those of the replay, then what is extra."""
+    """Yield every alert that one of the two has: those of the replay, then what is extra.
+
+    A recorded alert is extra only if the replay has read of its time.
+    """
     given = {alert.id: alert for alert in replayed}
     revisions = _revisions(recorded.alerts.values())
     for number, alert in given.items():
@@ -151,7 +150,8 @@ def compare(
             detail = _differing(alert, other)
             yield Compared(Result.DIFFERENT, alert, Reason.STALE_CONFIG, detail)
     for number, alert in recorded.alerts.items():
-        if number not in given:
+        extent = around.extents.get(source_of(alert))
+        if number not in given and extent is not None and extent.meets(*span_ms(alert)):
             yield Compared(Result.EXTRA, alert, *_why_extra(alert, around))
 
 
@@ -225,8 +225,10 @@ def _why_extra(alert: AnyAlert, around: Circumstances) -> tuple[Reason, str]:
 def _why_counted_otherwise(alert: Alert, around: Circumstances) -> tuple[Reason, str] | None:
     """Return why a window of one configuration may have counted other events."""
     kind = source_of(alert)
-    if around.extents[kind].cuts(*span_ms(alert)):
-        return Reason.RANGE_CUT, "its window lies only partly within what was read"
+    extent, span = around.extents[kind], span_ms(alert)
+    if extent.cuts(*span):
+        lies = "only partly within" if extent.meets(*span) else "outside of"
+        return Reason.RANGE_CUT, f"its window lies {lies} what was read: other events may be there"
     if late := around.late(window_of(alert)):
         return Reason.LATE, f"{late} events of its window came late in the replay"
     if kind in around.partitions:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,11 +15,17 @@ from stream_app.domain.replaying import Figures
 from stream_app.domain.triggers import Trigger
 
 DAY_SECONDS = 86400
-#: Rates that people choose a threshold by, as days for one alert.
-_RATES = ((0.1, "at most 10 a day"), (1.0, "at most 1 a day"), (7.0, "at most 1 a week"))
+WEEK_SECONDS = 7 * DAY_SECONDS
+#: Rates that people choose a threshold by: the most alerts of any day (UTC), or of each
+#: seven days from the first one on.
+_RATES = (
+    (10, DAY_SECONDS, "at most 10 a day"),
+    (1, DAY_SECONDS, "at most 1 a day"),
+    (1, WEEK_SECONDS, "at most 1 a week"),
+)
 _STEPS = (1, 2, 5)
-#: One in so many windows may have a time far from the others.
-_STRAYS = 100
+#: Of a shorter time no figure a day is told.
+_MIN_RATED_SECONDS = 3600
 
 
 class Window(NamedTuple):
@@ -31,11 +36,15 @@ class Window(NamedTuple):
 
 
 class ThresholdRow(NamedTuple):
-    """What a threshold would have meant; `worst_day` is the most alerts of one day (UTC)."""
+    """What a threshold would have meant.
+
+    `per_day` is an average, None where the time is too short for one; `worst_day` is the most
+    alerts of one day (UTC).
+    """
 
     threshold: int
     alerts: int
-    per_day: float
+    per_day: float | None
     worst_day: int
     note: str = ""
 
@@ -44,8 +53,9 @@ class ThresholdRow(NamedTuple):
 class Findings:
     """All that a backtest has found.
 
-    `from_ms` and `to_ms` are the time that the figures a day are of (`time_of` tells it). `samples`
-    holds events of the busiest windows, by window start.
+    `from_ms` and `to_ms` are the time that the figures are of, `counts` the windows within it and
+    `outside` those that are not (`figures_time.timed` tells which). `read_ms` is the time that the
+    records are of. `samples` holds events of the busiest windows, by window start.
     """
 
     trigger: Trigger
@@ -54,8 +64,10 @@ class Findings:
     records: int
     from_ms: int
     to_ms: int
+    read_ms: tuple[int, int]
     samples: Mapping[int, Sequence[Sample]]
     is_loaded: bool = False
+    outside: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def threshold(self) -> int:
@@ -69,8 +81,18 @@ class Findings:
 
     @property
     def days(self) -> float:
-        """How many days were read."""
-        return max(1, self.to_ms - self.from_ms) / 1000 / DAY_SECONDS
+        """How many days the figures are of: those of whole windows."""
+        return (self.to_ms - self.from_ms) / 1000 / DAY_SECONDS
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether the time is long enough to tell what a day would have."""
+        first, last = (self.from_ms, self.to_ms) if self.is_loaded else self.read_ms
+        return last - first >= 1000 * max(_MIN_RATED_SECONDS, self.period)
+
+    def per_day(self, alerts: int) -> float | None:
+        """Return so many alerts as an average of a day, if one can be told."""
+        return alerts / self.days if self.is_rated else None
 
     @property
     def late(self) -> int:
@@ -80,7 +102,12 @@ class Findings:
     @property
     def events(self) -> int:
         """How many events the windows hold, the late ones included."""
-        return self.figures.results["counted"] + self.late
+        return sum(self.counts.values())
+
+    @property
+    def events_ms(self) -> tuple[int, int]:
+        """The time (Unix ms) of the windows that hold events."""
+        return min(self.counts) * 1000, (max(self.counts) + self.period) * 1000
 
     @cached_property
     def _sorted(self) -> list[int]:
@@ -95,16 +122,18 @@ class Findings:
         """Return how many windows exceed a threshold."""
         return len(self._sorted) - bisect_right(self._sorted, threshold)
 
+    @cached_property
     def fired(self) -> list[Window]:
-        """Return the windows that exceed the trigger's threshold, the oldest first."""
+        """The windows that exceed the trigger's threshold, the oldest first."""
         return sorted(Window(s, n) for s, n in self.counts.items() if n > self.threshold)
 
     def busiest(self, number: int) -> list[Window]:
         """Return the windows with most events, the largest first, of equal ones the oldest."""
         return busiest(self.counts, number)
 
+    @cached_property
     def rows(self) -> list[ThresholdRow]:
-        """Return what thresholds would have meant, the lowest first."""
+        """What thresholds would have meant, the lowest first."""
         notes = self._notes()
         found: list[ThresholdRow] = []
         for threshold in sorted({*_steps(self.largest), *notes}):
@@ -112,23 +141,59 @@ class Findings:
             note = ", ".join(notes.get(threshold, ()))
             if found and alerts == found[-1].alerts and not note:
                 continue  # it would change nothing
-            worst = self._worst_day(threshold)
-            found.append(ThresholdRow(threshold, alerts, alerts / self.days, worst, note))
+            worst = self.worst_day(threshold)
+            found.append(ThresholdRow(threshold, alerts, self.per_day(alerts), worst, note))
         return found
+
+    def worst_day(self, threshold: int) -> int:
+        """Return how many windows of one day (UTC), the worst one, exceed a threshold."""
+        return self._worst_days[self.alerts_at(threshold)]
 
     def _notes(self) -> dict[int, list[str]]:
         notes: dict[int, list[str]] = {self.threshold: ["as it is"]}
-        for days_each, text in _RATES:
-            if self.days >= days_each:
-                allowed = math.floor(self.days / days_each)
-                chosen = self._sorted[-allowed - 1] if allowed < len(self._sorted) else 0
+        for number, seconds, text in _RATES if self.is_rated else ():
+            chosen = self._lowest(number, seconds)
+            if chosen is not None:
                 notes.setdefault(chosen, []).append(text)
         notes.setdefault(self.largest, []).append("never")
         return notes
 
-    def _worst_day(self, threshold: int) -> int:
-        days = Counter(s // DAY_SECONDS for s, n in self.counts.items() if n > threshold)
-        return max(days.values(), default=0)
+    def _lowest(self, number: int, seconds: int) -> int | None:
+        """Return the lowest threshold with at most `number` alerts in every so many seconds.
+
+        Of a shorter time it is the share of `number` that is due to it; None: that is below one.
+        """
+        share = self.days * DAY_SECONDS / seconds
+        if share < 1:
+            fire = math.floor(number * share)
+            if not fire:
+                return None
+        else:
+            worst = self._worst_days if seconds == DAY_SECONDS else self._worst_weeks
+            fire = bisect_right(worst, number) - 1
+        return self._sorted[-fire - 1] if fire < len(self._sorted) else 0
+
+    @cached_property
+    def _worst_days(self) -> list[int]:
+        return self._worst(0, DAY_SECONDS)
+
+    @cached_property
+    def _worst_weeks(self) -> list[int]:
+        return self._worst(self.from_ms // 1000, WEEK_SECONDS)
+
+    @cached_property
+    def _ranked(self) -> list[int]:
+        return sorted(self.counts, key=self.counts.__getitem__, reverse=True)
+
+    def _worst(self, begin: int, seconds: int) -> list[int]:
+        """Return the most alerts of one part of the time when the n busiest windows fire, by n."""
+        parts, most, found = dict[int, int](), 0, [0]
+        for start in self._ranked:
+            part = (start - begin) // seconds
+            number = parts[part] = parts.get(part, 0) + 1
+            most = max(most, number)
+            found.append(most)
+        return found
 
     def timeline(self, columns: int) -> list[int]:
         """Return the largest count of a window in each of so many equal parts of the time read."""
@@ -144,28 +209,6 @@ class Findings:
             for column in range(first, max(first, last) + 1):
                 found[column] = max(found[column], count)
         return found
-
-
-def time_of(
-    counts: Mapping[int, int], period: int, from_ms: int, to_ms: int
-) -> tuple[int, int, bool]:
-    """Return the time (Unix ms) that a backtest's figures a day are of.
-
-    It is that of the records, given here, unless the events took longer to happen: those were
-    loaded at once, and their own time tells, without the strays at both its ends.
-
-    Returns:
-        From, to, and whether it is that of the events.
-    """
-    starts = sorted(counts)
-    if not starts:
-        return from_ms, to_ms, False
-    stray = len(starts) // _STRAYS
-    first, last = starts[stray] * 1000, (starts[-1 - stray] + period) * 1000
-    # One window more: the last may just have begun.
-    if last - first > to_ms - from_ms + 2 * period * 1000:
-        return first, last, True
-    return from_ms, to_ms, False
 
 
 def busiest(counts: Mapping[int, int], number: int) -> list[Window]:

@@ -219,7 +219,15 @@ class EventLog:
 
         It begins with the log where that holds nothing older, and goes on to now where nothing
         newer is there: silence counts.
+
+        Raises:
+            StreamAppError: no record was read, though the range has offsets.
         """
+        if not self.times:
+            raise StreamAppError(
+                "nothing to read in this range: its offsets hold no records, only what "
+                "transactions or compaction have left: give another --from or --to"
+            )
         first = min(first for first, _ in self.times.values())
         last = max(last for _, last in self.times.values())
         is_older = any(span.start > span.low for span in self.spans.values())

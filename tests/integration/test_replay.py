@@ -277,3 +277,12 @@ async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_told(settings:
     (row,) = [json.loads(line) for line in lines]
     assert (row["result"], row["reason"]) == ("extra", "range_cut")
     assert "2 events are in its window" in row["detail"]
+    # Uploaded within the range, and happened before it: its alert is on the topic, so not missing.
+    late = {"client_id": 9, "request_time": second - 3600}
+    await put(bootstrap, f"{prefix}events.hits", [(None, json.dumps(late).encode())] * 3)
+    _, lines, errors = await command(one, *base, "--json", "--from", moment)
+    assert len(lines) == 2, errors
+    await put(bootstrap, f"{prefix}alerts", [(b"9", line) for line in lines])
+    code, lines, errors = await command(one, *base, "--compare", "--from", moment)
+    assert (code, lines) == (0, []), errors
+    assert "2 same, 0 different, 0 missing, 0 extra" in errors

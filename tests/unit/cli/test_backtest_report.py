@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import orjson
 import pytest
 
@@ -16,7 +17,7 @@ from stream_app.cli.charts import bar, column_chart
 from stream_app.domain.backtest import Sample
 from stream_app.domain.findings import Findings
 from stream_app.domain.replaying import Figures
-from stream_app.domain.triggers import Threshold, Trigger
+from stream_app.domain.triggers import Filter, Threshold, Trigger
 
 GOLDEN = Path(__file__).parent / "golden" / "backtest.txt"
 START = 1_767_225_600
@@ -29,24 +30,25 @@ def findings(counts: dict[int, int] | None = None, name: str = "Hits", **more: A
     if counts is None:
         counts = {START + HOUR * n: 5 + n * 7 % 50 for n in range(0, 168, 2)}
         counts[START + 30 * HOUR] = 95
-    return Findings(
-        trigger=trigger,
-        counts=counts,
-        figures=Figures(
+    known: dict[str, Any] = {
+        "trigger": trigger,
+        "counts": counts,
+        "figures": Figures(
             Counter(counted=sum(counts.values()) - 12, late=12, unmatched=4000),
             Counter(undecodable=3),
         ),
-        records=9000,
-        from_ms=START * 1000,
-        to_ms=(START + 168 * HOUR) * 1000,
-        samples={
+        "records": 9000,
+        "from_ms": START * 1000,
+        "to_ms": (START + 168 * HOUR) * 1000,
+        "read_ms": (START * 1000, (START + 168 * HOUR) * 1000),
+        "samples": {
             START + 30 * HOUR: [
                 Sample(3, 1042, START + 30 * HOUR + 7, {"type": "sqli", "host": name}),
                 Sample(3, 1043, START + 30 * HOUR + 8, {"response_status": "500"}),
             ]
         },
-        **more,
-    )
+    }
+    return Findings(**known | more)
 
 
 def test_the_text_is_that_of_the_golden_file() -> None:
@@ -88,6 +90,32 @@ def test_a_page_is_well_formed_and_loads_nothing() -> None:
     assert "\x1b" not in page
 
 
+def test_a_page_names_its_days_and_what_each_bar_is() -> None:
+    page = backtest_html.page(findings(), top=1)
+    assert re.findall(r'text-anchor="middle">([^<]+)<', page) == [
+        f"01-0{day}" for day in (3, 4, 5, 6)
+    ]
+    assert "<title>2026-01-02T06:00:00Z: 95</title>" in page
+    assert "3.43 a day, 4 on the worst (as it is)" in page
+    assert "The newest first." in page
+    hours = findings({START: 50}, to_ms=(START + 6 * HOUR) * 1000)
+    assert 'text-anchor="middle">03:00<' in backtest_html.page(hours, top=1)
+    years = findings({START: 5}, to_ms=(START + 2000 * 24 * HOUR) * 1000)
+    assert "It would not have fired." in backtest_html.page(years, top=1)
+
+
+def test_the_filters_are_told_in_the_words_of_alerts() -> None:
+    filters = (
+        Filter("attack_type", "eq", ("sqli", "xss")),
+        Filter("target", "ne", ("client",)),
+        Filter("domain", "eq", ()),
+    )
+    found = findings()
+    trigger = msgspec.structs.replace(found.trigger, filters=filters)
+    (line, *_) = backtest_text.summary(findings(trigger=trigger))
+    assert line == "Only: Attack type: SQLi, XSS. Target: not client."
+
+
 def test_text_of_events_does_nothing_to_a_terminal() -> None:
     text = "\n".join(backtest_text.report(findings(name=HOSTILE), top=1))
     assert "\x1b" not in text
@@ -102,6 +130,38 @@ def test_json_has_every_fired_window() -> None:
     assert {"threshold": 40, "note": "as it is"}.items() <= next(
         row for row in found["thresholds"] if row["threshold"] == 40
     ).items()
+
+
+def test_what_was_loaded_or_left_out_is_said() -> None:
+    text = "\n".join(
+        backtest_text.summary(
+            findings(is_loaded=True, outside={0: 7}, read_ms=(1_767_900_000_000, 1_767_900_060_000))
+        )
+    )
+    assert "9,000 records from 2026-01-08T19:20:00Z to 2026-01-08T19:21:00Z" in text
+    assert "Windows with events: 84, from 2026-01-01T00:00:00Z to 2026-01-07T23:00:00Z." in text
+    assert "they were loaded at once: the days are those of the events" in text
+    assert "Left out of all figures: 7 events in 1 window of other times" in text
+
+
+def test_of_a_short_time_no_figure_a_day_is_told() -> None:
+    short = findings({START: 50}, to_ms=(START + HOUR) * 1000, read_ms=(START * 1000,) * 2)
+    text = "\n".join(backtest_text.report(short, top=1))
+    assert "It would have fired 1 time in 1.0 hours.\n" in text
+    assert "too short for figures a day" in text
+    assert re.search(r"^ +40 +1 +- +1  █+  as it is$", text, re.MULTILINE)
+    found = orjson.loads(orjson.dumps(backtest_text.as_json(short, top=1)))
+    assert found["alerts_per_day"] is None
+    assert {row["per_day"] for row in found["thresholds"]} == {None}
+    page = backtest_html.page(short, top=1)
+    assert "1 alert (as it is)" in page
+    assert "a day (" not in page
+
+
+def test_events_of_unknown_names_are_told() -> None:
+    nothing = findings({})
+    nothing.figures.rejected["unknown_client"] = 3
+    assert "name a client that is not known by that name" in backtest_text.summary(nothing)[-1]
 
 
 def test_nothing_counted_is_said_and_draws_nothing() -> None:

@@ -12,11 +12,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.domain.backtest import Backtest, Sample
+from stream_app.domain.clients import Client
 from stream_app.domain.errors import UsageError
 from stream_app.domain.triggers import Trigger, parse_trigger
 from tests import oracle
 from tests.unit.domain.test_counting import BASE, TRIGGERS, trigger
-from tests.unit.domain.test_replaying import APPEND_MS, PARTITIONS, logs
+from tests.unit.domain.test_replaying import APPEND_MS, PARTITIONS, events, values
+
+NAMES = {1: "Acme Retail", 2: "Bravo Foods", 9: "Nobody knows"}
+APPLICATIONS = {"default": -1, "Shop": 7, "Blog": 8}
+CLIENTS = {n: Client(n, NAMES[n], "EU", {7: "Shop", 8: "Blog"}) for n in (1, 2)}
+
+
+def in_names(event: dict[str, Any], application: str | None, shape: str) -> bytes:
+    """Write an event with names in the place of its ids: in an envelope, or flat."""
+    body = {name: value for name, value in event.items() if name not in ("client_id", "poolid")}
+    if application is not None:
+        body["applications"] = [application]
+    if shape == "flat":
+        return json.dumps(body | {"client_name": NAMES[event["client_id"]]}).encode()
+    if shape == "applications":
+        return json.dumps(body | {"client_id": event["client_id"]}).encode()
+    about = {"client_name": NAMES[event["client_id"]], "notification_type": "new_hits"}
+    return json.dumps({"summary": "New hit", "details": about | {"hit": body}}).encode()
+
+
+named = st.builds(
+    in_names,
+    events,
+    st.sampled_from([None, *APPLICATIONS, "Forgotten"]),
+    st.sampled_from(["flat", "applications", "envelope"]),
+)
+#: (partition, value, whether a batch ends behind it).
+logs = st.lists(
+    st.tuples(st.integers(0, PARTITIONS - 1), st.one_of(values, named), st.booleans()), max_size=60
+)
+
+
+def in_ids(event: Any) -> Any:
+    """Return an event with the ids that its names stand for."""
+    if not isinstance(event, dict):
+        return event
+    about = event.get("details", event)
+    found = dict(about.get("hit", event))
+    if about.get("client_name") in ("Acme Retail", "Bravo Foods"):
+        found["client_id"] = 1 if about["client_name"] == "Acme Retail" else 2
+    for name in found.get("applications", ()):
+        found["poolid"] = APPLICATIONS.get(name)
+    return found
 
 
 def record(offset: int, value: bytes) -> Any:
@@ -27,7 +70,7 @@ def naive(log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]) -> Counter
     """Count by the oracle's parts, without watermarks: late events count as others do."""
     counts, period = Counter[int](), wanted["threshold"]["period"]
     for _, value, _ in log:
-        for event in oracle._events(value, oracle.Totals()):
+        for event in map(in_ids, oracle._events(value, oracle.Totals())):
             if oracle._refusal(event, {wanted["client_id"]}):
                 continue
             seconds = event.get("request_time")
@@ -43,7 +86,7 @@ def naive(log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]) -> Counter
 
 
 def after(log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]) -> tuple[Backtest, Any]:
-    engine = Backtest(parse_trigger(wanted, allowed_periods=(1, 60, 3600)))
+    engine = Backtest(parse_trigger(wanted, allowed_periods=(1, 60, 3600)), CLIENTS)
     topic: list[list[Any]] = [[] for _ in range(PARTITIONS)]
     waiting: dict[int, list[Any]] = {}
     for partition, value, ends in log:
@@ -92,6 +135,24 @@ def test_disabled_triggers_and_clients_that_nobody_configured_are_tried() -> Non
     assert not engine.figures.rejected
 
 
+@pytest.mark.parametrize("shape", ["envelope", "flat", "applications"])
+def test_events_that_name_their_client_or_application_count(shape: str) -> None:
+    value = in_names({"client_id": 1, "type": "sqli", "request_time": BASE}, "Shop", shape)
+    shop = {"id": "pool", "operator": "eq", "values": [7]}
+    engine, topic = after([(0, value, False)] * 3, trigger(1, filters=[shop]))
+    assert dict(engine.counts) == {BASE: 3}
+    assert not engine.figures.rejected
+    samples = list(engine.samples(BASE, 0, topic[0]))
+    assert [one.facts for one in samples] == [{"type": "sqli", "poolid": "7"}] * 3
+
+
+def test_a_name_that_nobody_has_is_refused_as_it_is_live() -> None:
+    value = in_names({"client_id": 9, "request_time": BASE}, None, "envelope")
+    engine, _ = after([(0, value, True)], trigger(1))
+    assert not engine.counts
+    assert engine.figures.rejected == {"unknown_client": 1}
+
+
 def test_short_facts_of_an_event_are_bounded() -> None:
     values = [
         hit(BASE + 1, type="sqli", host="a" * 90, poolid=7, remote_addr4="203.0.113.9"),
@@ -110,4 +171,4 @@ def test_short_facts_of_an_event_are_bounded() -> None:
 def test_a_condition_that_counts_nothing_has_no_backtest() -> None:
     nothing = Trigger(1, 1, "n", "user_created", True, (), None, (), 0)
     with pytest.raises(UsageError, match="user_created counts no events"):
-        Backtest(nothing)
+        Backtest(nothing, CLIENTS)

@@ -98,7 +98,7 @@ def test_why_an_alert_is_extra() -> None:
     disabled = msgspec.structs.replace(TRIGGER, enabled=False)
     assert extra(triggers={61: disabled}).reason is Reason.STALE_CONFIG
     assert extra(triggers={61: OTHER}).reason is Reason.CHANGED_REVISION
-    assert extra(extents={"hits": Extent(None, START * 1000)}).reason is Reason.RANGE_CUT
+    assert extra(extents={"hits": Extent(None, (START + 5) * 1000)}).reason is Reason.RANGE_CUT
     behind = extra(extents={"hits": Extent(None, (START + 600) * 1000)})
     assert behind.reason is Reason.RANGE_CUT
     assert behind.detail.startswith("0 events are in its window; others may lie behind")
@@ -121,7 +121,7 @@ def test_why_alerts_of_notices_differ() -> None:
     assert extra(NOTICE).reason is Reason.UNKNOWN
 
 
-def test_only_alerts_of_what_was_replayed_are_held_against_it() -> None:
+def test_only_alerts_of_what_was_replayed_can_be_extra() -> None:
     other_kind = msgspec.structs.replace(
         ALERT,
         id="a",
@@ -129,12 +129,27 @@ def test_only_alerts_of_what_was_replayed_are_held_against_it() -> None:
     )
     found = recorded(ALERT, NOTICE, other_kind)
     found.add(b"{", lambda _alert: True)
-    found.keep({"hits": Extent(START * 1000, None), "account": Extent(None, START * 1000)})
-    assert list(found.alerts) == [ALERT.id]
     assert found.unreadable == 1
-    assert found.windows == {window_of(ALERT)}
-    found.keep({"hits": Extent((START + 60) * 1000)})
-    assert not found.alerts
+    assert window_of(ALERT) in found.windows
+    read = {"hits": Extent(START * 1000, None), "account": Extent(None, START * 1000)}
+    (row,) = compare([], found, circumstances(extents=read))
+    assert (row.result, row.alert) == (Result.EXTRA, ALERT)
+    later = circumstances(extents={"hits": Extent((START + 60) * 1000)})
+    assert not list(compare([], found, later))
+
+
+def test_an_alert_of_late_uploads_is_found_though_its_window_lies_before_what_was_read() -> None:
+    """Its events were appended within the range, and happened before it."""
+    later = {"hits": Extent((START + 3600) * 1000)}
+    (row,) = compare([ALERT], recorded(ALERT), circumstances(extents=later))
+    assert row == Compared(Result.SAME, ALERT)
+    alone = missing(extents=later)
+    assert alone.reason is Reason.RANGE_CUT
+    assert "outside of what was read" in alone.detail
+    within = {"hits": Extent((START + 5) * 1000)}
+    assert "only partly within what was read" in missing(extents=within).detail
+    before = fired_alert(CLIENT, OTHER, START)
+    assert missing(beside=(before,), extents=later).reason is Reason.CHANGED_REVISION
 
 
 @pytest.mark.parametrize("wanted", [True, False])
