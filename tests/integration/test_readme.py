@@ -14,28 +14,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stream_app.kafka.admin import create_topics
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import HEALTH_LINE, WorkerProcess, drained, get, put, read_all
+from tests.tools import FOLDER as TOOLS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 KEY = "00000000-1111-2222-3333-444444444444"
-COMMAND = ("make ", "export ", "stream-app ")
+COMMAND = ("make ", "export ", "stream-app ", "kcat ", "STREAM_APP_TOPIC_PREFIX= stream-app ")
 WORKER = "stream-app worker "
 #: Lines that are not run here, and why.
 NOT_RUN = {
     "make run": "runs `stream-app demo`, which tests/integration/test_demo.py does",
     "make test": "runs this test",
 }
+#: What blocks that run elsewhere have in them, and where that is.
+RUN_ELSEWHERE = {"STREAM_APP_DRY_RUN=true": "tests/integration/test_readme_dry_run.py"}
 #: What stands in a line for something of the reader's own -> what it is here.
 PLACEHOLDERS = {
     "broker-1:9092,broker-2:9092": "{broker}",
     "REPLICATION_FACTOR=3": "REPLICATION_FACTOR=1",
     "alerts show 3f9a61": "alerts show {hash}",
     "deliveries.dlq/3/17": "{letter}",
+    "-b HOST:PORT -t ": "-b {broker} -t {prefix}",
 }
 
 
@@ -46,7 +51,8 @@ def blocks() -> list[tuple[str, str]]:
 
 def lines() -> list[str]:
     """Return the commands of the fenced blocks, in their order."""
-    rows = [line for _, text in blocks() for line in text.splitlines()]
+    texts = [text for _, text in blocks() if not any(mark in text for mark in RUN_ELSEWHERE)]
+    rows = [line for text in texts for line in text.splitlines()]
     return [line for line in rows if line.startswith(COMMAND)]
 
 
@@ -56,6 +62,21 @@ def example() -> str:
     return found
 
 
+def write_files(folder: Path, config: str) -> None:
+    """Write the files that the README's commands name, of its own example."""
+    (folder / "acme.yaml").write_text(config)
+    client, integration, *triggers = yaml.safe_load_all(config)
+    (folder / "client.yaml").write_text(yaml.safe_dump(client))
+    answer = {"body": {"result": "success", "object": [integration]}}
+    (folder / "integrations.json").write_text(json.dumps(answer))
+    bodies = [one["trigger"] for one in triggers]
+    (folder / "triggers.json").write_text(json.dumps({"triggers": bodies}))
+    counting = next(body for body in bodies if body.get("threshold"))
+    hits = {**counting, "template_id": "hits_exceeded", "filters": []}
+    for name in ("new.yaml", "trigger.yaml"):
+        (folder / name).write_text(yaml.safe_dump({"trigger": hits}))
+
+
 class Shell:
     """Runs lines one after the other in what seems to be one shell: exports stay."""
 
@@ -63,13 +84,16 @@ class Shell:
         self._folder = folder
         self._state = folder / "exported"
         self._workers: list[subprocess.Popen[bytes]] = []
-        self.values = {"broker": settings.kafka.bootstrap_servers or ""}
+        self.values = {
+            "broker": settings.kafka.bootstrap_servers or "",
+            "prefix": settings.topic_prefix,
+        }
         command = folder / "stream-app"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stream_app "$@"\n')
         command.chmod(0o755)
         self._exports = {
             "PYTHONPATH": str(ROOT),
-            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(folder), str(TOOLS), os.environ["PATH"]]),
             "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
             "STREAM_APP_PARTITIONS": "2",
             "STREAM_APP_HTTP__PORT": "0",
@@ -133,7 +157,7 @@ async def shell(settings: Settings, tmp_path: Path) -> AsyncIterator[Shell]:
     shell = Shell(tmp_path, settings, url)
     config = example().replace("https://api.eu.opsgenie.com/v2/alerts", f"{url}/v2/alerts")
     assert url in config
-    (tmp_path / "acme.yaml").write_text(config)
+    write_files(tmp_path, config)
     try:
         yield shell
     finally:
@@ -153,6 +177,8 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
     event = {"client_id": 1111, "first_time": int(time.time()), "type": "ptrav"}
     rows = [(None, json.dumps(event).encode())] * 2
     await put(bootstrap, f"{prefix}events.incidents", rows)
+    hit = {"client_id": 1111, "request_time": int(time.time()), "type": "sqli"}
+    await put(bootstrap, f"{prefix}events.hits", [(None, json.dumps(hit).encode())])
     await put(bootstrap, f"{prefix}deliveries", [(b"521", b"no delivery")])
     async with asyncio.timeout(40):
         while not (alerts := await _records(settings, "alerts")):  # noqa: ASYNC110 - of workers
@@ -183,7 +209,7 @@ async def test_the_commands_of_the_readme_run_as_written_in_order(
 
 def test_every_line_of_a_block_is_a_command_or_a_picture() -> None:
     for language, text in blocks():
-        if language == "yaml" or "─►" in text:
+        if language in ("yaml", "text") or "─►" in text:
             continue
         strange = [line for line in text.splitlines() if line and not line.startswith(COMMAND)]
         assert strange == [], "it would not be run"
@@ -192,6 +218,7 @@ def test_every_line_of_a_block_is_a_command_or_a_picture() -> None:
 def test_the_tables_of_this_test_hold_nothing_old() -> None:
     text = "\n".join(lines())
     assert [name for name in (*NOT_RUN, *PLACEHOLDERS) if name not in text] == []
+    assert [mark for mark in RUN_ELSEWHERE if mark not in README] == []
 
 
 async def test_the_configuration_of_the_readme_can_be_applied(
