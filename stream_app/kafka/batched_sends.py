@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[
 
     Returns:
         The offsets of the records, by (topic, partition), in their order.
+
+    Raises:
+        KafkaError: a record is too large, or the broker has not taken a batch. Its message names
+            topic, partition, records and bytes.
     """
     counts = {
         topic: len(await producer.partitions_for(topic)) for topic in {send.topic for send in step}
@@ -50,22 +54,57 @@ async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[
 
 async def _send(producer: Any, place: Place, sends: Sequence[Send]) -> list[int]:
     topic, partition = place
+    batches = _batches(producer, place, sends)
+    futures = []
+    for batch in batches:
+        try:
+            futures.append(await producer.send_batch(batch, topic, partition=partition))
+        except KafkaError as error:
+            raise _not_taken(error, place, batch) from error
+    offsets: list[int] = []
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    for batch, result in zip(batches, results, strict=True):
+        if isinstance(result, KafkaError):
+            raise _not_taken(result, place, batch) from result
+        if isinstance(result, BaseException):
+            raise result
+        offsets += range(result.offset, result.offset + batch.record_count())
+    return offsets
+
+
+def _batches(producer: Any, place: Place, sends: Sequence[Send]) -> list[Any]:
+    """Return the closed batches of a partition; none is larger than the producer may send.
+
+    An empty batch takes a record of any size, and none of many records outgrows its own limit. So
+    the size of a batch tells of a record that is too large, at no cost for each record.
+    """
     batches, batch = [], producer.create_batch()
     for send in sends:
         if _append(batch, send) is None:
             batches.append(batch)
             batch = producer.create_batch()
-            if _append(batch, send) is None:
-                raise MessageSizeTooLargeError(f"{len(send.value or b'')} bytes for {topic}")
+            _append(batch, send)
     batches.append(batch)
-    futures = []
+    limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
     for batch in batches:
         batch.close()  # else it would wait for more, and take in records of others
-        futures.append(await producer.send_batch(batch, topic, partition=partition))
-    offsets: list[int] = []
-    for batch, metadata in zip(batches, await asyncio.gather(*futures), strict=True):
-        offsets += range(metadata.offset, metadata.offset + batch.record_count())
-    return offsets
+        if batch.size() > limit:
+            why = f"more than the producer's max_request_size of {limit}"
+            raise MessageSizeTooLargeError(f"{_shown(place, batch)} is {why}")
+    return batches
+
+
+def _not_taken(error: KafkaError, place: Place, batch: Any) -> KafkaError:
+    """Return an error of the same kind that says what it happened to."""
+    why = ", ".join(map(str, error.args))
+    return type(error)(f"{_shown(place, batch)} was not taken by the broker{why and f': {why}'}")
+
+
+def _shown(place: Place, batch: Any) -> str:
+    topic, partition = place
+    number = batch.record_count()
+    records = f"{number} record{'s' * (number != 1)}"
+    return f"{topic}[{partition}]: a batch of {records}, {batch.size()} bytes,"
 
 
 def _append(batch: Any, send: Send) -> Any:
