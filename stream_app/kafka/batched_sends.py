@@ -39,14 +39,15 @@ async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[
         KafkaError: a record is too large, or the broker has not taken a batch. Its message names
             topic, partition, records and bytes.
     """
-    topics = {send.topic for send in step}
-    counts = {topic: len(await producer.partitions_for(topic)) for topic in topics}
+    counts = {
+        topic: len(await producer.partitions_for(topic)) for topic in {send.topic for send in step}
+    }
     places: defaultdict[Place, list[Send]] = defaultdict(list)
     for send in step:
-        topic, partition = send.topic, send.partition
+        partition = send.partition
         if partition is None:
-            partition = _partition(producer, topic, send.key, counts[topic])
-        places[topic, partition].append(send)
+            partition = _partition(producer, send.topic, send.key, counts[send.topic])
+        places[send.topic, partition].append(send)
     found = await asyncio.gather(*[_send(producer, place, rows) for place, rows in places.items()])
     return dict(zip(places, found, strict=True))
 
@@ -101,7 +102,9 @@ def _not_taken(error: KafkaError, place: Place, batch: Any) -> KafkaError:
 
 def _shown(place: Place, batch: Any) -> str:
     topic, partition = place
-    return f"{topic}[{partition}]: a batch of {batch.record_count()} records, {batch.size()} bytes,"
+    number = batch.record_count()
+    records = f"{number} record{'s' * (number != 1)}"
+    return f"{topic}[{partition}]: a batch of {records}, {batch.size()} bytes,"
 
 
 def _append(batch: Any, send: Send) -> Any:

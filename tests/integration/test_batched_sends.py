@@ -37,7 +37,7 @@ async def test_what_is_too_large_is_named_and_what_is_not_gets_its_offsets(
     topic = f"{settings.topic_prefix}small"
     with pytest.raises(MessageSizeTooLargeError) as error:
         await send_batches(producer, [Send(topic, b"k", b"y" * 1_200_000, 0)])
-    assert f"{topic}[0]: a batch of 1 records, 12000" in str(error.value)
+    assert f"{topic}[0]: a batch of 1 record, 12000" in str(error.value)
     assert "is more than the producer's max_request_size of 1000000" in str(error.value)
 
     with pytest.raises(MessageSizeTooLargeError) as error:

@@ -96,7 +96,7 @@ async def test_a_record_larger_than_a_request_is_an_error_and_its_partition_gets
     with pytest.raises(MessageSizeTooLargeError) as error:
         await send_batches(producer, step)
     assert str(error.value).endswith(
-        "a[2]: a batch of 1 records, 10073 bytes, is more than the producer's max_request_size of "
+        "a[2]: a batch of 1 record, 10073 bytes, is more than the producer's max_request_size of "
         "10000"
     )
     assert producer.batches == 0
