@@ -51,8 +51,8 @@ WITH_HEADERS = "with_headers"
 _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
 _UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
 _UNKNOWN_CONDITION = "its condition is not known here"
-#: What is no such name may be a key in the wrong place, and is not shown: digits end a word.
-_NAME = re.compile(r"(?=.{1,40}$)_*[a-z]+[0-9]{0,3}(_+[a-z]+[0-9]{0,3})*_*")
+#: What is no such name may be a key in the wrong place, and is not shown: keys have many digits.
+_NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,9 @@ def test_an_inactive_event_that_nobody_knows_is_left_out_of_an_answer(place: Pla
     assert problem.startswith("integration[521].events[0].event: 'weekly_digest2': must be one of ")
 
 
-@pytest.mark.parametrize("type_", ["amazon_s3", "azure_sentinel", "o365", "a" * 40])
+@pytest.mark.parametrize(
+    "type_", ["amazon_s3", "azure_sentinel", "o365", "s3_v2_web2case", "a" * 40]
+)
 def test_names_with_digits_are_names_of_types(place: Place, type_: str) -> None:
     plan = place.apply(CLIENT, integrations_answer(integration(type=type_)))
     assert [(one.id, one.value) for one in plan.left_out] == [(521, type_)]
