@@ -112,7 +112,7 @@ class Metrics:
         )
         self.config_applied = self._gauge(
             "config_last_applied_timestamp_seconds",
-            "When the newest configuration record was read, as Unix seconds; 0: none yet",
+            "When the newest configuration record was written, as Unix seconds; 0: none yet",
             kind=VIEW_KINDS.values(),
         )
         self.triggers_active = self._gauge("triggers_active", "Triggers that are enabled")

@@ -43,7 +43,8 @@ def validate(source: str, schema: str | None, limit: int | None, *, as_json: boo
 
     TOPIC is one of this installation, with or without its prefix, or its dead letters; it is read
     to its present end, by no group. FILE, or - for stdin, holds JSON, an array, lines of either,
-    or what `kcat -J` prints. Keys are never shown.
+    or what `kcat -J` prints. Where a record's timestamp is known, the times of its events are
+    held against it, as a worker does. Keys are never shown.
 
     Exit code 0: all records are good; 1: some are broken.
     """
@@ -135,7 +136,7 @@ class _Report:
         value = item.value
         if checker.name is RecordName.DEAD_LETTER and (item.topic is not None or item.headers):
             value = orjson.dumps(item.headers)
-        breaches = checker.check(value, item.key)
+        breaches = checker.check(value, item.key, item.timestamp)
         if breaches:
             self.broken += 1
         for breach in breaches:

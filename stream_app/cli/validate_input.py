@@ -20,13 +20,17 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Item(NamedTuple):
-    """A record to be looked at. `topic` is None where the input does not say."""
+    """A record to be looked at. What the input does not say of it is None.
+
+    `timestamp` is the record's in Unix ms, -1 where it has none.
+    """
 
     place: str
     topic: str | None
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, str | None]
+    timestamp: int | None = None
 
 
 async def topic_items(
@@ -47,7 +51,8 @@ async def topic_items(
             async for record in records_to_end(consumer):
                 place = Place(topic, record.partition, record.offset)
                 headers = {name: text_of(value) for name, value in record.headers}
-                yield Item(str(place), topic, record.key or b"", record.value, headers)
+                key, timestamp = record.key or b"", record.timestamp
+                yield Item(str(place), topic, key, record.value, headers, timestamp)
     finally:
         await consumer.stop()
 
@@ -110,13 +115,14 @@ def _item(text: bytes, place: str) -> Item:
     topic, payload = found["topic"], found.get("payload", found.get("value"))
     if "partition" in found and "offset" in found:
         place = f"{topic}/{found['partition']}/{found['offset']}"
-    key = found.get("key")
+    key, timestamp = found.get("key"), found.get("ts")
     return Item(
         place,
         topic,
         key.encode() if isinstance(key, str) else b"" if "payload" in found else None,
         _bytes(payload),
         _headers(found.get("headers") or ()),
+        timestamp if type(timestamp) is int else None,
     )
 
 

@@ -64,15 +64,18 @@ class Checker:
         self._validator = jsonschema_rs.Draft202012Validator(self._schema)
         self._read = reader_of(name, allowed_periods)
 
-    def check(self, value: bytes | None, key: bytes | None = None) -> list[Breach]:
+    def check(
+        self, value: bytes | None, key: bytes | None = None, timestamp: int | None = None
+    ) -> list[Breach]:
         """Return where a value breaks the contract; of configured objects the key is checked.
 
-        `None` as a value deletes a configured object; as a key it says that none is known.
+        `None` as a value deletes a configured object; as a key or as the record's timestamp (Unix
+        ms, -1: it has none) it says that none is known. An event's time is held against the latter.
         """
         if value is None and self.name in ID_FIELDS:
             return []
         found: list[Breach] = []
-        for index, part, refusals in self._read(value or b""):
+        for index, part, refusals in self._read(value or b"", timestamp):
             obj = _parsed(part)
             if self.name in CONFIGURED and isinstance(obj, dict):
                 obj = flattened(obj)

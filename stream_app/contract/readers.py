@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import orjson
@@ -20,10 +20,19 @@ from stream_app.contract.records import EVENTS, RecordName
 from stream_app.domain.alerts import decode_alert
 from stream_app.domain.client_names import ClientNames
 from stream_app.domain.clients import read_client
+from stream_app.domain.counting import ahead_error
 from stream_app.domain.deliveries import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
 from stream_app.domain.evaluation import PartialCount
-from stream_app.domain.events import DECODE_ERRORS, EventDecoder, PartsDecoder, Rejected
+from stream_app.domain.events import (
+    DECODE_ERRORS,
+    Event,
+    EventDecoder,
+    EventKind,
+    PartsDecoder,
+    Rejected,
+    event_seconds,
+)
 from stream_app.domain.incoming_notices import IncomingNotice, check_kind, notice_decoder
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.letters import LetterKind, parse_place
@@ -31,6 +40,7 @@ from stream_app.domain.objects import Problems
 from stream_app.domain.statuses import decode_status
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.domain.triggers import read_trigger
+from stream_app.domain.windows import MAX_AHEAD_SECONDS
 from stream_app.kafka.dead_letter_log import is_mark, letter_of
 from stream_app.kafka.dead_letters import ATTEMPT_HEADER, MAX_DIGITS, MAX_LONG_DIGITS, number_of
 
@@ -45,26 +55,38 @@ class Refusal(NamedTuple):
 
 #: (index in the record or None, bytes of the part, what is refused in it)
 Judged = tuple[int | None, bytes, list[Refusal]]
-Reader = Callable[[bytes], Iterator[Judged]]
+
+
+class Reader(Protocol):
+    """Judges a value; `timestamp` is its record's, Unix ms: -1, it has none; None, not known."""
+
+    def __call__(self, value: bytes, timestamp: int | None = None) -> Iterator[Judged]:
+        """Yield each part of the value with what is refused in it."""
+        ...
 
 
 def reader_of(name: RecordName, allowed_periods: Collection[int]) -> Reader:
     """Return what judges a record's value; of dead letters, its headers as a JSON object."""
     if name in EVENTS:
         decoder = EventDecoder(EVENTS[name], _ANYBODY)
-        return partial(_parts, decoder, _no_more)
+        return partial(_events, decoder)
     if name is RecordName.NOTICE:
-        return partial(_parts, notice_decoder, _check_notice)
+        return _without_time(partial(_parts, notice_decoder, _check_notice))
     read_configured: dict[RecordName, Callable[[dict[str, object]], tuple[object, Problems]]] = {
         RecordName.CLIENT: read_client,
         RecordName.TRIGGER: partial(read_trigger, allowed_periods=allowed_periods),
         RecordName.INTEGRATION: read_integration,
     }
     if name in read_configured:
-        return partial(_configured, read_configured[name])
+        return _without_time(partial(_configured, read_configured[name]))
     if name is RecordName.DEAD_LETTER:
-        return _letter
-    return partial(_decoded, _DECODERS[name])
+        return _without_time(_letter)
+    return _without_time(partial(_decoded, _DECODERS[name]))
+
+
+def _without_time(read: Callable[[bytes], Iterator[Judged]]) -> Reader:
+    """Return the reader of a record that may be of any time."""
+    return lambda value, timestamp=None: read(value)  # noqa: ARG005 - the signature of them all
 
 
 _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
@@ -103,8 +125,18 @@ def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) ->
         yield index, part, refusals
 
 
-def _no_more(_event: object) -> None:
-    """Accept an event: whether its client is configured is not a matter of the contract."""
+def _events(decoder: EventDecoder, value: bytes, timestamp: int | None = None) -> Iterator[Judged]:
+    """Judge events; whether their clients are configured is not a matter of the contract."""
+    return _parts(decoder, partial(_check_time, decoder.kind, timestamp), value)
+
+
+def _check_time(kind: EventKind, timestamp: int | None, event: Event) -> None:
+    """Refuse the times that `count` refuses; without its record's, an event's is not judged."""
+    if timestamp is None:
+        return
+    seconds = event_seconds(event, kind, timestamp)
+    if seconds > timestamp // 1000 + MAX_AHEAD_SECONDS:
+        raise ahead_error(seconds, timestamp)
 
 
 _NOBODY = Subscribers({}, ())

@@ -48,12 +48,16 @@ async def keys(settings: Settings) -> Sequence[Finding]:
 
 async def endpoints(settings: Settings) -> Sequence[Finding]:
     """Try name, connection and TLS to each host that an active integration has; no key is sent."""
+    found = await _integrations(settings)
+    return await reached(settings, [one for one, wrong in found if one.active and not wrong])
+
+
+async def reached(settings: Settings, integrations: Sequence[Integration]) -> Sequence[Finding]:
+    """Try the hosts of these integrations, each once, on the way that alerts take."""
     name = "endpoints"
     wanted: dict[str, Endpoint] = {}
     findings: list[Finding] = []
-    for integration, problems in await _integrations(settings):
-        if problems or not integration.active:
-            continue
+    for integration in integrations:
         try:
             endpoint = resolve_endpoint(integration.api, settings.delivery.sandbox_url)
             wanted.setdefault(endpoint.alerts_url, endpoint)
@@ -62,10 +66,10 @@ async def endpoints(settings: Settings) -> Sequence[Finding]:
     way = "" if settings.delivery.proxy_url is None else ", through the proxy"
     async with OpsgenieClient(settings.delivery) as client:
         for endpoint in wanted.values():
-            reached = await reach(client, endpoint)
-            if reached.is_reached:
-                findings.append(ok(name, reached.text + way))
+            answer = await reach(client, endpoint)
+            if answer.is_reached:
+                findings.append(ok(name, answer.text + way))
             else:
                 step = "let this machine out to it, or set STREAM_APP_DELIVERY__PROXY_URL"
-                findings.append(fail(name, reached.text + way, step))
+                findings.append(fail(name, answer.text + way, step))
     return findings or [warn(name, "no active integration names one", "stream-app apply -f …")]

@@ -43,8 +43,13 @@ def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
         if not isinstance(item, Mapping):
             where = f"{path}[{index}]" if isinstance(found, list) else path
             raise ConfigurationError(f"{where}: is a {type(item).__name__}: must have named fields")
-        objects.append({**beside, **flattened(item), "kind": kind.value})
+        objects.append({**beside, **_without_empty_threshold(flattened(item)), "kind": kind.value})
     return objects
+
+
+def _without_empty_threshold(obj: dict[str, object]) -> dict[str, object]:
+    """Return an object of an answer, in which an empty threshold is none, or stands in a list."""
+    return flattened({**obj, "threshold": None}) if obj.get("threshold") == {} else obj
 
 
 def of_client(obj: Mapping[str, object], client_id: int) -> Mapping[str, object]:

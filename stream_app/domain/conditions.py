@@ -153,8 +153,8 @@ def _of_requests(name: str, threshold: Presence) -> Condition:
     return Condition(name, Family.ELSEWHERE, filters, threshold, _MARK_OR_LIST, _HALF_MINUTE)
 
 
-#: By `template_id`. The product's "Weak JWT" is missing: its id is documented nowhere, so a trigger
-#: of it is refused as one of an unknown condition.
+#: By `template_id`. The product's "Weak JWT" is missing: its id is documented nowhere. A trigger of
+#: an unknown condition is refused, and left out of an answer of the API.
 CONDITIONS: dict[str, Condition] = {
     "attacks_exceeded": _counted("Number of attacks", _WITH_TARGET),
     "hits_exceeded": _counted("Number of hits", _WITHOUT_TARGET),

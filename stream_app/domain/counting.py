@@ -144,7 +144,7 @@ class PartitionCounts:
                 timestamp = record.timestamp
                 latest = timestamp // 1000 + MAX_AHEAD_SECONDS
             if seconds > latest:
-                refused.append((record, event, _ahead(seconds, record.timestamp)))
+                refused.append((record, event, ahead_error(seconds, record.timestamp)))
                 continue
             if seconds > watermark:  # noqa: PLR1730 - a call of max() takes three times as long
                 watermark = seconds
@@ -393,7 +393,8 @@ def _unknown_client(client_id: int) -> RejectedEventError:
     )
 
 
-def _ahead(seconds: int, timestamp_ms: int) -> RejectedEventError:
+def ahead_error(seconds: int, timestamp_ms: int) -> RejectedEventError:
+    """Return why an event is refused whose time is too far ahead of its record's."""
     if timestamp_ms < 0:
         # Nothing shows that its clock is right, and a wrong one would close everyone's windows.
         return RejectedEventError(

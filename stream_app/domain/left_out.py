@@ -2,7 +2,10 @@
 
 A client's integrations can be of many types, and all of them are in one answer; alerts are posted
 to Opsgenie and Jira Service Management only. Events of other types are no events of an Opsgenie
-integration; what nobody has switched on is nothing that anybody misses.
+integration; what nobody has switched on is nothing that anybody misses. A condition may be younger
+than this project, or documented without its id: such a trigger cannot be checked, so is not stored.
+
+A file that a person writes is held to what is documented: an unknown name is a slip there.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stream_app.domain.conditions import CONDITIONS
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.integrations import EVENTS, TYPES
 from stream_app.domain.objects import HIDDEN, Problems
@@ -45,8 +49,10 @@ OTHER_EVENTS = {
 }
 WITH_HEADERS = "with_headers"
 _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
-#: What is no such name may be a key in the wrong place, and is not shown.
-_TYPE_NAME = re.compile(r"[a-z_]{1,40}")
+_UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
+_UNKNOWN_CONDITION = "its condition is not known here"
+#: What is no such name may be a key in the wrong place, and is not shown: keys have many digits.
+_NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
     In an answer of the API any type is somebody's; elsewhere it must be a documented one.
     """
     type_ = record.get("type")
-    if not isinstance(type_, str) or type_ in TYPES or not _TYPE_NAME.fullmatch(type_):
+    if not isinstance(type_, str) or type_ in TYPES or not _NAME.fullmatch(type_):
         return None
     return type_ if is_answer or type_ in OTHER_TYPES else None
 
@@ -96,11 +102,26 @@ class OtherIntegrations:
         return LeftOut("trigger", trigger_id, path, number, reason)
 
 
+def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
+    """Return what is to be told of an answer's trigger whose condition nobody here knows."""
+    name, number = record.get("template_id"), record.get("id")
+    if not isinstance(name, str) or not name.strip() or name in CONDITIONS:
+        return None
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    return LeftOut("trigger", number, "template_id", _shown(name), _UNKNOWN_CONDITION)
+
+
+def _shown(name: str) -> str:
+    return name if _NAME.fullmatch(name) else HIDDEN
+
+
 def without_other_events(
-    record: dict[str, object], problems: Problems
+    record: dict[str, object], problems: Problems, *, is_answer: bool
 ) -> tuple[dict[str, object], list[LeftOut]]:
     """Return an integration without inactive events that Opsgenie has not, and what is left out.
 
+    In an answer of the API these are any but its own; elsewhere they must be documented ones.
     `problems` are those of the whole record: those of events that are left out are taken away,
     and those of active ones say why.
     """
@@ -112,17 +133,17 @@ def without_other_events(
     for index, item in enumerate(events):
         event = item.get("event") if isinstance(item, dict) else None
         reason = OTHER_EVENTS.get(event) if isinstance(event, str) else None
+        is_inactive = isinstance(item, dict) and item.get("active") is False
+        if is_answer and is_inactive and isinstance(event, str) and event not in EVENTS:
+            reason = reason or _UNKNOWN_EVENT
         if reason is None:
             kept.append(_with_headers_judged(item, f"events[{index}]", problems))
             continue
         path = f"events[{index}].event"
         problems[:] = [problem for problem in problems if problem.path != path]
-        if item.get("active") is False:
-            found.append(
-                LeftOut(
-                    "integration", number if isinstance(number, int) else 0, path, event, reason
-                )
-            )
+        if is_inactive:
+            own_id = number if isinstance(number, int) else 0
+            found.append(LeftOut("integration", own_id, path, _shown(str(event)), reason))
         else:
             text = f"Opsgenie integrations do not have it: {reason}: use {', '.join(EVENTS)}"
             problems.append(InvalidObjectError(path, event, text))

@@ -17,7 +17,12 @@ from stream_app.domain.clients import read_client
 from stream_app.domain.default_names import named
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
-from stream_app.domain.left_out import LeftOut, OtherIntegrations, without_other_events
+from stream_app.domain.left_out import (
+    LeftOut,
+    OtherIntegrations,
+    unknown_condition,
+    without_other_events,
+)
 from stream_app.domain.objects import (
     HIDDEN,
     MAX_CLIENT_BYTES,
@@ -190,6 +195,8 @@ class _Planner:
         self._entries: list[_Item | str] = []
         self._seen: dict[tuple[Kind, int], FileObject] = {}
         self._others = OtherIntegrations()
+        #: Kinds and clients of the objects that are left out.
+        self._left: set[tuple[Kind, object]] = set()
 
     def add(self, source: FileObject) -> None:
         """Judge one object by itself, and note what it would change."""
@@ -208,11 +215,8 @@ class _Planner:
         raw_id = record.get("client_id" if kind is Kind.CLIENT else "id")
         object_id = raw_id if isinstance(raw_id, int) and not isinstance(raw_id, bool) else 0
         previous = self._stored[kind].get(object_id)
-        if kind is Kind.INTEGRATION and previous is None:
-            other = self._others.take(record, is_answer=source.is_answer)
-            if other is not None:
-                self.left_out.append(other)
-                return
+        if previous is None and self._leaves_out(kind, record, is_answer=source.is_answer):
+            return
         record = named(kind, record)
         problems: Problems = []
         left_out: tuple[str, ...] = ()
@@ -221,7 +225,8 @@ class _Planner:
             record, left_out = stored_form(record, previous, self._rules.keeper, problems)
         client_id, integration_ids = self._read(kind, record, problems)
         if kind is Kind.INTEGRATION:
-            record, events = without_other_events(record, problems)
+            is_answer = source.is_answer
+            record, events = without_other_events(record, problems, is_answer=is_answer)
             self.left_out += events
         with_hints(kind, problems)
         hide_key(problems, clear_key(given))
@@ -235,6 +240,19 @@ class _Planner:
             item.problem("id", object_id, f"stands twice: {first.file}, object {first.number}, too")
         self._entries.append(item)
         self.changes.append(self._change(kind, object_id, record, previous, left_out))
+
+    def _leaves_out(self, kind: Kind, record: Mapping[str, object], *, is_answer: bool) -> bool:
+        """Leave an object out, and note it, if it is one that this project has no use for."""
+        found: LeftOut | None = None
+        if kind is Kind.INTEGRATION:
+            found = self._others.take(record, is_answer=is_answer)
+        elif kind is Kind.TRIGGER and is_answer:
+            found = unknown_condition(record)
+        if found is None:
+            return False
+        self.left_out.append(found)
+        self._left.add((kind, record.get("client_id")))
+        return True
 
     def _read(
         self, kind: Kind, record: Mapping[str, object], problems: Problems
@@ -290,10 +308,8 @@ class _Planner:
         """Return what the files don't hold, triggers first: what they name goes after them."""
         items = [entry for entry in self._entries if isinstance(entry, _Item)]
         clients = {item.client_id for item in items}
-        kinds = {item.kind for item in items}
-        if self._others.clients:
-            kinds.add(Kind.INTEGRATION)
-            clients |= {one for one in self._others.clients.values() if isinstance(one, int)}
+        kinds = {item.kind for item in items} | {kind for kind, _ in self._left}
+        clients |= {client for _, client in self._left if isinstance(client, int)}
         return [
             deletion(kind, number, record)
             for kind in (Kind.TRIGGER, Kind.INTEGRATION)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +97,8 @@ class RecordApplier:
             "statuses": parse_status,
         }
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
+        #: When each kind was last changed, in Unix ms, as its newest record says; 0: not known.
+        self._changed_ms = dict.fromkeys(VIEW_KINDS.values(), 0)
         self._metrics = metrics
         self._not_evaluated = NotEvaluated(metrics)
 
@@ -111,6 +112,8 @@ class RecordApplier:
             for record in batch:
                 self._take(kind, record, objects)
             setattr(self.configuration, kind, objects)
+            newest = max(record.timestamp for record in batch)
+            self._changed_ms[kind] = max(self._changed_ms[kind], newest)
             if kind == TRIGGERS:
                 offsets = {id_of_key(record.key): record.offset for record in batch}
                 self.configuration.trigger_offsets = self.configuration.trigger_offsets | {
@@ -127,6 +130,7 @@ class RecordApplier:
         kind = self._kinds[topic]
         setattr(self.configuration, kind, {})
         self._invalid[kind].clear()
+        self._changed_ms[kind] = 0
         if kind == TRIGGERS:
             self.configuration.trigger_offsets = {}
             self.configuration.trigger_position = 0
@@ -185,7 +189,7 @@ class RecordApplier:
         if kind == TRIGGERS:
             self._metrics.triggers_active.set(sum(t.enabled for t in objects.values()))
         self._metrics.config_invalid.labels(kind).set(len(self._invalid[kind]))
-        self._metrics.config_applied.labels(kind).set(time.time())
+        self._metrics.config_applied.labels(kind).set(self._changed_ms[kind] / 1000)
 
 
 class ConfigurationReader:

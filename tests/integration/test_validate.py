@@ -55,6 +55,7 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
         ("events.hits", None, b'{"client_id": 1}', []),
         ("events.hits", b"k", b'[{"client_id": 1}, {"client_id": 1, "sampled": "no"}]', []),
         ("events.hits", None, b"no json", []),
+        ("events.incidents", None, b'{"client_id": 1, "first_time": 4102444800}', []),
         ("config.integrations", b"521", json.dumps(integration).encode(), []),
         ("config.integrations", b"522", None, []),
         ("config.clients", b"2", b'{"client_id": 1, "name": "Acme", "cloud": "EU"}', []),
@@ -72,6 +73,11 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
 
     code, out, err = validate(settings, "events.hits", "--limit", "1")
     assert (code, len(out), err) == (1, 1, "2 records, 1 broken; stopped at 1 broken\n")
+
+    code, out, _ = validate(settings, "events.incidents")
+    place = f"{prefix}events.incidents/0/0"
+    assert code == 1
+    assert out[0].startswith(f"{place}: future_timestamp: event time 4102444800 is ")
 
     code, out, err = validate(settings, f"{prefix}config.integrations", "--json")
     assert code == 1

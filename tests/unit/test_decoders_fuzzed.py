@@ -90,7 +90,7 @@ def test_a_configuration_record_is_an_object_or_counted_as_invalid_and_its_neigh
     rows = [(b"%d" % number, value) for number, value in enumerate(values, 1)]
     spoiled = data.draw(mutated(records))
     batch = [
-        SimpleNamespace(topic=topic, partition=0, offset=n, key=name, value=value)
+        SimpleNamespace(topic=topic, partition=0, offset=n, key=name, value=value, timestamp=n)
         for n, (name, value) in enumerate([*rows, (key, records[0])])
     ]
     with capture_logs():
@@ -102,8 +102,8 @@ def test_a_configuration_record_is_an_object_or_counted_as_invalid_and_its_neigh
         invalid = value("stream_app_config_invalid", {"kind": kind})
         assert invalid is not None
         assert len(found) + invalid == 4
-        later = SimpleNamespace(topic=topic, partition=0, offset=9, key=key, value=spoiled)
-        applier.apply([later])
+        batch[0].offset, batch[0].key, batch[0].value = 9, key, spoiled
+        applier.apply(batch[:1])
     is_there = int(key) in getattr(applier.configuration, kind)
     now = value("stream_app_config_invalid", {"kind": kind})
     assert now == invalid + (not is_there)

@@ -209,6 +209,7 @@ def test_what_get_shows_has_no_key_even_if_a_record_had_one(key: str) -> None:
 def test_the_log_of_a_worker_that_reads_a_clear_key_does_not_show_it(key: str) -> None:
     class Record:
         topic, partition, offset, key = "config.integrations", 0, 7, b"521"
+        timestamp = 1767225600000
 
         def __init__(self, obj: object) -> None:
             self.value = msgspec.json.encode(obj)

@@ -131,9 +131,91 @@ def test_headers_are_of_hits_which_opsgenie_has_not(place: Place) -> None:
 
 
 @pytest.mark.parametrize("event", ["securty_issue_high", None, ["siem"], 5])
-def test_an_event_that_nobody_knows_is_a_problem_even_when_inactive(
+def test_an_event_that_nobody_knows_is_a_problem_in_a_file_even_when_inactive(
     place: Place, event: object
 ) -> None:
     events = [{"event": event, "active": False}]
+    (problem,) = place.problems([integration(events=events)])
+    assert problem.startswith("integration[521].events[0].event: ")
+
+
+@pytest.mark.parametrize("event", [None, ["siem"], 5])
+def test_an_event_of_an_answer_that_is_no_name_is_a_problem(place: Place, event: object) -> None:
+    events = [{"event": event, "active": False}]
     (problem,) = place.problems(integrations_answer(integration(events=events)))
     assert problem.startswith("integration[521].events[0].event: ")
+
+
+def test_an_inactive_event_that_nobody_knows_is_left_out_of_an_answer(place: Place) -> None:
+    kept = {"event": EVENTS[0], "active": True}
+    digest = {"event": "weekly_digest2", "active": False}
+    answer = integrations_answer(integration(events=[kept, digest, digest | {"event": TOKEN}]))
+    plan = place.apply(CLIENT, answer)
+    assert place.stored[Kind.INTEGRATION][521]["events"] == [kept]
+    why = "left out: an event that Opsgenie integrations do not have"
+    assert [str(one) for one in plan.left_out] == [
+        f"integration 521: events[1].event: 'weekly_digest2': {why}",
+        f"integration 521: events[2].event: '(hidden)': {why}",
+    ]
+    active = integrations_answer(integration(events=[digest | {"active": True}]))
+    (problem,) = place.problems(active)
+    assert problem.startswith("integration[521].events[0].event: 'weekly_digest2': must be one of ")
+
+
+@pytest.mark.parametrize(
+    "type_", ["amazon_s3", "azure_sentinel", "o365", "s3_v2_web2case", "a" * 40]
+)
+def test_names_with_digits_are_names_of_types(place: Place, type_: str) -> None:
+    plan = place.apply(CLIENT, integrations_answer(integration(type=type_)))
+    assert [(one.id, one.value) for one in plan.left_out] == [(521, type_)]
+
+
+@pytest.mark.parametrize(
+    "type_", [TOKEN.replace("-", ""), "ab035033e540a0390aa00a102e5b556a7", "a" * 41, "amazon_s3 "]
+)
+def test_what_may_be_a_key_is_no_name_of_a_type(place: Place, type_: str) -> None:
+    (problem,) = place.problems(integrations_answer(integration(type=type_)))
+    assert problem.startswith("integration[521].type: ")
+
+
+def test_a_trigger_of_an_unknown_condition_is_left_out_of_an_answer_only(place: Place) -> None:
+    weak = trigger(id=72, template_id="weak_jwt", threshold=None, thresholds=[])
+    plan = place.apply(CLIENT, integrations_answer(integration()), triggers_answer(weak, trigger()))
+    assert [str(one) for one in plan.left_out] == [
+        "trigger 72: template_id: 'weak_jwt': left out: its condition is not known here"
+    ]
+    assert list(place.stored[Kind.TRIGGER]) == [61]
+    for written in ([weak], {"trigger": weak}):
+        (problem,) = place.problems(written)
+        assert problem.startswith("trigger[72].template_id: 'weak_jwt': condition is unknown: ")
+
+
+def test_a_stored_trigger_does_not_stay_in_force_when_its_condition_is_no_longer_known(
+    place: Place,
+) -> None:
+    place.apply(CLIENT, integrations_answer(integration()), triggers_answer(trigger()))
+    (problem,) = place.problems(triggers_answer(trigger(template_id="weak_jwt")))
+    assert problem.startswith("trigger[61].template_id: 'weak_jwt': condition is unknown: ")
+
+
+def test_pruning_takes_an_answer_of_unknown_conditions_as_a_list_of_the_clients_triggers(
+    place: Place,
+) -> None:
+    place.apply(CLIENT, integrations_answer(integration()), triggers_answer(trigger()))
+    plan = place.plan(triggers_answer(trigger(id=72, template_id="weak_jwt")), prune=True)
+    assert [(c.kind, c.id, c.action) for c in plan.changes] == [(Kind.TRIGGER, 61, Action.DELETED)]
+
+
+def test_an_empty_threshold_of_an_answer_is_none(place: Place) -> None:
+    one = trigger(template_id="user_created", filters=[], threshold={}, thresholds=[])
+    place.apply(CLIENT, integrations_answer(integration()), triggers_answer(one))
+    assert place.stored[Kind.TRIGGER][61]["threshold"] is None
+    (problem,) = place.problems([one])
+    assert problem.startswith("trigger[61].threshold: {}: must not be given ")
+    (problem,) = place.problems(
+        integrations_answer(integration()), triggers_answer(trigger(threshold={}, thresholds=[]))
+    )
+    assert problem.startswith("trigger[61].threshold: None: is missing: ")
+    listed = trigger(threshold={})
+    place.apply(CLIENT, integrations_answer(integration()), triggers_answer({"trigger": listed}))
+    assert place.stored[Kind.TRIGGER][61]["threshold"] == listed["thresholds"][0]

@@ -84,6 +84,42 @@ def test_envelopes_of_several_topics_need_no_schema() -> None:
     assert err == "4 records, 2 broken\n"
 
 
+NOW = 1767225600
+
+
+@pytest.mark.parametrize(
+    ("topic", "field"),
+    [("events.hits", "request_time"), ("events.attacks", "first_time")],
+)
+def test_an_event_is_held_against_the_time_of_its_record_as_a_worker_does(
+    topic: str, field: str
+) -> None:
+    ahead, last = GOOD | {field: NOW + 301}, GOOD | {field: NOW + 300.9}
+    text = envelope(topic, [GOOD, last, ahead, ahead | {"experimental": True}], ts=NOW * 1000 + 999)
+    code, out, err = run("-", text=text)
+    assert code == 1
+    assert out.splitlines() == [
+        f"{topic}/3/17[{part}]: future_timestamp: event time {NOW + 301} is 301 s ahead of the "
+        "record's append time, more than 300 s"
+        for part in (2, 3)
+    ]
+    assert err == "1 record, 1 broken\n"
+
+
+def test_a_record_without_a_timestamp_can_hold_no_event_and_an_unknown_one_any() -> None:
+    timed = GOOD | {"request_time": NOW}
+    code, out, _ = run(
+        "-", text="\n".join(envelope("events.hits", e, ts=-1) for e in (GOOD, timed))
+    )
+    assert code == 1
+    untimed, unchecked = out.splitlines()
+    assert untimed.startswith("events.hits/3/17: missing_time: no request_time, no create_time, ")
+    assert unchecked.startswith("events.hits/3/17: missing_time: the record has no timestamp ")
+    for ts in (None, "1", True):
+        assert run("-", text=envelope("events.hits", timed, ts=ts))[0] == 0
+    assert run("-", "--schema", "hit", text=json.dumps(timed))[0] == 0
+
+
 def test_json_tells_each_breach_on_a_line() -> None:
     code, out, _ = run("-", "--json", text=envelope("events.hits", BAD))
     assert code == 1

@@ -39,6 +39,7 @@ class Record:
     value: bytes | None
     offset: int
     partition: int = 0
+    timestamp: int = -1
 
 
 class Feed:
@@ -50,12 +51,14 @@ class Feed:
         self.view = self.applier.configuration
         self._offsets: dict[str, int] = {}
 
-    def put(self, kind: str, key: bytes | int | None, value: object) -> int:
+    def put(
+        self, kind: str, key: bytes | int | None, value: object, timestamp: int = 1767225600500
+    ) -> int:
         topic = f"t.config.{kind}"
         offset = self._offsets[topic] = self._offsets.get(topic, -1) + 1
         raw_key = str(key).encode() if isinstance(key, int) else key
         raw = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
-        self.applier.apply([Record(topic, raw_key, raw, offset)])
+        self.applier.apply([Record(topic, raw_key, raw, offset, timestamp=timestamp)])
         return offset
 
     def gauge(self, name: str, kind: str) -> float | None:
@@ -73,7 +76,21 @@ def test_records_become_objects_by_id() -> None:
     assert feed.view.version == 3
     assert feed.gauge("objects", "triggers") == 1
     assert feed.gauge("invalid", "triggers") == 0
-    assert feed.gauge("last_applied_timestamp_seconds", "triggers")
+
+
+def test_the_time_of_the_last_change_is_that_of_the_newest_record_not_of_its_reading() -> None:
+    feed, name = Feed(), "last_applied_timestamp_seconds"
+    assert feed.gauge(name, "triggers") == 0
+    feed.put("triggers", 61, TRIGGER, timestamp=1767225600500)
+    feed.put("triggers", 62, TRIGGER | {"id": 62}, timestamp=1767225599000)
+    assert feed.gauge(name, "triggers") == 1767225600.5
+    assert feed.gauge(name, "clients") == 0
+    feed.put("triggers", 62, None, timestamp=1767225700000)
+    assert feed.gauge(name, "triggers") == 1767225700
+    feed.applier.forget("t.config.triggers")
+    assert feed.gauge(name, "triggers") == 0
+    feed.put("triggers", 61, TRIGGER, timestamp=-1)
+    assert feed.gauge(name, "triggers") == 0, "a record without a time says nothing"
 
 
 def test_a_tombstone_deletes() -> None:
