@@ -202,7 +202,8 @@ class CountStage:
             self._metrics.late_events.labels(kind).inc(tally.late)
             self._warn("events_late", number=tally.late)
         if tally.rejected:
-            events.labels(kind, EventResult.REJECTED).inc(len(tally.rejected))
+            rejected = sum(part.events for _, part in tally.rejected)
+            events.labels(kind, EventResult.REJECTED).inc(rejected)
             reasons = Counter(part.reason for _, part in tally.rejected)
             for reason, number in reasons.items():
                 self._metrics.dead_letters.labels(self.topic, reason).inc(number)
