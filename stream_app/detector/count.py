@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting import (
     NEVER,
     PROGRESS_KEY,
@@ -41,8 +42,6 @@ TOPICS = {
 #: A crash is followed by replays of what was not flushed, which this is far beyond. More means
 #: that something else makes this worker read old records again.
 EXPLAINED_SKIPS = 500_000
-#: A warning about late events or dead letters comes at most once in this time.
-REPEAT_SECONDS = 60.0
 
 #: Results that a tally has numbers of.
 TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
@@ -139,7 +138,7 @@ class CountStage:
         self._dead_letters: list[Send] = []
         self._index: TriggerIndex | None = None
         self._index_version = -1
-        self._warned: dict[str, float] = {}
+        self._repeated = RepeatedWarnings(log)
         self._skipped = 0
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
@@ -216,8 +215,4 @@ class CountStage:
                 )
 
     def _warn(self, event: str, **facts: Any) -> None:
-        """Log a warning, at most once per `REPEAT_SECONDS` and event."""
-        now = time.monotonic()
-        if now - self._warned.get(event, -REPEAT_SECONDS) >= REPEAT_SECONDS:
-            self._warned[event] = now
-            log.warning(event, topic=self._names(self.topic), **facts)
+        self._repeated.warn(event, topic=self._names(self.topic), **facts)
