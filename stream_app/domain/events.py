@@ -227,10 +227,10 @@ def check_size(value: bytes) -> None:
 def _rest(value: bytes, index: int, first: record_parts.Part, last: Rejected) -> Rejected:
     """Return the rest of a record, from a part on, as a value that can be sent again."""
     message = (
-        f"the rest of the record, unread: {MAX_REFUSED_PARTS} parts before it are refused, "
+        f"the rest of the record: {MAX_REFUSED_PARTS} parts before it are refused, "
         f"the last for: {last.message}"
     )
-    return Rejected(index, first.opening + value[first.start :], last.reason, message)
+    return Rejected(index, first.opening + value[first.start :], DeadLetterReason.UNREAD, message)
 
 
 def bounded(refused: Sequence[Rejected]) -> list[Rejected]:

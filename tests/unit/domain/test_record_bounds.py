@@ -29,6 +29,7 @@ from tests.unit.domain.test_counting_poison import (
 
 GOOD = b'{"client_id":1,"request_time":%d,"type":"sqli"}' % BASE
 WRONG_TYPE, TOO_LARGE = DeadLetterReason.WRONG_TYPE, DeadLetterReason.TOO_LARGE
+UNREAD = DeadLetterReason.UNREAD
 
 
 def count(*values: bytes, kind: EventKind = EventKind.HITS) -> Tally:
@@ -57,7 +58,7 @@ def test_behind_so_many_bad_parts_the_rest_of_a_record_is_one_letter_that_can_be
     letters = refusals(tally)
     first = len(before)
     assert letters[:-1] == [(first + n, b"1", WRONG_TYPE) for n in range(MAX_REFUSED_PARTS)]
-    assert letters[-1] == (first + MAX_REFUSED_PARTS, form % between.join(rest), WRONG_TYPE)
+    assert letters[-1] == (first + MAX_REFUSED_PARTS, form % between.join(rest), UNREAD)
     again = count(letters[-1][1])
     assert (again.counted, len(again.rejected)) == (1, 7)
 
