@@ -80,7 +80,8 @@ class Checker:
             if self.name in CONFIGURED and isinstance(obj, dict):
                 obj = flattened(obj)
             breaches = list(self._breaches(index, obj))
-            if refusals and (not breaches or self.name in CONFIGURED):
+            is_unread = isinstance(obj, list)  # a record, or the rest of one, refused as a whole
+            if refusals and (not breaches or is_unread or self.name in CONFIGURED):
                 # Those readers find every problem, and know the nearest value to a mistyped one.
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
             breaches += self._wrong_key(index, obj, key)

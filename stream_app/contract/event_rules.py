@@ -7,9 +7,16 @@ from stream_app.domain.event_shapes import NEW_HITS
 from stream_app.domain.events import TIME_FIELDS, EventKind
 
 _SET: Schema = {"not": {"type": "null"}}
+#: Of texts and lists: an empty one says nothing, so an older name is read.
+_FILLED: Schema = {"not": {"enum": [None, "", []]}}
 _NAME: Schema = {"type": "string", "minLength": 1}
 _OBJECT: Schema = {"type": "object"}
+_TEXT: Schema = {"type": ["string", "null"]}
+_TEXTS: Schema = {"type": ["string", "array", "null"], "items": {"type": "string"}}
+_INTEGER: Schema = {"type": ["integer", "null"]}
+_INTEGERS: Schema = {"type": ["integer", "array", "null"], "items": {"type": "integer"}}
 _SECONDS: Schema = {
+    "type": ["number", "string", "null"],
     "if": {"type": "string"},
     "then": {"pattern": "^-?[0-9]{1,15}([.][0-9]{1,9})?$", "$comment": "a number of seconds"},
 }
@@ -17,14 +24,15 @@ _SECONDS: Schema = {
 
 def event_rules(kind: EventKind) -> list[Schema]:
     """Return the rules of a kind, for an `allOf`."""
-    flat = [_flat_client(), _time(kind)]
+    flat = [_flat_client(), *_older_names(kind)]
+    text: Schema = {"type": "string"}
     if kind is not EventKind.HITS:
-        envelope = _in_details({**_OBJECT, **_with("notification_type", _SET)})
+        envelope = _in_details({**_OBJECT, **_with("notification_type", text)})
         words = "no envelope: only that of a hit is documented"
         return [*flat, {"not": envelope, "$comment": words}]
-    about = {"anyOf": [_with("notification_type", _SET), _with("hit", _SET)]}
+    about = {"anyOf": [_with("notification_type", text), _with("hit", _OBJECT)]}
     envelope = _in_details({**_OBJECT, **about})
-    return [{"if": envelope, "then": _enveloped(kind), "else": {"allOf": flat}}]
+    return [{"if": envelope, "then": _enveloped(), "else": {"allOf": flat}}]
 
 
 def _flat_client() -> Schema:
@@ -35,26 +43,52 @@ def _flat_client() -> Schema:
     }
 
 
-def _time(kind: EventKind) -> Schema:
-    """Return the rule of the older time: it is read where the present one is missing."""
-    return {
-        "if": _with(TIME_FIELDS[kind], _SET),
-        "else": {"properties": {"time": _SECONDS}},
-    }
+def _older_names(kind: EventKind) -> list[Schema]:
+    """Return the rules of older names: each is read where no name before it says anything.
+
+    Those of applications are not among them: what cannot be read there counts as missing.
+    """
+    time = _unless([_with(TIME_FIELDS[kind], _SET)], "time", _SECONDS)
+    found = [
+        time,
+        _unless([_with("host", _FILLED)], "domain", _TEXT),
+        _unless([_with("type", _FILLED)], "attack_type", _TEXT),
+    ]
+    if kind is EventKind.HITS:
+        addresses = [_with("remote_addr4", _FILLED), _with("remote_addr6", _FILLED)]
+        statuses = [_with("response_status", _SET), _with("statuscode", _SET)]
+        address, status = _TEXT, _INTEGER
+    else:
+        addresses = [_with("remote_addrs", _FILLED)]
+        statuses = [_with("response_statuses", _FILLED), _with("statuscode", _FILLED)]
+        address, status = _TEXTS, _INTEGERS
+    return [
+        *found,
+        _unless(addresses, "ip", address),
+        _unless(statuses[:1], "statuscode", status),
+        _unless(statuses, "status_code", status),
+    ]
 
 
-def _enveloped(kind: EventKind) -> Schema:
-    hit = {**_OBJECT, **_time(kind)}
+def _unless(others: list[Schema], name: str, schema: Schema) -> Schema:
+    found = others[0] if len(others) == 1 else {"anyOf": others}
+    return {"if": found, "else": {"properties": {name: schema}}}
+
+
+def _enveloped() -> Schema:
+    hit = {**_OBJECT, "allOf": _older_names(EventKind.HITS)}
     details = {
         "required": ["notification_type", "hit"],
         "properties": {"notification_type": {"const": NEW_HITS}, "hit": hit},
     }
     ways = [
         _with("client_id", _SET),
+        _with("client_name", _NAME),
         _in_details(_with("hit", _with("client_id", _SET))),
+        _in_details(_with("hit", _with("client_name", _NAME))),
         _in_details(_with("client_name", _NAME)),
     ]
-    words = "an envelope that says whose it is, by client_id or details.client_name"
+    words = "an envelope that says whose it is, by client_id or client_name"
     return {"properties": {"details": details}, "anyOf": ways, "$comment": words}
 
 

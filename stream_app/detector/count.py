@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting import (
     NEVER,
     PROGRESS_KEY,
@@ -40,8 +41,6 @@ TOPICS = {
 #: A crash is followed by replays of what was not flushed, which this is far beyond. More means
 #: that something else makes this worker read old records again.
 EXPLAINED_SKIPS = 1_000_000
-#: A warning about late events or dead letters comes at most once in this time.
-REPEAT_SECONDS = 60.0
 
 #: Results that a tally has numbers of.
 TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
@@ -134,7 +133,7 @@ class CountStage:
         self._dead_letters: list[Send] = []
         self._index: TriggerIndex | None = None
         self._index_version = -1
-        self._warned: dict[str, float] = {}
+        self._repeated = RepeatedWarnings(log)
         self._skipped = 0
 
     @property
@@ -202,7 +201,8 @@ class CountStage:
             self._metrics.late_events.labels(kind).inc(tally.late)
             self._warn("events_late", number=tally.late)
         if tally.rejected:
-            events.labels(kind, EventResult.REJECTED).inc(len(tally.rejected))
+            rejected = sum(part.events for _, part in tally.rejected)
+            events.labels(kind, EventResult.REJECTED).inc(rejected)
             reasons = Counter(part.reason for _, part in tally.rejected)
             for reason, number in reasons.items():
                 self._metrics.dead_letters.labels(self.topic, reason).inc(number)
@@ -215,8 +215,4 @@ class CountStage:
                 )
 
     def _warn(self, event: str, **facts: Any) -> None:
-        """Log a warning, at most once per `REPEAT_SECONDS` and event."""
-        now = time.monotonic()
-        if now - self._warned.get(event, -REPEAT_SECONDS) >= REPEAT_SECONDS:
-            self._warned[event] = now
-            log.warning(event, topic=self._names(self.topic), **facts)
+        self._repeated.warn(event, topic=self._names(self.topic), **facts)

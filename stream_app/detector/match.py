@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.alerts import NoticeAlert, encode_alert
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import Rejected
@@ -122,6 +123,7 @@ class MatchStage:
         self._triggers = NoticeTriggers({}, ())
         self._version = -1
         self._said: set[str] = set()
+        self._repeated = RepeatedWarnings(log)
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Take the notices of one batch."""
@@ -190,8 +192,9 @@ class MatchStage:
             )
         for part, found in outcome.rejected:
             self._metrics.dead_letters.labels(Topic.ACCOUNT, found.reason).inc()
-            log.warning(
+            self._repeated.warn(
                 "notice_rejected",
+                key=found.reason,
                 partition=part.partition,
                 offset=part.record.offset,
                 reason=found.reason,

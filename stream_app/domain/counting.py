@@ -27,6 +27,7 @@ from stream_app.domain.events import (
     TIME_FIELDS,
     EventKind,
     Rejected,
+    bounded,
     event_seconds,
 )
 from stream_app.domain.matching import TriggerIndex
@@ -278,10 +279,11 @@ class PartitionCounts:
             items = list(group)
             value = items[0][0].value or b""
             places = self._decoder.places_of(value, [event for _, event, _ in items])
-            tally.rejected += [
-                (record, Rejected(index, part, error.reason, str(error)))
-                for (record, _, error), (index, part) in zip(items, places, strict=True)
+            found = [
+                Rejected(index, part, error.reason, str(error))
+                for (_, _, error), (index, part) in zip(items, places, strict=True)
             ]
+            tally.rejected += [(items[0][0], part) for part in bounded(found)]
 
     # -- flushing
 

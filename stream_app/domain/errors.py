@@ -81,6 +81,7 @@ class DeadLetterReason(StrEnum):
     EXHAUSTED = "exhausted"
     STALE = "stale"
     TOO_LARGE = "too_large"
+    UNREAD = "unread"
     OVERFLOW = "overflow"
     INTEGRATION_DISABLED = "integration_disabled"
     INTEGRATION_DELETED = "integration_deleted"

@@ -2,9 +2,9 @@
 
 `{summary, details: {client_name, cloud, notification_type: "new_hits", hit: {...}}}` is an
 envelope. Where an event says one thing under several names, the first that is set holds, in the
-order of the fields below: the present name, then the older ones. `schemas/README.md` has the
-table. Every flat event with present names only is one of these shapes, too, so this decoder reads
-all that the faster one of `events` reads, and alike.
+order of the fields below: the present name, then the older ones, of which only the one that holds
+is read. `schemas/README.md` has the table. Every flat event with present names only is one of
+these shapes, too, so this decoder reads all that the faster one of `events` reads, and alike.
 """
 
 from __future__ import annotations
@@ -17,10 +17,20 @@ import msgspec
 
 from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.older_names import (
+    NOTHING,
+    Pools,
+    Seconds,
+    application_ids,
+    chosen,
+    parse_seconds,
+    parse_status,
+    parse_statuses,
+    parse_text,
+    parse_texts,
+    readable,
+)
 
-Seconds = int | float
-#: Ids of an event's application, or of its several ones.
-Pools = int | tuple[int, ...] | None
 #: Makes an event of its present names and their values.
 MakeEvent = Callable[..., Any]
 
@@ -35,17 +45,17 @@ class _Names(msgspec.Struct, gc=False):
     """What all kinds of events share, under all names."""
 
     client_id: int | None = None
-    client_name: str | None = None
+    client_name: msgspec.Raw = NOTHING
     type: str | None = None
-    attack_type: str | None = None
+    attack_type: msgspec.Raw = NOTHING
     host: str | None = None
-    domain: str | None = None
+    domain: msgspec.Raw = NOTHING
     poolid: Pools = None
-    application_id: Pools = None
-    applications: tuple[str, ...] | None = None
+    application_id: msgspec.Raw = NOTHING
+    applications: msgspec.Raw = NOTHING
     target: str | None = None
     create_time: Seconds | None = None
-    time: Seconds | str | None = None
+    time: msgspec.Raw = NOTHING
     experimental: bool | None = False
     state: str | None = None
 
@@ -55,10 +65,10 @@ class HitNames(_Names, gc=False):
 
     remote_addr4: str | None = None
     remote_addr6: str | None = None
-    ip: str | None = None
+    ip: msgspec.Raw = NOTHING
     response_status: int | None = None
-    statuscode: int | None = None
-    status_code: int | None = None
+    statuscode: msgspec.Raw = NOTHING
+    status_code: msgspec.Raw = NOTHING
     request_time: Seconds | None = None
     sampled: bool | None = True
 
@@ -66,20 +76,23 @@ class HitNames(_Names, gc=False):
         """Return the event that `make` makes of the present names."""
         address4, address6 = self.remote_addr4, self.remote_addr6
         # "" stands for an address that is not used.
-        if self.ip and not address4 and not address6:
-            if ":" in self.ip:
-                address6 = self.ip
-            else:
-                address4 = self.ip
+        if not address4 and not address6:
+            address = chosen(self.ip, parse_text, "ip")
+            if address and ":" in address:
+                address6 = address
+            elif address:
+                address4 = address
         status, seconds = self.response_status, self.request_time
         if status is None:
-            status = self.status_code if self.statuscode is None else self.statuscode
+            status = chosen(self.statuscode, parse_status, "statuscode")
+            if status is None:
+                status = chosen(self.status_code, parse_status, "status_code")
         if seconds is None:
             seconds = _seconds(self.time)
         return make(
             client_id=client_id,
-            host=self.host or self.domain or self.host,
-            type=self.type or self.attack_type or self.type,
+            host=self.host or chosen(self.domain, parse_text, "domain") or self.host,
+            type=self.type or chosen(self.attack_type, parse_text, "attack_type") or self.type,
             poolid=pools,
             remote_addr4=address4,
             remote_addr6=address6,
@@ -97,25 +110,27 @@ class AttackNames(_Names, gc=False):
     """An attack or incident under all names; one address or status is a list of one."""
 
     remote_addrs: tuple[str, ...] | None = None
-    ip: str | tuple[str, ...] | None = None
+    ip: msgspec.Raw = NOTHING
     response_statuses: tuple[int, ...] | None = None
-    statuscode: int | tuple[int, ...] | None = None
-    status_code: int | tuple[int, ...] | None = None
+    statuscode: msgspec.Raw = NOTHING
+    status_code: msgspec.Raw = NOTHING
     first_time: Seconds | None = None
 
     def event(self, make: MakeEvent, client_id: int, pools: Pools) -> Any:
         """Return the event that `make` makes of the present names."""
         addresses, statuses, seconds = self.remote_addrs, self.response_statuses, self.first_time
-        if addresses is None and self.ip:
-            addresses = _listed(self.ip)
-        if statuses is None:
-            statuses = _listed(self.status_code if self.statuscode is None else self.statuscode)
+        if not addresses:
+            addresses = _listed(chosen(self.ip, parse_texts, "ip") or None) or addresses
+        if not statuses:
+            found = _listed(chosen(self.statuscode, parse_statuses, "statuscode"))
+            found = found or _listed(chosen(self.status_code, parse_statuses, "status_code"))
+            statuses = found or statuses
         if seconds is None:
             seconds = _seconds(self.time)
         return make(
             client_id=client_id,
-            host=self.host or self.domain or self.host,
-            type=self.type or self.attack_type or self.type,
+            host=self.host or chosen(self.domain, parse_text, "domain") or self.host,
+            type=self.type or chosen(self.attack_type, parse_text, "attack_type") or self.type,
             poolid=pools,
             remote_addrs=addresses,
             response_statuses=statuses,
@@ -127,19 +142,19 @@ class AttackNames(_Names, gc=False):
         )
 
 
-class _Details(msgspec.Struct, gc=False):
-    """What an envelope is about."""
+#: What stands in the place of an object that decides something is an unknown field, and ignored.
+_Ignored = str | bool | int | float | list[msgspec.Raw] | None
 
-    client_name: str | None = None
-    notification_type: str | None = None
+
+class _Details(msgspec.Struct, gc=False):
+    """What an envelope is about; without a text for its type it is an unknown field."""
+
+    client_name: msgspec.Raw = NOTHING
+    notification_type: msgspec.Raw = NOTHING
 
 
 class _HitDetails(_Details, gc=False):
-    hit: HitNames | None = None
-
-
-#: `details` of something else than an envelope is an unknown field, and ignored.
-_Ignored = str | bool | int | float | list[msgspec.Raw] | None
+    hit: HitNames | _Ignored = None
 
 
 class HitShape(HitNames, gc=False):
@@ -156,15 +171,19 @@ class HitShape(HitNames, gc=False):
         details = self.details
         if not isinstance(details, _HitDetails):
             return self
-        if details.notification_type is None:
-            if details.hit is None:
+        kind, hit = readable(details.notification_type, parse_text), details.hit
+        if kind is None:
+            if not isinstance(hit, HitNames):
                 return self
-            raise _wrong_type("details.notification_type is missing")
-        if details.notification_type != NEW_HITS:
-            raise _wrong_topic(details.notification_type)
-        if details.hit is None:
+            # An envelope all the same: the event outside of its hit would be an empty one.
+            raise _wrong_type("details.notification_type is missing or no text")
+        if kind != NEW_HITS:
+            raise _wrong_topic(kind)
+        if hit is None:
             raise _wrong_type("details.hit is missing")
-        return details.hit
+        if not isinstance(hit, HitNames):
+            raise _wrong_type("Expected `object` - at `$.details.hit`")
+        return hit
 
 
 class AttackShape(AttackNames, gc=False):
@@ -179,8 +198,10 @@ class AttackShape(AttackNames, gc=False):
             RejectedEventError: it is an envelope.
         """
         details = self.details
-        if isinstance(details, _Details) and details.notification_type is not None:
-            raise _wrong_topic(details.notification_type)
+        if isinstance(details, _Details):
+            kind = readable(details.notification_type, parse_text)
+            if kind is not None:
+                raise _wrong_topic(kind)
         return self
 
 
@@ -229,14 +250,15 @@ class ShapeDecoder:
             if client_id is None:
                 client_id = _named_client(shape, body, self.names)
         pools = body.poolid
-        if pools is None and self.reads_pools:
-            pools = body.application_id
-            if pools is None and body.applications:
-                pools = self.names.application_ids(client_id, body.applications)
-            if pools.__class__ is tuple and len(pools) < 2:  # noqa: PLR2004
-                # The usual case, in the form that it has in a flat event.
-                pools = pools[0] if pools else None
-        return body.event(self._make, client_id, pools)
+        if self.reads_pools and (pools is None or pools == ()):
+            pools = application_ids(self.names, client_id, body.application_id, body.applications)
+        try:
+            return body.event(self._make, client_id, pools)
+        except RejectedEventError as error:
+            if body is shape:
+                raise
+            message = str(error).replace("`$.", "`$.details.hit.")
+            raise RejectedEventError(error.reason, message) from None
 
 
 def _are_lines(value: bytes, number: int) -> bool:
@@ -249,26 +271,31 @@ def _are_lines(value: bytes, number: int) -> bool:
 
 
 def _named_client(shape: Shape, body: HitNames | AttackNames, names: ClientNames) -> int:
-    name = body.client_name
+    places = [("client_name", shape.client_name)]
     if body is not shape and isinstance(shape.details, _Details):
-        name = shape.details.client_name
-    if not name:
-        raise RejectedEventError(
-            DeadLetterReason.MISSING_CLIENT, "neither client_id nor client_name says whose it is"
-        )
-    return names.client_id(name)
+        places.append(("details.hit.client_name", body.client_name))
+        places.append(("details.client_name", shape.details.client_name))
+    for _, name in places:
+        if text := readable(name, parse_text):
+            return names.client_id(text)
+    for path, name in places:
+        chosen(name, parse_text, path)
+    raise RejectedEventError(
+        DeadLetterReason.MISSING_CLIENT, "neither client_id nor client_name says whose it is"
+    )
 
 
 def _listed(value: Any) -> Any:
     return value if value is None or isinstance(value, tuple) else (value,)
 
 
-def _seconds(older: Seconds | str | None) -> Seconds | None:
+def _seconds(raw: msgspec.Raw) -> Seconds | None:
     """Return the older form of a time, which may be a text, as exports have it.
 
     Raises:
-        RejectedEventError: that text is no number.
+        RejectedEventError: it is neither a number nor the text of one.
     """
+    older: Seconds | str | None = chosen(raw, parse_seconds, "time")
     if not isinstance(older, str):
         return older
     if not _SECONDS.fullmatch(older):

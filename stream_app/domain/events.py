@@ -8,7 +8,7 @@ stream schemas that follow it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -18,23 +18,23 @@ import msgspec
 from stream_app.domain import record_parts
 from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.event_shapes import (
-    AttackShape,
-    HitShape,
-    Pools,
-    Seconds,
-    ShapeDecoder,
-)
+from stream_app.domain.event_shapes import AttackShape, HitShape, ShapeDecoder
+from stream_app.domain.older_names import NOTHING, Pools, Seconds, application_ids
 
 DECODE_ERRORS = record_parts.DECODE_ERRORS
+
+#: Bounds on what a tiny compressed record can cost. A larger value is refused as a whole; behind
+#: so many refused parts of a record, the rest of it is one dead letter.
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+MAX_REFUSED_PARTS = 1_000
 
 
 class _OlderNames(msgspec.Struct, gc=False):
     """Names that events have elsewhere, here only so that a record with one is refused.
 
     A field of this type takes `null` and nothing else. That costs no Python per event, and the
-    decoder of all shapes (`event_shapes`) takes what is refused. `applications` is not here: the
-    documented hit has it beside `poolid`, so it is looked for where `poolid` is missing.
+    decoder of all shapes (`event_shapes`) takes what is refused. Older names of `poolid` are not
+    here: the documented hit has `applications` beside it. See `EventDecoder.decode_named`.
     """
 
     domain: None = None
@@ -132,13 +132,15 @@ class Rejected(msgspec.Struct, frozen=True):
     """A part of a record that cannot be used.
 
     `index` is the event's place in the record's array or lines, `None` for the whole record;
-    `value` the untouched bytes of that part.
+    `value` the untouched bytes of that part. Of a record's many refused events the last ones are
+    one part, with the place of its first one and the number of `events`.
     """
 
     index: int | None
     value: bytes
     reason: DeadLetterReason
     message: str
+    events: int = 1
 
 
 class PartsDecoder:
@@ -171,7 +173,8 @@ class PartsDecoder:
     def parts(self, value: bytes | None) -> Iterator[tuple[int | None, bytes, Any]]:
         """Yield each part as (index, its untouched bytes, what it decodes to or `Rejected`).
 
-        The index is `None` where the record is one part.
+        The index is `None` where the record is one part. Behind `MAX_REFUSED_PARTS` refused ones
+        comes the rest of the record, unread, as the last.
         """
         if not value or value.isspace():
             empty = Rejected(
@@ -179,51 +182,82 @@ class PartsDecoder:
             )
             yield None, empty.value, empty
             return
-        for number, (text, part) in enumerate(record_parts.split(value)):
-            index = None if part is value else number
-            try:
-                found = self._decode_one(text)
-            except DECODE_ERRORS as error:
-                reason, message = record_parts.refusal(text, error, needs_client=self._needs_client)
-                found = Rejected(index, part, reason, message)
-            except RejectedEventError as error:
-                found = Rejected(index, part, error.reason, str(error))
-            yield index, part, found
-
-    def places_of(self, value: bytes, events: Iterable[Event]) -> list[tuple[int | None, bytes]]:
-        """Return the index and the untouched bytes of each of a record's `events`.
-
-        They come in the order of the value. Events that differ only in unknown fields decode to
-        equal ones: of those, name all or none. The index is `None` where the record is one event.
-        """
-        # One walk for all of them: a large array of refused events must not take a square of it.
-        walk = enumerate(record_parts.split(value))
-        places: list[tuple[int | None, bytes]] = []
-        for event in events:
-            index, part = next(
-                ((index, part) for index, (text, part) in walk if self._is(text, event)),
-                (0, value),
-            )
-            places.append((None if part is value else index, part))
-        return places
-
-    def _is(self, text: bytes, event: Event) -> bool:
         try:
-            return bool(self._decode_one(text) == event)
-        except (*DECODE_ERRORS, RejectedEventError):
-            return False
+            check_size(value)
+        except RejectedEventError as error:
+            yield None, value, Rejected(None, value, error.reason, str(error))
+            return
+        refused = 0
+        found: Any = None
+        for number, part in enumerate(record_parts.split(value)):
+            if refused == MAX_REFUSED_PARTS:
+                rest = _rest(value, number, part, found)
+                yield number, rest.value, rest
+                return
+            index = None if part.value is value else number
+            found = self._decode_part(part, index)
+            refused += isinstance(found, Rejected)
+            yield index, part.value, found
+
+    def _decode_part(self, part: record_parts.Part, index: int | None) -> Any:
+        try:
+            return self._decode_one(part.text)
+        except DECODE_ERRORS as error:
+            reason, message = record_parts.refusal(
+                part.text, error, needs_client=self._needs_client
+            )
+            return Rejected(index, part.value, reason, message)
+        except RejectedEventError as error:
+            return Rejected(index, part.value, error.reason, str(error))
 
 
-#: How the older names of `poolid` begin.
-_APPLICATION = b'"application'
-pool_of = attrgetter("poolid")
+def check_size(value: bytes) -> None:
+    """Refuse a record that would take too long, or too much memory, to take apart.
+
+    Raises:
+        RejectedEventError: it is larger than any batch of events should be.
+    """
+    if len(value) > MAX_RECORD_BYTES:
+        raise RejectedEventError(
+            DeadLetterReason.TOO_LARGE,
+            f"the record has {len(value)} bytes, more than {MAX_RECORD_BYTES}: send less in one",
+        )
+
+
+def _rest(value: bytes, index: int, first: record_parts.Part, last: Rejected) -> Rejected:
+    """Return the rest of a record, from a part on, as a value that can be sent again."""
+    message = (
+        f"the rest of the record: {MAX_REFUSED_PARTS} parts before it are refused, "
+        f"the last for: {last.message}"
+    )
+    return Rejected(index, first.opening + value[first.start :], DeadLetterReason.UNREAD, message)
+
+
+def bounded(refused: Sequence[Rejected]) -> list[Rejected]:
+    """Return the refused events of one record, in order, with a bound on their number.
+
+    Those behind the bound become one, an array of them that can be sent again.
+    """
+    rest = refused[MAX_REFUSED_PARTS:]
+    if len(rest) < 2:  # noqa: PLR2004 - one stands for itself
+        return list(refused)
+    first = rest[0]
+    message = f"the first of {len(rest)} more events of the record: {first.message}"
+    value = b"[" + b",".join(part.value for part in rest) + b"]"
+    joined = Rejected(first.index, value, first.reason, message, len(rest))
+    return [*refused[:MAX_REFUSED_PARTS], joined]
+
+
+_pool_of = attrgetter("poolid")
+#: What `poolid` is where older names may say it.
+_NO_POOL = frozenset({None, ()})
 
 
 class EventDecoder(PartsDecoder):
     """Decodes record values of one kind of event, in all shapes.
 
-    There are three ways, from the fastest to the most patient: `decode` takes the flat event with
-    the present names, or an array of them, as far as what it makes `is_settled`; `decode_shapes`
+    There are three ways, from the fastest to the most patient: `decode`, or `decode_named` and
+    `settle`, take the flat event with the present names, or an array of them; `decode_shapes`
     takes every shape; `decode_parts` tells the good events of a record from the bad ones.
     """
 
@@ -233,10 +267,13 @@ class EventDecoder(PartsDecoder):
         self.kind = kind
         #: One event, or the events of an array. Raises `DECODE_ERRORS`, of `None` `TypeError`.
         self.decode = msgspec.json.Decoder(event_type | list[event_type]).decode  # type: ignore[valid-type]
+        named = _with_application_names(event_type)
+        #: The same, keeping the older names of `poolid` for `settle`, unread.
+        self.decode_named = msgspec.json.Decoder(named | list[named]).decode  # type: ignore[valid-type]
         self._shapes = ShapeDecoder(SHAPES[kind], event_type)
         self.use(names, reads_pools=True)
-        self._decode_flat = msgspec.json.Decoder(event_type).decode
-        self._decode_one = self._decode_any
+        self._decode_one = self._shapes.decode_one
+        self._fields = attrgetter(*event_type.__struct_fields__)
 
     def use(self, names: ClientNames, *, reads_pools: bool) -> None:
         """Take the names that events may have instead of ids, and whether applications matter.
@@ -252,25 +289,48 @@ class EventDecoder(PartsDecoder):
         Raises:
             RejectedEventError: one of its events cannot be used; also any of `DECODE_ERRORS`.
         """
+        check_size(value or b"")
         return self._shapes.decode(value or b"")
 
-    def is_settled(self, value: bytes, found: Any) -> bool:
-        """Tell whether what `decode` made of a value is all that the value says.
+    def settle(self, events: Sequence[Any]) -> None:
+        """Give `poolid` to those events of `decode_named` that say it under an older name."""
+        if _NO_POOL.isdisjoint(map(_pool_of, events)):
+            return
+        names = self._shapes.names
+        for event in events:
+            if event.poolid is None or event.poolid == ():
+                event.poolid = application_ids(
+                    names, event.client_id, event.application_id, event.applications
+                )
 
-        It is not where an event has its application under an older name: see `_OlderNames`. Such
-        a name is found as producers write it, without escapes in it.
+    def places_of(self, value: bytes, events: Iterable[Event]) -> list[tuple[int | None, bytes]]:
+        """Return the index and the untouched bytes of each of a record's `events`.
+
+        They come in the order of the value. Events that differ only in unknown fields decode to
+        equal ones: of those, name all or none. The index is `None` where the record is one event.
         """
-        if not self.reads_pools:
-            return True
-        events = found if type(found) is list else (found,)
-        return None not in map(pool_of, events) or _APPLICATION not in value
+        # One walk for all of them: a large array of refused events must not take a square of it.
+        walk = enumerate(record_parts.split(value))
+        places: list[tuple[int | None, bytes]] = []
+        for event in events:
+            index, part = next(
+                ((index, part.value) for index, part in walk if self._is(part.text, event)),
+                (0, value),
+            )
+            places.append((None if part is value else index, part))
+        return places
 
-    def _decode_any(self, text: bytes) -> Any:
+    def _is(self, text: bytes, event: Event) -> bool:
         try:
-            event = self._decode_flat(text)
-        except DECODE_ERRORS:
-            return self._shapes.decode_one(text)
-        return event if self.is_settled(text, event) else self._shapes.decode_one(text)
+            return bool(self._fields(self._decode_one(text)) == self._fields(event))
+        except (*DECODE_ERRORS, RejectedEventError):
+            return False
+
+
+def _with_application_names(event_type: type[Event]) -> type[Any]:
+    fields = [(name, msgspec.Raw, NOTHING) for name in ("application_id", "applications")]
+    name = f"Named{event_type.__name__}"
+    return msgspec.defstruct(name, fields, bases=(event_type,), gc=False, kw_only=True)
 
 
 def event_seconds(event: Event, kind: EventKind, timestamp_ms: int) -> int:

@@ -20,8 +20,8 @@ from typing import Any
 
 from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.clients import Client
-from stream_app.domain.event_shapes import Pools
 from stream_app.domain.events import CONDITIONS, Event, EventKind
+from stream_app.domain.older_names import Pools
 from stream_app.domain.triggers import Filter, Trigger
 from stream_app.domain.windows import retention_seconds
 

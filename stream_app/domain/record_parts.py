@@ -6,8 +6,9 @@ Parts come as they stand, untouched, and as text that a decoder takes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,8 +28,22 @@ _ESCAPE = re.compile(
 )
 
 
-def split(value: bytes) -> list[tuple[bytes, bytes]]:
-    """Return each event of an array's elements or NDJSON's lines, as (text to decode, its bytes).
+class Part(NamedTuple):
+    """An event of a record: the text to decode, its untouched bytes, and where these begin.
+
+    `opening` is what makes a value of the record's rest from that place on.
+    """
+
+    text: bytes
+    value: bytes
+    start: int
+    opening: bytes
+
+
+def split(value: bytes) -> Iterator[Part]:
+    """Yield each event of an array's elements or NDJSON's lines.
+
+    One by one: a small compressed record may hold a million of them.
 
     Half surrogate pairs are JSON, and attackers send them, but the decoder refuses all of a text
     for one, even in a field that it skips. In the text to decode they are replacement characters,
@@ -37,24 +52,29 @@ def split(value: bytes) -> list[tuple[bytes, bytes]]:
     text = _ESCAPE.sub(lambda found: found[1] or rb"\ufffd", value) if b"\\u" in value else value
     if text.lstrip()[:1] == b"[":
         try:
-            elements = [bytes(raw) for raw in _parse_array(text)]
+            elements = _parse_array(text)
         except DECODE_ERRORS:
             # Lines that are arrays, or no JSON at all: the lines decide.
             pass
         else:
-            return list(_located(elements, text, value))
-    lines = [line for line in _LINE.finditer(text) if not line[0].isspace()]
-    if len(lines) < 2 or _is_json(text):  # noqa: PLR2004 - one line is one event
-        return [(text, value)]
-    return [(line[0], value[line.start() : line.end()]) for line in lines]
+            yield from _located(elements, text, value)
+            return
+    lines = (line for line in _LINE.finditer(text) if not line[0].isspace())
+    first = list(islice(lines, 2))
+    if len(first) < 2 or _is_json(text):  # noqa: PLR2004 - one line is one event
+        yield Part(text, value, 0, b"")
+        return
+    for line in chain(first, lines):
+        yield Part(line[0], value[line.start() : line.end()], line.start(), b"")
 
 
-def _located(elements: Iterable[bytes], text: bytes, value: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _located(elements: list[msgspec.Raw], text: bytes, value: bytes) -> Iterator[Part]:
     end = 0
-    for element in elements:
+    for raw in elements:
+        element = bytes(raw)
         start = text.index(element, end)
         end = start + len(element)
-        yield element, value[start:end]
+        yield Part(element, value[start:end], start, b"[")
 
 
 def _is_json(text: bytes) -> bool:

@@ -33,6 +33,8 @@ NEXT_STEPS = {
     "redrive --offset {place}`",
     DeadLetterReason.TOO_LARGE: "it is larger than a record may be: have its producer send less, "
     "or shorten the texts of its trigger; redriving these bytes makes the same dead letter",
+    DeadLetterReason.UNREAD: "too many parts of its record before it could not be used: have its "
+    "producer mend what it sends; `stream-app dlq redrive --offset {place}` reads on from there",
     DeadLetterReason.OVERFLOW: "too much was waiting for its integration: when that has been "
     "sent, `stream-app dlq redrive --integration {integration}`",
     DeadLetterReason.INTEGRATION_DISABLED: "`stream-app integrations enable {integration}`, then "

@@ -54,22 +54,21 @@ class Shifter:
             return Shifted(value, 1)
         pieces: list[bytes] = []
         end = untouched = 0
-        for text, part in split(value):
-            start = value.index(part, end)
-            pieces.append(value[end:start])
-            end = start + len(part)
+        for part in split(value):
+            pieces.append(value[end : part.start])
+            end = part.start + len(part.value)
             try:
-                pieces.append(_moved(text, self._fields, seconds))
+                pieces.append(_moved(part.text, self._fields, seconds))
             except (*DECODE_ERRORS, ValueError, ArithmeticError):
-                pieces.append(part)
+                pieces.append(part.value)
                 untouched += 1
         return Shifted(b"".join([*pieces, value[end:]]), untouched)
 
     def seconds_of(self, value: bytes | None) -> Iterator[int]:
         """Yield the event times (Unix seconds) in a value; events without one yield none."""
-        for text, _ in split(value) if value and self._order else ():
+        for part in split(value) if value and self._order else ():
             try:
-                event = _parse_object(text)
+                event = _parse_object(part.text)
                 found = _own_seconds(event, self._order)
                 if found is None and "details" in event:
                     details = _parse_object(event["details"])

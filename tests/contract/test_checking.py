@@ -55,6 +55,15 @@ def test_what_no_schema_can_say_is_told_by_the_decoder() -> None:
     ]
 
 
+def test_a_record_or_a_rest_that_is_refused_as_a_whole_is_told_as_that() -> None:
+    event = b'{"client_id": 1}'
+    (found,) = breaches("hit", b"[" + b",".join([event] * 300_000) + b"]")
+    assert (found.part, found.allowed[:34]) == (None, "too_large: the record has 5100001 ")
+    *bad, last = breaches("hit", b"[" + b"1," * 3000 + event + b"]")
+    assert {one.allowed for one in bad} == {"must be object"}
+    assert (last.part, last.allowed[:36]) == (1000, "unread: the rest of the record: 1000")
+
+
 def test_a_mistyped_attack_type_gets_the_nearest_one() -> None:
     trigger = example("trigger", "invalid-attack-type")
     (found,) = breaches("trigger", trigger)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+
+from stream_app.domain.events import MAX_RECORD_BYTES, MAX_REFUSED_PARTS
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put_objects, read_all
 from tests.integration.test_detector import alerts, send, trigger
@@ -105,3 +109,34 @@ async def test_documented_payloads_of_all_forms_become_the_right_alerts(
         ("events.hits", "unknown_client", "1", nobody),
         ("events.hits", "wrong_topic", "1", SECURITY_ISSUE),
     ]
+
+
+async def test_tiny_compressed_records_of_very_many_parts_stop_no_worker(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A few kilobytes of gzip unfold to megabytes; what comes behind them is counted at once."""
+    bootstrap, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
+    assert WorkerProcess.command(settings, "topics", "create").returncode == 0
+    await put_objects(settings, "config.clients", [CLIENT])
+    pills = [b"[" + b"1," * 400_000 + b"1]", b"[1" + b" " * MAX_RECORD_BYTES + b"]"]
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, compression_type="gzip", max_request_size=2 * MAX_RECORD_BYTES
+    )
+    async with producer:
+        for topic in ("events.hits", "events.account"):
+            for pill in pills:
+                await producer.send_and_wait(f"{prefix}{topic}", pill, partition=0)
+        await producer.send_and_wait(f"{prefix}events.hits", HIT_ENVELOPE, partition=0)
+    with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
+        await worker.ready()
+        await drained(settings, "detector", [*TOPICS, "events.account"], 60)
+        metrics = await worker.metrics()
+        assert worker.stop() == 0
+    assert metrics['stream_app_events_total{kind="hits",result="unmatched"}'] == 1
+    for topic in ("events.hits", "events.account"):
+        letters = (await read_all(bootstrap, f"{prefix}{topic}.dlq")).values()
+        reasons = Counter(
+            dict(record.headers)["x-error-reason"] for partition in letters for record in partition
+        )
+        assert reasons == {b"wrong_type": MAX_REFUSED_PARTS, b"unread": 1, b"too_large": 1}
+    assert (tmp_path / "worker.log").read_text().count("notice_rejected") == len(reasons)

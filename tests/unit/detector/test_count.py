@@ -77,6 +77,16 @@ def test_each_result_and_each_reason_is_counted(stage: CountStage) -> None:
         assert registry.get_sample_value("stream_app_dead_letters_total", labels) == 1
 
 
+def test_events_that_share_a_letter_are_each_counted(stage: CountStage) -> None:
+    value = b"[%s]" % b",".join([b'{"client_id":7}'] * 1005)
+    stage.add("events.hits", 0, [record(0, value)])
+    sample = stage._metrics.registry.get_sample_value
+    labels = {"kind": "hits", "result": "rejected"}
+    assert sample("stream_app_events_total", labels) == 1005
+    labels = {"topic": "events.hits", "reason": "unknown_client"}
+    assert sample("stream_app_dead_letters_total", labels) == 1001
+
+
 def test_a_flush_of_any_number_of_events_is_measured_once(
     stage: CountStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from stream_app.detector import match
 from stream_app.detector.match import MatchStage
@@ -151,6 +152,21 @@ async def test_an_alert_that_no_topic_takes_is_a_dead_letter() -> None:
     sends, _ = await bench.flush()
     assert [send.topic for send in sends] == ["p.events.account.dlq", "p.alerts"]
     assert dict(sends[0].headers)["x-error-reason"] == b"too_large"
+
+
+async def test_refused_notices_are_logged_once_a_minute_and_reason_and_all_counted() -> None:
+    bench = Bench()
+    with capture_logs() as logs:
+        for offset in (0, 1):
+            bench.add(b"[1,1,%s,%s]" % (notice(client_id=9), notice(client_id=8)), offset=offset)
+            await bench.flush()
+    said = [(row["reason"], row["offset"]) for row in logs if row["event"] == "notice_rejected"]
+    assert said == [("wrong_type", 0), ("unknown_client", 0)]
+    for reason in ("wrong_type", "unknown_client"):
+        labels = {"topic": "events.account", "reason": reason}
+        found = bench.metrics.registry.get_sample_value("stream_app_dead_letters_total", labels)
+        assert found == 4
+    assert bench.results() == [0, 0, 0, 8]
 
 
 async def test_a_record_read_again_gives_the_same_bytes_and_one_that_is_done_nothing() -> None:

@@ -11,6 +11,7 @@ from stream_app.domain.counting import PartitionCounts, Tally
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import (
     DECODE_ERRORS,
+    EVENT_TYPES,
     Attack,
     EventDecoder,
     EventKind,
@@ -56,11 +57,15 @@ def read(value: bytes, kind: EventKind = HITS) -> list[Any]:
     events = [event for _, event in good]
     assert decoder.decode_shapes(value) == events
     try:
-        found: Any = decoder.decode(value)
+        found: Any = decoder.decode_named(value)
     except DECODE_ERRORS:
         return events
-    if decoder.is_settled(value, found):
-        assert (found if isinstance(found, list) else [found]) == events
+    flat = found if isinstance(found, list) else [found]
+    decoder.settle(flat)
+    fields = EVENT_TYPES[kind].__struct_fields__
+    assert [[getattr(one, name) for name in fields] for one in flat] == [
+        [getattr(one, name) for name in fields] for one in events
+    ]
     return events
 
 
@@ -200,23 +205,132 @@ def test_a_hit_with_the_present_names_is_for_the_fast_decoder_beside_names_of_ap
 ):
     hit = json.loads(HIT_ENVELOPE)["details"]["hit"] | {"client_id": ACME, "poolid": -1}
     decoder = EventDecoder(HITS, NAMES)
-    found = decoder.decode(text(hit))
-    assert found == THE_HIT
-    assert decoder.is_settled(text(hit), found)
+    assert decoder.decode(text(hit)) == THE_HIT
+    assert read(text(hit)) == [THE_HIT]
 
 
-def test_a_hit_without_a_pool_is_looked_at_again_only_where_it_names_applications() -> None:
+def test_the_fast_decoder_reads_applications_of_all_names_at_once() -> None:
     decoder = EventDecoder(HITS, NAMES)
-    plain, named = b'{"client_id":1}', b'{"client_id":1,"applications":["default"]}'
-    assert decoder.is_settled(plain, decoder.decode(plain))
-    assert not decoder.is_settled(named, decoder.decode(named))
-    both = b"[%s,%s]" % (plain, named)
-    assert not decoder.is_settled(both, decoder.decode(both))
-    decoder.use(NAMES, reads_pools=False)
-    assert decoder.is_settled(both, decoder.decode(both))
+    values: list[dict[str, Any]]
+    values = [{}, {"applications": ["default"]}, {"application_id": [7, 8]}, {"poolid": 9}]
+    flat = [decoder.decode_named(text({"client_id": ACME} | value)) for value in values]
+    decoder.settle(flat)
+    assert [event.poolid for event in flat] == [None, -1, (7, 8), 9]
 
 
-@pytest.mark.parametrize("details", ["text", 5, True, 1.5, [1, {"a": []}], {"a": 1}, None])
+#: Values that are no application, or no name, by their field.
+UNREADABLE = [
+    ("application_id", "7"),
+    ("application_id", [7, "8"]),
+    ("application_id", True),
+    ("applications", [7]),
+    ("applications", "Shop"),
+    ("applications", {"id": 7}),
+    ("client_name", 7),
+    ("client_name", ["Acme Retail"]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), UNREADABLE)
+@pytest.mark.parametrize("more", [{}, {"domain": "a.example"}], ids=["flat", "older names"])
+def test_an_unreadable_application_or_name_beside_a_client_id_counts_as_missing_always(
+    name: str, value: Any, more: dict[str, Any]
+) -> None:
+    event = {"client_id": ACME, "request_time": BASE, "headers": {"a": "application/json"}}
+    assert read(text(event | more | {name: value})) == read(text(event | more))
+    for triggers in (index(trigger(1)), index(trigger(1), trigger(2, pools(7)))):
+        counts, tally = count(text(event | more | {name: value}), triggers=triggers)
+        assert (tally.counted, tally.rejected) == (1, [])
+        assert {cell.split(":")[1] for cell, _ in counts.cells} == {"1"}
+
+
+@pytest.mark.parametrize("value", [b"9" * 5000, b'["\\u0000", 5]', b'["\xff"]', b"[[[]]]"])
+def test_whether_an_event_counts_does_not_depend_on_whether_applications_matter(
+    value: bytes,
+) -> None:
+    for name in (b"applications", b"application_id"):
+        event = b'{"client_id":%d,"request_time":%d,"%s":%s}' % (ACME, BASE, name, value)
+        for triggers in (index(trigger(1)), index(trigger(1), trigger(2, pools(7)))):
+            _, tally = count(event, triggers=triggers)
+            assert (tally.counted, tally.rejected) == (1, [])
+
+
+UNUSED = [
+    (HITS, {"response_status": 404}, {"status_code": "404"}),
+    (HITS, {"response_status": 404}, {"statuscode": [404]}),
+    (HITS, {"statuscode": 404}, {"status_code": "404"}),
+    (HITS, {"remote_addr4": "192.0.2.1"}, {"ip": ["192.0.2.1"]}),
+    (HITS, {"remote_addr6": "::1"}, {"ip": 5}),
+    (HITS, {"request_time": BASE}, {"time": {"at": BASE}}),
+    (HITS, {"request_time": BASE}, {"time": "today"}),
+    (ATTACKS, {"first_time": BASE}, {"time": ["today"]}),
+    (ATTACKS, {"remote_addrs": ["::1"]}, {"ip": 5}),
+    (ATTACKS, {"response_statuses": [404]}, {"statuscode": "404", "status_code": {}}),
+    (INCIDENTS, {"statuscode": [404]}, {"status_code": "404"}),
+    *((kind, {"type": "sqli"}, {"attack_type": ["sqli"]}) for kind in EventKind),
+    *((kind, {"host": "a"}, {"domain": 5}) for kind in EventKind),
+    *((kind, {"poolid": 7}, {"application_id": "x", "applications": 1}) for kind in EventKind),
+]
+
+
+@pytest.mark.parametrize(("kind", "present", "unused"), UNUSED)
+def test_an_older_name_that_is_not_used_may_hold_anything(
+    kind: EventKind, present: dict[str, Any], unused: dict[str, Any]
+) -> None:
+    flat = {"client_id": ACME}
+    assert read(text(flat | present | unused), kind) == read(text(flat | present), kind)
+    if kind is HITS:
+        assert read(envelope(present | unused)) == read(text(flat | present))
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "path"),
+    [
+        (HITS, {"status_code": "404"}, "status_code"),
+        (HITS, {"response_status": None, "statuscode": "404"}, "statuscode"),
+        (HITS, {"ip": ["192.0.2.1"]}, "ip"),
+        (HITS, {"remote_addr4": "", "ip": 5}, "ip"),
+        (HITS, {"attack_type": ["sqli"]}, "attack_type"),
+        (HITS, {"host": "", "domain": 5}, "domain"),
+        (HITS, {"time": [5]}, "time"),
+        (ATTACKS, {"ip": ["::1", 5]}, "ip[1]"),
+        (ATTACKS, {"remote_addrs": [], "ip": 5}, "ip"),
+        (ATTACKS, {"status_code": ["404"]}, "status_code[0]"),
+    ],
+)
+def test_an_older_name_that_is_used_must_be_readable_and_is_named(
+    kind: EventKind, event: dict[str, Any], path: str
+) -> None:
+    ((_, _, reason, said),) = refused(text(event | {"client_id": ACME}), kind)
+    assert (reason, said.endswith(f"at `$.{path}`")) == (WRONG_TYPE, True)
+    if kind is HITS:
+        ((_, _, reason, said),) = refused(envelope(event))
+        assert (reason, said.endswith(f"at `$.details.hit.{path}`")) == (WRONG_TYPE, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "empty", "older"),
+    [
+        (ATTACKS, {"remote_addrs": []}, {"ip": "192.0.2.1"}),
+        (INCIDENTS, {"response_statuses": []}, {"status_code": 404}),
+        (ATTACKS, {"statuscode": []}, {"status_code": [404]}),
+        *((kind, {"application_id": []}, {"applications": ["Shop"]}) for kind in EventKind),
+        *((kind, {"poolid": []}, {"application_id": 7}) for kind in EventKind),
+    ],
+)
+def test_an_empty_list_says_nothing_so_the_older_name_does(
+    kind: EventKind, empty: dict[str, Any], older: dict[str, Any]
+) -> None:
+    flat = {"client_id": ACME}
+    assert read(text(flat | empty | older), kind) == read(text(flat | older), kind)
+    assert read(text(flat | older), kind) != read(text(flat), kind)
+
+
+NO_ENVELOPES: list[Any] = ["text", 5, True, 1.5, [1, {"a": []}], {"a": 1}, None]
+NO_ENVELOPES += [{"client_name": 5}, {"hit": "abc"}, {"hit": [], "notification_type": 7}]
+
+
+@pytest.mark.parametrize("details", NO_ENVELOPES)
 def test_details_that_are_no_envelope_are_an_unknown_field(details: Any) -> None:
     for kind in EventKind:
         value = text({"client_id": ACME, "host": "a", "details": details})
@@ -234,6 +348,17 @@ def test_a_client_id_goes_before_a_name() -> None:
         assert hit.client_id == 5
         del where["client_id"]
     assert read(b'{"client_id":5,"client_name":"Acme Retail"}')[0].client_id == 5
+
+
+@pytest.mark.parametrize("where", ["beside details", "in the hit"])
+@pytest.mark.parametrize("named", [None, "Twin", 5])
+def test_the_name_beside_the_details_or_in_the_hit_goes_before_that_of_the_details(
+    where: str, named: Any
+) -> None:
+    found = json.loads(HIT_ENVELOPE)
+    place = found if where == "beside details" else found["details"]["hit"]
+    place["client_name"], found["details"]["client_name"] = "Acme Retail", named
+    assert read(text(found)) == [THE_HIT]
 
 
 def test_a_flat_event_may_name_its_client() -> None:
@@ -254,7 +379,9 @@ def test_a_flat_event_may_name_its_client() -> None:
         (envelope({"time": "today"}), WRONG_TYPE, "time 'today' is no number of seconds"),
         (b'{"client_id":1,"time":"1e9"}', WRONG_TYPE, "time '1e9' is no number of seconds"),
         (b'{"client_id":1,"time":"%s"}' % (b"9" * 99), WRONG_TYPE, "is no number of seconds"),
-        (b'{"client_id":1,"applications":"Shop"}', WRONG_TYPE, "$.applications"),
+        (b'{"client_name":7}', WRONG_TYPE, "$.client_name"),
+        (envelope({"domain": 5}), WRONG_TYPE, "$.details.hit.domain"),
+        (envelope({}, notification_type=7), WRONG_TYPE, "details.notification_type is missing"),
         (b'{"client_id":1,"domain":5}', WRONG_TYPE, "$.domain"),
         (envelope([]), WRONG_TYPE, "$.details.hit"),
         (envelope({}, notification_type=None), WRONG_TYPE, "details.notification_type is missing"),
