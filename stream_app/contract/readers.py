@@ -20,10 +20,10 @@ from stream_app.contract.records import EVENTS, RecordName
 from stream_app.domain.alerts import decode_alert
 from stream_app.domain.client_names import ClientNames
 from stream_app.domain.clients import read_client
-from stream_app.domain.counting import ahead_error
 from stream_app.domain.deliveries import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
 from stream_app.domain.evaluation import PartialCount
+from stream_app.domain.event_times import ahead_error, event_seconds
 from stream_app.domain.events import (
     DECODE_ERRORS,
     Event,
@@ -31,7 +31,6 @@ from stream_app.domain.events import (
     EventKind,
     PartsDecoder,
     Rejected,
-    event_seconds,
 )
 from stream_app.domain.incoming_notices import IncomingNotice, check_kind, notice_decoder
 from stream_app.domain.integrations import read_integration

@@ -11,18 +11,12 @@ from typing import Any
 import orjson
 
 from stream_app.detector.repeated import RepeatedWarnings
-from stream_app.domain.counting import (
-    NEVER,
-    PROGRESS_KEY,
-    Cut,
-    PartitionCounts,
-    Tally,
-    cell_key_bytes,
-)
+from stream_app.domain.counting import Cut, PartitionCounts, Tally
 from stream_app.domain.evaluation import APPENDED_HEADER, partial_count_record
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.results import EventResult
+from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, cell_key_bytes
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import event_dead_letters
 from stream_app.kafka.flushing import Send

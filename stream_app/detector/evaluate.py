@@ -16,9 +16,9 @@ import msgspec
 import orjson
 
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
-from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
 from stream_app.domain.evaluation import APPENDED_HEADER, PartialCount, PartitionWindows
 from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
+from stream_app.domain.state_keys import PROGRESS_KEY, CellKey, cell_key_bytes
 from stream_app.kafka.catching_up import WAIT_SECONDS, catch_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.dead_letters import number_of

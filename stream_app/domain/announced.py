@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import orjson
 
 from stream_app.domain.announcements import Difference, differences, remembered
-from stream_app.domain.counting import NEVER, PROGRESS_KEY
 from stream_app.domain.plans import Kind
+from stream_app.domain.state_keys import NEVER, PROGRESS_KEY
 
 BASELINE_KEY = b"baseline"
 

@@ -18,14 +18,8 @@ from stream_app.domain.clients import Client
 from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.errors import UsageError
 from stream_app.domain.event_batches import Record
-from stream_app.domain.events import (
-    CONDITIONS,
-    Event,
-    EventDecoder,
-    EventKind,
-    Rejected,
-    event_seconds,
-)
+from stream_app.domain.event_times import event_seconds
+from stream_app.domain.events import CONDITIONS, Event, EventDecoder, EventKind, Rejected
 from stream_app.domain.matching import ClientTriggers, TriggerIndex
 from stream_app.domain.replaying import Figures
 from stream_app.domain.triggers import Threshold, Trigger

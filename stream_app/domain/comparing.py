@@ -13,11 +13,11 @@ from enum import StrEnum
 import msgspec
 
 from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert, encode_alert
-from stream_app.domain.counting import CellKey
 from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
 from stream_app.domain.integrations import Integration
 from stream_app.domain.moments import iso_moment
 from stream_app.domain.ranges import Extent
+from stream_app.domain.state_keys import CellKey
 from stream_app.domain.triggers import Trigger
 from stream_app.domain.windows import retention_seconds
 

@@ -23,25 +23,16 @@ import orjson
 from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger, Cell
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.event_batches import BatchDecoder, Record
-from stream_app.domain.events import (
-    TIME_FIELDS,
-    EventKind,
-    Rejected,
-    bounded,
-    event_seconds,
-)
+from stream_app.domain.event_times import ahead_error, event_seconds
+from stream_app.domain.events import TIME_FIELDS, EventKind, Rejected, bounded
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, CellKey, parse_cell_key
 from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
 
-NEVER = -1
-#: Changelog key of the progress; no cell has it, because a cell's key has a window.
-PROGRESS_KEY = b"progress"
 #: Most signatures, and values that give them, that are remembered in one partition: a bound on
 #: memory, as is that of the values' length. They are what a producer has written.
 MATCH_CACHE_SIZE = 20_000
 MAX_REMEMBERED_CHARS = 200
-
-CellKey = tuple[str, int]
 
 
 @dataclass
@@ -378,34 +369,7 @@ class PartitionCounts:
                 self._before[key] = (cell[0], cell[1])
 
 
-def cell_key_bytes(key: CellKey) -> bytes:
-    """Return a cell's key as it stands in the changelog."""
-    return f"{key[0]}|{key[1]}".encode()
-
-
-def parse_cell_key(key: bytes) -> CellKey:
-    """Return the cell key of a changelog key."""
-    name, _, start = key.decode().rpartition("|")
-    return name, int(start)
-
-
 def _unknown_client(client_id: int) -> RejectedEventError:
     return RejectedEventError(
         DeadLetterReason.UNKNOWN_CLIENT, f"client {client_id} is not in config.clients"
-    )
-
-
-def ahead_error(seconds: int, timestamp_ms: int) -> RejectedEventError:
-    """Return why an event is refused whose time is too far ahead of its record's."""
-    if timestamp_ms < 0:
-        # Nothing shows that its clock is right, and a wrong one would close everyone's windows.
-        return RejectedEventError(
-            DeadLetterReason.MISSING_TIME,
-            "the record has no timestamp to check the event time against: "
-            "set message.timestamp.type=LogAppendTime on the topic",
-        )
-    return RejectedEventError(
-        DeadLetterReason.FUTURE_TIMESTAMP,
-        f"event time {seconds} is {seconds - timestamp_ms // 1000} s ahead of the record's "
-        f"append time, more than {MAX_AHEAD_SECONDS} s",
     )

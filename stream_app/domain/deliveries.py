@@ -13,10 +13,10 @@ import msgspec
 from stream_app.domain.alert_options import NO_OPTIONS, AlertOptions
 from stream_app.domain.alerts import AnyAlert
 from stream_app.domain.attempts import LocalReason
-from stream_app.domain.counting import NEVER
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
 from stream_app.domain.request_checks import CheckOutcome
+from stream_app.domain.state_keys import NEVER
 
 #: Ids of this project have some 80 characters; a bound keeps a state below what a record may have.
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from stream_app.domain.counting import NEVER, PROGRESS_KEY
 from stream_app.domain.deliveries import (
     Cancel,
     Delivery,
@@ -40,6 +39,7 @@ from stream_app.domain.judging import (
 )
 from stream_app.domain.pauses import KEY_PREFIX as PAUSE_PREFIX
 from stream_app.domain.pauses import MAX_PAUSE_MS, Pauses, pause_end_ms, pause_record
+from stream_app.domain.state_keys import NEVER, PROGRESS_KEY
 
 #: A finished delivery is remembered this long after its last result, so that it is not sent again.
 REMEMBER_MS = 7 * 24 * 3600 * 1000

@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator
 import msgspec
 import orjson
 
-from stream_app.domain.counting import (
+from stream_app.domain.state_keys import (
     NEVER,
     PROGRESS_KEY,
     CellKey,

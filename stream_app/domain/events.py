@@ -331,22 +331,3 @@ def _with_application_names(event_type: type[Event]) -> type[Any]:
     fields = [(name, msgspec.Raw, NOTHING) for name in ("application_id", "applications")]
     name = f"Named{event_type.__name__}"
     return msgspec.defstruct(name, fields, bases=(event_type,), gc=False, kw_only=True)
-
-
-def event_seconds(event: Event, kind: EventKind, timestamp_ms: int) -> int:
-    """Return the event time in whole Unix seconds.
-
-    Raises:
-        RejectedEventError: the event and its record have no time.
-    """
-    seconds = getattr(event, TIME_FIELDS[kind])
-    if seconds is None:
-        seconds = event.create_time
-    if seconds is not None:
-        return int(seconds)
-    if timestamp_ms < 0:
-        raise RejectedEventError(
-            DeadLetterReason.MISSING_TIME,
-            f"no {TIME_FIELDS[kind]}, no create_time, and the record has no timestamp",
-        )
-    return timestamp_ms // 1000

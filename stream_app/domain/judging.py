@@ -13,9 +13,9 @@ from typing import Literal
 
 import orjson
 
-from stream_app.domain.counting import NEVER
 from stream_app.domain.deliveries import Result
 from stream_app.domain.journal import Journal
+from stream_app.domain.state_keys import NEVER
 
 BUCKET_MS = 5 * 60 * 1000
 BUCKETS = 144

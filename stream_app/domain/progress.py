@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from stream_app.domain.counting import NEVER, PROGRESS_KEY
+from stream_app.domain.state_keys import NEVER, PROGRESS_KEY
 
 
 class PartitionProgress:

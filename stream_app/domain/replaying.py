@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from stream_app.domain.alerts import Alert, fired_alert
 from stream_app.domain.clients import Client
-from stream_app.domain.counting import NEVER, CellKey, PartitionCounts, Tally
+from stream_app.domain.counting import PartitionCounts, Tally
 from stream_app.domain.evaluation import WindowSum
 from stream_app.domain.event_batches import Record
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.state_keys import NEVER, CellKey
 from stream_app.domain.triggers import Trigger
 from stream_app.domain.windows import expires_at
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_app.cli import main
-from stream_app.domain.counting import PROGRESS_KEY
+from stream_app.domain.state_keys import PROGRESS_KEY
 from stream_app.kafka import flushing, state
 
 #: So many that this worker keeps one of them when another comes to share the topic's eight.

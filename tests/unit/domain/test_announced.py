@@ -4,8 +4,8 @@ from typing import Any
 
 from stream_app.domain.announced import AnnouncedObjects
 from stream_app.domain.announcements import NoticeType
-from stream_app.domain.counting import PROGRESS_KEY
 from stream_app.domain.plans import Kind
+from stream_app.domain.state_keys import PROGRESS_KEY
 
 TOPICS = {Kind.CLIENT: "c", Kind.INTEGRATION: "i", Kind.TRIGGER: "t"}
 

@@ -15,15 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.domain import counting
-from stream_app.domain.counting import (
-    PROGRESS_KEY,
-    CellKey,
-    PartitionCounts,
-    cell_key_bytes,
-)
+from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.state_keys import PROGRESS_KEY, CellKey, cell_key_bytes
 from stream_app.domain.triggers import parse_trigger
 from tests import oracle
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.domain.counting import MATCH_CACHE_SIZE, PROGRESS_KEY, PartitionCounts, Tally
+from stream_app.domain.counting import MATCH_CACHE_SIZE, PartitionCounts, Tally
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import EventDecoder, EventKind
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.state_keys import PROGRESS_KEY
 from stream_app.domain.triggers import parse_trigger
 
 BASE = 1_767_225_600

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.counting import PROGRESS_KEY, CellKey, cell_key_bytes
 from stream_app.domain.evaluation import (
     PartialCount,
     PartitionWindows,
     partial_count,
     partial_count_record,
 )
+from stream_app.domain.state_keys import PROGRESS_KEY, CellKey, cell_key_bytes
 
 START = 1_767_225_600
 NOW_MS = START * 1000

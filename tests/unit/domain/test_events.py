@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events import (
-    DECODE_ERRORS,
-    Attack,
-    EventDecoder,
-    EventKind,
-    Hit,
-    Incident,
-    event_seconds,
-)
+from stream_app.domain.event_times import event_seconds
+from stream_app.domain.events import DECODE_ERRORS, Attack, EventDecoder, EventKind, Hit, Incident
 
 KINDS = tuple(EventKind)
 DEEP = 100_000

@@ -11,12 +11,7 @@ import pytest
 
 from stream_app.domain.counting import PartitionCounts, Tally
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events import (
-    MAX_RECORD_BYTES,
-    MAX_REFUSED_PARTS,
-    EventDecoder,
-    EventKind,
-)
+from stream_app.domain.events import MAX_RECORD_BYTES, MAX_REFUSED_PARTS, EventDecoder, EventKind
 from stream_app.domain.incoming_notices import notice_decoder
 from tests.unit.domain.test_counting_poison import (
     BASE,

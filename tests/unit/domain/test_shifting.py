@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.events import EventDecoder, EventKind, event_seconds
+from stream_app.domain.event_times import event_seconds
+from stream_app.domain.events import EventDecoder, EventKind
 from stream_app.domain.shifting import Shifted, Shifter
 from tests.unit.domain.documented_events import HIT_ENVELOPE
 
