@@ -47,11 +47,16 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def hits(number: int, start: int, clients: Sequence[int] = CLIENTS) -> Iterator[bytes]:
-    """Yield hits of the clients, spread over ten minutes of event time."""
+def hits(
+    number: int,
+    start: int,
+    clients: Sequence[int] = CLIENTS,
+    span_seconds: int = SPAN_SECONDS,
+) -> Iterator[bytes]:
+    """Yield hits of the clients, spread over ten minutes of event time unless told."""
     chance = random.Random(1)
     for index in range(number):
-        seconds = start + index * SPAN_SECONDS // number
+        seconds = start + index * span_seconds // number
         yield orjson.dumps(
             TEMPLATE
             | {
@@ -181,14 +186,21 @@ async def configure(
     await put_objects(bootstrap, f"{prefix}config.triggers", "id", triggers or [])
 
 
-async def fill(bootstrap: str, topic: str, number: int, clients: Sequence[int] = CLIENTS) -> int:
+async def fill(
+    bootstrap: str,
+    topic: str,
+    number: int,
+    clients: Sequence[int] = CLIENTS,
+    span_seconds: int = SPAN_SECONDS,
+) -> int:
     """Write `number` hits to the topic; return the mean size of one in bytes."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024
     )
     await producer.start()
     size, futures = 0, []
-    for index, value in enumerate(hits(number, int(time.time()) - SPAN_SECONDS, clients)):
+    start = int(time.time()) - span_seconds
+    for index, value in enumerate(hits(number, start, clients, span_seconds)):
         size += len(value)
         futures.append(await producer.send(topic, value, partition=index % PARTITIONS))
         if len(futures) >= 20_000:

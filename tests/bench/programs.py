@@ -33,7 +33,12 @@ def run(name: str, bootstrap: str, prefix: str, events: int) -> dict[str, Any]:
     return figures
 
 
-async def filled(bootstrap: str, tenants: data.Tenants, events: int) -> str:
+async def filled(
+    bootstrap: str,
+    tenants: data.Tenants,
+    events: int,
+    span_seconds: int = data.SPAN_SECONDS,
+) -> str:
     """Make an installation with all its hits; return its prefix."""
     prefix = f"bench{uuid.uuid4().hex[:8]}."
     settings = Settings(
@@ -45,6 +50,6 @@ async def filled(bootstrap: str, tenants: data.Tenants, events: int) -> str:
     clients = data.clients(tenants.clients)
     await data.put_objects(bootstrap, f"{prefix}config.clients", "client_id", clients)
     await data.put_objects(bootstrap, f"{prefix}config.triggers", "id", tenants.triggers)
-    size = await data.fill(bootstrap, f"{prefix}events.hits", events, tenants.clients)
+    size = await data.fill(bootstrap, f"{prefix}events.hits", events, tenants.clients, span_seconds)
     say(f"  {events:,} hits of {size} bytes in {prefix}events.hits")
     return prefix
