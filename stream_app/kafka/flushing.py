@@ -152,12 +152,14 @@ class FlushLoop:
             if not self._is_current(message.generation_id):
                 continue  # it will be read again, by whoever owns the partition then
             value: BatchValue = event.value
-            if not self._is_next(message.tp, value):
+            if self._is_next(message.tp, value):
+                self._stage.add(message.topic, message.partition, value.records)
+                self._taken.append(event)
+                self._events += value.size
+                value.release()
+            elif not self._taken:
                 continue
-            self._stage.add(message.topic, message.partition, value.records)
-            self._taken.append(event)
-            self._events += value.size
-            value.release()
+            # One that is refused may be the last for long: those before it have waited for it.
             if not waiting.empty() and not self._is_due():
                 continue
             if self._is_flying():

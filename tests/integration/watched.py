@@ -161,7 +161,7 @@ class Prometheus:
             return []
         return found
 
-    async def until(self, claim: Callable[[], bool], seconds: float = 40) -> None:
+    async def until(self, claim: Callable[[], bool], seconds: float = 90) -> None:
         """Wait until a claim about the alerts holds."""
         try:
             async with asyncio.timeout(seconds):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
+from faust.types import TP
 
 from stream_app.kafka.fetched_records import FetchedRecords
-from stream_app.kafka.flushing import FlushLimits
+from stream_app.kafka.flushing import FlushLimits, FlushLoop
 from stream_app.kafka.record_batches import BatchValue
 
 LIMITS = FlushLimits(interval_seconds=0.25, max_events=1000)
@@ -51,3 +57,57 @@ def test_a_released_batch_keeps_its_place_and_its_size_but_not_its_records() -> 
     value.release()
     assert released == [True]
     assert (value.start, value.end, value.size, len(value.records)) == (7, 12, 3, 0)
+
+
+class Stream:
+    """The stream of an agent, with all its batches in the queue from the start."""
+
+    def __init__(self, *batches: BatchValue) -> None:
+        self.channel = SimpleNamespace(queue=asyncio.Queue())
+        self.acknowledged: list[BatchValue] = []
+        for value in batches:
+            self.channel.queue.put_nowait(value)
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[SimpleNamespace]:
+        message = SimpleNamespace(generation_id=1, tp=TP("events.hits", 0), topic="", partition=0)
+        while not self.channel.queue.empty():
+            value = self.channel.queue.get_nowait()
+            ack = partial(self.acknowledged.append, value)
+            yield SimpleNamespace(message=message, value=value, ack=ack)
+
+
+def batch(start: int, end: int, epoch: int) -> BatchValue:
+    records = FetchedRecords([object()] * (end - start))
+    records.start, records.end = start, end
+    return BatchValue(records, epoch, lambda: None)
+
+
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+async def true(*_: object) -> bool:
+    return True
+
+
+async def test_what_a_refused_batch_comes_behind_does_not_wait_for_another() -> None:
+    async def sent(_step: object) -> dict[object, list[int]]:
+        return {}
+
+    consumer = SimpleNamespace(epoch=2, start_positions={TP("events.hits", 0): 0})
+    app = SimpleNamespace(flush_loops=[], consumer=consumer, produce_step=sent)
+    flush = SimpleNamespace(steps=lambda: [[]], confirm=nothing)
+    stage = SimpleNamespace(
+        table=SimpleNamespace(generation=1), changes=0, add=nothing, reset=nothing, prepare=true,
+        cut=lambda: flush,
+    )  # fmt: skip
+    ownership = SimpleNamespace(is_current=lambda _: True, confirm=true, give_up=nothing)
+    loop = FlushLoop(app, ["events.hits"], stage, ownership, LIMITS)  # type: ignore[arg-type]
+    good, of_older_positions = batch(0, 5, epoch=2), batch(0, 5, epoch=1)
+    stream = Stream(good, of_older_positions)
+    await loop.run(stream)
+    await loop.settled()
+    assert stream.acknowledged == [good]
