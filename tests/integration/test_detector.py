@@ -387,8 +387,12 @@ async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
     command = (str(Path(__file__).with_name("overtaken_worker.py")),)
     with WorkerProcess("detector", settings, tmp_path / "a.log", command) as first:
         await first.ready()
-        await send(settings, "hits", *hits)
-        assert await wait_for(lambda: _says(first, "progress_held"))
+        sent = 0
+        # On a busy machine a flush may have too few partitions to hold the progress of one.
+        while not await wait_for(lambda: _says(first, "progress_held"), 2):
+            assert sent < 10 * len(hits)
+            await send(settings, "hits", *hits)
+            sent += len(hits)
         with WorkerProcess("detector", settings, tmp_path / "b.log") as second:
             await second.ready()
             assert await wait_for(lambda: _says(first, "progress_landed"))
@@ -402,7 +406,7 @@ async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
     for record in (record for partition in counts.values() for record in partition):
         part = json.loads(record.value)
         parts[part["partition"]] = max(part["count"], parts.get(part["partition"], 0))
-    assert sum(parts.values()) == 800
+    assert sum(parts.values()) == sent + len(hits)
 
 
 async def test_what_a_stale_worker_has_written_behind_a_cell_is_written_over(
