@@ -84,10 +84,7 @@ class Place:
         await self.installation.put("alerts", *rows)
 
     async def keep_coming(self, seconds: int, over: asyncio.Event) -> None:
-        """Send hits of one and the same time, and alerts that are dropped, until it is over.
-
-        With waits so short the service may not know yet what has become of the first request.
-        """
+        """Send hits of one and the same time, and alerts that are dropped, until it is over."""
         while not over.is_set():
             await self.events("hits", seconds)
             await self.fire(DISCARDING, int(time.time()))

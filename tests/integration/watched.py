@@ -50,7 +50,8 @@ class Installation:
     def __init__(self, settings: Settings, folder: Path, **env: str) -> None:
         self.settings = settings
         self.bootstrap = settings.kafka.bootstrap_servers or ""
-        self.sandbox = SandboxOpsgenie()
+        # Waits are so short here that a state that comes later is never asked for.
+        self.sandbox = SandboxOpsgenie(processing_ms=0)
         self.workers: dict[str, WorkerProcess] = {}
         self.env = env
         self._folder = folder
