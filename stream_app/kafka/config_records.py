@@ -250,6 +250,21 @@ async def write_records(
             await producer.stop()
 
 
+async def connect_producer(settings: Settings, producer: AIOKafkaProducer) -> None:
+    """Start a producer; one that could not be started is stopped.
+
+    Raises:
+        KafkaUnreachableError: no broker answers in time.
+    """
+    try:
+        with unreachable(settings):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+
+
 @contextlib.contextmanager
 def unreachable(settings: Settings) -> Iterator[None]:
     """Turn the driver's errors into one that says what to do.

@@ -20,7 +20,7 @@ from stream_app import __version__
 from stream_app.domain.deliveries import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.admin import connection_options
-from stream_app.kafka.config_records import CONNECT_SECONDS, open_topics, unreachable
+from stream_app.kafka.config_records import connect_producer, open_topics, unreachable
 from stream_app.kafka.dead_letter_log import records_to_end, stand_since
 from stream_app.kafka.dead_letters import (
     ATTEMPT_HEADER,
@@ -113,13 +113,7 @@ class Redriver:
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        try:
-            with unreachable(self._settings):
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._producer.start()
-        except BaseException:
-            await self._producer.stop()
-            raise
+        await connect_producer(self._settings, self._producer)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -21,7 +21,7 @@ from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.republishing import Speed, due_ms
 from stream_app.domain.shifting import Shifter
 from stream_app.kafka.admin import connection_options
-from stream_app.kafka.config_records import CONNECT_SECONDS, unreachable
+from stream_app.kafka.config_records import connect_producer
 from stream_app.kafka.replay import EventLog
 from stream_app.kafka.republish_target import Target
 from stream_app.kafka.time_order import Placed, in_time_order
@@ -107,13 +107,7 @@ class Republisher:
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        try:
-            with unreachable(self._settings):
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._producer.start()
-        except BaseException:
-            await self._producer.stop()
-            raise
+        await connect_producer(self._settings, self._producer)
         return self
 
     async def __aexit__(self, *_: object) -> None:

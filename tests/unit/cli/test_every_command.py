@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import click
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from stream_app.cli import cli, main
@@ -102,18 +100,6 @@ LEAVES = sorted(
 )
 
 
-@pytest.fixture
-def _logs() -> Iterator[None]:
-    """Put back what a command has made of logging."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-
-
 def code_of(*args: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(list(args))
@@ -168,7 +154,7 @@ def test_every_command_is_tried_without_a_broker_or_there_is_a_reason() -> None:
     assert sorted([*NEEDS_BROKER, *WITHOUT_BROKER]) == LEAVES
 
 
-@pytest.mark.usefixtures("_logs")
+@pytest.mark.usefixtures("_logs_stay")
 @pytest.mark.parametrize("name", sorted(NEEDS_BROKER))
 def test_without_a_broker_it_ends_with_4_and_names_the_address(
     name: str,
@@ -210,7 +196,7 @@ def test_without_a_broker_it_ends_with_4_and_names_the_address(
         (["completion", "tcsh"], "'tcsh' is not one of"),
     ],
 )
-@pytest.mark.usefixtures("_logs")
+@pytest.mark.usefixtures("_logs_stay")
 def test_what_cannot_be_meant_is_a_usage_error(
     args: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,7 +206,7 @@ def test_what_cannot_be_meant_is_a_usage_error(
     assert out == ""
 
 
-@pytest.mark.usefixtures("_logs")
+@pytest.mark.usefixtures("_logs_stay")
 @pytest.mark.parametrize("name", ["status", "alerts list", "topics list"])
 def test_a_wrong_setting_ends_with_3(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

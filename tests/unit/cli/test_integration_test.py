@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import yaml
 from aiohttp import web
 from click.testing import CliRunner, Result
 
 from stream_app.cli.integration_test import test as command
 from stream_app.domain.errors import StreamAppError
-from stream_app.logs import CHATTY
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_service import Exchange
 
+pytestmark = pytest.mark.usefixtures("_logs_stay")
 KEY = "00000000-1111-2222-3333-444444444444"
 CLIENT = {"client_id": 1111, "name": "Acme Retail", "cloud": "US", "applications": {}}
 TRIGGER = {"id": 61, "client_id": 1111, "template_id": "nonsense"}
@@ -64,20 +62,6 @@ class Place:
         assert found == code, (done.output, error)
         assert KEY not in done.output + str(error)
         return done
-
-
-@pytest.fixture(autouse=True)
-def _logs_of_other_tests_stay() -> Iterator[None]:
-    """Undo what the command does to the logs of its process."""
-    root, levels = logging.getLogger(), {}
-    handlers = root.handlers[:]
-    for name in ("", *CHATTY):
-        levels[name] = logging.getLogger(name).level
-    yield
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.conftest import ROOT
 from tests.unit.cli.test_every_command import NO_BROKER, code_of
@@ -29,18 +26,6 @@ COMMANDS = sorted(set(re.findall(r"`stream-app ([^`]+)`", RUNBOOK)))
 WORKERS = {"worker detector", "worker notifier"}
 
 
-@pytest.fixture
-def _logs() -> Iterator[None]:
-    """Put back what a command has made of logging."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-
-
 def test_the_commands_are_found_and_their_capitals_are_known() -> None:
     assert set(COMMANDS) > WORKERS
     assert RUNBOOK.count("`stream-app ") >= len(COMMANDS) > len(PLACES)
@@ -48,7 +33,7 @@ def test_the_commands_are_found_and_their_capitals_are_known() -> None:
     assert capitals == PLACES.keys()
 
 
-@pytest.mark.usefixtures("_logs")
+@pytest.mark.usefixtures("_logs_stay")
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one not in WORKERS])
 def test_a_command_goes_as_far_as_the_broker(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
