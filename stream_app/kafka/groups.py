@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
 
-from stream_app.kafka.admin import Admin
+from stream_app.kafka.admin import PROBE_SECONDS, Admin
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -20,6 +28,13 @@ if TYPE_CHECKING:
 
 #: Offset of a partition that a group has never committed.
 NOT_COMMITTED = -1
+#: A broker that has just started, or has never had a group, needs a moment to make what keeps them.
+NOT_YET = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -69,15 +84,32 @@ async def read_groups(
         groups: name of each group -> full names of its source topics.
     """
     async with Admin(settings) as client:
-        return {
-            name: await _read_group(client, name, frozenset(topics))
-            for name, topics in groups.items()
-        }
+        return {name: await read_group(client, name, topics) for name, topics in groups.items()}
 
 
-async def _read_group(client: AIOKafkaAdminClient, name: str, topics: frozenset[str]) -> GroupView:
+async def read_group(
+    client: AIOKafkaAdminClient, name: str, topics: Collection[str] = ()
+) -> GroupView:
+    """Return one group; wait a while for a broker that cannot tell yet.
+
+    Raises:
+        KafkaError: it still cannot after `PROBE_SECONDS`, or it refuses.
+    """
+    deadline = time.monotonic() + PROBE_SECONDS
+    while True:
+        try:
+            return await _read_group(client, name, topics)
+        except NOT_YET:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _read_group(client: AIOKafkaAdminClient, name: str, topics: Collection[str]) -> GroupView:
     (response,) = await client.describe_consumer_groups([name])
     (found,) = response.to_object()["groups"]
+    if found["error_code"]:
+        raise for_code(found["error_code"])(f"group {name}")
     offsets = await client.list_consumer_group_offsets(name)
     committed = {
         (tp.topic, tp.partition): kept.offset
@@ -88,7 +120,7 @@ async def _read_group(client: AIOKafkaAdminClient, name: str, topics: frozenset[
     return GroupView(name, found["state"], members, committed)
 
 
-def _member(row: Mapping[str, Any], topics: frozenset[str]) -> Member:
+def _member(row: Mapping[str, Any], topics: Collection[str]) -> Member:
     counts: Counter[str] = Counter()
     # While a group rebalances its members have no assignment.
     with contextlib.suppress(ValueError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -18,12 +18,11 @@ from aiokafka.errors import for_code
 from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
 from stream_app.domain.topics import Role
 from stream_app.kafka.admin import Admin, partition_counts
+from stream_app.kafka.groups import read_group
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, dry_run_mark
 from stream_app.settings import Settings
 
 _LARGEST = "max.message.bytes"
-#: Place of the members in a row of aiokafka's answer about a group.
-_MEMBERS = 5
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,9 @@ def _check_configuration(prefix: str, topics: Sequence[Topic]) -> None:
 async def _check_not_live(client: AIOKafkaAdminClient, prefix: str) -> None:
     for role in get_args(Role):
         group = f"{prefix}stream-app-{role}"
-        members = 0
-        for answer in await client.describe_consumer_groups([group]):
-            for row in answer.groups:
-                if row[0]:
-                    raise for_code(row[0])(f"group {group}")
-                members += len(row[_MEMBERS])
-        offsets: Mapping[Any, Any] = await client.list_consumer_group_offsets(group)
-        if members or offsets:
+        view = await read_group(client, group)
+        if view.members or view.committed:
+            members = len(view.members)
             state = f"has {members} members" if members else "has read its topics before"
             raise StreamAppError(
                 f"{prefix!r} is a live installation: the group {group} {state}, so what these "
