@@ -20,7 +20,7 @@ from stream_app.domain.alerts import Alert
 from stream_app.kafka.newest_records import read_newest
 from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.settings import KafkaSettings, Settings
-from tests.integration.harness import WorkerProcess, drained, put_objects
+from tests.integration.harness import WorkerProcess, drained, put, put_objects
 from tests.integration.test_notifier import KEY, SCALE, Bench, alert, integration
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -262,7 +262,8 @@ async def test_the_doctor_finds_what_is_broken(installation: Installation) -> No
     env = {"STREAM_APP_DELIVERY__SANDBOX_URL": gone, "STREAM_APP_KEY_ACME": KEY}
     await put_objects(settings, "config.integrations", [integration(599, gone)])
     done = await asyncio.to_thread(WorkerProcess.command, settings, "doctor", "--json", **env)
-    await put_objects(settings, "config.integrations", [integration(599, installation.bench.url)])
+    kafka, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
+    await put(kafka, f"{prefix}config.integrations", [(b"599", None)])
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     failed = [(row["check"], row["text"]) for row in rows if row["verdict"] == "fail"]
