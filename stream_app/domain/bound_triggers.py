@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from stream_app.domain.matching import ClientTriggers, CompiledTrigger
@@ -9,21 +10,36 @@ from stream_app.domain.matching import ClientTriggers, CompiledTrigger
 #: Before the first turn.
 UNSET = -1
 
-#: [count, offset of the last event counted, that offset at the last flush]
+#: [count, offset up to which it has counted everything]: both as of the last flush that wrote it,
+#: but for the events that are added to the count since.
 Cell = list[int]
+
+#: Sets of periods, and times, whose turns are remembered.
+TURN_CACHE_SIZE = 1_000
 
 
 class BoundTrigger:
-    """A trigger in one partition, with the window it counted last and the turn it did so."""
+    """A trigger in one partition, with the window it counted last and the turn it did so.
 
-    __slots__ = ("cell", "keep", "key", "period", "start", "turn")
+    `pending` events are counted, and not yet in the cell: a number at hand in the place of one
+    that is far away in memory, for each event.
+    """
+
+    __slots__ = ("cell", "keep", "key", "pending", "period", "start", "turn")
 
     def __init__(self, trigger: CompiledTrigger) -> None:
         self.key = trigger.key
         self.period = trigger.period
         self.keep = trigger.keep
         self.start = self.turn = UNSET
+        self.pending = 0
         self.cell: Cell = []
+
+    def settle(self) -> None:
+        """Add to the cell what is counted and not yet in it."""
+        if self.pending:
+            self.cell[0] += self.pending
+            self.pending = 0
 
 
 class BoundClient:
@@ -49,7 +65,7 @@ class BoundClient:
         self.matches: dict[int, tuple[BoundTrigger, ...]] = {}
         self.first = self.end = self.expiry = self.turn = UNSET
         self._bound = {trigger.key: BoundTrigger(trigger) for trigger in triggers.triggers}
-        self._keeps = {trigger.period: trigger.keep for trigger in triggers.triggers}
+        self._keeps = tuple(sorted({(one.period, one.keep) for one in triggers.triggers}))
 
     def match(self, signature: int) -> tuple[BoundTrigger, ...]:
         """Find out which triggers count events of a signature."""
@@ -58,8 +74,20 @@ class BoundClient:
 
     def turn_to(self, seconds: int) -> None:
         """Begin the turn that the event time `seconds` is in; the client has triggers."""
-        starts = [(seconds - seconds % period, period) for period in self._keeps]
-        self.first = max(start for start, _ in starts)
-        self.end = min(start + period for start, period in starts)
-        self.expiry = min(start + self._keeps[period] for start, period in starts)
+        first = max(seconds - seconds % period for period, _ in self._keeps)
+        self.first, self.end, self.expiry = _turn_from(first, self._keeps)
         self.turn += 1
+
+
+@functools.lru_cache(maxsize=TURN_CACHE_SIZE)
+def _turn_from(first: int, keeps: tuple[tuple[int, int], ...]) -> tuple[int, int, int]:
+    """Return first and end of a turn, and the watermark from which a window of it is closed.
+
+    Remembered, so that all clients look at the same numbers: each event compares its time.
+    """
+    starts = [(first - first % period, period, keep) for period, keep in keeps]
+    return (
+        first,
+        min(start + period for start, period, _ in starts),
+        min(start + keep for start, _, keep in starts),
+    )

@@ -1,8 +1,9 @@
 """Stage 1 of counting: the records of one source partition become partial counts.
 
 A *cell* is the partial count of one (trigger, revision, window): how many events it has counted
-and the offset of the last of them. A flush writes the changed cells, and when the broker has
-acknowledged them, the partition's progress: the last offset counted and the watermark there.
+and the offset up to which these are all that there are. A flush writes the changed cells, and when
+the broker has acknowledged them, the partition's progress: the last offset counted and the
+watermark there.
 After a crash everything up to the progress is skipped at once; beyond it each cell skips by its
 own offset, and the watermark goes on from where it was, so that the second run judges every
 event as the first did. That makes counts exact under any crash and any replay.
@@ -68,7 +69,7 @@ class PartitionCounts:
 
     def __init__(self, kind: EventKind) -> None:
         self.kind = kind
-        self.cells: dict[CellKey, Cell] = {}
+        self._cells: dict[CellKey, Cell] = {}
         #: Largest event time seen (Unix seconds), and the last offset counted.
         self.watermark = NEVER
         self.offset = NEVER
@@ -85,6 +86,17 @@ class PartitionCounts:
         self._index: TriggerIndex | None = None
         self._clients: dict[int, BoundClient] = {}
         self._remembered = 0
+        #: Triggers that have counted since the last cut.
+        self._running: list[BoundTrigger] = []
+        #: The largest offset of a cell that was restored: up to it cells skip by their own.
+        self._restored_offset = NEVER
+
+    @property
+    def cells(self) -> dict[CellKey, Cell]:
+        """The open cells, with all that is counted."""
+        for trigger in self._running:
+            trigger.settle()
+        return self._cells
 
     # -- counting
 
@@ -101,15 +113,16 @@ class PartitionCounts:
         if records:
             events, refused = self._decoder.decode(records)
             tally.rejected += refused
-            self._count(events, tally)
+            is_again = records[0].offset <= self._restored_offset
+            self._count(events, tally, is_again=is_again)
             self.offset = records[-1].offset
         return tally
 
     def _count(  # noqa: C901, PLR0912, PLR0915 - runs for every event: a call costs more than it tidies
-        self, events: Iterable[tuple[Record, Any]], tally: Tally
+        self, events: Iterable[tuple[Record, Any]], tally: Tally, *, is_again: bool
     ) -> None:
-        """Add events to their cells."""
-        clients, before, time_of = self._clients, self._before, self._time_of
+        """Add events to their cells; where some are counted again, not to those that have them."""
+        clients, time_of = self._clients, self._time_of
         watermark = self.watermark
         counted = unmatched = 0
         timestamp: int | None = None
@@ -164,22 +177,18 @@ class PartitionCounts:
                 continue
             if not client.first <= seconds < client.end:
                 client.turn_to(seconds)
-            open_ones: Sequence[BoundTrigger] = matched
+            in_time: Sequence[BoundTrigger] = matched
             if watermark >= client.expiry:
-                open_ones = self._in_time(matched, seconds, watermark, tally)
-            turn, offset = client.turn, record.offset
-            is_counted = False
-            for trigger in open_ones:
-                cell = trigger.cell if trigger.turn == turn else self._open(trigger, seconds, turn)
-                if offset > cell[2]:
-                    if cell[1] == cell[2]:
-                        before[trigger.key, trigger.start] = (cell[0], cell[1])
-                    cell[0] += 1
-                    cell[1] = offset
-                    is_counted = True
-            if is_counted:
+                in_time = self._in_time(matched, seconds, watermark, tally)
+            fresh = self._fresh(in_time, seconds, record.offset) if is_again else in_time
+            turn = client.turn
+            for trigger in fresh:
+                if trigger.turn != turn:
+                    self._open(trigger, seconds, turn)
+                trigger.pending += 1
+            if fresh:
                 counted += 1
-            elif len(open_ones) < len(matched):
+            elif len(in_time) < len(matched):
                 tally.late += 1
             else:
                 tally.skipped += 1
@@ -238,14 +247,28 @@ class PartitionCounts:
                 found.append(trigger)
         return found
 
-    def _open(self, trigger: BoundTrigger, seconds: int, turn: int) -> Cell:
-        """Return the cell of a trigger's window, and keep it at hand for the client's turn."""
+    def _fresh(
+        self, in_time: Sequence[BoundTrigger], seconds: int, offset: int
+    ) -> Sequence[BoundTrigger]:
+        """Leave out the triggers whose cells have counted the event before a crash."""
+        found = []
+        for trigger in in_time:
+            cell = self._cells.get((trigger.key, seconds - seconds % trigger.period))
+            if cell is None or cell[1] < offset:
+                found.append(trigger)
+        return found
+
+    def _open(self, trigger: BoundTrigger, seconds: int, turn: int) -> None:
+        """Have a trigger count in its window at `seconds` for the client's turn."""
         start = seconds - seconds % trigger.period
-        if trigger.turn == UNSET or start != trigger.start:
+        if start != trigger.start or not trigger.cell:
+            trigger.settle()
             trigger.cell = self._cell((trigger.key, start), start + trigger.keep)
             trigger.start = start
+        self._before.setdefault((trigger.key, start), (trigger.cell[0], trigger.cell[1]))
+        if trigger.turn == UNSET:
+            self._running.append(trigger)
         trigger.turn = turn
-        return trigger.cell
 
     def _bind(self, client_id: int) -> bool:
         """Put the triggers of a client at hand; tell whether it is configured."""
@@ -256,9 +279,9 @@ class PartitionCounts:
         return True
 
     def _cell(self, key: CellKey, expiry: int) -> Cell:
-        cell = self.cells.get(key)
+        cell = self._cells.get(key)
         if cell is None:
-            cell = self.cells[key] = [0, NEVER, NEVER]
+            cell = self._cells[key] = [0, NEVER]
             heapq.heappush(self._expiring, (expiry, key))
         return cell
 
@@ -289,17 +312,21 @@ class PartitionCounts:
         Only windows that the acknowledged watermark has passed expire: after a crash the second
         run starts at that watermark, so it cannot count an event into a cell that is gone.
         """
+        for trigger in self._running:
+            trigger.settle()
+            trigger.turn = UNSET  # it looks for its cell anew, to note how it was
+        self._running = []
         self._in_flight, self._before = self._before, {}
         expired = []
         while self._expiring and self._expiring[0][0] <= self._progress_watermark:
             _, key = heapq.heappop(self._expiring)
-            if self.cells.pop(key, None) is not None:
+            if self._cells.pop(key, None) is not None:
                 expired.append(key)
         changed = []
         for key in self._in_flight:
             # One that expires now has not counted anything: it was only to be written again.
-            if (cell := self.cells.get(key)) is not None:
-                cell[2] = cell[1]
+            if (cell := self._cells.get(key)) is not None:
+                cell[1] = max(cell[1], self.offset)
                 changed.append((key, cell[0], cell[1]))
         newest, self._newest = self._newest, NEVER
         return Cut(changed, expired, self.offset, self.watermark, newest)
@@ -314,10 +341,10 @@ class PartitionCounts:
         for undone in (self._before, self._in_flight):
             for key, (count, offset) in undone.items():
                 if offset == NEVER:
-                    self.cells.pop(key, None)
-                elif key in self.cells:
-                    self.cells[key][:] = [count, offset, offset]
-        self._before, self._in_flight = {}, {}
+                    self._cells.pop(key, None)
+                elif key in self._cells:
+                    self._cells[key][:] = [count, offset]
+        self._before, self._in_flight, self._running = {}, {}, []
         self._clients, self._newest = {}, NEVER
         self.offset, self.watermark = self.progress_offset, self._progress_watermark
 
@@ -347,14 +374,15 @@ class PartitionCounts:
             return
         cell_key = parse_cell_key(key)
         if value is None:
-            self.cells.pop(cell_key, None)
+            self._cells.pop(cell_key, None)
             self._before.pop(cell_key, None)
             return
         count, offset = orjson.loads(value)
         name, start = cell_key
         cell = self._cell(cell_key, expires_at(start, int(name.rpartition(":")[2])))
-        if offset >= cell[2]:
-            cell[:] = [count, offset, offset]
+        if offset >= cell[1]:
+            cell[:] = [count, offset]
+            self._restored_offset = max(self._restored_offset, offset)
             self._before.pop(cell_key, None)
         else:
             self._before[cell_key] = (cell[0], cell[1])

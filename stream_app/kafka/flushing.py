@@ -7,9 +7,9 @@ batch when a later one is acknowledged.
 
 A flush starts when no further batch waits, otherwise after an interval or a number of events,
 checked after each batch. One that would write much for the events taken waits longer, within
-bounds: more of them may change what it writes anyway. The next batches are taken while a flush
-waits for the broker; one is in flight at a time. There is no timer: two events followed by
-silence must alert at once.
+bounds: more of them may change what it writes anyway. That it waits for also when the next batch
+is still at the broker. The next batches are taken while a flush waits for the broker; one is in
+flight at a time. There is no timer: two events followed by silence must alert at once.
 """
 
 from __future__ import annotations
@@ -79,6 +79,10 @@ class Stage(Protocol):
         """Forget what is not flushed: another worker may own the partitions now."""
 
 
+#: How often to look whether a batch has come, where a flush waits for one.
+PAUSE_SECONDS = 0.005
+
+
 @dataclass(frozen=True)
 class FlushLimits:
     """When to flush while batches keep coming.
@@ -108,8 +112,12 @@ class FlushLimits:
         return (
             events >= self.most_events
             or seconds >= self.patience * self.interval_seconds
-            or events >= self.events_per_change * changes()
+            or not self.writes_much(events, changes())
         )
+
+    def writes_much(self, events: int, changes: int) -> bool:
+        """Tell whether a flush would write much for the events that it has taken."""
+        return events < self.events_per_change * changes
 
 
 class FlushLoop:
@@ -160,13 +168,24 @@ class FlushLoop:
             elif not self._taken:
                 continue
             # One that is refused may be the last for long: those before it have waited for it.
-            if not waiting.empty() and not self._is_due():
+            if await self._takes_more(waiting):
                 continue
-            if self._is_flying():
-                if not waiting.empty() and self._events < self._overtake_limit:
-                    continue
-                await self._landed()
             await self._flush()
+
+    async def _takes_more(self, waiting: asyncio.Queue[Any]) -> bool:
+        """Tell whether to take a further batch before the next flush; wait for what decides it."""
+        while True:
+            has_more = not waiting.empty()
+            if has_more and not self._is_due():
+                return True
+            if self._is_flying():
+                if has_more and self._events < self._overtake_limit:
+                    return True
+                await self._landed()
+            elif has_more or not self._may_wait():
+                return False
+            else:
+                await asyncio.sleep(PAUSE_SECONDS)
 
     def _is_current(self, generation: int) -> bool:
         """Tell whether the states in memory are those of `generation`, and it still stands."""
@@ -202,6 +221,14 @@ class FlushLoop:
     def _is_due(self) -> bool:
         seconds = time.monotonic() - self._last_cut
         return self._limits.is_due(self._events, seconds, lambda: self._stage.changes)
+
+    def _may_wait(self) -> bool:
+        """Tell whether it is worth to wait for a batch that the broker has, and is not here yet."""
+        return (
+            self._limits.writes_much(self._events, self._stage.changes)
+            and not self._is_due()
+            and self._app.consumer.is_behind(self.topics)
+        )
 
     def _is_flying(self) -> bool:
         return self._in_flight is not None and not self._in_flight.done()

@@ -3,14 +3,11 @@
 Done means acknowledged with everything it caused: where the worker would go on after a crash.
 Nothing is asked for it. How far a partition goes came with its last fetch, an empty one, too, and
 before the first one with the start of the assignment.
-
-This leans on private parts of aiokafka 0.14; `tests/unit/kafka/test_lag.py` guards them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from faust.types import TP
@@ -18,6 +15,7 @@ from faust.types import TP
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.flushing import FlushLoop
+from stream_app.kafka.record_batches import Fetched
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
@@ -44,45 +42,36 @@ class LagMeter:
         app = self._app
         if not app.started or app.consumer is None or app.rebalancing:
             return
-        assigned = assigned_partitions(app.consumer)
+        assigned = app.consumer.fetched()
         if assigned is None:
             return
         lags: Counter[str] = Counter()
-        for tp, known in assigned.items():
+        for tp, fetched in assigned.items():
             if tp.topic in self._labels:
                 lags[tp.topic] += partition_lag(
-                    tp, known, app.consumer, self._tables[tp.topic], self._loops[tp.topic]
+                    tp, fetched, app.consumer, self._tables[tp.topic], self._loops[tp.topic]
                 )
         for topic, label in self._labels.items():
             self._metrics.consumer_lag.labels(label).set(lags[topic])
 
 
-def assigned_partitions(consumer: Any) -> Mapping[TP, Any] | None:
-    """Return aiokafka's state of each partition of Faust's consumer; None: it has none now."""
-    subscription = consumer._thread._ensure_consumer()._subscription.subscription  # noqa: SLF001
-    assignment = None if subscription is None else subscription.assignment
-    if assignment is None:
-        return None
-    return {tp: assignment.state_value(tp) for tp in assignment.tps}
-
-
 def partition_lag(
-    tp: TP, known: Any, consumer: Any, table: StateTable[Any], loop: FlushLoop
+    tp: TP, fetched: Fetched, consumer: Any, table: StateTable[Any], loop: FlushLoop
 ) -> int:
     """Return the number of records of a partition that are not done.
 
     Args:
         tp: the partition.
-        known: aiokafka's state of it.
+        fetched: how far it is fetched, and goes.
         consumer: Faust's consumer.
         table: holds the progress.
         loop: takes the batches.
     """
-    end = max(known.highwater or 0, consumer.end_offsets.get(tp, 0))
+    end = max(fetched.highwater or 0, consumer.end_offsets.get(tp, 0))
     place = consumer.start_positions.get(tp, 0)
     if (state := table.states.get(tp.partition)) is not None:
         place = max(place, state.progress_of(tp.topic) + 1)
-    if loop.is_idle and not consumer.waiting[tp.topic] and known.has_valid_position:
+    if loop.is_idle and not consumer.waiting[tp.topic] and fetched.position is not None:
         # All that was fetched is done; what is left of a transaction's end is no record.
-        place = max(place, known.position)
+        place = max(place, fetched.position)
     return int(max(0, end - place))

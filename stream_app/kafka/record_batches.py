@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka.errors import IllegalStateError
@@ -106,6 +106,17 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         await super().on_partitions_assigned(assigned, generation_id)
 
 
+class Fetched(NamedTuple):
+    """How far a partition is fetched, and goes.
+
+    `position` is the offset behind the last record that aiokafka has handed out, None before it
+    is known where to begin. `highwater` is the end by the last fetch, None before the first one.
+    """
+
+    position: int | None
+    highwater: int | None
+
+
 class BatchingConsumer(driver.Consumer):
     """A Faust consumer that packs the records of batched topics.
 
@@ -148,6 +159,24 @@ class BatchingConsumer(driver.Consumer):
         """The generation that the group coordinator has this worker in; -1 when in none."""
         coordinator = self._thread._ensure_consumer()._coordinator  # noqa: SLF001 - not public
         return int(coordinator.generation)
+
+    def fetched(self) -> dict[TP, Fetched] | None:
+        """Return how far each assigned partition is fetched; None: there is no assignment now."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription  # noqa: SLF001 - not public
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return None
+        states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
+        # Another thread may take a position away between a look whether there is one and the next.
+        return {tp: Fetched(state._position, state.highwater) for tp, state in states}  # noqa: SLF001
+
+    def is_behind(self, topics: Collection[str]) -> bool:
+        """Tell whether the broker had more of these topics at the last fetches."""
+        return any(
+            at.position is not None and at.position < (at.highwater or 0)
+            for tp, at in (self.fetched() or {}).items()
+            if tp.topic in topics
+        )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to where the state goes on, otherwise to the committed offset or the beginning."""

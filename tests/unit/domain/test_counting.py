@@ -286,8 +286,27 @@ def test_an_older_cell_behind_a_newer_one_loses_and_is_written_again() -> None:
     key: CellKey = ("1:1:abc:60", BASE)
     counts.restore(cell_key_bytes(key), b"[9, 40]")
     counts.restore(cell_key_bytes(key), b"[3, 12]")  # from a worker that woke up too late
-    assert counts.cells[key] == [9, 40, 40]
+    assert counts.cells[key] == [9, 40]
     assert counts.cut().cells == [(key, 9, 40)]
+
+
+def test_what_is_counted_stays_counted_when_the_configuration_changes() -> None:
+    counts = PartitionCounts(EventKind.HITS)
+    counts.add([Record(0, hit(0)), Record(1, hit(0))], index([trigger(1)]))
+    counts.add([Record(2, hit(0))], index([trigger(1), trigger(2)]))
+    found = {key[0].split(":")[1]: cell[0] for key, cell in counts.cells.items()}
+    assert found == {"1": 3, "2": 1}
+
+
+def test_what_is_rolled_back_is_counted_anew_and_once() -> None:
+    counts, triggers = PartitionCounts(EventKind.HITS), index([trigger(1)])
+    counts.add([Record(0, hit(0))], triggers)
+    counts.confirm(counts.cut())
+    counts.add([Record(1, hit(0)), Record(2, hit(0))], triggers)
+    counts.roll_back()
+    assert [cell[0] for cell in counts.cells.values()] == [1]
+    counts.add([Record(1, hit(0)), Record(2, hit(0))], triggers)
+    assert [count for _, count, _ in counts.cut().cells] == [3]
 
 
 def test_all_cells_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:

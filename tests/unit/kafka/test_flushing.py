@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from faust.types import TP
@@ -15,6 +16,7 @@ from stream_app.kafka.flushing import FlushLimits, FlushLoop
 from stream_app.kafka.record_batches import BatchValue
 
 LIMITS = FlushLimits(interval_seconds=0.25, max_events=1000)
+PARTITION = TP("events.hits", 0)
 
 
 @pytest.mark.parametrize(
@@ -60,21 +62,25 @@ def test_a_released_batch_keeps_its_place_and_its_size_but_not_its_records() -> 
 
 
 class Stream:
-    """The stream of an agent, with all its batches in the queue from the start."""
+    """The stream of an agent; it ends with as many batches as are `expected`."""
 
     def __init__(self, *batches: BatchValue) -> None:
         self.channel = SimpleNamespace(queue=asyncio.Queue())
         self.acknowledged: list[BatchValue] = []
+        self.expected = 2
         for value in batches:
-            self.channel.queue.put_nowait(value)
+            self.put(value)
+
+    def put(self, value: BatchValue) -> None:
+        self.channel.queue.put_nowait(value)
 
     def noack(self) -> Stream:
         return self
 
     async def events(self) -> AsyncIterator[SimpleNamespace]:
-        message = SimpleNamespace(generation_id=1, tp=TP("events.hits", 0), topic="", partition=0)
-        while not self.channel.queue.empty():
-            value = self.channel.queue.get_nowait()
+        message = SimpleNamespace(generation_id=1, tp=PARTITION, topic="", partition=0)
+        for _ in range(self.expected):
+            value = await self.channel.queue.get()
             ack = partial(self.acknowledged.append, value)
             yield SimpleNamespace(message=message, value=value, ack=ack)
 
@@ -93,21 +99,86 @@ async def true(*_: object) -> bool:
     return True
 
 
-async def test_what_a_refused_batch_comes_behind_does_not_wait_for_another() -> None:
-    async def sent(_step: object) -> dict[object, list[int]]:
+class Bench:
+    """A loop whose stage would write `changes` records for the batches that it has."""
+
+    def __init__(self, *batches: BatchValue, changes: int = 0) -> None:
+        self.stream = Stream(*batches)
+        self.is_behind = False
+        #: Records of each flush, as numbers of batches.
+        self.flushes: list[int] = []
+        self._batches = 0
+        self._changes = changes
+        consumer = SimpleNamespace(
+            epoch=2, start_positions={PARTITION: 0}, is_behind=lambda _: self.is_behind
+        )
+        app = SimpleNamespace(flush_loops=[], consumer=consumer, produce_step=self._sent)
+        ownership: Any = SimpleNamespace(is_current=lambda _: True, confirm=true, give_up=nothing)
+        self.loop = FlushLoop(app, ["events.hits"], self, ownership, LIMITS)
+        self.table: Any = SimpleNamespace(generation=1)
+
+    @property
+    def changes(self) -> int:
+        return self._changes
+
+    def add(self, *_: object) -> None:
+        self._batches += 1
+
+    def cut(self) -> Any:
+        self.flushes.append(self._batches)
+        self._batches = 0
+        return SimpleNamespace(steps=lambda: [[]], confirm=nothing)
+
+    async def prepare(self) -> None:
+        """Wait for nothing."""
+
+    def reset(self) -> None:
+        """Forget nothing."""
+
+    @staticmethod
+    async def _sent(_step: object) -> dict[object, list[int]]:
         return {}
 
-    consumer = SimpleNamespace(epoch=2, start_positions={TP("events.hits", 0): 0})
-    app = SimpleNamespace(flush_loops=[], consumer=consumer, produce_step=sent)
-    flush = SimpleNamespace(steps=lambda: [[]], confirm=nothing)
-    stage = SimpleNamespace(
-        table=SimpleNamespace(generation=1), changes=0, add=nothing, reset=nothing, prepare=true,
-        cut=lambda: flush,
-    )  # fmt: skip
-    ownership = SimpleNamespace(is_current=lambda _: True, confirm=true, give_up=nothing)
-    loop = FlushLoop(app, ["events.hits"], stage, ownership, LIMITS)  # type: ignore[arg-type]
+    async def run(self) -> None:
+        await self.loop.run(self.stream)
+        await self.loop.settled()
+
+
+async def test_what_a_refused_batch_comes_behind_does_not_wait_for_another() -> None:
     good, of_older_positions = batch(0, 5, epoch=2), batch(0, 5, epoch=1)
-    stream = Stream(good, of_older_positions)
-    await loop.run(stream)
-    await loop.settled()
-    assert stream.acknowledged == [good]
+    bench = Bench(good, of_older_positions)
+    await bench.run()
+    assert bench.stream.acknowledged == [good]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_behind", "flushes"),
+    [(5, True, [2]), (5, False, [1, 1]), (0, True, [1, 1])],
+    ids=["much to write, more at the broker", "all is here", "little to write"],
+)
+async def test_a_flush_waits_for_a_batch_at_the_broker_where_it_would_write_much(
+    changes: int, flushes: list[int], *, is_behind: bool
+) -> None:
+    first, second = batch(0, 5, epoch=2), batch(5, 10, epoch=2)
+    bench = Bench(first, changes=changes)
+    bench.is_behind = is_behind
+
+    async def fetch() -> None:
+        await asyncio.sleep(0.03)
+        bench.is_behind = False
+        bench.stream.put(second)
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(bench.run(), fetch())
+    assert bench.flushes == flushes
+    assert bench.stream.acknowledged == [first, second]
+
+
+async def test_a_flush_does_not_wait_for_long_for_a_batch_that_the_broker_does_not_give() -> None:
+    only = batch(0, 5, epoch=2)
+    bench = Bench(only, changes=5)
+    bench.is_behind = True
+    bench.stream.expected = 1
+    async with asyncio.timeout(5):
+        await bench.run()
+    assert bench.stream.acknowledged == [only]

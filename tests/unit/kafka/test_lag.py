@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.lag import partition_lag
+from stream_app.kafka.record_batches import Fetched
 
 PARTITION = TP("events.hits", 3)
 
@@ -29,9 +26,7 @@ def lag(
     is_idle: bool = True,
     waiting: int = 0,
 ) -> int:
-    known = SimpleNamespace(
-        highwater=highwater, has_valid_position=position is not None, position=position
-    )
+    fetched = Fetched(position, highwater)
     consumer = SimpleNamespace(
         end_offsets={PARTITION: end},
         start_positions={PARTITION: start},
@@ -43,7 +38,7 @@ def lag(
         states[3].confirm(progress)
     table: Any = SimpleNamespace(states=states)
     loop: Any = SimpleNamespace(is_idle=is_idle)
-    return partition_lag(PARTITION, known, consumer, table, loop)
+    return partition_lag(PARTITION, fetched, consumer, table, loop)
 
 
 @pytest.mark.parametrize(
@@ -68,15 +63,3 @@ def lag(
 )
 def test_what_is_not_done_is_counted(known: dict[str, Any], records: int) -> None:
     assert lag(**known) == records
-
-
-async def test_aiokafka_still_keeps_what_the_lag_is_made_of() -> None:
-    state = TopicPartitionState(SimpleNamespace())
-    assert (state.highwater, state.has_valid_position) == (None, False)
-
-
-def test_faust_and_aiokafka_still_tell_which_partitions_are_assigned() -> None:
-    assert "_subscription" in inspect.getsource(AIOKafkaConsumer.highwater)
-    assert {"tps", "state_value"} <= set(dir(Assignment))
-    thread = driver.AIOKafkaConsumerThread
-    assert list(inspect.signature(thread._ensure_consumer).parameters) == ["self"]
