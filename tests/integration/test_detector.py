@@ -435,7 +435,7 @@ async def test_what_a_stale_worker_has_written_behind_a_cell_is_written_over(
         assert "state_overwritten" in worker.text
         assert (await cells())[key] == b"[1,0]"
         await counted(now)
-        assert (await cells())[key] == before[key]
+        assert (before[key], (await cells())[key]) == (b"[2,1]", b"[2,3]")
         await counted(now)
         assert worker.text.count("state_overwritten") == 1
         assert worker.stop() == 0
