@@ -5,14 +5,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from stream_app.domain.cells import Cell
 from stream_app.domain.matching import ClientTriggers, CompiledTrigger
 
 #: Before the first turn.
 UNSET = -1
-
-#: [count, offset up to which it has counted everything]: both as of the last flush that wrote it,
-#: but for the events that are added to the count since.
-Cell = list[int]
 
 #: Sets of periods, and times, whose turns are remembered.
 TURN_CACHE_SIZE = 1_000

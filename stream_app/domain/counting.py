@@ -1,17 +1,14 @@
 """Stage 1 of counting: the records of one source partition become partial counts.
 
-A *cell* is the partial count of one (trigger, revision, window): how many events it has counted
-and the offset up to which these are all that there are. A flush writes the changed cells, and when
-the broker has acknowledged them, the partition's progress: the last offset counted and the
-watermark there.
-After a crash everything up to the progress is skipped at once; beyond it each cell skips by its
-own offset, and the watermark goes on from where it was, so that the second run judges every
-event as the first did. That makes counts exact under any crash and any replay.
+A flush writes the changed cells (`cells.py`), and when the broker has acknowledged them, the
+partition's progress: the last offset counted and the watermark there. After a crash everything up
+to the progress is skipped at once; beyond it each cell skips by its own offset, and the watermark
+goes on from where it was, so that the second run judges every event as the first did. That makes
+counts exact under any crash and any replay.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +18,15 @@ from typing import Any
 
 import orjson
 
-from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger, Cell
+from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger
+from stream_app.domain.cells import Cell, Cells
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.event_batches import BatchDecoder, Record
 from stream_app.domain.event_times import ahead_error, event_seconds
 from stream_app.domain.events import TIME_FIELDS, EventKind, Rejected, bounded
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, CellKey, parse_cell_key
-from stream_app.domain.windows import MAX_AHEAD_SECONDS, expires_at
+from stream_app.domain.windows import MAX_AHEAD_SECONDS
 
 #: Most signatures, and values that give them, that are remembered in one partition: a bound on
 #: memory, as is that of the values' length. They are what a producer has written.
@@ -69,7 +67,7 @@ class PartitionCounts:
 
     def __init__(self, kind: EventKind) -> None:
         self.kind = kind
-        self._cells: dict[CellKey, Cell] = {}
+        self._cells = Cells()
         #: Largest event time seen (Unix seconds), and the last offset counted.
         self.watermark = NEVER
         self.offset = NEVER
@@ -77,10 +75,6 @@ class PartitionCounts:
         self.progress_offset = NEVER
         self._progress_watermark = NEVER
         self._newest = NEVER
-        # Cells as they were before the events since the last cut, and before the cut in flight.
-        self._before: dict[CellKey, tuple[int, int]] = {}
-        self._in_flight: dict[CellKey, tuple[int, int]] = {}
-        self._expiring: list[tuple[int, CellKey]] = []
         self._decoder = BatchDecoder(kind)
         self._time_of = attrgetter(TIME_FIELDS[kind])
         self._index: TriggerIndex | None = None
@@ -88,15 +82,13 @@ class PartitionCounts:
         self._remembered = 0
         #: Triggers that have counted since the last cut.
         self._running: list[BoundTrigger] = []
-        #: The largest offset of a cell that was restored: up to it cells skip by their own.
-        self._restored_offset = NEVER
 
     @property
     def cells(self) -> dict[CellKey, Cell]:
         """The open cells, with all that is counted."""
         for trigger in self._running:
             trigger.settle()
-        return self._cells
+        return self._cells.open
 
     # -- counting
 
@@ -113,7 +105,7 @@ class PartitionCounts:
         if records:
             events, refused = self._decoder.decode(records)
             tally.rejected += refused
-            is_again = records[0].offset <= self._restored_offset
+            is_again = records[0].offset <= self._cells.restored_offset
             self._count(events, tally, is_again=is_again)
             self.offset = records[-1].offset
         return tally
@@ -253,7 +245,7 @@ class PartitionCounts:
         """Leave out the triggers whose cells have counted the event before a crash."""
         found = []
         for trigger in in_time:
-            cell = self._cells.get((trigger.key, seconds - seconds % trigger.period))
+            cell = self._cells.open.get((trigger.key, seconds - seconds % trigger.period))
             if cell is None or cell[1] < offset:
                 found.append(trigger)
         return found
@@ -263,9 +255,9 @@ class PartitionCounts:
         start = seconds - seconds % trigger.period
         if start != trigger.start or not trigger.cell:
             trigger.settle()
-            trigger.cell = self._cell((trigger.key, start), start + trigger.keep)
+            trigger.cell = self._cells.at((trigger.key, start), start + trigger.keep)
             trigger.start = start
-        self._before.setdefault((trigger.key, start), (trigger.cell[0], trigger.cell[1]))
+        self._cells.will_change((trigger.key, start), trigger.cell)
         if trigger.turn == UNSET:
             self._running.append(trigger)
         trigger.turn = turn
@@ -277,13 +269,6 @@ class PartitionCounts:
             return False
         self._clients[client_id] = BoundClient(triggers)
         return True
-
-    def _cell(self, key: CellKey, expiry: int) -> Cell:
-        cell = self._cells.get(key)
-        if cell is None:
-            cell = self._cells[key] = [0, NEVER]
-            heapq.heappush(self._expiring, (expiry, key))
-        return cell
 
     def _reject(
         self, refused: Iterable[tuple[Record, Any, RejectedEventError]], tally: Tally
@@ -304,7 +289,7 @@ class PartitionCounts:
     @property
     def changes(self) -> int:
         """How many cells have changed since the last cut."""
-        return len(self._before)
+        return self._cells.changes
 
     def cut(self) -> Cut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`.
@@ -316,42 +301,25 @@ class PartitionCounts:
             trigger.settle()
             trigger.turn = UNSET  # it looks for its cell anew, to note how it was
         self._running = []
-        self._in_flight, self._before = self._before, {}
-        expired = []
-        while self._expiring and self._expiring[0][0] <= self._progress_watermark:
-            _, key = heapq.heappop(self._expiring)
-            if self._cells.pop(key, None) is not None:
-                expired.append(key)
-        changed = []
-        for key in self._in_flight:
-            # One that expires now has not counted anything: it was only to be written again.
-            if (cell := self._cells.get(key)) is not None:
-                cell[1] = max(cell[1], self.offset)
-                changed.append((key, cell[0], cell[1]))
+        changed, expired = self._cells.cut(self.offset, self._progress_watermark)
         newest, self._newest = self._newest, NEVER
         return Cut(changed, expired, self.offset, self.watermark, newest)
 
     def confirm(self, cut: Cut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
-        self._in_flight = {}
+        self._cells.confirm()
         self.progress_offset, self._progress_watermark = cut.offset, cut.watermark
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
-        for undone in (self._before, self._in_flight):
-            for key, (count, offset) in undone.items():
-                if offset == NEVER:
-                    self._cells.pop(key, None)
-                elif key in self._cells:
-                    self._cells[key][:] = [count, offset]
-        self._before, self._in_flight, self._running = {}, {}, []
+        self._cells.roll_back()
+        self._running = []
         self._clients, self._newest = {}, NEVER
         self.offset, self.watermark = self.progress_offset, self._progress_watermark
 
     def rewrite(self) -> None:
         """Write all cells once more with the next flush."""
-        for key, cell in self.cells.items():
-            self._before.setdefault(key, (cell[0], cell[1]))
+        self._cells.rewrite()
 
     # -- the changelog
 
@@ -374,27 +342,17 @@ class PartitionCounts:
             return
         cell_key = parse_cell_key(key)
         if value is None:
-            self._cells.pop(cell_key, None)
-            self._before.pop(cell_key, None)
-            return
-        count, offset = orjson.loads(value)
-        name, start = cell_key
-        cell = self._cell(cell_key, expires_at(start, int(name.rpartition(":")[2])))
-        if offset >= cell[1]:
-            cell[:] = [count, offset]
-            self._restored_offset = max(self._restored_offset, offset)
-            self._before.pop(cell_key, None)
+            self._cells.forget(cell_key)
         else:
-            self._before[cell_key] = (cell[0], cell[1])
+            count, offset = orjson.loads(value)
+            self._cells.restore(cell_key, count, offset)
 
     def restored(self) -> None:
         """Write the cells of an unfinished flush once more with the next one.
 
         Such a flush may have ended between a cell and its partial count for stage 2.
         """
-        for key, cell in self.cells.items():
-            if cell[1] > self.progress_offset:
-                self._before[key] = (cell[0], cell[1])
+        self._cells.rewrite(beyond=self.progress_offset)
 
 
 def _unknown_client(client_id: int) -> RejectedEventError:
