@@ -56,7 +56,8 @@ async def read_alerts(
 
     def take(record: Any) -> None:
         value = record.value or b""
-        if holding not in value or (bounds.until_ms and record.timestamp >= bounds.until_ms):
+        is_later = bounds.until_ms is not None and record.timestamp >= bounds.until_ms
+        if holding not in value or is_later:
             return
         with contextlib.suppress(*UNREADABLE):
             alert = decode_alert(value)

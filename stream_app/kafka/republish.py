@@ -101,7 +101,8 @@ class Republisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=5,
-            max_batch_size=_BATCH_BYTES,
+            # No larger than any topic takes: else small records are refused with their batch.
+            max_batch_size=min(*target.largest_bytes.values(), _BATCH_BYTES),
             max_request_size=max(*target.largest_bytes.values(), _BATCH_BYTES),
         )
 
@@ -225,8 +226,14 @@ class Republisher:
         return int(self._by_key(record.key, range(count), ()))
 
     async def _acknowledged(self) -> None:
-        """Wait for the oldest chunk."""
-        await asyncio.gather(*self._chunks[0].sent)
+        """Wait for the oldest chunk, which has something that is not acknowledged.
+
+        When this is cancelled the sends are not: they are on their way, and are waited for.
+        """
+        sent = self._chunks[0].sent
+        await asyncio.wait(sent)
+        for one in sent:
+            one.result()
         self._settle()
 
     def _settle(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from cryptography.fernet import Fernet
 
 from stream_app.kafka.admin import Admin, create_topics
@@ -317,6 +318,29 @@ async def _recorded_over_time(settings: Settings, number: int, apart_ms: int) ->
             settings.kafka.bootstrap_servers or "", name, [row],
             partition=n % 4, timestamp_ms=start + n * apart_ms,
         )  # fmt: skip
+
+
+async def test_a_record_that_the_target_does_not_take_is_left_out_alone(settings: Settings) -> None:
+    kafka, trial = settings.kafka.bootstrap_servers or "", dry(settings)
+    hits = f"{settings.topic_prefix}events.hits"
+    async with Admin(settings) as client:
+        await client.create_topics([NewTopic(hits, 1, 1)])
+    small = [b'{"number":%d,"text":"%s"}' % (n, b"x" * 1000) for n in range(200)]
+    await put(kafka, hits, [(None, value) for value in [*small[:100], b"y" * 30_000, *small[100:]]])
+    await create_topics(trial)
+    limit = {"max.message.bytes": "20000"}
+    there = ConfigResource(ConfigResourceType.TOPIC, f"{trial.topic_prefix}events.hits", limit)
+    async with Admin(trial) as client:
+        await client.alter_configs([there])
+    code, _, errors = await command(
+        settings, "replay", "events.hits", "--to-prefix", trial.topic_prefix
+    )
+    assert code == 1, errors
+    assert "1 records are larger than the topic there allows" in errors
+    copied = [
+        value for found in (await rows(trial, "events.hits")).values() for _, value, _ in found
+    ]
+    assert sorted(copied) == sorted(small)
 
 
 async def test_ctrl_c_says_how_to_go_on_and_nothing_is_missing_or_twice(settings: Settings) -> None:
