@@ -165,6 +165,7 @@ async def test_a_flush_waits_for_a_batch_at_the_broker_where_it_would_write_much
 
     async def fetch() -> None:
         await asyncio.sleep(0.03)
+        assert bench.loop.is_idle is (len(flushes) > 1), "what waits is not done"
         bench.is_behind = False
         bench.stream.put(second)
 
