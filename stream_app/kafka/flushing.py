@@ -141,8 +141,8 @@ class FlushLoop:
         self._events = 0
         self._last_cut = time.monotonic()
         self._in_flight: asyncio.Task[None] | None = None
-        # Whether batches are taken that wait for others before they are flushed.
-        self._is_waiting = False
+        # Whether what is taken is held back until more has come.
+        self._is_held = False
         self._waiting: asyncio.Queue[Any] | None = None
         # Where the next batch of each partition must start, in the consumer's epoch.
         self._epoch = -1
@@ -187,9 +187,9 @@ class FlushLoop:
             elif has_more or not self._may_wait():
                 return False
             else:
-                self._is_waiting = True
+                self._is_held = True
                 await asyncio.sleep(PAUSE_SECONDS)
-                self._is_waiting = False
+                self._is_held = False
 
     def _is_current(self, generation: int) -> bool:
         """Tell whether the states in memory are those of `generation`, and it still stands."""
@@ -211,7 +211,7 @@ class FlushLoop:
     @property
     def is_idle(self) -> bool:
         """Tell whether no batch waits for this loop, and none in it."""
-        is_busy = self._is_waiting or self._is_flying()
+        is_busy = self._is_held or self._is_flying()
         return self._waiting is None or (self._waiting.empty() and not is_busy)
 
     async def settled(self) -> None:

@@ -5,7 +5,7 @@ partition's poll as one event removes that, and aiokafka's record objects are le
 the agent gets the decoder's own records (`offset`, `timestamp`, `value`, `headers`).
 
 This leans on private methods of Faust 0.15 and aiokafka 0.14; `tests/unit/kafka/
-test_faust_contract.py` says so when they change.
+test_faust_contract.py` and `test_record_batches.py` say so when they change.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import aiokafka.consumer.fetcher
 import faust
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.commit import OffsetCommitRequest
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
@@ -71,6 +72,13 @@ def test_the_coordinator_still_keeps_the_generation_of_its_group() -> None:
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID" in source
     assert OffsetCommitRequest.DEFAULT_GENERATION_ID == -1
+
+
+def test_faust_and_aiokafka_still_tell_how_far_which_partitions_are_fetched() -> None:
+    assert "_subscription" in inspect.getsource(aiokafka.AIOKafkaConsumer.highwater)
+    assert {"tps", "state_value"} <= set(dir(Assignment))
+    thread = driver.AIOKafkaConsumerThread
+    assert list(inspect.signature(thread._ensure_consumer).parameters) == ["self"]
 
 
 def test_a_fetch_result_still_has_what_shows_lost_batches() -> None:
