@@ -19,9 +19,9 @@ from faust.types import TP
 
 from stream_app.domain.topics import Role
 from stream_app.kafka.batched_sends import Place, send_batches
+from stream_app.kafka.batching_consumer import BatchingTransport
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
 from stream_app.kafka.ownership import Ownership
-from stream_app.kafka.record_batches import BatchingTransport
 from stream_app.kafka.state import State, StateTable
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What record batches and acknowledgements lean on inside Faust and aiokafka.
 
 When one of these fails after an upgrade, read the new source before you change anything here:
-`stream_app/kafka/record_batches.py`, `flushing.py` and `state.py` stand on it.
+`stream_app/kafka/batching_consumer.py`, `flushing.py` and `state.py` stand on it.
 """
 
 from __future__ import annotations

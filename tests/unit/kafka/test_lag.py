@@ -10,8 +10,8 @@ import pytest
 from faust.types import TP
 
 from stream_app.domain.progress import PartitionProgress
+from stream_app.kafka.batching_consumer import Fetched
 from stream_app.kafka.lag import partition_lag
-from stream_app.kafka.record_batches import Fetched
 
 PARTITION = TP("events.hits", 3)
 

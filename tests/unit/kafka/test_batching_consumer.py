@@ -10,7 +10,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream_app.kafka.record_batches import BatchingConsumer, Fetched
+from stream_app.kafka.batching_consumer import BatchingConsumer, Fetched
 
 HITS, COUNTS = TP("events.hits", 0), TP("counts", 3)
 

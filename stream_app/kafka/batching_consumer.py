@@ -1,0 +1,270 @@
+"""Faust's consumer, which hands its agents batches of records (`record_batches.py`).
+
+This leans on private methods of Faust 0.15 and aiokafka 0.14; `tests/unit/kafka/
+test_faust_contract.py` and `test_batching_consumer.py` say so when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka.errors import IllegalStateError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.fetched_records import FetchedRecords, LeanPartitionRecords, install
+from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
+
+
+class BatchingThread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread, with shorter fetches and a clock on its heartbeats."""
+
+    logger = driver.logger
+
+    #: Monotonic time of the last heartbeat (or joining) that the broker accepted.
+    last_heartbeat = 0.0
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms  # noqa: SLF001 - hard-coded to 1,500 by the driver
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, then watch its heartbeats."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - keeps no time itself
+        do_heartbeat = coordinator._do_heartbeat  # noqa: SLF001
+
+        async def timed_heartbeat() -> bool:
+            accepted: bool = await do_heartbeat()
+            if accepted:
+                self.last_heartbeat = time.monotonic()
+            return accepted
+
+        coordinator._do_heartbeat = timed_heartbeat  # noqa: SLF001
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Note that the group has just accepted this member."""
+        self.last_heartbeat = time.monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+
+class Fetched(NamedTuple):
+    """How far a partition is fetched, and goes.
+
+    `position` is the offset behind the last record that aiokafka has handed out, None before it
+    is known where to begin. `highwater` is the end by the last fetch, None before the first one.
+    """
+
+    position: int | None
+    highwater: int | None
+
+
+class BatchingConsumer(driver.Consumer):
+    """A Faust consumer that packs the records of batched topics.
+
+    It stops fetching a topic while more than `app.buffer_bytes` of it wait in the agent's queue,
+    and starts where the state says it should: behind the acknowledged progress, which the
+    group's committed offset can be behind of, or (after a rebalance) ahead of.
+    """
+
+    logger = driver.logger
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.batched: frozenset[str] = frozenset(self.app.batched_topics)
+        LeanPartitionRecords.batched = self.batched
+        install()
+        self._waiting_bytes: Counter[str] = Counter()
+        self._space = asyncio.Event()
+        self._rewinding: asyncio.Task[None] | None = None
+        #: How often the positions have been set, and what they were set to.
+        self.epoch = 0
+        self.start_positions: dict[TP, int] = {}
+        #: Where the partitions ended then.
+        self.end_offsets: dict[TP, int] = {}
+        # What the group has committed of partitions whose start position is ahead of it.
+        self._ahead: dict[TP, int | None] = {}
+        #: Batches of a topic that are fetched and not yet taken by its agent.
+        self.waiting: Counter[str] = Counter()
+
+    def _new_consumer_thread(self) -> BatchingThread:
+        return BatchingThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def heartbeat_age_seconds(self) -> float:
+        """How long ago the broker accepted this worker's last heartbeat; 0 before it joined."""
+        last = float(self._thread.last_heartbeat)
+        return time.monotonic() - last if last else 0.0
+
+    @property
+    def group_generation(self) -> int:
+        """The generation that the group coordinator has this worker in; -1 when in none."""
+        coordinator = self._thread._ensure_consumer()._coordinator  # noqa: SLF001 - not public
+        return int(coordinator.generation)
+
+    def fetched(self) -> dict[TP, Fetched] | None:
+        """Return how far each assigned partition is fetched; None: there is no assignment now."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription  # noqa: SLF001 - not public
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None:
+            return None
+        states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
+        # Another thread may take a position away between a look whether there is one and the next.
+        return {tp: Fetched(state._position, state.highwater) for tp, state in states}  # noqa: SLF001
+
+    def is_behind(self, topics: Collection[str]) -> bool:
+        """Tell whether the broker had more of these topics at the last fetches."""
+        return any(
+            at.position is not None and at.position < (at.highwater or 0)
+            for tp, at in (self.fetched() or {}).items()
+            if tp.topic in topics
+        )
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to where the state goes on, otherwise to the committed offset or the beginning."""
+        offsets = dict(await super().seek_to_committed())
+        sources = [tp for tp in offsets if tp.topic in self.batched]
+        if sources:
+            earliest = await self._thread.earliest_offsets(*sources)
+            resume = self.app.resume_offsets(sources)
+            self.end_offsets = dict(await self._thread.highwaters(*sources))
+            _check_ends(self.app, resume, self.end_offsets)
+            positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
+            await self.seek_wait(positions)
+            self.start_positions = positions
+            self._ahead = {tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)}
+            offsets.update(positions)
+        self.epoch += 1
+        self.waiting.clear()
+        self._waiting_bytes.clear()
+        self._buffered_partitions.clear()
+        return offsets
+
+    async def perform_seek(self) -> None:
+        """Go to the start positions; have those that the group is behind of committed.
+
+        A worker that dies between its progress and its commit leaves the group's offset behind.
+        When nothing more comes, no acknowledgement would ever move it: a lag that is none.
+        """
+        self._ahead = {}
+        await super().perform_seek()
+        for tp, committed in self._ahead.items():
+            self._committed_offset[tp] = committed
+            last = self.start_positions[tp] - 1
+            self._acked[tp] = [last]
+            self._acked_index[tp] = {last}
+
+    def rewind(self) -> None:
+        """Read again from the progress on: a batch got lost on its way to the agent."""
+        if not self.app.rebalancing and (self._rewinding is None or self._rewinding.done()):
+            self.log.warning("a batch got lost around a rebalance: reading again from the progress")
+            self._rewinding = asyncio.create_task(self._rewind())
+
+    async def _rewind(self) -> None:
+        if not self.assignment():
+            return
+        try:
+            await self.perform_seek()
+            self.resume_partitions(
+                {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+            )
+        except IllegalStateError:
+            # The partitions are going elsewhere; the next assignment sets new positions.
+            return
+        except Exception as error:  # noqa: BLE001 - of the broker: the worker cannot go on
+            self.app.ownership.give_up(error)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Leave the offsets inside a batch alone: Faust takes them for compacted records."""
+        if tp.topic not in self.batched:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return the offset to commit: behind the last acknowledged batch.
+
+        Batches are acknowledged strictly in order, so nothing before it is open. Faust would
+        look for holes between every two offsets, and stop at one offset that it lists twice.
+        """
+        if tp.topic not in self.batched:
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        newest = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return int(newest) + 1
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
+        if self.flow_active and self._buffered_partitions and not self._get_active_partitions():
+            # Everything is full. Faust would sleep for a second here.
+            self._space.clear()
+            try:
+                await asyncio.wait_for(self._space.wait(), timeout)
+            except TimeoutError:
+                return {}, set()
+        records, active = await super()._wait_next_records(timeout)
+        if records:
+            records = {
+                tp: [self._pack(tp, found)] if found and tp.topic in self.batched else found
+                for tp, found in records.items()
+            }
+        return records, active
+
+    def _pack(self, tp: TP, records: FetchedRecords) -> RecordBatch:
+        last = records[-1]
+        size, epoch = size_of(records), self.epoch
+        self.waiting[tp.topic] += 1
+        self._waiting_bytes[tp.topic] += size
+        if self._waiting_bytes[tp.topic] > self.app.buffer_bytes:
+            for partition in self.assignment():
+                if partition.topic == tp.topic:
+                    self.on_buffer_full(partition)
+
+        def release() -> None:
+            if epoch == self.epoch:
+                self._release(tp.topic, size)
+
+        value = BatchValue(records, epoch, release)
+        return RecordBatch(
+            tp.topic, tp.partition, last.offset, last.timestamp, last.timestamp_type,
+            None, value, None, 0, size, (),
+        )  # fmt: skip
+
+    def _release(self, topic: str, size: int) -> None:
+        self.waiting[topic] -= 1
+        self._waiting_bytes[topic] -= size
+        if self._waiting_bytes[topic] <= self.app.buffer_bytes // 2:
+            for partition in [tp for tp in self._buffered_partitions if tp.topic == topic]:
+                self.on_buffer_drop(partition)
+            self._space.set()
+
+
+def _check_ends(app: Any, resume: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+    """End the worker when a topic ends before what the state has counted of it.
+
+    Raises:
+        TopicMismatchError: the topic was made anew, or has lost its newest records.
+    """
+    for tp, offset in resume.items():
+        if offset > ends[tp]:
+            error = TopicMismatchError(
+                f"{tp.topic} partition {tp.partition} ends at offset {ends[tp]}, but its records "
+                f"up to {offset - 1} are counted: the topic was made anew. Stop all workers of "
+                f"this role and run 'stream-app state reset {app.role} --yes'"
+            )
+            app.fail(error)
+            raise error
+
+
+class BatchingTransport(driver.Transport):
+    """A Faust transport with the batching consumer."""
+
+    Consumer = BatchingConsumer
