@@ -12,13 +12,17 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.admin import is_refusal
 from stream_app.kafka.fetched_records import FetchedRecords, LeanPartitionRecords, install
 from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
+
+#: The broker does not answer: it is asked again after this time.
+RETRY_SECONDS = 1.0
 
 
 class BatchingThread(driver.AIOKafkaConsumerThread):
@@ -153,7 +157,15 @@ class BatchingConsumer(driver.Consumer):
         When nothing more comes, no acknowledgement would ever move it: a lag that is none.
         """
         self._ahead = {}
-        await super().perform_seek()
+        while True:
+            try:
+                await super().perform_seek()
+                break
+            except (KafkaError, OSError) as error:
+                if isinstance(error, IllegalStateError) or is_refusal(error):
+                    raise
+                self.log.warning("no start positions: %r: trying again", error)
+            await asyncio.sleep(RETRY_SECONDS)
         for tp, committed in self._ahead.items():
             self._committed_offset[tp] = committed
             last = self.start_positions[tp] - 1

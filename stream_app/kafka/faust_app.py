@@ -18,10 +18,12 @@ from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
 from stream_app.domain.topics import Role
+from stream_app.kafka.admin import connection_options
 from stream_app.kafka.batched_sends import Place, send_batches
 from stream_app.kafka.batching_consumer import BatchingTransport
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
 from stream_app.kafka.ownership import Ownership
+from stream_app.kafka.recovery import BulkTables
 from stream_app.kafka.state import State, StateTable
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class StreamApp(faust.App):
     def __init__(self, role: Role, settings: Settings, bootstrap_servers: str) -> None:
         kafka = settings.kafka
         self.role = role
+        self._settings = settings
         self.batched_topics: set[str] = set()
         self.buffer_bytes = settings.detector.buffer_bytes
         self.fetch_max_wait_ms = kafka.fetch_max_wait_ms
@@ -85,6 +88,7 @@ class StreamApp(faust.App):
             # Standby copies are dropped by the memory store while their offsets are kept.
             store="memory://",
             table_standby_replicas=0,
+            TableManager=BulkTables,
             stream_buffer_maxsize=MAX_WAITING_BATCHES,
             # True would hold a rebalance up until the events in hand are acknowledged.
             stream_wait_empty=False,
@@ -128,6 +132,10 @@ class StreamApp(faust.App):
         self.tables.add(table)
         self.state_tables.append(table)
         return table
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the keyword arguments of an aiokafka client beside Faust's own."""
+        return connection_options(self._settings)
 
     def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
         """Return where to go on reading the source partitions whose progress is known."""

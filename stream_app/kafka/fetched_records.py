@@ -19,6 +19,14 @@ def whole_records(key: bytes | None) -> bytes | None:
     return key
 
 
+def lean_records(key: bytes | None) -> bytes | None:
+    """Return the key: as `key_deserializer` it marks a consumer that wants the decoder's records.
+
+    States are read by a consumer of its own, and are many.
+    """
+    return key
+
+
 class FetchedRecords(list[Any]):
     """Records of one fetch, and which part of the log they are all of."""
 
@@ -57,7 +65,10 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
     def __init__(self, tp: Any, *args: Any) -> None:
         super().__init__(tp, *args)
         #: Whether these are records of a batched topic, for its agent.
-        self.is_lean = tp.topic in self.batched and self._key_deserializer is not whole_records
+        mark = self._key_deserializer
+        self.is_lean = mark is lean_records or (
+            tp.topic in self.batched and mark is not whole_records
+        )
 
     def _consumer_record(self, tp: Any, record: Any) -> Any:
         if self.is_lean:

@@ -85,11 +85,13 @@ class StateTable(Table, Generic[State]):
         self._restored_to: dict[int, int] = {}
         # Last changelog offset that is known to be read or written by this worker, by partition.
         self._last_own: dict[int, int] = {}
-        self.recovery_error: Exception | None = None
+        #: Raised by each rebalance: what was read for an older one is nobody's state any more.
+        self.epoch = 0
+        # Epoch and generation that the states have been read for to the end.
+        self._read_for = (-1, -1)
         #: The consumer group's generation that the states in memory are of; -1 while they are
         #: being read. Faust's own flag can be off too early when rebalances overlap.
         self.generation = -1
-        self._coming_generation = -1
         #: Called when the states of all assigned partitions are up to date.
         self.on_restored: list[Callable[[], None]] = []
 
@@ -141,7 +143,8 @@ class StateTable(Table, Generic[State]):
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         """Drop partitions that went elsewhere; undo in the others what is not acknowledged."""
-        self.generation, self._coming_generation = -1, generation_id
+        self.epoch += 1
+        self.generation = -1
         kept = {tp.partition for tp in assigned if tp.topic in self.source_topics}
         for partition in list(self.states):
             if partition in kept:
@@ -152,29 +155,35 @@ class StateTable(Table, Generic[State]):
                 self._last_own.pop(partition, None)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take changelog records during recovery."""
-        try:
-            for event in batch:
-                message = event.message
-                self.state(message.partition).restore(message.key, message.value)
-                self._restored_to[message.partition] = message.offset
-                self._last_own[message.partition] = message.offset
-        except Exception as error:
-            self.recovery_error = error
-            log.exception("state_unreadable", changelog=self.changelog_topic_name)
-
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Refuse to work on a state that could not be read."""
+        """Have the agent begin, unless the states are those of an assignment that is over.
+
+        The next rebalance may begin before the recovery of this one ends.
+        """
         await super().on_recovery_completed(active_tps, standby_tps)
-        if self.app.tables.recovery.need_recovery():
-            # Faust may come here for an assignment that the next one has overtaken.
-            return
-        if self.recovery_error is not None:
-            self.app.fail(self.recovery_error)
+        epoch, generation = self._read_for
+        if epoch != self.epoch or generation != self.app.consumer_generation_id:
             return
         for state in self.states.values():
             state.restored()
-        self.generation = self._coming_generation
+        self.generation = generation
         for callback in self.on_restored:
             callback()
+
+    # -- called while the changelog is read (`changelog_reader.py`)
+
+    def restore(self, partition: int, records: Sequence[Any]) -> None:
+        """Take changelog records, in their order; all of them, or an error ends the worker."""
+        restore = self.state(partition).restore
+        for record in records:
+            restore(record.key, record.value)
+        self.note_read_to(partition, records[-1].offset)
+
+    def note_read_to(self, partition: int, offset: int) -> None:
+        """Note that all records up to an offset are in the state; there may be none at the end."""
+        if offset > self.persisted_offset(TP(self.changelog_topic_name, partition)):
+            self._restored_to[partition] = self._last_own[partition] = offset
+
+    def note_read(self, epoch: int, generation: int) -> None:
+        """Note that the states of all assigned partitions are read for a generation."""
+        self._read_for = epoch, generation

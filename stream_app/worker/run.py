@@ -257,6 +257,9 @@ class Worker:
 
 
 def _why_not_assigned(app: StreamApp) -> str | None:
+    progress = app.tables.recovery.progress
+    if progress is not None and not progress.is_over:
+        return str(progress)
     if app.rebalancing:
         return "partitions are being assigned"
     if not app.tables.actives_ready:

@@ -17,6 +17,7 @@ import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.commit import OffsetCommitRequest
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
@@ -55,7 +56,12 @@ def test_the_versions_are_those_that_were_read() -> None:
         (aiokafka.AIOKafkaProducer.send_batch, ["self", "batch", "topic", "partition"]),
         (faust.App._on_agent_error, ["self", "agent", "exc"]),
         (faust.Table.persisted_offset, ["self", "tp"]),
-        (faust.Table.apply_changelog_batch, ["self", "batch"]),
+        (Recovery._wait, ["self", "coro", "timeout"]),
+        (Recovery._build_highwaters, ["self", "consumer", "tps", "destination", "title"]),
+        (Recovery._build_offsets, ["self", "consumer", "tps", "destination", "title"]),
+        (Recovery._seek_offsets, ["self", "consumer", "tps", "offsets", "title"]),
+        (Recovery._slurp_changelogs.fun, ["self"]),
+        (Recovery._publish_stats.fun, ["self"]),
     ],
 )
 def test_a_private_method_still_has_its_signature(function: Any, parameters: list[str]) -> None:
@@ -93,6 +99,15 @@ def test_a_fetch_result_still_has_what_shows_lost_batches() -> None:
 
 def test_recovery_still_asks_the_table_where_to_go_on() -> None:
     assert "table.persisted_offset(tp)" in inspect.getsource(Recovery._add)
+
+
+def test_recovery_still_reads_where_the_bulk_recovery_steps_in() -> None:
+    source = inspect.getsource(Recovery._restart_recovery.fun)
+    steps = ["self._build_offsets)", "if self.need_recovery():", "self.on_recovery_completed)"]
+    places = [source.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "except RebalanceAgain" in source
+    assert "self._recovery = Recovery(" in inspect.getsource(TableManager.recovery.fget)
 
 
 def test_a_rebalance_still_ends_with_a_seek_to_the_committed_offsets() -> None:
