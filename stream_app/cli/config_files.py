@@ -6,20 +6,15 @@ The answers of the security cloud's API are among them: see `stream_app.domain.a
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import orjson
-import yaml
-
-from stream_app.cli.yaml_loader import load_all
+from stream_app.cli.file_texts import FileText
 from stream_app.domain.api_forms import of_client, unwrapped
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans import FileObject
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 STDIN = "-"
 
@@ -37,7 +32,7 @@ def read_objects(paths: Iterable[str], client_id: int | None = None) -> list[Fil
     found: list[FileObject] = []
     for path in paths:
         name = "<stdin>" if path == STDIN else path
-        found += _objects(name, _content(path))
+        found += _objects(FileText(name, _content(path)))
     if client_id is not None:
         return [replace(item, obj=of_client(item.obj, client_id)) for item in found]
     return found
@@ -50,57 +45,49 @@ def _content(path: str) -> bytes:
         raise ConfigurationError(f"{path}: {error.strerror}: give a file that is there") from None
 
 
-def _objects(name: str, content: bytes) -> list[FileObject]:
-    rows: list[object] = []
-    for document in _documents(name, content):
-        rows += document if isinstance(document, list) else [document]
-    rows = [row for row in rows if row is not None]
+def _objects(file: FileText) -> Iterator[FileObject]:
+    rows = [
+        (number, place, row)
+        for number, document in enumerate(file.documents())
+        for place, row in _rows(document)
+        if row is not None
+    ]
     if not rows:
-        raise ConfigurationError(f"{name}: holds no object: write a client, an integration ...")
-    found: list[FileObject] = []
-    for place, row in enumerate(rows, start=1):
+        raise ConfigurationError(
+            f"{file.name}: holds no object: write a client, an integration ..."
+        )
+    count = 0
+    for number, (document, place, row) in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise ConfigurationError(
-                f"{name}: object {place}: is a {type(row).__name__}: must have named fields"
+                f"{file.name}: object {number}: is a {type(row).__name__}: must have named fields"
             )
         try:
             answered = unwrapped(row)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{name}: object {place}: {error}") from None
-        objects = [row] if answered is None else answered
-        found += [
-            FileObject(name, number, obj, is_answer=answered is not None)
-            for number, obj in enumerate(objects, start=len(found) + 1)
-        ]
-    return found
+            raise ConfigurationError(f"{file.name}: object {number}: {error}") from None
+        is_answer = answered is not None
+        places = [place] if answered is None else _answer_places(row, place, len(answered))
+        for obj, inner in zip([row] if answered is None else answered, places, strict=True):
+            count += 1
+            line_of = partial(file.line_of, document, inner)
+            yield FileObject(file.name, count, obj, is_answer=is_answer, line_of=line_of)
 
 
-def _documents(name: str, content: bytes) -> list[object]:
-    """Return the documents as plain JSON values: keys are texts, dates too."""
-    try:
-        return [orjson.loads(content)]  # first, because JSON may hold tabs, which YAML refuses
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        loaded = list(load_all(content))
-    except yaml.MarkedYAMLError as error:
-        # The error's own text quotes the file, which may hold keys.
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(
-            f"{name}: line {line}: neither YAML nor JSON: {error.problem}"
-        ) from None
-    except (yaml.YAMLError, ValueError):
-        raise ConfigurationError(f"{name}: neither YAML nor JSON: must be UTF-8 text") from None
-    except (LookupError, AttributeError, TypeError, RecursionError):
-        # What the library makes of a tag that its value does not fit, or of endless nesting.
-        raise ConfigurationError(
-            f"{name}: holds a value that its YAML tag does not fit, or is nested too deep: "
-            "leave tags such as !!bool out"
-        ) from None
-    try:
-        plain: list[object] = orjson.loads(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
-    except (TypeError, RecursionError):
-        raise ConfigurationError(
-            f"{name}: holds a value that JSON has not (a number beyond 64 bits, a set, a loop)"
-        ) from None
-    return plain
+def _rows(document: object) -> Iterator[tuple[str, object]]:
+    """Yield the objects of a document, with their paths in it."""
+    if isinstance(document, list):
+        yield from ((f"[{index}]", row) for index, row in enumerate(document))
+    else:
+        yield "", document
+
+
+def _answer_places(answer: dict[str, object], place: str, count: int) -> list[str]:
+    """Return the paths of the objects of an answer."""
+    before = f"{place}." if place else ""
+    if "triggers" in answer:
+        return [f"{before}triggers[{index}]" for index in range(count)]
+    body = answer.get("body")
+    if isinstance(body, dict) and isinstance(body.get("object"), list):
+        return [f"{before}body.object[{index}]" for index in range(count)]
+    return [f"{before}body.object"]

@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import click
-import yaml
 
 from stream_app.cli.changes import PLURALS
-from stream_app.cli.output import print_json, print_table
+from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.yaml_values import dump_all
 from stream_app.domain.api_forms import answer
 from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.known_fields import known_part, unknown_paths
 from stream_app.domain.plan_keys import shown_form
 from stream_app.domain.plans import STAMPS, Kind
 from stream_app.domain.trigger_notes import notes_of
@@ -74,18 +75,21 @@ def get(
         raise StreamAppError(
             f"{chosen} {object_id} is not configured: `stream-app get {kind}` shows which are"
         )
-    rows = [
-        shown(chosen, obj)
+    found = [
+        obj
         for number, obj in sorted(objects.items())
         if object_id in (None, number) and client_id in (None, obj.get("client_id"))
     ]
+    for obj in found:
+        _tell_unknown(chosen, obj)
+    rows = [shown(chosen, obj) for obj in found]
     if output == "api":
         print_json(answer(chosen, rows, is_one=object_id is not None))
     elif as_json or output == "json":
         print_json(rows)
     elif output == "yaml":
         if rows:
-            click.echo(yaml.safe_dump_all(rows, sort_keys=False, allow_unicode=True), nl=False)
+            click.echo(dump_all(rows), nl=False)
     else:
         columns = COLUMNS[chosen]
         if chosen is Kind.TRIGGER:
@@ -98,10 +102,22 @@ def get(
 
 def shown(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
     """Return a stored object as a person may see it, and as `apply` takes it."""
-    row = shown_form(obj) if kind is Kind.INTEGRATION else dict(obj)
-    for name in STAMPS[kind]:
-        row.pop(name, None)
-    return {"kind": kind.value, **row}
+    row = shown_form(obj) if kind is Kind.INTEGRATION else obj
+    return {"kind": kind.value, **known_part(kind, row)}
+
+
+def _tell_unknown(kind: Kind, obj: Mapping[str, object]) -> None:
+    """Tell which fields of a record are not shown, since `apply` takes none that it doesn't know.
+
+    Those that our commands set are nobody's concern.
+    """
+    paths = [path for path in unknown_paths(kind, obj) if path not in STAMPS[kind]]
+    if paths:
+        number = obj.get("client_id" if kind is Kind.CLIENT else "id")
+        say(
+            f"{kind} {number}: {', '.join(paths)}: not shown, this version does not know it: a "
+            "newer one wrote it, or it is a slip that an older `apply` took"
+        )
 
 
 def _field(row: Mapping[str, object], path: str) -> str:

@@ -68,8 +68,7 @@ NO_OPTIONS = AlertOptions()
 def read_alert_options(integration: Fields) -> AlertOptions:
     """Return the options of an integration; what breaks a rule is among its problems.
 
-    Names that nobody knows are passed over: a newer version may have written them. `apply`
-    refuses them (`note_unknown_options`).
+    Names that nobody knows are passed over: a newer version may have written them.
     """
     if integration.obj.get(ALERT) is None:
         return NO_OPTIONS
@@ -81,25 +80,6 @@ def read_alert_options(integration: Fields) -> AlertOptions:
         entity=_read_text(fields, "entity", ENTITY_LIMIT),
         source=_read_text(fields, "source", SOURCE_LIMIT),
     )
-
-
-def note_unknown_options(integration: Fields) -> None:
-    """Note names that no option has: a slip there would silently page the wrong people."""
-    alert = integration.obj.get(ALERT)
-    if not isinstance(alert, dict):
-        return
-    fields = integration.child(ALERT)
-    _note_unknown(fields, AlertOptions.__struct_fields__)
-    responders = alert.get("responders")
-    if isinstance(responders, list) and all(isinstance(item, dict) for item in responders):
-        for item in fields.children("responders"):
-            _note_unknown(item, Responder.__struct_fields__)
-
-
-def _note_unknown(fields: Fields, known: tuple[str, ...]) -> None:
-    for name in fields.obj:
-        if name not in known:
-            fields.problem(name, fields.obj[name], f"is no option: use {', '.join(known)}")
 
 
 def _read_priority(fields: Fields) -> Priority | None:

@@ -4,6 +4,7 @@
       x UsageError                     exit code 2
       x ConfigurationError             exit code 3
         - InvalidObjectError           a client, trigger or integration that breaks its rules
+          - UnknownFieldError          a field in a person's file that nobody knows
         - TopicMismatchError           a topic that is missing or does not fit the state
       x KafkaUnreachableError          exit code 4
       x EmbeddedKafkaError             exit code 1
@@ -48,6 +49,16 @@ class InvalidObjectError(ConfigurationError):
         self.path = path
         self.value = value
         self.problem = problem
+
+
+class UnknownFieldError(InvalidObjectError):
+    """An object has a field that nobody knows; what stands in it may be a key, and is not shown."""
+
+    def __init__(self, path: str, hint: str) -> None:
+        super().__init__(path, None, f"is no field here: {hint}")
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
 
 
 class TopicMismatchError(ConfigurationError):

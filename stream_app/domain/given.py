@@ -11,9 +11,10 @@ import msgspec
 from stream_app.domain.clients import Client, read_client
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.integrations import Integration, read_integration
-from stream_app.domain.objects import Problems, flattened, hide_key
+from stream_app.domain.known_fields import note_unknown_fields
+from stream_app.domain.objects import Problems, hide_key
 from stream_app.domain.plan_keys import clear_key
-from stream_app.domain.plans import FileObject, Kind, kind_of
+from stream_app.domain.plans import FileObject, Kind, file_record, kind_of
 from stream_app.domain.triggers import Trigger, read_trigger
 
 #: Stands in the place of a key: nothing is sent, and so no key is read.
@@ -50,15 +51,15 @@ def read_given(objects: Iterable[FileObject], *, allowed_periods: Collection[int
         kind = kind_of(item.obj)
         if kind is None:
             texts.append(
-                f"{item.file}: object {item.number}: must be a client, integration or trigger"
+                f"{item.where('')}: object {item.number}: must be a client, integration or trigger"
             )
             continue
-        number, found, problems = _read(kind, item.obj, allowed_periods)
-        label = f"{item.file}: {kind}[{number or f'#{item.number}'}]"
-        texts += [f"{label}.{problem}" for problem in problems]
+        number, found, problems = _read(kind, item, allowed_periods)
+        label = f"{kind}[{number or f'#{item.number}'}]"
+        texts += [f"{item.where(problem.path)}: {label}.{problem}" for problem in problems]
         into: dict[int, Any] = getattr(given, f"{kind}s")
         if number in into:
-            texts.append(f"{label}: stands twice")
+            texts.append(f"{item.where('id')}: {label}: stands twice")
         into[number] = found
     if texts:
         lines = "\n  ".join(texts)
@@ -81,19 +82,21 @@ def as_enabled(triggers: Mapping[int, Trigger], live: Mapping[int, Trigger]) -> 
 
 
 def _read(
-    kind: Kind, obj: Mapping[str, object], allowed_periods: Collection[int]
+    kind: Kind, item: FileObject, allowed_periods: Collection[int]
 ) -> tuple[int, Client | Trigger | Integration, Problems]:
-    record = flattened(obj)
+    record = file_record(kind, item.obj)
+    slips: Problems = []
+    note_unknown_fields(kind, record, slips, is_lenient=item.is_lenient)
     if kind is Kind.CLIENT:
-        record.setdefault("client_id", record.get("id"))
         client, problems = read_client(record)
-        return client.client_id, client, problems
+        return client.client_id, client, slips + problems
     if kind is Kind.TRIGGER:
         trigger, problems = read_trigger(record, allowed_periods=allowed_periods)
-        return trigger.id, trigger, problems
+        return trigger.id, trigger, slips + problems
     target = record.get("target")
     if isinstance(target, dict):
         record["target"] = {**target, "token": _NO_KEY}
     integration, problems = read_integration(record)
-    hide_key(problems, clear_key(obj))
+    problems = slips + problems
+    hide_key(problems, clear_key(item.obj))
     return integration.id, integration, problems

@@ -62,6 +62,13 @@ def flattened(obj: Mapping[str, object]) -> dict[str, object]:
     return flat
 
 
+def has_description(obj: Mapping[str, object]) -> bool:
+    """Tell whether an object is a trigger with its condition in full, as only answers have it."""
+    wrapped = obj.get("trigger")
+    trigger = wrapped if isinstance(wrapped, Mapping) else obj
+    return isinstance(trigger.get("template"), Mapping)
+
+
 def _drop_descriptions(trigger: dict[str, object]) -> None:
     """Take what the API's answers add out of a trigger, and what counts from it.
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from stream_app.domain.alert_options import note_unknown_options
 from stream_app.domain.clients import read_client
 from stream_app.domain.default_names import named
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
+from stream_app.domain.known_fields import hint_of_no_kind, known_part, note_unknown_fields
 from stream_app.domain.left_out import (
     LeftOut,
     OtherIntegrations,
@@ -27,10 +27,10 @@ from stream_app.domain.objects import (
     HIDDEN,
     MAX_CLIENT_BYTES,
     MAX_OBJECT_BYTES,
-    Fields,
     Problems,
     changed_fields,
     flattened,
+    has_description,
     hide_key,
 )
 from stream_app.domain.plan_hints import with_hints
@@ -71,17 +71,33 @@ Stored = dict[Kind, dict[int, dict[str, object]]]
 STAMPS = {Kind.CLIENT: (), Kind.INTEGRATION: INTEGRATION_STAMPS, Kind.TRIGGER: TRIGGER_STAMPS}
 
 
+def _nowhere(_path: str) -> int | None:
+    return None
+
+
 @dataclass(frozen=True)
 class FileObject:
     """An object as a person wrote it: the `number`-th (from 1) of `file`. Keys are texts.
 
     `is_answer` tells that it is from an answer of the API, which lists more than is used here.
+    `line_of` returns the line of a path in it, if anybody knows it.
     """
 
     file: str
     number: int
     obj: Mapping[str, object]
     is_answer: bool = False
+    line_of: Callable[[str], int | None] = field(default=_nowhere, repr=False, compare=False)
+
+    @property
+    def is_lenient(self) -> bool:
+        """Tell whether it may have fields that nobody knows here: those of the API."""
+        return self.is_answer or has_description(self.obj)
+
+    def where(self, path: str) -> str:
+        """Return file and line of a path, for a message."""
+        line = self.line_of(path)
+        return self.file if line is None else f"{self.file}: line {line}"
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,16 @@ def kind_of(obj: Mapping[str, object]) -> Kind | None:
     return None
 
 
+def file_record(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
+    """Return an object of a file in the form of a record, without what our commands set."""
+    record = flattened(obj)
+    for name in ("kind", *STAMPS[kind]):
+        record.pop(name, None)
+    if kind is Kind.CLIENT and record.get("client_id") is None and "id" in record:
+        record["client_id"] = record.pop("id")
+    return record
+
+
 def make_plan(
     objects: Iterable[FileObject], stored: Stored, rules: Rules, *, prune: bool = False
 ) -> Plan:
@@ -203,15 +229,12 @@ class _Planner:
         kind = kind_of(source.obj)
         if kind is None:
             self._entries.append(
-                f"{source.file}: object {source.number}: kind: {source.obj.get('kind')!r}: must be "
-                "client, integration or trigger"
+                f"{source.where('kind')}: object {source.number}: kind: "
+                f"{source.obj.get('kind')!r}: must be "
+                f"client, integration or trigger{hint_of_no_kind(source.obj)}"
             )
             return
-        record = flattened(source.obj)
-        for name in ("kind", *STAMPS[kind]):
-            record.pop(name, None)
-        if kind is Kind.CLIENT and record.get("client_id") is None and "id" in record:
-            record["client_id"] = record.pop("id")
+        record = file_record(kind, source.obj)
         raw_id = record.get("client_id" if kind is Kind.CLIENT else "id")
         object_id = raw_id if isinstance(raw_id, int) and not isinstance(raw_id, bool) else 0
         previous = self._stored[kind].get(object_id)
@@ -221,8 +244,10 @@ class _Planner:
         problems: Problems = []
         left_out: tuple[str, ...] = ()
         given = record
+        note_unknown_fields(kind, record, problems, is_lenient=source.is_lenient)
         if kind is Kind.INTEGRATION:
             record, left_out = stored_form(record, previous, self._rules.keeper, problems)
+        record = known_part(kind, record)
         client_id, integration_ids = self._read(kind, record, problems)
         if kind is Kind.INTEGRATION:
             is_answer = source.is_answer
@@ -267,7 +292,6 @@ class _Planner:
             problems += found
             return trigger.client_id, trigger.integration_ids
         integration, found = read_integration(record)
-        note_unknown_options(Fields(record, found))
         known = {problem.path for problem in problems}
         problems += [problem for problem in found if problem.path not in known]
         if integration.api:
@@ -368,4 +392,4 @@ class _Planner:
                 continue
             label = f"{entry.kind}[{entry.id or f'#{entry.source.number}'}]"
             for problem in entry.problems:
-                yield f"{entry.source.file}: {label}.{problem}"
+                yield f"{entry.source.where(problem.path)}: {label}.{problem}"

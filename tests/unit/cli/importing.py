@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,4 +59,4 @@ class Place:
 
     def problems(self, *documents: object, client: int | None = 1111) -> list[str]:
         found = self.plan(CLIENT, *documents, client=client).problems
-        return [text.partition(".json: ")[2] for text in found]
+        return [re.sub(r".*?\.json: line \d+: ", "", text) for text in found]

@@ -11,11 +11,10 @@ from stream_app.domain.alert_options import (
     Priority,
     Responder,
     ResponderType,
-    note_unknown_options,
 )
 from stream_app.domain.deliveries import Delivery, decode_delivery, encode_delivery
 from stream_app.domain.integrations import read_integration
-from stream_app.domain.objects import Fields, Problems
+from stream_app.domain.known_fields import unknown_paths
 
 ON_CALL: dict[str, Any] = {
     "id": 521,
@@ -45,9 +44,7 @@ def read(alert: object) -> tuple[AlertOptions, list[str]]:
 
 
 def unknown(alert: object) -> list[str]:
-    problems: Problems = []
-    note_unknown_options(Fields({"alert": alert}, problems))
-    return [problem.path for problem in problems]
+    return unknown_paths("integration", {"alert": alert})
 
 
 def test_all_options_are_read() -> None:

@@ -90,8 +90,16 @@ def stored_objects(**changes: dict[int, dict[str, object]]) -> Stored:
     return records | {Kind(kind): rows for kind, rows in changes.items()}
 
 
-def plan(*objects: dict[str, Any], stored: Stored | None = None, prune: bool = False) -> Plan:
-    rows = [FileObject("acme.yaml", number, obj) for number, obj in enumerate(objects, start=1)]
+def plan(
+    *objects: dict[str, Any],
+    stored: Stored | None = None,
+    prune: bool = False,
+    is_answer: bool = False,
+) -> Plan:
+    rows = [
+        FileObject("acme.yaml", number, obj, is_answer)
+        for number, obj in enumerate(objects, start=1)
+    ]
     rules = Rules(now_ms=NOW, allowed_periods=(1, 60, 3600), keeper=KEEPER, check_api=check_api)
     return make_plan(rows, stored or {kind: {} for kind in Kind}, rules, prune=prune)
 
@@ -230,22 +238,22 @@ def test_a_sealed_key_of_another_integration_is_a_problem() -> None:
     assert "integration[522].target.token: '(hidden)': does not belong to 522@" in problem
 
 
-def test_other_fields_are_kept_but_keys_among_them_are_left_out() -> None:
+def test_keys_among_the_fields_of_an_answer_are_left_out_and_named() -> None:
     obj = integration(
         created_by="bo@acme.example",
         api_key="another-fake-key",
         target={"token": CLEAR, "api": US, "team": "blue", "genie_key": "another-fake-key"},
     )
-    change = plan(client(), obj).changes[1]
+    change = plan(client(), obj, is_answer=True).changes[1]
     assert written(change)["created_by"] == "bo@acme.example"
-    assert written(change)["target"] == {"token": SEALED, "api": US, "team": "blue"}
+    assert written(change)["target"] == {"token": SEALED, "api": US}
     assert set(change.left_out) == {"api_key", "target.genie_key"}
     assert "another-fake-key" not in json.dumps(written(change))
 
 
 def test_the_key_in_another_field_is_a_problem() -> None:
     obj = integration(notes=[{"text": f"the key is {CLEAR}"}])
-    assert plan(client(), obj).problems == (
+    assert plan(client(), obj, is_answer=True).problems == (
         "acme.yaml: integration[521].notes[0].text: '(hidden)': holds the key: take it out",
     )
 
@@ -443,10 +451,10 @@ def test_options_of_alerts_are_a_change_and_no_new_target_and_are_shown_as_they_
 
 def test_a_wrong_or_unknown_option_of_alerts_is_a_problem() -> None:
     found = plan(client(), integration(alert={"priority": "high", "prioirty": "P1"}))
-    wrong, unknown = found.problems
+    unknown, wrong = found.problems
     where = "acme.yaml: integration[521].alert"
     assert wrong == f"{where}.priority: 'high': must be one of P1, P2, P3, P4, P5"
-    assert unknown.startswith(f"{where}.prioirty: 'P1': is no option: use priority, tags,")
+    assert unknown.startswith(f"{where}.prioirty: is no field here: did you mean priority?")
 
 
 def pruned(*objects: dict[str, Any], stored: Stored) -> list[tuple[Kind, int]]:
