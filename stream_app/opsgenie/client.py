@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from stream_app import __version__
 from stream_app.domain.attempts import AttemptReason
+from stream_app.opsgenie.answers import AnswerConnector, WatchedResponse, watch_answer
 from stream_app.opsgenie.network import create_ssl_context, read_proxy
 from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
@@ -34,7 +35,7 @@ from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tu
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
     from types import TracebackType
 
     from stream_app.opsgenie.endpoints import Endpoint
@@ -42,31 +43,10 @@ if TYPE_CHECKING:
 
 #: Idle connections go before the service drops them: a POST on a dropped one is a lost attempt.
 KEEP_ALIVE_SECONDS = 15.0
+#: The status has decided: the body behind it is for people, and may hold nothing up.
+BODY_SECONDS = 5.0
 #: ValueError: header values and URLs that the libraries cannot read.
 FAILURES = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError)
-
-
-class PlainResponse(aiohttp.ClientResponse):
-    """A response without its reason phrase.
-
-    The transport encodes the phrase as UTF-8. One that is not UTF-8 raises there, after the
-    answer came, and would leave the connection open.
-    """
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Read the head of the answer."""
-        response = await super().start(connection)
-        self.reason = None
-        return response
-
-
-@dataclass(slots=True)
-class Answer:
-    """What has come of an answer so far; status 0: nothing."""
-
-    status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytearray = field(default_factory=bytearray)
 
 
 class OpsgenieClient:
@@ -93,14 +73,14 @@ class OpsgenieClient:
     async def __aenter__(self) -> Self:
         """Open the pool."""
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=AnswerConnector(
                 limit=self._max_connections,
                 ssl=self._ssl_context,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
             ),
             # All tenants share the session: what one's answer sets must not reach another's.
             cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=PlainResponse,
+            response_class=WatchedResponse,
             trace_configs=[] if self._proxy is None else [tunnel_trace(self._connect_seconds)],
         )
         direct = AiohttpTransport(verify=self._ssl_context, client=session)
@@ -152,39 +132,48 @@ class OpsgenieClient:
     ) -> tuple[Outcome, bytes]:
         """Make one request; return its outcome and the beginning of the answer's body.
 
-        An answer whose status came counts, even if its body broke off: a 2xx is accepted, and
-        sending again would page a second time once somebody has closed the alert.
+        An answer whose status came counts, even if its head cannot be read or its body broke off:
+        a 2xx is accepted, and sending again would page a second time once somebody has closed the
+        alert.
         """
         key = None if key is None else key.strip()
         if key is not None and not (key.isascii() and key.isprintable() and key):
             return failure(AttemptReason.KEY_FORMAT, "nothing was sent"), b""
-        answer = Answer()
+        taken = bytearray()
         outcome: Outcome | None = None
         tunnel: Tunnel | None = None
+        watch = watch_answer()
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._total_seconds) as limit:
                 if self._proxy is not None:
                     tunnel = expect_tunnel(limit if url.startswith("https:") else None)
-                await self._exchange(method, url, key, body, answer)
+                await self._exchange(method, url, key, body, taken, limit)
         except FAILURES as error:
-            outcome = self._explain(error, key or "", url, tunnel)
-        if answer.status:
+            if not watch.answer.status:
+                outcome = self._explain(error, key or "", url, tunnel)
+        if watch.answer.status:
             outcome = classify(
-                answer.status,
-                answer.headers,
-                bytes(answer.body),
+                watch.answer.status,
+                watch.answer.headers,
+                bytes(taken),
                 key=key or "",
                 received_at_seconds=time.time(),
             )
         elif outcome is None:
             outcome = failure(AttemptReason.BAD_ANSWER)
-        return replace(outcome, duration_seconds=time.perf_counter() - started), bytes(answer.body)
+        return replace(outcome, duration_seconds=time.perf_counter() - started), bytes(taken)
 
     async def _exchange(
-        self, method: str, url: str, key: str | None, body: bytes | None, answer: Answer
+        self,
+        method: str,
+        url: str,
+        key: str | None,
+        body: bytes | None,
+        taken: bytearray,
+        limit: asyncio.Timeout,
     ) -> None:
-        """Send the request and fill `answer` as it comes."""
+        """Send the request, and take the beginning of the answer's body as it comes."""
         if self._client is None:
             raise RuntimeError("OpsgenieClient is used outside its context manager")
         headers = {
@@ -198,13 +187,13 @@ class OpsgenieClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
         async with self._client.stream(method, url, content=body, headers=headers) as response:
-            answer.headers = dict(response.headers)
-            answer.status = response.status_code
+            soon = asyncio.get_running_loop().time() + BODY_SECONDS
+            limit.reschedule(min(soon, limit.when() or soon))
             raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
             async with aclosing(raw) as chunks:
                 async for chunk in chunks:
-                    answer.body += chunk[: BODY_LIMIT - len(answer.body)]
-                    if len(answer.body) >= BODY_LIMIT:
+                    taken += chunk[: BODY_LIMIT - len(taken)]
+                    if len(taken) >= BODY_LIMIT:
                         return
 
     def _explain(self, error: BaseException, key: str, url: str, tunnel: Tunnel | None) -> Outcome:

@@ -29,6 +29,14 @@ ERRORS_SHOWN = 5
 RETRY_AFTER_LIMIT_SECONDS = 3600.0
 WRONG_KIND_OF_KEY = 40301
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+#: The headers of an answer that are looked at.
+HEADERS = (
+    "date",
+    "retry-after",
+    "x-opsgenie-errortype",
+    "x-ratelimit-period-in-sec",
+    "x-request-id",
+)
 #: What the service says of a request that it has accepted and not got to yet.
 NOT_PROCESSED = "RequestNotProcessed"
 

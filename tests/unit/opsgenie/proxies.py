@@ -129,7 +129,11 @@ async def _pump(
 
 @asynccontextmanager
 async def proxy(
-    target_port: int, *, refuse: Respond | None = None, tls: ssl.SSLContext | None = None
+    target_port: int,
+    *,
+    refuse: Respond | None = None,
+    tls: ssl.SSLContext | None = None,
+    established: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
 ) -> AsyncIterator[Proxy]:
     """Tunnel every CONNECT to a port of loopback, whatever host it names.
 
@@ -149,7 +153,7 @@ async def proxy(
                 return
             assert found.heads[-1].startswith(b"CONNECT ")
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", target_port)
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            writer.write(established)
             await asyncio.gather(
                 _pump(reader, inner_writer, found.tunnelled),
                 _pump(inner_reader, writer, bytearray()),

@@ -152,7 +152,8 @@ async def test_a_redirect_through_the_proxy_is_not_followed(status: str, tmp_pat
         (answers(b"", then_close=True), "it broke the connection to api.opsgenie.com off"),
         (answers(b"SSH-2.0-OpenSSH_9.9\r\n" + TOKEN), "its answer is not HTTP"),
         (answers(b"\x00\xff" * 20_000), "its answer is not HTTP"),
-        (answers(b"HTTP/1.1 407 x\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n"), "is not HTTP"),
+        (answers(b"HTTP/1.1 407 x\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n"), "wants a user"),
+        (answers(b"HTTP/1.1 407 x\r\nno colon\r\n\r\n"), "wants a user"),
     ],
 )
 async def test_a_proxy_in_the_way_is_named(refuse: Respond, words: str, tmp_path: Path) -> None:
