@@ -86,7 +86,10 @@ def subscription(details: Mapping[str, Any]) -> str | None:
 
 
 def destinations(
-    found: Mapping[str, Any], integrations: Objects, disabled: Iterable[int]
+    found: Mapping[str, Any],
+    integrations: Objects,
+    disabled: Iterable[int],
+    deleted: Iterable[int] = (),
 ) -> dict[int, str]:
     """Return what becomes of an alert at each integration that it names.
 
@@ -96,7 +99,8 @@ def destinations(
     for number in found["integration_ids"]:
         one = integrations.get(number)
         if one is None:
-            results[number] = "unknown_integration"
+            was_there = number in deleted
+            results[number] = "deleted_integration" if was_there else "unknown_integration"
         elif one["client_id"] != found["client_id"]:
             results[number] = "foreign_integration"
         elif not one["active"]:

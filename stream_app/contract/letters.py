@@ -9,6 +9,7 @@ from stream_app.kafka.dead_letters import (
     ATTEMPT_HEADER,
     EPOCH_HEADER,
     HEADERS,
+    INTEGRATIONS_HEADER,
     MAX_DIGITS,
     MAX_LONG_DIGITS,
     REASON_HEADER,
@@ -31,6 +32,10 @@ _RULES: dict[str, Schema] = {
     REASON_HEADER: {"enum": [reason.value for reason in DeadLetterReason]},
     ATTEMPT_HEADER: {**_COUNT, "pattern": f"^[0-9]{{1,{MAX_DIGITS - 1}}}$"},
     EPOCH_HEADER: _COUNT,
+    INTEGRATIONS_HEADER: {
+        "pattern": f"^[0-9]{{1,{MAX_LONG_DIGITS + 1}}}(,[0-9]{{1,{MAX_LONG_DIGITS + 1}}})*$",
+        "$comment": "numbers with commas, as text",
+    },
     REDRIVEN_HEADER: _COUNT,
     TARGET_HEADER: {"pattern": "^[^/]+/[0-9]{1,18}/[0-9]{1,18}$", "$comment": "a place"},
 }

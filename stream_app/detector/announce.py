@@ -10,7 +10,6 @@ may have kept the last record only; the notice is then about that one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +21,10 @@ from faust.types import TP
 
 from stream_app.domain.announced import AnnouncedCut, AnnouncedObjects
 from stream_app.domain.announcements import DEFAULT_ACTOR, Difference
-from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.notices import Notice, encode_notice
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
+from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.config_records import ACTOR_HEADER, TOPIC_OF, id_of_key
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
@@ -40,7 +39,6 @@ log = get_logger(__name__)
 PARTITION = 0
 RETRY_SECONDS = 0.2
 BASELINE_POLL_SECONDS = 0.02
-CATCH_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,7 @@ class AnnounceStage:
 
     async def prepare(self) -> None:
         """Wait for the names of new clients, and until it is known where to begin."""
-        with contextlib.suppress(KafkaUnreachableError):
-            await self._reader.catch_up(CATCH_UP_SECONDS)
+        await catch_up(self._reader)
         await self._baselines.known()
 
     def cut(self) -> AnnounceFlush:

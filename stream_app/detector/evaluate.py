@@ -19,7 +19,7 @@ from stream_app.domain.alerts import Alert, encode_alert, fired_alert
 from stream_app.domain.evaluation import APPENDED_HEADER, PartialCount, PartitionWindows
 from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
 from stream_app.domain.state_keys import PROGRESS_KEY, CellKey, cell_key_bytes
-from stream_app.kafka.catching_up import WAIT_SECONDS, catch_up
+from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.dead_letters import number_of
 from stream_app.kafka.flushing import Send
@@ -152,9 +152,7 @@ class EvaluateStage:
 
         A window of a client or trigger that is unknown here would be passed over for good.
         """
-        is_behind = not await self._reader.wait_for_trigger_position(
-            self._config_position - 1, WAIT_SECONDS
-        )
+        is_behind = self._configuration.trigger_position < self._config_position
         if is_behind or self._has_unknown():
             await catch_up(self._reader)
         # It is still behind when the topic has been made anew: its offsets begin again.

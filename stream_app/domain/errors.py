@@ -91,6 +91,7 @@ class DeadLetterReason(StrEnum):
     WRONG_TOPIC = "wrong_topic"
     EXHAUSTED = "exhausted"
     STALE = "stale"
+    UNKNOWN_INTEGRATION = "unknown_integration"
     TOO_LARGE = "too_large"
     UNREAD = "unread"
     OVERFLOW = "overflow"

@@ -82,7 +82,8 @@ class Letter(msgspec.Struct, frozen=True):
     """A dead letter. `original` is where it was read from; None: its headers don't say.
 
     `index` is the place of an event in its record. All times are Unix ms; `is_cut` says that
-    its value is not all of the record's.
+    its value is not all of the record's. `still_for` are those integrations of an alert that it
+    has not gone to; none: it has gone to nobody.
     """
 
     kind: LetterKind
@@ -99,6 +100,7 @@ class Letter(msgspec.Struct, frozen=True):
     index: int | None = None
     is_cut: bool = False
     timestamp_type: int = 0
+    still_for: tuple[int, ...] = ()
 
     @property
     def delivery_ids(self) -> tuple[str, ...]:
@@ -118,7 +120,8 @@ class Letter(msgspec.Struct, frozen=True):
             return () if number is None else (number,)
         if self.kind is LetterKind.ALERT:
             numbers = self._named().integration_ids
-            return tuple(n for n in numbers if _integer(n)) if isinstance(numbers, list) else ()
+            ids = [n for n in numbers if _integer(n)] if isinstance(numbers, list) else []
+            return tuple(n for n in ids if not self.still_for or n in self.still_for)
         return ()
 
     @property

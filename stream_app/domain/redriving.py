@@ -31,6 +31,9 @@ NEXT_STEPS = {
     "--integration {integration}`",
     DeadLetterReason.STALE: "it was too old to page anybody: if it still matters, `stream-app dlq "
     "redrive --offset {place}`",
+    DeadLetterReason.UNKNOWN_INTEGRATION: "integration {integration} is not configured: "
+    "`stream-app apply` it, then `stream-app dlq redrive --offset {place}`; if it is gone for "
+    "good, take it out of the trigger",
     DeadLetterReason.TOO_LARGE: "it is larger than a record may be: have its producer send less, "
     "or shorten the texts of its trigger; redriving these bytes makes the same dead letter",
     DeadLetterReason.UNREAD: "too many parts of its record before it could not be used: have its "
@@ -131,6 +134,7 @@ def _unwanted(letter: Letter, destinations: Mapping[int, Destination]) -> str:
             return ""
     if not problems:
         return ""
-    # An alert that nobody takes is dropped by `route`: it would not come back a second time.
-    end = "it would only become" if letter.kind is LetterKind.DELIVERY else "it would be lost, not"
-    return f"{'; '.join(problems)}: {end} a dead letter again"
+    # `route` drops an alert for integrations that are off: it would not come back a second time.
+    is_delivery = letter.kind is LetterKind.DELIVERY
+    end = "it would only become a dead letter again" if is_delivery else "it would reach nobody"
+    return f"{'; '.join(problems)}: {end}"

@@ -40,11 +40,15 @@ class NoticeResult(StrEnum):
 
 
 class RouteResult(StrEnum):
-    """What an alert's integration is found to be; only `sent` and the two after it get it."""
+    """What an alert's integration is found to be; only `sent` and the two after it get it.
+
+    For an unknown one a dead letter is left. A deleted one was configured once.
+    """
 
     SENT = "sent"
     DISABLED = "disabled"
     INVALID = "invalid"
     UNKNOWN_INTEGRATION = "unknown_integration"
+    DELETED_INTEGRATION = "deleted_integration"
     FOREIGN_INTEGRATION = "foreign_integration"
     INACTIVE = "inactive"

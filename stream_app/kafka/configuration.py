@@ -68,6 +68,8 @@ class Configuration:
         self.statuses: dict[int, IntegrationStatus] = {}
         #: Integrations whose newest record cannot be used: they are not deleted.
         self.invalid_integrations: frozenset[int] = frozenset()
+        #: Integrations whose newest record deletes them. The topic keeps it: see `topic_specs`.
+        self.deleted_integrations: frozenset[int] = frozenset()
         self.version = 0
         self.trigger_offsets: dict[int, int] = {}
         self.trigger_position = 0
@@ -97,6 +99,7 @@ class RecordApplier:
             "statuses": parse_status,
         }
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
+        self._deleted: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         #: When each kind was last changed, in Unix ms, as its newest record says; 0: not known.
         self._changed_ms = dict.fromkeys(VIEW_KINDS.values(), 0)
         self._metrics = metrics
@@ -122,7 +125,7 @@ class RecordApplier:
                 self.configuration.trigger_position = batch[-1].offset + 1
                 self._not_evaluated.note(objects)
             self._count(kind)
-        self._note_invalid()
+        self._note_integrations()
         self.configuration.version += 1
 
     def forget(self, topic: str) -> None:
@@ -130,25 +133,29 @@ class RecordApplier:
         kind = self._kinds[topic]
         setattr(self.configuration, kind, {})
         self._invalid[kind].clear()
+        self._deleted[kind].clear()
         self._changed_ms[kind] = 0
         if kind == TRIGGERS:
             self.configuration.trigger_offsets = {}
             self.configuration.trigger_position = 0
             self._not_evaluated.note({})
         self._count(kind)
-        self._note_invalid()
+        self._note_integrations()
         self.configuration.version += 1
 
-    def _note_invalid(self) -> None:
-        ids = map(id_of_key, self._invalid["integrations"])
-        self.configuration.invalid_integrations = frozenset(n for n in ids if n is not None)
+    def _note_integrations(self) -> None:
+        invalid, deleted = self._invalid["integrations"], self._deleted["integrations"]
+        self.configuration.invalid_integrations = _ids(invalid)
+        self.configuration.deleted_integrations = _ids(deleted)
 
     def _take(self, kind: str, record: Any, objects: dict[int, Any]) -> None:
         object_id = id_of_key(record.key)
         if object_id is not None:
             objects.pop(object_id, None)
         self._invalid[kind].discard(record.key or b"")
+        self._deleted[kind].discard(record.key or b"")
         if record.value is None:
+            self._deleted[kind].add(record.key or b"")
             return
         try:
             if object_id is None:
@@ -259,20 +266,6 @@ class ConfigurationReader:
         """Have `callback` called on the loop after each batch of changes."""
         self._subscribers.append(callback)
 
-    async def wait_for_trigger_position(self, offset: int, timeout_seconds: float) -> bool:
-        """Wait until the record at `offset` of `config.triggers` has been read.
-
-        Returns:
-            Whether that happened within the time.
-        """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                while self.configuration.trigger_position <= offset:
-                    await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
-
     async def catch_up(self, timeout_seconds: float) -> bool:
         """Wait until all that the topics hold at the call has been read.
 
@@ -363,3 +356,8 @@ class ConfigurationReader:
                 callback(self.configuration)
             except Exception:
                 log.exception("configuration_subscriber_failed")
+
+
+def _ids(keys: Iterable[bytes]) -> frozenset[int]:
+    """Return the ids that keys hold; what holds none is nobody's."""
+    return frozenset(number for key in keys if (number := id_of_key(key)) is not None)

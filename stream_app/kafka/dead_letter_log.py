@@ -28,6 +28,7 @@ from stream_app.kafka.dead_letters import (
     REDRIVEN_HEADER,
     TARGET_HEADER,
     attempt_of,
+    integrations_of,
     number_of,
 )
 from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic, TopicNames
@@ -218,6 +219,7 @@ def letter_of(record: Any, kind: LetterKind) -> Letter:
         original_ms=number_of(headers, "x-original-timestamp") or 0,
         index=number_of(headers, "x-event-index"),
         is_cut="x-original-size" in texts,
+        still_for=integrations_of(headers),
         timestamp_type=record.timestamp_type,
     )
 

@@ -10,7 +10,7 @@ brings along under one of our header names is left out, so that no producer can 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stream_app import __version__
@@ -32,6 +32,7 @@ MAX_LONG_DIGITS = 18
 
 ATTEMPT_HEADER = "x-attempt"
 EPOCH_HEADER = "x-epoch"
+INTEGRATIONS_HEADER = "x-integration-ids"
 REASON_HEADER = "x-error-reason"
 REDRIVEN_HEADER = "x-redriven-offset"
 TARGET_HEADER = "x-redriven-to"
@@ -51,6 +52,8 @@ HEADERS = {
     "x-app-version": "its version",
     ATTEMPT_HEADER: "how often it has been tried, from 1",
     EPOCH_HEADER: "of a redriven delivery: the epoch that its integration then had, Unix ms",
+    INTEGRATIONS_HEADER: "of an alert: ids of those of its integrations that it is still for, with "
+    "commas; absent: all of them",
     REDRIVEN_HEADER: "of a mark: offset of the letter before it that has been redriven",
     TARGET_HEADER: "of a mark: where the letter has gone, as topic/partition/offset",
 }
@@ -64,8 +67,13 @@ def dead_letter_headers(
     message: str,
     index: int | None = None,
     error_class: str = "RejectedEvent",
+    integration_ids: Iterable[int] = (),
 ) -> list[tuple[str, bytes]]:
-    """Return the headers of a dead letter made of `record`; its own headers stay in front."""
+    """Return the headers of a dead letter made of `record`; its own headers stay in front.
+
+    An alert that is for some of its integrations only stays one, whatever becomes of it.
+    """
+    still_for = tuple(integration_ids) or integrations_of(record.headers)
     facts: list[tuple[str, object]] = [
         ("x-original-topic", topic),
         ("x-original-partition", partition),
@@ -77,6 +85,7 @@ def dead_letter_headers(
         ("x-error-message", message[:MAX_MESSAGE_CHARS]),
         ("x-app", "stream-app"),
         ("x-app-version", __version__),
+        *([(INTEGRATIONS_HEADER, ",".join(map(str, still_for)))] if still_for else []),
     ]
     attempt = next((value for name, value in record.headers if name == ATTEMPT_HEADER), b"1")
     known = [(name, str(value).encode()) for name, value in facts]
@@ -91,6 +100,13 @@ def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
 def epoch_of(headers: Sequence[tuple[str, bytes]]) -> int:
     """Return the integration's epoch when a delivery was redriven; 0: it comes from `route`."""
     return number_of(headers, EPOCH_HEADER) or 0
+
+
+def integrations_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, ...]:
+    """Return which of its integrations an alert is still for; none: all that it names."""
+    text = next((value for known, value in headers if known == INTEGRATIONS_HEADER), None) or b""
+    parts = text.split(b",")
+    return tuple(int(p) for p in parts if p.isdigit() and len(p) <= MAX_LONG_DIGITS + 1)
 
 
 def number_of(

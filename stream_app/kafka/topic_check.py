@@ -91,7 +91,8 @@ def _pair_problem(
 
 def _wanted(spec: TopicSpec, single: list[str]) -> dict[str, str]:
     """Return the settings of a topic that the workers rely on, whoever owns it."""
-    keys = {"cleanup.policy"} if spec.name in single else BROKER_CLOCK.keys()
+    in_single = {"cleanup.policy", "delete.retention.ms"}
+    keys = in_single if spec.name in single else BROKER_CLOCK.keys()
     return {key: value for key, value in spec.config.items() if key in keys}
 
 

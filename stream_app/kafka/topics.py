@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 DAY_MS = 24 * 3600 * 1000
+#: Triggers go on naming an integration that is deleted, and a worker must know it from one that
+#: never was: the records that delete, which hold an id alone, stay for ten years.
+DELETED_DAYS = 3650
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,14 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     events = {**_delete_after(7), **BROKER_CLOCK}
     month = {**_delete_after(30), **BROKER_CLOCK}
     compact = {"cleanup.policy": "compact"}
+    remembering = {**compact, "delete.retention.ms": str(DELETED_DAYS * DAY_MS)}
     rows: list[tuple[Topic, int, str, dict[str, str]]] = [
         (Topic.ATTACKS, many, "any", events),
         (Topic.HITS, many, "any", events),
         (Topic.INCIDENTS, many, "any", events),
         (Topic.ACCOUNT, many, "client id", events),
         (Topic.TRIGGERS, 1, "trigger id", compact),
-        (Topic.INTEGRATIONS, 1, "integration id", compact),
+        (Topic.INTEGRATIONS, 1, "integration id", remembering),
         (Topic.CLIENTS, 1, "client id", compact),
         (Topic.STATUS, 1, "integration id", compact),
         (Topic.COUNTS, many, "trigger id", {**_delete_after(2), **BROKER_CLOCK}),

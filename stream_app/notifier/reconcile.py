@@ -12,15 +12,10 @@ from typing import Any
 
 from stream_app.domain.deliveries import Cancel
 from stream_app.domain.delivery_partition import PartitionDeliveries
-from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.state import StateTable
-from stream_app.logs import get_logger
-
-log = get_logger(__name__)
-
-#: Longest wait for the configuration's end, which is asked for before anything is cancelled.
-CATCH_UP_SECONDS = 5.0
 
 WriteCommand = Callable[[int, Cancel], Awaitable[None]]
 
@@ -74,18 +69,10 @@ class Reconciler:
             while self._look_again:
                 self._look_again = False
                 # The view may be behind: an integration just applied is not a deleted one.
-                if await self._is_up_to_date():
-                    await self._cancel()
+                await catch_up(self._reader)
+                await self._cancel()
         finally:
             self._is_busy = False
-
-    async def _is_up_to_date(self) -> bool:
-        try:
-            return await self._reader.catch_up(CATCH_UP_SECONDS)
-        except KafkaUnreachableError as error:
-            # The next attempt or change brings us here again.
-            log.warning("deliveries_not_reconciled", why=str(error))
-            return False
 
     async def _cancel(self) -> None:
         ownership = self._app.ownership

@@ -6,9 +6,8 @@ the same deliveries again, and `deliver` ignores those that it knows.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,37 +15,30 @@ import msgspec
 
 from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
 from stream_app.domain.deliveries import ALERTED_HEADER, Delivery, delivery_of, encode_delivery
-from stream_app.domain.errors import (
-    DeadLetterReason,
-    KafkaUnreachableError,
-    RejectedEventError,
-)
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import Rejected
 from stream_app.domain.messages import render_alert
 from stream_app.domain.notice_messages import render_notice
 from stream_app.domain.notices import HOUR_MS, alerts_stale, encode_notice
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.results import RouteResult
+from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, event_dead_letters
+from stream_app.kafka.dead_letters import (
+    MAX_VALUE_BYTES,
+    attempt_of,
+    dead_letter,
+    dead_letter_headers,
+    integrations_of,
+)
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
+from stream_app.notifier.recipients import DELIVERED, Recipients
 
 log = get_logger(__name__)
-
-#: Longest wait for the configuration to be read to its end before an integration is unknown.
-WAIT_SECONDS = 2.0
-#: Of what `route` finds out about an integration, what it makes a delivery for all the same, and
-#: what becomes of that: nobody has wanted that these alerts are lost.
-DELIVERED = {
-    RouteResult.SENT: "it is sent",
-    RouteResult.DISABLED: "the system has disabled it: its deliveries become dead letters",
-    RouteResult.INVALID: "its record cannot be used: its attempts fail until a better one comes",
-}
-RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,6 +48,25 @@ class TakenAlert:
     partition: int
     record: Any
     alert: Alert | NoticeAlert
+
+    @property
+    def integration_ids(self) -> Iterable[int]:
+        """Those of the alert's integrations that it is for, each once.
+
+        All of them; of an alert that is redriven for some, those.
+        """
+        only = integrations_of(self.record.headers)
+        return dict.fromkeys(n for n in self.alert.integration_ids if not only or n in only)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An alert that is a dead letter: for all of its integrations, or for some."""
+
+    partition: int
+    record: Any
+    part: Rejected
+    integration_ids: Sequence[int] = ()
 
 
 class RouteFlush:
@@ -109,6 +120,7 @@ class RouteStage:
     ) -> None:
         self.table = table
         self._reader = reader
+        self._recipients = Recipients(reader.configuration)
         self._names = names
         self._max_age_seconds = max_age_seconds
         self._metrics = metrics
@@ -116,11 +128,9 @@ class RouteStage:
         self._console_hosts = console_hosts
         self._changed: dict[int, None] = {}
         self._alerts: list[TakenAlert] = []
-        self._rejected: list[tuple[int, Any, Rejected]] = []
+        self._rejected: list[Refused] = []
         #: Clients with alerts that are too old, since the last cut.
         self._stale: dict[int, None] = {}
-        #: (integration, why) of what is skipped and has been logged.
-        self._said: set[tuple[int, RouteResult]] = set()
         #: Client -> hour in which it was told that its alerts are too old.
         self._told: dict[int, int] = {}
 
@@ -138,23 +148,16 @@ class RouteStage:
         self._changed[partition] = None
 
     async def prepare(self) -> None:
-        """Read the configuration to its end if an alert names an integration that is not known.
+        """Read the configuration to its end before an integration gets nothing.
 
-        The integration may have been applied a moment before the alert was fired. While Kafka
-        does not answer this goes on waiting: nothing could be flushed either.
+        It may have been applied, or enabled, a moment before the alert was fired.
         """
-        said = False
-        while self._names_unknown():
-            try:
-                if not await self._reader.catch_up(WAIT_SECONDS):
-                    log.warning("configuration_behind", waited_seconds=WAIT_SECONDS)
-            except KafkaUnreachableError as error:
-                if not said:
-                    log.warning("configuration_behind", why=str(error), then="waiting for it")
-                    said = True
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            return
+        if any(
+            self._recipients.result(taken.alert, number) not in DELIVERED
+            for taken in self._alerts
+            for number in taken.integration_ids
+        ):
+            await catch_up(self._reader)
 
     def cut(self) -> RouteFlush:
         """Take the alerts since the last cut, and the deliveries that follow from them."""
@@ -163,6 +166,7 @@ class RouteStage:
         for taken in self._alerts:
             try:
                 self._check_age(taken)
+                found = {n: self._recipients.judge(taken.alert, n) for n in taken.integration_ids}
                 sends += [
                     Send(
                         self._names(Topic.DELIVERIES),
@@ -170,14 +174,16 @@ class RouteStage:
                         _fitting(encode_delivery(delivery)),
                         headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
                     )
-                    for delivery in self._deliveries(taken.alert, results)
+                    for delivery in self._deliveries(taken.alert, found)
                 ]
             except RejectedEventError as error:
                 self._reject(taken.partition, taken.record, error)
-        for partition, record, part in self._rejected:
-            sends += event_dead_letters(self._names, Topic.ALERTS, partition, [(record, part)])
+                continue
+            results.update(found.values())
+            self._refuse_unknown(taken, found)
+        sends += map(self._dead_letter, self._rejected)
         sends += self._stale_notices()
-        rejected = [part for _, _, part in self._rejected]
+        rejected = [refused.part for refused in self._rejected]
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self.reset()
         return RouteFlush(self, sends, offsets, results, rejected)
@@ -223,16 +229,10 @@ class RouteStage:
         topic = self._names(Topic.ACCOUNT)
         return [Send(topic, notice.key, encode_notice(notice)) for notice in notices]
 
-    def _names_unknown(self) -> bool:
-        known = self._reader.configuration.integrations
-        return any(
-            number not in known for taken in self._alerts for number in taken.alert.integration_ids
-        )
-
     def _deliveries(
-        self, alert: Alert | NoticeAlert, results: Counter[RouteResult]
+        self, alert: Alert | NoticeAlert, found: Mapping[int, RouteResult]
     ) -> Iterator[Delivery]:
-        """Yield the deliveries of an alert; an integration named twice gets one.
+        """Yield the deliveries of an alert, by what its integrations are found to be.
 
         Raises:
             RejectedEventError: the alert has no text.
@@ -242,9 +242,7 @@ class RouteStage:
         else:
             message = render_alert(alert, console_hosts=self._console_hosts)
         known = self._reader.configuration.integrations
-        for number in dict.fromkeys(alert.integration_ids):
-            result = self._judge(alert, number)
-            results[result] += 1
+        for number, result in found.items():
             if result not in DELIVERED:
                 continue
             if number in known:
@@ -253,37 +251,31 @@ class RouteStage:
             else:
                 yield delivery_of(alert, message, number)
 
-    def _judge(self, alert: Alert | NoticeAlert, number: int) -> RouteResult:
-        configuration = self._reader.configuration
-        integration = configuration.integrations.get(number)
-        if integration is None:
-            is_invalid = number in configuration.invalid_integrations
-            result = RouteResult.INVALID if is_invalid else RouteResult.UNKNOWN_INTEGRATION
-        elif integration.client_id != alert.client_id:
-            result = RouteResult.FOREIGN_INTEGRATION
-        elif not integration.active:
-            result = RouteResult.INACTIVE
-        elif not configuration.is_usable(integration):
-            result = RouteResult.DISABLED
-        else:
-            self._said = {cause for cause in self._said if cause[0] != number}
-            return RouteResult.SENT
-        if (number, result) not in self._said:
-            self._said.add((number, result))
-            log.warning(
-                "integration_not_served",
-                why=result,
-                integration_id=number,
-                client_id=alert.client_id,
-                alert_id=alert.id,
-                **alert.cause,
-                then=DELIVERED.get(result, "it gets nothing"),
-            )
-        return result
+    def _refuse_unknown(self, taken: TakenAlert, found: Mapping[int, RouteResult]) -> None:
+        """Leave a dead letter for the integrations of an alert that were never configured."""
+        unknown = [n for n, one in found.items() if one is RouteResult.UNKNOWN_INTEGRATION]
+        if unknown:
+            names = ", ".join(map(str, unknown))
+            text = f"not configured: integration {names}; the alert's others, if any, have got it"
+            reason = DeadLetterReason.UNKNOWN_INTEGRATION
+            part = Rejected(None, taken.record.value, reason, text)
+            self._rejected.append(Refused(taken.partition, taken.record, part, unknown))
+
+    def _dead_letter(self, refused: Refused) -> Send:
+        part, record = refused.part, refused.record
+        headers = dead_letter_headers(
+            record,
+            self._names(Topic.ALERTS),
+            refused.partition,
+            part.reason,
+            part.message,
+            integration_ids=refused.integration_ids,
+        )
+        return dead_letter(self._names.dead_letters(Topic.ALERTS), record.key, part.value, headers)
 
     def _reject(self, partition: int, record: Any, error: RejectedEventError) -> None:
         part = Rejected(None, record.value, error.reason, str(error))
-        self._rejected.append((partition, record, part))
+        self._rejected.append(Refused(partition, record, part))
         log.warning(
             "alert_rejected",
             partition=partition,

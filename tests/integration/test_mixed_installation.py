@@ -160,14 +160,16 @@ async def test_a_large_mixed_installation_alerts_whom_the_oracle_names(
         (found["id"], number): result
         for found in [*fired, *told]
         for number, result in oracle_alerts.destinations(
-            found, mixed.integrations, mixed.disabled
+            found, mixed.integrations, mixed.disabled, mixed.deleted
         ).items()
     }
     assert routed == Counter(results.values())
     assert set(routed) == {
         *("sent", "disabled", "inactive"),
-        *("foreign_integration", "unknown_integration"),
+        *("foreign_integration", "unknown_integration", "deleted_integration"),
     }
+    unknown = {alert for (alert, _), found in results.items() if found == "unknown_integration"}
+    assert {one["id"] for one in await run.values("alerts.dlq")} == unknown
     delivered = {place for place, result in results.items() if result in ("sent", "disabled")}
     deliveries = await run.values("deliveries")
     assert {(one["alert_id"], one["integration_id"]) for one in deliveries} == delivered

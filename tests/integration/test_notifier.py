@@ -39,6 +39,7 @@ KEY = "00000000-1111-2222-3333-444444444444"
 #: All three cycles take 3 s of waits.
 SCALE = 0.001
 KILLED = str(Path(__file__).with_name("killed_notifier.py"))
+SLOW = str(Path(__file__).with_name("slow_configuration.py"))
 SOURCES = ["alerts", "deliveries", "delivery-results"]
 
 
@@ -111,12 +112,12 @@ class Bench:
             worker.__exit__()
         await self.sandbox.stop()
 
-    def worker(self, *killed_at: str, **env: str) -> WorkerProcess:
+    def worker(self, *killed_at: str, script: str = KILLED, **env: str) -> WorkerProcess:
         worker = WorkerProcess(
             "notifier",
             self.settings,
             self._log.with_suffix(f".{len(self._workers)}"),
-            command=(KILLED, *killed_at) if killed_at else ("-m", "stream_app"),
+            command=(script, *killed_at) if killed_at or script != KILLED else ("-m", "stream_app"),
             **{
                 "STREAM_APP_KEY_ACME": KEY,
                 "STREAM_APP_DELIVERY__SANDBOX_URL": self.url,
@@ -382,6 +383,43 @@ async def test_an_integration_applied_just_before_the_alert_gets_it(bench: Bench
         await put_objects(bench.settings, "config.integrations", [row])
         await bench.fire(alert(integrations=(number,)))
     await eventually(lambda: len(bench.sandbox.requests) == 20)
+
+
+async def test_an_integration_is_waited_for_however_slowly_the_configuration_is_read(
+    bench: Bench,
+) -> None:
+    worker = await bench.worker(script=SLOW).ready()
+    await put_objects(bench.settings, "config.integrations", [integration(600, bench.url)])
+    await bench.fire(alert(integrations=(600,)))
+    await eventually(lambda: len(bench.sandbox.requests) == 1)
+    assert await bench.records("alerts.dlq") == []
+    assert "unknown_integration" not in worker.text
+
+
+async def test_an_unknown_integration_gets_its_alert_from_the_dead_letters_and_nobody_twice(
+    bench: Bench,
+) -> None:
+    await put_objects(bench.settings, "config.integrations", [integration(522, bench.url)])
+    await bench.put("config.integrations", (b"522", None))
+    await bench.worker().ready()
+    await bench.fire(alert(integrations=(521, 522, 777)))
+    await eventually(lambda: len(bench.sandbox.requests) == 1)
+    await bench.drained()
+    (letter,) = await bench.records("alerts.dlq")
+    assert dict(letter.headers)["x-error-reason"] == b"unknown_integration"
+    assert dict(letter.headers)["x-integration-ids"] == b"777", "a deleted one leaves none"
+    skipped = WorkerProcess.command(bench.settings, "dlq", "redrive", "--integration", "777")
+    assert "integration 777 is not configured: it would reach nobody" in skipped.stdout
+    await put_objects(bench.settings, "config.integrations", [integration(777, bench.url)])
+    redriven = WorkerProcess.command(bench.settings, "dlq", "redrive", "--integration", "777")
+    assert "1 redriven, 0 skipped" in redriven.stderr
+    await eventually(lambda: len(bench.sandbox.requests) == 2)
+    await bench.drained()
+    routed = [
+        json.loads(record.value)["integration_id"] for record in await bench.records("deliveries")
+    ]
+    assert routed == [521, 777]
+    assert len(await bench.records("alerts.dlq")) == 2, "the letter and its mark"
 
 
 async def test_catching_up_reads_all_configuration_that_was_written_before(bench: Bench) -> None:

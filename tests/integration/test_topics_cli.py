@@ -256,6 +256,20 @@ def test_a_configuration_topic_that_is_not_compacted_is_a_problem(
     assert f"--topic {name} --add-config cleanup.policy=compact" in remedy
 
 
+def test_a_topic_that_forgets_which_integrations_were_deleted_is_a_problem(
+    topics: Run, kafka: str, settings: Settings
+) -> None:
+    name = f"{settings.topic_prefix}config.integrations"
+    make(kafka, NewTopic(name, 1, 1, topic_configs={"cleanup.policy": "compact"}))
+    topics("create")
+
+    ((found, (problem, remedy)),) = problems(topics("check", "--json")).items()
+
+    assert found == name
+    assert problem == "delete.retention.ms is 86400000, must be 315360000000"
+    assert f"--topic {name} --add-config delete.retention.ms=315360000000" in remedy
+
+
 @pytest.mark.parametrize("topic", ["events.hits", "counts"])
 def test_a_topic_with_the_clocks_of_its_producers_is_a_problem(
     topics: Run, kafka: str, settings: Settings, topic: str

@@ -57,14 +57,16 @@ class Reader:
 
     def __init__(self) -> None:
         self.configuration = Configuration()
-        self.errors: list[Exception] = []
+        self.errors: list[Exception | None] = []
         self.waits = 0
         self.triggers: list[Trigger] = []
 
     async def catch_up(self, _seconds: float) -> bool:
         self.waits += 1
         if self.errors:
-            raise self.errors.pop()
+            if (error := self.errors.pop()) is not None:
+                raise error
+            return False
         one = Integration(521, 1111, "", True, "opsgenie", "", "", ("system",))
         self.configuration.clients = {1111: ACME}
         self.configuration.integrations = {521: one}
@@ -181,12 +183,13 @@ async def test_a_record_read_again_gives_the_same_bytes_and_one_that_is_done_not
     assert bench.reader.waits == 1
 
 
-async def test_while_kafka_is_away_no_client_is_called_unknown(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("behind", [KafkaUnreachableError("away"), None])
+async def test_while_the_configuration_is_behind_no_client_is_called_unknown(
+    behind: Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catching_up, "RETRY_SECONDS", 0.001)
     bench = Bench()
-    bench.reader.errors = [KafkaUnreachableError("away")] * 3
+    bench.reader.errors = [behind] * 3
     bench.add(notice())
     sends, _ = await asyncio.wait_for(bench.flush(), 5)
     assert len(alerts(sends)) == 1

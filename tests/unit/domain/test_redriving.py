@@ -68,11 +68,24 @@ def test_an_alert_comes_back_when_one_of_its_integrations_takes_it() -> None:
     assert why_not(one, "alerts", {"a/520"}, OPEN) == "", "521 has not had it"
     assert "accepted meanwhile" in why_not(one, "alerts", {"a/520", "a/521"}, OPEN)
     assert why_not(one, "alerts", set(), {}) == (
-        "integration 520 is not configured; integration 521 is not configured: it would be lost, "
-        "not a dead letter again"
+        "integration 520 is not configured; integration 521 is not configured: "
+        "it would reach nobody"
     )
     event = letter(kind=LetterKind.EVENT, value=value, original=Place("events.hits", 1, 2))
     assert why_not(event, "events.hits", set(), {}) == ""
+
+
+def test_an_alert_that_some_have_got_is_judged_by_the_others() -> None:
+    value = b'{"id":"a","client_id":1111,"integration_ids":[520,521]}'
+    one = letter(
+        kind=LetterKind.ALERT, value=value, original=Place("alerts", 1, 2), still_for=(520,)
+    )
+    assert (one.integration_ids, one.delivery_ids) == ((520,), ("a/520",))
+    assert why_not(one, "alerts", set(), OPEN) == (
+        "integration 520 is not configured: it would reach nobody"
+    )
+    assert why_not(one, "alerts", {"a/521"}, {520: Destination(3)}) == ""
+    assert "accepted meanwhile" in why_not(one, "alerts", {"a/520"}, {520: Destination(3)})
 
 
 def test_a_destination_says_why_it_takes_nothing_and_how_to_change_that() -> None:

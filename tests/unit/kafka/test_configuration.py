@@ -178,6 +178,20 @@ def test_a_record_that_is_too_large_is_invalid_and_its_integration_not_deleted()
     assert feed.view.invalid_integrations == frozenset()
 
 
+def test_an_integration_that_was_deleted_is_known_from_one_that_never_was() -> None:
+    feed = Feed()
+    feed.put("integrations", 521, INTEGRATION)
+    feed.put("triggers", 61, None)
+    assert feed.view.deleted_integrations == frozenset()
+    feed.put("integrations", 521, None)
+    assert feed.view.deleted_integrations == {521}
+    feed.put("integrations", 521, INTEGRATION)
+    assert feed.view.deleted_integrations == frozenset()
+    feed.put("integrations", 521, None)
+    feed.applier.forget("t.config.integrations")
+    assert feed.view.deleted_integrations == frozenset()
+
+
 def test_a_batch_is_one_change() -> None:
     feed = Feed()
     records = [

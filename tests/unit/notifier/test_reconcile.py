@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from stream_app.domain.deliveries import Cancel, Delivery, encode_delivery
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.integrations import Integration
 from stream_app.domain.statuses import FAILED_SHARE, IntegrationStatus
+from stream_app.kafka import catching_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.state import StateTable
 from stream_app.notifier.reconcile import Reconciler
@@ -25,18 +27,20 @@ TOPICS = ("deliveries", "results")
 class Reader:
     def __init__(self) -> None:
         self.configuration = Configuration()
-        self.to_come: Any = True
+        #: What the next looks bring; False: the reader is behind.
+        self.to_come: list[Integration | Exception | bool] = []
         self.callbacks: list[Any] = []
 
     def subscribe(self, callback: Any) -> None:
         self.callbacks.append(callback)
 
     async def catch_up(self, _seconds: float) -> bool:
-        if isinstance(self.to_come, Integration):
-            self.configuration.integrations = {self.to_come.id: self.to_come}
-        if isinstance(self.to_come, Exception):
-            raise self.to_come
-        return bool(self.to_come)
+        found = self.to_come.pop(0) if self.to_come else True
+        if isinstance(found, Integration):
+            self.configuration.integrations = {found.id: found}
+        if isinstance(found, Exception):
+            raise found
+        return found is not False
 
 
 class Bench:
@@ -106,18 +110,23 @@ async def test_one_whose_record_cannot_be_used_is_no_deleted_one() -> None:
 
 async def test_one_that_was_applied_a_moment_ago_is_not_a_deleted_one() -> None:
     bench = Bench()
-    bench.reader.to_come = INTEGRATION
+    bench.reader.to_come = [INTEGRATION]
     assert await bench.look() == []
     assert len(bench.tasks) == 1
 
 
-async def test_while_kafka_does_not_say_how_far_the_configuration_goes_nothing_is_cancelled() -> (
-    None
-):
-    for unknown in (False, KafkaUnreachableError("away")):
-        bench = Bench()
-        bench.reader.to_come = unknown
-        assert await bench.look() == []
+@pytest.mark.parametrize("behind", [None, KafkaUnreachableError("away")])
+async def test_nothing_is_cancelled_before_all_of_the_configuration_is_read(
+    behind: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "RETRY_SECONDS", 0.001)
+    bench = Bench()
+    bench.reader.to_come = [behind or False, behind or False, INTEGRATION]
+    assert await bench.look() == []
+    assert bench.reader.to_come == []
+    bench.reader.configuration.integrations = {}
+    bench.reader.to_come = [behind or False, behind or False]
+    assert await bench.look() == [(2, "integration_deleted")]
 
 
 async def test_a_worker_that_has_lost_the_partitions_writes_nothing() -> None:

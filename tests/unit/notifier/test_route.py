@@ -26,12 +26,12 @@ from stream_app.domain.messages import render_alert
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.domain.triggers import Threshold
+from stream_app.kafka import catching_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
-from stream_app.notifier import route as module
 from stream_app.notifier.route import RouteStage
 
 TRIGGER = AlertTrigger(61, "Hits", "hits_exceeded", "r1", (), Threshold(1, 60))
@@ -51,17 +51,18 @@ class Reader:
     def __init__(self, *known: Integration) -> None:
         self.configuration = Configuration()
         self.configuration.integrations = {one.id: one for one in known}
-        self.to_come: list[Integration | Exception | None] = []
+        #: What each look brings; False: the reader is behind.
+        self.to_come: list[Integration | Exception | bool] = []
         self.waits = 0
 
     async def catch_up(self, _seconds: float) -> bool:
         self.waits += 1
-        found = self.to_come.pop(0) if self.to_come else None
+        found = self.to_come.pop(0) if self.to_come else True
         if isinstance(found, Exception):
             raise found
-        if found is not None:
+        if isinstance(found, Integration):
             self.configuration.integrations[found.id] = found
-        return True
+        return found is not False
 
 
 class Bench:
@@ -138,12 +139,14 @@ async def test_equal_alerts_give_equal_deliveries() -> None:
     second.add(alert(999))
     for bench in (first, second):
         bench.add(alert(521))
-    values = [[send.value for send in (await bench.flush())[0]] for bench in (first, second)]
-    assert values[0] == values[1]
+    sends = [(await bench.flush())[0] for bench in (first, second)]
+    values = [[s.value for s in found if s.topic == "p.deliveries"] for found in sends]
+    assert values[0] == values[1] != []
 
 
 async def test_what_may_not_be_sent_is_skipped_counted_and_said_once() -> None:
     bench = Bench(integration(522, client_id=2222), integration(523, active=False))
+    bench.reader.configuration.deleted_integrations = frozenset({524})
     bench.add(alert(522, 523, 524), alert(522, 523, 524))
     with capture_logs() as logs:
         sends, _ = await bench.flush()
@@ -151,10 +154,47 @@ async def test_what_may_not_be_sent_is_skipped_counted_and_said_once() -> None:
     assert bench.routed() == {
         "foreign_integration": 2,
         "inactive": 2,
-        "unknown_integration": 2,
+        "deleted_integration": 2,
     }
     said = [line["why"] for line in logs if line["event"] == "integration_not_served"]
-    assert said == ["foreign_integration", "inactive", "unknown_integration"]
+    assert said == ["foreign_integration", "inactive", "deleted_integration"]
+
+
+async def test_an_integration_that_stays_unknown_leaves_a_dead_letter_for_it_alone() -> None:
+    bench = Bench(integration(521))
+    bench.add(alert(521, 998, 999))
+    (delivery, dead), _ = await bench.flush()
+    assert (delivery.topic, delivery.key) == ("p.deliveries", b"521")
+    assert (dead.topic, dead.key, dead.value) == ("p.alerts.dlq", b"1111", alert(521, 998, 999))
+    headers = dict(dead.headers)
+    assert headers["x-error-reason"] == b"unknown_integration"
+    assert headers["x-integration-ids"] == b"998,999"
+    assert b"998, 999" in headers["x-error-message"]
+    assert bench.routed() == {"sent": 1, "unknown_integration": 2}
+    reasons = {"topic": "alerts", "reason": "unknown_integration"}
+    letters = bench.metrics.registry.get_sample_value("stream_app_dead_letters_total", reasons)
+    assert letters == 1
+
+
+async def test_what_is_redriven_goes_to_those_it_has_not_reached_and_to_nobody_twice() -> None:
+    bench = Bench(integration(521), integration(998))
+    bench.headers = (("x-attempt", b"2"), ("x-integration-ids", b"998,999"))
+    bench.add(alert(521, 998, 999))
+    (delivery, dead), _ = await bench.flush()
+    assert (delivery.topic, delivery.key) == ("p.deliveries", b"998")
+    headers = dict(dead.headers)
+    assert (headers["x-integration-ids"], headers["x-attempt"]) == (b"999", b"2")
+    bench.add(b"{")
+    (dead,), _ = await bench.flush()
+    assert dict(dead.headers)["x-integration-ids"] == b"998,999", "it is still for these"
+
+
+async def test_an_integration_that_was_enabled_a_moment_ago_is_waited_for() -> None:
+    bench = Bench(integration(521, active=False))
+    bench.reader.to_come = [integration(521)]
+    bench.add(alert(521))
+    sends, _ = await bench.flush()
+    assert [send.topic for send in sends] == ["p.deliveries"]
 
 
 async def test_what_its_owner_has_not_turned_off_is_delivered_or_becomes_a_dead_letter() -> None:
@@ -191,12 +231,25 @@ async def test_an_unknown_integration_costs_one_look_for_each_flush_not_each_ale
 async def test_while_kafka_is_away_no_integration_is_called_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(catching_up, "RETRY_SECONDS", 0.001)
     bench = Bench()
-    bench.reader.to_come = [KafkaUnreachableError("away")] * 5 + [integration(521)]
+    bench.reader.to_come = [*[KafkaUnreachableError("away")] * 5, integration(521)]
     bench.add(alert(521))
     sends, _ = await asyncio.wait_for(bench.flush(), 5)
-    assert len(sends) == 1
+    assert [send.topic for send in sends] == ["p.deliveries"]
+
+
+async def test_while_the_configuration_is_behind_no_integration_is_called_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catching_up, "RETRY_SECONDS", 0.001)
+    bench = Bench()
+    bench.reader.to_come = [*[False] * 5, integration(521)]
+    bench.add(alert(521))
+    with capture_logs() as logs:
+        sends, _ = await asyncio.wait_for(bench.flush(), 5)
+    assert [send.topic for send in sends] == ["p.deliveries"]
+    assert [line["event"] for line in logs] == ["configuration_behind", "configuration_caught_up"]
 
 
 async def test_an_alert_whose_delivery_no_topic_takes_is_a_dead_letter() -> None:
@@ -314,10 +367,12 @@ def test_a_triggered_notice_goes_to_its_integrations_and_foreign_ones_are_counte
     old = msgspec.structs.replace(alert, id="n:2", notice=AlertNotice(*fields, 659_999))
     bench.add(encode_alert(alert), encode_alert(old))
     flush = bench.stage.cut()
-    delivery, dead, _ = flush.steps()[0]
+    delivery, unknown, dead, _ = flush.steps()[0]
     found = decode_delivery(delivery.value or b"")
     assert (found.id, found.integration_id) == ("n:1/521", 521)
     assert found.details["trigger_name"] == "New users"
+    assert (unknown.topic, unknown.value) == ("p.alerts.dlq", encode_alert(alert))
+    assert dict(unknown.headers)["x-integration-ids"] == b"999"
     assert (dead.topic, dead.value) == ("p.alerts.dlq", encode_alert(old))
     flush.confirm()
     assert bench.routed() == {"sent": 1, "foreign_integration": 1, "unknown_integration": 1}
