@@ -11,13 +11,14 @@ from http import HTTPStatus
 
 from stream_app.domain.deliveries import Result
 from stream_app.domain.journal import Journal
+from stream_app.domain.schedule import LONGEST_ASKED_SECONDS
 
 #: Begins the changelog keys of pauses: no delivery's id has it.
 KEY_PREFIX = b"pause|"
 #: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
 #: windows that the service counts in. What an answer asks for is bounded where it is read.
 DEFAULT_PAUSE_SECONDS = 60.0
-MAX_PAUSE_MS = 3_600_000
+MAX_PAUSE_MS = int(LONGEST_ASKED_SECONDS * 1000)
 
 
 def pause_end_ms(result: Result, scale: float) -> int | None:
@@ -29,6 +30,7 @@ def pause_end_ms(result: Result, scale: float) -> int | None:
         return None
     asked = result.retry_after_seconds
     seconds = DEFAULT_PAUSE_SECONDS * scale if asked is None else asked
+    seconds = min(max(seconds, 0.0), LONGEST_ASKED_SECONDS)
     return result.finished_at_ms + math.ceil(seconds * 1000)
 
 

@@ -18,6 +18,8 @@ CYCLES: tuple[tuple[int, ...], ...] = (
 #: The wait before attempt 1, 2, 3 and so on.
 WAITS: tuple[int, ...] = (0, *chain.from_iterable(CYCLES))
 LAST_ATTEMPT = len(WAITS)
+#: Nobody may stop us for longer than this, whatever an answer, or a record, says.
+LONGEST_ASKED_SECONDS = 3600.0
 
 
 def wait_before_attempt(attempt: int) -> float | None:
@@ -53,6 +55,6 @@ def next_due_ms(
     wait = wait_before_attempt(attempt + 1)
     if wait is None:
         return None
-    wait = max(wait * scale, retry_after_seconds or 0.0)
+    wait = max(wait * scale, min(retry_after_seconds or 0.0, LONGEST_ASKED_SECONDS))
     # Rounded first, or the binary fraction of a scaled wait would add a millisecond.
     return attempt_finished_at_ms + math.ceil(round(wait * 1000, 3))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_tz
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from stream_app.domain.attempts import AttemptReason
+from stream_app.domain.schedule import LONGEST_ASKED_SECONDS
 from stream_app.opsgenie.text import clean, cut
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ MESSAGE_LIMIT = 500
 QUOTE_LIMIT = 200
 #: Most fields of an `errors` map that the message names.
 ERRORS_SHOWN = 5
-#: No step of the schedule is longer than half an hour; nobody may stop us for longer than this.
-RETRY_AFTER_LIMIT_SECONDS = 3600.0
 WRONG_KIND_OF_KEY = 40301
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 #: The headers of an answer that are looked at.
@@ -255,13 +255,15 @@ def _retry_after(fields: Mapping[str, str], received_at_seconds: float | None) -
         _seconds_until(fields.get("retry-after", ""), fields.get("date", ""), received_at_seconds),
         _seconds(fields.get("x-ratelimit-period-in-sec", "")),
     ]
-    waits = [min(seconds, RETRY_AFTER_LIMIT_SECONDS) for seconds in asked if seconds is not None]
+    waits = [min(seconds, LONGEST_ASKED_SECONDS) for seconds in asked if seconds is not None]
     return max(waits, default=None)
 
 
 def _seconds(text: str) -> float | None:
-    text = text.strip()
-    return float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
+    """Return the largest number of seconds: a header that is given twice is a list."""
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [float(part) for part in parts if re.fullmatch(r"[0-9]+(\.[0-9]+)?", part)]
+    return max(numbers, default=None)
 
 
 def _seconds_until(text: str, date: str, received_at_seconds: float | None) -> float | None:
@@ -272,7 +274,14 @@ def _seconds_until(text: str, date: str, received_at_seconds: float | None) -> f
 
 
 def _unix_time(text: str) -> float | None:
+    """Return the Unix time of an HTTP date; one without a zone is UTC, wherever this runs."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        parts = parsedate_tz(text)
+        if parts is None:
+            return None
+        year, month, day, hour, minute, second = parts[:6]
+        # `mktime_tz` would take what no calendar has; the last second of a minute may be its 60th.
+        moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+        return moment.timestamp() - (parts[9] or 0)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None

@@ -398,6 +398,13 @@ def test_a_429_pauses_the_integration_also_after_a_restart() -> None:
     assert copy.pauses.until_ms == {}
 
 
+@pytest.mark.parametrize(("asked", "paused_ms"), [(1e308, 3_600_000), (-1e308, 0)])
+def test_a_record_may_ask_for_a_pause_of_any_length(asked: float, paused_ms: int) -> None:
+    state = with_delivery()
+    add(state, result(1, status=429, retry_after_seconds=asked), NOW_MS + 9_000)
+    assert state.pauses.until_ms == {521: NOW_MS + 500 + paused_ms}
+
+
 def test_a_pause_has_a_bound_and_ends_with_its_integration_and_its_target() -> None:
     state = with_delivery()
     add(state, result(1, status=429, finished_at_ms=4 * NOW_MS), NOW_MS)

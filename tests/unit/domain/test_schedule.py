@@ -68,7 +68,17 @@ def test_nothing_is_due_after_the_last_attempt() -> None:
 
 @pytest.mark.parametrize(
     ("attempt", "asked", "waited"),
-    [(1, 60, 60), (1, 1.5, 1.5), (11, 60, 60), (12, 59, 60), (16, 60, 1800), (6, 0.25, 0.25)],
+    [
+        (1, 60, 60),
+        (1, 1.5, 1.5),
+        (11, 60, 60),
+        (12, 59, 60),
+        (16, 60, 1800),
+        (6, 0.25, 0.25),
+        (1, 7200, 3600),
+        (1, 1e308, 3600),
+        (1, -1e308, 1),
+    ],
 )
 def test_the_longer_of_the_step_and_the_request_of_the_service_counts(
     attempt: int, asked: float, waited: float

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -136,7 +137,18 @@ def test_a_422_with_errors_is_about_a_field_even_if_it_mentions_the_key_format()
         ({"Retry-After": "Thu, 01 Jan 2026 00:01:00 GMT", "Date": "now"}, 60),
         ({"Retry-After": "Wed, 31 Dec 2025 00:00:00 GMT"}, 0),
         ({"Retry-After": "999999999"}, 3600),
-        ({"Retry-After": "9" * 400}, None),
+        ({"Retry-After": "9" * 16}, 3600),
+        ({"Retry-After": "9" * 400}, 3600),
+        ({"Retry-After": "7.25"}, 7.25),
+        ({"Retry-After": "5, 90"}, 90),
+        ({"Retry-After": "\t7\t"}, 7),
+        ({"Retry-After": "7 s"}, None),
+        ({"Retry-After": "+7"}, None),
+        ({"Retry-After": "0x10"}, None),
+        ({"Retry-After": "1_000"}, None),
+        ({"Retry-After": "Thu Jan  1 00:01:00 9999"}, 3600),
+        ({"Retry-After": "Thu, 01 Jan 99999 00:01:00 GMT"}, None),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:01:00 " + "9" * 30}, 0),
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "inf"}, None),
         ({"Retry-After": "nan"}, None),
@@ -150,6 +162,46 @@ def test_a_422_with_errors_is_about_a_field_even_if_it_mentions_the_key_format()
 def test_a_429_says_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     outcome = classify(429, headers, b"", received_at_seconds=1_767_225_600.0)
     assert outcome.retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "America/Los_Angeles", "Asia/Kolkata", "Pacific/Kiritimati", "EST5EDT"]
+)
+@pytest.mark.parametrize(
+    "until",
+    [
+        "Thu, 01 Jan 2026 00:01:00 GMT",
+        "Thursday, 01-Jan-26 00:01:00 GMT",
+        "Thu Jan  1 00:01:00 2026",
+        "Thu, 01 Jan 2026 00:01:00 -0000",
+        "Thu, 01 Jan 2026 00:01:00 +0000",
+        "Thu, 01 Jan 2026 02:01:00 +0200",
+        "Thu, 01 Jan 2026 00:01:00",
+        "  Thu, 01 Jan 2026 00:00:60 GMT  ",
+    ],
+)
+def test_a_date_without_a_zone_is_utc_wherever_this_runs(
+    until: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        expected = 59 if ":60 " in until else 60
+        by_clock = classify(429, {"Retry-After": until}, b"", received_at_seconds=1_767_225_600.0)
+        assert by_clock.retry_after_seconds == expected
+        for date in ("Thu Jan  1 00:00:30 2026", "Thursday, 01-Jan-26 00:00:30 GMT"):
+            by_date = classify(429, {"Retry-After": until, "Date": date}, b"")
+            assert by_date.retry_after_seconds == expected - 30
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("year", ["94", "69", "00"])
+def test_two_digits_of_a_year_that_is_over_are_no_wait(year: str) -> None:
+    headers = {"Retry-After": f"Sunday, 06-Nov-{year} 08:49:37 GMT"}
+    outcome = classify(429, headers, b"", received_at_seconds=1_767_225_600.0)
+    assert outcome.retry_after_seconds == 0
 
 
 def test_a_date_without_any_clock_is_no_wait() -> None:
