@@ -29,8 +29,9 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
     """Show topics, lag, workers, integrations and triggers; first what needs attention.
 
     It ends with 0 whatever it finds, as `git status` does; --fail-on-problems is for scripts.
-    RECORDS of a compacted topic is at most that many. FAILED is the share of the requests of the
-    last 12 hours by the notifier's own count, PENDING what it still holds; both stand in its
+    RECORDS is what offsets tell: of a compacted topic, or one that gets transactions, at most that
+    many. LAG goes up to the first transaction that is open. FAILED is the share of the requests of
+    the last 12 hours by the notifier's own count, PENDING what it still holds; both stand in its
     state on Kafka. FIRED is counted in `alerts`. It joins no group and writes nothing.
     """
     settings = load_settings()

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 #: Most records of `alerts`, and of the notifier's state, that are looked at: some seconds each.
 MOST = 200_000
+#: So many offsets of a partition are looked at where its newest ones hold no record.
+_BEHIND_MARKERS = 100
 #: Offsets by (topic, partition).
 Offsets = Mapping[tuple[str, int], int]
 
@@ -76,7 +78,8 @@ async def read_overview(settings: Settings) -> Overview:
     specs = topic_specs(settings)
     present = [spec.name for spec in specs if spec.name in counts]
     starts, ends = await _offsets(settings, present)
-    newest = await _newest_times(settings, present, len(ends))
+    held = {name for (name, number), end in ends.items() if end > starts[name, number]}
+    newest = await _newest_times(settings, sorted(held), len(ends))
     workers, lags = await _groups(settings, starts, ends)
     stored = await _stored(settings, counts)
     deliveries, deliveries_reach = await _deliveries(settings, counts)
@@ -125,14 +128,18 @@ async def _offsets(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, 
 async def _newest_times(
     settings: Settings, topics: Sequence[str], partitions: int
 ) -> dict[str, int]:
-    """Return the time of each topic's newest record, Unix ms, of about one record a partition."""
+    """Return the time of each topic's newest record, Unix ms, of about one record a partition.
+
+    Of a topic that ends with what transactions leave, more is looked at.
+    """
     newest: dict[str, int] = {}
 
     def take(record: Any) -> None:
         newest[record.topic] = max(newest.get(record.topic, 0), record.timestamp)
 
-    if topics:
-        await read_newest(settings, topics, take, most=partitions)
+    for depth in (1, _BEHIND_MARKERS):
+        if missing := [topic for topic in topics if topic not in newest]:
+            await read_newest(settings, missing, take, most=partitions * depth)
     return newest
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -18,6 +18,7 @@ from faust.types import TP
 
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import is_refusal
+from stream_app.kafka.consumer_thread import BatchingThread
 from stream_app.kafka.fetched_records import FetchedRecords, LeanPartitionRecords, install
 from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
 
@@ -25,48 +26,16 @@ from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
 RETRY_SECONDS = 1.0
 
 
-class BatchingThread(driver.AIOKafkaConsumerThread):
-    """The consumer's thread, with shorter fetches and a clock on its heartbeats."""
-
-    logger = driver.logger
-
-    #: Monotonic time of the last heartbeat (or joining) that the broker accepted.
-    last_heartbeat = 0.0
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms  # noqa: SLF001 - hard-coded to 1,500 by the driver
-        return consumer
-
-    async def on_start(self) -> None:
-        """Start the consumer, then watch its heartbeats."""
-        await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - keeps no time itself
-        do_heartbeat = coordinator._do_heartbeat  # noqa: SLF001
-
-        async def timed_heartbeat() -> bool:
-            accepted: bool = await do_heartbeat()
-            if accepted:
-                self.last_heartbeat = time.monotonic()
-            return accepted
-
-        coordinator._do_heartbeat = timed_heartbeat  # noqa: SLF001
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Note that the group has just accepted this member."""
-        self.last_heartbeat = time.monotonic()
-        await super().on_partitions_assigned(assigned, generation_id)
-
-
 class Fetched(NamedTuple):
     """How far a partition is fetched, and goes.
 
     `position` is the offset behind the last record that aiokafka has handed out, None before it
-    is known where to begin. `highwater` is the end by the last fetch, None before the first one.
+    is known where to begin. `end` is the last stable offset by the last fetch, None before the
+    first one: records behind it may still be aborted.
     """
 
     position: int | None
-    highwater: int | None
+    end: int | None
 
 
 class BatchingConsumer(driver.Consumer):
@@ -120,12 +89,12 @@ class BatchingConsumer(driver.Consumer):
             return None
         states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
         # Another thread may take a position away between a look whether there is one and the next.
-        return {tp: Fetched(state._position, state.highwater) for tp, state in states}  # noqa: SLF001
+        return {tp: Fetched(state._position, state.lso) for tp, state in states}  # noqa: SLF001
 
     def is_behind(self, topics: Collection[str]) -> bool:
         """Tell whether the broker had more of these topics at the last fetches."""
         return any(
-            at.position is not None and at.position < (at.highwater or 0)
+            at.position is not None and at.position < (at.end or 0)
             for tp, at in (self.fetched() or {}).items()
             if tp.topic in topics
         )
@@ -138,7 +107,11 @@ class BatchingConsumer(driver.Consumer):
             earliest = await self._thread.earliest_offsets(*sources)
             resume = self.app.resume_offsets(sources)
             self.end_offsets = dict(await self._thread.highwaters(*sources))
-            _check_ends(self.app, resume, self.end_offsets)
+            # A state that has counted what is in an open transaction is of an earlier version.
+            beyond = [tp for tp, offset in resume.items() if offset > self.end_offsets[tp]]
+            _check_ends(
+                self.app, resume, {**self.end_offsets, **await self._thread.log_ends(beyond)}
+            )
             positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
             await self.seek_wait(positions)
             self.start_positions = positions
@@ -206,13 +179,33 @@ class BatchingConsumer(driver.Consumer):
         if tp.topic not in self.batched:
             offset: int | None = super()._new_offset(tp)
             return offset
-        acked = self._acked[tp]
-        if not acked:
-            return None
-        newest = max(acked)
-        acked.clear()
+        done = self.done_to(tp)
+        self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return int(newest) + 1
+        return done or None
+
+    def done_to(self, tp: TP) -> int:
+        """Return the offset before which everything in a partition is done.
+
+        The end of a transaction, or one that was aborted, is nothing to be done: when everything
+        before it is, it is done, too. No record may follow it for long.
+        """
+        acked = self._acked[tp]
+        committed: int | None = self._committed_offset[tp]
+        done = committed if committed is not None else self.start_positions.get(tp, 0)
+        if acked:
+            done = max(done, int(max(acked)) + 1)
+        start, end = LeanPartitionRecords.skipped.get(tp, (done, done))
+        return end if start <= done < end else done
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        """Look at partitions, too, that have got nothing to acknowledge but an aborted end."""
+        yield from super()._filter_tps_with_pending_acks(topics)
+        if topics is None:
+            skipped = list(LeanPartitionRecords.skipped)
+            yield from (
+                tp for tp in skipped if tp in self.start_positions and tp not in self._acked
+            )
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         if self.flow_active and self._buffered_partitions and not self._get_active_partitions():
@@ -232,6 +225,8 @@ class BatchingConsumer(driver.Consumer):
 
     def _pack(self, tp: TP, records: FetchedRecords) -> RecordBatch:
         last = records[-1]
+        # What ends a transaction behind the last record is done with it.
+        offset = records.end - 1
         size, epoch = size_of(records), self.epoch
         self.waiting[tp.topic] += 1
         self._waiting_bytes[tp.topic] += size
@@ -246,7 +241,7 @@ class BatchingConsumer(driver.Consumer):
 
         value = BatchValue(records, epoch, release)
         return RecordBatch(
-            tp.topic, tp.partition, last.offset, last.timestamp, last.timestamp_type,
+            tp.topic, tp.partition, offset, last.timestamp, last.timestamp_type,
             None, value, None, 0, size, (),
         )  # fmt: skip
 

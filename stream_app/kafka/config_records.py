@@ -23,7 +23,7 @@ from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
 from stream_app.domain.statuses import parse_status
 from stream_app.kafka.admin import connection_options, is_refusal
-from stream_app.kafka.fetched_records import whole_records
+from stream_app.kafka.fetched_records import READ_COMMITTED, whole_records
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsu
             **connection_options(settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=READ_COMMITTED,
             fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
             key_deserializer=whole_records,
         )

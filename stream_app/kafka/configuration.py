@@ -312,6 +312,19 @@ class ConfigurationReader:
                     self._restart(partition)
                 self._next[partition] = batch[-1].offset + 1
             self._apply([record for batch in fetched.values() for record in batch])
+            await self._pass_over(consumer)
+
+    async def _pass_over(self, consumer: AIOKafkaConsumer) -> None:
+        """Go on behind what is no record: the end of a transaction, or one that was aborted."""
+        for partition, place in list(self._next.items()):
+            # It would wait for a position where there is none.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    position = await consumer.position(partition)
+                if position > place:
+                    self._next[partition] = position
+                    self._changed.set()
+                    self._changed.clear()
 
     async def _probe(self, consumer: AIOKafkaConsumer) -> None:
         """Notice outages, which a consumer without a group does not report, and new topics."""

@@ -10,6 +10,10 @@ from typing import Any, ClassVar
 
 import aiokafka.consumer.fetcher
 
+#: How every consumer reads: an aborted transaction, or an open one, has told nothing yet. Ends are
+#: last stable offsets then, in fetches and where a consumer asks for them.
+READ_COMMITTED = "read_committed"
+
 
 def whole_records(key: bytes | None) -> bytes | None:
     """Return the key: as `key_deserializer` it marks a consumer of aiokafka's usual records.

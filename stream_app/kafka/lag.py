@@ -67,7 +67,7 @@ def partition_lag(
         table: holds the progress.
         loop: takes the batches.
     """
-    end = max(fetched.highwater or 0, consumer.end_offsets.get(tp, 0))
+    end = max(fetched.end or 0, consumer.end_offsets.get(tp, 0))
     place = consumer.start_positions.get(tp, 0)
     if (state := table.states.get(tp.partition)) is not None:
         place = max(place, state.progress_of(tp.topic) + 1)

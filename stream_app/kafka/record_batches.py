@@ -20,7 +20,7 @@ SAMPLE = 16
 class RecordBatch(NamedTuple):
     """The records of one partition's poll, in the shape of a record for Faust.
 
-    `offset` is the last record's; `value` is a `BatchValue`.
+    `offset` is the last of the part of the log that it holds; `value` is a `BatchValue`.
     """
 
     topic: str

@@ -78,6 +78,7 @@ class EventLog:
             **connection_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=fetched_records.READ_COMMITTED,
             fetch_max_wait_ms=self._settings.kafka.fetch_max_wait_ms,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )

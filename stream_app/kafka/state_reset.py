@@ -58,6 +58,8 @@ async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int])
         for number in range(count)
     ]
     account = names(Topic.ACCOUNT)
+    # It reads nothing, and asks for the ends of all that is there, committed or not: a count that
+    # is still in an open transaction is of the state that is forgotten, too.
     consumer = AIOKafkaConsumer(
         **connection_options(settings), group_id=app_id, enable_auto_commit=False
     )

@@ -48,7 +48,11 @@ class ResultsGate:
 
     def is_open(self, partition: int, progress: int) -> bool:
         """Tell whether a partition whose results are read up to offset `progress` may send."""
-        return self._ends is not None and self._ends.get(partition, 0) <= progress + 1
+        if self._ends is None:
+            return False
+        # Beyond the progress there may be the end of a transaction, which is no result.
+        done: int = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
+        return self._ends.get(partition, 0) <= done
 
     async def _watch(self, tps: list[TP], look: Callable[[], bool]) -> None:
         ends: dict[TP, int] = {}

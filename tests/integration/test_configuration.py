@@ -125,6 +125,27 @@ async def test_empty_topics_are_read_at_once(settings: Settings, put: Put) -> No
         assert reader.configuration.triggers == {}
 
 
+async def test_what_a_transaction_leaves_is_passed_over_and_not_waited_for(
+    settings: Settings, put: Put
+) -> None:
+    await put("triggers", 61, TRIGGER)
+    producer = AIOKafkaProducer(
+        **connection_options(settings), transactional_id=settings.topic_prefix
+    )
+    await producer.start()
+    topic, other = f"{settings.topic_prefix}config.triggers", orjson.dumps(TRIGGER | {"name": "no"})
+    async with reading(settings) as reader:
+        for end in (producer.abort_transaction, producer.commit_transaction):
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, other, b"61")
+            assert await reader.catch_up(20), "an open one has no end yet"
+            assert reader.configuration.triggers[61].name == TRIGGER["name"]
+            await end()
+            assert await reader.catch_up(20), "its end is no record"
+        assert reader.configuration.triggers[61].name == "no"
+    await producer.stop()
+
+
 async def test_a_change_is_seen_live_and_soon(settings: Settings, put: Put) -> None:
     seen: list[int] = []
     async with reading(settings) as reader:

@@ -74,6 +74,15 @@ def test_the_fetch_wait_is_still_an_attribute_of_the_consumer() -> None:
     )
 
 
+def test_what_a_consumer_reads_is_still_an_attribute_that_its_fetcher_is_made_of() -> None:
+    source = inspect.getsource(aiokafka.AIOKafkaConsumer)
+    assert "self._isolation_level = isolation_level" in source
+    assert "isolation_level=self._isolation_level" in inspect.getsource(
+        aiokafka.AIOKafkaConsumer.start
+    )
+    assert "tp_state.lso = lso" in inspect.getsource(aiokafka.consumer.fetcher.Fetcher)
+
+
 def test_the_coordinator_still_keeps_the_generation_of_its_group() -> None:
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID" in source

@@ -18,7 +18,7 @@ PARTITION = TP("events.hits", 3)
 
 def lag(
     *,
-    highwater: int | None = None,
+    stable: int | None = None,
     end: int = 0,
     start: int = 0,
     progress: int | None = None,
@@ -26,7 +26,7 @@ def lag(
     is_idle: bool = True,
     waiting: int = 0,
 ) -> int:
-    fetched = Fetched(position, highwater)
+    fetched = Fetched(position, stable)
     consumer = SimpleNamespace(
         end_offsets={PARTITION: end},
         start_positions={PARTITION: start},
@@ -47,18 +47,18 @@ def lag(
         ({}, 0),
         ({"end": 40}, 40),
         ({"end": 40, "start": 30}, 10),
-        ({"end": 40, "highwater": 50, "start": 30}, 20),
-        ({"highwater": 50, "progress": 44}, 5),
-        ({"highwater": 50, "progress": 49}, 0),
+        ({"end": 40, "stable": 50, "start": 30}, 20),
+        ({"stable": 50, "progress": 44}, 5),
+        ({"stable": 50, "progress": 49}, 0),
         # Fetched, and not yet taken by the agent, or not yet acknowledged: not done.
-        ({"highwater": 50, "progress": 44, "position": 50, "waiting": 1}, 5),
-        ({"highwater": 50, "progress": 44, "position": 50, "is_idle": False}, 5),
+        ({"stable": 50, "progress": 44, "position": 50, "waiting": 1}, 5),
+        ({"stable": 50, "progress": 44, "position": 50, "is_idle": False}, 5),
         # Only the end of a transaction is left, which is no record.
-        ({"highwater": 50, "progress": 48, "position": 50}, 0),
+        ({"stable": 50, "progress": 48, "position": 50}, 0),
         # A topic whose older records are gone starts where it starts now.
-        ({"highwater": 50, "start": 45, "progress": 10}, 5),
+        ({"stable": 50, "start": 45, "progress": 10}, 5),
         # The newest end is not known yet.
-        ({"highwater": None, "end": 40, "progress": 59}, 0),
+        ({"stable": None, "end": 40, "progress": 59}, 0),
     ],
 )
 def test_what_is_not_done_is_counted(known: dict[str, Any], records: int) -> None:

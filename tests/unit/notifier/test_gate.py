@@ -19,6 +19,7 @@ class FakeApp:
         self.consumer = self
         self.ends = {0: 10, 1: 0}
         self.starts = {0: 0, 1: 0}
+        self.done = {0: 0, 1: 0}
         self.is_broker_away = False
         self.tasks: list[asyncio.Future[Any]] = []
 
@@ -29,6 +30,9 @@ class FakeApp:
 
     async def earliest_offsets(self, *tps: TP) -> Mapping[TP, int]:
         return {tp: self.starts[tp.partition] for tp in tps}
+
+    def done_to(self, tp: TP) -> int:
+        return self.done[tp.partition]
 
     def add_future(self, coro: Any) -> asyncio.Future[Any]:
         self.tasks.append(asyncio.ensure_future(coro))
@@ -98,3 +102,14 @@ async def test_closing_again_ends_the_look_of_before(app: FakeApp) -> None:
     await asyncio.sleep(0.03)
     assert app.tasks[0].cancelled()
     assert not gate.is_open(0, 100)
+
+
+async def test_the_gate_opens_before_the_end_of_a_transaction_which_is_no_result(
+    app: FakeApp,
+) -> None:
+    gate = results_gate(app)
+    gate.close([0], lambda: False)
+    await asyncio.sleep(0.03)
+    assert not gate.is_open(0, 7)
+    app.done[0] = 10
+    assert gate.is_open(0, 7)
