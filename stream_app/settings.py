@@ -1,7 +1,8 @@
 """All settings: environment variables with the prefix `STREAM_APP_`, levels joined by `__`.
 
 A flag of a command goes before the environment, the environment before the defaults. A name
-that no setting has is an error, so that a typing mistake cannot pass for a default.
+that no setting has is an error, so that a typing mistake cannot pass for a default. A secret may
+stand in a file that `<variable>_FILE` names.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -22,9 +23,17 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from stream_app.domain.errors import ConfigurationError
+from stream_app.environment import FILE, is_of_service, secrets_in_files
 
 PREFIX = "STREAM_APP_"
 #: Names that only look like settings: API keys for `env:` references, and Faust's own settings.
@@ -242,6 +251,23 @@ class Settings(BaseSettings):
         None, description="Folder of API keys in files that an integration may name; unset: off"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the variables of settings alone, secrets from their files among them."""
+        if isinstance(env_settings, EnvSettingsSource):
+            names = {variable.lower() for variable, _ in setting_fields()}
+            given = {name: v for name, v in env_settings.env_vars.items() if name in names}
+            files = secrets_in_files(secret_variables(), os.environ)
+            env_settings.env_vars = given | {name.lower(): v for name, v in files.items()}
+        return init_settings, env_settings
+
     @field_validator("console_hosts", mode="before")
     @classmethod
     def _split_console_hosts(cls, value: Any) -> Any:
@@ -268,15 +294,21 @@ class Settings(BaseSettings):
         return self
 
 
-def setting_rows(
+def setting_fields(
     model: type[BaseModel] = Settings, prefix: str = PREFIX
-) -> Iterator[tuple[str, str, str]]:
-    """Yield (environment variable, default, description) of every setting, in order."""
+) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield (environment variable, field) of every setting, in order."""
     for name, field in model.model_fields.items():
         variable = f"{prefix}{name.upper()}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
-            yield from setting_rows(field.annotation, f"{variable}__")
-            continue
+            yield from setting_fields(field.annotation, f"{variable}__")
+        else:
+            yield variable, field
+
+
+def setting_rows() -> Iterator[tuple[str, str, str]]:
+    """Yield (environment variable, default, description) of every setting, in order."""
+    for variable, field in setting_fields():
         default = field.default
         if isinstance(default, tuple):
             default = ",".join(str(part) for part in default)
@@ -285,18 +317,28 @@ def setting_rows(
         yield variable, "" if default is None else str(default), field.description or ""
 
 
+def secret_variables() -> list[str]:
+    """Return the variables of the settings that are secrets; each may stand in a file."""
+    return [
+        variable
+        for variable, field in setting_fields()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    ]
+
+
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings from the environment.
 
     Raises:
         ConfigurationError: a value is not allowed, or a name is nobody's setting.
     """
-    names = [variable for variable, _, _ in setting_rows()]
+    names = [variable for variable, _ in setting_fields()]
+    names += [f"{variable}{FILE}" for variable in secret_variables()]
     environ = os.environ if environ is None else environ
-    for variable in environ:
+    for variable, value in environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(FREE_PREFIXES):
             continue
-        if variable in names:
+        if variable in names or is_of_service(variable, value):
             continue
         close = difflib.get_close_matches(variable, names, n=1)
         hint = f": did you mean {close[0]}?" if close else ""

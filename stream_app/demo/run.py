@@ -176,8 +176,11 @@ class Demo:
     @staticmethod
     def _environ(settings: Settings, sandbox_url: str) -> dict[str, str]:
         """Return the environment of the demo's commands."""
+        kept = dict(os.environ)
+        # The demo has a secret key of its own.
+        kept.pop("STREAM_APP_SECRET_KEYS_FILE", None)
         return {
-            **os.environ,
+            **kept,
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
             "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
             "STREAM_APP_DELIVERY__SANDBOX_URL": sandbox_url,

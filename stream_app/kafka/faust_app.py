@@ -10,7 +10,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import faust
@@ -101,15 +100,16 @@ class StreamApp(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
             loghandlers=[],
-            datadir=str(Path(".local") / "faust" / role),
         )
-        Path(str(self.conf.datadir)).parent.mkdir(parents=True, exist_ok=True)
         ProducerBuffer.max_messages = 50_000
         self.transport = BatchingTransport(self.conf.broker_consumer, self)
         self.ownership = Ownership(self, kafka.session_timeout_seconds)
         self._limits = FlushLimits(
             settings.detector.flush_interval_ms / 1000, settings.detector.flush_max_events
         )
+
+    def _create_directories(self) -> None:
+        """Make none: state is in memory and in Kafka, and a container's disk may be read-only."""
 
     def batch_agent(self, name: str, sources: Sequence[str], stage: Stage) -> None:
         """Declare an agent that runs `stage` on batches of its source topics' records."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stream_app.domain.conditions import CONDITIONS, FILTERS, Family, Reaction
 from stream_app.opsgenie.sandbox_fault import KINDS
+from stream_app.settings import secret_variables
 from tests.readme_tables import metrics_table, settings_table
 
 README = Path(__file__).parents[2] / "README.md"
@@ -59,3 +60,8 @@ def test_the_failures_on_demand_are_those_of_the_sandbox() -> None:
     rows = README.read_text().partition("| kind | what the request meets |\n|---|---|\n")[2]
     named = [line.split("`")[1] for line in rows.partition("\n\n")[0].split("\n")]
     assert named == list(KINDS)
+
+
+def test_the_secrets_that_may_stand_in_files_are_named() -> None:
+    for variable in secret_variables():
+        assert f"`{variable}_FILE`" in README.read_text()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from stream_app.domain.errors import ConfigurationError
-from stream_app.settings import load_settings
+from stream_app.settings import load_settings, secret_variables
 
 NAME = "STREAM_APP_CONSOLE_HOSTS"
 
@@ -54,3 +57,151 @@ def test_a_console_host_that_is_none_is_refused_by_name(
         load_settings()
     assert str(error.value).startswith(f"{NAME}: ")
     assert part in str(error.value)
+
+
+SECRET = "fake-secret-not-real"
+
+
+def test_the_secrets_are_the_settings_whose_type_says_so() -> None:
+    assert secret_variables() == [
+        "STREAM_APP_KAFKA__SASL_PASSWORD",
+        "STREAM_APP_DELIVERY__PROXY_URL",
+        "STREAM_APP_SECRET_KEYS",
+    ]
+
+
+def value_of(variable: str) -> str:
+    found: Any = load_settings()
+    for name in variable.removeprefix("STREAM_APP_").lower().split("__"):
+        found = getattr(found, name)
+    return str(found.get_secret_value())
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("variable", secret_variables())
+def test_every_secret_may_stand_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, ending: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(f" {SECRET}".encode() + ending.encode())
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    assert value_of(variable) == f" {SECRET}"
+    assert SECRET not in repr(load_settings())
+
+
+def test_a_secret_in_a_file_leaves_its_neighbours_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(SECRET)
+    monkeypatch.setenv("STREAM_APP_KAFKA__SASL_USERNAME", "bo")
+    monkeypatch.setenv("STREAM_APP_KAFKA__SASL_PASSWORD_FILE", str(tmp_path / "password"))
+    settings = load_settings(partitions=3)
+    assert (settings.kafka.sasl_username, settings.partitions) == ("bo", 3)
+    assert settings.kafka.sasl_password is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "holds no secret"),
+        (b"\n\n", "holds no secret"),
+        (b"  \n", "holds no secret"),
+        (SECRET.encode() + b"\0", "holds no secret"),
+        (SECRET.encode() + b"\xff", "is no UTF-8 text"),
+        (SECRET.encode() * 10_000, "holds more than 65536 bytes"),
+        (None, "No such file or directory"),
+        ("folder", "Is a directory"),
+    ],
+)
+@pytest.mark.parametrize("variable", secret_variables())
+def test_a_file_without_a_secret_is_named_and_its_content_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    content: bytes | str | None,
+    problem: str,
+) -> None:
+    file = tmp_path / "secret"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        file.mkdir()
+    monkeypatch.setenv(f"{variable}_FILE", str(file))
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{variable}_FILE: {file}: {problem}")
+    assert SECRET not in str(error.value)
+
+
+def test_a_secret_is_given_in_one_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(SECRET)
+    monkeypatch.setenv("STREAM_APP_SECRET_KEYS", SECRET)
+    monkeypatch.setenv("STREAM_APP_SECRET_KEYS_FILE", str(tmp_path / "keys"))
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert str(error.value) == (
+        "STREAM_APP_SECRET_KEYS and STREAM_APP_SECRET_KEYS_FILE are both set: unset one of them"
+    )
+    monkeypatch.delenv("STREAM_APP_SECRET_KEYS")
+    monkeypatch.setenv("STREAM_APP_SECRET_KEYS_FILE", "")
+    with pytest.raises(ConfigurationError, match="STREAM_APP_SECRET_KEYS_FILE is empty"):
+        load_settings()
+
+
+def service(name: str) -> dict[str, str]:
+    """Return what Kubernetes sets for a Service with one named port and one more."""
+    base = name.upper().replace("-", "_")
+    found = {
+        f"{base}_SERVICE_HOST": "10.0.0.11",
+        f"{base}_SERVICE_PORT": "8080",
+        f"{base}_SERVICE_PORT_METRICS": "8080",
+        f"{base}_PORT": "tcp://10.0.0.11:8080",
+    }
+    for port, protocol in ((8080, "TCP"), (53, "UDP"), (99, "SCTP")):
+        one = f"{base}_PORT_{port}_{protocol}"
+        found |= {
+            one: f"{protocol.lower()}://10.0.0.11:{port}",
+            f"{one}_PROTO": protocol.lower(),
+            f"{one}_PORT": str(port),
+            f"{one}_ADDR": "10.0.0.11",
+        }
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stream-app", "stream-app-detector", "stream-app-notifier", "stream-app-http",
+        "stream-app-kafka", "stream-app-log", "stream-app-2", "stream-app-kafka--x",
+        "stream-app-delivery--proxy-url",
+    ],
+)  # fmt: skip
+def test_what_kubernetes_sets_for_a_service_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = load_settings()
+    for variable, value in service(name).items():
+        monkeypatch.setenv(variable, value)
+    assert load_settings() == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "meant"),
+    [
+        ("STREAM_APP_HTTP_PORT", "9464", "STREAM_APP_HTTP__PORT"),
+        ("STREAM_APP_HTTP__PORTS", "9464", "STREAM_APP_HTTP__PORT"),
+        ("STREAM_APP_SECRET_KEY", "x", "STREAM_APP_SECRET_KEYS"),
+        ("STREAM_APP_SECRET_KEY_FILE", "/x", "STREAM_APP_SECRET_KEYS_FILE"),
+        ("STREAM_APP_TOPIC_PREFIX_FILE", "/x", "STREAM_APP_TOPIC_PREFIX"),
+        ("STREAM_APP_KAFKA__SASL_PASSWORDS", "x", "STREAM_APP_KAFKA__SASL_PASSWORD"),
+    ],
+)
+def test_a_slip_is_still_an_error_beside_a_service(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, meant: str
+) -> None:
+    for name, one in service("stream-app").items():
+        monkeypatch.setenv(name, one)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert str(error.value) == (f"{variable} is not a setting of stream-app: did you mean {meant}?")
