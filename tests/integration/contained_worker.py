@@ -1,4 +1,4 @@
-"""A worker as a container runs it: nothing on the disk can be written, no home, no folder of its own.
+"""A worker as a container runs it: no disk that can be written, no home, and no folder.
 
 Who runs the tests may be root, whom no permission stops; so writing is refused from within.
 """
@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 from stream_app.cli import main
 
@@ -34,6 +35,6 @@ if __name__ == "__main__":
     os.environ.pop("HOME", None)
     folder = tempfile.mkdtemp()
     os.chdir(folder)
-    os.rmdir(folder)
+    Path(folder).rmdir()
     sys.addaudithook(refuse)
     main()
