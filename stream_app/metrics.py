@@ -1,5 +1,7 @@
 """The metrics: a closed list, base units, all label values present from the start.
 
+A gauge of what a worker does not know yet, or no more, is absent: a 0 would say that all is well.
+
 No id of a client, trigger or integration is a label: those go to the logs. The values of a label
 are the closed lists of the domain. A worker shows the metrics of its role only, so that no `0` of
 a detector passes for one of a notifier. They are observed per batch, flush or request, never per
@@ -30,6 +32,7 @@ from stream_app.domain.results import (
     RouteResult,
 )
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, VIEW_KINDS, Role
+from stream_app.known_gauge import KnownGauge
 
 INTEGRATION_TYPES = (*IntegrationType, UNKNOWN_TYPE)
 #: A request that was made has one of the service's reasons; one that was not, one of our own.
@@ -49,6 +52,7 @@ class MetricRow:
     """A metric as it is declared: for the README's table and for tests.
 
     `combinations` are the values that its labels have together; `role` is whose it is.
+    `is_known` says that it is shown from the start on.
     """
 
     name: str
@@ -57,6 +61,7 @@ class MetricRow:
     combinations: tuple[tuple[str, ...], ...]
     help: str
     role: Role | None
+    is_known: bool = True
 
 
 class Metrics:
@@ -86,9 +91,10 @@ class Metrics:
         self.build_info.labels(__version__).set(1)
         self.ready = self._gauge("ready", "1 while the worker is ready")
         self.broker_connected = self._gauge("broker_connected", "1 while the broker answers")
-        self.consumer_lag = self._gauge(
+        self.consumer_lag = self._known(
             "consumer_lag_records",
-            "Records of the worker's own partitions that are not done; the sum is the group's",
+            "Records of the worker's own partitions that are not done; the sum is the group's; "
+            "absent while it recovers or rebalances, or has none",
             topic=self.topics,
         )
         self.consumed = self._counter(
@@ -102,21 +108,21 @@ class Metrics:
             topic=self._refused,
             reason=DeadLetterReason,
         )
-        self.config_objects = self._gauge(
+        self.config_objects = self._known(
             "config_objects", "Configured objects", kind=VIEW_KINDS.values()
         )
-        self.config_invalid = self._gauge(
+        self.config_invalid = self._known(
             "config_invalid",
             "Configuration records that cannot be used",
             kind=VIEW_KINDS.values(),
         )
-        self.config_applied = self._gauge(
+        self.config_applied = self._known(
             "config_last_applied_timestamp_seconds",
-            "When the newest configuration record was written, as Unix seconds; 0: none yet",
+            "When the newest configuration record was written, as Unix seconds; absent: none yet",
             kind=VIEW_KINDS.values(),
         )
-        self.triggers_active = self._gauge("triggers_active", "Triggers that are enabled")
-        self.triggers_not_evaluated = self._gauge(
+        self.triggers_active = self._known("triggers_active", "Triggers that are enabled")
+        self.triggers_not_evaluated = self._known(
             "triggers_not_evaluated",
             "Configured triggers that are kept, but whose condition, or some of whose reactions "
             "although the condition is evaluated, do nothing here",
@@ -149,13 +155,13 @@ class Metrics:
             role,
             kind=EventKind,
         )
-        self.watermark = self._gauge(
+        self.watermark = self._known(
             "watermark_seconds",
-            "Largest event time seen, as Unix seconds; 0: no flush since the start",
+            "Largest event time seen in the worker's partitions, as Unix seconds; absent: none yet",
             role,
             kind=EventKind,
         )
-        self.open_cells = self._gauge(
+        self.open_cells = self._known(
             "open_cells", "Partial counts held in memory", role, kind=EventKind
         )
         self.flushes = self._counter("flushes", "Flushes of partial counts", role, kind=EventKind)
@@ -166,7 +172,7 @@ class Metrics:
             role,
             kind=EventKind,
         )
-        self.windows_open = self._gauge("windows_open", "Windows whose sum is kept", role)
+        self.windows_open = self._known("windows_open", "Windows whose sum is kept", role)
         self.stale_counts = self._counter(
             "stale_counts",
             "Partial counts of a trigger revision that is no longer configured",
@@ -233,13 +239,13 @@ class Metrics:
         self.auto_disables = self._counter(
             "integration_auto_disables", "Integrations disabled because their requests failed", role
         )
-        self.integrations_disabled = self._gauge(
+        self.integrations_disabled = self._known(
             "integrations_disabled", "Integrations that the system has disabled", role
         )
-        self.pending_deliveries = self._gauge(
+        self.pending_deliveries = self._known(
             "pending_deliveries", "Deliveries not yet accepted", role
         )
-        self.oldest_pending = self._gauge(
+        self.oldest_pending = self._known(
             "delivery_oldest_pending_seconds",
             "Age of the oldest delivery that is not yet accepted; 0: none waits",
             role,
@@ -262,6 +268,12 @@ class Metrics:
         self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
     ) -> Gauge:
         metric = Gauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
+        return self._filled(metric, name, "gauge", text, role, labels)
+
+    def _known(
+        self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
+    ) -> KnownGauge:
+        metric = KnownGauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
         return self._filled(metric, name, "gauge", text, role, labels)
 
     def _histogram(
@@ -300,6 +312,14 @@ class Metrics:
             for row in found:
                 metric.labels(*row)
         self.rows.append(
-            MetricRow(f"stream_app_{name}", kind, tuple(labels), tuple(found), text, role)
+            MetricRow(
+                f"stream_app_{name}",
+                kind,
+                tuple(labels),
+                tuple(found),
+                text,
+                role,
+                not isinstance(metric, KnownGauge),
+            )
         )
         return metric

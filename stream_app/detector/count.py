@@ -129,6 +129,8 @@ class CountStage:
         self._index_version = -1
         self._repeated = RepeatedWarnings(log)
         self._skipped = 0
+        metrics.open_cells.labels(kind).set_function(self._count_cells)
+        metrics.watermark.labels(kind).set_function(self._watermark)
 
     @property
     def changes(self) -> int:
@@ -163,14 +165,19 @@ class CountStage:
 
     def flushed(self, seconds: float, newest: int) -> None:
         """Report an acknowledged flush; `newest` is the largest event time in it."""
-        metrics, kind, states = self._metrics, self.kind, self.table.states.values()
+        metrics, kind = self._metrics, self.kind
         metrics.flushes.labels(kind).inc()
         metrics.flush_duration.labels(kind).observe(seconds)
         if newest != NEVER:
             metrics.event_lag.labels(kind).observe(max(0.0, time.time() - newest))
-        metrics.open_cells.labels(kind).set(sum(len(state.cells) for state in states))
-        watermark = max((state.watermark for state in states), default=NEVER)
-        metrics.watermark.labels(kind).set(max(0, watermark))
+
+    def _count_cells(self) -> float | None:
+        found = self.table.known_states()
+        return None if found is None else sum(len(state.cells) for state in found)
+
+    def _watermark(self) -> float | None:
+        found = [state.watermark for state in self.table.known_states() or ()]
+        return max((mark for mark in found if mark != NEVER), default=None)
 
     def _current_index(self) -> TriggerIndex:
         configuration = self._configuration

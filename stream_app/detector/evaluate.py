@@ -89,7 +89,6 @@ class EvaluateFlush:
                 found = (number_of(one, APPENDED_HEADER) for one in part.headers.get(key, ()))
                 self._stage.fired(alert, max((ms for ms in found if ms), default=None))
             part.state.confirm(part.offset)
-        self._stage.flushed()
 
     def _windows(self, part: PartitionCut) -> list[Send]:
         table = self._stage.table
@@ -130,6 +129,7 @@ class EvaluateStage:
         #: Of the partial counts of each changed window; read only where one fires.
         self._headers: defaultdict[CellKey, list[Headers]] = defaultdict(list)
         self._config_position = 0
+        metrics.windows_open.set_function(self._count_windows)
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Merge the partial counts of one batch."""
@@ -203,9 +203,9 @@ class EvaluateStage:
             window_start=alert.window_start,
         )
 
-    def flushed(self) -> None:
-        """Report an acknowledged flush."""
-        self._metrics.windows_open.set(sum(len(s.windows) for s in self.table.states.values()))
+    def _count_windows(self) -> float | None:
+        found = self.table.known_states()
+        return None if found is None else sum(len(state.windows) for state in found)
 
     def _alert(self, state: PartitionWindows, key: CellKey) -> Alert | None:
         """Return the alert of a window that exceeds its threshold and has not fired."""

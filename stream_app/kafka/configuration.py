@@ -88,7 +88,7 @@ class Configuration:
 class RecordApplier:
     """Brings records of the `config.*` topics into a `Configuration`. Knows no Kafka client."""
 
-    def __init__(self, settings: Settings, metrics: Metrics | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.configuration = Configuration()
         names = TopicNames(settings.topic_prefix)
         self._kinds = {names(topic): kind for topic, kind in VIEW_KINDS.items()}
@@ -102,8 +102,14 @@ class RecordApplier:
         self._deleted: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         #: When each kind was last changed, in Unix ms, as its newest record says; 0: not known.
         self._changed_ms = dict.fromkeys(VIEW_KINDS.values(), 0)
+        self._metrics: Metrics | None = None
+        self._not_evaluated = NotEvaluated()
+
+    def report_to(self, metrics: Metrics) -> None:
+        """Show figures from here on: all that there is has been taken in."""
         self._metrics = metrics
-        self._not_evaluated = NotEvaluated(metrics)
+        for kind in VIEW_KINDS.values():
+            self._count(kind)
 
     def apply(self, records: Iterable[Any]) -> None:
         """Take the records in, in order, as one change of the view."""
@@ -195,8 +201,9 @@ class RecordApplier:
         self._metrics.config_objects.labels(kind).set(len(objects))
         if kind == TRIGGERS:
             self._metrics.triggers_active.set(sum(t.enabled for t in objects.values()))
+            self._not_evaluated.report(self._metrics)
         self._metrics.config_invalid.labels(kind).set(len(self._invalid[kind]))
-        self._metrics.config_applied.labels(kind).set(self._changed_ms[kind] / 1000)
+        self._metrics.config_applied.labels(kind).set(self._changed_ms[kind] / 1000 or None)
 
 
 class ConfigurationReader:
@@ -204,7 +211,8 @@ class ConfigurationReader:
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
-        self._applier = RecordApplier(settings, metrics)
+        self._metrics = metrics
+        self._applier = RecordApplier(settings)
         self.configuration = self._applier.configuration
         self._consumer: AIOKafkaConsumer | None = None
         self._next: dict[TopicPartition, int] = {}
@@ -238,6 +246,8 @@ class ConfigurationReader:
             await self.stop()
             raise
         self._is_read = True
+        if self._metrics is not None:
+            self._applier.report_to(self._metrics)
         self._tasks = [
             asyncio.create_task(self._follow(self._consumer), name="configuration-follow"),
             asyncio.create_task(self._probe(self._consumer), name="configuration-probe"),

@@ -22,7 +22,7 @@ async def read_configuration(settings: Settings) -> Configuration:
         KafkaUnreachableError: no broker answers.
         TopicMismatchError: a topic is missing.
     """
-    applier = RecordApplier(settings, None)
+    applier = RecordApplier(settings)
     consumer = await open_topics(settings, VIEW_TOPICS)
     try:
         with unreachable(settings):

@@ -8,6 +8,7 @@ before the first one with the start of the assignment.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from faust.types import TP
@@ -33,26 +34,36 @@ class LagMeter:
         self._tables = {topic: t for t in app.state_tables for topic in t.source_topics}
         self._counted: Counter[str] = Counter()
 
-    def look(self) -> None:
-        """Bring the metrics up to date; the last figures stay while partitions move."""
+    def look(self, *, is_broker_away: bool = False) -> None:
+        """Bring the metrics up to date.
+
+        Of a topic whose lag is not known there is no sample: before the partitions are assigned
+        and their state is read, while they move, and where the worker has none. What waited when
+        a broker fell silent is still waiting; that nothing did says nothing about now.
+        """
         for topic, label in self._labels.items():
             done = self._loops[topic].done[topic]
             self._metrics.consumed.labels(label).inc(done - self._counted[topic])
             self._counted[topic] = done
+        lags = self._lags()
+        for topic, label in self._labels.items():
+            lag = lags.get(topic)
+            self._metrics.consumer_lag.labels(label).set(lag or None if is_broker_away else lag)
+
+    def _lags(self) -> Mapping[str, int]:
+        """Return the lag of each topic that this worker has partitions of, where it is known."""
         app = self._app
         if not app.started or app.consumer is None or app.rebalancing:
-            return
-        assigned = app.consumer.fetched()
-        if assigned is None:
-            return
+            return {}
         lags: Counter[str] = Counter()
-        for tp, fetched in assigned.items():
-            if tp.topic in self._labels:
-                lags[tp.topic] += partition_lag(
-                    tp, fetched, app.consumer, self._tables[tp.topic], self._loops[tp.topic]
-                )
-        for topic, label in self._labels.items():
-            self._metrics.consumer_lag.labels(label).set(lags[topic])
+        for tp, fetched in (app.consumer.fetched() or {}).items():
+            if tp.topic not in self._labels:
+                continue
+            table = self._tables[tp.topic]
+            if table.known_states() is None or tp not in app.consumer.start_positions:
+                return {}
+            lags[tp.topic] += partition_lag(tp, fetched, app.consumer, table, self._loops[tp.topic])
+        return lags
 
 
 def partition_lag(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stream_app.domain.results import NOT_EVALUATED_PARTS
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ MAX_NAMED = 50
 class NotEvaluated:
     """What the configured triggers hold that comes to nothing here."""
 
-    def __init__(self, metrics: Metrics | None) -> None:
-        self._metrics = metrics
+    def __init__(self) -> None:
         self._said: dict[int, tuple[str, ...]] = {}
+        #: Of triggers that are not evaluated at all, and of others with parts that do nothing.
+        self._counts = (0, 0)
 
     def note(self, triggers: Mapping[int, Trigger]) -> None:
         """Look at all triggers after a change; those that are as they were are not said again."""
@@ -39,8 +41,10 @@ class NotEvaluated:
                 },
                 then="kept as they are; these parts of them do nothing here",
             )
-        if self._metrics is not None:
-            conditions = sum(not triggers[number].is_evaluated for number in found)
-            gauge = self._metrics.triggers_not_evaluated
-            gauge.labels("condition").set(conditions)
-            gauge.labels("reactions").set(len(found) - conditions)
+        conditions = sum(not triggers[number].is_evaluated for number in found)
+        self._counts = (conditions, len(found) - conditions)
+
+    def report(self, metrics: Metrics) -> None:
+        """Bring the metric up to date."""
+        for part, number in zip(NOT_EVALUATED_PARTS, self._counts, strict=True):
+            metrics.triggers_not_evaluated.labels(part).set(number)

@@ -8,7 +8,7 @@ holds the only copy in memory.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from faust import Table
@@ -101,6 +101,10 @@ class StateTable(Table, Generic[State]):
         if state is None:
             state = self.states[partition] = self._new_state()
         return state
+
+    def known_states(self) -> Collection[State] | None:
+        """Return the states of this worker's partitions; None: they are being read."""
+        return None if self.generation < 0 else self.states.values()
 
     def note_written(self, partition: int, offsets: Iterable[int]) -> None:
         """Note the changelog writes of a flush that is acknowledged as a whole.

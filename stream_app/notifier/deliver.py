@@ -198,9 +198,13 @@ class DeliverStage:
             self._warned = time.monotonic()
             log.warning(event, partition=partition, offset=offset, why=why)
 
-    def _count_pending(self) -> float:
-        return sum(len(state.pending) for state in self.table.states.values())
+    def _count_pending(self) -> float | None:
+        found = self.table.known_states()
+        return None if found is None else sum(len(state.pending) for state in found)
 
-    def _oldest_pending_seconds(self) -> float:
-        since = [d.since_ms for s in self.table.states.values() for d in s.pending.values()]
+    def _oldest_pending_seconds(self) -> float | None:
+        found = self.table.known_states()
+        if found is None:
+            return None
+        since = [d.since_ms for state in found for d in state.pending.values()]
         return max(0.0, (self._now_ms() - min(since)) / 1000) if since else 0.0

@@ -218,11 +218,15 @@ class Worker:
         started, said = time.monotonic(), False
         while True:
             try:
-                return await probe(self.settings)
+                found = await probe(self.settings)
             except KafkaUnreachableError as error:
+                self.metrics.broker_connected.set(0)
                 if not said:
                     log.warning("broker_unreachable", why=str(error), then="waiting for it")
                     said = True
+            else:
+                self.metrics.broker_connected.set(1)
+                return found
             await asyncio.sleep(BROKER_RETRY_SECONDS)
             if said and (waited := time.monotonic() - started) > 60:  # noqa: PLR2004 - a reminder each minute
                 log.warning("broker_still_unreachable", waited_seconds=round(waited))
@@ -234,7 +238,7 @@ class Worker:
         while True:
             await asyncio.sleep(0.5)
             self._look_at_broker(app)
-            lag.look()
+            lag.look(is_broker_away=self._is_broker_away)
             try:
                 check_growth(app)
             except TopicMismatchError as error:

@@ -118,7 +118,7 @@ class Place:
         label = f'{{topic="{topic}"}}'
         return (
             found[f"stream_app_consumed_records_total{label}"],
-            found[f"stream_app_consumer_lag_records{label}"],
+            found.get(f"stream_app_consumer_lag_records{label}", 0.0),
         )
 
     def signal_broker(self, number: signal.Signals) -> None:

@@ -148,7 +148,7 @@ class Run:
         while time.monotonic() < deadline:
             await drained(self.settings, "notifier", ["alerts"], 30)
             pages = [await worker.metrics() for worker in workers]
-            if not sum(page["stream_app_pending_deliveries"] for page in pages):
+            if not sum(page.get("stream_app_pending_deliveries", 1) for page in pages):
                 await drained(self.settings, "notifier", ["deliveries", "delivery-results"], 30)
                 return
             await asyncio.sleep(0.3)

@@ -8,8 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from stream_app.settings import Settings
-from tests.integration.harness import drained
+from stream_app.metrics import Metrics
+from stream_app.settings import KafkaSettings, Settings
+from tests.integration.harness import WorkerProcess, drained
 from tests.integration.watched import Installation, trigger
 from tests.tools import tool
 
@@ -58,7 +59,10 @@ async def test_a_live_scrape_under_load_is_well_formed_complete_and_right(
     finally:
         await place.stop()
     for role, found in after.items():
-        assert found.keys() == before[role].keys(), "a label value came up later"
+        later = {row.name for row in Metrics().rows if not row.is_known}
+        new = {name.partition("{")[0] for name in found.keys() - before[role].keys()}
+        assert new <= later, "a label value came up later"
+        assert before[role].keys() <= found.keys()
         assert all(name.startswith(("stream_app_", "process_")) for name in found)
         for topic in SOURCES[role]:
             assert found[f'stream_app_consumer_lag_records{{topic="{topic}"}}'] == 0
@@ -72,3 +76,18 @@ async def test_a_live_scrape_under_load_is_well_formed_complete_and_right(
     accepted = 'stream_app_alert_to_accepted_seconds_count{integration_type="opsgenie"}'
     assert notifier[accepted] == 10
     assert notifier["stream_app_triggers_active"] == 1
+
+
+async def test_a_worker_that_waits_for_kafka_says_no_figure_that_it_does_not_know(
+    tmp_path: Path,
+) -> None:
+    nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    for role in SOURCES:
+        with WorkerProcess(role, Settings(kafka=nobody), tmp_path / role) as worker:
+            async with asyncio.timeout(60):
+                while worker.url is None:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
+            found = {name.partition("{")[0] for name in await worker.metrics()}
+        unknown = {row.name for row in Metrics().rows if not row.is_known}
+        assert found & unknown == set()
+        assert {"stream_app_ready", "stream_app_consumed_records_total"} <= found

@@ -82,7 +82,8 @@ def test_a_configuration_record_is_an_object_or_counted_as_invalid_and_its_neigh
     topic: Topic, data: st.DataObject
 ) -> None:
     metrics = Metrics()
-    applier = RecordApplier(Settings(), metrics)
+    applier = RecordApplier(Settings())
+    applier.report_to(metrics)
     records = valid.CONFIG[topic]
     key = b"61" if topic is Topic.TRIGGERS else b"521"
     key = b"1111" if topic is Topic.CLIENTS else key

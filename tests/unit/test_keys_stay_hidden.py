@@ -214,7 +214,7 @@ def test_the_log_of_a_worker_that_reads_a_clear_key_does_not_show_it(key: str) -
         def __init__(self, obj: object) -> None:
             self.value = msgspec.json.encode(obj)
 
-    applier = RecordApplier(Settings(), None)
+    applier = RecordApplier(Settings())
     with capture_logs() as logs:
         for obj in misplaced(key):
             applier.apply([Record(obj)])

@@ -49,8 +49,25 @@ def test_a_scrape_shows_every_combination_of_labels_before_anything_happens(
 ) -> None:
     metrics = Metrics(role)
     shown = [row for row in metrics.rows if role is None or row.role in (None, role)]
-    assert series(metrics) == {row.name: set(row.combinations) for row in shown}
+    assert series(metrics) == {row.name: set(row.combinations) for row in shown if row.is_known}
     assert all(row.combinations for row in shown)
+
+
+def test_what_is_not_known_is_absent_and_not_0() -> None:
+    metrics = Metrics()
+    unknown = {row.name for row in metrics.rows if not row.is_known}
+    gauges = {row.name for row in metrics.rows if row.kind == "gauge"}
+    known = {f"stream_app_{name}" for name in ("build_info", "ready", "broker_connected")}
+    assert unknown == gauges - known
+    sample = metrics.registry.get_sample_value
+    lag, label = metrics.consumer_lag.labels("alerts"), {"topic": "alerts"}
+    for value in (7, 0, None, 3):
+        lag.set(value)
+        assert sample("stream_app_consumer_lag_records", label) == value
+    metrics.windows_open.set_function(lambda: None)
+    assert sample("stream_app_windows_open") is None
+    metrics.windows_open.set_function(lambda: 0)
+    assert sample("stream_app_windows_open") == 0
 
 
 def test_the_label_values_are_the_closed_lists_of_the_domain() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,10 @@ class Table:
 
     def __init__(self) -> None:
         self.states: dict[int, PartitionCounts] = {}
+        self.is_known = True
+
+    def known_states(self) -> Collection[PartitionCounts] | None:
+        return self.states.values() if self.is_known else None
 
     def state(self, partition: int) -> PartitionCounts:
         return self.states.setdefault(partition, PartitionCounts(EventKind.HITS))
@@ -93,7 +98,7 @@ def test_a_flush_of_any_number_of_events_is_measured_once(
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: 1_000_000_007.0)
     sample = stage._metrics.registry.get_sample_value
-    assert sample("stream_app_watermark_seconds", {"kind": "hits"}) == 0
+    assert sample("stream_app_watermark_seconds", {"kind": "hits"}) is None
     value = b'{"client_id":1,"request_time":1000000000}'
     stage.add("events.hits", 0, [record(offset, value) for offset in range(500)])
     for name in ("event_lag", "flush_duration"):
@@ -103,6 +108,11 @@ def test_a_flush_of_any_number_of_events_is_measured_once(
         assert sample(f"stream_app_{name}_seconds_count", {"kind": "hits"}) == 1
     assert sample("stream_app_event_lag_seconds_sum", {"kind": "hits"}) == 7
     assert sample("stream_app_watermark_seconds", {"kind": "hits"}) == 1_000_000_000
+    assert sample("stream_app_open_cells", {"kind": "hits"}) == 0
+    table: Any = stage.table
+    table.is_known = False  # partitions move, or their state is read
+    assert sample("stream_app_watermark_seconds", {"kind": "hits"}) is None
+    assert sample("stream_app_open_cells", {"kind": "hits"}) is None
 
 
 def test_the_lag_is_that_of_the_events_of_the_flush_whatever_came_before(

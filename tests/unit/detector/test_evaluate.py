@@ -41,9 +41,12 @@ class Partition:
 
     def __init__(self, found: Trigger) -> None:
         self.trigger = found
-        self.state, self.metrics = PartitionWindows(), Metrics()
+        self.state, self.metrics, self.is_known = PartitionWindows(), Metrics(), True
         table: Any = SimpleNamespace(
-            state=lambda _: self.state, states={0: self.state}, changelog_topic_name="changelog"
+            state=lambda _: self.state,
+            states={0: self.state},
+            known_states=lambda: [self.state] if self.is_known else None,
+            changelog_topic_name="changelog",
         )
         configuration = SimpleNamespace(clients={1: CLIENT}, triggers={found.id: found})
         reader: Any = SimpleNamespace(configuration=configuration)

@@ -47,7 +47,8 @@ class Feed:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.applier = RecordApplier(Settings(topic_prefix="t."), self.metrics)
+        self.applier = RecordApplier(Settings(topic_prefix="t."))
+        self.applier.report_to(self.metrics)
         self.view = self.applier.configuration
         self._offsets: dict[str, int] = {}
 
@@ -80,17 +81,17 @@ def test_records_become_objects_by_id() -> None:
 
 def test_the_time_of_the_last_change_is_that_of_the_newest_record_not_of_its_reading() -> None:
     feed, name = Feed(), "last_applied_timestamp_seconds"
-    assert feed.gauge(name, "triggers") == 0
+    assert feed.gauge(name, "triggers") is None
     feed.put("triggers", 61, TRIGGER, timestamp=1767225600500)
     feed.put("triggers", 62, TRIGGER | {"id": 62}, timestamp=1767225599000)
     assert feed.gauge(name, "triggers") == 1767225600.5
-    assert feed.gauge(name, "clients") == 0
+    assert feed.gauge(name, "clients") is None
     feed.put("triggers", 62, None, timestamp=1767225700000)
     assert feed.gauge(name, "triggers") == 1767225700
     feed.applier.forget("t.config.triggers")
-    assert feed.gauge(name, "triggers") == 0
+    assert feed.gauge(name, "triggers") is None
     feed.put("triggers", 61, TRIGGER, timestamp=-1)
-    assert feed.gauge(name, "triggers") == 0, "a record without a time says nothing"
+    assert feed.gauge(name, "triggers") is None, "a record without a time says nothing"
 
 
 def test_a_tombstone_deletes() -> None:
@@ -176,6 +177,21 @@ def test_a_record_that_is_too_large_is_invalid_and_its_integration_not_deleted()
     assert feed.view.invalid_integrations == {521}
     feed.put("integrations", 521, None)
     assert feed.view.invalid_integrations == frozenset()
+
+
+def test_no_figure_is_shown_before_all_has_been_read() -> None:
+    metrics = Metrics()
+    applier = RecordApplier(Settings(topic_prefix="t."))
+    value = orjson.dumps(TRIGGER)
+    applier.apply([Record("t.config.triggers", b"61", value, 0, timestamp=1767225600500)])
+    names = ("config_objects", "config_invalid", "config_last_applied_timestamp_seconds")
+    gauges = [(f"stream_app_{name}", {"kind": "triggers"}) for name in names]
+    gauges += [("stream_app_triggers_active", {})]
+    gauges += [("stream_app_triggers_not_evaluated", {"part": "condition"})]
+    sample = metrics.registry.get_sample_value
+    assert [sample(name, labels) for name, labels in gauges] == [None] * 5
+    applier.report_to(metrics)
+    assert [sample(name, labels) for name, labels in gauges] == [1, 0, 1767225600.5, 1, 0]
 
 
 def test_an_integration_that_was_deleted_is_known_from_one_that_never_was() -> None:

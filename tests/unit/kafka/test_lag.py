@@ -11,7 +11,9 @@ from faust.types import TP
 
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.batching_consumer import Fetched
-from stream_app.kafka.lag import partition_lag
+from stream_app.kafka.lag import LagMeter, partition_lag
+from stream_app.kafka.topics import TopicNames
+from stream_app.metrics import Metrics
 
 PARTITION = TP("events.hits", 3)
 
@@ -63,3 +65,72 @@ def lag(
 )
 def test_what_is_not_done_is_counted(known: dict[str, Any], records: int) -> None:
     assert lag(**known) == records
+
+
+class Worker:
+    """An app with one partition of `alerts`, of which 5 records are not done."""
+
+    def __init__(self) -> None:
+        self.partition = TP("p.alerts", 3)
+        self.consumer: Any = SimpleNamespace(
+            end_offsets={self.partition: 5},
+            start_positions={self.partition: 0},
+            waiting=Counter(),
+            fetched=lambda: self.assigned,
+        )
+        self.assigned: dict[TP, Fetched] | None = {self.partition: Fetched(None, None)}
+        self.known: Any = []
+        topics = [f"p.{topic}" for topic in ("alerts", "deliveries", "delivery-results")]
+        table = SimpleNamespace(source_topics=topics, states={}, known_states=lambda: self.known)
+        app: Any = SimpleNamespace(
+            role="notifier",
+            started=True,
+            rebalancing=False,
+            consumer=self.consumer,
+            state_tables=[table],
+            flush_loops=[SimpleNamespace(topics=topics, done=Counter(), is_idle=True)],
+        )
+        self.app, self.metrics = app, Metrics("notifier")
+        self.meter = LagMeter(app, TopicNames("p."), self.metrics)
+
+    def lag(self, topic: str = "alerts", *, is_broker_away: bool = False) -> float | None:
+        self.meter.look(is_broker_away=is_broker_away)
+        sample = self.metrics.registry.get_sample_value
+        return sample("stream_app_consumer_lag_records", {"topic": topic})
+
+
+def test_the_lag_is_absent_until_it_is_known_and_whenever_it_is_not() -> None:
+    worker = Worker()
+    assert (
+        worker.metrics.registry.get_sample_value(
+            "stream_app_consumer_lag_records", {"topic": "alerts"}
+        )
+        is None
+    ), "before the first look"
+    assert worker.lag() == 5
+    assert worker.lag("deliveries") is None, "it has no partition of that topic"
+    worker.known = None
+    assert worker.lag() is None, "its state is being read"
+    worker.known = []
+    assert worker.lag() == 5
+    worker.app.rebalancing = True
+    assert worker.lag() is None
+    worker.app.rebalancing = False
+    worker.consumer.start_positions.clear()
+    assert worker.lag() is None, "it does not know yet where it begins"
+    worker.consumer.start_positions[worker.partition] = 5
+    assert worker.lag() == 0
+    worker.assigned = {}
+    assert worker.lag() is None, "the partition has moved away"
+    worker.assigned = None
+    assert worker.lag() is None, "there is no assignment"
+    worker.app.started = False
+    assert worker.lag() is None
+
+
+def test_of_a_silent_broker_only_what_waited_before_is_known() -> None:
+    worker = Worker()
+    assert worker.lag(is_broker_away=True) == 5
+    worker.consumer.start_positions[worker.partition] = 5
+    assert worker.lag(is_broker_away=True) is None
+    assert worker.lag() == 0

@@ -90,8 +90,10 @@ class Bench:
         self.sender, self.gate, self.metrics = RecordingSender(), SwitchGate(), Metrics()
         self.reconciler, self.configuration = RecordingReconciler(), Configuration()
         self.offsets = dict.fromkeys(TOPICS, 0)
+        self.is_known = True
         table = SimpleNamespace(
             states=self.states,
+            known_states=lambda: self.states.values() if self.is_known else None,
             state=self.state,
             changelog_topic_name="changelog",
             on_restored=[],
@@ -344,6 +346,9 @@ def test_a_result_hands_the_next_attempt_over_or_ends_the_waiting(bench: Bench) 
     assert bench.sample("deliveries_total", integration_type="opsgenie", outcome="sent") == 1
     assert bench.sample("pending_deliveries") == 0
     assert bench.sample("delivery_oldest_pending_seconds") == 0
+    bench.is_known = False  # the state is read
+    assert bench.sample("pending_deliveries") is None
+    assert bench.sample("delivery_oldest_pending_seconds") is None
 
 
 def test_after_a_rebalance_nothing_is_sent_before_earlier_results_are_read(bench: Bench) -> None:
