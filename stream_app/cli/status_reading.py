@@ -15,6 +15,7 @@ from stream_app.cli.state import SOURCES
 from stream_app.domain.deliveries import DeliveryState
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.overview import (
+    AnewRow,
     IntegrationRow,
     LagRow,
     Overview,
@@ -37,6 +38,7 @@ from stream_app.kafka.config_records import (
     unreachable,
 )
 from stream_app.kafka.groups import read_groups
+from stream_app.kafka.known_topics import topics_made_anew
 from stream_app.kafka.newest_records import Reach, read_newest
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
 
@@ -105,6 +107,13 @@ async def read_overview(settings: Settings) -> Overview:
         roles=tuple(SOURCES),
         alerts_cut_ms=alerts_reach.cut_ms,
         deliveries_cut_ms=deliveries_reach.cut_ms,
+        anew=[
+            AnewRow(role, topic)
+            for role in SOURCES
+            for topic in await topics_made_anew(
+                settings, f"{settings.topic_prefix}stream-app-{role}"
+            )
+        ],
     )
 
 

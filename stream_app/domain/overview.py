@@ -49,6 +49,14 @@ class LagRow:
 
 
 @dataclass(frozen=True)
+class AnewRow:
+    """A topic that is not the one whose records a role's state has counted."""
+
+    role: str
+    topic: str
+
+
+@dataclass(frozen=True)
 class IntegrationRow:
     """An integration. `requests` and `failed` are of the last 12 hours, as the judge counts them.
 
@@ -111,6 +119,7 @@ class Overview:
     roles: Sequence[str]
     alerts_cut_ms: int | None = None
     deliveries_cut_ms: int | None = None
+    anew: Sequence[AnewRow] = ()
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return what needs attention, what stops most of it first.
@@ -134,6 +143,11 @@ class Overview:
             )
         elif missing:
             yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
+        for row in self.anew:
+            yield Problem(
+                f"{row.topic} was made anew: the state of the {row.role} is of the topic before",
+                f"stop every {row.role}, then: stream-app state reset {row.role} --yes",
+            )
 
     def _of_workers(self) -> Iterator[Problem]:
         running = {row.role for row in self.workers}

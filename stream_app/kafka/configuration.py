@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from stream_app.domain.clients import Client, parse_client
 from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
@@ -28,8 +28,10 @@ from stream_app.kafka.config_records import (
     end_offsets,
     id_of_key,
     open_topics,
+    unreachable,
 )
 from stream_app.kafka.not_evaluated import NotEvaluated
+from stream_app.kafka.topic_facts import topic_facts
 from stream_app.kafka.topics import VIEW_TOPICS, Topic, TopicNames
 from stream_app.logs import get_logger
 
@@ -216,6 +218,7 @@ class ConfigurationReader:
         self.configuration = self._applier.configuration
         self._consumer: AIOKafkaConsumer | None = None
         self._next: dict[TopicPartition, int] = {}
+        self._ids: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribers: list[Callable[[Configuration], None]] = []
         self._changed = asyncio.Event()
@@ -308,6 +311,8 @@ class ConfigurationReader:
             self._next[partition] = await consumer.position(partition)
             if partition.topic == TopicNames(self._settings.topic_prefix)(Topic.TRIGGERS):
                 self.configuration.trigger_position = self._next[partition]
+        with unreachable(self._settings):
+            self._ids = await self._topic_ids(consumer)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
@@ -342,6 +347,8 @@ class ConfigurationReader:
             await asyncio.sleep(PROBE_SECONDS)
             known = dict(self._next)
             try:
+                async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                    ids = await self._topic_ids(consumer)
                 ends = await end_offsets(consumer, PROBE_TIMEOUT_SECONDS)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._lose(error)
@@ -350,10 +357,25 @@ class ConfigurationReader:
                 self._error = None
                 log.info("configuration_followed_again")
             for partition, end in ends.items():
-                if end < known[partition]:
+                # One that was made anew may go as far as the one before, or further.
+                is_other = ids[partition.topic] != self._ids.get(partition.topic)
+                if is_other or end < known[partition]:
                     self._restart(partition)
                     consumer.seek(partition, 0)
                     self._notify()
+            self._ids = ids
+
+    async def _topic_ids(self, consumer: AIOKafkaConsumer) -> dict[str, str]:
+        """Return the ids of the topics.
+
+        Raises:
+            KafkaError: the broker doesn't tell them, or one of them does not exist.
+        """
+        topics = sorted({partition.topic for partition in self._next})
+        facts = await topic_facts(consumer._client, topics)  # noqa: SLF001 - sends our own request
+        if missing := [topic for topic in topics if topic not in facts]:
+            raise UnknownTopicOrPartitionError(f"topic {', '.join(missing)} has disappeared")
+        return {topic: fact.id for topic, fact in facts.items()}
 
     def _restart(self, partition: TopicPartition) -> None:
         log.warning("config_topic_restarted", topic=partition.topic, position=self._next[partition])
@@ -362,6 +384,8 @@ class ConfigurationReader:
 
     def _lose(self, error: Exception) -> None:
         reason = f"Kafka does not answer: {str(error) or type(error).__name__}"
+        if isinstance(error, UnknownTopicOrPartitionError):
+            reason = str(error)
         if self._error is None:
             log.warning("configuration_not_followed", reason=reason)
         self._error = reason

@@ -9,19 +9,23 @@ that has been matched would only be told again, also to those who subscribed aft
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, for_code
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.admin import Admin, connection_options
+from stream_app.kafka.known_topics import topics_made_anew
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.settings import Settings
 
 
 async def reset_plan(settings: Settings, app_id: str) -> list[str]:
-    """Return the changelog topics that a reset of the app would delete."""
+    """Return the changelog topics that a reset of the app would delete.
+
+    One of them keeps which topics the state is of.
+    """
     async with Admin(settings) as client:
         topics = await client.list_topics()
     return sorted(
@@ -40,7 +44,7 @@ async def reset_state(
     Raises:
         StreamAppError: workers of the app are running; nothing is deleted then.
     """
-    await _rewind(settings, app_id, sources)
+    await _rewind(settings, app_id, sources, await topics_made_anew(settings, app_id))
     if changelogs:
         async with Admin(settings) as client:
             response = await client.delete_topics(list(changelogs))
@@ -50,14 +54,16 @@ async def reset_state(
             raise StreamAppError(f"the broker does not delete {names}: the state is still there")
 
 
-async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int]) -> None:
+async def _rewind(
+    settings: Settings, app_id: str, sources: Mapping[Topic, int], anew: Collection[str]
+) -> None:
     names = TopicNames(settings.topic_prefix)
     partitions = [
         TopicPartition(names(topic), number)
         for topic, count in sources.items()
         for number in range(count)
     ]
-    account = names(Topic.ACCOUNT)
+    kept = {names(Topic.ACCOUNT)}.difference(anew)
     # It reads nothing, and asks for the ends of all that is there, committed or not: a count that
     # is still in an open transaction is of the state that is forgotten, too.
     consumer = AIOKafkaConsumer(
@@ -70,7 +76,7 @@ async def _rewind(settings: Settings, app_id: str, sources: Mapping[Topic, int])
         derived = [tp for tp in partitions if tp.topic == names(Topic.COUNTS)]
         if derived:
             offsets |= await consumer.end_offsets(derived)
-        offsets |= await _kept(consumer, [tp for tp in partitions if tp.topic == account])
+        offsets |= await _kept(consumer, [tp for tp in partitions if tp.topic in kept])
         await consumer.commit(offsets)
     except KafkaError as error:
         raise StreamAppError(

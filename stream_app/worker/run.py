@@ -23,12 +23,14 @@ from stream_app.kafka.admin import probe
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dry_run import check_agreement
 from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.known_topics import check_topics
 from stream_app.kafka.lag import LagMeter
 from stream_app.kafka.partitions import (
     check_growth,
     prepare_changelogs,
     source_partitions,
 )
+from stream_app.kafka.topic_watch import TopicWatch
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -91,6 +93,7 @@ class Worker:
         self.health = Health(self.metrics, is_dry_run=settings.dry_run)
         self._stop = asyncio.Event()
         self._app: StreamApp | None = None
+        self._topics: TopicWatch | None = None
         self._is_broker_away = False
 
     async def run(self) -> None:
@@ -146,6 +149,10 @@ class Worker:
         await reader.start()
         app = create(self.settings, bootstrap, partitions, reader, self.metrics)
         await prepare_changelogs(self.settings, app)
+        names = TopicNames(self.settings.topic_prefix)
+        topics = [names(topic) for topic in sources]
+        ids = await check_topics(self.settings, self.role, topics)
+        self._topics = TopicWatch(self.settings, self.role, topics, ids, app.fail)
         spare_what_is_there()
         return app
 
@@ -158,7 +165,10 @@ class Worker:
             "broker", lambda: "no answer from the broker" if self._is_broker_away else None
         )
         self.health.add("configuration", lambda: _why_not_configured(reader))
-        watch = asyncio.create_task(self._watch(app, reader))
+        watches = [asyncio.create_task(self._watch(app, reader))]
+        if (topics := self._topics) is not None:
+            self.health.add("topics", topics.failure)
+            watches.append(asyncio.create_task(topics.run()))
         starting = asyncio.create_task(app.start())
         crashed = asyncio.create_task(app.wait_until_stopped())
         stop = asyncio.create_task(self._stop.wait())
@@ -170,7 +180,7 @@ class Worker:
                 log.info("worker_started", role=self.role)
                 await asyncio.wait({failure, stop, crashed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (watch, stop, crashed):
+            for task in (*watches, stop, crashed):
                 task.cancel()
         self.health.is_draining = True
         error = _worker_error(app, failure, starting)

@@ -184,8 +184,9 @@ async def test_a_bad_record_is_passed_over(settings: Settings, put: Put) -> None
         await eventually(lambda: 522 in reader.configuration.integrations)
 
 
+@pytest.mark.parametrize("number", [1, 3])
 async def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
-    settings: Settings, put: Put
+    settings: Settings, put: Put, number: int
 ) -> None:
     await put("clients", 1111, CLIENT)
     await put("clients", 2222, CLIENT | {"client_id": 2222})
@@ -193,11 +194,15 @@ async def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
     async with reading(settings) as reader, administering(settings) as admin:
         assert set(reader.configuration.clients) == {1111, 2222}
         await admin.delete_topics([name])
-        await asyncio.sleep(0.5)
+        await eventually(lambda: f"{name} has disappeared" in str(reader.last_error))
         await admin.create_topics([NewTopic(name, 1, 1)])
         await asyncio.sleep(0.5)
-        await put("clients", 3333, CLIENT | {"client_id": 3333})
-        await eventually(lambda: set(reader.configuration.clients) == {3333})
+        # Fewer than before, and more: it is another topic, whatever its offsets are.
+        ids = range(3333, 3333 + number)
+        for client_id in ids:
+            await put("clients", client_id, CLIENT | {"client_id": client_id})
+        await eventually(lambda: set(reader.configuration.clients) == set(ids))
+        await eventually(lambda: reader.last_error is None)
 
 
 async def test_a_missing_topic_is_named(settings: Settings) -> None:

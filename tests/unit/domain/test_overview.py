@@ -9,6 +9,7 @@ import pytest
 from stream_app.domain.overview import (
     LAG_LIMIT,
     PENDING_LIMIT_MS,
+    AnewRow,
     IntegrationRow,
     LagRow,
     Overview,
@@ -47,6 +48,11 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             replace(FINE, topics=[TopicRow("a", 0), TopicRow("b", 0)]),
             "none of the 2 topics is there, a for example",
             "STREAM_APP_TOPIC_PREFIX",
+        ),
+        (
+            replace(FINE, anew=[AnewRow("detector", "counts")]),
+            "counts was made anew",
+            "state reset detector --yes",
         ),
         (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
         (

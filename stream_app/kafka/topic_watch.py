@@ -1,0 +1,94 @@
+"""Looks at the source topics while a worker runs: whether they are there, and still the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.kafka.admin import Admin
+from stream_app.kafka.known_topics import made_anew
+from stream_app.kafka.topic_facts import TopicFacts, topic_facts
+from stream_app.logs import get_logger
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from stream_app.settings import Settings
+
+log = get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+#: A question that no broker answers in this time is asked anew, on a new connection.
+ANSWER_SECONDS = 10.0
+
+
+class TopicWatch:
+    """Asks the brokers for the source topics every second. It never ends a worker by itself.
+
+    Args:
+        settings: where.
+        role: whose state is of them.
+        topics: their full names.
+        ids: those that the state is of, by topic.
+        fail: called when one is not the same any more.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        role: str,
+        topics: Sequence[str],
+        ids: Mapping[str, str],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._role = role
+        self._topics = topics
+        self._ids = dict(ids)
+        self._fail = fail
+        #: The topics as they were at the last answer; a topic that is not in it does not exist.
+        self.facts: Mapping[str, TopicFacts] | None = None
+        self._missing: list[str] = []
+
+    def failure(self) -> str | None:
+        """Return which source topics have disappeared; None: all of them are there."""
+        if not self._missing:
+            return None
+        return (
+            f"topic {', '.join(self._missing)} has disappeared: its records are not read. If it "
+            f"is made anew, 'stream-app state reset {self._role} --yes' is needed"
+        )
+
+    async def run(self) -> None:
+        """Look until cancelled; while no broker answers, what was seen last holds."""
+        while True:
+            try:
+                async with Admin(self._settings) as client:
+                    await self._follow(client)
+            except (StreamAppError, KafkaError, OSError, TimeoutError) as error:
+                # The worker itself reports that the broker is away.
+                log.debug("topics_not_seen", why=str(error) or type(error).__name__)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _follow(self, client: AIOKafkaAdminClient) -> None:
+        while True:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._take(await topic_facts(client._client, self._topics))  # noqa: SLF001 - sends our own request
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _take(self, facts: Mapping[str, TopicFacts]) -> None:
+        self.facts = facts
+        missing = sorted(set(self._topics) - set(facts))
+        if missing != self._missing:
+            self._missing = missing
+            if missing:
+                log.error("topics_disappeared", topics=missing)
+            else:
+                log.info("topics_back")
+        for topic, fact in facts.items():
+            if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
+                self._fail(made_anew(topic, self._role))
