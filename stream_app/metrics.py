@@ -36,7 +36,10 @@ from stream_app.known_gauge import KnownGauge
 
 INTEGRATION_TYPES = (*IntegrationType, UNKNOWN_TYPE)
 #: A request that was made has one of the service's reasons; one that was not, one of our own.
-ATTEMPTS = [*product(IntegrationType, AttemptReason), *product([UNKNOWN_TYPE], LocalReason)]
+ATTEMPTS = [
+    *product(IntegrationType, AttemptReason),
+    *product([UNKNOWN_TYPE], [*LocalReason, AttemptReason.LOCAL_ERROR]),
+]
 FINISHED = [status for status in DeliveryStatus if status is not DeliveryStatus.PENDING]
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600)

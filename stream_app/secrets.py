@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from stream_app.domain.errors import SealingError
+from stream_app.domain.errors import NoRoomError, SealingError
+from stream_app.domain.own_faults import NO_ROOM_ERRNOS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,6 +170,8 @@ class KeyRing:
             with path.open("rb") as file:
                 content = file.read(_MAX_KEY_BYTES + 1)
         except OSError as error:
+            if error.errno in NO_ROOM_ERRNOS:
+                raise NoRoomError(f"file:{name}: {error.strerror}") from None
             raise SealingError(
                 f"file:{name}: {error.strerror}: put the key below STREAM_APP_KEY_DIR"
             ) from None

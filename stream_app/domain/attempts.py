@@ -30,6 +30,7 @@ class AttemptReason(StrEnum):
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     OTHER_STATUS = "other_status"
+    LOCAL_ERROR = "local_error"
     CONNECT_ERROR = "connect_error"
     PROXY_ERROR = "proxy_error"
     TLS_ERROR = "tls_error"

@@ -15,6 +15,7 @@ from stream_app.domain.alerts import AnyAlert
 from stream_app.domain.attempts import LocalReason
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.messages import Message
+from stream_app.domain.own_faults import OWN_REASONS
 from stream_app.domain.request_checks import CheckOutcome
 from stream_app.domain.state_keys import NEVER
 
@@ -50,8 +51,9 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
 
     `status` is absent when no answer came; `retry_after_seconds` is what the service asked for.
     `epoch` is the integration's at the time of the request, `redrives` the delivery's. `is_sent`
-    is false when no request was made: the configuration allowed none, the proxy let none pass, or
-    it is a dry run. Then `body` is what would have been posted, JSON.
+    is false when no request was made: the configuration allowed none, the proxy let none pass,
+    this machine had no means for one (for both the same attempt is made again), or it is a dry
+    run. Then `body` is what would have been posted, JSON.
     """
 
     delivery_id: str
@@ -71,6 +73,11 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     redrives: Whole = 0
     is_sent: bool = True
     body: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_own_fault(self) -> bool:
+        """Tell whether our own side let no request be made: that is no attempt."""
+        return self.reason in OWN_REASONS
 
     @property
     def is_dry_run(self) -> bool:

@@ -62,11 +62,13 @@ class DeliveryRules:
     """What the settings say of deliveries.
 
     `retry_scale` is a factor on the documented waits, 1 except in tests; `max_pending` is the
-    most pending deliveries of one integration.
+    most pending deliveries of one integration. An alert that is older than `max_alert_age_ms`
+    waits for our own side no longer.
     """
 
     retry_scale: float = 1.0
     max_pending: int = 5000
+    max_alert_age_ms: int = 6 * 3600 * 1000
     judge: JudgeRules = field(default_factory=JudgeRules)
 
 
@@ -180,7 +182,10 @@ class PartitionDeliveries:
             self.pauses.extend(result.integration_id, min(until_ms, bound_ms))
         is_exhausted = False
         if before is not None and is_awaited:
-            after = attempted(before, result, timestamp_ms, self._rules.retry_scale)
+            rules = self._rules
+            after = attempted(
+                before, result, timestamp_ms, rules.retry_scale, rules.max_alert_age_ms
+            )
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
             self._journal.change(before.id, after)
             self._settled.append(Settled(before, after, result))

@@ -11,6 +11,7 @@ from stream_app.domain.deliveries import (
     Result,
 )
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.own_faults import pause_ms
 from stream_app.domain.schedule import next_due_ms
 
 
@@ -58,16 +59,22 @@ def awaits(before: DeliveryState, result: Result) -> bool:
 
 
 def attempted(
-    before: DeliveryState, result: Result, timestamp_ms: int, scale: float
+    before: DeliveryState, result: Result, timestamp_ms: int, scale: float, max_age_ms: int
 ) -> DeliveryState:
     """Return the state after an attempt: sent, due again, or given up after the last cycle.
 
-    A dry run makes one attempt of each delivery.
+    A dry run makes one attempt of each delivery. A fault of our own side is none: the delivery
+    waits for as long as its alert is not too old to page anybody.
     """
     if result.accepted:
         return finished(before, DeliveryStatus.SENT, timestamp_ms)
     if result.is_dry_run:
         return finished(before, DeliveryStatus.DRY_RUN, timestamp_ms)
+    if result.is_own_fault:
+        if timestamp_ms - (before.alerted_ms or before.since_ms) > max_age_ms:
+            reason = DeadLetterReason.STALE
+            return finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
+        return msgspec.structs.replace(before, due_ms=result.finished_at_ms + pause_ms(scale))
     due_ms = next_due_ms(
         result.finished_at_ms,
         result.attempt,

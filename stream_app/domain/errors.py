@@ -9,6 +9,7 @@
       x KafkaUnreachableError          exit code 4
       x EmbeddedKafkaError             exit code 1
       x SealingError                   exit code 3: a key that cannot be sealed or opened
+        - NoRoomError                  its file cannot be opened now: no handle or memory is left
     RejectedEventError                 a bad record or event: it goes to the dead letters
 
 Every message names the thing, its value and the next step. No message holds a key.
@@ -67,6 +68,10 @@ class TopicMismatchError(ConfigurationError):
 
 class SealingError(ConfigurationError):
     """An API key cannot be sealed or opened with the secret keys at hand."""
+
+
+class NoRoomError(SealingError):
+    """The file of an API key cannot be opened now, and could be with another load."""
 
 
 class KafkaUnreachableError(StreamAppError):

@@ -180,6 +180,7 @@ def _rules(settings: Settings) -> DeliveryRules:
     return DeliveryRules(
         delivery.retry_scale,
         NO_LIMIT if settings.dry_run else delivery.max_pending_per_integration,
+        settings.max_alert_age * 1000,
         JudgeRules(judge.on, judge.min_requests),
     )
 

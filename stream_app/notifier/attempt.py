@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from stream_app.domain.attempts import UNKNOWN_TYPE, AttemptReason, LocalReason
 from stream_app.domain.deliveries import Delivery, DeliveryState, Result, decode_delivery
-from stream_app.domain.errors import ConfigurationError, SealingError
+from stream_app.domain.errors import ConfigurationError, NoRoomError, SealingError
 from stream_app.domain.integrations import Integration
+from stream_app.domain.own_faults import OWN_REASONS
 from stream_app.kafka.configuration import Configuration
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -19,11 +20,14 @@ from stream_app.settings import DeliverySettings
 
 log = get_logger(__name__)
 
+#: What is wrong with our own side is said at most this often.
+REPEAT_MS = 60_000
+
 
 class RefusedError(Exception):
     """The configuration allows no request: an attempt ends before one."""
 
-    def __init__(self, reason: LocalReason, message: str) -> None:
+    def __init__(self, reason: LocalReason | AttemptReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -47,7 +51,8 @@ class Attempts:
         self._metrics = metrics
         self._now_ms = now_ms
         #: Integrations that were refused, and why, so that the log says it once.
-        self._refused: dict[int, LocalReason] = {}
+        self._refused: dict[int, LocalReason | AttemptReason] = {}
+        self._told_ms = -REPEAT_MS
 
     async def make(self, state: DeliveryState) -> Result:
         """Make the attempt that is due; every failure is a result."""
@@ -55,12 +60,17 @@ class Attempts:
         try:
             integration, endpoint, key = self.resolve(delivery.integration_id, delivery.client_id)
         except RefusedError as error:
-            self._say(delivery, error)
+            if error.reason in OWN_REASONS:
+                self._say_own(error.reason, str(error))
+            else:
+                self._say(delivery, error)
             return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
         self._refused.pop(delivery.integration_id, None)
         outcome = await self._client.post_alert(endpoint, key, request_body(delivery))
         kind = endpoint.integration_type
         self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
+        if outcome.reason in OWN_REASONS:
+            self._say_own(outcome.reason, outcome.message)
         return self._result(
             state,
             kind,
@@ -72,8 +82,7 @@ class Attempts:
             request_id=outcome.request_id,
             retry_after_seconds=outcome.retry_after_seconds,
             epoch=integration.epoch,
-            # What our own proxy has kept back says nothing about the integration.
-            is_sent=outcome.reason is not AttemptReason.PROXY_ERROR,
+            is_sent=outcome.reason not in OWN_REASONS,
         )
 
     def resolve(self, number: int, client_id: int) -> tuple[Integration, Endpoint, str]:
@@ -85,6 +94,8 @@ class Attempts:
         integration, endpoint = target_of(self._configuration, self._settings, number, client_id)
         try:
             key = self._keys.open(integration.key, integration.key_context)
+        except NoRoomError as error:
+            raise RefusedError(AttemptReason.LOCAL_ERROR, str(error)) from None
         except SealingError as error:
             raise RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
         return integration, endpoint, key
@@ -99,6 +110,16 @@ class Attempts:
                 client_id=delivery.client_id,
                 reason=error.reason,
                 why=str(error),
+            )
+
+    def _say_own(self, reason: str, why: str) -> None:
+        if self._now_ms() - self._told_ms >= REPEAT_MS:
+            self._told_ms = self._now_ms()
+            log.error(
+                "requests_not_possible",
+                reason=reason,
+                why=why,
+                then="no integration is at fault, and nothing counts against one: deliveries wait",
             )
 
     def _result(

@@ -129,11 +129,12 @@ def _given_up(names: TopicNames, partition: int, settled: Settled) -> Send:
     """Return the dead letter of a delivery that is given up: the bytes of its own record."""
     before, result = settled.before, settled.result
     reason = DeadLetterReason(settled.after.reason)
-    why = (
-        WHY[reason]
-        if result is None
-        else f"{result.attempt} attempts failed, the last one: {result.message}"
-    )
+    if result is None:
+        why = WHY[reason]
+    elif result.is_own_fault:
+        why = f"no request could be made until the alert was too old: {result.message}"
+    else:
+        why = f"{result.attempt} attempts failed, the last one: {result.message}"
     attempt = ("x-attempt", str(before.redrives + 1).encode())
     return Send(
         names.dead_letters(Topic.DELIVERIES),

@@ -13,8 +13,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stream_app.domain.attempts import AttemptReason
 from stream_app.domain.deliveries import DeliveryState, Result
 from stream_app.domain.due_queue import DueQueue
+from stream_app.domain.own_faults import pause_ms
 from stream_app.domain.pauses import pause_end_ms
 from stream_app.kafka.ownership import POLL_SECONDS, Ownership
 from stream_app.settings import DeliverySettings
@@ -172,7 +174,8 @@ class Sender:
                 self._learn(result)
                 # Also after a rebalance: an attempt that was made is a fact for the new owner.
                 await self._write_result(job.partition, result)
-                is_made = True
+                # After a fault of our own the same attempt is made again, and may wait already.
+                is_made = not result.is_own_fault
         finally:
             self._settle(job, is_made=is_made)
 
@@ -191,6 +194,11 @@ class Sender:
         The service limits an account, not one alert: what else waits for it would fail, too.
         """
         number = result.integration_id
+        if result.is_own_fault:
+            # What else waits for it would most probably meet the same fault.
+            self._queue.hold(number, result.finished_at_ms + pause_ms(self._retry_scale))
+        if result.reason == AttemptReason.LOCAL_ERROR:
+            return  # nobody has been asked
         is_quick = result.duration_seconds < SLOW_SECONDS
         is_accepted = result.accepted or result.is_dry_run
         self._queue.learn(number, is_quick=is_quick, is_accepted=is_accepted)

@@ -31,6 +31,7 @@ from stream_app.opsgenie.outcome import (
     failure,
     read_request_status,
 )
+from stream_app.opsgenie.own_faults import own_fault
 from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tunnel_trace
 
 if TYPE_CHECKING:
@@ -46,7 +47,15 @@ KEEP_ALIVE_SECONDS = 15.0
 #: The status has decided: the body behind it is for people, and may hold nothing up.
 BODY_SECONDS = 5.0
 #: ValueError: header values and URLs that the libraries cannot read.
-FAILURES = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError)
+#: RuntimeError: no thread for the resolver.
+FAILURES = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError, MemoryError, RuntimeError)
+#: Why no answer came, by the error of aiohttp; the first that fits.
+REASONS: dict[type[Exception], AttemptReason] = {
+    aiohttp.ClientSSLError: AttemptReason.TLS_ERROR,
+    aiohttp.ClientConnectorError: AttemptReason.CONNECT_ERROR,
+    aiohttp.ClientResponseError: AttemptReason.BAD_ANSWER,
+    ValueError: AttemptReason.BAD_ANSWER,
+}
 
 
 class OpsgenieClient:
@@ -202,7 +211,11 @@ class OpsgenieClient:
         The transport takes a broken connection for a connect timeout, so the error of aiohttp
         behind it is judged, not the one that httpx shows.
         """
-        cause = error.__cause__ if isinstance(error, httpx.HTTPError) else error
+        cause = error.__cause__ or error if isinstance(error, httpx.HTTPError) else error
+        if (fault := own_fault(cause)) is not None:
+            return failure(AttemptReason.LOCAL_ERROR, fault)
+        if isinstance(cause, RuntimeError):
+            raise cause
         if self._proxy is not None and tunnel is not None and tunnel.is_being_made:
             host = httpx.URL(url).host
             problem = proxy_problem(cause, self._proxy.url, host, self._connect_seconds)
@@ -214,13 +227,6 @@ class OpsgenieClient:
             )
         if isinstance(cause, TimeoutError):
             return failure(AttemptReason.TIMEOUT, f"gave up after {self._total_seconds:g} s")
-        reason, detail = AttemptReason.CONNECTION_LOST, str(cause or error)
-        if isinstance(cause, aiohttp.ClientSSLError):
-            reason = AttemptReason.TLS_ERROR
-        elif isinstance(cause, aiohttp.ClientConnectorError):
-            reason = AttemptReason.CONNECT_ERROR
-        elif isinstance(cause, aiohttp.ClientResponseError):
-            reason, detail = AttemptReason.BAD_ANSWER, cause.message
-        elif isinstance(cause, ValueError):
-            reason = AttemptReason.BAD_ANSWER
-        return failure(reason, detail, key=key)
+        detail = cause.message if isinstance(cause, aiohttp.ClientResponseError) else str(cause)
+        reasons = (reason for kind, reason in REASONS.items() if isinstance(cause, kind))
+        return failure(next(reasons, AttemptReason.CONNECTION_LOST), detail, key=key)

@@ -25,6 +25,7 @@ UNVERIFIED = (
 PROXY_ADVICE = "is a proxy or a firewall in the way?"
 #: What is wrong, by the reason that no answer came. `{host}` and `{why}` are filled in.
 UNREACHABLE = {
+    AttemptReason.LOCAL_ERROR: "{host} was not asked: {why}",
     AttemptReason.TLS_ERROR: "{host} is there and takes connections, but TLS fails: {why}; a proxy "
     "that opens TLS needs its certificate authority to be trusted here",
     AttemptReason.CONNECT_ERROR: "{host} has an address, but takes no connection: {why}; "

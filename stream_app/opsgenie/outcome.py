@@ -74,6 +74,7 @@ EXPLANATIONS = {
     AttemptReason.RATE_LIMITED: "the account sends more requests than its plan allows",
     AttemptReason.SERVER_ERROR: "the service has a fault",
     AttemptReason.OTHER_STATUS: "an answer nobody expects here",
+    AttemptReason.LOCAL_ERROR: "this machine cannot make the request, whatever the integration",
     AttemptReason.CONNECT_ERROR: "no connection to the service",
     AttemptReason.PROXY_ERROR: "the proxy of STREAM_APP_DELIVERY__PROXY_URL is in the way",
     AttemptReason.TLS_ERROR: "the service's certificate or encryption is not trusted (an "

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from stream_app.domain.errors import SealingError
+from stream_app.domain.errors import NoRoomError, SealingError
 from stream_app.secrets import KeyRing, generate_secret_key
 from stream_app.settings import Settings
 
@@ -146,6 +148,19 @@ def test_a_file_that_holds_no_key_is_a_sealing_error(tmp_path: Path, name: str) 
     (tmp_path / "long").write_text("x" * 5000)
     with pytest.raises(SealingError, match=r"^file:"):
         KeyRing(key_dir=tmp_path).open(f"file:{name}", HERE)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_file_that_cannot_be_opened_now_is_told_from_one_that_is_wrong(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "acme").write_text(CLEAR)
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(NoRoomError, match=os.strerror(number)):
+        KeyRing(key_dir=tmp_path).open("file:acme", HERE)
 
 
 def test_a_key_in_a_local_variable_stands_in_no_logged_traceback() -> None:

@@ -398,6 +398,31 @@ def test_a_429_pauses_the_integration_also_after_a_restart() -> None:
     assert copy.pauses.until_ms == {}
 
 
+@pytest.mark.parametrize("reason", ["local_error", "proxy_error"])
+def test_a_fault_of_our_own_side_is_no_attempt_and_counts_against_nobody(reason: str) -> None:
+    state = with_delivery()
+    for number in range(50):
+        fault = result(1, finished_at_ms=NOW_MS + number, is_sent=False)
+        assert add(state, msgspec.structs.replace(fault, reason=reason), NOW_MS + number)
+    assert (only(state).attempt, only(state).due_ms) == (1, NOW_MS + 49 + 10_000)
+    assert state.judge.share(521, NOW_MS) == (0, 0)
+    assert only(restored(flush(state))) == only(state)
+    for attempt in range(1, LAST_ATTEMPT + 1):
+        assert not only(state).is_finished
+        add(state, result(attempt), NOW_MS)
+    assert only(state).status is DeliveryStatus.GIVEN_UP
+
+
+def test_a_delivery_waits_for_our_own_side_until_its_alert_is_too_old() -> None:
+    state = with_delivery()
+    fault = msgspec.structs.replace(result(1, is_sent=False), reason="local_error")
+    six_hours_ms = 6 * 3_600_000
+    add(state, fault, NOW_MS + six_hours_ms)
+    assert not only(state).is_finished
+    add(state, fault, NOW_MS + six_hours_ms + 1)
+    assert (only(state).status, only(state).reason) == (DeliveryStatus.GIVEN_UP, "stale")
+
+
 @pytest.mark.parametrize(("asked", "paused_ms"), [(1e308, 3_600_000), (-1e308, 0)])
 def test_a_record_may_ask_for_a_pause_of_any_length(asked: float, paused_ms: int) -> None:
     state = with_delivery()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -219,6 +221,36 @@ async def test_what_the_proxy_keeps_back_is_a_failure_and_counts_against_nobody(
         result = await bench.make()
         assert (result.reason, result.integration_type) == ("proxy_error", kind)
         assert (result.accepted, result.is_sent) == (False, False)
+
+
+async def test_a_fault_of_our_own_is_told_as_ours_once_a_minute() -> None:
+    nobody = DeliverySettings(proxy_url=SecretStr("http://127.0.0.1:9"))
+    async with running() as bench, OpsgenieClient(nobody) as bench._client:
+        bench.configure(api="https://api.opsgenie.com")
+        attempts = bench.attempts()
+        with capture_logs() as logs:
+            results = [await attempts.make(STATE) for _ in range(3)]
+    assert {result.is_own_fault for result in results} == {True}
+    (line,) = logs
+    assert (line["event"], line["reason"]) == ("requests_not_possible", "proxy_error")
+    assert "no integration is at fault" in line["then"]
+
+
+async def test_a_key_whose_file_cannot_be_opened_now_is_our_own_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with running() as bench:
+        bench.configure(key="file:acme")
+        attempts = bench.attempts()
+        attempts._keys = KeyRing(key_dir=tmp_path)
+        monkeypatch.setattr(Path, "open", fail)
+        with capture_logs() as logs:
+            result = await attempts.make(STATE)
+    assert (result.reason, result.is_sent, result.is_own_fault) == ("local_error", False, True)
+    assert [line["event"] for line in logs] == ["requests_not_possible"]
 
 
 async def test_a_key_that_cannot_be_had_is_said_once_until_it_can() -> None:

@@ -119,10 +119,15 @@ class Bench:
         value: bytes | None,
         partition: int = 2,
         headers: tuple[tuple[str, bytes], ...] = (),
+        timestamp: int = NOW_MS,
     ) -> None:
         self.offsets[topic] += 1
         record = SimpleNamespace(
-            offset=self.offsets[topic], timestamp=NOW_MS, key=b"521", value=value, headers=headers
+            offset=self.offsets[topic],
+            timestamp=timestamp,
+            key=b"521",
+            value=value,
+            headers=headers,
         )
         self.stage.add(topic, partition, [record])
 
@@ -243,6 +248,20 @@ def test_one_delivery_too_many_is_a_dead_letter_with_one_notice(bench: Bench) ->
     assert sorted(bench.sender.waiting) == ["0/521", "1/521"]
     bench.add(TOPICS[0], encode_delivery(msgspec.structs.replace(DELIVERY, id="9/521")))
     assert [send.topic for send in bench.flush()[0]] == ["p.deliveries.dlq"], "told once an hour"
+
+
+def test_what_our_own_side_kept_back_for_too_long_is_a_dead_letter(bench: Bench) -> None:
+    bench.add(TOPICS[0], RECORD)
+    for age_ms in (0, 7 * 3_600_000):
+        fault = Result("a/521", 1111, 521, "opsgenie", 1, False, "local_error", "no handle", 0, 0.0)
+        fault = msgspec.structs.replace(fault, is_sent=False)
+        bench.add(TOPICS[1], encode_result(fault), timestamp=NOW_MS + age_ms)
+    (dead,), _, _ = bench.flush()
+    headers = dict(dead.headers)
+    assert (dead.value, headers["x-error-reason"]) == (RECORD, b"stale")
+    assert headers["x-error-message"] == (
+        b"no request could be made until the alert was too old: no handle"
+    )
 
 
 def test_a_given_up_delivery_that_comes_back_is_sent_anew(bench: Bench) -> None:

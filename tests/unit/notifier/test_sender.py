@@ -45,6 +45,7 @@ class Bench:
         )
         self.status, self.takes_ms = 202, 0
         self.retry_after: float | None = None
+        self.reason = "accepted"
         self.made: list[DeliveryState] = []
         self.written: list[tuple[int, str, int]] = []
         self.write_error: Exception | None = None
@@ -70,7 +71,7 @@ class Bench:
         self.now_ms += self.takes_ms
         return Result(
             state.id, 1111, state.integration_id, "opsgenie", state.attempt, self.status == 202,
-            "accepted", "", self.now_ms, self.takes_ms / 1000, self.status,
+            self.reason, "", self.now_ms, self.takes_ms / 1000, self.status,
             retry_after_seconds=self.retry_after,
         )  # fmt: skip
 
@@ -317,3 +318,28 @@ async def test_an_integration_that_answers_slowly_has_one_place(bench: Bench) ->
         bench.sender.schedule(0, pending(number, to=1))
     await settle()
     assert len(bench.made) == 2
+
+
+@pytest.mark.parametrize("reason", ["local_error", "proxy_error"])
+async def test_after_a_fault_of_our_own_the_same_attempt_waits_and_is_made_again(
+    bench: Bench, reason: str
+) -> None:
+    bench.status, bench.reason = 0, reason
+    again = pending(due_ms=NOW_MS + 10_000)
+
+    async def write(partition: int, result: Result) -> None:
+        bench.written.append((partition, result.delivery_id, result.attempt))
+        if len(bench.written) == 1:  # as `deliver` does, should it be the quicker one
+            bench.sender.schedule(partition, again)
+
+    bench.sender._write_result = write
+    bench.sender.schedule(0, pending())
+    await eventually(lambda: bool(bench.written))
+    bench.sender.schedule(0, pending(2))
+    await settle()
+    assert bench.attempts() == [("alert 1/521", 1)], "the integration waits, too"
+    bench.sender.schedule(0, pending(3, to=522))
+    await eventually(lambda: ("alert 3/522", 1) in bench.attempts())
+    bench.status, bench.reason = 202, "accepted"
+    bench.now_ms += 10_000
+    await eventually(lambda: bench.attempts().count(("alert 1/521", 1)) == 2)
