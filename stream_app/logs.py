@@ -7,12 +7,17 @@ library passes once per text and minute; the worker itself reports the change of
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
+import textwrap
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+
+from stream_app.domain.printable import printable, printable_lines, quoted
 
 if TYPE_CHECKING:
     from stream_app.settings import LogSettings
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
 #: Libraries whose lines are held back when they repeat.
 CHATTY = ("aiokafka", "faust", "mode", "httpx", "httpcore", "aiohttp")
 REPEAT_SECONDS = 60.0
+#: What the renderer puts on lines of its own, and what it prints without quotes.
+_BLOCKS = frozenset({"exception", "stack"})
+_OWN_COLUMNS = frozenset({"timestamp", "level", "event", "logger", "logger_name"})
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_NEEDS_QUOTES = re.compile("[\\s='\"]|^$")
 
 
 class RepeatFilter(logging.Filter):
@@ -50,13 +60,9 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_as_json)
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=(stream or sys.stderr).isatty(),
-            # The default prints local variables when rich is there, and one may be a key.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
+        else structlog.dev.ConsoleRenderer(colors=(stream or sys.stderr).isatty())
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
@@ -64,11 +70,11 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Not the renderer's own: that prints local variables, and one may be a key.
                 structlog.processors.format_exc_info,
+                *([] if settings.format == "json" else [_harmless]),
                 renderer,
-            ]
-            if settings.format == "json"
-            else [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            ],
         )
     )
     chatty = RepeatFilter()
@@ -89,6 +95,46 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _as_json(event: object, **options: Any) -> str:
+    """Return an event as JSON that everybody reads: half of a surrogate pair is none."""
+    text = json.dumps(event, **options)
+    if "\\ud" not in text:
+        return text
+    whole = json.dumps(json.loads(text), ensure_ascii=False)
+    return json.dumps(json.loads(_HALF_PAIR.sub("\ufffd", whole)))
+
+
+class _Shown:
+    """A value as it is to be shown: the renderer prints what is no text by its `repr`."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _harmless(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Make visible what would act on a terminal, and keep a line one line.
+
+    Of several lines are only tracebacks and stacks; theirs are indented, so that none of them,
+    which may hold the text of a stranger, can be taken for a line of the log.
+    """
+    return {printable(str(name)): _shown(name, value) for name, value in event.items()}
+
+
+def _shown(name: str, value: object) -> object:
+    if name in _BLOCKS and isinstance(value, str):
+        return printable_lines(textwrap.indent(value, "  "))
+    if name in _OWN_COLUMNS:
+        return printable(str(value))
+    if isinstance(value, str):
+        return _Shown(quoted(value) if _NEEDS_QUOTES.search(value) else printable(value))
+    return _Shown(printable(repr(value)))
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -7,7 +7,6 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid configuration; 4 Kafka un
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,13 @@ from typing import Any
 import click
 
 from stream_app import __version__
+from stream_app.cli.output import (
+    complain,
+    print_any_encoding,
+    say,
+    show_traceback,
+    show_usage_error,
+)
 from stream_app.domain.errors import StreamAppError
 
 #: Command -> where it lives. Loaded when asked for: few commands need Faust, which takes a while.
@@ -77,20 +83,19 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command and leave the process with its exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal of another encoding must not keep an alert with a curly quote from being shown.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    print_any_encoding()
+    sys.excepthook = show_traceback
     try:
         # Not standalone: click would print our errors as tracebacks. It returns what a command
         # that ends itself wants to end with.
         code = cli.main(args=args, prog_name="stream-app", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        error.show()
+        show_usage_error(error)
         sys.exit(error.exit_code)
     except StreamAppError as error:
-        click.echo(f"stream-app: {error}", err=True)
+        complain(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("stream-app: interrupted", err=True)
+        say("stream-app: interrupted")
         sys.exit(130)

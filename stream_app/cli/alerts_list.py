@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import click
 
-from stream_app.cli.dlq_selection import printable
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.progress import Progress
 from stream_app.domain.alerts import Alert, NoticeAlert
@@ -122,8 +121,8 @@ async def _read(
 def cause_of(alert: Alert | NoticeAlert) -> str:
     """Return what made an alert, in a few words."""
     if isinstance(alert, NoticeAlert):
-        return printable(f"notice {alert.notice.kind}")
-    return printable(f"trigger {alert.trigger.id} ({alert.trigger.name})")
+        return f"notice {alert.notice.kind}"
+    return f"trigger {alert.trigger.id} ({alert.trigger.name})"
 
 
 def _row(story: AlertStory) -> tuple[str, ...]:
@@ -134,7 +133,7 @@ def _row(story: AlertStory) -> tuple[str, ...]:
     ]
     return (
         iso_moment(story.fired_ms), story.state, str(alert.client_id), cause_of(alert),
-        ", ".join(deliveries), printable(alert.id),
+        ", ".join(deliveries), alert.id,
     )  # fmt: skip
 
 

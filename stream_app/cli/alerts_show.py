@@ -10,8 +10,7 @@ import click
 import msgspec
 
 from stream_app.cli.alerts_list import cause_of
-from stream_app.cli.dlq_selection import printable
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.progress import Progress
 from stream_app.domain.alerts import Alert, AnyAlert
 from stream_app.domain.deliveries import DeliveryStatus, Result
@@ -56,7 +55,7 @@ def show(alert_id: str, *, as_json: bool) -> None:
         print_json(_document(story, scale))
     else:
         for line in _lines(story, scale):
-            click.echo(line)
+            print_line(line)
     if cut_ms is not None:
         say(f"looked back to {iso_moment(cut_ms)} only (the newest {MOST:,} records)")
 
@@ -127,16 +126,16 @@ def _note(note: DeadLetterNote) -> dict[str, object]:
 def _lines(story: AlertStory, scale: float) -> Iterator[str]:
     """Yield the story as a person reads it."""
     alert = story.alert
-    yield f"alert    {printable(alert.id)}"
+    yield f"alert    {alert.id}"
     yield f"state    {story.state}"
     more = f" ({story.records} equal records)" if story.records > 1 else ""
     yield f"fired    {iso_moment(story.fired_ms)}{more}"
-    yield printable(f"client   {alert.client_id} {alert.client_name} ({alert.cloud})")
+    yield f"client   {alert.client_id} {alert.client_name} ({alert.cloud})"
     yield f"cause    {cause_of(alert)}"
     if isinstance(alert, Alert):
         yield from _window(alert)
     else:
-        yield printable(f"event    {alert.notice.subscription}: {alert.notice.summary}")
+        yield f"event    {alert.notice.subscription}: {alert.notice.summary}"
     for note in story.letters:
         yield _letter(note)
     missing = [n for n in alert.integration_ids if n not in story.deliveries]
@@ -155,24 +154,22 @@ def _window(alert: Alert) -> Iterator[str]:
     start, end = (iso_moment(at * 1000) for at in (alert.window_start, alert.window_end))
     count, period = trigger.threshold.count, trigger.threshold.period
     yield f"window   {start} to {end}"
-    yield printable(f"rule     {trigger.template_id}: more than {count} in {period} s")
+    yield f"rule     {trigger.template_id}: more than {count} in {period} s"
     for item in trigger.filters:
         values = ", ".join(map(str, item.values))
-        yield printable(f"         {item.id} {item.operator} {values}")
+        yield f"         {item.id} {item.operator} {values}"
 
 
 def _delivery_lines(story: DeliveryStory, scale: float) -> Iterator[str]:
-    reason = f" ({printable(story.reason)})" if story.reason else ""
+    reason = f" ({story.reason})" if story.reason else ""
     yield f"integration {story.integration_id}: {story.status}{reason}"
     if story.delivery is not None:
-        yield f"  message  {printable(story.delivery.message)}"
+        yield f"  message  {story.delivery.message}"
         for line in story.delivery.description.splitlines():
-            yield f"           {printable(line)}".rstrip()
+            yield f"           {line}".rstrip()
     yield from map(_attempt, story.ordered)
     for check in story.checks:
-        yield printable(
-            f"  checked  {iso_moment(check.checked_at_ms)}  {check.outcome}: {check.status}"
-        )
+        yield (f"  checked  {iso_moment(check.checked_at_ms)}  {check.outcome}: {check.status}")
     yield from map(partial(_letter, margin="  "), story.letters)
     due_ms = story.due_ms(scale)
     if story.status is DeliveryStatus.PENDING and due_ms is not None:
@@ -188,7 +185,7 @@ def _attempt(attempt: Result) -> str:
     asked = "" if attempt.request_id is None else f"  request {attempt.request_id}"
     outcome = "accepted" if attempt.accepted else "failed"
     again = f", redrive {attempt.redrives}" if attempt.redrives else ""
-    return printable(
+    return (
         f"  attempt  {attempt.attempt}{again}  {iso_moment(attempt.finished_at_ms)}  {outcome}  "
         f"{status}  {attempt.reason}  {attempt.duration_seconds * 1000:.0f} ms{asked}"
         + ("" if attempt.accepted else f"  {attempt.message}")
@@ -201,6 +198,4 @@ def _letter(note: DeadLetterNote, margin: str = "") -> str:
         if note.redriven_to is None
         else f"redriven to {note.redriven_to}"
     )
-    return printable(
-        f"{margin}dead     {iso_moment(note.at_ms)}  {note.reason}  {note.place}: {after}"
-    )
+    return f"{margin}dead     {iso_moment(note.at_ms)}  {note.reason}  {note.place}: {after}"

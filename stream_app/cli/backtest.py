@@ -13,7 +13,7 @@ import click
 from stream_app.cli import backtest_html, backtest_text
 from stream_app.cli.config_files import read_objects
 from stream_app.cli.event_selection import range_of, range_options
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.progress import Progress
 from stream_app.domain.backtest import Backtest, Sample
 from stream_app.domain.errors import StreamAppError, UsageError
@@ -96,8 +96,8 @@ def backtest(
     if as_json:
         print_json(backtest_text.as_json(found, top))
         return
-    for line in backtest_text.report(found, top, lambda text: click.style(text, fg="red")):
-        click.echo(line)
+    for line in backtest_text.report(found, top):
+        print_line(line)
 
 
 async def _found(

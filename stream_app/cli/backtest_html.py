@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from stream_app.cli.backtest_text import counted, headline, rate_text, summary
-from stream_app.cli.dlq_selection import printable
 from stream_app.domain.findings import Findings, ThresholdRow, Window
 from stream_app.domain.moments import iso_moment
+from stream_app.domain.printable import printable
 
 COLUMNS = 240
 _WIDTH, _HEIGHT, _LEFT = 960, 220, 60
@@ -39,7 +39,7 @@ svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; 
 
 def page(found: Findings, top: int) -> str:
     """Return the page. All text of events and configuration is escaped."""
-    title = escape(headline(found))
+    title = _text(headline(found))
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8"/>',
@@ -47,7 +47,7 @@ def page(found: Findings, top: int) -> str:
         '<meta name="viewport" content="width=device-width"/>',
         f"<title>Backtest: {title}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{title}</h1>",
-        *(f"<p>{escape(line)}</p>" for line in summary(found)),
+        *(f"<p>{_text(line)}</p>" for line in summary(found)),
     ]
     if found.events:
         parts += [
@@ -145,7 +145,7 @@ def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
             _label(_BAR_LEFT - 8, y + 13, f"{row.threshold:,}")
             + f'<rect class="{kind}" x="{_BAR_LEFT}" y="{y}" width="{width:.1f}" '
             f'height="{_BAR_HEIGHT}"/>'
-            f'<text x="{_BAR_LEFT + width + 8:.1f}" y="{y + 13}">{escape(text + note)}</text>'
+            f'<text x="{_BAR_LEFT + width + 8:.1f}" y="{y + 13}">{_text(text + note)}</text>'
         )
     return "\n".join(
         [

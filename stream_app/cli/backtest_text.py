@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from stream_app.cli.charts import bar, column_chart
-from stream_app.cli.dlq_selection import printable
 from stream_app.cli.replay_report import figures_text
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.findings import Findings, Window
 from stream_app.domain.messages import WORDINGS, clause_lines, period_text
 from stream_app.domain.moments import iso_moment
+from stream_app.domain.printable import quoted
 
 COLUMNS = 72
 _BAR = 24
@@ -22,8 +22,8 @@ def headline(found: Findings) -> str:
     """Return what the trigger does, in a line."""
     trigger = found.trigger
     things = WORDINGS[trigger.template_id].sentence
-    return printable(
-        f"Trigger {trigger.id} {trigger.name!r} of client {trigger.client_id}: more than "
+    return (
+        f"Trigger {trigger.id} {quoted(trigger.name)} of client {trigger.client_id}: more than "
         f"{found.threshold:,} {things} in {period_text(found.period)}"
     )
 
@@ -65,7 +65,7 @@ def _filters(found: Findings) -> Iterator[str]:
     """Yield the clauses of the trigger in a line, in the words of its alerts."""
     used = [item for item in found.trigger.filters if item.values]
     if used:
-        yield printable("Only: " + " ".join(clause_lines(used, {})[1:-1]))
+        yield "Only: " + " ".join(clause_lines(used, {})[1:-1])
 
 
 def _fired(found: Findings) -> str:
@@ -112,10 +112,8 @@ def rate_text(per_day: float | None) -> str:
     return "-" if per_day is None else f"{per_day:,.2f}"
 
 
-def report(
-    found: Findings, top: int, paint: Callable[[str], str] = lambda text: text
-) -> Iterator[str]:
-    """Yield the lines of the whole report; `paint` marks what exceeds the threshold."""
+def report(found: Findings, top: int) -> Iterator[str]:
+    """Yield the lines of the whole report."""
     yield headline(found)
     yield from summary(found)
     if not found.events:
@@ -124,7 +122,7 @@ def report(
     yield ""
     part = _duration((found.to_ms - found.from_ms) // len(values))
     yield f"A column is the largest window of {part}; ┈ is the threshold"
-    lines = column_chart(values, found.threshold, paint=paint)
+    lines = column_chart(values, found.threshold)
     yield from lines
     yield _axis(found, len(lines[-1]) - len(values), len(values))
     yield ""
@@ -166,7 +164,7 @@ def _window_lines(found: Findings, window: Window) -> Iterator[str]:
     for sample in found.samples.get(window.start, ()):
         facts = " ".join(f"{name}={text}" for name, text in sample.facts.items())
         when = iso_moment(sample.seconds * 1000)
-        yield f"      {sample.partition}/{sample.offset}  {when}  {printable(facts)}".rstrip()
+        yield f"      {sample.partition}/{sample.offset}  {when}  {facts}".rstrip()
 
 
 def as_json(found: Findings, top: int) -> Mapping[str, object]:

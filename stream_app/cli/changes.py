@@ -6,14 +6,13 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import click
-
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.announcements import NoticeType
 from stream_app.domain.clients import read_client
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.plans import Action, Kind
+from stream_app.domain.printable import quoted
 from stream_app.domain.statuses import is_disabled_by_system
 from stream_app.domain.trigger_notes import TriggerNotes, notes_of
 from stream_app.kafka.config_records import read_stored, write_records
@@ -170,7 +169,9 @@ def show_changes(
                 ": disabled by the system, and stays so: "
                 f"`stream-app integrations enable {change.id}`"
             )
-        click.echo(f"{change.action:<9} {change.kind} {change.id} {change.name!r}{fields}{mark}")
+        print_line(
+            f"{change.action:<9} {change.kind} {change.id} {quoted(change.name)}{fields}{mark}"
+        )
 
 
 def _notes(change: Change) -> TriggerNotes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from stream_app.cli.output import MarkedLine
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _PARTS = len(_BLOCKS) - 1
@@ -12,15 +14,13 @@ def column_chart(
     values: Sequence[int],
     mark: int,
     height: int = 8,
-    paint: Callable[[str], str] = lambda text: text,
-) -> list[str]:
+) -> list[MarkedLine]:
     """Return the lines of a chart with a dotted line at `mark`.
 
     Args:
         values: a column each.
-        mark: where the line is; columns above it are painted.
+        mark: where the line is; columns above it are marked.
         height: of the chart, in lines.
-        paint: what is done to what is painted.
     """
     top = max(*values, mark, 1)
     mark_row = min(height - 1, mark * height // top)
@@ -28,15 +28,18 @@ def column_chart(
     lines = []
     for row in reversed(range(height)):
         label = f"{mark:,}" if row == mark_row else f"{top:,}" if row == height - 1 else ""
-        cells = []
+        cells: list[str] = []
+        marked: list[int] = []
         for value in values:
             filled = max(0, min(_PARTS, round((value / top * height - row) * _PARTS)))
             if row == 0 and value:
                 filled = max(1, filled)
             block = "┈" if not filled and row == mark_row else _BLOCKS[filled]
-            cells.append(paint(block) if filled and value > mark else block)
-        lines.append(f"{label:>{width}} │{''.join(cells)}".rstrip())
-    lines.append(f"{0:>{width}} └{'─' * len(values)}")
+            if filled and value > mark:
+                marked.append(width + len(" │") + len(cells))
+            cells.append(block)
+        lines.append(MarkedLine(f"{label:>{width}} │{''.join(cells)}".rstrip(), marked))
+    lines.append(MarkedLine(f"{0:>{width}} └{'─' * len(values)}", ()))
     return lines
 
 

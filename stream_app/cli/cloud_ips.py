@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stream_app.cli.output import print_json, print_table
+from stream_app.cli.output import print_json, print_lines, print_table
 from stream_app.domain.cloud_addresses import CLOUD_ADDRESSES
 
 
@@ -24,7 +24,7 @@ def cloud_ips(cloud: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(chosen)
     elif cloud is not None:
-        click.echo("\n".join(chosen[cloud]))
+        print_lines("\n".join(chosen[cloud]))
     else:
         print_table(
             ["CLOUD", "ADDRESS"], [(name, ip) for name, ips in chosen.items() for ip in ips]

@@ -7,6 +7,8 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from stream_app.cli.output import print_lines
+
 VARIABLE = "_STREAM_APP_COMPLETE"
 SHELLS = ("bash", "fish", "zsh")
 
@@ -26,4 +28,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     kind: Any = get_completion_class(shell)
     root = ctx.find_root()
-    click.echo(kind(root.command, {}, "stream-app", VARIABLE).source())
+    print_lines(kind(root.command, {}, "stream-app", VARIABLE).source())

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import signal
-import sys
 from collections.abc import Callable
-from functools import partial
 
 import click
-import orjson
-from rich.console import Console
-from rich.rule import Rule
-from rich.text import Text
 
-from stream_app.cli.output import say
+from stream_app.cli.output import (
+    Styled,
+    drop_output,
+    is_terminal,
+    print_json,
+    print_line,
+    print_lines,
+    print_rule,
+    say_lines,
+)
 from stream_app.cli.parameters import PositiveNumber
 from stream_app.cli.sandbox import describe
 from stream_app.demo.run import Demo, Options
@@ -65,27 +67,27 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
 def _tell(text: str) -> None:
     """Print a line for a person, if there still is one: the terminal may have been closed."""
     with contextlib.suppress(OSError):
-        say(text)
+        say_lines(text)
 
 
 def _view(*, as_json: bool) -> View:
     """Return what shows an alert on stdout."""
     if as_json:
-        return lambda alert: click.echo(orjson.dumps(alert.as_json()))
-    console = Console()
-    if console.is_terminal:
-        return partial(show_on_terminal, console)
-    return lambda alert: click.echo(describe(alert))
+        return lambda alert: print_json(alert.as_json())
+    if is_terminal():
+        return show_on_terminal
+    return lambda alert: print_lines(describe(alert))
 
 
-def show_on_terminal(console: Console, alert: AlertView) -> None:
+def show_on_terminal(alert: AlertView) -> None:
     """Print an alert below a rule; no frame, which would break its link in two."""
-    console.print(Rule())
-    console.print(Text(clean(alert.message), style="bold"), soft_wrap=True)
-    console.print()
-    console.print(Text(clean_lines(alert.description)), soft_wrap=True)
-    arrived = f"{iso_time(alert.created_at_ms)}  {alert.priority}  {clean(alert.alias)}\n"
-    console.print(Text(arrived, style="dim"), soft_wrap=True)
+    print_rule()
+    print_line(Styled(clean(alert.message), bold=True))
+    print_line()
+    print_lines(clean_lines(alert.description))
+    arrived = f"{iso_time(alert.created_at_ms)}  {alert.priority}  {clean(alert.alias)}"
+    print_line(Styled(arrived, dim=True))
+    print_line()
 
 
 async def _run(create: Callable[[View], Demo], view: View) -> None:
@@ -95,9 +97,8 @@ async def _run(create: Callable[[View], Demo], view: View) -> None:
         try:
             view(alert)
         except OSError:
-            # The reader of the pipe has enough, or the terminal was closed. Without this Python
-            # complains at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of the pipe has enough, or the terminal was closed.
+            drop_output()
             running.cancel()
 
     running = asyncio.create_task(create(show).run())

@@ -11,13 +11,13 @@ import click
 from stream_app.cli.dlq_selection import (
     dead_letter_topics,
     envelope,
-    printable,
     selecting,
     selection_of,
 )
-from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.domain.letters import Ledger, Letter, Place
 from stream_app.domain.moments import iso_moment
+from stream_app.domain.printable import printable
 from stream_app.kafka.admin import partition_leaders
 from stream_app.kafka.dead_letter_log import DeadLetterLog
 from stream_app.logs import configure_logs
@@ -63,7 +63,7 @@ def list_(
         print_table(("TOPIC", "REASON", "LETTERS"), counts)
     else:
         for topic, reason, number in counts:
-            say(f"{topic}: {number} {printable(reason)}")
+            say(f"{topic}: {number} {reason}")
     if not counts:
         say("no dead letters")
 
@@ -114,17 +114,18 @@ class _Table:
         self._print(
             str(letter.place),
             iso_moment(letter.timestamp_ms),
-            printable(letter.reason),
+            letter.reason,
             str(letter.attempt),
-            printable(f"{letter.original or '?'}{index}"),
+            f"{letter.original or '?'}{index}",
             ",".join(map(str, letter.integration_ids)),
             "" if target is None else "yes",
-            printable(letter.message),
+            letter.message,
         )
 
     def _print(self, place: str, when: str, reason: str, attempt: str, source: str,
                integration: str, redriven: str, message: str) -> None:  # fmt: skip
         width = self._place_width
+        reason, source = printable(reason), printable(source)
         cells = [
             place.ljust(width),
             when.ljust(_WHEN_WIDTH),
@@ -135,7 +136,7 @@ class _Table:
             *([redriven.ljust(len("REDRIVEN"))] if self._with_done else []),
             message,
         ]
-        click.echo("  ".join(cells).rstrip())
+        print_line("  ".join(cells))
 
 
 class _Json:

@@ -14,13 +14,13 @@ from stream_app.cli.dlq_selection import (
     dead_letter_topics,
     flat_headers,
     place_of,
-    printable,
     selecting,
     selection_of,
+    shown_bytes,
     text_of,
 )
 from stream_app.cli.dlq_show import not_found
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.letters import Ledger, LetterKind
 from stream_app.domain.plans import Kind
@@ -208,7 +208,7 @@ class _Run:
         why = why_not(letter, source, self.accepted, self.destinations, force=self.force)
         if why:
             if self.ledger.selection.places:
-                self.problem = f"{letter.place} is not redriven: {printable(why)}"
+                self.problem = f"{letter.place} is not redriven: {why}"
             self._skip(letter.place, why)
             return None
         epoch = None
@@ -227,7 +227,7 @@ class _Run:
         if self.as_json:
             print_json({"letter": str(place), "action": "skipped", "why": why})
         else:
-            click.echo(f"skipped    {place}: {printable(why)}")
+            print_line(f"skipped    {place}: {why}")
 
     def _show(self, sent: Redriven, action: str, partition: int | None, offset: int | None) -> None:
         self.done["sent"] += 1
@@ -247,9 +247,9 @@ class _Run:
             )
             return
         where = "/".join(str(p) for p in (sent.topic, partition, offset) if p is not None)
-        key = "none" if letter.key is None else printable(text_of(letter.key) or "")
+        key = "none" if letter.key is None else shown_bytes(letter.key)
         label = "would send" if self.dry_run else "redriven  "
-        click.echo(
+        print_line(
             f"{label} {letter.place} -> {where}  key {key}  x-attempt {letter.attempt + 1}  "
             f"{len(letter.value or b'')} bytes"
         )

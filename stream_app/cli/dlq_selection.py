@@ -134,8 +134,6 @@ def text_of(value: bytes | None) -> str | None:
     return None if value is None else value.decode(errors="replace")
 
 
-def printable(text: str) -> str:
-    """Return text with what a terminal might obey made visible."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def shown_bytes(value: bytes | None) -> str:
+    r"""Return bytes as text for a person: what is no UTF-8 is shown as `\xff`."""
+    return "" if value is None else value.decode(errors="backslashreplace")

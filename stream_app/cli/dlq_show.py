@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import click
 import orjson
 
-from stream_app.cli.dlq_selection import envelope, place_of, printable, text_of
-from stream_app.cli.output import print_json
+from stream_app.cli.dlq_selection import envelope, place_of, shown_bytes
+from stream_app.cli.output import print_data, print_json, print_line, print_lines
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.letters import Ledger, Letter, Place, Selection
 from stream_app.domain.moments import iso_moment
+from stream_app.domain.printable import printable, printable_json
 from stream_app.domain.redriving import next_step
 from stream_app.kafka.admin import partition_leaders
 from stream_app.kafka.dead_letter_log import DeadLetterLog
@@ -27,7 +29,12 @@ _PARTS = 3
     "stream-app dlq show deliveries 3 17"
 )
 @click.argument("place", metavar="PLACE | TOPIC PARTITION OFFSET", nargs=-1, required=True)
-@click.option("--raw", is_flag=True, help="Print the payload alone, byte for byte.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Print the payload alone, byte for byte; a terminal is shown escapes instead of what "
+    "would act there.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, as `kcat -J` does.")
 def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
     """Show a dead letter: its headers and what they mean, its payload, and the next step.
@@ -44,7 +51,7 @@ def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
     where = place_of(settings, "/".join(place))
     letter, target = asyncio.run(_read(settings, where))
     if raw:
-        click.get_binary_stream("stdout").write(letter.value or b"")
+        print_data(letter.value or b"")
     elif as_json:
         leaders = asyncio.run(partition_leaders(settings, [where.topic]))
         print_json(envelope(letter, leaders.get(where.log, -1)))
@@ -70,25 +77,31 @@ def not_found(place: Place) -> StreamAppError:
 
 
 def _print(letter: Letter, target: str | None) -> None:
-    key = "none" if letter.key is None else printable(text_of(letter.key) or "")
-    click.echo(f"place    {letter.place}")
-    click.echo(f"when     {iso_moment(letter.timestamp_ms)}")
-    click.echo(f"key      {key}")
-    click.echo("\nheaders")
-    rows = [(printable(name), printable(text_of(value) or "")) for name, value in letter.headers]
+    key = "none" if letter.key is None else shown_bytes(letter.key)
+    print_line(f"place    {letter.place}")
+    print_line(f"when     {iso_moment(letter.timestamp_ms)}")
+    print_line(f"key      {key}")
+    print_line()
+    print_line("headers")
+    rows = [(printable(name), printable(shown_bytes(value))) for name, value in letter.headers]
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         meaning = HEADERS.get(name)
         time = f" ({iso_moment(int(text))})" if _is_time(name, text) else ""
         note = f"  # {meaning}" if meaning else ""
-        click.echo(f"  {name.ljust(width)}  {text}{time}{note}")
-    click.echo(f"\npayload  {len(letter.value or b'')} bytes")
-    click.echo(_pretty(letter.value))
-    click.echo(f"\nnext     {printable(next_step(letter, target))}")
+        print_line(f"  {name.ljust(width)}  {text}{time}{note}")
+    print_line()
+    print_line(f"payload  {len(letter.value or b'')} bytes")
+    print_lines(_pretty(letter.value))
+    print_line()
+    print_line(f"next     {next_step(letter, target)}")
 
 
 def _is_time(name: str, text: str) -> bool:
-    return name in {"x-original-timestamp", "x-epoch"} and text.isascii() and text.isdigit()
+    return (
+        name in {"x-original-timestamp", "x-epoch"}
+        and re.fullmatch(r"[0-9]{1,18}", text) is not None
+    )
 
 
 def _pretty(value: bytes | None) -> str:
@@ -96,7 +109,7 @@ def _pretty(value: bytes | None) -> str:
     if value is None:
         return "none"
     try:
-        text = orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2)
+        text = orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2).decode()
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        text = value
-    return "\n".join(map(printable, text.decode(errors="backslashreplace").split("\n")))
+        return shown_bytes(value)
+    return printable_json(text)

@@ -9,8 +9,7 @@ from dataclasses import asdict
 
 import click
 
-from stream_app.cli.dlq_selection import printable
-from stream_app.cli.output import print_json
+from stream_app.cli.output import Styled, print_json, print_line
 from stream_app.doctor import broker, integrations, local, topics
 from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
@@ -70,6 +69,6 @@ def _show(finding: Finding, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(finding))
         return
-    verdict = click.style(finding.verdict.value.ljust(4), fg=_STYLES[finding.verdict])
+    verdict = Styled(finding.verdict.value.ljust(4), _STYLES[finding.verdict])
     step = f"  ->  {finding.next_step}" if finding.next_step else ""
-    click.echo(f"{verdict}  {finding.check.ljust(16)}  {printable(finding.text + step)}")
+    print_line(verdict, f"  {finding.check.ljust(16)}  {finding.text}{step}")

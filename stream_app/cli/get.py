@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli.changes import PLURALS
-from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.output import print_json, print_lines, print_table, say
 from stream_app.cli.yaml_values import dump_all
 from stream_app.domain.api_forms import answer
 from stream_app.domain.errors import StreamAppError, UsageError
@@ -89,7 +89,7 @@ def get(
         print_json(rows)
     elif output == "yaml":
         if rows:
-            click.echo(dump_all(rows), nl=False)
+            print_lines(dump_all(rows).removesuffix("\n"))
     else:
         columns = COLUMNS[chosen]
         if chosen is Kind.TRIGGER:

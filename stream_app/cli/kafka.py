@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.kafka.embedded import EmbeddedKafka, KafkaStatus
 from stream_app.settings import load_settings
 
@@ -34,7 +34,7 @@ def start(*, as_json: bool) -> None:
     if as_json:
         print_json(_facts(broker.status()))
     else:
-        click.echo(address)
+        print_line(address)
 
 
 @kafka.command(epilog="Example: stream-app kafka stop")
@@ -54,12 +54,12 @@ def status(*, as_json: bool) -> None:
     if as_json:
         print_json(_facts(found))
     elif found.is_running:
-        click.echo(
+        print_line(
             f"Kafka {found.version} runs at {found.bootstrap_servers} (process {found.pid}, "
             f"data in {found.directory})"
         )
     else:
-        click.echo(f"no Kafka is running in {found.directory}: stream-app kafka start")
+        print_line(f"no Kafka is running in {found.directory}: stream-app kafka start")
     if not found.is_running:
         raise click.exceptions.Exit(1)
 

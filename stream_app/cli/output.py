@@ -1,34 +1,187 @@
-"""How commands print: data on stdout as a table or JSON, everything else on stderr."""
+"""How commands print: data on stdout as a table or JSON, everything else on stderr.
+
+Nothing else in the project writes to a terminal (the linter sees to it), and all that is written
+here is taken as text, which may come from strangers: markup, emoji codes and links in it are no
+such things, and what a terminal would obey is shown as an escape. What a command wants to stand
+out it gives as `Styled`.
+"""
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import sys
+import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import click
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from stream_app.domain.printable import (
+    printable,
+    printable_json,
+    printable_lines,
+    words_of,
+)
+
+#: A table that goes into a file or a pipe is as wide as its text, up to this.
+_WIDTH_ELSEWHERE = 200
+_CLEAR = "\r\x1b[2K"
+
+
+class Styled(NamedTuple):
+    """A text that stands out on a terminal; elsewhere it is the text alone."""
+
+    text: str
+    color: str | None = None
+    bold: bool = False
+    dim: bool = False
+
+
+class MarkedLine(str):
+    """A line of characters of our own, of which those at some places are in red."""
+
+    __slots__ = ("marked",)
+    marked: Sequence[int]
+
+    def __new__(cls, text: str, marked: Sequence[int]) -> Self:
+        """Return the line; `marked` are the places."""
+        line = super().__new__(cls, text)
+        line.marked = marked
+        return line
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document on a line of stdout."""
-    click.echo(orjson.dumps(value, default=str).decode())
+    try:
+        text = orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        # It holds what UTF-8 has no bytes for: half of a surrogate pair, of an argument or an
+        # answer. Or a number beyond 64 bits.
+        text = json.dumps(value, default=str)
+    print_json_text(text)
+
+
+def print_json_text(document: str | bytes) -> None:
+    """Print a JSON document as it is; on a terminal with nothing in it that acts there."""
+    text = document if isinstance(document, str) else document.decode(errors="backslashreplace")
+    click.echo(printable_json(text) if is_terminal() else text)
+
+
+def print_data(data: bytes) -> None:
+    """Write bytes to stdout as they are; on a terminal what would act there is made visible."""
+    if is_terminal():
+        print_lines(data.decode(errors="backslashreplace"))
+    else:
+        click.get_binary_stream("stdout").write(data)
+
+
+def print_kcat_line(key: str, value: Any) -> None:
+    """Print a record as kcat takes it with a tab as its -K: its key, the tab, its value as JSON."""
+    document = orjson.dumps(value).decode()
+    shown = (printable(key), printable_json(document)) if is_terminal() else (key, document)
+    click.echo("\t".join(shown))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their columns, without cutting text where the output is no terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(printable(column)), overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console = Console()
+        table.add_row(*(Text(words_of(cell)) for cell in row))
+    console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        console = Console(width=200)
+        console = Console(width=_WIDTH_ELSEWHERE, markup=False, emoji=False, highlight=False)
     console.print(table)
 
 
+def print_line(*parts: str | Styled) -> None:
+    """Print a line on stdout; what would begin another line is shown as an escape."""
+    click.echo("".join(map(_painted, parts)).rstrip(" "))
+
+
+def print_lines(text: str) -> None:
+    """Print a text of several lines on stdout."""
+    click.echo(printable_lines(text))
+
+
+def print_rule() -> None:
+    """Print a line across the terminal."""
+    click.echo("─" * Console().width)
+
+
 def say(text: str) -> None:
-    """Print a line for a person on stderr."""
-    click.echo(text, err=True)
+    """Print a line for a person on stderr; what would begin another one is shown as an escape."""
+    click.echo(printable(text), err=True)
+
+
+def say_lines(text: str) -> None:
+    """Print a text of several lines for a person on stderr."""
+    click.echo(printable_lines(text), err=True)
+
+
+def complain(error: Exception) -> None:
+    """Print an error on stderr; only its first line begins as an error of ours does."""
+    lines = printable_lines(str(error)).split("\n")
+    rest = (line if line.startswith(" ") else f"  {line}" for line in lines[1:])
+    click.echo("\n".join([f"stream-app: {lines[0]}", *rest]), err=True)
+
+
+def show_usage_error(error: click.ClickException) -> None:
+    """Print an error of click as click does, with what it repeats of the arguments escaped."""
+    text = io.StringIO()
+    error.show(file=text)
+    click.echo(printable_lines(text.getvalue().removesuffix("\n")), err=True)
+
+
+def show_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print what nobody has caught: `sys.excepthook`, for which foreign text is text, too."""
+    lines = "".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")
+    click.echo(printable_lines(lines), err=True)
+
+
+def paint_over(text: str) -> None:
+    """Put a line in the place of the one that stands on the terminal's stderr, which stays open."""
+    sys.stderr.write(_CLEAR + printable(text))
+    sys.stderr.flush()
+
+
+def is_watched() -> bool:
+    """Tell whether a person looks at what is said."""
+    return sys.stderr.isatty()
+
+
+def is_terminal() -> bool:
+    """Tell whether a person looks at the data."""
+    return sys.stdout.isatty()
+
+
+def print_any_encoding() -> None:
+    """Let a terminal of another encoding show an alert with a curly quote as an escape."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Let stdout lead nowhere: its reader has enough, and Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _painted(part: str | Styled) -> str:
+    if isinstance(part, Styled):
+        text = printable(part.text)
+        return click.style(text, fg=part.color, bold=part.bold or None, dim=part.dim or None)
+    if isinstance(part, MarkedLine):
+        text = printable(part)
+        marked = set(part.marked)
+        return "".join(click.style(c, fg="red") if n in marked else c for n, c in enumerate(text))
+    return printable(part)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream_app.domain.printable import quoted
+
 if TYPE_CHECKING:
     from click import Context, Parameter
 
@@ -23,5 +25,5 @@ class PositiveNumber(click.FloatRange):
         """Return the number, or end with a usage error."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number above 0", param, ctx)
+            self.fail(f"{quoted(value)} is not a finite number above 0", param, ctx)
         return number

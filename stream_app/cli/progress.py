@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import Self
 
-from stream_app.cli.output import say
+from stream_app.cli.output import is_watched, paint_over, say
 
 #: Between two paintings of the line.
 _REPAINT_SECONDS = 0.2
-_CLEAR = "\r\x1b[2K"
 
 
 class Progress:
@@ -38,7 +36,7 @@ class Progress:
         self._done = 0
         self._began = time.monotonic()
         self._painted = 0.0
-        self._is_shown = sys.stderr.isatty()
+        self._is_shown = is_watched()
 
     def __enter__(self) -> Self:
         """Begin the clock."""
@@ -50,8 +48,7 @@ class Progress:
     ) -> None:
         """Take the line away; after an interrupt or a failure say how far it came."""
         if self._is_shown and self._painted:
-            sys.stderr.write(_CLEAR)
-            sys.stderr.flush()
+            paint_over("")
         if kind is not None:
             say(f"stopped after {self._amount()}: {self._at_stop}")
 
@@ -66,8 +63,7 @@ class Progress:
         now = time.monotonic()
         if self._is_shown and now - self._painted >= _REPAINT_SECONDS:
             self._painted = now
-            sys.stderr.write(_CLEAR + self._line())
-            sys.stderr.flush()
+            paint_over(self._line())
 
     def _amount(self) -> str:
         if not self._total:

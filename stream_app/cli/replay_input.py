@@ -10,6 +10,7 @@ from stream_app.cli.event_selection import topic_of_line
 from stream_app.cli.output import say
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.kcat import KcatRecord, parse_line
+from stream_app.domain.printable import quoted
 from stream_app.domain.ranges import Extent
 from stream_app.kafka.topics import Topic
 
@@ -44,7 +45,7 @@ class LineRecords:
             record = parse_line(line)
             topic = topic_of_line(record.topic)
             if topic is None:
-                raise UsageError(f"is of topic {record.topic[:100]!r}, which holds no events")  # noqa: TRY301 - one way for all reasons
+                raise UsageError(f"is of topic {quoted(record.topic[:100])}, which holds no events")  # noqa: TRY301 - one way for all reasons
         except UsageError as error:
             self._bad += 1
             self._first = self._first or f"line {self._number} {error}"

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-import click
 import msgspec
 
-from stream_app.cli.dlq_selection import printable
-from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.output import print_json, print_json_text, print_table, say
 from stream_app.domain.alerts import NoticeAlert, encode_alert
 from stream_app.domain.comparing import AnyAlert, Compared, Result
 from stream_app.domain.messages import period_text
 from stream_app.domain.moments import iso_moment
+from stream_app.domain.printable import quoted
 from stream_app.domain.replaying import Figures
 
 
@@ -46,7 +45,7 @@ def show_alerts(rows: Sequence[tuple[AnyAlert, int]], *, as_json: bool) -> None:
     """Print the alerts: as they stand on the topic, or as a table."""
     if as_json:
         for alert, _ in rows:
-            click.echo(encode_alert(alert))
+            print_json_text(encode_alert(alert))
     elif rows:
         print_table(
             ("WHEN", "CLIENT", "WHAT", "EVENTS", "INTEGRATIONS", "ID"),
@@ -85,18 +84,18 @@ def _as_json(row: Compared) -> dict[str, object]:
 
 
 def _reason(row: Compared) -> str:
-    return f"{row.reason}: {printable(row.detail)}"
+    return f"{row.reason}: {row.detail}"
 
 
 def _cells(alert: AnyAlert) -> tuple[str, int, str]:
     """Return when it was, whose it is and what it says."""
     if isinstance(alert, NoticeAlert):
         what = f"{alert.notice.kind}: {alert.notice.summary}"
-        return iso_moment(alert.notice.appended_ms), alert.client_id, printable(what)
+        return iso_moment(alert.notice.appended_ms), alert.client_id, what
     trigger = alert.trigger
     limit = f"more than {trigger.threshold.count} in {period_text(trigger.threshold.period)}"
-    what = f"trigger {trigger.id} {trigger.name!r}: {limit}"
-    return iso_moment(alert.window_start * 1000), alert.client_id, printable(what)
+    what = f"trigger {trigger.id} {quoted(trigger.name)}: {limit}"
+    return iso_moment(alert.window_start * 1000), alert.client_id, what
 
 
 def _ids(alert: AnyAlert) -> str:

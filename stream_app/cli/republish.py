@@ -16,6 +16,7 @@ from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.progress import Progress
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events import EventKind
+from stream_app.domain.printable import quoted
 from stream_app.domain.ranges import Range
 from stream_app.domain.republishing import Spans, Speed, parse_spans, seconds_to_now, spans_text
 from stream_app.domain.shifting import Shifter
@@ -218,8 +219,8 @@ class _Copy:
                 )
         if not target.is_dry_run:
             say(
-                f"{target.prefix!r} is no dry run: its workers, once they run, send what these "
-                "events trigger"
+                f"{quoted(target.prefix)} is no dry run: its workers, once they run, send what "
+                "these events trigger"
             )
 
     def _show_plan(self, log: EventLog, target: Target) -> None:
@@ -258,7 +259,7 @@ class _Copy:
             rest = f", of which {bad:,} events or records could not be shifted" if bad else ""
             say(f"{name}: {copied.records[name]:,} records{rest}")
         rate = total / seconds if seconds else 0
-        say(f"{total:,} records copied to {self._wish.to_prefix!r} in {seconds:.1f} s "
+        say(f"{total:,} records copied to {quoted(self._wish.to_prefix)} in {seconds:.1f} s "
             f"({rate:,.0f}/s)")  # fmt: skip
 
     def _say_how_to_go_on(self, log: EventLog, copied: Copied) -> None:

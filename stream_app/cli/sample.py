@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import click
-import orjson
 
-from stream_app.cli.output import say
+from stream_app.cli.output import drop_output, print_json, print_kcat_line, say
 from stream_app.cli.parameters import PositiveNumber
+from stream_app.domain.printable import quoted
 from stream_app.kafka.sample_feed import feed, kafka_writer, paced
 from stream_app.kafka.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.logs import configure_logs
@@ -28,7 +26,9 @@ SEED_BITS = 32
 def _client_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[int, ...]:
     ids = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
     if len(ids) != len(text.split(",")) or not all(ids):
-        raise click.BadParameter(f"{text!r}: give ids of clients joined by commas, as 1111,2222")
+        raise click.BadParameter(
+            f"{quoted(text)}: give ids of clients joined by commas, as 1111,2222"
+        )
     return ids
 
 
@@ -88,8 +88,7 @@ def sample(
     try:
         asyncio.run(_run(settings, rows, form))
     except BrokenPipeError:
-        # The reader of the pipe has enough; without this Python complains at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
 
 
 async def _run(
@@ -110,7 +109,7 @@ async def _run(
 
 async def _print_row(names: TopicNames, form: str, topic: Topic, key: str, event: Event) -> None:
     if form == "kcat":
-        click.echo(f"{key}\t{orjson.dumps(event).decode()}")
+        print_kcat_line(key, event)
     else:
         row = {"topic": names(topic), "key": key, "value": event}
-        click.echo(orjson.dumps(row).decode())
+        print_json(row)

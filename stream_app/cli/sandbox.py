@@ -6,11 +6,12 @@ import asyncio
 import signal
 
 import click
-import orjson
 from click.core import ParameterSource
 
 from stream_app.cli import LazyGroup
+from stream_app.cli.output import print_json, print_lines, say, say_lines
 from stream_app.domain.errors import InvalidObjectError, UsageError
+from stream_app.domain.printable import quoted
 from stream_app.opsgenie.endpoints import is_loopback
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_fault import Fault, parse_fault_text
@@ -73,8 +74,8 @@ def sandbox(
     for option in ctx.command.params:
         if ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
             raise UsageError(
-                f"{option.opts[0]} before {ctx.invoked_subcommand!r} is for starting a sandbox: "
-                "name one that runs with --url, after the command"
+                f"{option.opts[0]} before {quoted(ctx.invoked_subcommand)} is for starting a "
+                "sandbox: name one that runs with --url, after the command"
             )
 
 
@@ -83,7 +84,10 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
 
     def show(alert: AlertView) -> None:
         try:
-            click.echo(orjson.dumps(alert.as_json()) if as_json else describe(alert))
+            if as_json:
+                print_json(alert.as_json())
+            else:
+                print_lines(describe(alert))
         except BrokenPipeError:
             stopped.set()
 
@@ -94,19 +98,17 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    click.echo(
+    say_lines(
         "This is a sandbox, not Opsgenie: nobody is alerted.\n"
         f"target.api of integrations:  {url}/v2/alerts\n"
         f"setting of the worker:       STREAM_APP_DELIVERY__SANDBOX_URL={url}\n"
         f"to let requests fail:        stream-app sandbox fail KIND --url {url}\n"
-        "Ctrl-C ends it.",
-        err=True,
+        "Ctrl-C ends it."
     )
     if not is_loopback(host):
-        click.echo(
+        say(
             f"Warning: {host} is not on loopback. Whoever reaches it can read all alerts, and "
-            "workers send to a sandbox on loopback only.",
-            err=True,
+            "workers send to a sandbox on loopback only."
         )
     try:
         await stopped.wait()
@@ -118,10 +120,9 @@ def _tell_failed(request: RequestView) -> None:
     """Tell on stderr of a request that failed on demand."""
     if request.fault:
         answer = f"status {request.status}" if request.status else "no answer"
-        click.echo(
+        say(
             f"--- {iso_time(request.received_at_ms)}  failed on demand: {request.fault}, {answer}  "
-            f"{request.method} {request.path}  {clean(request.alias)}".rstrip(),
-            err=True,
+            f"{request.method} {request.path}  {clean(request.alias)}".rstrip()
         )
 
 

@@ -7,10 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from stream_app.cli.changes import carry_out, show_changes
-from stream_app.cli.output import say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.errors import SealingError
 from stream_app.domain.plans import Action, Kind
 from stream_app.domain.rotation import rotation
@@ -42,8 +41,11 @@ def generate(*, as_json: bool) -> None:
     secrets rotate`; then take the old one out.
     """
     key = generate_secret_key()
-    click.echo(orjson.dumps({"secret_key": key}).decode() if as_json else key)
-    click.echo("Keep it: what it sealed cannot be opened without it.", err=True)
+    if as_json:
+        print_json({"secret_key": key})
+    else:
+        print_line(key)
+    say("Keep it: what it sealed cannot be opened without it.")
 
 
 @secrets.command(epilog="Example: stream-app secrets rotate --dry-run")

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.kafka.partitions import source_partitions
 from stream_app.kafka.state_reset import reset_plan, reset_state
@@ -47,7 +47,7 @@ async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool, as_js
     sources = await source_partitions(settings, SOURCES[role])
     changelogs = await reset_plan(settings, app_id)
     for name in () if as_json else changelogs:
-        click.echo(f"{'deleting' if yes else 'would delete'} {name}")
+        print_line(f"{'deleting' if yes else 'would delete'} {name}")
     if yes:
         await reset_state(settings, app_id, changelogs, sources)
     if as_json:
@@ -56,4 +56,5 @@ async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool, as_js
         say("nothing is done yet: add --yes to do it")
         return
     kept = "; events.account goes on where it was" if Topic.ACCOUNT in sources else ""
-    click.echo(f"{app_id} starts from the beginning of its topics{kept}", err=as_json)
+    tell = say if as_json else print_line
+    tell(f"{app_id} starts from the beginning of its topics{kept}")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.dlq_selection import printable
-from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.cli.status_reading import MOST, read_overview
 from stream_app.domain.moments import iso_moment
 from stream_app.logs import configure_logs
@@ -89,11 +88,11 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
     if problems:
         print_table(
             ("NEEDS ATTENTION", "NEXT STEP"),
-            [(printable(problem.what), printable(problem.next_step)) for problem in problems],
+            [(problem.what, problem.next_step) for problem in problems],
         )
     else:
-        click.echo("nothing needs attention")
-    click.echo()
+        print_line("nothing needs attention")
+    print_line()
     print_table(
         ("TOPIC", "PARTITIONS", "RECORDS", "NEWEST"),
         [
@@ -101,9 +100,9 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
             for row in found.topics
         ],
     )
-    click.echo()
+    print_line()
     print_table(("GROUP", "TOPIC", "LAG"), [(r.group, r.topic, f"{r.lag:,}") for r in found.lags])
-    click.echo()
+    print_line()
     print_table(
         ("WORKER", "HOST", "MEMBER", "PARTITIONS"),
         [
@@ -111,7 +110,7 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
             for row in found.workers
         ],
     )
-    click.echo()
+    print_line()
     _print_objects(found)
 
 
@@ -120,19 +119,19 @@ def _print_objects(found: Overview) -> None:
         ("INTEGRATION", "CLIENT", "NAME", "STATE", "FAILED", "PENDING", "OLDEST"),
         [
             (
-                row.id, row.client_id, printable(str(row.name)), row.state,
+                row.id, row.client_id, row.name, row.state,
                 "" if row.share is None else f"{row.share} % of {row.requests}",
                 row.pending, _ago(found, row.oldest_ms),
             )
             for row in found.integrations
         ],
     )  # fmt: skip
-    click.echo()
+    print_line()
     print_table(
         ("TRIGGER", "CLIENT", "NAME", "ENABLED", "FIRED", "LAST", "NOTES"),
         [
             (
-                row.id, row.client_id, printable(str(row.name)), "yes" if row.enabled else "no",
+                row.id, row.client_id, row.name, "yes" if row.enabled else "no",
                 row.fired, _ago(found, row.last_fired_ms), row.notes,
             )
             for row in found.triggers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import BinaryIO
 import click
 import orjson
 
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
 from stream_app.cli.validate_input import Item, file_items, topic_items
 from stream_app.contract.checking import Breach, Checker
 from stream_app.contract.records import RecordName, record_of
 from stream_app.domain.errors import UsageError
+from stream_app.domain.printable import quoted
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
@@ -90,8 +90,8 @@ def _topic(settings: Settings, source: str, schema: str | None) -> str | None:
     if schema is not None and "/" not in source:
         return source
     raise UsageError(
-        f"{source!r} is no topic of this installation (`stream-app topics list`) and no file: "
-        "name one of both; a topic of another installation needs --schema"
+        f"{quoted(source)} is no topic of this installation (`stream-app topics list`) and no "
+        "file: name one of both; a topic of another installation needs --schema"
     )
 
 
@@ -101,12 +101,7 @@ def _opened(source: str) -> BinaryIO:
     try:
         return Path(source).open("rb")
     except OSError as error:
-        raise UsageError(f"{source!r} cannot be read: {error.strerror}") from error
-
-
-def _is_watched() -> bool:
-    """Tell whether a person looks at the progress."""
-    return sys.stderr.isatty()
+        raise UsageError(f"{quoted(source)} cannot be read: {error.strerror}") from error
 
 
 class _Report:
@@ -148,7 +143,7 @@ class _Report:
         name = self._schema or (item.topic and self._record_of(item.topic)) or None
         if name is None:
             what = (
-                f"the topic {item.topic!r} is none of the contract"
+                f"the topic {quoted(item.topic)} is none of the contract"
                 if item.topic
                 else ("a record by itself does not say what it is")
             )
@@ -170,19 +165,19 @@ class _Report:
             print_json({**row, "value": breach.value or None, "allowed": breach.allowed})
             return
         parts = (place, breach.path, breach.value, breach.allowed)
-        click.echo(": ".join(part for part in parts if part))
+        print_line(": ".join(part for part in parts if part))
 
     def _progress(self) -> None:
-        if not _is_watched() or time.monotonic() - self._shown_at < _PROGRESS_SECONDS:
+        if not is_watched() or time.monotonic() - self._shown_at < _PROGRESS_SECONDS:
             return
         self._shown_at = time.monotonic()
         of = f" of {self._total:,}" if self._total is not None else ""
-        click.echo(f"\r{self.records:,}{of} records, {self.broken:,} broken", nl=False, err=True)
+        paint_over(f"{self.records:,}{of} records, {self.broken:,} broken")
 
     def end(self) -> None:
         """Tell how it went."""
-        if _is_watched():
-            click.echo("\r", nl=False, err=True)
+        if is_watched():
+            paint_over("")
         stopped = self._limit is not None and self.broken >= self._limit
         rest = f"; stopped at {self._limit} broken" if stopped else ""
         say(f"{self.records:,} record{'s' * (self.records != 1)}, {self.broken:,} broken{rest}")

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from stream_app.domain.printable import printable, printable_lines
+
 try:
     from yaml import CSafeLoader as _Loader
 except ImportError:  # pragma: no cover - the library was built without its C part
@@ -44,7 +46,6 @@ _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
-_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 _INT_TAG, _FLOAT_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
 #: Told of each object, list and value: its path within the document, and its line.
@@ -96,7 +97,9 @@ def load_all(text: str, place: Place | None = None) -> Iterator[Any]:
 
 def dump_all(documents: Iterable[object]) -> str:
     """Return documents as YAML that `load_all` reads as what they are, and older readers, too."""
-    return str(yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    text = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    # What becomes an escape stands in double quotes, where YAML has the same ones.
+    return printable_lines(text)
 
 
 def position(text: str, index: int) -> tuple[int, int]:
@@ -105,8 +108,8 @@ def position(text: str, index: int) -> tuple[int, int]:
 
 
 def _represent_text(dumper: Any, data: str) -> yaml.Node:
-    """Return the node of a text; line ends that are none to every reader are escaped."""
-    style = '"' if _LINE_ENDS.search(data) else None
+    """Return the node of a text, in double quotes if a part of it is shown as an escape."""
+    style = None if printable(data) == data else '"'
     node: yaml.Node = dumper.represent_scalar("tag:yaml.org,2002:str", data, style)
     return node
 

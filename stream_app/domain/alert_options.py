@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from stream_app.domain.printable import quoted
+
 if TYPE_CHECKING:
     from stream_app.domain.objects import Fields
 
@@ -124,7 +126,7 @@ def _read_responder(fields: Fields) -> Responder:
     given = [key for key in ("id", "name", "username") if fields.obj.get(key) is not None]
     if given not in (["id"], [name]):
         fields.problem(
-            name, given, f"must be given, or id instead of it: one of the two for {type_!r}"
+            name, given, f"must be given, or id instead of it: one of the two for {quoted(type_)}"
         )
         return Responder(ResponderType.TEAM)
     text = fields.text(given[0])

@@ -8,6 +8,7 @@ from functools import cached_property
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.filter_values import DEFAULT_APPLICATION
+from stream_app.domain.printable import quoted
 
 #: What the documented hit calls the application of requests that belong to no other.
 DEFAULT_NAME = "default"
@@ -37,8 +38,8 @@ class ClientNames:
         if len(found) != 1:
             raise RejectedEventError(
                 DeadLetterReason.UNKNOWN_CLIENT,
-                f"client_name {name[:_SHOWN_CHARS]!r}: {len(found)} clients in config.clients "
-                "have it, and one must: send client_id",
+                f"client_name {quoted(name[:_SHOWN_CHARS])}: {len(found)} clients in "
+                "config.clients have it, and one must: send client_id",
             )
         return found[0]
 

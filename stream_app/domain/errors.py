@@ -20,6 +20,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
+from stream_app.domain.printable import quoted
+
 
 class StreamAppError(Exception):
     """Base of all errors that end a command; `exit_code` is the command's."""
@@ -46,7 +48,8 @@ class InvalidObjectError(ConfigurationError):
     """
 
     def __init__(self, path: str, value: object, problem: str) -> None:
-        super().__init__(f"{path}: {value!r}: {problem}")
+        shown = "" if value is None and problem.startswith("is missing") else f": {quoted(value)}"
+        super().__init__(f"{path}{shown}: {problem}")
         self.path = path
         self.value = value
         self.problem = problem

@@ -30,6 +30,7 @@ from stream_app.domain.older_names import (
     parse_texts,
     readable,
 )
+from stream_app.domain.printable import quoted
 
 #: Makes an event of its present names and their values.
 MakeEvent = Callable[..., Any]
@@ -299,7 +300,7 @@ def _seconds(raw: msgspec.Raw) -> Seconds | None:
     if not isinstance(older, str):
         return older
     if not _SECONDS.fullmatch(older):
-        raise _wrong_type(f"time {older[:_SHOWN_CHARS]!r} is no number of seconds")
+        raise _wrong_type(f"time {quoted(older[:_SHOWN_CHARS])} is no number of seconds")
     return float(older) if "." in older else int(older)
 
 
@@ -311,6 +312,6 @@ def _wrong_topic(notification_type: str) -> RejectedEventError:
     right = "events.hits" if notification_type == NEW_HITS else "events.account"
     return RejectedEventError(
         DeadLetterReason.WRONG_TOPIC,
-        f"it is a {notification_type[:_SHOWN_CHARS]!r}, which is not counted here: "
+        f"it is a {quoted(notification_type[:_SHOWN_CHARS])}, which is not counted here: "
         f"send it to {right}",
     )

@@ -18,6 +18,7 @@ from stream_app.domain.conditions import CONDITIONS
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.integrations import EVENTS, TYPES
 from stream_app.domain.objects import HIDDEN, Problems
+from stream_app.domain.printable import quoted
 
 #: The documented types of integrations beside Opsgenie.
 OTHER_TYPES = frozenset(
@@ -66,7 +67,7 @@ class LeftOut:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.id}: {self.path}: {self.value!r}: left out: {self.reason}"
+        return f"{self.kind} {self.id}: {self.path}: {quoted(self.value)}: left out: {self.reason}"
 
 
 def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from stream_app.domain.deliveries import delivery_id
 from stream_app.domain.errors import UsageError
+from stream_app.domain.printable import quoted
 
 
 class LetterKind(StrEnum):
@@ -55,7 +56,7 @@ def parse_place(text: str) -> Place:
     topic, *numbers = text.split("/")
     if not topic or len(numbers) != 2 or not all(_is_number(number) for number in numbers):  # noqa: PLR2004 - partition and offset
         raise UsageError(
-            f"{text!r} is no place of a record: give it as `stream-app dlq list` prints it, "
+            f"{quoted(text)} is no place of a record: give it as `stream-app dlq list` prints it, "
             "topic/partition/offset"
         )
     return Place(topic, *map(int, numbers))

@@ -16,6 +16,7 @@ from stream_app.domain.attack_types import attack_type_name
 from stream_app.domain.conditions import FILTERS
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.notice_fields import EXCLUDED, UNUSED
+from stream_app.domain.printable import quoted
 from stream_app.domain.roles import role_name
 from stream_app.domain.triggers import Filter
 
@@ -74,8 +75,8 @@ def render_alert(alert: Alert, *, console_hosts: Mapping[str, str] | None = None
     if wording is None:
         raise RejectedEventError(
             DeadLetterReason.WRONG_TYPE,
-            f"alert {alert.id}: condition {trigger.template_id!r} has no text in this version: "
-            "update the worker and redrive the alert",
+            f"alert {alert.id}: condition {quoted(trigger.template_id)} has no text in this "
+            "version: update the worker and redrive the alert",
         )
     link = _link(alert, wording, console_host(alert.cloud, console_hosts))
     count, period = trigger.threshold.count, trigger.threshold.period

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from stream_app.domain.errors import UsageError
+from stream_app.domain.printable import quoted
 
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,9})([smhd])")
@@ -25,8 +26,8 @@ def parse_moment(text: str, now_ms: int) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"{text!r} is no time: give one as 2026-11-24T08:00:00Z, or how long ago it is as 30m, "
-            "2h or 7d"
+            f"{quoted(text)} is no time: give one as 2026-11-24T08:00:00Z, or how long ago it is "
+            "as 30m, 2h or 7d"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

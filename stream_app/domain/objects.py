@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.printable import quoted
 
 #: Stands in a message for a value that may be a key.
 HIDDEN = "(hidden)"
@@ -37,7 +38,7 @@ def hide_key(problems: Problems, key: object) -> None:
         return
     for index, problem in enumerate(problems):
         # The beginning, since a long value is shown cut.
-        if key[:LEAST_KEY_CHARACTERS] in f"{problem} {problem.value!r}":
+        if key[:LEAST_KEY_CHARACTERS] in f"{problem} {quoted(problem.value)}":
             path, text = (part.replace(key, HIDDEN) for part in (problem.path, problem.problem))
             problems[index] = InvalidObjectError(path, HIDDEN, text)
 

@@ -42,6 +42,7 @@ from stream_app.domain.plan_stamps import (
     integration_stamps,
     trigger_stamps,
 )
+from stream_app.domain.printable import quoted
 from stream_app.domain.triggers import read_trigger
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class _Planner:
         if kind is None:
             self._entries.append(
                 f"{source.where('kind')}: object {source.number}: kind: "
-                f"{source.obj.get('kind')!r}: must be "
+                f"{quoted(source.obj.get('kind'))}: must be "
                 f"client, integration or trigger{hint_of_no_kind(source.obj)}"
             )
             return

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from stream_app.domain.errors import UsageError
 from stream_app.domain.moments import parse_moment
+from stream_app.domain.printable import quoted
 
 _OFFSET = re.compile(r"\d{1,18}")
 _AGO = re.compile(r"-\d{1,9}[smhd]")
@@ -64,8 +65,8 @@ def parse_bound(text: str | None, now_ms: int) -> Bound:
         return Bound(moment_ms=parse_moment(text[_AGO.fullmatch(text) is not None :], now_ms))
     except UsageError:
         raise UsageError(
-            f"{text!r} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z, how "
-            "long ago it is as -30m, -2h or -7d, or an offset as 1500"
+            f"{quoted(text)} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z, "
+            "how long ago it is as -30m, -2h or -7d, or an offset as 1500"
         ) from None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.letters import Letter, LetterKind
+from stream_app.domain.printable import quoted
 from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system
 
 #: Reason -> what to do about it; `{integration}` and `{place}` stand for those of the letter.
@@ -66,7 +67,7 @@ def next_step(letter: Letter, target: str | None) -> str:
     try:
         text = NEXT_STEPS[DeadLetterReason(letter.reason)]
     except ValueError:
-        return f"its reason {letter.reason!r} is none that this version knows"
+        return f"its reason {quoted(letter.reason)} is none that this version knows"
     return text.format(place=letter.place, integration=numbers[0] if numbers else "ID")
 
 
@@ -112,7 +113,7 @@ def why_not(
     original = letter.original
     if original is None or original.topic != source:
         found = "missing" if original is None else repr(original.topic)
-        return f"its x-original-topic is {found}, and must be {source!r}"
+        return f"its x-original-topic is {found}, and must be {quoted(source)}"
     if letter.is_cut:
         return CUT
     ids = letter.delivery_ids

@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import ceil
 
 from stream_app.domain.errors import UsageError
+from stream_app.domain.printable import quoted
 
 _SPANS = re.compile(r"(?P<topic>[^=\s]+)=(?P<spans>\d{1,18}:\d{1,18}(,\d{1,18}:\d{1,18})*)")
 
@@ -65,8 +66,8 @@ def parse_spans(texts: Iterable[str]) -> Spans:
         match = _SPANS.fullmatch(text)
         if match is None:
             raise UsageError(
-                f"--resume {text!r} is not TOPIC=FIRST:END,FIRST:END,... with a pair for each "
-                "partition: give it as the interrupted run has printed it"
+                f"--resume {quoted(text)} is not TOPIC=FIRST:END,FIRST:END,... with a pair for "
+                "each partition: give it as the interrupted run has printed it"
             )
         pairs = (pair.split(":") for pair in match["spans"].split(","))
         found[match["topic"]] = [(int(first), int(end)) for first, end in pairs]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream_app.domain.events import TIME_FIELDS, EventKind
+from stream_app.domain.printable import quoted
 from stream_app.domain.record_parts import DECODE_ERRORS, split
 
 #: Rewrites one JSON value. Raises ValueError: no such time is documented.
@@ -105,7 +106,7 @@ def _own_seconds(event: Mapping[str, msgspec.Raw], order: tuple[str, ...]) -> in
 
 def _number(value: bytes) -> Decimal:
     if not _SECONDS.fullmatch(value):
-        raise ValueError(f"{value[:100]!r} is no number of seconds")
+        raise ValueError(f"{quoted(value[:100])} is no number of seconds")
     return Decimal(value.decode())
 
 

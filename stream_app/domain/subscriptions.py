@@ -13,6 +13,7 @@ from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.integrations import Integration
 from stream_app.domain.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, known_risk
+from stream_app.domain.printable import quoted
 
 SYSTEM, RULES_AND_TRIGGERS = "system", "rules_and_triggers"
 #: Notices of the end of an integration, which that integration itself does not get.
@@ -75,7 +76,7 @@ def subscription_of(notice: IncomingNotice) -> str | None:
         field, value = next((pair for pair in said.items() if pair[1]), missing)
         raise RejectedEventError(
             DeadLetterReason.WRONG_TYPE,
-            f"{field}: {str(value)[:40]!r}: must be one of {', '.join(RISKS)}",
+            f"{field}: {quoted(str(value)[:40])}: must be one of {', '.join(RISKS)}",
         )
     return f"security_issue_{risk.lower()}"
 

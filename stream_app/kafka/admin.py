@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
+from stream_app.domain.printable import quoted
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
 from stream_app.settings import KafkaSettings, Settings
@@ -88,7 +89,8 @@ def resolve_bootstrap(settings: Settings) -> str:
             is_valid = False
         if not is_valid:
             raise ConfigurationError(
-                f"STREAM_APP_KAFKA__BOOTSTRAP_SERVERS: {named!r} is no list of host:port,host:port"
+                f"STREAM_APP_KAFKA__BOOTSTRAP_SERVERS: {quoted(named)} is no list of "
+                "host:port,host:port"
             )
         return named
     status = EmbeddedKafka(settings.embedded).status()

@@ -229,4 +229,4 @@ def _place(record: Any) -> Place:
 
 
 def _text(texts: Mapping[str, bytes | None], name: str) -> str:
-    return (texts.get(name) or b"").decode(errors="replace")
+    return (texts.get(name) or b"").decode(errors="backslashreplace")

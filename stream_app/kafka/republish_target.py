@@ -16,6 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
+from stream_app.domain.printable import quoted
 from stream_app.domain.topics import Role
 from stream_app.kafka.admin import Admin, partition_counts
 from stream_app.kafka.groups import read_group
@@ -52,8 +53,8 @@ async def find_target(settings: Settings, prefix: str, topics: Sequence[Topic]) 
     """
     if prefix == settings.topic_prefix:
         raise UsageError(
-            f"--to-prefix {prefix!r} is the installation that is read: its own events would count "
-            "twice; name another one, or set STREAM_APP_TOPIC_PREFIX to the one to be read"
+            f"--to-prefix {quoted(prefix)} is the installation that is read: its own events would "
+            "count twice; name another one, or set STREAM_APP_TOPIC_PREFIX to the one to be read"
         )
     names = TopicNames(prefix)
     async with Admin(settings) as client:
@@ -83,8 +84,9 @@ def _check_topics(
 def _check_configuration(prefix: str, topics: Sequence[Topic]) -> None:
     if set(topics) & set(CONFIG_TOPICS):
         raise TopicMismatchError(
-            f"{prefix!r} is no dry run: the configuration, whose integrations would page people, "
-            "is copied only to one, made with STREAM_APP_DRY_RUN=true; else use `stream-app apply`"
+            f"{quoted(prefix)} is no dry run: the configuration, whose integrations would page "
+            "people, is copied only to one, made with STREAM_APP_DRY_RUN=true; else use "
+            "`stream-app apply`"
         )
 
 
@@ -96,8 +98,8 @@ async def _check_not_live(client: AIOKafkaAdminClient, prefix: str) -> None:
             members = len(view.members)
             state = f"has {members} members" if members else "has read its topics before"
             raise StreamAppError(
-                f"{prefix!r} is a live installation: the group {group} {state}, so what these "
-                "events trigger would page people. Copy them to a dry run: set "
+                f"{quoted(prefix)} is a live installation: the group {group} {state}, so what "
+                "these events trigger would page people. Copy them to a dry run: set "
                 "STREAM_APP_DRY_RUN=true and a new STREAM_APP_TOPIC_PREFIX, and run `stream-app "
                 "topics create`"
             )

@@ -23,6 +23,7 @@ from stream_app.domain.deliveries import (
 from stream_app.domain.delivery_partition import PartitionDeliveries, is_reserved
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
+from stream_app.domain.printable import quoted
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
 from stream_app.kafka.state import StateTable
@@ -161,7 +162,7 @@ class DeliverStage:
             self._reject(partition, record, DeadLetterReason.UNDECODABLE, str(error))
         else:
             if is_reserved(delivery.id):
-                why = f"id {delivery.id!r} is not one of a delivery"
+                why = f"id {quoted(delivery.id)} is not one of a delivery"
                 self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
                 return
             state.add_delivery(

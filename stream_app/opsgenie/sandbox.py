@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.printable import quoted
 from stream_app.opsgenie.endpoints import JSM_PATH, is_loopback
 from stream_app.opsgenie.sandbox_control import FaultControl
 from stream_app.opsgenie.sandbox_failing import FaultStep
@@ -70,8 +71,8 @@ class SandboxOpsgenie:
     ) -> None:
         if not (allow_remote or is_loopback(host)):
             raise ConfigurationError(
-                f"sandbox host {host!r} is not on loopback, and whoever reaches the sandbox reads "
-                "its alerts: use 127.0.0.1"
+                f"sandbox host {quoted(host)} is not on loopback, and whoever reaches the sandbox "
+                "reads its alerts: use 127.0.0.1"
             )
         self._host, self._port = host, port
         self._state = SandboxState(capacity, processing_ms)

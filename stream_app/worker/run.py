@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -206,7 +206,7 @@ class Worker:
             # Nothing is lost: what is not acknowledged is read again. But a thread of Faust
             # would keep the process alive.
             log.warning("worker_stop_forced", error=None if error is None else str(error))
-            sys.stderr.flush()
+            logging.shutdown()
             os._exit(exit_code)
         with contextlib.suppress(asyncio.CancelledError, Exception):
             stopping.result()

@@ -62,7 +62,7 @@ def test_answers_of_the_api_are_applied_and_given_back(run: Run, tmp_path: Path)
         (tmp_path / name).write_text(json.dumps(content))
         flags += ["-f", str(tmp_path / name)]
     missing = run("apply", *flags, code=3).stderr
-    assert "integration[521].client_id: None: is missing" in missing
+    assert "integration[521].client_id: is missing" in missing
     assert "or give `stream-app apply --client ID`" in missing
     done = run("apply", *flags, "--client", "1111", "--json")
     assert [(row["kind"], row["path"]) for row in json.loads(done.stdout)["left_out"]] == [

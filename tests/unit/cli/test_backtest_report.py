@@ -14,6 +14,7 @@ import pytest
 
 from stream_app.cli import backtest_html, backtest_text
 from stream_app.cli.charts import bar, column_chart
+from stream_app.cli.output import print_line
 from stream_app.domain.backtest import Sample
 from stream_app.domain.findings import Findings
 from stream_app.domain.replaying import Figures
@@ -56,15 +57,16 @@ def test_the_text_is_that_of_the_golden_file() -> None:
     assert text == GOLDEN.read_text()
 
 
-def test_columns_above_the_threshold_are_painted() -> None:
-    lines = column_chart([0, 1, 5, 10], 4, height=4, paint=lambda text: f"<{text}>")
+def test_columns_above_the_threshold_are_marked() -> None:
+    lines = column_chart([0, 1, 5, 10], 4, height=4)
     assert lines == [
-        "10 │   <█>",
-        "   │   <█>",
-        " 4 │┈┈<█><█>",
-        "   │ ▃<█><█>",
+        "10 │   █",
+        "   │   █",
+        " 4 │┈┈██",
+        "   │ ▃██",
         " 0 └────",
     ]
+    assert [list(line.marked) for line in lines] == [[7], [7], [6, 7], [6, 7], []]
     assert column_chart([0], 0, height=2) == ["1 │", "0 │┈", "0 └─"]
 
 
@@ -116,8 +118,10 @@ def test_the_filters_are_told_in_the_words_of_alerts() -> None:
     assert line == "Only: Attack type: SQLi, XSS. Target: not client."
 
 
-def test_text_of_events_does_nothing_to_a_terminal() -> None:
-    text = "\n".join(backtest_text.report(findings(name=HOSTILE), top=1))
+def test_text_of_events_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in backtest_text.report(findings(name=HOSTILE), top=1):
+        print_line(line)
+    text = capsys.readouterr().out
     assert "\x1b" not in text
     assert "evil.example" in text
 

@@ -12,7 +12,6 @@ from stream_app.cli.dlq_selection import (
     dead_letter_topics,
     envelope,
     place_of,
-    printable,
     selection_of,
 )
 from stream_app.domain.errors import UsageError
@@ -70,11 +69,6 @@ def test_the_json_form_is_that_of_kcat() -> None:
         "key": None,
         "payload": (one.value or b"").decode(),
     }
-
-
-def test_what_a_terminal_might_obey_is_made_visible() -> None:
-    assert printable("Größe → 1") == "Größe → 1"
-    assert printable("a\x1b[2Jb\x9bc\r\u202ed") == "a\\x1b[2Jb\\x9bc\\r\\u202ed"
 
 
 def test_redriving_everything_must_be_asked_for() -> None:

@@ -267,16 +267,16 @@ def test_the_client_comes_from_the_object_or_beside_it_or_from_the_command(place
 def test_what_an_object_lacks_is_told_with_the_next_step(place: Place) -> None:
     assert place.problems(TRIGGER_BODY, INTEGRATION_BODY, client=None)[:2] == [
         (
-            "trigger[#1].id: None: is missing: must be an integer, 1 or more: "
+            "trigger[#1].id: is missing: must be an integer, 1 or more: "
             "give one that no other trigger has"
         ),
         (
-            "trigger[#1].client_id: None: is missing: must be an integer, 1 or more: "
+            "trigger[#1].client_id: is missing: must be an integer, 1 or more: "
             "write whose trigger it is, or give `stream-app apply --client ID`"
         ),
     ]
     (missing,) = place.problems(INTEGRATION_BODY)
-    assert missing.startswith("integration[#1].id: None: is missing: ")
+    assert missing.startswith("integration[#1].id: is missing: ")
     assert missing.endswith(": give one that no other integration has")
 
 
@@ -305,7 +305,7 @@ def test_a_name_that_cannot_be_known_is_a_problem(place: Place, made: dict[str, 
         integrations_answer(integration()), triggers_answer(trigger(name=None, **made))
     )
     assert problem == (
-        "trigger[61].name: None: is missing: must be a text: the default, `New trigger by <user>, "
+        "trigger[61].name: is missing: must be a text: the default, `New trigger by <user>, "
         "<date>`, needs created_by and created_at (Unix seconds)"
     )
 

@@ -215,7 +215,7 @@ def test_an_empty_threshold_of_an_answer_is_none(place: Place) -> None:
     (problem,) = place.problems(
         integrations_answer(integration()), triggers_answer(trigger(threshold={}, thresholds=[]))
     )
-    assert problem.startswith("trigger[61].threshold: None: is missing: ")
+    assert problem.startswith("trigger[61].threshold: is missing: ")
     listed = trigger(threshold={})
     place.apply(CLIENT, integrations_answer(integration()), triggers_answer({"trigger": listed}))
     assert place.stored[Kind.TRIGGER][61]["threshold"] == listed["thresholds"][0]

@@ -209,13 +209,13 @@ def test_a_key_is_not_kept_for_another_host() -> None:
 
 def test_a_new_integration_needs_a_key() -> None:
     (problem,) = plan(client(), integration(None)).problems
-    assert "target.token: None: is missing" in problem
+    assert "target.token: is missing" in problem
 
 
 def test_a_stored_key_in_the_clear_is_not_kept() -> None:
     stored = stored_objects(integration={521: integration(CLEAR)})
     (problem,) = plan(integration(None), stored=stored).problems
-    assert "target.token: None: is missing" in problem
+    assert "target.token: is missing" in problem
 
 
 def test_another_key_is_an_update_that_shows_only_the_field() -> None:
@@ -308,11 +308,11 @@ def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
     missing = "is missing: must be an integer, 1 or more"
     assert result.problems == (
         "acme.yaml: client[1111].cloud: 'XX': must be one of EU, US, ME",
-        f"acme.yaml: trigger[#2].id: None: {missing}: give one that no other trigger has",
+        f"acme.yaml: trigger[#2].id: {missing}: give one that no other trigger has",
         "acme.yaml: trigger[#2].threshold.count: -1: must be an integer, 0 or more",
         "acme.yaml: trigger[#2].threshold.period: 7: must be one of 1, 60, 3600 (seconds)",
         f"acme.yaml: trigger[#2].{unknown}",
-        "acme.yaml: object 3: kind: None: must be client, integration or trigger",
+        "acme.yaml: object 3: kind: not set: must be client, integration or trigger",
         f"acme.yaml: trigger[61].{unknown}",
     )
 
@@ -418,7 +418,7 @@ def test_the_mark_of_a_sealed_key_means_the_stored_one() -> None:
     assert written(change)["target"] == {"token": SEALED, "api": US}
     fresh = plan(client(), marked)
     assert [text.partition(": must")[0] for text in fresh.problems] == [
-        "acme.yaml: integration[521].target.token: None: is missing"
+        "acme.yaml: integration[521].target.token: is missing"
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.conditions import CONDITIONS, FILTERS, Family, Reaction, conditions_of
+from stream_app.domain.printable import quoted
 from stream_app.domain.triggers import Filter, Threshold, read_trigger
 from tests.unit.domain.trigger_tables import (
     ACTIONS,
@@ -97,14 +98,14 @@ def test_an_operator_is_taken_or_refused(template_id: str, filter_id: str, opera
 def test_a_value_is_refused_by_its_place(template_id: str, filter_id: str, value: object) -> None:
     good = TAKEN[filter_id][0][0]
     (message,) = messages(template_id, filters=clause(filter_id, good, value))
-    assert message.startswith(f"filters[0].values[1]: {value!r}: {REFUSED[filter_id][0]}")
+    assert message.startswith(f"filters[0].values[1]: {quoted(value)}: {REFUSED[filter_id][0]}")
 
 
 @pytest.mark.parametrize("template_id", ALL)
 @pytest.mark.parametrize("filter_id", ["asn", "", None, 5])
 def test_a_filter_that_nobody_knows_is_refused(template_id: str, filter_id: object) -> None:
     (message,) = messages(template_id, filters=clause(filter_id, 7))
-    assert message.startswith(f"filters[0].id: {filter_id!r}: ")
+    assert message.startswith("filters[0].id: ")
     assert message.endswith(f" for condition {template_id}")
 
 
@@ -125,7 +126,7 @@ def test_a_threshold_that_is_missing(template_id: str) -> None:
         record = obj(template_id)
         del record["threshold"]
         _, found = read_trigger(record | changes, allowed_periods=PERIODS)
-        missing = ["threshold: None: is missing: must be an object"]
+        missing = ["threshold: is missing: must be an object"]
         assert [str(problem) for problem in found] == (missing if is_required else [])
 
 
@@ -134,7 +135,7 @@ def test_a_condition_of_notices_takes_no_threshold(template_id: str) -> None:
     assert parse(template_id).threshold is None
     for threshold in ({"count": 1, "period": 60}, {}, 5):
         assert messages(template_id, threshold=threshold) == [
-            f"threshold: {threshold!r}: must not be given for condition {template_id}"
+            f"threshold: {quoted(threshold)}: must not be given for condition {template_id}"
         ]
 
 

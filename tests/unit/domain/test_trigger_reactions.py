@@ -15,6 +15,7 @@ from stream_app.domain.events import CONDITIONS as EVENT_CONDITIONS
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.plans import Kind
+from stream_app.domain.printable import quoted
 from stream_app.domain.trigger_notes import notes_of
 from stream_app.domain.triggers import read_trigger
 from tests.unit.domain.trigger_tables import (
@@ -93,7 +94,7 @@ def test_a_mark_and_a_group_have_no_parameters(template_id: str, reaction: str) 
     given: list[object] = [{"lock_time": 5}, [], "x"]
     for params in given:
         assert messages(template_id, actions=[{"id": reaction, "params": params}]) == [
-            f"actions[0].params: {params!r}: must not be given: {reaction} has none"
+            f"actions[0].params: {quoted(params)}: must not be given: {reaction} has none"
         ]
 
 

@@ -54,13 +54,13 @@ def test_other_requests_fail_when_they_are_named() -> None:
 @pytest.mark.parametrize(
     ("fields", "named", "allowed"),
     [
-        ({}, "kind: None", "must be one of status, key-format"),
+        ({}, "kind: not set", "must be one of status, key-format"),
         ({"kind": "explode"}, "kind: 'explode'", "garbage, lost-answer, discard"),
         ({"kind": ["hang"]}, "kind: ['hang']", "must be one of"),
         ({"kind": "status", "status": 202}, "status: 202", "300 to 599"),
         ({"kind": "status", "status": 600}, "status: 600", "300 to 599"),
         ({"kind": "status", "status": "503"}, "status: '503'", "300 to 599"),
-        ({"kind": "status", "status": True}, "status: True", "300 to 599"),
+        ({"kind": "status", "status": True}, "status: true", "300 to 599"),
         ({"kind": "redirect", "status": 404}, "status: 404", "300 to 399"),
         ({"kind": "hang", "status": 503}, "status: 503", "of status and redirect only"),
         ({"kind": "rate-limit", "per_second": 0}, "per_second: 0", "0.01 to 10000"),
