@@ -21,6 +21,9 @@ from stream_app.kafka.admin import is_refusal
 from stream_app.kafka.consumer_thread import BatchingThread
 from stream_app.kafka.fetched_records import FetchedRecords, LeanPartitionRecords, install
 from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
 
 #: The broker does not answer: it is asked again after this time.
 RETRY_SECONDS = 1.0
@@ -65,6 +68,8 @@ class BatchingConsumer(driver.Consumer):
         self._ahead: dict[TP, int | None] = {}
         #: Batches of a topic that are fetched and not yet taken by its agent.
         self.waiting: Counter[str] = Counter()
+        # The same batches, in the order in which they were fetched.
+        self._untaken: dict[BatchValue, TP] = {}
 
     def _new_consumer_thread(self) -> BatchingThread:
         return BatchingThread(self, loop=self.loop, beacon=self.beacon)
@@ -119,6 +124,7 @@ class BatchingConsumer(driver.Consumer):
             offsets.update(positions)
         self.epoch += 1
         self.waiting.clear()
+        self._untaken.clear()
         self._waiting_bytes.clear()
         self._buffered_partitions.clear()
         return offsets
@@ -145,10 +151,20 @@ class BatchingConsumer(driver.Consumer):
             self._acked[tp] = [last]
             self._acked_index[tp] = {last}
 
-    def rewind(self) -> None:
-        """Read again from the progress on: a batch got lost on its way to the agent."""
+    def oldest_waiting(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
+        """Return the oldest batch of some topics that is fetched and not yet taken."""
+        found = ((tp, value) for value, tp in self._untaken.items() if tp.topic in topics)
+        return next(found, None)
+
+    def rewind(self, event: str, **facts: Any) -> None:
+        """Read again from the progress on: a batch has not come to its agent.
+
+        Args:
+            event: what has been seen, for the log.
+            facts: of which batch, and where.
+        """
         if not self.app.rebalancing and (self._rewinding is None or self._rewinding.done()):
-            self.log.warning("a batch got lost around a rebalance: reading again from the progress")
+            log.warning(event, **facts, then="reading again from the progress")
             self._rewinding = asyncio.create_task(self._rewind())
 
     async def _rewind(self) -> None:
@@ -237,9 +253,11 @@ class BatchingConsumer(driver.Consumer):
 
         def release() -> None:
             if epoch == self.epoch:
+                self._untaken.pop(value, None)
                 self._release(tp.topic, size)
 
         value = BatchValue(records, epoch, release)
+        self._untaken[value] = tp
         return RecordBatch(
             tp.topic, tp.partition, offset, last.timestamp, last.timestamp_type,
             None, value, None, 0, size, (),

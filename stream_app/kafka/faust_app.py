@@ -21,6 +21,7 @@ from stream_app.kafka.admin import connection_options
 from stream_app.kafka.batched_sends import Place, send_batches
 from stream_app.kafka.batching_consumer import BatchingTransport
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
+from stream_app.kafka.lost_batches import LostBatches
 from stream_app.kafka.ownership import Ownership
 from stream_app.kafka.recovery import BulkTables
 from stream_app.kafka.state import State, StateTable
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 #: Longest time that a rebalance or a stop waits for flushes in flight.
 SETTLE_SECONDS = 3.0
-#: A batch that waits this long for an idle agent got lost.
-LOST_BATCH_SECONDS = 0.5
 #: Batches that may wait in an agent's queue; their bytes are bounded by `buffer_bytes` before.
 MAX_WAITING_BATCHES = 4096
 
@@ -145,21 +144,6 @@ class StreamApp(faust.App):
             offsets.update(table.resume_offsets(assigned))
         return offsets
 
-    async def _watch_for_lost_batches(self) -> None:
-        """Read again when batches wait for an agent that has nothing to take.
-
-        The agent itself notices a lost batch only by the next one, which may be long in coming.
-        """
-        suspects: set[str] = set()
-        while True:
-            await asyncio.sleep(LOST_BATCH_SECONDS)
-            idle = {topic for loop in self.flush_loops if loop.is_idle for topic in loop.topics}
-            found = {topic for topic in idle if self.consumer.waiting[topic]}
-            if found & suspects and not self.rebalancing:
-                self.consumer.rewind()
-                found.clear()
-            suspects = found
-
     async def produce(
         self,
         topic: str,
@@ -194,7 +178,7 @@ class StreamApp(faust.App):
     async def on_start(self) -> None:
         """Start the services."""
         await super().on_start()
-        self.add_future(self._watch_for_lost_batches())
+        self.add_future(LostBatches(self).watch())
         for service in self.services:
             await service.start()
 

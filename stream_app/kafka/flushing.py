@@ -141,8 +141,8 @@ class FlushLoop:
         self._events = 0
         self._last_cut = time.monotonic()
         self._in_flight: asyncio.Task[None] | None = None
-        # Whether what is taken is held back until more has come.
-        self._is_held = False
+        # Whether a batch is in hand: it is being taken, or what was taken waits for more.
+        self._is_taking = False
         self._waiting: asyncio.Queue[Any] | None = None
         # Where the next batch of each partition must start, in the consumer's epoch.
         self._epoch = -1
@@ -156,22 +156,26 @@ class FlushLoop:
         waiting = self._waiting = stream.channel.queue
         batches: AsyncIterable[Any] = stream.noack().events()
         async for event in batches:
-            message = event.message
-            if message.generation_id != self._generation:
-                await self._begin(message.generation_id)
-            if not self._is_current(message.generation_id):
-                continue  # it will be read again, by whoever owns the partition then
-            value: BatchValue = event.value
-            if self._is_next(message.tp, value):
-                self._stage.add(message.topic, message.partition, value.records)
-                self._taken.append(event)
-                self._events += value.size
-                value.release()
-            elif not self._taken:
-                continue
-            # One that is refused may be the last for long: those before it have waited for it.
-            if await self._takes_more(waiting):
-                continue
+            self._is_taking = True
+            await self._take(event, waiting)
+            self._is_taking = False
+
+    async def _take(self, event: Any, waiting: asyncio.Queue[Any]) -> None:
+        message = event.message
+        if message.generation_id != self._generation:
+            await self._begin(message.generation_id)
+        if not self._is_current(message.generation_id):
+            return  # it will be read again, by whoever owns the partition then
+        value: BatchValue = event.value
+        if self._is_next(message.tp, value):
+            self._stage.add(message.topic, message.partition, value.records)
+            self._taken.append(event)
+            self._events += value.size
+            value.release()
+        elif not self._taken:
+            return
+        # One that is refused may be the last for long: those before it have waited for it.
+        if not await self._takes_more(waiting):
             await self._flush()
 
     async def _takes_more(self, waiting: asyncio.Queue[Any]) -> bool:
@@ -187,9 +191,7 @@ class FlushLoop:
             elif has_more or not self._may_wait():
                 return False
             else:
-                self._is_held = True
                 await asyncio.sleep(PAUSE_SECONDS)
-                self._is_held = False
 
     def _is_current(self, generation: int) -> bool:
         """Tell whether the states in memory are those of `generation`, and it still stands."""
@@ -202,8 +204,15 @@ class FlushLoop:
             return False
         if value.epoch != self._epoch:
             self._epoch, self._next = value.epoch, dict(consumer.start_positions)
-        if value.start != self._next.get(partition):
-            consumer.rewind()
+        expected = self._next.get(partition)
+        if value.start != expected:
+            consumer.rewind(
+                "batch_missing",
+                topic=partition.topic,
+                partition=partition.partition,
+                expected_offset=expected,
+                found_offset=value.start,
+            )
             return False
         self._next[partition] = value.end
         return True
@@ -211,7 +220,7 @@ class FlushLoop:
     @property
     def is_idle(self) -> bool:
         """Tell whether no batch waits for this loop, and none in it."""
-        is_busy = self._is_held or self._is_flying()
+        is_busy = self._is_taking or self._is_flying()
         return self._waiting is None or (self._waiting.empty() and not is_busy)
 
     async def settled(self) -> None:

@@ -134,13 +134,13 @@ async def test_a_detector_takes_what_is_committed_and_is_done_behind_every_trans
             ] == []
             assert worker.stop() == 0
     assert await alerts(settings) == []
-    assert "got lost" not in log.read_text()
+    assert "reading again from the progress" not in log.read_text()
     with WorkerProcess("detector", settings, tmp_path / "again.log") as worker:
         await worker.ready()
         await send(settings, "incidents", *[incident(now)] * 8)
         assert await wait_for(lambda: _counted(worker, 8)), "nothing is counted again"
         await drained(settings, "detector", SOURCES, 30)
-        assert "got lost" not in worker.text
+        assert "reading again from the progress" not in worker.text
 
 
 async def _counted(worker: WorkerProcess, number: int) -> bool:
