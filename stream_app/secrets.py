@@ -1,14 +1,17 @@
-"""API keys at rest: sealed with the installation's secret keys, or named and kept elsewhere.
+"""Opening and sealing the API keys of integrations.
 
-A stored key has one of three forms:
+A key stands in a record in one of three forms:
 
-    sealed:v1:<token>          encrypted; opens only for the integration and host it was sealed for
-    env:STREAM_APP_KEY_<NAME>  an environment variable of the process that posts
-    file:<name>                a file below STREAM_APP_KEY_DIR (off unless that is set)
+    sealed:v1:<token>                   encrypted; opens only for the client, integration and host
+                                        that it was sealed for
+    env:STREAM_APP_KEY_<CLIENT>_<NAME>  an environment variable of the process that posts
+    file:<client>/<name>                a file below STREAM_APP_KEY_DIR (off unless that is set)
 
 Who may write configuration must not be able to read the worker: hence the fixed prefix of the
-variables and the fixed folder. Who copies a sealed key onto another integration, or points its
-integration at another host, gets an error instead of a key sent there.
+variables and the fixed folder. Clients do not trust each other: hence their ids in the names. Who
+copies a sealed key onto another integration, or points its integration at another host, gets an
+error instead of a key sent there. A key that an older version has sealed is bound to integration
+and host only, and opens; `stream-app secrets rotate` binds it to its client.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from stream_app.domain.errors import NoRoomError, SealingError
+from stream_app.domain.integrations import ENV, FILE, key_refusal
 from stream_app.domain.own_faults import NO_ROOM_ERRNOS
 
 if TYPE_CHECKING:
@@ -29,12 +33,12 @@ if TYPE_CHECKING:
 
     from stream_app.settings import Settings
 
-SEALED, ENV, FILE = "sealed:v1:", "env:", "file:"
+SEALED = "sealed:v1:"
 _VARIABLE = re.compile(r"STREAM_APP_KEY_(?!DIR\Z)[A-Z0-9_]+")
 #: What is no such thing may be a key in the wrong place, and is not shown.
 _PLAIN_NAME = re.compile(r"[A-Z_]{1,64}")
 _PLAIN_CONTEXT = re.compile(
-    r"\d+@(([a-z-]{1,63}\.)+[a-z]{2,10}|[\d.]{1,15}|localhost|[\da-f]*:[\da-f:]+)"
+    r"\d+/\d+@(([a-z-]{1,63}\.)+[a-z]{2,10}|[\d.]{1,15}|localhost|[\da-f]*:[\da-f:]+)"
 )
 _HIDDEN = "(hidden)"
 _MAX_KEY_BYTES = 4096
@@ -94,7 +98,9 @@ class KeyRing:
         if self._newest is None:
             raise SealingError(f"no secret key to seal the API key with: {_MAKE_ONE}")
         _check_key(clear, f"the API key of {_shown(context)}")
-        inner = json.dumps({"context": context, "key": clear}).encode()
+        client, bound = _parts(context)
+        # In the form of older versions, which read no client.
+        inner = json.dumps({"client": client, "context": bound, "key": clear}).encode()
         return SEALED + self._newest.encrypt(inner).decode()
 
     def open(self, stored: str, context: str) -> str:
@@ -105,10 +111,11 @@ class KeyRing:
         """
         if stored.startswith(SEALED):
             return self._open_sealed(stored, context, self._ring)
+        client, _ = _parts(context)
         if stored.startswith(ENV):
-            return self._read_variable(stored.removeprefix(ENV))
+            return self._read_variable(stored.removeprefix(ENV), client)
         if stored.startswith(FILE):
-            return self._read_file(stored.removeprefix(FILE))
+            return self._read_file(stored.removeprefix(FILE), client)
         raise SealingError(
             f"the stored API key of {_shown(context)} is not sealed: "
             "write the integration with `stream-app apply`, which seals it"
@@ -121,11 +128,19 @@ class KeyRing:
         a secret key that is to be retired.
         """
         try:
-            return self._open_sealed(stored, context, self._newest) == clear
+            opened = self._open_sealed(stored, context, self._newest, needs_client=True)
         except SealingError:
             return False
+        return opened == clear
 
-    def _open_sealed(self, stored: str, context: str, ring: Fernet | MultiFernet | None) -> str:
+    def _open_sealed(
+        self,
+        stored: str,
+        context: str,
+        ring: Fernet | MultiFernet | None,
+        *,
+        needs_client: bool = False,
+    ) -> str:
         if ring is None:
             raise SealingError(
                 f"the API key of {_shown(context)} is sealed, and STREAM_APP_SECRET_KEYS is not "
@@ -138,17 +153,22 @@ class KeyRing:
                 f"the API key of {_shown(context)} was sealed with none of the keys in "
                 "STREAM_APP_SECRET_KEYS: add the one it was sealed with, or apply it again"
             ) from None
-        if inner.get("context") != context:
+        client, bound = _parts(context)
+        owner = inner.get("client", None if needs_client else client)
+        if (owner, inner.get("context")) != (client, bound):
             raise SealingError(
                 f"the sealed API key does not belong to {_shown(context)}: "
                 "apply the integration with its key in the clear"
             )
         return str(inner["key"])
 
-    def _read_variable(self, name: str) -> str:
+    def _read_variable(self, name: str, client: str) -> str:
         if not _VARIABLE.fullmatch(name):
             shown = name if _PLAIN_NAME.fullmatch(name) else _HIDDEN
-            raise SealingError(f"env:{shown}: only variables STREAM_APP_KEY_<NAME> may be named")
+            raise SealingError(
+                f"env:{shown}: only variables STREAM_APP_KEY_<CLIENT>_<NAME> may be named"
+            )
+        _check_owner(f"{ENV}{name}", client)
         value = self._environ.get(name, "").strip()
         if not value:
             raise SealingError(
@@ -156,16 +176,23 @@ class KeyRing:
             )
         return _check_key(value, f"env:{name}")
 
-    def _read_file(self, name: str) -> str:
+    def _read_file(self, name: str, client: str) -> str:
         if self._key_dir is None:
             raise SealingError(f"file:{name}: keys in files are off: set STREAM_APP_KEY_DIR")
+        is_plain = ".." not in name.split("/")
+        if is_plain:
+            _check_owner(f"{FILE}{name}", client)
         try:
             folder = self._key_dir.resolve()
+            own = (folder / client).resolve()
             path = (folder / name).resolve()
         except (OSError, ValueError, RuntimeError):
             raise SealingError(f"file:{name}: cannot be resolved: check the name") from None
-        if ".." in name.split("/") or not path.is_relative_to(folder):
-            raise SealingError(f"file:{name}: lies outside STREAM_APP_KEY_DIR: name a file in it")
+        is_own = own.is_relative_to(folder) and path.is_relative_to(own)
+        if not is_plain or not is_own:
+            raise SealingError(
+                f"file:{name}: lies outside STREAM_APP_KEY_DIR/{client}: name a file in it"
+            )
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_KEY_BYTES + 1)
@@ -178,8 +205,20 @@ class KeyRing:
         return _check_key(content.decode("latin-1").strip(), f"file:{name}")
 
 
+def _parts(context: str) -> tuple[str, str]:
+    """Return the client of a context, and the integration with its host."""
+    client, _, bound = context.partition("/")
+    return client, bound
+
+
+def _check_owner(named: str, client: str) -> None:
+    """See that a name is one of the client's."""
+    if (refusal := key_refusal(named, int(client))) is not None:
+        raise SealingError(refusal)
+
+
 def _shown(context: str) -> str:
-    """Return a context for a message: id and host, unless the host is none."""
+    """Return a context for a message: ids and host, unless the host is none."""
     number, _, _ = context.partition("@")
     return context if _PLAIN_CONTEXT.fullmatch(context) else f"{number}@{_HIDDEN}"
 

@@ -50,6 +50,11 @@ ACTOR = "stream-app apply"
     type=click.IntRange(min=1),
     help="Client of the triggers and integrations that do not say whose they are.",
 )
+@click.option(
+    "--only-client",
+    type=click.IntRange(min=1),
+    help="Take nothing but what is this client's: anything else in the files is an error.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop there.")
 @click.option(
     "--prune",
@@ -64,6 +69,7 @@ ACTOR = "stream-app apply"
 def apply(
     files: tuple[str, ...],
     client_id: int | None,
+    only_client: int | None,
     *,
     dry_run: bool,
     prune: bool,
@@ -85,6 +91,10 @@ def apply(
     --prune deletes only objects of the kinds that occur in the files, and only of the clients
     that the files mention; clients themselves are never pruned (`stream-app delete clients`).
 
+    --only-client is for files that a client writes: objects of others, or of nobody, are refused
+    before anything is written. Names of keys (`env:STREAM_APP_KEY_<CLIENT>_<NAME>`,
+    `file:<client>/<name>`) are always the client's own.
+
     An integration that is turned off or pruned gets a last message, if it has `system` selected.
     One that the system has disabled stays so until `stream-app integrations enable`.
 
@@ -94,7 +104,7 @@ def apply(
     settings = load_settings()
     configure_logs(settings.log)
     plan, stored, statuses = asyncio.run(
-        _plan(settings, read_objects(files, client_id), prune=prune)
+        _plan(settings, read_objects(files, client_id), prune=prune, only_client=only_client)
     )
     needs_yes = any(c.action is Action.DELETED for c in plan.changes) and not (yes or dry_run)
     is_dry = dry_run or needs_yes
@@ -116,13 +126,17 @@ def apply(
 
 
 async def _plan(
-    settings: Settings, objects: Sequence[FileObject], *, prune: bool
+    settings: Settings,
+    objects: Sequence[FileObject],
+    *,
+    prune: bool,
+    only_client: int | None,
 ) -> tuple[Plan, Stored, Statuses]:
     if settings.dry_run:
         await check_marked(settings)
     rules = rules_of(settings)
     stored, statuses = await read_stored(settings), await read_statuses(settings)
-    plan = make_plan(objects, stored, rules, prune=prune)
+    plan = make_plan(objects, stored, rules, prune=prune, only_client=only_client)
     if plan.problems:
         lines = "\n  ".join(plan.problems)
         raise ConfigurationError(f"nothing was applied, {len(plan.problems)} wrong:\n  {lines}")

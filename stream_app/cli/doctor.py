@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from stream_app.cli.output import Styled, print_json, print_line
-from stream_app.doctor import broker, integrations, local, topics
+from stream_app.doctor import broker, clients, integrations, local, topics
 from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.settings import Settings, load_settings
@@ -27,6 +27,7 @@ CHECKS = (
     Check("state", topics.state),
     Check("workers", topics.groups),
     Check("clocks", broker.clocks),
+    Check("client names", clients.names),
     Check("API keys", integrations.keys),
     Check("endpoints", integrations.endpoints),
 )
@@ -37,7 +38,7 @@ _SETTINGS = "settings"
 @click.command(epilog="Example: stream-app doctor --json | jq 'select(.verdict == \"fail\")'")
 @click.option("--json", "as_json", is_flag=True, help="Print each finding as JSON, one a line.")
 def doctor(*, as_json: bool) -> None:
-    """Check settings, Kafka, topics, state, clocks, keys and endpoints; say what to do.
+    """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
 
     It ends with 0 when nothing fails, with 4 when nothing but the broker does, else with 1. It
     changes nothing, and sends no key to anybody. A check that cannot be carried out has failed.

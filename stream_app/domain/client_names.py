@@ -1,7 +1,13 @@
-"""Clients and applications by their names, for events that come without ids."""
+"""Clients and applications by their names, for events that come without ids.
+
+A client's name belongs to one client: `apply` refuses it to a second one, in any spelling that
+looks the same. Where two records have it all the same, the client with the lower id keeps it,
+since ids are given in order: a client that is made later takes no events away from another.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
@@ -13,6 +19,25 @@ from stream_app.domain.printable import quoted
 #: What the documented hit calls the application of requests that belong to no other.
 DEFAULT_NAME = "default"
 _SHOWN_CHARS = 100
+
+
+def normal_name(name: str) -> str:
+    """Return what names that look the same have in common: no case, no width, single spaces."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    seen = "".join(c for c in folded if unicodedata.category(c) not in ("Cc", "Cf") or c.isspace())
+    return " ".join(seen.split())
+
+
+def shared_names(names: Mapping[int, str]) -> dict[int, int]:
+    """Return clients whose name another one keeps, and which; names by client."""
+    keepers: dict[str, int] = {}
+    for client_id in sorted(names):
+        keepers.setdefault(names[client_id], client_id)
+    return {
+        client_id: keepers[name]
+        for client_id, name in sorted(names.items())
+        if keepers[name] != client_id
+    }
 
 
 class ClientNames:
@@ -29,19 +54,19 @@ class ClientNames:
         self._applications: dict[int, dict[str, tuple[int, ...]]] = {}
 
     def client_id(self, name: str) -> int:
-        """Return the one client of that name.
+        """Return the client of that name, spelled in exactly this way.
 
         Raises:
-            RejectedEventError: none has it, or several have.
+            RejectedEventError: none has it.
         """
-        found = self._by_name.get(name, ())
-        if len(found) != 1:
+        found = self._by_name.get(name)
+        if found is None:
             raise RejectedEventError(
                 DeadLetterReason.UNKNOWN_CLIENT,
-                f"client_name {quoted(name[:_SHOWN_CHARS])}: {len(found)} clients in "
-                "config.clients have it, and one must: send client_id",
+                f"client_name {quoted(name[:_SHOWN_CHARS])}: 0 clients in config.clients have it, "
+                "and one must: send client_id",
             )
-        return found[0]
+        return found
 
     def application_ids(self, client_id: int, names: Iterable[str]) -> tuple[int, ...]:
         """Return the ids of a client's applications; a name that it does not have gives none."""
@@ -54,11 +79,10 @@ class ClientNames:
         )
 
     @cached_property
-    def _by_name(self) -> dict[str, tuple[int, ...]]:
-        found: dict[str, tuple[int, ...]] = {}
-        for client_id, client in self._clients.items():
-            found[client.name] = (*found.get(client.name, ()), client_id)
-        return found
+    def _by_name(self) -> dict[str, int]:
+        return {
+            self._clients[number].name: number for number in sorted(self._clients, reverse=True)
+        }
 
     def _read_applications(self, client_id: int) -> dict[str, tuple[int, ...]]:
         client = self._clients.get(client_id)

@@ -33,6 +33,8 @@ EVENTS = (
     "security_issue_low",
     "security_issue_info",
 )
+ENV, FILE = "env:", "file:"
+VARIABLE_PREFIX = "STREAM_APP_KEY_"
 #: How a key may stand in a record: sealed, or named. It is never there in the clear.
 _STORED_KEY = re.compile(
     r"sealed:v1:[A-Za-z0-9_=-]+|env:STREAM_APP_KEY_(?!DIR\Z)[A-Z0-9_]+|file:[^\s]+"
@@ -66,8 +68,8 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def key_context(self) -> str:
-        """What the sealed key is bound to: it opens for this integration and host only."""
-        return key_context(self.id, self.api)
+        """Whose key it is, and what a sealed one is bound to."""
+        return key_context(self.client_id, self.id, self.api)
 
 
 def api_host(api: str) -> str:
@@ -84,9 +86,34 @@ def given_api(target: Mapping[str, object]) -> object:
     return DEFAULT_API if api is None else api
 
 
-def key_context(integration_id: int, api: str) -> str:
-    """Return what the key of an integration is bound to when it is sealed."""
-    return f"{integration_id}@{api_host(api)}"
+def key_context(client_id: int, integration_id: int, api: str) -> str:
+    """Return what the key of an integration is bound to: a client, the integration, and a host."""
+    return f"{client_id}/{integration_id}@{api_host(api)}"
+
+
+def key_refusal(token: str, client_id: int) -> str | None:
+    """Return why a named key is not one that a client may use; None when it is, or is sealed.
+
+    Names begin with the client's id, so that a client's file can name no key of another.
+    """
+    if token.startswith(ENV):
+        owned, how = f"{ENV}{VARIABLE_PREFIX}{client_id}_", "rename the variable"
+        rest = token.removeprefix(f"{ENV}{VARIABLE_PREFIX}")
+        other = re.match(r"(\d+)_.", rest)
+    elif token.startswith(FILE):
+        owned, how = f"{FILE}{client_id}/", "move the file"
+        rest = token.removeprefix(FILE)
+        other = re.match(r"(\d+)/.", rest)
+    else:
+        return None
+    if token.startswith(owned) and len(token) > len(owned):
+        return None
+    if other:
+        return f"{token}: is a key of client {other[1]}, and this one is client {client_id}'s"
+    return (
+        f"{token}: names of keys begin with their client now: {how} where notifiers run, and write "
+        f"{owned}{rest}"
+    )
 
 
 def is_stored_key(text: object) -> bool:
@@ -139,7 +166,9 @@ def _read_key(target: Fields) -> str:
     token = target.obj.get("token")
     if token is None or token == "":
         target.problem(
-            "token", token, "is missing: must be a key, env:STREAM_APP_KEY_<NAME> or file:<name>"
+            "token",
+            token,
+            "is missing: must be a key, env:STREAM_APP_KEY_<CLIENT>_<NAME> or file:<client>/<name>",
         )
     elif isinstance(token, str) and is_stored_key(token):
         return token
@@ -147,8 +176,8 @@ def _read_key(target: Fields) -> str:
         target.problem(
             "token",
             HIDDEN,
-            "the key is neither sealed nor env:STREAM_APP_KEY_<NAME> nor file:<name>: "
-            "write the integration with `stream-app apply`, which seals it",
+            "the key is neither sealed nor env:STREAM_APP_KEY_<CLIENT>_<NAME> nor "
+            "file:<client>/<name>: write the integration with `stream-app apply`, which seals it",
         )
     return ""
 

@@ -6,7 +6,13 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from stream_app.domain.errors import InvalidObjectError, SealingError
-from stream_app.domain.integrations import api_host, given_api, is_stored_key, key_context
+from stream_app.domain.integrations import (
+    api_host,
+    given_api,
+    is_stored_key,
+    key_context,
+    key_refusal,
+)
 from stream_app.domain.objects import HIDDEN, LEAST_KEY_CHARACTERS, Problems
 
 if TYPE_CHECKING:
@@ -19,6 +25,7 @@ _SECRET_NAME = re.compile(
 )
 #: Stands for a sealed key in what `get` prints; in a file it means the key that is stored.
 SEALED_MARK = "(sealed)"
+_FORMS = "must be a key, env:STREAM_APP_KEY_<CLIENT>_<NAME> or file:<client>/<name>"
 _REFERENCE_PREFIXES = ("sealed:", "env:", "file:")
 
 
@@ -93,18 +100,23 @@ def _stored_key(
     problems: Problems,
 ) -> str | None:
     """Return what is to stand for the key; None and a problem when nothing can."""
-    token, api, number = target.get("token"), target.get("api"), record.get("id")
+    token, api = target.get("token"), target.get("api")
+    number, client_id = record.get("id"), record.get("client_id")
     kept, kept_api = _previous_key(previous)
-    if not isinstance(api, str) or not isinstance(number, int):
+    if not isinstance(api, str) or not isinstance(number, int) or not isinstance(client_id, int):
         # A problem of its own, reported with the other fields; the key is not at fault.
         return token if isinstance(token, str) and is_stored_key(token) else "file:unjudged"
     try:
         if token is None or token == "":
-            return _kept_key(kept, kept_api, api)
-        return _given_key(token, kept, key_context(number, api), keeper)
+            found = _kept_key(kept, kept_api, api)
+        else:
+            found = _given_key(token, kept, key_context(client_id, number, api), keeper)
     except SealingError as error:
         problems.append(InvalidObjectError(KEY_PATH, HIDDEN, str(error)))
         return None
+    if found is not None and (refusal := key_refusal(found, client_id)) is not None:
+        problems.append(InvalidObjectError(KEY_PATH, found, refusal.removeprefix(f"{found}: ")))
+    return found
 
 
 def _kept_key(kept: str | None, kept_api: str, api: str) -> str | None:
@@ -121,7 +133,7 @@ def _given_key(token: object, kept: str | None, context: str, keeper: KeyKeeper)
             keeper.open(token, context)
         return token
     if token.startswith(_REFERENCE_PREFIXES):
-        raise SealingError("must be a key, env:STREAM_APP_KEY_<NAME> or file:<name>")
+        raise SealingError(_FORMS)
     if kept is not None and keeper.is_sealed_with_newest(token, kept, context):
         return kept
     return keeper.seal(token, context)

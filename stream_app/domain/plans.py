@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from stream_app.domain.client_names import normal_name
 from stream_app.domain.clients import read_client
 from stream_app.domain.default_names import named
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
@@ -174,14 +175,21 @@ def file_record(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
 
 
 def make_plan(
-    objects: Iterable[FileObject], stored: Stored, rules: Rules, *, prune: bool = False
+    objects: Iterable[FileObject],
+    stored: Stored,
+    rules: Rules,
+    *,
+    prune: bool = False,
+    only_client: int | None = None,
 ) -> Plan:
     """Compare the objects with the stored records.
+
+    With `only_client` everything in the files must be that client's, what is left out, too.
 
     With `prune` the plan deletes triggers and integrations that the files don't hold: of the
     kinds that occur in the files, and of the clients that these mention. Clients stay.
     """
-    planner = _Planner(stored, rules)
+    planner = _Planner(stored, rules, only_client)
     for item in objects:
         planner.add(item)
     deletions = planner.deletions() if prune else []
@@ -213,7 +221,8 @@ class _Item:
 
 
 class _Planner:
-    def __init__(self, stored: Stored, rules: Rules) -> None:
+    def __init__(self, stored: Stored, rules: Rules, only_client: int | None) -> None:
+        self._only_client = only_client
         self.changes: list[Change] = []
         self.left_out: list[LeftOut] = []
         self._stored = stored
@@ -238,6 +247,8 @@ class _Planner:
         record = file_record(kind, source.obj)
         raw_id = record.get("client_id" if kind is Kind.CLIENT else "id")
         object_id = raw_id if isinstance(raw_id, int) and not isinstance(raw_id, bool) else 0
+        if self._is_foreign(source, kind, object_id, record.get("client_id")):
+            return
         previous = self._stored[kind].get(object_id)
         if previous is None and self._leaves_out(kind, record, is_answer=source.is_answer):
             return
@@ -266,6 +277,20 @@ class _Planner:
             item.problem("id", object_id, f"stands twice: {first.file}, object {first.number}, too")
         self._entries.append(item)
         self.changes.append(self._change(kind, object_id, record, previous, left_out))
+
+    def _is_foreign(
+        self, source: FileObject, kind: Kind, object_id: int, client_id: object
+    ) -> bool:
+        """Refuse an object that is not of the one client that the files are to be of."""
+        only = self._only_client
+        if only is None or client_id == only:
+            return False
+        whose = "does not say whose it is" if client_id is None else f"is of client {client_id}"
+        self._entries.append(
+            f"{source.where('client_id')}: {kind}[{object_id or f'#{source.number}'}].client_id: "
+            f"{whose}: --only-client {only} takes nothing but that client's"
+        )
+        return True
 
     def _leaves_out(self, kind: Kind, record: Mapping[str, object], *, is_answer: bool) -> bool:
         """Leave an object out, and note it, if it is one that this project has no use for."""
@@ -354,6 +379,7 @@ class _Planner:
         }
         owners |= {i.id: i.client_id for i in items if i.kind is Kind.INTEGRATION}
         known = KnownIntegrations(owners, self._others, pruned)
+        self._check_names(items)
         for item in items:
             if item.kind is Kind.CLIENT or any(p.path == "client_id" for p in item.problems):
                 continue
@@ -365,6 +391,24 @@ class _Planner:
                     "client_id", item.client_id, f"it belongs to client {before}: use a new id"
                 )
             self._check_named(item, known)
+
+    def _check_names(self, items: Iterable[_Item]) -> None:
+        """Judge the names of clients, as they would be: one that a client has stays its own."""
+        records = self._stored[Kind.CLIENT].items()
+        stored = {number: normal_name(str(record.get("name") or "")) for number, record in records}
+        given = {c.id: normal_name(c.name) for c in self.changes if c.kind is Kind.CLIENT}
+        sharing: dict[str, list[int]] = {}
+        for number, name in (stored | given).items():
+            sharing.setdefault(name, []).append(number)
+        for item in items:
+            name = given.get(item.id, "")
+            if item.kind is not Kind.CLIENT or not name:
+                continue
+            holders = [number for number in sharing[name] if stored.get(number) == name]
+            keeper = min(holders or sharing[name])
+            if keeper != item.id:
+                text = f"is the name of client {keeper}, and events name their client by it"
+                item.problem("name", item.source.obj.get("name"), f"{text}: give it another")
 
     def _check_named(self, item: _Item, known: KnownIntegrations) -> None:
         """Judge the integrations that a trigger names."""

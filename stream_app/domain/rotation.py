@@ -31,7 +31,10 @@ def rotation(
     token = target.get("token") if isinstance(target, dict) else None
     if not isinstance(target, dict) or not isinstance(token, str) or token.startswith(_NAMED):
         return None
-    context = key_context(number, str(given_api(target)))
+    client_id = record.get("client_id")
+    context = key_context(
+        client_id if isinstance(client_id, int) else 0, number, str(given_api(target))
+    )
     clear = keeper.open(token, context)
     name = str(record.get("name") or "")
     if keeper.is_sealed_with_newest(clear, token, context):

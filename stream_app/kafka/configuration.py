@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from stream_app.domain.client_names import shared_names
 from stream_app.domain.clients import Client, parse_client
 from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
 from stream_app.domain.integrations import Integration, parse_integration
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ConfigObject = Client | Trigger | Integration | IntegrationStatus
-TRIGGERS = "triggers"
+CLIENTS, TRIGGERS = "clients", "triggers"
 #: What a record may have beyond its object: when and by which command it was written.
 STAMPS_BYTES = 4096
 PROBE_SECONDS = 2.0
@@ -95,7 +96,7 @@ class RecordApplier:
         names = TopicNames(settings.topic_prefix)
         self._kinds = {names(topic): kind for topic, kind in VIEW_KINDS.items()}
         self._parsers: dict[str, Callable[[dict[str, object]], Any]] = {
-            "clients": parse_client,
+            CLIENTS: parse_client,
             TRIGGERS: partial(parse_trigger, allowed_periods=settings.detector.allowed_periods),
             "integrations": parse_integration,
             "statuses": parse_status,
@@ -106,6 +107,8 @@ class RecordApplier:
         self._changed_ms = dict.fromkeys(VIEW_KINDS.values(), 0)
         self._metrics: Metrics | None = None
         self._not_evaluated = NotEvaluated()
+        #: Clients whose name another one keeps, and which: told once.
+        self._shared_names: dict[int, int] = {}
 
     def report_to(self, metrics: Metrics) -> None:
         """Show figures from here on: all that there is has been taken in."""
@@ -132,6 +135,8 @@ class RecordApplier:
                 }
                 self.configuration.trigger_position = batch[-1].offset + 1
                 self._not_evaluated.note(objects)
+            if kind == CLIENTS:
+                self._note_names(objects)
             self._count(kind)
         self._note_integrations()
         self.configuration.version += 1
@@ -155,6 +160,19 @@ class RecordApplier:
         invalid, deleted = self._invalid["integrations"], self._deleted["integrations"]
         self.configuration.invalid_integrations = _ids(invalid)
         self.configuration.deleted_integrations = _ids(deleted)
+
+    def _note_names(self, clients: dict[int, Client]) -> None:
+        """Tell of clients that get no events by their name, since another one has it."""
+        shared = shared_names({number: client.name for number, client in clients.items()})
+        for number, keeper in shared.items():
+            if self._shared_names.get(number) != keeper:
+                log.warning(
+                    "client_name_shared",
+                    client_id=number,
+                    kept_by=keeper,
+                    reason="events that name it are the other's: apply it with another name",
+                )
+        self._shared_names = shared
 
     def _take(self, kind: str, record: Any, objects: dict[int, Any]) -> None:
         object_id = id_of_key(record.key)
@@ -181,7 +199,7 @@ class RecordApplier:
             )
 
     def _parsed(self, kind: str, object_id: int, value: bytes) -> ConfigObject:
-        most = MAX_CLIENT_BYTES if kind == "clients" else MAX_OBJECT_BYTES
+        most = MAX_CLIENT_BYTES if kind == CLIENTS else MAX_OBJECT_BYTES
         if len(value) > most + STAMPS_BYTES:
             raise InvalidObjectError("bytes", len(value), f"must be at most {most}")
         try:

@@ -175,7 +175,7 @@ async def configure(
             "events": [],
             "target": {
                 "api": f"{url}/v2/alerts",
-                "token": ring.seal(key_of(number), key_context(number, url)),
+                "token": ring.seal(key_of(number), key_context(number, number, url)),
             },
         }
         for number in CLIENTS

@@ -30,7 +30,8 @@ JUNK: list[Any] = [
     None, True, False, 0, -1, -2, 1, 99, 600, 1.5, 10**15, "", " ", "\u00a0", "\x1c", "x", "-1",
     "+7", "007", "7", "a,b", "a/b", " a ", "SQLI", "4XX", "Server", "eq", "ne", "gt", "P1",
     "user", "team", "id", "High", "vuln", "vuln_low", "security_issue", "env:STREAM_APP_KEY_DIR",
-    "env:STREAM_APP_KEY_A", "file:a b", "sealed:v1:", "x" * 101, [], {}, [None], ["x"], [1],
+    "env:STREAM_APP_KEY_1111_A", "file:1111/a b", "sealed:v1:", "x" * 101, [], {}, [None], ["x"],
+    [1],
     [[]], {"id": 1}, {"risk": "low"}, {"threat": 7},
 ]  # fmt: skip
 

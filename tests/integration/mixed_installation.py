@@ -74,7 +74,7 @@ class MixedInstallation:
         """Return an integration as its record is: its key is sealed."""
         ring = KeyRing.from_settings(settings)
         key = f"{KEY_START}{one['id']:012}"
-        token = ring.seal(key, key_context(one["id"], self.url))
+        token = ring.seal(key, key_context(one["client_id"], one["id"], self.url))
         return one | {"target": {"api": f"{self.url}/v2/alerts", "token": token}}
 
     def records(self) -> Iterator[tuple[str, bytes | None, bytes, int]]:

@@ -35,7 +35,7 @@ INTEGRATION: dict[str, Any] = {
     "name": "On-call",
     "active": True,
     "type": "opsgenie",
-    "target": {"token": "file:acme", "api": "https://api.opsgenie.com/v2/alerts"},
+    "target": {"token": "file:1111/acme", "api": "https://api.opsgenie.com/v2/alerts"},
     "events": [],
 }
 

@@ -45,8 +45,8 @@ class Installation:
 
     async def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         env = {
-            "STREAM_APP_KEY_ACME": KEY,
-            "STREAM_APP_KEY_BROKEN": BROKEN_KEY,
+            "STREAM_APP_KEY_1111_ACME": KEY,
+            "STREAM_APP_KEY_1111_BROKEN": BROKEN_KEY,
             "STREAM_APP_DELIVERY__SANDBOX_URL": self.bench.url,
             "STREAM_APP_DELIVERY__RETRY_SCALE": str(SCALE),
         }
@@ -78,12 +78,12 @@ async def installation(
     bench = Bench(settings, folder / "notifier")
     await bench.start()
     broken = integration(522, bench.url)
-    broken["target"]["token"] = "env:STREAM_APP_KEY_BROKEN"
+    broken["target"]["token"] = "env:STREAM_APP_KEY_1111_BROKEN"
     await put_objects(settings, "config.integrations", [broken])
     await put_objects(settings, "config.triggers", [TRIGGER])
     bench.sandbox.fail(Fault(kind=FaultKind.STATUS, status=500, requests=1, key_end=KEY[-4:]))
     bench.sandbox.fail(Fault(kind=FaultKind.STATUS, status=503, key_end=BROKEN_KEY[-4:]))
-    notifier = bench.worker(STREAM_APP_KEY_BROKEN=BROKEN_KEY)
+    notifier = bench.worker(STREAM_APP_KEY_1111_BROKEN=BROKEN_KEY)
     with WorkerProcess("detector", settings, folder / "detector") as detector:
         both, later = alert(DAY, (521, 522)), alert(DAY + 60, (521, 523))
         await bench.fire(both, later)
@@ -259,7 +259,7 @@ async def test_the_doctor_looks_at_everything(installation: Installation) -> Non
 async def test_the_doctor_finds_what_is_broken(installation: Installation) -> None:
     settings = installation.bench.settings
     gone = installation.bench.url.rpartition(":")[0] + ":1"
-    env = {"STREAM_APP_DELIVERY__SANDBOX_URL": gone, "STREAM_APP_KEY_ACME": KEY}
+    env = {"STREAM_APP_DELIVERY__SANDBOX_URL": gone, "STREAM_APP_KEY_1111_ACME": KEY}
     await put_objects(settings, "config.integrations", [integration(599, gone)])
     done = await asyncio.to_thread(WorkerProcess.command, settings, "doctor", "--json", **env)
     kafka, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
@@ -269,7 +269,7 @@ async def test_the_doctor_finds_what_is_broken(installation: Installation) -> No
     failed = [(row["check"], row["text"]) for row in rows if row["verdict"] == "fail"]
     assert {check for check, _ in failed} == {"API keys", "endpoints"}
     (key,) = [text for check, text in failed if check == "API keys"]
-    assert "integration 522: env:STREAM_APP_KEY_BROKEN: the variable is not set here" in key
+    assert "integration 522: env:STREAM_APP_KEY_1111_BROKEN: the variable is not set here" in key
     assert any("takes no connection" in text for check, text in failed if check == "endpoints")
 
 

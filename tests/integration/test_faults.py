@@ -98,16 +98,16 @@ class Run:
     def _token(self, number: int) -> str:
         """Return a key as it is stored: of every second integration sealed, else by its name."""
         if number % 2:
-            return f"env:STREAM_APP_KEY_N{number}"
+            return f"env:STREAM_APP_KEY_1111_N{number}"
         ring = KeyRing([SECRET_KEY])
-        return ring.seal(key_of(number), key_context(number, self._api(number)))
+        return ring.seal(key_of(number), key_context(1111, number, self._api(number)))
 
     async def stop(self) -> None:
         self._stack.close()
         await self.faulty.sandbox.stop()
 
     def worker(self) -> WorkerProcess:
-        keys = {f"STREAM_APP_KEY_N{number}": key_of(number) for number in INTEGRATIONS[1::2]}
+        keys = {f"STREAM_APP_KEY_1111_N{number}": key_of(number) for number in INTEGRATIONS[1::2]}
         worker = WorkerProcess(
             "notifier",
             self.settings,

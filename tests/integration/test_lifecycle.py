@@ -280,7 +280,9 @@ async def test_a_command_does_not_undo_what_another_has_written_meanwhile(place:
 
 
 async def test_what_get_prints_can_be_applied_unchanged(place: Place, tmp_path: Path) -> None:
-    named = place.integration(522, target={"token": "env:STREAM_APP_KEY_ACME", "api": place.url})
+    named = place.integration(
+        522, target={"token": "env:STREAM_APP_KEY_1111_ACME", "api": place.url}
+    )
     alert = {"priority": "P2", "tags": ["waf"], "responders": [{"type": "team", "name": "SOC"}]}
     await place.apply(CLIENT, place.integration(alert=alert), named, trigger())
     before = await read_stored(place.settings)
@@ -293,12 +295,12 @@ async def test_what_get_prints_can_be_applied_unchanged(place: Place, tmp_path: 
     objects = list(yaml.safe_load_all(printed))
     assert [obj.get("alert") for obj in objects] == [alert, None]
     tokens = [obj["target"]["token"] for obj in objects]
-    assert tokens == ["(sealed)", "env:STREAM_APP_KEY_ACME"]
+    assert tokens == ["(sealed)", "env:STREAM_APP_KEY_1111_ACME"]
     again = await place.run("apply", *files, "--json")
     assert {action for action, _, _ in shown(again)} == {"unchanged"}
     assert await read_stored(place.settings) == before
     table = (await place.run("get", "integrations", "522")).stdout
-    assert "env:STREAM_APP_KEY_ACME" in table
+    assert "env:STREAM_APP_KEY_1111_ACME" in table
     assert "(sealed)" not in table
     assert (
         json.loads((await place.run("get", "triggers", "--client", "2222", "--json")).stdout) == []

@@ -69,7 +69,7 @@ def integration(number: int, url: str, **fields: object) -> dict[str, Any]:
         "name": f"On-call {number}",
         "active": True,
         "type": "opsgenie",
-        "target": {"token": "env:STREAM_APP_KEY_ACME", "api": url},
+        "target": {"token": "env:STREAM_APP_KEY_1111_ACME", "api": url},
         "events": [],
         **fields,
     }
@@ -119,7 +119,7 @@ class Bench:
             self._log.with_suffix(f".{len(self._workers)}"),
             command=(script, *killed_at) if killed_at or script != KILLED else ("-m", "stream_app"),
             **{
-                "STREAM_APP_KEY_ACME": KEY,
+                "STREAM_APP_KEY_1111_ACME": KEY,
                 "STREAM_APP_DELIVERY__SANDBOX_URL": self.url,
                 "STREAM_APP_DELIVERY__RETRY_SCALE": str(SCALE),
                 **env,
@@ -588,11 +588,14 @@ async def test_after_a_restart_a_new_integration_does_not_wait_behind_those_that
 ) -> None:
     """More integrations hang than there are places for those that have not answered yet."""
     hanging, key = tuple(range(600, 660)), "00000000-1111-2222-3333-555555555555"
-    target = {"token": "env:STREAM_APP_KEY_HANG", "api": bench.url}
+    target = {"token": "env:STREAM_APP_KEY_1111_HANG", "api": bench.url}
     rows = [integration(number, bench.url, target=target) for number in hanging]
     await put_objects(bench.settings, "config.integrations", rows)
     bench.sandbox.fail(Fault(kind=FaultKind.HANG, key=key))
-    patient = {"STREAM_APP_KEY_HANG": key, "STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS": "40"}
+    patient = {
+        "STREAM_APP_KEY_1111_HANG": key,
+        "STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS": "40",
+    }
     hasty = patient | {"STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS": "0.5"}
     first = await bench.worker(**hasty).ready()
     await bench.fire(alert(integrations=hanging))

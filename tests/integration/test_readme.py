@@ -98,7 +98,7 @@ class Shell:
             "STREAM_APP_PARTITIONS": "2",
             "STREAM_APP_HTTP__PORT": "0",
             "STREAM_APP_LOG__FORMAT": "json",
-            "STREAM_APP_KEY_ACME": KEY,
+            "STREAM_APP_KEY_1111_ACME": KEY,
             "STREAM_APP_DELIVERY__SANDBOX_URL": sandbox,
         }
         self._state.write_text("")

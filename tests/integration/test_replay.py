@@ -33,7 +33,7 @@ SUBSCRIBED = {
     "type": "opsgenie",
     "active": True,
     "events": [{"event": "system", "active": True}],
-    "target": {"api": "https://api.opsgenie.com/v2/alerts", "token": "env:STREAM_APP_KEY_A"},
+    "target": {"api": "https://api.opsgenie.com/v2/alerts", "token": "env:STREAM_APP_KEY_1111_A"},
 }
 
 

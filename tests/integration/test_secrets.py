@@ -50,7 +50,7 @@ def stored(settings: Settings) -> dict[int, dict[str, Any]]:
 def test_secret_keys_are_rotated_without_the_api_keys(settings: Settings, tmp_path: Path) -> None:
     asyncio.run(create_topics(settings))
     file = tmp_path / "acme.json"
-    named = integration(522, "env:STREAM_APP_KEY_ACME")
+    named = integration(522, "env:STREAM_APP_KEY_1111_ACME")
     file.write_text(json.dumps([CLIENT, integration(521, KEY), named]))
     run(settings, "apply", "-f", str(file), keys=OLD)
     before = stored(settings)
@@ -62,7 +62,7 @@ def test_secret_keys_are_rotated_without_the_api_keys(settings: Settings, tmp_pa
     done = run(settings, *rotate, keys=f"{NEW},{OLD}")
     assert done.stdout == "updated   integration 521 'On-call 521' (target.token)\n"
     after = stored(settings)
-    assert KeyRing([NEW]).open(after[521]["target"]["token"], "521@api.atlassian.com") == KEY
+    assert KeyRing([NEW]).open(after[521]["target"]["token"], "1111/521@api.atlassian.com") == KEY
     assert (after[521]["epoch"], after[522]) == (before[521]["epoch"], before[522])
     again = run(settings, *rotate, keys=NEW)
     assert again.stderr.endswith("rotated: 0 sealed anew, 1 unchanged\n")

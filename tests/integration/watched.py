@@ -61,7 +61,7 @@ class Installation:
         """Start all of it; `keys` are the integrations' keys by their ids."""
         await create_topics(self.settings)
         url = await self.sandbox.start()
-        names = {number: f"STREAM_APP_KEY_N{number}" for number in keys}
+        names = {number: f"STREAM_APP_KEY_1111_N{number}" for number in keys}
         rows = [integration(n, url, target={"token": f"env:{names[n]}", "api": url}) for n in keys]
         await put_objects(self.settings, "config.clients", [CLIENT])
         await put_objects(self.settings, "config.integrations", rows)

@@ -46,7 +46,7 @@ UUID_KEY = "00000000-1111-2222-3333-444444444444"
 JSM_KEY = "ATATT3xFfGF0fakeKEYnotREAL0123456789"
 OLD, NEW = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 US = "https://api.opsgenie.com/v2/alerts"
-HERE = "521@api.opsgenie.com"
+HERE = "1111/521@api.opsgenie.com"
 
 
 @pytest.fixture(params=[UUID_KEY, JSM_KEY])
@@ -82,33 +82,35 @@ def assert_refused(key: str, call: Callable[[], object]) -> None:
 
 def test_secrets_say_what_is_wrong_without_the_key(key: str, tmp_path: Path) -> None:
     ring, sealed = KeyRing([NEW], key_dir=tmp_path), KeyRing([OLD]).seal(key, HERE)
-    (tmp_path / "two").write_text(f"{key}\n{key}")
-    (tmp_path / "empty").touch()
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "1111" / "folder").mkdir(parents=True)
+    (tmp_path / "1111" / "two").write_text(f"{key}\n{key}")
+    (tmp_path / "1111" / "empty").touch()
     for call in (
         partial(KeyRing, [key]),
         partial(KeyRing, [NEW, key]),
         partial(KeyRing().seal, key, HERE),
         partial(ring.seal, f"{key} {key}", HERE),
         partial(ring.seal, f"{key}é", HERE),
-        partial(ring.seal, "", f"521@{key}"),
+        partial(ring.seal, "", f"1111/521@{key}"),
         partial(ring.open, key, HERE),
-        partial(ring.open, key, f"521@{key}"),
+        partial(ring.open, key, f"1111/521@{key}"),
         partial(ring.open, sealed, HERE),
-        partial(ring.open, sealed, f"521@{key}"),
+        partial(ring.open, sealed, f"1111/521@{key}"),
         partial(KeyRing().open, sealed, HERE),
         partial(ring.open, f"sealed:v1:{key}", HERE),
         partial(ring.open, f"sealed:v2:{key}", HERE),
-        partial(KeyRing([OLD]).open, sealed, "522@api.opsgenie.com"),
+        partial(KeyRing([OLD]).open, sealed, "1111/522@api.opsgenie.com"),
         partial(ring.open, f"env:{key}", HERE),
         partial(
-            KeyRing(environ={"STREAM_APP_KEY_A": f"{key} {key}"}).open, "env:STREAM_APP_KEY_A", HERE
+            KeyRing(environ={"STREAM_APP_KEY_1111_A": f"{key} {key}"}).open,
+            "env:STREAM_APP_KEY_1111_A",
+            HERE,
         ),
-        partial(ring.open, "file:two", HERE),
-        partial(ring.open, "file:empty", HERE),
-        partial(ring.open, "file:folder", HERE),
-        partial(ring.open, "file:none", HERE),
-        partial(KeyRing().open, "file:two", HERE),
+        partial(ring.open, "file:1111/two", HERE),
+        partial(ring.open, "file:1111/empty", HERE),
+        partial(ring.open, "file:1111/folder", HERE),
+        partial(ring.open, "file:1111/none", HERE),
+        partial(KeyRing().open, "file:1111/two", HERE),
     ):
         assert_refused(key, call)
     settings = Settings.model_validate({"secret_keys": key})
@@ -257,15 +259,17 @@ async def test_no_attempt_shows_the_key_in_its_result_its_metrics_or_the_log(key
     delivery = Delivery("a/521", "a", 1111, 521, "m", "d", {})
     record = msgspec.Raw(encode_delivery(delivery))
     state = DeliveryState(delivery.id, DeliveryStatus.PENDING, 1111, 521, 1, 1, record=record)
-    ring = KeyRing([NEW], environ={"STREAM_APP_KEY_A": key, "STREAM_APP_KEY_B": f"{key} {key}"})
-    context = f"521@{url.removeprefix('http://').partition(':')[0]}"
+    ring = KeyRing(
+        [NEW], environ={"STREAM_APP_KEY_1111_A": key, "STREAM_APP_KEY_1111_B": f"{key} {key}"}
+    )
+    context = f"1111/521@{url.removeprefix('http://').partition(':')[0]}"
     places = [(url, ring.seal(key, context))] * 5 + [
-        (url, "env:STREAM_APP_KEY_B"),
+        (url, "env:STREAM_APP_KEY_1111_B"),
         (url, KeyRing([OLD]).seal(key, context)),
         (url, ring.seal(key, HERE)),
         (url, key),
-        (f"https://{key}@api.opsgenie.com", "env:STREAM_APP_KEY_A"),
-        (f"https://api.opsgenie.com/{key}", "env:STREAM_APP_KEY_A"),
+        (f"https://{key}@api.opsgenie.com", "env:STREAM_APP_KEY_1111_A"),
+        (f"https://api.opsgenie.com/{key}", "env:STREAM_APP_KEY_1111_A"),
     ]
     settings = DeliverySettings(sandbox_url=url)
     reasons = []

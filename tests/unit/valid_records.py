@@ -72,7 +72,7 @@ INTEGRATION_OBJECT: dict[str, Any] = {
     "name": "On-call",
     "type": "opsgenie",
     "active": True,
-    "target": {"api": "https://api.opsgenie.com/v2/alerts", "token": "env:STREAM_APP_KEY_A"},
+    "target": {"api": "https://api.opsgenie.com/v2/alerts", "token": "env:STREAM_APP_KEY_1111_A"},
     "events": [{"event": "system", "active": True}],
     "alert": {"priority": "P1", "tags": ["waf"]},
     "updated_at": 1,

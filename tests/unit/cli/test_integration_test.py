@@ -136,7 +136,7 @@ async def test_the_exit_code_tells_whether_to_try_again(
         ({"name": ""}, "integration[521].name"),
         ({"target": {"api": "https://evil.example/v2/alerts", "token": KEY}}, "is not allowed"),
         ({"target": {"api": "https://api.opsgenie.com"}}, "target.token"),
-        ({"target": {"token": "env:STREAM_APP_KEY_NONE", "api": ""}}, "target.api"),
+        ({"target": {"token": "env:STREAM_APP_KEY_1111_NONE", "api": ""}}, "target.api"),
         ({"note": f"the key is {KEY}"}, "integration[521].note"),
     ],
 )
@@ -151,11 +151,11 @@ async def test_what_apply_refuses_is_invalid_here_too(
 
 
 async def test_a_named_key_is_read_from_the_environment(place: Place) -> None:
-    target = {"token": "env:STREAM_APP_KEY_ACME", "api": place.url}
+    target = {"token": "env:STREAM_APP_KEY_1111_ACME", "api": place.url}
     file = place.write(place.integration(target=target))
     done = await place.run("-f", file, "--silent", code=3)
     assert "the variable is not set" in done.stderr
-    place.env["STREAM_APP_KEY_ACME"] = KEY
+    place.env["STREAM_APP_KEY_1111_ACME"] = KEY
     await place.run("-f", file, "--silent")
 
 

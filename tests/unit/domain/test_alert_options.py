@@ -22,7 +22,7 @@ ON_CALL: dict[str, Any] = {
     "name": "On-call EU",
     "active": True,
     "type": "opsgenie",
-    "target": {"token": "file:acme", "api": "https://api.eu.opsgenie.com/v2/alerts"},
+    "target": {"token": "file:1111/acme", "api": "https://api.eu.opsgenie.com/v2/alerts"},
     "events": [],
 }
 ALL: dict[str, Any] = {

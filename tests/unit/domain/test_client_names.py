@@ -4,23 +4,46 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.domain.client_names import ClientNames
+from stream_app.domain.client_names import ClientNames, normal_name, shared_names
 from stream_app.domain.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from tests.unit.domain.documented_events import ACME, NAMES, TWIN
+from tests.unit.domain.documented_events import ACME, NAMES, OTHER_TWIN, TWIN
 
 
 def test_a_client_is_found_by_its_exact_name() -> None:
     assert NAMES.client_id("Acme Retail") == ACME
 
 
-@pytest.mark.parametrize(
-    ("name", "number"), [("acme retail", 0), ("Acme Retail ", 0), ("Nobody", 0), ("Twin", 2)]
-)
-def test_a_name_of_no_or_of_several_clients_is_refused_and_told(name: str, number: int) -> None:
-    with pytest.raises(RejectedEventError, match=f"'{name}': {number} clients .* one must") as told:
+@pytest.mark.parametrize("name", ["acme retail", "Acme Retail ", "Nobody"])
+def test_a_name_of_no_client_is_refused_and_told(name: str) -> None:
+    with pytest.raises(RejectedEventError, match=f"'{name}': 0 clients .* one must") as told:
         NAMES.client_id(name)
     assert told.value.reason is DeadLetterReason.UNKNOWN_CLIENT
+
+
+def test_a_name_of_several_clients_stays_that_of_the_lowest_id() -> None:
+    assert NAMES.client_id("Twin") == TWIN
+    clients = {n: Client(n, "Twin", "EU", {}) for n in (OTHER_TWIN, TWIN)}
+    assert ClientNames(clients).client_id("Twin") == TWIN, "in whatever order they come"
+    assert shared_names({9: "b", 3: "a", 5: "a", 4: "a"}) == {4: 3, 5: 3}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ACME  retail",
+        " Acme\u00a0Retail\t",
+        "Acme\u200b Retail",
+        "\uff21cme Retail",
+        "Acme\u202eRetail x",
+    ],
+)
+def test_names_that_look_the_same_are_the_same(name: str) -> None:
+    assert (normal_name(name) == "acme retail") is ("x" not in name)
+
+
+def test_case_and_composition_are_folded() -> None:
+    assert normal_name("STRASSE Caf\u00e9") == normal_name("Straße cafe\u0301")
 
 
 def test_a_long_name_is_shown_cut() -> None:

@@ -370,7 +370,6 @@ def test_a_flat_event_may_name_its_client() -> None:
     ("value", "reason", "message"),
     [
         (envelope({}, client_name="Nobody"), UNKNOWN_CLIENT, "client_name 'Nobody': 0 clients"),
-        (envelope({}, client_name="Twin"), UNKNOWN_CLIENT, "client_name 'Twin': 2 clients"),
         (envelope({}, client_name=None), MISSING_CLIENT, "neither client_id nor client_name"),
         (envelope({}, client_name=""), MISSING_CLIENT, "neither client_id nor client_name"),
         (envelope({}, client_name=5), WRONG_TYPE, "$.details.client_name"),

@@ -35,14 +35,16 @@ def test_the_documented_integration_is_read_with_its_active_events() -> None:
     )
 
 
-@pytest.mark.parametrize("target", [{"token": "file:a"}, {"token": "file:a", "api": None}])
+@pytest.mark.parametrize(
+    "target", [{"token": "file:1111/a"}, {"token": "file:1111/a", "api": None}]
+)
 def test_an_integration_without_an_address_sends_to_the_us_instance(target: object) -> None:
     found = parse_integration(ON_CALL | {"target": target})
     assert found.api == "https://api.opsgenie.com/v2/alerts"
-    assert found.key_context == "521@api.opsgenie.com"
+    assert found.key_context == "1111/521@api.opsgenie.com"
 
 
-@pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_ACME", "file:acme/on-call"])
+@pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_1111_ACME", "file:1111/acme/on-call"])
 def test_a_named_key_is_taken(token: str) -> None:
     assert parse_integration(ON_CALL | {"target": {"token": token, "api": EU}}).key == token
 
@@ -81,9 +83,9 @@ def test_a_target_that_is_a_bare_key_is_not_shown() -> None:
         ({"active": None}, "active"),
         ({"type": "slack"}, "type"),
         ({"target": None}, "target"),
-        ({"target": {"token": "file:a", "api": ""}}, "target.api"),
-        ({"target": {"token": "file:a", "api": " "}}, "target.api"),
-        ({"target": {"token": "file:a", "api": 5}}, "target.api"),
+        ({"target": {"token": "file:1111/a", "api": ""}}, "target.api"),
+        ({"target": {"token": "file:1111/a", "api": " "}}, "target.api"),
+        ({"target": {"token": "file:1111/a", "api": 5}}, "target.api"),
         ({"target": {"api": EU}}, "target.token"),
         ({"events": None}, "events"),
         ({"events": [{"event": "siem", "active": True}]}, "events[0].event"),
@@ -102,8 +104,10 @@ def test_the_key_stands_in_no_repr() -> None:
 
 
 def test_a_key_is_bound_to_integration_and_host() -> None:
-    assert parse_integration(ON_CALL).key_context == "521@api.eu.opsgenie.com"
-    assert key_context(521, EU) == key_context(521, "https://API.eu.opsgenie.com/")
-    assert key_context(521, EU) != key_context(522, EU)
-    assert key_context(521, EU) != key_context(521, "https://api.opsgenie.com/v2/alerts")
-    assert key_context(521, "https://[bad") == "521@https://[bad"
+    assert parse_integration(ON_CALL).key_context == "1111/521@api.eu.opsgenie.com"
+    assert key_context(1111, 521, EU) == key_context(1111, 521, "https://API.eu.opsgenie.com/")
+    assert key_context(1111, 521, EU) != key_context(1111, 522, EU)
+    assert key_context(1111, 521, EU) != key_context(
+        1111, 521, "https://api.opsgenie.com/v2/alerts"
+    )
+    assert key_context(1111, 521, "https://[bad") == "1111/521@https://[bad"

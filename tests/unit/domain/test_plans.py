@@ -44,7 +44,7 @@ class FakeKeeper:
 
 
 KEEPER = FakeKeeper()
-SEALED = KEEPER.seal(CLEAR, "521@api.opsgenie.com")
+SEALED = KEEPER.seal(CLEAR, "1111/521@api.opsgenie.com")
 
 
 def check_api(api: str) -> None:
@@ -184,7 +184,7 @@ def test_an_address_that_a_record_never_had_is_no_new_target() -> None:
     assert (change.fields, written(change)["epoch"]) == (("target.api",), 5)
 
 
-@pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_ACME", "file:acme", SEALED])
+@pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_1111_ACME", "file:1111/acme", SEALED])
 def test_a_named_or_sealed_key_is_stored_as_it_is(token: str) -> None:
     target = written(plan(client(), integration(token)).changes[1])["target"]
     assert target == {"token": token, "api": US}
@@ -224,7 +224,9 @@ def test_another_key_is_an_update_that_shows_only_the_field() -> None:
     assert written(change)["updated_at"] == NOW
 
 
-@pytest.mark.parametrize("token", ["env:HOME", "sealed:v9:abc", "file:a b", 12345678, "unsealable"])
+@pytest.mark.parametrize(
+    "token", ["env:HOME", "sealed:v9:abc", "file:1111/a b", 12345678, "unsealable"]
+)
 def test_a_key_that_cannot_be_stored_is_a_problem_that_does_not_show_it(token: object) -> None:
     stored = stored_objects(integration={})
     found = plan(integration(token), stored=stored).problems
@@ -235,7 +237,7 @@ def test_a_key_that_cannot_be_stored_is_a_problem_that_does_not_show_it(token: o
 
 def test_a_sealed_key_of_another_integration_is_a_problem() -> None:
     (problem,) = plan(integration(SEALED, id=522), stored=stored_objects()).problems
-    assert "integration[522].target.token: '(hidden)': does not belong to 522@" in problem
+    assert "integration[522].target.token: '(hidden)': does not belong to 1111/522@" in problem
 
 
 def test_keys_among_the_fields_of_an_answer_are_left_out_and_named() -> None:
@@ -376,7 +378,7 @@ STAMPED = {"updated_at": 5, "epoch": 6, "enabled_at": 4}
         ({"name": "Renamed"}, 6),
         ({"active": False}, 6),
         ({"token": "another-fake-key"}, NOW),
-        ({"token": "env:STREAM_APP_KEY_ACME"}, NOW),
+        ({"token": "env:STREAM_APP_KEY_1111_ACME"}, NOW),
         ({"token": None, "api": "https://api.opsgenie.com"}, NOW),
     ],
 )
@@ -430,7 +432,7 @@ def test_what_is_shown_of_an_integration_has_no_key_and_applies_as_unchanged() -
     clear = integration("never-sealed-key", api_key="another-fake-key")
     assert "fake" not in json.dumps(shown_form(clear))
     assert "never" not in json.dumps(shown_form(clear))
-    named = integration("env:STREAM_APP_KEY_ACME")
+    named = integration("env:STREAM_APP_KEY_1111_ACME")
     assert shown_form(named) == named
 
 
@@ -468,8 +470,8 @@ def test_pruning_deletes_what_the_files_do_not_hold_of_their_kinds_and_clients()
         client={1111: client(), 2222: client(client_id=2222)},
         integration={
             521: integration(SEALED),
-            522: integration("env:STREAM_APP_KEY_A", id=522),
-            523: integration("env:STREAM_APP_KEY_B", id=523, client_id=2222),
+            522: integration("env:STREAM_APP_KEY_1111_A", id=522),
+            523: integration("env:STREAM_APP_KEY_1111_B", id=523, client_id=2222),
         },
         trigger={61: trigger(), 62: trigger(id=62)},
     )
@@ -482,7 +484,7 @@ def test_pruning_deletes_what_the_files_do_not_hold_of_their_kinds_and_clients()
 
 def test_a_trigger_of_the_files_keeps_its_integration_from_being_pruned() -> None:
     stored = stored_objects(integration={521: integration(SEALED), 522: integration(id=522)})
-    other = integration("env:STREAM_APP_KEY_A", id=522)
+    other = integration("env:STREAM_APP_KEY_1111_A", id=522)
     (problem,) = plan(trigger(), other, stored=stored, prune=True).problems
     assert problem.endswith("integration_ids[0]: 521: would be pruned: apply the integration, too")
 

@@ -23,7 +23,10 @@ RECORD: dict[str, Any] = {
     "name": "On-call",
     "active": True,
     "type": "opsgenie",
-    "target": {"token": "env:STREAM_APP_KEY_ACME", "api": "https://api.opsgenie.com/v2/alerts"},
+    "target": {
+        "token": "env:STREAM_APP_KEY_1111_ACME",
+        "api": "https://api.opsgenie.com/v2/alerts",
+    },
     "events": [],
     "epoch": 7,
     "enabled_at": 7,

@@ -14,7 +14,7 @@ from stream_app.secrets import KeyRing
 NOW = 1_767_225_600_000
 CLEAR = "00000000-1111-2222-3333-444444444444"
 API = "https://api.opsgenie.com/v2/alerts"
-CONTEXT = "521@api.opsgenie.com"
+CONTEXT = "1111/521@api.opsgenie.com"
 OLD, NEW = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 BOTH = KeyRing([NEW, OLD])
 
@@ -69,7 +69,7 @@ def test_what_the_newest_secret_key_sealed_is_left_as_it_is() -> None:
     assert change.action is Action.UNCHANGED
 
 
-@pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_ACME", "file:acme", None, 7])
+@pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_1111_ACME", "file:1111/acme", None, 7])
 def test_what_holds_no_seal_is_passed_over(token: object) -> None:
     assert rotated(token) is None
     assert rotation(521, {"id": 521, "target": token}, BOTH, NOW) is None
@@ -80,7 +80,7 @@ def test_what_holds_no_seal_is_passed_over(token: object) -> None:
     [
         (KeyRing([OLD]).seal(CLEAR, CONTEXT), KeyRing([NEW])),
         (KeyRing([OLD]).seal(CLEAR, CONTEXT), KeyRing()),
-        (KeyRing([NEW]).seal(CLEAR, "522@api.opsgenie.com"), BOTH),
+        (KeyRing([NEW]).seal(CLEAR, "1111/522@api.opsgenie.com"), BOTH),
         (CLEAR, BOTH),
     ],
 )

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from stream_app.domain.client_names import ClientNames
 from stream_app.kafka.configuration import RecordApplier
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
@@ -27,7 +28,7 @@ INTEGRATION: dict[str, Any] = {
     "name": "On-call",
     "active": True,
     "type": "opsgenie",
-    "target": {"token": "file:acme", "api": "https://api.opsgenie.com/v2/alerts"},
+    "target": {"token": "file:1111/acme", "api": "https://api.opsgenie.com/v2/alerts"},
     "events": [],
 }
 
@@ -73,7 +74,7 @@ def test_records_become_objects_by_id() -> None:
     feed.put("integrations", 521, INTEGRATION)
     assert feed.view.clients[1111].name == "Acme"
     assert feed.view.triggers[61].integration_ids == (521, 999)
-    assert feed.view.integrations[521].key == "file:acme"
+    assert feed.view.integrations[521].key == "file:1111/acme"
     assert feed.view.version == 3
     assert feed.gauge("objects", "triggers") == 1
     assert feed.gauge("invalid", "triggers") == 0
@@ -279,3 +280,15 @@ def test_many_that_are_not_evaluated_are_one_line() -> None:
     (line,) = logs
     assert (line["count"], len(line["triggers"])) == (200, 50)
     assert not_evaluated(feed) == [200, 0]
+
+
+def test_clients_that_share_a_name_are_told_once_and_the_lower_id_keeps_it() -> None:
+    feed = Feed()
+    with capture_logs() as logs:
+        feed.put("clients", 2222, CLIENT | {"client_id": 2222})
+        feed.put("clients", 1111, CLIENT)
+        feed.put("clients", 1111, CLIENT | {"applications": {"7": "Shop"}})
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("client_name_shared", "warning")
+    assert (line["client_id"], line["kept_by"]) == (2222, 1111)
+    assert ClientNames(feed.view.clients).client_id("Acme") == 1111

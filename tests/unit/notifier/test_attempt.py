@@ -55,7 +55,7 @@ class Bench:
         self.configuration = Configuration()
         self._url = url
         self._client = client
-        self.keys = {"STREAM_APP_KEY_ACME": KEY}
+        self.keys = {"STREAM_APP_KEY_1111_ACME": KEY}
         self.configure()
 
     def configure(self, **fields: Any) -> None:
@@ -66,7 +66,7 @@ class Bench:
             True,
             "opsgenie",
             self._url,
-            "env:STREAM_APP_KEY_ACME",
+            "env:STREAM_APP_KEY_1111_ACME",
             (),
             epoch=9,
         )
@@ -243,7 +243,7 @@ async def test_a_key_whose_file_cannot_be_opened_now_is_our_own_fault(
         raise OSError(errno.EMFILE, "Too many open files")
 
     async with running() as bench:
-        bench.configure(key="file:acme")
+        bench.configure(key="file:1111/acme")
         attempts = bench.attempts()
         attempts._keys = KeyRing(key_dir=tmp_path)
         monkeypatch.setattr(Path, "open", fail)
@@ -259,7 +259,7 @@ async def test_a_key_that_cannot_be_had_is_said_once_until_it_can() -> None:
         bench.keys.clear()
         with capture_logs() as logs:
             results = [await attempts.make(STATE) for _ in range(3)]
-            bench.keys["STREAM_APP_KEY_ACME"] = KEY
+            bench.keys["STREAM_APP_KEY_1111_ACME"] = KEY
             results.append(await attempts.make(STATE))
             bench.keys.clear()
             results.append(await attempts.make(STATE))

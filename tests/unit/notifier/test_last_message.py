@@ -24,7 +24,7 @@ DISABLED = NoticeType.DISABLE_INTEGRATION
 
 def integration(api: str, **changes: Any) -> Integration:
     found = Integration(
-        521, 1111, "On-call", True, "opsgenie", api, "env:STREAM_APP_KEY_ACME", ("system",)
+        521, 1111, "On-call", True, "opsgenie", api, "env:STREAM_APP_KEY_1111_ACME", ("system",)
     )
     return msgspec.structs.replace(found, **changes)
 
@@ -57,7 +57,7 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAM_APP_KEY_ACME", KEY)
+    monkeypatch.setenv("STREAM_APP_KEY_1111_ACME", KEY)
 
 
 async def test_it_says_what_happened_and_who_did_it() -> None:
@@ -120,8 +120,8 @@ async def test_it_waits_as_long_as_the_service_asks_within_a_bound(
 
 async def test_without_its_key_or_with_another_host_nothing_is_sent() -> None:
     bench = Bench()
-    sent = await bench.send(key="env:STREAM_APP_KEY_MISSING")
-    assert (sent.requests, "STREAM_APP_KEY_MISSING" in sent.problem) == (0, True)
+    sent = await bench.send(key="env:STREAM_APP_KEY_1111_MISSING")
+    assert (sent.requests, "STREAM_APP_KEY_1111_MISSING" in sent.problem) == (0, True)
     sent = await bench.send(api="https://evil.example/v2/alerts")
     assert (sent.requests, "is not allowed" in sent.problem) == (0, True)
     sent = await bench.send(proxy_url=f"socks5://bo:{KEY}@127.0.0.1:1080")

@@ -46,7 +46,7 @@ class Bench:
     def trial(self, **settings: Any) -> Trial:
         return Trial(
             DeliverySettings(**{"sandbox_url": self.url, "retry_scale": 0.05} | settings),
-            KeyRing(environ={"STREAM_APP_KEY_ACME": self.key}),
+            KeyRing(environ={"STREAM_APP_KEY_1111_ACME": self.key}),
             self.steps.append,
             self._other,
             self._sleep,
@@ -56,7 +56,7 @@ class Bench:
         self, *events: str, silent: bool = False, keep_open: bool = False, **changes: Any
     ) -> TrialResult:
         integration = Integration(
-            521, 1111, "On-call", True, "opsgenie", self.url, "env:STREAM_APP_KEY_ACME", events
+            521, 1111, "On-call", True, "opsgenie", self.url, "env:STREAM_APP_KEY_1111_ACME", events
         )
         integration = msgspec.structs.replace(integration, **changes)
         return await self.trial().run(integration, ACME, silent=silent, keep_open=keep_open)
@@ -180,7 +180,10 @@ async def test_a_silent_test_sends_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"key": "env:STREAM_APP_KEY_MISSING"}, "STREAM_APP_KEY_MISSING: the variable is not set"),
+        (
+            {"key": "env:STREAM_APP_KEY_1111_MISSING"},
+            "STREAM_APP_KEY_1111_MISSING: the variable is not set",
+        ),
         ({"api": "https://evil.example/v2/alerts"}, "is not allowed"),
         ({"api": "https://api.opsgenie.com"}, "RETRY_SCALE"),
     ],
