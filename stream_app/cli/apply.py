@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr
 
-from stream_app.cli.changes import carry_out, show_changes
+from stream_app.cli.changes import WOULD, carry_out, show_changes
 from stream_app.cli.config_files import read_objects
 from stream_app.cli.output import say
 from stream_app.domain.errors import ConfigurationError
@@ -118,7 +118,8 @@ def apply(
             say(f"{change.kind} {change.id}: {path}: left out, it looks like a key")
     actions = [change.action for change in plan.changes]
     shown = [a for a in Action if a is not Action.DELETED or prune]
-    counts = ", ".join(f"{actions.count(action)} {action}" for action in shown)
+    words = WOULD if is_dry else {action: action.value for action in Action}
+    counts = ", ".join(f"{actions.count(action)} {words[action]}" for action in shown)
     say(f"dry run, nothing applied: {counts}" if is_dry else f"applied: {counts}")
     if needs_yes:
         say("something would be deleted: add --yes to apply and delete, or leave --prune out")

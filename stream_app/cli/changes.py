@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.announcements import NoticeType
 from stream_app.domain.clients import read_client
+from stream_app.domain.differences import difference_lines
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.plans import Action, Kind
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 
 Statuses = dict[int, "IntegrationStatus"]
 LAST_MESSAGES_AT_ONCE = 10
+#: What a dry run says instead.
+WOULD = {
+    Action.CREATED: "would create",
+    Action.UPDATED: "would change",
+    Action.UNCHANGED: "unchanged",
+    Action.DELETED: "would delete",
+}
 PLURALS = {f"{kind}s": kind for kind in Kind}
 
 
@@ -162,16 +170,17 @@ def show_changes(
         print_json({"dry_run": dry_run, "changes": rows, **more})
         return
     for change, note in zip(changes, notes, strict=True):
-        fields = f" ({', '.join(change.fields)})" if change.fields else ""
         mark = f": {note}" if str(note) else ""
         if change.kind is Kind.INTEGRATION and change.id in disabled:
             mark = (
                 ": disabled by the system, and stays so: "
                 f"`stream-app integrations enable {change.id}`"
             )
-        print_line(
-            f"{change.action:<9} {change.kind} {change.id} {quoted(change.name)}{fields}{mark}"
-        )
+        action = WOULD[change.action] if dry_run else change.action
+        width = max(map(len, WOULD.values() if dry_run else Action))
+        print_line(f"{action:<{width}} {change.kind} {change.id} {quoted(change.name)}{mark}")
+        for line in difference_lines(change):
+            print_line(f"{'':{width}} {line}")
 
 
 def _notes(change: Change) -> TriggerNotes:

@@ -44,11 +44,13 @@ class ConfigurationError(StreamAppError):
 class InvalidObjectError(ConfigurationError):
     """A client, trigger or integration breaks a rule.
 
-    `path` is where in the object (`filters[0].operator`), `value` what stands there.
+    `path` is where in the object (`filters[0].operator`), `value` what stands there. It is not
+    shown where nothing stands, or where `problem` tells it (`is_told`).
     """
 
-    def __init__(self, path: str, value: object, problem: str) -> None:
-        shown = "" if value is None and problem.startswith("is missing") else f": {quoted(value)}"
+    def __init__(self, path: str, value: object, problem: str, *, is_told: bool = False) -> None:
+        is_missing = value is None and problem.startswith("is missing")
+        shown = "" if is_told or is_missing else f": {quoted(value)}"
         super().__init__(f"{path}{shown}: {problem}")
         self.path = path
         self.value = value

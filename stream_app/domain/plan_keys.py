@@ -42,6 +42,11 @@ class KeyKeeper(Protocol):
         """Tell whether sealing anew would change nothing."""
 
 
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field holds a key by the look of its name."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def stored_form(
     record: dict[str, object],
     previous: Mapping[str, object] | None,

@@ -325,7 +325,7 @@ class _Planner:
                 self._rules.check_api(integration.api)
             except ConfigurationError as error:
                 text = str(error).removeprefix("target.api: ")
-                problems.append(InvalidObjectError("target.api", HIDDEN, text))
+                problems.append(InvalidObjectError("target.api", HIDDEN, text, is_told=True))
         return integration.client_id, ()
 
     def _change(
