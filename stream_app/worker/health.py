@@ -7,13 +7,13 @@ a check fails or the worker drains; `?verbose` lists the checks as JSON.
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import orjson
-from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from stream_app.domain.errors import StreamAppError
 from stream_app.metrics import Metrics
+from stream_app.worker.http_server import Answer, HttpServer, Request, problem
 
 #: Returns why the check fails, `None` when it passes.
 Check = Callable[[], str | None]
@@ -47,60 +47,31 @@ class Health:
         return ready
 
 
-class HealthServer:
+class HealthServer(HttpServer):
     """Serves health and metrics over HTTP."""
 
     def __init__(self, health: Health, metrics: Metrics, host: str, port: int) -> None:
         self._health = health
         self._metrics = metrics
-        self._host = host
-        self._port = port
-        self._runner: web.AppRunner | None = None
+        pages = {"/metrics": self._metrics_page, "/livez": self._livez, "/readyz": self._readyz}
+        super().__init__(pages, host, port)
 
-    async def start(self) -> str:
-        """Bind and serve; return the base URL.
-
-        Raises:
-            StreamAppError: the address cannot be bound.
-        """
-        app = web.Application()
-        app.add_routes(
-            [
-                web.get("/metrics", self._metrics_page),
-                web.get("/livez", self._livez),
-                web.get("/readyz", self._readyz),
-            ]
-        )
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise StreamAppError(
-                f"cannot serve metrics on {self._host}:{self._port}: {error.strerror or error}: "
-                "set STREAM_APP_HTTP__HOST and STREAM_APP_HTTP__PORT"
-            ) from None
-        port = self._runner.addresses[0][1]
-        return f"http://{self._host}:{port}"
-
-    async def stop(self) -> None:
-        """Stop serving."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _metrics_page(self, request: web.Request) -> web.Response:
+    def _metrics_page(self, request: Request) -> Answer:
         _ = self._health.is_ready  # brings the gauge up to date
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        body = encode(self._metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except (ValueError, TypeError, LookupError):
+            content_type = ""
+        if not (content_type.isascii() and content_type.isprintable() and content_type):
+            return problem(HTTPStatus.BAD_REQUEST, "the header Accept cannot be read")
+        return Answer(encode(self._metrics.registry), content_type=content_type)
 
-    async def _livez(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    def _livez(self, _request: Request) -> Answer:
+        return Answer(b"ok\n")
 
-    async def _readyz(self, request: web.Request) -> web.Response:
+    def _readyz(self, request: Request) -> Answer:
         status = 200 if self._health.is_ready else 503
-        if "verbose" in request.query:
+        if "verbose" in request.options:
             body = orjson.dumps(
                 {
                     "ready": status == 200,  # noqa: PLR2004 - HTTP
@@ -109,6 +80,6 @@ class HealthServer:
                 },
                 option=orjson.OPT_APPEND_NEWLINE,
             )
-            return web.Response(status=status, body=body, content_type="application/json")
+            return Answer(body, status, "application/json; charset=utf-8")
         failed = [f"{name}: {why}" for name, why in self._health.failures().items() if why]
-        return web.Response(status=status, text="\n".join(failed or ["ok"]) + "\n")
+        return Answer(("\n".join(failed or ["ok"]) + "\n").encode(), status)

@@ -1,0 +1,213 @@
+"""The workers' HTTP: few connections, each for one request and a few seconds, whoever asks.
+
+Why not aiohttp's server: it bounds neither the connections nor the time of a request's head, and
+each connection that a stranger holds is a file handle that an alert may need. Here the newest
+connection gets in and the oldest that has not asked for anything goes, so that the probes of an
+orchestrator get their answer whatever else is held open. h11 reads requests and writes answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import h11
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+#: Prometheus, and probes of an orchestrator, need a handful.
+MAX_CONNECTIONS = 32
+MAX_HEAD_BYTES = 16 * 1024
+#: How long a request may take to come.
+HEAD_SECONDS = 5.0
+#: How long its answer may take to be fetched.
+ANSWER_SECONDS = 10.0
+METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for a page. Of several headers of one name the last counts; names are lower case.
+
+    `options` are the names in the query.
+    """
+
+    path: str
+    options: frozenset[str] = frozenset()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+
+
+Page = Callable[[Request], Answer]
+
+
+class HttpServer:
+    """Serves pages by path. A page is made at once: it waits for nothing."""
+
+    def __init__(self, pages: Mapping[str, Page], host: str, port: int) -> None:
+        self._pages = pages
+        self._host = host
+        self._port = port
+        self._server: asyncio.Server | None = None
+        #: In the order in which they were made.
+        self._connections: dict[_Connection, None] = {}
+
+    async def start(self) -> str:
+        """Bind and serve; return the base URL.
+
+        Raises:
+            StreamAppError: the address cannot be bound.
+        """
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: _Connection(self),
+                self._host,
+                self._port,
+                backlog=MAX_CONNECTIONS,  # so many are taken at once, before any is closed
+            )
+        except OSError as error:
+            raise StreamAppError(
+                f"cannot serve metrics on {self._host}:{self._port}: {error.strerror or error}: "
+                "set STREAM_APP_HTTP__HOST and STREAM_APP_HTTP__PORT"
+            ) from None
+        port = self._server.sockets[0].getsockname()[1]
+        return f"http://{self._host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        await self._server.wait_closed()
+
+    def admit(self, new: _Connection) -> None:
+        """Take a connection in, in place of the oldest one when there are too many."""
+        if len(self._connections) >= MAX_CONNECTIONS:
+            idle = (known for known in self._connections if not known.has_asked)
+            next(idle, next(iter(self._connections))).abort()
+        self._connections[new] = None
+
+    def forget(self, connection: _Connection) -> None:
+        """Note that a connection is no more."""
+        self._connections.pop(connection, None)
+
+    def answer(self, request: h11.Request) -> Answer:
+        """Return the answer to a request."""
+        target = request.target.decode("latin-1")
+        if "://" in target:  # as a proxy is asked
+            target = "/" + target.split("://", 1)[1].partition("/")[2]
+        path, _, query = target.partition("?")
+        page = self._pages.get(path)
+        if page is None:
+            return problem(HTTPStatus.NOT_FOUND, f"there are {', '.join(self._pages)}")
+        if request.method.decode("latin-1") not in METHODS:
+            return problem(HTTPStatus.METHOD_NOT_ALLOWED, f"use {' or '.join(METHODS)}")
+        options = frozenset(option.partition("=")[0] for option in query.split("&"))
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers
+        }
+        try:
+            return page(Request(path, options, headers))
+        except Exception:
+            log.exception("page_failed", path=path)
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the worker")
+
+
+def problem(status: HTTPStatus, why: str) -> Answer:
+    """Return an answer that says why there is no page."""
+    return Answer(f"{status.phrase}: {why}\n".encode(), status)
+
+
+class _Connection(asyncio.Protocol):
+    """A connection: one request, its answer, and the end."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.has_asked = False
+        self._seen = 0
+        self._server = server
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker
+        self._transport = transport
+        self._end_in(HEAD_SECONDS)
+        self._server.admit(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._server.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read the request; what follows it, a body or more requests, is thrown away."""
+        if self.has_asked:
+            return
+        try:
+            self._parser.receive_data(data[: MAX_HEAD_BYTES + 1 - self._seen])
+            self._seen += len(data)
+            event = self._parser.next_event()
+        except h11.RemoteProtocolError as error:
+            self._send(problem(HTTPStatus(error.error_status_hint), "no request that can be read"))
+            return
+        if isinstance(event, h11.Request):
+            self._send(self._server.answer(event), has_body=event.method != b"HEAD")
+
+    def close(self) -> None:
+        """End the connection once its answer is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._server.forget(self)
+
+    def _send(self, answer: Answer, *, has_body: bool = True) -> None:
+        """Send the answer; then the other side is to close, or its unread bytes would undo it."""
+        self.has_asked = True
+        headers = [
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(len(answer.body))),
+            ("Connection", "close"),
+        ]
+        if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append(("Allow", ", ".join(METHODS)))
+        events: list[h11.Event] = [
+            h11.Response(
+                status_code=answer.status,
+                headers=headers,
+                reason=HTTPStatus(answer.status).phrase,
+            )
+        ]
+        if has_body:
+            events.append(h11.Data(data=answer.body))
+        sent = b"".join(self._parser.send(event) or b"" for event in [*events, h11.EndOfMessage()])
+        if self._transport is not None:
+            self._transport.write(sent)
+            self._transport.write_eof()
+            self._end_in(ANSWER_SECONDS)
+
+    def _end_in(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self.abort)
