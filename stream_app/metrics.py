@@ -105,6 +105,11 @@ class Metrics:
             "Records that are done: all they caused is acknowledged by the broker",
             topic=self.topics,
         )
+        self.lost_records = self._counter(
+            "lost_records",
+            "Records that retention removed before they were read",
+            topic=self.topics,
+        )
         self.dead_letters = self._counter(
             "dead_letters",
             "Records, or parts of them, sent to the dead letters of a topic",

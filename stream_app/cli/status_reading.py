@@ -18,6 +18,7 @@ from stream_app.domain.overview import (
     AnewRow,
     IntegrationRow,
     LagRow,
+    LostRow,
     Overview,
     TopicRow,
     TriggerRow,
@@ -82,7 +83,7 @@ async def read_overview(settings: Settings) -> Overview:
     starts, ends = await _offsets(settings, present)
     held = {name for (name, number), end in ends.items() if end > starts[name, number]}
     newest = await _newest_times(settings, sorted(held), len(ends))
-    workers, lags = await _groups(settings, starts, ends)
+    workers, lags, lost = await _groups(settings, starts, ends)
     stored = await _stored(settings, counts)
     deliveries, deliveries_reach = await _deliveries(settings, counts)
     fired, alerts_reach = await _fired(settings, counts)
@@ -107,6 +108,7 @@ async def read_overview(settings: Settings) -> Overview:
         roles=tuple(SOURCES),
         alerts_cut_ms=alerts_reach.cut_ms,
         deliveries_cut_ms=deliveries_reach.cut_ms,
+        lost=lost,
         anew=[
             AnewRow(role, topic)
             for role in SOURCES
@@ -154,12 +156,12 @@ async def _newest_times(
 
 async def _groups(
     settings: Settings, starts: Offsets, ends: Offsets
-) -> tuple[list[WorkerRow], list[LagRow]]:
+) -> tuple[list[WorkerRow], list[LagRow], list[LostRow]]:
     names = TopicNames(settings.topic_prefix)
     sources = {role: [names(topic) for topic in topics] for role, topics in SOURCES.items()}
     ids = {role: f"{settings.topic_prefix}stream-app-{role}" for role in sources}
     groups = await read_groups(settings, {ids[role]: sources[role] for role in sources})
-    workers, lags = [], []
+    workers, lags, lost = [], [], []
     for role, topics in sources.items():
         group: GroupView = groups[ids[role]]
         workers += [
@@ -169,7 +171,12 @@ async def _groups(
         lags += [
             LagRow(group.group, role, topic, group.lag(topic, ends, starts)) for topic in topics
         ]
-    return workers, lags
+        lost += [
+            LostRow(role, topic, records)
+            for topic in topics
+            if (records := group.lost(topic, starts))
+        ]
+    return workers, lags, lost
 
 
 async def _stored(settings: Settings, counts: Mapping[str, int]) -> Stored:

@@ -57,6 +57,15 @@ class AnewRow:
 
 
 @dataclass(frozen=True)
+class LostRow:
+    """How many records of a topic were removed before a role has read them, as offsets tell."""
+
+    role: str
+    topic: str
+    records: int
+
+
+@dataclass(frozen=True)
 class IntegrationRow:
     """An integration. `requests` and `failed` are of the last 12 hours, as the judge counts them.
 
@@ -120,6 +129,7 @@ class Overview:
     alerts_cut_ms: int | None = None
     deliveries_cut_ms: int | None = None
     anew: Sequence[AnewRow] = ()
+    lost: Sequence[LostRow] = ()
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return what needs attention, what stops most of it first.
@@ -147,6 +157,13 @@ class Overview:
             yield Problem(
                 f"{row.topic} was made anew: the state of the {row.role} is of the topic before",
                 f"stop every {row.role}, then: stream-app state reset {row.role} --yes",
+            )
+
+        for lost in self.lost:
+            yield Problem(
+                f"{lost.records:,} records of {lost.topic} were removed before the {lost.role} has "
+                "read them",
+                "raise the topic's retention.ms above the longest time without a worker",
             )
 
     def _of_workers(self) -> Iterator[Problem]:

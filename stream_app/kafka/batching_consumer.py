@@ -20,6 +20,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import is_refusal
 from stream_app.kafka.consumer_thread import BatchingThread
 from stream_app.kafka.fetched_records import FetchedRecords, LeanPartitionRecords, install
+from stream_app.kafka.lost_records import LostRecords
 from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
 from stream_app.logs import get_logger
 
@@ -66,6 +67,8 @@ class BatchingConsumer(driver.Consumer):
         self.end_offsets: dict[TP, int] = {}
         # What the group has committed of partitions whose start position is ahead of it.
         self._ahead: dict[TP, int | None] = {}
+        #: Records that retention has removed before they were read.
+        self.lost = LostRecords()
         #: Batches of a topic that are fetched and not yet taken by its agent.
         self.waiting: Counter[str] = Counter()
         # The same batches, in the order in which they were fetched.
@@ -88,13 +91,42 @@ class BatchingConsumer(driver.Consumer):
 
     def fetched(self) -> dict[TP, Fetched] | None:
         """Return how far each assigned partition is fetched; None: there is no assignment now."""
+        if (states := self._partition_states()) is None:
+            return None
+        # Another thread may take a position away between a look whether there is one and the next.
+        return {tp: Fetched(state._position, state.lso) for tp, state in states.items()}  # noqa: SLF001
+
+    def _partition_states(self) -> dict[TP, Any] | None:
+        """Return aiokafka's states of the assigned partitions; None: there is no assignment."""
         subscription = self._thread._ensure_consumer()._subscription.subscription  # noqa: SLF001 - not public
         assignment = None if subscription is None else subscription.assignment
-        if assignment is None:
-            return None
-        states = ((tp, assignment.state_value(tp)) for tp in assignment.tps)
-        # Another thread may take a position away between a look whether there is one and the next.
-        return {tp: Fetched(state._position, state.lso) for tp, state in states}  # noqa: SLF001
+        return (
+            None
+            if assignment is None
+            else {tp: assignment.state_value(tp) for tp in assignment.tps}
+        )
+
+    def note_lost(self) -> None:
+        """Count what aiokafka has passed over because the broker has it no more."""
+        for tp, state in (self._partition_states() or {}).items():
+            while state.lost and tp.topic in self.batched:
+                self.lost.note(tp, *state.lost.pop(0))
+
+    def _note_removed(
+        self,
+        resume: Mapping[TP, int],
+        committed: Mapping[TP, int | None],
+        earliest: Mapping[TP, int],
+    ) -> None:
+        """Count what is between the place to go on from and the beginning of the log.
+
+        Where neither the state nor the group has a place, it is a first start, and no loss.
+        """
+        self.note_lost()
+        for tp, kept in earliest.items():
+            places = [at for at in (resume.get(tp), committed[tp]) if at is not None]
+            if places and max(places) < kept:
+                self.lost.note(tp, max(places), kept)
 
     def is_behind(self, topics: Collection[str]) -> bool:
         """Tell whether the broker had more of these topics at the last fetches."""
@@ -118,6 +150,7 @@ class BatchingConsumer(driver.Consumer):
                 self.app, resume, {**self.end_offsets, **await self._thread.log_ends(beyond)}
             )
             positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
+            self._note_removed(resume, offsets, earliest)
             await self.seek_wait(positions)
             self.start_positions = positions
             self._ahead = {tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)}
@@ -195,33 +228,44 @@ class BatchingConsumer(driver.Consumer):
         if tp.topic not in self.batched:
             offset: int | None = super()._new_offset(tp)
             return offset
+        if tp not in self.start_positions:
+            return None
         done = self.done_to(tp)
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return done or None
+        return done
 
     def done_to(self, tp: TP) -> int:
         """Return the offset before which everything in a partition is done.
 
-        The end of a transaction, or one that was aborted, is nothing to be done: when everything
-        before it is, it is done, too. No record may follow it for long.
+        The end of a transaction, one that was aborted, and records that are gone are nothing to
+        be done: when everything before them is, they are done, too. No record may follow for long.
         """
-        acked = self._acked[tp]
+        acked = self._acked.get(tp)
         committed: int | None = self._committed_offset[tp]
         done = committed if committed is not None else self.start_positions.get(tp, 0)
         if acked:
             done = max(done, int(max(acked)) + 1)
-        start, end = LeanPartitionRecords.skipped.get(tp, (done, done))
-        return end if start <= done < end else done
+        state = (self._partition_states() or {}).get(tp)
+        for part in (LeanPartitionRecords.skipped.get(tp), state.jump if state else None):
+            if part is not None and part[0] <= done < part[1]:
+                done = part[1]
+        return done
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        """Look at partitions, too, that have got nothing to acknowledge but an aborted end."""
+        """Look at all partitions: there may be nothing to acknowledge, and yet a new place.
+
+        One that has never had a record, too: without a place nobody would know later what the
+        group has not read.
+        """
         yield from super()._filter_tps_with_pending_acks(topics)
         if topics is None:
-            skipped = list(LeanPartitionRecords.skipped)
-            yield from (
-                tp for tp in skipped if tp in self.start_positions and tp not in self._acked
-            )
+            yield from (tp for tp in self.start_positions if tp not in self._acked)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget the places: those of before must not be committed after the next assignment."""
+        self.start_positions = {}
+        await super().on_partitions_revoked(revoked)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         if self.flow_active and self._buffered_partitions and not self._get_active_partitions():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import aiokafka.consumer.fetcher
+import aiokafka.consumer.subscription_state
 
 #: How every consumer reads: an aborted transaction, or an open one, has told nothing yet. Ends are
 #: last stable offsets then, in fetches and where a consumer asks for them.
@@ -50,6 +51,9 @@ class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
         start = source.next_fetch_offset
         records = FetchedRecords(super().getall(max_records))
         partition = self._topic_partition
+        state = self._assignment.state_value(partition)
+        if (jump := state.jump if state is not None else None) and jump[1] == start:
+            start = jump[0]
         if (skipped := source.skipped.pop(partition, None)) and skipped[1] == start:
             start = skipped[0]
         records.start, records.end = start, source.next_fetch_offset
@@ -80,6 +84,42 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         return super()._consumer_record(tp, record)
 
 
+class WatchedPartitionState(aiokafka.consumer.subscription_state.TopicPartitionState):
+    """Notices what aiokafka does in silence: it goes on where the log begins now.
+
+    Retention has then removed records before they were fetched.
+    """
+
+    def __init__(self, assignment: Any) -> None:
+        super().__init__(assignment)
+        self._out_of_range: int | None = None
+        #: The last such part of the log, from the first offset that is gone to the first that is
+        #: there. It belongs to the next batch, as what is no record does.
+        self.jump: tuple[int, int] | None = None
+        #: All of them, until somebody takes them.
+        self.lost: list[tuple[int, int]] = []
+
+    def await_reset(self, strategy: Any) -> None:
+        """Note where the fetch was that is out of range."""
+        if self._position is not None:
+            self._out_of_range = self._position
+        super().await_reset(strategy)
+
+    def reset_to(self, position: int) -> None:
+        """Note how far the log has gone on meanwhile; a topic that was made anew goes back."""
+        start, self._out_of_range = self._out_of_range, None
+        if start is not None and start < position:
+            self.lost.append((start, position))
+            before = self.jump
+            self.jump = (before[0] if before and before[1] == start else start, position)
+        super().reset_to(position)
+
+    def seek(self, position: int) -> None:
+        """Go elsewhere: what is read from there has no part of before."""
+        self._out_of_range = self.jump = None
+        super().seek(position)
+
+
 def install() -> None:
     """Make the consumers of this process use these classes.
 
@@ -88,3 +128,4 @@ def install() -> None:
     """
     aiokafka.consumer.fetcher.PartitionRecords = LeanPartitionRecords
     aiokafka.consumer.fetcher.FetchResult = WholeFetchResult
+    aiokafka.consumer.subscription_state.TopicPartitionState = WatchedPartitionState

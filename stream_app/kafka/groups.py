@@ -73,6 +73,17 @@ class GroupView:
                 total += max(0, end - max(start, self.committed.get((name, number), start)))
         return total
 
+    def lost(self, topic: str, starts: Mapping[tuple[str, int], int]) -> int:
+        """Return how many records of a topic were removed before they were acknowledged.
+
+        Of what was never committed nothing is known to be lost: it may be a first start.
+        """
+        return sum(
+            max(0, start - self.committed.get((name, number), start))
+            for (name, number), start in starts.items()
+            if name == topic
+        )
+
 
 async def read_groups(
     settings: Settings, groups: Mapping[str, Sequence[str]]

@@ -33,6 +33,7 @@ class LagMeter:
         self._loops = {topic: loop for loop in app.flush_loops for topic in loop.topics}
         self._tables = {topic: t for t in app.state_tables for topic in t.source_topics}
         self._counted: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
 
     def look(self, *, is_broker_away: bool = False) -> None:
         """Bring the metrics up to date.
@@ -45,10 +46,21 @@ class LagMeter:
             done = self._loops[topic].done[topic]
             self._metrics.consumed.labels(label).inc(done - self._counted[topic])
             self._counted[topic] = done
+        self._count_lost()
         lags = self._lags()
         for topic, label in self._labels.items():
             lag = lags.get(topic)
             self._metrics.consumer_lag.labels(label).set(lag or None if is_broker_away else lag)
+
+    def _count_lost(self) -> None:
+        consumer = self._app.consumer
+        if not self._app.started or consumer is None:
+            return
+        consumer.note_lost()
+        for topic, label in self._labels.items():
+            lost = consumer.lost.total[topic]
+            self._metrics.lost_records.labels(label).inc(lost - self._lost[topic])
+            self._lost[topic] = lost
 
     def _lags(self) -> Mapping[str, int]:
         """Return the lag of each topic that this worker has partitions of, where it is known."""

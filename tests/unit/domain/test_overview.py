@@ -12,6 +12,7 @@ from stream_app.domain.overview import (
     AnewRow,
     IntegrationRow,
     LagRow,
+    LostRow,
     Overview,
     TopicRow,
     TriggerRow,
@@ -53,6 +54,11 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             replace(FINE, anew=[AnewRow("detector", "counts")]),
             "counts was made anew",
             "state reset detector --yes",
+        ),
+        (
+            replace(FINE, lost=[LostRow("detector", "events.hits", 1200)]),
+            "1,200 records of events.hits were removed before the detector has read them",
+            "retention.ms",
         ),
         (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
         (

@@ -12,7 +12,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.kafka.batching_consumer import BatchingConsumer, Fetched
-from stream_app.kafka.fetched_records import LeanPartitionRecords
+from stream_app.kafka.fetched_records import LeanPartitionRecords, WatchedPartitionState
 
 HITS, COUNTS = TP("events.hits", 0), TP("counts", 3)
 
@@ -23,6 +23,7 @@ class Consumer:
     fetched = BatchingConsumer.fetched
     is_behind = BatchingConsumer.is_behind
     done_to = BatchingConsumer.done_to
+    _partition_states = BatchingConsumer._partition_states
 
     def __init__(self) -> None:
         self._acked: dict[TP, list[int]] = defaultdict(list)
@@ -61,6 +62,27 @@ async def test_a_topic_is_behind_where_its_last_fetch_ended_before_its_end(
     assert consumer.fetched()[HITS] == Fetched(position, end)
     assert consumer.is_behind(["events.attacks", "events.hits"]) is is_behind
     assert not consumer.is_behind(["counts"])
+
+
+async def test_what_aiokafka_passes_over_in_silence_is_noticed() -> None:
+    state = WatchedPartitionState(None)
+    # The first place, a seek, and a topic that was made anew: nothing is passed over.
+    state.await_reset(-2)
+    state.reset_to(7)
+    state.seek(100)
+    state.await_reset(-2)
+    state.reset_to(0)
+    assert (state.lost, state.jump) == ([], None)
+    state.seek(100)
+    state.await_reset(-2)
+    state.reset_to(200)
+    # The log has gone on before the next fetch.
+    state.await_reset(-2)
+    state.reset_to(250)
+    assert (state.lost, state.jump) == ([(100, 200), (200, 250)], (100, 250))
+    state.seek(250)
+    assert state.jump is None, "what is read from there has no part of before"
+    assert len(state.lost) == 2
 
 
 @pytest.mark.parametrize(

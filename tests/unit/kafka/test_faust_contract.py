@@ -83,6 +83,13 @@ def test_what_a_consumer_reads_is_still_an_attribute_that_its_fetcher_is_made_of
     assert "tp_state.lso = lso" in inspect.getsource(aiokafka.consumer.fetcher.Fetcher)
 
 
+def test_a_fetch_that_is_out_of_range_still_goes_through_the_state_of_its_partition() -> None:
+    fetcher = inspect.getsource(aiokafka.consumer.fetcher.Fetcher)
+    assert "tp_state.await_reset(self._default_reset_strategy)" in fetcher
+    assert "tp_state.reset_to(offset)" in fetcher
+    assert "TopicPartitionState(self)" in inspect.getsource(Assignment.__init__)
+
+
 def test_the_coordinator_still_keeps_the_generation_of_its_group() -> None:
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation = OffsetCommitRequest.DEFAULT_GENERATION_ID" in source

@@ -12,6 +12,7 @@ from faust.types import TP
 from stream_app.domain.progress import PartitionProgress
 from stream_app.kafka.batching_consumer import Fetched
 from stream_app.kafka.lag import LagMeter, partition_lag
+from stream_app.kafka.lost_records import LostRecords
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
 
@@ -77,6 +78,8 @@ class Worker:
             start_positions={self.partition: 0},
             waiting=Counter(),
             fetched=lambda: self.assigned,
+            lost=LostRecords(),
+            note_lost=lambda: None,
         )
         self.assigned: dict[TP, Fetched] | None = {self.partition: Fetched(None, None)}
         self.known: Any = []
@@ -126,6 +129,31 @@ def test_the_lag_is_absent_until_it_is_known_and_whenever_it_is_not() -> None:
     assert worker.lag() is None, "there is no assignment"
     worker.app.started = False
     assert worker.lag() is None
+
+
+def test_what_is_lost_is_counted_once_however_often_it_is_noticed() -> None:
+    worker = Worker()
+    sample = worker.metrics.registry.get_sample_value
+    name, labels = "stream_app_lost_records_total", {"topic": "alerts"}
+    assert sample(name, labels) == 0
+    lost = worker.consumer.lost
+    for start, end, total in (
+        (10, 30, 20),
+        # A rebalance before the group's offset is behind it: what was fetched is lost, too.
+        (4, 30, 26),
+        (4, 30, 26),
+        # The log goes on, and is noticed from the same place.
+        (4, 40, 36),
+        (40, 45, 41),
+        (60, 61, 42),
+        (90, 90, 42),
+    ):
+        lost.note(worker.partition, start, end)
+        worker.meter.look()
+        assert sample(name, labels) == total, (start, end)
+    lost.note(TP("p.alerts", 0), 10, 30)
+    worker.meter.look()
+    assert sample(name, labels) == 62
 
 
 def test_of_a_silent_broker_only_what_waited_before_is_known() -> None:
