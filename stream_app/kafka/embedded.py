@@ -31,6 +31,7 @@ from stream_app.kafka.embedded_process import (
     java_command,
     last_lines,
     launch,
+    make_private,
     write_properties,
 )
 from stream_app.settings import EmbeddedSettings
@@ -135,7 +136,7 @@ class EmbeddedKafka:
     def _alone(self) -> Iterator[None]:
         """Let one start or stop at a time work on the folder; its I/O errors become ours."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private(self._directory)
             with locked(self._directory / "start.lock"):
                 yield
         except OSError as error:

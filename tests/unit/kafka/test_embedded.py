@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import socket
+import stat
 import subprocess
 import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from jgo.parse import Coordinate
 
 from stream_app.domain.errors import EmbeddedKafkaError
 from stream_app.kafka.embedded import EmbeddedKafka
-from stream_app.kafka.embedded_jars import COORDINATES, KAFKA_VERSION, class_path, locked
-from stream_app.kafka.embedded_process import free_port, is_broker, is_free, last_lines
+from stream_app.kafka.embedded_jars import (
+    COORDINATES,
+    KAFKA_VERSION,
+    class_path,
+    locked,
+    pinned_hashes,
+)
+from stream_app.kafka.embedded_process import (
+    free_port,
+    is_broker,
+    is_free,
+    last_lines,
+    make_private,
+)
 from stream_app.settings import EmbeddedSettings
 
 
@@ -164,12 +181,120 @@ def test_a_first_start_without_a_network_says_what_to_do(
 
 
 @pytest.mark.usefixtures("_no_network")
-def test_jars_that_are_here_need_no_network(tmp_path: Path) -> None:
+def test_jars_that_are_here_need_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = jars_at(tmp_path, "a.jar", "b.jar")
+    pin(monkeypatch, home / "a.jar", home / "b.jar")
     said: list[str] = []
 
     assert class_path(tmp_path, said.append) == [home / "a.jar", home / "b.jar"]
     assert said == []
+
+
+def pin(monkeypatch: pytest.MonkeyPatch, *jars: Path) -> None:
+    """Pin the hashes that jars have now."""
+    pinned = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars}
+    monkeypatch.setattr("stream_app.kafka.embedded_jars.pinned_hashes", lambda: pinned)
+
+
+@pytest.mark.parametrize("change", ["append", "replace", "flip a bit"])
+def test_a_jar_that_is_not_the_pinned_one_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    home = jars_at(tmp_path, "a.jar", "b.jar")
+    pin(monkeypatch, home / "a.jar", home / "b.jar")
+    jar = home / "b.jar"
+    before = jar.read_bytes()
+    other = {"append": before + b"x", "replace": b"PK", "flip a bit": b"\x51" + before[1:]}[change]
+    jar.write_bytes(other)
+    with pytest.raises(EmbeddedKafkaError) as told:
+        class_path(tmp_path, lambda _text: None)
+    for part in ("b.jar: SHA-256 ", *(hashlib.sha256(x).hexdigest() for x in (before, other))):
+        assert part in str(told.value)
+    assert "a.jar" not in str(told.value)
+    assert f"remove {home}" in str(told.value)
+
+
+def test_a_jar_that_nobody_has_pinned_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = jars_at(tmp_path, "a.jar", "more.jar")
+    pin(monkeypatch, home / "a.jar")
+    with pytest.raises(EmbeddedKafkaError, match=r"more\.jar: SHA-256 of no such jar is expected"):
+        class_path(tmp_path, lambda _text: None)
+
+
+def test_a_jar_that_the_class_path_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = jars_at(tmp_path, "a.jar", "b.jar")
+    pin(monkeypatch, home / "a.jar", home / "b.jar")
+    (home / "class-path.json").write_text(
+        json.dumps({"coordinates": COORDINATES, "jars": ["a.jar"]})
+    )
+    with pytest.raises(EmbeddedKafkaError, match=r"b\.jar: is missing"):
+        class_path(tmp_path, lambda _text: None)
+
+
+def test_a_download_that_gives_out_another_jar_is_refused_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Repository:
+        """Gives out three jars, none of them Kafka's."""
+
+        def __init__(self, repo_cache: Path, timeout: float) -> None:
+            assert timeout > 0
+            self.folder, self.resolver = repo_cache, self
+            repo_cache.mkdir(parents=True)
+
+        def create_dependency(self, coordinate: Coordinate) -> SimpleNamespace:
+            jar = self.folder / f"{coordinate.artifactId}-{coordinate.version}.jar"
+            with zipfile.ZipFile(jar, "w"):
+                pass
+            return SimpleNamespace(artifact=SimpleNamespace(resolve=lambda: jar))
+
+        def resolve(self, wanted: list[object]) -> tuple[list[object], list[object]]:
+            return wanted, []
+
+    monkeypatch.setattr("stream_app.kafka.embedded_jars.MavenContext", Repository)
+    with pytest.raises(EmbeddedKafkaError, match=r"kafka-clients-.*\.jar: SHA-256 [0-9a-f]{64} is"):
+        class_path(tmp_path, lambda _text: None)
+    assert not (tmp_path / f"kafka-{KAFKA_VERSION}").exists()
+
+
+def test_the_pins_are_those_of_this_version_and_of_the_jars_that_are_here() -> None:
+    pinned = pinned_hashes()
+    for coordinate in COORDINATES:
+        _, artifact, version = coordinate.split(":")
+        assert f"{artifact}-{version}.jar" in pinned
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in pinned.values())
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_folder_is_for_its_owner_only(tmp_path: Path, umask: int) -> None:
+    new, older = tmp_path / "a" / "kafka", tmp_path / "older"
+    (older / "data").mkdir(parents=True)
+    (older / "broker.log").touch()
+    before = os.umask(umask)
+    try:
+        make_private(new)
+        make_private(older)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, older, older / "data")] == [
+        0o700
+    ] * 3
+    assert stat.S_IMODE((older / "broker.log").stat().st_mode) == 0o600
+
+
+def test_a_folder_that_holds_other_things_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    (tmp_path / "letters").mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    make_private(tmp_path)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("", "letters", "data")]
+    assert modes == [0o755, 0o755, 0o700]
 
 
 @pytest.mark.usefixtures("_no_network")
