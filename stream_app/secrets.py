@@ -50,6 +50,12 @@ def generate_secret_key() -> str:
     return Fernet.generate_key().decode()
 
 
+def secret_keys_of(settings: Settings) -> list[str]:
+    """Return the installation's secret keys, newest first."""
+    joined = settings.secret_keys.get_secret_value() if settings.secret_keys else ""
+    return [key.strip() for key in joined.split(",") if key.strip()]
+
+
 class KeyRing:
     """The installation's secret keys, newest first: the newest seals, each of them opens."""
 
@@ -85,9 +91,7 @@ class KeyRing:
         Raises:
             SealingError: a secret key is not one.
         """
-        joined = settings.secret_keys.get_secret_value() if settings.secret_keys else ""
-        keys = [key.strip() for key in joined.split(",") if key.strip()]
-        return cls(keys, key_dir=settings.key_dir)
+        return cls(secret_keys_of(settings), key_dir=settings.key_dir)
 
     def seal(self, clear: str, context: str) -> str:
         """Return `clear` encrypted and bound to `context` (`Integration.key_context`).

@@ -35,6 +35,7 @@ from stream_app.domain.comparing import (
 )
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events import EventKind
+from stream_app.domain.notice_marks import NoticeMarks
 from stream_app.domain.plans import Kind
 from stream_app.domain.ranges import Extent, Range
 from stream_app.domain.replaying import CountingReplay
@@ -43,6 +44,7 @@ from stream_app.kafka.recorded_alerts import other_partitions, read_alerts
 from stream_app.kafka.replay import EventLog
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import configure_logs
+from stream_app.secrets import secret_keys_of
 from stream_app.settings import Settings, load_settings
 
 Engine = CountingReplay | NoticeReplay
@@ -216,7 +218,8 @@ class _Run:
         self, topic: Topic, configuration: Configuration, partitions: Sequence[int] | None
     ) -> Engine:
         if topic is Topic.ACCOUNT:
-            return NoticeReplay(configuration, TopicNames(self.settings.topic_prefix))
+            marks = NoticeMarks(secret_keys_of(self.settings))
+            return NoticeReplay(configuration, TopicNames(self.settings.topic_prefix), marks)
         return CountingReplay(
             EventKind(_kind(topic)),
             configuration.clients,

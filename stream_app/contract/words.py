@@ -87,8 +87,10 @@ FIELDS: dict[type, dict[str, str]] = {
         "details": "What has happened, as the documented webhook tells it.",
         "client_id": "Id of the client; missing: the one client that `details.client_name` names.",
         "id": "Id of the notice: two with one id are one alert. Missing: topic, partition, offset "
-        "and place.",
+        "and place. With an id of this project's own (`config.triggers/12`) and without its mark "
+        "it is an alert of its own.",
         "description": "Text of the message, as it is; missing: built from `details`.",
+        "stream_app_mark": "Makes this project's own notices known; no producer can make it.",
     },
     IntegrationStatus: {
         "integration_id": "Id of the integration; the record's key.",

@@ -21,7 +21,8 @@ from faust.types import TP
 
 from stream_app.domain.announced import AnnouncedCut, AnnouncedObjects
 from stream_app.domain.announcements import DEFAULT_ACTOR, Difference
-from stream_app.domain.notices import Notice, encode_notice
+from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
+from stream_app.domain.notices import Notice
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
 from stream_app.kafka.catching_up import catch_up
@@ -62,7 +63,7 @@ class AnnounceFlush:
     def steps(self) -> Sequence[Sequence[Send]]:
         """Return the records in their order."""
         notices = [
-            Send(self._stage.account_topic, notice.key, encode_notice(notice))
+            Send(self._stage.account_topic, notice.key, self._stage.marks.encode(notice))
             for notice in self._notices
         ]
         objects = [self._stage.changelog(*pair) for pair in self._state.records(self._cut)]
@@ -92,8 +93,10 @@ class AnnounceStage:
         baselines: BaselineWriter,
         reader: ConfigurationReader,
         names: TopicNames,
+        marks: NoticeMarks = NO_MARKS,
     ) -> None:
         self.table = table
+        self.marks = marks
         self.account_topic = names(Topic.ACCOUNT)
         self._baselines = baselines
         self._reader = reader

@@ -14,6 +14,7 @@ from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import EventKind
+from stream_app.domain.notice_marks import NoticeMarks
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.config_records import TOPIC_OF
@@ -21,6 +22,7 @@ from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 from stream_app.metrics import Metrics
+from stream_app.secrets import secret_keys_of
 from stream_app.settings import Settings
 
 #: Topics whose partitions the state of this role depends on.
@@ -45,6 +47,7 @@ def create_detector(
         TopicMismatchError: a `config.*` topic has several partitions.
     """
     app = StreamApp("detector", settings, bootstrap_servers)
+    marks = NoticeMarks(secret_keys_of(settings))
     names = TopicNames(settings.topic_prefix)
     for kind in EventKind:
         topic = TOPICS[kind]
@@ -58,8 +61,8 @@ def create_detector(
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))
     account = [names(Topic.ACCOUNT)]
     matched = app.state_table("matched", account, partitions[Topic.ACCOUNT], PartitionProgress)
-    app.batch_agent("match", account, MatchStage(matched, reader, names, metrics))
-    _add_announce(app, names, partitions, reader)
+    app.batch_agent("match", account, MatchStage(matched, reader, names, metrics, marks))
+    _add_announce(app, names, partitions, reader, marks)
     return app
 
 
@@ -68,6 +71,7 @@ def _add_announce(
     names: TopicNames,
     partitions: Mapping[Topic, int],
     reader: ConfigurationReader,
+    marks: NoticeMarks,
 ) -> None:
     for topic in CONFIG_TOPICS:
         if partitions[topic] != 1:
@@ -79,4 +83,4 @@ def _add_announce(
     sources = list(topics.values())
     table = app.state_table("announced", sources, 1, partial(AnnouncedObjects, topics))
     baselines = BaselineWriter(app, table, sources)
-    app.batch_agent("announce", sources, AnnounceStage(table, baselines, reader, names))
+    app.batch_agent("announce", sources, AnnounceStage(table, baselines, reader, names, marks))

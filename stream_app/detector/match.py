@@ -27,6 +27,7 @@ from stream_app.domain.incoming_notices import (
     notice_decoder,
     triggered_alerts,
 )
+from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
 from stream_app.domain.notice_triggers import NoticeTriggers
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.results import NOTICE_ALERT, NoticeResult
@@ -112,11 +113,13 @@ class MatchStage:
         reader: ConfigurationReader,
         names: TopicNames,
         metrics: Metrics,
+        marks: NoticeMarks = NO_MARKS,
     ) -> None:
         self.table = table
         self._reader = reader
         self._names = names
         self._metrics = metrics
+        self._marks = marks
         self._changed: dict[int, None] = {}
         self._parts: list[TakenPart] = []
         self._subscribers = Subscribers({}, ())
@@ -255,10 +258,10 @@ class MatchStage:
         if subscription is not None:
             ids = self._subscribers.of(client.client_id, subscription, notice)
             if ids:
-                alerts.append(notice_alert(notice, origin, client, subscription, ids))
+                alerts.append(notice_alert(notice, origin, client, subscription, ids, self._marks))
         triggers = self._triggers.matching(client.client_id, notice)
         if triggers:
-            alerts += triggered_alerts(notice, origin, client, triggers)
+            alerts += triggered_alerts(notice, origin, client, triggers, self._marks)
         return NoticeResult.MATCHED if alerts else NoticeResult.UNSUBSCRIBED, alerts
 
     def _send(self, alert: NoticeAlert) -> Send:

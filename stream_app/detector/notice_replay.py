@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from stream_app.detector.match import MatchStage, Outcome
 from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
+from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.replaying import Figures
 from stream_app.domain.results import NoticeResult
@@ -31,13 +32,17 @@ class _Progress:
 class NoticeReplay:
     """Matches notices against one configuration, and keeps their alerts by id."""
 
-    def __init__(self, configuration: Configuration, names: TopicNames) -> None:
+    def __init__(
+        self, configuration: Configuration, names: TopicNames, marks: NoticeMarks = NO_MARKS
+    ) -> None:
         self.figures = Figures()
         self._values: dict[str, bytes] = {}
         self._alerts_topic = names(Topic.ALERTS)
         # It never waits for the reader nor writes to the table: only `add` and `cut` are called.
         reader = SimpleNamespace(configuration=configuration)
-        self._stage = MatchStage(cast("Any", _Progress()), cast("Any", reader), names, Metrics())
+        self._stage = MatchStage(
+            cast("Any", _Progress()), cast("Any", reader), names, Metrics(), marks
+        )
 
     def add(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""

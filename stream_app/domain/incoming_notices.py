@@ -2,7 +2,7 @@
 
 A record's value is one notice, a JSON array of them, or NDJSON, in the documented envelope
 `{summary, description?, details: {client_name, cloud, notification_type, ...}}`; this project's
-own have `client_id` and `id`, too. Unknown fields are ignored.
+own have `client_id`, `id` and `stream_app_mark`, too. Unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import PartsDecoder
 from stream_app.domain.flat_details import flattened_details
 from stream_app.domain.notice_fields import mentioned_applications
+from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks, identity_of
+from stream_app.domain.notices import Notice
 from stream_app.domain.triggers import Trigger
 
 #: The kind of notice that holds an address which the cloud itself fetches.
@@ -41,6 +43,7 @@ class IncomingNotice(msgspec.Struct, frozen=True):
     client_id: int | None = None
     id: str | int | None = None
     description: str | None = None
+    stream_app_mark: str | None = None
 
     @property
     def kind(self) -> str:
@@ -92,10 +95,13 @@ def notice_alert(
     client: Client,
     subscription: str,
     integration_ids: tuple[int, ...],
+    marks: NoticeMarks = NO_MARKS,
 ) -> NoticeAlert:
     """Return the alert of a notice. What the notice says of its client goes before the record."""
     return NoticeAlert(
-        id=notice_alert_id(client.client_id, notice.kind, _notice_id(notice, origin)),
+        id=notice_alert_id(
+            client.client_id, notice.kind, _notice_id(notice, origin, client, marks)
+        ),
         client_id=client.client_id,
         client_name=notice.text("client_name") or client.name,
         cloud=notice.text("cloud") or client.cloud,
@@ -105,11 +111,15 @@ def notice_alert(
 
 
 def triggered_alerts(
-    notice: IncomingNotice, origin: Origin, client: Client, triggers: Iterable[Trigger]
+    notice: IncomingNotice,
+    origin: Origin,
+    client: Client,
+    triggers: Iterable[Trigger],
+    marks: NoticeMarks = NO_MARKS,
 ) -> list[NoticeAlert]:
     """Return the alerts of the triggers that tell of a notice, one each."""
-    plain = notice_alert(notice, origin, client, "", ())
-    notice_id = _notice_id(notice, origin)
+    plain = notice_alert(notice, origin, client, "", (), marks)
+    notice_id = _notice_id(notice, origin, client, marks)
     mentioned = mentioned_applications(notice.details, client.applications)
     return [
         msgspec.structs.replace(
@@ -123,10 +133,16 @@ def triggered_alerts(
     ]
 
 
-def _notice_id(notice: IncomingNotice, origin: Origin) -> tuple[str | int, ...]:
-    """Return the producer's id alone, or else the place that the notice stands in."""
+def _notice_id(
+    notice: IncomingNotice, origin: Origin, client: Client, marks: NoticeMarks
+) -> tuple[str | int, ...]:
+    """Return the producer's id alone, or else the place that the notice stands in.
+
+    An id of the project's own is not the producer's: see `identity_of`.
+    """
     if notice.id is not None and notice.id != "":
-        return (str(notice.id),)
+        known = Notice(client.client_id, str(notice.id), notice.summary, notice.details)
+        return identity_of(known, notice.description, notice.stream_app_mark, marks)
     return (origin.topic, origin.partition, origin.offset, origin.index)
 
 

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 HOUR_MS = 3600 * 1000
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """What has happened to an account. `details` begins with its `notification_type`."""
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What has happened to an account. `details` begins with its `notification_type`.
+
+    `stream_app_mark` makes it known as the project's own: see `stream_app.domain.notice_marks`.
+    """
 
     client_id: int
     id: str
     summary: str
     details: dict[str, Any]
+    stream_app_mark: str = ""
 
     @property
     def key(self) -> bytes:

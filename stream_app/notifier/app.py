@@ -11,6 +11,7 @@ from stream_app.domain.deliveries import Result, ResultRecord, encode_result
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.judging import JudgeRules
+from stream_app.domain.notice_marks import NoticeMarks
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.configuration import ConfigurationReader
@@ -26,7 +27,7 @@ from stream_app.notifier.route import RouteStage
 from stream_app.notifier.sender import Sender
 from stream_app.notifier.status_checks import StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.secrets import KeyRing
+from stream_app.secrets import KeyRing, secret_keys_of
 from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
@@ -73,6 +74,7 @@ def create_notifier(
             metrics,
             _wall_clock_ms,
             settings.console_hosts,
+            NoticeMarks(secret_keys_of(settings)),
         ),
     )
     _add_deliver(app, settings, partitions[Topic.DELIVERIES], reader, metrics)
@@ -110,6 +112,7 @@ def _add_deliver(
         names,
         metrics,
         _wall_clock_ms,
+        NoticeMarks(secret_keys_of(settings)),
     )
     app.batch_agent("deliver", sources, stage)
 

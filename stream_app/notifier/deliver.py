@@ -23,6 +23,7 @@ from stream_app.domain.deliveries import (
 from stream_app.domain.delivery_partition import PartitionDeliveries, is_reserved
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
+from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
 from stream_app.domain.printable import quoted
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
@@ -57,8 +58,10 @@ class DeliverStage:
         names: TopicNames,
         metrics: Metrics,
         now_ms: Callable[[], int],
+        marks: NoticeMarks = NO_MARKS,
     ) -> None:
         self.table = table
+        self._marks = marks
         self._names = names
         self._sender = sender
         self._reconciler = reconciler
@@ -105,6 +108,7 @@ class DeliverStage:
             cuts,
             rejected,
             self.flushed,
+            self._marks,
         )
 
     def reset(self) -> None:

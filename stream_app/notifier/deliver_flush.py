@@ -9,7 +9,8 @@ from typing import Any
 from stream_app.domain.delivery_partition import DeliveryCut, PartitionDeliveries, Settled
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import Rejected
-from stream_app.domain.notices import Notice, encode_notice, integration_broken
+from stream_app.domain.notice_marks import NoticeMarks
+from stream_app.domain.notices import Notice, integration_broken
 from stream_app.domain.statuses import encode_status, status_of
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import dead_letter_headers, event_dead_letters
@@ -60,6 +61,7 @@ class DeliverFlush:
     cuts: Sequence[PartitionCut]
     rejected: Sequence[tuple[int, Any, Rejected]]
     flushed: Callable[[PartitionCut], None]
+    marks: NoticeMarks
 
     def steps(self) -> Sequence[Sequence[Send]]:
         """Return the records in their order."""
@@ -111,7 +113,7 @@ class DeliverFlush:
                     yield self._notice(notice)
 
     def _notice(self, notice: Notice) -> Send:
-        return Send(self.names(Topic.ACCOUNT), notice.key, encode_notice(notice))
+        return Send(self.names(Topic.ACCOUNT), notice.key, self.marks.encode(notice))
 
     def _states(self, part: PartitionCut) -> list[Send]:
         return [

@@ -18,8 +18,9 @@ from stream_app.domain.deliveries import ALERTED_HEADER, Delivery, delivery_of, 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import Rejected
 from stream_app.domain.messages import render_alert
+from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
 from stream_app.domain.notice_messages import render_notice
-from stream_app.domain.notices import HOUR_MS, alerts_stale, encode_notice
+from stream_app.domain.notices import HOUR_MS, alerts_stale
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.results import RouteResult
 from stream_app.kafka.catching_up import catch_up
@@ -117,7 +118,9 @@ class RouteStage:
         metrics: Metrics,
         now_ms: Callable[[], int],
         console_hosts: Mapping[str, str] | None = None,
+        marks: NoticeMarks = NO_MARKS,
     ) -> None:
+        self._marks = marks
         self.table = table
         self._reader = reader
         self._recipients = Recipients(reader.configuration)
@@ -227,7 +230,7 @@ class RouteStage:
         ]
         self._told |= dict.fromkeys(self._stale, now_ms // HOUR_MS)
         topic = self._names(Topic.ACCOUNT)
-        return [Send(topic, notice.key, encode_notice(notice)) for notice in notices]
+        return [Send(topic, notice.key, self._marks.encode(notice)) for notice in notices]
 
     def _deliveries(
         self, alert: Alert | NoticeAlert, found: Mapping[int, RouteResult]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from stream_app.domain.alerts import decode_alert, notice_alert_id
 from stream_app.domain.integrations import EVENTS
 from stream_app.domain.notices import encode_notice, notice_of
 from stream_app.kafka.admin import create_topics
@@ -361,3 +362,29 @@ async def test_a_reset_of_the_detector_tells_nobody_of_old_notices_again(place: 
     found = {tp: await consumer.committed(tp) for tp in partitions}
     await consumer.stop()
     assert found == {used: 2, anew: 0, **dict.fromkeys(others, 0)}
+
+
+async def test_a_forged_notice_of_a_change_takes_nothing_away_from_the_real_one(
+    place: Place,
+) -> None:
+    await place.apply(CLIENT, place.integration(521, "rules_and_triggers"))
+    with place.worker("detector") as detector:
+        await detector.ready()
+        forged = {
+            "client_id": 1111,
+            "id": "config.triggers/0",
+            "summary": "[Wallarm] Trigger was created",
+            "details": {"notification_type": "trigger_create", "trigger": {"id": 1, "name": "x"}},
+        }
+        await place.put(json.dumps(forged).encode(), json.dumps(forged).encode())
+        told = {"id": "send_notification", "params": {"integration_ids": [521]}}
+        await place.apply(condition(61, "user_created") | {"actions": [told]})
+        records: list[Any] = []
+        async with asyncio.timeout(60):
+            while len(records) < 3:
+                await asyncio.sleep(0.1)
+                records = await place.records("alerts")
+    ids = [decode_alert(record.value).id for record in records]
+    assert (ids[0], len(ids), len(set(ids))) == (ids[1], 3, 2), "the real one has an id of its own"
+    real = notice_alert_id(1111, "trigger_create", ("config.triggers/0",))
+    assert [number for number, one in enumerate(ids) if one == real] == [2]
