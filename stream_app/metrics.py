@@ -116,6 +116,11 @@ class Metrics:
             topic=self._refused,
             reason=DeadLetterReason,
         )
+        self.lost_dead_letters = self._counter(
+            "lost_dead_letters",
+            "Dead letters that their topic refuses, cut down to their coordinates",
+            topic=self._refused,
+        )
         self.config_objects = self._known(
             "config_objects", "Configured objects", kind=VIEW_KINDS.values()
         )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 
 if TYPE_CHECKING:
@@ -23,14 +23,35 @@ if TYPE_CHECKING:
 KEY_CACHE_SIZE = 50_000
 
 Place = tuple[str, int]
+#: Is given a record that its topic refuses for its size, and why. Returns what is sent in its
+#: place; None: nothing. It raises the error where there is no other way.
+Refused = Callable[["Send", KafkaError], "Send | None"]
 
 
-async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[int]]:
+class Batch(NamedTuple):
+    """A closed batch of aiokafka's, and what is in it."""
+
+    built: Any
+    sends: Sequence[Send]
+
+
+def give_up(_send: Send, error: KafkaError) -> None:
+    """Raise the error of a record that is refused for its size."""
+    raise error
+
+
+async def send_batches(
+    producer: Any, step: Sequence[Send], refused: Refused = give_up
+) -> dict[Place, list[int]]:
     """Send records, in their order within each partition; wait for the broker to take them all.
+
+    A topic's `max.message.bytes` is about a batch: one that is refused for its size is divided,
+    and comes behind the others, until it holds one record alone.
 
     Args:
         producer: aiokafka's, which knows the topics by name.
         step: what to send.
+        refused: what becomes of a record that is refused alone.
 
     Returns:
         The offsets of the records, by (topic, partition), in their order.
@@ -48,63 +69,96 @@ async def send_batches(producer: Any, step: Sequence[Send]) -> dict[Place, list[
         if partition is None:
             partition = _partition(producer, send.topic, send.key, counts[send.topic])
         places[send.topic, partition].append(send)
-    found = await asyncio.gather(*[_send(producer, place, rows) for place, rows in places.items()])
+    found = await asyncio.gather(
+        *[_send(producer, place, rows, refused) for place, rows in places.items()]
+    )
     return dict(zip(places, found, strict=True))
 
 
-async def _send(producer: Any, place: Place, sends: Sequence[Send]) -> list[int]:
-    topic, partition = place
-    batches = _batches(producer, place, sends)
-    futures = []
-    for batch in batches:
-        try:
-            futures.append(await producer.send_batch(batch, topic, partition=partition))
-        except KafkaError as error:
-            raise _not_taken(error, place, batch) from error
+async def _send(producer: Any, place: Place, sends: Sequence[Send], refused: Refused) -> list[int]:
+    batches = _batches(producer, sends)
+    limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
+    if any(batch.built.size() > limit for batch in batches):
+        fitting = [send for batch in batches for send in _fitting(place, batch, limit, refused)]
+        return await _send(producer, place, fitting, refused) if fitting else []
+    futures = [await _handed_over(producer, place, batch) for batch in batches]
     offsets: list[int] = []
     results = await asyncio.gather(*futures, return_exceptions=True)
     for batch, result in zip(batches, results, strict=True):
+        if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError):
+            error = _not_taken(result, place, batch)
+            error.__cause__ = result
+            offsets += await _send_divided(producer, place, batch.sends, refused, error)
+            continue
         if isinstance(result, KafkaError):
             raise _not_taken(result, place, batch) from result
         if isinstance(result, BaseException):
             raise result
-        offsets += range(result.offset, result.offset + batch.record_count())
+        offsets += range(result.offset, result.offset + batch.built.record_count())
     return offsets
 
 
-def _batches(producer: Any, place: Place, sends: Sequence[Send]) -> list[Any]:
-    """Return the closed batches of a partition; none is larger than the producer may send.
+async def _handed_over(producer: Any, place: Place, batch: Batch) -> Any:
+    """Hand a batch to the producer; return what will hold its offset, or its error."""
+    topic, partition = place
+    try:
+        return await producer.send_batch(batch.built, topic, partition=partition)
+    except KafkaError as error:
+        raise _not_taken(error, place, batch) from error
+
+
+def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequence[Send]:
+    """Return what a batch holds; of one that is larger than a request, what is sent instead."""
+    if batch.built.size() <= limit:
+        return batch.sends
+    why = f"{_shown(place, batch)} is more than the producer's max_request_size of {limit}"
+    others = (refused(send, MessageSizeTooLargeError(why)) for send in batch.sends)
+    return [other for other in others if other is not None]
+
+
+async def _send_divided(
+    producer: Any, place: Place, sends: Sequence[Send], refused: Refused, error: KafkaError
+) -> list[int]:
+    """Send what was refused for its size as two batches, or the record alone in another form."""
+    if len(sends) == 1:
+        other = refused(sends[0], error)
+        return [] if other is None else await _send(producer, place, [other], refused)
+    middle = len(sends) // 2
+    first = await _send(producer, place, sends[:middle], refused)
+    return first + await _send(producer, place, sends[middle:], refused)
+
+
+def _batches(producer: Any, sends: Sequence[Send]) -> list[Batch]:
+    """Return the closed batches of a partition.
 
     An empty batch takes a record of any size, and none of many records outgrows its own limit. So
     the size of a batch tells of a record that is too large, at no cost for each record.
     """
-    batches, batch = [], producer.create_batch()
-    for send in sends:
-        if _append(batch, send) is None:
-            batches.append(batch)
-            batch = producer.create_batch()
-            _append(batch, send)
-    batches.append(batch)
-    limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
+    batches, built, start = [], producer.create_batch(), 0
+    for place, send in enumerate(sends):
+        if _append(built, send) is None:
+            batches.append(Batch(built, sends[start:place]))
+            built, start = producer.create_batch(), place
+            _append(built, send)
+    batches.append(Batch(built, sends[start:]))
     for batch in batches:
-        batch.close()  # else it would wait for more, and take in records of others
-        if batch.size() > limit:
-            why = f"more than the producer's max_request_size of {limit}"
-            raise MessageSizeTooLargeError(f"{_shown(place, batch)} is {why}")
+        batch.built.close()  # else it would wait for more, and take in records of others
     return batches
 
 
-def _not_taken(error: KafkaError, place: Place, batch: Any) -> KafkaError:
-    """Return an error of the same kind that says what it happened to."""
+def _not_taken(error: KafkaError, place: Place, batch: Batch) -> KafkaError:
+    """Return an error of the same kind that says what it happened to, and what helps."""
     why = ", ".join(map(str, error.args))
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        why += f"{why and ': '}raise the topic's max.message.bytes (`stream-app topics check`)"
     return type(error)(f"{_shown(place, batch)} was not taken by the broker{why and f': {why}'}")
 
 
-def _shown(place: Place, batch: Any) -> str:
+def _shown(place: Place, batch: Batch) -> str:
     topic, partition = place
-    number = batch.record_count()
+    number = batch.built.record_count()
     records = f"{number} record{'s' * (number != 1)}"
-    return f"{topic}[{partition}]: a batch of {records}, {batch.size()} bytes,"
+    return f"{topic}[{partition}]: a batch of {records}, {batch.built.size()} bytes,"
 
 
 def _append(batch: Any, send: Send) -> Any:

@@ -35,6 +35,7 @@ EPOCH_HEADER = "x-epoch"
 INTEGRATIONS_HEADER = "x-integration-ids"
 REASON_HEADER = "x-error-reason"
 REDRIVEN_HEADER = "x-redriven-offset"
+SIZE_HEADER = "x-original-size"
 TARGET_HEADER = "x-redriven-to"
 
 #: Header -> what it says.
@@ -43,7 +44,7 @@ HEADERS = {
     "x-original-partition": "its partition",
     "x-original-offset": "its offset",
     "x-original-timestamp": "its timestamp, Unix milliseconds",
-    "x-original-size": "bytes of its value, where this one is cut short",
+    SIZE_HEADER: "bytes of its value, where this one is cut short",
     "x-event-index": "place of the event in the record's array or lines; absent: all of it",
     "x-error-class": "kind of failure",
     REASON_HEADER: "one of a closed list, see the dead-letter metric",
@@ -137,7 +138,7 @@ def dead_letter(
     """Return a dead letter that its topic takes, however large or empty the record is."""
     key = None if key is None or len(key) > MAX_KEY_BYTES else key
     if value is not None and len(value) > MAX_VALUE_BYTES:
-        size = ("x-original-size", str(len(value)).encode())
+        size = (SIZE_HEADER, str(len(value)).encode())
         return Send(topic, key, value[:MAX_VALUE_BYTES], headers=[*headers, size])
     # A record must have one of both; one that had neither gets an empty value.
     return Send(topic, key, b"" if key is None and value is None else value, headers=headers)

@@ -20,11 +20,13 @@ from stream_app.domain.topics import Role
 from stream_app.kafka.admin import connection_options
 from stream_app.kafka.batched_sends import Place, send_batches
 from stream_app.kafka.batching_consumer import BatchingTransport
+from stream_app.kafka.cut_letters import RefusedLetters
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
 from stream_app.kafka.lost_batches import LostBatches
 from stream_app.kafka.ownership import Ownership
 from stream_app.kafka.recovery import BulkTables
 from stream_app.kafka.state import State, StateTable
+from stream_app.kafka.topics import TopicNames
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -64,6 +66,7 @@ class StreamApp(faust.App):
         self.is_stopping = False
         self.services: list[AppService] = []
         self._named_topics: set[str] = set()
+        self.refused_letters = RefusedLetters(TopicNames(settings.topic_prefix))
         #: Set when the app cannot go on; the process then ends with this error.
         self.failure: asyncio.Future[BaseException] | None = None
         super().__init__(
@@ -168,7 +171,8 @@ class StreamApp(faust.App):
         """Send records and wait for the broker; return their offsets by topic and partition."""
         for topic in {send.topic for send in step}:
             await self._name(topic)
-        return await send_batches(self.producer._producer, step)  # noqa: SLF001 - Faust hides it
+        producer = self.producer._producer  # noqa: SLF001 - Faust hides it
+        return await send_batches(producer, step, self.refused_letters.refused)
 
     async def _name(self, topic: str) -> None:
         if topic not in self._named_topics:

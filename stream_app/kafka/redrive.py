@@ -9,7 +9,7 @@ an event counts twice.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -134,6 +134,10 @@ class Redriver:
         outcomes = [one for one in found if isinstance(one, Outcome)]
         accepted = [outcome for outcome in outcomes if not outcome.problem]
         marked = await asyncio.gather(*map(self._mark, accepted), return_exceptions=True)
+        for place, error in enumerate(marked):
+            if isinstance(error, KafkaError) and not error.retriable:
+                outcomes[outcomes.index(accepted[place])] = _without_mark(accepted[place], error)
+                marked[place] = None
         unmarked = [o.sent.letter.place for o, m in zip(accepted, marked, strict=True) if m]
         failures = [one for one in (*found, *marked) if isinstance(one, BaseException)]
         if failures:
@@ -170,6 +174,14 @@ class Redriver:
             partition=letter.place.partition,
             headers=mark_headers(outcome),
         )
+
+
+def _without_mark(outcome: Outcome, error: KafkaError) -> Outcome:
+    return replace(
+        outcome,
+        problem=f"it is sent, but its topic refuses the mark that says so ({error}), so that the "
+        "next redrive sends it again: see `stream-app topics check`",
+    )
 
 
 def _unacknowledged(error: BaseException, unmarked: Sequence[Place]) -> BaseException:

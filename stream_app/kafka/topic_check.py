@@ -13,6 +13,7 @@ from stream_app.kafka.admin import Admin, equal_pair, partition_counts, resolve_
 from stream_app.kafka.topics import (
     BROKER_CLOCK,
     CONFIG_TOPICS,
+    LARGE_RECORDS,
     Topic,
     TopicNames,
     TopicSpec,
@@ -65,7 +66,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     problems += [
         TopicProblem(
             name,
-            f"{key} is {found}, must be {must}",
+            f"{key} is {found}, must be {'at least ' * (key in LARGE_RECORDS)}{must}",
             f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}",
         )
         for name, key, found, must in wrong
@@ -92,7 +93,7 @@ def _pair_problem(
 def _wanted(spec: TopicSpec, single: list[str]) -> dict[str, str]:
     """Return the settings of a topic that the workers rely on, whoever owns it."""
     in_single = {"cleanup.policy", "delete.retention.ms"}
-    keys = in_single if spec.name in single else BROKER_CLOCK.keys()
+    keys = in_single if spec.name in single else BROKER_CLOCK.keys() | LARGE_RECORDS.keys()
     return {key: value for key, value in spec.config.items() if key in keys}
 
 
@@ -117,6 +118,10 @@ async def _wrong_configs(
             wrong += [
                 (name, key, found[key], must)
                 for key, must in wanted[name].items()
-                if found[key] != must
+                if not _fits(key, found[key], must)
             ]
     return wrong
+
+
+def _fits(key: str, found: str, must: str) -> bool:
+    return int(found) >= int(must) if key in LARGE_RECORDS else found == must

@@ -77,11 +77,16 @@ def _delete_after(days: int) -> dict[str, str]:
 BROKER_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 
 
+#: A whole record of what is refused, or rendered, and what is said of it. It is Kafka's default.
+LARGE_RECORDS = {"max.message.bytes": "1048588"}
+
+
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic of the installation, as `topics create` makes them."""
     names, many = TopicNames(settings.topic_prefix), settings.partitions
     events = {**_delete_after(7), **BROKER_CLOCK}
     month = {**_delete_after(30), **BROKER_CLOCK}
+    large = {**month, **LARGE_RECORDS}
     compact = {"cleanup.policy": "compact"}
     remembering = {**compact, "delete.retention.ms": str(DELETED_DAYS * DAY_MS)}
     rows: list[tuple[Topic, int, str, dict[str, str]]] = [
@@ -94,13 +99,15 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         (Topic.CLIENTS, 1, "client id", compact),
         (Topic.STATUS, 1, "integration id", compact),
         (Topic.COUNTS, many, "trigger id", {**_delete_after(2), **BROKER_CLOCK}),
-        (Topic.ALERTS, many, "client id", month),
-        (Topic.DELIVERIES, many, "integration id", month),
+        (Topic.ALERTS, many, "client id", large),
+        (Topic.DELIVERIES, many, "integration id", large),
         (Topic.RESULTS, many, "integration id", month),
     ]
     specs = [TopicSpec(names(topic), n, key, config) for topic, n, key, config in rows]
     specs += [
-        TopicSpec(names.dead_letters(topic), many, "as the source", _delete_after(30))
+        TopicSpec(
+            names.dead_letters(topic), many, "as the source", {**_delete_after(30), **LARGE_RECORDS}
+        )
         for topic in DEAD_LETTER_SOURCES
     ]
     if settings.dry_run:

@@ -158,6 +158,7 @@ class Worker:
 
     async def _run_app(self, app: StreamApp, reader: ConfigurationReader) -> None:
         self._app = app
+        app.refused_letters.report_to(self.metrics)
         failure = app.failure = asyncio.get_running_loop().create_future()
         self.health.add("started", lambda: None)
         self.health.add("assigned", lambda: _why_not_assigned(app))

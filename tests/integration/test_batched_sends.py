@@ -41,9 +41,12 @@ async def test_what_is_too_large_is_named_and_what_is_not_gets_its_offsets(
     assert "is more than the producer's max_request_size of 1000000" in str(error.value)
 
     with pytest.raises(MessageSizeTooLargeError) as error:
-        await send_batches(producer, [Send(topic, b"k", b"z" * 5000, 0)] * 50)
-    assert f"{topic}[0]: a batch of 50 records, 25" in str(error.value)
+        await send_batches(producer, [Send(topic, b"k", b"z" * 150_000, 0)])
+    assert f"{topic}[0]: a batch of 1 record, 15" in str(error.value)
     assert "was not taken by the broker" in str(error.value)
 
     found = await send_batches(producer, [Send(topic, b"k", b"z" * 5000, 0)] * 10)
     assert found == {(topic, 0): list(range(10))}
+    # More than the topic takes at once.
+    found = await send_batches(producer, [Send(topic, b"k", b"z" * 5000, 0)] * 50)
+    assert sorted(found[topic, 0]) == list(range(10, 60))

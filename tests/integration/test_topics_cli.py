@@ -256,6 +256,25 @@ def test_a_configuration_topic_that_is_not_compacted_is_a_problem(
     assert f"--topic {name} --add-config cleanup.policy=compact" in remedy
 
 
+@pytest.mark.parametrize("topic", ["alerts.dlq", "deliveries"])
+def test_a_topic_that_takes_less_than_a_worker_writes_is_a_problem(
+    topics: Run, kafka: str, settings: Settings, topic: str
+) -> None:
+    name = f"{settings.topic_prefix}{topic}"
+    (spec,) = [spec for spec in topic_specs(settings) if spec.name == name]
+    small = spec.config | {"max.message.bytes": "1000"}
+    larger = [one for one in topic_specs(settings) if one.name.endswith("hits.dlq")]
+    large = larger[0].config | {"max.message.bytes": "2000000"}
+    make(kafka, NewTopic(name, 4, 1, topic_configs=small))
+    make(kafka, NewTopic(larger[0].name, 4, 1, topic_configs=large))
+    topics("create")
+
+    ((found, (problem, remedy)),) = problems(topics("check", "--json")).items()
+
+    assert (found, problem) == (name, "max.message.bytes is 1000, must be at least 1048588")
+    assert f"--topic {name} --add-config max.message.bytes=1048588" in remedy
+
+
 def test_a_topic_that_forgets_which_integrations_were_deleted_is_a_problem(
     topics: Run, kafka: str, settings: Settings
 ) -> None:

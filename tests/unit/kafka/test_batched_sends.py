@@ -31,6 +31,8 @@ class Producer:
         self._max_request_size = self.real._max_request_size
         #: What the broker answers to a batch, by its place among those sent; else it takes it.
         self.errors: dict[int, Exception] = {}
+        #: The largest batch that it takes.
+        self.most_bytes = 10**6
         self.logs: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         self.batches = 0
 
@@ -46,6 +48,8 @@ class Producer:
         future = asyncio.get_running_loop().create_future()
         error = self.errors.get(self.batches)
         log, self.batches = self.logs[topic, partition], self.batches + 1
+        if batch.size() > self.most_bytes:
+            error = MessageSizeTooLargeError()
         if error is not None:
             future.set_exception(error)
             return future
@@ -107,9 +111,42 @@ async def test_a_record_as_large_as_a_request_is_taken(producer: Producer) -> No
     assert producer.batches == 1
 
 
-@pytest.mark.parametrize(
-    "error", [MessageSizeTooLargeError(), KafkaTimeoutError("late"), UnknownError()]
-)
+async def test_a_batch_that_is_refused_for_its_size_is_divided_until_it_is_taken(
+    producer: Producer,
+) -> None:
+    producer.most_bytes = 300
+    found = await send_batches(producer, [Send("a", b"1", b"x" * 100, 3)] * 20)
+    assert sorted(found["a", 3]) == list(range(20))
+
+
+async def test_a_record_that_is_refused_alone_is_sent_in_another_form_or_not_at_all(
+    producer: Producer,
+) -> None:
+    producer.most_bytes = 300
+
+    def refused(send: Send, _error: object) -> Send | None:
+        value = send.value or b""
+        return Send("a", b"1", b"y" * 50, 3) if value.startswith(b"large") else None
+
+    step = [Send("a", b"1", start + b"x" * 500, 3) for start in (b"large", b"lost", b"large")]
+    step += [Send("a", b"1", b"largest" * LIMIT, 3)]
+    found = await send_batches(producer, [*step, Send("a", b"1", b"x", 3)], refused)
+    assert sorted(found["a", 3]) == [0, 1, 2, 3]
+
+
+async def test_a_record_that_nothing_can_be_sent_for_is_named_with_what_helps(
+    producer: Producer,
+) -> None:
+    producer.most_bytes = 300
+    with pytest.raises(MessageSizeTooLargeError) as told:
+        await send_batches(producer, [Send("a", b"1", b"x" * 500, 3)] * 2)
+    assert "a[3]: a batch of 1 record, 571 bytes, was not taken" in str(told.value)
+    assert str(told.value).endswith(
+        "raise the topic's max.message.bytes (`stream-app topics check`)"
+    )
+
+
+@pytest.mark.parametrize("error", [KafkaTimeoutError("late"), UnknownError()])
 async def test_what_the_broker_has_not_taken_is_named_by_place_records_and_bytes(
     producer: Producer, error: Exception
 ) -> None:
