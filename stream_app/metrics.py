@@ -110,6 +110,11 @@ class Metrics:
             "Records that retention removed before they were read",
             topic=self.topics,
         )
+        self.standing_still = self._known(
+            "partitions_standing_still",
+            "The worker's partitions that have records and do not move, with nothing in the way",
+            topic=self.topics,
+        )
         self.dead_letters = self._counter(
             "dead_letters",
             "Records, or parts of them, sent to the dead letters of a topic",

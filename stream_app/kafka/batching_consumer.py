@@ -106,6 +106,10 @@ class BatchingConsumer(driver.Consumer):
             else {tp: assignment.state_value(tp) for tp in assignment.tps}
         )
 
+    def is_full(self, tp: TP) -> bool:
+        """Tell whether a partition is not fetched because enough of its topic waits."""
+        return tp in self._buffered_partitions
+
     def note_lost(self) -> None:
         """Count what aiokafka has passed over because the broker has it no more."""
         for tp, state in (self._partition_states() or {}).items():

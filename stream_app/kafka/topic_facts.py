@@ -1,4 +1,4 @@
-"""What the brokers say of topics: which there are, who leads their partitions, and their ids.
+"""What the brokers say of topics: which there are, who leads them, their ids and their ends.
 
 A topic that is deleted and made anew has the same name and other records at its offsets; only its
 id tells. aiokafka 0.14 asks for metadata by version 5, and ids come with version 10 (Kafka 2.8).
@@ -6,13 +6,14 @@ id tells. aiokafka 0.14 asks for metadata by version 5, and ids come with versio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import READ_COMMITTED, OffsetResetStrategy
 from aiokafka.errors import (
     LeaderNotAvailableError,
     NoError,
@@ -22,6 +23,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest_v5
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
@@ -31,6 +33,7 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+from faust.types import TP
 
 _NONE = UUID(int=0)
 
@@ -163,3 +166,28 @@ async def topic_facts(client: AIOKafkaClient, names: Sequence[str]) -> dict[str,
         leaders = {part["partition"]: part["leader"] for part in row["partitions"]}
         found[row["topic"]] = TopicFacts(topic_id.hex if topic_id != _NONE else "", leaders)
     return found
+
+
+async def stable_ends(
+    client: AIOKafkaClient, partitions: Iterable[TP], facts: Mapping[str, TopicFacts]
+) -> dict[TP, int]:
+    """Return the last stable offsets of partitions, of those whose leaders tell it.
+
+    Raises:
+        KafkaError: a leader does not answer.
+    """
+    asked: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    for tp in partitions:
+        leader = facts[tp.topic].leaders.get(tp.partition, -1) if tp.topic in facts else -1
+        if leader >= 0:
+            rows = asked.setdefault(leader, {}).setdefault(tp.topic, [])
+            rows.append((tp.partition, OffsetResetStrategy.LATEST))
+    ends = {}
+    for leader, topics in asked.items():
+        request = OffsetRequest(-1, READ_COMMITTED, list(topics.items()))
+        answer: Any = await client.send(leader, request)
+        for topic, rows in answer.topics:
+            for number, code, *_, offset in rows:
+                if not code:
+                    ends[TP(topic, number)] = offset
+    return ends

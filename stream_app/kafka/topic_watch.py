@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
+from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.admin import Admin
 from stream_app.kafka.known_topics import made_anew
-from stream_app.kafka.topic_facts import TopicFacts, topic_facts
+from stream_app.kafka.topic_facts import TopicFacts, stable_ends, topic_facts
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class TopicWatch:
         topics: their full names.
         ids: those that the state is of, by topic.
         fail: called when one is not the same any more.
+        partitions: returns those whose ends are wanted.
     """
 
     def __init__(
@@ -44,14 +46,16 @@ class TopicWatch:
         topics: Sequence[str],
         ids: Mapping[str, str],
         fail: Callable[[BaseException], None],
+        partitions: Callable[[], Iterable[TP]],
     ) -> None:
         self._settings = settings
         self._role = role
         self._topics = topics
         self._ids = dict(ids)
         self._fail = fail
-        #: The topics as they were at the last answer; a topic that is not in it does not exist.
-        self.facts: Mapping[str, TopicFacts] | None = None
+        self._partitions = partitions
+        #: Last stable offsets as the leaders have just told them; empty where they do not answer.
+        self.ends: Mapping[TP, int] = {}
         self._missing: list[str] = []
 
     def failure(self) -> str | None:
@@ -72,16 +76,18 @@ class TopicWatch:
             except (StreamAppError, KafkaError, OSError, TimeoutError) as error:
                 # The worker itself reports that the broker is away.
                 log.debug("topics_not_seen", why=str(error) or type(error).__name__)
+            self.ends = {}
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _follow(self, client: AIOKafkaAdminClient) -> None:
         while True:
             async with asyncio.timeout(ANSWER_SECONDS):
-                self._take(await topic_facts(client._client, self._topics))  # noqa: SLF001 - sends our own request
+                facts = await topic_facts(client._client, self._topics)  # noqa: SLF001 - sends our own request
+                self._take(facts)
+                self.ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
             await asyncio.sleep(LOOK_SECONDS)
 
     def _take(self, facts: Mapping[str, TopicFacts]) -> None:
-        self.facts = facts
         missing = sorted(set(self._topics) - set(facts))
         if missing != self._missing:
             self._missing = missing

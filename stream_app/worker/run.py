@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from faust.types import TP
 from prometheus_client import disable_created_metrics
 
 from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
@@ -30,6 +31,7 @@ from stream_app.kafka.partitions import (
     prepare_changelogs,
     source_partitions,
 )
+from stream_app.kafka.standstill import Standstill
 from stream_app.kafka.topic_watch import TopicWatch
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
@@ -44,6 +46,7 @@ log = get_logger(__name__)
 
 DEFAULT_PORTS: Mapping[Role, int] = {"detector": 9464, "notifier": 9465}
 BROKER_RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 #: The broker counts as away when no heartbeat was accepted for this many intervals.
 MISSED_HEARTBEATS = 2.5
 
@@ -152,7 +155,9 @@ class Worker:
         names = TopicNames(self.settings.topic_prefix)
         topics = [names(topic) for topic in sources]
         ids = await check_topics(self.settings, self.role, topics)
-        self._topics = TopicWatch(self.settings, self.role, topics, ids, app.fail)
+        self._topics = TopicWatch(
+            self.settings, self.role, topics, ids, app.fail, lambda: _sources_of(app)
+        )
         spare_what_is_there()
         return app
 
@@ -168,8 +173,11 @@ class Worker:
         self.health.add("configuration", lambda: _why_not_configured(reader))
         watches = [asyncio.create_task(self._watch(app, reader))]
         if (topics := self._topics) is not None:
+            standstill = Standstill(app, lambda: topics.ends)
             self.health.add("topics", topics.failure)
+            self.health.add("partitions", standstill.failure)
             watches.append(asyncio.create_task(topics.run()))
+            watches.append(asyncio.create_task(self._watch_moves(reader, standstill)))
         starting = asyncio.create_task(app.start())
         crashed = asyncio.create_task(app.wait_until_stopped())
         stop = asyncio.create_task(self._stop.wait())
@@ -247,7 +255,7 @@ class Worker:
         """Look now and then how far the worker is, and whether it still can do its work."""
         lag = LagMeter(app, TopicNames(self.settings.topic_prefix), self.metrics)
         while True:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
             self._look_at_broker(app)
             lag.look(is_broker_away=self._is_broker_away)
             try:
@@ -256,6 +264,17 @@ class Worker:
                 app.fail(error)
             if not reader.is_ready:
                 app.fail(StreamAppError("the configuration is not followed any more"))
+
+    async def _watch_moves(self, reader: ConfigurationReader, standstill: Standstill) -> None:
+        """Look now and then whether all partitions move."""
+        names = TopicNames(self.settings.topic_prefix)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            standstill.look(is_held_up=self._is_broker_away or reader.last_error is not None)
+            numbers = standstill.numbers()
+            for topic in ROLES[self.role][0]:
+                number = None if numbers is None else numbers[names(topic)]
+                self.metrics.standing_still.labels(str(topic)).set(number)
 
     def _look_at_broker(self, app: StreamApp) -> None:
         """Log when the broker stops answering and when it answers again, once each."""
@@ -269,6 +288,11 @@ class Worker:
             else:
                 log.info("broker_back")
         self.metrics.broker_connected.set(not is_away)
+
+
+def _sources_of(app: StreamApp) -> list[TP]:
+    """Return the source partitions that a worker has."""
+    return list(app.consumer.start_positions) if app.started and app.consumer else []
 
 
 def _why_not_assigned(app: StreamApp) -> str | None:

@@ -1,0 +1,40 @@
+"""Ready means moving: a partition that is not read any more is seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from stream_app.settings import Settings
+from tests.integration.harness import WorkerProcess
+from tests.integration.test_detector import incident, prepared, send, wait_for
+
+STANDING = str(Path(__file__).with_name("standing_worker.py"))
+
+
+@pytest.mark.timeout(200)
+async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await prepared(settings)
+    now, topic = int(time.time()), f"{settings.topic_prefix}events.incidents"
+    log = tmp_path / "worker.log"
+    with WorkerProcess("detector", settings, log, command=(STANDING,)) as worker:
+        await worker.ready()
+        for partition in range(settings.partitions):
+            await send(settings, "incidents", *[incident(now)] * 3, partition=partition)
+        text = f"partitions: {topic} partition 1 stands still at offset 0"
+        assert await wait_for(lambda: _says(worker, text), 40)
+        assert (await worker.page("/livez"))[0] == 200
+        name = 'stream_app_partitions_standing_still{topic="events.incidents"}'
+        assert (await worker.metrics())[name] == 1
+        assert await asyncio.to_thread(worker.process.wait, 60) == 1
+    assert f"{topic} partition 1 stands still at offset 0" in log.read_text().splitlines()[-1]
+
+
+async def _says(worker: WorkerProcess, text: str) -> bool:
+    status, body = await worker.page("/readyz")
+    return status == 503 and text in body
