@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -30,6 +31,7 @@ from stream_app.settings import Settings, load_settings
 
 #: Most records of a topic that are looked at: some 20 s.
 MOST = 2_000_000
+_PLAIN = re.compile(r"[\w:.-]*", re.ASCII)
 
 
 @click.command(
@@ -64,9 +66,11 @@ async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
     def wanted(alert: AnyAlert) -> bool:
         return is_named(alert.id, text)
 
+    # Of another text it is not known how it stands in a record.
+    holding = text.encode() if _PLAIN.fullmatch(text) else b""
     with Progress(what="alerts") as progress:
         stories, reach = await read_alerts(
-            settings, Bounds(MOST), wanted, progress.report, holding=text.encode()
+            settings, Bounds(MOST), wanted, progress.report, holding=holding
         )
     story = the_one(stories, text)
     chosen = Stories()

@@ -118,9 +118,11 @@ def apply(
             say(f"{change.kind} {change.id}: {path}: left out, it looks like a key")
     actions = [change.action for change in plan.changes]
     shown = [a for a in Action if a is not Action.DELETED or prune]
-    words = WOULD if is_dry else {action: action.value for action in Action}
-    counts = ", ".join(f"{actions.count(action)} {words[action]}" for action in shown)
-    say(f"dry run, nothing applied: {counts}" if is_dry else f"applied: {counts}")
+    if is_dry:
+        counts = ", ".join(f"{WOULD[action]} {actions.count(action)}" for action in shown)
+        say(f"dry run, nothing applied: {counts}")
+    else:
+        say("applied: " + ", ".join(f"{actions.count(action)} {action}" for action in shown))
     if needs_yes:
         say("something would be deleted: add --yes to apply and delete, or leave --prune out")
         raise click.exceptions.Exit(click.UsageError.exit_code)

@@ -22,6 +22,8 @@ from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
 _PARTS = 3
+#: A longer name of a header stands out of the column.
+_MOST_WIDTH = 40
 
 
 @click.command(
@@ -84,7 +86,7 @@ def _print(letter: Letter, target: str | None) -> None:
     print_line()
     print_line("headers")
     rows = [(printable(name), printable(shown_bytes(value))) for name, value in letter.headers]
-    width = max((len(name) for name, _ in rows), default=0)
+    width = min(_MOST_WIDTH, max((len(name) for name, _ in rows), default=0))
     for name, text in rows:
         meaning = HEADERS.get(name)
         time = f" ({iso_moment(int(text))})" if _is_time(name, text) else ""

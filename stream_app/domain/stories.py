@@ -13,6 +13,7 @@ from enum import StrEnum
 from stream_app.domain.alerts import Alert, NoticeAlert
 from stream_app.domain.deliveries import Checked, Delivery, DeliveryStatus, Result, delivery_id
 from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
+from stream_app.domain.printable import printable
 from stream_app.domain.schedule import LAST_ATTEMPT, next_due_ms
 
 _SHOWN_IDS = 5
@@ -182,8 +183,12 @@ class Stories:
 
 
 def is_named(alert_id: str, text: str) -> bool:
-    """Tell whether a person may mean an alert: its id, or the beginning of it or of its hash."""
-    return alert_id.startswith(text) or alert_id.rpartition(":")[2].startswith(text)
+    """Tell whether a person may mean an alert: its id, or the beginning of it or of its hash.
+
+    An id that holds what acts on a terminal may be given as it is shown there.
+    """
+    names = (alert_id, alert_id.rpartition(":")[2], printable(alert_id))
+    return any(name.startswith(text) for name in names)
 
 
 def the_one(stories: Stories, text: str) -> AlertStory:

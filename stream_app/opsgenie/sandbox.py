@@ -118,10 +118,12 @@ class SandboxOpsgenie:
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # The second: it is no name of a host at all.
             await runner.cleanup()
+            why = getattr(error, "strerror", None) or error
             raise ConfigurationError(
-                f"the sandbox cannot listen on {self._host} port {self._port}: {error.strerror}; "
+                f"the sandbox cannot listen on {self._host} port {self._port}: {why}; "
                 "name another port (0: a free one)"
             ) from error
         self._runner, self._port = runner, runner.addresses[0][1]

@@ -1,0 +1,65 @@
+"""Runs commands of stream-app on a terminal of their own, one after the other.
+
+On stdin a JSON list of {"name", "args", "env"}; on stdout, a line each as it ends, its exit code
+and all that it has written to the terminal, in base64. The commands are imported once: each is a
+fork, since a process of its own would spend most of the time on that.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import pty
+import struct
+import sys
+import termios
+from typing import Any
+
+from stream_app.cli import main
+
+#: So wide that a table folds the longest name alone.
+ROWS, COLUMNS = 50, 2000
+
+
+def run(case: dict[str, Any]) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update(case["env"])
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        try:
+            main([os.fsdecode(os.fsencode(arg)) for arg in case["args"]])
+        except SystemExit as end:
+            sys.stdout.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        except BaseException as error:  # noqa: BLE001 - what nobody has caught is shown, too
+            sys.excepthook(type(error), error, error.__traceback__)
+            os._exit(99)
+    written = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        written += part
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    code = os.waitstatus_to_exitcode(status)
+    print(json.dumps([case["name"], code, base64.b64encode(written).decode()]), flush=True)
+
+
+def load_everything() -> None:
+    """Import what commands import when they are called."""
+    from stream_app.cli import COMMANDS, cli  # noqa: PLC0415 - beside its only use
+
+    for name in COMMANDS:
+        cli.get_command(None, name)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    load_everything()
+    for case in json.load(sys.stdin):
+        run(case)
