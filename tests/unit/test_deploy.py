@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from stream_app.kafka.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic
 from stream_app.metrics import Metrics
 from stream_app.worker.run import DEFAULT_PORTS
+from tests.acls import PAGE, page_part, rights
 from tests.conftest import ROOT
 from tests.promql import SELECTOR, known_series, problems
 from tests.tools import tool
@@ -188,3 +190,23 @@ def test_the_example_scrape_is_of_both_roles_at_their_ports() -> None:
 )
 def test_an_expression_that_is_wrong_is_found(expression: str, wrong: str) -> None:
     assert list(problems(expression)) == [wrong]
+
+
+def test_the_rights_on_topics_are_those_of_the_code() -> None:
+    page = PAGE.read_text()
+    assert page_part() in page, "run: python -m tests.acls"
+    described = re.findall(r"^\| ([a-z-]+) \| [^|]+ \| [^|]+ \|$", page, flags=re.MULTILINE)
+    assert described == list(rights())
+
+
+def test_producers_write_events_only_and_nobody_but_the_operator_writes_the_configuration() -> None:
+    writers: dict[str, set[str]] = {}
+    for user, found in rights().items():
+        for right in found:
+            if right.resource == "topic" and "Write" in right.operations:
+                for topic in Topic:
+                    if right.name == topic or (right.is_prefix and topic.startswith(right.name)):
+                        writers.setdefault(topic, set()).add(user)
+    assert [writers[topic] for topic in CONFIG_TOPICS] == [{"operator"}] * len(CONFIG_TOPICS)
+    by_producers = {topic for topic, users in writers.items() if any("prod" in u for u in users)}
+    assert by_producers == {*EVENT_TOPICS, Topic.ACCOUNT}
