@@ -34,9 +34,13 @@ from stream_app.kafka.embedded_process import (
     make_private,
     write_properties,
 )
+from stream_app.kafka.embedded_recovery import LogRecovery
 from stream_app.settings import EmbeddedSettings
 
+#: Longest wait for a broker that does not move; while it reads its log it is waited for.
 READY_SECONDS = 60.0
+#: How often people are told how far it is.
+TELL_SECONDS = 5.0
 POLL_SECONDS = 0.05
 KILLED_SECONDS = 10.0
 #: A broker that was killed holds its ports for a moment, and is to have them again.
@@ -95,7 +99,8 @@ class EmbeddedKafka:
         with self._alone():
             running = self._running()
             # Left by a start that was interrupted it may not be ready; killed, not be gone yet.
-            if running is not None and self._becomes_ready(running):
+            ends = "'stream-app kafka stop' ends it"
+            if running is not None and self._becomes_ready(running, progress, ends):
                 return f"{HOST}:{running.port}"
             self._check_version()
             java = java_command(class_path(self._settings.jars_directory, progress))
@@ -169,7 +174,8 @@ class EmbeddedKafka:
         try:
             state = _State(process.pid, port, controller, KAFKA_VERSION, time.time())
             self._write_state(state)
-            if not self._becomes_ready(state):
+            ended = "it is ended now, its data stays: look into the log, and start it again"
+            if not self._becomes_ready(state, progress, ended):
                 self._explain_end(state)
         except BaseException:
             process.kill()
@@ -192,19 +198,29 @@ class EmbeddedKafka:
             "STREAM_APP_EMBEDDED__PORT to another one, or to 0 for any"
         )
 
-    def _becomes_ready(self, state: _State) -> bool:
-        """Wait until the broker answers; return `False` when it ends before that."""
+    def _becomes_ready(self, state: _State, progress: Progress, then: str) -> bool:
+        """Wait until the broker answers; return `False` when it ends before that.
+
+        One that reads its log is waited for as long as it moves. `then` is what becomes of one
+        that does not, for the error.
+        """
         cluster = cluster_id(self._directory)
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        recovery = LogRecovery(self._log, self._directory / DATA)
+        moved = told = time.monotonic()
+        while time.monotonic() < moved + READY_SECONDS:
             if not self._lives(state):
                 return False
             if answers(state.port, cluster):
                 return True
+            if recovery.has_moved():
+                moved = time.monotonic()
+                if moved >= told + TELL_SECONDS:
+                    told = moved
+                    progress(str(recovery))
             time.sleep(POLL_SECONDS)
         raise EmbeddedKafkaError(
-            f"Kafka (process {state.pid}) does not answer on {HOST}:{state.port} after "
-            f"{READY_SECONDS:.0f} s: 'stream-app kafka stop' ends it\n{last_lines(self._log)}"
+            f"Kafka (process {state.pid}) does not answer on {HOST}:{state.port}, and has not "
+            f"moved for {READY_SECONDS:.0f} s: {then}\n{last_lines(self._log)}"
         )
 
     def _explain_end(self, state: _State) -> NoReturn:

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import EmbeddedKafkaError
+from stream_app.kafka.embedded_recovery import RECOVERY_LOGGER
 
 HOST = "127.0.0.1"
 MAIN_CLASS = "kafka.Kafka"
@@ -69,6 +70,8 @@ JAVA_OPTIONS = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    # How far it is with its log is told, too: embedded_recovery.py reads it.
+    f"-Dorg.slf4j.simpleLogger.log.{RECOVERY_LOGGER}=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
 )
