@@ -184,8 +184,8 @@ def _target() -> Schema:
         "type": "string",
         "pattern": "^(?:sealed:v1:[A-Za-z0-9_=-]+"
         rf"|env:STREAM_APP_KEY_(?!DIR$)[A-Z0-9_]+|file:[^{BLANKS}]+)$",
-        "$comment": "sealed, or env:STREAM_APP_KEY_<NAME>, or file:<name>: write the integration "
-        "with `stream-app apply`, which seals a key",
+        "$comment": "sealed, or env:STREAM_APP_KEY_<CLIENT>_<NAME>, or file:<client>/<name>: write "
+        "the integration with `stream-app apply`, which seals a key",
     }
     api = text(f"Address; only of the services' own hosts. Missing: {DEFAULT_API}.")
     properties = {"api": optional(api), "token": token}

@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.cli.config_files import read_objects
 from stream_app.cli.get import get
 from stream_app.domain.api_forms import unwrapped
 from stream_app.domain.errors import ConfigurationError, UsageError
 from stream_app.domain.objects import flattened
-from stream_app.domain.plans import Action, Kind, Plan
+from stream_app.domain.plans import Action, Kind, Plan, Stored, make_plan
 from stream_app.domain.triggers import parse_trigger
 from tests.api_answers import (
     CLIENT,
@@ -29,7 +30,7 @@ from tests.api_answers import (
     trigger,
     triggers_answer,
 )
-from tests.unit.cli.importing import PERIODS, Place
+from tests.unit.cli.importing import PERIODS, RULES, Place
 
 
 @pytest.fixture
@@ -321,3 +322,29 @@ def test_there_is_no_answer_with_clients() -> None:
     assert isinstance(done.exception, UsageError)
     assert str(done.exception).startswith("-o api: the API has no answer with clients")
     assert done.exception.exit_code == 2
+
+
+def test_get_prints_what_apply_takes_and_names_what_it_does_not_know(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.apply(CLIENT, integrations_answer(integration()), triggers_answer(trigger()))
+    record = place.stored[Kind.TRIGGER][61]
+    place.stored[Kind.TRIGGER][61] = record | {"filter": [], "newer": {"a": 1}}
+
+    async def read(_settings: object) -> Stored:
+        return place.stored
+
+    monkeypatch.setattr("stream_app.cli.get.read_stored", read)
+    for output in ("yaml", "json", "api"):
+        done = CliRunner().invoke(get, ["triggers", "-o", output])
+        assert done.exit_code == 0, done.output
+        assert done.stderr == (
+            "trigger 61: filter, newer: not shown, this version does not know it: a newer one "
+            "wrote it, or it is a slip that an older `apply` took\n"
+        )
+        file = place.folder / f"got.{output}"
+        file.write_text(done.stdout)
+        plan = make_plan(read_objects([str(file)]), place.stored, RULES)
+        assert plan.problems == ()
+        ((action, fields),) = {(change.action, change.fields) for change in plan.changes}
+        assert (action, set(fields)) == (Action.UPDATED, {"filter", "newer"}), "they would go"

@@ -1,0 +1,37 @@
+"""The doctor tells of clients that share a name."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream_app.doctor import clients
+from stream_app.doctor.check import Verdict
+from stream_app.domain.plans import Kind, Stored
+from stream_app.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict", "text"),
+    [
+        ({1111: "Acme", 2222: "Bolt"}, Verdict.OK, "2, each its own"),
+        (
+            {2222: " ACME", 1111: "Acme"},
+            Verdict.FAIL,
+            "client 2222 has the name of client 1111",
+        ),
+    ],
+)
+async def test_clients_that_share_a_name_are_named(
+    monkeypatch: pytest.MonkeyPatch, names: dict[int, str], verdict: Verdict, text: str
+) -> None:
+    stored: Stored = {kind: {} for kind in Kind}
+    for number, name in names.items():
+        stored[Kind.CLIENT][number] = {"client_id": number, "name": name, "cloud": "EU"}
+    stored[Kind.CLIENT][5] = {"client_id": 5, "name": 7}
+
+    async def read(_settings: object) -> Stored:
+        return stored
+
+    monkeypatch.setattr(clients, "read_stored", read)
+    (finding,) = await clients.names(Settings())
+    assert (finding.verdict, finding.text) == (verdict, text)
