@@ -78,6 +78,12 @@ class KafkaSettings(Group):
     fetch_max_wait_ms: int = Field(
         50, ge=1, description="How long the broker may hold a fetch back when it has no records"
     )
+    snapshot_interval_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="How often a worker writes the whole state of a partition that has changed; "
+        "earlier when much has",
+    )
     fetch_max_bytes_per_partition: int = Field(
         4 * 1024 * 1024, ge=65536, description="Most bytes of one partition in one fetch"
     )

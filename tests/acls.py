@@ -67,7 +67,8 @@ def worker_rights(role: Role) -> Iterator[Right]:
     for topic in DEAD_LETTER_SOURCES:
         if topic in ROLE_SOURCES[role]:
             yield Right("topic", NAMES.dead_letters(topic), WRITES)
-    state = ("Read", "Write", "Create", "Describe", "DescribeConfigs")
+    # It deletes what two snapshots stand for, and takes over what an older version has made.
+    state = ("Read", "Write", "Create", "Delete", "Describe", "DescribeConfigs", "AlterConfigs")
     yield Right("topic", f"stream-app-{role}-", state, is_prefix=True)
     yield Right("group", f"stream-app-{role}", ("Read", "Describe"))
 

@@ -22,7 +22,6 @@ from stream_app.domain.client_names import ClientNames
 from stream_app.domain.clients import read_client
 from stream_app.domain.deliveries import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
-from stream_app.domain.evaluation import PartialCount
 from stream_app.domain.event_times import ahead_error, event_seconds
 from stream_app.domain.events import (
     DECODE_ERRORS,
@@ -36,6 +35,7 @@ from stream_app.domain.incoming_notices import IncomingNotice, check_kind, notic
 from stream_app.domain.integrations import read_integration
 from stream_app.domain.letters import LetterKind, parse_place
 from stream_app.domain.objects import Problems
+from stream_app.domain.partial_counts import PartialCounts
 from stream_app.domain.statuses import decode_status
 from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.domain.triggers import read_trigger
@@ -90,7 +90,7 @@ def _without_time(read: Callable[[bytes], Iterator[Judged]]) -> Reader:
 
 _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
     RecordName.INTEGRATION_STATUS: decode_status,
-    RecordName.COUNT: msgspec.json.Decoder(PartialCount).decode,
+    RecordName.COUNT: msgspec.json.Decoder(PartialCounts).decode,
     RecordName.ALERT: decode_alert,
     RecordName.DELIVERY: decode_delivery,
     RecordName.DELIVERY_RESULT: decode_result,

@@ -15,9 +15,9 @@ from stream_app.contract.notices import notice_rules
 from stream_app.contract.structs import Schema, reference, struct_definitions
 from stream_app.domain.alerts import Alert, NoticeAlert
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
-from stream_app.domain.evaluation import PartialCount
 from stream_app.domain.events import EVENT_TYPES, SHAPES, EventKind
 from stream_app.domain.incoming_notices import IncomingNotice
+from stream_app.domain.partial_counts import PartialCounts
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic
 
@@ -121,7 +121,7 @@ _TITLES: dict[RecordName, str] = {
     RecordName.TRIGGER: "A trigger as it is configured",
     RecordName.INTEGRATION: "An integration as it is configured",
     RecordName.INTEGRATION_STATUS: "What the system has made of an integration",
-    RecordName.COUNT: "Partial count of one trigger, window and source partition",
+    RecordName.COUNT: "Partial counts of triggers, windows and source partitions",
     RecordName.ALERT: "An alert of a fired trigger or of a notice",
     RecordName.DELIVERY: "One rendered message for one integration",
     RecordName.DELIVERY_RESULT: "What came of an attempt, a command, or a check",
@@ -189,7 +189,7 @@ _FORMS: dict[RecordName, Callable[[], _Form]] = {
     RecordName.TRIGGER: _of_tables(trigger_schema),
     RecordName.INTEGRATION: _of_tables(integration_schema),
     RecordName.INTEGRATION_STATUS: lambda: _inlined(IntegrationStatus),
-    RecordName.COUNT: lambda: _inlined(PartialCount),
+    RecordName.COUNT: lambda: _inlined(PartialCounts),
     RecordName.ALERT: _alert,
     RecordName.DELIVERY: lambda: _inlined(Delivery),
     RecordName.DELIVERY_RESULT: _result,

@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 
 #: What a struct checks beyond the types of its fields: (struct, field) -> more of its schema.
 RULES: dict[tuple[str, str], Schema] = {
-    ("PartialCount", "revision"): {
+    ("TriggerCounts", "revision"): {
         "pattern": "^[^:|]*$",
         "$comment": "a hash, without `:` and `|`",
     },

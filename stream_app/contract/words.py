@@ -16,7 +16,6 @@ from stream_app.domain.alerts import (
     NoticeTrigger,
 )
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
-from stream_app.domain.evaluation import PartialCount
 from stream_app.domain.event_shapes import (
     AttackNames,
     AttackShape,
@@ -27,6 +26,7 @@ from stream_app.domain.event_shapes import (
     _Names,
 )
 from stream_app.domain.incoming_notices import IncomingNotice
+from stream_app.domain.partial_counts import PartialCounts, TriggerCounts
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.domain.triggers import Filter, Threshold
 
@@ -103,15 +103,18 @@ FIELDS: dict[type, dict[str, str]] = {
         "window_hours": "Hours that the requests are counted over.",
         "since_ms": "When it was disabled, Unix milliseconds.",
     },
-    PartialCount: {
-        "client_id": "Id of the client.",
-        "trigger_id": "Id of the trigger; the record's key.",
-        "revision": "Hash of what decides the trigger's count.",
-        "period": "Length of the window, seconds.",
-        "window_start": "Start of the window, Unix seconds.",
-        "partition": "Source partition that was counted.",
-        "count": "Events counted so far, absolute: it never decreases.",
+    PartialCounts: {
+        "triggers": "The triggers that have counted since the last flush.",
         "config_position": "How far the worker had read `config.triggers`, an offset.",
+        "appended_ms": "Append time of the newest record of each source partition, Unix ms.",
+    },
+    TriggerCounts: {
+        "client_id": "Id of the client.",
+        "trigger_id": "Id of the trigger; it decides the record's partition.",
+        "revision": "Hash of what decides the trigger's count.",
+        "period": "Length of the windows, seconds.",
+        "windows": "Start of the window (Unix seconds), source partition that was counted, and "
+        "events counted so far, absolute: the number never decreases.",
     },
     AnyAlert: {
         "id": "Id of the alert, and its alias at the service: "

@@ -86,6 +86,7 @@ class AnnounceStage:
 
     #: Each of its effects is written once, however long a flush waits.
     changes = 0
+    hold_seconds = 0.0
 
     def __init__(
         self,

@@ -51,13 +51,15 @@ def create_detector(
     names = TopicNames(settings.topic_prefix)
     for kind in EventKind:
         topic = TOPICS[kind]
-        cells = app.state_table(
+        cells = app.packed_table(
             f"cells-{kind}", [names(topic)], partitions[topic], partial(PartitionCounts, kind)
         )
-        count = CountStage(kind, cells, reader.configuration, names, metrics)
+        count = CountStage(
+            kind, cells, partitions[Topic.COUNTS], reader.configuration, names, metrics
+        )
         app.batch_agent(f"count-{kind}", [names(topic)], count)
     counts = [names(Topic.COUNTS)]
-    windows = app.state_table("windows", counts, partitions[Topic.COUNTS], PartitionWindows)
+    windows = app.packed_table("windows", counts, partitions[Topic.COUNTS], PartitionWindows)
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))
     account = [names(Topic.ACCOUNT)]
     matched = app.state_table("matched", account, partitions[Topic.ACCOUNT], PartitionProgress)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting import Cut, PartitionCounts, Tally
-from stream_app.domain.evaluation import APPENDED_HEADER, partial_count_record
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.partial_counts import PartialCountsWriter, form_of
 from stream_app.domain.results import EventResult
-from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, cell_key_bytes
+from stream_app.domain.state_keys import NEVER
+from stream_app.kafka.batched_sends import partition_of_key
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import event_dead_letters
 from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
+from stream_app.kafka.packed_table import PackedTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -35,6 +34,10 @@ TOPICS = {
 #: A crash is followed by replays of what was not flushed, which this is far beyond. More means
 #: that something else makes this worker read old records again.
 EXPLAINED_SKIPS = 1_000_000
+
+#: While events keep coming one at a time, this is the shortest time between two flushes: those of
+#: some events take no more records than that of one.
+HOLD_SECONDS = 0.02
 
 #: Results that a tally has numbers of.
 TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
@@ -52,7 +55,7 @@ class PartitionCut:
 
 
 class CountFlush:
-    """Cells, partial counts and dead letters; then the progress of each partition."""
+    """Partial counts and dead letters; then the cells and the progress of each partition."""
 
     def __init__(
         self,
@@ -68,11 +71,12 @@ class CountFlush:
         self._started = time.monotonic()
 
     def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records: what the events caused, then how far they have been counted."""
-        effects = list(self._dead_letters)
+        """Return the records: what the events caused, then what has been counted."""
+        table = self._stage.table
+        changes: list[Send] = []
         for part in self._cuts:
-            effects += self._cells(part)
-        return [effects, [self._progress(part) for part in self._cuts]]
+            changes += table.changes(part.partition, part.cut.offset, part.state.rows(part.cut))
+        return [[*self._dead_letters, *self._partial_counts()], changes]
 
     def confirm(self) -> None:
         """Note the progress."""
@@ -81,36 +85,30 @@ class CountFlush:
         newest = max((part.cut.newest for part in self._cuts), default=NEVER)
         self._stage.flushed(time.monotonic() - self._started, newest)
 
-    def _cells(self, part: PartitionCut) -> list[Send]:
-        table, partition = self._stage.table, part.partition
-        changelog, counts_topic = table.changelog_topic_name, self._stage.counts_topic
-        position = self._config_position
-        sends = []
-        headers = ((APPENDED_HEADER, str(part.appended_ms).encode()),)
-        for key, count, offset in part.cut.cells:
-            value = orjson.dumps((count, offset))
-            sends.append(Send(changelog, cell_key_bytes(key), value, partition, (), table))
-            trigger_key, value = partial_count_record(key, partition, count, position)
-            sends.append(Send(counts_topic, trigger_key, value, None, headers))
-        sends += [
-            Send(changelog, cell_key_bytes(key), None, partition, table=table)
-            for key in part.cut.expired
-        ]
-        return sends
-
-    def _progress(self, part: PartitionCut) -> Send:
-        table = self._stage.table
-        value = orjson.dumps((part.cut.offset, part.cut.watermark))
-        return Send(table.changelog_topic_name, PROGRESS_KEY, value, part.partition, table=table)
+    def _partial_counts(self) -> Iterator[Send]:
+        """Yield a record for each partition of `counts`, however many cells have changed."""
+        writer = PartialCountsWriter(self._config_position)
+        for part in self._cuts:
+            writer.add(part.partition, part.cut.changed, part.appended_ms)
+        targets: defaultdict[int, list[str]] = defaultdict(list)
+        partitions = self._stage.counts_partitions
+        for name in writer.names:
+            targets[partition_of_key(form_of(name)[0], partitions)].append(name)
+        for target, names in targets.items():
+            for value in writer.records(names):
+                yield Send(self._stage.counts_topic, None, value, target)
 
 
 class CountStage:
     """Counts the batches of one event topic."""
 
+    hold_seconds = HOLD_SECONDS
+
     def __init__(
         self,
         kind: EventKind,
-        table: StateTable[PartitionCounts],
+        table: PackedTable[PartitionCounts],
+        counts_partitions: int,
         configuration: Configuration,
         names: TopicNames,
         metrics: Metrics,
@@ -118,7 +116,7 @@ class CountStage:
         self.kind = kind
         self.table = table
         self.topic = TOPICS[kind]
-        self.counts_topic = names(Topic.COUNTS)
+        self.counts_topic, self.counts_partitions = names(Topic.COUNTS), counts_partitions
         self._configuration = configuration
         self._names = names
         self._metrics = metrics
@@ -173,7 +171,7 @@ class CountStage:
 
     def _count_cells(self) -> float | None:
         found = self.table.known_states()
-        return None if found is None else sum(len(state.cells) for state in found)
+        return None if found is None else sum(state.open_cells for state in found)
 
     def _watermark(self) -> float | None:
         found = [state.watermark for state in self.table.known_states() or ()]

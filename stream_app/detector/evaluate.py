@@ -7,23 +7,20 @@ between the two sends the same alert again, with the same id, and never loses it
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-import orjson
-
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
-from stream_app.domain.evaluation import APPENDED_HEADER, PartialCount, PartitionWindows
+from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
-from stream_app.domain.state_keys import PROGRESS_KEY, CellKey, cell_key_bytes
+from stream_app.domain.partial_counts import APPENDED_HEADER, PartialCounts, decode_partial_counts
+from stream_app.domain.state_keys import NEVER, CellKey
 from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.dead_letters import number_of
 from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
+from stream_app.kafka.packed_table import PackedTable
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -32,9 +29,9 @@ log = get_logger(__name__)
 
 KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
 
-_decode = msgspec.json.Decoder(PartialCount).decode
-
-Headers = Sequence[tuple[str, bytes]]
+#: While nothing fires, a flush only brings the progress on, and partial counts that are read
+#: again are summed to the same: it is held for this long.
+HOLD_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,13 @@ class PartitionCut:
     partition: int
     state: PartitionWindows
     fired: list[tuple[CellKey, Alert]]
-    touched: list[CellKey]
-    expired: list[CellKey]
+    #: Windows that have changed, and when the newest event in them was appended.
+    touched: Mapping[CellKey, int]
     offset: int
-    #: Of the partial counts of each touched window, with the append times of their newest records.
-    headers: Mapping[CellKey, Sequence[Headers]]
 
 
 class EvaluateFlush:
-    """Alerts; then the windows, the fired ones marked; then the progress."""
+    """Alerts; then the windows, the fired ones marked, and the progress."""
 
     def __init__(self, stage: EvaluateStage, cuts: Sequence[PartitionCut]) -> None:
         self._stage = stage
@@ -65,46 +60,20 @@ class EvaluateFlush:
             for part in self._cuts
             for _, alert in part.fired
         ]
-        windows = [send for part in self._cuts for send in self._windows(part)]
-        table = self._stage.table
-        progress = [
-            Send(
-                table.changelog_topic_name,
-                PROGRESS_KEY,
-                orjson.dumps((part.offset,)),
-                part.partition,
-                table=table,
-            )
-            for part in self._cuts
-        ]
-        return [alerts, windows, progress]
+        changes: list[Send] = []
+        for part in self._cuts:
+            rows = part.state.rows(part.touched, [key for key, _ in part.fired])
+            changes += self._stage.table.changes(part.partition, part.offset, rows)
+        return [alerts, changes]
 
     def confirm(self) -> None:
         """Note the fired windows and the progress."""
         for part in self._cuts:
             for key, alert in part.fired:
-                if key in part.state.windows:
-                    part.state.windows[key].fired = True
-                # Source partitions are counted apart: the last partial count may be an older one.
-                found = (number_of(one, APPENDED_HEADER) for one in part.headers.get(key, ()))
-                self._stage.fired(alert, max((ms for ms in found if ms), default=None))
+                if (window := part.state.window(key)) is not None:
+                    window.fired = True
+                self._stage.fired(alert, part.touched[key])
             part.state.confirm(part.offset)
-
-    def _windows(self, part: PartitionCut) -> list[Send]:
-        table = self._stage.table
-        changelog = table.changelog_topic_name
-        fired = {key for key, _ in part.fired}
-        expired = set(part.expired)
-        sends = []
-        for key in part.touched:
-            if key not in expired:
-                name, value = part.state.record(key, fired=key in fired)
-                sends.append(Send(changelog, name, value, part.partition, (), table))
-        sends += [
-            Send(changelog, cell_key_bytes(key), None, part.partition, table=table)
-            for key in part.expired
-        ]
-        return sends
 
 
 class EvaluateStage:
@@ -115,7 +84,7 @@ class EvaluateStage:
 
     def __init__(
         self,
-        table: StateTable[PartitionWindows],
+        table: PackedTable[PartitionWindows],
         reader: ConfigurationReader,
         names: TopicNames,
         metrics: Metrics,
@@ -126,26 +95,53 @@ class EvaluateStage:
         self._configuration: Configuration = reader.configuration
         self._metrics = metrics
         self._changed: dict[int, None] = {}
-        #: Of the partial counts of each changed window; read only where one fires.
-        self._headers: defaultdict[CellKey, list[Headers]] = defaultdict(list)
         self._config_position = 0
+        self._may_fire = False
         metrics.windows_open.set_function(self._count_windows)
+
+    @property
+    def hold_seconds(self) -> float:
+        """Shortest time to the next flush: none where a window may fire."""
+        return 0.0 if self._may_fire else HOLD_SECONDS
 
     def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
         """Merge the partial counts of one batch."""
-        state, headers = self.table.state(partition), self._headers
+        state = self.table.state(partition)
         for record in records:
             if record.offset <= state.offset:
                 continue
             try:
-                partial = _decode(record.value)
+                found = decode_partial_counts(record.value)
             except (*DECODE_ERRORS, TypeError) as error:
                 log.warning("partial_count_unreadable", offset=record.offset, why=str(error))
                 continue
-            headers[state.add(partial, record.timestamp)].append(record.headers)
-            self._config_position = max(self._config_position, partial.config_position)
+            self._add(state, found, record)
+            self._config_position = max(self._config_position, found.config_position)
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
+
+    def _add(self, state: PartitionWindows, found: PartialCounts, record: Any) -> None:
+        timestamp_ms = record.timestamp
+        appended_of = found.appended_ms.get
+        older = number_of(record.headers, APPENDED_HEADER) or 0
+        for part in found.triggers:
+            name = part.name
+            limit = self._limit(part.client_id, part.trigger_id)
+            for start, partition, count in part.windows:
+                appended_ms = appended_of(str(partition), older)
+                window = state.add(name, start, partition, count, timestamp_ms, appended_ms)
+                if not self._may_fire and not window.fired and window.total > limit:
+                    self._may_fire = True
+
+    def _limit(self, client_id: int, trigger_id: int) -> int:
+        """Return the count beyond which a window of a trigger may fire.
+
+        One that is unknown here may be known when its flush has waited for the configuration.
+        """
+        trigger = self._configuration.triggers.get(trigger_id)
+        if trigger is None or client_id not in self._configuration.clients:
+            return NEVER
+        return NEVER if trigger.threshold is None else trigger.threshold.count
 
     async def prepare(self) -> None:
         """Wait until this worker knows at least what the counting worker knew.
@@ -173,21 +169,19 @@ class EvaluateStage:
         cuts = []
         for partition in self._changed:
             state = self.table.state(partition)
-            touched, expired = state.cut()
+            touched, _ = state.cut()
             fired = [
                 (key, alert) for key in touched if (alert := self._alert(state, key)) is not None
             ]
-            cuts.append(
-                PartitionCut(partition, state, fired, touched, expired, state.offset, self._headers)
-            )
+            cuts.append(PartitionCut(partition, state, fired, touched, state.offset))
         self.reset()
         return EvaluateFlush(self, cuts)
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._headers = {}, defaultdict(list)
+        self._changed, self._may_fire = {}, False
 
-    def fired(self, alert: Alert, appended_ms: int | None) -> None:
+    def fired(self, alert: Alert, appended_ms: int) -> None:
         """Report an alert that the broker has acknowledged."""
         kind = KIND_OF_CONDITION[alert.trigger.template_id]
         self._metrics.alerts.labels(kind).inc()
@@ -205,11 +199,11 @@ class EvaluateStage:
 
     def _count_windows(self) -> float | None:
         found = self.table.known_states()
-        return None if found is None else sum(len(state.windows) for state in found)
+        return None if found is None else sum(state.number for state in found)
 
     def _alert(self, state: PartitionWindows, key: CellKey) -> Alert | None:
         """Return the alert of a window that exceeds its threshold and has not fired."""
-        window = state.windows.get(key)
+        window = state.window(key)
         if window is None or window.fired:
             return None
         client_id, trigger_id, revision, _ = key[0].split(":")

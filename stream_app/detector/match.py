@@ -106,6 +106,7 @@ class MatchStage:
 
     #: Each of its effects is written once, however long a flush waits.
     changes = 0
+    hold_seconds = 0.0
 
     def __init__(
         self,

@@ -107,10 +107,10 @@ class Backtest:
         tally = state.add(records, self._index)
         cut = state.cut()
         first, last = records[0].offset, records[-1].offset
-        for (_, start), count, offset in cut.cells:
+        for (_, start), count in cut.cells:
             new = count - self._known.get((partition, start), 0)
             self._known[partition, start] = count
-            self._note(start, Place(partition, first, offset, new))
+            self._note(start, Place(partition, first, last, new))
         for _, start in cut.expired:
             self._known.pop((partition, start), None)
         state.confirm(cut)
@@ -136,7 +136,7 @@ class Backtest:
             # Each by itself, so that counting decides which of them count.
             tally = state.add([_Part(number, record.timestamp, value)], self._index)
             late = sum(n for (_, found), n in tally.late_windows.items() if found == start)
-            counted = sum(cell[0] for (_, found), cell in state.cells.items() if found == start)
+            counted = sum(count for (_, found), count in state.cells.items() if found == start)
             if late or counted > before:
                 before = counted
                 seconds = event_seconds(event, self.kind, record.timestamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from stream_app.domain.cells import Cell
+from stream_app.domain.cells import TriggerCells
 from stream_app.domain.matching import ClientTriggers, CompiledTrigger
 
 #: Before the first turn.
@@ -22,7 +22,7 @@ class BoundTrigger:
     that is far away in memory, for each event.
     """
 
-    __slots__ = ("cell", "keep", "key", "pending", "period", "start", "turn")
+    __slots__ = ("cells", "keep", "key", "pending", "period", "start", "turn")
 
     def __init__(self, trigger: CompiledTrigger) -> None:
         self.key = trigger.key
@@ -30,12 +30,12 @@ class BoundTrigger:
         self.keep = trigger.keep
         self.start = self.turn = UNSET
         self.pending = 0
-        self.cell: Cell = []
+        self.cells: TriggerCells | None = None
 
     def settle(self) -> None:
         """Add to the cell what is counted and not yet in it."""
-        if self.pending:
-            self.cell[0] += self.pending
+        if self.pending and self.cells is not None:
+            self.cells.counts[self.start] += self.pending
             self.pending = 0
 
 

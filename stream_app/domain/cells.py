@@ -1,111 +1,239 @@
 """Cells: the partial counts of one source partition, and what of them is not yet acknowledged.
 
-A *cell* is the partial count of one (trigger, revision, window): how many events it has counted
-and the offset up to which these are all that there are. What events change is noted before they
-do, so that a flush writes the changed cells only, and one that got lost can be undone.
+A *cell* is the partial count of one (trigger, revision, window): how many events it has counted.
+The cells of a trigger are one dict of its window starts, so that one costs some tens of bytes.
+What events change is noted before they do, so that a flush writes the changed cells only, and one
+that got lost can be undone.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 from stream_app.domain.state_keys import NEVER, CellKey
-from stream_app.domain.windows import expires_at
+from stream_app.domain.windows import keep_seconds
 
-#: [count, offset up to which it has counted everything]: both as of the last flush that wrote it,
-#: but for the events that are added to the count since.
-Cell = list[int]
+#: Window starts and counts by turns, of one trigger.
+Flat = list[int]
+#: Key of a trigger's counts, and its windows.
+Row = tuple[str, Flat]
+
+
+class TriggerCells:
+    """The open cells of one trigger's revision.
+
+    `before` holds the counts as they were before the events since the last cut, `in_flight` those
+    of before the cut in flight; 0 stands for a cell that was not there.
+    """
+
+    __slots__ = ("before", "counts", "in_flight", "keep", "name", "period")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.period = int(name.rpartition(":")[2])
+        #: A window takes no more events from the watermark on that is this far behind its start.
+        self.keep = keep_seconds(self.period)
+        self.counts: dict[int, int] = {}
+        self.before: dict[int, int] | None = None
+        self.in_flight: dict[int, int] | None = None
+
+    def acknowledged(self, start: int) -> int:
+        """Return the count that the broker has acknowledged; 0: none."""
+        for noted in (self.in_flight, self.before):
+            if noted is not None and start in noted:
+                return noted[start]
+        return self.counts.get(start, 0)
 
 
 class Cells:
     """The open cells of one source partition."""
 
     def __init__(self) -> None:
-        self.open: dict[CellKey, Cell] = {}
-        #: The largest offset of a cell that was restored: up to it cells skip by their own.
+        self.by_trigger: dict[str, TriggerCells] = {}
+        #: How many cells are open, and how many have changed since the last cut.
+        self.number = self.changes = 0
+        #: Up to this offset cells that an older version has written skip by their own: `ahead`.
         self.restored_offset = NEVER
-        # Cells as they were before the events since the last cut, and before the cut in flight.
-        self._before: dict[CellKey, tuple[int, int]] = {}
-        self._in_flight: dict[CellKey, tuple[int, int]] = {}
-        self._expiring: list[tuple[int, CellKey]] = []
+        self.ahead: dict[CellKey, int] = {}
+        self._changed: list[TriggerCells] = []
+        self._in_flight: list[TriggerCells] = []
+        # Windows that begin at one time and have one period end at one watermark: the triggers
+        # that count in them, and those watermarks in their order.
+        # Each start is kept as one object.
+        self._expiring: dict[tuple[int, int], tuple[int, list[TriggerCells]]] = {}
+        self._watermarks: list[tuple[int, tuple[int, int]]] = []
 
-    def at(self, key: CellKey, expiry: int) -> Cell:
-        """Return the cell of a window that takes no more events from the watermark `expiry` on."""
-        cell = self.open.get(key)
-        if cell is None:
-            cell = self.open[key] = [0, NEVER]
-            heapq.heappush(self._expiring, (expiry, key))
-        return cell
+    def of(self, name: str) -> TriggerCells:
+        """Return the cells of a trigger."""
+        found = self.by_trigger.get(name)
+        if found is None:
+            found = self.by_trigger[name] = TriggerCells(name)
+        return found
 
-    def will_change(self, key: CellKey, cell: Cell) -> None:
-        """Note how a cell is before it changes for the first time since the last cut."""
-        self._before.setdefault(key, (cell[0], cell[1]))
+    def open(self, cells: TriggerCells, start: int) -> None:
+        """Have a trigger count in a window, and note how its cell is before it changes."""
+        if start not in cells.counts:
+            self._add(cells, start, 0)
+        before = cells.before
+        if before is None:
+            before = cells.before = {}
+            self._changed.append(cells)
+        if start not in before:
+            before[start] = cells.counts[start]
+            self.changes += 1
 
-    @property
-    def changes(self) -> int:
-        """How many cells have changed since the last cut."""
-        return len(self._before)
+    def _add(self, cells: TriggerCells, start: int, count: int) -> None:
+        place = start, cells.period
+        sharing = self._expiring.get(place)
+        if sharing is None:
+            sharing = self._expiring[place] = start, []
+            heapq.heappush(self._watermarks, (start + cells.keep, place))
+        sharing[1].append(cells)
+        cells.counts[sharing[0]] = count
+        self.number += 1
 
-    def cut(
-        self, offset: int, watermark: int
-    ) -> tuple[list[tuple[CellKey, int, int]], list[CellKey]]:
+    def _remove(self, cells: TriggerCells, start: int) -> None:
+        del cells.counts[start]
+        self.number -= 1
+        if not cells.counts and self.by_trigger.get(cells.name) is cells:
+            del self.by_trigger[cells.name]
+
+    def cut(self, watermark: int) -> tuple[list[Row], list[CellKey]]:
         """Take what has changed since the last cut.
 
         Args:
-            offset: up to which everything is counted.
             watermark: the acknowledged one; cells that take no more events from there on go.
 
         Returns:
-            Key, count and offset of each changed cell, and the keys of those that are gone.
+            The changed cells by trigger, and the keys of those that are gone.
         """
-        self._in_flight, self._before = self._before, {}
-        expired = []
-        while self._expiring and self._expiring[0][0] <= watermark:
-            _, key = heapq.heappop(self._expiring)
-            if self.open.pop(key, None) is not None:
-                expired.append(key)
-        changed = []
-        for key in self._in_flight:
-            # One that expires now has not counted anything: it was only to be written again.
-            if (cell := self.open.get(key)) is not None:
-                cell[1] = max(cell[1], offset)
-                changed.append((key, cell[0], cell[1]))
+        self._in_flight, self._changed, self.changes = self._changed, [], 0
+        for cells in self._in_flight:
+            cells.in_flight, cells.before = cells.before, None
+        expired = list(self.expire(watermark))
+        changed: list[Row] = []
+        for cells in self._in_flight:
+            counts = cells.counts
+            flat: Flat = []
+            for start in cells.in_flight or ():
+                # One that expires now has not counted anything: it was only to be written again.
+                if start in counts:
+                    flat += (start, counts[start])
+            if flat:
+                changed.append((cells.name, flat))
         return changed, expired
 
-    def confirm(self) -> None:
-        """Note that the broker has acknowledged the cut in flight."""
-        self._in_flight = {}
+    def expire(self, watermark: int) -> Iterator[CellKey]:
+        """Give up the cells that take no more events; yield their keys."""
+        while self._watermarks and self._watermarks[0][0] <= watermark:
+            _, place = heapq.heappop(self._watermarks)
+            start, sharing = self._expiring.pop(place)
+            for cells in sharing:
+                if start in cells.counts:
+                    self._remove(cells, start)
+                    yield cells.name, start
+
+    def confirm(self, offset: int) -> None:
+        """Note that the broker has acknowledged the cut in flight, which ends at an offset."""
+        for cells in self._in_flight:
+            cells.in_flight = None
+        self._in_flight = []
+        if self.ahead and offset >= self.restored_offset:
+            self.ahead = {}
 
     def roll_back(self) -> None:
         """Undo everything that is not known to be acknowledged."""
-        for undone in (self._before, self._in_flight):
-            for key, (count, offset) in undone.items():
-                if offset == NEVER:
-                    self.open.pop(key, None)
-                elif key in self.open:
-                    self.open[key][:] = [count, offset]
-        self._before, self._in_flight = {}, {}
+        for cells in self._changed:
+            self._undo(cells, cells.before)
+            cells.before = None
+        for cells in self._in_flight:
+            self._undo(cells, cells.in_flight)
+            cells.in_flight = None
+        self._changed, self._in_flight, self.changes = [], [], 0
 
-    def rewrite(self, beyond: int = NEVER - 1) -> None:
-        """Write the cells that have counted beyond an offset once more with the next flush."""
-        for key, cell in self.open.items():
-            if cell[1] > beyond:
-                self.will_change(key, cell)
+    def _undo(self, cells: TriggerCells, noted: dict[int, int] | None) -> None:
+        for start, count in (noted or {}).items():
+            if start not in cells.counts:
+                continue
+            if count:
+                cells.counts[start] = count
+            else:
+                self._remove(cells, start)
+
+    def acknowledged(self, size: int) -> Iterator[list[Row]]:
+        """Yield the acknowledged cells in slices of about `size`.
+
+        Events may be counted between two slices; each slice is as of one moment.
+        """
+        rows: list[Row] = []
+        taken = 0
+        for name in list(self.by_trigger):
+            cells = self.by_trigger.get(name)
+            starts = list(cells.counts) if cells is not None else []
+            while cells is not None and starts:
+                flat: Flat = []
+                for start in starts[: size - taken]:
+                    if count := cells.acknowledged(start):
+                        flat += (start, count)
+                starts = starts[size - taken :]
+                if flat:
+                    rows.append((name, flat))
+                    taken += len(flat) // 2
+                if taken >= size:
+                    yield rows
+                    rows, taken = [], 0
+        if rows:
+            yield rows
 
     # -- the changelog
 
-    def restore(self, key: CellKey, count: int, offset: int) -> None:
-        """Take a record of the changelog; of two of a key the one with the larger offset holds."""
+    def put(self, name: str, flat: Flat, version: int) -> None:
+        """Take the counts of a trigger as of a version, the source offset that they go up to."""
+        cells, ahead = self.of(name), self.ahead
+        numbers = iter(flat)
+        for start, count in zip(numbers, numbers, strict=True):
+            if ahead and ahead.get((name, start), NEVER) > version:
+                continue
+            if start in cells.counts:
+                cells.counts[start] = count
+            else:
+                self._add(cells, start, count)
+
+    def restore(self, key: CellKey, count: int, offset: int, base: int) -> None:
+        """Take a cell that an older version has written; of two the one with the larger offset.
+
+        `base` is the offset that all cells are of which are there already.
+        """
         name, start = key
-        cell = self.at(key, expires_at(start, int(name.rpartition(":")[2])))
-        if offset >= cell[1]:
-            cell[:] = [count, offset]
-            self.restored_offset = max(self.restored_offset, offset)
-            self._before.pop(key, None)
-        else:
-            self._before[key] = (cell[0], cell[1])
+        if offset > base and offset >= self.ahead.get(key, NEVER):
+            cells = self.of(name)
+            if start not in cells.counts:
+                self._add(cells, start, count)
+            cells.counts[start] = count
+            self.ahead[key] = offset
 
     def forget(self, key: CellKey) -> None:
-        """Take a tombstone of the changelog."""
-        self.open.pop(key, None)
-        self._before.pop(key, None)
+        """Take a tombstone that an older version has written."""
+        name, start = key
+        self.ahead.pop(key, None)
+        cells = self.by_trigger.get(name)
+        if cells is not None and start in cells.counts:
+            self._remove(cells, start)
+
+    def restored(self, offset: int, watermark: int) -> None:
+        """Note that everything is restored, up to a source offset and the watermark there.
+
+        A cell that has counted beyond it is of a flush that an older version has not finished: it
+        is written once more, and skips what it has counted.
+        """
+        for _ in self.expire(watermark):
+            pass
+        self.ahead = {
+            (name, start): found
+            for (name, start), found in self.ahead.items()
+            if found > offset and name in self.by_trigger and start in self.of(name).counts
+        }
+        self.restored_offset = max(self.ahead.values(), default=NEVER)
+        for name, start in self.ahead:
+            self.open(self.of(name), start)

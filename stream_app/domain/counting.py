@@ -1,25 +1,26 @@
 """Stage 1 of counting: the records of one source partition become partial counts.
 
-A flush writes the changed cells (`cells.py`), and when the broker has acknowledged them, the
-partition's progress: the last offset counted and the watermark there. After a crash everything up
-to the progress is skipped at once; beyond it each cell skips by its own offset, and the watermark
-goes on from where it was, so that the second run judges every event as the first did. That makes
-counts exact under any crash and any replay.
+A flush sends the partial counts of the changed cells (`cells.py`), and when the broker has
+acknowledged them, writes these cells and the partition's progress as one: the last offset counted
+and the watermark there. After a crash everything up to the progress is skipped; what is beyond it
+is counted again, from the cells and the watermark as they were, so that the second run judges every
+event as the first did, and sends the same partial counts. That makes counts exact under any crash
+and any replay.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import orjson
+import msgspec
 
 from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger
-from stream_app.domain.cells import Cell, Cells
+from stream_app.domain.cells import Cells, Row
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.event_batches import BatchDecoder, Record
 from stream_app.domain.event_times import ahead_error, event_seconds
@@ -52,14 +53,23 @@ class Tally:
 
 @dataclass(frozen=True)
 class Cut:
-    """What one flush of a partition writes, in this order: cells and expiries, then progress."""
+    """What one flush of a partition writes."""
 
-    cells: list[tuple[CellKey, int, int]]
+    changed: list[Row]
     expired: list[CellKey]
     offset: int
     watermark: int
     #: Largest event time since the last cut, as `_note_newest` knows it.
     newest: int
+
+    @property
+    def cells(self) -> list[tuple[CellKey, int]]:
+        """Key and count of each changed cell."""
+        return [
+            ((name, start), count)
+            for name, flat in self.changed
+            for start, count in zip(flat[::2], flat[1::2], strict=True)
+        ]
 
 
 class PartitionCounts:
@@ -74,6 +84,9 @@ class PartitionCounts:
         #: The same as of the last flush that the broker acknowledged.
         self.progress_offset = NEVER
         self._progress_watermark = NEVER
+        # That of the cells in memory, while more are restored; and what these bring it to.
+        self._base = NEVER
+        self._coming = (NEVER, NEVER)
         self._newest = NEVER
         self._decoder = BatchDecoder(kind)
         self._time_of = attrgetter(TIME_FIELDS[kind])
@@ -84,11 +97,20 @@ class PartitionCounts:
         self._running: list[BoundTrigger] = []
 
     @property
-    def cells(self) -> dict[CellKey, Cell]:
+    def cells(self) -> dict[CellKey, int]:
         """The open cells, with all that is counted."""
         for trigger in self._running:
             trigger.settle()
-        return self._cells.open
+        return {
+            (name, start): count
+            for name, cells in self._cells.by_trigger.items()
+            for start, count in cells.counts.items()
+        }
+
+    @property
+    def open_cells(self) -> int:
+        """How many cells are open."""
+        return self._cells.number
 
     # -- counting
 
@@ -245,19 +267,20 @@ class PartitionCounts:
         """Leave out the triggers whose cells have counted the event before a crash."""
         found = []
         for trigger in in_time:
-            cell = self._cells.open.get((trigger.key, seconds - seconds % trigger.period))
-            if cell is None or cell[1] < offset:
+            key = trigger.key, seconds - seconds % trigger.period
+            if self._cells.ahead.get(key, NEVER) < offset:
                 found.append(trigger)
         return found
 
     def _open(self, trigger: BoundTrigger, seconds: int, turn: int) -> None:
         """Have a trigger count in its window at `seconds` for the client's turn."""
         start = seconds - seconds % trigger.period
-        if start != trigger.start or not trigger.cell:
+        cells = trigger.cells
+        if start != trigger.start or cells is None:
             trigger.settle()
-            trigger.cell = self._cells.at((trigger.key, start), start + trigger.keep)
+            cells = trigger.cells = self._cells.of(trigger.key)
             trigger.start = start
-        self._cells.will_change((trigger.key, start), trigger.cell)
+        self._cells.open(cells, start)
         if trigger.turn == UNSET:
             self._running.append(trigger)
         trigger.turn = turn
@@ -301,14 +324,15 @@ class PartitionCounts:
             trigger.settle()
             trigger.turn = UNSET  # it looks for its cell anew, to note how it was
         self._running = []
-        changed, expired = self._cells.cut(self.offset, self._progress_watermark)
+        changed, expired = self._cells.cut(self._progress_watermark)
         newest, self._newest = self._newest, NEVER
         return Cut(changed, expired, self.offset, self.watermark, newest)
 
     def confirm(self, cut: Cut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
-        self._cells.confirm()
-        self.progress_offset, self._progress_watermark = cut.offset, cut.watermark
+        self._cells.confirm(cut.offset)
+        self.progress_offset = self._base = cut.offset
+        self._progress_watermark = cut.watermark
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
@@ -317,42 +341,108 @@ class PartitionCounts:
         self._clients, self._newest = {}, NEVER
         self.offset, self.watermark = self.progress_offset, self._progress_watermark
 
-    def rewrite(self) -> None:
-        """Write all cells once more with the next flush."""
-        self._cells.rewrite()
-
     # -- the changelog
 
     def progress_of(self, _topic: str) -> int:
         """Return the last source offset whose effects the broker has acknowledged."""
         return self.progress_offset
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog; of two of a key the one with the larger offset holds.
+    @property
+    def version(self) -> int:
+        """The source offset that the acknowledged cells are as of."""
+        return self.progress_offset
 
-        An older record behind a newer one was written by a worker that had lost its partition
-        without knowing. The newer one is then written again with the next flush.
+    @property
+    def newest_version(self) -> int:
+        """The largest offset that is in any cell: that of an unfinished flush may be larger."""
+        return max(self.progress_offset, self._coming[0], *self._cells.ahead.values(), NEVER)
+
+    @property
+    def can_be_packed(self) -> bool:
+        """Tell whether all cells are as of the progress: no older version's flush is unfinished."""
+        return not self._cells.ahead
+
+    def rows(self, cut: Cut) -> list[bytes]:
+        """Return the changes of a cut as they stand in the changelog, in parts of a bounded size.
+
+        Each says the watermark, too: it belongs to the progress.
+        """
+        return [_encode_rows((cut.watermark, part)) for part in _parts(cut.changed)]
+
+    def progress_rows(self) -> bytes:
+        """Return rows that hold nothing but the acknowledged progress."""
+        return _encode_rows((self._progress_watermark, ()))
+
+    def snapshot(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield all acknowledged cells in slices of about `size`, each with its version.
+
+        Events may be counted and flushed between two slices.
+        """
+        for rows in self._cells.acknowledged(size):
+            yield self.progress_offset, _encode_rows((self._progress_watermark, rows))
+
+    def apply(self, version: int, rows: bytes) -> None:
+        """Take a part of the changelog, or of a snapshot; `restored` ends them."""
+        if not rows:
+            return
+        watermark, changed = _decode_rows(rows)
+        for name, flat in changed:
+            self._cells.put(name, flat, version)
+        self._coming = max(self._coming, (version, watermark))
+
+    def restore(self, key: bytes, value: bytes | None) -> bool:
+        """Take a record of an older version; False: it is none.
+
+        Of two of a key the one with the larger offset holds: an older record behind a newer one
+        was written by a worker that had lost its partition without knowing.
         """
         if key == PROGRESS_KEY:
             if value is not None:
-                offset, watermark = orjson.loads(value)
-                if offset >= self.progress_offset:
-                    self.progress_offset = self.offset = offset
-                    self._progress_watermark = self.watermark = watermark
-            return
-        cell_key = parse_cell_key(key)
+                self._coming = max(self._coming, _decode_progress(value))
+            return True
+        try:
+            cell_key = parse_cell_key(key)
+        except ValueError:
+            return False
         if value is None:
             self._cells.forget(cell_key)
         else:
-            count, offset = orjson.loads(value)
-            self._cells.restore(cell_key, count, offset)
+            count, offset = _decode_cell(value)
+            self._cells.restore(cell_key, count, offset, self._base)
+        return True
 
     def restored(self) -> None:
-        """Write the cells of an unfinished flush once more with the next one.
+        """Note that the changelog has been read to its end."""
+        if self._coming[0] > self.progress_offset:
+            self.progress_offset, self._progress_watermark = self._coming
+            self.offset, self.watermark = self._coming
+        self._base = self.progress_offset
+        self._cells.restored(self.progress_offset, self._progress_watermark)
 
-        Such a flush may have ended between a cell and its partial count for stage 2.
-        """
-        self._cells.rewrite(beyond=self.progress_offset)
+
+#: Cells in one part of a flush's changes: its record stays far below what a broker takes.
+PART_CELLS = 20_000
+
+_encode_rows = msgspec.msgpack.Encoder().encode
+_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[Row]]).decode
+_decode_cell = msgspec.json.Decoder(tuple[int, int]).decode
+_decode_progress = msgspec.json.Decoder(tuple[int, int]).decode
+
+
+def _parts(changed: list[Row]) -> Iterator[list[Row]]:
+    """Yield rows in parts of at most `PART_CELLS`; at least one."""
+    part: list[Row] = []
+    room = PART_CELLS
+    for name, flat in changed:
+        numbers = flat
+        while len(numbers) // 2 > room:
+            part.append((name, numbers[: 2 * room]))
+            numbers = numbers[2 * room :]
+            yield part
+            part, room = [], PART_CELLS
+        part.append((name, numbers))
+        room -= len(numbers) // 2
+    yield part
 
 
 def _unknown_client(client_id: int) -> RejectedEventError:

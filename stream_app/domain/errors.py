@@ -6,6 +6,7 @@
         - InvalidObjectError           a client, trigger or integration that breaks its rules
           - UnknownFieldError          a field in a person's file that nobody knows
         - TopicMismatchError           a topic that is missing or does not fit the state
+        - UnreadableStateError         a changelog that this version cannot make a state of
       x KafkaUnreachableError          exit code 4
       x EmbeddedKafkaError             exit code 1
       x SealingError                   exit code 3: a key that cannot be sealed or opened
@@ -69,6 +70,10 @@ class UnknownFieldError(InvalidObjectError):
 
 class TopicMismatchError(ConfigurationError):
     """A topic is missing, or its partitions or offsets do not fit the state kept of it."""
+
+
+class UnreadableStateError(ConfigurationError):
+    """A changelog has a record that cannot be read, or has lost some: no state comes of it."""
 
 
 class SealingError(ConfigurationError):

@@ -7,124 +7,62 @@ threshold.
 
 from __future__ import annotations
 
-import functools
 import heapq
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 import orjson
 
-from stream_app.domain.state_keys import (
-    NEVER,
-    PROGRESS_KEY,
-    CellKey,
-    cell_key_bytes,
-    parse_cell_key,
-)
+from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, CellKey, parse_cell_key
 from stream_app.domain.windows import retention_seconds
 
-#: Header of a partial count: append time of the newest record in its flush, Unix ms. It is for a
-#: metric only, and no part of what is counted.
-APPENDED_HEADER = "x-appended-ms"
-#: Of a record of the changelog: no more than 64 bits.
-MAX_NUMBER = 2**63 - 1
+#: Windows in one part of a flush's changes: its record stays far below what a broker takes.
+PART_WINDOWS = 10_000
+#: Windows are given up in steps of this length, none before its time.
+EXPIRY_STEP_MS = 1000
 
-#: What differs between the partial counts of one trigger: the last fields of the struct.
-VARYING = ("window_start", "partition", "count", "config_position")
-#: Triggers whose part of the record is remembered.
-FORM_CACHE_SIZE = 50_000
+#: Start of the window, whether it has fired, when it was seen last, and partitions and their
+#: counts by turns.
+Row = tuple[int, bool, int, tuple[int, ...]]
 
 
-class PartialCount(msgspec.Struct, frozen=True):
-    """How many events of one source partition one (trigger, revision, window) has counted.
+class WindowSum(msgspec.Struct, gc=False):
+    """The partial counts of one window, and whether it has fired.
 
-    `config_position` is how far the counting worker had read `config.triggers`.
+    `flat` holds source partitions and their counts by turns: a few numbers, and a dict of them
+    would take five times the memory.
     """
 
-    client_id: int
-    trigger_id: int
-    revision: str
-    period: int
-    window_start: int
-    partition: int
-    count: int
-    config_position: int
-
-    def __post_init__(self) -> None:
-        """Refuse what would fit neither the window's key nor its record."""
-        if ":" in self.revision or "|" in self.revision:
-            raise ValueError("revision: must be a hash")
-        if not (
-            -MAX_NUMBER <= self.period <= MAX_NUMBER
-            and -MAX_NUMBER <= self.window_start <= MAX_NUMBER
-            and -MAX_NUMBER <= self.partition <= MAX_NUMBER
-            and -MAX_NUMBER <= self.count <= MAX_NUMBER
-        ):
-            raise ValueError(f"a number is beyond {MAX_NUMBER}")
+    flat: tuple[int, ...] = ()
+    fired: bool = False
+    #: Record time of the last partial count.
+    seen_ms: int = 0
 
     @property
-    def window(self) -> CellKey:
-        """Return the key of the window."""
-        name = f"{self.client_id}:{self.trigger_id}:{self.revision}:{self.period}"
-        return name, self.window_start
-
-
-def partial_count(cell: CellKey, partition: int, count: int, config_position: int) -> PartialCount:
-    """Return the partial count of a cell of stage 1."""
-    client_id, trigger_id, revision, period = cell[0].split(":")
-    return PartialCount(
-        int(client_id),
-        int(trigger_id),
-        revision,
-        int(period),
-        cell[1],
-        partition,
-        count,
-        config_position,
-    )
-
-
-def partial_count_record(
-    cell: CellKey, partition: int, count: int, config_position: int
-) -> tuple[bytes, bytes]:
-    """Return key and value of the record of `partial_count`, in a fifth of its time."""
-    name, start = cell
-    key, form = _record_form(name)
-    return key, form % (start, partition, count, config_position)
-
-
-@functools.lru_cache(maxsize=FORM_CACHE_SIZE)
-def _record_form(name: str) -> tuple[bytes, bytes]:
-    """Return the key of a trigger's records, and their value with a place for what varies."""
-    sample = partial_count((name, 0), 0, 0, 0)
-    fixed = {field: getattr(sample, field) for field in sample.__struct_fields__[: -len(VARYING)]}
-    open_end = msgspec.json.encode(fixed)[:-1].replace(b"%", b"%%")
-    return str(sample.trigger_id).encode(), open_end + b"".join(
-        b',"%b":%%d' % field.encode() for field in VARYING
-    ) + b"}"
-
-
-class WindowSum:
-    """The partial counts of one window, and whether it has fired."""
-
-    __slots__ = ("counts", "fired", "seen_ms")
-
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-        self.fired = False
-        #: Record time of the last partial count.
-        self.seen_ms = 0
+    def counts(self) -> dict[int, int]:
+        """Return the count of each source partition."""
+        return dict(zip(self.flat[::2], self.flat[1::2], strict=True))
 
     @property
     def total(self) -> int:
         """Return the sum over all source partitions."""
-        return sum(self.counts.values())
+        return sum(self.flat[1::2])
+
+    def count(self, partition: int, number: int) -> None:
+        """Take the larger count of a partition."""
+        flat = self.flat
+        for at in range(0, len(flat), 2):
+            if flat[at] == partition:
+                if number > flat[at + 1]:
+                    self.flat = (*flat[: at + 1], number, *flat[at + 2 :])
+                return
+        if number > 0:
+            self.flat = (*flat, partition, number)
 
     def merge(self, counts: Iterable[tuple[int, int]], *, fired: bool, seen_ms: int) -> None:
         """Take the larger count of each partition, and the later time."""
-        for partition, count in counts:
-            if count > self.counts.get(partition, 0):
-                self.counts[partition] = count
+        for partition, number in counts:
+            self.count(partition, number)
         self.fired = self.fired or fired
         self.seen_ms = max(self.seen_ms, seen_ms)
 
@@ -133,65 +71,106 @@ class PartitionWindows:
     """The windows of one partition of `counts`."""
 
     def __init__(self) -> None:
-        self.windows: dict[CellKey, WindowSum] = {}
+        self.by_trigger: dict[str, dict[int, WindowSum]] = {}
+        #: How many windows are open.
+        self.number = 0
         self.offset = NEVER
         self.progress_offset = NEVER
         #: Largest record time seen: windows expire by it, never by the wall clock.
         self.now_ms = 0
-        self._touched: dict[CellKey, None] = {}
-        self._expiring: list[tuple[int, CellKey]] = []
-
-    def add(self, partial: PartialCount, timestamp_ms: int) -> CellKey:
-        """Take a partial count; return the key of its window."""
-        self.now_ms = max(self.now_ms, timestamp_ms)
-        key = partial.window
-        window = self._window(key)
-        if partial.count > window.counts.get(partial.partition, 0):
-            window.counts[partial.partition] = partial.count
-        window.seen_ms = max(window.seen_ms, timestamp_ms)
-        self._touched[key] = None
-        return key
-
-    def _window(self, key: CellKey) -> WindowSum:
-        window = self.windows.get(key)
-        if window is None:
-            window = self.windows[key] = WindowSum()
-            heapq.heappush(self._expiring, (self.now_ms + _retention_ms(key), key))
-        return window
+        self._coming = NEVER
+        # Windows touched since the last cut, and the append time of the newest event in them.
+        self._touched: dict[CellKey, int] = {}
+        # Windows to look at when a time has come: names and starts by turns.
+        self._expiring: dict[int, list[str | int]] = {}
+        self._times: list[int] = []
 
     @property
-    def touched(self) -> Iterable[CellKey]:
-        """The windows that have changed since the last cut."""
+    def windows(self) -> dict[CellKey, WindowSum]:
+        """The open windows."""
+        return {
+            (name, start): window
+            for name, windows in self.by_trigger.items()
+            for start, window in windows.items()
+        }
+
+    def window(self, key: CellKey) -> WindowSum | None:
+        """Return a window, None where it is not open."""
+        windows = self.by_trigger.get(key[0])
+        return None if windows is None else windows.get(key[1])
+
+    def add(
+        self,
+        name: str,
+        start: int,
+        partition: int,
+        count: int,
+        timestamp_ms: int,
+        appended_ms: int = 0,
+    ) -> WindowSum:
+        """Take a partial count; return its window."""
+        self.now_ms = max(self.now_ms, timestamp_ms)
+        window = self._window(name, start)
+        window.count(partition, count)
+        window.seen_ms = max(window.seen_ms, timestamp_ms)
+        key = name, start
+        self._touched[key] = max(self._touched.get(key, 0), appended_ms)
+        return window
+
+    def _window(self, name: str, start: int) -> WindowSum:
+        windows = self.by_trigger.get(name)
+        if windows is None:
+            windows = self.by_trigger[name] = {}
+        window = windows.get(start)
+        if window is None:
+            window = windows[start] = WindowSum()
+            self.number += 1
+            self._look_at(self.now_ms + _retention_ms(name), name, start)
+        return window
+
+    def _look_at(self, due_ms: int, name: str, start: int) -> None:
+        step = -(-due_ms // EXPIRY_STEP_MS)
+        found = self._expiring.get(step)
+        if found is None:
+            found = self._expiring[step] = []
+            heapq.heappush(self._times, step)
+        found += (name, start)
+
+    @property
+    def touched(self) -> Mapping[CellKey, int]:
+        """The windows that have changed since the last cut, with the time of the newest event."""
         return self._touched
 
-    def cut(self) -> tuple[list[CellKey], list[CellKey]]:
-        """Return the windows touched since the last cut, and those that are given up now.
+    def cut(self) -> tuple[Mapping[CellKey, int], int]:
+        """Return the windows touched since the last cut, and how many are given up now.
 
         No window is both: after an outage one cut may span more than the retention, and what
         exceeds its threshold in it must still fire.
         """
         touched, self._touched = self._touched, {}
-        return list(touched), list(self._expired(touched))
+        return touched, self._expire(touched)
 
-    def _expired(self, touched: Container[CellKey]) -> Iterator[CellKey]:
+    def _expire(self, touched: Mapping[CellKey, int]) -> int:
         """Give up windows whose last partial count is older than the retention."""
-        kept: list[tuple[int, CellKey]] = []
-        while self._expiring and self._expiring[0][0] <= self.now_ms:
-            due_ms, key = heapq.heappop(self._expiring)
-            window = self.windows.get(key)
-            if window is None:
-                continue
-            if key in touched:
-                kept.append((due_ms, key))
-                continue
-            due_ms = window.seen_ms + _retention_ms(key)
-            if due_ms > self.now_ms:
-                heapq.heappush(self._expiring, (due_ms, key))
-                continue
-            del self.windows[key]
-            yield key
-        for entry in kept:
-            heapq.heappush(self._expiring, entry)
+        before, kept = self.number, []
+        while self._times and self._times[0] * EXPIRY_STEP_MS <= self.now_ms:
+            found = iter(self._expiring.pop(heapq.heappop(self._times)))
+            for name, start in zip(found, found, strict=True):
+                window = self.window((str(name), int(start)))
+                if window is None:
+                    continue
+                due_ms = window.seen_ms + _retention_ms(str(name))
+                if due_ms > self.now_ms or (name, start) in touched:
+                    kept.append((due_ms, str(name), int(start)))
+                    continue
+                windows = self.by_trigger[str(name)]
+                del windows[int(start)]
+                self.number -= 1
+                if not windows:
+                    del self.by_trigger[str(name)]
+        for row in kept:
+            self._look_at(*row)
+        return before - self.number
 
     def confirm(self, offset: int) -> None:
         """Note that the broker has acknowledged everything up to `offset`."""
@@ -202,47 +181,133 @@ class PartitionWindows:
         self.offset = self.progress_offset
         self._touched = {}
 
-    def rewrite(self) -> None:
-        """Write all windows once more with the next flush."""
-        self._touched |= dict.fromkeys(self.windows)
-
     # -- the changelog
 
     def progress_of(self, _topic: str) -> int:
         """Return the last source offset whose effects the broker has acknowledged."""
         return self.progress_offset
 
-    def record(self, key: CellKey, *, fired: bool) -> tuple[bytes, bytes]:
-        """Return the changelog record of a window."""
-        window = self.windows[key]
-        value = [sorted(window.counts.items()), fired or window.fired, window.seen_ms]
-        return cell_key_bytes(key), orjson.dumps(value)
+    @property
+    def version(self) -> int:
+        """The offset that the acknowledged windows are as of; they may hold later counts, too."""
+        return self.progress_offset
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog, merged with what is known of its window."""
+    @property
+    def newest_version(self) -> int:
+        """The largest offset of what is restored."""
+        return max(self.progress_offset, self._coming)
+
+    @property
+    def can_be_packed(self) -> bool:
+        """Tell whether a snapshot may be taken: of windows at any time."""
+        return True
+
+    def rows(self, touched: Iterable[CellKey], fired: Iterable[CellKey]) -> list[bytes]:
+        """Return the changes of a cut as they stand in the changelog, in parts.
+
+        Args:
+            touched: the windows that have changed.
+            fired: those among them whose alerts are acknowledged before this is written.
+        """
+        found: dict[str, list[Row]] = {}
+        parts, taken, marked = [], 0, set(fired)
+        for key in touched:
+            window = self.window(key)
+            if window is None:
+                continue
+            is_fired = window.fired or key in marked
+            row = key[1], is_fired, window.seen_ms, window.flat
+            found.setdefault(key[0], []).append(row)
+            taken += 1
+            if taken >= PART_WINDOWS:
+                parts.append(self._encoded(found))
+                found, taken = {}, 0
+        parts.append(self._encoded(found))
+        return parts
+
+    def progress_rows(self) -> bytes:
+        """Return rows that hold nothing but the progress."""
+        return self._encoded({})
+
+    def snapshot(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield all windows in slices of about `size`, each with its version.
+
+        Partial counts may come between two slices. A count that is not acknowledged yet may be in
+        one: it is read again, and the larger one stays.
+        """
+        found: dict[str, list[Row]] = {}
+        taken = 0
+        for name in list(self.by_trigger):
+            starts = list(self.by_trigger.get(name, ()))
+            while starts:
+                room = size - taken
+                rows = [
+                    (start, window.fired, window.seen_ms, window.flat)
+                    for start in starts[:room]
+                    if (window := self.window((name, start))) is not None
+                ]
+                starts = starts[room:]
+                if rows:
+                    found.setdefault(name, []).extend(rows)
+                    taken += len(rows)
+                if taken >= size:
+                    yield self.progress_offset, self._encoded(found)
+                    found, taken = {}, 0
+        if found:
+            yield self.progress_offset, self._encoded(found)
+
+    def _encoded(self, found: Mapping[str, list[Row]]) -> bytes:
+        return _encode_rows((self.now_ms, list(found.items())))
+
+    def apply(self, version: int, rows: bytes) -> None:
+        """Take a part of the changelog, or of a snapshot; `restored` ends them."""
+        self._coming = max(self._coming, version)
+        if not rows:
+            return
+        now_ms, found = _decode_rows(rows)
+        self.now_ms = max(self.now_ms, now_ms)
+        for name, windows in found:
+            for start, fired, seen_ms, flat in windows:
+                self._take(name, start, seen_ms).merge(
+                    zip(flat[::2], flat[1::2], strict=True), fired=fired, seen_ms=seen_ms
+                )
+
+    def _take(self, name: str, start: int, seen_ms: int) -> WindowSum:
+        self.now_ms = max(self.now_ms, seen_ms)
+        return self._window(name, start)
+
+    def restore(self, key: bytes, value: bytes | None) -> bool:
+        """Take a record of an older version, merged with what is known; False: it is none."""
         if key == PROGRESS_KEY:
             if value is not None:
-                self.progress_offset = max(self.progress_offset, orjson.loads(value)[0])
-                self.offset = self.progress_offset
-            return
-        window_key = parse_cell_key(key)
+                self._coming = max(self._coming, _decode_progress(value)[0])
+            return True
+        try:
+            name, start = parse_cell_key(key)
+            _retention_ms(name)
+        except ValueError:
+            return False
         if value is None:
-            self.windows.pop(window_key, None)
-            self._touched.pop(window_key, None)
-            return
-        counts, fired, seen_ms = orjson.loads(value)
-        self.now_ms = max(self.now_ms, seen_ms)
-        window = self._window(window_key)
-        window.merge(((p, c) for p, c in counts), fired=fired, seen_ms=seen_ms)
-        if (dict(counts), fired, seen_ms) != (window.counts, window.fired, window.seen_ms):
-            # Written by a worker that had lost the partition: write the merged one again.
-            self._touched[window_key] = None
-        else:
-            self._touched.pop(window_key, None)
+            windows = self.by_trigger.get(name, {})
+            if windows.pop(start, None) is not None:
+                self.number -= 1
+            return True
+        counts, fired, seen_ms = _decode_window(value)
+        self._take(name, start, seen_ms).merge(counts, fired=fired, seen_ms=seen_ms)
+        return True
 
     def restored(self) -> None:
-        """Nothing more to do: partial counts behind the progress are read again."""
+        """Note that the changelog is read: partial counts behind the progress are read again."""
+        self.progress_offset = max(self.progress_offset, self._coming)
+        self.offset = self.progress_offset
+        self._expire(self._touched)
 
 
-def _retention_ms(key: CellKey) -> int:
-    return retention_seconds(int(key[0].rpartition(":")[2])) * 1000
+_encode_rows = msgspec.msgpack.Encoder().encode
+_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, list[Row]]]]).decode
+_decode_window = msgspec.json.Decoder(tuple[list[tuple[int, int]], bool, int]).decode
+_decode_progress = orjson.loads
+
+
+def _retention_ms(name: str) -> int:
+    return retention_seconds(int(name.rpartition(":")[2])) * 1000

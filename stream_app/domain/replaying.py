@@ -99,7 +99,7 @@ class CountingReplay:
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
         tally = state.add(records, self._index)
         cut = state.cut()
-        for key, count, _ in cut.cells:
+        for key, count in cut.cells:
             self._merge(key, partition, count)
         state.confirm(cut)
         self.figures.take(tally)

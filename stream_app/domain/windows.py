@@ -25,6 +25,11 @@ def retention_seconds(period: int) -> int:
     return min(max(RETENTION_PERIODS * period, MIN_RETENTION_SECONDS), MAX_RETENTION_SECONDS)
 
 
+def keep_seconds(period: int) -> int:
+    """Return how far behind a window's start the watermark is when the window is given up."""
+    return period + retention_seconds(period)
+
+
 def expires_at(start: int, period: int) -> int:
     """Return the watermark at which the window that starts at `start` is given up."""
-    return start + period + retention_seconds(period)
+    return start + keep_seconds(period)

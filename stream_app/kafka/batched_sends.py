@@ -170,10 +170,11 @@ def _partition(producer: Any, topic: str, key: bytes | None, count: int) -> int:
     if key is None:
         partition: int = producer._partition(topic, None, None, None, None, None)  # noqa: SLF001 - it knows which have a leader
         return partition
-    return _partition_of_key(key, count)
+    return partition_of_key(key, count)
 
 
 @functools.lru_cache(maxsize=KEY_CACHE_SIZE)
-def _partition_of_key(key: bytes, count: int) -> int:
+def partition_of_key(key: bytes, count: int) -> int:
+    """Return the partition that aiokafka's default gives a key among `count`."""
     partition: int = DefaultPartitioner()(key, range(count), ())
     return partition

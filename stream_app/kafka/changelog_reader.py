@@ -106,10 +106,14 @@ class _Reading:
             consumer.assign(wanted)
             for tp in wanted:
                 consumer.seek(tp, positions[tp])
+                self._tables[tp].begin_reading(tp.partition, begins[tp])
+            starts = dict(positions)
             await self._read(wanted, ends, positions)
-        for tp in partitions:
-            self._check()
-            self._tables[tp].note_read_to(tp.partition, ends[tp] - 1)
+            begins = await self._begins_now(wanted, starts)
+        for tp in wanted:
+            for _ in self._tables[tp].finish_reading(tp.partition, begins[tp], ends[tp]):
+                await asyncio.sleep(0)
+                self._check()
         progress.end()
         if wanted:
             log.info(
@@ -118,6 +122,22 @@ class _Reading:
                 seconds=round(progress.seconds, 2),
                 records_per_second=progress.per_second,
             )
+
+    async def _begins_now(
+        self, wanted: Sequence[TopicPartition], starts: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, int]:
+        """Return where the logs begin now: what has gone since was perhaps not read.
+
+        Raises:
+            ConnectionError: records have gone that a state in memory needs; read again.
+        """
+        begins = await self._consumer.beginning_offsets(wanted)
+        self._check()
+        for tp in wanted:
+            if begins[tp] > starts[tp] > 0 and self._tables[tp].persisted_offset(tp) >= 0:
+                raise ConnectionError(f"{tp.topic}[{tp.partition}]: its oldest records have gone")
+        found: Mapping[TopicPartition, int] = begins
+        return found
 
     def _next(self, tp: TopicPartition) -> int:
         return self._tables[tp].persisted_offset(tp) + 1

@@ -24,7 +24,9 @@ from stream_app.kafka.cut_letters import RefusedLetters
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
 from stream_app.kafka.lost_batches import LostBatches
 from stream_app.kafka.ownership import Ownership
+from stream_app.kafka.packed_table import Packed, PackedTable
 from stream_app.kafka.recovery import BulkTables
+from stream_app.kafka.snapshots import Snapshots
 from stream_app.kafka.state import State, StateTable
 from stream_app.kafka.topics import TopicNames
 
@@ -56,15 +58,18 @@ class StreamApp(faust.App):
     def __init__(self, role: Role, settings: Settings, bootstrap_servers: str) -> None:
         kafka = settings.kafka
         self.role = role
-        self._settings = settings
+        self.settings = settings
         self.batched_topics: set[str] = set()
         self.buffer_bytes = settings.detector.buffer_bytes
         self.fetch_max_wait_ms = kafka.fetch_max_wait_ms
         self.state_tables: list[StateTable[Any]] = []
+        self.packed_tables: list[PackedTable[Any]] = []
         self.flush_loops: list[FlushLoop] = []
         #: Set when the worker ends: no batch is taken up any more.
         self.is_stopping = False
-        self.services: list[AppService] = []
+        self.services: list[AppService] = [
+            Snapshots(self, settings.kafka.snapshot_interval_seconds)
+        ]
         self._named_topics: set[str] = set()
         self.refused_letters = RefusedLetters(TopicNames(settings.topic_prefix))
         #: Set when the app cannot go on; the process then ends with this error.
@@ -135,9 +140,25 @@ class StreamApp(faust.App):
         self.state_tables.append(table)
         return table
 
+    def packed_table(
+        self,
+        name: str,
+        sources: Sequence[str],
+        partitions: int,
+        new_state: Callable[[], Packed],
+    ) -> PackedTable[Packed]:
+        """Declare a table with packed records and snapshots; else as `state_table`."""
+        table: PackedTable[Packed] = PackedTable(
+            self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
+        )
+        self.tables.add(table)
+        self.state_tables.append(table)
+        self.packed_tables.append(table)
+        return table
+
     def client_options(self) -> dict[str, Any]:
         """Return the keyword arguments of an aiokafka client beside Faust's own."""
-        return connection_options(self._settings)
+        return connection_options(self.settings)
 
     def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
         """Return where to go on reading the source partitions whose progress is known."""

@@ -9,7 +9,8 @@ A flush starts when no further batch waits, otherwise after an interval or a num
 checked after each batch. One that would write much for the events taken waits longer, within
 bounds: more of them may change what it writes anyway. That it waits for also when the next batch
 is still at the broker. The next batches are taken while a flush waits for the broker; one is in
-flight at a time. There is no timer: two events followed by silence must alert at once.
+flight at a time. A stage may hold a flush back that changes no answer yet; two events followed by
+silence must alert at once.
 """
 
 from __future__ import annotations
@@ -66,6 +67,10 @@ class Stage(Protocol):
     def changes(self) -> int:
         """How much a flush would write that further events may change again; 0: nothing."""
 
+    @property
+    def hold_seconds(self) -> float:
+        """Shortest time from one flush to the next, while no batch waits."""
+
     def add(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """Take the records of one batch."""
 
@@ -96,6 +101,8 @@ class FlushLimits:
     max_events: int
     events_per_change: int = 20
     patience: int = 4
+    #: More changes than this are flushed at once: their records take memory.
+    most_changes: int = 20_000
 
     #: A flush that waits for the broker may be overtaken by this many times `max_events`.
     overtake: int = 3
@@ -109,10 +116,12 @@ class FlushLimits:
         """Tell whether to flush what has been taken since the last flush."""
         if events < self.max_events and seconds < self.interval_seconds:
             return False
+        number = changes()
         return (
             events >= self.most_events
             or seconds >= self.patience * self.interval_seconds
-            or not self.writes_much(events, changes())
+            or number >= self.most_changes
+            or not self.writes_much(events, number)
         )
 
     def writes_much(self, events: int, changes: int) -> bool:
@@ -188,7 +197,7 @@ class FlushLoop:
                 if has_more and self._events < self._overtake_limit:
                     return True
                 await self._landed()
-            elif has_more or not self._may_wait():
+            elif has_more or not (self._is_early() or self._may_wait()):
                 return False
             else:
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -235,6 +244,10 @@ class FlushLoop:
     def _is_due(self) -> bool:
         seconds = time.monotonic() - self._last_cut
         return self._limits.is_due(self._events, seconds, lambda: self._stage.changes)
+
+    def _is_early(self) -> bool:
+        """Tell whether the stage would rather flush later, together with more."""
+        return time.monotonic() - self._last_cut < self._stage.hold_seconds
 
     def _may_wait(self) -> bool:
         """Tell whether it is worth to wait for a batch that the broker has, and is not here yet."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import Admin, make_topics, partition_counts
 from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.state import CHANGELOG_CONFIG
+from stream_app.kafka.packed_changelogs import prepare_packed
 from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic, TopicNames, TopicSpec
 from stream_app.settings import Settings
 
@@ -51,11 +51,12 @@ async def prepare_changelogs(settings: Settings, app: StreamApp) -> None:
                 sources = ", ".join(sorted(table.source_topics))
                 raise _mismatch(app, sources, table.partitions, found)
         missing = [
-            TopicSpec(table.changelog_topic_name, table.partitions, "state", CHANGELOG_CONFIG)
+            TopicSpec(table.changelog_topic_name, table.partitions, "state", table.config)
             for table in app.state_tables
             if table.changelog_topic_name not in counts
         ]
         await make_topics(client, missing, settings.kafka.replication_factor)
+        await prepare_packed(settings, client, app.packed_tables)
 
 
 def check_growth(app: StreamApp) -> None:

@@ -8,8 +8,8 @@ holds the only copy in memory.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from faust import Table
 from faust.types import TP
@@ -36,7 +36,7 @@ class PartitionState(Protocol):
     def progress_of(self, topic: str) -> int:
         """Return the last offset of a source topic whose effects are acknowledged; -1: none."""
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
+    def restore(self, key: bytes, value: bytes | None) -> object:
         """Take a record of the changelog."""
 
     def restored(self) -> None:
@@ -44,6 +44,10 @@ class PartitionState(Protocol):
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
+
+
+class KeyedState(PartitionState, Protocol):
+    """One whose changelog has a record for each key."""
 
     def rewrite(self) -> None:
         """Write all that is kept once more with the next flush."""
@@ -62,6 +66,9 @@ class StateTable(Table, Generic[State]):
     # Else mode names the logger after this module, and its chatter passes for ours.
     logger = logging.getLogger("faust.stream_app")
 
+    #: Kafka's settings of the changelog.
+    config: ClassVar[dict[str, str]] = CHANGELOG_CONFIG
+
     def __init__(
         self,
         app: Any,
@@ -74,7 +81,7 @@ class StateTable(Table, Generic[State]):
             app,
             key_type=bytes,
             value_type=bytes,
-            extra_topic_configs=CHANGELOG_CONFIG,
+            extra_topic_configs=self.config,
             **kwargs,
         )
         self.source_topics = frozenset(source_topics)
@@ -126,7 +133,7 @@ class StateTable(Table, Generic[State]):
         self._restored_to[partition], self._last_own[partition] = restored, last
         if not is_alone:
             log.warning("state_overwritten", changelog=self.changelog_topic_name, then="rewritten")
-            self.states[partition].rewrite()
+            cast("KeyedState", self.states[partition]).rewrite()
 
     def resume_offsets(self, assigned: Iterable[TP]) -> Mapping[TP, int]:
         """Return where to go on reading, for source partitions with a progress."""
@@ -175,6 +182,14 @@ class StateTable(Table, Generic[State]):
             callback()
 
     # -- called while the changelog is read (`changelog_reader.py`)
+
+    def begin_reading(self, partition: int, begin: int) -> None:
+        """Prepare to read a changelog that begins at an offset."""
+
+    def finish_reading(self, partition: int, begin: int, end: int) -> Iterator[None]:  # noqa: ARG002 - of no use here
+        """Note that a changelog has been read up to its end; in slices."""
+        self.note_read_to(partition, end - 1)
+        yield
 
     def restore(self, partition: int, records: Sequence[Any]) -> None:
         """Take changelog records, in their order; all of them, or an error ends the worker."""

@@ -98,7 +98,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         (Topic.INTEGRATIONS, 1, "integration id", remembering),
         (Topic.CLIENTS, 1, "client id", compact),
         (Topic.STATUS, 1, "integration id", compact),
-        (Topic.COUNTS, many, "trigger id", {**_delete_after(2), **BROKER_CLOCK}),
+        (Topic.COUNTS, many, "none", {**_delete_after(2), **BROKER_CLOCK}),
         (Topic.ALERTS, many, "client id", large),
         (Topic.DELIVERIES, many, "integration id", large),
         (Topic.RESULTS, many, "integration id", month),

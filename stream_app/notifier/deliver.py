@@ -47,6 +47,7 @@ class DeliverStage:
 
     #: Each of its effects is written once, however long a flush waits.
     changes = 0
+    hold_seconds = 0.0
 
     def __init__(
         self,

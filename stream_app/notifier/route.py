@@ -108,6 +108,7 @@ class RouteStage:
 
     #: Each of its effects is written once, however long a flush waits.
     changes = 0
+    hold_seconds = 0.0
 
     def __init__(
         self,

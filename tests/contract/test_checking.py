@@ -34,7 +34,7 @@ def test_it_names_the_place_the_path_the_value_and_what_is_allowed() -> None:
         Breach(2, "remote_addr4", "7", "must be string or null"),
     ]
     count = example("count", "invalid-no-window")
-    assert breaches("count", count) == [Breach(None, "window_start", "", "is missing")]
+    assert breaches("count", count) == [Breach(None, "triggers[0].windows", "", "is missing")]
 
 
 def test_the_lines_of_a_record_are_told_apart() -> None:

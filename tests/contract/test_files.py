@@ -18,9 +18,9 @@ from stream_app.contract.records import RecordName, part_schema, record_schema
 from stream_app.contract.words import FIELDS
 from stream_app.domain.alerts import Alert, NoticeAlert
 from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
-from stream_app.domain.evaluation import PartialCount
 from stream_app.domain.events import SHAPES
 from stream_app.domain.incoming_notices import IncomingNotice
+from stream_app.domain.partial_counts import PartialCounts
 from stream_app.domain.statuses import IntegrationStatus
 from stream_app.kafka.topics import topic_specs
 from stream_app.settings import Settings
@@ -38,7 +38,7 @@ STRUCTS: list[tuple[RecordName, type[msgspec.Struct]]] = [
     *((name, SHAPES[kind]) for name, kind in records.EVENTS.items()),
     (RecordName.NOTICE, IncomingNotice),
     (RecordName.INTEGRATION_STATUS, IntegrationStatus),
-    (RecordName.COUNT, PartialCount),
+    (RecordName.COUNT, PartialCounts),
     (RecordName.ALERT, Alert),
     (RecordName.ALERT, NoticeAlert),
     (RecordName.DELIVERY, Delivery),

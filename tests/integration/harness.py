@@ -18,6 +18,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from stream_app.domain.partial_counts import decode_partial_counts
 from stream_app.settings import Settings
 
 START_SECONDS = 60.0
@@ -187,6 +188,19 @@ async def read_all(bootstrap: str, topic: str) -> dict[int, list[Any]]:
         return records
     finally:
         await consumer.stop()
+
+
+async def partial_counts(settings: Settings) -> list[tuple[int, int, int, int]]:
+    """Return trigger, window start, source partition and count of all on `counts`, in order."""
+    topic = f"{settings.topic_prefix}counts"
+    found = await read_all(settings.kafka.bootstrap_servers or "", topic)
+    return [
+        (part.trigger_id, start, partition, count)
+        for records in found.values()
+        for record in records
+        for part in decode_partial_counts(record.value).triggers
+        for start, partition, count in part.windows
+    ]
 
 
 async def _numbers(bootstrap: str, topic: str) -> list[int]:

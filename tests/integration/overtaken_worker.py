@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_app.cli import main
-from stream_app.domain.state_keys import PROGRESS_KEY
 from stream_app.kafka import flushing, state
 
 #: So many that this worker keeps one of them when another comes to share the topic's eight.
@@ -24,7 +23,7 @@ def delay_one_progress() -> None:
     held: list[Any] = []
 
     async def overtaken(self: Any, step: Sequence[flushing.Send], written: Any) -> None:
-        progress = [s for s in step if s.key == PROGRESS_KEY]
+        progress = [s for s in step if s.table is not None]
         if len(progress) < PARTITIONS or held or not self.topics[0].endswith("events.hits"):
             await send(self, step, written)
             return

@@ -22,6 +22,7 @@ from tests.conftest import JARS
 from tests.integration.harness import (
     WorkerProcess,
     drained,
+    partial_counts,
     put,
     put_objects,
     read_all,
@@ -400,45 +401,9 @@ async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
             await drained(settings, "detector", ["events.hits", "counts"], 60)
             assert first.stop() == 0
     parts: dict[int, int] = {}
-    counts = await read_all(
-        settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}counts"
-    )
-    for record in (record for partition in counts.values() for record in partition):
-        part = json.loads(record.value)
-        parts[part["partition"]] = max(part["count"], parts.get(part["partition"], 0))
+    for _, _, partition, count in await partial_counts(settings):
+        parts[partition] = max(count, parts.get(partition, 0))
     assert sum(parts.values()) == sent + len(hits)
-
-
-async def test_what_a_stale_worker_has_written_behind_a_cell_is_written_over(
-    settings: Settings, tmp_path: Path
-) -> None:
-    """Else it would be all that compaction leaves of the cell."""
-    hour = {"count": 100, "period": 3600, "operator": "gt"}
-    bootstrap = await prepared(settings, trigger(threshold=hour))
-    changelog = f"{settings.topic_prefix}stream-app-detector-cells-incidents-changelog"
-    now = int(time.time())
-
-    async def cells() -> dict[bytes, bytes]:
-        return {record.key: record.value for record in (await read_all(bootstrap, changelog))[0]}
-
-    async def counted(*times: int) -> None:
-        await send(settings, "incidents", *map(incident, times), partition=0)
-        await drained(settings, "detector", TOPICS, 30)
-
-    with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
-        await worker.ready()
-        await counted(now - 7200, now - 7200)
-        before = await cells()
-        (key,) = before.keys() - {b"progress"}
-        await put(bootstrap, changelog, [(key, b"[1,0]")], partition=0)
-        await counted(now)
-        assert "state_overwritten" in worker.text
-        assert (await cells())[key] == b"[1,0]"
-        await counted(now)
-        assert (before[key], (await cells())[key]) == (b"[2,1]", b"[2,3]")
-        await counted(now)
-        assert worker.text.count("state_overwritten") == 1
-        assert worker.stop() == 0
 
 
 async def test_what_the_group_has_not_committed_of_the_progress_is_no_lag_after_a_restart(

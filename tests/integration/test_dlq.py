@@ -22,7 +22,14 @@ from stream_app.kafka.admin import create_topics
 from stream_app.kafka.dead_letter_log import DeadLetterLog
 from stream_app.kafka.redrive import Outcome, Redriven, Redriver, redriven
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
+from tests.integration.harness import (
+    WorkerProcess,
+    drained,
+    partial_counts,
+    put,
+    put_objects,
+    read_all,
+)
 from tests.integration.test_notifier import Bench, alert, eventually
 
 NOW = int(time.time())
@@ -104,8 +111,7 @@ async def test_a_refused_event_is_counted_once_after_its_client_is_configured(
     assert (back.key, back.value, back.partition) == (b"any", event, 2)
     assert dict(back.headers)["trace"] == b"t1"
     assert dict(back.headers)["x-attempt"] == b"2"
-    counts = [json.loads(record.value) for record in await records(settings, "counts")]
-    assert [(row["trigger_id"], row["count"]) for row in counts] == [(7, 1)]
+    assert [(row[0], row[-1]) for row in await partial_counts(settings)] == [(7, 1)]
     assert await dlq(settings, "list") == []
     (done,) = await dlq(settings, "list", "--done")
     assert (done["redriven"], done["offset"]) == (True, listed["offset"])

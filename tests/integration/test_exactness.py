@@ -27,6 +27,7 @@ from tests import oracle
 from tests.integration.harness import (
     WorkerProcess,
     drained,
+    partial_counts,
     put_objects,
     read_all,
 )
@@ -36,6 +37,8 @@ EVENTS = 200_000
 SECONDS_OF_PRODUCING = 70
 KINDS = ("attacks", "hits", "incidents")
 TOPICS = ["events.attacks", "events.hits", "events.incidents", "counts"]
+#: So often that each kill falls into one.
+SNAPSHOTS = {"STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS": "0.5"}
 FAILING_WORKER = str(Path(__file__).with_name("failing_worker.py"))
 
 
@@ -175,12 +178,10 @@ async def expected(settings: Settings) -> tuple[oracle.Totals, int]:
 async def counted(settings: Settings) -> dict[oracle.Window, int]:
     """Return what stage 2 can sum: the largest partial count of each source partition."""
     largest: dict[tuple[int, int, int], int] = defaultdict(int)
-    bootstrap = settings.kafka.bootstrap_servers or ""
-    for partition in (await read_all(bootstrap, f"{settings.topic_prefix}counts")).values():
-        for record in partition:
-            part = json.loads(record.value)
-            key = part["trigger_id"], part["window_start"], part["partition"]
-            largest[key] = max(largest[key], part["count"])
+    for *key, count in await partial_counts(settings):
+        trigger_id, start, partition = key
+        place = trigger_id, start, partition
+        largest[place] = max(largest[place], count)
     totals: dict[oracle.Window, int] = defaultdict(int)
     for (trigger_id, start, _), count in largest.items():
         totals[trigger_id, start] += count
@@ -273,7 +274,11 @@ async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_coun
 
     def worker(name: str, *command: str) -> WorkerProcess:
         return WorkerProcess(
-            "detector", settings, tmp_path / f"{name}.log", command or ("-m", "stream_app")
+            "detector",
+            settings,
+            tmp_path / f"{name}.log",
+            command or ("-m", "stream_app"),
+            **SNAPSHOTS,
         )
 
     with worker("a") as first, worker("b") as second:
@@ -318,11 +323,11 @@ async def test_a_graceful_rebalance_leaves_the_counts_exact(
 ) -> None:
     _, settings = cluster
     await prepared(settings)
-    with WorkerProcess("detector", settings, tmp_path / "a.log") as first:
+    with WorkerProcess("detector", settings, tmp_path / "a.log", **SNAPSHOTS) as first:
         await first.ready()
         producing = asyncio.create_task(produce(settings, 30))
         await asyncio.sleep(5)
-        with WorkerProcess("detector", settings, tmp_path / "b.log") as second:
+        with WorkerProcess("detector", settings, tmp_path / "b.log", **SNAPSHOTS) as second:
             await second.ready()
             await asyncio.sleep(6)
             assert min(await counting(first), await counting(second)) > 0

@@ -20,7 +20,7 @@ from stream_app.domain.deliveries import (
     encode_state,
 )
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.evaluation import PartialCount
+from stream_app.domain.partial_counts import PartialCount, PartialCounts, TriggerCounts
 from stream_app.domain.request_checks import CheckOutcome
 from stream_app.domain.statuses import IntegrationStatus, encode_status
 from stream_app.domain.triggers import Filter, Threshold
@@ -57,7 +57,8 @@ DELIVERIES = [encode_delivery(DELIVERY)]
 RESULTS = [encode_result(one) for one in (_ATTEMPT, _CANCEL, _CHECKED)]
 RESULTS.append(encode_result(msgspec.structs.replace(_ATTEMPT, accepted=True, status=202)))
 STATES = [encode_state(_STATE)]
-PARTIALS = [msgspec.json.encode(_PARTIAL)]
+_PARTIALS = PartialCounts([TriggerCounts(CLIENT, 61, "r1", 60, [[600, 0, 3], [600, 1, 2]])], 0)
+PARTIALS = [msgspec.json.encode(_PARTIAL), msgspec.json.encode(_PARTIALS)]
 STATUSES = [encode_status(STATUS)]
 
 CLIENT_OBJECT: dict[str, Any] = {

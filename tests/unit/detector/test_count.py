@@ -14,6 +14,7 @@ from stream_app.detector import count
 from stream_app.detector.count import CountStage
 from stream_app.domain.counting import PartitionCounts
 from stream_app.domain.events import EventKind
+from stream_app.domain.partial_counts import decode_partial_counts
 from stream_app.domain.state_keys import NEVER
 from stream_app.domain.triggers import parse_trigger
 from stream_app.kafka.topics import TopicNames
@@ -44,7 +45,7 @@ def stage() -> CountStage:
         version=1, clients={1: None}, triggers={}, trigger_position=0
     )
     table: Any = Table()
-    return CountStage(EventKind.HITS, table, configuration, TopicNames(), Metrics())
+    return CountStage(EventKind.HITS, table, 4, configuration, TopicNames(), Metrics())
 
 
 def test_more_skips_than_a_crash_explains_are_a_warning_once_a_minute(
@@ -168,13 +169,11 @@ def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended()
     configuration: Any = SimpleNamespace(
         version=1, clients={1: None}, triggers={61: found}, trigger_position=1
     )
-    states: Any = SimpleNamespace(
-        state=table.state, states=table.states, changelog_topic_name="changelog"
-    )
-    stage = CountStage(EventKind.HITS, states, configuration, TopicNames(), metrics)
+    states: Any = SimpleNamespace(state=table.state, states=table.states, changes=lambda *_: [])
+    stage = CountStage(EventKind.HITS, states, 4, configuration, TopicNames(), metrics)
     rows = [record(offset, b'{"client_id":1,"request_time":1000000000}') for offset in range(3)]
     rows[2].timestamp += 77
     stage.add("events.hits", 0, rows)
     sends, _ = stage.cut().steps()
-    counts = [send for send in sends if send.topic == "counts"]
-    assert [send.headers for send in counts] == [(("x-appended-ms", b"1000000000077"),)]
+    (sent,) = [decode_partial_counts(send.value) for send in sends if send.topic == "counts"]
+    assert sent.appended_ms == {"0": 1_000_000_000_077}

@@ -14,6 +14,7 @@ from stream_app.domain.alerts import Alert, decode_alert, encode_alert, fired_al
 from stream_app.domain.clients import parse_client
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.triggers import Trigger, parse_trigger
+from stream_app.kafka.flushing import Send
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
 
@@ -36,6 +37,10 @@ def trigger(count: int = 2, **changes: Any) -> Trigger:
     return parse_trigger(obj | changes, allowed_periods=(1,))
 
 
+def changes(partition: int, version: int, rows: list[bytes]) -> list[Send]:
+    return [Send("changelog", b"%d" % version, one, partition) for one in rows]
+
+
 class Partition:
     """One partition of `counts` and the stage that reads it, with what a broker would keep."""
 
@@ -46,7 +51,7 @@ class Partition:
             state=lambda _: self.state,
             states={0: self.state},
             known_states=lambda: [self.state] if self.is_known else None,
-            changelog_topic_name="changelog",
+            changes=changes,
         )
         configuration = SimpleNamespace(clients={1: CLIENT}, triggers={found.id: found})
         reader: Any = SimpleNamespace(configuration=configuration)
@@ -157,12 +162,16 @@ def test_a_flush_that_was_not_acknowledged_fires_again_with_the_same_bytes(
     assert windows.flush() == []
 
 
-def test_a_fired_window_is_written_as_fired_before_its_progress(windows: Partition) -> None:
+def test_a_fired_window_is_written_as_fired_together_with_the_progress(windows: Partition) -> None:
     windows.send(3, partition=2)
-    alerts, (window,), (progress,) = windows.stage.cut().steps()
+    alerts, (written,) = windows.stage.cut().steps()
     assert len(alerts) == 1
-    assert json.loads(window.value or b"") == [[[2, 3]], True, START * 1000]
-    assert json.loads(progress.value or b"") == [0]
+    again = PartitionWindows()
+    again.apply(int(written.key or b""), written.value or b"")
+    again.restored()
+    (window,) = again.windows.values()
+    assert (window.counts, window.fired, window.seen_ms) == ({2: 3}, True, START * 1000)
+    assert again.progress_offset == 0
 
 
 @pytest.mark.parametrize("change", ["revision", "disabled", "deleted", "client"])
@@ -202,3 +211,16 @@ def test_the_time_to_an_alert_begins_with_the_newest_record_of_the_count_that_fi
     assert windows.flush() == [1], "what an older version has counted fires, too"
     assert sample(f"{name}_count", {"kind": "hits"}) == 2
     assert sample(f"{name}_sum", {"kind": "hits"}) == 2.5
+
+
+def test_only_what_may_fire_is_flushed_at_once(windows: Partition) -> None:
+    assert windows.stage.hold_seconds > 0
+    windows.send(2)
+    assert windows.stage.hold_seconds > 0
+    windows.send(1, partition=1)
+    assert windows.stage.hold_seconds == 0
+    assert windows.flush() == [0]
+    windows.send(9, partition=1)
+    assert windows.stage.hold_seconds > 0, "it has fired"
+    windows.send(1, second=1, trigger_id=77)
+    assert windows.stage.hold_seconds == 0, "this worker may have to read the configuration"

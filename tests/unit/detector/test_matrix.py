@@ -23,9 +23,10 @@ from stream_app.detector.evaluate import EvaluateStage
 from stream_app.domain.clients import parse_client
 from stream_app.domain.conditions import CONDITIONS
 from stream_app.domain.counting import PartitionCounts, Tally
-from stream_app.domain.evaluation import PartitionWindows, partial_count
+from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
+from stream_app.domain.partial_counts import PartialCountsWriter
 from stream_app.domain.triggers import parse_trigger
 from stream_app.kafka.topics import TopicNames
 from stream_app.metrics import Metrics
@@ -192,7 +193,7 @@ class Detector:
         )
         windows = PartitionWindows()
         table: Any = SimpleNamespace(
-            state=lambda _: windows, states={0: windows}, changelog_topic_name="changelog"
+            state=lambda _: windows, states={0: windows}, changes=lambda *_: []
         )
         reader: Any = SimpleNamespace(configuration=configuration)
         self._stage = EvaluateStage(table, reader, TopicNames(), Metrics())
@@ -208,8 +209,10 @@ class Detector:
             offset += len(records)
             self.tallies.append(state.add(records, index))
             cut = state.cut()
-            for key, number, _ in cut.cells:
-                self._partial(json_bytes(partial_count(key, partition, number, 0)))
+            writer = PartialCountsWriter(0)
+            writer.add(partition, cut.changed, 0)
+            for value in writer.records(writer.names):
+                self._partial(value)
             state.confirm(cut)
             self._evaluate()
 
@@ -221,11 +224,6 @@ class Detector:
         flush = self._stage.cut()
         self.alerts += [json.loads(send.value or b"") for send in flush.steps()[0]]
         flush.confirm()
-
-
-def json_bytes(found: Any) -> bytes:
-    names = found.__struct_fields__
-    return json.dumps({name: getattr(found, name) for name in names}).encode()
 
 
 def test_the_matrix_has_every_filter_of_the_conditions_that_count() -> None:

@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.evaluation import (
+from stream_app.domain import partial_counts
+from stream_app.domain.evaluation import PartitionWindows
+from stream_app.domain.partial_counts import (
     PartialCount,
-    PartitionWindows,
-    partial_count,
-    partial_count_record,
+    PartialCounts,
+    PartialCountsWriter,
+    TriggerCounts,
+    decode_partial_counts,
 )
 from stream_app.domain.state_keys import PROGRESS_KEY, CellKey, cell_key_bytes
 
@@ -37,6 +40,20 @@ def partial(
     return PartialCount(client_id, trigger_id, revision, period, start, partition, count, 0)
 
 
+def add(windows: PartitionWindows, one: PartialCount, timestamp_ms: int) -> None:
+    name, start = one.window
+    windows.add(name, start, one.partition, one.count, timestamp_ms)
+
+
+def cut(windows: PartitionWindows) -> tuple[list[CellKey], list[CellKey]]:
+    """Return what a cut has touched, and what it has given up."""
+    before = set(windows.windows)
+    touched, number = windows.cut()
+    gone = sorted(before - windows.windows.keys())
+    assert len(gone) == number
+    return list(touched), gone
+
+
 def changelog(
     counts: dict[int, int], *, fired: bool = False, seen_ms: int = NOW_MS, key: CellKey = KEY
 ) -> tuple[bytes, bytes]:
@@ -51,38 +68,65 @@ def contents(windows: PartitionWindows) -> dict[CellKey, tuple[dict[int, int], b
 def replayed(records: list[tuple[bytes, bytes]]) -> PartitionWindows:
     windows = PartitionWindows()
     for key, value in records:
-        windows.restore(key, value)
+        assert windows.restore(key, value)
     windows.restored()
     return windows
-
-
-def test_the_partial_count_of_a_cell_belongs_to_the_cells_window() -> None:
-    found = partial_count(("1111:61:0a1b2c:60", START), partition=3, count=7, config_position=12)
-    assert found == PartialCount(1111, 61, "0a1b2c", 60, START, 3, 7, 12)
-    assert found.window == ("1111:61:0a1b2c:60", START)
 
 
 def test_a_window_is_the_sum_over_its_source_partitions() -> None:
     windows = PartitionWindows()
     for count, partition in ((2, 0), (3, 1), (4, 0)):
-        windows.add(partial(count, partition), NOW_MS)
+        add(windows, partial(count, partition), NOW_MS)
     assert windows.windows[KEY].counts == {0: 4, 1: 3}
     assert windows.windows[KEY].total == 7
 
 
 @pytest.mark.parametrize("revision", ["0a1b2c", 'a%b"%d\\'])
-def test_the_record_of_a_partial_count_is_its_json_whatever_the_trigger(revision: str) -> None:
-    cell = (f"1111:61:{revision}:60", START)
-    for numbers in ((3, 7, 12), (0, 2**40, 0)):
-        key, value = partial_count_record(cell, *numbers)
-        assert key == b"61"
-        assert value == msgspec.json.encode(partial_count(cell, *numbers))
+def test_the_record_of_partial_counts_is_their_json_whatever_the_trigger(revision: str) -> None:
+    one, other = f"1111:61:{revision}:60", f"7:8:{revision}:1"
+    writer = PartialCountsWriter(12)
+    writer.add(3, [(one, [START, 7, START + 60, 2**40]), (other, [START, 1])], 5)
+    writer.add(0, [(one, [START, 9])], 4)
+    (value,) = writer.records(writer.names)
+    windows = [[START, 3, 7], [START + 60, 3, 2**40], [START, 0, 9]]
+    expected = PartialCounts(
+        [
+            TriggerCounts(1111, 61, revision, 60, windows),
+            TriggerCounts(7, 8, revision, 1, [[START, 3, 1]]),
+        ],
+        12,
+        {"0": 4, "3": 5},
+    )
+    assert value == msgspec.json.encode(expected)
+    assert decode_partial_counts(value) == expected
+    assert [part.name for part in expected.triggers] == [one, other]
+
+
+def test_many_partial_counts_are_several_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partial_counts, "MAX_WINDOWS", 3)
+    writer = PartialCountsWriter(0)
+    changed = [(f"1:{n}:r:60", [x for k in range(n) for x in (k, n)]) for n in range(1, 6)]
+    writer.add(0, changed, 0)
+    found = [decode_partial_counts(value) for value in writer.records(writer.names)]
+    sizes = [sum(len(part.windows) for part in one.triggers) for one in found]
+    assert sum(sizes) == 15
+    assert max(sizes) < 6
+    rows = [(part.name, *row) for one in found for part in one.triggers for row in part.windows]
+    assert len(set(rows)) == 15
+
+
+def test_a_partial_count_of_an_older_version_is_read_as_one_of_many() -> None:
+    value = msgspec.json.encode(partial(7, 2))
+    window = [[START, 2, 7]]
+    assert decode_partial_counts(value) == PartialCounts(
+        [TriggerCounts(1, 61, "abc", 1, window)], 0
+    )
 
 
 def test_of_two_partial_counts_of_a_partition_the_larger_one_stays() -> None:
     windows = PartitionWindows()
     for count in (5, 3, 5, 1):
-        windows.add(partial(count), NOW_MS)
+        add(windows, partial(count), NOW_MS)
     assert windows.windows[KEY].total == 5
 
 
@@ -100,8 +144,8 @@ def test_another_client_trigger_revision_period_or_start_is_another_window(
     other: dict[str, Any],
 ) -> None:
     windows = PartitionWindows()
-    windows.add(partial(2), NOW_MS)
-    windows.add(partial(3, **other), NOW_MS)
+    add(windows, partial(2), NOW_MS)
+    add(windows, partial(3, **other), NOW_MS)
     assert [window.total for window in windows.windows.values()] == [2, 3]
 
 
@@ -129,9 +173,9 @@ def test_any_order_and_any_replay_of_partial_counts_give_the_same_sums(
     )
     windows = PartitionWindows()
     for one in data.draw(st.permutations(repeated)):
-        windows.add(one, NOW_MS)
+        add(windows, one, NOW_MS)
         if data.draw(st.booleans()):
-            windows.cut()
+            cut(windows)
         if data.draw(st.booleans()):
             windows.roll_back()
     assert {key: window.counts for key, window in windows.windows.items()} == largest
@@ -139,20 +183,20 @@ def test_any_order_and_any_replay_of_partial_counts_give_the_same_sums(
 
 def test_a_cut_names_what_was_touched_since_the_last_one() -> None:
     windows = PartitionWindows()
-    windows.add(partial(1), NOW_MS)
-    windows.add(partial(2), NOW_MS)
-    windows.add(partial(1, start=START + 1), NOW_MS)
-    assert windows.cut() == ([KEY, (KEY[0], START + 1)], [])
-    assert windows.cut() == ([], [])
-    windows.add(partial(1), NOW_MS)  # a replay: the sum may still have to fire
-    assert windows.cut() == ([KEY], [])
+    add(windows, partial(1), NOW_MS)
+    add(windows, partial(2), NOW_MS)
+    add(windows, partial(1, start=START + 1), NOW_MS)
+    assert cut(windows) == ([KEY, (KEY[0], START + 1)], [])
+    assert cut(windows) == ([], [])
+    add(windows, partial(1), NOW_MS)  # a replay: the sum may still have to fire
+    assert cut(windows) == ([KEY], [])
 
 
 def test_what_the_next_cut_will_touch_can_be_looked_at_before_it() -> None:
     windows = PartitionWindows()
-    windows.add(partial(), NOW_MS)
+    add(windows, partial(), NOW_MS)
     assert list(windows.touched) == [KEY]
-    assert windows.cut()[0] == [KEY]
+    assert cut(windows)[0] == [KEY]
     assert list(windows.touched) == []
 
 
@@ -161,8 +205,8 @@ def test_what_the_next_cut_will_touch_can_be_looked_at_before_it() -> None:
 
 def advance(windows: PartitionWindows, to_ms: int) -> list[CellKey]:
     """Let a partial count of another window pass by; return what is given up."""
-    windows.add(partial(1, start=START + 500_000, period=86_400), to_ms)
-    return windows.cut()[1]
+    add(windows, partial(1, start=START + 500_000, period=86_400), to_ms)
+    return cut(windows)[1]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +216,8 @@ def test_a_window_is_given_up_when_its_last_partial_count_is_older_than_the_rete
     period: int, kept_ms: int
 ) -> None:
     windows = PartitionWindows()
-    windows.add(partial(period=period), NOW_MS)
-    windows.cut()
+    add(windows, partial(period=period), NOW_MS)
+    cut(windows)
     assert advance(windows, NOW_MS + kept_ms - 1) == []
     assert advance(windows, NOW_MS + kept_ms + 1) == [partial(period=period).window]
     assert [key[0] for key in windows.windows] == ["1:61:abc:86400"]
@@ -182,29 +226,29 @@ def test_a_window_is_given_up_when_its_last_partial_count_is_older_than_the_rete
 def test_every_partial_count_keeps_its_window_a_retention_longer() -> None:
     windows = PartitionWindows()
     for hours in (0, 0.9, 1.8):
-        windows.add(partial(), NOW_MS + int(hours * HOUR_MS))
-        assert windows.cut()[1] == []
+        add(windows, partial(), NOW_MS + int(hours * HOUR_MS))
+        assert cut(windows)[1] == []
     assert advance(windows, NOW_MS + int(2.7 * HOUR_MS)) == []
     assert advance(windows, NOW_MS + int(2.9 * HOUR_MS)) == [KEY]
 
 
 def test_an_older_record_time_neither_ages_a_window_nor_turns_time_back() -> None:
     windows = PartitionWindows()
-    windows.add(partial(), NOW_MS)
-    windows.add(partial(2), NOW_MS - 5 * HOUR_MS)
+    add(windows, partial(), NOW_MS)
+    add(windows, partial(2), NOW_MS - 5 * HOUR_MS)
     assert (windows.windows[KEY].seen_ms, windows.now_ms) == (NOW_MS, NOW_MS)
-    windows.cut()
+    cut(windows)
     assert advance(windows, NOW_MS + HOUR_MS - 1) == []
 
 
 def test_what_a_cut_touches_is_not_given_up_in_it_however_much_time_the_cut_spans() -> None:
     windows = PartitionWindows()
-    windows.add(partial(9), NOW_MS)
-    windows.add(partial(1, start=START + 9000), NOW_MS + 3 * HOUR_MS)
-    touched, expired = windows.cut()
+    add(windows, partial(9), NOW_MS)
+    add(windows, partial(1, start=START + 9000), NOW_MS + 3 * HOUR_MS)
+    touched, expired = cut(windows)
     assert (KEY in touched, expired) == (True, [])
     assert windows.windows[KEY].total == 9
-    assert windows.cut() == ([], [KEY])
+    assert cut(windows) == ([], [KEY])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * HOUR_MS)), max_size=20), st.data())
@@ -215,17 +259,17 @@ def test_each_window_is_given_up_once_and_only_when_it_is_old(
     for second, waited_ms in found:
         now_ms += waited_ms
         one = partial(start=START + second)
-        windows.add(one, now_ms)
+        add(windows, one, now_ms)
         seen[one.window] = now_ms
         if data.draw(st.booleans()):
-            touched, expired = windows.cut()
+            touched, expired = cut(windows)
             assert not set(touched) & set(expired)
             for key in expired:
                 assert now_ms - seen.pop(key) >= HOUR_MS
         assert windows.windows.keys() == seen.keys()
-    expired = windows.cut()[1]
+    expired = cut(windows)[1]
     windows.now_ms += 2 * HOUR_MS
-    expired += windows.cut()[1]
+    expired += cut(windows)[1]
     assert sorted(expired) == sorted(seen)
     assert windows.windows == {}
 
@@ -236,18 +280,19 @@ def test_each_window_is_given_up_once_and_only_when_it_is_old(
 def test_a_roll_back_returns_to_the_acknowledged_progress_and_keeps_the_counts() -> None:
     windows = PartitionWindows()
     windows.confirm(7)
-    windows.add(partial(4), NOW_MS)
+    add(windows, partial(4), NOW_MS)
     windows.offset = 12
     windows.roll_back()
     assert (windows.offset, windows.progress_of("counts")) == (7, 7)
     assert windows.windows[KEY].total == 4
-    assert windows.cut() == ([], [])
+    assert cut(windows) == ([], [])
 
 
 def test_progress_never_goes_back() -> None:
     windows = PartitionWindows()
     for value in (b"[5]", b"[9]", b"[7]", None):
         windows.restore(PROGRESS_KEY, value)
+    windows.restored()
     windows.confirm(8)
     assert (windows.progress_offset, windows.offset) == (9, 9)
 
@@ -255,32 +300,34 @@ def test_progress_never_goes_back() -> None:
 # -- the changelog
 
 
-def test_a_window_comes_back_from_its_record() -> None:
+def test_a_window_comes_back_from_the_rows_of_a_cut_and_of_a_snapshot() -> None:
     windows = PartitionWindows()
-    windows.add(partial(4, 2), NOW_MS)
-    windows.add(partial(3, 11), NOW_MS + 5)
+    add(windows, partial(4, 2), NOW_MS)
+    add(windows, partial(3, 11), NOW_MS + 5)
+    windows.confirm(9)
     for fired in (False, True):
-        again = replayed([windows.record(KEY, fired=fired)])
-        assert contents(again) == {KEY: ({2: 4, 11: 3}, fired, NOW_MS + 5)}
-        assert again.now_ms == NOW_MS + 5
-        assert again.cut() == ([], [])
-
-
-def test_equal_windows_have_equal_records_in_whatever_order_they_were_counted() -> None:
-    one, other = PartitionWindows(), PartitionWindows()
-    for windows, order in ((one, (3, 1, 2)), (other, (2, 3, 1))):
-        for partition in order:
-            windows.add(partial(partition, partition), NOW_MS)
-    assert one.record(KEY, fired=False) == other.record(KEY, fired=False)
+        rows = windows.rows([KEY], [KEY] * fired)
+        windows.by_trigger[KEY[0]][KEY[1]].fired = fired
+        for parts in ([(9, one) for one in rows], list(windows.snapshot(1))):
+            again = PartitionWindows()
+            for version, one in parts:
+                again.apply(version, one)
+            again.restored()
+            assert contents(again) == {KEY: ({2: 4, 11: 3}, fired, NOW_MS + 5)}
+            assert (again.now_ms, again.offset, again.progress_offset) == (NOW_MS + 5, 9, 9)
+            assert cut(again) == ([], [])
 
 
 def test_what_has_fired_stays_fired() -> None:
     windows = replayed([changelog({0: 2}, fired=True)])
     windows.restore(*changelog({0: 9}, fired=False, seen_ms=NOW_MS + 9))
-    windows.add(partial(20), NOW_MS + 10)
+    add(windows, partial(20), NOW_MS + 10)
     windows.roll_back()
     assert windows.windows[KEY].fired
-    assert json.loads(windows.record(KEY, fired=False)[1])[1] is True
+    again = PartitionWindows()
+    for rows in windows.rows([KEY], []):
+        again.apply(1, rows)
+    assert again.windows[KEY].fired
 
 
 keys = st.sampled_from([KEY, ("1:61:abc:1", START + 1), ("1:61:abd:60", START)])
@@ -312,55 +359,19 @@ def test_records_in_any_order_and_any_repetition_restore_the_same_windows(
     found = {cell_key_bytes(key): window for key, window in contents(windows).items()}
     assert found == expected
     assert windows.now_ms == max((seen_ms for *_, seen_ms in expected.values()), default=0)
-    # What the log says last of a window is all that compaction keeps: it must be all of it.
-    last = {key: json.loads(value) for key, value in order}
-    stale = {
-        key
-        for key, (counts, fired, seen_ms) in last.items()
-        if (dict(counts), fired, seen_ms) != expected[key]
-    }
-    assert {cell_key_bytes(key) for key in windows.cut()[0]} == stale
-
-
-@pytest.mark.parametrize(
-    "stale",
-    [
-        changelog({0: 3, 1: 4}, fired=True, seen_ms=NOW_MS),
-        changelog({0: 5}, fired=True, seen_ms=NOW_MS),
-        changelog({0: 5, 1: 4}, fired=False, seen_ms=NOW_MS),
-        changelog({0: 5, 1: 4}, fired=True, seen_ms=NOW_MS - 1),
-    ],
-    ids=["a smaller count", "a partition less", "not fired", "an earlier time"],
-)
-def test_a_stale_record_behind_a_newer_one_is_written_again(stale: tuple[bytes, bytes]) -> None:
-    newer = changelog({0: 5, 1: 4}, fired=True, seen_ms=NOW_MS)
-    windows = replayed([newer, stale])
-    assert windows.cut() == ([KEY], [])
-    written = windows.record(KEY, fired=False)
-    assert contents(replayed([written])) == contents(replayed([newer]))
-    assert replayed([newer, stale, written]).cut() == ([], [])
-
-
-def test_all_windows_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
-    windows = replayed([changelog({0: 3}), changelog({1: 4}, key=("1:61:abc:1", START + 1))])
-    assert list(windows.touched) == []
-    windows.rewrite()
-    touched, _ = windows.cut()
-    assert sorted(touched) == sorted(windows.windows)
-    assert list(windows.touched) == []
 
 
 def test_a_tombstone_ends_a_window_and_a_later_record_begins_it_anew() -> None:
     windows = replayed([changelog({0: 5}, fired=True), changelog({0: 4})])
     windows.restore(cell_key_bytes(KEY), None)
-    assert windows.cut() == ([], [])
+    assert cut(windows) == ([], [])
     assert windows.windows == {}
     windows.restore(*changelog({1: 2}))
     assert contents(windows) == {KEY: ({1: 2}, False, NOW_MS)}
     windows.now_ms += 2 * HOUR_MS
-    assert windows.cut() == ([], [KEY])
+    assert cut(windows) == ([], [KEY])
     windows.restore(cell_key_bytes(KEY), None)
-    assert windows.cut() == ([], [])
+    assert cut(windows) == ([], [])
 
 
 def test_a_restored_window_expires_by_its_own_last_partial_count() -> None:
@@ -373,7 +384,16 @@ def test_a_restored_window_expires_by_its_own_last_partial_count() -> None:
 def test_a_partial_count_with_a_number_that_fits_no_record_is_unreadable(name: str) -> None:
     part = {"client_id": 1, "trigger_id": 2, "revision": "r", "period": 60, "window_start": 0}
     part |= {"partition": 0, "count": 1, "config_position": 0}
-    decode = msgspec.json.Decoder(PartialCount).decode
-    assert decode(json.dumps(part).encode()).count == 1
-    with pytest.raises(msgspec.ValidationError, match="beyond"):
-        decode(json.dumps(part | {name: 2**63}).encode())
+    assert decode_partial_counts(json.dumps(part).encode()).triggers[0].windows == [[0, 0, 1]]
+    with pytest.raises(msgspec.ValidationError):
+        decode_partial_counts(json.dumps(part | {name: 2**63}).encode())
+
+
+BAD_WINDOWS = [[2**63, 0, 1], [0, 2**63, 1], [0, 0, 2**63], [0, 0], [0, 0, "1"]]
+
+
+@pytest.mark.parametrize("window", BAD_WINDOWS)
+def test_partial_counts_with_a_window_that_fits_no_record_are_unreadable(window: list[Any]) -> None:
+    part = {"client_id": 1, "trigger_id": 2, "revision": "r", "period": 60, "windows": [window]}
+    with pytest.raises(msgspec.ValidationError):
+        decode_partial_counts(json.dumps({"triggers": [part], "config_position": 0}).encode())

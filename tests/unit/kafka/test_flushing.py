@@ -121,6 +121,8 @@ class Bench:
     def changes(self) -> int:
         return self._changes
 
+    hold_seconds = 0.0
+
     def add(self, *_: object) -> None:
         self._batches += 1
 
