@@ -12,6 +12,7 @@ import msgspec
 from stream_app.cli.integration_life import integration_row
 from stream_app.cli.progress import Progress
 from stream_app.cli.state import SOURCES
+from stream_app.cli.status_standing import standing_partitions
 from stream_app.domain.deliveries import DeliveryState
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.overview import (
@@ -83,7 +84,9 @@ async def read_overview(settings: Settings) -> Overview:
     starts, ends = await _offsets(settings, present)
     held = {name for (name, number), end in ends.items() if end > starts[name, number]}
     newest = await _newest_times(settings, sorted(held), len(ends))
-    workers, lags, lost = await _groups(settings, starts, ends)
+    sources = _sources(settings)
+    groups = await _groups(settings, sources)
+    still = await standing_partitions(settings, sources, groups, starts, ends)
     stored = await _stored(settings, counts)
     deliveries, deliveries_reach = await _deliveries(settings, counts)
     fired, alerts_reach = await _fired(settings, counts)
@@ -98,8 +101,16 @@ async def read_overview(settings: Settings) -> Overview:
             )
             for spec in specs
         ],
-        workers=workers,
-        lags=lags,
+        workers=[
+            WorkerRow(role, member.host, member.member_id, dict(member.partitions))
+            for role, group in groups.items()
+            for member in sorted(group.members, key=lambda member: member.member_id)
+        ],
+        lags=[
+            LagRow(groups[role].group, role, topic, groups[role].lag(topic, ends, starts))
+            for role, topics in sources.items()
+            for topic in topics
+        ],
         integrations=await _integrations(settings, counts, stored, deliveries, now_ms),
         triggers=[
             _trigger(settings, number, record, fired.get(number, ()))
@@ -108,7 +119,13 @@ async def read_overview(settings: Settings) -> Overview:
         roles=tuple(SOURCES),
         alerts_cut_ms=alerts_reach.cut_ms,
         deliveries_cut_ms=deliveries_reach.cut_ms,
-        lost=lost,
+        still=still,
+        lost=[
+            LostRow(role, topic, records)
+            for role, topics in sources.items()
+            for topic in topics
+            if (records := groups[role].lost(topic, starts))
+        ],
         anew=[
             AnewRow(role, topic)
             for role in SOURCES
@@ -154,29 +171,17 @@ async def _newest_times(
     return newest
 
 
-async def _groups(
-    settings: Settings, starts: Offsets, ends: Offsets
-) -> tuple[list[WorkerRow], list[LagRow], list[LostRow]]:
+def _sources(settings: Settings) -> dict[str, list[str]]:
+    """Return the full names of the topics that each role reads."""
     names = TopicNames(settings.topic_prefix)
-    sources = {role: [names(topic) for topic in topics] for role, topics in SOURCES.items()}
+    return {role: [names(topic) for topic in topics] for role, topics in SOURCES.items()}
+
+
+async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> dict[str, GroupView]:
+    """Return the group of each role."""
     ids = {role: f"{settings.topic_prefix}stream-app-{role}" for role in sources}
     groups = await read_groups(settings, {ids[role]: sources[role] for role in sources})
-    workers, lags, lost = [], [], []
-    for role, topics in sources.items():
-        group: GroupView = groups[ids[role]]
-        workers += [
-            WorkerRow(role, member.host, member.member_id, dict(member.partitions))
-            for member in sorted(group.members, key=lambda member: member.member_id)
-        ]
-        lags += [
-            LagRow(group.group, role, topic, group.lag(topic, ends, starts)) for topic in topics
-        ]
-        lost += [
-            LostRow(role, topic, records)
-            for topic in topics
-            if (records := group.lost(topic, starts))
-        ]
-    return workers, lags, lost
+    return {role: groups[ids[role]] for role in sources}
 
 
 async def _stored(settings: Settings, counts: Mapping[str, int]) -> Stored:

@@ -66,6 +66,17 @@ class LostRow:
 
 
 @dataclass(frozen=True)
+class StillRow:
+    """A partition that a role's workers do not go on in, and since when its next record waits."""
+
+    role: str
+    topic: str
+    partition: int
+    offset: int
+    since_ms: int
+
+
+@dataclass(frozen=True)
 class IntegrationRow:
     """An integration. `requests` and `failed` are of the last 12 hours, as the judge counts them.
 
@@ -130,6 +141,7 @@ class Overview:
     deliveries_cut_ms: int | None = None
     anew: Sequence[AnewRow] = ()
     lost: Sequence[LostRow] = ()
+    still: Sequence[StillRow] = ()
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return what needs attention, what stops most of it first.
@@ -171,6 +183,12 @@ class Overview:
         for role in self.roles:
             if role not in running:
                 yield Problem(f"no {role} is running", f"stream-app worker {role}")
+        for still in self.still:
+            yield Problem(
+                f"{still.topic} partition {still.partition} stands still at offset {still.offset}: "
+                f"its next record waits since {iso_moment(still.since_ms)}",
+                f"/readyz?verbose of each {still.role} says why; start it again",
+            )
         for row in self.lags:
             if row.lag > LAG_LIMIT:
                 yield Problem(

@@ -9,7 +9,7 @@ from stream_app.kafka.standstill import Patience
 
 
 def stand_still() -> None:
-    standstill.UNREAD = Patience(3.0, 12.0)
+    standstill.UNREAD = Patience(3.0, 30.0)
     seek = WatchedPartitionState.seek
 
     def paused(self: WatchedPartitionState, position: int) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stream_app.cli import status_standing
+from stream_app.cli.status_reading import read_overview
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess
 from tests.integration.test_detector import incident, prepared, send, wait_for
@@ -17,7 +19,7 @@ STANDING = str(Path(__file__).with_name("standing_worker.py"))
 
 @pytest.mark.timeout(200)
 async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_it(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await prepared(settings)
     now, topic = int(time.time()), f"{settings.topic_prefix}events.incidents"
@@ -29,6 +31,9 @@ async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_
         text = f"partitions: {topic} partition 1 stands still at offset 0"
         assert await wait_for(lambda: _says(worker, text), 40)
         assert (await worker.page("/livez"))[0] == 200
+        monkeypatch.setattr(status_standing, "WAITED_MS", 0)
+        (still,) = (await read_overview(settings)).still
+        assert (still.role, still.topic, still.partition, still.offset) == ("detector", topic, 1, 0)
         name = 'stream_app_partitions_standing_still{topic="events.incidents"}'
         assert (await worker.metrics())[name] == 1
         assert await asyncio.to_thread(worker.process.wait, 60) == 1

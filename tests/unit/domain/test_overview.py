@@ -14,6 +14,7 @@ from stream_app.domain.overview import (
     LagRow,
     LostRow,
     Overview,
+    StillRow,
     TopicRow,
     TriggerRow,
     WorkerRow,
@@ -59,6 +60,11 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             replace(FINE, lost=[LostRow("detector", "events.hits", 1200)]),
             "1,200 records of events.hits were removed before the detector has read them",
             "retention.ms",
+        ),
+        (
+            replace(FINE, still=[StillRow("detector", "events.hits", 3, 120, NOW - 90_000)]),
+            "events.hits partition 3 stands still at offset 120: its next record waits",
+            "readyz?verbose of each detector",
         ),
         (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
         (
