@@ -56,7 +56,9 @@ class KafkaSettings(Group):
     """How to reach Kafka."""
 
     bootstrap_servers: str | None = Field(
-        None, description="Brokers as `host:port,host:port`; unset: the embedded Kafka"
+        None,
+        description="Brokers as `host:port,host:port`, of which whichever answers first is used; "
+        "unset: the embedded Kafka",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to speak to the brokers"

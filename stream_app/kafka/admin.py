@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import collect_hosts
 from aiokafka.errors import (
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     KafkaUnavailableError,
@@ -20,6 +21,7 @@ from aiokafka.errors import (
 
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
 from stream_app.domain.printable import quoted
+from stream_app.kafka import bootstrapping
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
 from stream_app.settings import KafkaSettings, Settings
@@ -42,10 +44,13 @@ def is_refusal(error: BaseException) -> bool:
 def connection_options(settings: Settings) -> dict[str, Any]:
     """Return the keyword arguments that every aiokafka client takes.
 
+    A client of this process then begins with whichever of the brokers answers.
+
     Raises:
         ConfigurationError: a setting of the connection cannot be used.
         KafkaUnreachableError: no broker is named and no embedded one runs.
     """
+    bootstrapping.install()
     kafka = settings.kafka
     options: dict[str, Any] = {
         "bootstrap_servers": resolve_bootstrap(settings),
@@ -155,8 +160,11 @@ class Admin:
             raise StreamAppError(f"Kafka at {where} refuses: {error}") from error
 
     def _unreachable(self, error: Exception) -> KafkaUnreachableError:
+        # What came of each address, where a connection says so.
+        told = "; ".join(map(str, error.args)) if isinstance(error, KafkaConnectionError) else ""
         return KafkaUnreachableError(
-            f"no Kafka answers at {self._options['bootstrap_servers']} ({type(error).__name__}): "
+            f"no Kafka answers at {self._options['bootstrap_servers']} "
+            f"({told or type(error).__name__}): "
             "check that it runs and that STREAM_APP_KAFKA__BOOTSTRAP_SERVERS and "
             "STREAM_APP_KAFKA__SECURITY_PROTOCOL are right"
         )

@@ -1,0 +1,123 @@
+"""The first connection of every client: to whichever of the given addresses answers first.
+
+aiokafka asks one address after the other, each for as long as a request may take, 40 seconds and
+more: a server that accepts and never answers keeps the good one behind it from being asked. Here
+the next address is asked as well when the one before it has been silent for a moment, and all of
+them have until one answers. The error when none does says what came of each.
+
+This leans on private attributes of aiokafka 0.14; `test_bootstrapping.py` says so when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
+
+#: An address that is silent for so long gets company.
+NEXT_SECONDS = 0.5
+#: All of them together have this long, and less than a request may take.
+MOST_SECONDS = 12.0
+SHARE_OF_REQUEST = 0.8
+
+Address = tuple[str, int]
+
+
+def install() -> None:
+    """Have every client of this process make its first connection this way."""
+    AIOKafkaClient.bootstrap = _bootstrap
+
+
+async def _bootstrap(client: Any) -> None:
+    """Do what aiokafka's own `bootstrap` does, with the first address that answers."""
+    connection, metadata = await _first_answer(client)
+    client.cluster.update_metadata(metadata)
+    # A cluster without topics may name no brokers yet: the connection is then all there is.
+    if client.cluster.brokers():
+        connection.close()
+    else:
+        client._conns["bootstrap", ConnectionGroup.DEFAULT] = connection  # noqa: SLF001 - not public
+    if client._sync_task is None:  # noqa: SLF001 - not public
+        client._sync_task = asyncio.create_task(client._md_synchronizer())  # noqa: SLF001 - not public
+
+
+async def _first_answer(client: Any) -> tuple[Any, Any]:
+    """Return the connection to the first address that answers, and the metadata it gave.
+
+    Raises:
+        KafkaConnectionError: none does; it says what came of each.
+    """
+    addresses = list(dict.fromkeys((host, port) for host, port, _ in client.hosts))
+    seconds = min(MOST_SECONDS, SHARE_OF_REQUEST * client._request_timeout_ms / 1000)  # noqa: SLF001 - not public
+    problems = dict.fromkeys(addresses, f"no answer in {seconds:g} s")
+    asked: dict[asyncio.Task[tuple[Any, Any]], Address] = {}
+    remaining = list(addresses)
+    try:
+        async with asyncio.timeout(seconds):
+            while remaining or asked:
+                if remaining:
+                    address = remaining.pop(0)
+                    asked[asyncio.create_task(_ask(client, *address))] = address
+                done, _ = await asyncio.wait(
+                    asked,
+                    timeout=NEXT_SECONDS if remaining else None,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for task in done:
+                    address = asked.pop(task)
+                    if task.exception() is None:
+                        return task.result()
+                    problems[address] = _why(task.exception())
+    except TimeoutError:
+        pass
+    finally:
+        await _drop(asked)
+    told = "; ".join(f"{host}:{port}: {why}" for (host, port), why in problems.items())
+    raise KafkaConnectionError(f"none of {len(addresses)} answers: {told}")
+
+
+async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
+    """Connect, and ask for the cluster's brokers."""
+    connection = AIOKafkaConnection(
+        host,
+        port,
+        client_id=client._client_id,  # noqa: SLF001 - not public
+        request_timeout_ms=client._request_timeout_ms,  # noqa: SLF001 - not public
+        ssl_context=client._ssl_context,  # noqa: SLF001 - not public
+        security_protocol=client._security_protocol,  # noqa: SLF001 - not public
+        max_idle_ms=client._connections_max_idle_ms,  # noqa: SLF001 - not public
+        sasl_mechanism=client._sasl_mechanism,  # noqa: SLF001 - not public
+        sasl_plain_username=client._sasl_plain_username,  # noqa: SLF001 - not public
+        sasl_plain_password=client._sasl_plain_password,  # noqa: SLF001 - not public
+    )
+    try:
+        await connection.connect()
+        return connection, await connection.send(MetadataRequest([]))
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def _drop(asked: dict[asyncio.Task[tuple[Any, Any]], Address]) -> None:
+    """End what is not waited for any more; one that has answered meanwhile is not needed."""
+    for task in asked:
+        task.cancel()
+    for result in await asyncio.gather(*asked, return_exceptions=True):
+        if not isinstance(result, BaseException):
+            result[0].close()
+
+
+def _why(error: BaseException | None) -> str:
+    """Return in words what came of an address."""
+    cause = getattr(error, "__cause__", None) or error
+    if isinstance(cause, TimeoutError):
+        return "no answer"
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    if isinstance(cause, EOFError):
+        return "it closed the connection"
+    return f"no Kafka: {type(cause).__name__}: {str(cause)[:200]}"
