@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stream_app.detector.repeated import RepeatedWarnings
@@ -231,7 +232,7 @@ class MatchStage:
             problem, alerts = error, []
         for alert in alerts:
             try:
-                found.append((alert, self._send(alert)))
+                found.append((alert, self._send(alert, part)))
             except RejectedEventError as error:
                 problem, result = error, NoticeResult.REJECTED
         return result, found, problem
@@ -265,7 +266,14 @@ class MatchStage:
             alerts += triggered_alerts(notice, origin, client, triggers, self._marks)
         return NoticeResult.MATCHED if alerts else NoticeResult.UNSUBSCRIBED, alerts
 
-    def _send(self, alert: NoticeAlert) -> Send:
+    def _too_large(self, part: TakenPart) -> Send:
+        """Return the dead letter of a notice whose alert is refused."""
+        text = f"topic {self._names(Topic.ALERTS)} refuses its alert for its size"
+        letter = Rejected(part.index, part.value, DeadLetterReason.TOO_LARGE, text)
+        found = [(part.record, letter)]
+        return event_dead_letters(self._names, Topic.ACCOUNT, part.partition, found)[0]
+
+    def _send(self, alert: NoticeAlert, part: TakenPart) -> Send:
         """Return the alert's record, if a topic takes it.
 
         Raises:
@@ -277,7 +285,12 @@ class MatchStage:
                 DeadLetterReason.TOO_LARGE,
                 f"its alert has {len(value)} bytes, more than {MAX_VALUE_BYTES}",
             )
-        return Send(self._names(Topic.ALERTS), str(alert.client_id).encode(), value)
+        return Send(
+            self._names(Topic.ALERTS),
+            str(alert.client_id).encode(),
+            value,
+            otherwise=partial(self._too_large, part),
+        )
 
     def _say_unknown(self, kind: str) -> None:
         if kind not in self._said and len(self._said) < MAX_KINDS_SAID:

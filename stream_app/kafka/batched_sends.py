@@ -122,7 +122,12 @@ async def _send_divided(
     """Send what was refused for its size as two batches, or the record alone in another form."""
     if len(sends) == 1:
         other = refused(sends[0], error)
-        return [] if other is None else await _send(producer, place, [other], refused)
+        if other is None:
+            return []
+        if other.topic != place[0]:
+            await send_batches(producer, [other], refused)
+            return []
+        return await _send(producer, place, [other], refused)
     middle = len(sends) // 2
     first = await _send(producer, place, sends[:middle], refused)
     return first + await _send(producer, place, sends[middle:], refused)

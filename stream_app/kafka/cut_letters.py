@@ -66,12 +66,21 @@ class RefusedLetters:
         """Count there what is lost."""
         self._metrics = metrics
 
+    def _in_place_of(self, topic: str, letter: Send, error: KafkaError) -> Send:
+        reason = dict(letter.headers)[REASON_HEADER].decode()
+        if self._metrics is not None:
+            self._metrics.dead_letters.labels(self._sources[letter.topic], reason).inc()
+        log.warning("record_refused", topic=topic, why=str(error), then="it is a dead letter")
+        return letter
+
     def refused(self, send: Send, error: KafkaError) -> Send | None:
         """Return what is sent in the place of a record; None: nothing can be.
 
         Raises:
-            KafkaError: it is no dead letter. Nothing else of ours can be left out.
+            KafkaError: it is no dead letter, and none is left in its place.
         """
+        if send.otherwise is not None:
+            return self._in_place_of(send.topic, send.otherwise(), error)
         if not is_letter(send):
             raise error
         found = cut(send)

@@ -33,6 +33,8 @@ from stream_app.kafka.state import StateTable
 class Send(msgspec.Struct, frozen=True, gc=False):
     """A record to be sent. `table` is set when it is a changelog record of that table.
 
+    `otherwise` makes the dead letter that is sent where its topic refuses it for its size.
+
     A struct, because a flush may have tens of thousands: it takes a tenth of a data class's time.
     """
 
@@ -42,6 +44,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     partition: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()
     table: StateTable[Any] | None = None
+    otherwise: Callable[[], Send] | None = None
 
 
 #: Changelog offsets that a flush was given, by table and partition.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -177,6 +178,7 @@ class RouteStage:
                         str(delivery.integration_id).encode(),
                         _fitting(encode_delivery(delivery)),
                         headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
+                        otherwise=partial(self._too_large, taken, delivery.integration_id),
                     )
                     for delivery in self._deliveries(taken.alert, found)
                 ]
@@ -264,6 +266,12 @@ class RouteStage:
             reason = DeadLetterReason.UNKNOWN_INTEGRATION
             part = Rejected(None, taken.record.value, reason, text)
             self._rejected.append(Refused(taken.partition, taken.record, part, unknown))
+
+    def _too_large(self, taken: TakenAlert, number: int) -> Send:
+        """Return the dead letter of an alert for one integration, whose delivery is refused."""
+        text = f"topic {self._names(Topic.DELIVERIES)} refuses its delivery for its size"
+        part = Rejected(None, taken.record.value, DeadLetterReason.TOO_LARGE, text)
+        return self._dead_letter(Refused(taken.partition, taken.record, part, [number]))
 
     def _dead_letter(self, refused: Refused) -> Send:
         part, record = refused.part, refused.record

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from stream_app.domain.alerts import encode_alert
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, read_all
 from tests.integration.test_detector import prepared, trigger
@@ -77,6 +79,24 @@ async def test_a_detector_cuts_its_letters_and_passes_those_that_cannot_be_writt
     skipped = WorkerProcess.command(settings, "dlq", "redrive", "events.incidents")
     assert "1 redriven, 2 skipped" in skipped.stderr
     assert "cut short" in skipped.stdout
+
+
+async def test_a_delivery_that_its_topic_refuses_is_a_dead_letter_for_its_integration(
+    bench: Bench,
+) -> None:
+    await limit(bench.settings, "deliveries", 1200)
+    worker = await bench.worker().ready()
+    large = msgspec.structs.replace(alert(), client_name="A" * 2000)
+    await bench.fire(large, alert(1_767_225_900))
+    await eventually(lambda: len(bench.sandbox.alerts) == 1)
+    await bench.drained()
+    (letter,) = await letters(bench.settings, "alerts.dlq")
+    headers = dict(letter.headers)
+    assert letter.value == encode_alert(large)
+    assert headers["x-error-reason"] == b"too_large"
+    assert headers["x-integration-ids"] == b"521"
+    counted = 'stream_app_dead_letters_total{reason="too_large",topic="alerts"}'
+    assert (await worker.metrics())[counted] == 1
 
 
 async def test_a_notifier_cuts_the_letters_of_alerts_and_of_deliveries(bench: Bench) -> None:

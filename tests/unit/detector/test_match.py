@@ -286,3 +286,15 @@ async def test_triggers_are_compiled_once_for_a_state_of_the_configuration(
 
 def test_every_condition_of_notices_has_its_kind_of_alerts() -> None:
     assert {*EventKind, NOTICE_ALERT, *CONDITION_OF_KIND.values()} == set(ALERT_KINDS)
+
+
+async def test_a_notice_whose_alert_the_topic_refuses_is_a_dead_letter() -> None:
+    bench = Bench()
+    bench.add(notice("delete_user"), offset=4)
+    (send,), _ = await bench.flush()
+    assert send.otherwise is not None
+    letter = send.otherwise()
+    assert (letter.topic, letter.value) == ("p.events.account.dlq", notice("delete_user"))
+    headers = dict(letter.headers)
+    assert headers["x-error-reason"] == b"too_large"
+    assert headers["x-original-offset"] == b"4"

@@ -85,6 +85,16 @@ def test_what_cannot_be_written_is_counted_and_logged_and_a_cut_is_said_once() -
     assert sample("stream_app_lost_dead_letters_total", lost) == 1
 
 
+def test_in_the_place_of_a_record_that_may_become_a_dead_letter_that_is_sent_and_counted() -> None:
+    letters, metrics = RefusedLetters(TopicNames("p.")), Metrics()
+    letters.report_to(metrics)
+    found = letter(b"{}")
+    send = Send("p.deliveries", b"1", b"x", otherwise=lambda: found)
+    assert letters.refused(send, ERROR) is found
+    reason = {"topic": "events.hits", "reason": "undecodable"}
+    assert metrics.registry.get_sample_value("stream_app_dead_letters_total", reason) == 1
+
+
 def test_what_is_no_dead_letter_is_not_cut() -> None:
     with pytest.raises(MessageSizeTooLargeError):
         RefusedLetters(TopicNames("p.")).refused(Send("p.alerts", b"1", b"{}"), ERROR)
