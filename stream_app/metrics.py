@@ -31,7 +31,13 @@ from stream_app.domain.results import (
     NoticeResult,
     RouteResult,
 )
-from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, VIEW_KINDS, Role
+from stream_app.domain.topics import (
+    DEAD_LETTER_SOURCES,
+    ROLE_SOURCES,
+    VIEW_KINDS,
+    VIEW_TOPICS,
+    Role,
+)
 from stream_app.known_gauge import KnownGauge
 
 INTEGRATION_TYPES = (*IntegrationType, UNKNOWN_TYPE)
@@ -125,6 +131,11 @@ class Metrics:
             "lost_dead_letters",
             "Dead letters that their topic refuses, cut down to their coordinates",
             topic=self._refused,
+        )
+        self.unreadable_batches = self._counter(
+            "unreadable_batches",
+            "Record batches that cannot be read: their records are passed over",
+            topic=dict.fromkeys([*self.topics, *VIEW_TOPICS]),
         )
         self.config_objects = self._known(
             "config_objects", "Configured objects", kind=VIEW_KINDS.values()

@@ -99,3 +99,14 @@ def main(args: list[str] | None = None) -> Any:
     except (KeyboardInterrupt, click.exceptions.Abort):
         say("stream-app: interrupted")
         sys.exit(130)
+    finally:
+        _say_what_was_unreadable()
+
+
+def _say_what_was_unreadable() -> None:
+    """Say on stderr which batches of records were passed over; a worker has logged it."""
+    notes = sys.modules.get("stream_app.kafka.unreadable_batches")
+    if notes is None or notes.NOTEBOOK.listeners:
+        return
+    for batch in notes.NOTEBOOK.found.values():
+        say(f"stream-app: passed over what cannot be read: {batch}")

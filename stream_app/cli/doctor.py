@@ -23,6 +23,7 @@ CHECKS = (
     Check("broker", broker.broker, needs_broker=False, is_broker=True),
     Check("broker's version", broker.features),
     Check("topics", topics.topics),
+    Check("records", topics.records),
     Check("replication", broker.replication),
     Check("state", topics.state),
     Check("workers", topics.groups),

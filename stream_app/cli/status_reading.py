@@ -43,6 +43,7 @@ from stream_app.kafka.groups import read_groups
 from stream_app.kafka.known_topics import topics_made_anew
 from stream_app.kafka.newest_records import Reach, read_newest
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
+from stream_app.kafka.unreadable_batches import NOTEBOOK
 
 if TYPE_CHECKING:
     from stream_app.domain.plans import Stored
@@ -90,6 +91,7 @@ async def read_overview(settings: Settings) -> Overview:
     stored = await _stored(settings, counts)
     deliveries, deliveries_reach = await _deliveries(settings, counts)
     fired, alerts_reach = await _fired(settings, counts)
+    integrations = await _integrations(settings, counts, stored, deliveries, now_ms)
     return Overview(
         now_ms=now_ms,
         topics=[
@@ -111,7 +113,7 @@ async def read_overview(settings: Settings) -> Overview:
             for role, topics in sources.items()
             for topic in topics
         ],
-        integrations=await _integrations(settings, counts, stored, deliveries, now_ms),
+        integrations=integrations,
         triggers=[
             _trigger(settings, number, record, fired.get(number, ()))
             for number, record in sorted(stored[Kind.TRIGGER].items())
@@ -133,6 +135,7 @@ async def read_overview(settings: Settings) -> Overview:
                 settings, f"{settings.topic_prefix}stream-app-{role}"
             )
         ],
+        unreadable=[str(batch) for batch in NOTEBOOK.found.values()],
     )
 
 

@@ -32,6 +32,7 @@ from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -107,6 +108,10 @@ class AnnounceStage:
     def add(self, topic: str, _partition: int, records: Sequence[Any]) -> None:
         """Take the records of one batch; they are looked at when the flush is cut."""
         self._records += ((topic, record) for record in records)
+
+    def pass_over(self, topic: str, _partition: int, batch: UnreadableBatch) -> None:
+        """Take it as a record that holds no object: it has its turn when the flush is cut."""
+        self._records.append((topic, batch))
 
     async def prepare(self) -> None:
         """Wait for the names of new clients, and until it is known where to begin."""

@@ -21,6 +21,7 @@ from stream_app.kafka.dead_letters import event_dead_letters
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.packed_table import PackedTable
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 
@@ -144,6 +145,12 @@ class CountStage:
                 self._names, self.topic, partition, tally.rejected
             )
         self._report(tally)
+
+    def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
+        """Go on behind a batch that cannot be read."""
+        state = self.table.state(partition)
+        state.offset = max(state.offset, batch.offset)
+        self._changed.setdefault(partition, batch.timestamp)
 
     async def prepare(self) -> None:
         """Wait for nothing: a flush needs no more than the cells."""

@@ -22,6 +22,7 @@ from stream_app.kafka.dead_letters import number_of
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.packed_table import PackedTable
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 
@@ -118,6 +119,12 @@ class EvaluateStage:
             self._add(state, found, record)
             self._config_position = max(self._config_position, found.config_position)
         state.offset = max(state.offset, records[-1].offset)
+        self._changed[partition] = None
+
+    def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
+        """Go on behind a batch that cannot be read."""
+        state = self.table.state(partition)
+        state.offset = max(state.offset, batch.offset)
         self._changed[partition] = None
 
     def _add(self, state: PartitionWindows, found: PartialCounts, record: Any) -> None:

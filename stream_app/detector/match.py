@@ -39,6 +39,7 @@ from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, event_dead_letters
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 
@@ -140,6 +141,12 @@ class MatchStage:
                 value = record.value if index is None else part
                 self._parts.append(TakenPart(partition, record, index, value, found))
         state.offset = max(state.offset, records[-1].offset)
+        self._changed[partition] = None
+
+    def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
+        """Go on behind a batch that cannot be read."""
+        state = self.table.state(partition)
+        state.offset = max(state.offset, batch.offset)
         self._changed[partition] = None
 
     async def prepare(self) -> None:

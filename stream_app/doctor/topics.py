@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.detector.count import TOPICS as COUNTED
 from stream_app.doctor.check import Finding, fail, ok, warn
-from stream_app.domain.overview import LAG_LIMIT
+from stream_app.domain.overview import LAG_LIMIT, UNREADABLE_STEP
 from stream_app.kafka.admin import Admin, partition_counts
 from stream_app.kafka.config_records import (
     CONNECT_SECONDS,
@@ -17,8 +17,10 @@ from stream_app.kafka.config_records import (
     unreachable,
 )
 from stream_app.kafka.groups import GroupView, read_groups
+from stream_app.kafka.newest_records import read_newest
 from stream_app.kafka.topic_check import check_topics
-from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, Topic, TopicNames
+from stream_app.kafka.unreadable_batches import NOTEBOOK
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
 from stream_app.settings import Settings
 
@@ -33,6 +35,8 @@ TABLES = {
     "notifier": {"routed": Topic.ALERTS, "deliveries": Topic.DELIVERIES},
 }
 SOURCES = {"detector": DETECTOR_SOURCES, "notifier": NOTIFIER_SOURCES}
+#: Most records of configuration and dead letters that are read: some seconds.
+MOST_RECORDS = 20_000
 
 
 def changelog(settings: Settings, role: str, table: str) -> str:
@@ -73,6 +77,20 @@ async def state(settings: Settings) -> Sequence[Finding]:
     if not found:
         return [warn("state", "none yet: no worker has run here", "stream-app worker detector")]
     return findings or [ok("state", f"{found} changelogs fit their topics")]
+
+
+async def records(settings: Settings) -> Sequence[Finding]:
+    """Look whether the newest record batches of configuration and dead letters can be read."""
+    names = TopicNames(settings.topic_prefix)
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    wanted = [*map(names, VIEW_TOPICS), *map(names.dead_letters, DEAD_LETTER_SOURCES)]
+    present = [topic for topic in wanted if topic in counts]
+    reach = await read_newest(settings, present, lambda _: None, most=MOST_RECORDS)
+    broken = [str(batch) for batch in NOTEBOOK.found.values()]
+    return [fail("records", f"cannot be read: {where}", UNREADABLE_STEP) for where in broken] or [
+        ok("records", f"configuration and dead letters can be read: {reach.records:,} looked at")
+    ]
 
 
 async def groups(settings: Settings) -> Sequence[Finding]:

@@ -130,6 +130,10 @@ class PartitionDeliveries:
         self.now_ms = max(self.now_ms, timestamp_ms)
         return True
 
+    def skip(self, topic: str, offset: int) -> None:
+        """Note records that cannot be read."""
+        self._offsets[topic] = max(self._offsets[topic], offset)
+
     def add_delivery(
         self,
         delivery: Delivery,

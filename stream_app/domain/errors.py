@@ -109,6 +109,7 @@ class DeadLetterReason(StrEnum):
     UNKNOWN_INTEGRATION = "unknown_integration"
     TOO_LARGE = "too_large"
     UNREAD = "unread"
+    UNREADABLE_BATCH = "unreadable_batch"
     OVERFLOW = "overflow"
     INTEGRATION_DISABLED = "integration_disabled"
     INTEGRATION_DELETED = "integration_deleted"

@@ -114,6 +114,12 @@ class TriggerRow:
     last_fired_ms: int | None
 
 
+#: What to do about a batch of records that nobody can read.
+UNREADABLE_STEP = (
+    "what it held is passed over: find its producer; of config.*, apply its objects again"
+)
+
+
 @dataclass(frozen=True)
 class Problem:
     """What needs attention, and what to do."""
@@ -127,7 +133,7 @@ class Overview:
     """The installation at `now_ms`. The cuts say how far back was looked, None: all that is kept.
 
     `deliveries_cut_ms` is about pending deliveries and failed shares, `alerts_cut_ms` about when
-    triggers fired.
+    triggers fired. `unreadable` are the batches of what was read for this that cannot be read.
     """
 
     now_ms: int
@@ -142,6 +148,7 @@ class Overview:
     anew: Sequence[AnewRow] = ()
     lost: Sequence[LostRow] = ()
     still: Sequence[StillRow] = ()
+    unreadable: Sequence[str] = ()
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return what needs attention, what stops most of it first.
@@ -151,6 +158,7 @@ class Overview:
         """
         return [
             *self._of_topics(),
+            *(Problem(f"cannot be read: {where}", UNREADABLE_STEP) for where in self.unreadable),
             *self._of_workers(),
             *self._of_integrations(min_requests),
             *self._of_triggers(),

@@ -39,6 +39,9 @@ NEXT_STEPS = {
     "or shorten the texts of its trigger; redriving these bytes makes the same dead letter",
     DeadLetterReason.UNREAD: "too many parts of its record before it could not be used: have its "
     "producer mend what it sends; `stream-app dlq redrive --offset {place}` reads on from there",
+    DeadLetterReason.UNREADABLE_BATCH: "a batch of records that cannot be unpacked: have its "
+    "producer send them anew; where they are sound, `stream-app replay --from` of a version that "
+    "reads them shows what they hold",
     DeadLetterReason.OVERFLOW: "too much was waiting for its integration: when that has been "
     "sent, `stream-app dlq redrive --integration {integration}`",
     DeadLetterReason.INTEGRATION_DISABLED: "`stream-app integrations enable {integration}`, then "
@@ -61,7 +64,7 @@ def next_step(letter: Letter, target: str | None) -> str:
     """Return in words what is to be done about a letter; `target` is where it was redriven to."""
     if target is not None:
         return f"nothing: it has been redriven to {target}"
-    if letter.is_cut:
+    if letter.is_cut and letter.reason != DeadLetterReason.UNREADABLE_BATCH:
         return CUT
     numbers = letter.integration_ids
     try:
@@ -116,6 +119,8 @@ def why_not(
         return f"its x-original-topic is {found}, and must be {quoted(source)}"
     if letter.is_cut:
         return CUT
+    if letter.reason == DeadLetterReason.UNREADABLE_BATCH:
+        return "it is a batch of records that cannot be unpacked: have its producer send them anew"
     ids = letter.delivery_ids
     if ids and all(number in accepted for number in ids):
         return "it has been accepted meanwhile"

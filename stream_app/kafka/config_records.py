@@ -23,7 +23,7 @@ from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
 from stream_app.domain.statuses import parse_status
 from stream_app.kafka.admin import connection_options, is_refusal
-from stream_app.kafka.fetched_records import READ_COMMITTED, whole_records
+from stream_app.kafka.fetched_records import READ_COMMITTED, install, whole_records
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsu
     """
     with unreachable(settings):
         partitions = await _partitions(settings, topics)
+        install()
         consumer = AIOKafkaConsumer(
             **connection_options(settings),
             enable_auto_commit=False,

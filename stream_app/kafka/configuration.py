@@ -348,7 +348,10 @@ class ConfigurationReader:
             await self._pass_over(consumer)
 
     async def _pass_over(self, consumer: AIOKafkaConsumer) -> None:
-        """Go on behind what is no record: the end of a transaction, or one that was aborted."""
+        """Go on behind what is no record.
+
+        It is the end of a transaction, or one that was aborted, or a batch that cannot be read.
+        """
         for partition, place in list(self._next.items()):
             # It would wait for a position where there is none.
             with contextlib.suppress(TimeoutError):
@@ -356,6 +359,8 @@ class ConfigurationReader:
                     position = await consumer.position(partition)
                 if position > place:
                     self._next[partition] = position
+                    if partition.topic == TopicNames(self._settings.topic_prefix)(Topic.TRIGGERS):
+                        self.configuration.trigger_position = position
                     self._changed.set()
                     self._changed.clear()
 

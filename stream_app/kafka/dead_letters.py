@@ -37,12 +37,14 @@ REASON_HEADER = "x-error-reason"
 REDRIVEN_HEADER = "x-redriven-offset"
 SIZE_HEADER = "x-original-size"
 TARGET_HEADER = "x-redriven-to"
+LAST_OFFSET_HEADER = "x-original-last-offset"
 
 #: Header -> what it says.
 HEADERS = {
     "x-original-topic": "topic the record was read from",
     "x-original-partition": "its partition",
     "x-original-offset": "its offset",
+    LAST_OFFSET_HEADER: "of a batch that cannot be read: the offset of its last record",
     "x-original-timestamp": "its timestamp, Unix milliseconds",
     SIZE_HEADER: "bytes of its value, where this one is cut short",
     "x-event-index": "place of the event in the record's array or lines; absent: all of it",

@@ -28,7 +28,9 @@ from stream_app.kafka.packed_table import Packed, PackedTable
 from stream_app.kafka.recovery import BulkTables
 from stream_app.kafka.snapshots import Snapshots
 from stream_app.kafka.state import State, StateTable
-from stream_app.kafka.topics import TopicNames
+from stream_app.kafka.topics import DEAD_LETTER_SOURCES, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.kafka.unreadable_letters import unreadable_letter
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -71,7 +73,10 @@ class StreamApp(faust.App):
             Snapshots(self, settings.kafka.snapshot_interval_seconds)
         ]
         self._named_topics: set[str] = set()
-        self.refused_letters = RefusedLetters(TopicNames(settings.topic_prefix))
+        names = TopicNames(settings.topic_prefix)
+        self.refused_letters = RefusedLetters(names)
+        #: Full name -> that of its dead letters.
+        self._dead_letters = {names(t): names.dead_letters(t) for t in DEAD_LETTER_SOURCES}
         #: Set when the app cannot go on; the process then ends with this error.
         self.failure: asyncio.Future[BaseException] | None = None
         super().__init__(
@@ -167,6 +172,11 @@ class StreamApp(faust.App):
         for table in self.state_tables:
             offsets.update(table.resume_offsets(assigned))
         return offsets
+
+    def unreadable_letters(self, batch: UnreadableBatch) -> Sequence[Send]:
+        """Return the dead letter of a batch; none where its topic has no dead letters."""
+        topic = self._dead_letters.get(batch.topic)
+        return [] if topic is None else [unreadable_letter(topic, batch)]
 
     async def produce(
         self,

@@ -28,6 +28,7 @@ from faust.types import TP
 from stream_app.kafka.ownership import Ownership
 from stream_app.kafka.record_batches import BatchValue
 from stream_app.kafka.state import StateTable
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +77,9 @@ class Stage(Protocol):
 
     def add(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """Take the records of one batch."""
+
+    def pass_over(self, topic: str, partition: int, batch: UnreadableBatch) -> None:
+        """Note that the records up to a batch's offset are done: that one cannot be read."""
 
     async def prepare(self) -> None:
         """Wait for what a flush needs."""
@@ -151,6 +155,8 @@ class FlushLoop:
         self._generation = -1
         self._taken: list[Any] = []
         self._events = 0
+        #: Dead letters of batches that cannot be read.
+        self._letters: list[Send] = []
         self._last_cut = time.monotonic()
         self._in_flight: asyncio.Task[None] | None = None
         # Whether a batch is in hand: it is being taken, or what was taken waits for more.
@@ -180,7 +186,11 @@ class FlushLoop:
             return  # it will be read again, by whoever owns the partition then
         value: BatchValue = event.value
         if self._is_next(message.tp, value):
-            self._stage.add(message.topic, message.partition, value.records)
+            if value.records:
+                self._stage.add(message.topic, message.partition, value.records)
+            for batch in value.unreadable:
+                self._stage.pass_over(message.topic, message.partition, batch)
+                self._letters += self._app.unreadable_letters(batch)
             self._taken.append(event)
             self._events += value.size
             value.release()
@@ -271,7 +281,7 @@ class FlushLoop:
     async def _begin(self, generation: int) -> None:
         """Start anew after a rebalance: what was taken before it will be read again."""
         await self._landed()
-        self._taken, self._events = [], 0
+        self._taken, self._events, self._letters = [], 0, []
         self._stage.reset()
         self._generation = generation
 
@@ -282,13 +292,16 @@ class FlushLoop:
             return
         flush = self._stage.cut()
         taken, self._taken, self._events = self._taken, [], 0
+        letters, self._letters = self._letters, []
         self._last_cut = time.monotonic()
-        self._in_flight = asyncio.create_task(self._settle(flush, taken, self._generation))
+        self._in_flight = asyncio.create_task(self._settle(flush, letters, taken, self._generation))
         self._in_flight.add_done_callback(self._end_on_error)
 
-    async def _settle(self, flush: Flush, taken: list[Any], generation: int) -> None:
+    async def _settle(
+        self, flush: Flush, letters: list[Send], taken: list[Any], generation: int
+    ) -> None:
         written: Written = defaultdict(list)
-        for step in flush.steps():
+        for step in [letters, *flush.steps()] if letters else flush.steps():
             if not await self._ownership.confirm(generation):
                 return
             await self._send(step, written)

@@ -42,15 +42,17 @@ class BatchValue:
     It holds all that the log has from offset `start` up to `end` (exclusive). Faust and aiokafka
     may drop a batch around a rebalance; the next one then does not start where the last ended.
     `epoch` counts how often the consumer has been set to new positions. `release()` lets go of
-    the records: the batch itself stays until all that they caused is acknowledged.
+    the records: the batch itself stays until all that they caused is acknowledged. `unreadable`
+    are the stored batches in that part of the log which cannot be read; no record is one of them.
     """
 
-    __slots__ = ("_release", "end", "epoch", "records", "size", "start")
+    __slots__ = ("_release", "end", "epoch", "records", "size", "start", "unreadable")
 
     def __init__(self, records: FetchedRecords, epoch: int, release: Callable[[], None]) -> None:
-        self.records: Sequence[Any] = records
+        self.unreadable = records.unreadable
+        self.records: Sequence[Any] = records.readable()
         #: How many records there are, or were.
-        self.size = len(records)
+        self.size = len(self.records)
         self.start = records.start
         self.end = records.end
         self.epoch = epoch

@@ -16,6 +16,7 @@ from stream_app.domain.ranges import Bound, Extent, Range
 from stream_app.kafka import fetched_records
 from stream_app.kafka.admin import Admin, connection_options, partition_counts
 from stream_app.kafka.config_records import CONNECT_SECONDS, READ_SECONDS, unreachable
+from stream_app.kafka.fetched_records import FetchedRecords
 from stream_app.settings import Settings
 
 _POLL_MS = 500
@@ -278,6 +279,9 @@ class EventLog:
                     raise TimeoutError(f"no record came for {READ_SECONDS:.0f} s")
 
     def _within(self, tp: TopicPartition, span: Span, records: Sequence[Any]) -> Sequence[Any]:
+        if isinstance(records, FetchedRecords):
+            # What cannot be read is said where it is found; there is nothing in it to be replayed.
+            records = records.readable()
         if records and records[-1].offset >= span.end:
             records = list(itertools.takewhile(lambda record: record.offset < span.end, records))
         if records:
@@ -300,6 +304,7 @@ class EventLog:
                         fetched = await reader.getmany(
                             tp, timeout_ms=_POLL_MS, max_records=_PART_RECORDS
                         )
-                        yield [r for r in fetched.get(tp, ()) if r.offset <= last]
+                        found = fetched.get(tp)
+                        yield [r for r in found.readable() if r.offset <= last] if found else []
                 finally:
                     reader.pause(tp)

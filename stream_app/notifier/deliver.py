@@ -29,6 +29,7 @@ from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver_flush import DeliverFlush, PartitionCut
@@ -88,6 +89,11 @@ class DeliverStage:
         for record in records:
             if state.take(topic, record.offset, record.timestamp):
                 take(state, partition, record)
+        self._changed[partition] = None
+
+    def pass_over(self, topic: str, partition: int, batch: UnreadableBatch) -> None:
+        """Go on behind a batch that cannot be read."""
+        self.table.state(partition).skip(topic, batch.offset)
         self._changed[partition] = None
 
     async def prepare(self) -> None:

@@ -36,6 +36,7 @@ from stream_app.kafka.dead_letters import (
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.recipients import DELIVERED, Recipients
@@ -150,6 +151,12 @@ class RouteStage:
             except RejectedEventError as error:
                 self._reject(partition, record, error)
         state.offset = max(state.offset, records[-1].offset)
+        self._changed[partition] = None
+
+    def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
+        """Go on behind a batch that cannot be read."""
+        state = self.table.state(partition)
+        state.offset = max(state.offset, batch.offset)
         self._changed[partition] = None
 
     async def prepare(self) -> None:

@@ -17,8 +17,13 @@ from prometheus_client import disable_created_metrics
 from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.detector.app import create_detector
-from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, TopicMismatchError
-from stream_app.domain.topics import Role
+from stream_app.domain.errors import (
+    DeadLetterReason,
+    KafkaUnreachableError,
+    StreamAppError,
+    TopicMismatchError,
+)
+from stream_app.domain.topics import DEAD_LETTER_SOURCES, Role
 from stream_app.kafka import fetched_records
 from stream_app.kafka.admin import probe
 from stream_app.kafka.configuration import ConfigurationReader
@@ -34,6 +39,7 @@ from stream_app.kafka.partitions import (
 from stream_app.kafka.standstill import Standstill
 from stream_app.kafka.topic_watch import TopicWatch
 from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.kafka.unreadable_batches import NOTEBOOK, UnreadableBatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
@@ -98,6 +104,8 @@ class Worker:
         self._app: StreamApp | None = None
         self._topics: TopicWatch | None = None
         self._is_broker_away = False
+        names = TopicNames(settings.topic_prefix)
+        self._base_names = {names(topic): topic for topic in Topic}
 
     async def run(self) -> None:
         """Start, work until told to stop, and end within the deadline."""
@@ -109,6 +117,7 @@ class Worker:
         server = HealthServer(self.health, self.metrics, http.host, port)
         self.health.add("started", lambda: "waiting for Kafka")
         url = await server.start()
+        NOTEBOOK.listeners.append(self._note_unreadable)
         log.info("worker_starting", role=self.role, health=url, dry_run=self.settings.dry_run)
         if self.settings.dry_run:
             log.warning("dry_run", then="every delivery is recorded, and nothing sent to anybody")
@@ -118,6 +127,25 @@ class Worker:
             self.health.is_draining = True
             await server.stop()
         log.info("worker_stopped", role=self.role)
+
+    def _note_unreadable(self, batch: UnreadableBatch) -> None:
+        """Log and count a batch that cannot be read; called from any thread."""
+        log.error(
+            "batch_unreadable",
+            topic=batch.topic,
+            partition=batch.partition,
+            first_offset=batch.first_offset,
+            last_offset=batch.offset,
+            bytes=batch.size,
+            error_class=batch.error_class,
+            why=batch.error,
+        )
+        topic = self._base_names.get(batch.topic)
+        if topic is None:
+            return  # of a changelog: the worker ends
+        self.metrics.unreadable_batches.labels(topic).inc()
+        if topic in DEAD_LETTER_SOURCES and topic in self.metrics.topics:
+            self.metrics.dead_letters.labels(topic, DeadLetterReason.UNREADABLE_BATCH).inc()
 
     async def _work(self) -> None:
         prepared = await self._unless_stopped(self._prepare)
