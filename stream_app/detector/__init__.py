@@ -1,1 +1,7 @@
-"""The detector: counts events in windows and fires alerts. One Faust app, one file per agent."""
+"""The detector: counts events in windows and fires alerts. One Faust app, one file per agent.
+
+Why batches are taken in steps: a record of a few kilobytes may unfold to seconds of work. Nothing
+between two steps takes long (C code over bounded pieces, or some hundred events), and between them
+the loop serves others. A record's offset is done when all of its steps are; one that a rebalance
+interrupts is rolled back with its partition and read again.
+"""

@@ -10,7 +10,7 @@ may have kept the last record only; the notice is then about that one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
+from stream_app.kafka.steps import InSteps
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
@@ -82,7 +83,7 @@ class AnnounceFlush:
             )
 
 
-class AnnounceStage:
+class AnnounceStage(InSteps):
     """Compares each configuration record with the one before it."""
 
     #: Each of its effects is written once, however long a flush waits.
@@ -105,9 +106,10 @@ class AnnounceStage:
         self._topics = {names(topic): (topic, kind) for kind, topic in TOPIC_OF.items()}
         self._records: list[tuple[str, Any]] = []
 
-    def add(self, topic: str, _partition: int, records: Sequence[Any]) -> None:
+    def steps(self, topic: str, _partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the records of one batch; they are looked at when the flush is cut."""
         self._records += ((topic, record) for record in records)
+        yield
 
     def pass_over(self, topic: str, _partition: int, batch: UnreadableBatch) -> None:
         """Take it as a record that holds no object: it has its turn when the flush is cut."""

@@ -20,6 +20,7 @@ from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import event_dead_letters
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.packed_table import PackedTable
+from stream_app.kafka.steps import InSteps
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
@@ -100,7 +101,7 @@ class CountFlush:
                 yield Send(self._stage.counts_topic, None, value, target)
 
 
-class CountStage:
+class CountStage(InSteps):
     """Counts the batches of one event topic."""
 
     hold_seconds = HOLD_SECONDS
@@ -136,9 +137,10 @@ class CountStage:
         """How many cells a flush would write."""
         return sum(self.table.state(partition).changes for partition in self._changed)
 
-    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+    def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Count the records of one batch."""
-        tally = self.table.state(partition).add(records, self._current_index())
+        tally = Tally()
+        yield from self.table.state(partition).steps(records, self._current_index(), tally)
         self._changed[partition] = records[-1].timestamp
         if tally.rejected:
             self._dead_letters += event_dead_letters(

@@ -7,7 +7,7 @@ between the two sends the same alert again, with the same id, and never loses it
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.dead_letters import number_of
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.packed_table import PackedTable
+from stream_app.kafka.steps import InSteps
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
@@ -77,7 +78,7 @@ class EvaluateFlush:
             part.state.confirm(part.offset)
 
 
-class EvaluateStage:
+class EvaluateStage(InSteps):
     """Sums the partial counts of each window and fires the ones that exceed their threshold."""
 
     #: An alert must not wait: a flush of this stage is due as soon as its time has come.
@@ -105,10 +106,11 @@ class EvaluateStage:
         """Shortest time to the next flush: none where a window may fire."""
         return 0.0 if self._may_fire else HOLD_SECONDS
 
-    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+    def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Merge the partial counts of one batch."""
         state = self.table.state(partition)
         for record in records:
+            yield
             if record.offset <= state.offset:
                 continue
             try:

@@ -10,8 +10,8 @@ send again has the ids that it had. A partition's alerts are sent in the order o
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,6 +38,7 @@ from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, event_dead_letters
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
+from stream_app.kafka.steps import Breath, InSteps
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
@@ -64,9 +65,9 @@ class TakenPart:
 class Outcome:
     """What a flush has made of notices, to be reported when it is acknowledged."""
 
-    results: Mapping[NoticeResult, int]
-    alerts: Sequence[NoticeAlert]
-    rejected: Sequence[tuple[TakenPart, Rejected]]
+    results: Counter[NoticeResult]
+    alerts: list[NoticeAlert]
+    rejected: list[tuple[TakenPart, Rejected]]
 
 
 class MatchFlush:
@@ -103,7 +104,7 @@ class MatchFlush:
         return Send(table.changelog_topic_name, key, value, partition, table=table)
 
 
-class MatchStage:
+class MatchStage(InSteps):
     """Finds who has subscribed to notices, and the triggers that tell of them."""
 
     #: Each of its effects is written once, however long a flush waits.
@@ -124,22 +125,28 @@ class MatchStage:
         self._metrics = metrics
         self._marks = marks
         self._changed: dict[int, None] = {}
-        self._parts: list[TakenPart] = []
+        self._parts: deque[TakenPart] = deque()
+        #: Of the notices that are settled, since the last cut.
+        self._sends: list[Send] = []
+        self._outcome = Outcome(Counter(), [], [])
         self._subscribers = Subscribers({}, ())
         self._triggers = NoticeTriggers({}, ())
         self._version = -1
         self._said: set[str] = set()
         self._repeated = RepeatedWarnings(log)
 
-    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+    def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the notices of one batch."""
         state = self.table.state(partition)
         for record in records:
             if record.offset <= state.offset:
                 continue
-            for index, part, found in notice_decoder.parts(record.value):
-                value = record.value if index is None else part
-                self._parts.append(TakenPart(partition, record, index, value, found))
+            for one in notice_decoder.steps(record.value):
+                if one is not None:
+                    index, part, found = one
+                    value = record.value if index is None else part
+                    self._parts.append(TakenPart(partition, record, index, value, found))
+                yield
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
 
@@ -157,32 +164,40 @@ class MatchStage:
         """
         if self._parts:
             await catch_up(self._reader)
+        self._index()
+        breathe = Breath()
+        while self._parts:
+            self._settle(self._parts.popleft())
+            await breathe()
 
     def cut(self) -> MatchFlush:
         """Take the notices since the last cut, and the alerts that follow from them."""
         self._index()
-        results: Counter[NoticeResult] = Counter()
-        alerts: list[NoticeAlert] = []
-        rejected: list[tuple[TakenPart, Rejected]] = []
-        sends: list[Send] = []
-        for part in self._parts:
-            result, found, problem = self._take(part)
-            results[result] += 1
-            alerts += (alert for alert, _ in found)
-            sends += (send for _, send in found)
-            if problem is not None:
-                letter = Rejected(part.index, part.value, problem.reason, str(problem))
-                rejected.append((part, letter))
-                sends += event_dead_letters(
-                    self._names, Topic.ACCOUNT, part.partition, [(part.record, letter)]
-                )
+        while self._parts:
+            self._settle(self._parts.popleft())
+        sends, outcome = self._sends, self._outcome
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self.reset()
-        return MatchFlush(self, sends, offsets, Outcome(results, alerts, rejected))
+        return MatchFlush(self, sends, offsets, outcome)
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._parts = {}, []
+        self._changed, self._parts = {}, deque()
+        self._sends, self._outcome = [], Outcome(Counter(), [], [])
+
+    def _settle(self, part: TakenPart) -> None:
+        """Find out what becomes of a notice, for the next cut."""
+        outcome = self._outcome
+        result, found, problem = self._take(part)
+        outcome.results[result] += 1
+        outcome.alerts.extend(alert for alert, _ in found)
+        self._sends += (send for _, send in found)
+        if problem is not None:
+            letter = Rejected(part.index, part.value, problem.reason, str(problem))
+            outcome.rejected.append((part, letter))
+            self._sends += event_dead_letters(
+                self._names, Topic.ACCOUNT, part.partition, [(part.record, letter)]
+            )
 
     def flushed(self, outcome: Outcome) -> None:
         """Report an acknowledged flush."""

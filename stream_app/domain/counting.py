@@ -10,10 +10,11 @@ and any replay.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
 
@@ -22,9 +23,15 @@ import msgspec
 from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger
 from stream_app.domain.cells import Cells, Row
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.event_batches import BatchDecoder, Record
+from stream_app.domain.event_batches import STEP_EVENTS, BatchDecoder, Record
 from stream_app.domain.event_times import ahead_error, event_seconds
-from stream_app.domain.events import TIME_FIELDS, EventKind, Rejected, bounded
+from stream_app.domain.events import (
+    MAX_REFUSED_PARTS,
+    TIME_FIELDS,
+    EventKind,
+    Rejected,
+    bounded,
+)
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, CellKey, parse_cell_key
 from stream_app.domain.windows import MAX_AHEAD_SECONDS
@@ -33,6 +40,10 @@ from stream_app.domain.windows import MAX_AHEAD_SECONDS
 #: memory, as is that of the values' length. They are what a producer has written.
 MATCH_CACHE_SIZE = 20_000
 MAX_REMEMBERED_CHARS = 200
+
+
+#: An event that decodes, and why it cannot be used.
+Unusable = tuple[Record, Any, RejectedEventError]
 
 
 @dataclass
@@ -117,6 +128,16 @@ class PartitionCounts:
     def add(self, records: Sequence[Record], index: TriggerIndex) -> Tally:
         """Count the records of one poll, in their order; say what became of their events."""
         tally = Tally()
+        for _ in self.steps(records, index, tally):
+            pass
+        return tally
+
+    def steps(self, records: Sequence[Record], index: TriggerIndex, tally: Tally) -> Iterator[None]:
+        """Do what `add` does, in steps none of which takes long.
+
+        Until the last one is done the records are not counted: cut nothing before that. What is
+        left behind in the midst of them must be rolled back.
+        """
         if index is not self._index:
             self._index, self._clients = index, {}
             self._decoder.use(index.names, reads_pools=index.reads_pools)
@@ -124,25 +145,39 @@ class PartitionCounts:
             fresh = [record for record in records if record.offset > self.offset]
             tally.skipped += len(records) - len(fresh)
             records = fresh
-        if records:
-            events, refused = self._decoder.decode(records)
+        if not records:
+            return
+        is_again = records[0].offset <= self._cells.restored_offset
+        unusable: list[Unusable] = []
+        for events, refused in self._decoder.decode(records):
             tally.rejected += refused
-            is_again = records[0].offset <= self._cells.restored_offset
-            self._count(events, tally, is_again=is_again)
-            self.offset = records[-1].offset
-        return tally
+            pairs = iter(events)
+            while self._count(islice(pairs, STEP_EVENTS), tally, unusable, is_again=is_again):
+                yield
+            yield
+        yield from self._reject(unusable, tally)
+        self.offset = records[-1].offset
 
     def _count(  # noqa: C901, PLR0912, PLR0915 - runs for every event: a call costs more than it tidies
-        self, events: Iterable[tuple[Record, Any]], tally: Tally, *, is_again: bool
-    ) -> None:
-        """Add events to their cells; where some are counted again, not to those that have them."""
+        self,
+        events: Iterable[tuple[Record, Any]],
+        tally: Tally,
+        refused: list[Unusable],
+        *,
+        is_again: bool,
+    ) -> bool:
+        """Add events to their cells; where some are counted again, not to those that have them.
+
+        Returns:
+            Whether there were any.
+        """
         clients, time_of = self._clients, self._time_of
         watermark = self.watermark
         counted = unmatched = 0
         timestamp: int | None = None
         latest = 0
         seconds: Any = NEVER
-        refused: list[tuple[Record, Any, RejectedEventError]] = []
+        record: Record | None = None
         for record, event in events:
             try:
                 client = clients[event.client_id]
@@ -210,7 +245,7 @@ class PartitionCounts:
         self.watermark = watermark
         tally.counted += counted
         tally.unmatched += unmatched
-        self._reject(refused, tally)
+        return record is not None
 
     def _note_newest(self, watermark: int, last: Any) -> None:
         """Note the largest event time of a batch, at no cost for each event.
@@ -293,19 +328,25 @@ class PartitionCounts:
         self._clients[client_id] = BoundClient(triggers)
         return True
 
-    def _reject(
-        self, refused: Iterable[tuple[Record, Any, RejectedEventError]], tally: Tally
-    ) -> None:
+    def _reject(self, unusable: Iterable[Unusable], tally: Tally) -> Iterator[None]:
         """Put events that decode, but cannot be used, among the rejected parts."""
-        for _, group in groupby(refused, key=lambda item: item[0].offset):
+        for _, group in groupby(unusable, key=lambda item: item[0].offset):
             items = list(group)
-            value = items[0][0].value or b""
-            places = self._decoder.places_of(value, [event for _, event, _ in items])
-            found = [
-                Rejected(index, part, error.reason, str(error))
-                for (_, _, error), (index, part) in zip(items, places, strict=True)
-            ]
-            tally.rejected += [(items[0][0], part) for part in bounded(found)]
+            record = items[0][0]
+            found: list[Rejected] = []
+            more: list[bytes] = []
+            for place in self._decoder.places_of(record.value or b"", [e for _, e, _ in items]):
+                if place is None:
+                    yield
+                    continue
+                error = items[len(found) + len(more)][2]
+                if len(found) <= MAX_REFUSED_PARTS:
+                    found.append(Rejected(*place, error.reason, str(error)))
+                else:
+                    more.append(place[1])
+                if not len(more) % STEP_EVENTS:
+                    yield
+            tally.rejected += [(record, part) for part in bounded(found, more)]
 
     # -- flushing
 
@@ -445,6 +486,7 @@ def _parts(changed: list[Row]) -> Iterator[list[Row]]:
     yield part
 
 
+@functools.lru_cache(maxsize=100)
 def _unknown_client(client_id: int) -> RejectedEventError:
     return RejectedEventError(
         DeadLetterReason.UNKNOWN_CLIENT, f"client {client_id} is not in config.clients"

@@ -229,21 +229,27 @@ class ShapeDecoder:
 
     def decode_one(self, text: bytes) -> Any:
         """Decode one event. Raises `DECODE_ERRORS` and `RejectedEventError`."""
-        return self._event(self._one(text))
+        return self.event(self._one(text))
 
     def decode(self, value: bytes) -> list[Any]:
-        """Decode one event, an array of them, or lines. Raises as `decode_one` does."""
+        """Decode one event, an array of them, or lines, all of which `event` makes events of.
+
+        Raises as `decode_one` does.
+        """
         try:
             found: Any = self._whole(value)
         except msgspec.DecodeError:
             found = self._lines(value)
             if not _are_lines(value, len(found)):
                 raise
-        if type(found) is list:
-            return [self._event(shape) for shape in found]
-        return [self._event(found)]
+        return found if type(found) is list else [found]
 
-    def _event(self, shape: Shape) -> Any:
+    def event(self, shape: Shape) -> Any:
+        """Return the event of a shape.
+
+        Raises:
+            RejectedEventError: it cannot be used.
+        """
         body = shape.body()
         client_id = shape.client_id
         if client_id is None:

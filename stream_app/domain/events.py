@@ -19,7 +19,13 @@ from stream_app.domain import record_parts
 from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.event_shapes import AttackShape, HitShape, ShapeDecoder
-from stream_app.domain.older_names import NOTHING, Pools, Seconds, application_ids
+from stream_app.domain.older_names import (
+    MAX_VALUES,
+    NOTHING,
+    Pools,
+    Seconds,
+    application_ids,
+)
 
 DECODE_ERRORS = record_parts.DECODE_ERRORS
 
@@ -27,6 +33,8 @@ DECODE_ERRORS = record_parts.DECODE_ERRORS
 #: so many refused parts of a record, the rest of it is one dead letter.
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_REFUSED_PARTS = 1_000
+#: The same for one event, or one notice, of a record: nothing else is done while it is read.
+MAX_EVENT_BYTES = 512 * 1024
 
 
 class _OlderNames(msgspec.Struct, gc=False):
@@ -113,6 +121,13 @@ SHAPES: dict[EventKind, type[HitShape | AttackShape]] = {
     EventKind.INCIDENTS: AttackShape,
 }
 
+#: The fields of a kind that may be lists.
+LISTS = {
+    EventKind.ATTACKS: ("remote_addrs", "response_statuses", "poolid"),
+    EventKind.HITS: ("poolid",),
+    EventKind.INCIDENTS: ("remote_addrs", "response_statuses", "poolid"),
+}
+
 #: The condition (template id) that counts events of a kind.
 CONDITIONS = {
     EventKind.ATTACKS: "attacks_exceeded",
@@ -126,6 +141,10 @@ TIME_FIELDS = {
     EventKind.HITS: "request_time",
     EventKind.INCIDENTS: "first_time",
 }
+
+
+#: Decodes a value with many parts; None: one of them, at least, must be looked at by itself.
+AtOnce = Callable[[bytes], Sequence[Any] | None]
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -149,11 +168,19 @@ class PartsDecoder:
     Args:
         part_type: what each part must be.
         needs_client: a part without `client_id` is refused for that, whatever else is wrong.
+        most_bytes: a larger part is refused unread.
     """
 
-    def __init__(self, part_type: type[msgspec.Struct], *, needs_client: bool = True) -> None:
+    def __init__(
+        self,
+        part_type: type[msgspec.Struct],
+        *,
+        needs_client: bool = True,
+        most_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
         self._decode_one: Callable[[bytes], Any] = msgspec.json.Decoder(part_type).decode
         self._needs_client = needs_client
+        self._most_bytes = most_bytes
 
     def decode_parts(self, value: bytes | None) -> tuple[list[tuple[int, Any]], list[Rejected]]:
         """Decode a value that is refused as a whole: good parts beside bad ones.
@@ -176,6 +203,19 @@ class PartsDecoder:
         The index is `None` where the record is one part. Behind `MAX_REFUSED_PARTS` refused ones
         comes the rest of the record, unread, as the last.
         """
+        return (part for part in self.steps(value) if part is not None)
+
+    def steps(
+        self, value: bytes | None, at_once: AtOnce | None = None
+    ) -> Iterator[tuple[int | None, bytes, Any] | None]:
+        """Yield what `parts` does; nothing between two of them takes long.
+
+        `None` is a pause in what would.
+
+        Args:
+            value: the record's.
+            at_once: decodes many parts, which then come without their bytes; None: it cannot.
+        """
         if not value or value.isspace():
             empty = Rejected(
                 None, value or b"", DeadLetterReason.UNDECODABLE, "the record has no value"
@@ -187,20 +227,31 @@ class PartsDecoder:
         except RejectedEventError as error:
             yield None, value, Rejected(None, value, error.reason, str(error))
             return
-        refused = 0
+        number = refused = 0
         found: Any = None
-        for number, part in enumerate(record_parts.split(value)):
-            if refused == MAX_REFUSED_PARTS:
-                rest = _rest(value, number, part, found)
-                yield number, rest.value, rest
-                return
-            index = None if part.value is value else number
-            found = self._decode_part(part, index)
-            refused += isinstance(found, Rejected)
-            yield index, part.value, found
+        for piece in record_parts.pieces(value):
+            yield None
+            if piece is None:
+                continue
+            if at_once is not None and (events := at_once(piece.text)) is not None:
+                for event in events:
+                    yield (None if piece.is_whole else number), b"", event
+                    number += 1
+                continue
+            for part in piece.parts():
+                if refused == MAX_REFUSED_PARTS:
+                    rest = _rest(value, number, part, found)
+                    yield number, rest.value, rest
+                    return
+                index = None if piece.is_whole else number
+                found = self._decode_part(part, index)
+                refused += isinstance(found, Rejected)
+                yield index, part.value, found
+                number += 1
 
     def _decode_part(self, part: record_parts.Part, index: int | None) -> Any:
         try:
+            self._check_part_size(part.text)
             return self._decode_one(part.text)
         except DECODE_ERRORS as error:
             reason, message = record_parts.refusal(
@@ -209,6 +260,14 @@ class PartsDecoder:
             return Rejected(index, part.value, reason, message)
         except RejectedEventError as error:
             return Rejected(index, part.value, error.reason, str(error))
+
+    def _check_part_size(self, text: bytes) -> None:
+        if len(text) > self._most_bytes and len(text.strip()) > self._most_bytes:
+            record_parts.check_json(text)
+            raise RejectedEventError(
+                DeadLetterReason.TOO_LARGE,
+                f"it has {len(text.strip())} bytes, more than {self._most_bytes}",
+            )
 
 
 def check_size(value: bytes) -> None:
@@ -233,18 +292,23 @@ def _rest(value: bytes, index: int, first: record_parts.Part, last: Rejected) ->
     return Rejected(index, first.opening + value[first.start :], DeadLetterReason.UNREAD, message)
 
 
-def bounded(refused: Sequence[Rejected]) -> list[Rejected]:
+def bounded(refused: Sequence[Rejected], more: Sequence[bytes] = ()) -> list[Rejected]:
     """Return the refused events of one record, in order, with a bound on their number.
 
     Those behind the bound become one, an array of them that can be sent again.
+
+    Args:
+        refused: one more than the bound at least, where there are more.
+        more: the bytes of those behind them.
     """
     rest = refused[MAX_REFUSED_PARTS:]
-    if len(rest) < 2:  # noqa: PLR2004 - one stands for itself
+    number = len(rest) + len(more)
+    if number < 2:  # noqa: PLR2004 - one stands for itself
         return list(refused)
     first = rest[0]
-    message = f"the first of {len(rest)} more events of the record: {first.message}"
-    value = b"[" + b",".join(part.value for part in rest) + b"]"
-    joined = Rejected(first.index, value, first.reason, message, len(rest))
+    message = f"the first of {number} more events of the record: {first.message}"
+    value = b"[" + b",".join([*(part.value for part in rest), *more]) + b"]"
+    joined = Rejected(first.index, value, first.reason, message, number)
     return [*refused[:MAX_REFUSED_PARTS], joined]
 
 
@@ -272,7 +336,7 @@ class EventDecoder(PartsDecoder):
         self.decode_named = msgspec.json.Decoder(named | list[named]).decode  # type: ignore[valid-type]
         self._shapes = ShapeDecoder(SHAPES[kind], event_type)
         self.use(names, reads_pools=True)
-        self._decode_one = self._shapes.decode_one
+        self._decode_one = self._decode_checked
         self._fields = attrgetter(*event_type.__struct_fields__)
 
     def use(self, names: ClientNames, *, reads_pools: bool) -> None:
@@ -289,8 +353,29 @@ class EventDecoder(PartsDecoder):
         Raises:
             RejectedEventError: one of its events cannot be used; also any of `DECODE_ERRORS`.
         """
+        return list(self.events_of_shapes(value))
+
+    def events_of_shapes(self, value: bytes | None) -> Iterator[Any]:
+        """Decode a record of any shapes, its events one by one. Raises as `decode_shapes` does."""
         check_size(value or b"")
-        return self._shapes.decode(value or b"")
+        return map(self._shapes.event, self._shapes.decode(value or b""))
+
+    def has_long_list(self, events: Sequence[Any]) -> bool:
+        """Tell whether an event has more addresses, statuses or applications than it may have."""
+        return any(
+            values.__class__ is tuple and len(values) > MAX_VALUES
+            for name in LISTS[self.kind]
+            for values in map(attrgetter(name), events)
+        )
+
+    def _decode_checked(self, text: bytes) -> Any:
+        event = self._shapes.decode_one(text)
+        if len(text) > MAX_VALUES and self.has_long_list([event]):
+            names = ", ".join(LISTS[self.kind])
+            raise RejectedEventError(
+                DeadLetterReason.TOO_LARGE, f"it has more than {MAX_VALUES} of one of: {names}"
+            )
+        return event
 
     def settle(self, events: Sequence[Any]) -> None:
         """Give `poolid` to those events of `decode_named` that say it under an older name."""
@@ -303,28 +388,43 @@ class EventDecoder(PartsDecoder):
                     names, event.client_id, event.application_id, event.applications
                 )
 
-    def places_of(self, value: bytes, events: Iterable[Event]) -> list[tuple[int | None, bytes]]:
-        """Return the index and the untouched bytes of each of a record's `events`.
+    def places_of(
+        self, value: bytes, events: Iterable[Event]
+    ) -> Iterator[tuple[int | None, bytes] | None]:
+        """Yield the index and the untouched bytes of each of a record's `events`.
 
         They come in the order of the value. Events that differ only in unknown fields decode to
         equal ones: of those, name all or none. The index is `None` where the record is one event.
+        `None` instead of a place is a pause in a search that takes long.
         """
         # One walk for all of them: a large array of refused events must not take a square of it.
-        walk = enumerate(record_parts.split(value))
-        places: list[tuple[int | None, bytes]] = []
+        walk = _numbered(value)
         for event in events:
-            index, part = next(
-                ((index, part.value) for index, part in walk if self._is(part.text, event)),
-                (0, value),
-            )
-            places.append((None if part is value else index, part))
-        return places
+            for place in walk:
+                if place is None:
+                    yield None
+                    continue
+                index, part = place
+                if self._is(part.text, event):
+                    yield index, part.value
+                    break
+            else:
+                yield None, value
 
     def _is(self, text: bytes, event: Event) -> bool:
         try:
             return bool(self._fields(self._decode_one(text)) == self._fields(event))
         except (*DECODE_ERRORS, RejectedEventError):
             return False
+
+
+def _numbered(value: bytes) -> Iterator[tuple[int | None, record_parts.Part] | None]:
+    number = 0
+    for piece in record_parts.pieces(value):
+        yield None
+        for part in piece.parts() if piece is not None else ():
+            yield (None if piece is not None and piece.is_whole else number), part
+            number += 1
 
 
 def _with_application_names(event_type: type[Event]) -> type[Any]:

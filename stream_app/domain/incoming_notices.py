@@ -73,8 +73,11 @@ class Origin(msgspec.Struct, frozen=True):
     timestamp_ms: int
 
 
+#: A larger notice is refused: all of it becomes Python objects, which takes time.
+MAX_NOTICE_BYTES = 256 * 1024
+
 #: A notice without a client may name one in its details.
-notice_decoder = PartsDecoder(IncomingNotice, needs_client=False)
+notice_decoder = PartsDecoder(IncomingNotice, needs_client=False, most_bytes=MAX_NOTICE_BYTES)
 
 
 def check_kind(notice: IncomingNotice) -> None:

@@ -20,6 +20,9 @@ Pools = int | tuple[int, ...] | None
 #: A field that is missing; one that is `null` reads the same. (Schemas show it as the default.)
 NOTHING: Any = None
 
+#: Most addresses, statuses or applications that an event may have.
+MAX_VALUES = 10_000
+
 Parse = Callable[[msgspec.Raw], Any]
 parse_text: Parse = msgspec.json.Decoder(str | None).decode
 parse_texts: Parse = msgspec.json.Decoder(str | tuple[str, ...] | None).decode
@@ -68,6 +71,9 @@ def application_ids(
     pools = readable(ids, _parse_pools)
     if pools is None or pools == ():
         found = readable(applications, _parse_names)
+        if found and len(found) > MAX_VALUES:
+            # More than an event's applications may be: as many ids are refused.
+            return tuple(range(len(found)))
         pools = names.application_ids(client_id, found) if found else None
     if pools.__class__ is tuple and len(pools) < 2:  # noqa: PLR2004
         # The usual case, in the form that `poolid` has it.

@@ -6,12 +6,13 @@ Parts come as they stand, untouched, and as text that a decoder takes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from stream_app.domain import half_surrogates, long_arrays
 from stream_app.domain.errors import DeadLetterReason
 
 #: What decoders raise on bytes that are no event; the last, on JSON that is nested too deeply.
@@ -20,12 +21,12 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: Raises `DECODE_ERRORS` on what is no JSON value; only its form is looked at.
 check_json = msgspec.json.Decoder(msgspec.Raw).decode
 _parse_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_LINE = re.compile(rb"[^\r\n]+")
-#: What may stand behind a backslash (group 1), or else the escape of half a surrogate pair.
-_ESCAPE = re.compile(
-    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?![dD][89a-fA-F])|\\[^u])"
-    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
+#: The next line that is not blank, behind white space of any length.
+_LINE = re.compile(rb"(?:\s*[\r\n])?([^\r\n]++)")
+#: Most lines in one piece of a record.
+_MAX_LINES = 500
+#: A longer array is cut before it is taken apart.
+LONG_ARRAY_BYTES = 128 * 1024
 
 
 class Part(NamedTuple):
@@ -40,36 +41,87 @@ class Part(NamedTuple):
     opening: bytes
 
 
+class Piece:
+    """Some events of a record that stand beside each other.
+
+    `text` is a value by itself, an array or lines. `is_whole`: the record is this one event.
+    """
+
+    __slots__ = ("_find", "is_whole", "text")
+
+    def __init__(
+        self, text: bytes, find: Callable[[], Iterator[Part]], *, is_whole: bool = False
+    ) -> None:
+        self.text = text
+        self._find = find
+        self.is_whole = is_whole
+
+    def parts(self) -> Iterator[Part]:
+        """Yield each event."""
+        return self._find()
+
+
 def split(value: bytes) -> Iterator[Part]:
     """Yield each event of an array's elements or NDJSON's lines.
 
     One by one: a small compressed record may hold a million of them.
-
-    Half surrogate pairs are JSON, and attackers send them, but the decoder refuses all of a text
-    for one, even in a field that it skips. In the text to decode they are replacement characters,
-    of the same length.
     """
-    text = _ESCAPE.sub(lambda found: found[1] or rb"\ufffd", value) if b"\\u" in value else value
-    if text.lstrip()[:1] == b"[":
+    for piece in pieces(value):
+        if piece is not None:
+            yield from piece.parts()
+
+
+def pieces(value: bytes) -> Iterator[Piece | None]:
+    """Yield the events of an array's elements or NDJSON's lines, many at a time.
+
+    Nothing between two of them takes long, whatever the record holds: `None` is a pause in what
+    would. In the text to decode, half surrogate pairs are replacement characters.
+    """
+    text = b""
+    for repaired in half_surrogates.repaired(value):
+        text = text + repaired if text else repaired
+        yield None
+    begin = text[: len(text) - len(text.lstrip()) + 1]
+    if begin[-1:] == b"[" and (len(text) <= LONG_ARRAY_BYTES or _is_json(text)):
+        if len(text) > LONG_ARRAY_BYTES:
+            yield None
+            for found in long_arrays.cut(text, len(begin)):
+                yield None if found is None else _array_piece(text, value, *found)
+            return
         try:
             elements = _parse_array(text)
         except DECODE_ERRORS:
             # Lines that are arrays, or no JSON at all: the lines decide.
             pass
         else:
-            yield from _located(elements, text, value)
+            yield Piece(text, lambda: _located(elements, text, value, 0))
             return
-    lines = (line for line in _LINE.finditer(text) if not line[0].isspace())
+    yield None
+    stripped = text.rstrip()
+    lines = _LINE.finditer(stripped)
     first = list(islice(lines, 2))
     if len(first) < 2 or _is_json(text):  # noqa: PLR2004 - one line is one event
-        yield Part(text, value, 0, b"")
+        yield Piece(text, lambda: iter((Part(text, value, 0, b""),)), is_whole=True)
         return
-    for line in chain(first, lines):
-        yield Part(line[0], value[line.start() : line.end()], line.start(), b"")
+    every = chain(first, lines)
+    while some := list(islice(every, _MAX_LINES)):
+        yield _lines_piece(stripped, value, some)
 
 
-def _located(elements: list[msgspec.Raw], text: bytes, value: bytes) -> Iterator[Part]:
-    end = 0
+def _array_piece(text: bytes, value: bytes, start: int, end: int) -> Piece:
+    array = b"[%b]" % text[start:end]
+    return Piece(array, lambda: _located(_parse_array(array), text, value, start))
+
+
+def _lines_piece(text: bytes, value: bytes, lines: Sequence[re.Match[bytes]]) -> Piece:
+    def parts() -> Iterator[Part]:
+        for line in lines:
+            yield Part(line[1], value[line.start(1) : line.end()], line.start(1), b"")
+
+    return Piece(text[lines[0].start(1) : lines[-1].end()], parts)
+
+
+def _located(elements: list[msgspec.Raw], text: bytes, value: bytes, end: int) -> Iterator[Part]:
     for raw in elements:
         element = bytes(raw)
         start = text.index(element, end)
@@ -89,18 +141,31 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-class _Client(msgspec.Struct):
-    """The client of something that is no event: its own, or that of an envelope."""
+_NULL = msgspec.Raw(b"null")
 
-    client_id: Any = None
-    client_name: Any = None
-    details: Any = None
+
+class _EnvelopeClient(msgspec.Struct):
+    client_name: msgspec.Raw = _NULL
+
+
+class _Client(msgspec.Struct):
+    """The client of something that is no event: its own, or that of an envelope.
+
+    What stands there is not read: it may be anything, and large.
+    """
+
+    client_id: msgspec.Raw = _NULL
+    client_name: msgspec.Raw = _NULL
+    details: msgspec.Raw = _NULL
 
     def is_named(self) -> bool:
         named = [self.client_id, self.client_name]
-        if isinstance(self.details, dict):
-            named.append(self.details.get("client_name"))
-        return any(value is not None for value in named)
+        if bytes(self.details)[:1] == b"{":
+            named.append(_parse_envelope_client(self.details).client_name)
+        return any(bytes(value) != b"null" for value in named)
+
+
+_parse_envelope_client = msgspec.json.Decoder(_EnvelopeClient).decode
 
 
 _parse_client = msgspec.json.Decoder(_Client).decode

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from faust.types import TP
 from stream_app.kafka.ownership import Ownership
 from stream_app.kafka.record_batches import BatchValue
 from stream_app.kafka.state import StateTable
+from stream_app.kafka.steps import Breath
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 
 
@@ -75,8 +76,8 @@ class Stage(Protocol):
     def hold_seconds(self) -> float:
         """Shortest time from one flush to the next, while no batch waits."""
 
-    def add(self, topic: str, partition: int, records: Sequence[Any]) -> None:
-        """Take the records of one batch."""
+    def steps(self, topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
+        """Take the records of one batch; yield after each step, none of which takes long."""
 
     def pass_over(self, topic: str, partition: int, batch: UnreadableBatch) -> None:
         """Note that the records up to a batch's offset are done: that one cannot be read."""
@@ -186,8 +187,8 @@ class FlushLoop:
             return  # it will be read again, by whoever owns the partition then
         value: BatchValue = event.value
         if self._is_next(message.tp, value):
-            if value.records:
-                self._stage.add(message.topic, message.partition, value.records)
+            if value.records and not await self._take_records(message, value.records):
+                return
             for batch in value.unreadable:
                 self._stage.pass_over(message.topic, message.partition, batch)
                 self._letters += self._app.unreadable_letters(batch)
@@ -199,6 +200,19 @@ class FlushLoop:
         # One that is refused may be the last for long: those before it have waited for it.
         if not await self._takes_more(waiting):
             await self._flush()
+
+    async def _take_records(self, message: Any, records: Sequence[Any]) -> bool:
+        """Have the stage take a batch, and others their turn; False: its state has gone meanwhile.
+
+        A rebalance has then rolled back what was taken, or dropped it with its partition.
+        """
+        table, breathe = self._stage.table, Breath()
+        epoch = table.epoch
+        for _ in self._stage.steps(message.topic, message.partition, records):
+            await breathe()
+            if table.epoch != epoch:
+                return False
+        return True
 
     async def _takes_more(self, waiting: asyncio.Queue[Any]) -> bool:
         """Tell whether to take a further batch before the next flush; wait for what decides it."""

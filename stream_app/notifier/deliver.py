@@ -8,7 +8,7 @@ given up is acknowledged before its state says so, or a crash between the two wo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ from stream_app.domain.printable import quoted
 from stream_app.kafka.configuration import Configuration
 from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
 from stream_app.kafka.state import StateTable
+from stream_app.kafka.steps import InSteps
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
@@ -43,7 +44,7 @@ log = get_logger(__name__)
 REPEAT_SECONDS = 60.0
 
 
-class DeliverStage:
+class DeliverStage(InSteps):
     """Takes deliveries and results, and schedules attempts."""
 
     #: Each of its effects is written once, however long a flush waits.
@@ -82,13 +83,14 @@ class DeliverStage:
         metrics.pending_deliveries.set_function(self._count_pending)
         metrics.oldest_pending.set_function(self._oldest_pending_seconds)
 
-    def add(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+    def steps(self, topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the records of one batch."""
         state = self.table.state(partition)
         take = self._take_delivery if topic == self._deliveries_topic else self._take_result
         for record in records:
             if state.take(topic, record.offset, record.timestamp):
                 take(state, partition, record)
+            yield
         self._changed[partition] = None
 
     def pass_over(self, topic: str, partition: int, batch: UnreadableBatch) -> None:

@@ -6,7 +6,7 @@ the same deliveries again, and `deliver` ignores those that it knows.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +35,7 @@ from stream_app.kafka.dead_letters import (
 )
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import StateTable
+from stream_app.kafka.steps import Breath, InSteps
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
@@ -105,7 +106,7 @@ class RouteFlush:
         return Send(table.changelog_topic_name, key, value, partition, table=table)
 
 
-class RouteStage:
+class RouteStage(InSteps):
     """Resolves the integrations of alerts and renders their messages."""
 
     #: Each of its effects is written once, however long a flush waits.
@@ -133,17 +134,21 @@ class RouteStage:
         self._now_ms = now_ms
         self._console_hosts = console_hosts
         self._changed: dict[int, None] = {}
-        self._alerts: list[TakenAlert] = []
+        self._alerts: deque[TakenAlert] = deque()
+        #: Of the alerts that are routed, since the last cut.
+        self._sends: list[Send] = []
+        self._results: Counter[RouteResult] = Counter()
         self._rejected: list[Refused] = []
         #: Clients with alerts that are too old, since the last cut.
         self._stale: dict[int, None] = {}
         #: Client -> hour in which it was told that its alerts are too old.
         self._told: dict[int, int] = {}
 
-    def add(self, _topic: str, partition: int, records: Sequence[Any]) -> None:
+    def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the alerts of one batch."""
         state = self.table.state(partition)
         for record in records:
+            yield
             if record.offset <= state.offset:
                 continue
             try:
@@ -170,40 +175,46 @@ class RouteStage:
             for number in taken.integration_ids
         ):
             await catch_up(self._reader)
+        breathe = Breath()
+        while self._alerts:
+            self._route(self._alerts.popleft())
+            await breathe()
 
     def cut(self) -> RouteFlush:
         """Take the alerts since the last cut, and the deliveries that follow from them."""
-        results: Counter[RouteResult] = Counter()
-        sends = []
-        for taken in self._alerts:
-            try:
-                self._check_age(taken)
-                found = {n: self._recipients.judge(taken.alert, n) for n in taken.integration_ids}
-                sends += [
-                    Send(
-                        self._names(Topic.DELIVERIES),
-                        str(delivery.integration_id).encode(),
-                        _fitting(encode_delivery(delivery)),
-                        headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
-                        otherwise=partial(self._too_large, taken, delivery.integration_id),
-                    )
-                    for delivery in self._deliveries(taken.alert, found)
-                ]
-            except RejectedEventError as error:
-                self._reject(taken.partition, taken.record, error)
-                continue
-            results.update(found.values())
-            self._refuse_unknown(taken, found)
-        sends += map(self._dead_letter, self._rejected)
-        sends += self._stale_notices()
+        while self._alerts:
+            self._route(self._alerts.popleft())
+        sends = [*self._sends, *map(self._dead_letter, self._rejected), *self._stale_notices()]
+        results = self._results
         rejected = [refused.part for refused in self._rejected]
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self.reset()
         return RouteFlush(self, sends, offsets, results, rejected)
 
+    def _route(self, taken: TakenAlert) -> None:
+        try:
+            self._check_age(taken)
+            found = {n: self._recipients.judge(taken.alert, n) for n in taken.integration_ids}
+            self._sends += [
+                Send(
+                    self._names(Topic.DELIVERIES),
+                    str(delivery.integration_id).encode(),
+                    _fitting(encode_delivery(delivery)),
+                    headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
+                    otherwise=partial(self._too_large, taken, delivery.integration_id),
+                )
+                for delivery in self._deliveries(taken.alert, found)
+            ]
+        except RejectedEventError as error:
+            self._reject(taken.partition, taken.record, error)
+            return
+        self._results.update(found.values())
+        self._refuse_unknown(taken, found)
+
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._alerts, self._rejected, self._stale = {}, [], [], {}
+        self._changed, self._alerts, self._rejected, self._stale = {}, deque(), [], {}
+        self._sends, self._results = [], Counter()
 
     def flushed(self, results: Mapping[RouteResult, int], rejected: Sequence[Rejected]) -> None:
         """Report an acknowledged flush."""
@@ -319,6 +330,10 @@ def _fitting(value: bytes) -> bytes:
 
 
 def _decode(value: bytes | None) -> Alert | NoticeAlert:
+    if value is not None and len(value) > MAX_VALUE_BYTES:
+        raise RejectedEventError(
+            DeadLetterReason.TOO_LARGE, f"it has {len(value)} bytes, more than {MAX_VALUE_BYTES}"
+        )
     try:
         return decode_alert(value or b"")
     except msgspec.ValidationError as error:

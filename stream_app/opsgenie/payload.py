@@ -7,7 +7,8 @@ What is cut stays readable elsewhere: the whole message then opens the descripti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypedDict
 
 import msgspec
@@ -24,7 +25,7 @@ from stream_app.domain.alert_options import (
     ResponderType,
 )
 from stream_app.domain.flat_details import flattened_details
-from stream_app.opsgenie.text import clean, clean_lines, cut, length
+from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
 
 MESSAGE_LIMIT = 130
 DESCRIPTION_LIMIT = 15_000
@@ -35,6 +36,12 @@ RESPONDER_FIELDS = ("id", "name", "type", "username")
 RESPONDER_TYPES = tuple(ResponderType)
 ALIAS_DIGEST_LENGTH = 32
 TRUNCATED = ("truncated", "true")
+#: A detail whose name has no text that can be shown.
+NAMELESS = "detail"
+#: Of a longer text only the beginning is looked at, and of more details only the first ones:
+#: nearly all of it is cut, and the loop waits for it.
+READ_LIMIT = 100_000
+READ_DETAILS = 4_000
 #: The service refuses an empty message.
 NO_MESSAGE = "(no message)"
 #: Who sends an alert, unless its integration says otherwise.
@@ -83,7 +90,7 @@ def build_payload(
     """
     if not alias:
         raise ValueError("alias is empty: resends of the alert could not be told from new ones")
-    title, text = clean(message) or NO_MESSAGE, clean_lines(description)
+    title, text = clean(_beginning(message)) or NO_MESSAGE, clean_lines(_beginning(description))
     shown = cut(title, MESSAGE_LIMIT)
     if shown != title:
         text = f"{title}\n\n{text}".rstrip()
@@ -117,6 +124,10 @@ def encode_payload(payload: Mapping[str, object]) -> bytes:
     return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
 
 
+def _beginning(text: str) -> str:
+    return text if len(text) <= READ_LIMIT else text[:READ_LIMIT] + ELLIPSIS
+
+
 def _fit_alias(alias: str) -> str:
     fitted = clean(alias)
     if fitted == alias and length(alias) <= ALIAS_LIMIT:
@@ -147,16 +158,42 @@ def _fit_details(details: Mapping[str, object]) -> dict[str, str]:
 
     A value that alone is too long is dropped first: it must not cost all that precede it.
     """
-    flat: dict[str, str] = {}
-    for name, value in flattened_details(details):
-        if text := clean_lines(value):
-            flat.setdefault(clean(name), text)
+    fitted: dict[str, str] = {}
     room = DETAILS_LIMIT - sum(map(len, TRUNCATED))
-    fitted = {name: value for name, value in flat.items() if length(name) + length(value) <= room}
-    size = sum(length(name) + length(value) for name, value in fitted.items())
-    if len(fitted) == len(flat) and size <= DETAILS_LIMIT:
+    size = 0
+    is_whole = len(details) <= READ_DETAILS
+    for name, text in _clean_details(details):
+        taken = length(name) + length(text)
+        if taken > room:
+            is_whole = False
+            continue
+        fitted[name] = text
+        size += taken
+        if size > DETAILS_LIMIT:
+            break
+    if is_whole and size <= DETAILS_LIMIT:
         return fitted
     while size > room:
-        name, value = fitted.popitem()
-        size -= length(name) + length(value)
+        name, text = fitted.popitem()
+        size -= length(name) + length(text)
     return fitted | dict([TRUNCATED])
+
+
+def _clean_details(details: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield names and texts fit to be shown, one by one: there may be a great many.
+
+    Of several with one name the first stays. Names that only become equal here get a number, and
+    one of which nothing is left is called `detail`.
+    """
+    names: set[str] = set()
+    taken: set[str] = set()
+    for name, value in islice(flattened_details(details), READ_DETAILS):
+        if name not in names and (text := clean_lines(_beginning(value))):
+            names.add(name)
+            shown = base = clean(name) or NAMELESS
+            number = 1
+            while shown in taken:
+                number += 1
+                shown = f"{base}_{number}"
+            taken.add(shown)
+            yield shown, text

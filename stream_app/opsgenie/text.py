@@ -16,10 +16,11 @@ NEWLINES = re.compile(r"\r\n|[\r\v\f\x85\u2028\u2029]")
 INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: An e-mail address in angle brackets stays: the documented texts name users that way.
-TAG_OR_EMAIL = re.compile(r"(<[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+>)|</?[A-Za-z][^<>]*>|<[!?][^<>]*>")
+EMAIL = r"<[A-Za-z0-9._%+'-]++@[A-Za-z0-9.-]++>"
+TAG = re.compile(rf"(?!{EMAIL})</?[A-Za-z][^<>]*+>|<[!?][^<>]*+>")
 #: What is left of a tag that never closes, or that held another tag, must not open one.
 #: A row of brackets is looked at once, not again from each of them: it may be a long one.
-UNFINISHED_TAG = re.compile(r"(<[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]+>)|(?<!<)<++(?=[A-Za-z/!?])")
+UNFINISHED_TAG = re.compile(rf"(?!{EMAIL})(?<!<)<++(?=[A-Za-z/!?])")
 
 
 def clean(text: str) -> str:
@@ -31,8 +32,7 @@ def clean_lines(text: str) -> str:
     """Return plain text that keeps its line breaks, without white space around it."""
     text = NEWLINES.sub("\n", text).replace("\t", " ")
     text = LONE_SURROGATE.sub("\ufffd", INVISIBLE.sub("", text))
-    text = TAG_OR_EMAIL.sub(_email, text)
-    return UNFINISHED_TAG.sub(_email, text).strip()
+    return UNFINISHED_TAG.sub("", TAG.sub("", text)).strip()
 
 
 def length(text: str) -> int:
@@ -61,7 +61,3 @@ def _prefix(text: str, limit: int) -> str:
     while length(kept) > limit:
         kept = kept[: -((length(kept) - limit + 1) // 2)]
     return kept
-
-
-def _email(match: re.Match[str]) -> str:
-    return match.group(1) or ""

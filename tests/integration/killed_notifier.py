@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stream_app.cli import main
@@ -34,14 +34,16 @@ def die_after_request() -> None:
 
 def die_on_result() -> None:
     """Die when the result of the first attempt is on its topic, and not in the state."""
-    add = DeliverStage.add
+    steps = DeliverStage.steps
 
-    def dying(self: DeliverStage, topic: str, partition: int, records: Sequence[Any]) -> None:
+    def dying(
+        self: DeliverStage, topic: str, partition: int, records: Sequence[Any]
+    ) -> Iterator[None]:
         if topic.endswith("delivery-results"):
             die()
-        add(self, topic, partition, records)
+        return steps(self, topic, partition, records)
 
-    DeliverStage.add = dying  # type: ignore[method-assign]
+    DeliverStage.steps = dying  # type: ignore[method-assign]
 
 
 PLACES = {"request": die_before_request, "answer": die_after_request, "result": die_on_result}

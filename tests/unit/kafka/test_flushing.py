@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -115,7 +115,7 @@ class Bench:
         app = SimpleNamespace(flush_loops=[], consumer=consumer, produce_step=self._sent)
         ownership: Any = SimpleNamespace(is_current=lambda _: True, confirm=true, give_up=nothing)
         self.loop = FlushLoop(app, ["events.hits"], self, ownership, LIMITS)
-        self.table: Any = SimpleNamespace(generation=1)
+        self.table: Any = SimpleNamespace(generation=1, epoch=0)
 
     @property
     def changes(self) -> int:
@@ -123,8 +123,9 @@ class Bench:
 
     hold_seconds = 0.0
 
-    def add(self, *_: object) -> None:
+    def steps(self, *_: object) -> Iterator[None]:
         self._batches += 1
+        yield
 
     def pass_over(self, *_: object) -> None:
         raise AssertionError("nothing is unreadable here")
