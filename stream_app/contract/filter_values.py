@@ -13,6 +13,7 @@ from stream_app.domain.filter_values import (
     STATUS_CLASSES,
     TARGETS,
 )
+from stream_app.domain.objects import MAX_INTEGER
 from stream_app.domain.roles import role_spellings
 
 _STATUS = any_case(STATUS_CLASSES)
@@ -26,7 +27,7 @@ def _roles() -> Schema:
 
 _VALUES: dict[str, Schema] = {
     "attack_type": any_case(ATTACK_TYPES),
-    "pool": {"type": "integer", "minimum": DEFAULT_APPLICATION},
+    "pool": {"type": "integer", "minimum": DEFAULT_APPLICATION, "maximum": MAX_INTEGER},
     # No pattern of an address that a person can check: the reader parses it.
     "ip_address": {"type": "string"},
     "domain": {"type": "string", "pattern": f"^[{BLANKS}]*[^/{BLANKS}]+[{BLANKS}]*$"},
@@ -40,7 +41,7 @@ _VALUES: dict[str, Schema] = {
     "change_type": any_case((*CHANGE_TYPES, "unused")),
     "pii": text("Kind of sensitive data."),
     "deviation_type": any_case(DEVIATION_TYPES),
-    "api_spec_ids": {"type": "integer", "minimum": 1},
+    "api_spec_ids": {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER},
     "role": _roles(),
     "hint_tag": text("Id of a counter."),
     "url": text("URL."),

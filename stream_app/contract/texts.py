@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stream_app.contract.structs import Schema
+from stream_app.domain.objects import MAX_INTEGER
 
 #: What Python takes for blanks, as a class of a regular expression.
 BLANKS = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -29,7 +30,12 @@ def optional(schema: Schema) -> Schema:
 
 def integer(description: str, minimum: int) -> Schema:
     """Return the schema of an integer."""
-    return {"description": description, "type": "integer", "minimum": minimum}
+    return {
+        "description": description,
+        "type": "integer",
+        "minimum": minimum,
+        "maximum": MAX_INTEGER,
+    }
 
 
 def choice(description: str, allowed: Iterable[str]) -> Schema:

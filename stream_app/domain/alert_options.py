@@ -7,6 +7,7 @@ them, because a tag that is cut routes nothing; what comes from events is cut el
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,13 @@ TAG_LIMIT = 50
 TAGS_LIMIT = 20
 RESPONDERS_LIMIT = 50
 ALERT = "alert"
+#: Controls, line breaks, halves of surrogate pairs, and what turns the direction of a text around.
+UNSENDABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SENDABLE = (
+    "must have no control characters, line breaks or marks of direction: it is sent as it is"
+)
 
 
 class Priority(StrEnum):
@@ -95,6 +103,8 @@ def _read_text(fields: Fields, name: str, limit: int) -> str:
     value = fields.text(name, default="")
     if _length(value) > limit:
         fields.problem(name, value, f"must be a text of at most {limit} characters")
+    elif UNSENDABLE.search(value):
+        fields.problem(name, value, _SENDABLE)
     return value
 
 
@@ -105,6 +115,8 @@ def _read_tags(fields: Fields) -> tuple[str, ...]:
     found = []
     for index, tag in enumerate(tags):
         if isinstance(tag, str) and tag.strip() and "," not in tag and _length(tag) <= TAG_LIMIT:
+            if UNSENDABLE.search(tag):
+                fields.problem(f"tags[{index}]", tag, _SENDABLE)
             found.append(tag)
             continue
         wanted = f"must be a text of 1 to {TAG_LIMIT} characters without a comma"
@@ -130,6 +142,8 @@ def _read_responder(fields: Fields) -> Responder:
         )
         return Responder(ResponderType.TEAM)
     text = fields.text(given[0])
+    if UNSENDABLE.search(text):
+        fields.problem(given[0], text, _SENDABLE)
     found = next((known for known in ResponderType if known == type_), ResponderType.TEAM)
     return Responder(found, **{given[0]: text})
 

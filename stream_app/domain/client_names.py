@@ -40,10 +40,16 @@ def shared_names(names: Mapping[int, str]) -> dict[int, int]:
     }
 
 
+def application_name(text: str) -> str:
+    """Return the name of an application as it is compared: in one Unicode form (NFC).
+
+    Outer white space is no part of it; case is.
+    """
+    return unicodedata.normalize("NFC", text).strip()
+
+
 class ClientNames:
     """The names of configured clients and of their applications, as they are at one time.
-
-    Outer white space is no part of an application's name.
 
     Args:
         clients: by id.
@@ -73,9 +79,11 @@ class ClientNames:
         known = self._applications.get(client_id)
         if known is None:
             known = self._applications[client_id] = self._read_applications(client_id)
-        # Every hit may come here: its name is stripped only where it is not found as it stands.
+        # Every hit may come here: most names are found as they stand.
         return tuple(
-            number for name in names for number in known.get(name) or known.get(name.strip(), ())
+            number
+            for name in names
+            for number in known.get(name) or known.get(application_name(name), ())
         )
 
     @cached_property
@@ -88,7 +96,7 @@ class ClientNames:
         client = self._clients.get(client_id)
         found: dict[str, tuple[int, ...]] = {DEFAULT_NAME: (DEFAULT_APPLICATION,)}
         for number, text in client.applications.items() if client is not None else ():
-            name = text.strip()
+            name = application_name(text)
             if name and number not in found.get(name, ()):
                 found[name] = (*found.get(name, ()), number)
         return found

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from stream_app.domain import filter_values as values
 from stream_app.domain.attack_types import ATTACK_TYPES
+from stream_app.domain.objects import MAX_INTEGER, TOO_LARGE
 from stream_app.domain.roles import ROLES
 
 if TYPE_CHECKING:
@@ -206,6 +207,8 @@ def normal_filter_value(filter_id: str, value: object) -> FilterValue | None:
 def allowed_values(filter_id: str, value: object) -> str:
     """Say which values the filter takes, with the nearest one to a mistyped attack type."""
     rule = FILTERS[filter_id]
+    if isinstance(value, int) and value > MAX_INTEGER:
+        return TOO_LARGE
     if filter_id == "attack_type" and isinstance(value, str):
         close = difflib.get_close_matches(value.lower(), ATTACK_TYPES, n=1)
         if close:

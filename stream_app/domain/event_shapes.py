@@ -31,11 +31,14 @@ from stream_app.domain.older_names import (
     readable,
 )
 from stream_app.domain.printable import quoted
+from stream_app.domain.time_units import unit_hint
 
 #: Makes an event of its present names and their values.
 MakeEvent = Callable[..., Any]
 
 _SECONDS = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
+#: Seconds in another unit have more digits.
+_LONG_NUMBER = re.compile(r"[0-9]{1,20}")
 _SHOWN_CHARS = 100
 
 #: The notification type of a hit; all others are of things that are not counted.
@@ -306,7 +309,8 @@ def _seconds(raw: msgspec.Raw) -> Seconds | None:
     if not isinstance(older, str):
         return older
     if not _SECONDS.fullmatch(older):
-        raise _wrong_type(f"time {quoted(older[:_SHOWN_CHARS])} is no number of seconds")
+        hint = unit_hint(int(older)) if _LONG_NUMBER.fullmatch(older) else ""
+        raise _wrong_type(f"time {quoted(older[:_SHOWN_CHARS])} is no number of seconds{hint}")
     return float(older) if "." in older else int(older)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import TIME_FIELDS, Event, EventKind
+from stream_app.domain.time_units import unit_hint
 from stream_app.domain.windows import MAX_AHEAD_SECONDS
 
 
@@ -33,10 +34,10 @@ def ahead_error(seconds: int, timestamp_ms: int) -> RejectedEventError:
         return RejectedEventError(
             DeadLetterReason.MISSING_TIME,
             "the record has no timestamp to check the event time against: "
-            "set message.timestamp.type=LogAppendTime on the topic",
+            f"set message.timestamp.type=LogAppendTime on the topic{unit_hint(seconds)}",
         )
     return RejectedEventError(
         DeadLetterReason.FUTURE_TIMESTAMP,
         f"event time {seconds} is {seconds - timestamp_ms // 1000} s ahead of the record's "
-        f"append time, more than {MAX_AHEAD_SECONDS} s",
+        f"append time, more than {MAX_AHEAD_SECONDS} s{unit_hint(seconds)}",
     )

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 
 from stream_app.domain.attack_types import ATTACK_TYPES
+from stream_app.domain.objects import MAX_INTEGER
 from stream_app.domain.roles import ROLES, role_code
 
 FilterValue = str | int
@@ -110,6 +111,8 @@ def choice(
 
 
 def _integer(value: object, minimum: int) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    if not minimum <= value <= MAX_INTEGER:
         return None
     return value

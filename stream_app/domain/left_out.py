@@ -3,7 +3,8 @@
 A client's integrations can be of many types, and all of them are in one answer; alerts are posted
 to Opsgenie and Jira Service Management only. Events of other types are no events of an Opsgenie
 integration; what nobody has switched on is nothing that anybody misses. A condition may be younger
-than this project, or documented without its id: such a trigger cannot be checked, so is not stored.
+than this project, or documented without its id, and so may an attack type: such a trigger cannot be
+checked, so is not stored.
 
 A file that a person writes is held to what is documented: an unknown name is a slip there.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from stream_app.domain.conditions import CONDITIONS
 from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.filter_values import attack_type
 from stream_app.domain.integrations import EVENTS, TYPES
 from stream_app.domain.objects import HIDDEN, Problems
 from stream_app.domain.printable import quoted
@@ -52,6 +54,7 @@ WITH_HEADERS = "with_headers"
 _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
 _UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
 _UNKNOWN_CONDITION = "its condition is not known here"
+_UNKNOWN_ATTACK_TYPE = "an attack type that is not known here"
 #: What is no such name may be a key in the wrong place, and is not shown: keys have many digits.
 _NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[a-z][a-z0-9_]{0,39}")
 
@@ -111,6 +114,25 @@ def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
     if not isinstance(number, int) or isinstance(number, bool):
         return None
     return LeftOut("trigger", number, "template_id", _shown(name), _UNKNOWN_CONDITION)
+
+
+def unknown_attack_type(record: Mapping[str, object]) -> LeftOut | None:
+    """Return what is to be told of an answer's trigger with an attack type nobody here knows.
+
+    Without it the trigger would count something else.
+    """
+    number, filters = record.get("id"), record.get("filters")
+    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(filters, list):
+        return None
+    for place, item in enumerate(filters):
+        values = item.get("values") if isinstance(item, Mapping) else None
+        if not isinstance(values, list) or item.get("id") != "attack_type":
+            continue
+        for index, value in enumerate(values):
+            if isinstance(value, str) and value.strip() and attack_type(value) is None:
+                path = f"filters[{place}].values[{index}]"
+                return LeftOut("trigger", number, path, _shown(value), _UNKNOWN_ATTACK_TYPE)
+    return None
 
 
 def _shown(name: str) -> str:

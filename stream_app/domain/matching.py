@@ -12,8 +12,6 @@ remembered. So is the part of the signature that the other fields give: they tak
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from stream_app.domain.client_names import NO_NAMES, ClientNames
 from stream_app.domain.clients import Client
 from stream_app.domain.events import CONDITIONS, Event, EventKind
+from stream_app.domain.network_names import normal_address, normal_host
 from stream_app.domain.older_names import Pools
 from stream_app.domain.triggers import Filter, Trigger
 from stream_app.domain.windows import retention_seconds
@@ -28,11 +27,6 @@ from stream_app.domain.windows import retention_seconds
 #: Attack types by target when an event does not say it (the documentation's sections of types).
 DATABASE_TYPES = frozenset({"sqli", "nosqli"})
 CLIENT_TYPES = frozenset({"xss", "redir", "crlf", "csrf"})
-
-#: Longest text of an IPv6 address.
-MAX_ADDRESS_CHARS = 45
-#: Addresses of events whose other spellings are remembered.
-ADDRESS_CACHE_SIZE = 10_000
 
 Values = frozenset[str | int]
 #: Returns the bits of the clauses of one filter whose values an event has.
@@ -76,22 +70,9 @@ def _normal(filter_id: str, value: str | int) -> str | int:
         return int(value)
     if not isinstance(value, str):
         return value
-    return _normal_address(value) if filter_id == "ip_address" else value.lower()
-
-
-def _normal_address(text: str) -> str:
-    """Return the one spelling of an address. IPv4 has only one; no filter has other texts."""
-    if ":" not in text or len(text) > MAX_ADDRESS_CHARS:
-        return text
-    return _normal_ipv6(text)
-
-
-@functools.lru_cache(maxsize=ADDRESS_CACHE_SIZE)
-def _normal_ipv6(text: str) -> str:
-    try:
-        return ipaddress.ip_address(text).compressed
-    except ValueError:
-        return text
+    if filter_id == "ip_address":
+        return normal_address(value)
+    return normal_host(value) if filter_id == "domain" else value.lower()
 
 
 def inferred_target(attack_type: str | None) -> str:
@@ -142,7 +123,8 @@ def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
         return lambda event: _union(get, field(event) or ())
     if filter_id == "pool":
         return lambda event: _pool_bits(get, field(event))
-    return lambda event: get((field(event) or "").lower(), 0)
+    normal = normal_host if filter_id == "domain" else str.lower
+    return lambda event: get(normal(field(event) or ""), 0)
 
 
 def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
@@ -152,7 +134,7 @@ def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
 
 def _look_at_addresses(get: Callable[[Any, int], int], names: tuple[str, ...]) -> Look:
     field: Callable[[Any], Any] = attrgetter(*names)
-    return lambda event: _union(get, map(_normal_address, field(event) or ()))
+    return lambda event: _union(get, map(normal_address, field(event) or ()))
 
 
 def _look_at_hit(get: Callable[[Any, int], int]) -> Look:
@@ -160,8 +142,8 @@ def _look_at_hit(get: Callable[[Any, int], int]) -> Look:
         address = event.remote_addr4
         if not event.remote_addr6:
             # The usual hit: one address in its only spelling, or none.
-            return 0 if not address else get(_normal_address(address), 0)
-        return _union(get, map(_normal_address, filter(None, (address, event.remote_addr6))))
+            return 0 if not address else get(normal_address(address), 0)
+        return _union(get, map(normal_address, filter(None, (address, event.remote_addr6))))
 
     return look
 

@@ -26,6 +26,8 @@ CONSOLE_HOSTS: Mapping[str, str] = {
     "US": "us1.my.wallarm.com",
     "ME": "me1.my.wallarm.com",
 }
+#: Brackets of a name, and those that are shown for them.
+_BRACKETS = {ord("<"): 0x2039, ord(">"): 0x203A}
 #: Periods are named in the largest of these units that divides them.
 UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -90,18 +92,18 @@ def render_alert(alert: Alert, *, console_hosts: Mapping[str, str] | None = None
         "View events:",
         link,
         "",
-        f"Client: {alert.client_name}",
+        f"Client: {shown_name(alert.client_name)}",
         f"Cloud: {alert.cloud}",
     ]
     return Message(
         title=f"[Wallarm] Trigger: The number of {wording.title} exceeded the threshold",
         description="\n".join(lines),
         details={
-            "client_name": alert.client_name,
+            "client_name": shown_name(alert.client_name),
             "cloud": alert.cloud,
             "notification_type": wording.notification_type,
             "trigger_id": str(trigger.id),
-            "trigger_name": trigger.name,
+            "trigger_name": shown_name(trigger.name),
             "template_id": trigger.template_id,
             "threshold_count": str(count),
             "threshold_period": str(period),
@@ -136,7 +138,16 @@ def _link(alert: Alert, wording: Wording, host: str) -> str:
 
 def trigger_line(name: str) -> str:
     """Return the sentence that says which trigger sends a message."""
-    return f'This notification was triggered by the "{name}" trigger.'
+    return f'This notification was triggered by the "{shown_name(name)}" trigger.'
+
+
+def shown_name(text: str) -> str:
+    """Return a configured name as a message shows it: nothing in it is taken for markup.
+
+    What looks like a tag is taken out of every text before it is sent, since attackers write some
+    of them. A name is its owner's, so its brackets become others that nobody takes for a tag's.
+    """
+    return text.translate(_BRACKETS)
 
 
 def clause_lines(filters: Sequence[Filter], applications: Mapping[str, str]) -> list[str]:
@@ -157,7 +168,7 @@ def _clause(item: Filter, applications: Mapping[str, str]) -> str:
     values = ", ".join(_value_text(item.id, value, applications) for value in item.values)
     negation = "not " if item.operator == "ne" else ""
     label = FILTERS[item.id].label if item.id in FILTERS else item.id
-    return f"{label}: {negation}{values}."
+    return shown_name(f"{label}: {negation}{values}.")
 
 
 def _value_text(filter_id: str, value: str | int, applications: Mapping[str, str]) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from stream_app.domain.client_names import application_name
 from stream_app.domain.filter_values import DEFAULT_APPLICATION
+from stream_app.domain.network_names import normal_host
 from stream_app.domain.roles import role_code
 
 Details = Mapping[str, Any]
@@ -39,11 +41,11 @@ _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 def application_ids(applications: Mapping[int, str]) -> ApplicationIds:
     """Return the ids of a client's applications by name; the default one has `default`, too.
 
-    Outer white space is no part of a name.
+    Names are in the form in which they are compared.
     """
     found: dict[str, Values] = {DEFAULT_NAME: frozenset({DEFAULT_APPLICATION})}
     for number, text in applications.items():
-        if name := text.strip():
+        if name := application_name(text):
             found[name] = found.get(name, NOTHING) | {number}
     return found
 
@@ -66,7 +68,7 @@ def deviation_type(text: str) -> str:
 
 def host_name(text: str) -> str:
     """Return a host as it is compared."""
-    return text.strip().lower()
+    return normal_host(text)
 
 
 def mentioned_applications(details: Details, applications: Mapping[int, str]) -> list[int]:
@@ -124,7 +126,7 @@ def _pool(details: Details, ids: ApplicationIds) -> Values:
 def _named(value: object, ids: ApplicationIds) -> Values:
     found: set[str | int] = set()
     for item in _items(value):
-        name = item.strip() if isinstance(item, str) else ""
+        name = application_name(item) if isinstance(item, str) else ""
         # An application without a name is shown by its id.
         found |= ids.get(name) or _numbers(item)
     return frozenset(found)
@@ -142,9 +144,10 @@ def _host_of(url: str) -> str:
     """Return the host of an address, which may come without a scheme; empty: it has none."""
     text = url.strip()
     try:
-        return urlsplit(text if _ABSOLUTE_URL.match(text) else f"//{text}").hostname or ""
+        host = urlsplit(text if _ABSOLUTE_URL.match(text) else f"//{text}").hostname
     except ValueError:
         return ""
+    return normal_host(host or "")
 
 
 def _change_type(details: Details, _ids: ApplicationIds) -> Values:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from stream_app.domain.alerts import NoticeAlert
 from stream_app.domain.issue_risks import ISSUE_BODIES, RISK_FIELDS, known_risk
-from stream_app.domain.messages import Message
+from stream_app.domain.messages import Message, shown_name
 from stream_app.domain.notice_sentences import COMMON, SENTENCES, Details, facts
 from stream_app.domain.triggered_messages import triggered_text
 
@@ -20,6 +20,11 @@ from stream_app.domain.triggered_messages import triggered_text
 _ISSUE_FIELDS = (
     *("id", "title", "host", "domain", "path", "port", "url", "method", "discovered_by"),
     *("parameter", "type", *RISK_FIELDS),
+)
+#: White space, controls, and characters without a shape.
+_BLANK = re.compile(
+    r"[\s\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]*+"
 )
 _PERIMETER_IP = re.compile(r"data_\d+_entity_ip")
 
@@ -33,16 +38,24 @@ def render_notice(alert: NoticeAlert) -> Message:
     notice, trigger = alert.notice, alert.trigger
     details = dict(zip(COMMON, (alert.client_name, alert.cloud, notice.kind), strict=True))
     if trigger is None:
-        title, description = notice.summary, notice.description or _description(alert)
+        title, description = (
+            notice.summary,
+            notice.description if _says_something(notice.description) else _description(alert),
+        )
     else:
         title, description = triggered_text(alert, trigger)
         details |= {
             "trigger_id": str(trigger.id),
-            "trigger_name": trigger.name,
+            "trigger_name": shown_name(trigger.name),
             "template_id": trigger.template_id,
         }
     more = {name: text for name, text in notice.details.items() if name not in details}
     return Message(title, description, {**details, **more})
+
+
+def _says_something(text: str) -> bool:
+    """Tell whether a text has anything that can be seen."""
+    return _BLANK.fullmatch(text) is None
 
 
 def _description(alert: NoticeAlert) -> str:

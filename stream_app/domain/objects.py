@@ -23,7 +23,13 @@ MAX_OBJECT_BYTES = 128 * 1024
 #: The same of a client: of its applications an alert has only those that its trigger names.
 MAX_CLIENT_BYTES = 512 * 1024
 
+#: Largest number of an object: what deliveries and other records take.
+MAX_INTEGER = 2**63 - 1
+
 Problems = list[InvalidObjectError]
+
+
+TOO_LARGE = f"must be at most {MAX_INTEGER}: no record takes a larger number"
 
 
 def raise_first(problems: Problems) -> None:
@@ -137,7 +143,7 @@ class Fields:
         return True
 
     def integer(self, name: str, minimum: int, default: int | None = None) -> int:
-        """Return an integer that is at least `minimum`; without a default it is required."""
+        """Return an integer from `minimum` to `MAX_INTEGER`; without a default it is required."""
         value = self.obj.get(name)
         if value is None and default is not None:
             return default
@@ -146,6 +152,9 @@ class Fields:
             return minimum
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             self.problem(name, value, f"must be {wanted}")
+            return minimum
+        if value > MAX_INTEGER:
+            self.problem(name, value, TOO_LARGE)
             return minimum
         return value
 

@@ -21,6 +21,7 @@ from stream_app.domain.known_fields import hint_of_no_kind, known_part, note_unk
 from stream_app.domain.left_out import (
     LeftOut,
     OtherIntegrations,
+    unknown_attack_type,
     unknown_condition,
     without_other_events,
 )
@@ -298,7 +299,7 @@ class _Planner:
         if kind is Kind.INTEGRATION:
             found = self._others.take(record, is_answer=is_answer)
         elif kind is Kind.TRIGGER and is_answer:
-            found = unknown_condition(record)
+            found = unknown_condition(record) or unknown_attack_type(record)
         if found is None:
             return False
         self.left_out.append(found)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stream_app.domain.conditions import Reaction
+from stream_app.domain.objects import MAX_INTEGER, TOO_LARGE
 
 if TYPE_CHECKING:
     from stream_app.domain.conditions import Condition
@@ -60,6 +61,8 @@ def _integration_ids(action: Fields) -> list[int]:
     for index, value in enumerate(params.items("integration_ids")):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             params.problem(f"integration_ids[{index}]", value, "must be an integration's id")
+        elif value > MAX_INTEGER:
+            params.problem(f"integration_ids[{index}]", value, TOO_LARGE)
         else:
             found.append(value)
     return found

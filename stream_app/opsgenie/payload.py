@@ -20,6 +20,7 @@ from stream_app.domain.alert_options import (
     SOURCE_LIMIT,
     TAG_LIMIT,
     TAGS_LIMIT,
+    UNSENDABLE,
     AlertOptions,
     Priority,
     ResponderType,
@@ -72,6 +73,8 @@ def build_payload(
 ) -> dict[str, object]:
     """Return a request body; what is empty or unset is left out.
 
+    Tags, entity, source and responders are configured texts that route: they go out as written.
+
     Args:
         message: one line, the title of the alert.
         description: text of many lines.
@@ -100,8 +103,8 @@ def build_payload(
         "description": cut(text, DESCRIPTION_LIMIT),
         "details": _fit_details(details),
         "tags": _fit_tags(tags),
-        "entity": cut(clean(entity), ENTITY_LIMIT),
-        "source": cut(clean(source), SOURCE_LIMIT),
+        "entity": cut(_as_written(entity), ENTITY_LIMIT),
+        "source": cut(_as_written(source), SOURCE_LIMIT),
         "responders": _fit_responders(responders),
         "priority": priority,
     }
@@ -124,6 +127,11 @@ def encode_payload(payload: Mapping[str, object]) -> bytes:
     return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
 
 
+def _as_written(text: str) -> str:
+    """Return a configured text as it is; one that `apply` refuses now, as it was sent before."""
+    return clean(text) if UNSENDABLE.search(text) or not text.strip() else text
+
+
 def _beginning(text: str) -> str:
     return text if len(text) <= READ_LIMIT else text[:READ_LIMIT] + ELLIPSIS
 
@@ -138,7 +146,7 @@ def _fit_alias(alias: str) -> str:
 
 
 def _fit_tags(tags: Sequence[str]) -> list[str]:
-    fitted = (cut(clean(tag.replace(",", " ")), TAG_LIMIT) for tag in tags)
+    fitted = (cut(_as_written(tag.replace(",", " ")), TAG_LIMIT) for tag in tags)
     return list(dict.fromkeys(tag for tag in fitted if tag))[:TAGS_LIMIT]
 
 
@@ -146,7 +154,7 @@ def _fit_responders(responders: Sequence[Mapping[str, str]]) -> list[dict[str, s
     """Return those that say who they are: one that does not would fail the whole request."""
     fitted: list[dict[str, str]] = []
     for item in responders:
-        texts = {name: clean(item.get(name, "")) for name in RESPONDER_FIELDS}
+        texts = {name: _as_written(item.get(name, "")) for name in RESPONDER_FIELDS}
         kept = {name: text for name, text in texts.items() if text}
         if kept.get("type") in RESPONDER_TYPES and len(kept) > 1 and kept not in fitted:
             fitted.append(kept)

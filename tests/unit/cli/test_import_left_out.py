@@ -190,6 +190,22 @@ def test_a_trigger_of_an_unknown_condition_is_left_out_of_an_answer_only(place: 
         assert problem.startswith("trigger[72].template_id: 'weak_jwt': condition is unknown: ")
 
 
+@pytest.mark.parametrize("values", [["sqli", "new_kind"], ["new_kind"]])
+def test_so_is_a_trigger_with_an_unknown_attack_type(place: Place, values: list[str]) -> None:
+    filters = [{"id": "attack_type", "operator": "eq", "values": values}]
+    other = trigger(id=72, filters=filters)
+    plan = place.apply(
+        CLIENT, integrations_answer(integration()), triggers_answer(other, trigger())
+    )
+    path = f"filters[0].values[{len(values) - 1}]"
+    assert [str(one) for one in plan.left_out] == [
+        f"trigger 72: {path}: 'new_kind': left out: an attack type that is not known here"
+    ]
+    assert list(place.stored[Kind.TRIGGER]) == [61]
+    (problem,) = place.problems([other])
+    assert problem.startswith(f"trigger[72].{path}: 'new_kind': must be ")
+
+
 def test_a_stored_trigger_does_not_stay_in_force_when_its_condition_is_no_longer_known(
     place: Place,
 ) -> None:

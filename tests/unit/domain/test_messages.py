@@ -11,8 +11,15 @@ from stream_app.domain.alerts import Alert, fired_alert
 from stream_app.domain.clients import CLOUDS, Client
 from stream_app.domain.conditions import Family, conditions_of
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.messages import CONSOLE_HOSTS, WORDINGS, period_text, render_alert
+from stream_app.domain.messages import (
+    CONSOLE_HOSTS,
+    WORDINGS,
+    period_text,
+    render_alert,
+    trigger_line,
+)
 from stream_app.domain.triggers import Filter, Threshold, Trigger
+from stream_app.opsgenie.text import clean
 
 GOLDEN = Path(__file__).parent / "golden"
 TEST_COMPANY = Client(1111, "TestCompany", "EU", {})
@@ -168,3 +175,10 @@ def test_a_filter_of_a_newer_version_is_shown_by_its_id() -> None:
 def test_every_counted_condition_has_a_text_and_every_cloud_a_console() -> None:
     assert WORDINGS.keys() == conditions_of(Family.COUNTED)
     assert CONSOLE_HOSTS.keys() == set(CLOUDS)
+
+
+def test_a_name_with_brackets_stays_readable() -> None:
+    name = "Hits of <EU> & <b>more</b>"
+    shown = trigger_line(name)
+    assert "Hits of \u2039EU\u203a & \u2039b\u203amore\u2039/b\u203a" in shown
+    assert clean(shown) == shown

@@ -215,3 +215,10 @@ def test_a_body_that_is_not_the_documented_one_has_the_consistent_form(
 def test_equal_alerts_give_equal_messages() -> None:
     found = alert(notice("x", "security_issue", security_issue=ISSUE))
     assert render_notice(found) == render_notice(msgspec.structs.replace(found))
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u200b\u2060", "\x00\n\t", "\ufeff \u3000"])
+def test_a_description_of_nothing_that_can_be_seen_counts_as_none(blank: str) -> None:
+    without = NOTICES["create_user"] | {"description": None}
+    with_blank = without | {"description": blank}
+    assert render_notice(alert(with_blank)) == render_notice(alert(without))

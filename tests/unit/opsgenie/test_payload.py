@@ -176,7 +176,7 @@ def test_details_nested_without_end_are_cut_off() -> None:
 def test_tags_have_no_commas_no_doubles_and_fit() -> None:
     tags = ["a,b", "a b", "", ",", "<i>", "x" * 60, *(f"tag{n}" for n in range(30))]
     fitted = cast("list[str]", build_payload("m", "d", "a", {}, tags=tags)["tags"])
-    assert fitted[:2] == ["a b", "x" * 49 + "…"]
+    assert fitted[:3] == ["a b", "<i>", "x" * 49 + "…"]
     assert len(fitted) == 20
 
 
@@ -195,7 +195,27 @@ def test_a_responder_that_says_not_who_it_is_is_left_out() -> None:
         {"type": "user", "username": "<i>"},
     ]
     payload = build_payload("m", "d", "a", {}, responders=responders)
-    assert payload["responders"] == [{"type": "team", "name": "On-call"}]
+    assert payload["responders"] == [
+        {"type": "team", "name": "On-call"},
+        {"type": "user", "username": "<i>"},
+    ]
+
+
+def test_configured_texts_that_route_go_out_as_they_are_written() -> None:
+    names = ["SOC <EU>", "SOC", "R&D  Ops", "R&D Ops", "<b>", " x "]
+    responders = [{"type": "team", "name": name} for name in names]
+    payload = build_payload(
+        "m", "d", "a", {}, tags=names, entity=names[0], source=names[2], responders=responders
+    )
+    assert (payload["tags"], payload["entity"], payload["source"]) == (names, names[0], names[2])
+    assert payload["responders"] == responders
+
+
+def test_no_two_names_of_details_become_one() -> None:
+    details = {"<a>": "1", "\x00": "2", "x": "3", "x<b>": "4", "x\x01": "5", "detail": "6"}
+    found = cast("dict[str, str]", build_payload("m", "d", "a", details)["details"])
+    assert sorted(found.values()) == list("123456")
+    assert {"detail", "detail_2", "detail_3", "x", "x_2", "x_3"} == found.keys()
 
 
 def test_the_options_of_an_integration_are_those_of_the_payload() -> None:
@@ -277,8 +297,10 @@ def test_any_input_makes_a_body_that_the_service_takes(
     assert find_errors(body) == {}
     assert None not in body.values()
     assert len(body["message"]) <= units(body["message"]) <= 130
-    for text in texts_of(body):
+    configured = ("tags", "entity", "source", "responders")
+    for text in texts_of({name: value for name, value in body.items() if name not in configured}):
         assert not re.search(r"<[A-Za-z/!?]", EMAIL.sub("", text))
+    for text in texts_of(body):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
 
 
