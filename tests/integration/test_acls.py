@@ -33,6 +33,7 @@ RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
 LITERAL, PREFIXED, ALLOW = 3, 4, 3
 OPERATIONS = {
     "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10,
+    "AlterConfigs": 11,
 }  # fmt: skip
 
 
