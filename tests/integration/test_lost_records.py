@@ -40,6 +40,12 @@ async def shows(worker: WorkerProcess, lost: int, counted: int) -> bool:
     return (metrics[LOST], metrics[COUNTED]) == (lost, counted)
 
 
+async def stopped(worker: WorkerProcess) -> None:
+    """Stop a worker, and wait until the broker has answered the fetch that was under way."""
+    worker.signal(signal.SIGSTOP)
+    await asyncio.sleep(1.5)
+
+
 @pytest.mark.timeout(300)
 async def test_what_retention_removed_before_it_was_read_is_counted_once_and_told(
     settings: Settings, tmp_path: Path
@@ -58,18 +64,18 @@ async def test_what_retention_removed_before_it_was_read_is_counted_once_and_tol
         assert await wait_for(lambda: shows(worker, 0, 2))
         await drained(settings, "detector", [TOPIC], 30)
         # Stopped for a moment, while the log goes on: of 0..3, 4..13 and 14..15.
-        worker.signal(signal.SIGSTOP)
+        await stopped(worker)
         await events(10)
         await remove(settings, 14)
         worker.signal(signal.SIGCONT)
         # Nothing follows, and nothing is waited for.
-        assert await wait_for(lambda: shows(worker, 10, 2), 40)
+        assert await wait_for(lambda: shows(worker, 10, 2), 40), worker.text
         await drained(settings, "detector", [TOPIC], 30)
         await events(2)
         assert await wait_for(lambda: shows(worker, 10, 4), 40)
         await drained(settings, "detector", [TOPIC], 30)
         # For longer than a session: it comes back to partitions that are assigned anew.
-        worker.signal(signal.SIGSTOP)
+        await stopped(worker)
         await events(5)
         await remove(settings, 20)
         await asyncio.sleep(8)
