@@ -33,7 +33,7 @@ KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
 
 #: While nothing fires, a flush only brings the progress on, and partial counts that are read
 #: again are summed to the same: it is held for this long.
-HOLD_SECONDS = 0.5
+HOLD_SECONDS = 0.1
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ class Snapshots:
     async def start(self) -> None:
         """Begin to look out for snapshots that are due."""
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._end_on_error)
+
+    def _end_on_error(self, task: asyncio.Task[None]) -> None:
+        """End the worker: without snapshots a restart would take longer and longer, unnoticed."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._app.ownership.give_up(error)
 
     async def stop(self) -> None:
         """End; one that is being written stays a torn one."""
