@@ -267,10 +267,16 @@ class PartitionWindows:
         now_ms, found = _decode_rows(rows)
         self.now_ms = max(self.now_ms, now_ms)
         for name, windows in found:
+            known, retention_ms = self.by_trigger.setdefault(name, {}), _retention_ms(name)
             for start, fired, seen_ms, flat in windows:
-                self._take(name, start, seen_ms).merge(
-                    zip(flat[::2], flat[1::2], strict=True), fired=fired, seen_ms=seen_ms
-                )
+                window = known.get(start)
+                if window is None:
+                    known[start] = WindowSum(flat, fired, seen_ms)
+                    self.number += 1
+                    self._look_at(seen_ms + retention_ms, name, start)
+                else:
+                    counts = zip(flat[::2], flat[1::2], strict=True)
+                    window.merge(counts, fired=fired, seen_ms=seen_ms)
 
     def _take(self, name: str, start: int, seen_ms: int) -> WindowSum:
         self.now_ms = max(self.now_ms, seen_ms)

@@ -33,7 +33,8 @@ PARTITION_FETCH_BYTES = 4 * 1024 * 1024
 FETCH_RECORDS = 5_000
 SLICE_RECORDS = 200
 SLICE_SECONDS = 0.02
-FETCH_WAIT_MS = 200
+FETCH_WAIT_MS = 20
+POLL_MS = 200
 
 
 class StaleRestoreError(Exception):
@@ -66,6 +67,8 @@ async def restore(
         key_deserializer=lean_records,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        # One that has nothing more to give must not hold up the others.
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         max_poll_records=None,
     )
     await consumer.start()
@@ -158,7 +161,7 @@ class _Reading:
         open_partitions = set(wanted)
         while open_partitions:
             found = await self._consumer.getmany(
-                *open_partitions, timeout_ms=FETCH_WAIT_MS, max_records=FETCH_RECORDS
+                *open_partitions, timeout_ms=POLL_MS, max_records=FETCH_RECORDS
             )
             for tp, records in found.items():
                 await self._take(tp, records)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 #: Cells or windows in one slice: some 10 ms of the loop.
-SLICE = 4_000
+SLICE = 2_000
 #: A slice is followed by a pause of this many times its length.
 LEISURE = 3
 #: So much has changed since the last snapshot that the next one is due before its time.
