@@ -1,8 +1,9 @@
 """Structured logs on stderr: one line an event, its name a constant, the facts as fields.
 
 Faust, aiokafka and aiohttp log through the standard library; their lines take the same form.
-While the broker is away aiokafka repeats itself thousands of times a second, so a line of a
-library passes once per text and minute; the worker itself reports the change of state.
+While the broker is away aiokafka repeats itself thousands of times a second, and so does asyncio
+while no file handle is left, so a line of a library passes once per text and minute; the worker
+itself reports the change of state.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from stream_app.settings import LogSettings
 
 #: Libraries whose lines are held back when they repeat.
-CHATTY = ("aiokafka", "faust", "mode", "httpx", "httpcore", "aiohttp")
+CHATTY = ("aiokafka", "faust", "mode", "httpx", "httpcore", "aiohttp", "asyncio")
 REPEAT_SECONDS = 60.0
 #: What the renderer puts on lines of its own, and what it prints without quotes.
 _BLOCKS = frozenset({"exception", "stack"})

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import pytest
 
 from stream_app.domain.alerts import encode_alert
 from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.embedded_process import DATA
 from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.settings import KafkaSettings, Settings
 from tests.integration.harness import WorkerProcess
+from tests.integration.test_lost_records import remove
 from tests.integration.test_notifier import alert
 from tests.integration.watched import Installation, Prometheus, trigger
 
@@ -44,6 +47,8 @@ BY_RECORDS = {
 #: What waits for a detector that falls behind: so many seconds of its work, and some records.
 WAITING_SECONDS = 8
 WAITING_RECORDS = 500
+#: As an offset before which records are removed.
+LOG_END = -1
 
 
 class Place:
@@ -52,6 +57,7 @@ class Place:
     def __init__(self, broker: EmbeddedKafka, folder: Path) -> None:
         address = broker.status().bootstrap_servers
         self.broker_pid = broker.status().pid or 0
+        self._data = broker.status().directory / DATA
         self.settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=address), topic_prefix="watched.", partitions=2
         )
@@ -124,6 +130,44 @@ class Place:
     def signal_broker(self, number: signal.Signals) -> None:
         os.kill(self.broker_pid, number)
 
+    @contextmanager
+    def damaged_log(self, topic: str) -> Iterator[None]:
+        """Overwrite the length of the first batch in a topic's partition 0; mend it at the end.
+
+        The broker still knows where the partition ends, and answers each fetch with an error.
+        """
+        folder = self._data / f"{self.settings.topic_prefix}{topic}-0"
+        with (folder / f"{0:020}.log").open("r+b", buffering=0) as log:
+            log.seek(8)
+            length = log.read(4)
+            log.seek(8)
+            log.write(bytes(4))
+            try:
+                yield
+            finally:
+                log.seek(8)
+                log.write(length)
+
+    async def keep_losing_handles(self, over: asyncio.Event) -> None:
+        """Let the notifier open no file and no connection for a second, again and again.
+
+        It cannot be looked at meanwhile: each look is a connection, too.
+        """
+        sandbox = self.installation.sandbox
+        pid = self.installation.workers["notifier"].process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        start = int(time.time()) - 1000
+        while not over.is_set():
+            sandbox.fail(Fault(kind=FaultKind.RESET, key=KEYS[HEALTHY]))  # no connection is left
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, before[1]))
+            try:
+                await self.fire(HEALTHY, start := start + 1)
+                await asyncio.sleep(1)
+            finally:
+                sandbox.heal()
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            await asyncio.sleep(2)
+
 
 @pytest.fixture
 async def place(own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path) -> AsyncIterator[Place]:
@@ -146,7 +190,6 @@ async def test_each_rule_fires_by_its_cause_and_clears_when_that_is_mended(
             await _nothing_fires_in_health(place, prometheus)
             await _records(place, prometheus)
             await _stopped_detector(place, prometheus)
-            await _slow_detector(place, prometheus)
             await _silent_broker(place, prometheus)
         finally:
             watching.cancel()
@@ -208,12 +251,33 @@ async def _records(place: Place, prometheus: Prometheus) -> None:
 
 
 async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
+    """It comes back to a partition that cannot be read, and to one that is not kept any more."""
     detector = place.installation.workers["detector"]
     detector.signal(signal.SIGSTOP)
     await prometheus.fire("StreamAppWorkerDown", "StreamAppRoleMissing")
     assert prometheus.firing["StreamAppRoleMissing"][0]["labels"]["missing"] == "detector"
-    detector.signal(signal.SIGCONT)
+    now = int(time.time())
+    await place.events("incidents", *[now] * 5, partition=0)
+    await remove(place.settings, LOG_END)
+    await place.events("attacks", now, partition=0)
+    with place.damaged_log("events.attacks"):
+        detector.signal(signal.SIGCONT)
+        await prometheus.fire("StreamAppRecordsLost")
+        # A partition stands still for long before that is told of; the rest of the work goes on.
+        await _no_handles(place, prometheus)
+        await _slow_detector(place, prometheus)
+        await prometheus.fire("StreamAppPartitionStandsStill")
     await prometheus.clear()
+
+
+async def _no_handles(place: Place, prometheus: Prometheus) -> None:
+    over = asyncio.Event()
+    losing = asyncio.create_task(place.keep_losing_handles(over))
+    try:
+        await prometheus.fire("StreamAppRequestsNotPossible")
+    finally:
+        over.set()
+        await losing
 
 
 async def _slow_detector(place: Place, prometheus: Prometheus) -> None:
@@ -226,7 +290,6 @@ async def _slow_detector(place: Place, prometheus: Prometheus) -> None:
     finally:
         over.set()
         await coming
-    await prometheus.clear()
 
 
 def _is_behind(topic: str, url: str, prometheus: Prometheus) -> bool:

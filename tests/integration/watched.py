@@ -92,6 +92,7 @@ def quick(rules: dict[str, Any]) -> dict[str, Any]:
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         rule["for"] = "1s"
         rule["expr"] = re.sub(r"\[\d+[mh]\]", f"[{RANGE}]", rule["expr"])
+        rule["expr"] = re.sub(r"\boffset \d+[mh]\b", f"offset {RANGE}", rule["expr"])
         rule["expr"] = re.sub(r"> 600$", "> 3", rule["expr"])
     return rules
 

@@ -73,3 +73,15 @@ def test_a_line_of_json_is_one_line_of_ascii_that_everybody_reads(text: str) -> 
     assert all(line.isascii() and line.isprintable() for line in lines)
     if not any("\ud800" <= c <= "\udfff" for c in text):
         assert rows[0]["name"] == text
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_minute() -> None:
+    out = io.StringIO()
+    configure_logs(LogSettings(format="json"), out)
+    for text in ("socket.accept() out of system resource\nsocket: <fd=6>", "another"):
+        for _ in range(1000):
+            logging.getLogger("asyncio").error(text)
+            get_logger("ours").error(text)
+    lines = [orjson.loads(line) for line in out.getvalue().splitlines()]
+    assert len([line for line in lines if line["logger"] == "asyncio"]) == 2
+    assert len([line for line in lines if line["logger"] == "ours"]) == 2000
