@@ -27,6 +27,7 @@ from tests.integration.harness import WorkerProcess
 from tests.integration.test_lost_records import remove
 from tests.integration.test_notifier import alert
 from tests.integration.watched import Installation, Prometheus, trigger
+from tests.raw_batches import bomb, produce_raw
 
 HEALTHY, LIMITED, BROKEN, DISCARDING = 521, 522, 523, 524
 KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in (HEALTHY, LIMITED, BROKEN, DISCARDING)}
@@ -34,6 +35,7 @@ KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in (HEALTHY, LIMITED, BROKE
 BY_RECORDS = {
     "StreamAppConfigurationInvalid",
     "StreamAppDeadLetters",
+    "StreamAppUnreadableBatch",
     "StreamAppLateEvents",
     "StreamAppWatermarkAhead",
     "StreamAppWatermarkStandsStill",
@@ -49,6 +51,9 @@ WAITING_SECONDS = 8
 WAITING_RECORDS = 500
 #: As an offset before which records are removed.
 LOG_END = -1
+#: Where things are in a partition's file: the length of its first batch, and the end of its last.
+LENGTH = (8, 4)
+LAST_BYTE = (-1, 1)
 
 
 class Place:
@@ -131,22 +136,24 @@ class Place:
         os.kill(self.broker_pid, number)
 
     @contextmanager
-    def damaged_log(self, topic: str) -> Iterator[None]:
-        """Overwrite the length of the first batch in a topic's partition 0; mend it at the end.
+    def damaged_log(self, topic: str, place: int, size: int) -> Iterator[None]:
+        """Invert bytes of partition 0 of a topic on the broker's disk; put them back at the end.
 
-        The broker still knows where the partition ends, and answers each fetch with an error.
+        A batch whose length is wrong is not handed out, though the broker knows that it is there;
+        one with other wrong bytes is.
         """
         folder = self._data / f"{self.settings.topic_prefix}{topic}-0"
-        with (folder / f"{0:020}.log").open("r+b", buffering=0) as log:
-            log.seek(8)
-            length = log.read(4)
-            log.seek(8)
-            log.write(bytes(4))
+        file = os.open(max(folder.glob("*.log")), os.O_RDWR)
+        try:
+            start = place % os.fstat(file).st_size
+            before = os.pread(file, size, start)
+            os.pwrite(file, bytes(byte ^ 0xFF for byte in before), start)
             try:
                 yield
             finally:
-                log.seek(8)
-                log.write(length)
+                os.pwrite(file, before, start)
+        finally:
+            os.close(file)
 
     async def keep_losing_handles(self, over: asyncio.Event) -> None:
         """Let the notifier open no file and no connection for a second, again and again.
@@ -226,6 +233,8 @@ async def _records(place: Place, prometheus: Prometheus) -> None:
     try:
         await put("config.triggers", b"{}", key=b"99")
         await put("events.incidents", b"no event")
+        large = f"{place.settings.topic_prefix}events.incidents"
+        assert await produce_raw(place.installation.bootstrap, large, 1, bomb(80, "zstd")) == 0
         await place.events("incidents", now, now - 7200, now + 80, partition=0)
         await place.fire(HEALTHY, now - 7200)
         await place.fire(LIMITED, *range(now - 9, now))
@@ -251,8 +260,8 @@ async def _records(place: Place, prometheus: Prometheus) -> None:
 
 
 async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
-    """It comes back to a partition that cannot be read, and to one that is not kept any more."""
-    detector = place.installation.workers["detector"]
+    """It comes back to partitions that have changed meanwhile."""
+    detector, put = place.installation.workers["detector"], place.installation.put
     detector.signal(signal.SIGSTOP)
     await prometheus.fire("StreamAppWorkerDown", "StreamAppRoleMissing")
     assert prometheus.firing["StreamAppRoleMissing"][0]["labels"]["missing"] == "detector"
@@ -260,14 +269,29 @@ async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
     await place.events("incidents", *[now] * 5, partition=0)
     await remove(place.settings, LOG_END)
     await place.events("attacks", now, partition=0)
-    with place.damaged_log("events.attacks"):
-        detector.signal(signal.SIGCONT)
-        await prometheus.fire("StreamAppRecordsLost")
-        # A partition stands still for long before that is told of; the rest of the work goes on.
-        await _no_handles(place, prometheus)
-        await _slow_detector(place, prometheus)
-        await prometheus.fire("StreamAppPartitionStandsStill")
+    unused = trigger(98, "attacks_exceeded", [HEALTHY]) | {"enabled": False}
+    await put("config.triggers", json.dumps(unused).encode(), key=b"98")
+    await _knows_triggers(place, 3)
+    with place.damaged_log("config.triggers", *LAST_BYTE):
+        with place.damaged_log("events.attacks", *LENGTH):
+            detector.signal(signal.SIGCONT)
+            await prometheus.fire("StreamAppRecordsLost", "StreamAppConfigurationUnreadable")
+            # A partition stands still for long before that is told of; the rest goes on.
+            await _no_handles(place, prometheus)
+            await _slow_detector(place, prometheus)
+            await prometheus.fire("StreamAppPartitionStandsStill")
+        await prometheus.clear("StreamAppConfigurationUnreadable")
+    # What was passed over is read at the next start.
+    await place.installation.restart("detector")
     await prometheus.clear()
+
+
+async def _knows_triggers(place: Place, number: int) -> None:
+    """Wait until the notifier has read so many triggers."""
+    name = 'stream_app_config_objects{kind="triggers"}'
+    async with asyncio.timeout(60):
+        while (await place.installation.workers["notifier"].metrics())[name] != number:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
 
 
 async def _no_handles(place: Place, prometheus: Prometheus) -> None:

@@ -69,11 +69,21 @@ class Installation:
         self.env |= {names[number]: key for number, key in keys.items()}
         self.env["STREAM_APP_DELIVERY__SANDBOX_URL"] = url
         for role in ("detector", "notifier"):
-            log = self._folder / f"{role}.log"
-            worker = WorkerProcess(role, self.settings, log, **self.env)
-            self.workers[role] = self._stack.enter_context(worker)
+            self._launch(role, "0")
         for worker in self.workers.values():
             await worker.ready()
+
+    async def restart(self, role: str) -> None:
+        """Stop a worker, and start it at the same address."""
+        worker = self.workers[role]
+        assert await asyncio.to_thread(worker.stop, 60) == 0, worker.text
+        self._launch(role, (worker.url or "").rpartition(":")[2])
+        await self.workers[role].ready()
+
+    def _launch(self, role: str, port: str) -> None:
+        log = self._folder / f"{role}-{port}.log"
+        worker = WorkerProcess(role, self.settings, log, **self.env, STREAM_APP_HTTP__PORT=port)
+        self.workers[role] = self._stack.enter_context(worker)
 
     async def stop(self) -> None:
         """End the workers and the sandbox."""
@@ -177,9 +187,9 @@ class Prometheus:
         """Wait until each of these alerts has fired."""
         await self.until(lambda: self.fired >= set(names))
 
-    async def clear(self) -> None:
-        """Wait until no alert fires."""
-        await self.until(lambda: not self.firing)
+    async def clear(self, *but: str) -> None:
+        """Wait until no alert fires, but for some."""
+        await self.until(lambda: self.firing.keys() <= set(but))
 
     def __enter__(self) -> Self:
         return self
