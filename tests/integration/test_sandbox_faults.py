@@ -119,7 +119,8 @@ async def test_a_request_hangs_until_its_client_gives_up_and_is_seen_at_once() -
 async def test_a_sandbox_with_hanging_requests_stops_in_time() -> None:
     async with running() as bench:
         bench.fail(FaultKind.HANG, requests=1)
-        bench.fail(FaultKind.DRIP)
+        # So slowly that the status, which would count, has not come by the end.
+        bench.fail(FaultKind.DRIP, interval_seconds=5)
         waiting = asyncio.gather(bench.post(), bench.post())
         async with asyncio.timeout(5):
             while len(bench.sandbox.requests) < 2:  # noqa: ASYNC110 - the server tells nobody
