@@ -106,6 +106,15 @@ class Metrics:
             "absent while it recovers or rebalances, or has none",
             topic=self.topics,
         )
+        self.recovery_remaining = self._known(
+            "recovery_remaining_records",
+            "Changelog records that a worker has still to read of its states; 0: it has them, "
+            "absent before it is known how many there are",
+        )
+        self.recovery_seconds = self._known(
+            "recovery_seconds",
+            "How long the newest reading of the states takes or took; absent before the first",
+        )
         self.consumed = self._counter(
             "consumed_records",
             "Records that are done: all they caused is acknowledged by the broker",

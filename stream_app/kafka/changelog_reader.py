@@ -103,7 +103,12 @@ class _Reading:
         for tp in partitions:
             if ends[tp] < self._next(tp):
                 raise _lost_records(tp, self._next(tp), ends[tp])
-        wanted = [tp for tp in partitions if positions[tp] < ends[tp]]
+        # One whose records are all deleted has nothing to read, and is not empty.
+        wanted = [
+            tp
+            for tp in partitions
+            if positions[tp] < ends[tp] or (begins[tp] > 0 and self._next(tp) == 0)
+        ]
         progress.begin(sum(ends[tp] - positions[tp] for tp in wanted))
         if wanted:
             log.info("state_reading", partitions=len(wanted), records=progress.total)

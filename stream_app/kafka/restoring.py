@@ -30,6 +30,11 @@ class RestoreProgress:
         self._ended = time.monotonic()
 
     @property
+    def remaining(self) -> int | None:
+        """How many are still to be gone through; None: not known yet."""
+        return None if self.total is None else self.total - self.done
+
+    @property
     def is_over(self) -> bool:
         """Tell whether all is read."""
         return self._ended is not None

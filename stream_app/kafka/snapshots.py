@@ -136,7 +136,8 @@ class Snapshots:
         previous = table.covered.get(partition, NEVER)
         table.covered[partition], table.snapshot_bytes[partition] = covers, size
         table.snapshot_at[partition] = time.monotonic()
-        table.tail_bytes[partition] -= tail
+        # The records before the first one go with the second, whether more has changed or not.
+        table.tail_bytes[partition] -= tail - (previous == NEVER)
         log.debug(
             "snapshot_written",
             changelog=table.changelog_topic_name,

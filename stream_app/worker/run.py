@@ -194,6 +194,13 @@ class Worker:
         app.refused_letters.report_to(self.metrics)
         failure = app.failure = asyncio.get_running_loop().create_future()
         self.health.add("started", lambda: None)
+        recovery = app.tables.recovery
+        self.metrics.recovery_remaining.set_function(
+            lambda: recovery.progress and recovery.progress.remaining
+        )
+        self.metrics.recovery_seconds.set_function(
+            lambda: recovery.progress and recovery.progress.seconds
+        )
         self.health.add("assigned", lambda: _why_not_assigned(app))
         self.health.add(
             "broker", lambda: "no answer from the broker" if self._is_broker_away else None

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from stream_app.domain import packed_log
 from stream_app.domain.packed_log import Kind, Part
-from stream_app.kafka.admin import create_topics
+from stream_app.kafka.admin import Admin, create_topics
 from stream_app.kafka.packed_table import PACKED_CONFIG
 from stream_app.settings import Settings
 from tests.integration.harness import (
@@ -211,7 +213,7 @@ async def test_what_a_zombie_writes_behind_the_owner_is_mended_by_a_snapshot(ben
 
 
 @pytest.mark.timeout(120)
-async def test_damaged_changes_that_no_snapshot_stands_for_end_the_worker_with_the_command(
+async def test_damaged_or_deleted_changes_that_nothing_stands_for_end_the_worker(
     bench: Bench,
 ) -> None:
     with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
@@ -226,6 +228,11 @@ async def test_damaged_changes_that_no_snapshot_stands_for_end_the_worker_with_t
         assert await asyncio.to_thread(worker.process.wait, 60) == 3
         assert "its checksum is wrong" in worker.text
         assert "stream-app state reset detector --yes" in worker.text
+    async with Admin(bench.settings) as client:
+        await client.delete_records({TopicPartition(bench.changelog, 0): RecordsToDelete(-1)})
+    with bench.worker() as worker:
+        assert await asyncio.to_thread(worker.process.wait, 60) == 3
+        assert "are deleted, and no whole snapshot stands for them" in worker.text, "not empty"
 
 
 def test_nothing_of_a_packed_changelog_goes_by_itself() -> None:
