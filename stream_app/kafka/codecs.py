@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -19,20 +20,21 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 #: twentieth; only what is made to be a burden goes beyond.
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 CODEC_MASK = 0x07
-#: First guess of how much a batch grows: most take no second turn.
-_GROWTH = 16
-_LEAST = 4 * 1024
-#: Above this, memory comes from the system: it costs nothing before it is written to.
-_PAGED = 4 * 1024 * 1024
+#: What most batches unpack into: of each thread one that is used again, as new memory costs more
+#: than to unpack a small batch.
+_SCRATCH_BYTES = 1024 * 1024
+#: A batch of more than this part of it is taken to need more room from the beginning.
+_SCRATCH_SHARE = 4
 _PIECE = 1024 * 1024
 #: A producer writes one; the bound keeps a batch of thousands of empty ones from taking minutes.
 _MAX_GZIP_MEMBERS = 64
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16
+_XERIAL_LENGTH = struct.Struct(">i")
 #: How cramjam says that the output is full.
 _FULL = "failed to write whole buffer"
 
-Packed = bytes | memoryview
+Packed = bytes | bytearray | memoryview
 
 
 class UnpackedTooLargeError(Exception):
@@ -42,8 +44,16 @@ class UnpackedTooLargeError(Exception):
         super().__init__(f"it unpacks to more than {most:,} bytes")
 
 
-def unpack(codec: int, data: Packed, most: int = MAX_UNPACKED_BYTES) -> Packed:
-    """Return the records of a batch that was compressed with `codec`, as its attributes say.
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.room = memoryview(bytearray(_SCRATCH_BYTES))
+
+
+_SCRATCH = _Scratch()
+
+
+def unpack(codec: int, data: Packed, most: int = MAX_UNPACKED_BYTES, head: Packed = b"") -> bytes:
+    """Return `head`, and the records of a batch that was compressed with `codec` behind it.
 
     Other threads run meanwhile.
 
@@ -56,15 +66,15 @@ def unpack(codec: int, data: Packed, most: int = MAX_UNPACKED_BYTES) -> Packed:
         unpacker = _UNPACKERS[codec]
     except KeyError:
         raise UnsupportedCodecError(f"unknown compression codec {codec}") from None
-    return unpacker(data, most)
+    return unpacker(data, most, head)
 
 
-def _gzip(data: Packed, most: int) -> bytes:
-    pieces: list[bytes] = []
+def _gzip(data: Packed, most: int, head: Packed) -> bytes:
+    pieces: list[Packed] = [head]
     size = members = 0
     stream = zlib.decompressobj(wbits=31)
     while True:
-        piece = stream.decompress(data, _PIECE)
+        piece = stream.decompress(data, min(most + 1, _PIECE))
         pieces.append(piece)
         size += len(piece)
         if size > most:
@@ -82,16 +92,16 @@ def _gzip(data: Packed, most: int) -> bytes:
             raise CorruptRecordException("the gzip stream is cut short")
 
 
-def _snappy(data: Packed, most: int) -> bytes:
+def _snappy(data: Packed, most: int, head: Packed) -> bytes:
     """Unpack the blocks of Java's stream format, or one raw block of other clients."""
     if data[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC:
         if cramjam.snappy.decompress_raw_len(data) > most:
             raise UnpackedTooLargeError(most)
-        return bytes(cramjam.snappy.decompress_raw(data))
-    pieces: list[bytes] = []
+        return b"".join((head, cramjam.snappy.decompress_raw(data)))
+    pieces: list[Any] = [head]
     place, end, size = _XERIAL_HEADER_BYTES, len(data), 0
     while place < end:
-        (length,) = struct.unpack_from("!i", data, place)
+        (length,) = _XERIAL_LENGTH.unpack_from(data, place)
         place += 4
         if not 0 < length <= end - place:
             raise CorruptRecordException(f"a snappy block of {length} bytes")
@@ -99,29 +109,41 @@ def _snappy(data: Packed, most: int) -> bytes:
         size += cramjam.snappy.decompress_raw_len(block)
         if size > most:
             raise UnpackedTooLargeError(most)
-        pieces.append(bytes(cramjam.snappy.decompress_raw(block)))
+        pieces.append(cramjam.snappy.decompress_raw(block))
         place += length
     return b"".join(pieces)
 
 
-def _into(decompress_into: Callable[[Any, Any], int]) -> Callable[[Packed, int], Packed]:
-    def unpacked(data: Packed, most: int) -> Packed:
-        size = min(most, max(_LEAST, _GROWTH * len(data)))
-        while True:
-            out = bytearray(size) if size <= _PAGED else mmap.mmap(-1, size)
+def _into(decompress_into: Callable[[Any, Any], int]) -> Callable[[Packed, int, Packed], bytes]:
+    def unpacked(data: Packed, most: int, head: Packed) -> bytes:
+        if _SCRATCH_SHARE * len(data) <= _SCRATCH_BYTES:
+            room = _SCRATCH.room
             try:
-                return memoryview(out)[: decompress_into(data, out)]
+                size = decompress_into(data, room)
             except cramjam.DecompressionError as error:
                 if _FULL not in str(error):
                     raise
-            if size == most:
+            else:
+                if size > most:
+                    raise UnpackedTooLargeError(most)
+                return b"".join((head, room[:size]))
+            if most <= _SCRATCH_BYTES:
                 raise UnpackedTooLargeError(most)
-            size = min(most, _GROWTH * size)
+        # Memory from the system costs nothing before it is written to.
+        with mmap.mmap(-1, most, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as paged:
+            try:
+                size = decompress_into(data, paged)
+            except cramjam.DecompressionError as error:
+                if _FULL not in str(error):
+                    raise
+                raise UnpackedTooLargeError(most) from None
+            with memoryview(paged) as whole, whole[:size] as found:
+                return b"".join((head, found))
 
     return unpacked
 
 
-_UNPACKERS: dict[int, Callable[[Packed, int], Packed]] = {
+_UNPACKERS: dict[int, Callable[[Packed, int, Packed], bytes]] = {
     1: _gzip,
     2: _snappy,
     3: _into(cramjam.lz4.decompress_into),

@@ -22,7 +22,8 @@ import aiokafka.consumer.subscription_state
 from aiokafka.errors import CorruptRecordException
 
 from stream_app.kafka.codecs import MAX_UNPACKED_BYTES
-from stream_app.kafka.stored_batches import StoredBatch, split
+from stream_app.kafka.small_batches import SmallBatches
+from stream_app.kafka.stored_batches import Batches, StoredBatch
 from stream_app.kafka.unreadable_batches import UnreadableBatch, unreadable
 
 #: Most records of one partition that are handed out at a time, and of all: their objects take
@@ -89,9 +90,9 @@ class FetchedBatches:
         """Tell whether there is anything: also what makes no sense is handed on."""
         return bool(self.data)
 
-    def __iter__(self) -> Iterator[StoredBatch]:
-        """Yield the batches."""
-        return split(self.data)
+    def __iter__(self) -> Batches:
+        """Return the batches."""
+        return Batches(self.data)
 
 
 class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
@@ -153,7 +154,8 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         self.is_busy = False
         #: Whether somebody unpacks what is compressed before it is asked for.
         self.is_unpacked_ahead = False
-        self._batches: Iterator[StoredBatch] = iter(self._records or ())
+        self._batches = Batches(self._records.data if self._records else b"")
+        self._small = SmallBatches(self._batches, check_crcs=self._check_crcs)
         self._ready: deque[StoredBatch] = deque()
         self._next_packed: StoredBatch | None = None
         self._batch: StoredBatch | None = None
@@ -180,6 +182,8 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         if self._batch is not None or self._ready or self.is_drained or self.is_busy:
             return False
         if self._next_packed is None:
+            if self._small.is_next():
+                return False
             batch = next(self._batches, None)
             if batch is None:
                 return False
@@ -210,41 +214,30 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         records = FetchedRecords()
         deadline = time.monotonic() + STEP_SECONDS
         while len(records) < most and not self.is_drained:
-            if self._batch is None and not self._add_plain(records, most - len(records)):
-                if not self._begin(records):
-                    break
-            elif self._batch is not None:
+            if self._batch is not None:
                 self._add(records, self._batch, most - len(records))
+            elif not self._add_small(records, most - len(records), deadline) and not self._begin(
+                records
+            ):
+                break
             if time.monotonic() > deadline:
                 break
         return records
 
-    def _add_plain(self, records: FetchedRecords, most: int) -> bool:
-        """Add all records of the next batch, where there is nothing special about it.
-
-        A producer that does not wait sends each record as a batch.
-        """
+    def _add_small(self, records: FetchedRecords, most: int, deadline: float) -> bool:
+        """Add the records of the next batches that are small; tell whether there are any."""
         if self._ready or self._next_packed is not None:
             return False
-        batch = next(self._batches, None)
-        if batch is None:
-            return False
-        if batch.codec:
-            self._next_packed = batch
-            return False
-        decoder = batch.plain
-        if decoder is not None and batch.size <= _STEP_BYTES and batch.count <= most:
-            try:
-                if not self._check_crcs or decoder.validate_crc():
-                    self._hand_out(records, list(decoder), batch)
-                    self._pass(batch)
-                    return True
-            except MemoryError:
-                raise
-            except Exception:  # noqa: BLE001 - it is read once more, and tolerantly
-                batch = StoredBatch(batch.raw)
-        self._ready.append(batch)
-        return False
+        offset = self.next_fetch_offset
+        found, self.next_fetch_offset = self._small.take(most, offset, deadline)
+        self._add_found(records, found)
+        return bool(found)
+
+    def _add_found(self, records: FetchedRecords, found: list[Any]) -> None:
+        if self.is_lean:
+            records += found
+        else:
+            records += [self._consumer_record(self._tp, record) for record in found]
 
     def _hand_out(self, records: FetchedRecords, found: list[Any], batch: StoredBatch) -> None:
         """Add records of a batch to those that are handed out, but for those before the offset."""
@@ -254,10 +247,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             # No further than the batch goes, whatever a record says: the next one begins there.
             after = min(found[-1].offset, batch.last_offset) + 1
             self.next_fetch_offset = max(self.next_fetch_offset, after)
-            if self.is_lean:
-                records += found
-            else:
-                records += [self._consumer_record(self._tp, record) for record in found]
+            self._add_found(records, found)
 
     def _begin(self, records: FetchedRecords) -> bool:
         """Begin with the next batch; tell whether there is any progress."""

@@ -20,19 +20,19 @@ from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from stream_app.kafka.codecs import CODEC_MASK, MAX_UNPACKED_BYTES, Packed, unpack
 
 #: What all formats begin with: offset, length of what follows, and (behind four bytes) the format.
-_FRAME = struct.Struct(">qi")
+FRAME = struct.Struct(">qi")
 _MAGIC_AT = 16
 #: Format 2: offset, length, epoch, format, checksum, attributes, last offset's delta, first and
 #: largest time, producer, its epoch, its sequence, number of records.
-_HEADER = struct.Struct(">qiibIhiqqqhii")
+HEADER = struct.Struct(">qiibIhiqqqhii")
 _ATTRIBUTES_AT = 21
 _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x08, 0x10, 0x20
-_SPECIAL = CODEC_MASK | _TRANSACTIONAL | _CONTROL
+SPECIAL = _TRANSACTIONAL | _CONTROL
 #: Formats 0 and 1: offset, length, checksum, format, attributes; then 1 has a time.
 _LEGACY = struct.Struct(">qiIbb")
 _LEGACY_CHECKED_FROM = 16
 _LZ4 = 3
-_FORMAT_WITH_HEADER = 2
+FORMAT_WITH_HEADER = 2
 _VARINT_BITS = 70
 
 #: Most bytes of a record that are all headers: tens of thousands, and an object for each.
@@ -61,7 +61,7 @@ class StoredBatch:
         self._decoder = None
         self.base_offset = self.last_offset = -1
         self._attributes = self.max_timestamp = 0
-        if self.format == _FORMAT_WITH_HEADER and len(raw) >= _HEADER.size:
+        if self.format == FORMAT_WITH_HEADER and len(raw) >= HEADER.size:
             self._decoder = header = DefaultRecordBatch(raw)
             self.base_offset = header.base_offset
             self.last_offset = self.base_offset + header.last_offset_delta
@@ -76,16 +76,11 @@ class StoredBatch:
             )
 
     @property
-    def plain(self) -> Any | None:
-        """The decoder of records that can be read as they lie there; None: there is more to it."""
-        return None if self._attributes & _SPECIAL or self.error is not None else self._decoder
-
-    @property
     def count(self) -> int:
         """How many records its header says that it has."""
         if self._decoder is None:
             return 1
-        return int.from_bytes(self.raw[_HEADER.size - 4 : _HEADER.size], "big", signed=True)
+        return int.from_bytes(self.raw[HEADER.size - 4 : HEADER.size], "big", signed=True)
 
     @property
     def producer_id(self) -> int | None:
@@ -111,7 +106,7 @@ class StoredBatch:
         """Tell whether the bytes are those that were written."""
         if self._decoder is not None:
             return bool(self._decoder.validate_crc())
-        (found,) = struct.unpack_from(">I", self.raw, _FRAME.size)
+        (found,) = struct.unpack_from(">I", self.raw, FRAME.size)
         return bool(zlib.crc32(self.raw[_LEGACY_CHECKED_FROM:]) == found)
 
     def unpack(self) -> None:
@@ -125,12 +120,10 @@ class StoredBatch:
         self.size = MAX_UNPACKED_BYTES
         try:
             if self._decoder is not None:
-                unpacked = unpack(self.codec, self.raw[_HEADER.size :])
-                if len(unpacked) > _LOOKED_THROUGH_BYTES:
-                    _check_headers(unpacked)
-                plain = struct.pack(">h", self._attributes & ~CODEC_MASK)
-                head = self.raw[:_ATTRIBUTES_AT], plain, self.raw[_ATTRIBUTES_AT + 2 : _HEADER.size]
-                self._body = memoryview(b"".join((*head, unpacked)))
+                body = unpack(self.codec, self.raw[HEADER.size :], head=plain_header(self.raw))
+                self._body = memoryview(body)
+                if len(body) > _LOOKED_THROUGH_BYTES:
+                    _check_headers(body)
                 self._decoder = DefaultRecordBatch(self._body)
             else:
                 self._body = memoryview(_legacy_unpacked(self.raw))
@@ -158,29 +151,50 @@ class StoredBatch:
         return _tolerant_records(self._body, self.count)
 
 
-def split(data: bytes) -> Iterator[StoredBatch]:
-    """Yield the batches of a fetch; of what makes no sense one with an `error`, as the last.
+def plain_header(raw: Packed) -> bytearray:
+    """Return the header of a compressed batch as it is of one that is not."""
+    header = bytearray(raw[: HEADER.size])
+    header[_ATTRIBUTES_AT + 1] &= ~CODEC_MASK
+    return header
 
-    The broker cuts off what is more than was asked for, but never in the first batch.
+
+class Batches:
+    """The batches of a fetch, one after the other; of what makes no sense one with an `error`.
+
+    That is the last one. The broker cuts off what is more than was asked for, but never in the
+    first batch.
     """
-    view, place, end = memoryview(data), 0, len(data)
-    while end - place >= _FRAME.size:
-        _, length = _FRAME.unpack_from(data, place)
-        after = place + _FRAME.size + length
-        if length < _LEGACY.size - _FRAME.size:
-            yield StoredBatch(view[place:], CorruptRecordException(f"a batch of {length} bytes"))
-            return
-        if after > end:
-            break
-        batch = StoredBatch(view[place:after])
-        if batch.error is not None and length < _HEADER.size:
-            # Too short for what it is: nobody knows where the next one begins.
-            yield StoredBatch(view[place:], batch.error)
-            return
-        yield batch
-        place = after
-    if place == 0 and end:
-        yield StoredBatch(view, CorruptRecordException("the batch is cut short"))
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._view = memoryview(data)
+        #: Where the next one begins.
+        self.place = 0
+
+    def __iter__(self) -> Batches:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> StoredBatch:
+        """Return the next batch."""
+        view, place, end = self._view, self.place, len(self._view)
+        self.place = end
+        if end - place >= FRAME.size:
+            _, length = FRAME.unpack_from(view, place)
+            after = place + FRAME.size + length
+            if length < _LEGACY.size - FRAME.size:
+                error = CorruptRecordException(f"a batch of {length} bytes")
+                return StoredBatch(view[place:], error)
+            if after <= end:
+                batch = StoredBatch(view[place:after])
+                if batch.error is not None and length < HEADER.size:
+                    # Too short for what it is: nobody knows where the next one begins.
+                    return StoredBatch(view[place:], batch.error)
+                self.place = after
+                return batch
+        if place == 0 and end:
+            return StoredBatch(view, CorruptRecordException("the batch is cut short"))
+        raise StopIteration
 
 
 class Cursor:
@@ -226,9 +240,9 @@ class Cursor:
 
 
 def _tolerant_records(body: Packed, count: int) -> Iterator[Any]:
-    base, _, _, _, _, attributes, _, first_ms, largest_ms, *_ = _HEADER.unpack_from(body)
+    base, _, _, _, _, attributes, _, first_ms, largest_ms, *_ = HEADER.unpack_from(body)
     is_appended = bool(attributes & _LOG_APPEND_TIME)
-    cursor = Cursor(body, _HEADER.size)
+    cursor = Cursor(body, HEADER.size)
     for _ in range(count):
         length = cursor.number()
         end = cursor.place + length
@@ -248,12 +262,12 @@ def _tolerant_records(body: Packed, count: int) -> Iterator[Any]:
 
 
 def _check_headers(body: Packed) -> None:
-    """Look through the unpacked records for one that is a burden by its number of headers.
+    """Look through an unpacked batch for a record that is a burden by its number of headers.
 
     Raises:
         CorruptRecordException: there is one.
     """
-    place, end = 0, len(body)
+    place, end = HEADER.size, len(body)
     while place < end - 1:
         length, after = body[place], place + 1
         if length >= 0x80:  # noqa: PLR2004 - there is more of this number
@@ -291,7 +305,7 @@ def _legacy_unpacked(raw: Packed) -> bytes:
     _, form, attributes, _, _, value = _legacy_message(raw, 0)
     if attributes & CODEC_MASK == _LZ4 and form == 0:
         raise UnsupportedCodecError("lz4 of Kafka 0.8 and 0.9")
-    return bytes(unpack(attributes & CODEC_MASK, value or b""))
+    return unpack(attributes & CODEC_MASK, value or b"")
 
 
 def _legacy_records(raw: Packed, inner: Packed) -> Iterator[Any]:
@@ -305,7 +319,7 @@ def _legacy_records(raw: Packed, inner: Packed) -> Iterator[Any]:
     if not places:
         raise CorruptRecordException("a compressed message holds none")
     # Of format 1 the offsets are relative, and the outer one is the last's.
-    base = offset - _FRAME.unpack_from(inner, places[-1])[0] if form else 0
+    base = offset - FRAME.unpack_from(inner, places[-1])[0] if form else 0
     for place in places:
         delta, _, nested, own_ms, key, value = _legacy_message(inner, place)
         if nested & CODEC_MASK:
@@ -318,10 +332,10 @@ def _legacy_places(data: Packed) -> Iterator[int]:
     place = 0
     while place < len(data):
         yield place
-        _, length = _FRAME.unpack_from(data, place)
-        if length < _LEGACY.size - _FRAME.size:
+        _, length = FRAME.unpack_from(data, place)
+        if length < _LEGACY.size - FRAME.size:
             raise CorruptRecordException(f"a message of {length} bytes")
-        place += _FRAME.size + length
+        place += FRAME.size + length
     if place > len(data):
         raise CorruptRecordException("the last message is cut short")
 

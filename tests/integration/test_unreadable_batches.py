@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.state import CHANGELOG_CONFIG
-from stream_app.kafka.stored_batches import split
+from stream_app.kafka.stored_batches import Batches
 from stream_app.kafka.topics import topic_specs
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.settings import Settings
@@ -78,7 +78,7 @@ async def stored_codecs(bootstrap: str, topic: str, partitions: int) -> set[int]
     return {
         stored.codec
         for partition in range(partitions)
-        for stored in split(await fetch_raw(bootstrap, topic, partition))
+        for stored in Batches(await fetch_raw(bootstrap, topic, partition))
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
 from stream_app.kafka import fetched_records, unreadable_batches
@@ -57,7 +58,13 @@ class Assignment:
 class Reading:
     """One fetch, read to its end as aiokafka's fetcher reads it."""
 
-    def __init__(self, data: bytes, offset: int = 0, key_deserializer: Any = None) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        offset: int = 0,
+        key_deserializer: Any = None,
+        most: int = MAX_RECORDS,
+    ) -> None:
         source = LeanPartitionRecords(
             PARTITION, FetchedBatches(data), [], offset, key_deserializer, None, True, 0
         )
@@ -69,7 +76,7 @@ class Reading:
         self.longest = 0.0
         while result.has_more():
             started = time.thread_time()
-            self.parts.append(result.getall())
+            self.parts.append(result.getall(most))
             self.longest = max(self.longest, time.thread_time() - started)
         self.position = assignment.position
         found = [record for part in self.parts for record in part]
@@ -200,6 +207,56 @@ def test_records_before_the_offset_are_left_out() -> None:
     assert Reading(three(0, "gzip"), 2).values == [b"c"]
 
 
+def small(count: int, base: int, codec: str = "none") -> bytes:
+    """Return batches of one record each."""
+    return b"".join(batch([Raw(b"%d" % n)], codec, base + n) for n in range(count))
+
+
+@pytest.mark.parametrize("codec", ["none", *CODECS])
+def test_small_batches_are_read_in_one_go(codec: str) -> None:
+    read = Reading(small(300, 5, codec), 5)
+    assert (len(read.parts), read.position, read.unreadable) == (1, 305, [])
+    assert read.values == [b"%d" % n for n in range(300)]
+
+
+def emptied(count: int, base: int) -> bytes:
+    """Return a batch whose records compaction has removed."""
+    made = bytearray(framed(b"", count, 0, base))
+    made[57:61] = bytes(4)
+    struct.pack_into(">I", made, CHECKSUM_AT, calc_crc32c(bytes(made[21:])))
+    return bytes(made)
+
+
+@pytest.mark.parametrize("codec", ["none", *CODECS])
+def test_what_is_odd_among_small_batches_costs_no_neighbour(codec: str) -> None:
+    """Whatever small batches look like, they are read as any other where there is more to them."""
+    tiny = [Raw(None)] * 2_000
+    odd = (
+        emptied(2, 10),
+        batch([Raw(b"", None, [(b"\xff", b"x")])], codec, 12),
+        batch(tiny, codec, 13),
+        framed(ENCODERS[codec][1](bytes(100)), 3, ENCODERS[codec][0], 2_013),
+        bomb(65, "zstd", 2_016),
+        batch([Raw(bytes(20_000))], codec, 2_017),
+        framed(encode(Raw(b"beyond"), 7), 1, 0, 2_018),
+    )
+    places, data, first = [10, 12, 13, 2_013, 2_016, 2_017, 2_018], small(10, 0, codec), 0
+    for place, one in zip(places, odd, strict=True):
+        first = place
+        data += one
+    data += small(10, first + 1, codec)
+    for most in (MAX_RECORDS, 7):
+        read = Reading(data, 0, most=most)
+        assert read.position == 2_029
+        assert read.holes == [(2_013, 2_015), (2_016, 2_016)], read.unreadable
+        values = [b"%d" % n for n in range(10)]
+        assert read.values == [*values, b"", *[None] * 2_000, bytes(20_000), b"beyond", *values]
+
+
+def test_records_before_the_offset_are_left_out_of_a_small_batch() -> None:
+    assert Reading(three(0) + small(2, 3), 2).values == [b"c", b"0", b"1"]
+
+
 def test_millions_of_tiny_records_are_handed_out_in_parts() -> None:
     tiny = encode(Raw(None), 0)
     count = 1_000_000
@@ -300,7 +357,7 @@ def mutated(chance: random.Random, sound: bytes) -> bytes:
             data[place:place] = chance.randbytes(chance.randint(1, 20))
     if chance.random() < 0.8 and len(data) > 61:
         if data[16] == 2:
-            crc = __import__("aiokafka.record.util", fromlist=["_"]).calc_crc32c(bytes(data[21:]))
+            crc = calc_crc32c(bytes(data[21:]))
             struct.pack_into(">I", data, CHECKSUM_AT, crc)
         else:
             struct.pack_into(">I", data, 12, __import__("zlib").crc32(bytes(data[16:])))
