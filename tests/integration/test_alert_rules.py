@@ -281,8 +281,11 @@ async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
             await _slow_detector(place, prometheus)
             await prometheus.fire("StreamAppPartitionStandsStill")
         await prometheus.clear("StreamAppConfigurationUnreadable")
-    # What was passed over is read at the next start.
-    await place.installation.restart("detector")
+    # What was passed over is read at the next start, which has a state to read before.
+    with place.damaged_log("stream-app-detector-cells-attacks-changelog", *LENGTH):
+        await place.installation.restart("detector")
+        await prometheus.fire("StreamAppRecoversLong")
+    await place.installation.workers["detector"].ready()
     await prometheus.clear()
 
 

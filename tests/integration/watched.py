@@ -74,11 +74,10 @@ class Installation:
             await worker.ready()
 
     async def restart(self, role: str) -> None:
-        """Stop a worker, and start it at the same address."""
+        """Stop a worker, and start it at the same address; do not wait until it is ready."""
         worker = self.workers[role]
         assert await asyncio.to_thread(worker.stop, 60) == 0, worker.text
         self._launch(role, (worker.url or "").rpartition(":")[2])
-        await self.workers[role].ready()
 
     def _launch(self, role: str, port: str) -> None:
         log = self._folder / f"{role}-{port}.log"
