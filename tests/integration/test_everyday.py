@@ -79,7 +79,8 @@ async def installation(
     await bench.start()
     broken = integration(522, bench.url)
     broken["target"]["token"] = "env:STREAM_APP_KEY_1111_BROKEN"
-    await put_objects(settings, "config.integrations", [broken])
+    await put_objects(settings, "config.integrations", [broken, integration(523, bench.url)])
+    await put(kafka, f"{settings.topic_prefix}config.integrations", [(b"523", None)])  # deleted
     await put_objects(settings, "config.triggers", [TRIGGER])
     bench.sandbox.fail(Fault(kind=FaultKind.STATUS, status=500, requests=1, key_end=KEY[-4:]))
     bench.sandbox.fail(Fault(kind=FaultKind.STATUS, status=503, key_end=BROKEN_KEY[-4:]))
