@@ -234,6 +234,11 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(
         "", pattern=r"^[a-z0-9.-]*$", description="Put before every topic and consumer group name"
     )
+    accept_producer_time: bool = Field(
+        False,
+        description="Read event topics whose records have their producers' times (CreateTime); "
+        "the worker's clock then bounds them",
+    )
     partitions: int = Field(
         8, ge=1, le=1000, description="Partitions of the topics that `topics create` makes"
     )

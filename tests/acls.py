@@ -60,7 +60,11 @@ def worker_rights(role: Role) -> Iterator[Right]:
     else:
         written = [Topic.DELIVERIES, Topic.RESULTS, Topic.STATUS, Topic.ACCOUNT]
     for topic in read:
-        yield Right("topic", topic, (*READS, "Write") if topic in written else READS)
+        operations = (*READS, "Write") if topic in written else READS
+        if topic in ROLE_SOURCES[role] and topic not in CONFIG_TOPICS:
+            # It looks whose times the records have.
+            operations = (*operations, "DescribeConfigs")
+        yield Right("topic", topic, operations)
     for topic in written:
         if topic not in read:
             yield Right("topic", topic, WRITES)

@@ -119,7 +119,8 @@ async def _found(
         trigger, clients = _chosen(live.triggers, trigger_id, "configured"), live.clients
     else:
         raise UsageError("which trigger? Give a file with -f, or a configured one with --trigger")
-    return await _run(settings, Backtest(trigger, clients), wanted, top)
+    engine = Backtest(trigger, clients, time.time_ns() // 1_000_000)
+    return await _run(settings, engine, wanted, top)
 
 
 def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) -> Trigger:

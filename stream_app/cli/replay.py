@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -226,6 +227,7 @@ class _Run:
             configuration.triggers.values(),
             partitions,
             self.recorded.windows,
+            time.time_ns() // 1_000_000,
         )
 
     def _is_meant(self, alert: AnyAlert) -> bool:

@@ -17,6 +17,7 @@ from stream_app.domain.deliveries import DeliveryState
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.overview import (
     AnewRow,
+    ClockRow,
     IntegrationRow,
     LagRow,
     LostRow,
@@ -42,6 +43,7 @@ from stream_app.kafka.config_records import (
 from stream_app.kafka.groups import read_groups
 from stream_app.kafka.known_topics import topics_made_anew
 from stream_app.kafka.newest_records import Reach, read_newest
+from stream_app.kafka.topic_check import producers_clocks
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
 from stream_app.kafka.unreadable_batches import NOTEBOOK
 
@@ -80,6 +82,7 @@ async def read_overview(settings: Settings) -> Overview:
     now_ms = time.time_ns() // 1_000_000
     async with Admin(settings) as client:
         counts = await partition_counts(client)
+        clocks = await producers_clocks(settings, client, counts)
     specs = topic_specs(settings)
     present = [spec.name for spec in specs if spec.name in counts]
     starts, ends = await _offsets(settings, present)
@@ -135,6 +138,7 @@ async def read_overview(settings: Settings) -> Overview:
                 settings, f"{settings.topic_prefix}stream-app-{role}"
             )
         ],
+        clocks=[ClockRow(one.topic, one.problem, one.remedy) for one in clocks],
         unreadable=[str(batch) for batch in NOTEBOOK.found.values()],
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting import Cut, PartitionCounts, Tally
+from stream_app.domain.event_times import trusted_ms
 from stream_app.domain.events import EventKind
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.partial_counts import PartialCountsWriter, form_of
@@ -139,9 +140,10 @@ class CountStage(InSteps):
 
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Count the records of one batch."""
-        tally = Tally()
-        yield from self.table.state(partition).steps(records, self._current_index(), tally)
-        self._changed[partition] = records[-1].timestamp
+        tally, now_ms = Tally(), time.time_ns() // 1_000_000
+        state = self.table.state(partition)
+        yield from state.steps(records, self._current_index(), tally, now_ms)
+        self._changed[partition] = trusted_ms(records[-1], now_ms)
         if tally.rejected:
             self._dead_letters += event_dead_letters(
                 self._names, self.topic, partition, tally.rejected

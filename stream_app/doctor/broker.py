@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.event_times import BY_THE_BROKER
 from stream_app.kafka.admin import Admin, partition_counts, resolve_bootstrap
 from stream_app.kafka.newest_records import read_newest
 from stream_app.kafka.topics import BROKER_CLOCK, topic_specs
@@ -105,7 +106,8 @@ async def clocks(settings: Settings) -> Sequence[Finding]:
 
     def take(record: Any) -> None:
         nonlocal newest
-        newest = max(newest, record.timestamp)
+        if record.timestamp_type == BY_THE_BROKER:
+            newest = max(newest, record.timestamp)
 
     topics = [spec.name for spec in stamped]
     if topics:

@@ -70,18 +70,22 @@ class Backtest:
         trigger: the one that is tried.
         clients: who is configured: events may name them and their applications instead of ids.
             The ids of events are taken whether they are among these or not.
+        now_ms: the clock that bounds the times which producers claim.
 
     Raises:
         UsageError: its condition counts no events.
     """
 
-    def __init__(self, trigger: Trigger, clients: Mapping[int, Client]) -> None:
+    def __init__(
+        self, trigger: Trigger, clients: Mapping[int, Client], now_ms: int | None = None
+    ) -> None:
         if trigger.template_id not in _KINDS or trigger.threshold is None:
             raise UsageError(
                 f"trigger {trigger.id}: {trigger.template_id} counts no events, so it has no "
                 f"threshold to choose: give one of {', '.join(_KINDS)}"
             )
         self.trigger = trigger
+        self._now_ms = now_ms
         self.threshold: Threshold = trigger.threshold
         self.kind = _KINDS[trigger.template_id]
         self.figures = Figures()
@@ -104,7 +108,7 @@ class Backtest:
     def add(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
-        tally = state.add(records, self._index)
+        tally = state.add(records, self._index, self._now_ms)
         cut = state.cut()
         first, last = records[0].offset, records[-1].offset
         for (_, start), count in cut.cells:
@@ -134,7 +138,8 @@ class Backtest:
         before = 0
         for number, (record, value, event) in enumerate(_events(decoder, records)):
             # Each by itself, so that counting decides which of them count.
-            tally = state.add([_Part(number, record.timestamp, value)], self._index)
+            part = _Part(number, record.timestamp, value, record.timestamp_type)
+            tally = state.add([part], self._index, self._now_ms)
             late = sum(n for (_, found), n in tally.late_windows.items() if found == start)
             counted = sum(count for (_, found), count in state.cells.items() if found == start)
             if late or counted > before:
@@ -150,6 +155,7 @@ class _Part:
     offset: int
     timestamp: int
     value: bytes | None
+    timestamp_type: int
 
 
 def _events(decoder: EventDecoder, records: Sequence[Any]) -> Iterator[tuple[Any, bytes, Event]]:

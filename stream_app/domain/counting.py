@@ -24,7 +24,7 @@ from stream_app.domain.bound_triggers import UNSET, BoundClient, BoundTrigger
 from stream_app.domain.cells import Cells, Row
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.event_batches import STEP_EVENTS, BatchDecoder, Record
-from stream_app.domain.event_times import ahead_error, event_seconds
+from stream_app.domain.event_times import ahead_error, event_seconds, trusted_ms
 from stream_app.domain.events import (
     MAX_REFUSED_PARTS,
     TIME_FIELDS,
@@ -104,6 +104,7 @@ class PartitionCounts:
         self._index: TriggerIndex | None = None
         self._clients: dict[int, BoundClient] = {}
         self._remembered = 0
+        self._now_ms: int | None = None
         #: Triggers that have counted since the last cut.
         self._running: list[BoundTrigger] = []
 
@@ -125,15 +126,27 @@ class PartitionCounts:
 
     # -- counting
 
-    def add(self, records: Sequence[Record], index: TriggerIndex) -> Tally:
+    def add(
+        self, records: Sequence[Record], index: TriggerIndex, now_ms: int | None = None
+    ) -> Tally:
         """Count the records of one poll, in their order; say what became of their events."""
         tally = Tally()
-        for _ in self.steps(records, index, tally):
+        for _ in self.steps(records, index, tally, now_ms):
             pass
         return tally
 
-    def steps(self, records: Sequence[Record], index: TriggerIndex, tally: Tally) -> Iterator[None]:
+    def steps(
+        self,
+        records: Sequence[Record],
+        index: TriggerIndex,
+        tally: Tally,
+        now_ms: int | None = None,
+    ) -> Iterator[None]:
         """Do what `add` does, in steps none of which takes long.
+
+        `now_ms` is the reader's clock: no producer's timestamp is taken for later (`trusted_ms`).
+        After a crash it has moved on. An event ahead of it may pass then that did not before; what
+        had been counted is counted the same way.
 
         Until the last one is done the records are not counted: cut nothing before that. What is
         left behind in the midst of them must be rolled back.
@@ -147,6 +160,7 @@ class PartitionCounts:
             records = fresh
         if not records:
             return
+        self._now_ms = now_ms
         is_again = records[0].offset <= self._cells.restored_offset
         unusable: list[Unusable] = []
         for events, refused in self._decoder.decode(records):
@@ -175,7 +189,7 @@ class PartitionCounts:
         watermark = self.watermark
         counted = unmatched = 0
         timestamp: int | None = None
-        latest = 0
+        latest = trusted = 0
         seconds: Any = NEVER
         record: Record | None = None
         for record, event in events:
@@ -196,9 +210,10 @@ class PartitionCounts:
             if record.timestamp != timestamp:
                 # The records that a broker has appended at once have one timestamp.
                 timestamp = record.timestamp
-                latest = timestamp // 1000 + MAX_AHEAD_SECONDS
+                trusted = trusted_ms(record, self._now_ms)
+                latest = trusted // 1000 + MAX_AHEAD_SECONDS
             if seconds > latest:
-                refused.append((record, event, ahead_error(seconds, record.timestamp)))
+                refused.append((record, event, ahead_error(seconds, timestamp, trusted)))
                 continue
             if seconds > watermark:  # noqa: PLR1730 - a call of max() takes three times as long
                 watermark = seconds

@@ -17,10 +17,16 @@ class KcatRecord(msgspec.Struct, gc=False):
     partition: int = 0
     offset: int = 0
     timestamp: int = msgspec.field(name="ts", default=-1)
+    tstype: str = "logappend"
     payload: str | None = None
     #: What a dead letter would have of the record; nobody reads a dead letter of a replay.
     key: ClassVar[None] = None
     headers: ClassVar[tuple[tuple[str, bytes], ...]] = ()
+
+    @property
+    def timestamp_type(self) -> int:
+        """Kafka's number for whose time `timestamp` is; that of a line that does not say counts."""
+        return int(self.tstype != "create")
 
     @property
     def value(self) -> bytes | None:

@@ -57,6 +57,15 @@ class AnewRow:
 
 
 @dataclass(frozen=True)
+class ClockRow:
+    """A topic whose records have their producers' times, which nothing accepts."""
+
+    topic: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class LostRow:
     """How many records of a topic were removed before a role has read them, as offsets tell."""
 
@@ -146,6 +155,7 @@ class Overview:
     alerts_cut_ms: int | None = None
     deliveries_cut_ms: int | None = None
     anew: Sequence[AnewRow] = ()
+    clocks: Sequence[ClockRow] = ()
     lost: Sequence[LostRow] = ()
     still: Sequence[StillRow] = ()
     unreadable: Sequence[str] = ()
@@ -178,7 +188,8 @@ class Overview:
                 f"{row.topic} was made anew: the state of the {row.role} is of the topic before",
                 f"stop every {row.role}, then: stream-app state reset {row.role} --yes",
             )
-
+        for clock in self.clocks:
+            yield Problem(f"{clock.topic}: {clock.problem}", clock.remedy)
         for lost in self.lost:
             yield Problem(
                 f"{lost.records:,} records of {lost.topic} were removed before the {lost.role} has "

@@ -62,6 +62,7 @@ class CountingReplay:
         partitions: those that will be added to. None: not known before, as of a pipe; then no
             window is given up before the end.
         watched: windows whose sums are kept to the end, for `total` and `late`.
+        now_ms: the clock that bounds the times which producers claim.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class CountingReplay:
         triggers: Iterable[Trigger],
         partitions: Iterable[int] | None = None,
         watched: Collection[CellKey] = (),
+        now_ms: int | None = None,
     ) -> None:
         self.kind = kind
+        self._now_ms = now_ms
         self.figures = Figures()
         #: How many events of watched windows came late.
         self.late: Counter[CellKey] = Counter()
@@ -97,7 +100,7 @@ class CountingReplay:
     def add(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
-        tally = state.add(records, self._index)
+        tally = state.add(records, self._index, self._now_ms)
         cut = state.cut()
         for key, count in cut.cells:
             self._merge(key, partition, count)

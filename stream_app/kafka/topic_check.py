@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
+from stream_app.domain.errors import StreamAppError, TopicMismatchError
 from stream_app.kafka.admin import Admin, equal_pair, partition_counts, resolve_bootstrap
 from stream_app.kafka.topics import (
     BROKER_CLOCK,
     CONFIG_TOPICS,
+    EVENT_TOPICS,
     LARGE_RECORDS,
     Topic,
     TopicNames,
@@ -23,6 +25,11 @@ from stream_app.settings import Settings
 
 #: One partition, compacted: every worker reads them whole, in one order.
 SINGLE_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
+
+
+#: Topics that others write, which may have their producers' times when a setting accepts it.
+ACCEPTABLE = (*EVENT_TOPICS, Topic.ACCOUNT)
+ACCEPT_SETTING = "STREAM_APP_ACCEPT_PRODUCER_TIME"
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,9 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     specs = topic_specs(settings)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-        wanted = {spec.name: _wanted(spec, single) for spec in specs if spec.name in counts}
+        wanted = {
+            spec.name: _wanted(settings, spec, single) for spec in specs if spec.name in counts
+        }
         wrong = await _wrong_configs(client, {name: keys for name, keys in wanted.items() if keys})
     servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
     problems = [
@@ -67,11 +76,66 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
         TopicProblem(
             name,
             f"{key} is {found}, must be {'at least ' * (key in LARGE_RECORDS)}{must}",
-            f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}",
+            _altered(servers, name, key, must),
         )
         for name, key, found, must in wrong
     ]
     return problems
+
+
+async def producers_clocks(
+    settings: Settings, client: AIOKafkaAdminClient, topics: Collection[str]
+) -> list[TopicProblem]:
+    """Return those of some topics whose records have their producers' times, and must not.
+
+    Such a time (CreateTime) is a claim. One that lies two days ahead would close all clients'
+    windows and expire states, and would vouch for itself when the event's time is held against it.
+    """
+    single = [TopicNames(settings.topic_prefix)(topic) for topic in SINGLE_TOPICS]
+    wanted = {
+        spec.name: clock
+        for spec in topic_specs(settings)
+        if spec.name in topics
+        if spec.name not in single and (clock := _wanted(settings, spec, single, BROKER_CLOCK))
+    }
+    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+    names = TopicNames(settings.topic_prefix)
+    acceptable = [names(topic) for topic in ACCEPTABLE]
+    return [
+        TopicProblem(
+            name,
+            f"{key} is {found}: the times of its records are what producers claim, and a wrong "
+            "one would close everybody's windows",
+            _altered(servers, name, key, must)
+            + (f"; or accept it: {ACCEPT_SETTING}=true" if name in acceptable else ""),
+        )
+        for name, key, found, must in await _wrong_configs(client, wanted)
+    ]
+
+
+async def require_brokers_clocks(settings: Settings, topics: Collection[str]) -> None:
+    """Look at the source topics of a worker before it starts.
+
+    Raises:
+        TopicMismatchError: the records of one have their producers' times.
+        StreamAppError: the worker has no right to see that.
+    """
+    async with Admin(settings) as client:
+        try:
+            problems = await producers_clocks(settings, client, topics)
+        except TopicAuthorizationFailedError as error:
+            raise StreamAppError(
+                f"whose times the records of {', '.join(topics)} have cannot be seen: {error}: "
+                "give the worker the operation DescribeConfigs on its source topics "
+                "(deploy/acls.md)"
+            ) from None
+    if problems:
+        told = [f"topic {one.topic}: {one.problem}. Run {one.remedy}" for one in problems]
+        raise TopicMismatchError("\n".join(told))
+
+
+def _altered(servers: str, name: str, key: str, must: str) -> str:
+    return f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}"
 
 
 def _pair_problem(
@@ -90,11 +154,19 @@ def _pair_problem(
     ]
 
 
-def _wanted(spec: TopicSpec, single: list[str]) -> dict[str, str]:
+def _wanted(
+    settings: Settings,
+    spec: TopicSpec,
+    single: list[str],
+    relied_on: Collection[str] = (*BROKER_CLOCK, *LARGE_RECORDS),
+) -> dict[str, str]:
     """Return the settings of a topic that the workers rely on, whoever owns it."""
-    in_single = {"cleanup.policy", "delete.retention.ms"}
-    keys = in_single if spec.name in single else BROKER_CLOCK.keys() | LARGE_RECORDS.keys()
-    return {key: value for key, value in spec.config.items() if key in keys}
+    names = TopicNames(settings.topic_prefix)
+    if spec.name in single:
+        relied_on = ("cleanup.policy", "delete.retention.ms")
+    elif settings.accept_producer_time and spec.name in map(names, ACCEPTABLE):
+        relied_on = [key for key in relied_on if key not in BROKER_CLOCK]
+    return {key: value for key, value in spec.config.items() if key in relied_on}
 
 
 async def _wrong_configs(

@@ -37,6 +37,7 @@ from stream_app.kafka.partitions import (
     source_partitions,
 )
 from stream_app.kafka.standstill import Standstill
+from stream_app.kafka.topic_check import require_brokers_clocks
 from stream_app.kafka.topic_watch import TopicWatch
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import NOTEBOOK, UnreadableBatch
@@ -176,12 +177,13 @@ class Worker:
         sources, outputs, create = ROLES[self.role]
         await check_agreement(self.settings)
         partitions = await source_partitions(self.settings, sources, outputs)
+        names = TopicNames(self.settings.topic_prefix)
+        topics = [names(topic) for topic in sources]
+        await require_brokers_clocks(self.settings, topics)
         self.health.add("started", lambda: "reading the configuration")
         await reader.start()
         app = create(self.settings, bootstrap, partitions, reader, self.metrics)
         await prepare_changelogs(self.settings, app)
-        names = TopicNames(self.settings.topic_prefix)
-        topics = [names(topic) for topic in sources]
         ids = await check_topics(self.settings, self.role, topics)
         self._topics = TopicWatch(
             self.settings, self.role, topics, ids, app.fail, lambda: _sources_of(app)

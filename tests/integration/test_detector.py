@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from stream_app.kafka.admin import create_topics
 from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.topics import BROKER_CLOCK
 from stream_app.settings import EmbeddedSettings, Settings
 from tests.conftest import JARS
 from tests.integration.harness import (
@@ -189,7 +190,7 @@ async def test_an_event_topic_made_anew_stops_the_worker_with_the_command_that_h
     await admin.start()
     await admin.delete_topics([topic])
     await wait_for(lambda: _is_gone(admin, topic))
-    await admin.create_topics([NewTopic(topic, settings.partitions, 1)])
+    await admin.create_topics([NewTopic(topic, settings.partitions, 1, topic_configs=BROKER_CLOCK)])
     await admin.close()
     with WorkerProcess("detector", settings, tmp_path / "second.log") as worker:
         assert await asyncio.to_thread(worker.process.wait, 60) == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_app.kafka.admin import create_topics
+from stream_app.kafka.topics import BROKER_CLOCK
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put
 from tests.integration.test_detector import TOPICS, incident, prepared, send, trigger, wait_for
@@ -38,7 +39,8 @@ async def make_anew(settings: Settings, topic: str, partitions: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers or "")
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(f"{settings.topic_prefix}{topic}", partitions, 1)])
+        name = f"{settings.topic_prefix}{topic}"
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=BROKER_CLOCK)])
     finally:
         await admin.close()
 

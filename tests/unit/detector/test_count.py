@@ -36,7 +36,9 @@ class Table:
 
 
 def record(offset: int, value: bytes) -> Any:
-    return SimpleNamespace(offset=offset, timestamp=10**12, value=value, key=None, headers=())
+    return SimpleNamespace(
+        offset=offset, timestamp=10**12, timestamp_type=1, value=value, key=None, headers=()
+    )
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def in_ids(event: Any) -> Any:
 
 
 def record(offset: int, value: bytes) -> Any:
-    return SimpleNamespace(offset=offset, timestamp=APPEND_MS, value=value)
+    return SimpleNamespace(offset=offset, timestamp=APPEND_MS, timestamp_type=1, value=value)
 
 
 def naive(log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]) -> Counter[int]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -302,6 +303,43 @@ def test_five_minutes_ahead_is_accepted_and_a_second_more_is_a_dead_letter() -> 
     assert tally.counted == 1
     assert [part.reason for _, part in tally.rejected] == [DeadLetterReason.FUTURE_TIMESTAMP]
     assert counts.watermark == BASE + 300
+
+
+CREATED, APPENDED = 0, 1
+
+
+@pytest.mark.parametrize(
+    ("claimed", "seconds", "kind", "is_counted"),
+    [
+        (0, 300, CREATED, True),
+        (0, 301, CREATED, False),
+        (2 * 86400, 300, CREATED, True),
+        (2 * 86400, 301, CREATED, False),
+        (2 * 86400, 2 * 86400, CREATED, False),
+        (2 * 86400, None, CREATED, False),
+        (300, None, CREATED, True),
+        (-2 * 86400, 0, CREATED, False),
+        (-2 * 86400, None, CREATED, True),
+        # The broker's clock stands: this worker's may be two days behind.
+        (2 * 86400, 2 * 86400, APPENDED, True),
+        (2 * 86400, None, APPENDED, True),
+    ],
+)
+def test_what_a_producer_claims_is_bound_by_the_clock_of_the_reader(
+    claimed: int, seconds: int | None, kind: int, *, is_counted: bool
+) -> None:
+    counts = PartitionCounts(EventKind.HITS)
+    now_ms = BASE * 1000
+    value = b'{"client_id":1}' if seconds is None else hit(seconds)
+    record: Any = SimpleNamespace(
+        offset=0, value=value, timestamp=now_ms + claimed * 1000, timestamp_type=kind
+    )
+    tally = counts.add([record], index(), now_ms)
+    reasons = [part.reason for _, part in tally.rejected]
+    assert reasons == ([] if is_counted else [DeadLetterReason.FUTURE_TIMESTAMP])
+    assert tally.counted == is_counted
+    if kind == CREATED:
+        assert counts.watermark <= BASE + 300
 
 
 def test_a_record_without_any_time_is_a_dead_letter() -> None:
