@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import math
 import signal
 import time
 from collections import Counter, defaultdict
@@ -143,16 +144,19 @@ class Run:
         return [record for records in found.values() for record in records]
 
     async def no_longer_pending(self, workers: list[WorkerProcess]) -> None:
-        """Wait until no delivery is pending in any worker."""
-        deadline = time.monotonic() + 60
+        """Wait until no delivery is pending in any worker, as long as they become fewer."""
+        least, deadline = math.inf, time.monotonic() + 60
         while time.monotonic() < deadline:
             await drained(self.settings, "notifier", ["alerts"], 30)
             pages = [await worker.metrics() for worker in workers]
-            if not sum(page.get("stream_app_pending_deliveries", 1) for page in pages):
+            pending = sum(page.get("stream_app_pending_deliveries", 1) for page in pages)
+            if not pending:
                 await drained(self.settings, "notifier", ["deliveries", "delivery-results"], 30)
                 return
+            if pending < least:
+                least, deadline = pending, time.monotonic() + 60
             await asyncio.sleep(0.3)
-        raise AssertionError("deliveries are still pending")
+        raise AssertionError(f"{least:.0f} deliveries are still pending")
 
     async def shown(self) -> AsyncIterator[tuple[str, bytes]]:
         """Yield all that anybody can see of the run: pages, logs, and every record there is."""
