@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from stream_app import __version__
 from stream_app.domain.deliveries import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.kafka.admin import connection_options
+from stream_app.kafka.admin import connection_options, is_refusal
 from stream_app.kafka.config_records import connect_producer, open_topics, unreachable
 from stream_app.kafka.dead_letter_log import records_to_end, stand_since
 from stream_app.kafka.dead_letters import (
@@ -135,7 +135,7 @@ class Redriver:
         accepted = [outcome for outcome in outcomes if not outcome.problem]
         marked = await asyncio.gather(*map(self._mark, accepted), return_exceptions=True)
         for place, error in enumerate(marked):
-            if isinstance(error, KafkaError) and not error.retriable:
+            if isinstance(error, KafkaError) and is_refusal(error):
                 outcomes[outcomes.index(accepted[place])] = _without_mark(accepted[place], error)
                 marked[place] = None
         unmarked = [o.sent.letter.place for o, m in zip(accepted, marked, strict=True) if m]
@@ -160,7 +160,7 @@ class Redriver:
                 headers=sent.headers,
             )
         except KafkaError as error:
-            if error.retriable:
+            if not is_refusal(error):
                 raise
             return Outcome(sent, problem=f"the broker refuses it: {type(error).__name__}: {error}")
         return Outcome(sent, metadata.partition, metadata.offset)
