@@ -72,9 +72,9 @@ class WorkerProcess:
         found = HEALTH_LINE.search(self.text)
         return found.group(1) if found else None
 
-    async def ready(self) -> WorkerProcess:
+    async def ready(self, timeout_seconds: float = START_SECONDS) -> WorkerProcess:
         """Wait until `/readyz` is 200; an end of the process before that is a failure."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the worker ended with {self.process.poll()}:\n{self.text}")
@@ -82,7 +82,7 @@ class WorkerProcess:
                 return self
             await asyncio.sleep(0.1)
         raise AssertionError(
-            f"the worker is not ready after {START_SECONDS} s:\n{self.text[-4000:]}"
+            f"the worker is not ready after {timeout_seconds} s:\n{self.text[-4000:]}"
         )
 
     @staticmethod
