@@ -24,6 +24,7 @@ from stream_app.kafka.embedded_jars import KAFKA_VERSION
 from stream_app.settings import EmbeddedSettings, load_settings
 from tests.bench import backtest, data, deliveries, isolation, latency, tenants
 from tests.bench.programs import filled, run, say
+from tests.bench.recovery import parts as recovery
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3
@@ -42,6 +43,11 @@ AT_MOST = {
     "latency_p99_ms": 1000,
     "isolation_p99_ratio": 2.0,
     "backtest_million_events_s": 15,
+    "recovery_million_windows_s": 30,
+    "recovery_10_min_at_2000_s": 20,
+    "records_per_event_at_200": 3,
+    "records_per_event_at_2000": 0.5,
+    "bytes_per_window_peak": 700,
 }
 
 
@@ -148,6 +154,7 @@ def main() -> None:
         say(f"a healthy integration beside {isolation.DEAD_DELIVERIES:,} deliveries to dead ones")
         prefix = f"bench{uuid.uuid4().hex[:8]}."
         report |= asyncio.run(isolation.measure(bootstrap, prefix, logs))
+        report |= recovery.measure(bootstrap, logs)
     finally:
         if broker is not None:
             broker.stop()

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from tests.bench.programs import say
-from tests.bench.recovery import deliveries, handover, rates, rival, windows
+from tests.bench.recovery import handover, rates, rival, windows
 
 Part = Callable[[str, Path], Coroutine[Any, Any, dict[str, Any]]]
-
-
-async def _deliveries(bootstrap: str, logs: Path) -> dict[str, Any]:
-    return await deliveries.measure(bootstrap, f"bench{uuid.uuid4().hex[:8]}.", logs)
 
 
 PARTS: dict[str, Part] = {
     "windows": windows.measure,
     "rates": rates.measure,
     "handover": handover.measure,
-    "deliveries": _deliveries,
     "rival": rival.measure,
 }
 
