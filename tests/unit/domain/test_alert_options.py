@@ -97,12 +97,39 @@ def test_what_is_not_set_is_empty(alert: object) -> None:
         ({"responders": [{"type": "team", "id": "t", "name": "T"}]}, "alert.responders[0].name"),
         ({"responders": [{"type": "team", "name": " "}]}, "alert.responders[0].name: ' ': must be"),
         ({"responders": [{"type": "team", "id": "t"}] * 51}, "must be at most 50 responders"),
+        ({"tags": ["a\tb"]}, "alert.tags[0]: 'a\\tb': must have no control characters"),
+        ({"tags": ["a\u202eb"]}, "alert.tags[0]: 'a\\u202eb': must have no control characters"),
+        ({"entity": "a\nb"}, "alert.entity: 'a\\nb': must have no control characters"),
+        ({"source": "a\x00b"}, "alert.source: 'a\\x00b': must have no control characters"),
+        (
+            {"responders": [{"type": "team", "name": "SOC\u2028EU"}]},
+            "alert.responders[0].name: 'SOC\\u2028EU': must have no control characters",
+        ),
+        (
+            {"responders": [{"type": "user", "username": "ann\ud800@acme.example"}]},
+            "alert.responders[0].username: 'ann\\ud800@acme.example': must have no control",
+        ),
     ],
 )
 def test_what_breaks_a_rule_is_named_with_what_is_allowed(alert: object, problem: str) -> None:
     _, problems = read(alert)
     assert len(problems) == 1
     assert problem in problems[0]
+
+
+@pytest.mark.parametrize("text", ["SOC <EU>", "R&D  Ops", " led by a blank", "café", "a\u200db"])
+def test_other_texts_are_taken_as_they_are(text: str) -> None:
+    responder = Responder(ResponderType.TEAM, name=text)
+    options, problems = read(
+        {
+            "tags": [text],
+            "entity": text,
+            "source": text,
+            "responders": [{"type": "team", "name": text}],
+        }
+    )
+    assert problems == []
+    assert options == AlertOptions(tags=(text,), responders=(responder,), entity=text, source=text)
 
 
 def test_unknown_names_are_passed_over_by_readers_and_noted_for_people() -> None:
