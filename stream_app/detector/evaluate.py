@@ -34,6 +34,9 @@ KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
 #: While nothing fires, a flush only brings the progress on, and partial counts that are read
 #: again are summed to the same: it is held for this long.
 HOLD_SECONDS = 0.1
+#: Most alerts of a flush that have a log line each: one record can fire tens of thousands, whose
+#: lines alone would keep the event loop for a second. All of them are on the topic `alerts`.
+MAX_LOGGED = 1000
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,16 @@ class EvaluateFlush:
 
     def confirm(self) -> None:
         """Note the fired windows and the progress."""
+        reported = 0
         for part in self._cuts:
             for key, alert in part.fired:
                 if (window := part.state.window(key)) is not None:
                     window.fired = True
-                self._stage.fired(alert, part.touched[key])
+                reported += 1
+                self._stage.fired(alert, part.touched[key], is_logged=reported <= MAX_LOGGED)
             part.state.confirm(part.offset)
+        if reported > MAX_LOGGED:
+            log.warning("alerts_not_logged", number=reported - MAX_LOGGED, fired=reported)
 
 
 class EvaluateStage(InSteps):
@@ -190,7 +197,7 @@ class EvaluateStage(InSteps):
         """Forget what is not flushed; it will be read again."""
         self._changed, self._may_fire = {}, False
 
-    def fired(self, alert: Alert, appended_ms: int) -> None:
+    def fired(self, alert: Alert, appended_ms: int, *, is_logged: bool = True) -> None:
         """Report an alert that the broker has acknowledged."""
         kind = KIND_OF_CONDITION[alert.trigger.template_id]
         self._metrics.alerts.labels(kind).inc()
@@ -198,6 +205,8 @@ class EvaluateStage(InSteps):
             self._metrics.event_to_alert.labels(kind).observe(
                 max(0.0, time.time() - appended_ms / 1000)
             )
+        if not is_logged:
+            return
         log.info(
             "alert_fired",
             alert_id=alert.id,

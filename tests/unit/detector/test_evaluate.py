@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from stream_app.detector.evaluate import EvaluateFlush, EvaluateStage
+from stream_app.detector.evaluate import MAX_LOGGED, EvaluateFlush, EvaluateStage
 from stream_app.domain.alerts import Alert, decode_alert, encode_alert, fired_alert
 from stream_app.domain.clients import parse_client
 from stream_app.domain.evaluation import PartitionWindows
@@ -224,3 +226,15 @@ def test_only_what_may_fire_is_flushed_at_once(windows: Partition) -> None:
     assert windows.stage.hold_seconds > 0, "it has fired"
     windows.send(1, second=1, trigger_id=77)
     assert windows.stage.hold_seconds == 0, "this worker may have to read the configuration"
+
+
+def test_the_log_lines_of_a_flush_that_fires_thousands_are_bounded(windows: Partition) -> None:
+    more = 3
+    for second in range(MAX_LOGGED + more):
+        windows.send(9, second=second)
+    with capture_logs() as lines:
+        fired = windows.flush()
+    assert len(fired) == MAX_LOGGED + more
+    events = Counter(line["event"] for line in lines)
+    assert events == {"alert_fired": MAX_LOGGED, "alerts_not_logged": 1}
+    assert lines[-1]["number"] == more
