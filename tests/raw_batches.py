@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import cramjam
@@ -26,6 +28,8 @@ ENCODERS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "zstd": (4, zstd_encode),
 }
 CODECS = ("gzip", "snappy", "lz4", "zstd")
+#: Where a batch has the checksum of all that is behind it.
+CHECKSUM_AT = 17
 #: Of a topic that has just been made: the broker does not know yet who leads it.
 _LEADER_UNKNOWN = (3, 5, 6)
 
@@ -105,42 +109,70 @@ def bomb(mebibytes: int, codec: str, base: int = 0, key: bytes | None = None) ->
     return framed(_streamed(pieces, codec), 1, ENCODERS[codec][0], base)
 
 
-async def produce_raw(servers: str, topic: str, partition: int, raw: bytes) -> int:
-    """Send the bytes of a batch; return the broker's error code, 0 for none."""
+@asynccontextmanager
+async def raw_client(servers: str, topic: str) -> AsyncIterator[AIOKafkaClient]:
+    """Connect a client that knows who leads the partitions of a topic."""
     client = AIOKafkaClient(bootstrap_servers=servers)
     await client.bootstrap()
     try:
         await client.set_topics([topic])
         await client.force_metadata_update()
-        node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        request = ProduceRequest(
-            required_acks=-1,
-            timeout=30_000,
-            topics=[(topic, [(partition, raw)])],
-            transactional_id=None,
-        )
-        for _ in range(50):
-            response: Any = await client.send(node, request)
-            code = int(response.topics[0][1][0][1])
-            if code not in _LEADER_UNKNOWN:
-                break
-            await asyncio.sleep(0.2)
-        return code
+        yield client
     finally:
         await client.close()
 
 
+async def produce_raw(servers: str, topic: str, partition: int, raw: bytes) -> int:
+    """Send the bytes of a batch; return the broker's error code, 0 for none."""
+    async with raw_client(servers, topic) as client:
+        return await send_raw(client, topic, partition, raw)
+
+
+async def send_raw(client: AIOKafkaClient, topic: str, partition: int, raw: bytes) -> int:
+    """Send the bytes of a batch; return the broker's error code, 0 for none."""
+    node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+    request = ProduceRequest(
+        required_acks=-1,
+        timeout=30_000,
+        topics=[(topic, [(partition, raw)])],
+        transactional_id=None,
+    )
+    for _ in range(50):
+        response: Any = await client.send(node, request)
+        code = int(response.topics[0][1][0][1])
+        if code not in _LEADER_UNKNOWN:
+            break
+        await asyncio.sleep(0.2)
+    return code
+
+
 async def fetch_raw(servers: str, topic: str, partition: int, offset: int = 0) -> bytes:
     """Return the bytes of a partition's batches from an offset on, as the broker has them."""
-    client = AIOKafkaClient(bootstrap_servers=servers)
-    await client.bootstrap()
-    try:
-        await client.set_topics([topic])
-        await client.force_metadata_update()
+    async with raw_client(servers, topic) as client:
         node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         most = 16 << 20
         wanted = [(topic, [(partition, offset, most)])]
         response: Any = await client.send(node, FetchRequest(500, 1, most, 0, wanted, rack_id=""))
         return bytes(response.topics[0][1][0][-1] or b"")
-    finally:
-        await client.close()
+
+
+def mutated(chance: random.Random, sound: bytes) -> bytes:
+    """Return a batch with some bytes changed; mostly with a checksum that is right again."""
+    data = bytearray(sound)
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(data))
+        if (kind := chance.random()) < 0.7:
+            data[place] = chance.choice([0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)])
+        elif kind < 0.85:
+            del data[place : place + chance.randint(1, 20)]
+        else:
+            data[place:place] = chance.randbytes(chance.randint(1, 20))
+    if chance.random() < 0.8 and len(data) > 61:
+        if data[16] == 2:
+            crc = calc_crc32c(bytes(data[21:]))
+            struct.pack_into(">I", data, CHECKSUM_AT, crc)
+        else:
+            struct.pack_into(">I", data, 12, zlib.crc32(bytes(data[16:])))
+    if chance.random() < 0.8 and len(data) > 12:
+        struct.pack_into(">i", data, 8, len(data) - 12)
+    return bytes(data)

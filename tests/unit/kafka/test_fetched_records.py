@@ -25,10 +25,20 @@ from stream_app.kafka.fetched_records import (
     whole_records,
 )
 from stream_app.kafka.unreadable_batches import UnreadableBatch
-from tests.raw_batches import CODECS, ENCODERS, Raw, batch, bomb, encode, framed, varint
+from tests.raw_batches import (
+    CHECKSUM_AT,
+    CODECS,
+    ENCODERS,
+    Raw,
+    batch,
+    bomb,
+    encode,
+    framed,
+    mutated,
+    varint,
+)
 
 PARTITION = TopicPartition("events.hits", 0)
-CHECKSUM_AT = 17
 
 
 @pytest.fixture(autouse=True)
@@ -342,28 +352,6 @@ def test_fuzzed_batches_never_end_the_reading() -> None:
             # The header still says where the batch ends: all that lies behind it is read.
             assert read.values[-3:] == [b"a", b"b", b"c"], (seed, rounds)
     assert rounds > 100
-
-
-def mutated(chance: random.Random, sound: bytes) -> bytes:
-    """Return a batch with some bytes changed; mostly with a checksum that is right again."""
-    data = bytearray(sound)
-    for _ in range(chance.randint(1, 4)):
-        place = chance.randrange(len(data))
-        if (kind := chance.random()) < 0.7:
-            data[place] = chance.choice([0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)])
-        elif kind < 0.85:
-            del data[place : place + chance.randint(1, 20)]
-        else:
-            data[place:place] = chance.randbytes(chance.randint(1, 20))
-    if chance.random() < 0.8 and len(data) > 61:
-        if data[16] == 2:
-            crc = calc_crc32c(bytes(data[21:]))
-            struct.pack_into(">I", data, CHECKSUM_AT, crc)
-        else:
-            struct.pack_into(">I", data, 12, __import__("zlib").crc32(bytes(data[16:])))
-    if chance.random() < 0.8 and len(data) > 12:
-        struct.pack_into(">i", data, 8, len(data) - 12)
-    return bytes(data)
 
 
 def test_the_readable_records_of_a_fetch_are_without_the_batches_that_are_not() -> None:
