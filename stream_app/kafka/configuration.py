@@ -50,6 +50,8 @@ ConfigObject = Client | Trigger | Integration | IntegrationStatus
 CLIENTS, TRIGGERS = "clients", "triggers"
 #: What a record may have beyond its object: when and by which command it was written.
 STAMPS_BYTES = 4096
+#: So much of a key that is no id is told: it may be as long as its topic takes.
+KEY_SHOWN_BYTES = 80
 PROBE_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 1000
@@ -185,7 +187,7 @@ class RecordApplier:
             return
         try:
             if object_id is None:
-                raise InvalidObjectError("key", record.key, "must be the object's id as text")  # noqa: TRY301 - one way for all reasons
+                raise _no_id(record.key)
             objects[object_id] = self._parsed(kind, object_id, record.value)
         except InvalidObjectError as error:
             self._invalid[kind].add(record.key or b"")
@@ -224,6 +226,14 @@ class RecordApplier:
             self._not_evaluated.report(self._metrics)
         self._metrics.config_invalid.labels(kind).set(len(self._invalid[kind]))
         self._metrics.config_applied.labels(kind).set(self._changed_ms[kind] / 1000 or None)
+
+
+def _no_id(key: bytes | None) -> InvalidObjectError:
+    problem = "must be the object's id as text"
+    if key is None or len(key) <= KEY_SHOWN_BYTES:
+        return InvalidObjectError("key", key, problem)
+    shown = f"key: {key[:KEY_SHOWN_BYTES]!r}… of {len(key):,} bytes"
+    return InvalidObjectError(shown, key, problem, is_told=True)
 
 
 class ConfigurationReader:

@@ -156,6 +156,23 @@ def test_a_key_that_is_no_id_is_invalid(key: bytes | None) -> None:
     assert feed.view.trigger_position == 1
 
 
+@pytest.mark.parametrize("key", [b"K" * 1_000_000, b"\xff" * 1_000_000, b"9" * 1_000_000])
+def test_a_key_that_is_too_long_for_a_line_is_cut_in_the_log(key: bytes) -> None:
+    feed = Feed()
+    with capture_logs() as logs:
+        feed.put("triggers", key, TRIGGER)
+    (line,) = logs
+    assert len(line["reason"]) < 500
+    assert "of 1,000,000 bytes: must be the object's id as text" in line["reason"]
+
+
+def test_what_is_told_of_a_short_key_is_all_of_it() -> None:
+    feed = Feed()
+    with capture_logs() as logs:
+        feed.put("triggers", b"k" * 80, TRIGGER)
+    assert logs[0]["reason"] == f"key: {b'k' * 80!r}: must be the object's id as text"
+
+
 def test_an_integration_with_a_clear_key_is_not_used_and_its_key_not_logged() -> None:
     feed = Feed()
     target = INTEGRATION["target"] | {"token": "fake-key-not-real"}
