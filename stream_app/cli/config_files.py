@@ -17,6 +17,8 @@ from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans import FileObject
 
 STDIN = "-"
+#: A file of 10,000 triggers has a tenth of it; a device or a wrong file may never end.
+MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_objects(paths: Iterable[str], client_id: int | None = None) -> list[FileObject]:
@@ -40,9 +42,18 @@ def read_objects(paths: Iterable[str], client_id: int | None = None) -> list[Fil
 
 def _content(path: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        if path == STDIN:
+            content = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}: give a file that is there") from None
+    if len(content) > MOST_BYTES:
+        raise ConfigurationError(
+            f"{path}: holds more than {MOST_BYTES:,} bytes: give a file of objects, or split it"
+        )
+    return content
 
 
 def _objects(file: FileText) -> Iterator[FileObject]:

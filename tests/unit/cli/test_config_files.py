@@ -4,6 +4,7 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -286,3 +287,24 @@ def test_any_text_is_read_or_refused_with_its_place(
         orjson.dumps(documents)
         file.line_of(0, "", "a")
     assert re.fullmatch(r"(a\.yaml: line \d+, column \d+: read as (YAML|JSON): .+)?", problem)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "-"])
+def test_a_file_without_an_end_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_app.cli.config_files.MOST_BYTES", 1000)
+    with Path("/dev/zero").open("rb") as endless:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
+        with pytest.raises(ConfigurationError, match="more than 1,000 bytes: give a file of"):
+            read_objects([path])
+
+
+def test_a_file_as_large_as_it_may_be_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "client.yaml"
+    path.write_text("client_id: 1111\n")
+    monkeypatch.setattr("stream_app.cli.config_files.MOST_BYTES", path.stat().st_size)
+    assert len(read_objects([str(path)])) == 1
+    path.write_text("client_id: 11111\n")
+    with pytest.raises(ConfigurationError, match="holds more than"):
+        read_objects([str(path)])
