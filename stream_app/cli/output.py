@@ -32,6 +32,8 @@ from stream_app.domain.printable import (
 
 #: A table that goes into a file or a pipe is as wide as its text, up to this.
 _WIDTH_ELSEWHERE = 200
+#: Most characters of a cell: a name may have a hundred thousand, which would bury all other rows.
+_MOST_OF_CELL = 1000
 _CLEAR = "\r\x1b[2K"
 
 
@@ -90,12 +92,12 @@ def print_kcat_line(key: str, value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under their columns, without cutting text where the output is no terminal."""
+    """Print rows under their columns; only a text longer than any that helps a person is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(Text(printable(column)), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(words_of(cell)) for cell in row))
+        table.add_row(*(Text(_cell(cell)) for cell in row))
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console = Console(width=_WIDTH_ELSEWHERE, markup=False, emoji=False, highlight=False)
@@ -174,6 +176,13 @@ def print_any_encoding() -> None:
 def drop_output() -> None:
     """Let stdout lead nowhere: its reader has enough, and Python would complain at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _cell(value: object) -> str:
+    text = words_of(value)
+    if len(text) <= _MOST_OF_CELL:
+        return text
+    return f"{text[:_MOST_OF_CELL]}… ({len(text):,} characters)"
 
 
 def _painted(part: str | Styled) -> str:

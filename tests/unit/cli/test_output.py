@@ -171,3 +171,14 @@ def test_nothing_but_this_module_prints() -> None:
     )  # fmt: skip
     found = re.findall(r"other\.py:(\d+):\d+: (TID251|T201)", done.stdout)
     assert [int(line) for line, _ in found] == list(range(4, 13)), done.stdout
+
+
+@pytest.mark.parametrize("cell", ["x" * 100_000, "\x1b" * 25_000, ["x" * 99_996]])
+def test_a_cell_that_would_bury_the_other_rows_is_cut(
+    cell: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.print_table(["A", "B"], [[61, cell], [62, "y" * 1000]])
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) < 20
+    assert "… (100,000 characters)" in text.replace("\n", " ")
+    assert text.count("y") == 1000, "what a person may need to the end is not cut"
