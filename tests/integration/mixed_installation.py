@@ -109,10 +109,10 @@ class MixedInstallation:
         kind, client = KINDS[number % 3], number % CLIENTS + 1
         names = [name for name in FILTERS if name != "target" or kind != "hits"]
         own = [n for n, one in self.integrations.items() if one["client_id"] == client]
-        strange = [*self.deleted, *self.integrations, 77_777]
+        strange = [[*self.deleted], [*self.integrations], [77_777]]
         named = [*own[: self.chance.randrange(3)], self.chance.choice(own)]
         if self.chance.random() < 0.3:  # deleted, of another client, unknown: past all checks
-            named.append(self.chance.choice(strange))
+            named.append(self.chance.choice(self.chance.choice(strange)))
         return {
             "id": number,
             "client_id": client,

@@ -26,7 +26,8 @@ ROWS, COLUMNS = 50, 2000
 def run(case: dict[str, Any]) -> None:
     child, terminal = pty.fork()
     if child == 0:
-        os.environ.update(case["env"])
+        # Some runners of tests set these: then they count, and not the size of the terminal.
+        os.environ.update(case["env"] | {"LINES": str(ROWS), "COLUMNS": str(COLUMNS)})
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         try:
             main([os.fsdecode(os.fsencode(arg)) for arg in case["args"]])
