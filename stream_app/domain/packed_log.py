@@ -186,13 +186,13 @@ class PackedLog:
         Args:
             begin: the first offset that was read, or that the log still has.
             base: the version of the state that is there already and holds all before `begin`;
-                None: there is none.
+                None: there is none. A snapshot counts for it, too: the changes before what it
+                covers are not kept.
 
         Raises:
             UnreadableStateError: something is missing that no whole snapshot stands for.
         """
-        best = self._best if base is None else None
-        covered = best.covers if best is not None else NEVER
+        best, covered = self._best, self.covered
         if base is None and covered + 1 < begin:
             raise UnreadableStateError(
                 f"the records before offset {begin} are deleted, and no whole snapshot stands for "

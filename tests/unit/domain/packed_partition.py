@@ -26,8 +26,18 @@ class Changelog:
         self._groups += 1
         return f"w-{self._groups}"
 
-    def restore(self, state: Any, *, begin: int | None = None, snapshots: bool = True) -> Any:
-        """Make a state of all there is, or of the changes from offset 0 on alone."""
+    def restore(
+        self,
+        state: Any,
+        *,
+        begin: int | None = None,
+        snapshots: bool = True,
+        base: int | None = None,
+    ) -> Any:
+        """Make a state of all there is, or of the changes from offset 0 on alone.
+
+        One that holds all before `begin` already is of the version `base`.
+        """
         start = self.begin if begin is None else begin
         log = PackedLog()
         for offset, (key, value) in enumerate(self.records[start:], start):
@@ -35,7 +45,7 @@ class Changelog:
                 continue
             if not log.take(offset, key, value):
                 state.restore(key, value)
-        for part in log.plan(start, None):
+        for part in log.plan(start, base):
             state.apply(part.version, part.rows)
         state.restored()
         return state
@@ -54,6 +64,15 @@ class Owner:
         self._beyond.update(offsets)
         while self.known + 1 in self._beyond:
             self.known += 1
+
+    def take_back(self, state: Any) -> bool:
+        """Bring a state up to the log's end that others have written to; False: it is lost."""
+        if self.known + 1 < self.log.begin:
+            return False
+        state.roll_back()
+        self.log.restore(state, begin=self.known + 1, base=state.version)
+        self.known, self._beyond = len(self.log.records) - 1, set()
+        return True
 
     def changes(self, version: int, rows: list[bytes]) -> list[tuple[bytes, bytes]]:
         return packed_log.changes(self.log.new_group(), version, rows)

@@ -189,24 +189,34 @@ def test_any_batches_crashes_snapshots_and_replays_give_the_oracles_totals(
 def test_a_worker_that_has_lost_its_partition_hides_nothing_whatever_it_writes(
     found: list[bytes], data: st.DataObject
 ) -> None:
-    """It counts on from where it was, flushes, and writes snapshots behind the new owner's."""
+    """It counts on from where it was, flushes, and writes snapshots behind the new owner's.
+
+    Then it gets the partition back, and goes on from the state that it has.
+    """
     records = [Record(offset, value) for offset, value in enumerate(found)]
     triggers, log = index(), Log()
     workers = [(log.recover(), log.owner)]
-    lost = data.draw(st.integers(0, 20))
+    lost = data.draw(st.integers(0, 10))
     snapshots: dict[int, Iterator[None]] = {}
-    for step in range(60):
+    for step in range(40):
         if step == lost:
             again = log.recover()
             workers.append((again, log.owner))
         place = data.draw(st.integers(0, len(workers) - 1))
         counts, owner = workers[place]
-        what = data.draw(st.sampled_from(["count", "flush", "snapshot", "snapshot"]))
-        if what == "count":
+        what = data.draw(st.sampled_from(["count", "work", "flush", "part", "whole", "take back"]))
+        if what == "take back":
+            snapshots.pop(place, None)
+            if not owner.take_back(counts):
+                workers[place] = (log.recover(), log.owner)
+        elif what in {"count", "work", "flush"}:
             position = counts.offset + 1
-            counts.add(records[position : position + data.draw(st.integers(1, 6))], triggers)
-        elif what == "flush":
-            log.flush(counts, None, owner)
+            if what != "flush":
+                counts.add(records[position : position + data.draw(st.integers(1, 6))], triggers)
+            if what != "count":
+                log.flush(counts, None, owner)
+        elif what == "whole":
+            list(owner.snapshot(counts, 100))
         elif next(snapshots.get(place, iter(())), "over") == "over":
             snapshots[place] = owner.snapshot(counts, data.draw(st.integers(1, 4)))
     counts = log.recover()

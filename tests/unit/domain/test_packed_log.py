@@ -58,6 +58,15 @@ def test_a_whole_snapshot_stands_for_what_is_before_the_offset_that_it_covers() 
     assert log.covered == 0
 
 
+def test_a_snapshot_stands_for_them_also_where_a_state_is_there_already() -> None:
+    """As for a worker that was stopped, and gets its partition back from another one."""
+    log = read(*changes(5), *changes(6), *snapshot(1, [6, 8], "a"), *changes(8), begin=3)
+    assert rows(log, begin=3, base=4) == [b"5.0", b"s6", b"end", b"6.0", b"s8", b"8.0"]
+    log = read(*changes(5), *changes(6), *snapshot(4, [6, 8], "a"), *changes(8), begin=3)
+    assert rows(log, begin=3, base=4) == [b"s6", b"end", b"s8", b"8.0"]
+    assert rows(log, begin=3, base=6) == [b"s8", b"8.0"], "what the state holds is left out"
+
+
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_a_torn_snapshot_stands_for_nothing(missing: int) -> None:
     torn = snapshot(1, [6, 6], "b")
