@@ -168,11 +168,23 @@ class Overview:
         """
         return [
             *self._of_topics(),
-            *(Problem(f"cannot be read: {where}", UNREADABLE_STEP) for where in self.unreadable),
+            *(
+                Problem(f"cannot be read: {where}", self._step_of_unreadable(where))
+                for where in self.unreadable
+            ),
             *self._of_workers(),
             *self._of_integrations(min_requests),
             *self._of_triggers(),
         ]
+
+    def _step_of_unreadable(self, where: str) -> str:
+        for role in self.roles:
+            if f"stream-app-{role}-" in where:
+                return (
+                    f"a {role} that has to read it ends: stop every {role}, then: "
+                    f"stream-app state reset {role} --yes"
+                )
+        return UNREADABLE_STEP
 
     def _of_topics(self) -> Iterator[Problem]:
         missing = [row.topic for row in self.topics if not row.partitions]

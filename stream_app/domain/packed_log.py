@@ -17,8 +17,9 @@ No key occurs twice, so compaction takes nothing away.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import pairwise
 
 import msgspec
 
@@ -90,18 +91,34 @@ class _Group:
     def __init__(self, offset: int) -> None:
         self.first = self.last = offset
         self.parts: dict[int, Part] = {}
+        #: Where each part is.
+        self.places: dict[int, int] = {}
         self.size = 0
         self.covers = NEVER
 
     def add(self, offset: int, number: int, part: Part) -> None:
         self.last = max(self.last, offset)
         self.parts[number] = part
+        self.places[number] = offset
         if part.parts:
             self.size, self.covers = part.parts, part.covers
 
     @property
     def is_whole(self) -> bool:
         return 0 < self.size == len(self.parts)
+
+    def gaps(self) -> Iterator[tuple[int, int, int]]:
+        """Yield between which offsets a snapshot's missing parts were written, and how many.
+
+        A part is written when the one before it is acknowledged, and the first one behind what
+        the snapshot covers.
+        """
+        places = sorted(self.places.items())
+        if self.size:
+            places.insert(0, (-1, self.covers))
+        for (before, low), (after, high) in pairwise(places):
+            if missing := after - before - 1:
+                yield low, high, missing
 
 
 class PackedLog:
@@ -112,6 +129,8 @@ class PackedLog:
         self._snapshots: dict[bytes, _Group] = {}
         self._best: _Group | None = None
         self._damaged: list[tuple[int, str]] = []
+        #: First and last offsets of what cannot even be taken apart.
+        self._unreadable: list[tuple[int, int, str]] = []
         #: Records that are nobody's: of strangers, or snapshots that are damaged.
         self.passed_over = 0
         #: The largest version of any part.
@@ -148,6 +167,27 @@ class PackedLog:
     def note_damaged(self, offset: int, why: str) -> None:
         """Note a record of the state that cannot be read; a snapshot may stand for it."""
         self._damaged.append((offset, why))
+
+    def note_unreadable(self, first: int, last: int, why: str) -> None:
+        """Note offsets whose records nobody knows.
+
+        A snapshot may stand for them; or they are parts of a snapshot, which never gets whole then.
+        """
+        self._unreadable.append((first, last, why))
+
+    def _lost(self) -> Iterator[tuple[int, int, str]]:
+        """Yield the offsets of which nobody knows what they held, and nothing stands for them.
+
+        Where exactly as many records cannot be read as parts of a snapshot are missing, between
+        parts of it that can be read, they are these parts.
+        """
+        rows = [row for row in self._unreadable if row[1] > self.covered]
+        parts = set()
+        for low, high, missing in (gap for one in self._snapshots.values() for gap in one.gaps()):
+            inside = [row for row in rows if low < row[0] and row[1] < high]
+            if missing == sum(last - first + 1 for first, last, _ in inside):
+                parts.update(inside)
+        return (row for row in rows if row not in parts)
 
     def _part(self, offset: int, kind: Kind, key: bytes, value: bytes | None) -> Part | None:
         problem = "it is empty"
@@ -203,6 +243,12 @@ class PackedLog:
                 raise UnreadableStateError(
                     f"offset {offset} cannot be read ({why}), and no whole snapshot stands for it"
                 )
+        if lost := next(self._lost(), None):
+            first, last, why = lost
+            where = f"offset {first}" if first == last else f"offsets {first} to {last}"
+            raise UnreadableStateError(
+                f"{where} cannot be read ({why}), and no whole snapshot stands for what was there"
+            )
         found = list(best.parts.values()) if best is not None else []
         for group in self._changes.values():
             if group.is_whole and group.last > covered:

@@ -18,10 +18,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError
-from stream_app.kafka.fetched_records import lean_records
+from stream_app.kafka.fetched_records import FetchedRecords, lean_records
 from stream_app.kafka.restoring import RestoreProgress
 from stream_app.kafka.state import StateTable
-from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -179,10 +178,11 @@ class _Reading:
                     self._consumer.pause(tp)
             self._report()
 
-    async def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+    async def _take(self, tp: TopicPartition, found: FetchedRecords) -> None:
         table, at = self._tables[tp], 0
-        for batch in getattr(records, "unreadable", ()):
-            raise _lost_batch(batch, table.app.role)
+        for batch in found.unreadable:
+            table.note_unreadable(tp.partition, batch)
+        records = found.readable()
         while at < len(records):
             self._check()
             until = time.monotonic() + SLICE_SECONDS
@@ -215,18 +215,6 @@ def _lost_records(tp: TopicPartition, wanted: int, end: int) -> TopicMismatchErr
         f"{tp.topic} partition {tp.partition} ends at offset {end}, but its records up to "
         f"{wanted - 1} are in memory: the topic was made anew, or has lost its newest records. "
         "Stop all workers of this role and start them again"
-    )
-
-
-def _lost_batch(batch: UnreadableBatch, role: str) -> StreamAppError:
-    """Return the error of a batch whose records nobody knows.
-
-    To go on without them would count events twice, or send again what has been sent, and say
-    nothing.
-    """
-    return StreamAppError(
-        f"the state cannot be read: {batch}. Stop all workers of this role and run "
-        f"'stream-app state reset {role} --yes'"
     )
 
 

@@ -110,12 +110,13 @@ class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
         if not self.check_assignment(partition) or source is None or source.is_busy:
             return []
         start = source.next_fetch_offset
+        state = self._assignment.state_value(partition)
+        source.log_end = None if state is None else state.highwater
         records = source.take(min(max_records or MAX_RECORDS, MAX_RECORDS))
         self._update_position()
         if source.is_drained:
             self._partition_records = None
         if source.is_lean:
-            state = self._assignment.state_value(partition)
             if (jump := state.jump if state is not None else None) and jump[1] == start:
                 start = jump[0]
             if (skipped := source.skipped.pop(partition, None)) and skipped[1] == start:
@@ -141,6 +142,8 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
     #: Of the next record to be handed out.
     next_fetch_offset: int
+    #: Where the log ends, as far as is known.
+    log_end: int | None = None
 
     def __init__(self, tp: Any, *args: Any) -> None:
         super().__init__(tp, *args)
@@ -321,11 +324,11 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
     def _give_up(self, records: FetchedRecords, batch: StoredBatch, error: Exception) -> None:
         """Go on behind what cannot be read of a batch, and hand it out as what it is."""
+        self._batch = None
         first = self.next_fetch_offset
-        last = first
-        if batch.base_offset <= first <= batch.last_offset < first + MAX_UNPACKED_BYTES:
-            # As its header says, which may be as wrong as the rest: it is no more than it can hold.
-            last = batch.last_offset
+        last = self._last_offset(batch)
+        if last < first:
+            return  # the broker took it for what was asked for, by a last offset that is too large
         found = unreadable(
             self._tp.topic,
             self._tp.partition,
@@ -335,11 +338,27 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             # Of damaged bytes the time is nobody's word.
             0 if isinstance(error, CorruptRecordException) else batch.max_timestamp,
         )
-        self._batch = None
         self.next_fetch_offset = last + 1
         if self.is_lean:
             records.append(found)
             records.unreadable = [*records.unreadable, found]
+
+    def _last_offset(self, batch: StoredBatch) -> int:
+        """Return up to where a batch goes that cannot be read.
+
+        Its header may be as wrong as the rest. One that says too much would take sound records
+        with it, and one that says too little would leave some that nobody has heard of. So what
+        counts is where the next batch begins: a log has no gap that anything could be lost in.
+        """
+        first, bound = self.next_fetch_offset, self.next_fetch_offset + MAX_UNPACKED_BYTES
+        behind = self._batches.offset_behind(batch)
+        if behind is not None and 0 <= behind <= bound:
+            return behind - 1
+        if self.log_end is not None:
+            bound = min(bound, self.log_end)
+        if batch.base_offset <= first <= batch.last_offset < bound:
+            return batch.last_offset
+        return first
 
     def _has_valid_checksum(self, batch: StoredBatch) -> bool:
         if batch.error is not None or not self._check_crcs or batch.has_valid_checksum():

@@ -20,6 +20,7 @@ from stream_app.domain.packed_log import Kind, PackedLog, Part
 from stream_app.domain.state_keys import NEVER
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import HOUR_MS, PartitionState, StateTable
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -77,6 +78,9 @@ class PackedTable(StateTable[Packed]):
         self._bases: dict[int, int | None] = {}
         # Offsets that this worker has written beyond what it knows without a gap.
         self._beyond: dict[int, set[int]] = {}
+        # By partition and last offset of a batch that cannot be read: the largest version that
+        # anything in it may have.
+        self._unknown: dict[tuple[int, int], int] = {}
         self._writer = secrets.token_hex(8)
         self._groups = itertools.count(1)
         #: By partition: what the newest whole snapshot covers, its size, when it was written, and
@@ -135,24 +139,36 @@ class PackedTable(StateTable[Packed]):
         known, beyond = self.known_to(partition), self._beyond.get(partition)
         return range(known + 1, max(beyond) + 1 if beyond else known + 1)
 
-    def close_gap(self, partition: int, records: Iterable[Any]) -> int | None:
+    def close_gap(self, partition: int, records: Iterable[Any], source_end: int) -> int | None:
         """Take in what others have written among this worker's records.
 
         The state stands for what is of its version or of an older one, whoever of the two has
-        lost the partition: all counts up to an offset are the same, whoever has counted.
+        lost the partition: all counts up to an offset are the same, whoever has counted. What
+        cannot be read is of no newer version than the source had records when it was found.
+
+        Args:
+            partition: which one.
+            records: what the gap holds.
+            source_end: where the source partition ends now.
 
         Returns:
-            How many records were of others; None where one is of a newer version.
+            How many records were of others; None where one is, or may be, of a newer version.
         """
         state = self.states[partition]
         read, scratch = PackedLog(), self._new_state()
         gap = self.gap(partition)
-        own, others = self._beyond.get(partition, set()), 0
+        own, others, unknown = self._beyond.get(partition, set()), 0, NEVER
         for record in records:
-            if record.offset in gap and record.offset not in own:
+            if isinstance(record, UnreadableBatch):
+                of_others = set(gap[max(0, record.first_offset - gap.start) :]) - own
+                if missing := sum(offset <= record.offset for offset in of_others):
+                    others += missing
+                    place = partition, record.offset
+                    unknown = max(unknown, self._unknown.setdefault(place, source_end - 1))
+            elif record.offset in gap and record.offset not in own:
                 others += 1
                 self._take(read, scratch, record)
-        if max(read.newest_version, scratch.newest_version) > state.version:
+        if max(read.newest_version, scratch.newest_version, unknown) > state.version:
             return None
         self._restored_to[partition] = gap.stop - 1
         own -= set(gap)
@@ -166,7 +182,7 @@ class PackedTable(StateTable[Packed]):
     ) -> None:
         """Drop what is known of partitions that went elsewhere, and what is read halfway."""
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
-        self._logs, self._bases, self._beyond = {}, {}, {}
+        self._logs, self._bases, self._beyond, self._unknown = {}, {}, {}, {}
         for known in (self.covered, self.snapshot_bytes, self.snapshot_at, self.tail_bytes):
             for partition in known.keys() - self.states.keys():
                 del known[partition]
@@ -186,6 +202,11 @@ class PackedTable(StateTable[Packed]):
         read, state = self._logs[partition], self.state(partition)
         for record in records:
             self._take(read, state, record)
+
+    def note_unreadable(self, partition: int, batch: UnreadableBatch) -> None:
+        """Note a batch whose records nobody knows; what they were is looked at at the end."""
+        why = f"{batch.error_class}: {batch.error}"
+        self._logs[partition].note_unreadable(batch.first_offset, batch.offset, why)
 
     def _take(self, read: PackedLog, state: Packed, record: Any) -> None:
         key, value = record.key, record.value

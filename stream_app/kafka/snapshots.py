@@ -185,10 +185,10 @@ class Snapshots:
                 break
         gap = table.gap(partition)
         if gap:
-            records = await self._read(table.changelog_topic_name, partition, gap)
+            records, source_end = await self._read(table, partition, gap)
             if table.epoch != epoch or table.known_to(partition) != known:
                 return None
-            others = table.close_gap(partition, records)
+            others = table.close_gap(partition, records, source_end)
             log.warning(
                 "state_overwritten",
                 changelog=table.changelog_topic_name,
@@ -201,8 +201,10 @@ class Snapshots:
                 return None
         return table.known_to(partition)
 
-    async def _read(self, topic: str, partition: int, offsets: range) -> Sequence[Any]:
-        """Return the records of some offsets."""
+    async def _read(
+        self, table: PackedTable[Any], partition: int, offsets: range
+    ) -> tuple[Sequence[Any], int]:
+        """Return the records of some offsets, and where the source partition ends."""
         consumer = AIOKafkaConsumer(
             **self._app.client_options(),
             enable_auto_commit=False,
@@ -211,13 +213,14 @@ class Snapshots:
         )
         await consumer.start()
         try:
-            tp, found = TopicPartition(topic, partition), list[Any]()
+            tp, found = TopicPartition(table.changelog_topic_name, partition), list[Any]()
             consumer.assign([tp])
             consumer.seek(tp, offsets.start)
             while await consumer.position(tp) < offsets.stop:
                 for records in (await consumer.getmany(tp, timeout_ms=FETCH_MS)).values():
                     found += records
-            return found
+            sources = [TopicPartition(topic, partition) for topic in table.source_topics]
+            return found, max((await consumer.end_offsets(sources)).values())
         finally:
             await consumer.stop()
 

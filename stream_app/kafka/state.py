@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from faust import Table
 from faust.types import TP
 
+from stream_app.domain.errors import UnreadableStateError
+from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -197,6 +199,20 @@ class StateTable(Table, Generic[State]):
         for record in records:
             restore(record.key, record.value)
         self.note_read_to(partition, records[-1].offset)
+
+    def note_unreadable(self, partition: int, batch: UnreadableBatch) -> None:  # noqa: ARG002 - of no use here
+        """Note a batch of the changelog whose records nobody knows.
+
+        To go on without them would count events twice, or send again what has been sent, and say
+        nothing.
+
+        Raises:
+            UnreadableStateError: nothing stands for them.
+        """
+        raise UnreadableStateError(
+            f"the state cannot be read: {batch}. Stop all workers of this role and run "
+            f"'stream-app state reset {self.app.role} --yes'"
+        )
 
     def note_read_to(self, partition: int, offset: int) -> None:
         """Note that all records up to an offset are in the state; there may be none at the end."""

@@ -48,8 +48,8 @@ class StoredBatch:
     """
 
     __slots__ = (
-        "_attributes", "_body", "_decoder", "base_offset", "error", "format", "last_offset",
-        "max_timestamp", "raw", "size",
+        "_attributes", "_body", "_decoder", "after", "base_offset", "error", "format",
+        "last_offset", "max_timestamp", "raw", "size",
     )  # fmt: skip
 
     def __init__(self, raw: memoryview, error: Exception | None = None) -> None:
@@ -57,6 +57,8 @@ class StoredBatch:
         #: Why it cannot be read; None: it can, as far as is known.
         self.error = error
         self.size = len(raw)
+        #: Where in the fetch the next one begins; -1: nobody knows.
+        self.after = -1
         self.format = raw[_MAGIC_AT] if len(raw) > _MAGIC_AT else -1
         self._decoder = None
         self.base_offset = self.last_offset = -1
@@ -190,11 +192,22 @@ class Batches:
                 if batch.error is not None and length < HEADER.size:
                     # Too short for what it is: nobody knows where the next one begins.
                     return StoredBatch(view[place:], batch.error)
-                self.place = after
+                self.place = batch.after = after
                 return batch
         if place == 0 and end:
             return StoredBatch(view, CorruptRecordException("the batch is cut short"))
         raise StopIteration
+
+    def offset_behind(self, batch: StoredBatch) -> int | None:
+        """Return the first offset of what comes behind a batch, cut off as well; None: unknown.
+
+        A message set of an older format begins with the offset of its last message.
+        """
+        place = batch.after
+        if place < 0 or len(self.data) <= place + _MAGIC_AT:
+            return None
+        offset, _ = FRAME.unpack_from(self._view, place)
+        return offset if self.data[place + _MAGIC_AT] == FORMAT_WITH_HEADER else None
 
 
 class Cursor:

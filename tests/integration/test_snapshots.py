@@ -60,7 +60,7 @@ class Bench:
     def worker(self, **env: str) -> WorkerProcess:
         self._workers += 1
         log = self._log / f"worker-{self._workers}.log"
-        return WorkerProcess("detector", self.settings, log, HINDERED, **OFTEN, **env)
+        return WorkerProcess("detector", self.settings, log, HINDERED, **(OFTEN | env))
 
     async def send(self, number: int) -> None:
         seconds = [self._base + self._chance.randrange(SECONDS) for _ in range(number)]
@@ -86,8 +86,12 @@ class Bench:
 
     async def records(self, kind: Kind) -> list[Any]:
         """Return the packed records of a kind that the changelog has, in order."""
-        found = (await read_all(self.bootstrap, self.changelog))[0]
+        found = await self.all_records()
         return [record for record in found if record.key.startswith(kind.encode())]
+
+    async def all_records(self) -> list[Any]:
+        """Return the records that the changelog has, in order."""
+        return (await read_all(self.bootstrap, self.changelog))[0]
 
     async def has_snapshots(self, number: int) -> bool:
         """Tell whether so many whole snapshots were written; records before are deleted then."""

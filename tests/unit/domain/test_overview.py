@@ -57,6 +57,16 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             "state reset detector --yes",
         ),
         (
+            replace(FINE, unreadable=["p.config.triggers partition 0, offset 3: X: y"]),
+            "cannot be read: p.config.triggers partition 0, offset 3",
+            "apply its objects again",
+        ),
+        (
+            replace(FINE, unreadable=["p.stream-app-notifier-deliveries-changelog partition 0"]),
+            "cannot be read: p.stream-app-notifier-deliveries-changelog",
+            "stop every notifier, then: stream-app state reset notifier --yes",
+        ),
+        (
             replace(FINE, lost=[LostRow("detector", "events.hits", 1200)]),
             "1,200 records of events.hits were removed before the detector has read them",
             "retention.ms",

@@ -100,6 +100,55 @@ def test_damaged_changes_are_refused_unless_a_snapshot_stands_for_them() -> None
     assert rows(read(*changes(5), spoiled(bad), *snapshot(1, [6], "a"))) == [b"s6", b"end"]
 
 
+def unreadable(*records: Record | None) -> PackedLog:
+    """Return what is read of a log; in the place of each None is something that cannot be read."""
+    log = PackedLog()
+    for offset, found in enumerate(records):
+        if found is None:
+            log.note_unreadable(offset, offset, "CorruptRecordException: its checksum is wrong")
+        else:
+            log.take(offset, *found)
+    return log
+
+
+def test_what_cannot_be_read_is_refused_unless_a_snapshot_stands_for_it() -> None:
+    why = r"offset 1 cannot be read \(CorruptRecordException: its checksum is wrong\), and no whole"
+    with pytest.raises(UnreadableStateError, match=why):
+        unreadable(*changes(5), None, *changes(7)).plan(0, None)
+    with pytest.raises(UnreadableStateError, match="offset 1 cannot"):
+        unreadable(*changes(5), None, *snapshot(0, [6], "a")).plan(0, None)
+    assert rows(unreadable(*changes(5), None, *snapshot(1, [6], "a"))) == [b"s6", b"end"]
+    log = unreadable(*changes(5), *changes(6), *snapshot(1, [6], "a"))
+    log.note_unreadable(1, 2, "x")
+    with pytest.raises(UnreadableStateError, match="offsets 1 to 2 cannot"):
+        log.plan(0, None)
+
+
+@pytest.mark.parametrize("lost", [{0}, {1}, {0, 1}])
+def test_parts_of_a_snapshot_that_cannot_be_read_cost_only_that_snapshot(lost: set[int]) -> None:
+    """It is known from the parts around them that nothing else can have been there."""
+    torn = [
+        None if place in lost else part for place, part in enumerate(snapshot(3, [6, 6, 6], "b"))
+    ]
+    older = snapshot(0, [5], "a")
+    assert rows(unreadable(*changes(5), *older, *changes(6), *torn, *changes(8))) == [
+        b"s5", b"end", b"6.0", b"8.0",
+    ]  # fmt: skip
+
+
+def test_more_than_the_missing_parts_of_a_snapshot_may_be_changes() -> None:
+    first, second, third, last = snapshot(2, [6, 6, 6], "b")
+    older = snapshot(0, [5], "a")
+    for found in (
+        [first, None, None, third, last],
+        [None, None, second, third, last],
+        [first, second, third, None],
+        [None],
+    ):
+        with pytest.raises(UnreadableStateError, match="cannot be read"):
+            unreadable(*changes(5), *older, *found).plan(0, None)
+
+
 def test_deleted_records_that_no_snapshot_stands_for_are_refused() -> None:
     whole = snapshot(6, [5], "a")
     assert rows(read(*whole, begin=7), begin=7) == [b"s5", b"end"]

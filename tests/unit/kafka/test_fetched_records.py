@@ -56,8 +56,9 @@ class Assignment:
     paused = False
     jump = None
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, highwater: int | None = None) -> None:
         self.position = position
+        self.highwater = highwater
 
     def state_value(self, _: object) -> Assignment:
         return self
@@ -75,11 +76,12 @@ class Reading:
         offset: int = 0,
         key_deserializer: Any = None,
         most: int = MAX_RECORDS,
+        log_end: int | None = None,
     ) -> None:
         source = LeanPartitionRecords(
             PARTITION, FetchedBatches(data), [], offset, key_deserializer, None, True, 0
         )
-        assignment = Assignment(offset)
+        assignment = Assignment(offset, log_end)
         result = WholeFetchResult(
             PARTITION, partition_records=source, assignment=assignment, backoff=0
         )
@@ -188,6 +190,52 @@ def test_a_record_that_makes_no_sense_spoils_none_before_it() -> None:
     read = Reading(framed(body, 4) + three(4))
     assert read.values == [b"1", b"2", b"a", b"b", b"c"]
     assert read.holes == [(2, 3)]
+
+
+def lying(raw: bytes, delta: int) -> bytes:
+    """Return a batch that is damaged, and whose header has another last offset."""
+    damaged = bytearray(raw)
+    struct.pack_into(">i", damaged, 23, delta)
+    damaged[-1] ^= 1
+    return bytes(damaged)
+
+
+def read_twice(data: bytes, offset: int, log_end: int | None = None) -> Reading:
+    """Return the second reading: of a wrong checksum the first one makes sure."""
+    Reading(data, offset)
+    return Reading(data, offset, log_end=log_end)
+
+
+@pytest.mark.parametrize("delta", [3, 5, 100, 70_000, 2**31 - 1, 1, 0, -1, -(2**31)])
+@pytest.mark.parametrize(
+    "following", [three(6), three(6, "zstd"), three(6)[:20]], ids=["whole", "packed", "cut"]
+)
+def test_a_last_offset_that_is_damaged_costs_no_neighbour(delta: int, following: bytes) -> None:
+    read = read_twice(lying(three(3), delta) + following, 3)
+    assert read.holes == [(3, 5)]
+    is_whole = len(following) > 20
+    assert read.values == ([b"a", b"b", b"c"] if is_whole else [])
+    assert read.position == (9 if is_whole else 6), "what is cut off is fetched again"
+
+
+def test_a_damaged_batch_that_the_broker_takes_for_a_later_one_is_passed_over() -> None:
+    """Its last offset is too large: the broker finds it instead of the batch behind it."""
+    read = read_twice(lying(three(3), 100) + three(6), 7)
+    assert (read.values, read.holes, read.position) == ([b"b", b"c"], [], 9)
+
+
+@pytest.mark.parametrize(("delta", "holes"), [(2, [(3, 5)]), (3, [(3, 3)]), (10**9, [(3, 3)])])
+def test_a_damaged_batch_at_the_end_goes_no_further_than_the_log(
+    delta: int, holes: list[tuple[int, int]]
+) -> None:
+    assert read_twice(lying(three(3), delta), 3, log_end=6).holes == holes
+
+
+def test_where_an_older_message_set_begins_is_not_known() -> None:
+    """Its first offset is the one of its last message."""
+    read = read_twice(lying(three(3), 50) + legacy(1, 1, 6), 3, log_end=9)
+    assert read.holes == [(3, 3)]
+    assert read.values == [b"x", b"y", b"z"]
 
 
 @pytest.mark.parametrize("length", [0, 9, 13, -1, -12, -(2**31), 2**31 - 1])

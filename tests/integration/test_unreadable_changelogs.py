@@ -1,0 +1,147 @@
+"""Batches of a changelog that cannot be read, on a real broker: damaged on its disk, and bombs.
+
+To go on without them would count events twice, or send again what has been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stream_app.domain.packed_log import Kind
+from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.stored_batches import Batches, StoredBatch
+from stream_app.settings import KafkaSettings, Settings
+from tests.integration.harness import WorkerProcess, drained, read_all
+from tests.integration.test_detector import wait_for
+from tests.integration.test_snapshots import Bench, key_of, part_of
+from tests.raw_batches import bomb, fetch_raw, produce_raw
+
+
+@pytest.fixture
+async def bench(settings: Settings, tmp_path: Path) -> Bench:
+    found = Bench(settings, tmp_path)
+    await found.prepare()
+    return found
+
+
+async def counted_by(bench: Bench, worker: WorkerProcess, events: int) -> None:
+    await worker.ready()
+    await bench.send(events)
+    await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
+
+
+async def ended(worker: WorkerProcess) -> str:
+    """Wait for a worker to end with the code of a configuration that is wrong; return its log."""
+    assert await asyncio.to_thread(worker.process.wait, 60) == 3, worker.text
+    return worker.text
+
+
+@pytest.mark.timeout(240)
+async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stands_for_does_not(
+    bench: Bench,
+) -> None:
+    large = bomb(80, "zstd", key=b"k")
+    with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
+        await counted_by(bench, worker, 20)
+        assert worker.stop() == 0
+    place = (await read_all(bench.bootstrap, bench.changelog))[0][-1].offset + 1
+    assert await produce_raw(bench.bootstrap, bench.changelog, 0, large) == 0
+    with bench.worker() as worker:
+        said = await ended(worker)
+    assert f"{bench.changelog} partition 0 is damaged: offset {place} cannot be read" in said
+    assert "UnpackedTooLargeError" in said
+    assert "stream-app state reset detector --yes" in said
+    found = await asyncio.to_thread(
+        WorkerProcess.command, bench.settings, "state", "reset", "detector", "--yes"
+    )
+    assert found.returncode == 0, found.stderr
+    with bench.worker() as worker:
+        await worker.ready()
+        await bench.counted()
+        # One that comes while a worker has the state: its next snapshot stands for it.
+        assert await produce_raw(bench.bootstrap, bench.changelog, 0, large) == 0
+        (place,) = [r.offset for r in await bench.all_records() if r.key == b"k"]
+
+        async def is_covered() -> bool:
+            await bench.send(1)
+            whole = [part_of(record) for record in await bench.records(Kind.SNAPSHOT)]
+            return any(part.covers >= place for part in whole if part.parts)
+
+        assert await wait_for(is_covered, 60), worker.text
+        assert "a snapshot stands for them" in worker.text
+        worker.kill()
+    with bench.worker() as worker:
+        await worker.ready()
+        await bench.send(20)
+        await bench.counted()
+        assert worker.stop() == 0, worker.text
+        assert worker.text.count("batch_unreadable") <= 1
+
+
+async def test_a_bomb_in_a_changelog_without_snapshots_ends_the_worker(bench: Bench) -> None:
+    with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
+        await worker.ready()
+        assert worker.stop() == 0
+    topic = f"{bench.settings.topic_prefix}stream-app-detector-matched-changelog"
+    assert await produce_raw(bench.bootstrap, topic, 0, bomb(80, "gzip", key=b"k")) == 0
+    with bench.worker() as worker:
+        said = await ended(worker)
+    assert f"{topic} partition 0, offset 0: UnpackedTooLargeError" in said
+    assert "stream-app state reset detector --yes" in said
+
+
+def damage(broker_directory: Path, topic: str, raw: bytes) -> None:
+    """Change a byte of a stored batch on the broker's disk, behind its header."""
+    (file,) = sorted(broker_directory.rglob(f"{topic}-0/*.log"))
+    place = file.read_bytes().index(raw)
+    with file.open("r+b") as stored:
+        stored.seek(place + len(raw) - 1)
+        stored.write(bytes([raw[-1] ^ 1]))
+
+
+async def stored(bench: Bench, offset: int) -> bytes:
+    """Return the bytes of the batch that holds an offset."""
+    found = Batches(await fetch_raw(bench.bootstrap, bench.changelog, 0, offset))
+    return next(bytes(one.raw) for one in found if one.base_offset <= offset <= one.last_offset)
+
+
+def is_of_changes(batch: StoredBatch) -> bool:
+    return any(record.key.startswith(Kind.CHANGES.encode()) for record in batch.records())
+
+
+@pytest.mark.timeout(300)
+async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_worker(
+    own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
+) -> None:
+    broker = await asyncio.to_thread(own_kafka)
+    servers = broker.status().bootstrap_servers
+    bench = Bench(Settings(kafka=KafkaSettings(bootstrap_servers=servers), partitions=1), tmp_path)
+    await bench.prepare()
+    with bench.worker() as worker:
+        await counted_by(bench, worker, 100)
+        assert await wait_for(lambda: bench.has_snapshots(1), 60)
+        await counted_by(bench, worker, 100)
+        assert await wait_for(lambda: bench.has_snapshots(3), 60)
+        assert worker.stop() == 0
+    snapshots = await bench.records(Kind.SNAPSHOT)
+    *_, closing = (record for record in snapshots if part_of(record).parts)
+    newest = [record for record in snapshots if key_of(record) == key_of(closing)]
+    # The snapshot before it stands, and what has come behind that.
+    damage(tmp_path, bench.changelog, await stored(bench, newest[1].offset))
+    with bench.worker(STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS="3600") as worker:
+        await counted_by(bench, worker, 30)
+        await bench.counted()
+        assert "batch_unreadable" in worker.text
+        worker.kill()
+    tail = Batches(await fetch_raw(bench.bootstrap, bench.changelog, 0, closing.offset + 1))
+    *_, changed = (bytes(one.raw) for one in tail if is_of_changes(one))
+    damage(tmp_path, bench.changelog, changed)
+    with bench.worker() as worker:
+        said = await ended(worker)
+    assert f"{bench.changelog} partition 0 is damaged: offset" in said
+    assert "its checksum is wrong" in said
+    assert "stream-app state reset detector --yes" in said
