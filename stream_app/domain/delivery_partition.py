@@ -8,8 +8,6 @@ clock is looked at.
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -24,7 +22,15 @@ from stream_app.domain.deliveries import (
     decode_state,
     encode_state,
 )
-from stream_app.domain.delivery_steps import attempted, awaits, began, comes_back, finished
+from stream_app.domain.delivery_book import DeliveryBook
+from stream_app.domain.delivery_steps import (
+    attempted,
+    awaits,
+    began,
+    comes_back,
+    finished,
+    forgotten_state,
+)
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.journal import Journal
 from stream_app.domain.judging import KEY_PREFIX as JUDGE_PREFIX
@@ -39,10 +45,11 @@ from stream_app.domain.judging import (
 )
 from stream_app.domain.pauses import KEY_PREFIX as PAUSE_PREFIX
 from stream_app.domain.pauses import MAX_PAUSE_MS, Pauses, pause_end_ms, pause_record
+from stream_app.domain.remembered import HOUR_MS, Finished, Known, encode_finished
 from stream_app.domain.state_keys import NEVER, PROGRESS_KEY
 
-#: A finished delivery is remembered this long after its last result, so that it is not sent again.
-REMEMBER_MS = 7 * 24 * 3600 * 1000
+#: Most deliveries that one flush forgets: after a pause all of a week may be over at once.
+MOST_EXPIRED = 5000
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,9 @@ class DeliveryRules:
 class DeliveryCut:
     """What one flush of a partition writes; `None` for a state that is forgotten."""
 
-    changed: list[tuple[str, DeliveryState | None]]
+    changed: list[tuple[str, Known | None]]
     #: What has not changed, and is only written again.
-    repeated: list[tuple[str, DeliveryState | None]]
+    repeated: list[tuple[str, Known | None]]
     judged: list[tuple[JudgeKey, Bucket | Mark | None]]
     paused: list[tuple[int, int | None]]
     settled: list[Settled]
@@ -88,8 +95,8 @@ class DeliveryCut:
     @property
     def integrations(self) -> set[int]:
         """The integrations of deliveries that have changed and are still pending."""
-        states = [state for _, state in self.changed if state is not None]
-        return {state.integration_id for state in states if not state.is_finished}
+        states = [state for _, state in self.changed if isinstance(state, DeliveryState)]
+        return {state.integration_id for state in states}
 
 
 class PartitionDeliveries:
@@ -103,22 +110,21 @@ class PartitionDeliveries:
     def __init__(self, topics: tuple[str, str], rules: DeliveryRules) -> None:
         #: Largest record time seen: finished deliveries are forgotten by it, not by a clock.
         self.now_ms = 0
-        self.pending: dict[str, DeliveryState] = {}
         self.judge = Judge(rules.judge)
         self.pauses = Pauses()
         self._rules = rules
-        self._journal: Journal[str, DeliveryState] = Journal(lambda s: s.order, self._index)
-        self._of_integration: defaultdict[int, dict[str, None]] = defaultdict(dict)
+        #: All deliveries that are known, by id.
+        self.states = DeliveryBook()
+        self._journal: Journal[str, Known] = Journal(lambda s: s.order, values=self.states)
         self._offsets = dict.fromkeys(topics, NEVER)
         self._progress = dict.fromkeys(topics, NEVER)
         self._settled: list[Settled] = []
         self._verdicts: list[Verdict] = []
-        self._expiring: list[tuple[int, str]] = []
 
     @property
-    def states(self) -> dict[str, DeliveryState]:
-        """All deliveries that are known, by id."""
-        return self._journal.values
+    def pending(self) -> dict[str, DeliveryState]:
+        """The pending deliveries, by id."""
+        return self.states.pending
 
     # -- the records of the topics
 
@@ -163,7 +169,7 @@ class PartitionDeliveries:
             epoch=epoch,
             alerted_ms=alerted_ms,
         )
-        if len(self._of_integration.get(delivery.integration_id, ())) >= self._rules.max_pending:
+        if self.states.count_of(delivery.integration_id) >= self._rules.max_pending:
             self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
         else:
             self._journal.change(delivery.id, state)
@@ -178,14 +184,15 @@ class PartitionDeliveries:
         a dead letter that comes back must not page again. The judge counts any that was made of
         the target that the integration has now (`is_judged`).
         """
-        before = self.states.get(result.delivery_id)
-        is_awaited = before is not None and awaits(before, result)
+        known = self.states.get(result.delivery_id)
+        is_awaited = known is not None and awaits(known, result)
         until_ms = pause_end_ms(result, self._rules.retry_scale)
         if until_ms is not None and is_judged:
             bound_ms = timestamp_ms + MAX_PAUSE_MS  # whatever the clock of a worker says
             self.pauses.extend(result.integration_id, min(until_ms, bound_ms))
         is_exhausted = False
-        if before is not None and is_awaited:
+        if known is not None and is_awaited:
+            before = forgotten_state(known, result) if isinstance(known, Finished) else known
             rules = self._rules
             after = attempted(
                 before, result, timestamp_ms, rules.retry_scale, rules.max_alert_age_ms
@@ -213,25 +220,24 @@ class PartitionDeliveries:
 
         Those that are routed later, after the integration has been enabled, are not meant.
         """
-        ids = self._of_integration.get(integration_id)
-        if not ids:
+        states = self.states.of_integration(integration_id)
+        if not states:
             mark = self.judge.marks.get(integration_id)
             if mark is None or reason is not DeadLetterReason.INTEGRATION_DELETED:
                 return None
             return Cancel(mark.client_id, integration_id, reason, mark.epoch)
-        newest = max((self.states[number] for number in ids), key=lambda state: state.epoch)
+        newest = max(states, key=lambda state: state.epoch)
         return Cancel(newest.client_id, integration_id, reason, newest.epoch)
 
     @property
     def known_integrations(self) -> set[int]:
         """The integrations with pending deliveries, or with requests that the judge remembers."""
-        return self._of_integration.keys() | self.judge.marks.keys()
+        return self.states.integrations | self.judge.marks.keys()
 
     def _cancel_all(
         self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
     ) -> None:
-        for delivery_id in list(self._of_integration.get(integration_id, ())):
-            state = self.states[delivery_id]
+        for state in self.states.of_integration(integration_id):
             if state.epoch <= epoch:
                 self._cancel(state, reason, timestamp_ms)
 
@@ -244,7 +250,7 @@ class PartitionDeliveries:
 
     def cut(self) -> DeliveryCut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`."""
-        for delivery_id in self._expired():
+        for delivery_id in self.states.remembered.expired(self.now_ms, MOST_EXPIRED):
             self._journal.change(delivery_id, None)
         settled, self._settled = self._settled, []
         verdicts, self._verdicts = self._verdicts, []
@@ -291,33 +297,6 @@ class PartitionDeliveries:
             if self._journal.is_durable(delivery_id):
                 yield state
 
-    def _expired(self) -> Iterator[str]:
-        while self._expiring and self._expiring[0][0] <= self.now_ms:
-            _, delivery_id = heapq.heappop(self._expiring)
-            state = self.states.get(delivery_id)
-            if state is None or not state.is_finished:
-                continue
-            if state.finished_ms + REMEMBER_MS <= self.now_ms:
-                yield delivery_id
-
-    def _index(
-        self, delivery_id: str, before: DeliveryState | None, state: DeliveryState | None
-    ) -> None:
-        """Keep the pending ones at hand, in all and by integration."""
-        self.pending.pop(delivery_id, None)
-        if before is not None and not before.is_finished:
-            of_integration = self._of_integration[before.integration_id]
-            del of_integration[delivery_id]
-            if not of_integration:
-                del self._of_integration[before.integration_id]
-        if state is None:
-            return
-        if state.is_finished:
-            heapq.heappush(self._expiring, (state.finished_ms + REMEMBER_MS, delivery_id))
-        else:
-            self.pending[delivery_id] = state
-            self._of_integration[state.integration_id][delivery_id] = None
-
     # -- the changelog
 
     def progress_of(self, topic: str) -> int:
@@ -327,7 +306,7 @@ class PartitionDeliveries:
     def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of what a cut has changed."""
         states: list[tuple[bytes, bytes | None]] = [
-            (delivery_id.encode(), None if state is None else encode_state(state))
+            (delivery_id.encode(), _record(state))
             for delivery_id, state in (*cut.changed, *cut.repeated)
         ]
         states += [judge_record(key, value) for key, value in cut.judged]
@@ -339,6 +318,8 @@ class PartitionDeliveries:
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take a record of the changelog; of two of one key the newer holds."""
+        if self.states.restore(key, value):
+            return
         if key == PROGRESS_KEY:
             if value is not None:
                 offsets = zip(self._progress.items(), orjson.loads(value), strict=True)
@@ -349,10 +330,25 @@ class PartitionDeliveries:
         elif key.startswith(PAUSE_PREFIX):
             self.pauses.restore(key, value)
         else:
-            state = None if value is None else decode_state(value)
-            if state is not None:
-                self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
-            self._journal.restore(key.decode(), state)
+            self._restore_state(key.decode(), value)
+
+    def _restore_state(self, delivery_id: str, value: bytes | None) -> None:
+        if value is None:
+            self._journal.restore(delivery_id, None)
+            return
+        if (end := self.states.remembered.read(value)) is not None:
+            self.now_ms = max(self.now_ms, end.hour * HOUR_MS)
+            self._journal.restore(delivery_id, end)
+            return
+        state = decode_state(value)
+        self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
+        self._journal.restore(delivery_id, state)
+
+
+def _record(state: Known | None) -> bytes | None:
+    if state is None:
+        return None
+    return encode_finished(state) if isinstance(state, Finished) else encode_state(state)
 
 
 def is_reserved(delivery_id: str) -> bool:

@@ -12,6 +12,7 @@ from stream_app.domain.deliveries import (
 )
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.own_faults import pause_ms
+from stream_app.domain.remembered import Finished, Known
 from stream_app.domain.schedule import next_due_ms
 
 
@@ -42,13 +43,13 @@ def began(
     )
 
 
-def comes_back(known: DeliveryState, redrives: int) -> bool:
+def comes_back(known: Known, redrives: int) -> bool:
     """Tell whether a known delivery that is read again, so often redriven, is sent anew."""
     is_open = known.is_finished and known.status is not DeliveryStatus.SENT
     return is_open and redrives > known.redrives
 
 
-def awaits(before: DeliveryState, result: Result) -> bool:
+def awaits(before: Known, result: Result) -> bool:
     """Tell whether a result is news for a delivery."""
     if result.accepted and result.redrives < before.redrives:
         return before.status is not DeliveryStatus.SENT
@@ -102,4 +103,17 @@ def finished(
         finished_ms=timestamp_ms,
         redrives=before.redrives,
         reason=reason,
+    )
+
+
+def forgotten_state(end: Finished, result: Result) -> DeliveryState:
+    """Return the state of a delivery that has ended, as far as it is known: for one more result."""
+    return DeliveryState(
+        id=result.delivery_id,
+        status=end.status,
+        client_id=result.client_id,
+        integration_id=result.integration_id,
+        attempt=end.attempt,
+        since_ms=0,
+        redrives=end.redrives,
     )

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
+#: Most values in a cut that are only written again: there may be a million of them.
+MOST_REPEATED = 10_000
+
+
 class Journal(Generic[Key, Value]):
-    """A dict whose changes are written down in cuts, one cut in flight at a time.
+    """A mapping whose changes are written down in cuts, one cut in flight at a time.
 
     Args:
         order: tells the newer of two values of one key; the larger one holds.
         on_put: called with the key, the value before and the one after, `None` for none.
+        values: where they are kept, empty; a dict if it is left out.
     """
 
     def __init__(
         self,
         order: Callable[[Value], tuple[int, ...]],
         on_put: Callable[[Key, Value | None, Value | None], None] | None = None,
+        values: MutableMapping[Key, Value] | None = None,
     ) -> None:
-        self.values: dict[Key, Value] = {}
+        self.values: MutableMapping[Key, Value] = {} if values is None else values
         self._order = order
         self._on_put = on_put
         # What stood there before the changes since the last cut, and before those of that cut.
@@ -43,7 +50,7 @@ class Journal(Generic[Key, Value]):
     def cut(self) -> list[tuple[Key, Value | None]]:
         """Return what has changed since the last cut; `confirm` it or `roll_back`."""
         self._in_flight, self._before = self._before, {}
-        keys = dict.fromkeys([*self._in_flight, *self._rewrite])
+        keys = dict.fromkeys([*self._in_flight, *islice(self._rewrite, MOST_REPEATED)])
         return [(key, self.values.get(key)) for key in keys]
 
     def has_changed(self, key: Key) -> bool:
@@ -64,7 +71,7 @@ class Journal(Generic[Key, Value]):
         self._before, self._in_flight = {}, {}
 
     def rewrite(self) -> None:
-        """Put all values into the next cut."""
+        """Put all values into the next cuts."""
         self._rewrite |= dict.fromkeys(self.values)
 
     def restore(self, key: Key, value: Value | None) -> None:
@@ -73,16 +80,18 @@ class Journal(Generic[Key, Value]):
         An older one behind a newer one was written by a worker that had lost its partition
         without knowing. The newer one is then written again with the next cut.
         """
-        known = self.values.get(key)
+        known = None if value is None else self.values.get(key)
         if value is not None and known is not None and self._order(value) < self._order(known):
             self._rewrite[key] = None
         else:
-            self._rewrite.pop(key, None)
+            if self._rewrite:
+                self._rewrite.pop(key, None)
             self._put(key, value)
 
     def _put(self, key: Key, value: Value | None) -> None:
-        before = self.values.pop(key, None)
-        if value is not None:
-            self.values[key] = value
         if self._on_put is not None:
-            self._on_put(key, before, value)
+            self._on_put(key, self.values.get(key), value)
+        if value is None:
+            self.values.pop(key, None)
+        else:
+            self.values[key] = value

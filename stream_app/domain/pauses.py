@@ -7,6 +7,7 @@ must not be sent before its time.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from stream_app.domain.deliveries import Result
@@ -41,7 +42,7 @@ class Pauses:
         self._journal: Journal[int, int] = Journal(lambda until_ms: (until_ms,))
 
     @property
-    def until_ms(self) -> dict[int, int]:
+    def until_ms(self) -> Mapping[int, int]:
         """Until when each integration pauses."""
         return self._journal.values
 

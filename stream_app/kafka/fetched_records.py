@@ -386,11 +386,20 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         return batch.is_control_batch
 
     def _unpack_records(self) -> Iterator[Any]:
-        """Yield the records one by one, for who asks aiokafka for one."""
+        """Return nothing: aiokafka would keep the generator, and that all that was fetched.
+
+        Such a ring holds megabytes until somebody looks for garbage.
+        """
+        return iter(())
+
+    def __next__(self) -> Any:
+        """Return the next record, for who asks aiokafka for one."""
         while not self.is_drained:
             if self.is_waiting():
                 self.unpack()
-            yield from self.take(1)
+            if found := self.take(1):
+                return found[0]
+        raise StopIteration
 
 
 class _SuspectedError(Exception):

@@ -16,6 +16,7 @@ import msgspec
 from stream_app.domain.deliveries import (
     ALERTED_HEADER,
     Cancel,
+    DeliveryState,
     Result,
     decode_delivery,
     decode_result,
@@ -143,9 +144,9 @@ class DeliverStage(InSteps):
             self._open()
         else:
             for delivery_id, state in part.cut.changed:
-                if state is None or state.is_finished:
+                if not isinstance(state, DeliveryState):
                     self._sender.forget(delivery_id)
-                elif part.state.states.get(delivery_id) is state:
+                elif part.state.pending.get(delivery_id) is state:
                     self._sender.schedule(part.partition, state)
         self._reconciler.look(part.cut.integrations)
 

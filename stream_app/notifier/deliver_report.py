@@ -93,10 +93,11 @@ class DeliveryReports:
         if after.is_finished:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
         if after.status is DeliveryStatus.SENT:
-            since_ms = before.alerted_ms or before.since_ms
-            self._metrics.alert_to_accepted.labels(result.integration_type).observe(
-                max(0.0, (result.finished_at_ms - since_ms) / 1000)
-            )
+            # Of one that had been given up before it was accepted, the beginning is forgotten.
+            if since_ms := before.alerted_ms or before.since_ms:
+                self._metrics.alert_to_accepted.labels(result.integration_type).observe(
+                    max(0.0, (result.finished_at_ms - since_ms) / 1000)
+                )
             log.info("delivery_sent", **facts)
         elif after.status is DeliveryStatus.DRY_RUN:
             log.info("delivery_not_sent", **facts, why=result.message)

@@ -48,6 +48,8 @@ AT_MOST = {
     "records_per_event_at_200": 3,
     "records_per_event_at_2000": 0.5,
     "bytes_per_window_peak": 700,
+    "recovery_notifier_s": 15,
+    "bytes_per_finished_delivery": 150,
 }
 
 

@@ -104,7 +104,7 @@ def test_each_delivery_is_pending_known_or_a_dead_letter_whatever_the_results_sa
     for step in steps:
         assert_written(step)
     # What was given up or cancelled is a dead letter.
-    ended = {one.id for one in state.states.values() if one.is_finished and one.reason}
+    ended = {name for name, one in state.states.items() if one.is_finished and one.reason}
     letters = [send for step in steps for send in of(step, "p.deliveries.dlq")]
     assert ended <= {parsed(send.value or b"")["id"] for send in letters}
     assert_restorable(state)

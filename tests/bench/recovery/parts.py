@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.programs import say
-from tests.bench.recovery import handover, rates, rival, windows
+from tests.bench.recovery import deliveries, handover, rates, rival, windows
 
 Part = Callable[[str, Path], Coroutine[Any, Any, dict[str, Any]]]
 
@@ -17,6 +17,7 @@ Part = Callable[[str, Path], Coroutine[Any, Any, dict[str, Any]]]
 PARTS: dict[str, Part] = {
     "windows": windows.measure,
     "rates": rates.measure,
+    "notifier": deliveries.measure,
     "handover": handover.measure,
     "rival": rival.measure,
 }
