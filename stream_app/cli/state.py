@@ -8,6 +8,7 @@ import click
 
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
+from stream_app.kafka.known_topics import app_id_of
 from stream_app.kafka.partitions import source_partitions
 from stream_app.kafka.state_reset import reset_plan, reset_state
 from stream_app.kafka.topics import Topic
@@ -39,17 +40,17 @@ def reset(role: str, *, yes: bool, as_json: bool) -> None:
     again have the ids they had; a notifier posts every alert again that its topics still hold.
     """
     settings = load_settings()
-    app_id = f"{settings.topic_prefix}stream-app-{role}"
-    asyncio.run(_reset(settings, role, app_id, yes=yes, as_json=as_json))
+    asyncio.run(_reset(settings, role, yes=yes, as_json=as_json))
 
 
-async def _reset(settings: Settings, role: str, app_id: str, *, yes: bool, as_json: bool) -> None:
+async def _reset(settings: Settings, role: str, *, yes: bool, as_json: bool) -> None:
     sources = await source_partitions(settings, SOURCES[role])
-    changelogs = await reset_plan(settings, app_id)
+    changelogs = await reset_plan(settings, role)
     for name in () if as_json else changelogs:
         print_line(f"{'deleting' if yes else 'would delete'} {name}")
     if yes:
-        await reset_state(settings, app_id, changelogs, sources)
+        await reset_state(settings, role, changelogs, sources)
+    app_id = app_id_of(settings, role)
     if as_json:
         print_json({"group": app_id, "is_done": yes, "changelogs": changelogs})
     if not yes:

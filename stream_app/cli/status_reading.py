@@ -13,15 +13,16 @@ from stream_app.cli.integration_life import integration_row
 from stream_app.cli.progress import Progress
 from stream_app.cli.state import SOURCES
 from stream_app.cli.status_standing import standing_partitions
+from stream_app.doctor.kept_state import state_problems
 from stream_app.domain.deliveries import DeliveryState
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
 from stream_app.domain.overview import (
-    AnewRow,
-    ClockRow,
+    AlteredRow,
     IntegrationRow,
     LagRow,
     LostRow,
     Overview,
+    StateRow,
     TopicRow,
     TriggerRow,
     WorkerRow,
@@ -41,9 +42,8 @@ from stream_app.kafka.config_records import (
     unreachable,
 )
 from stream_app.kafka.groups import read_groups
-from stream_app.kafka.known_topics import topics_made_anew
 from stream_app.kafka.newest_records import Reach, read_newest
-from stream_app.kafka.topic_check import producers_clocks
+from stream_app.kafka.topic_check import partition_problems, producers_clocks
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
 from stream_app.kafka.unreadable_batches import NOTEBOOK
 
@@ -82,7 +82,8 @@ async def read_overview(settings: Settings) -> Overview:
     now_ms = time.time_ns() // 1_000_000
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-        clocks = await producers_clocks(settings, client, counts)
+        altered = partition_problems(settings, counts)
+        altered += await producers_clocks(settings, client, counts)
     specs = topic_specs(settings)
     present = [spec.name for spec in specs if spec.name in counts]
     starts, ends = await _offsets(settings, present)
@@ -131,14 +132,8 @@ async def read_overview(settings: Settings) -> Overview:
             for topic in topics
             if (records := groups[role].lost(topic, starts))
         ],
-        anew=[
-            AnewRow(role, topic)
-            for role in SOURCES
-            for topic in await topics_made_anew(
-                settings, f"{settings.topic_prefix}stream-app-{role}"
-            )
-        ],
-        clocks=[ClockRow(one.topic, one.problem, one.remedy) for one in clocks],
+        state=[StateRow(one.role, one.problem) for one in (await state_problems(settings))[1]],
+        altered=[AlteredRow(one.topic, one.problem, one.remedy) for one in altered],
         unreadable=[str(batch) for batch in NOTEBOOK.found.values()],
     )
 
@@ -193,7 +188,7 @@ async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> d
 
 async def _stored(settings: Settings, counts: Mapping[str, int]) -> Stored:
     names = TopicNames(settings.topic_prefix)
-    if any(names(topic) not in counts for topic in CONFIG_TOPICS):
+    if any(counts.get(names(topic)) != 1 for topic in CONFIG_TOPICS):
         return {kind: {} for kind in Kind}
     return await read_stored(settings)
 
@@ -252,7 +247,7 @@ async def _integrations(
     deliveries: Sequence[PartitionDeliveries],
     now_ms: int,
 ) -> list[IntegrationRow]:
-    has_statuses = TopicNames(settings.topic_prefix)(Topic.STATUS) in counts
+    has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
     statuses = await read_statuses(settings) if has_statuses else {}
     pending: dict[int, list[DeliveryState]] = {}
     for partition in deliveries:

@@ -11,13 +11,12 @@ from stream_app.detector.evaluate import EvaluateStage
 from stream_app.detector.match import MatchStage
 from stream_app.domain.announced import AnnouncedObjects
 from stream_app.domain.counting import PartitionCounts
-from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.evaluation import PartitionWindows
 from stream_app.domain.events import EventKind
 from stream_app.domain.notice_marks import NoticeMarks
 from stream_app.domain.progress import PartitionProgress
 from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.config_records import TOPIC_OF
+from stream_app.kafka.config_records import TOPIC_OF, several_partitions
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
@@ -77,10 +76,7 @@ def _add_announce(
 ) -> None:
     for topic in CONFIG_TOPICS:
         if partitions[topic] != 1:
-            raise TopicMismatchError(
-                f"topic {names(topic)} has {partitions[topic]} partitions and must have 1: "
-                "delete it, make it with `stream-app topics create` and apply its objects again"
-            )
+            raise several_partitions(names(topic), partitions[topic])
     topics = {kind: names(topic) for kind, topic in TOPIC_OF.items()}
     sources = list(topics.values())
     table = app.state_table("announced", sources, 1, partial(AnnouncedObjects, topics))

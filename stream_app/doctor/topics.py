@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
-from stream_app.detector.count import TOPICS as COUNTED
 from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.doctor.kept_state import state_problems
 from stream_app.domain.overview import LAG_LIMIT, UNREADABLE_STEP
 from stream_app.kafka.admin import Admin, partition_counts
 from stream_app.kafka.config_records import (
@@ -19,29 +19,14 @@ from stream_app.kafka.config_records import (
 from stream_app.kafka.groups import GroupView, read_groups
 from stream_app.kafka.newest_records import read_newest
 from stream_app.kafka.topic_check import check_topics
-from stream_app.kafka.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, Topic, TopicNames
+from stream_app.kafka.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
 from stream_app.kafka.unreadable_batches import NOTEBOOK
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
 from stream_app.settings import Settings
 
-#: Role -> table -> topic that it keeps a state of: their partitions must be equal.
-TABLES = {
-    "detector": {
-        **{f"cells-{kind}": topic for kind, topic in COUNTED.items()},
-        "windows": Topic.COUNTS,
-        "matched": Topic.ACCOUNT,
-        "announced": Topic.TRIGGERS,
-    },
-    "notifier": {"routed": Topic.ALERTS, "deliveries": Topic.DELIVERIES},
-}
 SOURCES = {"detector": DETECTOR_SOURCES, "notifier": NOTIFIER_SOURCES}
 #: Most records of configuration and dead letters that are read: some seconds.
 MOST_RECORDS = 20_000
-
-
-def changelog(settings: Settings, role: str, table: str) -> str:
-    """Return the full name of the topic that holds a table's state."""
-    return f"{settings.topic_prefix}stream-app-{role}-{table}-changelog"
 
 
 async def topics(settings: Settings) -> Sequence[Finding]:
@@ -57,26 +42,14 @@ async def topics(settings: Settings) -> Sequence[Finding]:
 
 
 async def state(settings: Settings) -> Sequence[Finding]:
-    """Look whether the state that is kept of each topic has as many partitions as the topic."""
-    names, findings, found = TopicNames(settings.topic_prefix), [], 0
-    async with Admin(settings) as client:
-        counts = await partition_counts(client)
-    for role, tables in TABLES.items():
-        for table, topic in tables.items():
-            log, source = changelog(settings, role, table), names(topic)
-            if log not in counts or source not in counts:
-                continue
-            found += 1
-            if counts[log] != counts[source]:
-                text = (
-                    f"{source} has {counts[source]} partitions, but its state was kept for "
-                    f"{counts[log]}: the {role} does not start"
-                )
-                step = f"stop its workers; stream-app state reset {role} --yes"
-                findings.append(fail("state", text, step))
-    if not found:
+    """Look whether the state that is kept of each topic is there, and fits the topic."""
+    found, problems = await state_problems(settings)
+    if not found and not problems:
         return [warn("state", "none yet: no worker has run here", "stream-app worker detector")]
-    return findings or [ok("state", f"{found} changelogs fit their topics")]
+    return [
+        fail("state", one.problem, f"stop its workers; stream-app state reset {one.role} --yes")
+        for one in problems
+    ] or [ok("state", f"{found} changelogs fit their topics")]
 
 
 async def records(settings: Settings) -> Sequence[Finding]:

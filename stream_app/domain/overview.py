@@ -49,16 +49,16 @@ class LagRow:
 
 
 @dataclass(frozen=True)
-class AnewRow:
-    """A topic that is not the one whose records a role's state has counted."""
+class StateRow:
+    """What is wrong with the state that a role keeps; a reset helps."""
 
     role: str
-    topic: str
+    problem: str
 
 
 @dataclass(frozen=True)
-class ClockRow:
-    """A topic whose records have their producers' times, which nothing accepts."""
+class AlteredRow:
+    """A topic that somebody has altered so that it does not do."""
 
     topic: str
     problem: str
@@ -154,8 +154,8 @@ class Overview:
     roles: Sequence[str]
     alerts_cut_ms: int | None = None
     deliveries_cut_ms: int | None = None
-    anew: Sequence[AnewRow] = ()
-    clocks: Sequence[ClockRow] = ()
+    state: Sequence[StateRow] = ()
+    altered: Sequence[AlteredRow] = ()
     lost: Sequence[LostRow] = ()
     still: Sequence[StillRow] = ()
     unreadable: Sequence[str] = ()
@@ -195,13 +195,13 @@ class Overview:
             )
         elif missing:
             yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
-        for row in self.anew:
+        for kept in self.state:
             yield Problem(
-                f"{row.topic} was made anew: the state of the {row.role} is of the topic before",
-                f"stop every {row.role}, then: stream-app state reset {row.role} --yes",
+                kept.problem,
+                f"stop every {kept.role}, then: stream-app state reset {kept.role} --yes",
             )
-        for clock in self.clocks:
-            yield Problem(f"{clock.topic}: {clock.problem}", clock.remedy)
+        for altered in self.altered:
+            yield Problem(f"{altered.topic}: {altered.problem}", altered.remedy)
         for lost in self.lost:
             yield Problem(
                 f"{lost.records:,} records of {lost.topic} were removed before the {lost.role} has "

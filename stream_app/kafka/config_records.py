@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,28 @@ _POLL_MS = 200
 
 
 async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
-    """Start a consumer that stands at the beginning of topics, as `open_named` does."""
+    """Start a consumer that stands at the beginning of topics, as `open_named` does.
+
+    Raises:
+        TopicMismatchError: one of them has several partitions, or is missing.
+    """
     names = TopicNames(settings.topic_prefix)
-    return await open_named(settings, [names(topic) for topic in topics])
+    consumer = await open_named(settings, [names(topic) for topic in topics])
+    counts = Counter(tp.topic for tp in consumer.assignment())
+    for topic, count in counts.items():
+        if count != 1:
+            await close(consumer)
+            raise several_partitions(topic, count)
+    return consumer
+
+
+def several_partitions(topic: str, count: int) -> TopicMismatchError:
+    """Return the error of a topic of the configuration whose records have no one order."""
+    return TopicMismatchError(
+        f"topic {topic} has {count} partitions and must have 1: what is in the others is not in "
+        "force. Stop the workers, delete the topic, make it with `stream-app topics create`, run "
+        "'stream-app state reset detector --yes', and apply its objects again"
+    )
 
 
 async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsumer:
@@ -58,7 +78,7 @@ async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsu
 
     Raises:
         KafkaUnreachableError: no broker answers.
-        TopicMismatchError: a topic is missing, or `config.triggers` has several partitions.
+        TopicMismatchError: a topic is missing.
     """
     with unreachable(settings):
         partitions = await _partitions(settings, topics)
@@ -109,13 +129,6 @@ async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPa
             raise TopicMismatchError(
                 f"topic {topic} is missing: make it with `stream-app topics create`"
             )
-    triggers = TopicNames(settings.topic_prefix)(Topic.TRIGGERS)
-    if found.get(triggers, 1) != 1:
-        # Workers wait for offsets of this topic, which only one partition has an order for.
-        raise TopicMismatchError(
-            f"topic {triggers} has {found[triggers]} partitions and must have 1: "
-            "delete it and make it with `stream-app topics create`"
-        )
     return [
         TopicPartition(name, number) for name, count in found.items() for number in range(count)
     ]

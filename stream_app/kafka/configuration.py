@@ -18,7 +18,11 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from stream_app.domain.client_names import shared_names
 from stream_app.domain.clients import Client, parse_client
-from stream_app.domain.errors import InvalidObjectError, KafkaUnreachableError
+from stream_app.domain.errors import (
+    InvalidObjectError,
+    KafkaUnreachableError,
+    TopicMismatchError,
+)
 from stream_app.domain.integrations import Integration, parse_integration
 from stream_app.domain.objects import MAX_CLIENT_BYTES, MAX_OBJECT_BYTES
 from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system, parse_status
@@ -29,6 +33,7 @@ from stream_app.kafka.config_records import (
     end_offsets,
     id_of_key,
     open_topics,
+    several_partitions,
     unreachable,
 )
 from stream_app.kafka.not_evaluated import NotEvaluated
@@ -383,7 +388,7 @@ class ConfigurationReader:
                 async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
                     ids = await self._topic_ids(consumer)
                 ends = await end_offsets(consumer, PROBE_TIMEOUT_SECONDS)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, TopicMismatchError) as error:
                 self._lose(error)
                 continue
             if self._error is not None:
@@ -403,11 +408,15 @@ class ConfigurationReader:
 
         Raises:
             KafkaError: the broker doesn't tell them, or one of them does not exist.
+            TopicMismatchError: one of them has got more partitions.
         """
         topics = sorted({partition.topic for partition in self._next})
         facts = await topic_facts(consumer._client, topics)  # noqa: SLF001 - sends our own request
         if missing := [topic for topic in topics if topic not in facts]:
             raise UnknownTopicOrPartitionError(f"topic {', '.join(missing)} has disappeared")
+        for topic, fact in facts.items():
+            if len(fact.leaders) > 1:
+                raise several_partitions(topic, len(fact.leaders))
         return {topic: fact.id for topic, fact in facts.items()}
 
     def _restart(self, partition: TopicPartition) -> None:
@@ -417,7 +426,7 @@ class ConfigurationReader:
 
     def _lose(self, error: Exception) -> None:
         reason = f"Kafka does not answer: {str(error) or type(error).__name__}"
-        if isinstance(error, UnknownTopicOrPartitionError):
+        if isinstance(error, UnknownTopicOrPartitionError | TopicMismatchError):
             reason = str(error)
         if self._error is None:
             log.warning("configuration_not_followed", reason=reason)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import Admin, make_topics, partition_counts
+from stream_app.kafka.config_records import several_partitions
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.packed_changelogs import prepare_packed
-from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic, TopicNames, TopicSpec
+from stream_app.kafka.topics import CONFIG_TOPICS, DEAD_LETTER_SOURCES, Topic, TopicNames, TopicSpec
 from stream_app.settings import Settings
 
 
@@ -75,6 +76,8 @@ def check_growth(app: StreamApp) -> None:
 
 
 def _mismatch(app: StreamApp, topic: str, partitions: int, kept: int) -> TopicMismatchError:
+    if topic in map(TopicNames(app.settings.topic_prefix), CONFIG_TOPICS):
+        return several_partitions(topic, partitions)
     return TopicMismatchError(
         f"{topic} has {partitions} partitions, but its state was kept for {kept}: stop all "
         f"workers of this role and run 'stream-app state reset {app.role} --yes'"

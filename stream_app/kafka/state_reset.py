@@ -16,16 +16,20 @@ from aiokafka.errors import KafkaError, for_code
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.admin import Admin, connection_options
-from stream_app.kafka.known_topics import topics_made_anew
+from stream_app.kafka.known_topics import ANEW, app_id_of, changed_topics
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.settings import Settings
 
+#: Topics that a role does not read again after a reset.
+NOT_REWOUND = (Topic.COUNTS, Topic.ACCOUNT)
 
-async def reset_plan(settings: Settings, app_id: str) -> list[str]:
-    """Return the changelog topics that a reset of the app would delete.
+
+async def reset_plan(settings: Settings, role: str) -> list[str]:
+    """Return the changelog topics that a reset of a role would delete.
 
     One of them keeps which topics the state is of.
     """
+    app_id = app_id_of(settings, role)
     async with Admin(settings) as client:
         topics = await client.list_topics()
     return sorted(
@@ -34,7 +38,7 @@ async def reset_plan(settings: Settings, app_id: str) -> list[str]:
 
 
 async def reset_state(
-    settings: Settings, app_id: str, changelogs: Sequence[str], sources: Mapping[Topic, int]
+    settings: Settings, role: str, changelogs: Sequence[str], sources: Mapping[Topic, int]
 ) -> None:
     """Delete the changelogs and put the group's offsets at the beginning of `sources`.
 
@@ -42,9 +46,11 @@ async def reset_state(
     were made of is counted again. Of `events.account` they stay, unless the topic was made anew.
 
     Raises:
-        StreamAppError: workers of the app are running; nothing is deleted then.
+        StreamAppError: workers of the role are running; nothing is deleted then.
     """
-    await _rewind(settings, app_id, sources, await topics_made_anew(settings, app_id))
+    changed = await changed_topics(settings, role)
+    anew = [topic for topic, what in changed.items() if what == ANEW]
+    await _rewind(settings, app_id_of(settings, role), sources, anew)
     if changelogs:
         async with Admin(settings) as client:
             response = await client.delete_topics(list(changelogs))

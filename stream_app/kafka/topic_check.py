@@ -32,6 +32,10 @@ ACCEPTABLE = (*EVENT_TOPICS, Topic.ACCOUNT)
 ACCEPT_SETTING = "STREAM_APP_ACCEPT_PRODUCER_TIME"
 
 
+#: What a topic of objects needs when it was made anew.
+_AS_CONFIGURED = "; stream-app state reset detector --yes; stream-app apply -f … (all its objects)"
+
+
 @dataclass(frozen=True)
 class TopicProblem:
     """A topic that is not as it must be, and the command that mends it."""
@@ -62,16 +66,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
         for spec in specs
         if spec.name not in counts
     ]
-    problems += [
-        TopicProblem(
-            name,
-            f"has {counts[name]} partitions, must have 1",
-            f"kafka-topics {servers} --delete --topic {name}; stream-app topics create",
-        )
-        for name in single
-        if counts.get(name, 1) != 1
-    ]
-    problems += _pair_problem(equal_pair(settings), counts, servers)
+    problems += partition_problems(settings, counts)
     problems += [
         TopicProblem(
             name,
@@ -81,6 +76,24 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
         for name, key, found, must in wrong
     ]
     return problems
+
+
+def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[TopicProblem]:
+    """Return what is wrong with numbers of partitions that are not their owners' to choose."""
+    names = TopicNames(settings.topic_prefix)
+    configured = [names(topic) for topic in CONFIG_TOPICS]
+    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+    problems = [
+        TopicProblem(
+            name,
+            f"has {counts[name]} partitions, must have 1",
+            f"stop the workers; kafka-topics {servers} --delete --topic {name}; "
+            "stream-app topics create" + (_AS_CONFIGURED if name in configured else ""),
+        )
+        for name in map(names, SINGLE_TOPICS)
+        if counts.get(name, 1) != 1
+    ]
+    return problems + _pair_problem(equal_pair(settings), counts, servers)
 
 
 async def producers_clocks(
@@ -139,7 +152,7 @@ def _altered(servers: str, name: str, key: str, must: str) -> str:
 
 
 def _pair_problem(
-    pair: tuple[str, str], counts: dict[str, int], servers: str
+    pair: tuple[str, str], counts: Mapping[str, int], servers: str
 ) -> list[TopicProblem]:
     known = sorted((counts[name], name) for name in pair if name in counts)
     if len({count for count, _ in known}) < len(pair):

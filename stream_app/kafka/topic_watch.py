@@ -1,9 +1,13 @@
-"""Looks at the source topics while a worker runs: whether they are there, and still the same."""
+"""Looks at a worker's topics while it runs: whether they are there, and still the same.
+
+These are its source topics, and the changelogs that it keeps its state in.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,9 +20,10 @@ from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.admin import Admin
-from stream_app.kafka.known_topics import made_anew
+from stream_app.kafka.known_topics import not_the_same, state_lost
 from stream_app.kafka.topic_check import TopicProblem, producers_clocks
 from stream_app.kafka.topic_facts import TopicFacts, stable_ends, topic_facts
+from stream_app.kafka.topics import CONFIG_TOPICS, TopicNames
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -31,19 +36,25 @@ log = get_logger(__name__)
 LOOK_SECONDS = 1.0
 #: A question that no broker answers in this time is asked anew, on a new connection.
 ANSWER_SECONDS = 10.0
+#: A worker whose state is lost ends after this time: before its writes, which wait, fail.
+LOST_SECONDS = 20.0
 #: How many looks there are between two at whose times the topics' records have.
 LOOKS_TO_CLOCKS = 10
 
 
 class TopicWatch:
-    """Asks the brokers for the source topics every second. It never ends a worker by itself.
+    """Asks the brokers for the topics every second.
+
+    A worker is not ready while one is gone, or has more partitions than its state is kept for. It
+    ends where its state is of another topic, or is lost: then nothing that it does will last.
 
     Args:
         settings: where.
         role: whose state is of them.
-        topics: their full names.
+        sources: how many partitions the state is kept for, by the source topic's full name.
+        changelogs: their full names.
         ids: those that the state is of, by topic.
-        fail: called when one is not the same any more.
+        fail: called when the worker cannot go on.
         partitions: returns those whose ends are wanted.
     """
 
@@ -51,33 +62,49 @@ class TopicWatch:
         self,
         settings: Settings,
         role: str,
-        topics: Sequence[str],
+        sources: Mapping[str, int],
+        changelogs: Sequence[str],
         ids: Mapping[str, str],
         fail: Callable[[BaseException], None],
         partitions: Callable[[], Iterable[TP]],
     ) -> None:
         self._settings = settings
         self._role = role
-        self._topics = topics
+        self._sources = sources
+        self._changelogs = changelogs
         self._ids = dict(ids)
         self._fail = fail
         self._partitions = partitions
         #: Last stable offsets as the leaders have just told them; empty where they do not answer.
         self.ends: Mapping[TP, int] = {}
         self._missing: list[str] = []
+        self._grown: dict[str, int] = {}
+        #: Changelogs that are gone, and since when, by the monotonic clock.
+        self._lost: dict[str, float] = {}
         self._clocks: list[TopicProblem] = []
         self._looks = 0
+        self._single = set(map(TopicNames(settings.topic_prefix), CONFIG_TOPICS))
 
     def failure(self) -> str | None:
-        """Return what is wrong with source topics: gone, or altered; None: nothing."""
-        if self._clocks:
-            return "; ".join(f"topic {p.topic}: {p.problem}. Run {p.remedy}" for p in self._clocks)
-        if not self._missing:
-            return None
-        return (
-            f"topic {', '.join(self._missing)} has disappeared: its records are not read. If it "
-            f"is made anew, 'stream-app state reset {self._role} --yes' is needed"
-        )
+        """Return what is wrong with the topics: gone, grown, or altered; None: nothing."""
+        found = [str(error) for error in [self.lost_state()] if error is not None]
+        found += [f"topic {p.topic}: {p.problem}. Run {p.remedy}" for p in self._clocks]
+        if self._missing:
+            found.append(
+                f"topic {', '.join(self._missing)} has disappeared: its records are not read. If "
+                f"it is made anew, 'stream-app state reset {self._role} --yes' is needed"
+            )
+        found += [
+            f"topic {topic} had {self._sources[topic]} partitions and has {number} now: what is in "
+            "the new ones is not read, and does nothing. Stop all workers of this role, run "
+            f"'stream-app state reset {self._role} --yes' and start them again"
+            for topic, number in self._grown.items()
+        ]
+        return "; ".join(found) or None
+
+    def lost_state(self) -> StreamAppError | None:
+        """Return the error of a changelog that is gone; None: all of them are there."""
+        return next((state_lost(changelog, self._role) for changelog in self._lost), None)
 
     async def run(self) -> None:
         """Look until cancelled; while no broker answers, what was seen last holds."""
@@ -95,7 +122,8 @@ class TopicWatch:
         while True:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._look_at_clocks(client)
-                facts = await topic_facts(client._client, self._topics)  # noqa: SLF001 - sends our own request
+                asked = [*self._sources, *self._changelogs]
+                facts = await topic_facts(client._client, asked)  # noqa: SLF001 - sends our own request
                 self._take(facts)
                 self.ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
             await asyncio.sleep(LOOK_SECONDS)
@@ -105,7 +133,7 @@ class TopicWatch:
         self._looks += 1
         if self._looks % LOOKS_TO_CLOCKS:
             return
-        present = set(self._topics) - set(self._missing)
+        present = set(self._sources) - set(self._missing)
         with contextlib.suppress(TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
             found = await producers_clocks(self._settings, client, present)
             if found != self._clocks:
@@ -116,13 +144,44 @@ class TopicWatch:
                     log.info("topic_clocks_back")
 
     def _take(self, facts: Mapping[str, TopicFacts]) -> None:
-        missing = sorted(set(self._topics) - set(facts))
+        for topic, fact in facts.items():
+            if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
+                self._fail(not_the_same(topic, self._role))
+        self._take_changelogs(facts)
+        self._take_partitions(facts)
+        missing = sorted(set(self._sources) - set(facts))
         if missing != self._missing:
             self._missing = missing
             if missing:
                 log.error("topics_disappeared", topics=missing)
             else:
                 log.info("topics_back")
-        for topic, fact in facts.items():
-            if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
-                self._fail(made_anew(topic, self._role))
+
+    def _take_changelogs(self, facts: Mapping[str, TopicFacts]) -> None:
+        """End the worker while its last write still waits for a changelog that is gone.
+
+        Not at the first look: a broker that has just started may not know all topics yet.
+        """
+        now = time.monotonic()
+        gone = [changelog for changelog in self._changelogs if changelog not in facts]
+        if gone and not self._lost:
+            log.error("state_lost", changelogs=gone)
+        self._lost = {changelog: self._lost.get(changelog, now) for changelog in gone}
+        if self._lost and now - min(self._lost.values()) >= LOST_SECONDS:
+            self._fail(state_lost(gone[0], self._role))
+
+    def _take_partitions(self, facts: Mapping[str, TopicFacts]) -> None:
+        """Notice partitions that the state is not kept for.
+
+        Those of the configuration's topics are noticed by who reads them.
+        """
+        grown = {
+            topic: len(facts[topic].leaders)
+            for topic, kept in self._sources.items()
+            if topic in facts and len(facts[topic].leaders) > kept and topic not in self._single
+        }
+        if grown != self._grown:
+            self._grown = grown
+            for topic, number in grown.items():
+                kept = self._sources[topic]
+                log.error("partitions_added", topic=topic, had=kept, has=number, then="not read")

@@ -29,7 +29,7 @@ from stream_app.kafka.admin import probe
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dry_run import check_agreement
 from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.known_topics import check_topics
+from stream_app.kafka.known_topics import check_changelogs, check_topics
 from stream_app.kafka.lag import LagMeter
 from stream_app.kafka.partitions import (
     check_growth,
@@ -37,6 +37,7 @@ from stream_app.kafka.partitions import (
     source_partitions,
 )
 from stream_app.kafka.standstill import Standstill
+from stream_app.kafka.state_reset import NOT_REWOUND
 from stream_app.kafka.topic_check import require_brokers_clocks
 from stream_app.kafka.topic_watch import TopicWatch
 from stream_app.kafka.topics import Topic, TopicNames
@@ -183,10 +184,14 @@ class Worker:
         self.health.add("started", lambda: "reading the configuration")
         await reader.start()
         app = create(self.settings, bootstrap, partitions, reader, self.metrics)
+        changelogs = [table.changelog_topic_name for table in app.state_tables]
+        rewound = [names(topic) for topic in sources if topic not in NOT_REWOUND]
+        await check_changelogs(self.settings, self.role, changelogs, rewound)
         await prepare_changelogs(self.settings, app)
-        ids = await check_topics(self.settings, self.role, topics)
+        ids = await check_topics(self.settings, self.role, [*topics, *changelogs])
+        counts = {names(topic): count for topic, count in partitions.items()}
         self._topics = TopicWatch(
-            self.settings, self.role, topics, ids, app.fail, lambda: _sources_of(app)
+            self.settings, self.role, counts, changelogs, ids, app.fail, lambda: _sources_of(app)
         )
         spare_what_is_there()
         return app
@@ -230,6 +235,9 @@ class Worker:
                 task.cancel()
         self.health.is_draining = True
         error = _worker_error(app, failure, starting)
+        if error is not None and topics is not None:
+            # What the broker said of a changelog that is gone is no help.
+            error = topics.lost_state() or error
         await self._end(app, starting, 0 if error is None else error.exit_code, error)
         if error is not None:
             raise error

@@ -92,7 +92,7 @@ async def test_a_source_topic_that_disappears_is_named_and_its_successor_is_anot
         await worker.ready()
         await delete(settings, topic)
         name = f"topic {settings.topic_prefix}{topic} has disappeared"
-        assert await wait_for(lambda: _says(worker, name))
+        assert await wait_for(lambda: says(worker, name))
         await create_topics(settings)
         await ended(worker, topic, "notifier")
     reset = WorkerProcess.command(settings, "state", "reset", "notifier", "--yes")
@@ -110,6 +110,7 @@ async def test_a_source_topic_that_disappears_is_named_and_its_successor_is_anot
         await worker.ready()
 
 
-async def _says(worker: WorkerProcess, text: str) -> bool:
+async def says(worker: WorkerProcess, text: str) -> bool:
+    """Tell whether a worker is not ready, and says this."""
     status, body = await worker.page("/readyz")
     return status == 503 and text in body

@@ -9,11 +9,11 @@ import pytest
 from stream_app.domain.overview import (
     LAG_LIMIT,
     PENDING_LIMIT_MS,
-    AnewRow,
     IntegrationRow,
     LagRow,
     LostRow,
     Overview,
+    StateRow,
     StillRow,
     TopicRow,
     TriggerRow,
@@ -52,7 +52,7 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
             "STREAM_APP_TOPIC_PREFIX",
         ),
         (
-            replace(FINE, anew=[AnewRow("detector", "counts")]),
+            replace(FINE, state=[StateRow("detector", "counts was made anew: …")]),
             "counts was made anew",
             "state reset detector --yes",
         ),
