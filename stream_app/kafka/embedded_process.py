@@ -65,6 +65,8 @@ share.coordinator.state.topic.min.isr=1
 
 #: Java's own warnings about what Kafka does, off; Kafka's log at WARN.
 JAVA_OPTIONS = (
+    # Its second compiler takes more time from a broker that runs for minutes than it gives back.
+    "-XX:TieredStopAtLevel=1",
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-XX:+ExitOnOutOfMemoryError",
@@ -132,7 +134,7 @@ def format_data(java: Sequence[str], directory: Path) -> None:
     partial = directory / f"{DATA}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     properties = write_properties(directory, 1, 2, partial.name)
-    tool = [*java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
+    tool = [*java, "kafka.tools.StorageTool", "format"]
     # With `=`: an id that begins with `-` would pass for an option.
     cluster = f"--cluster-id={urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')}"
     done = subprocess.run(  # noqa: S603 - our own broker
