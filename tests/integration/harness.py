@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.domain.partial_counts import decode_partial_counts
 from stream_app.settings import Settings
+from tests.processes import STREAM_APP, Program, run
 
 START_SECONDS = 60.0
 HEALTH_LINE = re.compile(r'"health": ?"(http://[^"]+)"')
@@ -51,17 +51,14 @@ class WorkerProcess:
         role: str,
         settings: Settings,
         log: Path,
-        command: Sequence[str] = ("-m", "stream_app"),
+        command: Sequence[str] = STREAM_APP,
         **env: str,
     ) -> None:
         self.log = log
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, *command, "worker", role],
-                env=environment(settings, **env),
-                stdout=out,
-                stderr=out,
-            )
+        # Tests read it before the worker has written to it.
+        log.touch()
+        args = (*command, "worker", role)
+        self.process = Program(args, environment(settings, **env), stdout=log, stderr=log)
 
     @property
     def text(self) -> str:
@@ -88,14 +85,7 @@ class WorkerProcess:
     @staticmethod
     def command(settings: Settings, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run `stream-app` with the settings of a worker."""
-        return subprocess.run(
-            [sys.executable, "-m", "stream_app", *args],
-            env=environment(settings, **env),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run((*STREAM_APP, *args), environment(settings, **env))
 
     async def page(self, path: str) -> tuple[int, str]:
         """GET a page of the worker."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import importlib
 import json
 import os
 import pty
@@ -52,15 +53,7 @@ def run(case: dict[str, Any]) -> None:
     print(json.dumps([case["name"], code, base64.b64encode(written).decode()]), flush=True)
 
 
-def load_everything() -> None:
-    """Import what commands import when they are called."""
-    from stream_app.cli import COMMANDS, cli  # noqa: PLC0415 - beside its only use
-
-    for name in COMMANDS:
-        cli.get_command(None, name)  # type: ignore[arg-type]
-
-
 if __name__ == "__main__":
-    load_everything()
+    importlib.import_module("tests.preloaded")
     for case in json.load(sys.stdin):
         run(case)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from stream_app.kafka.config_records import read_stored
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.secrets import KeyRing
 from stream_app.settings import Settings
+from tests import processes
+from tests.processes import STREAM_APP
 
 SECRET_KEY = base64.urlsafe_b64encode(bytes(32)).decode()
 CLEAR = "fake-key-not-real"
@@ -66,23 +67,13 @@ def cli(settings: Settings, kafka: str, tmp_path: Path) -> Cli:
     asyncio.run(create_topics(settings))
     clean = {name: v for name, v in os.environ.items() if not name.startswith("STREAM_APP_")}
 
-    def run(*arguments: str, stdin: str | None = None, **environ: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "stream_app", *arguments],
-            cwd=tmp_path,
-            env=clean
-            | {
-                "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka,
-                "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
-                "STREAM_APP_SECRET_KEYS": SECRET_KEY,
-            }
-            | environ,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(*arguments: str, stdin: str = "", **environ: str) -> Done:
+        env = clean | {
+            "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": kafka,
+            "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
+            "STREAM_APP_SECRET_KEYS": SECRET_KEY,
+        }
+        done = processes.run((*STREAM_APP, *arguments), env | environ, stdin, cwd=tmp_path)
         assert CLEAR not in done.stdout + done.stderr
         return done
 
@@ -93,7 +84,7 @@ def cli(settings: Settings, kafka: str, tmp_path: Path) -> Cli:
 def apply(cli: Cli, tmp_path: Path) -> Apply:
     """Run `stream-app apply` on files of the given contents."""
 
-    def run(files: dict[str, str], *flags: str, stdin: str | None = None, **environ: str) -> Done:
+    def run(files: dict[str, str], *flags: str, stdin: str = "", **environ: str) -> Done:
         for name, content in files.items():
             (tmp_path / name).write_text(content)
         named = [part for name in files for part in ("-f", name)]

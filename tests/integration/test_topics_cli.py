@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,21 +22,15 @@ from stream_app.kafka.admin import resolve_bootstrap
 from stream_app.kafka.embedded_process import free_port
 from stream_app.kafka.topics import BROKER_CLOCK, topic_specs
 from stream_app.settings import EmbeddedSettings, Settings
+from tests import processes
+from tests.processes import STREAM_APP
 
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
 
 
 def stream_app(cwd: Path, *args: str, **environ: str) -> Done:
-    return subprocess.run(
-        [sys.executable, "-m", "stream_app", *args],
-        cwd=cwd,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return processes.run((*STREAM_APP, *args), os.environ | environ, cwd=cwd)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import httpx
 from stream_app.secrets import generate_secret_key
 from stream_app.settings import Settings
 from tests.integration.harness import START_SECONDS, WorkerProcess, environment, put, read_all
-from tests.page.commands import Commands
+from tests.processes import STREAM_APP, run
 
 Json = dict[str, Any]
 SANDBOX_URL = re.compile(r"STREAM_APP_DELIVERY__SANDBOX_URL=(\S+)")
@@ -37,7 +37,6 @@ class System:
         self.triggers: set[int] = set()
         self.url = ""
         self._env: dict[str, str] = {}
-        self._commands = Commands(folder)
         self._http = httpx.Client()
         self._sandbox: subprocess.Popen[bytes] | None = None
         self._workers: list[WorkerProcess] = []
@@ -45,7 +44,6 @@ class System:
 
     def start(self) -> Self:
         """Start everything, and return when the workers are ready."""
-        self._commands.start()
         self._start_sandbox()
         self._env = {
             "STREAM_APP_SECRET_KEYS": generate_secret_key(),
@@ -63,7 +61,6 @@ class System:
     def stop(self) -> None:
         """Stop the processes that were started."""
         self._http.close()
-        self._commands.stop()
         for worker in self._workers:
             worker.__exit__()
         if self._sandbox is not None:
@@ -77,7 +74,7 @@ class System:
 
     def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run `stream-app` on this installation."""
-        done = self._commands.run(args, environment(self.settings, **self._env))
+        done = run((*STREAM_APP, *args), environment(self.settings, **self._env))
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
