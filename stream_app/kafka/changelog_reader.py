@@ -73,6 +73,8 @@ async def restore(
     )
     await consumer.start()
     try:
+        # Of a topic whose metadata it lacks aiokafka learns one at a time, 0.1 s each.
+        await consumer._client.set_topics({tp.topic for tp in tables})  # noqa: SLF001 - not public
         await _Reading(consumer, tables, is_current, progress).run()
     finally:
         await consumer.stop()

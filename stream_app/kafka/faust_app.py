@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Longest time that a rebalance or a stop waits for flushes in flight.
 SETTLE_SECONDS = 3.0
+#: From one heartbeat to the next: a fraction of the shortest session that the settings take.
+HEARTBEAT_SECONDS = 0.5
 #: Batches that may wait in an agent's queue; their bytes are bounded by `buffer_bytes` before.
 MAX_WAITING_BATCHES = 4096
 
@@ -86,7 +88,8 @@ class StreamApp(faust.App):
             broker_credentials=_credentials(settings),
             # A worker that died gives its partitions free after this time.
             broker_session_timeout=kafka.session_timeout_seconds,
-            broker_heartbeat_interval=kafka.session_timeout_seconds / 5,
+            # A worker learns of a rebalance by its next heartbeat: of another one that ends, too.
+            broker_heartbeat_interval=HEARTBEAT_SECONDS,
             broker_commit_interval=1.0,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=kafka.fetch_max_bytes_per_partition,

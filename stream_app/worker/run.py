@@ -55,8 +55,6 @@ log = get_logger(__name__)
 DEFAULT_PORTS: Mapping[Role, int] = {"detector": 9464, "notifier": 9465}
 BROKER_RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
-#: The broker counts as away when no heartbeat was accepted for this many intervals.
-MISSED_HEARTBEATS = 2.5
 
 
 class Create(Protocol):
@@ -322,8 +320,11 @@ class Worker:
                 self.metrics.standing_still.labels(str(topic)).set(number)
 
     def _look_at_broker(self, app: StreamApp) -> None:
-        """Log when the broker stops answering and when it answers again, once each."""
-        limit = self.settings.kafka.session_timeout_seconds / 5 * MISSED_HEARTBEATS
+        """Log when the broker stops answering and when it answers again, once each.
+
+        It counts as away when no heartbeat was accepted for half of the session's time.
+        """
+        limit = self.settings.kafka.session_timeout_seconds / 2
         age = app.consumer.heartbeat_age_seconds if app.started and app.consumer else 0.0
         is_away = age > limit and not app.rebalancing
         if is_away != self._is_broker_away:
