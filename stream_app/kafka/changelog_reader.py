@@ -111,7 +111,7 @@ class _Reading:
             for tp in partitions
             if positions[tp] < ends[tp] or (begins[tp] > 0 and self._next(tp) == 0)
         ]
-        progress.begin(sum(ends[tp] - positions[tp] for tp in wanted))
+        progress.begin(sum(ends[tp] - positions[tp] for tp in wanted), len(wanted))
         if wanted:
             log.info("state_reading", partitions=len(wanted), records=progress.total)
             consumer.assign(wanted)
@@ -125,6 +125,9 @@ class _Reading:
             for _ in self._tables[tp].finish_reading(tp.partition, begins[tp], ends[tp]):
                 await asyncio.sleep(0)
                 self._check()
+                if progress.is_due():
+                    log.info("state_being_made", partitions=progress.made, of=progress.partitions)
+            progress.made += 1
         progress.end()
         if wanted:
             log.info(

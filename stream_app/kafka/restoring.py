@@ -20,10 +20,13 @@ class RestoreProgress:
         self.done = 0
         #: Records read: fewer than offsets where some are compacted away.
         self.records = 0
+        #: Partitions whose states are made of what has been read, and how many there are.
+        self.made = self.partitions = 0
 
-    def begin(self, total: int) -> None:
+    def begin(self, total: int, partitions: int) -> None:
         """Note how much there is to read."""
         self.total, self.done, self.records = total, 0, 0
+        self.made, self.partitions = 0, partitions
 
     def end(self) -> None:
         """Note that all is read."""
@@ -68,6 +71,11 @@ class RestoreProgress:
         """Say it for a health page."""
         if self.total is None:
             return "state is being read: asking how much there is"
+        if self.done >= self.total:
+            return (
+                f"state is being made of {self.total} changelog records: "
+                f"{self.made} of {self.partitions} partitions are done"
+            )
         left = self.seconds_left
         rest = "" if left is None else f", {left} s left"
         return (

@@ -1,0 +1,84 @@
+"""Changelogs as long as a longer run would have left them, were nothing ever deleted.
+
+Two hours of events would take two hours. Here what a shorter run has left is written again and
+again: changes, each of which a restart has to read, and a snapshot as often as a worker writes one.
+The state stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from stream_app.domain import packed_log
+from stream_app.domain.packed_log import HEAD, Kind, Part, Record
+from stream_app.settings import Settings
+from tests.integration.harness import read_all
+
+_decode = msgspec.msgpack.Decoder(Part).decode
+
+
+async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
+    """Write until the changelogs have had so many times their records; return how many.
+
+    Raises:
+        RuntimeError: the run has left no changes, or no snapshot.
+    """
+    bootstrap = settings.kafka.bootstrap_servers or ""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    names = [name for name in await admin.list_topics() if name.startswith(settings.topic_prefix)]
+    await admin.close()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024
+    )
+    await producer.start()
+    number = 0
+    for topic in names:
+        if topic.endswith(("-windows-changelog", "-cells-hits-changelog")):
+            for partition, records in (await read_all(bootstrap, topic)).items():
+                for key, value in _again(records, times, snapshots):
+                    await producer.send(topic, value, key, partition=partition)
+                    number += 1
+    await producer.stop()
+    return number
+
+
+def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[Record]:
+    """Yield all changes of a log again and again, and by turns its newest snapshot."""
+    changes, snapshot, written = _parts(records)
+    if not changes or not snapshot:
+        raise RuntimeError("the run is too short: it has left no changes, or no snapshot")
+    wanted, offset, place = written * times, written, 0
+    for turn in range(snapshots):
+        covers, group = offset - 1, f"again-{turn}"
+        for n, part in enumerate(snapshot):
+            last = msgspec.structs.replace(part, covers=covers) if part.parts else part
+            yield packed_log.record(Kind.SNAPSHOT, group, n, last)
+        offset += len(snapshot)
+        # All of them at least once behind a snapshot: it is older than they are.
+        until = max(wanted * (turn + 1) // snapshots, offset + len(changes))
+        while offset < until:
+            part = changes[place % len(changes)]
+            yield from packed_log.changes(f"again-{turn}-{place}", part.version, [part.rows])
+            place, offset = place + 1, offset + 1
+
+
+def _parts(records: Sequence[Any]) -> tuple[list[Part], list[Part], int]:
+    """Return the changes, the parts of the newest whole snapshot, and how long the log has been."""
+    changes: list[Part] = []
+    groups: dict[bytes, list[Part]] = {}
+    written = 0
+    for record in records:
+        key, part = record.key, _decode(record.value[HEAD:])
+        written = record.offset + 1
+        if key.startswith(Kind.CHANGES.encode()):
+            changes.append(part)
+        elif key.startswith(Kind.SNAPSHOT.encode()):
+            groups.setdefault(key.rsplit(b".", 1)[0], []).append(part)
+    whole = [parts for parts in groups.values() if parts[-1].parts == len(parts)]
+    return changes, whole[-1] if whole else [], written
