@@ -32,7 +32,7 @@ from stream_app.kafka.admin import create_topics
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
-from tests.integration.harness import WorkerProcess
+from tests.bench.workers import Worker
 
 DELIVERIES = 5000
 BARE_REQUESTS = 1500
@@ -114,7 +114,7 @@ async def _worker(bootstrap: str, url: str, log: Path) -> float:
     topic = f"{settings.topic_prefix}deliveries"
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=5)
     await producer.start()
-    with WorkerProcess("notifier", settings, log, **env) as worker:
+    with Worker("notifier", settings, log, **env) as worker:
         await worker.ready()
         began = time.perf_counter()
         for client, record, _ in rows:

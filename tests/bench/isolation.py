@@ -24,7 +24,7 @@ from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox_state import AlertView
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
-from tests.integration.harness import WorkerProcess
+from tests.bench.workers import Worker
 
 HEALTHY = data.CLIENTS[0]
 DEAD = data.CLIENTS[1:]
@@ -60,7 +60,7 @@ async def measure(bootstrap: str, prefix: str, logs: Path) -> dict[str, Any]:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
-        with WorkerProcess("notifier", settings, logs / "isolation.log", **env) as worker:
+        with Worker("notifier", settings, logs / "isolation.log", **env) as worker:
             await worker.ready()
             send = _Alerts(producer, f"{prefix}alerts")
             await _latencies(send, arrived, WARM_UP_SECONDS)

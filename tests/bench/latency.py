@@ -20,7 +20,7 @@ from stream_app.kafka.admin import create_topics
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
-from tests.integration.harness import WorkerProcess
+from tests.bench.workers import Worker
 
 RATE = 1000
 TICK_SECONDS = 0.01
@@ -49,8 +49,8 @@ async def measure(bootstrap: str, prefix: str, seconds: int, logs: Path) -> dict
     await data.configure(settings, url, triggers)
     env = {"STREAM_APP_SECRET_KEYS": key, "STREAM_APP_DELIVERY__SANDBOX_URL": url}
     with (
-        WorkerProcess("detector", settings, logs / "detector.log", **env) as detector,
-        WorkerProcess("notifier", settings, logs / "notifier.log", **env) as notifier,
+        Worker("detector", settings, logs / "detector.log", **env) as detector,
+        Worker("notifier", settings, logs / "notifier.log", **env) as notifier,
     ):
         await detector.ready()
         await notifier.ready()

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,6 +46,9 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 class WorkerProcess:
     """`stream-app worker ROLE` in a process of its own; its log is a file."""
 
+    #: Starts it.
+    program: Callable[..., Program | subprocess.Popen[bytes]] = Program
+
     def __init__(
         self,
         role: str,
@@ -58,7 +61,7 @@ class WorkerProcess:
         # Tests read it before the worker has written to it.
         log.touch()
         args = (*command, "worker", role)
-        self.process = Program(args, environment(settings, **env), stdout=log, stderr=log)
+        self.process = self.program(args, environment(settings, **env), stdout=log, stderr=log)
 
     @property
     def text(self) -> str:

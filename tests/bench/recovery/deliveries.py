@@ -39,7 +39,7 @@ from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 from tests.bench.recovery import load
-from tests.integration.harness import WorkerProcess
+from tests.bench.workers import Worker
 
 FINISHED, PENDING, CHUNK = 1_000_000, 10_000, 10_000
 PENDING_METRIC = "stream_app_pending_deliveries"
@@ -65,8 +65,8 @@ async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
         "STREAM_APP_DELIVERY__SANDBOX_URL": url,
     }
 
-    def notifier(name: str) -> WorkerProcess:
-        return WorkerProcess("notifier", settings, logs / f"notifier-{name}.log", **env)
+    def notifier(name: str) -> Worker:
+        return Worker("notifier", settings, logs / f"notifier-{name}.log", **env)
 
     try:
         with notifier("empty") as worker:

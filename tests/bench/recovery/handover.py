@@ -19,7 +19,8 @@ from stream_app.domain.alerts import decode_alert
 from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.recovery import load, windows
-from tests.integration.harness import WorkerProcess, drained, read_all
+from tests.bench.workers import Worker
+from tests.integration.harness import drained, read_all
 
 #: Behind the clients of `load`, five for each partition.
 FIRING = range(load.CLIENTS + 1, load.CLIENTS + 1 + 5 * data.PARTITIONS)
@@ -35,7 +36,7 @@ async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
     await _configure(settings)
     with contextlib.ExitStack() as stack:
 
-        def start(name: str) -> WorkerProcess:
+        def start(name: str) -> Worker:
             return stack.enter_context(load.detector(settings, logs / f"handover-{name}.log"))
 
         first, second = start("first"), start("second")
@@ -43,7 +44,7 @@ async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
         await windows.fill(settings, windows.MINUTES)
         by_sigterm = await _worst(settings, first.process.terminate)
         first.stop(60)
-        joined: list[WorkerProcess] = []
+        joined: list[Worker] = []
         by_join = await _worst(settings, lambda: joined.append(start("third")))
         await joined[0].ready(load.READY_SECONDS)
         by_kill = await _worst(settings, joined[0].process.kill)

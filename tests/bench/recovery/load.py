@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from stream_app.kafka.admin import create_topics
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
-from tests.integration.harness import WorkerProcess
+from tests.bench.workers import Worker
 
 CLIENTS = 200
 TRIGGERS_PER_CLIENT = 5
@@ -55,12 +55,12 @@ async def installation(bootstrap: str, *, period: int = PERIOD_SECONDS) -> Setti
     return settings
 
 
-def detector(settings: Settings, log: Path) -> WorkerProcess:
+def detector(settings: Settings, log: Path) -> Worker:
     """Start a detector as it runs in production."""
-    return WorkerProcess("detector", settings, log, **SESSION)
+    return Worker("detector", settings, log, **SESSION)
 
 
-async def seconds_to_ready(worker: WorkerProcess, began: float) -> float:
+async def seconds_to_ready(worker: Worker, began: float) -> float:
     """Wait until a worker that was started at `began` (monotonic) is ready; return the seconds."""
     await worker.ready(READY_SECONDS)
     return time.monotonic() - began
