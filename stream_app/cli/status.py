@@ -31,7 +31,8 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
     RECORDS is what offsets tell: of a compacted topic, or one that gets transactions, at most that
     many. LAG goes up to the first transaction that is open. FAILED is the share of the requests of
     the last 12 hours by the notifier's own count, PENDING what it still holds; both stand in its
-    state on Kafka. FIRED is counted in `alerts`. It joins no group and writes nothing.
+    state on Kafka. FIRED is counted in `alerts`. A WORKER that reads its state back says in the
+    group's offsets how far it is. It joins no group and writes nothing.
     """
     settings = load_settings()
     configure_logs(settings.log)
@@ -104,12 +105,15 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
     print_table(("GROUP", "TOPIC", "LAG"), [(r.group, r.topic, f"{r.lag:,}") for r in found.lags])
     print_line()
     print_table(
-        ("WORKER", "HOST", "MEMBER", "PARTITIONS"),
+        ("WORKER", "HOST", "MEMBER", "PARTITIONS", "STATE"),
         [
-            (row.role, row.host, row.member_id, sum(row.partitions.values()))
+            (
+                row.role, row.host, row.member_id, sum(row.partitions.values()),
+                row.restoring or "",
+            )
             for row in found.workers
         ],
-    )
+    )  # fmt: skip
     print_line()
     _print_objects(found)
 

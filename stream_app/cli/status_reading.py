@@ -108,7 +108,13 @@ async def read_overview(settings: Settings) -> Overview:
             for spec in specs
         ],
         workers=[
-            WorkerRow(role, member.host, member.member_id, dict(member.partitions))
+            WorkerRow(
+                role,
+                member.host,
+                member.member_id,
+                dict(member.partitions),
+                None if member.restoring is None else str(member.restoring),
+            )
             for role, group in groups.items()
             for member in sorted(group.members, key=lambda member: member.member_id)
         ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stream_app.domain.judging import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.moments import iso_moment
+from stream_app.domain.printable import words_of
 from stream_app.domain.schedule import WAITS
 
 #: A group that is further behind than this needs attention: more than a busy moment leaves.
@@ -30,12 +31,13 @@ class TopicRow:
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """A member of a role's group."""
+    """A member of a role's group; `restoring` is how far it is with reading its state."""
 
     role: str
     host: str
     member_id: str
     partitions: dict[str, int]
+    restoring: str | None = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ class Overview:
 
     def _of_workers(self) -> Iterator[Problem]:
         running = {row.role for row in self.workers}
+        restoring = {row.role for row in self.workers if row.restoring is not None}
         for role in self.roles:
             if role not in running:
                 yield Problem(f"no {role} is running", f"stream-app worker {role}")
@@ -218,18 +221,22 @@ class Overview:
             yield Problem(
                 f"{still.topic} partition {still.partition} stands still at offset {still.offset}: "
                 f"its next record waits since {iso_moment(still.since_ms)}",
-                f"/readyz?verbose of each {still.role} says why; start it again",
+                _wait(still.role)
+                if still.role in restoring
+                else f"/readyz?verbose of each {still.role} says why; start it again",
             )
         for row in self.lags:
             if row.lag > LAG_LIMIT:
                 yield Problem(
                     f"the {row.role} is {row.lag:,} records of {row.topic} behind",
-                    f"look at its log; start more of them: stream-app worker {row.role}",
+                    _wait(row.role)
+                    if row.role in restoring
+                    else f"look at its log; start more of them: stream-app worker {row.role}",
                 )
 
     def _of_integrations(self, min_requests: int) -> Iterator[Problem]:
         for row in self.integrations:
-            name = f"integration {row.id} ({row.name})"
+            name = _named("integration", row.id, row.name)
             if row.state == "invalid":
                 yield Problem(f"{name} cannot be used: {row.why}", "mend it: stream-app apply -f …")
             elif row.state == "disabled":
@@ -255,6 +262,16 @@ class Overview:
         for row in self.triggers:
             if row.problem is not None:
                 yield Problem(
-                    f"trigger {row.id} ({row.name}) cannot be used: {row.problem}",
+                    f"{_named('trigger', row.id, row.name)} cannot be used: {row.problem}",
                     "mend it: stream-app apply -f …",
                 )
+
+
+def _named(kind: str, number: int, name: object) -> str:
+    """Return kind and id of an object, and its name if it has one."""
+    return f"{kind} {number}" if name is None else f"{kind} {number} ({words_of(name)})"
+
+
+def _wait(role: str) -> str:
+    """Return the next step where a worker restores: each start and each stop begins it anew."""
+    return f"wait: a {role} restores its state (see WORKER)"

@@ -7,12 +7,13 @@ test_faust_contract.py` says so when they change.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, OffsetResetStrategy
 from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -73,6 +74,37 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
                 raise for_code(code)(tp)
             ends[tp] = offset
         return ends
+
+    async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
+        """Commit what is committed of a partition once more, with a note beside the offset.
+
+        Args:
+            partitions: of these the first that the group has an offset of; of all that have a
+                note, where it is taken away.
+            note: makes it of this member's id; empty: it is taken away.
+
+        Returns:
+            The partitions that have a note now.
+
+        Raises:
+            KafkaError: they are going elsewhere, or no broker answers.
+        """
+        found: set[TP] = await self.call_thread(self._commit_note, partitions, note)
+        return found
+
+    async def _commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator  # noqa: SLF001 - commits of others are not public
+        metadata = note(coordinator.member_id)
+        held = sorted(tp for tp in consumer.assignment() if tp in partitions)
+        committed = await coordinator.fetch_committed_offsets(held) if held else {}
+        places = [tp for tp in held if tp in committed and committed[tp].offset >= 0]
+        places = places[:1] if metadata else places
+        if places:
+            await consumer.commit(
+                {tp: OffsetAndMetadata(committed[tp].offset, metadata) for tp in places}
+            )
+        return set(places) if metadata else set()
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         """Go to offsets; what was passed over before belongs to no batch from there."""

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from stream_app.kafka.admin import PROBE_SECONDS, Admin
+from stream_app.kafka.restoring import RestoringNote, read_note
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -39,12 +40,17 @@ _PAUSE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Member:
-    """A worker in a group; `partitions` is how many it has of each source topic."""
+    """A worker in a group; `partitions` is how many it has of each source topic.
+
+    `restoring` is how far it is with reading the states of its partitions; None: it has them, or
+    has just begun.
+    """
 
     member_id: str
     client_id: str
     host: str
     partitions: Mapping[str, int]
+    restoring: RestoringNote | None = None
 
 
 @dataclass(frozen=True)
@@ -127,17 +133,33 @@ async def _read_group(client: AIOKafkaAdminClient, name: str, topics: Collection
         for tp, kept in offsets.items()
         if isinstance(tp, TopicPartition) and kept.offset > NOT_COMMITTED
     }
-    members = tuple(_member(row, topics) for row in found["members"])
+    notes = {
+        (tp.topic, tp.partition): note
+        for tp, kept in offsets.items()
+        if isinstance(tp, TopicPartition) and (note := read_note(kept.metadata))
+    }
+    members = tuple(_member(row, topics, notes) for row in found["members"])
     return GroupView(name, found["state"], members, committed)
 
 
-def _member(row: Mapping[str, Any], topics: Collection[str]) -> Member:
-    counts: Counter[str] = Counter()
+def _member(
+    row: Mapping[str, Any],
+    topics: Collection[str],
+    notes: Mapping[tuple[str, int], RestoringNote],
+) -> Member:
+    held: set[tuple[str, int]] = set()
     # While a group rebalances its members have no assignment.
     with contextlib.suppress(ValueError):
         assignment = ConsumerProtocolMemberAssignment.decode(row["member_assignment"])
         for topic, numbers in assignment.assignment:
             if topic in topics:
-                counts[topic] += len(numbers)
-    host = row["client_host"].removeprefix("/")
-    return Member(row["member_id"], row["client_id"], host, dict(sorted(counts.items())))
+                held.update((topic, number) for number in numbers)
+    # One by a member that has lost the partition since says nothing about this one.
+    own = [notes[at] for at in held & notes.keys() if notes[at].restoring == row["member_id"]]
+    return Member(
+        row["member_id"],
+        row["client_id"],
+        row["client_host"].removeprefix("/"),
+        dict(sorted(Counter(topic for topic, _ in held).items())),
+        max(own, key=lambda note: note.done, default=None),
+    )

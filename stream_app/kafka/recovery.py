@@ -12,8 +12,11 @@ when they change.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -25,13 +28,16 @@ from mode import Service
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.admin import is_refusal
 from stream_app.kafka.changelog_reader import StaleRestoreError, restore
-from stream_app.kafka.restoring import RestoreProgress
+from stream_app.kafka.restoring import RestoreProgress, note_of
+from stream_app.kafka.state import StateTable
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
 #: The broker does not answer: it is asked again after this time.
 RETRY_SECONDS = 1.0
+#: How often a worker that restores says so on Kafka. Most are ready before the first time.
+SAY_SECONDS = 2.0
 
 
 class BulkRecovery(Recovery):
@@ -43,6 +49,8 @@ class BulkRecovery(Recovery):
         super().__init__(*args, **kwargs)
         #: How far the newest restoring is; None before the first.
         self.progress: RestoreProgress | None = None
+        # Source partitions beside whose committed offset stands that this worker restores.
+        self._noted: set[TP] = set()
 
     def need_recovery(self) -> bool:
         """Tell Faust that there is nothing to read record by record."""
@@ -89,27 +97,66 @@ class BulkRecovery(Recovery):
             )
 
         progress = self.progress = RestoreProgress()
+        is_read = asyncio.Event()
+        saying = asyncio.create_task(self._say(progress, is_read))
+        try:
+            if not await self._read(tables, is_current, progress):
+                return
+            is_read.set()
+            # What it commits must not come behind what the agents get done.
+            await saying
+        finally:
+            saying.cancel()
+        for table, epoch in epochs.items():
+            table.note_read(epoch, generation)
+
+    async def _read(
+        self,
+        tables: Mapping[TP, StateTable[Any]],
+        is_current: Callable[[], bool],
+        progress: RestoreProgress,
+    ) -> bool:
+        """Read the states; False: they cannot be read, and the worker ends."""
+        app: Any = self.app
         while True:
             if not is_current():
                 raise RebalanceAgain
             try:
                 await restore(app.client_options(), tables, is_current, progress)
-                break
             except StaleRestoreError:
                 # Not CancelledError: it would end the recovery for ever.
                 raise RebalanceAgain from None
             except StreamAppError as error:
                 app.fail(error)
-                return
+                return False
             except (KafkaError, OSError) as error:
                 if is_refusal(error):
                     app.fail(error)
-                    return
+                    return False
                 why = str(error) or type(error).__name__
                 log.warning("state_not_read", why=why, then="trying again")
+            else:
+                return True
             await asyncio.sleep(RETRY_SECONDS)
-        for table, epoch in epochs.items():
-            table.note_read(epoch, generation)
+
+    async def _say(self, progress: RestoreProgress, is_read: asyncio.Event) -> None:
+        """Say on Kafka that this worker restores, for `status`; and in the end that it does not.
+
+        Nothing is consumed meanwhile, so what is committed stays as it is. A worker that cannot
+        say it goes on.
+        """
+        app: Any = self.app
+        while not await _is_set(is_read, SAY_SECONDS):
+            with contextlib.suppress(KafkaError, OSError):
+                sources = {tp for tp in app.consumer.assignment() if tp.topic in app.batched_topics}
+                await self._note(sources, partial(note_of, progress))
+        if self._noted:
+            with contextlib.suppress(KafkaError, OSError):
+                await self._note(self._noted, lambda _: "")
+
+    async def _note(self, partitions: Collection[TP], note: Callable[[str], str]) -> None:
+        consumer: Any = self.app.consumer
+        self._noted = await consumer._thread.commit_note(partitions, note)  # noqa: SLF001 - Faust's
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _slurp_changelogs(self) -> None:
@@ -118,6 +165,13 @@ class BulkRecovery(Recovery):
     @Service.task  # type: ignore[untyped-decorator]
     async def _publish_stats(self) -> None:
         """Say nothing: the reader says how far it is."""
+
+
+async def _is_set(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event for a while."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 class BulkTables(TableManager):

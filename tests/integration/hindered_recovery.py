@@ -1,19 +1,23 @@
-"""The worker's command; its recovery is hindered in one of two ways (`HINDER`).
+"""The worker's command; its recovery is hindered in one of three ways (`HINDER`).
 
 `slow`: what Faust waits for takes longer than Faust waits. `overtaken`: the first recovery ends in
-the gap between the next rebalance's change of the states and the start of its recovery.
+the gap between the next rebalance's change of the states and the start of its recovery. `held`: the
+reading of the states stops behind the first records, for as long as there is a file `HOLD`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Any
 
 from faust.tables.recovery import Recovery
 
 from stream_app.cli import main
+from stream_app.kafka import changelog_reader
 from stream_app.kafka.batching_consumer import BatchingConsumer
+from stream_app.kafka.changelog_reader import _Reading
 from stream_app.kafka.state import StateTable
 
 
@@ -59,6 +63,18 @@ def overtake() -> None:
     StateTable.on_rebalance = rebalanced  # type: ignore[method-assign]
 
 
+def hold() -> None:
+    take, is_held = _Reading._take, Path(os.environ["HOLD"]).exists
+
+    async def held(self: Any, tp: Any, found: Any) -> None:
+        while self._progress.done and is_held():  # noqa: ASYNC110 - another process's
+            await asyncio.sleep(0.1)
+        await take(self, tp, found)
+
+    changelog_reader.FETCH_RECORDS = 10
+    _Reading._take = held  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
-    {"slow": slow_down, "overtaken": overtake}[os.environ["HINDER"]]()
+    {"slow": slow_down, "overtaken": overtake, "held": hold}[os.environ["HINDER"]]()
     main()

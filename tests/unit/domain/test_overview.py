@@ -38,6 +38,21 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
     assert FINE.problems(17) == []
 
 
+def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
+    """It would begin anew, and a further one makes all of them begin anew."""
+    found = replace(
+        FINE,
+        workers=[replace(row, restoring="restoring: 1 of 2") for row in FINE.workers],
+        lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)],
+        still=[StillRow("notifier", "alerts", 1, 17, NOW - 90_000)],
+    )
+    steps = [problem.next_step for problem in found.problems(17)]
+    assert steps == [
+        "wait: a notifier restores its state (see WORKER)",
+        "wait: a detector restores its state (see WORKER)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("broken", "what", "step"),
     [

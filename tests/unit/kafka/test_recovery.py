@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +32,10 @@ class Bench:
             _generation_id=7,
             tp_to_table={PLACE: self.table},
             tables=SimpleNamespace(values=lambda: [_Hashable(self.table)]),
+            _noted=set(),
         )
+        for name in ("_read", "_say", "_note"):
+            setattr(self.recovery, name, partial(getattr(BulkRecovery, name), self.recovery))
         self.read: list[tuple[int, int]] = []
         self.failures: list[BaseException] = []
         self._outcomes = list(outcomes)

@@ -1,0 +1,45 @@
+"""What a worker that restores says of itself beside its group's offsets, and who believes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+
+from stream_app.kafka.groups import _member
+from stream_app.kafka.restoring import RestoreProgress, RestoringNote, note_of, read_note
+
+
+def row(member_id: str, *partitions: int) -> dict[str, Any]:
+    assignment = ConsumerProtocolMemberAssignment(0, [("alerts", list(partitions))], b"")
+    return {
+        "member_id": member_id,
+        "client_id": "c",
+        "client_host": "/10.0.0.1",
+        "member_assignment": assignment.encode(),
+    }
+
+
+def test_a_note_is_read_as_it_was_written() -> None:
+    progress = RestoreProgress()
+    assert str(read_note(note_of(progress, "m-1"))) == "restoring: asking how much there is"
+    progress.begin(120_000)
+    assert str(read_note(note_of(progress, "m-1"))) == "restoring: 0 of 120,000 changelog records"
+    progress.done = 60_000
+    found = read_note(note_of(progress, "m-1"))
+    assert found is not None
+    assert (found.restoring, found.done, found.of) == ("m-1", 60_000, 120_000)
+    assert str(found).startswith("restoring: 60,000 of 120,000 changelog records, ")
+
+
+def test_what_others_have_put_beside_an_offset_is_no_note() -> None:
+    for metadata in ("", "x", "{}", "[]", '{"restoring": 7}', '{"done": 1}'):
+        assert read_note(metadata) is None
+
+
+def test_a_note_counts_only_for_the_member_that_wrote_it_and_still_has_the_partition() -> None:
+    notes = {("alerts", 0): RestoringNote("m-1", 1, 2), ("alerts", 1): RestoringNote("gone", 1, 2)}
+    assert _member(row("m-1", 0, 1), ["alerts"], notes).restoring == notes["alerts", 0]
+    assert _member(row("m-2", 0, 1), ["alerts"], notes).restoring is None
+    assert _member(row("m-1", 1), ["alerts"], notes).restoring is None
+    assert _member(row("m-1", 0), ["counts"], notes).restoring is None
