@@ -17,6 +17,7 @@ from stream_app.domain.clients import read_client
 from stream_app.domain.default_names import named
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.integrations import read_integration
+from stream_app.domain.invisible import note_invisible, trimmed
 from stream_app.domain.known_fields import hint_of_no_kind, known_part, note_unknown_fields
 from stream_app.domain.left_out import (
     LeftOut,
@@ -253,7 +254,7 @@ class _Planner:
         previous = self._stored[kind].get(object_id)
         if previous is None and self._leaves_out(kind, record, is_answer=source.is_answer):
             return
-        record = named(kind, record)
+        record = trimmed(named(kind, record))
         problems: Problems = []
         left_out: tuple[str, ...] = ()
         given = record
@@ -262,6 +263,7 @@ class _Planner:
             record, left_out = stored_form(record, previous, self._rules.keeper, problems)
         record = known_part(kind, record)
         client_id, integration_ids = self._read(kind, record, problems)
+        note_invisible(record, problems)
         if kind is Kind.INTEGRATION:
             is_answer = source.is_answer
             record, events = without_other_events(record, problems, is_answer=is_answer)

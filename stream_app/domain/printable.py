@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from types import UnionType
 
 #: What Python counts as printable, and is seen by nobody: fillers, joiners, selectors, the blank
 #: of Braille. Of the combining marks those without a shape.
@@ -27,6 +28,14 @@ _MOST_MARKS = 4
 _MARKS = frozenset({"Mn", "Me"})
 #: How deep a value is shown: one of an alias in YAML may hold itself.
 _DEEPEST = 20
+#: Kinds of values in a person's words; true is a number, too.
+_KINDS: tuple[tuple[type | UnionType, str], ...] = (
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "a text"),
+    (Mapping, "an object"),
+    (list | tuple, "a list"),
+)
 
 
 def printable(text: str) -> str:
@@ -34,6 +43,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _visible(text, _as_escape)
+
+
+def is_shapeless(character: str) -> bool:
+    """Tell whether a character is one that Python counts as printable, and nobody sees."""
+    return _SHAPELESS.match(character) is not None
 
 
 def printable_lines(text: str) -> str:
@@ -49,6 +63,12 @@ def printable_json(document: str) -> str:
 def quoted(value: object) -> str:
     """Return a value as a person writes it in a file, texts in quotes."""
     return _written(value, 0)
+
+
+def kind_of_value(value: object) -> str:
+    """Return what a value of a file is, in a person's words and with its article."""
+    found = (words for kind, words in _KINDS if isinstance(value, kind))
+    return next(found, "nothing" if value is None else "of another kind")
 
 
 def words_of(value: object) -> str:
@@ -83,7 +103,7 @@ def _visible(text: str, escape: Callable[[str], str]) -> str:
     # At the beginning a mark would land on what stands before the text.
     shown, marks = [], _MOST_MARKS
     for character in text:
-        if not character.isprintable() or _SHAPELESS.match(character):
+        if not character.isprintable() or is_shapeless(character):
             shown.append(escape(character))
             marks = _MOST_MARKS
         elif unicodedata.category(character) not in _MARKS:

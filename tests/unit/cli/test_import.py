@@ -14,6 +14,7 @@ from stream_app.cli.config_files import read_objects
 from stream_app.cli.get import get
 from stream_app.domain.api_forms import unwrapped
 from stream_app.domain.errors import ConfigurationError, UsageError
+from stream_app.domain.invisible import invisible
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Action, Kind, Plan, Stored, make_plan
 from stream_app.domain.triggers import parse_trigger
@@ -130,7 +131,7 @@ FILTERS = st.lists(
 )
 TRIGGERS = st.builds(
     trigger,
-    name=st.text(min_size=1, max_size=20).filter(str.strip),
+    name=st.text(min_size=1, max_size=20).filter(lambda name: name.strip() and not invisible(name)),
     comment=st.none() | st.text(max_size=20),
     enabled=st.booleans(),
     template_id=st.sampled_from(["attacks_exceeded", "hits_exceeded", "incidents_exceeded"]),
@@ -231,10 +232,10 @@ def test_objects_of_an_answer_are_counted_through_the_file(place: Place) -> None
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"triggers": {"id": 61}}, "object 1: triggers: is a dict: must be a list"),
-        ({"triggers": [61]}, r"object 1: triggers\[0\]: is a int: must have named fields"),
-        ({"body": {"result": "x", "object": [None]}}, r"body\.object\[0\]: is a NoneType: must"),
-        ({"body": {"result": "x"}}, r"object 1: body\.object: is a NoneType: must have named"),
+        ({"triggers": {"id": 61}}, "object 1: triggers: is an object: must be a list"),
+        ({"triggers": [61]}, r"object 1: triggers\[0\]: is a number: must have named fields"),
+        ({"body": {"result": "x", "object": [None]}}, r"body\.object\[0\]: is nothing: must"),
+        ({"body": {"result": "x"}}, r"object 1: body\.object: is nothing: must have named"),
     ],
 )
 def test_an_answer_that_holds_something_else_is_refused(
