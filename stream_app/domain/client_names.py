@@ -1,8 +1,9 @@
 """Clients and applications by their names, for events that come without ids.
 
-A client's name belongs to one client: `apply` refuses it to a second one, in any spelling that
-looks the same. Where two records have it all the same, the client with the lower id keeps it,
-since ids are given in order: a client that is made later takes no events away from another.
+A client's name belongs to one client, in any spelling that looks the same: `apply` refuses it to a
+second one, and events name their client by any of them. Where two records have it all the same, the
+client with the lower id keeps it, since ids are given in order: a client that is made later takes
+no events away from another. Only those that spell it exactly as a client does are that client's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from stream_app.domain.printable import quoted
 #: What the documented hit calls the application of requests that belong to no other.
 DEFAULT_NAME = "default"
 _SHOWN_CHARS = 100
+#: No longer name is looked for in another spelling: the normal form of a megabyte takes its time.
+_LONGEST = 1_000
+#: Most other spellings that are remembered: a bound on memory.
+_MOST_SPELLINGS = 10_000
 
 
 def normal_name(name: str) -> str:
@@ -60,12 +65,17 @@ class ClientNames:
         self._applications: dict[int, dict[str, tuple[int, ...]]] = {}
 
     def client_id(self, name: str) -> int:
-        """Return the client of that name, spelled in exactly this way.
+        """Return the client of that name, in any spelling that looks the same.
 
         Raises:
             RejectedEventError: none has it.
         """
         found = self._by_name.get(name)
+        if found is None and len(name) <= _LONGEST:
+            found = self._by_normal_name.get(normal_name(name))
+            if found is not None and len(self._by_name) < _MOST_SPELLINGS + len(self._clients):
+                # Each event of its producer comes here: the next one is found as it stands.
+                self._by_name[name] = found
         if found is None:
             raise RejectedEventError(
                 DeadLetterReason.UNKNOWN_CLIENT,
@@ -91,6 +101,15 @@ class ClientNames:
         return {
             self._clients[number].name: number for number in sorted(self._clients, reverse=True)
         }
+
+    @cached_property
+    def _by_normal_name(self) -> dict[str, int]:
+        found = {
+            normal_name(self._clients[number].name): number
+            for number in sorted(self._clients, reverse=True)
+        }
+        found.pop("", None)
+        return found
 
     def _read_applications(self, client_id: int) -> dict[str, tuple[int, ...]]:
         client = self._clients.get(client_id)

@@ -10,11 +10,38 @@ from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from tests.unit.domain.documented_events import ACME, NAMES, OTHER_TWIN, TWIN
 
 
-def test_a_client_is_found_by_its_exact_name() -> None:
-    assert NAMES.client_id("Acme Retail") == ACME
+@pytest.mark.parametrize(
+    "name",
+    ["Acme Retail", "acme retail", "Acme Retail ", "ACME\u00a0RETAIL", "\uff21cme  Re\u200btail\n"],
+)
+def test_a_client_is_found_by_its_name_in_any_spelling_that_looks_the_same(name: str) -> None:
+    for _ in range(2):
+        assert NAMES.client_id(name) == ACME
 
 
-@pytest.mark.parametrize("name", ["acme retail", "Acme Retail ", "Nobody"])
+def test_the_exact_spelling_of_a_client_stays_its_own() -> None:
+    """Two that were stored before `apply` refused it: nobody's events go elsewhere."""
+    clients = {
+        n: Client(n, name, "EU", {}) for n, name in ((4, "Acme"), (7, "ACME"), (9, "\u200b"))
+    }
+    names = ClientNames(clients)
+    assert [names.client_id(name) for name in ("Acme", "ACME", "acme", "aCME")] == [4, 7, 4, 4]
+    for nothing in ("", " ", "\u2060"):
+        with pytest.raises(RejectedEventError):
+            names.client_id(nothing)
+
+
+def test_other_spellings_cost_neither_memory_nor_time_without_a_bound() -> None:
+    names = ClientNames({4: Client(4, "a" * 20, "EU", {})})
+    for number in range(12_000):
+        spelled = "".join("aA"[number >> bit & 1] for bit in range(20))
+        assert names.client_id(spelled) == 4
+    assert len(names._by_name) < 11_000
+    with pytest.raises(RejectedEventError):
+        names.client_id(f"{'a' * 20}{' ' * 1_000_000}")
+
+
+@pytest.mark.parametrize("name", ["acmeretail", "Acme-Retail", "Nobody"])
 def test_a_name_of_no_client_is_refused_and_told(name: str) -> None:
     with pytest.raises(RejectedEventError, match=f"'{name}': 0 clients .* one must") as told:
         NAMES.client_id(name)
