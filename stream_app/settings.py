@@ -364,7 +364,11 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
 
 
 def _problem(item: Mapping[str, Any]) -> str:
-    variable = PREFIX + "__".join(str(part).upper() for part in item["loc"] if part != "")
+    # The number of an item of a list is no part of the setting's name.
+    names = [part.upper() for part in item["loc"] if isinstance(part, str) and part]
+    variable = PREFIX + "__".join(names)
     if not item["loc"]:
         return str(item["msg"]).removeprefix("Value error, ")
+    if isinstance(given := item.get("input"), str) and not given.strip():
+        return f"{variable} is empty: give it a value, or leave the variable out"
     return f"{variable}: {item['msg']}"

@@ -15,6 +15,7 @@ from stream_app.cli.file_texts import FileText
 from stream_app.domain.api_forms import of_client, unwrapped
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans import FileObject
+from stream_app.domain.printable import kind_of_value
 
 STDIN = "-"
 #: A file of 10,000 triggers has a tenth of it; a device or a wrong file may never end.
@@ -71,7 +72,7 @@ def _objects(file: FileText) -> Iterator[FileObject]:
     for number, (document, place, row) in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise ConfigurationError(
-                f"{file.name}: object {number}: is a {type(row).__name__}: must have named fields"
+                f"{file.name}: object {number}: is {kind_of_value(row)}: must have named fields"
             )
         try:
             answered = unwrapped(row)

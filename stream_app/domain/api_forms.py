@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind, kind_of
+from stream_app.domain.printable import kind_of_value
 
 #: Stands in answers that this project writes.
 RESULT = "success"
@@ -36,13 +37,13 @@ def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
     else:
         return None
     if kind is Kind.TRIGGER and not isinstance(found, list):
-        raise ConfigurationError(f"{path}: is a {type(found).__name__}: must be a list")
+        raise ConfigurationError(f"{path}: is {kind_of_value(found)}: must be a list")
     beside = flattened({name: obj[name] for name in ("client_id", "clientid") if name in obj})
     objects: list[dict[str, object]] = []
     for index, item in enumerate(found if isinstance(found, list) else [found]):
         if not isinstance(item, Mapping):
             where = f"{path}[{index}]" if isinstance(found, list) else path
-            raise ConfigurationError(f"{where}: is a {type(item).__name__}: must have named fields")
+            raise ConfigurationError(f"{where}: is {kind_of_value(item)}: must have named fields")
         objects.append({**beside, **_without_empty_threshold(flattened(item)), "kind": kind.value})
     return objects
 

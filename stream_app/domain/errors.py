@@ -121,3 +121,11 @@ class RejectedEventError(Exception):
     def __init__(self, reason: DeadLetterReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def told(error: BaseException) -> str:
+    """Return what an error says, with the name of its class once: some say it themselves."""
+    name, text = type(error).__name__, str(error)
+    if not text:
+        return name
+    return text if name in text else f"{name}: {text}"

@@ -19,6 +19,7 @@ from stream_app.domain.errors import (
     KafkaUnreachableError,
     StreamAppError,
     TopicMismatchError,
+    told,
 )
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
@@ -295,6 +296,6 @@ def unreachable(settings: Settings) -> Iterator[None]:
         if is_refusal(error):
             raise StreamAppError(f"Kafka at {servers} refuses: {error}") from error
         raise KafkaUnreachableError(
-            f"{servers}: {type(error).__name__}: {error}: is the broker up, and is "
+            f"{servers}: {told(error)}: is the broker up, and is "
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"
         ) from error

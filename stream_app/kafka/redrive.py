@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from stream_app import __version__
 from stream_app.domain.deliveries import Result, decode_result
-from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.errors import KafkaUnreachableError, told
 from stream_app.kafka.admin import connection_options, is_refusal
 from stream_app.kafka.config_records import connect_producer, open_topics, unreachable
 from stream_app.kafka.dead_letter_log import records_to_end, stand_since
@@ -162,7 +162,7 @@ class Redriver:
         except KafkaError as error:
             if not is_refusal(error):
                 raise
-            return Outcome(sent, problem=f"the broker refuses it: {type(error).__name__}: {error}")
+            return Outcome(sent, problem=f"the broker refuses it: {told(error)}")
         return Outcome(sent, metadata.partition, metadata.offset)
 
     async def _mark(self, outcome: Outcome) -> None:
@@ -194,9 +194,7 @@ def _unacknowledged(error: BaseException, unmarked: Sequence[Place]) -> BaseExce
         if unmarked
         else "what was sent is marked, the same command again sends the rest"
     )
-    return KafkaUnreachableError(
-        f"the broker did not acknowledge a record ({type(error).__name__}: {error}): {said}"
-    )
+    return KafkaUnreachableError(f"the broker did not acknowledge a record ({told(error)}): {said}")
 
 
 async def read_accepted(

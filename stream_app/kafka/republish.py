@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.errors import KafkaUnreachableError, told
 from stream_app.domain.republishing import Speed, due_ms
 from stream_app.domain.shifting import Shifter
 from stream_app.kafka.admin import connection_options
@@ -136,7 +136,7 @@ class Republisher:
             raise
         except KafkaError as error:
             raise KafkaUnreachableError(
-                f"the broker did not acknowledge a record ({type(error).__name__}: {error}): some "
+                f"the broker did not acknowledge a record ({told(error)}): some "
                 "of those behind what is said to be copied may be there, too"
             ) from error
         finally:

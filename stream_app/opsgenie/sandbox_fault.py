@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.printable import kind_of_value
 
 KEY_END_LENGTH = 4
 #: Below this length the end of a key would be most of it.
@@ -177,7 +178,9 @@ def parse_fault(fields: object) -> Fault:
         InvalidObjectError: names the field, its value and what is allowed; never a key.
     """
     if not isinstance(fields, Mapping):
-        raise InvalidObjectError("fault", type(fields).__name__, "must be a JSON object")
+        raise InvalidObjectError(
+            "fault", None, f"is {kind_of_value(fields)}: must be a JSON object", is_told=True
+        )
     values = dict(fields)
     known = ("kind", "on", *RULES)
     for name in values:

@@ -33,6 +33,36 @@ def test_without_console_hosts_there_are_none(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings().console_hosts == {}
 
 
+@pytest.mark.parametrize("text", ["", " "])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "PARTITIONS",
+        "DRY_RUN",
+        "LOG__LEVEL",
+        "KAFKA__SESSION_TIMEOUT_SECONDS",
+        "DELIVERY__RETRY_SCALE",
+    ],
+)
+def test_an_empty_setting_is_named_and_said_to_be_empty(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(f"STREAM_APP_{variable}", text)
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert str(error.value) == (
+        f"STREAM_APP_{variable} is empty: give it a value, or leave the variable out"
+    )
+
+
+def test_a_wrong_value_among_several_is_told_with_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STREAM_APP_DETECTOR__ALLOWED_PERIODS", "1, x")
+    with pytest.raises(ConfigurationError, match=r"^STREAM_APP_DETECTOR__ALLOWED_PERIODS: "):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

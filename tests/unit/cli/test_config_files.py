@@ -55,8 +55,10 @@ def test_a_dash_is_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("", "holds no object"),
         ("# nothing\n", "holds no object"),
-        ("[1]", "object 1: is a int: must have named fields"),
-        ("- id: 1\n- text\n", "object 2: is a str"),
+        ("[1]", "object 1: is a number: must have named fields"),
+        ("- id: 1\n- [1]\n", "object 2: is a list: must have named fields"),
+        ("- id: 1\n- true\n", "object 2: is true or false: must have named fields"),
+        ("- id: 1\n- text\n", "object 2: is a text: must"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(

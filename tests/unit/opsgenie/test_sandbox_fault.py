@@ -78,7 +78,7 @@ def test_other_requests_fail_when_they_are_named() -> None:
         ({"kind": "hang", "on": ["open"]}, "on: ['open']", "create, close, request-status"),
         ({"kind": "discard", "on": ["request-status"]}, "on: ['request-status']", "discarded"),
         ({"kind": "hang", "times": 3}, "field: 'times'", "use kind, on, status"),
-        ([], "fault: 'list'", "JSON object"),
+        ([], "fault: is a list", "JSON object"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_field_and_what_is_allowed(
