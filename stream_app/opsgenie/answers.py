@@ -19,7 +19,9 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 from stream_app.opsgenie.outcome import HEADERS
 
-STATUS = re.compile(rb"HTTP/(\d(?:\.\d+)?)[ \t]+([1-9]\d\d)(?![\d.])")
+#: The standard's version is in capitals; a service that writes it otherwise has answered, too, and
+#: an alert that it has accepted must not be sent again.
+STATUS = re.compile(rb"(?i:HTTP)/(\d(?:\.\d+)?)[ \t]+([1-9]\d\d)(?![\d.])")
 FIRST_FINAL_STATUS = 200
 #: Where no status has come within so many bytes of a line, none will.
 STATUS_BYTES = 64

@@ -187,7 +187,10 @@ async def test_what_comes_before_a_status_does_not_hide_it(
         assert outcome.retry_after_seconds == (7 if status == 429 else None)
 
 
-@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2", b"HTTP/2.0", b"HTTP/9.9"])
+@pytest.mark.parametrize(
+    "version",
+    [b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2", b"HTTP/2.0", b"HTTP/9.9", b"http/1.1", b"Http/1.0"],
+)
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 206, 226, 299])
 async def test_any_2xx_of_any_version_is_success(version: bytes, code: int, tmp_path: Path) -> None:
     respond = answers(version + b" %d x\r\nContent-Length: 2\r\n\r\n{}" % code, then_close=True)
