@@ -6,7 +6,7 @@ from typing import Any
 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import TIME_FIELDS, Event, EventKind
-from stream_app.domain.time_units import unit_hint
+from stream_app.domain.time_units import shown_number, unit_hint
 from stream_app.domain.windows import MAX_AHEAD_SECONDS
 
 #: Kafka's number for a record whose timestamp is the broker's (LogAppendTime).
@@ -62,6 +62,7 @@ def ahead_error(seconds: int, timestamp_ms: int, trusted: int | None = None) -> 
         timestamp_ms, clock = trusted, "the worker's clock (the record's time is its producer's)"
     return RejectedEventError(
         DeadLetterReason.FUTURE_TIMESTAMP,
-        f"event time {seconds} is {seconds - timestamp_ms // 1000} s ahead of "
-        f"{clock}, more than {MAX_AHEAD_SECONDS} s{unit_hint(seconds)}",
+        f"event time {shown_number(seconds)} is "
+        f"{shown_number(seconds - timestamp_ms // 1000)} s ahead of {clock}, "
+        f"more than {MAX_AHEAD_SECONDS} s{unit_hint(seconds)}",
     )

@@ -42,6 +42,14 @@ def test_a_time_in_another_unit_is_told_as_such(kind: EventKind, field: str, uni
     assert unit in message(kind, {field: number}, timestamp=-1)
 
 
+@pytest.mark.parametrize("seconds", [1e300, 1.7e308, 10**30, 10**400])
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_a_time_of_hundreds_of_digits_is_told_in_short(
+    kind: EventKind, field: str, seconds: float
+) -> None:
+    assert len(told := message(kind, {field: seconds})) < 200, told
+
+
 @pytest.mark.parametrize("seconds", [BASE + 301, BASE + 86_400, 10**11 - 1, 10**20, 10**30])
 def test_one_that_is_only_ahead_is_not(seconds: int) -> None:
     assert "looks like" not in message(EventKind.HITS, {"request_time": seconds})
