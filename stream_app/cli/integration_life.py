@@ -14,6 +14,7 @@ from stream_app.cli.delete import delete_objects
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.errors import ConfigurationError, StreamAppError
 from stream_app.domain.integrations import read_integration
+from stream_app.domain.objects import note_other_id
 from stream_app.domain.plan_stamps import disabled_record, enabled_record
 from stream_app.domain.plans import Action, Change, Kind
 from stream_app.domain.statuses import is_disabled_by_system
@@ -119,6 +120,7 @@ def integration_row(
 ) -> dict[str, object]:
     """Return what there is to say of an integration, in JSON's types."""
     integration, problems = read_integration(record)
+    note_other_id(number, integration.id, problems)
     row: dict[str, object] = {
         "id": number,
         "client_id": record.get("client_id"),

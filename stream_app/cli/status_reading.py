@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,8 +14,10 @@ from stream_app.cli.progress import Progress
 from stream_app.cli.state import SOURCES
 from stream_app.cli.status_standing import standing_partitions
 from stream_app.doctor.kept_state import state_problems
+from stream_app.domain.clients import read_client
 from stream_app.domain.deliveries import DeliveryState
 from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.objects import note_other_id
 from stream_app.domain.overview import (
     AlteredRow,
     IntegrationRow,
@@ -34,6 +36,7 @@ from stream_app.kafka.admin import Admin, partition_counts
 from stream_app.kafka.alert_log import UNREADABLE
 from stream_app.kafka.config_records import (
     CONNECT_SECONDS,
+    Refused,
     close,
     end_offsets,
     open_named,
@@ -92,10 +95,11 @@ async def read_overview(settings: Settings) -> Overview:
     sources = _sources(settings)
     groups = await _groups(settings, sources)
     still = await standing_partitions(settings, sources, groups, starts, ends)
-    stored = await _stored(settings, counts)
+    refused = Refused()
+    stored = await _stored(settings, counts, refused)
     deliveries, deliveries_reach = await _deliveries(settings, counts)
     fired, alerts_reach = await _fired(settings, counts)
-    integrations = await _integrations(settings, counts, stored, deliveries, now_ms)
+    integrations = await _integrations(settings, counts, stored, deliveries, now_ms, refused)
     return Overview(
         now_ms=now_ms,
         topics=[
@@ -141,6 +145,7 @@ async def read_overview(settings: Settings) -> Overview:
         state=[StateRow(one.role, one.problem) for one in (await state_problems(settings))[1]],
         altered=[AlteredRow(one.topic, one.problem, one.remedy) for one in altered],
         unreadable=[str(batch) for batch in NOTEBOOK.found.values()],
+        refused=[*refused, *_refused_clients(stored)],
     )
 
 
@@ -192,11 +197,20 @@ async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> d
     return {role: groups[ids[role]] for role in sources}
 
 
-async def _stored(settings: Settings, counts: Mapping[str, int]) -> Stored:
+def _refused_clients(stored: Stored) -> Iterator[str]:
+    """Yield the clients that cannot be used: they have no row of their own."""
+    for number, record in sorted(stored[Kind.CLIENT].items()):
+        client, problems = read_client(record)
+        note_other_id(number, client.client_id, problems)
+        if problems:
+            yield f"client {number}: {problems[0]}"
+
+
+async def _stored(settings: Settings, counts: Mapping[str, int], refused: Refused) -> Stored:
     names = TopicNames(settings.topic_prefix)
     if any(counts.get(names(topic)) != 1 for topic in CONFIG_TOPICS):
         return {kind: {} for kind in Kind}
-    return await read_stored(settings)
+    return await read_stored(settings, refused)
 
 
 async def _deliveries(
@@ -252,9 +266,10 @@ async def _integrations(
     stored: Stored,
     deliveries: Sequence[PartitionDeliveries],
     now_ms: int,
+    refused: Refused,
 ) -> list[IntegrationRow]:
     has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
-    statuses = await read_statuses(settings) if has_statuses else {}
+    statuses = await read_statuses(settings, refused) if has_statuses else {}
     pending: dict[int, list[DeliveryState]] = {}
     for partition in deliveries:
         for state in partition.pending.values():
@@ -284,6 +299,7 @@ def _trigger(
     settings: Settings, number: int, record: Mapping[str, object], fired: Sequence[int]
 ) -> TriggerRow:
     trigger, problems = read_trigger(record, allowed_periods=settings.detector.allowed_periods)
+    note_other_id(number, trigger.id, problems)
     return TriggerRow(
         id=number,
         client_id=record.get("client_id"),

@@ -38,6 +38,12 @@ def raise_first(problems: Problems) -> None:
         raise problems[0]
 
 
+def note_other_id(key_id: int, own_id: int, problems: Problems) -> None:
+    """Add a problem where a stored object has another id than its record's key."""
+    if not problems and own_id != key_id:
+        problems.append(InvalidObjectError("id", own_id, f"the record's key is {key_id}"))
+
+
 def hide_key(problems: Problems, key: object) -> None:
     """Take a key out of problems: it may stand where it does not belong, and be shown there."""
     if not isinstance(key, str) or len(key) < LEAST_KEY_CHARACTERS:

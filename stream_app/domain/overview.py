@@ -131,6 +131,14 @@ UNREADABLE_STEP = (
 )
 
 
+#: Most records that are told one by one: who writes one with a wrong key writes many.
+REFUSED_SHOWN = 20
+REFUSED_STEP = (
+    "find who wrote it; apply its object again: stream-app apply -f …; a record of the same key "
+    "without a value takes it away"
+)
+
+
 @dataclass(frozen=True)
 class Problem:
     """What needs attention, and what to do."""
@@ -144,7 +152,8 @@ class Overview:
     """The installation at `now_ms`. The cuts say how far back was looked, None: all that is kept.
 
     `deliveries_cut_ms` is about pending deliveries and failed shares, `alerts_cut_ms` about when
-    triggers fired. `unreadable` are the batches of what was read for this that cannot be read.
+    triggers fired. `unreadable` are the batches of what was read for this that cannot be read,
+    `refused` the records of the configuration that are no object, or none that can be used.
     """
 
     now_ms: int
@@ -161,6 +170,7 @@ class Overview:
     lost: Sequence[LostRow] = ()
     still: Sequence[StillRow] = ()
     unreadable: Sequence[str] = ()
+    refused: Sequence[str] = ()
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return what needs attention, what stops most of it first.
@@ -174,10 +184,17 @@ class Overview:
                 Problem(f"cannot be read: {where}", self._step_of_unreadable(where))
                 for where in self.unreadable
             ),
+            *self._of_refused(),
             *self._of_workers(),
             *self._of_integrations(min_requests),
             *self._of_triggers(),
         ]
+
+    def _of_refused(self) -> Iterator[Problem]:
+        for what in self.refused[:REFUSED_SHOWN]:
+            yield Problem(f"cannot be used: {what}", REFUSED_STEP)
+        if (more := len(self.refused) - REFUSED_SHOWN) > 0:
+            yield Problem(f"{more:,} more records cannot be used", REFUSED_STEP)
 
     def _step_of_unreadable(self, where: str) -> str:
         for role in self.roles:

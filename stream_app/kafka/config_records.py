@@ -23,6 +23,7 @@ from stream_app.domain.errors import (
 )
 from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
+from stream_app.domain.printable import quoted
 from stream_app.domain.statuses import parse_status
 from stream_app.kafka.admin import connection_options, is_refusal
 from stream_app.kafka.fetched_records import READ_COMMITTED, install, whole_records
@@ -44,6 +45,8 @@ TOPIC_OF = {
 ACTOR_HEADER = "x-actor"
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
+#: So much of a key that is no id is told.
+KEY_SHOWN_BYTES = 80
 _POLL_MS = 200
 
 
@@ -155,8 +158,30 @@ async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]
             return
 
 
-async def read_stored(settings: Settings) -> Stored:
+class Refused:
+    """Records that stand for no object, whatever is in them: their key is no id, for example."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, bytes | None], str] = {}
+
+    def note(self, record: Any, problem: str) -> None:
+        """Note a record, in the place of one with the same key before."""
+        place = f"{record.topic} partition {record.partition}, offset {record.offset}"
+        self._found[record.topic, record.key] = f"{place}: {problem}"
+
+    def forget(self, record: Any) -> None:
+        """Note that a later record of the same key is in force, or deletes it."""
+        self._found.pop((record.topic, record.key), None)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield where each is, and what is wrong with it."""
+        return iter(self._found.values())
+
+
+async def read_stored(settings: Settings, refused: Refused | None = None) -> Stored:
     """Return all configured objects as they are stored; records that are no objects are left out.
+
+    These are noted in `refused`.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -166,12 +191,16 @@ async def read_stored(settings: Settings) -> Stored:
     kinds = {names(topic): kind for kind, topic in TOPIC_OF.items()}
     stored: Stored = {kind: {} for kind in Kind}
     for record in await _read_all(settings, CONFIG_TOPICS):
-        _store(stored[kinds[record.topic]], record.key, record.value)
+        _store(stored[kinds[record.topic]], record, refused or Refused())
     return stored
 
 
-async def read_statuses(settings: Settings) -> dict[int, IntegrationStatus]:
+async def read_statuses(
+    settings: Settings, refused: Refused | None = None
+) -> dict[int, IntegrationStatus]:
     """Return what the system has made of integrations, by their id.
+
+    Records that say nothing of any are noted in `refused`.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -179,7 +208,7 @@ async def read_statuses(settings: Settings) -> dict[int, IntegrationStatus]:
     """
     objects: dict[int, dict[str, object]] = {}
     for record in await _read_all(settings, (Topic.STATUS,)):
-        _store(objects, record.key, record.value)
+        _store(objects, record, refused or Refused())
     statuses = {}
     for number, obj in objects.items():
         with contextlib.suppress(InvalidObjectError):
@@ -197,17 +226,32 @@ async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
         await close(consumer)
 
 
-def _store(objects: dict[int, dict[str, object]], key: bytes | None, value: bytes | None) -> None:
-    object_id = id_of_key(key)
+def _store(objects: dict[int, dict[str, object]], record: Any, refused: Refused) -> None:
+    refused.forget(record)
+    object_id, value = id_of_key(record.key), record.value
     if object_id is None:
+        if value is not None:
+            refused.note(record, f"{shown_key(record.key)}: must be the object's id as text")
         return
     objects.pop(object_id, None)
     if value is None:
         return
-    with contextlib.suppress(orjson.JSONDecodeError):
+    try:
         obj = orjson.loads(value)
-        if isinstance(obj, dict):
-            objects[object_id] = flattened(obj)
+    except orjson.JSONDecodeError:
+        obj = None
+    if isinstance(obj, dict):
+        objects[object_id] = flattened(obj)
+    else:
+        refused.note(record, f"{shown_key(record.key)}: its value is no JSON object")
+
+
+def shown_key(key: bytes | None) -> str:
+    """Return a record's key for a message: it may be as long as its topic takes."""
+    if key is None:
+        return "no key"
+    cut = f"… of {len(key):,} bytes" if len(key) > KEY_SHOWN_BYTES else ""
+    return f"key {quoted(key[:KEY_SHOWN_BYTES].decode(errors='backslashreplace'))}{cut}"
 
 
 def id_of_key(key: bytes | None) -> int | None:

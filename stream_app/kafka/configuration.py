@@ -24,7 +24,13 @@ from stream_app.domain.errors import (
     TopicMismatchError,
 )
 from stream_app.domain.integrations import Integration, parse_integration
-from stream_app.domain.objects import MAX_CLIENT_BYTES, MAX_OBJECT_BYTES
+from stream_app.domain.objects import (
+    MAX_CLIENT_BYTES,
+    MAX_OBJECT_BYTES,
+    Problems,
+    note_other_id,
+    raise_first,
+)
 from stream_app.domain.statuses import IntegrationStatus, is_disabled_by_system, parse_status
 from stream_app.domain.topics import VIEW_KINDS
 from stream_app.domain.triggers import Trigger, parse_trigger
@@ -34,6 +40,7 @@ from stream_app.kafka.config_records import (
     id_of_key,
     open_topics,
     several_partitions,
+    shown_key,
     unreachable,
 )
 from stream_app.kafka.not_evaluated import NotEvaluated
@@ -55,8 +62,6 @@ ConfigObject = Client | Trigger | Integration | IntegrationStatus
 CLIENTS, TRIGGERS = "clients", "triggers"
 #: What a record may have beyond its object: when and by which command it was written.
 STAMPS_BYTES = 4096
-#: So much of a key that is no id is told: it may be as long as its topic takes.
-KEY_SHOWN_BYTES = 80
 PROBE_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 1000
@@ -216,9 +221,10 @@ class RecordApplier:
         if not isinstance(obj, dict):
             raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON object")
         parsed: ConfigObject = self._parsers[kind](obj)
+        problems: Problems = []
         own_id = parsed.client_id if isinstance(parsed, Client) else parsed.id
-        if own_id != object_id:
-            raise InvalidObjectError("id", own_id, f"the record's key is {object_id}")
+        note_other_id(object_id, own_id, problems)
+        raise_first(problems)
         return parsed
 
     def _count(self, kind: str) -> None:
@@ -234,11 +240,7 @@ class RecordApplier:
 
 
 def _no_id(key: bytes | None) -> InvalidObjectError:
-    problem = "must be the object's id as text"
-    if key is None or len(key) <= KEY_SHOWN_BYTES:
-        return InvalidObjectError("key", key, problem)
-    shown = f"key: {key[:KEY_SHOWN_BYTES]!r}… of {len(key):,} bytes"
-    return InvalidObjectError(shown, key, problem, is_told=True)
+    return InvalidObjectError(shown_key(key), key, "must be the object's id as text", is_told=True)
 
 
 class ConfigurationReader:

@@ -18,6 +18,8 @@ from stream_app.kafka.admin import connection_options, create_topics
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.metrics import Metrics
 from stream_app.settings import KafkaSettings, Settings
+from tests.integration.harness import WorkerProcess
+from tests.integration.harness import put as put_raw
 
 CLIENT: dict[str, Any] = {"client_id": 1111, "name": "Acme", "cloud": "EU"}
 TRIGGER: dict[str, Any] = {
@@ -225,3 +227,40 @@ async def test_a_broker_that_is_not_there_is_an_error_that_says_so() -> None:
     nowhere = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     with pytest.raises(KafkaUnreachableError, match=r"127\.0\.0\.1:1: .*BOOTSTRAP_SERVERS"):
         await ConfigurationReader(nowhere).start()
+
+
+async def test_status_names_the_records_that_stand_for_no_object_and_says_what_to_do(
+    settings: Settings, put: Put
+) -> None:
+    bootstrap, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
+    for kind in ("clients", "triggers", "integrations"):
+        odd = [(b"abc", b"{}"), (b"gone", b"{}"), (b"gone", None)]
+        more = [(b"K" * 10_000, b"{}")] if kind == "clients" else []
+        await put_raw(bootstrap, f"{prefix}config.{kind}", [*odd, *more])
+    await put_raw(bootstrap, f"{prefix}status.integrations", [(b"no id", b"{}")])
+    await put("triggers", 5, b"no json")
+    await put("triggers", 6, b"[]")
+    await put("triggers", 7, TRIGGER)
+    await put("clients", 1111, CLIENT)
+    await put("clients", 2222, CLIENT | {"client_id": 2222, "cloud": "moon"})
+    # Stored before such texts were refused: it is not in use since.
+    await put("integrations", 521, INTEGRATION | {"alert": {"entity": "On\x07call"}})
+    found = await asyncio.to_thread(WorkerProcess.command, settings, "status", "--json")
+    assert found.returncode == 0, found.stderr
+    rows = orjson.loads(found.stdout)["needs_attention"]
+    steps = {row["what"]: row["next_step"] for row in rows}
+    for part in (
+        "config.triggers partition 0, offset 0: key 'abc': must be the object's id as text",
+        "config.integrations partition 0, offset 0: key 'abc': must be the object's id as text",
+        "config.clients partition 0, offset 0: key 'abc'",
+        f"key '{'K' * 80}'… of 10,000 bytes",
+        "status.integrations partition 0, offset 0: key 'no id'",
+        "key '5': its value is no JSON object",
+        "key '6': its value is no JSON object",
+        "client 2222: cloud: 'moon': must be one of",
+        "trigger 7 (Hits) cannot be used: id: 61: the record's key is 7",
+        "integration 521 (On-call) cannot be used: alert.entity: 'On\\x07call': must have no",
+    ):
+        (what,) = [what for what in steps if part in what]
+        assert "stream-app apply -f" in steps[what]
+    assert not any("gone" in what for what in steps)

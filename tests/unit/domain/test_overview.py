@@ -38,6 +38,26 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
     assert FINE.problems(17) == []
 
 
+def test_many_records_that_cannot_be_used_are_not_all_told() -> None:
+    problems = replace(FINE, refused=[f"record {n}" for n in range(1_020)]).problems(17)
+    assert len(problems) == 21
+    assert problems[0].what == "cannot be used: record 0"
+    assert problems[-1].what == "1,000 more records cannot be used"
+    assert len(replace(FINE, refused=["x"] * 20).problems(17)) == 20
+
+
+def test_an_object_without_a_name_is_called_by_its_id() -> None:
+    found = replace(
+        FINE,
+        integrations=[replace(WELL, name=None, state="invalid", why="name: is missing")],
+        triggers=[replace(TRIGGER, name=None, problem="name: is missing")],
+    )
+    assert [problem.what for problem in found.problems(17)] == [
+        "integration 521 cannot be used: name: is missing",
+        "trigger 61 cannot be used: name: is missing",
+    ]
+
+
 def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
     """It would begin anew, and a further one makes all of them begin anew."""
     found = replace(

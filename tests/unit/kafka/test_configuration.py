@@ -170,7 +170,7 @@ def test_what_is_told_of_a_short_key_is_all_of_it() -> None:
     feed = Feed()
     with capture_logs() as logs:
         feed.put("triggers", b"k" * 80, TRIGGER)
-    assert logs[0]["reason"] == f"key: {b'k' * 80!r}: must be the object's id as text"
+    assert logs[0]["reason"] == f"key '{'k' * 80}': must be the object's id as text"
 
 
 def test_an_integration_with_a_clear_key_is_not_used_and_its_key_not_logged() -> None:

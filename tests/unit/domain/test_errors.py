@@ -1,0 +1,34 @@
+"""What an error says of itself, with its class named once."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.errors import CorruptRecordException, KafkaConnectionError, KafkaTimeoutError
+
+from stream_app.domain.errors import StreamAppError, told
+from stream_app.kafka.config_records import unreachable
+from stream_app.settings import KafkaSettings, Settings
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KafkaConnectionError("no route"), "KafkaConnectionError: no route"),
+        (KafkaTimeoutError(), "KafkaTimeoutError"),
+        (CorruptRecordException("x"), "[Error 2] CorruptRecordException: x"),
+        (OSError("reset"), "OSError: reset"),
+        (TimeoutError(), "TimeoutError"),
+        (ValueError(""), "ValueError"),
+    ],
+)
+def test_the_class_of_an_error_is_named_once(error: Exception, text: str) -> None:
+    assert told(error) == text
+
+
+def test_a_broker_that_is_away_is_told_without_saying_so_twice() -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
+    with pytest.raises(StreamAppError) as caught, unreachable(settings):
+        raise KafkaConnectionError("no route")
+    assert str(caught.value).startswith(
+        "broker:9092: KafkaConnectionError: no route: is the broker"
+    )
