@@ -117,7 +117,7 @@ async def read_overview(settings: Settings) -> Overview:
                 member.host,
                 member.member_id,
                 dict(member.partitions),
-                None if member.restoring is None else str(member.restoring),
+                member.restoring,
             )
             for role, group in groups.items()
             for member in sorted(group.members, key=lambda member: member.member_id)

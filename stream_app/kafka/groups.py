@@ -50,7 +50,7 @@ class Member:
     client_id: str
     host: str
     partitions: Mapping[str, int]
-    restoring: RestoringNote | None = None
+    restoring: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,5 +161,5 @@ def _member(
         row["client_id"],
         row["client_host"].removeprefix("/"),
         dict(sorted(Counter(topic for topic, _ in held).items())),
-        max(own, key=lambda note: note.done, default=None),
+        own[0].how_far if own else None,
     )

@@ -90,21 +90,11 @@ class RestoreProgress:
         )
 
 
-class RestoringNote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a worker that restores says of itself; `of` is missing before it knows."""
+class RestoringNote(msgspec.Struct, frozen=True):
+    """What a member of a group says of itself while it restores: who it is, and how far."""
 
     restoring: str
-    done: int = 0
-    of: int | None = None
-    per_second: int = 0
-    seconds_left: int | None = None
-
-    def __str__(self) -> str:
-        """Say it in a table's cell."""
-        if self.of is None:
-            return "restoring: asking how much there is"
-        left = "" if self.seconds_left is None else f", {self.seconds_left} s left"
-        return f"restoring: {self.done:,} of {self.of:,} changelog records{left}"
+    how_far: str
 
 
 _encode = msgspec.json.Encoder().encode
@@ -113,10 +103,7 @@ _decode = msgspec.json.Decoder(RestoringNote).decode
 
 def note_of(progress: RestoreProgress, member_id: str) -> str:
     """Return the note of a group's member."""
-    note = RestoringNote(
-        member_id, progress.done, progress.total, progress.per_second, progress.seconds_left
-    )
-    return _encode(note).decode()
+    return _encode(RestoringNote(member_id, str(progress))).decode()
 
 
 def read_note(metadata: str) -> RestoringNote | None:

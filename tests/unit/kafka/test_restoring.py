@@ -20,26 +20,24 @@ def row(member_id: str, *partitions: int) -> dict[str, Any]:
     }
 
 
-def test_a_note_is_read_as_it_was_written() -> None:
+def test_a_note_says_what_the_health_page_says() -> None:
     progress = RestoreProgress()
-    assert str(read_note(note_of(progress, "m-1"))) == "restoring: asking how much there is"
-    progress.begin(120_000)
-    assert str(read_note(note_of(progress, "m-1"))) == "restoring: 0 of 120,000 changelog records"
+    assert read_note(note_of(progress, "m-1")) == RestoringNote("m-1", str(progress))
+    progress.begin(120_000, 4)
     progress.done = 60_000
     found = read_note(note_of(progress, "m-1"))
     assert found is not None
-    assert (found.restoring, found.done, found.of) == ("m-1", 60_000, 120_000)
-    assert str(found).startswith("restoring: 60,000 of 120,000 changelog records, ")
+    assert found.how_far.startswith("state is being read: 60000 of 120000 changelog records, ")
 
 
 def test_what_others_have_put_beside_an_offset_is_no_note() -> None:
-    for metadata in ("", "x", "{}", "[]", '{"restoring": 7}', '{"done": 1}'):
+    for metadata in ("", "x", "{}", "[]", '{"restoring": 7}', '{"how_far": "x"}'):
         assert read_note(metadata) is None
 
 
 def test_a_note_counts_only_for_the_member_that_wrote_it_and_still_has_the_partition() -> None:
-    notes = {("alerts", 0): RestoringNote("m-1", 1, 2), ("alerts", 1): RestoringNote("gone", 1, 2)}
-    assert _member(row("m-1", 0, 1), ["alerts"], notes).restoring == notes["alerts", 0]
+    notes = {("alerts", 0): RestoringNote("m-1", "x"), ("alerts", 1): RestoringNote("gone", "y")}
+    assert _member(row("m-1", 0, 1), ["alerts"], notes).restoring == "x"
     assert _member(row("m-2", 0, 1), ["alerts"], notes).restoring is None
     assert _member(row("m-1", 1), ["alerts"], notes).restoring is None
     assert _member(row("m-1", 0), ["counts"], notes).restoring is None
