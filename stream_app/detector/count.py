@@ -73,13 +73,14 @@ class CountFlush:
         self._config_position = config_position
         self._started = time.monotonic()
 
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records: what the events caused, then what has been counted."""
+    def steps(self) -> Iterator[Sequence[Send]]:
+        """Yield the records: what the events caused, then what has been counted."""
+        yield [*self._dead_letters, *self._partial_counts()]
         table = self._stage.table
         changes: list[Send] = []
         for part in self._cuts:
             changes += table.changes(part.partition, part.cut.offset, part.state.rows(part.cut))
-        return [[*self._dead_letters, *self._partial_counts()], changes]
+        yield changes
 
     def confirm(self) -> None:
         """Note the progress."""

@@ -7,15 +7,18 @@ between the two sends the same alert again, with the same id, and never loses it
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from stream_app.domain.alerts import Alert, encode_alert, fired_alert
+from stream_app.domain.alerts import encode_alert, fired_alert
+from stream_app.domain.clients import Client
 from stream_app.domain.evaluation import PartitionWindows
-from stream_app.domain.events import CONDITIONS, DECODE_ERRORS
+from stream_app.domain.events import CONDITIONS, DECODE_ERRORS, EventKind
 from stream_app.domain.partial_counts import APPENDED_HEADER, PartialCounts, decode_partial_counts
 from stream_app.domain.state_keys import NEVER, CellKey
+from stream_app.domain.triggers import Trigger
 from stream_app.kafka.catching_up import catch_up
 from stream_app.kafka.configuration import Configuration, ConfigurationReader
 from stream_app.kafka.dead_letters import number_of
@@ -37,6 +40,18 @@ HOLD_SECONDS = 0.1
 #: Most alerts of a flush that have a log line each: one record can fire tens of thousands, whose
 #: lines alone would keep the event loop for a second. All of them are on the topic `alerts`.
 MAX_LOGGED = 1000
+#: Alerts that are made, sent and reported at a time: one flush may have tens of thousands.
+STEP_ALERTS = 1000
+
+
+class Fired(NamedTuple):
+    """A window that exceeds its threshold, and whose alert it is."""
+
+    key: CellKey
+    client: Client
+    trigger: Trigger
+    #: When the newest event in it was appended, Unix ms.
+    appended_ms: int
 
 
 @dataclass(frozen=True)
@@ -45,44 +60,53 @@ class PartitionCut:
 
     partition: int
     state: PartitionWindows
-    fired: list[tuple[CellKey, Alert]]
+    fired: list[Fired]
     #: Windows that have changed, and when the newest event in them was appended.
     touched: Mapping[CellKey, int]
     offset: int
 
 
 class EvaluateFlush:
-    """Alerts; then the windows, the fired ones marked, and the progress."""
+    """Alerts, in parts; then the windows, the fired ones marked, and the progress."""
 
     def __init__(self, stage: EvaluateStage, cuts: Sequence[PartitionCut]) -> None:
         self._stage = stage
         self._cuts = cuts
 
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records in their order."""
-        alerts = [
-            Send(self._stage.alerts_topic, str(alert.client_id).encode(), encode_alert(alert))
-            for part in self._cuts
-            for _, alert in part.fired
-        ]
+    def steps(self) -> Iterator[Sequence[Send]]:
+        """Yield the records in their order; report alerts when they are acknowledged."""
+        fired = [one for part in self._cuts for one in part.fired]
+        for start in range(0, max(len(fired), 1), STEP_ALERTS):
+            some = fired[start : start + STEP_ALERTS]
+            alerts = [fired_alert(one.client, one.trigger, one.key[1]) for one in some]
+            topic = self._stage.alerts_topic
+            yield [
+                Send(topic, str(alert.client_id).encode(), encode_alert(alert)) for alert in alerts
+            ]
+            self._stage.report(some)
+            for alert in alerts[: max(MAX_LOGGED - start, 0)]:
+                log.info(
+                    "alert_fired",
+                    alert_id=alert.id,
+                    client_id=alert.client_id,
+                    trigger_id=alert.trigger.id,
+                    window_start=alert.window_start,
+                )
+        if (more := len(fired) - MAX_LOGGED) > 0:
+            log.warning("alerts_not_logged", number=more, fired=len(fired))
         changes: list[Send] = []
         for part in self._cuts:
-            rows = part.state.rows(part.touched, [key for key, _ in part.fired])
+            rows = part.state.rows(part.touched, [one.key for one in part.fired])
             changes += self._stage.table.changes(part.partition, part.offset, rows)
-        return [alerts, changes]
+        yield changes
 
     def confirm(self) -> None:
         """Note the fired windows and the progress."""
-        reported = 0
         for part in self._cuts:
-            for key, alert in part.fired:
-                if (window := part.state.window(key)) is not None:
+            for one in part.fired:
+                if (window := part.state.window(one.key)) is not None:
                     window.fired = True
-                reported += 1
-                self._stage.fired(alert, part.touched[key], is_logged=reported <= MAX_LOGGED)
             part.state.confirm(part.offset)
-        if reported > MAX_LOGGED:
-            log.warning("alerts_not_logged", number=reported - MAX_LOGGED, fired=reported)
 
 
 class EvaluateStage(InSteps):
@@ -186,10 +210,9 @@ class EvaluateStage(InSteps):
         for partition in self._changed:
             state = self.table.state(partition)
             touched, _ = state.cut()
-            fired = [
-                (key, alert) for key in touched if (alert := self._alert(state, key)) is not None
-            ]
-            cuts.append(PartitionCut(partition, state, fired, touched, state.offset))
+            cuts.append(
+                PartitionCut(partition, state, self._fired(state, touched), touched, state.offset)
+            )
         self.reset()
         return EvaluateFlush(self, cuts)
 
@@ -197,39 +220,47 @@ class EvaluateStage(InSteps):
         """Forget what is not flushed; it will be read again."""
         self._changed, self._may_fire = {}, False
 
-    def fired(self, alert: Alert, appended_ms: int, *, is_logged: bool = True) -> None:
-        """Report an alert that the broker has acknowledged."""
-        kind = KIND_OF_CONDITION[alert.trigger.template_id]
-        self._metrics.alerts.labels(kind).inc()
-        if appended_ms:
-            self._metrics.event_to_alert.labels(kind).observe(
-                max(0.0, time.time() - appended_ms / 1000)
-            )
-        if not is_logged:
-            return
-        log.info(
-            "alert_fired",
-            alert_id=alert.id,
-            client_id=alert.client_id,
-            trigger_id=alert.trigger.id,
-            window_start=alert.window_start,
-        )
+    def report(self, fired: Sequence[Fired]) -> None:
+        """Count alerts that the broker has acknowledged, and say how long they took."""
+        now_ms = time.time() * 1000
+        by_kind: defaultdict[EventKind, list[int]] = defaultdict(list)
+        for one in fired:
+            by_kind[KIND_OF_CONDITION[one.trigger.template_id]].append(one.appended_ms)
+        for kind, times in by_kind.items():
+            self._metrics.alerts.labels(kind).inc(len(times))
+            observe = self._metrics.event_to_alert.labels(kind).observe
+            for appended_ms in times:
+                if appended_ms:
+                    observe(max(0.0, (now_ms - appended_ms) / 1000))
 
     def _count_windows(self) -> float | None:
         found = self.table.known_states()
         return None if found is None else sum(state.number for state in found)
 
-    def _alert(self, state: PartitionWindows, key: CellKey) -> Alert | None:
-        """Return the alert of a window that exceeds its threshold and has not fired."""
-        window = state.window(key)
-        if window is None or window.fired:
-            return None
-        client_id, trigger_id, revision, _ = key[0].split(":")
+    def _fired(self, state: PartitionWindows, touched: Mapping[CellKey, int]) -> list[Fired]:
+        """Return the windows that exceed their threshold and have not fired."""
+        found = []
+        owners: dict[str, tuple[Client, Trigger] | None] = {}
+        for key, appended_ms in touched.items():
+            window = state.window(key)
+            if window is None or window.fired:
+                continue
+            name = key[0]
+            if name not in owners:
+                owners[name] = self._owner(name)
+            if (owner := owners[name]) is None:
+                self._metrics.stale_counts.inc()
+                continue
+            client, trigger = owner
+            if trigger.threshold is not None and window.total > trigger.threshold.count:
+                found.append(Fired(key, client, trigger, appended_ms))
+        return found
+
+    def _owner(self, name: str) -> tuple[Client, Trigger] | None:
+        """Return whose windows these are; None: their revision is not in force."""
+        client_id, trigger_id, revision, _ = name.split(":")
         client = self._configuration.clients.get(int(client_id))
         trigger = self._configuration.triggers.get(int(trigger_id))
         if client is None or trigger is None or trigger.revision != revision or not trigger.enabled:
-            self._metrics.stale_counts.inc()
             return None
-        if trigger.threshold is None or window.total <= trigger.threshold.count:
-            return None
-        return fired_alert(client, trigger, key[1])
+        return client, trigger

@@ -18,8 +18,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -56,8 +57,8 @@ Written = defaultdict[tuple[StateTable[Any], int], list[int]]
 class Flush(Protocol):
     """The records of one flush, and what to do when they are acknowledged."""
 
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records, in steps."""
+    def steps(self) -> Iterable[Sequence[Send]]:
+        """Return the records, in steps; one may be made when the one before is acknowledged."""
 
     def confirm(self) -> None:
         """Note that the broker has acknowledged every step."""
@@ -315,7 +316,7 @@ class FlushLoop:
         self, flush: Flush, letters: list[Send], taken: list[Any], generation: int
     ) -> None:
         written: Written = defaultdict(list)
-        for step in [letters, *flush.steps()] if letters else flush.steps():
+        for step in chain([letters] if letters else (), flush.steps()):
             if not await self._ownership.confirm(generation):
                 return
             await self._send(step, written)

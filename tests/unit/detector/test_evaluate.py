@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from stream_app.detector.evaluate import MAX_LOGGED, EvaluateFlush, EvaluateStage
+from stream_app.detector.evaluate import MAX_LOGGED, STEP_ALERTS, EvaluateFlush, EvaluateStage
 from stream_app.domain.alerts import Alert, decode_alert, encode_alert, fired_alert
 from stream_app.domain.clients import parse_client
 from stream_app.domain.evaluation import PartitionWindows
@@ -88,9 +88,9 @@ class Partition:
         return self.confirmed(self.stage.cut())
 
     def confirmed(self, flush: EvaluateFlush) -> list[int]:
-        alerts, *_ = flush.steps()
+        *alerts, _ = flush.steps()
         flush.confirm()
-        fired = [decode_alert(send.value or b"") for send in alerts]
+        fired = [decode_alert(send.value or b"") for step in alerts for send in step]
         assert all(isinstance(alert, Alert) for alert in fired)
         return [alert.window_start - START for alert in fired if isinstance(alert, Alert)]
 
@@ -238,3 +238,11 @@ def test_the_log_lines_of_a_flush_that_fires_thousands_are_bounded(windows: Part
     events = Counter(line["event"] for line in lines)
     assert events == {"alert_fired": MAX_LOGGED, "alerts_not_logged": 1}
     assert lines[-1]["number"] == more
+
+
+def test_many_alerts_are_made_and_sent_a_part_at_a_time(windows: Partition) -> None:
+    for second in range(2 * STEP_ALERTS + 1):
+        windows.send(3, second=second)
+    *parts, changes = windows.stage.cut().steps()
+    assert [len(part) for part in parts] == [STEP_ALERTS, STEP_ALERTS, 1]
+    assert len(changes) == 1

@@ -222,7 +222,8 @@ class Detector:
 
     def _evaluate(self) -> None:
         flush = self._stage.cut()
-        self.alerts += [json.loads(send.value or b"") for send in flush.steps()[0]]
+        alerts, _ = flush.steps()
+        self.alerts += [json.loads(send.value or b"") for send in alerts]
         flush.confirm()
 
 
