@@ -142,7 +142,7 @@ class Worker:
         )
         topic = self._base_names.get(batch.topic)
         if topic is None:
-            return  # of a changelog: the worker ends
+            return  # of a changelog: who reads the state judges it
         self.metrics.unreadable_batches.labels(topic).inc()
         if topic in DEAD_LETTER_SOURCES and topic in self.metrics.topics:
             self.metrics.dead_letters.labels(topic, DeadLetterReason.UNREADABLE_BATCH).inc()

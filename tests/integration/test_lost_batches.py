@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from stream_app.settings import Settings
@@ -15,14 +17,20 @@ LOSING = str(Path(__file__).with_name("losing_worker.py"))
 COUNTED = 'stream_app_events_total{kind="incidents",result="counted"}'
 
 
+@asynccontextmanager
+async def losing(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[WorkerProcess, bytes]]:
+    """Start a worker that loses its first batch; with an event for it."""
+    await prepared(settings, trigger())
+    with WorkerProcess("detector", settings, tmp_path / "log", (LOSING,)) as worker:
+        await worker.ready()
+        yield worker, incident(int(time.time()))
+
+
 async def test_a_lost_batch_that_nothing_follows_is_found_and_named(
     settings: Settings, tmp_path: Path
 ) -> None:
-    await prepared(settings, trigger())
-    now = int(time.time())
-    with WorkerProcess("detector", settings, tmp_path / "log", (LOSING,)) as worker:
-        await worker.ready()
-        await send(settings, "incidents", *[incident(now)] * 3, partition=1)
+    async with losing(settings, tmp_path) as (worker, event):
+        await send(settings, "incidents", *[event] * 3, partition=1)
         assert await wait_for(lambda: _counted(worker, 3))
         await drained(settings, "detector", ["events.incidents"], 30)
         said = [json.loads(line) for line in worker.text.splitlines() if "batch_" in line]
@@ -36,12 +44,9 @@ async def test_a_lost_batch_that_nothing_follows_is_found_and_named(
 async def test_a_lost_batch_is_found_by_the_one_behind_it(
     settings: Settings, tmp_path: Path
 ) -> None:
-    await prepared(settings, trigger())
-    now = int(time.time())
-    with WorkerProcess("detector", settings, tmp_path / "log", (LOSING,)) as worker:
-        await worker.ready()
-        await send(settings, "incidents", incident(now), partition=1)
-        await send(settings, "incidents", *[incident(now)] * 4, partition=1)
+    async with losing(settings, tmp_path) as (worker, event):
+        await send(settings, "incidents", event, partition=1)
+        await send(settings, "incidents", *[event] * 4, partition=1)
         assert await wait_for(lambda: _counted(worker, 5))
         await asyncio.sleep(1)
         assert await _counted(worker, 5), "none is counted twice"

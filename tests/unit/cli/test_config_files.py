@@ -23,6 +23,13 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
+def refused(path: Path, content: bytes, message: str) -> None:
+    """See that a file is refused with a message."""
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=message):
+        read_objects([str(path)])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -162,10 +169,7 @@ def test_scalars_are_those_of_the_core_schema_of_yaml_1_2(
 def test_what_is_not_utf_8_is_refused_with_its_place(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
-    path = tmp_path / "objects.yaml"
-    path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=message):
-        read_objects([str(path)])
+    refused(tmp_path / "objects.yaml", content, message)
 
 
 @pytest.mark.parametrize("text", ["id: 1", '{"id": 1}'])
@@ -186,10 +190,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path, text: str) -> None:
 def test_a_json_file_is_json_and_gives_the_error_of_json(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    path = tmp_path / "answer.JSON"
-    path.write_text(text)
-    with pytest.raises(ConfigurationError, match=message):
-        read_objects([str(path)])
+    refused(tmp_path / "answer.JSON", text.encode(), message)
 
 
 def test_an_error_does_not_quote_the_file(tmp_path: Path) -> None:
