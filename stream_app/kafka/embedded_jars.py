@@ -23,9 +23,6 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from jgo.maven import MavenContext
-from jgo.parse import Coordinate
-
 from stream_app.domain.errors import EmbeddedKafkaError
 
 KAFKA_VERSION = "4.4.0"
@@ -132,6 +129,10 @@ def _sha256(jar: Path) -> str:
 
 
 def _download(home: Path, progress: Progress) -> list[Path]:
+    # Nearly every command and worker imports this module, and few of them download.
+    from jgo.maven import MavenContext  # noqa: PLC0415 - needed once
+    from jgo.parse import Coordinate  # noqa: PLC0415 - same
+
     logging.getLogger("jgo").setLevel(logging.CRITICAL)  # what fails is reported below
     progress(f"downloading Kafka {KAFKA_VERSION} (once, about 45 MB)")
     context = MavenContext(repo_cache=home / "maven", timeout=TIMEOUT_SECONDS)

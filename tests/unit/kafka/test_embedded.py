@@ -257,7 +257,7 @@ def test_a_download_that_gives_out_another_jar_is_refused_and_not_kept(
         def resolve(self, wanted: list[object]) -> tuple[list[object], list[object]]:
             return wanted, []
 
-    monkeypatch.setattr("stream_app.kafka.embedded_jars.MavenContext", Repository)
+    monkeypatch.setattr("jgo.maven.MavenContext", Repository)
     with pytest.raises(EmbeddedKafkaError, match=r"kafka-clients-.*\.jar: SHA-256 [0-9a-f]{64} is"):
         class_path(tmp_path, lambda _text: None)
     assert not (tmp_path / f"kafka-{KAFKA_VERSION}").exists()
