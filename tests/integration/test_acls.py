@@ -191,6 +191,7 @@ def objects(api: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
     place: Installation,
 ) -> None:

@@ -188,6 +188,7 @@ async def place(own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path) -> Async
         await found.installation.stop()
 
 
+@pytest.mark.long
 async def test_each_rule_fires_by_its_cause_and_clears_when_that_is_mended(
     place: Place, tmp_path: Path
 ) -> None:

@@ -265,6 +265,7 @@ def cluster(own_kafka: Any, settings: Settings) -> tuple[EmbeddedKafka, Settings
     return broker, settings.model_copy(update={"kafka": kafka, "partitions": 8})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_counts_exact(
     cluster: tuple[EmbeddedKafka, Settings], tmp_path: Path
@@ -317,6 +318,7 @@ async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_coun
     print(figures)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_a_graceful_rebalance_leaves_the_counts_exact(
     cluster: tuple[EmbeddedKafka, Settings], tmp_path: Path

@@ -224,6 +224,7 @@ def cluster(own_kafka: Any, settings: Settings) -> tuple[EmbeddedKafka, Settings
     return broker, settings.model_copy(update={"kafka": kafka})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("judge", ["never", "exhausted"])
 async def test_no_alert_is_lost_or_doubled_whatever_dies(

@@ -343,6 +343,7 @@ async def test_a_client_with_objects_left_is_not_deleted(place: Place) -> None:
     assert await read_stored(place.settings) == {kind: {} for kind in Kind}
 
 
+@pytest.mark.long
 async def test_changes_are_announced_once_each_also_across_restarts(place: Place) -> None:
     quiet: dict[str, Any] = {"events": []}
     await place.apply(CLIENT, place.integration(**quiet), trigger())

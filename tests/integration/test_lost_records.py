@@ -46,6 +46,7 @@ async def stopped(worker: WorkerProcess) -> None:
     await asyncio.sleep(1.5)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_what_retention_removed_before_it_was_read_is_counted_once_and_told(
     settings: Settings, tmp_path: Path

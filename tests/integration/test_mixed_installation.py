@@ -114,6 +114,7 @@ def by_id(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {one["id"]: one for one in found}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_a_large_mixed_installation_alerts_whom_the_oracle_names(
     settings: Settings, tmp_path: Path

@@ -247,6 +247,7 @@ async def place(settings: Settings, tmp_path: Path) -> AsyncIterator[Place]:
     await found.sandbox.stop()
 
 
+@pytest.mark.long
 async def test_notices_reach_those_who_subscribed_once_also_after_a_kill(place: Place) -> None:
     first = place.integration(521, "system", "rules_and_triggers", "security_issue_high")
     await place.apply(CLIENT, first, place.integration(522, "system"), place.integration(523))

@@ -193,6 +193,7 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 async def test_the_commands_of_the_readme_run_as_written_in_order(
     shell: Shell, settings: Settings
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_app.kafka.admin import create_topics
@@ -52,6 +53,7 @@ async def ended(worker: WorkerProcess, topic: str, role: str) -> None:
     assert f"stream-app state reset {role} --yes" in worker.text
 
 
+@pytest.mark.long
 async def test_an_event_topic_made_anew_is_never_taken_for_the_one_before(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ async def says(worker: WorkerProcess, text: str) -> bool:
     return text in worker.text
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_a_worker_killed_anywhere_in_a_snapshot_loses_and_repeats_nothing(
     bench: Bench,

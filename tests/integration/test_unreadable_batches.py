@@ -97,6 +97,7 @@ async def stored_codecs(bootstrap: str, topic: str, partitions: int) -> set[int]
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_every_codec_is_read_on_every_topic_by_workers_and_commands(
     settings: Settings, tmp_path: Path
@@ -185,6 +186,7 @@ async def dead(settings: Settings, topic: str) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_bombs_are_dead_letters_and_cost_neither_memory_nor_their_neighbours(
     settings: Settings, tmp_path: Path

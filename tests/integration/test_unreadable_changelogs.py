@@ -40,6 +40,7 @@ async def ended(worker: WorkerProcess) -> str:
     return worker.text
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stands_for_does_not(
     bench: Bench,
@@ -82,6 +83,7 @@ async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stan
         assert worker.text.count("batch_unreadable") <= 1
 
 
+@pytest.mark.long
 async def test_a_bomb_in_a_changelog_without_snapshots_ends_the_worker(bench: Bench) -> None:
     with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
         await worker.ready()
@@ -113,6 +115,7 @@ def is_of_changes(batch: StoredBatch) -> bool:
     return any(record.key.startswith(Kind.CHANGES.encode()) for record in batch.records())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_worker(
     own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
