@@ -34,6 +34,7 @@ from stream_app.domain.events import (
 )
 from stream_app.domain.matching import TriggerIndex
 from stream_app.domain.state_keys import NEVER, PROGRESS_KEY, CellKey, parse_cell_key
+from stream_app.domain.time_units import shown_number
 from stream_app.domain.windows import MAX_AHEAD_SECONDS
 
 #: Most signatures, and values that give them, that are remembered in one partition: a bound on
@@ -504,5 +505,6 @@ def _parts(changed: list[Row]) -> Iterator[list[Row]]:
 @functools.lru_cache(maxsize=100)
 def _unknown_client(client_id: int) -> RejectedEventError:
     return RejectedEventError(
-        DeadLetterReason.UNKNOWN_CLIENT, f"client {client_id} is not in config.clients"
+        DeadLetterReason.UNKNOWN_CLIENT,
+        f"client {shown_number(client_id)} is not in config.clients",
     )

@@ -14,6 +14,7 @@ from stream_app.domain.incoming_notices import IncomingNotice
 from stream_app.domain.integrations import Integration
 from stream_app.domain.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, known_risk
 from stream_app.domain.printable import quoted
+from stream_app.domain.time_units import shown_number
 
 SYSTEM, RULES_AND_TRIGGERS = "system", "rules_and_triggers"
 #: Notices of the end of an integration, which that integration itself does not get.
@@ -113,7 +114,8 @@ class Subscribers:
         if notice.client_id is not None:
             if notice.client_id not in self._clients:
                 raise RejectedEventError(
-                    DeadLetterReason.UNKNOWN_CLIENT, f"client {notice.client_id} is not configured"
+                    DeadLetterReason.UNKNOWN_CLIENT,
+                    f"client {shown_number(notice.client_id)} is not configured",
                 )
             return self._clients[notice.client_id]
         name = notice.text("client_name")

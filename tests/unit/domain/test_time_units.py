@@ -50,6 +50,15 @@ def test_a_time_of_hundreds_of_digits_is_told_in_short(
     assert len(told := message(kind, {field: seconds})) < 200, told
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**30), 10**20])
+def test_a_client_of_hundreds_of_digits_is_told_in_short(number: int) -> None:
+    assert len(told := message(EventKind.HITS, {"client_id": number})) < 100, told
+
+
+def test_a_number_that_a_person_reads_is_told_as_it_is() -> None:
+    assert message(EventKind.HITS, {"client_id": 10**19}).startswith(f"client {10**19} is not in")
+
+
 @pytest.mark.parametrize("seconds", [BASE + 301, BASE + 86_400, 10**11 - 1, 10**20, 10**30])
 def test_one_that_is_only_ahead_is_not(seconds: int) -> None:
     assert "looks like" not in message(EventKind.HITS, {"request_time": seconds})
