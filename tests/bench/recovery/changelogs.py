@@ -1,8 +1,8 @@
-"""Changelogs as long as a longer run would have left them, were nothing ever deleted.
+"""Changelogs as a longer run would have left them.
 
 Two hours of events would take two hours. Here what a shorter run has left is written again and
-again: changes, each of which a restart has to read, and a snapshot as often as a worker writes one.
-The state stays what it was.
+again: changes, and a snapshot as often as a worker writes one. Then what a worker would have
+deleted is deleted: all before the last snapshot but one. The state stays what it was.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from stream_app.domain import packed_log
 from stream_app.domain.packed_log import HEAD, Kind, Part, Record
+from stream_app.domain.state_keys import NEVER
 from stream_app.settings import Settings
 from tests.integration.harness import read_all
 
@@ -23,7 +24,10 @@ _decode = msgspec.msgpack.Decoder(Part).decode
 
 
 async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
-    """Write until the changelogs have had so many times their records; return how many.
+    """Write until the changelogs have had so many times their records, and trim them.
+
+    Returns:
+        How many have been written.
 
     Raises:
         RuntimeError: the run has left no changes, or no snapshot.
@@ -32,7 +36,6 @@ async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     names = [name for name in await admin.list_topics() if name.startswith(settings.topic_prefix)]
-    await admin.close()
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=256 * 1024
     )
@@ -41,30 +44,39 @@ async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
     for topic in names:
         if topic.endswith(("-windows-changelog", "-cells-hits-changelog")):
             for partition, records in (await read_all(bootstrap, topic)).items():
-                for key, value in _again(records, times, snapshots):
+                trim = RecordsToDelete(0)
+                for covers, (key, value) in _again(records, times, snapshots):
                     await producer.send(topic, value, key, partition=partition)
-                    number += 1
+                    number, trim = number + 1, RecordsToDelete(covers + 1)
+                await producer.flush()
+                await admin.delete_records({TopicPartition(topic, partition): trim})
     await producer.stop()
+    await admin.close()
     return number
 
 
-def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[Record]:
-    """Yield all changes of a log again and again, and by turns its newest snapshot."""
+def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple[int, Record]]:
+    """Yield all changes of a log again and again, and by turns its newest snapshot.
+
+    Beside each stands the offset up to which the snapshot before the newest one covers the log.
+    """
     changes, snapshot, written = _parts(records)
     if not changes or not snapshot:
         raise RuntimeError("the run is too short: it has left no changes, or no snapshot")
     wanted, offset, place = written * times, written, 0
+    previous = covers = NEVER
     for turn in range(snapshots):
-        covers, group = offset - 1, f"again-{turn}"
+        previous, covers, group = covers, offset - 1, f"again-{turn}"
         for n, part in enumerate(snapshot):
             last = msgspec.structs.replace(part, covers=covers) if part.parts else part
-            yield packed_log.record(Kind.SNAPSHOT, group, n, last)
+            yield previous, packed_log.record(Kind.SNAPSHOT, group, n, last)
         offset += len(snapshot)
         # All of them at least once behind a snapshot: it is older than they are.
         until = max(wanted * (turn + 1) // snapshots, offset + len(changes))
         while offset < until:
             part = changes[place % len(changes)]
-            yield from packed_log.changes(f"again-{turn}-{place}", part.version, [part.rows])
+            for record in packed_log.changes(f"again-{turn}-{place}", part.version, [part.rows]):
+                yield previous, record
             place, offset = place + 1, offset + 1
 
 
