@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m stream_app
 STAMP := $(VENV)/.installed
 TOOLS := .local/tools
-# Most tests of Kafka wait most of the time: two at once, each set with a broker of its own.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Most tests of Kafka wait half of the time: three at once, each set with a broker of its own.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 
