@@ -41,7 +41,7 @@ _INTEGRATIONS = "Ids of the integrations that get it."
 FIELDS: dict[type, dict[str, str]] = {
     _Names: {
         "client_id": _CLIENT,
-        "client_name": "Name that exactly one client in `config.clients` has, where no id says it.",
+        "client_name": "Name of a client in `config.clients`, in any spelling that looks the same.",
         "type": "Attack type code, such as `sqli`; case does not matter.",
         "attack_type": "Older name of `type`.",
         "host": "Host name that was attacked.",

@@ -172,7 +172,9 @@ class Fields:
         if self._missing(name, "a text"):
             return ""
         if not isinstance(value, str) or (default is None and not value.strip()):
-            self.problem(name, value, "must be a text" + ("" if default else ", not empty"))
+            self.problem(
+                name, value, "must be a text" + ("" if default is not None else ", not empty")
+            )
             return ""
         return value
 

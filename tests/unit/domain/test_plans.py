@@ -178,6 +178,11 @@ def test_an_empty_address_is_a_problem() -> None:
     assert "integration[521].target.api: '': must be a text, not empty" in problem
 
 
+def test_a_text_that_may_be_empty_is_not_said_to_be_needed() -> None:
+    (problem,) = plan(client(), integration(), trigger(comment=5)).problems
+    assert problem.endswith("trigger[61].comment: 5: must be a text")
+
+
 def test_an_address_that_a_record_never_had_is_no_new_target() -> None:
     record = {**stored_objects()[Kind.INTEGRATION][521], "target": {"token": SEALED}, "epoch": 5}
     (change,) = plan(integration(), stored=stored_objects(integration={521: record})).changes
