@@ -130,6 +130,18 @@ class Metrics:
             "The worker's partitions that have records and do not move, with nothing in the way",
             topic=self.topics,
         )
+        read = dict.fromkeys([*self.topics, *VIEW_TOPICS])
+        self.withheld_records = self._known(
+            "withheld_records",
+            "Records that open transactions hold back in the worker's own partitions, and in the "
+            "configuration's topics; absent while it recovers or rebalances, or has none",
+            topic=read,
+        )
+        self.withheld_seconds = self._known(
+            "withheld_seconds",
+            "For how long one transaction has been holding them back; 0: none does",
+            topic=read,
+        )
         self.dead_letters = self._counter(
             "dead_letters",
             "Records, or parts of them, sent to the dead letters of a topic",
@@ -144,7 +156,7 @@ class Metrics:
         self.unreadable_batches = self._counter(
             "unreadable_batches",
             "Record batches that cannot be read: their records are passed over",
-            topic=dict.fromkeys([*self.topics, *VIEW_TOPICS]),
+            topic=read,
         )
         self.config_objects = self._known(
             "config_objects", "Configured objects", kind=VIEW_KINDS.values()

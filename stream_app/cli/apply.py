@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from stream_app.cli.changes import WOULD, carry_out, show_changes
 from stream_app.cli.config_files import read_objects
 from stream_app.cli.output import say
-from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.errors import ConfigurationError, WithheldError
 from stream_app.domain.plans import Action, Rules, make_plan
 from stream_app.kafka.config_records import read_statuses, read_stored
 from stream_app.kafka.dry_run import check_marked
@@ -108,10 +108,16 @@ def apply(
     )
     needs_yes = any(c.action is Action.DELETED for c in plan.changes) and not (yes or dry_run)
     is_dry = dry_run or needs_yes
+    hidden: WithheldError | None = None
     if not is_dry:
-        asyncio.run(
-            carry_out(settings, plan.changes, stored, statuses, actor=ACTOR, notify=not no_notify)
-        )
+        try:
+            asyncio.run(
+                carry_out(
+                    settings, plan.changes, stored, statuses, actor=ACTOR, notify=not no_notify
+                )
+            )
+        except WithheldError as error:
+            hidden = error  # what is written is shown all the same
     show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
     for change in plan.changes:
         for path in change.left_out:
@@ -121,6 +127,8 @@ def apply(
     if is_dry:
         counts = ", ".join(f"{WOULD[action]} {actions.count(action)}" for action in shown)
         say(f"dry run, nothing applied: {counts}")
+    elif hidden is not None:
+        raise hidden
     else:
         say("applied: " + ", ".join(f"{actions.count(action)} {action}" for action in shown))
     if needs_yes:

@@ -9,7 +9,7 @@ import click
 
 from stream_app.cli.changes import PLURALS, carry_out, show_changes
 from stream_app.cli.output import say
-from stream_app.domain.errors import ConfigurationError, StreamAppError
+from stream_app.domain.errors import ConfigurationError, StreamAppError, WithheldError
 from stream_app.domain.plans import Change, Kind, deletion
 from stream_app.kafka.config_records import read_statuses, read_stored
 from stream_app.logs import configure_logs
@@ -54,7 +54,11 @@ def delete_objects(
     changes = [_deletion(kind, number, stored) for number in dict.fromkeys(ids)]
     if yes:
         statuses = asyncio.run(read_statuses(settings))
-        asyncio.run(carry_out(settings, changes, stored, statuses, actor=actor, notify=notify))
+        try:
+            asyncio.run(carry_out(settings, changes, stored, statuses, actor=actor, notify=notify))
+        except WithheldError:
+            show_changes(changes, {}, dry_run=False, as_json=as_json)
+            raise
     show_changes(changes, {}, dry_run=not yes, as_json=as_json)
     if not yes:
         say("nothing is deleted yet: add --yes to do it")

@@ -24,6 +24,7 @@ CHECKS = (
     Check("broker's version", broker.features),
     Check("topics", topics.topics),
     Check("records", topics.records),
+    Check("transactions", topics.transactions),
     Check("replication", broker.replication),
     Check("state", topics.state),
     Check("workers", topics.groups),

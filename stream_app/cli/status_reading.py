@@ -46,8 +46,9 @@ from stream_app.kafka.config_records import (
 )
 from stream_app.kafka.groups import read_groups
 from stream_app.kafka.newest_records import Reach, read_newest
+from stream_app.kafka.open_transactions import long_open
 from stream_app.kafka.topic_check import partition_problems, producers_clocks
-from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames, topic_specs
+from stream_app.kafka.topics import CONFIG_TOPICS, VIEW_TOPICS, Topic, TopicNames, topic_specs
 from stream_app.kafka.unreadable_batches import NOTEBOOK
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ async def read_overview(settings: Settings) -> Overview:
     newest = await _newest_times(settings, sorted(held), len(ends))
     sources = _sources(settings)
     groups = await _groups(settings, sources)
+    withheld = await long_open(settings, _read(settings, counts))
     still = await standing_partitions(settings, sources, groups, starts, ends)
     refused = Refused()
     stored = await _stored(settings, counts, refused)
@@ -136,6 +138,7 @@ async def read_overview(settings: Settings) -> Overview:
         alerts_cut_ms=alerts_reach.cut_ms,
         deliveries_cut_ms=deliveries_reach.cut_ms,
         still=still,
+        withheld=withheld,
         lost=[
             LostRow(role, topic, records)
             for role, topics in sources.items()
@@ -188,6 +191,13 @@ def _sources(settings: Settings) -> dict[str, list[str]]:
     """Return the full names of the topics that each role reads."""
     names = TopicNames(settings.topic_prefix)
     return {role: [names(topic) for topic in topics] for role, topics in SOURCES.items()}
+
+
+def _read(settings: Settings, counts: Mapping[str, int]) -> list[str]:
+    """Return the topics that workers read, of those that there are."""
+    names = TopicNames(settings.topic_prefix)
+    read = dict.fromkeys([*(t for topics in SOURCES.values() for t in topics), *VIEW_TOPICS])
+    return [name for name in map(names, read) if name in counts]
 
 
 async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> dict[str, GroupView]:

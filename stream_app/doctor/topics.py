@@ -18,6 +18,7 @@ from stream_app.kafka.config_records import (
 )
 from stream_app.kafka.groups import GroupView, read_groups
 from stream_app.kafka.newest_records import read_newest
+from stream_app.kafka.open_transactions import long_open
 from stream_app.kafka.topic_check import check_topics
 from stream_app.kafka.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
 from stream_app.kafka.unreadable_batches import NOTEBOOK
@@ -63,6 +64,19 @@ async def records(settings: Settings) -> Sequence[Finding]:
     broken = [str(batch) for batch in NOTEBOOK.found.values()]
     return [fail("records", f"cannot be read: {where}", UNREADABLE_STEP) for where in broken] or [
         ok("records", f"configuration and dead letters can be read: {reach.records:,} looked at")
+    ]
+
+
+async def transactions(settings: Settings) -> Sequence[Finding]:
+    """Look whether a transaction that nobody ends hides records of what workers read."""
+    names = TopicNames(settings.topic_prefix)
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    read = dict.fromkeys([*(topic for of in SOURCES.values() for topic in of), *VIEW_TOPICS])
+    topics = [name for name in map(names, read) if name in counts]
+    found = await long_open(settings, topics)
+    return [fail("transactions", str(row), row.step) for row in found] or [
+        ok("transactions", "none has been open for long")
     ]
 
 

@@ -7,6 +7,7 @@
           - UnknownFieldError          a field in a person's file that nobody knows
         - TopicMismatchError           a topic that is missing or does not fit the state
         - UnreadableStateError         a changelog that this version cannot make a state of
+      x WithheldError                  exit code 1: it is written, and nobody can see it yet
       x KafkaUnreachableError          exit code 4
       x EmbeddedKafkaError             exit code 1
       x SealingError                   exit code 3: a key that cannot be sealed or opened
@@ -82,6 +83,10 @@ class SealingError(ConfigurationError):
 
 class NoRoomError(SealingError):
     """The file of an API key cannot be opened now, and could be with another load."""
+
+
+class WithheldError(StreamAppError):
+    """A record that is written is hidden by a transaction that stays open."""
 
 
 class KafkaUnreachableError(StreamAppError):

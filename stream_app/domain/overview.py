@@ -88,6 +88,28 @@ class StillRow:
 
 
 @dataclass(frozen=True)
+class WithheldRow:
+    """A partition whose records behind an offset nobody can see: a transaction is open there.
+
+    `since_ms` is when it began, Unix ms; None: not known. `step` is what to do about it.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    records: int
+    since_ms: int | None
+    step: str
+
+    def __str__(self) -> str:
+        since = "" if self.since_ms is None else f" since {iso_moment(self.since_ms)}"
+        return (
+            f"{self.topic} partition {self.partition}: a transaction is open at offset "
+            f"{self.offset}{since}: nobody sees the {self.records:,} records from there on"
+        )
+
+
+@dataclass(frozen=True)
 class IntegrationRow:
     """An integration. `requests` and `failed` are of the last 12 hours, as the judge counts them.
 
@@ -169,6 +191,7 @@ class Overview:
     altered: Sequence[AlteredRow] = ()
     lost: Sequence[LostRow] = ()
     still: Sequence[StillRow] = ()
+    withheld: Sequence[WithheldRow] = ()
     unreadable: Sequence[str] = ()
     refused: Sequence[str] = ()
 
@@ -234,6 +257,8 @@ class Overview:
         for role in self.roles:
             if role not in running:
                 yield Problem(f"no {role} is running", f"stream-app worker {role}")
+        for held in self.withheld:
+            yield Problem(str(held), held.step)
         for still in self.still:
             yield Problem(
                 f"{still.topic} partition {still.partition} stands still at offset {still.offset}: "

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
@@ -19,6 +19,7 @@ from faust.types import TP
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import is_refusal
 from stream_app.kafka.consumer_thread import BatchingThread
+from stream_app.kafka.fetch_states import Fetched, fetched, partition_states
 from stream_app.kafka.fetched_records import FetchedRecords, LeanPartitionRecords, install
 from stream_app.kafka.lost_records import LostRecords
 from stream_app.kafka.record_batches import BatchValue, RecordBatch, size_of
@@ -28,18 +29,6 @@ log = get_logger(__name__)
 
 #: The broker does not answer: it is asked again after this time.
 RETRY_SECONDS = 1.0
-
-
-class Fetched(NamedTuple):
-    """How far a partition is fetched, and goes.
-
-    `position` is the offset behind the last record that aiokafka has handed out, None before it
-    is known where to begin. `end` is the last stable offset by the last fetch, None before the
-    first one: records behind it may still be aborted.
-    """
-
-    position: int | None
-    end: int | None
 
 
 class BatchingConsumer(driver.Consumer):
@@ -91,20 +80,10 @@ class BatchingConsumer(driver.Consumer):
 
     def fetched(self) -> dict[TP, Fetched] | None:
         """Return how far each assigned partition is fetched; None: there is no assignment now."""
-        if (states := self._partition_states()) is None:
-            return None
-        # Another thread may take a position away between a look whether there is one and the next.
-        return {tp: Fetched(state._position, state.lso) for tp, state in states.items()}  # noqa: SLF001
+        return fetched(self._thread._ensure_consumer())  # noqa: SLF001 - not public
 
     def _partition_states(self) -> dict[TP, Any] | None:
-        """Return aiokafka's states of the assigned partitions; None: there is no assignment."""
-        subscription = self._thread._ensure_consumer()._subscription.subscription  # noqa: SLF001 - not public
-        assignment = None if subscription is None else subscription.assignment
-        return (
-            None
-            if assignment is None
-            else {tp: assignment.state_value(tp) for tp in assignment.tps}
-        )
+        return partition_states(self._thread._ensure_consumer())  # noqa: SLF001 - not public
 
     def is_full(self, tp: TP) -> bool:
         """Tell whether a partition is not fetched because enough of its topic waits."""

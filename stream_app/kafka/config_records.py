@@ -27,6 +27,7 @@ from stream_app.domain.printable import quoted
 from stream_app.domain.statuses import parse_status
 from stream_app.kafka.admin import connection_options, is_refusal
 from stream_app.kafka.fetched_records import READ_COMMITTED, install, whole_records
+from stream_app.kafka.hidden_writes import wait_until_seen
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def several_partitions(topic: str, count: int) -> TopicMismatchError:
     )
 
 
-async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsumer:
+async def open_named(
+    settings: Settings, topics: Sequence[str], *, isolation_level: str = READ_COMMITTED
+) -> AIOKafkaConsumer:
     """Start a consumer that stands at the beginning of all partitions of topics; their full names.
 
     It belongs to no group: every process reads everything. The caller stops it.
@@ -91,7 +94,7 @@ async def open_named(settings: Settings, topics: Sequence[str]) -> AIOKafkaConsu
             **connection_options(settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level=READ_COMMITTED,
+            isolation_level=isolation_level,
             fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
             key_deserializer=whole_records,
         )
@@ -283,6 +286,7 @@ async def write_records(
     Raises:
         KafkaUnreachableError: a record was not acknowledged; those of the topics before it are
             written, of its own topic some may be, and the same command again writes the rest.
+        WithheldError: all of them are written, but workers cannot see them yet.
     """
     names = TopicNames(settings.topic_prefix)
     rows = [
@@ -291,6 +295,7 @@ async def write_records(
     ]
     rows += [(names(Topic.STATUS), number, None) for number in cleared]
     headers = [(ACTOR_HEADER, actor.encode())]
+    written: dict[tuple[str, int], int] = {}
     with unreachable(settings):
         producer = AIOKafkaProducer(
             **connection_options(settings), acks="all", enable_idempotence=True
@@ -305,7 +310,9 @@ async def write_records(
                     )
                     for _, number, value in group
                 ]
-                await asyncio.gather(*sent)
+                for place in await asyncio.gather(*sent):
+                    written[place.topic, place.partition] = place.offset
+            await wait_until_seen(settings, producer.client, written)
         finally:
             await producer.stop()
 

@@ -43,6 +43,7 @@ from stream_app.kafka.config_records import (
     shown_key,
     unreachable,
 )
+from stream_app.kafka.fetch_states import fetched
 from stream_app.kafka.not_evaluated import NotEvaluated
 from stream_app.kafka.topic_facts import topic_facts
 from stream_app.kafka.topics import VIEW_TOPICS, Topic, TopicNames
@@ -52,7 +53,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
+    from faust.types import TP
 
+    from stream_app.kafka.fetch_states import Fetched
     from stream_app.metrics import Metrics
     from stream_app.settings import Settings
 
@@ -269,6 +272,10 @@ class ConfigurationReader:
     def last_error(self) -> str | None:
         """Why the view may be out of date; None while Kafka answers."""
         return self._error
+
+    def fetched(self) -> dict[TP, Fetched] | None:
+        """Return how far each partition is fetched; None: they are not read."""
+        return None if self._consumer is None else fetched(self._consumer)
 
     async def start(self) -> None:
         """Read the topics to the end that they have now, and follow them from there.

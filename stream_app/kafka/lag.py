@@ -14,8 +14,8 @@ from typing import Any
 from faust.types import TP
 
 from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.batching_consumer import Fetched
 from stream_app.kafka.faust_app import StreamApp
+from stream_app.kafka.fetch_states import Fetched
 from stream_app.kafka.flushing import FlushLoop
 from stream_app.kafka.state import StateTable
 from stream_app.kafka.topics import TopicNames

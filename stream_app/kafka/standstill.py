@@ -1,8 +1,9 @@
 """Ready means moving: finds partitions that have records and do not move, with nothing in the way.
 
 What is in the way is no standstill: a broker that is away, partitions that move or whose state is
-read, a partition without a leader, a topic whose buffer is full, an open transaction. Time counts
-in small steps between two looks, so that a worker that was stopped does not take the pause for one.
+read, a partition without a leader, a topic whose buffer is full, an open transaction (`withheld.py`
+tells of that). Time counts in small steps between two looks, so that a worker that was stopped does
+not take the pause for one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.batching_consumer import Fetched
+from stream_app.kafka.fetch_states import Fetched
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)

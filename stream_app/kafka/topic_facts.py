@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import READ_COMMITTED, OffsetResetStrategy
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, OffsetResetStrategy
 from aiokafka.errors import (
     LeaderNotAvailableError,
     NoError,
@@ -33,7 +33,9 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
-from faust.types import TP
+
+#: (topic, partition)
+Place = tuple[str, int]
 
 _NONE = UUID(int=0)
 
@@ -169,25 +171,35 @@ async def topic_facts(client: AIOKafkaClient, names: Sequence[str]) -> dict[str,
 
 
 async def stable_ends(
-    client: AIOKafkaClient, partitions: Iterable[TP], facts: Mapping[str, TopicFacts]
-) -> dict[TP, int]:
+    client: AIOKafkaClient, partitions: Iterable[Place], facts: Mapping[str, TopicFacts]
+) -> dict[Place, int]:
     """Return the last stable offsets of partitions, of those whose leaders tell it.
 
     Raises:
         KafkaError: a leader does not answer.
     """
+    return await ends_of(client, partitions, facts, READ_COMMITTED)
+
+
+async def ends_of(
+    client: AIOKafkaClient,
+    partitions: Iterable[Place],
+    facts: Mapping[str, TopicFacts],
+    isolation: int = READ_UNCOMMITTED,
+) -> dict[Place, int]:
+    """Return the ends of partitions, with what is in open transactions, as `stable_ends` does."""
     asked: dict[int, dict[str, list[tuple[int, int]]]] = {}
-    for tp in partitions:
-        leader = facts[tp.topic].leaders.get(tp.partition, -1) if tp.topic in facts else -1
+    for topic, number in partitions:
+        leader = facts[topic].leaders.get(number, -1) if topic in facts else -1
         if leader >= 0:
-            rows = asked.setdefault(leader, {}).setdefault(tp.topic, [])
-            rows.append((tp.partition, OffsetResetStrategy.LATEST))
+            rows = asked.setdefault(leader, {}).setdefault(topic, [])
+            rows.append((number, OffsetResetStrategy.LATEST))
     ends = {}
     for leader, topics in asked.items():
-        request = OffsetRequest(-1, READ_COMMITTED, list(topics.items()))
+        request = OffsetRequest(-1, isolation, list(topics.items()))
         answer: Any = await client.send(leader, request)
         for topic, rows in answer.topics:
             for number, code, *_, offset in rows:
                 if not code:
-                    ends[TP(topic, number)] = offset
+                    ends[topic, number] = offset
     return ends

@@ -125,7 +125,8 @@ class TopicWatch:
                 asked = [*self._sources, *self._changelogs]
                 facts = await topic_facts(client._client, asked)  # noqa: SLF001 - sends our own request
                 self._take(facts)
-                self.ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
+                ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
+                self.ends = {TP(*place): end for place, end in ends.items()}
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look_at_clocks(self, client: AIOKafkaAdminClient) -> None:

@@ -42,6 +42,7 @@ from stream_app.kafka.topic_check import require_brokers_clocks
 from stream_app.kafka.topic_watch import TopicWatch
 from stream_app.kafka.topics import Topic, TopicNames
 from stream_app.kafka.unreadable_batches import NOTEBOOK, UnreadableBatch
+from stream_app.kafka.withheld import WithheldMeter
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
@@ -296,11 +297,14 @@ class Worker:
 
     async def _watch(self, app: StreamApp, reader: ConfigurationReader) -> None:
         """Look now and then how far the worker is, and whether it still can do its work."""
-        lag = LagMeter(app, TopicNames(self.settings.topic_prefix), self.metrics)
+        names = TopicNames(self.settings.topic_prefix)
+        lag = LagMeter(app, names, self.metrics)
+        withheld = WithheldMeter(app, reader, names, self.metrics)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._look_at_broker(app)
             lag.look(is_broker_away=self._is_broker_away)
+            withheld.look(is_broker_away=self._is_broker_away)
             try:
                 check_growth(app)
             except TopicMismatchError as error:

@@ -26,6 +26,7 @@ from stream_app.settings import KafkaSettings, Settings
 from tests.integration.harness import WorkerProcess
 from tests.integration.test_lost_records import remove
 from tests.integration.test_notifier import alert
+from tests.integration.test_transactions import begin, transactional
 from tests.integration.watched import Installation, Prometheus, trigger
 from tests.raw_batches import bomb, produce_raw
 
@@ -35,6 +36,7 @@ KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in (HEALTHY, LIMITED, BROKE
 BY_RECORDS = {
     "StreamAppConfigurationInvalid",
     "StreamAppDeadLetters",
+    "StreamAppRecordsWithheld",
     "StreamAppUnreadableBatch",
     "StreamAppLateEvents",
     "StreamAppWatermarkAhead",
@@ -240,7 +242,10 @@ async def _records(place: Place, prometheus: Prometheus) -> None:
         await place.fire(HEALTHY, now - 7200)
         await place.fire(LIMITED, *range(now - 9, now))
         await place.fire(BROKEN, now)
-        await prometheus.fire(*BY_RECORDS)
+        async with transactional(place.settings, "hanging") as producer:
+            await begin(producer, place.settings, [("events.attacks", 1, None, b"{}")])
+            await prometheus.fire(*BY_RECORDS)
+            await producer.abort_transaction()
     finally:
         over.set()
         await coming

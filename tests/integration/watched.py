@@ -103,6 +103,7 @@ def quick(rules: dict[str, Any]) -> dict[str, Any]:
         rule["expr"] = re.sub(r"\[\d+[mh]\]", f"[{RANGE}]", rule["expr"])
         rule["expr"] = re.sub(r"\boffset \d+[mh]\b", f"offset {RANGE}", rule["expr"])
         rule["expr"] = re.sub(r"> 600$", "> 3", rule["expr"])
+        rule["expr"] = re.sub(r"(withheld_seconds{.*}) > 60$", r"\1 > 3", rule["expr"])
     return rules
 
 

@@ -9,6 +9,7 @@ import pytest
 from stream_app.domain.overview import (
     LAG_LIMIT,
     PENDING_LIMIT_MS,
+    AlteredRow,
     IntegrationRow,
     LagRow,
     LostRow,
@@ -17,6 +18,7 @@ from stream_app.domain.overview import (
     StillRow,
     TopicRow,
     TriggerRow,
+    WithheldRow,
     WorkerRow,
 )
 
@@ -110,6 +112,16 @@ def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
             replace(FINE, still=[StillRow("detector", "events.hits", 3, 120, NOW - 90_000)]),
             "events.hits partition 3 stands still at offset 120: its next record waits",
             "readyz?verbose of each detector",
+        ),
+        (
+            replace(FINE, altered=[AlteredRow("config.triggers", "has 2 partitions", "delete")]),
+            "config.triggers: has 2 partitions",
+            "delete",
+        ),
+        (
+            replace(FINE, withheld=[WithheldRow("counts", 1, 7, 1200, NOW, "abort it")]),
+            "counts partition 1: a transaction is open at offset 7 since 2026-01-01T00:00:00Z: ",
+            "abort it",
         ),
         (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
         (

@@ -11,7 +11,8 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream_app.kafka.batching_consumer import BatchingConsumer, Fetched
+from stream_app.kafka.batching_consumer import BatchingConsumer
+from stream_app.kafka.fetch_states import Fetched
 from stream_app.kafka.fetched_records import LeanPartitionRecords, WatchedPartitionState
 
 HITS, COUNTS = TP("events.hits", 0), TP("counts", 3)
@@ -59,7 +60,7 @@ async def test_a_topic_is_behind_where_its_last_fetch_ended_before_its_end(
     state.seek(position)
     # What is in an open transaction is not there yet.
     state.lso, state.highwater = end, 100
-    assert consumer.fetched()[HITS] == Fetched(position, end)
+    assert consumer.fetched()[HITS] == Fetched(position, end, 100)
     assert consumer.is_behind(["events.attacks", "events.hits"]) is is_behind
     assert not consumer.is_behind(["counts"])
 

@@ -10,7 +10,7 @@ import pytest
 from faust.types import TP
 
 from stream_app.domain.progress import PartitionProgress
-from stream_app.kafka.batching_consumer import Fetched
+from stream_app.kafka.fetch_states import Fetched
 from stream_app.kafka.lag import LagMeter, partition_lag
 from stream_app.kafka.lost_records import LostRecords
 from stream_app.kafka.topics import TopicNames

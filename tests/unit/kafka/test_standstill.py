@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream_app.kafka.batching_consumer import Fetched
+from stream_app.kafka.fetch_states import Fetched
 from stream_app.kafka.standstill import UNDONE, UNREAD, Standstill
 
 ONE, OTHER = TP("p.events.hits", 1), TP("p.events.hits", 2)
