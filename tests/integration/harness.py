@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream_app.domain.partial_counts import decode_partial_counts
 from stream_app.settings import Settings
@@ -161,6 +162,33 @@ async def put_objects(settings: Settings, topic: str, objects: Iterable[Mapping[
             for item in objects
         ],
     )
+
+
+async def configure_topics(bootstrap: str, topics: Mapping[str, Mapping[str, str]]) -> None:
+    """Set all of topics' own configuration, by their names, and wait until the broker goes by it.
+
+    The answer comes before that: what a process reads or writes at once is under the old one.
+    """
+    wanted = {name: dict(config) for name, config in topics.items()}
+
+    def asked(values: Callable[[dict[str, str]], Any]) -> list[ConfigResource]:
+        kind = ConfigResourceType.TOPIC
+        return [ConfigResource(kind, name, values(config)) for name, config in wanted.items()]
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.alter_configs(asked(lambda config: config))
+        async with asyncio.timeout(START_SECONDS):
+            found: dict[str, dict[str, str]] = {}
+            while found != wanted:
+                found = {
+                    name: {key: value for key, value, *_ in entries if key in wanted[name]}
+                    for answer in await admin.describe_configs(asked(dict.fromkeys))
+                    for _, _, _, name, entries in answer.resources
+                }
+    finally:
+        await admin.close()
 
 
 async def read_all(bootstrap: str, topic: str) -> dict[int, list[Any]]:

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream_app.cli.changes import carry_out
 from stream_app.domain.errors import StreamAppError
@@ -25,7 +23,14 @@ from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.opsgenie.sandbox_fault import Fault, FaultKind, Operation
 from stream_app.secrets import generate_secret_key
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
+from tests.integration.harness import (
+    WorkerProcess,
+    configure_topics,
+    drained,
+    put,
+    put_objects,
+    read_all,
+)
 
 KEY = "00000000-1111-2222-3333-444444444444"
 SECRET_KEY = generate_secret_key()
@@ -418,11 +423,9 @@ async def test_a_compacted_topic_with_gaps_is_followed(place: Place) -> None:
     settings = place.settings
     topic, bootstrap = f"{settings.topic_prefix}config.triggers", settings.kafka.bootstrap_servers
     assert bootstrap is not None
-    await set_config(
-        bootstrap,
-        topic,
-        {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "100"},
-    )
+    quick = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001"}
+    quick |= {"cleanup.policy": "compact", "max.compaction.lag.ms": "100"}
+    await configure_topics(bootstrap, {topic: quick})
     await place.apply(CLIENT, place.integration(events=[]))
     await put_objects(
         settings, "config.triggers", [trigger(61 + n % 3, name=f"Name {n}") for n in range(40)]
@@ -443,16 +446,3 @@ async def test_a_compacted_topic_with_gaps_is_followed(place: Place) -> None:
     await place.run("delete", "triggers", "63", "--yes")
     assert list((await place.announced(2)).values()) == ["trigger_update", "trigger_delete"]
     assert "a batch got lost" not in worker.text
-
-
-async def set_config(bootstrap: str, topic: str, config: dict[str, str]) -> None:
-    """Set Kafka's own settings of a topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        kept = {"cleanup.policy": "compact"}
-        await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, topic, configs=kept | config)]
-        )
-    finally:
-        await admin.close()

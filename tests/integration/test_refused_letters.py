@@ -9,13 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream_app.domain.alerts import encode_alert
 from stream_app.kafka.topics import BROKER_CLOCK
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess, drained, put, read_all
+from tests.integration.harness import WorkerProcess, configure_topics, drained, put, read_all
 from tests.integration.test_detector import prepared, trigger
 from tests.integration.test_notifier import Bench, alert, eventually
 
@@ -29,13 +27,10 @@ async def bench(settings: Settings, tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 async def limit(settings: Settings, topic: str, number: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
-    await admin.start()
     name = f"{settings.topic_prefix}{topic}"
     # The others are taken away: a worker refuses a topic without its broker's clock.
     config = {"max.message.bytes": str(number), **BROKER_CLOCK}
-    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, config)])
-    await admin.close()
+    await configure_topics(settings.kafka.bootstrap_servers or "", {name: config})
 
 
 async def letters(settings: Settings, topic: str) -> list[Any]:

@@ -17,13 +17,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from cryptography.fernet import Fernet
 
 from stream_app.kafka.admin import Admin, create_topics
 from stream_app.settings import Settings
 from tests.integration.harness import (
     WorkerProcess,
+    configure_topics,
     drained,
     environment,
     put,
@@ -328,10 +328,8 @@ async def test_a_record_that_the_target_does_not_take_is_left_out_alone(settings
     small = [b'{"number":%d,"text":"%s"}' % (n, b"x" * 1000) for n in range(200)]
     await put(kafka, hits, [(None, value) for value in [*small[:100], b"y" * 30_000, *small[100:]]])
     await create_topics(trial)
-    limit = {"max.message.bytes": "20000"}
-    there = ConfigResource(ConfigResourceType.TOPIC, f"{trial.topic_prefix}events.hits", limit)
-    async with Admin(trial) as client:
-        await client.alter_configs([there])
+    limit = {f"{trial.topic_prefix}events.hits": {"max.message.bytes": "20000"}}
+    await configure_topics(kafka, limit)
     code, _, errors = await command(
         settings, "replay", "events.hits", "--to-prefix", trial.topic_prefix
     )

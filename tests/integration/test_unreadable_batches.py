@@ -15,7 +15,6 @@ import psutil
 import pytest
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError
 from cryptography.fernet import Fernet
 
@@ -27,7 +26,14 @@ from stream_app.kafka.stored_batches import Batches
 from stream_app.kafka.topics import topic_specs
 from stream_app.opsgenie.sandbox import SandboxOpsgenie
 from stream_app.settings import KafkaSettings, Settings
-from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
+from tests.integration.harness import (
+    WorkerProcess,
+    configure_topics,
+    drained,
+    put,
+    put_objects,
+    read_all,
+)
 from tests.integration.test_detector import CLIENT, alerts, incident, prepared, trigger, wait_for
 from tests.integration.test_end_to_end import KEY, objects
 from tests.raw_batches import (
@@ -51,21 +57,8 @@ async def configure(settings: Settings, topics: Iterable[str], **values: str) ->
     """Set configurations of topics beside their own; underscores in their names stand for dots."""
     own = {spec.name: spec.config for spec in topic_specs(settings)}
     wanted = {name.replace("_", "."): value for name, value in values.items()}
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers or "")
-    await admin.start()
-    try:
-        await admin.alter_configs(
-            [
-                ConfigResource(
-                    ConfigResourceType.TOPIC,
-                    topic,
-                    configs=own.get(topic, CHANGELOG_CONFIG) | wanted,
-                )
-                for topic in topics
-            ]
-        )
-    finally:
-        await admin.close()
+    configs = {topic: own.get(topic, CHANGELOG_CONFIG) | wanted for topic in topics}
+    await configure_topics(settings.kafka.bootstrap_servers or "", configs)
 
 
 async def topics_of(settings: Settings) -> list[str]:
