@@ -1,4 +1,4 @@
-"""Batches of a changelog that cannot be read, on a real broker: damaged on its disk, and bombs.
+"""Batches that cannot be read, of changelogs above all: bombs, and what a disk has damaged.
 
 To go on without them would count events twice, or send again what has been sent.
 """
@@ -10,15 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
 from stream_app.domain.packed_log import Kind
+from stream_app.kafka.admin import create_topics
+from stream_app.kafka.config_records import batches_to_end, open_named
 from stream_app.kafka.embedded import EmbeddedKafka
 from stream_app.kafka.stored_batches import Batches, StoredBatch
 from stream_app.settings import KafkaSettings, Settings
 from tests.integration.harness import WorkerProcess, drained, read_all
 from tests.integration.test_detector import wait_for
 from tests.integration.test_snapshots import Bench, key_of, part_of
-from tests.raw_batches import bomb, fetch_raw, produce_raw
+from tests.raw_batches import Raw, batch, bomb, fetch_raw, produce_raw
 
 
 @pytest.fixture
@@ -97,13 +100,18 @@ async def test_a_bomb_in_a_changelog_without_snapshots_ends_the_worker(bench: Be
     assert "stream-app state reset detector --yes" in said
 
 
-def damage(broker_directory: Path, topic: str, raw: bytes) -> None:
-    """Change a byte of a stored batch on the broker's disk, behind its header."""
+def write(broker_directory: Path, topic: str, raw: bytes, place: int, data: bytes) -> None:
+    """Write into a stored batch on the broker's disk."""
     (file,) = sorted(broker_directory.rglob(f"{topic}-0/*.log"))
-    place = file.read_bytes().index(raw)
-    with file.open("r+b") as stored:
-        stored.seek(place + len(raw) - 1)
-        stored.write(bytes([raw[-1] ^ 1]))
+    place += file.read_bytes().index(raw)
+    with file.open("r+b") as log:
+        log.seek(place)
+        log.write(data)
+
+
+def damage(broker_directory: Path, topic: str, raw: bytes) -> None:
+    """Change a byte behind a batch's header."""
+    write(broker_directory, topic, raw, len(raw) - 1, bytes([raw[-1] ^ 1]))
 
 
 async def stored(bench: Bench, offset: int) -> bytes:
@@ -149,3 +157,30 @@ async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_wo
     assert f"{bench.changelog} partition 0 is damaged: offset" in said
     assert "its checksum is wrong" in said
     assert "stream-app state reset detector --yes" in said
+
+
+async def test_a_last_offset_that_the_disk_has_damaged_costs_no_neighbour(
+    own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
+) -> None:
+    """The broker goes by it, too: it finds the damaged batch where it should find another."""
+    broker = await asyncio.to_thread(own_kafka)
+    servers = broker.status().bootstrap_servers or ""
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers=servers), partitions=1)
+    await create_topics(settings)
+    for topic, delta in (("events.hits", 100), ("events.attacks", 0)):
+        for name in (b"a", b"b", b"c"):
+            records = [Raw(name + b"%d" % number) for number in range(3)]
+            assert await produce_raw(servers, topic, 0, batch(records)) == 0
+        raw = next(bytes(one.raw) for one in Batches(await fetch_raw(servers, topic, 0, 3)))
+        write(tmp_path, topic, raw, 23, delta.to_bytes(4, "big"))
+        read: list[bytes] = []
+        consumer = await open_named(settings, [topic])
+        try:
+            async with asyncio.timeout(60):
+                for begin in (0, 7):
+                    consumer.seek(TopicPartition(topic, 0), begin)
+                    async for found in batches_to_end(consumer):
+                        read += [record.value for record in found]
+        finally:
+            await consumer.stop()
+        assert read == [b"a0", b"a1", b"a2", b"c0", b"c1", b"c2", b"c1", b"c2"], topic
