@@ -115,6 +115,11 @@ class Metrics:
             "recovery_seconds",
             "How long the newest reading of the states takes or took; absent before the first",
         )
+        self.clock_ahead = self._known(
+            "clock_ahead_seconds",
+            "How far the machine's clock is ahead of the brokers'; behind: below 0; absent before "
+            "it is known",
+        )
         self.consumed = self._counter(
             "consumed_records",
             "Records that are done: all they caused is acknowledged by the broker",

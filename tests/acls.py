@@ -75,6 +75,8 @@ def worker_rights(role: Role) -> Iterator[Right]:
     state = ("Read", "Write", "Create", "Delete", "Describe", "DescribeConfigs", "AlterConfigs")
     yield Right("topic", f"stream-app-{role}-", state, is_prefix=True)
     yield Right("group", f"stream-app-{role}", ("Read", "Describe"))
+    # It asks the cluster for its time; without the right it learns it from what it has written.
+    yield Right("cluster", "kafka-cluster", ("Describe",))
 
 
 def operator_rights() -> Iterator[Right]:

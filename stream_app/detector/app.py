@@ -54,7 +54,13 @@ def create_detector(
             f"cells-{kind}", [names(topic)], partitions[topic], partial(PartitionCounts, kind)
         )
         count = CountStage(
-            kind, cells, partitions[Topic.COUNTS], reader.configuration, names, metrics
+            kind,
+            cells,
+            partitions[Topic.COUNTS],
+            reader.configuration,
+            names,
+            metrics,
+            app.clock.now_ms,
         )
         app.batch_agent(f"count-{kind}", [names(topic)], count)
     counts = [names(Topic.COUNTS)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,7 @@ class CountStage(InSteps):
         configuration: Configuration,
         names: TopicNames,
         metrics: Metrics,
+        now_ms: Callable[[], int],
     ) -> None:
         self.kind = kind
         self.table = table
@@ -124,6 +125,7 @@ class CountStage(InSteps):
         self._configuration = configuration
         self._names = names
         self._metrics = metrics
+        self._now_ms = now_ms
         #: Partitions changed since the last cut, and the append time of their newest record.
         self._changed: dict[int, int] = {}
         self._dead_letters: list[Send] = []
@@ -141,7 +143,7 @@ class CountStage(InSteps):
 
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Count the records of one batch."""
-        tally, now_ms = Tally(), time.time_ns() // 1_000_000
+        tally, now_ms = Tally(), self._now_ms()
         state = self.table.state(partition)
         yield from state.steps(records, self._current_index(), tally, now_ms)
         self._changed[partition] = trusted_ms(records[-1], now_ms)
@@ -179,7 +181,7 @@ class CountStage(InSteps):
         metrics.flushes.labels(kind).inc()
         metrics.flush_duration.labels(kind).observe(seconds)
         if newest != NEVER:
-            metrics.event_lag.labels(kind).observe(max(0.0, time.time() - newest))
+            metrics.event_lag.labels(kind).observe(max(0.0, self._now_ms() / 1000 - newest))
 
     def _count_cells(self) -> float | None:
         found = self.table.known_states()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.protocol.admin import ApiVersionRequest
@@ -11,13 +11,13 @@ from aiokafka.protocol.admin import ApiVersionRequest
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.event_times import BY_THE_BROKER
 from stream_app.kafka.admin import Admin, partition_counts, resolve_bootstrap
+from stream_app.kafka.broker_clock import TOLERANCE_SECONDS
+from stream_app.kafka.cluster_time import cluster_time
 from stream_app.kafka.newest_records import read_newest
 from stream_app.kafka.topics import BROKER_CLOCK, topic_specs
 from stream_app.settings import Settings
 
 SLOW_SECONDS = 1.0
-#: A clock that differs by more makes events late, or of the future.
-SKEW_MS = 5_000
 #: Numbers of requests in Kafka's protocol.
 PRODUCE, FETCH, INIT_PRODUCER_ID = 0, 1, 22
 #: Produce requests of this version carry headers and idempotent writes (Kafka 0.11).
@@ -90,16 +90,43 @@ async def replication(settings: Settings) -> Sequence[Finding]:
 
 
 async def clocks(settings: Settings) -> Sequence[Finding]:
-    """Hold this machine's clock against the newest times that the brokers' clocks have stamped.
+    """Hold this machine's clock against the cluster's, or the newest times that it has stamped.
 
-    Kafka tells nobody its time, and nothing is to be written: so a clock that is behind is seen
-    for sure (a record of the future), one that is ahead only while records come.
+    Where the cluster tells nobody its time, and nothing is to be written, a clock that is behind is
+    seen (a record of the future), one that is ahead is not.
     """
-    name, newest = "clocks", 0
+    name = "clocks"
     async with Admin(settings) as client:
         known = await partition_counts(client)
+        stamp = await cluster_time(client, lambda: time.time_ns() // 1_000_000)
+    if stamp is not None:
+        return [_difference(name, stamp.ahead_seconds)]
+    newest = await _newest_stamp(settings, known)
+    ahead_seconds = time.time() - newest / 1000
+    if not newest:
+        return [warn(name, "not known: no topic has a record yet", "look again when one has")]
+    if ahead_seconds < 0:
+        return [_difference(name, ahead_seconds)]
+    text = f"not behind; the newest record is stamped {ahead_seconds:.0f} s ago"
+    if ahead_seconds > TOLERANCE_SECONDS:
+        text += ": nothing was written since, or this machine's clock is ahead"
+        return [warn(name, text, "the cluster does not tell its time: look at both clocks")]
+    return [ok(name, text)]
+
+
+def _difference(name: str, ahead_seconds: float) -> Finding:
+    if abs(ahead_seconds) > TOLERANCE_SECONDS:
+        way = "ahead of" if ahead_seconds > 0 else "behind"
+        text = f"this machine's clock is {abs(ahead_seconds):.0f} s {way} the brokers'"
+        return fail(name, text, "set both by NTP")
+    return ok(name, f"this machine's and the brokers' differ by {abs(ahead_seconds):.1f} s")
+
+
+async def _newest_stamp(settings: Settings, known: Mapping[str, int]) -> int:
+    """Return the newest time that a broker has stamped a record with; 0: there is none."""
+    newest = 0
     stamped = [
-        spec
+        spec.name
         for spec in topic_specs(settings)
         if spec.name in known and BROKER_CLOCK.items() <= spec.config.items()
     ]
@@ -109,14 +136,6 @@ async def clocks(settings: Settings) -> Sequence[Finding]:
         if record.timestamp_type == BY_THE_BROKER:
             newest = max(newest, record.timestamp)
 
-    topics = [spec.name for spec in stamped]
-    if topics:
-        await read_newest(settings, topics, take, most=sum(known[topic] for topic in topics))
-    ahead_ms = newest - time.time_ns() // 1_000_000
-    if not newest:
-        return [warn(name, "not known: no topic has a record yet", "look again when one has")]
-    if ahead_ms > SKEW_MS:
-        text = f"this machine's clock is {ahead_ms / 1000:.0f} s or more behind the brokers'"
-        return [fail(name, text, "set both by NTP")]
-    age = max(0, -ahead_ms) / 1000
-    return [ok(name, f"no sign of a difference: the newest record is stamped {age:.0f} s ago")]
+    if stamped:
+        await read_newest(settings, stamped, take, most=sum(known[topic] for topic in stamped))
+    return newest

@@ -133,7 +133,8 @@ class DeliveryStatus(StrEnum):
 class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept of a delivery. All times are Unix ms.
 
-    Pending: `attempt` is the next one to be made, `due_ms` when; `record` holds the untouched
+    Pending: `attempt` is the next one to be made, `due_ms` when, `failed_ms` when the one before
+    it failed (0: none has); both are of the brokers' clocks. `record` holds the untouched
     bytes of the delivery's record, `offset` and `since_ms` its offset and time. Finished: no
     bytes, `attempt` is the last one made, `finished_ms` the record time of what ended it, and
     `reason` why it is a dead letter. `redrives` is how often it came back from there, and
@@ -148,6 +149,7 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int
     epoch: int = 0
     due_ms: int = 0
+    failed_ms: int = 0
     finished_ms: int = 0
     redrives: int = 0
     alerted_ms: int = 0

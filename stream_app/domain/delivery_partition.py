@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 import orjson
 
 from stream_app.domain.deliveries import (
@@ -28,6 +29,7 @@ from stream_app.domain.delivery_steps import (
     awaits,
     began,
     comes_back,
+    ended_ms,
     finished,
     forgotten_state,
 )
@@ -44,7 +46,7 @@ from stream_app.domain.judging import (
     judge_record,
 )
 from stream_app.domain.pauses import KEY_PREFIX as PAUSE_PREFIX
-from stream_app.domain.pauses import MAX_PAUSE_MS, Pauses, pause_end_ms, pause_record
+from stream_app.domain.pauses import Pauses, pause_end_ms, pause_record
 from stream_app.domain.remembered import HOUR_MS, Finished, Known, encode_finished
 from stream_app.domain.state_keys import NEVER, PROGRESS_KEY
 
@@ -184,12 +186,13 @@ class PartitionDeliveries:
         a dead letter that comes back must not page again. The judge counts any that was made of
         the target that the integration has now (`is_judged`).
         """
+        at_ms = ended_ms(result, timestamp_ms)
+        result = msgspec.structs.replace(result, finished_at_ms=at_ms)
         known = self.states.get(result.delivery_id)
         is_awaited = known is not None and awaits(known, result)
         until_ms = pause_end_ms(result, self._rules.retry_scale)
         if until_ms is not None and is_judged:
-            bound_ms = timestamp_ms + MAX_PAUSE_MS  # whatever the clock of a worker says
-            self.pauses.extend(result.integration_id, min(until_ms, bound_ms))
+            self.pauses.extend(result.integration_id, until_ms)
         is_exhausted = False
         if known is not None and is_awaited:
             before = forgotten_state(known, result) if isinstance(known, Finished) else known

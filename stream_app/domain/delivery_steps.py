@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from stream_app.domain.deliveries import (
@@ -13,7 +15,10 @@ from stream_app.domain.deliveries import (
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.own_faults import pause_ms
 from stream_app.domain.remembered import Finished, Known
-from stream_app.domain.schedule import next_due_ms
+from stream_app.domain.schedule import next_due_ms, wait_before_attempt
+
+#: A result that was written later than this after its attempt has a time of a wrong clock.
+LONGEST_WRITE_MS = 60_000
 
 
 def began(
@@ -59,6 +64,28 @@ def awaits(before: Known, result: Result) -> bool:
     return is_late or not before.is_finished
 
 
+def ended_ms(result: Result, timestamp_ms: int) -> int:
+    """Return when an attempt ended, by the clock of the broker that has stamped its result.
+
+    The clock of the worker that made it is taken for what it says only if that may be: the result
+    was written at once, or within a minute.
+    """
+    return min(max(result.finished_at_ms, timestamp_ms - LONGEST_WRITE_MS), timestamp_ms)
+
+
+def wait_left_ms(state: DeliveryState, now_ms: int, scale: float) -> int:
+    """Return how long a pending delivery has still to wait: never longer than the whole wait.
+
+    That bound holds where `now_ms` is of a wrong clock, or `due_ms` is, as in states of versions
+    that did not look at the broker's.
+    """
+    if state.failed_ms:
+        whole_ms = state.due_ms - state.failed_ms
+    else:
+        whole_ms = math.ceil((wait_before_attempt(state.attempt) or 0.0) * scale * 1000)
+    return max(0, min(state.due_ms - now_ms, whole_ms))
+
+
 def attempted(
     before: DeliveryState, result: Result, timestamp_ms: int, scale: float, max_age_ms: int
 ) -> DeliveryState:
@@ -75,7 +102,9 @@ def attempted(
         if timestamp_ms - (before.alerted_ms or before.since_ms) > max_age_ms:
             reason = DeadLetterReason.STALE
             return finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
-        return msgspec.structs.replace(before, due_ms=result.finished_at_ms + pause_ms(scale))
+        return msgspec.structs.replace(
+            before, due_ms=result.finished_at_ms + pause_ms(scale), failed_ms=result.finished_at_ms
+        )
     due_ms = next_due_ms(
         result.finished_at_ms,
         result.attempt,
@@ -85,7 +114,9 @@ def attempted(
     if due_ms is None:
         reason = DeadLetterReason.EXHAUSTED
         return finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
-    return msgspec.structs.replace(before, attempt=before.attempt + 1, due_ms=due_ms)
+    return msgspec.structs.replace(
+        before, attempt=before.attempt + 1, due_ms=due_ms, failed_ms=result.finished_at_ms
+    )
 
 
 def finished(

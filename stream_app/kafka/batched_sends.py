@@ -40,8 +40,24 @@ def give_up(_send: Send, error: KafkaError) -> None:
     raise error
 
 
+class Way(NamedTuple):
+    """How records are sent.
+
+    `refused` gets those that their topics refuse for their size. `now_ms` tells the time that the
+    others get, where it is not the broker that stamps them; None: this machine's. `taken` gets the
+    broker's acknowledgement of each batch.
+    """
+
+    refused: Refused = give_up
+    now_ms: Callable[[], int | None] = lambda: None
+    taken: Callable[[Any], None] = lambda _: None
+
+
+PLAIN = Way()
+
+
 async def send_batches(
-    producer: Any, step: Sequence[Send], refused: Refused = give_up
+    producer: Any, step: Sequence[Send], way: Way = PLAIN
 ) -> dict[Place, list[int]]:
     """Send records, in their order within each partition; wait for the broker to take them all.
 
@@ -51,7 +67,7 @@ async def send_batches(
     Args:
         producer: aiokafka's, which knows the topics by name.
         step: what to send.
-        refused: what becomes of a record that is refused alone.
+        way: what becomes of a record that is refused alone, and what time the others get.
 
     Returns:
         The offsets of the records, by (topic, partition), in their order.
@@ -70,17 +86,17 @@ async def send_batches(
             partition = _partition(producer, send.topic, send.key, counts[send.topic])
         places[send.topic, partition].append(send)
     found = await asyncio.gather(
-        *[_send(producer, place, rows, refused) for place, rows in places.items()]
+        *[_send(producer, place, rows, way) for place, rows in places.items()]
     )
     return dict(zip(places, found, strict=True))
 
 
-async def _send(producer: Any, place: Place, sends: Sequence[Send], refused: Refused) -> list[int]:
-    batches = _batches(producer, sends)
+async def _send(producer: Any, place: Place, sends: Sequence[Send], way: Way) -> list[int]:
+    batches = _batches(producer, sends, way.now_ms())
     limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
     if any(batch.built.size() > limit for batch in batches):
-        fitting = [send for batch in batches for send in _fitting(place, batch, limit, refused)]
-        return await _send(producer, place, fitting, refused) if fitting else []
+        fitting = [send for batch in batches for send in _fitting(place, batch, limit, way.refused)]
+        return await _send(producer, place, fitting, way) if fitting else []
     futures = [await _handed_over(producer, place, batch) for batch in batches]
     offsets: list[int] = []
     results = await asyncio.gather(*futures, return_exceptions=True)
@@ -88,12 +104,13 @@ async def _send(producer: Any, place: Place, sends: Sequence[Send], refused: Ref
         if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError):
             error = _not_taken(result, place, batch)
             error.__cause__ = result
-            offsets += await _send_divided(producer, place, batch.sends, refused, error)
+            offsets += await _send_divided(producer, place, batch.sends, way, error)
             continue
         if isinstance(result, KafkaError):
             raise _not_taken(result, place, batch) from result
         if isinstance(result, BaseException):
             raise result
+        way.taken(result)
         offsets += range(result.offset, result.offset + batch.built.record_count())
     return offsets
 
@@ -117,23 +134,23 @@ def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequen
 
 
 async def _send_divided(
-    producer: Any, place: Place, sends: Sequence[Send], refused: Refused, error: KafkaError
+    producer: Any, place: Place, sends: Sequence[Send], way: Way, error: KafkaError
 ) -> list[int]:
     """Send what was refused for its size as two batches, or the record alone in another form."""
     if len(sends) == 1:
-        other = refused(sends[0], error)
+        other = way.refused(sends[0], error)
         if other is None:
             return []
         if other.topic != place[0]:
-            await send_batches(producer, [other], refused)
+            await send_batches(producer, [other], way)
             return []
-        return await _send(producer, place, [other], refused)
+        return await _send(producer, place, [other], way)
     middle = len(sends) // 2
-    first = await _send(producer, place, sends[:middle], refused)
-    return first + await _send(producer, place, sends[middle:], refused)
+    first = await _send(producer, place, sends[:middle], way)
+    return first + await _send(producer, place, sends[middle:], way)
 
 
-def _batches(producer: Any, sends: Sequence[Send]) -> list[Batch]:
+def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[Batch]:
     """Return the closed batches of a partition.
 
     An empty batch takes a record of any size, and none of many records outgrows its own limit. So
@@ -141,10 +158,10 @@ def _batches(producer: Any, sends: Sequence[Send]) -> list[Batch]:
     """
     batches, built, start = [], producer.create_batch(), 0
     for place, send in enumerate(sends):
-        if _append(built, send) is None:
+        if _append(built, send, now_ms) is None:
             batches.append(Batch(built, sends[start:place]))
             built, start = producer.create_batch(), place
-            _append(built, send)
+            _append(built, send, now_ms)
     batches.append(Batch(built, sends[start:]))
     for batch in batches:
         batch.built.close()  # else it would wait for more, and take in records of others
@@ -166,8 +183,10 @@ def _shown(place: Place, batch: Batch) -> str:
     return f"{topic}[{partition}]: a batch of {records}, {batch.built.size()} bytes,"
 
 
-def _append(batch: Any, send: Send) -> Any:
-    return batch.append(timestamp=None, key=send.key, value=send.value, headers=list(send.headers))
+def _append(batch: Any, send: Send, now_ms: int | None) -> Any:
+    return batch.append(
+        timestamp=now_ms, key=send.key, value=send.value, headers=list(send.headers)
+    )
 
 
 def _partition(producer: Any, topic: str, key: bytes | None, count: int) -> int:

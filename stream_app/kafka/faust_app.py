@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import faust
@@ -18,8 +19,9 @@ from faust.types import TP
 
 from stream_app.domain.topics import Role
 from stream_app.kafka.admin import connection_options
-from stream_app.kafka.batched_sends import Place, send_batches
+from stream_app.kafka.batched_sends import Place, Way, send_batches
 from stream_app.kafka.batching_consumer import BatchingTransport
+from stream_app.kafka.broker_clock import BrokerClock
 from stream_app.kafka.cut_letters import RefusedLetters
 from stream_app.kafka.flushing import FlushLimits, FlushLoop, Send, Stage
 from stream_app.kafka.lost_batches import LostBatches
@@ -64,6 +66,7 @@ class StreamApp(faust.App):
         self.role = role
         self.settings = settings
         self.batched_topics: set[str] = set()
+        self.clock = BrokerClock()
         self.buffer_bytes = settings.detector.buffer_bytes
         self.fetch_max_wait_ms = kafka.fetch_max_wait_ms
         self.state_tables: list[StateTable[Any]] = []
@@ -196,17 +199,25 @@ class StreamApp(faust.App):
         that were named, and a record of any other waits for a leader until it expires.
         """
         await self._name(topic)
-        sent: Awaitable[Any] = await self.producer.send(
-            topic, key, value, partition, None, list(headers) or None
+        before_ms, now = self.clock.steady_ms(), self.clock.now_ms() / 1000
+        sent: asyncio.Future[Any] = await self.producer.send(
+            topic, key, value, partition, now, list(headers) or None
         )
+        sent.add_done_callback(partial(self._note_sent, before_ms))
         return sent
+
+    def _note_sent(self, before_ms: int, sent: asyncio.Future[Any]) -> None:
+        if not sent.cancelled() and sent.exception() is None:
+            self.clock.note_sent(before_ms, sent.result())
 
     async def produce_step(self, step: Sequence[Send]) -> dict[Place, list[int]]:
         """Send records and wait for the broker; return their offsets by topic and partition."""
         for topic in {send.topic for send in step}:
             await self._name(topic)
         producer = self.producer._producer  # noqa: SLF001 - Faust hides it
-        return await send_batches(producer, step, self.refused_letters.refused)
+        taken = partial(self.clock.note_sent, self.clock.steady_ms())
+        way = Way(self.refused_letters.refused, self.clock.now_ms, taken)
+        return await send_batches(producer, step, way)
 
     async def _name(self, topic: str) -> None:
         if topic not in self._named_topics:

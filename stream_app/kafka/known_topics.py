@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import Admin, connection_options, make_topics, partition_counts
+from stream_app.kafka.changelog_settings import have_stamped
 from stream_app.kafka.config_records import (
     READ_SECONDS,
     batches_to_end,
@@ -29,7 +30,7 @@ from stream_app.kafka.config_records import (
 )
 from stream_app.kafka.groups import GroupView, read_group
 from stream_app.kafka.topic_facts import topic_facts
-from stream_app.kafka.topics import TopicSpec
+from stream_app.kafka.topics import BROKER_CLOCK, TopicSpec
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -155,8 +156,9 @@ async def check_topics(settings: Settings, role: str, topics: Sequence[str]) -> 
         if not found:
             return {}
         if name not in await partition_counts(client):
-            spec = TopicSpec(name, 1, "topic", {"cleanup.policy": "compact"})
+            spec = TopicSpec(name, 1, "topic", {"cleanup.policy": "compact", **BROKER_CLOCK})
             await make_topics(client, [spec], settings.kafka.replication_factor)
+        await have_stamped(client, [name])
     known = await read_known(settings, name)
     for topic, topic_id in found.items():
         if known.get(topic, topic_id) != topic_id:

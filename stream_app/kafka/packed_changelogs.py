@@ -17,49 +17,32 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
 
 from stream_app.domain import packed_log
 from stream_app.kafka.admin import connection_options
+from stream_app.kafka.broker_clock import BrokerClock
+from stream_app.kafka.changelog_settings import change, own_settings
 from stream_app.kafka.packed_table import PACKED_CONFIG, PackedTable
-from stream_app.logs import get_logger
 from stream_app.settings import Settings
-
-log = get_logger(__name__)
-
-#: Where a topic's setting comes from: itself, not a default of the broker's.
-OF_THE_TOPIC = 1
 
 
 async def prepare_packed(
-    settings: Settings, client: AIOKafkaAdminClient, tables: Sequence[PackedTable[Any]]
+    settings: Settings,
+    client: AIOKafkaAdminClient,
+    tables: Sequence[PackedTable[Any]],
+    clock: BrokerClock,
 ) -> None:
     """Have the changelogs of packed tables ready for packed records."""
     topics = [table.changelog_topic_name for table in tables]
-    found = await _own_settings(client, topics)
+    found = await own_settings(client, topics)
     older = [name for name in topics if "delete" not in found[name].get("cleanup.policy", "")]
-    await _mark(settings, tables, older)
+    await _mark(settings, tables, older, clock.now_ms())
     for name in older:
-        await _alter(client, name, found[name] | PACKED_CONFIG)
-
-
-async def _own_settings(
-    client: AIOKafkaAdminClient, topics: Sequence[str]
-) -> dict[str, dict[str, str]]:
-    """Return the settings that topics have of their own."""
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
-    found: dict[str, dict[str, str]] = {}
-    for response in await client.describe_configs(resources) if resources else ():
-        for error, text, _, name, entries in response.resources:
-            if error:
-                raise for_code(error)(f"{name}: {text or 'its settings are not told'}")
-            found[name] = {entry[0]: entry[1] for entry in entries if entry[3] == OF_THE_TOPIC}
-    return found
+        await change(client, name, found[name], PACKED_CONFIG)
 
 
 async def _mark(
-    settings: Settings, tables: Sequence[PackedTable[Any]], older: Sequence[str]
+    settings: Settings, tables: Sequence[PackedTable[Any]], older: Sequence[str], now_ms: int
 ) -> None:
     """Put the mark into changelogs of older versions, and into empty ones."""
     places = [
@@ -82,23 +65,10 @@ async def _mark(
     producer = AIOKafkaProducer(**connection_options(settings), acks="all")
     await producer.start()
     try:
-        sent = [await producer.send(tp.topic, value, key, tp.partition) for tp in wanted]
+        sent = [
+            await producer.send(tp.topic, value, key, tp.partition, timestamp_ms=now_ms)
+            for tp in wanted
+        ]
         await asyncio.gather(*sent)
     finally:
         await producer.stop()
-
-
-async def _alter(client: AIOKafkaAdminClient, name: str, config: dict[str, str]) -> None:
-    """Give a topic its settings, all of them: those that are left out go back to the defaults."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, name, config)
-    for response in await client.alter_configs([resource]):
-        for error, text, *_ in response.resources:
-            if not error:
-                log.info("changelog_taken_over", changelog=name)
-                continue
-            log.warning(
-                "changelog_settings_refused",
-                changelog=name,
-                why=f"{for_code(error).__name__}: {text or ''}",
-                then="it grows: set cleanup.policy=delete, retention.ms=-1, retention.bytes=-1",
-            )

@@ -20,6 +20,7 @@ from stream_app.domain.packed_log import Kind, PackedLog, Part
 from stream_app.domain.state_keys import NEVER
 from stream_app.kafka.flushing import Send
 from stream_app.kafka.state import HOUR_MS, PartitionState, StateTable
+from stream_app.kafka.topics import BROKER_CLOCK
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 
@@ -32,7 +33,7 @@ PACKED_CONFIG = {
     "retention.bytes": "-1",
     "segment.bytes": str(64 * 1024 * 1024),
     "segment.ms": str(HOUR_MS),
-    "message.timestamp.type": "LogAppendTime",
+    **BROKER_CLOCK,
 }
 
 

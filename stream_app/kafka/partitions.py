@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.admin import Admin, make_topics, partition_counts
+from stream_app.kafka.changelog_settings import have_stamped
 from stream_app.kafka.config_records import several_partitions
 from stream_app.kafka.faust_app import StreamApp
 from stream_app.kafka.packed_changelogs import prepare_packed
@@ -57,7 +58,8 @@ async def prepare_changelogs(settings: Settings, app: StreamApp) -> None:
             if table.changelog_topic_name not in counts
         ]
         await make_topics(client, missing, settings.kafka.replication_factor)
-        await prepare_packed(settings, client, app.packed_tables)
+        await have_stamped(client, [table.changelog_topic_name for table in app.state_tables])
+        await prepare_packed(settings, client, app.packed_tables, app.clock)
 
 
 def check_growth(app: StreamApp) -> None:

@@ -15,6 +15,7 @@ from faust import Table
 from faust.types import TP
 
 from stream_app.domain.errors import UnreadableStateError
+from stream_app.kafka.topics import BROKER_CLOCK
 from stream_app.kafka.unreadable_batches import UnreadableBatch
 from stream_app.logs import get_logger
 
@@ -23,12 +24,14 @@ log = get_logger(__name__)
 HOUR_MS = 3600 * 1000
 
 #: Recovery merges records of one key by their content, so both must still be there: a worker
-#: that was stopped and woke up may have written an older one behind a newer one.
+#: that was stopped and woke up may have written an older one behind a newer one. The brokers stamp
+#: them: they refuse what a worker has that is an hour ahead or more.
 CHANGELOG_CONFIG = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(HOUR_MS),
     "segment.ms": str(HOUR_MS),
     "min.cleanable.dirty.ratio": "0.2",
+    **BROKER_CLOCK,
 }
 
 

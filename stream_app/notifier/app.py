@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
@@ -72,7 +71,7 @@ def create_notifier(
             names,
             NO_LIMIT if settings.dry_run else settings.max_alert_age,
             metrics,
-            _wall_clock_ms,
+            app.clock.now_ms,
             settings.console_hosts,
             NoticeMarks(secret_keys_of(settings)),
         ),
@@ -111,7 +110,7 @@ def _add_deliver(
         reader.configuration,
         names,
         metrics,
-        _wall_clock_ms,
+        app.clock.now_ms,
         NoticeMarks(secret_keys_of(settings)),
     )
     app.batch_agent("deliver", sources, stage)
@@ -133,9 +132,11 @@ def _sender(
         reader.configuration,
         delivery,
         metrics,
-        _wall_clock_ms,
+        app.clock.now_ms,
     )
-    checks = StatusChecks(attempts.resolve, write, app.ownership, delivery, metrics, _wall_clock_ms)
+    checks = StatusChecks(
+        attempts.resolve, write, app.ownership, delivery, metrics, app.clock.now_ms
+    )
     app.services.append(checks)
 
     async def write_result(partition: int, result: Result) -> None:
@@ -149,7 +150,7 @@ def _sender(
         ownership=app.ownership,
         settings=delivery,
         stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
-        now_ms=_wall_clock_ms,
+        clock=app.clock,
     )
 
 
@@ -166,7 +167,7 @@ def _dry_sender(
         "max_in_flight": MAX_DRY_IN_FLIGHT,
         "max_in_flight_per_integration": MAX_DRY_IN_FLIGHT,
     }
-    attempts = DryAttempts(reader.configuration, settings.delivery, metrics, _wall_clock_ms)
+    attempts = DryAttempts(reader.configuration, settings.delivery, metrics, app.clock.now_ms)
     return Sender(
         client=contextlib.nullcontext(),
         make_attempt=attempts.make,
@@ -174,7 +175,7 @@ def _dry_sender(
         ownership=app.ownership,
         settings=settings.delivery.model_copy(update=unbounded),
         stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
-        now_ms=_wall_clock_ms,
+        clock=app.clock,
     )
 
 
@@ -204,7 +205,3 @@ def _check_partitions(names: TopicNames, partitions: Mapping[Topic, int]) -> Non
             f"{names(Topic.RESULTS)} has {results}, and both must have the same number: "
             "see `stream-app topics check`"
         )
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000

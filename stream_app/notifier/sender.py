@@ -15,9 +15,11 @@ from typing import Any, Protocol
 
 from stream_app.domain.attempts import AttemptReason
 from stream_app.domain.deliveries import DeliveryState, Result
+from stream_app.domain.delivery_steps import wait_left_ms
 from stream_app.domain.due_queue import DueQueue
 from stream_app.domain.own_faults import pause_ms
-from stream_app.domain.pauses import pause_end_ms
+from stream_app.domain.pauses import MAX_PAUSE_MS, pause_end_ms
+from stream_app.kafka.broker_clock import BrokerClock
 from stream_app.kafka.ownership import POLL_SECONDS, Ownership
 from stream_app.settings import DeliverySettings
 
@@ -26,7 +28,7 @@ SLOW_SECONDS = 2.0
 #: A failing integration gets no more requests a second than this until one is accepted: ten
 #: thousand resends to a dead endpoint must not cost the others anything.
 FAILING_PER_SECOND = 5.0
-#: Longest sleep of the loop: due times are wall clock, and the clock may be set.
+#: Longest sleep of the loop: a machine may sleep, too.
 MAX_SLEEP_SECONDS = 0.5
 
 
@@ -52,6 +54,8 @@ WriteResult = Callable[[int, Result], Awaitable[None]]
 class Sender:
     """A service beside the agents, with the due times of this worker's pending deliveries.
 
+    It waits by a clock that nobody sets: how long is found out once, when it is told of the wait.
+
     Args:
         client: is opened with the service and closed with it.
         make_attempt: makes one attempt.
@@ -59,7 +63,7 @@ class Sender:
         ownership: says whether the partitions are still this worker's.
         settings: the bounds on requests in flight.
         stop_seconds: how long requests in flight may go on when the service is stopped.
-        now_ms: the wall clock, Unix ms.
+        clock: the brokers' time, and one that is never set.
     """
 
     def __init__(
@@ -71,14 +75,14 @@ class Sender:
         ownership: Ownership,
         settings: DeliverySettings,
         stop_seconds: float,
-        now_ms: Callable[[], int],
+        clock: BrokerClock,
     ) -> None:
         self._client = client
         self._make_attempt = make_attempt
         self._write_result = write_result
         self._ownership = ownership
         self._stop_seconds = stop_seconds
-        self._now_ms = now_ms
+        self._clock = clock
         self._queue: DueQueue[Job] = DueQueue(
             settings.max_in_flight,
             settings.max_in_flight_per_integration,
@@ -101,19 +105,16 @@ class Sender:
         self._queue.clear()
 
     def schedule(self, partition: int, state: DeliveryState) -> None:
-        """Have the attempt of a pending delivery made when it is due.
-
-        The first attempt is due at once: the clock of the worker that wrote the record does not
-        matter.
-        """
-        due_ms = min(state.due_ms, self._now_ms()) if state.attempt == 1 else state.due_ms
-        job = Job(partition, state)
+        """Have the attempt of a pending delivery made when it is due."""
+        wait_ms = wait_left_ms(state, self._clock.now_ms(), self._retry_scale)
+        job, due_ms = Job(partition, state), self._clock.steady_ms() + wait_ms
         self._queue.put(state.id, state.integration_id, due_ms, job, attempt=state.attempt)
         self._wake.set()
 
     def hold(self, integration_id: int, until_ms: int) -> None:
         """Make no attempt for an integration before a time (Unix ms)."""
-        self._queue.hold(integration_id, until_ms)
+        wait_ms = min(until_ms - self._clock.now_ms(), MAX_PAUSE_MS)
+        self._queue.hold(integration_id, self._clock.steady_ms() + wait_ms)
 
     def forget(self, delivery_id: str) -> None:
         """Make no further attempt of a delivery."""
@@ -157,7 +158,7 @@ class Sender:
             return None
         if not self._ownership.is_current(self._generation):
             return POLL_SECONDS  # a rebalance: `clear` comes before it is over
-        now_ms = self._now_ms()
+        now_ms = self._clock.steady_ms()
         for job in self._queue.take(now_ms):
             task = asyncio.create_task(self._attempt(job, self._generation))
             self._attempts.add(task)
@@ -196,7 +197,7 @@ class Sender:
         number = result.integration_id
         if result.is_own_fault:
             # What else waits for it would most probably meet the same fault.
-            self._queue.hold(number, result.finished_at_ms + pause_ms(self._retry_scale))
+            self.hold(number, result.finished_at_ms + pause_ms(self._retry_scale))
         if result.reason == AttemptReason.LOCAL_ERROR:
             return  # nobody has been asked
         is_quick = result.duration_seconds < SLOW_SECONDS
@@ -204,7 +205,7 @@ class Sender:
         self._queue.learn(number, is_quick=is_quick, is_accepted=is_accepted)
         until_ms = pause_end_ms(result, self._retry_scale)
         if until_ms is not None:
-            self._queue.hold(number, until_ms)
+            self.hold(number, until_ms)
 
     def _settle(self, job: Job, *, is_made: bool) -> None:
         """Free the place of an attempt.

@@ -26,6 +26,7 @@ from stream_app.domain.errors import (
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, Role
 from stream_app.kafka import fetched_records
 from stream_app.kafka.admin import probe
+from stream_app.kafka.broker_clock import read_time, watch_time
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dry_run import check_agreement
 from stream_app.kafka.faust_app import StreamApp
@@ -186,6 +187,7 @@ class Worker:
         changelogs = [table.changelog_topic_name for table in app.state_tables]
         rewound = [names(topic) for topic in sources if topic not in NOT_REWOUND]
         await check_changelogs(self.settings, self.role, changelogs, rewound)
+        await read_time(self.settings, app.clock)
         await prepare_changelogs(self.settings, app)
         ids = await check_topics(self.settings, self.role, [*topics, *changelogs])
         counts = {names(topic): count for topic, count in partitions.items()}
@@ -212,7 +214,9 @@ class Worker:
             "broker", lambda: "no answer from the broker" if self._is_broker_away else None
         )
         self.health.add("configuration", lambda: _why_not_configured(reader))
+        self.metrics.clock_ahead.set_function(lambda: app.clock.ahead_seconds)
         watches = [asyncio.create_task(self._watch(app, reader))]
+        watches.append(asyncio.create_task(watch_time(self.settings, app.clock)))
         if (topics := self._topics) is not None:
             standstill = Standstill(app, lambda: topics.ends)
             self.health.add("topics", topics.failure)

@@ -47,7 +47,11 @@ def stage() -> CountStage:
         version=1, clients={1: None}, triggers={}, trigger_position=0
     )
     table: Any = Table()
-    return CountStage(EventKind.HITS, table, 4, configuration, TopicNames(), Metrics())
+    return CountStage(EventKind.HITS, table, 4, configuration, TopicNames(), Metrics(), now_ms)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def test_more_skips_than_a_crash_explains_are_a_warning_once_a_minute(
@@ -172,7 +176,7 @@ def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended()
         version=1, clients={1: None}, triggers={61: found}, trigger_position=1
     )
     states: Any = SimpleNamespace(state=table.state, states=table.states, changes=lambda *_: [])
-    stage = CountStage(EventKind.HITS, states, 4, configuration, TopicNames(), metrics)
+    stage = CountStage(EventKind.HITS, states, 4, configuration, TopicNames(), metrics, now_ms)
     rows = [record(offset, b'{"client_id":1,"request_time":1000000000}') for offset in range(3)]
     rows[2].timestamp += 77
     stage.add("events.hits", 0, rows)

@@ -7,12 +7,15 @@ from stream_app.domain.deliveries import (
     Cancel,
     Checked,
     Delivery,
+    DeliveryState,
+    DeliveryStatus,
     Result,
     decode_delivery,
     decode_result,
     encode_delivery,
     encode_result,
 )
+from stream_app.domain.delivery_steps import ended_ms, wait_left_ms
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.request_checks import CheckOutcome
 
@@ -47,3 +50,52 @@ def test_a_check_is_told_from_a_result() -> None:
 def test_a_record_of_another_type_is_no_result() -> None:
     with pytest.raises(msgspec.ValidationError, match="type"):
         decode_result(encode_result(RESULT).replace(b'"attempt",', b'"note",'))
+
+
+NOW_MS = 1_767_225_600_000
+
+
+@pytest.mark.parametrize(
+    ("finished_at_ms", "expected"),
+    [
+        (NOW_MS - 40, NOW_MS - 40),
+        (NOW_MS - 60_000, NOW_MS - 60_000),
+        (NOW_MS - 7_200_000, NOW_MS - 60_000),
+        (NOW_MS + 1, NOW_MS),
+        (NOW_MS + 7_200_000, NOW_MS),
+    ],
+)
+def test_an_attempt_ended_when_its_result_was_written_or_shortly_before(
+    finished_at_ms: int, expected: int
+) -> None:
+    result = Result(
+        "a/1", 1, 1, "opsgenie", 1, accepted=False, reason="timeout", message="",
+        finished_at_ms=finished_at_ms, duration_seconds=1.0,
+    )  # fmt: skip
+    assert ended_ms(result, NOW_MS) == expected
+
+
+@pytest.mark.parametrize(
+    ("attempt", "due_ms", "failed_ms", "expected"),
+    [
+        # By a right clock, by one that is behind, and by one that is ahead.
+        (4, NOW_MS + 2000, NOW_MS - 3000, 2000),
+        (4, NOW_MS + 7_200_000, NOW_MS + 7_195_000, 5000),
+        (4, NOW_MS - 7_200_000, NOW_MS - 7_205_000, 0),
+        # What the service asked for, and a pause of our own before the first attempt.
+        (2, NOW_MS + 3_600_000, NOW_MS, 3_600_000),
+        (1, NOW_MS + 10_000, NOW_MS, 10_000),
+        # An older version's, made by a worker two hours ahead.
+        (4, NOW_MS + 7_200_000, 0, 5000),
+        (17, NOW_MS + 7_200_000, 0, 1_800_000),
+        (1, NOW_MS + 7_200_000, 0, 0),
+        (18, NOW_MS + 7_200_000, 0, 0),
+    ],
+)
+def test_a_delivery_waits_no_longer_than_its_step_whoever_has_written_when_it_is_due(
+    attempt: int, due_ms: int, failed_ms: int, expected: int
+) -> None:
+    state = DeliveryState(
+        "a/1", DeliveryStatus.PENDING, 1, 1, attempt, 0, due_ms=due_ms, failed_ms=failed_ms
+    )
+    assert wait_left_ms(state, NOW_MS, 1.0) == expected

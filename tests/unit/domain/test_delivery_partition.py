@@ -46,7 +46,7 @@ def result(attempt: int = 1, *, accepted: bool = False, **fields: Any) -> Result
         accepted=accepted,
         reason="accepted" if accepted else "server_error",
         message="",
-        finished_at_ms=fields.pop("finished_at_ms", NOW_MS + 500),
+        finished_at_ms=fields.pop("finished_at_ms", NOW_MS),
         duration_seconds=0.1,
         **fields,
     )
@@ -145,7 +145,7 @@ def test_success_at_any_step_ends_the_schedule(attempt: int) -> None:
 def test_a_longer_retry_after_counts_and_is_not_scaled() -> None:
     state = with_delivery(scale=0.1)
     add(state, result(retry_after_seconds=2.0), NOW_MS)
-    assert only(state).due_ms == NOW_MS + 500 + 2000
+    assert only(state).due_ms == NOW_MS + 2000
 
 
 @pytest.mark.parametrize("attempt", [1, 3])
@@ -381,7 +381,7 @@ def test_a_request_that_is_accepted_after_the_redrive_is_not_made_again() -> Non
 def test_a_429_pauses_the_integration_also_after_a_restart() -> None:
     state = with_delivery()
     add(state, result(1, status=429, retry_after_seconds=90.0), NOW_MS)
-    until_ms = NOW_MS + 500 + 90_000
+    until_ms = NOW_MS + 90_000
     assert state.pauses.until_ms == {521: until_ms}
     add(state, result(2, status=429, retry_after_seconds=0.0), NOW_MS)
     assert state.pauses.until_ms == {521: until_ms}, "the longer one holds"
@@ -426,12 +426,13 @@ def test_a_delivery_waits_for_our_own_side_until_its_alert_is_too_old() -> None:
 def test_a_record_may_ask_for_a_pause_of_any_length(asked: float, paused_ms: int) -> None:
     state = with_delivery()
     add(state, result(1, status=429, retry_after_seconds=asked), NOW_MS + 9_000)
-    assert state.pauses.until_ms == {521: NOW_MS + 500 + paused_ms}
+    assert state.pauses.until_ms == {521: NOW_MS + paused_ms}
 
 
 def test_a_pause_has_a_bound_and_ends_with_its_integration_and_its_target() -> None:
     state = with_delivery()
-    add(state, result(1, status=429, finished_at_ms=4 * NOW_MS), NOW_MS)
+    found = result(1, status=429, retry_after_seconds=1e9, finished_at_ms=4 * NOW_MS)
+    add(state, found, NOW_MS)
     assert state.pauses.until_ms == {521: NOW_MS + 3_600_000}
     state.cancel(Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0), NOW_MS)
     assert state.pauses.until_ms == {}
@@ -442,9 +443,9 @@ def test_a_pause_has_a_bound_and_ends_with_its_integration_and_its_target() -> N
 def test_a_429_that_asks_for_nothing_pauses_for_a_minute() -> None:
     state = with_delivery()
     add(state, result(1, status=429), NOW_MS)
-    assert state.pauses.until_ms == {521: NOW_MS + 500 + 60_000}
+    assert state.pauses.until_ms == {521: NOW_MS + 60_000}
     add(state, result(2, status=503), NOW_MS + 90_000)
-    assert state.pauses.until_ms == {521: NOW_MS + 500 + 60_000}
+    assert state.pauses.until_ms == {521: NOW_MS + 60_000}
 
 
 @pytest.mark.parametrize("delivery_id", ["progress", "judge|521", "pause|x"])

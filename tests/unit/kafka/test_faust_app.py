@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from functools import partial
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
+from stream_app.kafka.broker_clock import BrokerClock
 from stream_app.kafka.faust_app import StreamApp
 
 
@@ -22,14 +24,16 @@ class Producer:
     async def add_topic(self, topic: str) -> None:
         self.calls.append(("named", topic))
 
-    async def send(self, topic: str, *_: Any) -> None:
+    async def send(self, topic: str, *_: Any) -> asyncio.Future[Any]:
         self.calls.append(("sent", topic))
+        return asyncio.Future()
 
 
 async def test_a_topic_is_named_to_the_client_once_before_its_first_record() -> None:
     producer = Producer()
-    app: Any = SimpleNamespace(_named_topics=set(), producer=producer)
+    app: Any = SimpleNamespace(_named_topics=set(), producer=producer, clock=BrokerClock())
     app._name = partial(StreamApp._name, app)
+    app._note_sent = partial(StreamApp._note_sent, app)
     for topic in ("a", "b", "a"):
         await StreamApp.produce(app, topic, None, b"x")
     assert producer.calls == [

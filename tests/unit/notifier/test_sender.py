@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from stream_app.domain.deliveries import DeliveryState, DeliveryStatus, Result
+from stream_app.kafka.broker_clock import BrokerClock
 from stream_app.kafka.ownership import Ownership
 from stream_app.notifier.sender import Sender
 from stream_app.settings import DeliverySettings
@@ -62,7 +63,7 @@ class Bench:
             ownership=Ownership(self.app, SESSION_SECONDS),
             settings=DeliverySettings(max_in_flight=3, max_in_flight_per_integration=2),
             stop_seconds=stop_seconds,
-            now_ms=lambda: self.now_ms,
+            clock=BrokerClock(lambda: self.now_ms, lambda: self.now_ms),
         )
 
     async def _make(self, state: DeliveryState) -> Result:
