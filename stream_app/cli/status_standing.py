@@ -11,25 +11,19 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from aiokafka import TopicPartition
-
 from stream_app.domain.overview import StillRow
-from stream_app.kafka.config_records import close, open_named, unreachable
 from stream_app.kafka.groups import read_groups
+from stream_app.kafka.record_times import times_from
 
 if TYPE_CHECKING:
     from stream_app.kafka.groups import GroupView
+    from stream_app.kafka.topic_facts import Place
     from stream_app.settings import Settings
 
 #: A record that has been there for less is not looked at any further.
 WAITED_MS = 60_000
 #: Workers commit every second.
 MOVE_SECONDS = 5.0
-#: Longest time to look for the records that wait.
-_READ_SECONDS = 10.0
-_POLL_MS = 200
-#: (topic, partition)
-Place = tuple[str, int]
 
 
 async def standing_partitions(
@@ -59,7 +53,7 @@ async def standing_partitions(
                 waiting[place] = role, at
     if not waiting:
         return []
-    times = await _times(settings, {place: at for place, (_, at) in waiting.items()})
+    times = await times_from(settings, {place: at for place, (_, at) in waiting.items()})
     oldest = time.time_ns() // 1_000_000 - WAITED_MS
     waiting = {place: row for place, row in waiting.items() if times.get(place, oldest) < oldest}
     if not waiting:
@@ -72,23 +66,3 @@ async def standing_partitions(
         for place, (role, at) in sorted(waiting.items())
         if max(starts[place], later[names[role]].committed.get(place, starts[place])) == at
     ]
-
-
-async def _times(settings: Settings, offsets: Mapping[Place, int]) -> dict[Place, int]:
-    """Return the time (Unix ms) of the first record from an offset of each partition on."""
-    times: dict[Place, int] = {}
-    consumer = await open_named(settings, sorted({topic for topic, _ in offsets}))
-    try:
-        with unreachable(settings):
-            wanted = {TopicPartition(*place): at for place, at in offsets.items()}
-            consumer.pause(*(consumer.assignment() - set(wanted)))
-            for tp, at in wanted.items():
-                consumer.seek(tp, at)
-            deadline = time.monotonic() + _READ_SECONDS
-            while len(times) < len(wanted) and time.monotonic() < deadline:
-                for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-                    times.setdefault((tp.topic, tp.partition), records[0].timestamp)
-                    consumer.pause(tp)
-    finally:
-        await close(consumer)
-    return times

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from aiokafka import TopicPartition
 
 from stream_app.domain.overview import WithheldRow
 from stream_app.kafka.admin import Admin
-from stream_app.kafka.config_records import close, open_named, unreachable
 from stream_app.kafka.hidden_writes import how_to_end
+from stream_app.kafka.record_times import times_from
 from stream_app.kafka.topic_facts import Place, ends_of, stable_ends, topic_facts
 
 if TYPE_CHECKING:
@@ -20,61 +19,49 @@ if TYPE_CHECKING:
 READ_UNCOMMITTED = "read_uncommitted"
 #: One that is open for less is normal work.
 OPEN_SECONDS = 30.0
+#: What seems to be open for longer is looked at once more after this time.
+STAY_SECONDS = 3.0
 #: Clocks of brokers, producers and this machine may differ by this.
 SKEW_MS = 60_000
-_READ_SECONDS = 10.0
-_POLL_MS = 200
 
 
 async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldRow]:
     """Return the partitions whose records a transaction holds back for long.
 
-    Its first record says since when. Where that is a producer's own clock, and one that is ahead,
-    it is told without it.
+    Its first record says since when. That may be a producer's own clock: so what seems to be long
+    must last for another moment, and one that is ahead is told without a time.
 
     Args:
         settings: where.
         topics: full names of topics.
     """
+    now_ms = time.time_ns() // 1_000_000
+    behind = await _behind(settings, topics)
+    times = {place: at for place, (at, _) in behind.items()}
+    begun = await times_from(settings, times, isolation_level=READ_UNCOMMITTED) if behind else {}
+    ages = {place: now_ms - begun_ms for place, begun_ms in begun.items()}
+    long = [p for p in behind if not -SKEW_MS < ages.get(p, -SKEW_MS) < OPEN_SECONDS * 1000]
+    if not long:
+        return []
+    await asyncio.sleep(STAY_SECONDS)
+    later = await _behind(settings, topics)
+    rows = []
+    for place in sorted(long):
+        at, _ = behind[place]
+        at_later, end = later.get(place, (None, 0))
+        if at == at_later:
+            since_ms = begun[place] if ages.get(place, -1) >= 0 else None
+            step = how_to_end(settings, place, at)
+            rows.append(WithheldRow(*place, at, end - at, since_ms, step))
+    return rows
+
+
+async def _behind(settings: Settings, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
+    """Return the last stable offset, and the end, of the partitions where these are not one."""
     async with Admin(settings) as client:
         facts = await topic_facts(client._client, topics)  # noqa: SLF001 - sends our own request
         partitions = [(name, number) for name, fact in facts.items() for number in fact.leaders]
         # In this order: what is written in between is held back by nobody.
         ends = await ends_of(client._client, partitions, facts)  # noqa: SLF001 - as above
         stable = await stable_ends(client._client, partitions, facts)  # noqa: SLF001 - as above
-    behind = {place: at for place, at in stable.items() if ends.get(place, 0) > at}
-    if not behind:
-        return []
-    now_ms = time.time_ns() // 1_000_000
-    begun = await _begun(settings, behind)
-    rows = []
-    for place, at in sorted(behind.items()):
-        begun_ms = begun.get(place)
-        age_ms = None if begun_ms is None else now_ms - begun_ms
-        if age_ms is not None and -SKEW_MS < age_ms < OPEN_SECONDS * 1000:
-            continue
-        since_ms = begun_ms if age_ms is not None and age_ms > 0 else None
-        step = how_to_end(settings, place, at)
-        rows.append(WithheldRow(*place, at, ends[place] - at, since_ms, step))
-    return rows
-
-
-async def _begun(settings: Settings, places: Mapping[Place, int]) -> dict[Place, int]:
-    """Return the times (Unix ms) of the records at some offsets, in transactions or not."""
-    times: dict[Place, int] = {}
-    topics = sorted({topic for topic, _ in places})
-    consumer = await open_named(settings, topics, isolation_level=READ_UNCOMMITTED)
-    try:
-        with unreachable(settings):
-            wanted = {TopicPartition(*place): at for place, at in places.items()}
-            consumer.pause(*(consumer.assignment() - set(wanted)))
-            for tp, at in wanted.items():
-                consumer.seek(tp, at)
-            deadline = time.monotonic() + _READ_SECONDS
-            while len(times) < len(wanted) and time.monotonic() < deadline:
-                for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-                    times.setdefault((tp.topic, tp.partition), records[0].timestamp)
-                    consumer.pause(tp)
-    finally:
-        await close(consumer)
-    return times
+    return {place: (at, ends[place]) for place, at in stable.items() if ends.get(place, 0) > at}

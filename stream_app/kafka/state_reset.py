@@ -87,7 +87,8 @@ async def _rewind(
     except KafkaError as error:
         raise StreamAppError(
             f"the state of {app_id} cannot be reset: {type(error).__name__}: are its workers still "
-            "running? Stop them first"
+            "running? Stop them first; one that was killed counts as running for "
+            f"{settings.kafka.session_timeout_seconds:g} s more"
         ) from None
     finally:
         await consumer.stop()
