@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from stream_app.domain.alerts import Alert, encode_alert, fired_alert
@@ -539,6 +540,46 @@ async def test_a_worker_killed_before_it_read_a_result_does_not_post_again(bench
     await asyncio.sleep(1)
     assert len(bench.sandbox.requests) == 1
     assert len(await bench.records("delivery-results")) == 1
+
+
+async def test_a_restart_reads_no_topic_from_its_beginning_whatever_the_group_has_committed(
+    bench: Bench,
+) -> None:
+    worker = await bench.worker().ready()
+    await bench.fire(*(alert(1_767_225_600 + number) for number in range(3)))
+    await finished(worker, "sent", 3)
+    await bench.drained()
+    assert worker.stop() == 0
+    await commit_beginnings(bench.settings)
+    again = await bench.worker().ready()
+    await bench.fire(alert())
+    await bench.fire(alert(1_767_229_200))
+    await finished(again, "sent", 1)
+    await bench.drained()
+    found = await again.metrics()
+    consumed = [found[f'stream_app_consumed_records_total{{topic="{one}"}}'] for one in SOURCES]
+    assert consumed == [2, 2, 1], "an alert that is known makes a delivery that is known"
+    assert len(bench.sandbox.requests) == 4
+
+
+async def commit_beginnings(settings: Settings) -> None:
+    """Have the group of the notifiers, none of which runs, begin anew."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers or "",
+        group_id=f"{settings.topic_prefix}stream-app-notifier",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        places = [
+            TopicPartition(f"{settings.topic_prefix}{topic}", number)
+            for topic in SOURCES
+            for number in range(settings.partitions)
+        ]
+        consumer.assign(places)
+        await consumer.commit(dict.fromkeys(places, 0))
+    finally:
+        await consumer.stop()
 
 
 async def test_a_delivery_whose_integration_is_gone_ends_in_the_dead_letters(
