@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import collect_hosts
 from aiokafka.errors import (
+    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -35,10 +36,24 @@ MAX_PORT = 65535
 ALREADY_EXISTS = TopicAlreadyExistsError.errno
 
 
+#: What to do about a record that a broker refuses for its time.
+CLOCK_STEP = (
+    "this machine's clock is far ahead of the brokers': see `stream-app doctor`, set both by NTP"
+)
+
+
 def is_refusal(error: BaseException) -> bool:
     """Tell whether a broker has answered and refuses, so that waiting for it would not help."""
     no_answer = isinstance(error, KafkaTimeoutError | KafkaUnavailableError)
     return isinstance(error, KafkaError) and not (error.retriable or no_answer)
+
+
+def refusal(where: str, error: BaseException) -> StreamAppError:
+    """Return the error of a broker that refuses, with the next step where it is known."""
+    text = f"Kafka at {where} refuses: {error}"
+    if isinstance(error, InvalidTimestampError):
+        text += f": {CLOCK_STEP}"
+    return StreamAppError(text)
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -157,7 +172,7 @@ class Admin:
             if not is_refusal(error):
                 raise self._unreachable(error) from error
             where = self._options["bootstrap_servers"]
-            raise StreamAppError(f"Kafka at {where} refuses: {error}") from error
+            raise refusal(where, error) from error
 
     def _unreachable(self, error: Exception) -> KafkaUnreachableError:
         # What came of each address, where a connection says so.

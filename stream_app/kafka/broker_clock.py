@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
 
-from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.admin import Admin
 from stream_app.kafka.cluster_time import Stamp, cluster_time
 from stream_app.logs import get_logger
@@ -110,7 +110,7 @@ async def watch_time(settings: Settings, clock: BrokerClock) -> None:
     """Ask again now and then: a clock may be set, and a worker write nothing for long."""
     while True:
         await asyncio.sleep(ASK_SECONDS)
-        with contextlib.suppress(KafkaUnreachableError, KafkaError, OSError):
+        with contextlib.suppress(StreamAppError, KafkaError, OSError):
             await read_time(settings, clock)
 
 

@@ -17,7 +17,6 @@ from aiokafka.errors import KafkaError
 from stream_app.domain.errors import (
     InvalidObjectError,
     KafkaUnreachableError,
-    StreamAppError,
     TopicMismatchError,
     told,
 )
@@ -25,7 +24,7 @@ from stream_app.domain.objects import flattened
 from stream_app.domain.plans import Kind
 from stream_app.domain.printable import quoted
 from stream_app.domain.statuses import parse_status
-from stream_app.kafka.admin import connection_options, is_refusal
+from stream_app.kafka.admin import connection_options, is_refusal, refusal
 from stream_app.kafka.fetched_records import READ_COMMITTED, install, whole_records
 from stream_app.kafka.hidden_writes import wait_until_seen
 from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
@@ -345,7 +344,7 @@ def unreachable(settings: Settings) -> Iterator[None]:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
         if is_refusal(error):
-            raise StreamAppError(f"Kafka at {servers} refuses: {error}") from error
+            raise refusal(servers, error) from error
         raise KafkaUnreachableError(
             f"{servers}: {told(error)}: is the broker up, and is "
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from aiokafka.errors import InvalidTimestampError
 from faust.types import TP
 from prometheus_client import disable_created_metrics
 
@@ -25,7 +26,7 @@ from stream_app.domain.errors import (
 )
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, Role
 from stream_app.kafka import fetched_records
-from stream_app.kafka.admin import probe
+from stream_app.kafka.admin import CLOCK_STEP, probe
 from stream_app.kafka.broker_clock import read_time, watch_time
 from stream_app.kafka.configuration import ConfigurationReader
 from stream_app.kafka.dry_run import check_agreement
@@ -378,8 +379,9 @@ def _worker_error(
     if error is None or isinstance(error, StreamAppError):
         return error
     text = str(error) or type(error).__name__
+    step = CLOCK_STEP if isinstance(error, InvalidTimestampError) else "start it again"
     found = StreamAppError(
-        f"the worker cannot go on: {text}: nothing unfinished was acknowledged, start it again"
+        f"the worker cannot go on: {text}: nothing unfinished was acknowledged; {step}"
     )
     found.__cause__ = error
     return found

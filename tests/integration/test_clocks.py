@@ -156,3 +156,24 @@ async def test_the_doctor_tells_a_wrong_clock_whichever_way(
         told_seconds = int(found["text"].partition(" is ")[2].split()[0])
         assert abs(told_seconds - abs(seconds)) < 30
     assert bool(found["next_step"]) == (verdict != "ok")
+
+
+async def test_a_person_whose_clock_is_ahead_is_told_what_to_mend(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await create_topics(settings)
+    file = tmp_path / "client.yaml"
+    file.write_text("client_id: 1111\nname: Acme\ncloud: EU\napplications: {}\n")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, SHIFTED, "apply", "-f", str(file), "--yes"],
+        env=environment(settings, **shifted(TWO_HOURS, "by the cluster")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert (
+        "this machine's clock is far ahead of the brokers': see `stream-app doctor`" in done.stderr
+    )
