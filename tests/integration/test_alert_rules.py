@@ -191,6 +191,7 @@ async def place(own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path) -> Async
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 async def test_each_rule_fires_by_its_cause_and_clears_when_that_is_mended(
     place: Place, tmp_path: Path
 ) -> None:

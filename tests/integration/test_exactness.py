@@ -266,7 +266,7 @@ def cluster(own_kafka: Any, settings: Settings) -> tuple[EmbeddedKafka, Settings
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_counts_exact(
     cluster: tuple[EmbeddedKafka, Settings], tmp_path: Path
 ) -> None:
@@ -319,7 +319,7 @@ async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_coun
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(360)
 async def test_a_graceful_rebalance_leaves_the_counts_exact(
     cluster: tuple[EmbeddedKafka, Settings], tmp_path: Path
 ) -> None:

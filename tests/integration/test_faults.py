@@ -225,7 +225,7 @@ def cluster(own_kafka: Any, settings: Settings) -> tuple[EmbeddedKafka, Settings
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("judge", ["never", "exhausted"])
 async def test_no_alert_is_lost_or_doubled_whatever_dies(
     cluster: tuple[EmbeddedKafka, Settings], tmp_path: Path, judge: str
