@@ -28,7 +28,7 @@ log = get_logger(__name__)
 #: Most bytes of a fetch, of all partitions and of one. Larger ones are no faster, and Python gives
 #: little of what they took back to the system.
 FETCH_BYTES = 32 * 1024 * 1024
-PARTITION_FETCH_BYTES = 1024 * 1024
+PARTITION_FETCH_BYTES = 512 * 1024
 #: Most records that are unpacked at once, and how long a slice of them may take.
 FETCH_RECORDS = 5_000
 SLICE_RECORDS = 200
