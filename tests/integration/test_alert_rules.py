@@ -51,6 +51,8 @@ BY_RECORDS = {
 #: What waits for a detector that falls behind: so many seconds of its work, and some records.
 WAITING_SECONDS = 8
 WAITING_RECORDS = 500
+#: A worker whose clock is wrong.
+AHEAD = (str(Path(__file__).with_name("shifted_clock.py")),)
 #: As an offset before which records are removed.
 LOG_END = -1
 #: Where things are in a partition's file: the length of its first batch, and the end of its last.
@@ -290,8 +292,10 @@ async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
         await prometheus.clear("StreamAppConfigurationUnreadable")
     # What was passed over is read at the next start, which has a state to read before.
     with place.damaged_log("stream-app-detector-cells-attacks-changelog", *LENGTH):
-        await place.installation.restart("detector")
-        await prometheus.fire("StreamAppRecoversLong")
+        await place.installation.restart("detector", AHEAD, SHIFTED_BY_SECONDS="7200")
+        await prometheus.fire("StreamAppRecoversLong", "StreamAppClockOff")
+    await place.installation.workers["detector"].ready()
+    await place.installation.restart("detector")
     await place.installation.workers["detector"].ready()
     await prometheus.clear()
 

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,7 @@ from stream_app.settings import Settings
 from tests.conftest import ROOT
 from tests.integration.harness import WorkerProcess, put, put_objects
 from tests.integration.test_notifier import integration
+from tests.processes import STREAM_APP
 from tests.tools import tool
 
 DEPLOY = ROOT / "deploy" / "prometheus"
@@ -73,15 +74,18 @@ class Installation:
         for worker in self.workers.values():
             await worker.ready()
 
-    async def restart(self, role: str) -> None:
+    async def restart(self, role: str, command: Sequence[str] = STREAM_APP, **env: str) -> None:
         """Stop a worker, and start it at the same address; do not wait until it is ready."""
         worker = self.workers[role]
         assert await asyncio.to_thread(worker.stop, 60) == 0, worker.text
-        self._launch(role, (worker.url or "").rpartition(":")[2])
+        self._launch(role, (worker.url or "").rpartition(":")[2], command, **env)
 
-    def _launch(self, role: str, port: str) -> None:
+    def _launch(
+        self, role: str, port: str, command: Sequence[str] = STREAM_APP, **env: str
+    ) -> None:
         log = self._folder / f"{role}-{port}.log"
-        worker = WorkerProcess(role, self.settings, log, **self.env, STREAM_APP_HTTP__PORT=port)
+        env = {**self.env, **env, "STREAM_APP_HTTP__PORT": port}
+        worker = WorkerProcess(role, self.settings, log, command, **env)
         self.workers[role] = self._stack.enter_context(worker)
 
     async def stop(self) -> None:
