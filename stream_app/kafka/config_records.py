@@ -50,8 +50,8 @@ KEY_SHOWN_BYTES = 80
 _POLL_MS = 200
 
 
-async def open_topics(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
-    """Start a consumer that stands at the beginning of topics, as `open_named` does.
+async def open_configuration(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
+    """Start a consumer at the beginning of topics of the configuration, as `open_named` does.
 
     Raises:
         TopicMismatchError: one of them has several partitions, or is missing.
@@ -219,7 +219,7 @@ async def read_statuses(
 
 
 async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
-    consumer = await open_topics(settings, topics)
+    consumer = await open_configuration(settings, topics)
     try:
         with unreachable(settings):
             async with asyncio.timeout(READ_SECONDS):

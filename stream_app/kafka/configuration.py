@@ -38,7 +38,7 @@ from stream_app.kafka.config_records import (
     batches_to_end,
     end_offsets,
     id_of_key,
-    open_topics,
+    open_configuration,
     several_partitions,
     shown_key,
     unreachable,
@@ -286,7 +286,7 @@ class ConfigurationReader:
             KafkaUnreachableError: no broker answers.
             TopicMismatchError: a topic is missing.
         """
-        self._consumer = await open_topics(self._settings, VIEW_TOPICS)
+        self._consumer = await open_configuration(self._settings, VIEW_TOPICS)
         try:
             await self._read_to_end(self._consumer)
         except BaseException:

@@ -7,7 +7,7 @@ import asyncio
 from stream_app.kafka.config_records import (
     READ_SECONDS,
     batches_to_end,
-    open_topics,
+    open_configuration,
     unreachable,
 )
 from stream_app.kafka.configuration import Configuration, RecordApplier
@@ -23,7 +23,7 @@ async def read_configuration(settings: Settings) -> Configuration:
         TopicMismatchError: a topic is missing.
     """
     applier = RecordApplier(settings)
-    consumer = await open_topics(settings, VIEW_TOPICS)
+    consumer = await open_configuration(settings, VIEW_TOPICS)
     try:
         with unreachable(settings):
             async with asyncio.timeout(READ_SECONDS):

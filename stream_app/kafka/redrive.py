@@ -20,7 +20,7 @@ from stream_app import __version__
 from stream_app.domain.deliveries import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError, told
 from stream_app.kafka.admin import connection_options, is_refusal
-from stream_app.kafka.config_records import connect_producer, open_topics, unreachable
+from stream_app.kafka.config_records import connect_producer, open_named, unreachable
 from stream_app.kafka.dead_letter_log import records_to_end, stand_since
 from stream_app.kafka.dead_letters import (
     ATTEMPT_HEADER,
@@ -28,7 +28,7 @@ from stream_app.kafka.dead_letters import (
     REDRIVEN_HEADER,
     TARGET_HEADER,
 )
-from stream_app.kafka.topics import Topic
+from stream_app.kafka.topics import Topic, TopicNames
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -212,7 +212,7 @@ async def read_accepted(
     accepted: set[str] = set()
     if not delivery_ids:
         return accepted
-    consumer = await open_topics(settings, (Topic.RESULTS,))
+    consumer = await open_named(settings, [TopicNames(settings.topic_prefix)(Topic.RESULTS)])
     try:
         with unreachable(settings):
             await stand_since(consumer, since_ms)

@@ -17,7 +17,7 @@ from aiokafka.conn import AIOKafkaConnection
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka import bootstrapping
 from stream_app.kafka.admin import create_topics, probe
-from stream_app.kafka.config_records import open_topics
+from stream_app.kafka.config_records import open_configuration
 from stream_app.kafka.topics import Topic
 from stream_app.settings import KafkaSettings, Settings
 from tests.integration.harness import WorkerProcess
@@ -142,7 +142,7 @@ async def test_each_address_is_named_with_what_came_of_it_when_none_answers(
         with pytest.raises(KafkaUnreachableError) as told:
             await probe(nobody)
         with pytest.raises(KafkaUnreachableError) as told_reader:
-            await open_topics(nobody, [Topic.CLIENTS])
+            await open_configuration(nobody, [Topic.CLIENTS])
     for name, why in {
         "silent": "no answer in 3 s",
         "black_hole": "no answer in 3 s",
