@@ -46,7 +46,7 @@ AT_MOST = {
     "recovery_million_windows_s": 30,
     "recovery_10_min_at_2000_s": 20,
     "recovery_two_hours_of_changelog_s": 20,
-    "handover_sigterm_s": 5,
+    "handover_sigterm_s": 3,
     "records_per_event_at_200": 3,
     "records_per_event_at_2000": 0.5,
     "bytes_per_window_peak": 700,
