@@ -19,18 +19,21 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.metrics import MetricWrapperBase
 
 from stream_app import __version__
-from stream_app.domain.attempts import UNKNOWN_TYPE, AttemptReason, IntegrationType, LocalReason
-from stream_app.domain.deliveries import DeliveryStatus
-from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events import EventKind
-from stream_app.domain.request_checks import CheckOutcome
-from stream_app.domain.results import (
-    ALERT_KINDS,
-    NOT_EVALUATED_PARTS,
-    EventResult,
-    NoticeResult,
+from stream_app.domain.alerts.kinds import ALERT_KINDS
+from stream_app.domain.configuration.triggers import NOT_EVALUATED_PARTS
+from stream_app.domain.counting.tally import EventResult
+from stream_app.domain.delivery.reasons import (
+    UNKNOWN_TYPE,
+    AttemptReason,
+    IntegrationType,
+    LocalReason,
     RouteResult,
 )
+from stream_app.domain.delivery.records import DeliveryStatus
+from stream_app.domain.delivery.status_checks import CheckOutcome
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.notices.incoming import NoticeResult
 from stream_app.domain.topics import (
     DEAD_LETTER_SOURCES,
     ROLE_SOURCES,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
 from stream_app.domain.topics import ROLE_SOURCES, Role
-from stream_app.kafka.topics import (
+from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
     DEAD_LETTER_SOURCES,
     EVENT_TOPICS,

@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -26,26 +26,26 @@ from stream_app.domain.errors import StreamAppError
 #: Command -> where it lives. Loaded when asked for: few commands need Faust, which takes a while.
 COMMANDS = {
     "alerts": "stream_app.cli.alerts:alerts",
-    "apply": "stream_app.cli.apply:apply",
-    "cloud-ips": "stream_app.cli.cloud_ips:cloud_ips",
-    "completion": "stream_app.cli.completion:completion",
-    "delete": "stream_app.cli.delete:delete",
-    "demo": "stream_app.cli.demo:demo",
+    "apply": "stream_app.cli.configuration.apply:apply",
+    "cloud-ips": "stream_app.cli.operations.cloud_ips:cloud_ips",
+    "completion": "stream_app.cli.operations.completion:completion",
+    "delete": "stream_app.cli.configuration.delete:delete",
+    "demo": "stream_app.cli.operations.demo:demo",
     "dlq": "stream_app.cli.dlq:dlq",
-    "doctor": "stream_app.cli.doctor:doctor",
-    "get": "stream_app.cli.get:get",
+    "doctor": "stream_app.cli.operations.doctor:doctor",
+    "get": "stream_app.cli.configuration.get:get",
     "integrations": "stream_app.cli.integrations:integrations",
-    "kafka": "stream_app.cli.kafka:kafka",
-    "replay": "stream_app.cli.replay:replay",
-    "sample": "stream_app.cli.sample:sample",
-    "sandbox": "stream_app.cli.sandbox:sandbox",
-    "secrets": "stream_app.cli.secrets:secrets",
-    "state": "stream_app.cli.state:state",
-    "status": "stream_app.cli.status:status",
-    "topics": "stream_app.cli.topics:topics",
+    "kafka": "stream_app.cli.operations.kafka:kafka",
+    "replay": "stream_app.cli.replay.replay:replay",
+    "sample": "stream_app.cli.operations.sample:sample",
+    "sandbox": "stream_app.cli.sandbox.serve:sandbox",
+    "secrets": "stream_app.cli.configuration.secrets:secrets",
+    "state": "stream_app.cli.operations.state:state",
+    "status": "stream_app.cli.operations.status:status",
+    "topics": "stream_app.cli.operations.topics:topics",
     "triggers": "stream_app.cli.triggers:triggers",
-    "validate": "stream_app.cli.validate:validate",
-    "worker": "stream_app.cli.worker:worker",
+    "validate": "stream_app.cli.validate.validate:validate",
+    "worker": "stream_app.cli.operations.worker:worker",
 }
 
 
@@ -105,7 +105,7 @@ def main(args: list[str] | None = None) -> Any:
 
 def _say_what_was_unreadable() -> None:
     """Say on stderr which batches of records were passed over; a worker has logged it."""
-    notes = sys.modules.get("stream_app.kafka.unreadable_batches")
+    notes = sys.modules.get("stream_app.kafka.records.unreadable_batches")
     if notes is None or notes.NOTEBOOK.listeners:
         return
     for batch in notes.NOTEBOOK.found.values():

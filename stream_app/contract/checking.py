@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
-from stream_app.contract.readers import reader_of
+from stream_app.contract.decoders import reader_of
 from stream_app.contract.records import RecordName, part_schema
-from stream_app.contract.structs import Schema
-from stream_app.domain.objects import HIDDEN, LEAST_KEY_CHARACTERS, flattened
+from stream_app.contract.struct_schemas import Schema
+from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS, flattened
 
 #: Names under which keys stand; whatever is there is not shown.
 KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "password", "secret", "authorization"})

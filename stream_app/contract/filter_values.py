@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from stream_app.contract.structs import Schema
-from stream_app.contract.texts import BLANKS, any_case, any_case_pattern, text
-from stream_app.domain.attack_types import ATTACK_TYPES
-from stream_app.domain.conditions import FILTERS, allowed_values
-from stream_app.domain.filter_values import (
+from stream_app.contract.struct_schemas import Schema
+from stream_app.contract.text_schemas import BLANKS, any_case, any_case_pattern, text
+from stream_app.domain.catalog.attack_types import ATTACK_TYPES
+from stream_app.domain.catalog.conditions import FILTERS, allowed_values
+from stream_app.domain.catalog.filter_values import (
     CHANGE_TYPES,
     DEFAULT_APPLICATION,
     DEVIATION_TYPES,
     STATUS_CLASSES,
     TARGETS,
 )
-from stream_app.domain.objects import MAX_INTEGER
-from stream_app.domain.roles import role_spellings
+from stream_app.domain.catalog.numbers import MAX_INTEGER
+from stream_app.domain.catalog.roles import role_spellings
 
 _STATUS = any_case(STATUS_CLASSES)
 

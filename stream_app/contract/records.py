@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from stream_app.contract.configured import client_schema, integration_schema, trigger_schema
+from stream_app.contract.dead_letters import letter_schema
 from stream_app.contract.event_rules import event_rules
-from stream_app.contract.letters import letter_schema
 from stream_app.contract.notices import notice_rules
-from stream_app.contract.structs import Schema, reference, struct_definitions
-from stream_app.domain.alerts import Alert, NoticeAlert
-from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
-from stream_app.domain.events import EVENT_TYPES, SHAPES, EventKind
-from stream_app.domain.incoming_notices import IncomingNotice
-from stream_app.domain.partial_counts import PartialCounts
-from stream_app.domain.statuses import IntegrationStatus
-from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic
+from stream_app.contract.object_schemas import client_schema, integration_schema, trigger_schema
+from stream_app.contract.struct_schemas import Schema, reference, struct_definitions
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.configuration.statuses import IntegrationStatus
+from stream_app.domain.counting.partial_counts import PartialCounts
+from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Result
+from stream_app.domain.events.model import EVENT_TYPES, SHAPES, EventKind
+from stream_app.domain.notices.incoming import IncomingNotice
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

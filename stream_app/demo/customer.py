@@ -15,8 +15,8 @@ import orjson
 import yaml
 
 from stream_app.domain.errors import StreamAppError
+from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.endpoints import ALERTS_PATH
-from stream_app.secrets import generate_secret_key
 
 OBJECTS = "objects"
 OWNER_ONLY = 0o600

@@ -17,12 +17,12 @@ from typing import Any
 from stream_app.demo.customer import api_keys, apply, kept_secret_key, sample_objects
 from stream_app.demo.processes import WorkerProcess, free_ports, watch
 from stream_app.domain.errors import EmbeddedKafkaError, StreamAppError
-from stream_app.kafka.admin import create_topics
-from stream_app.kafka.embedded import EmbeddedKafka
-from stream_app.kafka.sample_feed import feed, kafka_writer, paced
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_state import AlertView
-from stream_app.sample import SampleEvents
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.state import AlertView
+from stream_app.sample.events import SampleEvents
+from stream_app.sample.feed import feed, kafka_writer, paced
 from stream_app.settings import Settings
 
 PREFIX = "demo."

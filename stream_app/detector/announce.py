@@ -19,21 +19,21 @@ import orjson
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from stream_app.domain.announced import AnnouncedCut, AnnouncedObjects
-from stream_app.domain.announcements import DEFAULT_ACTOR, Difference
-from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
-from stream_app.domain.notices import Notice
-from stream_app.domain.objects import flattened
-from stream_app.domain.plans import Kind
-from stream_app.kafka.catching_up import catch_up
-from stream_app.kafka.config_records import ACTOR_HEADER, TOPIC_OF, id_of_key
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.steps import InSteps
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.domain.configuration.fields import flattened
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.notices.announced_objects import AnnouncedCut, AnnouncedObjects
+from stream_app.domain.notices.config_changes import DEFAULT_ACTOR, Difference
+from stream_app.domain.notices.own import Notice
+from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.catching_up import catch_up
+from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF, id_of_key
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.engine.steps import InSteps
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)

@@ -6,26 +6,23 @@ from collections.abc import Mapping
 from functools import partial
 
 from stream_app.detector.announce import AnnounceStage, BaselineWriter
-from stream_app.detector.count import TOPICS, CountStage
+from stream_app.detector.count import CountStage
 from stream_app.detector.evaluate import EvaluateStage
 from stream_app.detector.match import MatchStage
-from stream_app.domain.announced import AnnouncedObjects
-from stream_app.domain.counting import PartitionCounts
-from stream_app.domain.evaluation import PartitionWindows
-from stream_app.domain.events import EventKind
-from stream_app.domain.notice_marks import NoticeMarks
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.config_records import TOPIC_OF, several_partitions
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.topics import CONFIG_TOPICS, Topic, TopicNames
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.counting.partition_windows import PartitionWindows
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.notices.announced_objects import AnnouncedObjects
+from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.configuration.records import TOPIC_OF, several_partitions
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.engine.app import StreamApp
+from stream_app.key_ring import secret_keys_of
 from stream_app.metrics import Metrics
-from stream_app.secrets import secret_keys_of
 from stream_app.settings import Settings
 
-#: Topics whose partitions the state of this role depends on.
-SOURCES = ROLE_SOURCES["detector"]
 #: Topics that this role only writes to.
 OUTPUTS = (Topic.ALERTS,)
 
@@ -39,8 +36,8 @@ def create_detector(
 ) -> StreamApp:
     """Build the app; nothing runs before `app.start()`.
 
-    `partitions` are the real partition counts of `SOURCES`: their owners may have chosen others
-    than the setting.
+    `partitions` are the real partition counts of what the role reads (`ROLE_SOURCES`): their
+    owners may have chosen others than the setting.
 
     Raises:
         TopicMismatchError: a `config.*` topic has several partitions.
@@ -49,7 +46,7 @@ def create_detector(
     marks = NoticeMarks(secret_keys_of(settings))
     names = TopicNames(settings.topic_prefix)
     for kind in EventKind:
-        topic = TOPICS[kind]
+        topic = TOPIC_OF_KIND[kind]
         cells = app.packed_table(
             f"cells-{kind}", [names(topic)], partitions[topic], partial(PartitionCounts, kind)
         )

@@ -9,31 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_app.detector.repeated import RepeatedWarnings
-from stream_app.domain.counting import Cut, PartitionCounts, Tally
-from stream_app.domain.event_times import trusted_ms
-from stream_app.domain.events import EventKind
-from stream_app.domain.matching import TriggerIndex
-from stream_app.domain.partial_counts import PartialCountsWriter, form_of
-from stream_app.domain.results import EventResult
-from stream_app.domain.state_keys import NEVER
-from stream_app.kafka.batched_sends import partition_of_key
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import event_dead_letters
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.packed_table import PackedTable
-from stream_app.kafka.steps import InSteps
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.domain.counting.matching import TriggerIndex
+from stream_app.domain.counting.partial_counts import PartialCountsWriter, form_of
+from stream_app.domain.counting.partition_counts import Cut, PartitionCounts
+from stream_app.domain.counting.tally import EventResult, Tally
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.events.times import trusted_ms
+from stream_app.domain.state.keys import NEVER
+from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.dead_letters.writing import event_dead_letters
+from stream_app.kafka.engine.batched_sends import partition_of_key
+from stream_app.kafka.engine.steps import InSteps
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.packed_table import PackedTable
+from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-TOPICS = {
-    EventKind.ATTACKS: Topic.ATTACKS,
-    EventKind.HITS: Topic.HITS,
-    EventKind.INCIDENTS: Topic.INCIDENTS,
-}
 #: A crash is followed by replays of what was not flushed, which this is far beyond. More means
 #: that something else makes this worker read old records again.
 EXPLAINED_SKIPS = 1_000_000
@@ -120,7 +115,7 @@ class CountStage(InSteps):
     ) -> None:
         self.kind = kind
         self.table = table
-        self.topic = TOPICS[kind]
+        self.topic = TOPIC_OF_KIND[kind]
         self.counts_topic, self.counts_partitions = names(Topic.COUNTS), counts_partitions
         self._configuration = configuration
         self._names = names

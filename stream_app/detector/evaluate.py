@@ -12,21 +12,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stream_app.domain.alerts import encode_alert, fired_alert
-from stream_app.domain.clients import Client
-from stream_app.domain.evaluation import PartitionWindows
-from stream_app.domain.events import CONDITIONS, DECODE_ERRORS, EventKind
-from stream_app.domain.partial_counts import APPENDED_HEADER, PartialCounts, decode_partial_counts
-from stream_app.domain.state_keys import NEVER, CellKey
-from stream_app.domain.triggers import Trigger
-from stream_app.kafka.catching_up import catch_up
-from stream_app.kafka.configuration import Configuration, ConfigurationReader
-from stream_app.kafka.dead_letters import number_of
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.packed_table import PackedTable
-from stream_app.kafka.steps import InSteps
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.domain.alerts.alert import encode_alert, fired_alert
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.counting.partial_counts import (
+    APPENDED_HEADER,
+    PartialCounts,
+    decode_partial_counts,
+)
+from stream_app.domain.counting.partition_windows import PartitionWindows
+from stream_app.domain.counting.windows import CellKey
+from stream_app.domain.events.model import CONDITIONS, DECODE_ERRORS, EventKind
+from stream_app.domain.state.keys import NEVER
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.catching_up import catch_up
+from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.dead_letters.writing import number_of
+from stream_app.kafka.engine.steps import InSteps
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.packed_table import PackedTable
+from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 

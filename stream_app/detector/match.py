@@ -17,30 +17,31 @@ from functools import partial
 from typing import Any
 
 from stream_app.detector.repeated import RepeatedWarnings
-from stream_app.domain.alerts import NoticeAlert, encode_alert
+from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
+from stream_app.domain.alerts.kinds import NOTICE_ALERT
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events import Rejected
-from stream_app.domain.incoming_notices import (
+from stream_app.domain.events.model import Rejected
+from stream_app.domain.notices.incoming import (
     IncomingNotice,
+    NoticeResult,
     Origin,
     check_kind,
     notice_alert,
     notice_decoder,
     triggered_alerts,
 )
-from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
-from stream_app.domain.notice_triggers import NoticeTriggers
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.results import NOTICE_ALERT, NoticeResult
-from stream_app.domain.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
-from stream_app.kafka.catching_up import catch_up
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, event_dead_letters
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.steps import Breath, InSteps
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.domain.notices.matching import NoticeTriggers
+from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.catching_up import catch_up
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, event_dead_letters
+from stream_app.kafka.engine.steps import Breath, InSteps
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from stream_app.detector.match import MatchStage, Outcome
-from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
-from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.replaying import Figures
-from stream_app.domain.results import NoticeResult
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.notices.incoming import NoticeResult
+from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from stream_app.doctor.check import Finding, fail, ok, warn
-from stream_app.domain.event_times import BY_THE_BROKER
-from stream_app.kafka.admin import Admin, partition_counts, resolve_bootstrap
-from stream_app.kafka.broker_clock import TOLERANCE_SECONDS
-from stream_app.kafka.cluster_time import cluster_time
-from stream_app.kafka.newest_records import read_newest
-from stream_app.kafka.topics import BROKER_CLOCK, topic_specs
+from stream_app.domain.events.times import BY_THE_BROKER
+from stream_app.kafka.cluster.admin import Admin, partition_counts, resolve_bootstrap
+from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS
+from stream_app.kafka.cluster.cluster_time import cluster_time
+from stream_app.kafka.cluster.topics import BROKER_CLOCK, topic_specs
+from stream_app.kafka.history.newest_records import read_newest
 from stream_app.settings import Settings
 
 SLOW_SECONDS = 1.0

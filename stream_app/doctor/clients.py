@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream_app.doctor.check import Finding, fail, ok
-from stream_app.domain.client_names import normal_name, shared_names
-from stream_app.domain.clients import read_client
-from stream_app.domain.plans import Kind
-from stream_app.kafka.config_records import read_stored
+from stream_app.domain.configuration.client_names import normal_name, shared_names
+from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.kafka.configuration.records import read_stored
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, SealingError
-from stream_app.domain.integrations import read_integration
-from stream_app.domain.plans import Kind
-from stream_app.kafka.config_records import read_stored
+from stream_app.kafka.configuration.records import read_stored
+from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.key_probe import reach
-from stream_app.secrets import KeyRing
 
 if TYPE_CHECKING:
-    from stream_app.domain.integrations import Integration
-    from stream_app.domain.objects import Problems
+    from stream_app.domain.configuration.fields import Problems
+    from stream_app.domain.configuration.integrations import Integration
     from stream_app.settings import Settings
 
 

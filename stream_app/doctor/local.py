@@ -9,9 +9,9 @@ from pathlib import Path
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.errors import SealingError
-from stream_app.kafka.embedded import EmbeddedKafka
-from stream_app.kafka.embedded_jars import KAFKA_VERSION, known_jars
-from stream_app.secrets import KeyRing
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.kafka.embedded.jars import KAFKA_VERSION, known_jars
+from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 
 _GIB = 1024**3

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.doctor.check import Finding, fail, ok, warn
-from stream_app.doctor.kept_state import state_problems
-from stream_app.domain.overview import LAG_LIMIT, UNREADABLE_STEP
-from stream_app.kafka.admin import Admin, partition_counts
-from stream_app.kafka.config_records import (
+from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
+from stream_app.domain.topics import ROLE_SOURCES
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.groups import GroupView, read_groups
+from stream_app.kafka.cluster.topic_check import check_topics
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
+from stream_app.kafka.configuration.records import (
     CONNECT_SECONDS,
     close,
     end_offsets,
     open_named,
     unreachable,
 )
-from stream_app.kafka.groups import GroupView, read_groups
-from stream_app.kafka.newest_records import read_newest
-from stream_app.kafka.open_transactions import long_open
-from stream_app.kafka.topic_check import check_topics
-from stream_app.kafka.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
-from stream_app.kafka.unreadable_batches import NOTEBOOK
-from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
+from stream_app.kafka.history.newest_records import read_newest
+from stream_app.kafka.history.open_transactions import long_open
+from stream_app.kafka.records.unreadable_batches import NOTEBOOK
+from stream_app.kafka.state.kept_state import state_problems
 from stream_app.settings import Settings
 
-SOURCES = {"detector": DETECTOR_SOURCES, "notifier": NOTIFIER_SOURCES}
 #: Most records of configuration and dead letters that are read: some seconds.
 MOST_RECORDS = 20_000
 
@@ -72,7 +70,7 @@ async def transactions(settings: Settings) -> Sequence[Finding]:
     names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-    read = dict.fromkeys([*(topic for of in SOURCES.values() for topic in of), *VIEW_TOPICS])
+    read = dict.fromkeys([*(topic for of in ROLE_SOURCES.values() for topic in of), *VIEW_TOPICS])
     topics = [name for name in map(names, read) if name in counts]
     found = await long_open(settings, topics)
     return [fail("transactions", str(row), row.step) for row in found] or [
@@ -85,7 +83,9 @@ async def groups(settings: Settings) -> Sequence[Finding]:
     names, prefix = TopicNames(settings.topic_prefix), settings.topic_prefix
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-    sources = {role: [names(t) for t in of if names(t) in counts] for role, of in SOURCES.items()}
+    sources = {
+        role: [names(t) for t in of if names(t) in counts] for role, of in ROLE_SOURCES.items()
+    }
     found = await read_groups(
         settings, {f"{prefix}stream-app-{role}": topics for role, topics in sources.items()}
     )

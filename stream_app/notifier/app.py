@@ -6,33 +6,30 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from stream_app.domain.deliveries import Result, ResultRecord, encode_result
-from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.auto_disable import JudgeRules
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.records import Result, ResultRecord, encode_result
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.domain.judging import JudgeRules
-from stream_app.domain.notice_marks import NoticeMarks
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.engine.app import StreamApp
+from stream_app.key_ring import KeyRing, secret_keys_of
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.dry_run import DryAttempts
-from stream_app.notifier.gate import ResultsGate
 from stream_app.notifier.reconcile import Reconciler
+from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.route import RouteStage
 from stream_app.notifier.sender import Sender
 from stream_app.notifier.status_checks import StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.secrets import KeyRing, secret_keys_of
 from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
 WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
-#: Topics whose partitions the state of this role depends on.
-SOURCES = ROLE_SOURCES["notifier"]
 #: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
 FAUST_STOP_SECONDS = 3.0
 #: Of a dry run, which pages nobody: neither old alerts nor many are kept from being recorded.
@@ -50,7 +47,7 @@ def create_notifier(
 ) -> StreamApp:
     """Build the app; nothing runs before `app.start()`.
 
-    `partitions` are the real partition counts of `SOURCES`.
+    `partitions` are the real partition counts of what the role reads (`ROLE_SOURCES`).
 
     Raises:
         TopicMismatchError: `deliveries` and `delivery-results` differ in their partitions.

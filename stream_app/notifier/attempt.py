@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stream_app.domain.attempts import UNKNOWN_TYPE, AttemptReason, LocalReason
-from stream_app.domain.deliveries import Delivery, DeliveryState, Result, decode_delivery
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.own_faults import OWN_REASONS
+from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, AttemptReason, LocalReason
+from stream_app.domain.delivery.records import Delivery, DeliveryState, Result, decode_delivery
 from stream_app.domain.errors import ConfigurationError, NoRoomError, SealingError
-from stream_app.domain.integrations import Integration
-from stream_app.domain.own_faults import OWN_REASONS
-from stream_app.kafka.configuration import Configuration
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.key_ring import KeyRing
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
 from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
-from stream_app.secrets import KeyRing
 from stream_app.settings import DeliverySettings
 
 log = get_logger(__name__)

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.deliveries import (
+from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries, is_reserved
+from stream_app.domain.delivery.records import (
     ALERTED_HEADER,
     Cancel,
     DeliveryState,
@@ -21,23 +22,22 @@ from stream_app.domain.deliveries import (
     decode_delivery,
     decode_result,
 )
-from stream_app.domain.delivery_partition import PartitionDeliveries, is_reserved
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events import Rejected
-from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
-from stream_app.domain.printable import quoted
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.steps import InSteps
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.domain.events.model import Rejected
+from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.text.printable import quoted
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
+from stream_app.kafka.engine.steps import InSteps
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver_flush import DeliverFlush, PartitionCut
 from stream_app.notifier.deliver_report import DeliveryReports
-from stream_app.notifier.gate import ResultsGate
 from stream_app.notifier.reconcile import Reconciler
+from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.sender import Sender
 
 log = get_logger(__name__)

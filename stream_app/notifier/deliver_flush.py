@@ -6,17 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stream_app.domain.delivery_partition import DeliveryCut, PartitionDeliveries, Settled
+from stream_app.domain.configuration.statuses import encode_status
+from stream_app.domain.delivery.auto_disable import status_of
+from stream_app.domain.delivery.partition_deliveries import (
+    DeliveryCut,
+    PartitionDeliveries,
+    Settled,
+)
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events import Rejected
-from stream_app.domain.notice_marks import NoticeMarks
-from stream_app.domain.notices import Notice, integration_broken
-from stream_app.domain.statuses import encode_status, status_of
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.dead_letters import dead_letter_headers, event_dead_letters
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.topics import Topic, TopicNames
+from stream_app.domain.events.model import Rejected
+from stream_app.domain.notices.own import Notice, integration_broken
+from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dead_letters
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.notifier.deliver_report import DeliveryReports
 
 #: What a dead letter's header says of a delivery that no attempt is made of any more.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from stream_app.domain.attempts import UNKNOWN_TYPE
-from stream_app.domain.deliveries import DeliveryState, DeliveryStatus
-from stream_app.domain.delivery_partition import DeliveryCut, Settled
-from stream_app.domain.events import Rejected
-from stream_app.domain.notices import HOUR_MS, Notice, deliveries_overflowed
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.topics import Topic
+from stream_app.domain.delivery.partition_deliveries import DeliveryCut, Settled
+from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
+from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
+from stream_app.domain.events.model import Rejected
+from stream_app.domain.notices.own import HOUR_MS, Notice, deliveries_overflowed
+from stream_app.kafka.cluster.topics import Topic
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 

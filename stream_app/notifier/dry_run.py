@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stream_app.domain.attempts import UNKNOWN_TYPE, LocalReason
-from stream_app.domain.deliveries import DeliveryState, Result, decode_delivery
-from stream_app.kafka.configuration import Configuration
+from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, LocalReason
+from stream_app.domain.delivery.records import DeliveryState, Result, decode_delivery
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError, request_body, target_of
 from stream_app.settings import DeliverySettings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stream_app.domain.alerts import Alert, NoticeAlert
-from stream_app.domain.results import RouteResult
-from stream_app.kafka.configuration import Configuration
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.delivery.reasons import RouteResult
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from stream_app.domain.deliveries import Cancel
-from stream_app.domain.delivery_partition import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.records import Cancel
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.kafka.catching_up import catch_up
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.state import StateTable
+from stream_app.kafka.configuration.catching_up import catch_up
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.state.state_table import StateTable
 
 WriteCommand = Callable[[int, Cancel], Awaitable[None]]
 

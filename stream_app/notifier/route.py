@@ -14,30 +14,35 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.alerts import Alert, NoticeAlert, decode_alert
-from stream_app.domain.deliveries import ALERTED_HEADER, Delivery, delivery_of, encode_delivery
+from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.alerts.notice_text import render_notice
+from stream_app.domain.alerts.threshold_text import render_alert
+from stream_app.domain.delivery.reasons import RouteResult
+from stream_app.domain.delivery.records import (
+    ALERTED_HEADER,
+    Delivery,
+    delivery_of,
+    encode_delivery,
+)
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events import Rejected
-from stream_app.domain.messages import render_alert
-from stream_app.domain.notice_marks import NO_MARKS, NoticeMarks
-from stream_app.domain.notice_messages import render_notice
-from stream_app.domain.notices import HOUR_MS, alerts_stale
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.results import RouteResult
-from stream_app.kafka.catching_up import catch_up
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.dead_letters import (
+from stream_app.domain.events.model import Rejected
+from stream_app.domain.notices.own import HOUR_MS, alerts_stale
+from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.catching_up import catch_up
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.dead_letters.writing import (
     MAX_VALUE_BYTES,
     attempt_of,
     dead_letter,
     dead_letter_headers,
     integrations_of,
 )
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.steps import Breath, InSteps
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import UnreadableBatch
+from stream_app.kafka.engine.steps import Breath, InSteps
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.recipients import DELIVERED, Recipients

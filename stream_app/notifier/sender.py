@@ -13,14 +13,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stream_app.domain.attempts import AttemptReason
-from stream_app.domain.deliveries import DeliveryState, Result
-from stream_app.domain.delivery_steps import wait_left_ms
-from stream_app.domain.due_queue import DueQueue
-from stream_app.domain.own_faults import pause_ms
-from stream_app.domain.pauses import MAX_PAUSE_MS, pause_end_ms
-from stream_app.kafka.broker_clock import BrokerClock
-from stream_app.kafka.ownership import POLL_SECONDS, Ownership
+from stream_app.domain.delivery.due_queue import DueQueue
+from stream_app.domain.delivery.own_faults import pause_ms
+from stream_app.domain.delivery.rate_limit_pauses import MAX_PAUSE_MS, pause_end_ms
+from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.records import DeliveryState, Result
+from stream_app.domain.delivery.steps import wait_left_ms
+from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership
 from stream_app.settings import DeliverySettings
 
 #: An answer that takes this long is a slow one.

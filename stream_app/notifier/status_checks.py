@@ -12,12 +12,12 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from stream_app.domain.attempts import AttemptReason, IntegrationType
-from stream_app.domain.deliveries import Checked, Result
-from stream_app.domain.integrations import Integration
-from stream_app.domain.pauses import DEFAULT_PAUSE_SECONDS
-from stream_app.domain.request_checks import HOUR_MS, CheckOutcome, Sample
-from stream_app.kafka.ownership import Ownership
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.rate_limit_pauses import DEFAULT_PAUSE_SECONDS
+from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
+from stream_app.domain.delivery.records import Checked, Result
+from stream_app.domain.delivery.status_checks import HOUR_MS, CheckOutcome, Sample
+from stream_app.kafka.engine.ownership import Ownership
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError

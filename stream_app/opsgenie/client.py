@@ -20,7 +20,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from stream_app import __version__
-from stream_app.domain.attempts import AttemptReason
+from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.opsgenie.answers import AnswerConnector, WatchedResponse, watch_answer
 from stream_app.opsgenie.network import create_ssl_context, read_proxy
 from stream_app.opsgenie.outcome import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stream_app.domain.attempts import IntegrationType
+from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from stream_app.domain.attempts import AttemptReason
-from stream_app.domain.schedule import LONGEST_ASKED_SECONDS
+from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.retry_schedule import LONGEST_ASKED_SECONDS
 from stream_app.opsgenie.text import clean, cut
 
 if TYPE_CHECKING:

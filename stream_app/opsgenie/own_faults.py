@@ -7,7 +7,7 @@ import ssl
 
 import aiohttp
 
-from stream_app.domain.own_faults import NO_ROOM_ERRNOS, is_own
+from stream_app.domain.delivery.own_faults import NO_ROOM_ERRNOS, is_own
 
 #: The name service has not answered, or could not be asked. That a name does not exist is an
 #: answer.

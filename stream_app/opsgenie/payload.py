@@ -14,7 +14,8 @@ from typing import TypedDict
 import msgspec
 import orjson
 
-from stream_app.domain.alert_options import (
+from stream_app.domain.alerts.flat_details import flattened_details
+from stream_app.domain.configuration.alert_options import (
     ENTITY_LIMIT,
     RESPONDERS_LIMIT,
     SOURCE_LIMIT,
@@ -25,7 +26,6 @@ from stream_app.domain.alert_options import (
     Priority,
     ResponderType,
 )
-from stream_app.domain.flat_details import flattened_details
 from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
 
 MESSAGE_LIMIT = 130

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from stream_app.domain.attempts import AttemptReason, IntegrationType
-from stream_app.domain.request_checks import WAITS, CheckOutcome
+from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
+from stream_app.domain.delivery.status_checks import WAITS, CheckOutcome
 from stream_app.opsgenie.outcome import Outcome, RequestStatus
 
 NOT_YET = "the service has not processed it yet"

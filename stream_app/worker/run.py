@@ -16,7 +16,6 @@ from faust.types import TP
 from prometheus_client import disable_created_metrics
 
 from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
-from stream_app.detector.app import SOURCES as DETECTOR_SOURCES
 from stream_app.detector.app import create_detector
 from stream_app.domain.errors import (
     DeadLetterReason,
@@ -24,30 +23,29 @@ from stream_app.domain.errors import (
     StreamAppError,
     TopicMismatchError,
 )
-from stream_app.domain.topics import DEAD_LETTER_SOURCES, Role
-from stream_app.kafka import fetched_records
-from stream_app.kafka.admin import CLOCK_STEP, probe
-from stream_app.kafka.broker_clock import read_time, watch_time
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.dry_run import check_agreement
-from stream_app.kafka.faust_app import StreamApp
-from stream_app.kafka.known_topics import check_changelogs, check_topics
-from stream_app.kafka.lag import LagMeter
-from stream_app.kafka.partitions import (
+from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, Role
+from stream_app.kafka.cluster.admin import CLOCK_STEP, probe
+from stream_app.kafka.cluster.broker_clock import read_time, watch_time
+from stream_app.kafka.cluster.dry_run import check_agreement
+from stream_app.kafka.cluster.topic_check import require_brokers_clocks
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.engine.changelogs import (
     check_growth,
     prepare_changelogs,
     source_partitions,
 )
-from stream_app.kafka.standstill import Standstill
-from stream_app.kafka.state_reset import NOT_REWOUND
-from stream_app.kafka.topic_check import require_brokers_clocks
-from stream_app.kafka.topic_watch import TopicWatch
-from stream_app.kafka.topics import Topic, TopicNames
-from stream_app.kafka.unreadable_batches import NOTEBOOK, UnreadableBatch
-from stream_app.kafka.withheld import WithheldMeter
+from stream_app.kafka.records import fetched_records
+from stream_app.kafka.records.unreadable_batches import NOTEBOOK, UnreadableBatch
+from stream_app.kafka.state.known_topics import check_changelogs, check_topics
+from stream_app.kafka.state.state_reset import NOT_REWOUND
+from stream_app.kafka.watch.lag import LagMeter
+from stream_app.kafka.watch.standstill import Standstill
+from stream_app.kafka.watch.topic_watch import TopicWatch
+from stream_app.kafka.watch.withheld import WithheldMeter
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.notifier.app import SOURCES as NOTIFIER_SOURCES
 from stream_app.notifier.app import create_notifier
 from stream_app.settings import Settings
 from stream_app.worker.garbage import collect_seldom, spare_what_is_there
@@ -76,8 +74,8 @@ class Create(Protocol):
 
 #: By role: what it reads with state, what else must be there because it writes it, its app.
 ROLES: Mapping[Role, tuple[Sequence[Topic], Sequence[Topic], Create]] = {
-    "detector": (DETECTOR_SOURCES, DETECTOR_OUTPUTS, create_detector),
-    "notifier": (NOTIFIER_SOURCES, (), create_notifier),
+    "detector": (ROLE_SOURCES["detector"], DETECTOR_OUTPUTS, create_detector),
+    "notifier": (ROLE_SOURCES["notifier"], (), create_notifier),
 }
 
 

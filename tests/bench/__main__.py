@@ -15,12 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stream_app.domain.counting import PartitionCounts
-from stream_app.domain.events import EventKind
-from stream_app.domain.matching import TriggerIndex
-from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.embedded import EmbeddedKafka
-from stream_app.kafka.embedded_jars import KAFKA_VERSION
+from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.domain.counting.matching import TriggerIndex
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.events.model import EventKind
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.kafka.embedded.jars import KAFKA_VERSION
 from stream_app.settings import EmbeddedSettings, load_settings
 from tests.bench import backtest, data, deliveries, isolation, latency, tenants
 from tests.bench.programs import filled, run, say

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from stream_app.domain.integrations import key_context
-from stream_app.secrets import KeyRing
+from stream_app.domain.configuration.integrations import key_context
+from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 
 PARTITIONS = 4

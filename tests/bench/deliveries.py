@@ -23,12 +23,12 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from cryptography.fernet import Fernet
 
-from stream_app.domain.alerts import fired_alert
-from stream_app.domain.clients import Client
-from stream_app.domain.deliveries import delivery_of, encode_delivery
-from stream_app.domain.messages import render_alert
-from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.admin import create_topics
+from stream_app.domain.alerts.alert import fired_alert
+from stream_app.domain.alerts.threshold_text import render_alert
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.domain.delivery.records import delivery_of, encode_delivery
+from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data

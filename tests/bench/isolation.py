@@ -15,13 +15,13 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from cryptography.fernet import Fernet
 
-from stream_app.domain.alerts import encode_alert, fired_alert
-from stream_app.domain.clients import Client
-from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.admin import create_topics
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
-from stream_app.opsgenie.sandbox_state import AlertView
+from stream_app.domain.alerts.alert import encode_alert, fired_alert
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.state import AlertView
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 from tests.bench.workers import Worker

@@ -16,8 +16,8 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from cryptography.fernet import Fernet
 
-from stream_app.kafka.admin import create_topics
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 from tests.bench.workers import Worker

@@ -8,7 +8,7 @@ import sys
 import uuid
 from typing import Any
 
-from stream_app.kafka.admin import create_topics
+from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 

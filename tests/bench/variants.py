@@ -19,9 +19,10 @@ import faust
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.detector.app import SOURCES, create_detector
-from stream_app.kafka.configuration import ConfigurationReader
-from stream_app.kafka.partitions import prepare_changelogs, source_partitions
+from stream_app.detector.app import create_detector
+from stream_app.domain.topics import ROLE_SOURCES
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.engine.changelogs import prepare_changelogs, source_partitions
 from stream_app.metrics import Metrics
 from stream_app.settings import KafkaSettings, Settings
 from stream_app.worker.garbage import collect_seldom, spare_what_is_there
@@ -63,7 +64,7 @@ async def detector(bootstrap: str, prefix: str, number: int) -> None:
     metrics, clock = Metrics(), Clock()
     reader = ConfigurationReader(settings, metrics)
     await reader.start()
-    partitions = await source_partitions(settings, SOURCES)
+    partitions = await source_partitions(settings, ROLE_SOURCES["detector"])
     app = create_detector(settings, bootstrap, partitions, reader, metrics)
     app.failure = asyncio.get_running_loop().create_future()
     await prepare_changelogs(settings, app)

@@ -7,9 +7,9 @@ from typing import Any
 
 from stream_app import __version__
 from stream_app.contract.records import TOPICS, RecordName, record_schema
-from stream_app.domain.deliveries import ALERTED_HEADER
-from stream_app.domain.partial_counts import APPENDED_HEADER
-from stream_app.kafka.topics import DEAD_LETTER_SOURCES, Topic, TopicSpec, topic_specs
+from stream_app.domain.counting.partial_counts import APPENDED_HEADER
+from stream_app.domain.delivery.records import ALERTED_HEADER
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicSpec, topic_specs
 from stream_app.settings import Settings
 
 SCHEMA_FORMAT = "application/schema+json;version=2020-12"

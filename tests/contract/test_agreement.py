@@ -12,12 +12,12 @@ import jsonschema_rs
 import pytest
 from hypothesis import strategies as st
 
-from stream_app.contract.readers import Reader, Refusal, reader_of
+from stream_app.contract.decoders import Reader, Refusal, reader_of
 from stream_app.contract.records import RecordName, record_schema
-from stream_app.domain.attack_types import ATTACK_TYPES
-from stream_app.domain.conditions import CONDITIONS, FILTERS, Reaction
-from stream_app.domain.filter_values import SENSITIVE_DATA, STATUS_CLASSES, TARGETS
-from stream_app.domain.roles import role_spellings
+from stream_app.domain.catalog.attack_types import ATTACK_TYPES
+from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Reaction
+from stream_app.domain.catalog.filter_values import SENSITIVE_DATA, STATUS_CLASSES, TARGETS
+from stream_app.domain.catalog.roles import role_spellings
 from stream_app.settings import DetectorSettings
 from tests.contract.write import examples
 

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from stream_app.contract.checking import Checker
-from stream_app.contract.readers import reader_of
+from stream_app.contract.decoders import reader_of
 from stream_app.contract.records import RecordName
 from stream_app.settings import DetectorSettings
 from tests.contract.write import EXAMPLES, SCHEMAS, examples

@@ -13,16 +13,16 @@ import pytest
 import yaml
 
 from stream_app.contract import records
+from stream_app.contract.descriptions import FIELDS
 from stream_app.contract.filter_values import unknown_filters
 from stream_app.contract.records import RecordName, part_schema, record_schema
-from stream_app.contract.words import FIELDS
-from stream_app.domain.alerts import Alert, NoticeAlert
-from stream_app.domain.deliveries import Cancel, Checked, Delivery, Result
-from stream_app.domain.events import SHAPES
-from stream_app.domain.incoming_notices import IncomingNotice
-from stream_app.domain.partial_counts import PartialCounts
-from stream_app.domain.statuses import IntegrationStatus
-from stream_app.kafka.topics import topic_specs
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.configuration.statuses import IntegrationStatus
+from stream_app.domain.counting.partial_counts import PartialCounts
+from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Result
+from stream_app.domain.events.model import SHAPES
+from stream_app.domain.notices.incoming import IncomingNotice
+from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.settings import Settings
 from tests.contract.write import SCHEMAS, generated
 

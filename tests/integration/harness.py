@@ -18,10 +18,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from stream_app.domain.partial_counts import decode_partial_counts
+from stream_app.domain.counting.partial_counts import decode_partial_counts
 from stream_app.settings import Settings
 from tests.processes import STREAM_APP, Program, run
 
+#: Where the programs are that run a worker in a way of their own.
+PROGRAMS = Path(__file__).with_name("workers")
 START_SECONDS = 60.0
 HEALTH_LINE = re.compile(r'"health": ?"(http://[^"]+)"')
 

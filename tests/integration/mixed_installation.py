@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
-from stream_app.domain.integrations import key_context
-from stream_app.secrets import KeyRing
+from stream_app.domain.configuration.integrations import key_context
+from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 
 START = 1_767_225_600

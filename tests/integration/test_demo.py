@@ -19,7 +19,7 @@ import pytest
 from stream_app.settings import Settings
 from tests.conftest import JARS
 
-GOLDEN = Path(__file__).parents[1] / "unit" / "domain" / "golden" / "incidents.txt"
+GOLDEN = Path(__file__).parents[1] / "unit" / "domain" / "alerts" / "golden" / "incidents.txt"
 GOLDEN_WINDOW = ("1767225661", "1767225662")
 START_SECONDS = 120
 STOP_SECONDS = 10

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from cryptography.fernet import Fernet
 
-from stream_app.kafka.admin import create_topics
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put
 

@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from stream_app.kafka.admin import create_topics
-from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.settings import Settings
 from tests import oracle
 from tests.integration.harness import (
+    PROGRAMS,
     WorkerProcess,
     drained,
     partial_counts,
@@ -39,7 +40,7 @@ KINDS = ("attacks", "hits", "incidents")
 TOPICS = ["events.attacks", "events.hits", "events.incidents", "counts"]
 #: So often that each kill falls into one.
 SNAPSHOTS = {"STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS": "0.5"}
-FAILING_WORKER = str(Path(__file__).with_name("failing_worker.py"))
+FAILING_WORKER = str(PROGRAMS / "failing_worker.py")
 
 
 def triggers() -> list[dict[str, Any]]:

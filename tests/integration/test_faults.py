@@ -24,20 +24,20 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from stream_app.domain.alerts import decode_alert, encode_alert
-from stream_app.domain.attempts import AttemptReason
-from stream_app.domain.deliveries import Result, decode_delivery, decode_result
-from stream_app.domain.integrations import key_context
-from stream_app.domain.statuses import decode_status
-from stream_app.kafka.admin import create_topics
-from stream_app.kafka.embedded import EmbeddedKafka
+from stream_app.domain.alerts.alert import decode_alert, encode_alert
+from stream_app.domain.configuration.integrations import key_context
+from stream_app.domain.configuration.statuses import decode_status
+from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.records import Result, decode_delivery, decode_result
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.key_ring import KeyRing, generate_secret_key
 from stream_app.opsgenie.endpoints import JSM_PATH
-from stream_app.secrets import KeyRing, generate_secret_key
 from stream_app.settings import Settings
 from tests.conftest import ROOT
-from tests.integration.faulty_sandbox import FAULTS, FaultySandbox, faults_of
 from tests.integration.harness import WorkerProcess, drained, put_objects, read_all
-from tests.integration.test_notifier import alert, integration
+from tests.integration.notifier.faulty_sandbox import FAULTS, FaultySandbox, faults_of
+from tests.integration.notifier.test_notifier import alert, integration
 
 REPORT = ROOT / ".local" / "reports" / "faults.json"
 INTEGRATIONS = range(700, 720)

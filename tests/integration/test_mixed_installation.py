@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
-from stream_app.kafka.admin import create_topics
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests import oracle, oracle_alerts
 from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stream_app.kafka.admin import create_topics
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import HEALTH_LINE, WorkerProcess, drained, get, put, read_all
 from tests.tools import FOLDER as TOOLS

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx
 
-from stream_app.secrets import generate_secret_key
+from stream_app.key_ring import generate_secret_key
 from stream_app.settings import Settings
 from tests.integration.harness import START_SECONDS, WorkerProcess, environment, put, read_all
 from tests.processes import STREAM_APP, run

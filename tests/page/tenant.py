@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from stream_app.domain.integrations import EVENTS
+from stream_app.domain.configuration.integrations import EVENTS
 from stream_app.opsgenie.endpoints import ALERTS_PATH
 from tests.page.system import Json, System, eventually
 from tests.unit.domain.documented_notices import NOTICES

@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.counting import PartitionCounts, Tally
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events import MAX_RECORD_BYTES, EventKind, Rejected
-from stream_app.domain.incoming_notices import MAX_NOTICE_BYTES
-from stream_app.domain.older_names import MAX_VALUES
+from stream_app.domain.events.model import MAX_RECORD_BYTES, EventKind, Rejected
+from stream_app.domain.events.older_names import MAX_VALUES
+from stream_app.domain.notices.incoming import MAX_NOTICE_BYTES
 from stream_app.opsgenie.payload import build_payload
 from stream_app.worker.garbage import THRESHOLDS
 from tests.unit.detector.test_match import Bench as MatchBench
 from tests.unit.detector.test_match import notice
-from tests.unit.domain.test_counting_poison import BASE, Record, index, trigger
+from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
 
 #: What the loop may be kept for is 100 ms.
 BOUND_SECONDS = 0.08

@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from stream_app.domain.alerts import NoticeAlert, decode_alert, encode_alert
-from stream_app.domain.deliveries import (
+from stream_app.domain.alerts.alert import NoticeAlert, decode_alert, encode_alert
+from stream_app.domain.alerts.notice_text import render_notice
+from stream_app.domain.alerts.threshold_text import render_alert
+from stream_app.domain.configuration.statuses import decode_status, encode_status
+from stream_app.domain.counting.partial_counts import decode_partial_counts
+from stream_app.domain.dead_letters.dead_letter import LetterKind
+from stream_app.domain.dead_letters.ledger import Selection
+from stream_app.domain.dead_letters.redrive_rules import next_step, why_not
+from stream_app.domain.delivery.records import (
     decode_delivery,
     decode_result,
     decode_state,
@@ -22,18 +29,12 @@ from stream_app.domain.deliveries import (
     encode_state,
 )
 from stream_app.domain.errors import RejectedEventError
-from stream_app.domain.events import DECODE_ERRORS
-from stream_app.domain.letters import LetterKind, Selection
-from stream_app.domain.messages import render_alert
-from stream_app.domain.notice_messages import render_notice
-from stream_app.domain.partial_counts import decode_partial_counts
-from stream_app.domain.redriving import next_step, why_not
-from stream_app.domain.statuses import decode_status, encode_status
+from stream_app.domain.events.model import DECODE_ERRORS
 from stream_app.domain.topics import VIEW_KINDS
-from stream_app.kafka.configuration import RecordApplier
-from stream_app.kafka.dead_letter_log import is_mark, letter_of
-from stream_app.kafka.dead_letters import HEADERS, attempt_of, epoch_of
-from stream_app.kafka.topics import Topic
+from stream_app.kafka.cluster.topics import Topic
+from stream_app.kafka.configuration.view import RecordApplier
+from stream_app.kafka.dead_letters.reading import is_mark, letter_of
+from stream_app.kafka.dead_letters.writing import HEADERS, attempt_of, epoch_of
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from tests.unit import valid_records as valid

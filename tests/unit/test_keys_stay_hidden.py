@@ -19,8 +19,10 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from stream_app.domain.attempts import IntegrationType
-from stream_app.domain.deliveries import (
+from stream_app.domain.configuration.integrations import Integration, read_integration
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.delivery.reasons import IntegrationType
+from stream_app.domain.delivery.records import (
     Delivery,
     DeliveryState,
     DeliveryStatus,
@@ -28,17 +30,17 @@ from stream_app.domain.deliveries import (
     encode_result,
 )
 from stream_app.domain.errors import StreamAppError
-from stream_app.domain.integrations import Integration, read_integration
-from stream_app.domain.plan_keys import shown_form
-from stream_app.domain.plans import FileObject, Kind, Rules, make_plan
-from stream_app.kafka.configuration import Configuration, RecordApplier
+from stream_app.domain.plans.keys import shown_form
+from stream_app.domain.plans.plan import FileObject, Rules
+from stream_app.domain.plans.planner import make_plan
+from stream_app.kafka.configuration.view import Configuration, RecordApplier
+from stream_app.key_ring import KeyRing
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_service import Exchange
-from stream_app.secrets import KeyRing
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.settings import DeliverySettings, Settings
 from tests.unit.opsgenie.servers import answer, answers, serve
 

@@ -7,12 +7,18 @@ from enum import StrEnum
 
 import pytest
 
-from stream_app.domain.attempts import AttemptReason, IntegrationType, LocalReason
-from stream_app.domain.deliveries import DeliveryStatus
+from stream_app.domain.counting.tally import EventResult
+from stream_app.domain.delivery.reasons import (
+    AttemptReason,
+    IntegrationType,
+    LocalReason,
+    RouteResult,
+)
+from stream_app.domain.delivery.records import DeliveryStatus
+from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events import EventKind
-from stream_app.domain.request_checks import CheckOutcome
-from stream_app.domain.results import EventResult, NoticeResult, RouteResult
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.notices.incoming import NoticeResult
 from stream_app.domain.topics import ROLE_SOURCES, Role
 from stream_app.metrics import Metrics
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
-from stream_app.domain.incoming_notices import notice_decoder
-from stream_app.kafka.flushing import Send
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.notices.incoming import notice_decoder
+from stream_app.kafka.state.send import Send
 from tests.unit import valid_records as valid
 from tests.unit.detector import test_evaluate, test_match
 from tests.unit.mutations import mutated

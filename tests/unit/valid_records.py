@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.alerts import Alert, AlertTrigger, encode_alert
-from stream_app.domain.deliveries import (
+from stream_app.domain.alerts.alert import Alert, AlertTrigger, encode_alert
+from stream_app.domain.configuration.statuses import IntegrationStatus, encode_status
+from stream_app.domain.configuration.triggers import Filter, Threshold
+from stream_app.domain.counting.partial_counts import PartialCount, PartialCounts, TriggerCounts
+from stream_app.domain.delivery.records import (
     Cancel,
     Checked,
     Delivery,
@@ -19,11 +22,8 @@ from stream_app.domain.deliveries import (
     encode_result,
     encode_state,
 )
+from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.partial_counts import PartialCount, PartialCounts, TriggerCounts
-from stream_app.domain.request_checks import CheckOutcome
-from stream_app.domain.statuses import IntegrationStatus, encode_status
-from stream_app.domain.triggers import Filter, Threshold
 from tests.unit.domain.documented_notices import NOTICES
 
 CLIENT = 1111

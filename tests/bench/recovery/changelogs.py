@@ -14,9 +14,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from stream_app.domain import packed_log
-from stream_app.domain.packed_log import HEAD, Kind, Part, Record
-from stream_app.domain.state_keys import NEVER
+from stream_app.domain.state import packed_log
+from stream_app.domain.state.keys import NEVER
+from stream_app.domain.state.packed_log import HEAD, Kind, Part, Record
 from stream_app.settings import Settings
 from tests.integration.harness import read_all
 

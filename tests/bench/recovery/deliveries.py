@@ -18,24 +18,29 @@ from aiokafka import AIOKafkaProducer
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from stream_app.domain.alerts import fired_alert
-from stream_app.domain.clients import Client
-from stream_app.domain.deliveries import (
+from stream_app.domain.alerts.alert import fired_alert
+from stream_app.domain.alerts.threshold_text import render_alert
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.domain.delivery.finished_deliveries import (
+    HOUR_MS,
+    REMEMBER_MS,
+    Finished,
+    encode_finished,
+)
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.records import (
     Delivery,
     DeliveryStatus,
     delivery_of,
     encode_delivery,
 )
-from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
-from stream_app.domain.messages import render_alert
-from stream_app.domain.remembered import HOUR_MS, REMEMBER_MS, Finished, encode_finished
-from stream_app.domain.state_keys import NEVER
-from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.admin import create_topics
-from stream_app.kafka.batched_sends import send_batches
-from stream_app.kafka.flushing import Send
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_fault import Fault, FaultKind
+from stream_app.domain.state.keys import NEVER
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.engine.batched_sends import send_batches
+from stream_app.kafka.state.send import Send
+from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 from tests.bench.recovery import load

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from stream_app.domain.alerts import decode_alert
+from stream_app.domain.alerts.alert import decode_alert
 from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.recovery import load, windows

@@ -13,7 +13,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from stream_app.kafka.admin import create_topics
+from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import KafkaSettings, Settings
 from tests.bench import data
 from tests.bench.workers import Worker

@@ -68,7 +68,7 @@ WITHOUT_BROKER = {
     "cloud-ips": "asks nobody",
     "completion": "asks nobody",
     "demo": "starts its own broker (tests/integration/test_demo.py)",
-    "kafka start": "starts the embedded broker (tests/integration/test_embedded_kafka.py)",
+    "kafka start": "starts the embedded broker (tests/integration/cluster/test_embedded_kafka.py)",
     "kafka status": "says with 1 that none runs",
     "kafka stop": "does nothing then",
     "sandbox": "an HTTP server",
@@ -76,7 +76,7 @@ WITHOUT_BROKER = {
     "sandbox faults": "asks the sandbox",
     "sandbox heal": "asks the sandbox",
     "secrets generate": "asks nobody",
-    "worker": "waits for the broker until it is told to stop (tests/integration/test_lifecycle.py)",
+    "worker": "waits until it is told to stop (tests/integration/notifier/test_lifecycle.py)",
 }
 
 

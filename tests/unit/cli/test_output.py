@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from stream_app.cli import main, output
-from stream_app.cli.yaml_values import dump_all, load_all
+from stream_app.cli.configuration.yaml_values import dump_all, load_all
 from stream_app.domain.errors import ConfigurationError
-from stream_app.domain.printable import printable
-from tests.unit.domain.test_printable import CHARACTERS, TEXTS
+from stream_app.domain.text.printable import printable
+from tests.unit.domain.text.test_printable import CHARACTERS, TEXTS
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 #: Each goes through all that prints.

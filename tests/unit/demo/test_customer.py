@@ -5,16 +5,16 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from stream_app.cli.sandbox import DEFAULT_PORT
+from stream_app.cli.sandbox.serve import DEFAULT_PORT
 from stream_app.demo.customer import api_keys, kept_secret_key, sample_objects
 from stream_app.demo.run import SANDBOX_PORT
-from stream_app.domain.clients import parse_client
-from stream_app.domain.conditions import Family, conditions_of
-from stream_app.domain.integrations import parse_integration
-from stream_app.domain.triggers import Filter, Threshold, parse_trigger
+from stream_app.domain.catalog.conditions import Family, conditions_of
+from stream_app.domain.configuration.clients import parse_client
+from stream_app.domain.configuration.integrations import parse_integration
+from stream_app.domain.configuration.triggers import Filter, Threshold, parse_trigger
+from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.endpoints import resolve_endpoint
-from stream_app.sample import DEFAULT_CLIENTS, SITES
-from stream_app.secrets import KeyRing
+from stream_app.sample.events import DEFAULT_CLIENTS, SITES
 
 URL = "http://127.0.0.1:9999"
 CLIENT, INTEGRATION, *TRIGGERS = sample_objects(URL)

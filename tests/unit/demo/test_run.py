@@ -8,7 +8,7 @@ import time
 import pytest
 
 from stream_app.demo.run import Demo, Options, _to_its_end
-from stream_app.opsgenie.sandbox_state import AlertView, SandboxState
+from stream_app.opsgenie.sandbox.state import AlertView, SandboxState
 from stream_app.settings import Settings
 
 

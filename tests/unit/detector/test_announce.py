@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from stream_app.detector.announce import PARTITION, AnnounceFlush, AnnounceStage
-from stream_app.domain.announced import AnnouncedObjects
-from stream_app.domain.clients import Client
-from stream_app.kafka.config_records import ACTOR_HEADER, TOPIC_OF
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.notices.announced_objects import AnnouncedObjects
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF
 
 NAMES = TopicNames("p.")
 TRIGGER = {"id": 61, "client_id": 1111, "name": "Incidents"}

@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 
 from stream_app.detector import count
 from stream_app.detector.count import CountStage
-from stream_app.domain.counting import PartitionCounts
-from stream_app.domain.events import EventKind
-from stream_app.domain.partial_counts import decode_partial_counts
-from stream_app.domain.state_keys import NEVER
-from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.domain.counting.partial_counts import decode_partial_counts
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.state.keys import NEVER
+from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.metrics import Metrics
 
 

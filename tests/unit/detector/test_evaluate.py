@@ -12,12 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream_app.detector.evaluate import MAX_LOGGED, STEP_ALERTS, EvaluateFlush, EvaluateStage
-from stream_app.domain.alerts import Alert, decode_alert, encode_alert, fired_alert
-from stream_app.domain.clients import parse_client
-from stream_app.domain.evaluation import PartitionWindows
-from stream_app.domain.triggers import Trigger, parse_trigger
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.alerts.alert import Alert, decode_alert, encode_alert, fired_alert
+from stream_app.domain.configuration.clients import parse_client
+from stream_app.domain.configuration.triggers import Trigger, parse_trigger
+from stream_app.domain.counting.partition_windows import PartitionWindows
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 
 START = 1_767_225_600

@@ -12,19 +12,19 @@ from structlog.testing import capture_logs
 
 from stream_app.detector import match
 from stream_app.detector.match import MatchStage
-from stream_app.domain.alerts import NoticeAlert, decode_alert
-from stream_app.domain.clients import Client
+from stream_app.domain.alerts.alert import NoticeAlert, decode_alert
+from stream_app.domain.alerts.kinds import ALERT_KINDS, NOTICE_ALERT
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.domain.events import EventKind
-from stream_app.domain.integrations import Integration
-from stream_app.domain.notice_triggers import CONDITION_OF_KIND, NoticeTriggers
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.results import ALERT_KINDS, NOTICE_ALERT
-from stream_app.domain.triggers import Filter, Trigger
-from stream_app.kafka import catching_up
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.notices.matching import CONDITION_OF_KIND, NoticeTriggers
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.configuration import catching_up
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 
 ACME = Client(1111, "Acme Retail", "EU", {})

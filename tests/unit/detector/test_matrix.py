@@ -20,15 +20,16 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from stream_app.detector.evaluate import EvaluateStage
-from stream_app.domain.clients import parse_client
-from stream_app.domain.conditions import CONDITIONS
-from stream_app.domain.counting import PartitionCounts, Tally
-from stream_app.domain.evaluation import PartitionWindows
-from stream_app.domain.events import EventKind
-from stream_app.domain.matching import TriggerIndex
-from stream_app.domain.partial_counts import PartialCountsWriter
-from stream_app.domain.triggers import parse_trigger
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.catalog.conditions import CONDITIONS
+from stream_app.domain.configuration.clients import parse_client
+from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.domain.counting.matching import TriggerIndex
+from stream_app.domain.counting.partial_counts import PartialCountsWriter
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.counting.partition_windows import PartitionWindows
+from stream_app.domain.counting.tally import Tally
+from stream_app.domain.events.model import EventKind
+from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.metrics import Metrics
 from tests import oracle, oracle_alerts
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from stream_app.cli.replay_report import figures_text
+from stream_app.cli.replay.report import figures_text
 from stream_app.detector.notice_replay import NoticeReplay
-from stream_app.domain.integrations import Integration
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.configuration.view import Configuration
 from tests.unit.detector.test_match import ACME, NEW_USER, notice, trigger
 
 

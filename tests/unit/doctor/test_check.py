@@ -9,7 +9,7 @@ from pathlib import Path
 from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
 from stream_app.doctor.local import disk, embedded_kafka, secret_keys
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
-from stream_app.secrets import generate_secret_key
+from stream_app.key_ring import generate_secret_key
 from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
 
 SETTINGS = Settings()

@@ -6,7 +6,7 @@ import pytest
 
 from stream_app.doctor import clients
 from stream_app.doctor.check import Verdict
-from stream_app.domain.plans import Kind, Stored
+from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.settings import Settings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stream_app.doctor.check import Verdict
 from stream_app.doctor.integrations import reached
-from stream_app.domain.integrations import Integration
+from stream_app.domain.configuration.integrations import Integration
 from stream_app.settings import Settings
 from tests.unit.opsgenie.proxies import proxy
 from tests.unit.opsgenie.servers import answer, answers

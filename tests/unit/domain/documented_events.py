@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from stream_app.domain.client_names import ClientNames
-from stream_app.domain.clients import Client
+from stream_app.domain.configuration.client_names import ClientNames
+from stream_app.domain.configuration.clients import Client
 
 HIT_ENVELOPE = rb"""{"summary":"[Wallarm] New hit detected","details":{"client_name":"Acme Retail","cloud":"EU","notification_type":"new_hits","hit":{"host":"shop.acme.example","heur_distance":20.71,"method":"GET","path":"/catalog","payloads":["1' union select 1,2--"],"point":["get","id"],"probability":20.71,"remote_country":"PL","remote_port":41253,"remote_addr4":"203.0.113.10","remote_addr6":null,"datacenter":"unknown","tor":"none","request_time":1767225600,"create_time":1767225603,"response_len":345,"response_status":404,"response_time":359,"stamps":[7965],"regex":[],"stamps_hash":271168947,"regex_hash":-2147483648,"type":"sqli","block_status":"monitored","brute_counter":"b:1111:9f2c6d0ab1e4f733","final_wallarm_mode":"monitoring","libproton_version":"5.0.1","lom_id":932,"protocol":"rest","proxy_type":null,"request_id":"d4184a2f138b73c7ef4f7090deb5dfe1","wallarm_mode":null,"id":["hits_production_1111_202601_v_1","c2dd33831a13be0d"],"object_type":"hit","anomaly":1.04,"parameter":"GET_id_value","applications":["default"]}}}"""
 ATTACK = rb"""{"object_type":"attack","client_id":1111,"id":["attacks_production_1111_202601_v_1","a1b2c3"],"type":"sqli","host":"shop.acme.example","path":"/catalog","parameter":"GET_id_value","target":"database","poolid":-1,"remote_addrs":["203.0.113.10"],"response_statuses":[404],"block_status":"monitored","first_time":1767225600,"last_time":1767225600,"hits_count":1,"experimental":false,"state":null,"vulnid":null}"""

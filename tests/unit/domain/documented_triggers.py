@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_app.domain.clients import Client
-from stream_app.domain.triggers import Filter, Trigger
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Filter, Trigger
 from tests.unit.domain.documented_notices import notice
 
 CLIENT = Client(1111, "Acme Retail", "EU", {-1: "default", 7: "Shop", 8: "Blog"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from stream_app.domain import packed_log
-from stream_app.domain.packed_log import Kind, PackedLog, Part
-from stream_app.domain.state_keys import NEVER
+from stream_app.domain.state import packed_log
+from stream_app.domain.state.keys import NEVER
+from stream_app.domain.state.packed_log import Kind, PackedLog, Part
 
 
 class Changelog:

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError, KafkaTimeoutError
 
 from stream_app.domain.errors import StreamAppError, told
-from stream_app.kafka.config_records import unreachable
+from stream_app.kafka.configuration.records import unreachable
 from stream_app.settings import KafkaSettings, Settings
 
 

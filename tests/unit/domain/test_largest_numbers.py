@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.clients import read_client
-from stream_app.domain.events import EventKind
-from stream_app.domain.integrations import read_integration
-from stream_app.domain.objects import MAX_INTEGER
-from stream_app.domain.triggers import read_trigger
-from tests.unit.domain.test_counting_poison import trigger
+from stream_app.domain.catalog.numbers import MAX_INTEGER
+from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.triggers import read_trigger
+from stream_app.domain.events.model import EventKind
+from tests.unit.domain.counting.test_poison import trigger
 
 LARGE = MAX_INTEGER + 1
 

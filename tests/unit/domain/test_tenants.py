@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.plans import FileObject, Kind, Plan, Rules, Stored, make_plan
-from tests.unit.domain.test_plans import (
+from stream_app.domain.configuration.kinds import Kind, Stored
+from stream_app.domain.plans.plan import FileObject, Plan, Rules
+from stream_app.domain.plans.planner import make_plan
+from tests.unit.domain.plans.test_plan import (
     KEEPER,
     NOW,
     SEALED,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_app.domain.triggers import Trigger, parse_trigger, read_trigger
+from stream_app.domain.configuration.triggers import Trigger, parse_trigger, read_trigger
 
 PERIODS = (1, 60, 3600, 86400)
 COUNTED = ("attacks_exceeded", "hits_exceeded", "incidents_exceeded")

@@ -14,23 +14,28 @@ from aiohttp import web
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from stream_app.domain.alert_options import AlertOptions, Priority, Responder, ResponderType
-from stream_app.domain.deliveries import (
+from stream_app.domain.configuration.alert_options import (
+    AlertOptions,
+    Priority,
+    Responder,
+    ResponderType,
+)
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.records import (
     Delivery,
     DeliveryState,
     DeliveryStatus,
     Result,
     encode_delivery,
 )
-from stream_app.domain.integrations import Integration
-from stream_app.kafka.configuration import Configuration
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.key_ring import KeyRing
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import JSM_PATH
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_service import Exchange
-from stream_app.secrets import KeyRing
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.settings import DeliverySettings
 
 NOW_MS = 1_767_225_600_000

@@ -11,7 +11,10 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from stream_app.domain.deliveries import (
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.configuration.statuses import decode_status
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.records import (
     Checked,
     Delivery,
     DeliveryState,
@@ -19,19 +22,16 @@ from stream_app.domain.deliveries import (
     encode_delivery,
     encode_result,
 )
-from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.integrations import Integration
-from stream_app.domain.request_checks import CheckOutcome
-from stream_app.domain.statuses import decode_status
-from stream_app.kafka.configuration import Configuration
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.topics import TopicNames
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
-from stream_app.notifier.gate import ResultsGate
 from stream_app.notifier.reconcile import Reconciler
+from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.sender import Sender
 
 NOW_MS = 1_767_225_600_000

@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
-from stream_app.domain.deliveries import (
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.auto_disable import JudgeRules
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.records import (
     Delivery,
     DeliveryState,
     DeliveryStatus,
@@ -16,10 +19,7 @@ from stream_app.domain.deliveries import (
     encode_delivery,
     encode_result,
 )
-from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
-from stream_app.domain.integrations import Integration
-from stream_app.domain.judging import JudgeRules
-from stream_app.kafka.configuration import Configuration
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.dry_run import DryAttempts
 from stream_app.settings import DeliverySettings

@@ -9,14 +9,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from stream_app.domain.deliveries import Cancel, Delivery, encode_delivery
-from stream_app.domain.delivery_partition import DeliveryRules, PartitionDeliveries
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.configuration.statuses import FAILED_SHARE, IntegrationStatus
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.records import Cancel, Delivery, encode_delivery
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.domain.integrations import Integration
-from stream_app.domain.statuses import FAILED_SHARE, IntegrationStatus
-from stream_app.kafka import catching_up
-from stream_app.kafka.configuration import Configuration, ConfigurationReader
-from stream_app.kafka.state import StateTable
+from stream_app.kafka.configuration import catching_up
+from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.notifier.reconcile import Reconciler
 
 INTEGRATION = Integration(521, 1111, "", True, "opsgenie", "", "", (), epoch=7, enabled_at=7)

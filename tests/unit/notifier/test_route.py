@@ -10,8 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from stream_app.domain.alert_options import AlertOptions, Priority
-from stream_app.domain.alerts import (
+from stream_app.domain.alerts.alert import (
     Alert,
     AlertNotice,
     AlertTrigger,
@@ -19,18 +18,19 @@ from stream_app.domain.alerts import (
     NoticeTrigger,
     encode_alert,
 )
-from stream_app.domain.deliveries import decode_delivery
+from stream_app.domain.alerts.threshold_text import render_alert
+from stream_app.domain.configuration.alert_options import AlertOptions, Priority
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.configuration.statuses import IntegrationStatus
+from stream_app.domain.configuration.triggers import Threshold
+from stream_app.domain.delivery.records import decode_delivery
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.domain.integrations import Integration
-from stream_app.domain.messages import render_alert
-from stream_app.domain.progress import PartitionProgress
-from stream_app.domain.statuses import IntegrationStatus
-from stream_app.domain.triggers import Threshold
-from stream_app.kafka import catching_up
-from stream_app.kafka.configuration import Configuration, ConfigurationReader
-from stream_app.kafka.flushing import Send
-from stream_app.kafka.state import StateTable
-from stream_app.kafka.topics import TopicNames
+from stream_app.domain.state.progress import PartitionProgress
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.configuration import catching_up
+from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.metrics import Metrics
 from stream_app.notifier.route import RouteStage
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from stream_app.domain.deliveries import DeliveryState, DeliveryStatus, Result
-from stream_app.kafka.broker_clock import BrokerClock
-from stream_app.kafka.ownership import Ownership
+from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus, Result
+from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.engine.ownership import Ownership
 from stream_app.notifier.sender import Sender
 from stream_app.settings import DeliverySettings
 

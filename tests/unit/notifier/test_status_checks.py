@@ -12,10 +12,10 @@ import msgspec
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from stream_app.domain.attempts import IntegrationType, LocalReason
-from stream_app.domain.deliveries import Checked, Result
-from stream_app.domain.integrations import Integration
-from stream_app.kafka.ownership import Ownership
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.reasons import IntegrationType, LocalReason
+from stream_app.domain.delivery.records import Checked, Result
+from stream_app.kafka.engine.ownership import Ownership
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError
 from stream_app.notifier.status_checks import MAX_IN_FLIGHT, StatusChecks
@@ -23,8 +23,8 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.payload import build_payload, encode_payload
-from stream_app.opsgenie.sandbox import SandboxOpsgenie
-from stream_app.opsgenie.sandbox_service import Exchange
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.settings import DeliverySettings
 
 NOW_MS = 1_767_225_600_000

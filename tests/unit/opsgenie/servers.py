@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from stream_app.domain.attempts import IntegrationType
+from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.endpoints import Endpoint
 
 if TYPE_CHECKING:

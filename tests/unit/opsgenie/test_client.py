@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stream_app.domain.attempts import IntegrationType
+from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint
 from stream_app.opsgenie.outcome import BODY_LIMIT, Outcome

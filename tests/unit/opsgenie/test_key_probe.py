@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.domain.attempts import IntegrationType
+from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.key_probe import Reached, key_works, probe_key, reach

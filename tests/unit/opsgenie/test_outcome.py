@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.attempts import AttemptReason
+from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.opsgenie.outcome import Outcome, classify, failure, read_request_status, redact
 
 KEY = "00000000-1111-2222-3333-444444444444"

@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.alert_options import AlertOptions, Priority, Responder, ResponderType
+from stream_app.domain.configuration.alert_options import (
+    AlertOptions,
+    Priority,
+    Responder,
+    ResponderType,
+)
 from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
-from stream_app.opsgenie.sandbox_limits import find_errors
+from stream_app.opsgenie.sandbox.limits import find_errors
 
 TITLE = "[Wallarm] Trigger: The number of incidents exceeded the threshold"
 BODY = (

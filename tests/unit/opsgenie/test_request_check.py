@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from stream_app.domain.attempts import AttemptReason, IntegrationType
-from stream_app.domain.request_checks import CheckOutcome
+from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
+from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.opsgenie.outcome import RequestStatus, classify, failure, read_request_status
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 

@@ -1,0 +1,18 @@
+"""`stream-app alerts`: which alerts there were, and the story of one."""
+
+from __future__ import annotations
+
+import click
+
+from stream_app.cli import LazyGroup
+
+#: Command -> where it lives.
+COMMANDS = {
+    "list": "stream_app.cli.alerts.list:list_",
+    "show": "stream_app.cli.alerts.show:show",
+}
+
+
+@click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app alerts list --since 1d")
+def alerts() -> None:
+    """List alerts, and tell the story of one: what fired, and what became of it."""

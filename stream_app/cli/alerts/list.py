@@ -1,0 +1,152 @@
+"""`stream-app alerts list`: the newest alerts, and where they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import click
+
+from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.progress import Progress
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.errors import UsageError
+from stream_app.domain.reports.alert_history import AlertState, AlertStory, Stories
+from stream_app.domain.times import iso_moment, parse_moment
+from stream_app.kafka.history.alert_history import Bounds, read_alerts, read_deliveries
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+#: Most records of `alerts`, and of `deliveries` and `delivery-results`, that are looked at.
+MOST = 200_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which alerts are meant: all that fit every rule that is set."""
+
+    client_id: int | None
+    trigger_id: int | None
+    integration_id: int | None
+
+    def __call__(self, alert: Alert | NoticeAlert) -> bool:
+        """Tell whether an alert is meant."""
+        return (
+            self.client_id in (None, alert.client_id)
+            and self.trigger_id in (None, alert.trigger.id if isinstance(alert, Alert) else 0)
+            and (self.integration_id is None or self.integration_id in alert.integration_ids)
+        )
+
+
+@click.command(
+    "list", epilog="Example: stream-app alerts list --integration 521 --state failed --since 2h"
+)
+@click.option("--client", "client_id", metavar="ID", type=int, help="Only those of this client.")
+@click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only those of this trigger.")
+@click.option(
+    "--integration", "integration_id", metavar="ID", type=int,
+    help="Only those for this integration.",
+)  # fmt: skip
+@click.option(
+    "--since", metavar="T",
+    help="Only those fired at this time or later: ISO-8601, UTC without a zone, or how long ago, "
+    "as 30m, 2h, 7d.",
+)  # fmt: skip
+@click.option("--until", metavar="T", help="Only those fired before it.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in AlertState]),
+    help="Only those that stand so.",
+)  # fmt: skip
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), default=50, show_default=True,
+    help="Only the newest N.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one a line.")
+def list_(
+    client_id: int | None,
+    trigger_id: int | None,
+    integration_id: int | None,
+    since: str | None,
+    until: str | None,
+    state: str | None,
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
+    """List alerts, the newest last.
+
+    STATE is the worst of its deliveries: `failed` (a dead letter that nobody has redriven),
+    `pending`, `sent`, or `no_delivery` (not routed yet, or no integration takes it). FIRED is when
+    the record was written.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    now_ms = time.time_ns() // 1_000_000
+    since_ms, until_ms = (None if t is None else parse_moment(t, now_ms) for t in (since, until))
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
+    bounds = Bounds(MOST, since_ms, until_ms)
+    wanted = Wanted(client_id, trigger_id, integration_id)
+    found, cut_ms = asyncio.run(_read(settings, bounds, wanted, None if state else limit))
+    rows = [story for story in found if state in (None, story.state)][-limit:]
+    if as_json:
+        for story in rows:
+            print_json(_summary(story))
+    elif rows:
+        columns = ("FIRED", "STATE", "CLIENT", "CAUSE", "INTEGRATIONS", "ID")
+        print_table(columns, [_row(story) for story in rows])
+    else:
+        say("no alerts" if not found else f"no alerts in state {state}, {len(found)} in others")
+    if cut_ms is not None:
+        say(f"looked back to {iso_moment(cut_ms)} only (the newest {MOST:,} records)")
+
+
+async def _read(
+    settings: Settings, bounds: Bounds, wanted: Wanted, limit: int | None
+) -> tuple[list[AlertStory], int | None]:
+    """Return the alerts with their deliveries, the oldest first; and where the reading was cut."""
+    with Progress(what="alerts") as progress:
+        stories, reach = await read_alerts(settings, bounds, wanted, progress.report)
+    newest = sorted(stories.by_id.values(), key=lambda story: story.fired_ms)
+    newest = newest if limit is None else newest[-limit:]
+    chosen = Stories()
+    chosen.by_id = {story.alert.id: story for story in newest}
+    with Progress(what="deliveries") as progress:
+        behind = await read_deliveries(settings, chosen, bounds.most, progress.report)
+    cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
+    return newest, max(cuts, default=None)
+
+
+def cause_of(alert: Alert | NoticeAlert) -> str:
+    """Return what made an alert, in a few words."""
+    if isinstance(alert, NoticeAlert):
+        return f"notice {alert.notice.kind}"
+    return f"trigger {alert.trigger.id} ({alert.trigger.name})"
+
+
+def _row(story: AlertStory) -> tuple[str, ...]:
+    alert = story.alert
+    deliveries = [
+        f"{number} {story.deliveries[number].status}" if number in story.deliveries else f"{number}"
+        for number in sorted({*alert.integration_ids, *story.deliveries})
+    ]
+    return (
+        iso_moment(story.fired_ms), story.state, str(alert.client_id), cause_of(alert),
+        ", ".join(deliveries), alert.id,
+    )  # fmt: skip
+
+
+def _summary(story: AlertStory) -> dict[str, object]:
+    return {
+        "id": story.alert.id,
+        "state": story.state,
+        "fired_at": iso_moment(story.fired_ms),
+        "client_id": story.alert.client_id,
+        **story.alert.cause,
+        "deliveries": [
+            {"integration_id": n, "state": d.status, "reason": d.reason or None,
+             "attempts": len(d.ordered)}
+            for n, d in sorted(story.deliveries.items())
+        ],
+    }  # fmt: skip

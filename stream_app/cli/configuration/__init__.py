@@ -1,0 +1,1 @@
+"""`stream-app apply|get|delete|secrets`: configured objects, from and to files."""

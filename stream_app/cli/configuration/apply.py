@@ -1,0 +1,180 @@
+"""`stream-app apply`: write clients, integrations and triggers from files to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+from pydantic import SecretStr
+
+from stream_app.cli.configuration.changes import WOULD, carry_out, show_changes
+from stream_app.cli.configuration.files import read_objects
+from stream_app.cli.output import say
+from stream_app.domain.errors import ConfigurationError, WithheldError
+from stream_app.domain.plans.plan import Action, Rules
+from stream_app.domain.plans.planner import make_plan
+from stream_app.kafka.cluster.dry_run import check_marked
+from stream_app.kafka.configuration.records import read_statuses, read_stored
+from stream_app.key_ring import KeyRing, generate_secret_key
+from stream_app.logs import configure_logs
+from stream_app.opsgenie.endpoints import resolve_endpoint
+from stream_app.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stream_app.cli.configuration.changes import Statuses
+    from stream_app.domain.configuration.kinds import Stored
+    from stream_app.domain.plans.plan import FileObject, Plan
+    from stream_app.settings import Settings
+
+ACTOR = "stream-app apply"
+
+
+@click.command(
+    epilog="Example: stream-app apply -f clients.yaml -f triggers.yaml --dry-run",
+)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    required=True,
+    help="YAML or JSON with one or many objects; `-` is stdin. May be repeated.",
+)
+@click.option(
+    "--client",
+    "client_id",
+    type=click.IntRange(min=1),
+    help="Client of the triggers and integrations that do not say whose they are.",
+)
+@click.option(
+    "--only-client",
+    type=click.IntRange(min=1),
+    help="Take nothing but what is this client's: anything else in the files is an error.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change, and stop there.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Delete triggers and integrations that the files don't hold; needs --yes.",
+)
+@click.option("--yes", is_flag=True, help="Delete what --prune finds.")
+@click.option(
+    "--no-notify", is_flag=True, help="Send no last message to integrations that go out of use."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
+def apply(
+    files: tuple[str, ...],
+    client_id: int | None,
+    only_client: int | None,
+    *,
+    dry_run: bool,
+    prune: bool,
+    yes: bool,
+    no_notify: bool,
+    as_json: bool,
+) -> None:
+    """Create or update clients, integrations and triggers.
+
+    Objects are recognised by their shape (or by `kind`): a trigger has `template_id`, an
+    integration `target` and `events`, a client `name` and `cloud`. Either all objects are
+    applied or, when one of them breaks a rule, none. Keys of integrations are sealed before
+    they leave this process.
+
+    What the security cloud's API answers with triggers or integrations is taken as it is; add
+    --client, since integrations do not say there whose they are. Integrations of other types than
+    opsgenie are left out, and named.
+
+    --prune deletes only objects of the kinds that occur in the files, and only of the clients
+    that the files mention; clients themselves are never pruned (`stream-app delete clients`).
+
+    --only-client is for files that a client writes: objects of others, or of nobody, are refused
+    before anything is written. Names of keys (`env:STREAM_APP_KEY_<CLIENT>_<NAME>`,
+    `file:<client>/<name>`) are always the client's own.
+
+    An integration that is turned off or pruned gets a last message, if it has `system` selected.
+    One that the system has disabled stays so until `stream-app integrations enable`.
+
+    Triggers whose condition or reactions are the product's own work (brute force, block_ips and
+    others) are checked and kept as they are. Their lines say what is not evaluated here.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    plan, stored, statuses = asyncio.run(
+        _plan(settings, read_objects(files, client_id), prune=prune, only_client=only_client)
+    )
+    needs_yes = any(c.action is Action.DELETED for c in plan.changes) and not (yes or dry_run)
+    is_dry = dry_run or needs_yes
+    hidden: WithheldError | None = None
+    if not is_dry:
+        try:
+            asyncio.run(
+                carry_out(
+                    settings, plan.changes, stored, statuses, actor=ACTOR, notify=not no_notify
+                )
+            )
+        except WithheldError as error:
+            hidden = error  # what is written is shown all the same
+    show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
+    for change in plan.changes:
+        for path in change.left_out:
+            say(f"{change.kind} {change.id}: {path}: left out, it looks like a key")
+    actions = [change.action for change in plan.changes]
+    shown = [a for a in Action if a is not Action.DELETED or prune]
+    if is_dry:
+        counts = ", ".join(f"{WOULD[action]} {actions.count(action)}" for action in shown)
+        say(f"dry run, nothing applied: {counts}")
+    elif hidden is not None:
+        raise hidden
+    else:
+        say("applied: " + ", ".join(f"{actions.count(action)} {action}" for action in shown))
+    if needs_yes:
+        say("something would be deleted: add --yes to apply and delete, or leave --prune out")
+        raise click.exceptions.Exit(click.UsageError.exit_code)
+
+
+async def _plan(
+    settings: Settings,
+    objects: Sequence[FileObject],
+    *,
+    prune: bool,
+    only_client: int | None,
+) -> tuple[Plan, Stored, Statuses]:
+    if settings.dry_run:
+        await check_marked(settings)
+    rules = rules_of(settings)
+    stored, statuses = await read_stored(settings), await read_statuses(settings)
+    plan = make_plan(objects, stored, rules, prune=prune, only_client=only_client)
+    if plan.problems:
+        lines = "\n  ".join(plan.problems)
+        raise ConfigurationError(f"nothing was applied, {len(plan.problems)} wrong:\n  {lines}")
+    return plan, stored, statuses
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the rules of an installation, which objects are judged by.
+
+    A dry run opens no key, so without a secret key it seals with one that nobody keeps.
+
+    Raises:
+        SealingError: a secret key is not one.
+    """
+    if settings.dry_run and settings.secret_keys is None:
+        settings = with_own_secret(settings)
+    return Rules(
+        now_ms=time.time_ns() // 1_000_000,
+        allowed_periods=settings.detector.allowed_periods,
+        keeper=KeyRing.from_settings(settings),
+        check_api=partial(resolve_endpoint, sandbox_url=settings.delivery.sandbox_url),
+    )
+
+
+def with_own_secret(settings: Settings) -> Settings:
+    """Return the settings with a secret key of this process alone: nobody can open its seals."""
+    own = SecretStr(generate_secret_key())
+    return settings.model_copy(update={"secret_keys": own})

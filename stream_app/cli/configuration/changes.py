@@ -1,0 +1,200 @@
+"""Carrying out changes of the configuration, and showing them: what several commands share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from stream_app.cli.output import print_json, print_line, say
+from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.statuses import is_disabled_by_system
+from stream_app.domain.configuration.trigger_notes import TriggerNotes, notes_of
+from stream_app.domain.errors import StreamAppError
+from stream_app.domain.notices.config_changes import NoticeType
+from stream_app.domain.plans.differences import difference_lines
+from stream_app.domain.plans.plan import Action
+from stream_app.domain.text.printable import quoted
+from stream_app.kafka.cluster.dry_run import is_dry_run
+from stream_app.kafka.configuration.records import read_stored, write_records
+from stream_app.notifier.direct.last_message import LastMessages, wants_last_message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+
+    from stream_app.domain.configuration.clients import Client
+    from stream_app.domain.configuration.kinds import Stored
+    from stream_app.domain.configuration.statuses import IntegrationStatus
+    from stream_app.domain.plans.plan import Change
+    from stream_app.domain.plans.unsupported import LeftOut
+    from stream_app.notifier.direct.last_message import LastMessage
+    from stream_app.settings import Settings
+
+Statuses = dict[int, "IntegrationStatus"]
+LAST_MESSAGES_AT_ONCE = 10
+#: What a dry run says instead.
+WOULD = {
+    Action.CREATED: "would create",
+    Action.UPDATED: "would change",
+    Action.UNCHANGED: "unchanged",
+    Action.DELETED: "would delete",
+}
+PLURALS = {f"{kind}s": kind for kind in Kind}
+
+
+async def carry_out(
+    settings: Settings,
+    changes: Iterable[Change],
+    stored: Stored,
+    statuses: Statuses,
+    *,
+    actor: str,
+    notify: bool,
+    enabled: Collection[int] = (),
+) -> None:
+    """Send the last messages, then write the records, then clear what the system kept.
+
+    Args:
+        settings: of the installation.
+        changes: what is to be written; an unchanged record is not.
+        stored: all records as they are.
+        statuses: what the system has made of integrations.
+        actor: the command, as notices name it.
+        notify: whether integrations that are turned off or deleted get their last message.
+        enabled: integrations that a person has enabled by name.
+    """
+    writes = [change for change in changes if change.action is not Action.UNCHANGED]
+    if notify and any(change.turns_off for change in writes):
+        # Before anybody is told, and, as that may take half a minute, after it.
+        await _check_unchanged(settings, writes, stored)
+        if await is_dry_run(settings):
+            say("dry run: no last message is sent")
+        else:
+            await _send_last_messages(settings, writes, stored, statuses, actor)
+    if writes:
+        await _check_unchanged(settings, writes, stored)
+    gone = [c.id for c in writes if c.kind is Kind.INTEGRATION and c.action is Action.DELETED]
+    records = [(change.kind, change.id, change.record) for change in writes]
+    if records:
+        await write_records(settings, records, actor=actor, cleared=(*gone, *enabled))
+
+
+async def _check_unchanged(settings: Settings, writes: Sequence[Change], stored: Stored) -> None:
+    """See that nobody else has written what is to be written, just before it is.
+
+    Raises:
+        StreamAppError: somebody has: whole records are written, so their change would be undone.
+    """
+    now = await read_stored(settings)
+    for change in writes:
+        if now[change.kind].get(change.id) != stored[change.kind].get(change.id):
+            raise StreamAppError(
+                f"{change.kind} {change.id} has been changed by another command meanwhile: nothing "
+                "is written; run this one again"
+            )
+
+
+async def _send_last_messages(
+    settings: Settings,
+    writes: Sequence[Change],
+    stored: Stored,
+    statuses: Statuses,
+    actor: str,
+) -> None:
+    """Tell the integrations that go out of use; what comes of it is told and stops nothing."""
+    messages, turns = LastMessages(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
+    sends = []
+    for change in writes:
+        if not change.turns_off:
+            continue
+        integration, problems = read_integration(change.before or {})
+        is_used = not problems and not is_disabled_by_system(integration, statuses.get(change.id))
+        if not is_used or not wants_last_message(integration):
+            continue
+        is_deleted = change.action is Action.DELETED
+        type_ = NoticeType.DELETE_INTEGRATION if is_deleted else NoticeType.DISABLE_INTEGRATION
+        client = _client(stored[Kind.CLIENT].get(integration.client_id))
+        sends.append(_in_turn(turns, messages.send(integration, client, type_)))
+    for message in await asyncio.gather(*sends):
+        say(_told(message))
+
+
+async def _in_turn(
+    turns: asyncio.Semaphore, sending: Coroutine[None, None, LastMessage]
+) -> LastMessage:
+    async with turns:
+        return await sending
+
+
+def _client(record: Mapping[str, object] | None) -> Client | None:
+    client, problems = read_client(record or {})
+    return None if problems else client
+
+
+def _told(message: LastMessage) -> str:
+    label = f"integration {message.integration_id}: last message"
+    requests = f"{message.requests} request{'' if message.requests == 1 else 's'}"
+    if not message.problem:
+        return f"{label} accepted after {requests}"
+    return f"{label} not accepted after {requests}: {message.problem}"
+
+
+def show_changes(
+    changes: Sequence[Change],
+    statuses: Statuses,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    left_out: Sequence[LeftOut] | None = None,
+) -> None:
+    """Print the changes, and what is left out; never the records, which hold sealed keys."""
+    for one in left_out or ():
+        say(str(one))
+    notes = [_notes(change) for change in changes]
+    disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
+    if as_json:
+        rows = [
+            {
+                "kind": c.kind,
+                "id": c.id,
+                "name": c.name,
+                "action": c.action,
+                "fields": c.fields,
+                "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
+                "not_evaluated": note.not_evaluated,
+                "tells_nobody": note.tells_nobody,
+            }
+            for c, note in zip(changes, notes, strict=True)
+        ]
+        more = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
+        print_json({"dry_run": dry_run, "changes": rows, **more})
+        return
+    for change, note in zip(changes, notes, strict=True):
+        mark = f": {note}" if str(note) else ""
+        if change.kind is Kind.INTEGRATION and change.id in disabled:
+            mark = (
+                ": disabled by the system, and stays so: "
+                f"`stream-app integrations enable {change.id}`"
+            )
+        action = WOULD[change.action] if dry_run else change.action
+        width = max(map(len, WOULD.values() if dry_run else Action))
+        print_line(f"{action:<{width}} {change.kind} {change.id} {quoted(change.name)}{mark}")
+        for line in difference_lines(change):
+            print_line(f"{'':{width}} {line}")
+
+
+def _notes(change: Change) -> TriggerNotes:
+    """Return what of a trigger, as the change leaves it, does nothing here."""
+    if change.kind is not Kind.TRIGGER or change.record is None:
+        return TriggerNotes()
+    return notes_of(change.record)
+
+
+def _stays_disabled(change: Change, statuses: Statuses) -> bool:
+    """Tell whether the system has disabled an integration, and the change leaves it so."""
+    if change.kind is not Kind.INTEGRATION or change.record is None:
+        return False
+    integration, problems = read_integration(change.record)
+    return not problems and is_disabled_by_system(integration, statuses.get(change.id))

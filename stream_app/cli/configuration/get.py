@@ -1,0 +1,128 @@
+"""`stream-app get`: show configured objects, in a form that `apply` takes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from stream_app.cli.configuration.changes import PLURALS
+from stream_app.cli.configuration.yaml_values import dump_all
+from stream_app.cli.output import print_json, print_lines, print_table, say
+from stream_app.domain.configuration.kinds import STAMPS, Kind
+from stream_app.domain.configuration.known_fields import known_part, unknown_paths
+from stream_app.domain.configuration.trigger_notes import notes_of
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.plans.api_answers import answer
+from stream_app.domain.plans.keys import shown_form
+from stream_app.kafka.configuration.records import read_stored
+from stream_app.logs import configure_logs
+from stream_app.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Column of what a trigger says that does nothing here.
+NOTES = "notes"
+#: Kind -> fields of the table; `a.b` stands inside `a`.
+COLUMNS = {
+    Kind.CLIENT: ("client_id", "name", "cloud"),
+    Kind.INTEGRATION: (
+        "id", "client_id", "name", "active", "type", "target.api", "target.token",
+    ),
+    Kind.TRIGGER: (
+        "id", "client_id", "name", "enabled", "template_id", "threshold.count", "threshold.period",
+        NOTES,
+    ),
+}  # fmt: skip
+
+
+@click.command(epilog="Example: stream-app get triggers --client 1111 -o yaml > triggers.yaml")
+@click.argument("kind", type=click.Choice(sorted(PLURALS)))
+@click.argument("object_id", metavar="[ID]", required=False, type=int)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "yaml", "json", "api"]),
+    default="table",
+    show_default=True,
+    help="How to print them; all but the table can be given to `stream-app apply`. api: as the "
+    "security cloud's API answers with triggers or integrations.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as `-o json`.")
+@click.option("--client", "client_id", type=int, help="Only those of this client.")
+def get(
+    kind: str, object_id: int | None, output: str, client_id: int | None, *, as_json: bool
+) -> None:
+    """Show configured triggers, integrations or clients.
+
+    Keys are never shown: `token: (sealed)` stands for one that is stored sealed, and `apply`
+    takes it as the key that it has. Names of keys (`env:`, `file:`) are shown.
+
+    NOTES in the table says what of a trigger is kept, but not evaluated here, and which trigger
+    names no integration.
+    """
+    chosen = PLURALS[kind]
+    if output == "api" and chosen is Kind.CLIENT:
+        raise UsageError(
+            "-o api: the API has no answer with clients in this form: use -o yaml or -o json"
+        )
+    settings = load_settings()
+    configure_logs(settings.log)
+    objects = asyncio.run(read_stored(settings))[chosen]
+    if object_id is not None and object_id not in objects:
+        raise StreamAppError(
+            f"{chosen} {object_id} is not configured: `stream-app get {kind}` shows which are"
+        )
+    found = [
+        obj
+        for number, obj in sorted(objects.items())
+        if object_id in (None, number) and client_id in (None, obj.get("client_id"))
+    ]
+    for obj in found:
+        _tell_unknown(chosen, obj)
+    rows = [shown(chosen, obj) for obj in found]
+    if output == "api":
+        print_json(answer(chosen, rows, is_one=object_id is not None))
+    elif as_json or output == "json":
+        print_json(rows)
+    elif output == "yaml":
+        if rows:
+            print_lines(dump_all(rows).removesuffix("\n"))
+    else:
+        columns = COLUMNS[chosen]
+        if chosen is Kind.TRIGGER:
+            rows = [{**row, NOTES: notes_of(row)} for row in rows]
+        print_table(
+            [path.rpartition(".")[2].upper() for path in columns],
+            [[_field(row, path) for path in columns] for row in rows],
+        )
+
+
+def shown(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
+    """Return a stored object as a person may see it, and as `apply` takes it."""
+    row = shown_form(obj) if kind is Kind.INTEGRATION else obj
+    return {"kind": kind.value, **known_part(kind, row)}
+
+
+def _tell_unknown(kind: Kind, obj: Mapping[str, object]) -> None:
+    """Tell which fields of a record are not shown, since `apply` takes none that it doesn't know.
+
+    Those that our commands set are nobody's concern.
+    """
+    paths = [path for path in unknown_paths(kind, obj) if path not in STAMPS[kind]]
+    if paths:
+        number = obj.get("client_id" if kind is Kind.CLIENT else "id")
+        say(
+            f"{kind} {number}: {', '.join(paths)}: not shown, this version does not know it: a "
+            "newer one wrote it, or it is a slip that an older `apply` took"
+        )
+
+
+def _field(row: Mapping[str, object], path: str) -> str:
+    name, _, rest = path.partition(".")
+    value = row.get(name)
+    if rest:
+        return _field(value, rest) if isinstance(value, dict) else ""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,159 @@
+"""`stream-app dlq list`: which dead letters there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from stream_app.cli.dlq.selection import (
+    dead_letter_topics,
+    envelope,
+    selecting,
+    selection_of,
+)
+from stream_app.cli.output import print_json, print_line, print_table, say
+from stream_app.domain.dead_letters.dead_letter import Letter, Place
+from stream_app.domain.dead_letters.ledger import Ledger
+from stream_app.domain.text.printable import printable
+from stream_app.domain.times import iso_moment
+from stream_app.kafka.cluster.admin import partition_leaders
+from stream_app.kafka.dead_letters.reading import DeadLetterLog
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+_WHEN_WIDTH, _REASON_WIDTH, _NUMBER_WIDTH = 20, 20, 11
+
+
+@click.command(
+    "list", epilog="Example: stream-app dlq list deliveries --integration 521 --since 2h"
+)
+@selecting
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the newest N.")
+@click.option("--done", is_flag=True, help="Also those that have been redriven.")
+@click.option("--summary", is_flag=True, help="Only how many there are, by topic and reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, as `kcat -J` does.")
+def list_(
+    topics: tuple[str, ...],
+    *,
+    limit: int | None,
+    done: bool,
+    summary: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """List dead letters, the newest last.
+
+    TOPIC is what they were meant for, as `deliveries` or `events.hits`; without one, all. PLACE
+    is where a letter lies (`stream-app dlq show PLACE`), FROM the record it was made of.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    ledger = Ledger(selection_of(**filters))
+    named = dead_letter_topics(settings, topics)
+    view = _Json(settings, named, with_done=done) if as_json else _Table(with_done=done)
+    found = asyncio.run(
+        _list(settings, named, ledger, None if summary else view, limit, with_done=done)
+    )
+    counts = [(topic, reason, number) for (topic, reason), number in sorted(found.items())]
+    if summary and as_json:
+        print_json([{"topic": t, "reason": reason, "count": n} for t, reason, n in counts])
+    elif summary:
+        print_table(("TOPIC", "REASON", "LETTERS"), counts)
+    else:
+        for topic, reason, number in counts:
+            say(f"{topic}: {number} {reason}")
+    if not counts:
+        say("no dead letters")
+
+
+async def _list(
+    settings: Settings,
+    topics: Sequence[str],
+    ledger: Ledger,
+    view: _Table | _Json | None,
+    limit: int | None,
+    *,
+    with_done: bool,
+) -> Mapping[tuple[str, str], int]:
+    """Print the letters that are meant; return how many there are, by topic and reason."""
+    async with DeadLetterLog(settings, topics) as log:
+        await log.survey(ledger)
+        if not with_done:
+            ledger.drop_done()
+        counts = ledger.summary()
+        if limit is not None:
+            ledger.keep(limit, newest=True)
+        if view is None or not len(ledger):
+            return counts
+        await view.begin(ledger)
+        async for letter in log.letters(ledger.offsets()):
+            view.row(letter, ledger.target(letter.place))
+    return counts
+
+
+class _Table:
+    """Prints a letter a line, as it comes: a table of the usual kind would have to hold all."""
+
+    def __init__(self, *, with_done: bool) -> None:
+        self._with_done = with_done
+        self._place_width = 0
+
+    async def begin(self, ledger: Ledger) -> None:
+        """Print the head, as wide as the letters need it."""
+        longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in ledger.offsets().items())
+        self._place_width = max(longest)
+        self._print(
+            "PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "REDRIVEN", "MESSAGE"
+        )
+
+    def row(self, letter: Letter, target: str | None) -> None:
+        """Print a letter; `target` is where it has been redriven to."""
+        index = "" if letter.index is None else f"[{letter.index}]"
+        self._print(
+            str(letter.place),
+            iso_moment(letter.timestamp_ms),
+            letter.reason,
+            str(letter.attempt),
+            f"{letter.original or '?'}{index}",
+            ",".join(map(str, letter.integration_ids)),
+            "" if target is None else "yes",
+            letter.message,
+        )
+
+    def _print(self, place: str, when: str, reason: str, attempt: str, source: str,
+               integration: str, redriven: str, message: str) -> None:  # fmt: skip
+        width = self._place_width
+        reason, source = printable(reason), printable(source)
+        cells = [
+            place.ljust(width),
+            when.ljust(_WHEN_WIDTH),
+            reason.ljust(_REASON_WIDTH),
+            attempt.rjust(len("ATTEMPT")),
+            source.ljust(width),
+            integration.ljust(_NUMBER_WIDTH),
+            *([redriven.ljust(len("REDRIVEN"))] if self._with_done else []),
+            message,
+        ]
+        print_line("  ".join(cells))
+
+
+class _Json:
+    """Prints JSON Lines in the form of `kcat -J`; with those redriven, `redriven` says which."""
+
+    def __init__(self, settings: Settings, topics: Sequence[str], *, with_done: bool) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._with_done = with_done
+        self._leaders: Mapping[tuple[str, int], int] = {}
+
+    async def begin(self, _ledger: Ledger) -> None:
+        """Learn which brokers the letters lie at."""
+        self._leaders = await partition_leaders(self._settings, self._topics)
+
+    def row(self, letter: Letter, target: str | None) -> None:
+        """Print a letter; `target` is where it has been redriven to."""
+        shown = envelope(letter, self._leaders.get(letter.place.log, -1))
+        print_json(shown | {"redriven": target is not None} if self._with_done else shown)

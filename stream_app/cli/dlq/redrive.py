@@ -1,0 +1,256 @@
+"""`stream-app dlq redrive`: send dead letters back to where they came from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream_app.cli.dlq.selection import (
+    dead_letter_topics,
+    flat_headers,
+    place_of,
+    selecting,
+    selection_of,
+    shown_bytes,
+    text_of,
+)
+from stream_app.cli.dlq.show import not_found
+from stream_app.cli.output import print_json, print_line, say
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.dead_letters.dead_letter import LetterKind
+from stream_app.domain.dead_letters.ledger import Ledger
+from stream_app.domain.dead_letters.redrive_rules import destination_of, why_not
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.records import read_statuses, read_stored
+from stream_app.kafka.dead_letters.reading import DeadLetterLog, sources_of
+from stream_app.kafka.dead_letters.redrive import BATCH, Redriver, read_accepted, redriven
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stream_app.domain.dead_letters.dead_letter import Letter, Place
+    from stream_app.domain.dead_letters.redrive_rules import Destination
+    from stream_app.kafka.dead_letters.redrive import Redriven
+
+PROGRESS_SECONDS = 5.0
+#: The clocks of two workers may differ by this.
+CLOCKS_MS = 600_000
+#: Topics whose letters may be sent twice: what reads them knows them by their ids.
+_KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
+
+
+@click.command(
+    epilog="Example: stream-app dlq redrive deliveries --integration 521 --since 2h --dry-run"
+)
+@selecting
+@click.option("--offset", "places", metavar="PLACE", multiple=True, help="Only the letter there.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the oldest N.")
+@click.option("--all", "is_all", is_flag=True, help="All there are: needed without a selection.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be sent; with --json, whole.")
+@click.option("--force", is_flag=True, help="Also to integrations that take nothing now.")
+@click.option("--again", is_flag=True, help="Also alerts and deliveries redriven before.")
+@click.option("--json", "as_json", is_flag=True, help="Print each letter as JSON.")
+def redrive(
+    topics: tuple[str, ...],
+    *,
+    places: tuple[str, ...],
+    limit: int | None,
+    is_all: bool,
+    dry_run: bool,
+    force: bool,
+    again: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Send dead letters back to the topics they came from, the oldest first.
+
+    Key and value go untouched, with their headers and `x-attempt` one higher. A letter that has
+    been sent is marked, and the next redrive leaves it out; one that fails again is a new letter.
+    What has been accepted meanwhile is skipped, and so is what no integration takes.
+    An event counts in the window of its own time, and not at all when that is no longer kept.
+
+    A crash may send the last letters once more: alerts and deliveries are known by their ids, but
+    an event then counts twice, as it does with two redrives of the same letters at a time.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    meant = selection_of(**filters, places=[place_of(settings, text) for text in places])
+    if meant.is_everything and not topics and not is_all:
+        raise UsageError(
+            "say which dead letters are meant: a TOPIC, --integration, --client, --reason, "
+            "--since, --until, --offset, or --all; --dry-run shows what would be sent"
+        )
+    named = dead_letter_topics(settings, [*topics, *(place.topic for place in meant.places)])
+    run = _Run(settings, named, Ledger(meant), dry_run=dry_run, force=force, as_json=as_json)
+    asyncio.run(run.carry_out(limit, again=again))
+    run.finish()
+
+
+@dataclass
+class _Run:
+    """One call of the command: what it has read, and what it has done."""
+
+    settings: Settings
+    topics: Sequence[str]
+    ledger: Ledger
+    dry_run: bool
+    force: bool
+    as_json: bool
+    partitions: dict[str, int] = field(default_factory=dict)
+    destinations: dict[int, Destination] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
+    done: Counter[str] = field(default_factory=Counter)
+    to_integration: Counter[int] = field(default_factory=Counter)
+    problem: str = ""
+    reported: float = field(default_factory=time.monotonic)
+
+    async def carry_out(self, limit: int | None, *, again: bool) -> None:
+        """Read what is meant, and send it."""
+        async with DeadLetterLog(self.settings, self.topics) as log:
+            await log.survey(self.ledger)
+            self._check_places(again=again)
+            names = TopicNames(self.settings.topic_prefix)
+            but = [names.dead_letters(topic) for topic in _KNOWN_BY_ID] if again else []
+            self.ledger.drop_done(but=but)
+            self.ledger.drop_repeats()
+            if limit is not None:
+                self.ledger.keep(limit, newest=False)
+            if not len(self.ledger):
+                return
+            await self._look_around()
+            if self.dry_run:
+                async for letter in log.letters(self.ledger.offsets()):
+                    self._judge(letter)
+                return
+            async with Redriver(self.settings) as redriver:
+                await self._send_all(log, redriver)
+
+    def finish(self) -> None:
+        """Say what has been done.
+
+        Raises:
+            StreamAppError: the broker refuses a letter, or a letter that was named was skipped.
+        """
+        words = "would be redriven" if self.dry_run else "redriven"
+        say(f"{self.done['sent']} {words}, {self.done['skipped']} skipped")
+        bound = self.settings.delivery.max_pending_per_integration
+        for number, count in sorted(self.to_integration.items()):
+            if count > bound:
+                say(
+                    f"integration {number}: {count} deliveries at once; what exceeds {bound} that "
+                    "wait becomes a dead letter again (overflow): use --limit"
+                )
+        if self.problem:
+            raise StreamAppError(self.problem)
+
+    def _check_places(self, *, again: bool) -> None:
+        """See that the places that were named are those of letters that can be sent."""
+        for place in sorted(self.ledger.selection.places):
+            if place.offset not in self.ledger.entries.get(place.log, {}):
+                raise not_found(place)
+            target = self.ledger.target(place)
+            if target is not None and not again:
+                raise StreamAppError(
+                    f"{place} has been redriven to {target}: --again sends alerts and deliveries "
+                    "once more"
+                )
+
+    async def _look_around(self) -> None:
+        """Read what decides over letters: partitions, integrations, what has been accepted."""
+        names = TopicNames(self.settings.topic_prefix)
+        self.sources = {dead: names(topic) for dead, topic in sources_of(self.settings).items()}
+        async with Admin(self.settings) as client:
+            self.partitions = await partition_counts(client)
+        stored = (await read_stored(self.settings))[Kind.INTEGRATION]
+        statuses = await read_statuses(self.settings)
+        self.destinations = {
+            number: destination_of(record, statuses.get(number))
+            for number, record in stored.items()
+        }
+        wanted = [entry for entry in self.ledger if entry.delivery_ids]
+        since_ms = min((entry.original_ms for entry in wanted), default=0)
+        ids = {number for entry in wanted for number in entry.delivery_ids}
+        self.accepted = await read_accepted(self.settings, ids, max(0, since_ms - CLOCKS_MS))
+
+    async def _send_all(self, log: DeadLetterLog, redriver: Redriver) -> None:
+        batch: list[Redriven] = []
+        async for letter in log.letters(self.ledger.offsets()):
+            if (sent := self._judge(letter)) is not None:
+                batch.append(sent)
+            if len(batch) == BATCH:
+                await self._send(redriver, batch)
+                batch = []
+        await self._send(redriver, batch)
+
+    async def _send(self, redriver: Redriver, batch: Sequence[Redriven]) -> None:
+        for outcome in await redriver.send(batch) if batch else ():
+            if outcome.problem:
+                self.problem = f"{outcome.sent.letter.place}: {outcome.problem}"
+                self._skip(outcome.sent.letter.place, outcome.problem)
+            else:
+                self._show(outcome.sent, "redriven", outcome.partition, outcome.offset)
+        if time.monotonic() - self.reported >= PROGRESS_SECONDS:
+            self.reported = time.monotonic()
+            say(f"{self.done.total()} of {len(self.ledger)} letters")
+
+    def _judge(self, letter: Letter) -> Redriven | None:
+        """Return the record that a letter becomes, or say why it becomes none."""
+        source = self.sources[letter.place.topic]
+        why = why_not(letter, source, self.accepted, self.destinations, force=self.force)
+        if why:
+            if self.ledger.selection.places:
+                self.problem = f"{letter.place} is not redriven: {why}"
+            self._skip(letter.place, why)
+            return None
+        epoch = None
+        if letter.kind is LetterKind.DELIVERY:
+            for number in letter.integration_ids:
+                self.to_integration[number] += 1
+                if number in self.destinations:
+                    epoch = self.destinations[number].epoch
+        sent = redriven(letter, source, self.partitions.get(source, 0), epoch)
+        if self.dry_run:
+            self._show(sent, "would_redrive", sent.partition, None)
+        return sent
+
+    def _skip(self, place: Place, why: str) -> None:
+        self.done["skipped"] += 1
+        if self.as_json:
+            print_json({"letter": str(place), "action": "skipped", "why": why})
+        else:
+            print_line(f"skipped    {place}: {why}")
+
+    def _show(self, sent: Redriven, action: str, partition: int | None, offset: int | None) -> None:
+        self.done["sent"] += 1
+        letter = sent.letter
+        if self.as_json:
+            print_json(
+                {
+                    "letter": str(letter.place),
+                    "action": action,
+                    "topic": sent.topic,
+                    "partition": partition,
+                    "offset": offset,
+                    "headers": flat_headers(sent.headers),
+                    "key": text_of(letter.key),
+                    "payload": text_of(letter.value),
+                }
+            )
+            return
+        where = "/".join(str(p) for p in (sent.topic, partition, offset) if p is not None)
+        key = "none" if letter.key is None else shown_bytes(letter.key)
+        label = "would send" if self.dry_run else "redriven  "
+        print_line(
+            f"{label} {letter.place} -> {where}  key {key}  x-attempt {letter.attempt + 1}  "
+            f"{len(letter.value or b'')} bytes"
+        )

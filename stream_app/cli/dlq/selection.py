@@ -1,0 +1,140 @@
+"""How the `dlq` commands are told which dead letters are meant, and how they print one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from stream_app.domain.dead_letters.dead_letter import Letter, Place, parse_place
+from stream_app.domain.dead_letters.ledger import Selection
+from stream_app.domain.errors import DeadLetterReason, UsageError
+from stream_app.domain.times import parse_moment
+from stream_app.kafka.dead_letters.reading import sources_of
+from stream_app.settings import Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+#: Types of a record's timestamp, as kcat names them.
+_TIMESTAMP_TYPES = {0: "create", 1: "logappend"}
+
+_OPTIONS = (
+    click.argument("topics", metavar="[TOPIC]...", nargs=-1),
+    click.option(
+        "--integration", "integration_id", metavar="ID", type=int,
+        help="Only deliveries and alerts for this integration.",
+    ),
+    click.option(
+        "--client", "client_id", metavar="ID", type=int,
+        help="Only those of this client, where that can be read.",
+    ),
+    click.option(
+        "--reason", "reasons", metavar="R", multiple=True,
+        type=click.Choice([reason.value for reason in DeadLetterReason]),
+        help="Only those with this x-error-reason; can be given several times.",
+    ),
+    click.option(
+        "--since", metavar="T",
+        help="Only those that became dead letters at this time or later: ISO-8601, UTC without a "
+        "zone, or how long ago, as 30m, 2h, 7d.",
+    ),
+    click.option("--until", metavar="T", help="Only those that became dead letters before it."),
+)  # fmt: skip
+
+
+def selecting(command: _Command) -> _Command:
+    """Give a command the arguments and options that say which letters are meant."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def selection_of(
+    *,
+    integration_id: int | None,
+    client_id: int | None,
+    reasons: Sequence[str],
+    since: str | None,
+    until: str | None,
+    places: Sequence[Place] = (),
+) -> Selection:
+    """Return what the options mean.
+
+    Raises:
+        UsageError: a time is none, or no time is left between the two.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    since_ms, until_ms = (None if t is None else parse_moment(t, now_ms) for t in (since, until))
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
+    return Selection(
+        integration_id=integration_id,
+        client_id=client_id,
+        reasons=frozenset(reasons),
+        since_ms=since_ms,
+        until_ms=until_ms,
+        places=frozenset(places),
+    )
+
+
+def dead_letter_topics(settings: Settings, given: Sequence[str]) -> list[str]:
+    """Return the full names of the dead-letter topics that are meant; of all if none is named.
+
+    A source or its dead-letter topic may be named, with or without the installation's prefix.
+
+    Raises:
+        UsageError: one of them takes no dead letters.
+    """
+    sources = sources_of(settings)
+    known = {
+        name: topic
+        for topic, source in sources.items()
+        for name in (source.value, f"{source}.dlq", topic, topic.removesuffix(".dlq"))
+    }
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"{name} has no dead letters: name one of {', '.join(sources.values())}"
+            )
+    return list(dict.fromkeys(known[name] for name in given)) or list(sources)
+
+
+def place_of(settings: Settings, text: str) -> Place:
+    """Return the place that is meant, its topic in full.
+
+    Raises:
+        UsageError: it is none of a dead letter.
+    """
+    place = parse_place(text)
+    return place._replace(topic=dead_letter_topics(settings, [place.topic])[0])
+
+
+def envelope(letter: Letter, broker: int) -> dict[str, object]:
+    """Return a letter in the form of `kcat -J`; bytes that are no UTF-8 are replaced in it."""
+    return {
+        "topic": letter.place.topic,
+        "partition": letter.place.partition,
+        "offset": letter.place.offset,
+        "tstype": _TIMESTAMP_TYPES.get(letter.timestamp_type, "unknown"),
+        "ts": letter.timestamp_ms,
+        "broker": broker,
+        "headers": flat_headers(letter.headers),
+        "key": text_of(letter.key),
+        "payload": text_of(letter.value),
+    }
+
+
+def flat_headers(headers: Sequence[tuple[str, bytes]]) -> list[str | None]:
+    """Return headers as kcat has them: name, value, name, value."""
+    return [text for name, value in headers for text in (name, text_of(value))]
+
+
+def text_of(value: bytes | None) -> str | None:
+    """Return bytes as text; None stays None."""
+    return None if value is None else value.decode(errors="replace")
+
+
+def shown_bytes(value: bytes | None) -> str:
+    r"""Return bytes as text for a person: what is no UTF-8 is shown as `\xff`."""
+    return "" if value is None else value.decode(errors="backslashreplace")

@@ -1,0 +1,118 @@
+"""`stream-app dlq show`: one dead letter, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import click
+import orjson
+
+from stream_app.cli.dlq.selection import envelope, place_of, shown_bytes
+from stream_app.cli.output import print_data, print_json, print_line, print_lines
+from stream_app.domain.dead_letters.dead_letter import Letter, Place
+from stream_app.domain.dead_letters.ledger import Ledger, Selection
+from stream_app.domain.dead_letters.redrive_rules import next_step
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.text.printable import printable, printable_json
+from stream_app.domain.times import iso_moment
+from stream_app.kafka.cluster.admin import partition_leaders
+from stream_app.kafka.dead_letters.reading import DeadLetterLog
+from stream_app.kafka.dead_letters.writing import HEADERS
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+_PARTS = 3
+#: A longer name of a header stands out of the column.
+_MOST_WIDTH = 40
+
+
+@click.command(
+    epilog="Example: stream-app dlq show deliveries.dlq/3/17, or: "
+    "stream-app dlq show deliveries 3 17"
+)
+@click.argument("place", metavar="PLACE | TOPIC PARTITION OFFSET", nargs=-1, required=True)
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Print the payload alone, byte for byte; a terminal is shown escapes instead of what "
+    "would act there.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, as `kcat -J` does.")
+def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
+    """Show a dead letter: its headers and what they mean, its payload, and the next step.
+
+    PLACE is what `stream-app dlq list` prints: topic/partition/offset.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    if len(place) not in {1, _PARTS} or (raw and as_json):
+        raise UsageError(
+            "give one place, as deliveries.dlq/3/17 or `deliveries 3 17`, and at most one of "
+            "--raw and --json"
+        )
+    where = place_of(settings, "/".join(place))
+    letter, target = asyncio.run(_read(settings, where))
+    if raw:
+        print_data(letter.value or b"")
+    elif as_json:
+        leaders = asyncio.run(partition_leaders(settings, [where.topic]))
+        print_json(envelope(letter, leaders.get(where.log, -1)))
+    else:
+        _print(letter, target)
+
+
+async def _read(settings: Settings, place: Place) -> tuple[Letter, str | None]:
+    ledger = Ledger(Selection(places=frozenset({place})))
+    async with DeadLetterLog(settings, [place.topic]) as log:
+        await log.survey(ledger)
+        async for letter in log.letters(ledger.offsets()):
+            return letter, ledger.target(place)
+    raise not_found(place)
+
+
+def not_found(place: Place) -> StreamAppError:
+    """Return the error that there is no letter at a place."""
+    return StreamAppError(
+        f"no dead letter lies at {place}: `stream-app dlq list` shows which there are; the topic "
+        "keeps them for 30 days"
+    )
+
+
+def _print(letter: Letter, target: str | None) -> None:
+    key = "none" if letter.key is None else shown_bytes(letter.key)
+    print_line(f"place    {letter.place}")
+    print_line(f"when     {iso_moment(letter.timestamp_ms)}")
+    print_line(f"key      {key}")
+    print_line()
+    print_line("headers")
+    rows = [(printable(name), printable(shown_bytes(value))) for name, value in letter.headers]
+    width = min(_MOST_WIDTH, max((len(name) for name, _ in rows), default=0))
+    for name, text in rows:
+        meaning = HEADERS.get(name)
+        time = f" ({iso_moment(int(text))})" if _is_time(name, text) else ""
+        note = f"  # {meaning}" if meaning else ""
+        print_line(f"  {name.ljust(width)}  {text}{time}{note}")
+    print_line()
+    print_line(f"payload  {len(letter.value or b'')} bytes")
+    print_lines(_pretty(letter.value))
+    print_line()
+    print_line(f"next     {next_step(letter, target)}")
+
+
+def _is_time(name: str, text: str) -> bool:
+    return (
+        name in {"x-original-timestamp", "x-epoch"}
+        and re.fullmatch(r"[0-9]{1,18}", text) is not None
+    )
+
+
+def _pretty(value: bytes | None) -> str:
+    """Return a payload for people: JSON on many lines; else its control characters are visible."""
+    if value is None:
+        return "none"
+    try:
+        text = orjson.dumps(orjson.loads(value), option=orjson.OPT_INDENT_2).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return shown_bytes(value)
+    return printable_json(text)

@@ -1,0 +1,21 @@
+"""`stream-app integrations`: the life of integrations."""
+
+from __future__ import annotations
+
+import click
+
+from stream_app.cli import LazyGroup
+
+#: Command -> where it lives.
+COMMANDS = {
+    "delete": "stream_app.cli.integrations.life:delete",
+    "disable": "stream_app.cli.integrations.life:disable",
+    "enable": "stream_app.cli.integrations.life:enable",
+    "list": "stream_app.cli.integrations.life:list_",
+    "test": "stream_app.cli.integrations.trial:test",
+}
+
+
+@click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app integrations list")
+def integrations() -> None:
+    """List, test, enable, disable and delete integrations."""

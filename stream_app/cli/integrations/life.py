@@ -1,0 +1,169 @@
+"""`stream-app integrations list|enable|disable|delete`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from stream_app.cli.configuration.changes import carry_out, show_changes
+from stream_app.cli.configuration.delete import delete_objects
+from stream_app.cli.output import print_json, print_table, say
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.statuses import is_disabled_by_system
+from stream_app.domain.errors import ConfigurationError, StreamAppError
+from stream_app.domain.plans.plan import Action, Change
+from stream_app.domain.plans.stamps import disabled_record, enabled_record
+from stream_app.domain.reports.integration_state import integration_row
+from stream_app.kafka.configuration.records import read_statuses, read_stored
+from stream_app.logs import configure_logs
+from stream_app.settings import load_settings
+
+if TYPE_CHECKING:
+    from stream_app.cli.configuration.changes import Statuses
+    from stream_app.domain.configuration.kinds import Stored
+    from stream_app.settings import Settings
+
+ACTOR = "stream-app integrations"
+
+
+@click.command("list", epilog="Example: stream-app integrations list --client 1111")
+@click.option("--client", "client_id", type=int, help="Only those of this client.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def list_(client_id: int | None, *, as_json: bool) -> None:
+    """List integrations: what is configured, and what the system has made of it.
+
+    STATE is `active`, `off` (its owner has disabled it), `disabled` (the system has) or
+    `invalid` (the record can't be used: apply it again).
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    stored, statuses = asyncio.run(_read(settings))
+    rows = [
+        integration_row(number, record, statuses.get(number))
+        for number, record in sorted(stored[Kind.INTEGRATION].items())
+        if client_id is None or record.get("client_id") == client_id
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("id", "client_id", "name", "type", "configured", "state", "why", "since", "epoch")
+    print_table(
+        [name.upper().replace("CLIENT_ID", "CLIENT") for name in columns],
+        [["" if row[name] is None else row[name] for name in columns] for row in rows],
+    )
+
+
+@click.command(epilog="Example: stream-app integrations enable 521")
+@click.argument("integration_id", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
+def enable(integration_id: int, *, as_json: bool) -> None:
+    """Enable an integration, whoever has disabled it: its owner or the system.
+
+    What failed before is forgotten, and nothing that was cancelled is sent by this:
+    `stream-app dlq redrive --integration ID` does that.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    change = asyncio.run(_enable(settings, integration_id))
+    show_changes([change], {}, dry_run=False, as_json=as_json)
+
+
+@click.command(epilog="Example: stream-app integrations disable 521 --yes")
+@click.argument("integration_id", metavar="ID", type=int)
+@click.option("--yes", is_flag=True, help="Do it; without it the command only says what it would.")
+@click.option("--no-notify", is_flag=True, help="Send it no last message.")
+@click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
+def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:
+    """Disable an integration; its settings stay.
+
+    If it has `system` selected, it gets a last message first. What is pending for it goes to
+    the dead letters; alerts that are fired while it is off are counted, and not kept for it.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    change, statuses = asyncio.run(
+        _disable(settings, integration_id, yes=yes, notify=not no_notify)
+    )
+    show_changes([change], statuses, dry_run=not yes, as_json=as_json)
+    if not yes:
+        say("nothing is done yet: add --yes to do it")
+
+
+@click.command(epilog="Example: stream-app integrations delete 521 --yes")
+@click.argument("integration_id", metavar="ID", type=int)
+@click.option("--yes", is_flag=True, help="Do it; without it the command only says what it would.")
+@click.option("--no-notify", is_flag=True, help="Send it no last message.")
+@click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
+def delete(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:
+    """Delete an integration with its settings and its key.
+
+    If it is in use and has `system` selected, it gets a last message first. Triggers keep its
+    id and skip it.
+    """
+    delete_objects(
+        Kind.INTEGRATION, [integration_id], yes=yes, notify=not no_notify, as_json=as_json,
+        actor=f"{ACTOR} delete",
+    )  # fmt: skip
+
+
+async def _read(settings: Settings) -> tuple[Stored, Statuses]:
+    return await read_stored(settings), await read_statuses(settings)
+
+
+def _record(stored: Stored, integration_id: int) -> dict[str, object]:
+    record = stored[Kind.INTEGRATION].get(integration_id)
+    if record is None:
+        raise StreamAppError(
+            f"integration {integration_id} is not configured: `stream-app integrations list` "
+            "shows which are"
+        )
+    return record
+
+
+def _change(number: int, before: dict[str, object], after: dict[str, object] | None) -> Change:
+    action = Action.UNCHANGED if after is None else Action.UPDATED
+    fields = ("active",) if after and after["active"] != before.get("active") else ()
+    record = before if after is None else after
+    name = str(before.get("name") or "")
+    return Change(Kind.INTEGRATION, number, name, action, record, fields, before=before)
+
+
+async def _enable(settings: Settings, number: int) -> Change:
+    stored, statuses = await _read(settings)
+    before = _record(stored, number)
+    integration, problems = read_integration(before)
+    if problems:
+        raise ConfigurationError(
+            f"integration {number} cannot be used: {problems[0]}: mend it with `stream-app apply`"
+        )
+    is_disabled = is_disabled_by_system(integration, statuses.get(number))
+    if integration.active and not is_disabled:
+        return _change(number, before, None)
+    change = _change(number, before, enabled_record(before, _now_ms()))
+    await carry_out(
+        settings, [change], stored, statuses, actor=f"{ACTOR} enable", notify=False,
+        enabled=[number],
+    )  # fmt: skip
+    return change
+
+
+async def _disable(
+    settings: Settings, number: int, *, yes: bool, notify: bool
+) -> tuple[Change, Statuses]:
+    stored, statuses = await _read(settings)
+    before = _record(stored, number)
+    is_off = before.get("active") is False
+    change = _change(number, before, None if is_off else disabled_record(before, _now_ms()))
+    if yes:
+        await carry_out(
+            settings, [change], stored, statuses, actor=f"{ACTOR} disable", notify=notify
+        )
+    return change, statuses
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,212 @@
+"""`stream-app integrations test`: test an integration, before or after it is saved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from stream_app.cli.configuration.apply import rules_of, with_own_secret
+from stream_app.cli.configuration.files import read_objects
+from stream_app.cli.output import print_json, say
+from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.fields import flattened
+from stream_app.domain.configuration.integrations import is_stored_key, read_integration
+from stream_app.domain.configuration.kinds import Kind, kind_of
+from stream_app.domain.errors import ConfigurationError, StreamAppError, UsageError
+from stream_app.domain.plans.planner import make_plan
+from stream_app.domain.plans.unsupported import other_type
+from stream_app.kafka.cluster.dry_run import is_dry_run
+from stream_app.kafka.configuration.records import read_stored
+from stream_app.key_ring import KeyRing
+from stream_app.logs import configure_logs
+from stream_app.notifier.direct.trial import Trial
+from stream_app.notifier.direct.trial_report import Mark, Stage, Step, TrialResult
+from stream_app.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from stream_app.domain.configuration.clients import Client
+    from stream_app.domain.configuration.integrations import Integration
+    from stream_app.domain.configuration.kinds import Stored
+    from stream_app.domain.plans.plan import FileObject
+    from stream_app.settings import Settings
+
+ENDINGS = {
+    TrialResult.OK: "the integration works",
+    TrialResult.INVALID: "the configuration is invalid: mend it first",
+    TrialResult.REFUSED: "refused for good: mend it, then test it again",
+    TrialResult.RETRYABLE: "failed, but may work later: test it again",
+}
+
+
+_DRY_RUN = (
+    "this is a dry run, which sends nothing to anybody: test the integration without "
+    "STREAM_APP_DRY_RUN, in the installation that is to use it or from its file with -f"
+)
+
+
+class Subject(NamedTuple):
+    """What is tested, and what opens its key."""
+
+    integration: Integration
+    client: Client | None
+    keys: KeyRing
+
+
+@click.command(
+    "test",
+    epilog="Examples: stream-app integrations test -f acme.yaml --silent; "
+    "stream-app integrations test 521",
+)
+@click.argument("integration_id", metavar="[ID]", type=int, required=False)
+@click.option(
+    "-f",
+    "--file",
+    metavar="FILE",
+    help="Test an integration of this file (`-`: stdin), without Kafka; ID picks one of several.",
+)
+@click.option("--silent", is_flag=True, help="Check the key, and send no test message.")
+@click.option("--keep-open", is_flag=True, help="Leave the test alerts open.")
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as one JSON document.")
+def test(
+    integration_id: int | None, file: str | None, *, silent: bool, keep_open: bool, as_json: bool
+) -> None:
+    """Test an integration: its configuration, host and key, then messages all the way.
+
+    The key is checked by closing an alert that does not exist, which pages nobody; no service
+    documents such a check, and it is not verified against the real one. Then each selected event
+    gets one test message, a P5 alert that MAY PAGE somebody, is followed and closed again.
+
+    Nothing is saved, and nothing counts against the integration. Exit codes: 0 it works;
+    3 invalid configuration; 5 refused for good; 6 failed, but may work later.
+    """
+    if integration_id is None and file is None:
+        raise UsageError("name the integration by its ID, or a file with -f")
+    settings = load_settings()
+    configure_logs(settings.log)
+    if settings.dry_run:
+        raise UsageError(_DRY_RUN)
+    steps: list[Step] = []
+
+    def report(step: Step) -> None:
+        steps.append(step)
+        say(f"{step.stage}: {step.mark}: {step.text}")
+
+    subject = _subject(settings, integration_id, file, report)
+    result = TrialResult.INVALID
+    if subject is not None:
+        trial = Trial(settings.delivery, subject.keys, report, console_hosts=settings.console_hosts)
+        integration, client, _ = subject
+        result = asyncio.run(trial.run(integration, client, silent=silent, keep_open=keep_open))
+        integration_id = integration.id
+    if as_json:
+        print_json(
+            {
+                "integration_id": integration_id,
+                "result": result.name.lower(),
+                "exit_code": int(result),
+                "steps": [step.as_json() for step in steps],
+            }
+        )
+    say(_ending(result, silent=silent))
+    raise click.exceptions.Exit(int(result))
+
+
+def _ending(result: TrialResult, *, silent: bool) -> str:
+    if result is TrialResult.OK and silent:
+        return "the host and the key work; no message was sent"
+    return ENDINGS[result]
+
+
+def _subject(
+    settings: Settings, number: int | None, file: str | None, report: Callable[[Step], None]
+) -> Subject | None:
+    """Return what is to be tested; None when it breaks a rule, which is then reported.
+
+    Raises:
+        StreamAppError: there is no such integration, or Kafka does not answer.
+    """
+    try:
+        if file is not None:
+            return _of_file(settings, file, number)
+        return _of_record(settings, number or 0)
+    except ConfigurationError as error:
+        report(Step(Stage.CONFIGURATION, Mark.FAILED, str(error), TrialResult.INVALID))
+        return None
+
+
+def _of_record(settings: Settings, number: int) -> Subject:
+    if asyncio.run(is_dry_run(settings)):
+        raise UsageError(_DRY_RUN)
+    stored = asyncio.run(read_stored(settings))
+    record = stored[Kind.INTEGRATION].get(number)
+    if record is None:
+        raise StreamAppError(
+            f"integration {number} is not configured: `stream-app integrations list` shows which "
+            "are; -f FILE tests one that is not saved yet"
+        )
+    integration, problems = read_integration(record)
+    if problems:
+        raise ConfigurationError(
+            f"integration {number} cannot be used: {problems[0]}: mend it with `stream-app apply`"
+        )
+    client = _client(stored[Kind.CLIENT].get(integration.client_id))
+    return Subject(integration, client, KeyRing.from_settings(settings))
+
+
+def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
+    """Return the integration of a file as `apply` would store it."""
+    objects = read_objects([file])
+    chosen = _choose(file, objects, number)
+    target = flattened(chosen.obj).get("target")
+    token = target.get("token") if isinstance(target, dict) else None
+    if settings.secret_keys is None and not is_stored_key(token):
+        # A key in the clear is sealed by `apply`; here it leaves this process to nobody.
+        settings = with_own_secret(settings)
+    clients = [item for item in objects if kind_of(item.obj) is Kind.CLIENT]
+    plan = make_plan([*clients, chosen], _known_clients(chosen), rules_of(settings))
+    if plan.problems:
+        lines = "\n  ".join(plan.problems)
+        raise ConfigurationError(f"{len(plan.problems)} wrong:\n  {lines}")
+    records = {(change.kind, change.id): change.record or {} for change in plan.changes}
+    (record,) = [record for (kind, _), record in records.items() if kind is Kind.INTEGRATION]
+    integration, _ = read_integration(record)
+    client = _client(records.get((Kind.CLIENT, integration.client_id)))
+    return Subject(integration, client, KeyRing.from_settings(settings))
+
+
+def _choose(file: str, objects: list[FileObject], number: int | None) -> FileObject:
+    found = [
+        item
+        for item in objects
+        if kind_of(item.obj) is Kind.INTEGRATION
+        and other_type(item.obj, is_answer=item.is_answer) is None
+    ]
+    ids = [flattened(item.obj).get("id") for item in found]
+    shown = ", ".join(map(str, ids)) or "none"
+    if number is not None:
+        found = [item for item, known in zip(found, ids, strict=True) if known == number]
+        if len(found) != 1:
+            raise ConfigurationError(f"{file}: integration {number}: must be there once: {shown}")
+    elif len(found) > 1:
+        raise UsageError(f"{file} holds the integrations {shown}: add the ID of one")
+    elif not found:
+        raise ConfigurationError(f"{file}: holds no integration: write one with target and events")
+    return found[0]
+
+
+def _known_clients(chosen: FileObject) -> Stored:
+    """Return stored records in which the integration's client exists: Kafka is not asked."""
+    number = flattened(chosen.obj).get("client_id")
+    stored: Stored = {kind: {} for kind in Kind}
+    if isinstance(number, int):
+        stored[Kind.CLIENT][number] = {}
+    return stored
+
+
+def _client(record: Mapping[str, object] | None) -> Client | None:
+    client, problems = read_client(record or {})
+    return None if problems else client

@@ -1,0 +1,71 @@
+"""`stream-app kafka`: the embedded Kafka."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from stream_app.cli.output import print_json, print_line, say
+from stream_app.kafka.embedded.broker import EmbeddedKafka, KafkaStatus
+from stream_app.settings import load_settings
+
+
+@click.group(epilog="Example: stream-app kafka start")
+def kafka() -> None:
+    """Run a Kafka broker on this machine, for trying things out and for tests.
+
+    It needs no Docker and no Java. A real cluster is used instead as soon as
+    STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is set.
+    """
+    # What it logs of a broker that is not ready yet is no news.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@kafka.command(epilog="Example: stream-app kafka start")
+@click.option("--json", "as_json", is_flag=True, help="Print what is known of it as JSON.")
+def start(*, as_json: bool) -> None:
+    """Start it unless it runs; print its address."""
+    broker = EmbeddedKafka(load_settings().embedded)
+    address = broker.start(progress=say)
+    if as_json:
+        print_json(_facts(broker.status()))
+    else:
+        print_line(address)
+
+
+@kafka.command(epilog="Example: stream-app kafka stop")
+@click.option("--quiet", is_flag=True, help="Say nothing.")
+def stop(*, quiet: bool) -> None:
+    """Stop it; its data stays."""
+    was_running = EmbeddedKafka(load_settings().embedded).stop()
+    if not quiet:
+        say("Kafka is stopped" if was_running else "no Kafka was running")
+
+
+@kafka.command(epilog="Example: stream-app kafka status --json")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(*, as_json: bool) -> None:
+    """Say whether it runs; exit code 1 if not."""
+    found = EmbeddedKafka(load_settings().embedded).status()
+    if as_json:
+        print_json(_facts(found))
+    elif found.is_running:
+        print_line(
+            f"Kafka {found.version} runs at {found.bootstrap_servers} (process {found.pid}, "
+            f"data in {found.directory})"
+        )
+    else:
+        print_line(f"no Kafka is running in {found.directory}: stream-app kafka start")
+    if not found.is_running:
+        raise click.exceptions.Exit(1)
+
+
+def _facts(status: KafkaStatus) -> dict[str, Any]:
+    """Return the status with its time as ISO 8601 in UTC."""
+    at = status.started_at
+    since = None if at is None else datetime.fromtimestamp(at, UTC).isoformat("T", "seconds")
+    return asdict(status) | {"started_at": since}

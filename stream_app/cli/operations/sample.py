@@ -1,0 +1,115 @@
+"""`stream-app sample`: write made-up events to Kafka, or print them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import click
+
+from stream_app.cli.output import drop_output, print_json, print_kcat_line, say
+from stream_app.cli.parameters import PositiveNumber
+from stream_app.domain.text.printable import quoted
+from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
+from stream_app.logs import configure_logs
+from stream_app.sample.events import DEFAULT_CLIENTS, Event, Sample, SampleEvents
+from stream_app.sample.feed import feed, kafka_writer, paced
+from stream_app.settings import Settings, load_settings
+
+DEFAULT_RATE = 50.0
+SEED_BITS = 32
+
+
+def _client_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[int, ...]:
+    ids = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
+    if len(ids) != len(text.split(",")) or not all(ids):
+        raise click.BadParameter(
+            f"{quoted(text)}: give ids of clients joined by commas, as 1111,2222"
+        )
+    return ids
+
+
+@click.command(
+    epilog="Example: stream-app sample --format kcat --topic events.hits --count 1000 "
+    "| kcat -P -b HOST:PORT -t events.hits -K '\\t'",
+)
+@click.option(
+    "--rate",
+    metavar="EVENTS_PER_SECOND",
+    type=PositiveNumber(),
+    default=DEFAULT_RATE,
+    show_default=True,
+    help="How many events a second.",
+)
+@click.option("--count", type=click.IntRange(1), help="Stop after so many events.")
+@click.option("--seed", type=int, help="Makes the same events again, but for their times.")
+@click.option(
+    "--clients",
+    metavar="ID,ID...",
+    callback=_client_ids,
+    default=",".join(map(str, DEFAULT_CLIENTS)),
+    show_default=True,
+    help="The accounts that the events belong to.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["kafka", "kcat", "json"]),
+    default="kafka",
+    show_default=True,
+    help="Write to Kafka, or print `key TAB value` or JSON lines.",
+)
+@click.option(
+    "--topic",
+    type=click.Choice([str(topic) for topic in EVENT_TOPICS]),
+    help="Only the events of one topic, named without prefix.",
+)
+def sample(
+    rate: float,
+    count: int | None,
+    seed: int | None,
+    clients: tuple[int, ...],
+    form: str,
+    topic: str | None,
+) -> None:
+    """Write made-up attacks, hits and incidents to the event topics until Ctrl-C.
+
+    Some are experimental, unsampled or false positives, which are not counted; now and then
+    there is a burst that makes triggers fire. Their time is now.
+    """
+    if form == "kcat" and topic is None:
+        raise click.UsageError("--format kcat prints no topics: name one with --topic")
+    settings = load_settings()
+    source = SampleEvents(secrets.randbits(SEED_BITS) if seed is None else seed, clients)
+    rows = partial(paced, source, rate, count=count, topic=Topic(topic) if topic else None)
+    try:
+        asyncio.run(_run(settings, rows, form))
+    except BrokenPipeError:
+        drop_output()
+
+
+async def _run(
+    settings: Settings, rows: Callable[[asyncio.Event], AsyncIterator[Sample]], form: str
+) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    names = TopicNames(settings.topic_prefix)
+    if form == "kafka":
+        configure_logs(settings.log)
+        async with kafka_writer(settings) as write:
+            await feed(rows(stopped), write, say)
+    else:
+        await feed(rows(stopped), partial(_print_row, names, form), say)
+
+
+async def _print_row(names: TopicNames, form: str, topic: Topic, key: str, event: Event) -> None:
+    if form == "kcat":
+        print_kcat_line(key, event)
+    else:
+        row = {"topic": names(topic), "key": key, "value": event}
+        print_json(row)

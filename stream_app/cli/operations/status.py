@@ -1,0 +1,160 @@
+"""`stream-app status`: the whole installation at a glance."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream_app.cli.output import print_json, print_line, print_table, say
+from stream_app.cli.progress import Progress
+from stream_app.domain.times import iso_moment
+from stream_app.kafka.history.overview import MOST, read_overview
+from stream_app.logs import configure_logs
+from stream_app.settings import load_settings
+
+if TYPE_CHECKING:
+    from stream_app.domain.reports.overview import Overview, Problem
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@click.command(epilog="Examples: stream-app status; stream-app status --json --fail-on-problems")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
+@click.option("--fail-on-problems", is_flag=True, help="End with 1 when something needs attention.")
+def status(*, as_json: bool, fail_on_problems: bool) -> None:
+    """Show topics, lag, workers, integrations and triggers; first what needs attention.
+
+    It ends with 0 whatever it finds, as `git status` does; --fail-on-problems is for scripts.
+    RECORDS is what offsets tell: of a compacted topic, or one that gets transactions, at most that
+    many. LAG goes up to the first transaction that is open. FAILED is the share of the requests of
+    the last 12 hours by the notifier's own count, PENDING what it still holds; both stand in its
+    state on Kafka. FIRED is counted in `alerts`. A WORKER that reads its state back says in the
+    group's offsets how far it is. It joins no group and writes nothing.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    found = asyncio.run(read_overview(settings, _watched))
+    problems = found.problems(settings.judge.min_requests)
+    if as_json:
+        print_json(_document(found, problems))
+    else:
+        _print(found, problems)
+    for what, cut_ms in (
+        ("pending deliveries and failed shares", found.deliveries_cut_ms),
+        ("fired triggers", found.alerts_cut_ms),
+    ):
+        if cut_ms is not None:
+            say(f"{what}: looked back to {iso_moment(cut_ms)} only (the newest {MOST:,} records)")
+    if problems and fail_on_problems:
+        raise click.exceptions.Exit(1)
+
+
+@contextlib.contextmanager
+def _watched(what: str) -> Iterator[Callable[[int, int], None]]:
+    with Progress(what=what) as progress:
+        yield progress.report
+
+
+def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return it in JSON's types; times are ISO-8601."""
+    return {
+        "at": iso_moment(found.now_ms),
+        "needs_attention": [asdict(problem) for problem in problems],
+        "topics": [_dated(asdict(row)) for row in found.topics],
+        "workers": [asdict(row) for row in found.workers],
+        "lag": [asdict(row) for row in found.lags],
+        "integrations": [
+            _dated(asdict(row)) | {"failed_percent": row.share} for row in found.integrations
+        ],
+        "triggers": [_dated(asdict(row)) for row in found.triggers],
+        "looked_back_to": {
+            "deliveries": _when(found.deliveries_cut_ms),
+            "alerts": _when(found.alerts_cut_ms),
+        },
+    }
+
+
+def _dated(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with its times, `…_ms`, as ISO-8601, `…_at`."""
+    return {
+        f"{name.removesuffix('_ms')}_at" if name.endswith("_ms") else name: (
+            _when(value) if name.endswith("_ms") else value
+        )
+        for name, value in row.items()
+    }
+
+
+def _when(moment_ms: int | None) -> str | None:
+    return None if moment_ms is None else iso_moment(moment_ms)
+
+
+def _print(found: Overview, problems: Sequence[Problem]) -> None:
+    if problems:
+        print_table(
+            ("NEEDS ATTENTION", "NEXT STEP"),
+            [(problem.what, problem.next_step) for problem in problems],
+        )
+    else:
+        print_line("nothing needs attention")
+    print_line()
+    print_table(
+        ("TOPIC", "PARTITIONS", "RECORDS", "NEWEST"),
+        [
+            (row.topic, row.partitions or "missing", f"{row.records:,}", _ago(found, row.newest_ms))
+            for row in found.topics
+        ],
+    )
+    print_line()
+    print_table(("GROUP", "TOPIC", "LAG"), [(r.group, r.topic, f"{r.lag:,}") for r in found.lags])
+    print_line()
+    print_table(
+        ("WORKER", "HOST", "MEMBER", "PARTITIONS", "STATE"),
+        [
+            (
+                row.role, row.host, row.member_id, sum(row.partitions.values()),
+                row.restoring or "",
+            )
+            for row in found.workers
+        ],
+    )  # fmt: skip
+    print_line()
+    _print_objects(found)
+
+
+def _print_objects(found: Overview) -> None:
+    print_table(
+        ("INTEGRATION", "CLIENT", "NAME", "STATE", "FAILED", "PENDING", "OLDEST"),
+        [
+            (
+                row.id, row.client_id, row.name, row.state,
+                "" if row.share is None else f"{row.share} % of {row.requests}",
+                row.pending, _ago(found, row.oldest_ms),
+            )
+            for row in found.integrations
+        ],
+    )  # fmt: skip
+    print_line()
+    print_table(
+        ("TRIGGER", "CLIENT", "NAME", "ENABLED", "FIRED", "LAST", "NOTES"),
+        [
+            (
+                row.id, row.client_id, row.name, "yes" if row.enabled else "no",
+                row.fired, _ago(found, row.last_fired_ms), row.notes,
+            )
+            for row in found.triggers
+        ],
+    )  # fmt: skip
+
+
+def _ago(found: Overview, moment_ms: int | None) -> str:
+    """Return how long ago something was, in its largest unit."""
+    if moment_ms is None:
+        return ""
+    seconds = max(0, found.now_ms - moment_ms) // 1000
+    size, unit = next((row for row in _UNITS if seconds >= row[0]), _UNITS[-1])
+    return f"{seconds // size} {unit} ago"

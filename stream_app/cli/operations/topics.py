@@ -1,0 +1,71 @@
+"""`stream-app topics`: the topics of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import asdict
+
+import click
+
+from stream_app.cli.output import print_json, print_table, say
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.cluster.admin import create_topics, list_topics
+from stream_app.kafka.cluster.topic_check import check_topics
+from stream_app.settings import load_settings
+
+
+@click.group(epilog="Example: stream-app topics create")
+def topics() -> None:
+    """Make, check and list the topics of the contract."""
+    # What it logs of a broker that is away is in our error, too.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@topics.command(epilog="Example: stream-app topics create --dry-run")
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+@click.option("--json", "as_json", is_flag=True, help="Print the topics as JSON.")
+def create(*, dry_run: bool, as_json: bool) -> None:
+    """Make the topics that do not exist."""
+    made = asyncio.run(create_topics(load_settings(), dry_run=dry_run))
+    if as_json:
+        print_json([asdict(spec) for spec in made])
+    elif made:
+        result = "would be made" if dry_run else "made"
+        print_table(
+            ("TOPIC", "PARTITIONS", "CLEANUP", "RESULT"),
+            [(s.name, s.partitions, s.config["cleanup.policy"], result) for s in made],
+        )
+    else:
+        say("all topics exist")
+
+
+@topics.command(epilog="Example: stream-app topics check")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+def check(*, as_json: bool) -> None:
+    """Compare the cluster with the contract; exit code 3 if they differ."""
+    problems = asyncio.run(check_topics(load_settings()))
+    if as_json:
+        print_json([asdict(problem) for problem in problems])
+    elif problems:
+        print_table(
+            ("TOPIC", "PROBLEM", "REMEDY"), [(p.topic, p.problem, p.remedy) for p in problems]
+        )
+    else:
+        say("all topics are as they must be")
+    if problems:
+        raise click.exceptions.Exit(TopicMismatchError.exit_code)
+
+
+@topics.command("list", epilog="Example: stream-app topics list --json")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def list_(*, as_json: bool) -> None:
+    """List the topics, their keys and partitions."""
+    found = asyncio.run(list_topics(load_settings()))
+    if as_json:
+        print_json([asdict(view) for view in found])
+        return
+    print_table(
+        ("TOPIC", "KEY", "PARTITIONS"),
+        [(view.topic, view.key, view.partitions or "missing") for view in found],
+    )

@@ -1,0 +1,1 @@
+"""`stream-app replay`: recorded events once more, counted or copied."""

@@ -1,0 +1,273 @@
+"""`stream-app replay`: which alerts recorded events give."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import click
+
+from stream_app.cli.progress import Progress
+from stream_app.cli.replay.copy_events import Wish, republish, republish_options
+from stream_app.cli.replay.kcat_input import LineRecords
+from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures
+from stream_app.cli.replay.selection import (
+    STDIN,
+    configuration_of,
+    narrow,
+    range_of,
+    range_options,
+    topics_of,
+)
+from stream_app.detector.notice_replay import NoticeReplay
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.errors import UsageError
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.replay.comparison import (
+    ACCOUNT,
+    AnyAlert,
+    Circumstances,
+    Compared,
+    Recorded,
+    Result,
+    compare,
+)
+from stream_app.domain.replay.counting_replay import CountingReplay
+from stream_app.domain.replay.ranges import Extent, Range
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.history.event_log import EventLog
+from stream_app.kafka.history.sent_alerts import other_partitions, read_alerts
+from stream_app.key_ring import secret_keys_of
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+Engine = CountingReplay | NoticeReplay
+
+
+@click.command(
+    epilog="Example: stream-app replay events.hits --from -2h --compare   "
+    "or: kcat -C -b HOST:PORT -t events.hits -e -J | stream-app replay - --config acme.yaml",
+)
+@click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
+@range_options(None)
+@click.option(
+    "--config",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="Use the clients, triggers, integrations of this file: of each kind in it, only those.",
+)
+@click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only this trigger's alerts.")
+@click.option("--client", "client_id", metavar="ID", type=int, help="Only this client's alerts.")
+@click.option(
+    "--compare",
+    "is_compared",
+    is_flag=True,
+    help="Hold them against the topic `alerts`; exit code 1 if they differ.",
+)
+@click.option(
+    "--compare-prefix",
+    metavar="PREFIX",
+    help="The same, against the alerts of the installation with this topic prefix.",
+)
+@republish_options
+@click.option("--json", "as_json", is_flag=True, help="Print each alert as it stands on the topic.")
+def replay(
+    topics: tuple[str, ...],
+    *,
+    start: str | None,
+    end: str | None,
+    files: tuple[str, ...],
+    trigger_id: int | None,
+    client_id: int | None,
+    is_compared: bool,
+    compare_prefix: str | None,
+    as_json: bool,
+    **copying: Any,
+) -> None:
+    """Show the alerts that recorded events give, or copy them (--to-prefix) for a real run.
+
+    The alerts are those by the rules and the configuration of now.
+
+    TOPIC is events.attacks, events.hits, events.incidents or events.account, or `-` for the lines
+    of `kcat -J` on stdin. Nothing is sent and no offset is committed. With the configuration and
+    the partitions of the live run the alerts are the same, byte for byte.
+
+    A range is of the records' timestamps. Windows that it cuts count only what lies in it, and
+    what was late live can count: what came before is not known.
+
+    --to-prefix copies keys, values and headers to the same topics of another installation, made
+    with STREAM_APP_DRY_RUN=true: same partitions, same event times. Records get the append time
+    of their copy, and so do events without a time of their own. --shift-to-now moves all times
+    inside the events by the same whole seconds. config.clients, config.triggers and
+    config.integrations can be copied first: with them the alerts have the same ids.
+
+    --compare says `missing` of an alert that the replay gives and the topic has not, `extra` of
+    one that only the topic has, and the reason where it can be told.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    wish = Wish(**copying)
+    if wish.to_prefix is not None:
+        if files or is_compared or (trigger_id, client_id, compare_prefix) != (None, None, None):
+            raise UsageError("a copy is of whole records: only a range goes with --to-prefix")
+        republish(settings, topics, (start, end), wish, as_json=as_json)
+        return
+    wish.refuse_alone()
+    run = _Run(settings, trigger_id, client_id, compare_prefix if compare_prefix is not None else
+               settings.topic_prefix if is_compared else None)  # fmt: skip
+    if STDIN not in topics:
+        named = topics_of(settings, topics)
+        asyncio.run(run.from_topics(named, range_of(start, end), files))
+    elif len(topics) > 1 or start is not None or end is not None:
+        raise UsageError("- stands alone: neither topics nor --from nor --to go with it")
+    else:
+        run.from_lines(files)
+    show_figures(run.engines.items(), run.records, run.seconds)
+    if run.compared is None:
+        show_alerts(list(run.alerts()), as_json=as_json)
+        return
+    show_comparison(run.compared, run.recorded.unreadable, as_json=as_json)
+    if any(one.result is not Result.SAME for one in run.compared):
+        raise click.exceptions.Exit(1)
+
+
+@dataclass
+class _Run:
+    """One call of the command. `against` is the prefix of what it is held against, if anything."""
+
+    settings: Settings
+    trigger_id: int | None
+    client_id: int | None
+    against: str | None
+    engines: dict[Topic, Engine] = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=Recorded)
+    compared: list[Compared] | None = None
+    records: int = 0
+    seconds: float = 0.0
+
+    async def from_topics(
+        self, topics: Mapping[str, Topic], wanted: Range, files: Sequence[str]
+    ) -> None:
+        """Replay a part of topics."""
+        configuration = await self._configuration(topics.values(), files)
+        # The alerts first: the events of all that are read by then are in their topics.
+        await self._read_recorded()
+        async with EventLog(self.settings, list(topics)) as log:
+            await log.choose(wanted)
+            for name, topic in topics.items():
+                self.engines[topic] = self._engine(topic, configuration, log.partitions(name))
+            with Progress(log.size) as progress:
+                async for tp, records, is_last in log.batches(progress.report):
+                    engine = self.engines[topics[tp.topic]]
+                    if records:
+                        engine.add(tp.partition, records)
+                    if is_last:
+                        engine.finish(tp.partition)
+                self.seconds = progress.seconds
+            self.records = log.records
+            extents = {_kind(topic): log.extent(name) for name, topic in topics.items()}
+            counts = {
+                topic: sum(tp.topic == name for tp in log.spans) for name, topic in topics.items()
+            }
+        await self._compare(configuration, extents, counts)
+
+    def from_lines(self, files: Sequence[str]) -> None:
+        """Replay the lines of stdin. Not on a loop, which hears of no Ctrl-C during a read."""
+        lines = LineRecords(sys.stdin.buffer)
+        configuration = asyncio.run(self._before_lines(files))
+        seen: dict[Topic, set[int]] = {}
+        with Progress(0) as progress:
+            for topic, partition, records in lines.batches():
+                if topic not in self.engines:
+                    self.engines[topic] = self._engine(topic, configuration, None)
+                self.engines[topic].add(partition, records)
+                seen.setdefault(topic, set()).add(partition)
+                self.records += len(records)
+                progress.report(self.records)
+            self.seconds = progress.seconds
+        lines.finish()
+        extents = {_kind(topic): lines.extent(topic) for topic in self.engines}
+        counts = {topic: len(found) for topic, found in seen.items()}
+        asyncio.run(self._compare(configuration, extents, counts))
+
+    async def _before_lines(self, files: Sequence[str]) -> Configuration:
+        configuration = await self._configuration((), files)
+        await self._read_recorded()
+        return configuration
+
+    def alerts(self) -> Iterator[tuple[AnyAlert, int]]:
+        """Yield the alerts that are meant, each with its number of events."""
+        for engine in self.engines.values():
+            yield from (row for row in engine.alerts() if self._is_meant(row[0]))
+
+    async def _configuration(self, topics: Any, files: Sequence[str]) -> Configuration:
+        needed = {Kind.CLIENT, Kind.TRIGGER}
+        if Topic.ACCOUNT in topics:
+            needed.add(Kind.INTEGRATION)
+        found = await configuration_of(self.settings, files, frozenset(needed))
+        return narrow(found, self.trigger_id, self.client_id)
+
+    def _engine(
+        self, topic: Topic, configuration: Configuration, partitions: Sequence[int] | None
+    ) -> Engine:
+        if topic is Topic.ACCOUNT:
+            marks = NoticeMarks(secret_keys_of(self.settings))
+            return NoticeReplay(configuration, TopicNames(self.settings.topic_prefix), marks)
+        return CountingReplay(
+            EventKind(_kind(topic)),
+            configuration.clients,
+            configuration.triggers.values(),
+            partitions,
+            self.recorded.windows,
+            time.time_ns() // 1_000_000,
+        )
+
+    def _is_meant(self, alert: AnyAlert) -> bool:
+        is_client = self.client_id in (None, alert.client_id)
+        return is_client and self.trigger_id in (None, alert.cause.get("trigger_id"))
+
+    async def _read_recorded(self) -> None:
+        if self.against is not None:
+            self.recorded = await read_alerts(self.settings, self.against, self._is_meant)
+
+    async def _compare(
+        self,
+        configuration: Configuration,
+        extents: Mapping[str, Extent],
+        counts: Mapping[Topic, int],
+    ) -> None:
+        if self.against is None:
+            return
+        others = await other_partitions(self.settings, self.against, counts)
+        engines = {
+            _kind(topic): engine
+            for topic, engine in self.engines.items()
+            if isinstance(engine, CountingReplay)
+        }
+        around = Circumstances(
+            configuration.triggers,
+            configuration.integrations,
+            extents,
+            {_kind(topic): text for topic, text in others.items()},
+            late=partial(_sum, [engine.late.__getitem__ for engine in engines.values()]),
+            total=partial(_sum, [engine.total for engine in engines.values()]),
+        )
+        self.compared = list(compare([alert for alert, _ in self.alerts()], self.recorded, around))
+
+
+def _sum(functions: Sequence[Any], key: Any) -> int:
+    """Return the sum: a window is of one kind, and the others say 0."""
+    return sum(function(key) for function in functions)
+
+
+def _kind(topic: Topic) -> str:
+    """Return the kind of event that a topic holds."""
+    return ACCOUNT if topic is Topic.ACCOUNT else topic.value.rpartition(".")[2]

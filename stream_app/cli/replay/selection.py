@@ -1,0 +1,129 @@
+"""How `replay` and `backtest` are told what to read, and by which configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from stream_app.cli.configuration.files import read_objects
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.plans.from_files import as_enabled, read_given
+from stream_app.domain.replay.ranges import Range, parse_range
+from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
+from stream_app.kafka.configuration.snapshot import read_configuration
+from stream_app.kafka.configuration.view import Configuration
+from stream_app.settings import Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+STDIN = "-"
+REPLAYED_TOPICS = (*EVENT_TOPICS, Topic.ACCOUNT)
+BOUND_HELP = "ISO-8601 (UTC without a zone), as long ago as -30m, -2h, -7d, or an offset"
+
+
+def range_options(default_from: str | None) -> Callable[[_Command], _Command]:
+    """Give a command `--from` and `--to`."""
+
+    def decorate(command: _Command) -> _Command:
+        shown = "" if default_from else "; else all that the topics hold"
+        command = click.option(
+            "--to", "end", metavar="T", help="Only what was recorded before it; else up to now."
+        )(command)
+        return click.option(
+            "--from", "start", metavar="T", default=default_from, show_default=bool(default_from),
+            help=f"What was recorded from then on: {BOUND_HELP}{shown}.",
+        )(command)  # fmt: skip
+
+    return decorate
+
+
+def range_of(start: str | None, end: str | None) -> Range:
+    """Return the range that the options mean.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return parse_range(start, end, time.time_ns() // 1_000_000)
+
+
+def topics_of(
+    settings: Settings, given: Sequence[str], allowed: Sequence[Topic] = REPLAYED_TOPICS
+) -> dict[str, Topic]:
+    """Return the topics that are meant, by their full names.
+
+    They may be named with or without the installation's prefix.
+
+    Raises:
+        UsageError: one of them holds no events.
+    """
+    names = TopicNames(settings.topic_prefix)
+    known = {name: topic for topic in allowed for name in (topic.value, names(topic))}
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"{name} holds no events: name one of {', '.join(allowed)}, or - for "
+                "the lines of `kcat -J` on stdin"
+            )
+    return {names(known[name]): known[name] for name in given}
+
+
+def topic_of_line(name: str) -> Topic | None:
+    """Return the event topic that a name ends in, whatever the prefix; None: it is another's."""
+    return next((topic for topic in REPLAYED_TOPICS if name.endswith(topic.value)), None)
+
+
+async def configuration_of(
+    settings: Settings, files: Sequence[str], needed: frozenset[Kind]
+) -> Configuration:
+    """Return what is configured, with the kinds that files hold taken from these alone.
+
+    Kafka is asked only for what the files leave open: a trigger that is configured, too, keeps
+    the time at which it was enabled, and with it its revision, when Kafka is asked.
+
+    Raises:
+        ConfigurationError: a file cannot be used.
+        KafkaUnreachableError: no broker answers.
+    """
+    periods = settings.detector.allowed_periods
+    given = read_given(read_objects(files), allowed_periods=periods) if files else None
+    if given is None or needed - given.kinds:
+        found = await read_configuration(settings)
+    else:
+        found = Configuration()
+    if given is not None:
+        if Kind.CLIENT in given.kinds:
+            found.clients = given.clients
+        if Kind.INTEGRATION in given.kinds:
+            found.integrations = given.integrations
+        if Kind.TRIGGER in given.kinds:
+            found.triggers = as_enabled(given.triggers, found.triggers)
+        found.version += 1
+    return found
+
+
+def narrow(
+    configuration: Configuration, trigger_id: int | None, client_id: int | None
+) -> Configuration:
+    """Leave only the triggers that are meant; clients stay, or their events would be refused.
+
+    Raises:
+        StreamAppError: one of the two is not configured.
+    """
+    if trigger_id is not None and trigger_id not in configuration.triggers:
+        raise StreamAppError(
+            f"trigger {trigger_id} is not configured: `stream-app get triggers` shows which are"
+        )
+    if client_id is not None and client_id not in configuration.clients:
+        raise StreamAppError(
+            f"client {client_id} is not configured: `stream-app get clients` shows which are"
+        )
+    configuration.triggers = {
+        number: trigger
+        for number, trigger in configuration.triggers.items()
+        if trigger_id in (None, number) and client_id in (None, trigger.client_id)
+    }
+    return configuration

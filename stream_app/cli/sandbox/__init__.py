@@ -1,0 +1,1 @@
+"""`stream-app sandbox`: a sandbox Opsgenie, and its faults."""

@@ -1,0 +1,145 @@
+"""`stream-app sandbox`: a sandbox Opsgenie that shows its alerts, and fails on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import click
+from click.core import ParameterSource
+
+from stream_app.cli import LazyGroup
+from stream_app.cli.output import print_json, print_lines, say, say_lines
+from stream_app.domain.errors import InvalidObjectError, UsageError
+from stream_app.domain.text.printable import quoted
+from stream_app.opsgenie.endpoints import is_loopback
+from stream_app.opsgenie.sandbox.fault import Fault, parse_fault_text
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.state import AlertView, RequestView, iso_time
+from stream_app.opsgenie.text import clean, clean_lines
+
+DEFAULT_PORT = 8480
+#: Command -> where it lives.
+COMMANDS = {
+    "fail": "stream_app.cli.sandbox.faults:fail",
+    "faults": "stream_app.cli.sandbox.faults:faults",
+    "heal": "stream_app.cli.sandbox.faults:heal",
+}
+
+
+def _read_faults(
+    _ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> list[Fault]:
+    try:
+        return [parse_fault_text(text) for text in texts]
+    except InvalidObjectError as error:
+        raise UsageError(f"--fail: {error}") from None
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=COMMANDS,
+    invoke_without_command=True,
+    epilog="Example: stream-app sandbox --fail status,status=503,requests=3 --json | jq .message",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to bind; 0: a free one.",
+)
+@click.option(
+    "--fail",
+    "faults",
+    metavar="KIND[,NAME=VALUE]...",
+    multiple=True,
+    callback=_read_faults,
+    help="Let requests fail from the start, as `sandbox fail` does: hang,requests=2,key_end=4444",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
+@click.pass_context
+def sandbox(
+    ctx: click.Context, host: str, port: int, faults: list[Fault], *, as_json: bool
+) -> None:
+    """Play Opsgenie until Ctrl-C and print each alert that arrives; nobody is alerted.
+
+    GET /sandbox/alerts and /sandbox/requests show what has come, DELETE /sandbox clears it. The
+    commands below tell a sandbox that runs what shall fail.
+    """
+    if ctx.invoked_subcommand is None:
+        asyncio.run(_run(host, port, faults, as_json=as_json))
+        return
+    for option in ctx.command.params:
+        if ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"{option.opts[0]} before {quoted(ctx.invoked_subcommand)} is for starting a "
+                "sandbox: name one that runs with --url, after the command"
+            )
+
+
+async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> None:
+    stopped = asyncio.Event()
+
+    def show(alert: AlertView) -> None:
+        try:
+            if as_json:
+                print_json(alert.as_json())
+            else:
+                print_lines(describe(alert))
+        except BrokenPipeError:
+            stopped.set()
+
+    server = SandboxOpsgenie(host, port, on_alert=show, on_request=_tell_failed, allow_remote=True)
+    for fault in faults:
+        server.fail(fault)
+    url = await server.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    say_lines(
+        "This is a sandbox, not Opsgenie: nobody is alerted.\n"
+        f"target.api of integrations:  {url}/v2/alerts\n"
+        f"setting of the worker:       STREAM_APP_DELIVERY__SANDBOX_URL={url}\n"
+        f"to let requests fail:        stream-app sandbox fail KIND --url {url}\n"
+        "Ctrl-C ends it."
+    )
+    if not is_loopback(host):
+        say(
+            f"Warning: {host} is not on loopback. Whoever reaches it can read all alerts, and "
+            "workers send to a sandbox on loopback only."
+        )
+    try:
+        await stopped.wait()
+    finally:
+        await server.stop()
+
+
+def _tell_failed(request: RequestView) -> None:
+    """Tell on stderr of a request that failed on demand."""
+    if request.fault:
+        answer = f"status {request.status}" if request.status else "no answer"
+        say(
+            f"--- {iso_time(request.received_at_ms)}  failed on demand: {request.fault}, {answer}  "
+            f"{request.method} {request.path}  {clean(request.alias)}".rstrip()
+        )
+
+
+def describe(alert: AlertView) -> str:
+    """Return an alert as text for a terminal; one that was open already takes one line."""
+    alias = clean(alert.alias)
+    if alert.requests > 1:
+        return f"--- again, request {alert.requests} of the open alert {alias}"
+    lines = [
+        f"--- {iso_time(alert.created_at_ms)}  {alert.priority}  {alias}",
+        clean(alert.message),
+        "",
+        clean_lines(alert.description),
+    ]
+    if alert.tags:
+        lines += ["", "tags: " + ", ".join(clean(tag) for tag in alert.tags)]
+    if alert.details:
+        lines.append("")
+        lines += [f"  {clean(name)}: {clean(text)}" for name, text in alert.details.items()]
+    return "\n".join([*lines, ""])

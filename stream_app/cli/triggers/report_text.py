@@ -1,0 +1,210 @@
+"""The findings of a backtest as text, for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from stream_app.cli.replay.report import figures_text
+from stream_app.cli.triggers.charts import bar, column_chart
+from stream_app.domain.alerts.threshold_text import WORDINGS, clause_lines, period_text
+from stream_app.domain.backtest.findings import Findings, Window
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.text.printable import quoted
+from stream_app.domain.times import iso_moment
+
+COLUMNS = 72
+_BAR = 24
+#: Fired windows that are listed; JSON has all.
+SHOWN_FIRED = 20
+
+
+def headline(found: Findings) -> str:
+    """Return what the trigger does, in a line."""
+    trigger = found.trigger
+    things = WORDINGS[trigger.template_id].sentence
+    return (
+        f"Trigger {trigger.id} {quoted(trigger.name)} of client {trigger.client_id}: more than "
+        f"{found.threshold:,} {things} in {period_text(found.period)}"
+    )
+
+
+def summary(found: Findings) -> list[str]:
+    """Return how often it would have fired, and on what that rests."""
+    lines = [
+        *_filters(found),
+        _fired(found),
+        f"Read: {found.records:,} records {_span(found.read_ms)}: {figures_text(found.figures)}.",
+    ]
+    if not found.events:
+        return [*lines, *_nothing(found)]
+    lines.append(f"Windows with events: {len(found.counts):,}, {_span(found.events_ms)}.")
+    if found.is_loaded:
+        lines.append(
+            "Most events happened before the first of these records was appended, so they were "
+            "loaded at once: the days are those of the events."
+        )
+    if found.outside:
+        windows, events = len(found.outside), sum(found.outside.values())
+        lines.append(
+            f"Left out of all figures: {counted(events, 'event')} in {counted(windows, 'window')} "
+            "of other times, uploaded late or with a wrong clock."
+        )
+    if not found.is_rated:
+        lines.append("The time read is too short for figures a day: give an earlier --from.")
+    elif found.days < 1:
+        lines.append("That is less than a day: the figures a day are what a whole one would give.")
+    if found.late:
+        lines.append(
+            f"{found.late:,} of the events came late. Live they count in no window; here all "
+            "count by their own time."
+        )
+    return lines
+
+
+def _filters(found: Findings) -> Iterator[str]:
+    """Yield the clauses of the trigger in a line, in the words of its alerts."""
+    used = [item for item in found.trigger.filters if item.values]
+    if used:
+        yield "Only: " + " ".join(clause_lines(used, {})[1:-1])
+
+
+def _fired(found: Findings) -> str:
+    fired = found.alerts_at(found.threshold)
+    length = _duration(found.to_ms - found.from_ms)
+    text = f"It would have fired {counted(fired, 'time')} in {length}"
+    average = found.per_day(fired)
+    if average is None or not fired:
+        return f"{text}."
+    worst = found.worst_day(found.threshold)
+    return f"{text}, {average:,.2f} a day on average and {worst:,} on the worst day (UTC)."
+
+
+def _nothing(found: Findings) -> Iterator[str]:
+    client = found.trigger.client_id
+    yield f"No event of client {client} was counted: are the client and the filters right?"
+    if found.figures.rejected[DeadLetterReason.UNKNOWN_CLIENT]:
+        yield (
+            "Some events name a client that is not known by that name: `stream-app get clients` "
+            "shows which are, and -f takes others."
+        )
+
+
+def _span(between_ms: tuple[int, int]) -> str:
+    return f"from {iso_moment(between_ms[0])} to {iso_moment(between_ms[1])}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return so many things, one of them or several."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def _duration(length_ms: int) -> str:
+    """Return a length of time in the largest unit of which it has one at least."""
+    seconds = length_ms / 1000
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def rate_text(per_day: float | None) -> str:
+    """Return an average of alerts a day, or that there is none."""
+    return "-" if per_day is None else f"{per_day:,.2f}"
+
+
+def report(found: Findings, top: int) -> Iterator[str]:
+    """Yield the lines of the whole report."""
+    yield headline(found)
+    yield from summary(found)
+    if not found.events:
+        return
+    values = found.timeline(COLUMNS)
+    yield ""
+    part = _duration((found.to_ms - found.from_ms) // len(values))
+    yield f"A column is the largest window of {part}; ┈ is the threshold"
+    lines = column_chart(values, found.threshold)
+    yield from lines
+    yield _axis(found, len(lines[-1]) - len(values), len(values))
+    yield ""
+    yield from _threshold_lines(found)
+    yield ""
+    yield "Busiest windows, and some of their events (partition/offset)"
+    for window in found.busiest(top):
+        yield from _window_lines(found, window)
+    fired = found.fired
+    if fired:
+        yield ""
+        yield f"Fired, the newest {min(SHOWN_FIRED, len(fired))} of {len(fired):,}"
+        for window in reversed(fired[-SHOWN_FIRED:]):
+            yield f"  {iso_moment(window.start * 1000)}  {window.events:,} events"
+
+
+def _axis(found: Findings, indent: int, width: int) -> str:
+    """Return the two ends of the time, each below its end of the chart."""
+    first, last = iso_moment(found.from_ms), iso_moment(found.to_ms)
+    gap = max(2, width - len(first) - len(last))
+    return f"{'':{indent}}{first}{'':{gap}}{last}"
+
+
+def _threshold_lines(found: Findings) -> Iterator[str]:
+    rows = found.rows
+    most = max(row.alerts for row in rows) or 1
+    yield f"{'THRESHOLD':>9}  {'ALERTS':>9}  {'PER DAY':>10}  {'WORST DAY':>9}"
+    for row in rows:
+        line = (
+            f"{row.threshold:>9,}  {row.alerts:>9,}  {rate_text(row.per_day):>10}  "
+            f"{row.worst_day:>9,}  {bar(row.alerts / most, _BAR):<{_BAR}}  {row.note}"
+        )
+        yield line.rstrip()
+
+
+def _window_lines(found: Findings, window: Window) -> Iterator[str]:
+    mark = "fires" if window.events > found.threshold else ""
+    yield f"  {iso_moment(window.start * 1000)}  {window.events:>9,} events  {mark}".rstrip()
+    for sample in found.samples.get(window.start, ()):
+        facts = " ".join(f"{name}={text}" for name, text in sample.facts.items())
+        when = iso_moment(sample.seconds * 1000)
+        yield f"      {sample.partition}/{sample.offset}  {when}  {facts}".rstrip()
+
+
+def as_json(found: Findings, top: int) -> Mapping[str, object]:
+    """Return the whole of it as one document; times are Unix seconds, and Unix ms in the ranges.
+
+    What is a day's is null where the time is too short for it.
+    """
+    trigger = found.trigger
+    return {
+        "trigger": {
+            "id": trigger.id,
+            "client_id": trigger.client_id,
+            "name": trigger.name,
+            "template_id": trigger.template_id,
+            "threshold": {"count": found.threshold, "period": found.period},
+        },
+        "range": {
+            "from_ms": found.from_ms,
+            "to_ms": found.to_ms,
+            "days": found.days,
+            "is_loaded": found.is_loaded,
+        },
+        "records": found.records,
+        "records_range": _range(found.read_ms),
+        "events_range": _range(found.events_ms) if found.counts else None,
+        "outside": {"windows": len(found.outside), "events": sum(found.outside.values())},
+        "events": {"in_windows": found.events, **found.figures.as_dict()},
+        "windows": len(found.counts),
+        "alerts": len(found.fired),
+        "alerts_per_day": found.per_day(len(found.fired)),
+        "worst_day": found.worst_day(found.threshold),
+        "fired": [window._asdict() for window in found.fired],
+        "busiest": [
+            window._asdict()
+            | {"samples": [sample._asdict() for sample in found.samples.get(window.start, ())]}
+            for window in found.busiest(top)
+        ],
+        "thresholds": [row._asdict() for row in found.rows],
+    }
+
+
+def _range(between_ms: tuple[int, int]) -> dict[str, int]:
+    return {"from_ms": between_ms[0], "to_ms": between_ms[1]}

@@ -1,0 +1,1 @@
+"""`stream-app validate`: which records break the contract, and where."""

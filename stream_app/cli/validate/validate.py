@@ -1,0 +1,183 @@
+"""`stream-app validate`: which records break the contract, and where."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import orjson
+
+from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
+from stream_app.cli.validate.input import Item, file_items, topic_items
+from stream_app.contract.checking import Breach, Checker
+from stream_app.contract.records import RecordName, record_of
+from stream_app.domain.errors import UsageError
+from stream_app.domain.text.printable import quoted
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+STDIN = "-"
+_PROGRESS_SECONDS = 1.0
+
+
+@click.command(
+    epilog="Example: kcat -C -e -J -b HOST:PORT -t events.hits | stream-app validate -",
+)
+@click.argument("source", metavar="TOPIC|FILE|-")
+@click.option(
+    "--schema",
+    metavar="NAME",
+    type=click.Choice([name.value for name in RecordName]),
+    help="What the records are to be; needed where neither a topic nor an envelope says it. "
+    f"One of {', '.join(RecordName)}.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop at the Nth broken record.")
+@click.option("--json", "as_json", is_flag=True, help="Print each breach as JSON, one a line.")
+def validate(source: str, schema: str | None, limit: int | None, *, as_json: bool) -> None:
+    """Tell which records break the contract (`schemas/`), and where.
+
+    TOPIC is one of this installation, with or without its prefix, or its dead letters; it is read
+    to its present end, by no group. FILE, or - for stdin, holds JSON, an array, lines of either,
+    or what `kcat -J` prints. Where a record's timestamp is known, the times of its events are
+    held against it, as a worker does. Keys are never shown.
+
+    Exit code 0: all records are good; 1: some are broken.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    report = _Report(settings, RecordName(schema) if schema else None, limit, as_json=as_json)
+    topic = _topic(settings, source, schema)
+    if topic is not None:
+        asyncio.run(_of_topic(topic_items(settings, topic, report.show_total), report))
+    else:
+        with _opened(source) as stream:
+            _of_file(file_items(stream, "stdin" if source == STDIN else source), report)
+    report.end()
+    if report.broken:
+        raise click.exceptions.Exit(1)
+
+
+async def _of_topic(items: AsyncGenerator[Item, None], report: _Report) -> None:
+    async with contextlib.aclosing(items):
+        async for item in items:
+            if not report.take(item):
+                return
+
+
+def _of_file(items: Iterator[Item], report: _Report) -> None:
+    for item in items:
+        if not report.take(item):
+            return
+
+
+def _topic(settings: Settings, source: str, schema: str | None) -> str | None:
+    """Return the full name of the topic that is meant; None: a file is.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    prefix = settings.topic_prefix
+    for name in (source, f"{prefix}{source}"):
+        if record_of(name, prefix) is not None:
+            return name
+    if source == STDIN or Path(source).exists():
+        return None
+    if schema is not None and "/" not in source:
+        return source
+    raise UsageError(
+        f"{quoted(source)} is no topic of this installation (`stream-app topics list`) and no "
+        "file: name one of both; a topic of another installation needs --schema"
+    )
+
+
+def _opened(source: str) -> BinaryIO:
+    if source == STDIN:
+        return click.get_binary_stream("stdin")
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        raise UsageError(f"{quoted(source)} cannot be read: {error.strerror}") from error
+
+
+class _Report:
+    """Checks records and prints where they break the contract, as they come."""
+
+    def __init__(
+        self, settings: Settings, schema: RecordName | None, limit: int | None, *, as_json: bool
+    ) -> None:
+        self._settings = settings
+        self._schema = schema
+        self._limit = limit
+        self._as_json = as_json
+        self._checkers: dict[RecordName, Checker] = {}
+        self._total: int | None = None
+        self._shown_at = time.monotonic()
+        self.records = 0
+        self.broken = 0
+
+    def show_total(self, total: int) -> None:
+        """Note how many records there are, for the progress."""
+        self._total = total
+
+    def take(self, item: Item) -> bool:
+        """Check a record; return whether more are wanted."""
+        checker = self._checker(item)
+        self.records += 1
+        value = item.value
+        if checker.name is RecordName.DEAD_LETTER and (item.topic is not None or item.headers):
+            value = orjson.dumps(item.headers)
+        breaches = checker.check(value, item.key, item.timestamp)
+        if breaches:
+            self.broken += 1
+        for breach in breaches:
+            self._print(item, checker.name, breach)
+        self._progress()
+        return self._limit is None or self.broken < self._limit
+
+    def _checker(self, item: Item) -> Checker:
+        name = self._schema or (item.topic and self._record_of(item.topic)) or None
+        if name is None:
+            what = (
+                f"the topic {quoted(item.topic)} is none of the contract"
+                if item.topic
+                else ("a record by itself does not say what it is")
+            )
+            raise UsageError(f"{item.place}: {what}: give --schema, one of {', '.join(RecordName)}")
+        if name not in self._checkers:
+            self._checkers[name] = Checker(name, self._settings.detector.allowed_periods)
+        return self._checkers[name]
+
+    def _record_of(self, topic: str) -> RecordName | None:
+        """Return the record of an envelope's topic; one of another installation has its prefix."""
+        ends = (topic[start:] for start in range(len(topic)))
+        own = record_of(topic, self._settings.topic_prefix)
+        return own or next((name for end in ends if (name := record_of(end, ""))), None)
+
+    def _print(self, item: Item, name: RecordName, breach: Breach) -> None:
+        place = item.place if breach.part is None else f"{item.place}[{breach.part}]"
+        if self._as_json:
+            row = {"place": place, "schema": name, "path": breach.path}
+            print_json({**row, "value": breach.value or None, "allowed": breach.allowed})
+            return
+        parts = (place, breach.path, breach.value, breach.allowed)
+        print_line(": ".join(part for part in parts if part))
+
+    def _progress(self) -> None:
+        if not is_watched() or time.monotonic() - self._shown_at < _PROGRESS_SECONDS:
+            return
+        self._shown_at = time.monotonic()
+        of = f" of {self._total:,}" if self._total is not None else ""
+        paint_over(f"{self.records:,}{of} records, {self.broken:,} broken")
+
+    def end(self) -> None:
+        """Tell how it went."""
+        if is_watched():
+            paint_over("")
+        stopped = self._limit is not None and self.broken >= self._limit
+        rest = f"; stopped at {self._limit} broken" if stopped else ""
+        say(f"{self.records:,} record{'s' * (self.records != 1)}, {self.broken:,} broken{rest}")

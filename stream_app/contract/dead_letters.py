@@ -1,0 +1,67 @@
+"""The schema of a dead letter's headers, and of a mark's: its value is whatever was refused."""
+
+from __future__ import annotations
+
+from stream_app.contract.struct_schemas import Schema
+from stream_app.contract.text_schemas import objects
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.kafka.dead_letters.writing import (
+    ATTEMPT_HEADER,
+    EPOCH_HEADER,
+    HEADERS,
+    INTEGRATIONS_HEADER,
+    MAX_DIGITS,
+    MAX_LONG_DIGITS,
+    REASON_HEADER,
+    REDRIVEN_HEADER,
+    TARGET_HEADER,
+)
+
+_COUNT: Schema = {"pattern": f"^[0-9]{{1,{MAX_LONG_DIGITS}}}$", "$comment": "a number, as text"}
+_RULES: dict[str, Schema] = {
+    "x-original-topic": {"minLength": 1},
+    "x-original-partition": _COUNT,
+    "x-original-offset": _COUNT,
+    # -1: the record had none.
+    "x-original-timestamp": {
+        "pattern": f"^(-1|[0-9]{{1,{MAX_LONG_DIGITS}}})$",
+        "$comment": "Unix milliseconds, as text",
+    },
+    "x-original-size": _COUNT,
+    "x-event-index": _COUNT,
+    REASON_HEADER: {"enum": [reason.value for reason in DeadLetterReason]},
+    ATTEMPT_HEADER: {**_COUNT, "pattern": f"^[0-9]{{1,{MAX_DIGITS - 1}}}$"},
+    EPOCH_HEADER: _COUNT,
+    INTEGRATIONS_HEADER: {
+        "pattern": f"^[0-9]{{1,{MAX_LONG_DIGITS + 1}}}(,[0-9]{{1,{MAX_LONG_DIGITS + 1}}})*$",
+        "$comment": "numbers with commas, as text",
+    },
+    REDRIVEN_HEADER: _COUNT,
+    TARGET_HEADER: {"pattern": "^[^/]+/[0-9]{1,18}/[0-9]{1,18}$", "$comment": "a place"},
+}
+LETTER = ("x-original-topic", "x-original-partition", "x-original-offset", REASON_HEADER)
+MARK = (REDRIVEN_HEADER, TARGET_HEADER)
+#: Headers that hold a count.
+NUMBERS = tuple(
+    name for name, rule in _RULES.items() if rule.get("$comment") == "a number, as text"
+)
+
+
+def letter_schema() -> Schema:
+    """Return the schema of the headers, as an object of texts."""
+    properties = {
+        name: {"description": f"{words[:1].upper()}{words[1:]}.", "type": "string"}
+        | _RULES.get(name, {})
+        for name, words in HEADERS.items()
+    }
+    is_mark = {"required": [REDRIVEN_HEADER], "not": {"required": [REASON_HEADER]}}
+    found = objects(
+        "Headers of a dead letter, or of the mark that one has been redriven; the record's own "
+        "headers stand beside them. The value is the untouched bytes of what was refused.",
+        properties,
+    )
+    return {**found, "if": is_mark, "then": _need(MARK), "else": _need(LETTER)}
+
+
+def _need(names: tuple[str, ...]) -> Schema:
+    return {"required": list(names)}

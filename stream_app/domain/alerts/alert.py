@@ -1,0 +1,210 @@
+"""Alerts: one fired trigger or one matched notice, with everything a reader needs.
+
+The alert of a trigger is a function of (client, trigger as configured, window): no observed
+count, no wall time and no offset is in it. So a replay gives the same alerts, byte for byte.
+
+The two are told apart by the field `notice`, not by a tag: the records of triggers stay as they
+have always been written, and a reader still gets one of two types that it can't confuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import orjson
+
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger
+
+PRODUCT = "stream-app"
+#: Stands in the id of a notice's alert where that of a trigger has the trigger's id.
+SUBSCRIPTION = "subscription"
+
+
+class AlertTrigger(msgspec.Struct, frozen=True):
+    """The trigger as it was configured when its window exceeded the threshold."""
+
+    id: int
+    name: str
+    template_id: str
+    revision: str
+    filters: tuple[Filter, ...]
+    threshold: Threshold
+
+
+class AnyAlert(msgspec.Struct, frozen=True):
+    """What both kinds of alerts begin with."""
+
+    id: str
+    client_id: int
+    client_name: str
+    cloud: str
+
+
+class Alert(AnyAlert, frozen=True):
+    """One fired trigger. `window_start` and `window_end` are Unix seconds, the end exclusive."""
+
+    trigger: AlertTrigger
+    window_start: int
+    window_end: int
+    integration_ids: tuple[int, ...]
+    #: Names of the applications that the trigger's filters mention, by id as text.
+    applications: dict[str, str]
+
+    @property
+    def happened_at(self) -> int:
+        """Unix seconds by which it had happened: what makes it stale."""
+        return self.window_end
+
+    @property
+    def cause(self) -> dict[str, object]:
+        """What made it, for log lines."""
+        return {"trigger_id": self.trigger.id}
+
+
+class AlertNotice(msgspec.Struct, frozen=True):
+    """The notice as it came. `details` are flat, in the producer's order.
+
+    `subscription` is the event of the integrations that it was matched by, empty where a trigger
+    tells of it; `description` is empty where the producer sent none; `appended_ms` is its
+    record's timestamp, Unix ms.
+    """
+
+    kind: str
+    subscription: str
+    summary: str
+    description: str
+    details: dict[str, str]
+    appended_ms: int
+
+
+class NoticeTrigger(msgspec.Struct, frozen=True):
+    """The trigger without a count that tells of a notice, as it was configured at that time."""
+
+    id: int
+    name: str
+    template_id: str
+    revision: str
+    filters: tuple[Filter, ...]
+
+
+class NoticeAlert(AnyAlert, frozen=True, omit_defaults=True):
+    """One notice: of integrations that have subscribed to it, or of a trigger that tells of it.
+
+    `integration_ids` are those that have subscribed, or the trigger's. Both are written in one
+    form: without a trigger the record is what it was before there were triggers of notices.
+    """
+
+    notice: AlertNotice
+    integration_ids: tuple[int, ...]
+    trigger: NoticeTrigger | None = None
+    #: Names of the applications that the trigger's filters and the notice mention, by id as text.
+    applications: dict[str, str] = {}
+
+    @property
+    def happened_at(self) -> int:
+        """Unix seconds at which its notice was appended: what makes it stale."""
+        return self.notice.appended_ms // 1000
+
+    @property
+    def cause(self) -> dict[str, object]:
+        """What made it, for log lines."""
+        found: dict[str, object] = {"notification_type": self.notice.kind}
+        return found | {"trigger_id": self.trigger.id} if self.trigger else found
+
+
+def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
+    """Return the id of the alert of a window; it is the alias at Opsgenie, too.
+
+    Its form is `<product>:<tenant>:<event type>:<32 hex digits of a hash>`: equal for equal
+    identity, never made of time of day, counts or text.
+    """
+    identity = ["trigger", client_id, trigger.id, trigger.revision, window_start]
+    return _id(client_id, trigger.template_id, identity)
+
+
+def notice_alert_id(
+    client_id: int, kind: str, notice_id: Sequence[str | int], trigger_id: int | None = None
+) -> str:
+    """Return the id of the alert of a notice; it is the alias at Opsgenie, too.
+
+    Args:
+        client_id: whose notice it is.
+        kind: its `notification_type`, one that is known.
+        notice_id: the producer's id alone, or else topic, partition, offset and index.
+        trigger_id: the trigger that tells of it; None: integrations have subscribed to it.
+    """
+    cause = SUBSCRIPTION if trigger_id is None else trigger_id
+    return _id(client_id, kind, ["notice", client_id, kind, *notice_id, cause])
+
+
+def _id(client_id: int, kind: str, identity: Sequence[object]) -> str:
+    digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()[:32]
+    return f"{PRODUCT}:{client_id}:{kind}:{digest}"
+
+
+def fired_alert(client: Client, trigger: Trigger, window_start: int) -> Alert:
+    """Return the alert of a trigger whose window has exceeded its threshold."""
+    if trigger.threshold is None:
+        raise ValueError(f"trigger {trigger.id} has no threshold")
+    return Alert(
+        id=alert_id(client.client_id, trigger, window_start),
+        client_id=client.client_id,
+        client_name=client.name,
+        cloud=client.cloud,
+        trigger=AlertTrigger(
+            trigger.id,
+            trigger.name,
+            trigger.template_id,
+            trigger.revision,
+            trigger.filters,
+            trigger.threshold,
+        ),
+        window_start=window_start,
+        window_end=window_start + trigger.threshold.period,
+        integration_ids=trigger.integration_ids,
+        applications=application_names(client, filtered_applications(trigger)),
+    )
+
+
+def filtered_applications(trigger: Trigger) -> list[int]:
+    """Return the ids of the applications that a trigger's filters mention."""
+    return [int(v) for item in trigger.filters if item.id == "pool" for v in item.values]
+
+
+def application_names(client: Client, ids: Iterable[int]) -> dict[str, str]:
+    """Return the names that a client's applications have, by id as text."""
+    return {
+        str(number): client.applications[number] for number in ids if number in client.applications
+    }
+
+
+class _Form(msgspec.Struct):
+    """What tells the two kinds of alerts apart."""
+
+    notice: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+#: Details stay in their order: the most useful ones come first.
+_encode_in_order = msgspec.json.Encoder().encode
+_decode_form = msgspec.json.Decoder(_Form).decode
+_decode_fired = msgspec.json.Decoder(Alert).decode
+_decode_notice = msgspec.json.Decoder(NoticeAlert).decode
+
+
+def encode_alert(alert: Alert | NoticeAlert) -> bytes:
+    """Return the alert as it stands on the topic; equal alerts give equal bytes."""
+    return _encode_in_order(alert) if isinstance(alert, NoticeAlert) else _encode(alert)
+
+
+def decode_alert(value: bytes) -> Alert | NoticeAlert:
+    """Return the alert that a record holds.
+
+    Raises:
+        msgspec.MsgspecError: it holds none; `UnicodeDecodeError`, `RecursionError` likewise.
+    """
+    is_notice = bytes(_decode_form(value).notice) != b"null"
+    return _decode_notice(value) if is_notice else _decode_fired(value)

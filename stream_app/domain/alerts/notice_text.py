@@ -1,0 +1,146 @@
+"""The texts of notices: the producer's own, the documented one, or one that follows those.
+
+Documented word for word are `create_user`, `security_issue`, `vuln` and `new_scope_object_ips`.
+Every other kind gets a sentence like the documented ones; a notice that lacks what its text
+needs gets its summary as a sentence, then its facts, one a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from stream_app.domain.alerts.alert import NoticeAlert
+from stream_app.domain.alerts.sentences import COMMON, SENTENCES, Details, facts
+from stream_app.domain.alerts.threshold_text import Message, shown_name
+from stream_app.domain.alerts.triggered_text import triggered_text
+from stream_app.domain.catalog.issue_risks import ISSUE_BODIES, RISK_FIELDS, known_risk
+
+#: Fields of an issue that make a text of it; its link alone does not.
+_ISSUE_FIELDS = (
+    *("id", "title", "host", "domain", "path", "port", "url", "method", "discovered_by"),
+    *("parameter", "type", *RISK_FIELDS),
+)
+#: White space, controls, and characters without a shape.
+_BLANK = re.compile(
+    r"[\s\x00-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]*+"
+)
+_PERIMETER_IP = re.compile(r"data_\d+_entity_ip")
+
+
+def render_notice(alert: NoticeAlert) -> Message:
+    """Return the message of a notice; equal alerts give equal messages.
+
+    What the service shows beside the text begins with whose and what, then the trigger that
+    tells of the notice, then the notice's own details.
+    """
+    notice, trigger = alert.notice, alert.trigger
+    details = dict(zip(COMMON, (alert.client_name, alert.cloud, notice.kind), strict=True))
+    if trigger is None:
+        title, description = (
+            notice.summary,
+            notice.description if _says_something(notice.description) else _description(alert),
+        )
+    else:
+        title, description = triggered_text(alert, trigger)
+        details |= {
+            "trigger_id": str(trigger.id),
+            "trigger_name": shown_name(trigger.name),
+            "template_id": trigger.template_id,
+        }
+    more = {name: text for name, text in notice.details.items() if name not in details}
+    return Message(title, description, {**details, **more})
+
+
+def _says_something(text: str) -> bool:
+    """Tell whether a text has anything that can be seen."""
+    return _BLANK.fullmatch(text) is None
+
+
+def _description(alert: NoticeAlert) -> str:
+    notice = alert.notice
+    lines = [
+        f"Notification type: {notice.kind}",
+        "",
+        *(_text(notice.kind, notice.details) or facts(notice.summary, notice.details)),
+        "",
+        f"Client: {alert.client_name}",
+        f"Cloud: {alert.cloud}",
+    ]
+    return "\n".join(lines)
+
+
+def _text(kind: str, details: Details) -> list[str]:
+    """Return the lines of a kind; nothing when the notice lacks what they need."""
+    if kind in TEXTS:
+        return TEXTS[kind](details)
+    sentence = SENTENCES[kind](details) if kind in SENTENCES else ""
+    return [sentence] if sentence else []
+
+
+def _security_issue(details: Details) -> list[str]:
+    return _issue(details, "security issue", host="Host", risk="Risk")
+
+
+def _vulnerability(details: Details) -> list[str]:
+    return _issue(details, "vulnerability", host="Domain", risk="Threat")
+
+
+def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
+    """Return the documented lines, also those without a value; nothing without any issue.
+
+    `host` and `risk` are the labels of the lines for which newer and older issues have different
+    names. Port and URL are documented of issues that a scan from outside has found; others lack
+    them.
+    """
+    if not any(_said(details, name) for name in _ISSUE_FIELDS):
+        return []
+    scanned = (("Port", "port"), ("URL", "url"))
+    rows = (
+        ("ID", "id"),
+        ("Title", "title"),
+        (host, "host", "domain"),
+        ("Path", "path"),
+        *(row for row in scanned if _said(details, row[1])),
+        ("Method", "method"),
+        ("Discovered by", "discovered_by"),
+        ("Parameter", "parameter"),
+        ("Type", "type"),
+    )
+    return [
+        f"New {what} was detected in your system.",
+        "",
+        *(f"{label}: {_said(details, *names)}" for label, *names in rows),
+        f"{risk}: {_risk(details)}",
+        "",
+        f"More details: {_said(details, 'link')}",
+        "",
+    ]
+
+
+def _said(details: Details, *names: str) -> str:
+    """Return what an issue says under the first of the names that says anything."""
+    places = (f"{body}_{name}" for body in ISSUE_BODIES for name in names)
+    return next((details[place] for place in places if details.get(place)), "")
+
+
+def _risk(details: Details) -> str:
+    """Return the risk by which the notice finds its readers; one that is not known as it is."""
+    said = [details.get(f"{body}_{name}") for body in ISSUE_BODIES for name in RISK_FIELDS]
+    known = known_risk(details.get("notification_type", ""), *said)
+    return known or _said(details, *RISK_FIELDS)
+
+
+def _perimeter(details: Details) -> list[str]:
+    found = [text for name, text in details.items() if _PERIMETER_IP.fullmatch(name)]
+    heading = "New IP addresses were discovered in the network perimeter:"
+    return [heading, *found] if found else []
+
+
+#: Kinds whose documented text has several lines.
+TEXTS: Mapping[str, Callable[[Details], list[str]]] = {
+    "security_issue": _security_issue,
+    **dict.fromkeys(("vuln", "vuln_high", "vuln_medium", "vuln_low"), _vulnerability),
+    "new_scope_object_ips": _perimeter,
+}

@@ -1,0 +1,175 @@
+"""Backtest: how many recorded events each window of one trigger holds, and which.
+
+The workers' own code counts. What it takes for late is added, by event time: a backtest asks what
+the recorded events hold, and a threshold is chosen by that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stream_app.domain.configuration.client_names import ClientNames
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Threshold, Trigger
+from stream_app.domain.counting.matching import ClientTriggers, TriggerIndex
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.errors import UsageError
+from stream_app.domain.events.batches import Record
+from stream_app.domain.events.model import CONDITIONS, Event, EventDecoder, EventKind, Rejected
+from stream_app.domain.events.times import event_seconds
+from stream_app.domain.replay.counting_replay import Figures
+
+_KINDS = {condition: kind for kind, condition in CONDITIONS.items()}
+#: Fields of an event that are shown of it, in this order.
+_FACTS = (
+    "type", "host", "poolid", "target", "remote_addr4", "remote_addr6", "remote_addrs",
+    "response_status", "response_statuses",
+)  # fmt: skip
+MAX_FACT_CHARS = 60
+
+
+class Place(NamedTuple):
+    """A stretch of one partition, both ends inclusive, with so many events of a window."""
+
+    partition: int
+    first: int
+    last: int
+    events: int
+
+
+class Sample(NamedTuple):
+    """An event of a window: where it stands, its time (Unix seconds), short facts of it."""
+
+    partition: int
+    offset: int
+    seconds: int
+    facts: Mapping[str, str]
+
+
+class _Everyone(dict[int, ClientTriggers]):
+    """The triggers of every client, whether configured or not: none, but of the one."""
+
+    def __init__(self, kind: EventKind, known: Mapping[int, ClientTriggers]) -> None:
+        super().__init__(known)
+        self._nothing = ClientTriggers(kind, ())
+
+    def get(self, key: int, _default: Any = None) -> ClientTriggers:
+        """Return the triggers of a client."""
+        return super().get(key, self._nothing)
+
+
+class Backtest:
+    """Counts the events of one trigger, whether it is enabled or not.
+
+    Args:
+        trigger: the one that is tried.
+        clients: who is configured: events may name them and their applications instead of ids.
+            The ids of events are taken whether they are among these or not.
+        now_ms: the clock that bounds the times which producers claim.
+
+    Raises:
+        UsageError: its condition counts no events.
+    """
+
+    def __init__(
+        self, trigger: Trigger, clients: Mapping[int, Client], now_ms: int | None = None
+    ) -> None:
+        if trigger.template_id not in _KINDS or trigger.threshold is None:
+            raise UsageError(
+                f"trigger {trigger.id}: {trigger.template_id} counts no events, so it has no "
+                f"threshold to choose: give one of {', '.join(_KINDS)}"
+            )
+        self.trigger = trigger
+        self._now_ms = now_ms
+        self.threshold: Threshold = trigger.threshold
+        self.kind = _KINDS[trigger.template_id]
+        self.figures = Figures()
+        #: Window start -> how many events it holds, the late ones included.
+        self.counts: Counter[int] = Counter()
+        self._index = self._make_index(clients)
+        self._states: dict[int, PartitionCounts] = {}
+        #: What open cells had counted at the last batch, by partition and window start.
+        self._known: dict[tuple[int, int], int] = {}
+        #: The batch with most events of each window.
+        self._places: dict[int, Place] = {}
+
+    def _make_index(self, clients: Mapping[int, Client]) -> TriggerIndex:
+        enabled = msgspec.structs.replace(self.trigger, enabled=True)
+        index = TriggerIndex(self.kind, {self.trigger.client_id}, [enabled])
+        index.names = ClientNames(clients)
+        index.clients = _Everyone(self.kind, index.clients)
+        return index
+
+    def add(self, partition: int, records: Sequence[Record]) -> None:
+        """Count the records of one batch of a partition, in their order."""
+        state = self._states.setdefault(partition, PartitionCounts(self.kind))
+        tally = state.add(records, self._index, self._now_ms)
+        cut = state.cut()
+        first, last = records[0].offset, records[-1].offset
+        for (_, start), count in cut.cells:
+            new = count - self._known.get((partition, start), 0)
+            self._known[partition, start] = count
+            self._note(start, Place(partition, first, last, new))
+        for _, start in cut.expired:
+            self._known.pop((partition, start), None)
+        state.confirm(cut)
+        for (_, start), number in tally.late_windows.items():
+            self._note(start, Place(partition, first, last, number))
+        self.figures.take(tally)
+
+    def _note(self, start: int, place: Place) -> None:
+        self.counts[start] += place.events
+        best = self._places.get(start)
+        if best is None or place.events > best.events:
+            self._places[start] = place
+
+    def place_of(self, start: int) -> Place:
+        """Return where most events of a window were read at once."""
+        return self._places[start]
+
+    def samples(self, start: int, partition: int, records: Sequence[Any]) -> Iterator[Sample]:
+        """Yield the events of a window among the records of one partition."""
+        state, decoder = PartitionCounts(self.kind), EventDecoder(self.kind, self._index.names)
+        before = 0
+        for number, (record, value, event) in enumerate(_events(decoder, records)):
+            # Each by itself, so that counting decides which of them count.
+            part = _Part(number, record.timestamp, value, record.timestamp_type)
+            tally = state.add([part], self._index, self._now_ms)
+            late = sum(n for (_, found), n in tally.late_windows.items() if found == start)
+            counted = sum(count for (_, found), count in state.cells.items() if found == start)
+            if late or counted > before:
+                before = counted
+                seconds = event_seconds(event, self.kind, record.timestamp)
+                yield Sample(partition, record.offset, seconds, _facts(event))
+
+
+@dataclass
+class _Part:
+    """One event of a record, as a record of its own."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+    timestamp_type: int
+
+
+def _events(decoder: EventDecoder, records: Sequence[Any]) -> Iterator[tuple[Any, bytes, Event]]:
+    for record in records:
+        for _, value, found in decoder.parts(record.value):
+            if not isinstance(found, Rejected):
+                yield record, value, found
+
+
+def _facts(event: Event) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _FACTS:
+        value = getattr(event, name, None)
+        if value is not None and value != ():
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            found[name] = text if len(text) <= MAX_FACT_CHARS else text[: MAX_FACT_CHARS - 1] + "…"
+    return found

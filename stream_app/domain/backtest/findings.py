@@ -1,0 +1,223 @@
+"""What a backtest has found, in the figures by which a person chooses a threshold."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from stream_app.domain.backtest.backtest import Sample
+from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.replay.counting_replay import Figures
+
+DAY_SECONDS = 86400
+WEEK_SECONDS = 7 * DAY_SECONDS
+#: Rates that people choose a threshold by: the most alerts of any day (UTC), or of each
+#: seven days from the first one on.
+_RATES = (
+    (10, DAY_SECONDS, "at most 10 a day"),
+    (1, DAY_SECONDS, "at most 1 a day"),
+    (1, WEEK_SECONDS, "at most 1 a week"),
+)
+_STEPS = (1, 2, 5)
+#: Of a shorter time no figure a day is told.
+_MIN_RATED_SECONDS = 3600
+
+
+class Window(NamedTuple):
+    """A window by its start (Unix seconds), and how many events it holds."""
+
+    start: int
+    events: int
+
+
+class ThresholdRow(NamedTuple):
+    """What a threshold would have meant.
+
+    `per_day` is an average, None where the time is too short for one; `worst_day` is the most
+    alerts of one day (UTC).
+    """
+
+    threshold: int
+    alerts: int
+    per_day: float | None
+    worst_day: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a backtest has found.
+
+    `from_ms` and `to_ms` are the time that the figures are of, `counts` the windows within it and
+    `outside` those that are not (`figures_time.timed` tells which). `read_ms` is the time that the
+    records are of. `samples` holds events of the busiest windows, by window start.
+    """
+
+    trigger: Trigger
+    counts: Mapping[int, int]
+    figures: Figures
+    records: int
+    from_ms: int
+    to_ms: int
+    read_ms: tuple[int, int]
+    samples: Mapping[int, Sequence[Sample]]
+    is_loaded: bool = False
+    outside: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def threshold(self) -> int:
+        """The threshold of the trigger as it stands."""
+        return self.trigger.threshold.count if self.trigger.threshold is not None else 0
+
+    @property
+    def period(self) -> int:
+        """The length of a window, in seconds."""
+        return self.trigger.threshold.period if self.trigger.threshold is not None else 1
+
+    @property
+    def days(self) -> float:
+        """How many days the figures are of: those of whole windows."""
+        return (self.to_ms - self.from_ms) / 1000 / DAY_SECONDS
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether the time is long enough to tell what a day would have."""
+        first, last = (self.from_ms, self.to_ms) if self.is_loaded else self.read_ms
+        return last - first >= 1000 * max(_MIN_RATED_SECONDS, self.period)
+
+    def per_day(self, alerts: int) -> float | None:
+        """Return so many alerts as an average of a day, if one can be told."""
+        return alerts / self.days if self.is_rated else None
+
+    @property
+    def late(self) -> int:
+        """How many of the events came late."""
+        return self.figures.results["late"]
+
+    @property
+    def events(self) -> int:
+        """How many events the windows hold, the late ones included."""
+        return sum(self.counts.values())
+
+    @property
+    def events_ms(self) -> tuple[int, int]:
+        """The time (Unix ms) of the windows that hold events."""
+        return min(self.counts) * 1000, (max(self.counts) + self.period) * 1000
+
+    @cached_property
+    def _sorted(self) -> list[int]:
+        return sorted(self.counts.values())
+
+    @property
+    def largest(self) -> int:
+        """The largest count of a window."""
+        return self._sorted[-1] if self._sorted else 0
+
+    def alerts_at(self, threshold: int) -> int:
+        """Return how many windows exceed a threshold."""
+        return len(self._sorted) - bisect_right(self._sorted, threshold)
+
+    @cached_property
+    def fired(self) -> list[Window]:
+        """The windows that exceed the trigger's threshold, the oldest first."""
+        return sorted(Window(s, n) for s, n in self.counts.items() if n > self.threshold)
+
+    def busiest(self, number: int) -> list[Window]:
+        """Return the windows with most events, the largest first, of equal ones the oldest."""
+        return busiest(self.counts, number)
+
+    @cached_property
+    def rows(self) -> list[ThresholdRow]:
+        """What thresholds would have meant, the lowest first."""
+        notes = self._notes()
+        found: list[ThresholdRow] = []
+        for threshold in sorted({*_steps(self.largest), *notes}):
+            alerts = self.alerts_at(threshold)
+            note = ", ".join(notes.get(threshold, ()))
+            if found and alerts == found[-1].alerts and not note:
+                continue  # it would change nothing
+            worst = self.worst_day(threshold)
+            found.append(ThresholdRow(threshold, alerts, self.per_day(alerts), worst, note))
+        return found
+
+    def worst_day(self, threshold: int) -> int:
+        """Return how many windows of one day (UTC), the worst one, exceed a threshold."""
+        return self._worst_days[self.alerts_at(threshold)]
+
+    def _notes(self) -> dict[int, list[str]]:
+        notes: dict[int, list[str]] = {self.threshold: ["as it is"]}
+        for number, seconds, text in _RATES if self.is_rated else ():
+            chosen = self._lowest(number, seconds)
+            if chosen is not None:
+                notes.setdefault(chosen, []).append(text)
+        notes.setdefault(self.largest, []).append("never")
+        return notes
+
+    def _lowest(self, number: int, seconds: int) -> int | None:
+        """Return the lowest threshold with at most `number` alerts in every so many seconds.
+
+        Of a shorter time it is the share of `number` that is due to it; None: that is below one.
+        """
+        share = self.days * DAY_SECONDS / seconds
+        if share < 1:
+            fire = math.floor(number * share)
+            if not fire:
+                return None
+        else:
+            worst = self._worst_days if seconds == DAY_SECONDS else self._worst_weeks
+            fire = bisect_right(worst, number) - 1
+        return self._sorted[-fire - 1] if fire < len(self._sorted) else 0
+
+    @cached_property
+    def _worst_days(self) -> list[int]:
+        return self._worst(0, DAY_SECONDS)
+
+    @cached_property
+    def _worst_weeks(self) -> list[int]:
+        return self._worst(self.from_ms // 1000, WEEK_SECONDS)
+
+    @cached_property
+    def _ranked(self) -> list[int]:
+        return sorted(self.counts, key=self.counts.__getitem__, reverse=True)
+
+    def _worst(self, begin: int, seconds: int) -> list[int]:
+        """Return the most alerts of one part of the time when the n busiest windows fire, by n."""
+        parts, most, found = dict[int, int](), 0, [0]
+        for start in self._ranked:
+            part = (start - begin) // seconds
+            number = parts[part] = parts.get(part, 0) + 1
+            most = max(most, number)
+            found.append(most)
+        return found
+
+    def timeline(self, columns: int) -> list[int]:
+        """Return the largest count of a window in each of so many equal parts of the time read."""
+        begin, end = self.from_ms / 1000, max(self.to_ms / 1000, self.from_ms / 1000 + 1)
+        columns = max(1, min(columns, math.ceil((end - begin) / self.period)))
+        width = (end - begin) / columns
+        found = [0] * columns
+        for start, count in self.counts.items():
+            if start + self.period <= begin or start >= end:
+                continue
+            first = max(0, int((start - begin) / width))
+            last = min(columns - 1, math.ceil((start + self.period - begin) / width) - 1)
+            for column in range(first, max(first, last) + 1):
+                found[column] = max(found[column], count)
+        return found
+
+
+def busiest(counts: Mapping[int, int], number: int) -> list[Window]:
+    """Return the windows with most events, the largest first, of equal ones the oldest."""
+    rows = (Window(start, count) for start, count in counts.items())
+    return heapq.nsmallest(number, rows, key=lambda row: (-row.events, row.start))
+
+
+def _steps(largest: int) -> list[int]:
+    """Return 0, 1, 2, 5, 10, 20, 50 and so on, below the largest count."""
+    powers = range(len(str(largest)))
+    return [0, *(s * 10**p for p in powers for s in _STEPS if s * 10**p < largest)]

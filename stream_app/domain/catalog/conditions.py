@@ -1,0 +1,216 @@
+"""Conditions of triggers: which filters, threshold and reactions each allows.
+
+A condition is a row of `CONDITIONS`, a filter a row of `FILTERS`; the checks read both tables.
+What the product's documents say of a condition holds for all of them, those that are not
+evaluated here included: what is kept must be what the product would take.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
+
+from stream_app.domain.catalog import filter_values as values
+from stream_app.domain.catalog.attack_types import ATTACK_TYPES
+from stream_app.domain.catalog.numbers import MAX_INTEGER, TOO_LARGE
+from stream_app.domain.catalog.roles import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream_app.domain.catalog.filter_values import FilterValue
+
+OPERATORS = ("eq", "ne")
+ONLY_EQ = ("eq",)
+
+
+class Family(Enum):
+    """How a condition is evaluated: by counting events, by matching notices, or not here."""
+
+    COUNTED = "counted"
+    NOTICED = "noticed"
+    ELSEWHERE = "elsewhere"
+
+
+class Presence(Enum):
+    """Whether a trigger has a threshold."""
+
+    REQUIRED = "required"
+    ALLOWED = "allowed"
+    FORBIDDEN = "forbidden"
+
+
+class Reaction(StrEnum):
+    """What a trigger does when its condition holds. Here only notifications are sent."""
+
+    SEND_NOTIFICATION = "send_notification"
+    BLOCK_IPS = "block_ips"
+    ADD_TO_GRAYLIST = "add_to_graylist"
+    MARK_AS_BRUTE = "mark_as_brute"
+    GROUP_ATTACK_BY_IP = "group_attack_by_ip"
+
+
+@dataclass(frozen=True)
+class FilterRule:
+    """What a filter's values may be.
+
+    `normal` returns a value in its stored form, or None when it is not allowed; `allowed` says
+    in words what is.
+    """
+
+    label: str
+    allowed: str
+    normal: Callable[[object], FilterValue | None]
+    operators: tuple[str, ...] = OPERATORS
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a trigger of one `template_id` may say.
+
+    `period_step`: its period is a multiple of this, in seconds; None: one of the periods that the
+    installation allows. `notification_type` is that of the notices that it is about.
+    """
+
+    name: str
+    family: Family
+    filters: tuple[str, ...]
+    threshold: Presence
+    reactions: tuple[Reaction, ...]
+    period_step: int | None = None
+    notification_type: str = ""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Tell whether this installation tells anybody when the condition holds."""
+        return self.family is not Family.ELSEWHERE
+
+
+def _one_of(allowed: tuple[str, ...]) -> str:
+    return "one of " + ", ".join(allowed)
+
+
+_unused_too = values.choice(values.CHANGE_TYPES, {"unused": "excluded"})
+
+FILTERS: dict[str, FilterRule] = {
+    "attack_type": FilterRule("Attack type", "a documented attack type code", values.attack_type),
+    "pool": FilterRule("Application", "an application id: -1 (default) or more", values.pool),
+    "ip_address": FilterRule("IP", "a single IPv4 or IPv6 address, no subnet", values.ip_address),
+    "domain": FilterRule("Domain", "a host name, without scheme or path", values.domain),
+    "response_status": FilterRule(
+        "Response status", 'a number from 100 to 599, or "1xx" to "5xx"', values.response_status
+    ),
+    "target": FilterRule("Target", _one_of(values.TARGETS), values.choice(values.TARGETS)),
+    "change_type": FilterRule("Change type", _one_of(values.CHANGE_TYPES), _unused_too, ONLY_EQ),
+    "pii": FilterRule(
+        "Sensitive data",
+        "a kind of sensitive data, such as " + ", ".join(values.SENSITIVE_DATA),
+        values.sensitive_data,
+        ONLY_EQ,
+    ),
+    "deviation_type": FilterRule(
+        "Deviation type",
+        _one_of(values.DEVIATION_TYPES),
+        values.choice(values.DEVIATION_TYPES),
+        ONLY_EQ,
+    ),
+    "api_spec_ids": FilterRule(
+        "Specification", "a specification id: 1 or more", values.specification, ONLY_EQ
+    ),
+    "role": FilterRule("Role", _one_of(tuple(ROLES)), values.role),
+    "hint_tag": FilterRule("URI", "a text, the id of a counter", values.text),
+    "url": FilterRule("URL", "a text", values.text),
+}
+
+_WITHOUT_TARGET = ("attack_type", "pool", "ip_address", "domain", "response_status")
+_WITH_TARGET = (*_WITHOUT_TARGET, "target")
+_NOTIFY = (Reaction.SEND_NOTIFICATION,)
+_NOTIFY_OR_LIST = (*_NOTIFY, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
+_MARK_OR_LIST = (Reaction.MARK_AS_BRUTE, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
+#: Documented are multiples of 30 seconds and of 10 minutes; the latter are among the former.
+_HALF_MINUTE = 30
+
+
+def _counted(name: str, filters: tuple[str, ...]) -> Condition:
+    return Condition(name, Family.COUNTED, filters, Presence.REQUIRED, _NOTIFY_OR_LIST)
+
+
+def _noticed(name: str, notification_type: str, *filters: str) -> Condition:
+    return Condition(
+        name,
+        Family.NOTICED,
+        filters,
+        Presence.FORBIDDEN,
+        _NOTIFY,
+        notification_type=notification_type,
+    )
+
+
+def _of_requests(name: str, threshold: Presence) -> Condition:
+    """Return a condition on the requests of one address, which the product's nodes count."""
+    filters = ("hint_tag", "url", "pool", "ip_address")
+    return Condition(name, Family.ELSEWHERE, filters, threshold, _MARK_OR_LIST, _HALF_MINUTE)
+
+
+#: By `template_id`. The product's "Weak JWT" is missing: its id is documented nowhere. A trigger of
+#: an unknown condition is refused, and left out of an answer of the API.
+CONDITIONS: dict[str, Condition] = {
+    "attacks_exceeded": _counted("Number of attacks", _WITH_TARGET),
+    "hits_exceeded": _counted("Number of hits", _WITHOUT_TARGET),
+    "incidents_exceeded": _counted("Number of incidents", _WITH_TARGET),
+    "blacklist_ip_added": _noticed("Denylisted IP", "ip_blocked", "pool"),
+    "api_structure_changed": _noticed(
+        "Changes in API", "api_structure_changed", "pool", "domain", "change_type", "pii"
+    ),
+    "rogue_api_detected": _noticed(
+        "Rogue API detected",
+        "api_comparison_result",
+        *("pool", "domain", "deviation_type", "api_spec_ids"),
+    ),
+    "compromised_logins": _noticed(
+        "Compromised user account", "compromised_logins", "pool", "domain", "response_status"
+    ),
+    "user_created": _noticed("User added", "create_user", "role"),
+    "vector_attack": Condition(
+        "Number of malicious payloads",
+        Family.ELSEWHERE,
+        _WITH_TARGET,
+        Presence.REQUIRED,
+        _NOTIFY_OR_LIST,
+    ),
+    "bruteforce_started": _of_requests("Brute force", Presence.REQUIRED),
+    "forced_browsing_started": _of_requests("Forced browsing", Presence.ALLOWED),
+    "bola_search_started": _of_requests("BOLA", Presence.ALLOWED),
+    "attack_ip_grouping": Condition(
+        "Hits from the same IP",
+        Family.ELSEWHERE,
+        (),
+        Presence.ALLOWED,
+        (Reaction.GROUP_ATTACK_BY_IP,),
+        _HALF_MINUTE,
+    ),
+}
+
+
+def conditions_of(family: Family) -> frozenset[str]:
+    """Return the `template_id`s of the conditions that are evaluated in one way."""
+    return frozenset(name for name, row in CONDITIONS.items() if row.family is family)
+
+
+def normal_filter_value(filter_id: str, value: object) -> FilterValue | None:
+    """Return a filter's value in its stored form; None when it is not allowed."""
+    return FILTERS[filter_id].normal(value)
+
+
+def allowed_values(filter_id: str, value: object) -> str:
+    """Say which values the filter takes, with the nearest one to a mistyped attack type."""
+    rule = FILTERS[filter_id]
+    if isinstance(value, int) and value > MAX_INTEGER:
+        return TOO_LARGE
+    if filter_id == "attack_type" and isinstance(value, str):
+        close = difflib.get_close_matches(value.lower(), ATTACK_TYPES, n=1)
+        if close:
+            return f"must be {rule.allowed}: did you mean {close[0]}?"
+    return f"must be {rule.allowed}"

@@ -1,0 +1,63 @@
+"""Clients: the accounts that events, triggers and integrations belong to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stream_app.domain.configuration.fields import Fields, Problems, flattened, raise_first
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLOUDS = ("EU", "US", "ME")
+#: One spelling: with `+7` or `1_0` two names could be one application's.
+_APPLICATION_ID = re.compile(r"-1|[0-9]{1,18}")
+
+
+class Client(msgspec.Struct, frozen=True):
+    """An account in one of the clouds, with the names of its applications by id."""
+
+    client_id: int
+    name: str
+    cloud: str
+    applications: dict[int, str]
+
+
+def parse_client(obj: Mapping[str, object]) -> Client:
+    """Build a client.
+
+    Raises:
+        InvalidObjectError: the first rule that the object breaks.
+    """
+    client, problems = read_client(obj)
+    raise_first(problems)
+    return client
+
+
+def read_client(obj: Mapping[str, object]) -> tuple[Client, Problems]:
+    """Return the client and all its problems; with any problem the client is not to be used."""
+    problems: Problems = []
+    fields = Fields(flattened(obj), problems)
+    client = Client(
+        client_id=fields.integer("client_id", 1),
+        name=fields.text("name"),
+        cloud=fields.choice("cloud", CLOUDS),
+        applications=_read_applications(fields),
+    )
+    return client, problems
+
+
+def _read_applications(fields: Fields) -> dict[int, str]:
+    if fields.obj.get("applications") is None:
+        return {}
+    item = fields.child("applications")
+    names = {}
+    for key in item.obj:
+        if _APPLICATION_ID.fullmatch(str(key)) is None:
+            item.problem(key, key, "must be an application id: -1 (default) or more")
+            continue
+        names[int(key)] = item.text(key)
+    return names

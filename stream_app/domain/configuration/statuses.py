@@ -1,0 +1,65 @@
+"""Integrations as they are, beside what their owners want: disabled by the system, and why.
+
+The record of `status.integrations` is written by the judge. It counts for as long as nobody has
+enabled the integration since: a record of a judge that had not heard of the enabling is void.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stream_app.domain.errors import InvalidObjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stream_app.domain.configuration.integrations import Integration
+
+#: Why an integration is disabled by the system: the only reason there is.
+FAILED_SHARE = "failed_share"
+
+
+class IntegrationStatus(msgspec.Struct, frozen=True, gc=False):
+    """What the system has made of an integration.
+
+    `failed` of `total` requests of the last `window_hours` had failed when it was disabled at
+    `since_ms` (Unix ms). `epoch` is the one of the integration that was judged.
+    """
+
+    integration_id: int
+    client_id: int
+    disabled: bool
+    reason: str
+    epoch: int
+    failed: int
+    total: int
+    window_hours: int
+    since_ms: int
+
+    @property
+    def id(self) -> int:
+        """The integration's id, which is the record's key."""
+        return self.integration_id
+
+
+encode_status = msgspec.json.Encoder(order="deterministic").encode
+decode_status = msgspec.json.Decoder(IntegrationStatus).decode
+
+
+def parse_status(obj: Mapping[str, object]) -> IntegrationStatus:
+    """Build a status from its record.
+
+    Raises:
+        InvalidObjectError: it is none.
+    """
+    try:
+        return msgspec.convert(obj, IntegrationStatus)
+    except msgspec.ValidationError as error:
+        raise InvalidObjectError("status", sorted(obj), str(error)) from None
+
+
+def is_disabled_by_system(integration: Integration, status: IntegrationStatus | None) -> bool:
+    """Tell whether the system has disabled an integration, and nobody has enabled it since."""
+    return status is not None and status.disabled and status.epoch >= integration.enabled_at

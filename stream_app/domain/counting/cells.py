@@ -1,0 +1,239 @@
+"""Cells: the partial counts of one source partition, and what of them is not yet acknowledged.
+
+A *cell* is the partial count of one (trigger, revision, window): how many events it has counted.
+The cells of a trigger are one dict of its window starts, so that one costs some tens of bytes.
+What events change is noted before they do, so that a flush writes the changed cells only, and one
+that got lost can be undone.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from stream_app.domain.counting.windows import CellKey, keep_seconds
+from stream_app.domain.state.keys import NEVER
+
+#: Window starts and counts by turns, of one trigger.
+Flat = list[int]
+#: Key of a trigger's counts, and its windows.
+Row = tuple[str, Flat]
+
+
+class TriggerCells:
+    """The open cells of one trigger's revision.
+
+    `before` holds the counts as they were before the events since the last cut, `in_flight` those
+    of before the cut in flight; 0 stands for a cell that was not there.
+    """
+
+    __slots__ = ("before", "counts", "in_flight", "keep", "name", "period")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.period = int(name.rpartition(":")[2])
+        #: A window takes no more events from the watermark on that is this far behind its start.
+        self.keep = keep_seconds(self.period)
+        self.counts: dict[int, int] = {}
+        self.before: dict[int, int] | None = None
+        self.in_flight: dict[int, int] | None = None
+
+    def acknowledged(self, start: int) -> int:
+        """Return the count that the broker has acknowledged; 0: none."""
+        for noted in (self.in_flight, self.before):
+            if noted is not None and start in noted:
+                return noted[start]
+        return self.counts.get(start, 0)
+
+
+class Cells:
+    """The open cells of one source partition."""
+
+    def __init__(self) -> None:
+        self.by_trigger: dict[str, TriggerCells] = {}
+        #: How many cells are open, and how many have changed since the last cut.
+        self.number = self.changes = 0
+        #: Up to this offset cells that an older version has written skip by their own: `ahead`.
+        self.restored_offset = NEVER
+        self.ahead: dict[CellKey, int] = {}
+        self._changed: list[TriggerCells] = []
+        self._in_flight: list[TriggerCells] = []
+        # Windows that begin at one time and have one period end at one watermark: the triggers
+        # that count in them, and those watermarks in their order.
+        # Each start is kept as one object.
+        self._expiring: dict[tuple[int, int], tuple[int, list[TriggerCells]]] = {}
+        self._watermarks: list[tuple[int, tuple[int, int]]] = []
+
+    def of(self, name: str) -> TriggerCells:
+        """Return the cells of a trigger."""
+        found = self.by_trigger.get(name)
+        if found is None:
+            found = self.by_trigger[name] = TriggerCells(name)
+        return found
+
+    def open(self, cells: TriggerCells, start: int) -> None:
+        """Have a trigger count in a window, and note how its cell is before it changes."""
+        if start not in cells.counts:
+            self._add(cells, start, 0)
+        before = cells.before
+        if before is None:
+            before = cells.before = {}
+            self._changed.append(cells)
+        if start not in before:
+            before[start] = cells.counts[start]
+            self.changes += 1
+
+    def _add(self, cells: TriggerCells, start: int, count: int) -> None:
+        place = start, cells.period
+        sharing = self._expiring.get(place)
+        if sharing is None:
+            sharing = self._expiring[place] = start, []
+            heapq.heappush(self._watermarks, (start + cells.keep, place))
+        sharing[1].append(cells)
+        cells.counts[sharing[0]] = count
+        self.number += 1
+
+    def _remove(self, cells: TriggerCells, start: int) -> None:
+        del cells.counts[start]
+        self.number -= 1
+        if not cells.counts and self.by_trigger.get(cells.name) is cells:
+            del self.by_trigger[cells.name]
+
+    def cut(self, watermark: int) -> tuple[list[Row], list[CellKey]]:
+        """Take what has changed since the last cut.
+
+        Args:
+            watermark: the acknowledged one; cells that take no more events from there on go.
+
+        Returns:
+            The changed cells by trigger, and the keys of those that are gone.
+        """
+        self._in_flight, self._changed, self.changes = self._changed, [], 0
+        for cells in self._in_flight:
+            cells.in_flight, cells.before = cells.before, None
+        expired = list(self.expire(watermark))
+        changed: list[Row] = []
+        for cells in self._in_flight:
+            counts = cells.counts
+            flat: Flat = []
+            for start in cells.in_flight or ():
+                # One that expires now has not counted anything: it was only to be written again.
+                if start in counts:
+                    flat += (start, counts[start])
+            if flat:
+                changed.append((cells.name, flat))
+        return changed, expired
+
+    def expire(self, watermark: int) -> Iterator[CellKey]:
+        """Give up the cells that take no more events; yield their keys."""
+        while self._watermarks and self._watermarks[0][0] <= watermark:
+            _, place = heapq.heappop(self._watermarks)
+            start, sharing = self._expiring.pop(place)
+            for cells in sharing:
+                if start in cells.counts:
+                    self._remove(cells, start)
+                    yield cells.name, start
+
+    def confirm(self, offset: int) -> None:
+        """Note that the broker has acknowledged the cut in flight, which ends at an offset."""
+        for cells in self._in_flight:
+            cells.in_flight = None
+        self._in_flight = []
+        if self.ahead and offset >= self.restored_offset:
+            self.ahead = {}
+
+    def roll_back(self) -> None:
+        """Undo everything that is not known to be acknowledged."""
+        for cells in self._changed:
+            self._undo(cells, cells.before)
+            cells.before = None
+        for cells in self._in_flight:
+            self._undo(cells, cells.in_flight)
+            cells.in_flight = None
+        self._changed, self._in_flight, self.changes = [], [], 0
+
+    def _undo(self, cells: TriggerCells, noted: dict[int, int] | None) -> None:
+        for start, count in (noted or {}).items():
+            if start not in cells.counts:
+                continue
+            if count:
+                cells.counts[start] = count
+            else:
+                self._remove(cells, start)
+
+    def acknowledged(self, size: int) -> Iterator[list[Row]]:
+        """Yield the acknowledged cells in slices of about `size`.
+
+        Events may be counted between two slices; each slice is as of one moment.
+        """
+        rows: list[Row] = []
+        taken = 0
+        for name in list(self.by_trigger):
+            cells = self.by_trigger.get(name)
+            starts = list(cells.counts) if cells is not None else []
+            while cells is not None and starts:
+                flat: Flat = []
+                for start in starts[: size - taken]:
+                    if count := cells.acknowledged(start):
+                        flat += (start, count)
+                starts = starts[size - taken :]
+                if flat:
+                    rows.append((name, flat))
+                    taken += len(flat) // 2
+                if taken >= size:
+                    yield rows
+                    rows, taken = [], 0
+        if rows:
+            yield rows
+
+    # -- the changelog
+
+    def put(self, name: str, flat: Flat, version: int) -> None:
+        """Take the counts of a trigger as of a version, the source offset that they go up to."""
+        cells, ahead = self.of(name), self.ahead
+        numbers = iter(flat)
+        for start, count in zip(numbers, numbers, strict=True):
+            if ahead and ahead.get((name, start), NEVER) > version:
+                continue
+            if start in cells.counts:
+                cells.counts[start] = count
+            else:
+                self._add(cells, start, count)
+
+    def restore(self, key: CellKey, count: int, offset: int, base: int) -> None:
+        """Take a cell that an older version has written; of two the one with the larger offset.
+
+        `base` is the offset that all cells are of which are there already.
+        """
+        name, start = key
+        if offset > base and offset >= self.ahead.get(key, NEVER):
+            cells = self.of(name)
+            if start not in cells.counts:
+                self._add(cells, start, count)
+            cells.counts[start] = count
+            self.ahead[key] = offset
+
+    def forget(self, key: CellKey) -> None:
+        """Take a tombstone that an older version has written."""
+        name, start = key
+        self.ahead.pop(key, None)
+        cells = self.by_trigger.get(name)
+        if cells is not None and start in cells.counts:
+            self._remove(cells, start)
+
+    def restored(self, offset: int, watermark: int) -> None:
+        """Note that everything is restored, up to a source offset and the watermark there.
+
+        A cell that has counted beyond it is of a flush that an older version has not finished: it
+        is written once more, and skips what it has counted.
+        """
+        for _ in self.expire(watermark):
+            pass
+        self.ahead = {
+            (name, start): found
+            for (name, start), found in self.ahead.items()
+            if found > offset and name in self.by_trigger and start in self.of(name).counts
+        }
+        self.restored_offset = max(self.ahead.values(), default=NEVER)
+        for name, start in self.ahead:
+            self.open(self.of(name), start)

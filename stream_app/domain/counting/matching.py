@@ -1,0 +1,257 @@
+"""Compiled triggers: which triggers of a client count an event.
+
+Filters combine with AND, the values of one filter with OR. `eq` holds when any of the event's
+values is among the filter's; `ne` when none is. A field that the event lacks fails `eq` and
+passes `ne`. An empty list of values is no filter.
+
+On the path of every event a filter costs one look-up at most, however many triggers have it: it
+gives the *signature* of the event, a bit for each clause whose values are among the event's.
+Signatures are few, however many different addresses and hosts there are, so what they match is
+remembered. So is the part of the signature that the other fields give: they take few values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Filter, Trigger
+from stream_app.domain.counting.windows import retention_seconds
+from stream_app.domain.events.model import CONDITIONS, Event, EventKind
+from stream_app.domain.events.older_names import Pools
+from stream_app.domain.text.network_names import normal_address, normal_host
+
+#: Attack types by target when an event does not say it (the documentation's sections of types).
+DATABASE_TYPES = frozenset({"sqli", "nosqli"})
+CLIENT_TYPES = frozenset({"xss", "redir", "crlf", "csrf"})
+
+Values = frozenset[str | int]
+#: Returns the bits of the clauses of one filter whose values an event has.
+Look = Callable[[Any], int]
+
+
+class CompiledTrigger:
+    """A trigger as counting needs it.
+
+    `key` names client, trigger, revision and period: counts of one key belong together.
+    """
+
+    __slots__ = ("client_id", "conditions", "keep", "key", "period", "trigger")
+
+    def __init__(self, trigger: Trigger) -> None:
+        if trigger.threshold is None:
+            raise ValueError(f"trigger {trigger.id} has no threshold")
+        self.trigger = trigger
+        self.client_id = trigger.client_id
+        self.period = trigger.threshold.period
+        #: Seconds from a window's start until it takes no more events.
+        self.keep = self.period + retention_seconds(self.period)
+        self.key = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{self.period}"
+        self.conditions = tuple(_compile(item) for item in trigger.filters if item.values)
+
+
+def _compile(item: Filter) -> tuple[str, Values, bool]:
+    wanted: set[str | int] = set()
+    for value in item.values:
+        if item.id == "response_status" and isinstance(value, str) and value.endswith("xx"):
+            first = int(value[0]) * 100
+            wanted.update(range(first, first + 100))
+        else:
+            wanted.add(_normal(item.id, value))
+    return item.id, frozenset(wanted), item.operator == "ne"
+
+
+def _normal(filter_id: str, value: str | int) -> str | int:
+    """Return the form in which values of a filter are compared."""
+    if filter_id == "response_status":
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    if filter_id == "ip_address":
+        return normal_address(value)
+    return normal_host(value) if filter_id == "domain" else value.lower()
+
+
+def inferred_target(attack_type: str | None) -> str:
+    """Return the target of an attack type when the event does not name one."""
+    code = (attack_type or "").lower()
+    if code in DATABASE_TYPES:
+        return "database"
+    return "client" if code in CLIENT_TYPES else "server"
+
+
+#: Filters of fields that take a few values only: what these say together can be remembered.
+FEW_VALUES = frozenset({"attack_type", "pool", "response_status", "target"})
+
+#: Filter id -> the event's fields that decide it, by kind.
+_SHARED_FIELDS = {
+    "attack_type": ("type",),
+    "pool": ("poolid",),
+    "domain": ("host",),
+    "target": ("target", "type"),
+}
+_GROUPED_FIELDS = {
+    **_SHARED_FIELDS,
+    "ip_address": ("remote_addrs",),
+    "response_status": ("response_statuses",),
+}
+FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
+    EventKind.ATTACKS: _GROUPED_FIELDS,
+    EventKind.INCIDENTS: _GROUPED_FIELDS,
+    EventKind.HITS: {
+        **_SHARED_FIELDS,
+        "ip_address": ("remote_addr4", "remote_addr6"),
+        "response_status": ("response_status",),
+    },
+}
+
+
+def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
+    """Return how the bits of a filter are found; `bits` are those of each value of its clauses."""
+    get, names = bits.get, FIELDS[kind][filter_id]
+    if filter_id == "target":
+        return lambda event: get((event.target or inferred_target(event.type)).lower(), 0)
+    if filter_id == "ip_address":
+        return _look_at_hit(get) if kind is EventKind.HITS else _look_at_addresses(get, names)
+    field: Callable[[Any], Any] = attrgetter(*names)
+    if filter_id == "response_status":
+        if kind is EventKind.HITS:
+            return lambda event: get(field(event), 0)
+        return lambda event: _union(get, field(event) or ())
+    if filter_id == "pool":
+        return lambda event: _pool_bits(get, field(event))
+    normal = normal_host if filter_id == "domain" else str.lower
+    return lambda event: get(normal(field(event) or ""), 0)
+
+
+def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
+    """An event is of one application, or of several, of which any may be meant."""
+    return _union(get, pools) if isinstance(pools, tuple) else get(pools, 0)
+
+
+def _look_at_addresses(get: Callable[[Any, int], int], names: tuple[str, ...]) -> Look:
+    field: Callable[[Any], Any] = attrgetter(*names)
+    return lambda event: _union(get, map(normal_address, field(event) or ()))
+
+
+def _look_at_hit(get: Callable[[Any, int], int]) -> Look:
+    def look(event: Any) -> int:
+        address = event.remote_addr4
+        if not event.remote_addr6:
+            # The usual hit: one address in its only spelling, or none.
+            return 0 if not address else get(normal_address(address), 0)
+        return _union(get, map(normal_address, filter(None, (address, event.remote_addr6))))
+
+    return look
+
+
+def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
+    found = 0
+    for value in values:
+        found |= get(value, 0)
+    return found
+
+
+def _signature(looks: Iterable[Look], event: Any) -> int:
+    found = 0
+    for look in looks:
+        found |= look(event)
+    return found
+
+
+class ClientTriggers:
+    """The triggers of one client for one kind of event.
+
+    An event's signature has two parts: `few` gives the one of fields that take few values, and
+    is a function of what `values` reads; each of `looks` gives one of the others. Events of equal
+    signatures match the same triggers.
+    """
+
+    __slots__ = ("_few", "_needs", "looks", "triggers", "values")
+
+    def __init__(self, kind: EventKind, triggers: Iterable[CompiledTrigger]) -> None:
+        self.triggers = tuple(triggers)
+        clauses: dict[tuple[str, Values], int] = {}
+        self._needs: list[tuple[CompiledTrigger, int, int]] = []
+        for trigger in self.triggers:
+            wanted = refused = 0
+            for name, values, negated in trigger.conditions:
+                bit = clauses.setdefault((name, values), 1 << len(clauses))
+                wanted, refused = (wanted, refused | bit) if negated else (wanted | bit, refused)
+            self._needs.append((trigger, wanted, refused))
+        by_filter: dict[str, dict[str | int, int]] = {}
+        for (name, values), bit in clauses.items():
+            bits = by_filter.setdefault(name, {})
+            for value in values:
+                bits[value] = bits.get(value, 0) | bit
+        looks = {name: _look(kind, name, bits) for name, bits in sorted(by_filter.items())}
+        self._few = tuple(look for name, look in looks.items() if name in FEW_VALUES)
+        self.looks = tuple(look for name, look in looks.items() if name not in FEW_VALUES)
+        fields = {
+            field: None for name in looks if name in FEW_VALUES for field in FIELDS[kind][name]
+        }
+        #: Returns the values that decide `few`; where nothing does, one that all events have.
+        self.values: Callable[[Any], Any] = attrgetter(*fields) if fields else type
+
+    def few(self, event: Event) -> int:
+        """Return the part of the signature that fields with few values give."""
+        return _signature(self._few, event)
+
+    def signature(self, event: Event) -> int:
+        """Return a bit for each clause whose values are among the event's."""
+        return _signature(self._few, event) | _signature(self.looks, event)
+
+    def of_signature(self, signature: int) -> list[CompiledTrigger]:
+        """Return the triggers that count events of a signature."""
+        return [
+            trigger
+            for trigger, wanted, refused in self._needs
+            if signature & wanted == wanted and not signature & refused
+        ]
+
+    def matching(self, event: Event) -> list[CompiledTrigger]:
+        """Return the triggers that count the event."""
+        return self.of_signature(self.signature(event))
+
+
+class TriggerIndex:
+    """The enabled triggers of one kind of event, by client; every known client is in it.
+
+    Args:
+        kind: of the events.
+        clients: by id; ids alone do where no event names its client or applications.
+        triggers: of all kinds and clients.
+    """
+
+    def __init__(
+        self,
+        kind: EventKind,
+        clients: Mapping[int, Client] | Iterable[int],
+        triggers: Iterable[Trigger],
+    ) -> None:
+        self.names = ClientNames(clients) if isinstance(clients, Mapping) else NO_NAMES
+        by_client: dict[int, list[CompiledTrigger]] = {client_id: [] for client_id in clients}
+        for trigger in triggers:
+            if (
+                trigger.enabled
+                and trigger.template_id == CONDITIONS[kind]
+                and trigger.client_id in by_client
+            ):
+                by_client[trigger.client_id].append(CompiledTrigger(trigger))
+        nothing = ClientTriggers(kind, ())
+        self.clients: dict[int, ClientTriggers] = {
+            client_id: ClientTriggers(kind, sorted(found, key=lambda t: t.trigger.id))
+            if found
+            else nothing
+            for client_id, found in by_client.items()
+        }
+        #: Whether any trigger looks at the application of an event.
+        self.reads_pools = any(
+            name == "pool"
+            for found in by_client.values()
+            for trigger in found
+            for name, _, _ in trigger.conditions
+        )

@@ -1,0 +1,173 @@
+"""Partial counts: what stage 1 of counting tells stage 2.
+
+A partial count is how many events of one source partition one (trigger, revision, window) has
+counted, absolute. A record holds those of many: all that one flush has for a partition of `counts`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from typing import Annotated
+
+import msgspec
+
+from stream_app.domain.counting.cells import Row
+from stream_app.domain.counting.windows import CellKey
+
+#: Header that an older version gives a partial count: append time of the newest record in its
+#: flush, Unix ms. It is for a metric only.
+APPENDED_HEADER = "x-appended-ms"
+#: Of a number that is kept: no more than 64 bits.
+MAX_NUMBER = 2**63 - 1
+Number = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+#: Start, source partition and count.
+Window = Annotated[list[Number], msgspec.Meta(min_length=3, max_length=3)]
+#: Windows in one record: it stays far below what a broker takes.
+MAX_WINDOWS = 10_000
+#: Triggers whose part of the record is remembered.
+FORM_CACHE_SIZE = 50_000
+
+
+class TriggerCounts(msgspec.Struct, frozen=True, gc=False):
+    """The partial counts of one trigger and revision."""
+
+    client_id: Number
+    trigger_id: Number
+    revision: str
+    period: Number
+    windows: list[Window]
+
+    def __post_init__(self) -> None:
+        """Refuse what would not fit the window's key."""
+        _check_revision(self.revision)
+
+    @property
+    def name(self) -> str:
+        """Return the key of the trigger's counts."""
+        return f"{self.client_id}:{self.trigger_id}:{self.revision}:{self.period}"
+
+
+class PartialCounts(msgspec.Struct, frozen=True):
+    """How many events windows have counted, each of one source partition.
+
+    `config_position` is how far the counting worker had read `config.triggers`; `appended_ms` is
+    for a metric only.
+    """
+
+    triggers: list[TriggerCounts]
+    config_position: int
+    appended_ms: dict[str, Number] = {}
+
+
+class PartialCount(msgspec.Struct, frozen=True):
+    """One partial count, as an older version has written each as a record of its own."""
+
+    client_id: Number
+    trigger_id: Number
+    revision: str
+    period: Number
+    window_start: Number
+    partition: Number
+    count: Number
+    config_position: int
+
+    def __post_init__(self) -> None:
+        """Refuse what would not fit the window's key."""
+        _check_revision(self.revision)
+
+    @property
+    def window(self) -> CellKey:
+        """Return the key of the window."""
+        name = f"{self.client_id}:{self.trigger_id}:{self.revision}:{self.period}"
+        return name, self.window_start
+
+
+_decode_many = msgspec.json.Decoder(PartialCounts).decode
+_decode_one = msgspec.json.Decoder(PartialCount).decode
+
+
+def decode_partial_counts(value: bytes | None) -> PartialCounts:
+    """Decode a record of `counts`, of this version or of an older one.
+
+    Raises:
+        msgspec.ValidationError, msgspec.DecodeError, TypeError: it is none.
+    """
+    if value is None:
+        raise TypeError("the record has no value")
+    try:
+        return _decode_many(value)
+    except msgspec.ValidationError:
+        try:
+            one = _decode_one(value)
+        except msgspec.ValidationError:
+            one = None
+        if one is None:
+            raise
+    window = [one.window_start, one.partition, one.count]
+    part = TriggerCounts(one.client_id, one.trigger_id, one.revision, one.period, [window])
+    return PartialCounts([part], one.config_position)
+
+
+def _check_revision(revision: str) -> None:
+    if ":" in revision or "|" in revision:
+        raise ValueError("revision: must be a hash")
+
+
+class PartialCountsWriter:
+    """Gathers the partial counts of a flush into records.
+
+    Args:
+        config_position: how far the worker has read `config.triggers`.
+    """
+
+    def __init__(self, config_position: int) -> None:
+        self._config_position = config_position
+        self._rows: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._appended_ms: dict[int, int] = {}
+
+    def add(self, partition: int, changed: Iterable[Row], appended_ms: int) -> None:
+        """Add the changed cells of a source partition, and the append time of its newest record."""
+        self._appended_ms[partition] = appended_ms
+        rows = self._rows
+        for name, flat in changed:
+            numbers = iter(flat)
+            rows[name] += [
+                b"[%d,%d,%d]" % (start, partition, count)
+                for start, count in zip(numbers, numbers, strict=True)
+            ]
+
+    @property
+    def names(self) -> Collection[str]:
+        """The keys of the triggers that have counted."""
+        return self._rows.keys()
+
+    def records(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Yield the values of the records that hold the rows of some triggers."""
+        parts: list[bytes] = []
+        number = 0
+        for name in names:
+            rows, head = self._rows[name], form_of(name)[1]
+            for at in range(0, len(rows), MAX_WINDOWS):
+                piece = rows[at : at + MAX_WINDOWS]
+                parts.append(head + b",".join(piece) + b"]}")
+                number += len(piece)
+                if number >= MAX_WINDOWS:
+                    yield self._record(parts)
+                    parts, number = [], 0
+        if parts:
+            yield self._record(parts)
+
+    def _record(self, parts: list[bytes]) -> bytes:
+        appended = ",".join(f'"{n}":{ms}' for n, ms in sorted(self._appended_ms.items()))
+        tail = f'],"config_position":{self._config_position},"appended_ms":{{{appended}}}}}'
+        return b'{"triggers":[' + b",".join(parts) + tail.encode()
+
+
+@functools.lru_cache(maxsize=FORM_CACHE_SIZE)
+def form_of(name: str) -> tuple[bytes, bytes]:
+    """Return the trigger's id, which decides the partition, and the head of its counts."""
+    client_id, trigger_id, revision, period = name.split(":")
+    part = TriggerCounts(int(client_id), int(trigger_id), revision, int(period), [])
+    return trigger_id.encode(), msgspec.json.encode(part).removesuffix(b"]}")

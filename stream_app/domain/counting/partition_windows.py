@@ -1,0 +1,319 @@
+"""Stage 2 of counting: partial counts of all source partitions become fired windows.
+
+A partial count is absolute, and it never decreases: of two for one source partition the larger
+one stays, so a replay changes nothing. A window fires once, when the sum first exceeds the
+threshold.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+import orjson
+
+from stream_app.domain.counting.windows import CellKey, parse_cell_key, retention_seconds
+from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+
+#: Windows in one part of a flush's changes: its record stays far below what a broker takes.
+PART_WINDOWS = 10_000
+#: Windows are given up in steps of this length, none before its time.
+EXPIRY_STEP_MS = 1000
+
+#: Start of the window, whether it has fired, when it was seen last, and partitions and their
+#: counts by turns.
+Row = tuple[int, bool, int, tuple[int, ...]]
+
+
+class WindowSum(msgspec.Struct, gc=False):
+    """The partial counts of one window, and whether it has fired.
+
+    `flat` holds source partitions and their counts by turns: a few numbers, and a dict of them
+    would take five times the memory.
+    """
+
+    flat: tuple[int, ...] = ()
+    fired: bool = False
+    #: Record time of the last partial count.
+    seen_ms: int = 0
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Return the count of each source partition."""
+        return dict(zip(self.flat[::2], self.flat[1::2], strict=True))
+
+    @property
+    def total(self) -> int:
+        """Return the sum over all source partitions."""
+        return sum(self.flat[1::2])
+
+    def count(self, partition: int, number: int) -> None:
+        """Take the larger count of a partition."""
+        flat = self.flat
+        for at in range(0, len(flat), 2):
+            if flat[at] == partition:
+                if number > flat[at + 1]:
+                    self.flat = (*flat[: at + 1], number, *flat[at + 2 :])
+                return
+        if number > 0:
+            self.flat = (*flat, partition, number)
+
+    def merge(self, counts: Iterable[tuple[int, int]], *, fired: bool, seen_ms: int) -> None:
+        """Take the larger count of each partition, and the later time."""
+        for partition, number in counts:
+            self.count(partition, number)
+        self.fired = self.fired or fired
+        self.seen_ms = max(self.seen_ms, seen_ms)
+
+
+class PartitionWindows:
+    """The windows of one partition of `counts`."""
+
+    def __init__(self) -> None:
+        self.by_trigger: dict[str, dict[int, WindowSum]] = {}
+        #: How many windows are open.
+        self.number = 0
+        self.offset = NEVER
+        self.progress_offset = NEVER
+        #: Largest record time seen: windows expire by it, never by the wall clock.
+        self.now_ms = 0
+        self._coming = NEVER
+        # Windows touched since the last cut, and the append time of the newest event in them.
+        self._touched: dict[CellKey, int] = {}
+        # Windows to look at when a time has come: names and starts by turns.
+        self._expiring: dict[int, list[str | int]] = {}
+        self._times: list[int] = []
+
+    @property
+    def windows(self) -> dict[CellKey, WindowSum]:
+        """The open windows."""
+        return {
+            (name, start): window
+            for name, windows in self.by_trigger.items()
+            for start, window in windows.items()
+        }
+
+    def window(self, key: CellKey) -> WindowSum | None:
+        """Return a window, None where it is not open."""
+        windows = self.by_trigger.get(key[0])
+        return None if windows is None else windows.get(key[1])
+
+    def add(
+        self,
+        name: str,
+        start: int,
+        partition: int,
+        count: int,
+        timestamp_ms: int,
+        appended_ms: int = 0,
+    ) -> WindowSum:
+        """Take a partial count; return its window."""
+        self.now_ms = max(self.now_ms, timestamp_ms)
+        window = self._window(name, start)
+        window.count(partition, count)
+        window.seen_ms = max(window.seen_ms, timestamp_ms)
+        key = name, start
+        self._touched[key] = max(self._touched.get(key, 0), appended_ms)
+        return window
+
+    def _window(self, name: str, start: int) -> WindowSum:
+        windows = self.by_trigger.get(name)
+        if windows is None:
+            windows = self.by_trigger[name] = {}
+        window = windows.get(start)
+        if window is None:
+            window = windows[start] = WindowSum()
+            self.number += 1
+            self._look_at(self.now_ms + _retention_ms(name), name, start)
+        return window
+
+    def _look_at(self, due_ms: int, name: str, start: int) -> None:
+        step = -(-due_ms // EXPIRY_STEP_MS)
+        found = self._expiring.get(step)
+        if found is None:
+            found = self._expiring[step] = []
+            heapq.heappush(self._times, step)
+        found += (name, start)
+
+    @property
+    def touched(self) -> Mapping[CellKey, int]:
+        """The windows that have changed since the last cut, with the time of the newest event."""
+        return self._touched
+
+    def cut(self) -> tuple[Mapping[CellKey, int], int]:
+        """Return the windows touched since the last cut, and how many are given up now.
+
+        No window is both: after an outage one cut may span more than the retention, and what
+        exceeds its threshold in it must still fire.
+        """
+        touched, self._touched = self._touched, {}
+        return touched, self._expire(touched)
+
+    def _expire(self, touched: Mapping[CellKey, int]) -> int:
+        """Give up windows whose last partial count is older than the retention."""
+        before, kept = self.number, []
+        while self._times and self._times[0] * EXPIRY_STEP_MS <= self.now_ms:
+            found = iter(self._expiring.pop(heapq.heappop(self._times)))
+            for name, start in zip(found, found, strict=True):
+                window = self.window((str(name), int(start)))
+                if window is None:
+                    continue
+                due_ms = window.seen_ms + _retention_ms(str(name))
+                if due_ms > self.now_ms or (name, start) in touched:
+                    kept.append((due_ms, str(name), int(start)))
+                    continue
+                windows = self.by_trigger[str(name)]
+                del windows[int(start)]
+                self.number -= 1
+                if not windows:
+                    del self.by_trigger[str(name)]
+        for row in kept:
+            self._look_at(*row)
+        return before - self.number
+
+    def confirm(self, offset: int) -> None:
+        """Note that the broker has acknowledged everything up to `offset`."""
+        self.progress_offset = max(self.progress_offset, offset)
+
+    def roll_back(self) -> None:
+        """Go back to the acknowledged progress. The counts stay: merging them again is no harm."""
+        self.offset = self.progress_offset
+        self._touched = {}
+
+    # -- the changelog
+
+    def progress_of(self, _topic: str) -> int:
+        """Return the last source offset whose effects the broker has acknowledged."""
+        return self.progress_offset
+
+    @property
+    def version(self) -> int:
+        """The offset that the acknowledged windows are as of; they may hold later counts, too."""
+        return self.progress_offset
+
+    @property
+    def newest_version(self) -> int:
+        """The largest offset of what is restored."""
+        return max(self.progress_offset, self._coming)
+
+    @property
+    def can_be_packed(self) -> bool:
+        """Tell whether a snapshot may be taken: of windows at any time."""
+        return True
+
+    def rows(self, touched: Iterable[CellKey], fired: Iterable[CellKey]) -> list[bytes]:
+        """Return the changes of a cut as they stand in the changelog, in parts.
+
+        Args:
+            touched: the windows that have changed.
+            fired: those among them whose alerts are acknowledged before this is written.
+        """
+        found: dict[str, list[Row]] = {}
+        parts, taken, marked = [], 0, set(fired)
+        for key in touched:
+            window = self.window(key)
+            if window is None:
+                continue
+            is_fired = window.fired or key in marked
+            row = key[1], is_fired, window.seen_ms, window.flat
+            found.setdefault(key[0], []).append(row)
+            taken += 1
+            if taken >= PART_WINDOWS:
+                parts.append(self._encoded(found))
+                found, taken = {}, 0
+        parts.append(self._encoded(found))
+        return parts
+
+    def progress_rows(self) -> bytes:
+        """Return rows that hold nothing but the progress."""
+        return self._encoded({})
+
+    def snapshot(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield all windows in slices of about `size`, each with its version.
+
+        Partial counts may come between two slices. A count that is not acknowledged yet may be in
+        one: it is read again, and the larger one stays.
+        """
+        found: dict[str, list[Row]] = {}
+        taken = 0
+        for name in list(self.by_trigger):
+            starts = list(self.by_trigger.get(name, ()))
+            while starts:
+                room = size - taken
+                rows = [
+                    (start, window.fired, window.seen_ms, window.flat)
+                    for start in starts[:room]
+                    if (window := self.window((name, start))) is not None
+                ]
+                starts = starts[room:]
+                if rows:
+                    found.setdefault(name, []).extend(rows)
+                    taken += len(rows)
+                if taken >= size:
+                    yield self.progress_offset, self._encoded(found)
+                    found, taken = {}, 0
+        if found:
+            yield self.progress_offset, self._encoded(found)
+
+    def _encoded(self, found: Mapping[str, list[Row]]) -> bytes:
+        return _encode_rows((self.now_ms, list(found.items())))
+
+    def apply(self, version: int, rows: bytes) -> None:
+        """Take a part of the changelog, or of a snapshot; `restored` ends them."""
+        self._coming = max(self._coming, version)
+        if not rows:
+            return
+        now_ms, found = _decode_rows(rows)
+        self.now_ms = max(self.now_ms, now_ms)
+        for name, windows in found:
+            known, retention_ms = self.by_trigger.setdefault(name, {}), _retention_ms(name)
+            for start, fired, seen_ms, flat in windows:
+                window = known.get(start)
+                if window is None:
+                    known[start] = WindowSum(flat, fired, seen_ms)
+                    self.number += 1
+                    self._look_at(seen_ms + retention_ms, name, start)
+                else:
+                    counts = zip(flat[::2], flat[1::2], strict=True)
+                    window.merge(counts, fired=fired, seen_ms=seen_ms)
+
+    def _take(self, name: str, start: int, seen_ms: int) -> WindowSum:
+        self.now_ms = max(self.now_ms, seen_ms)
+        return self._window(name, start)
+
+    def restore(self, key: bytes, value: bytes | None) -> bool:
+        """Take a record of an older version, merged with what is known; False: it is none."""
+        if key == PROGRESS_KEY:
+            if value is not None:
+                self._coming = max(self._coming, _decode_progress(value)[0])
+            return True
+        try:
+            name, start = parse_cell_key(key)
+            _retention_ms(name)
+        except ValueError:
+            return False
+        if value is None:
+            windows = self.by_trigger.get(name, {})
+            if windows.pop(start, None) is not None:
+                self.number -= 1
+            return True
+        counts, fired, seen_ms = _decode_window(value)
+        self._take(name, start, seen_ms).merge(counts, fired=fired, seen_ms=seen_ms)
+        return True
+
+    def restored(self) -> None:
+        """Note that the changelog is read: partial counts behind the progress are read again."""
+        self.progress_offset = max(self.progress_offset, self._coming)
+        self.offset = self.progress_offset
+        self._expire(self._touched)
+
+
+_encode_rows = msgspec.msgpack.Encoder().encode
+_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, list[Row]]]]).decode
+_decode_window = msgspec.json.Decoder(tuple[list[tuple[int, int]], bool, int]).decode
+_decode_progress = orjson.loads
+
+
+def _retention_ms(name: str) -> int:
+    return retention_seconds(int(name.rpartition(":")[2])) * 1000

@@ -1,0 +1,143 @@
+"""Dead letters as people look for them: where they lie, which are meant, which are done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stream_app.domain.delivery.records import delivery_id
+from stream_app.domain.errors import UsageError
+from stream_app.domain.text.printable import quoted
+
+
+class LetterKind(StrEnum):
+    """What a dead letter was meant to be."""
+
+    EVENT = "event"
+    ALERT = "alert"
+    DELIVERY = "delivery"
+
+
+class Log(NamedTuple):
+    """One partition of a topic, by its full name."""
+
+    topic: str
+    partition: int
+
+
+class Place(NamedTuple):
+    """Where a record lies; as text `topic/partition/offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def log(self) -> Log:
+        """The partition it lies in."""
+        return Log(self.topic, self.partition)
+
+
+def parse_place(text: str) -> Place:
+    """Return the place that `topic/partition/offset` names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    topic, *numbers = text.split("/")
+    if not topic or len(numbers) != 2 or not all(_is_number(number) for number in numbers):  # noqa: PLR2004 - partition and offset
+        raise UsageError(
+            f"{quoted(text)} is no place of a record: give it as `stream-app dlq list` prints it, "
+            "topic/partition/offset"
+        )
+    return Place(topic, *map(int, numbers))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < len(str(2**63))
+
+
+class _Named(msgspec.Struct):
+    """What a value says of who it belongs to; whatever else it is."""
+
+    id: Any = None
+    client_id: Any = None
+    integration_id: Any = None
+    integration_ids: Any = None
+
+
+_NOTHING = _Named()
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A dead letter. `original` is where it was read from; None: its headers don't say.
+
+    `index` is the place of an event in its record. All times are Unix ms; `is_cut` says that
+    its value is not all of the record's. `still_for` are those integrations of an alert that it
+    has not gone to; none: it has gone to nobody.
+    """
+
+    kind: LetterKind
+    place: Place
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    reason: str
+    message: str
+    attempt: int
+    original: Place | None
+    original_ms: int
+    index: int | None = None
+    is_cut: bool = False
+    timestamp_type: int = 0
+    still_for: tuple[int, ...] = ()
+
+    @property
+    def delivery_ids(self) -> tuple[str, ...]:
+        """Ids of the delivery, or of those that an alert becomes; none where it can't be read."""
+        found = self._named().id if self.kind is not LetterKind.EVENT else None
+        if not isinstance(found, str) or not found:
+            return ()
+        if self.kind is LetterKind.DELIVERY:
+            return (found,)
+        return tuple(delivery_id(found, number) for number in self.integration_ids)
+
+    @property
+    def integration_ids(self) -> tuple[int, ...]:
+        """Integrations it was meant for: the one of a delivery, those of an alert."""
+        if self.kind is LetterKind.DELIVERY:
+            number = _integer(self._named().integration_id) or self._key_number()
+            return () if number is None else (number,)
+        if self.kind is LetterKind.ALERT:
+            numbers = self._named().integration_ids
+            ids = [n for n in numbers if _integer(n)] if isinstance(numbers, list) else []
+            return tuple(n for n in ids if not self.still_for or n in self.still_for)
+        return ()
+
+    @property
+    def client_id(self) -> int | None:
+        """The client it belongs to, where that can be read."""
+        found = _integer(self._named().client_id)
+        return self._key_number() if found is None and self.kind is LetterKind.ALERT else found
+
+    def _named(self) -> _Named:
+        try:
+            return _decode_named(self.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return _NOTHING
+
+    def _key_number(self) -> int | None:
+        text = (self.key or b"").decode("latin-1")
+        return int(text) if _is_number(text) else None
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,146 @@
+"""Which dead letters may come back, and what a person does about each reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
+from stream_app.domain.dead_letters.dead_letter import Letter, LetterKind
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.text.printable import quoted
+
+#: Reason -> what to do about it; `{integration}` and `{place}` stand for those of the letter.
+NEXT_STEPS = {
+    DeadLetterReason.UNDECODABLE: "it is no JSON that can be read: have its producer mend it and "
+    "send it anew; redriving these bytes makes the same dead letter",
+    DeadLetterReason.WRONG_TYPE: "a field has another type than the contract says: have its "
+    "producer mend it and send it anew; redriving these bytes makes the same dead letter",
+    DeadLetterReason.MISSING_CLIENT: "it names no client: have its producer mend it and send it "
+    "anew; redriving these bytes makes the same dead letter",
+    DeadLetterReason.MISSING_TIME: "it has no time that can be used: have its producer mend it "
+    "and send it anew; redriving these bytes makes the same dead letter",
+    DeadLetterReason.FUTURE_TIMESTAMP: "its time lay ahead of the broker's clock: mend the clock "
+    "of its producer, and when that time has come, `stream-app dlq redrive --offset {place}`",
+    DeadLetterReason.UNKNOWN_CLIENT: "its client is not configured: `stream-app apply` the client, "
+    "then `stream-app dlq redrive --offset {place}`",
+    DeadLetterReason.WRONG_TOPIC: "it is no event of this topic: have its producer send it to the "
+    "topic that the message names; redriving these bytes makes the same dead letter",
+    DeadLetterReason.EXHAUSTED: "all 17 attempts failed: look at the message, mend the target or "
+    "its key (`stream-app integrations list` shows its state), then `stream-app dlq redrive "
+    "--integration {integration}`",
+    DeadLetterReason.STALE: "it was too old to page anybody: if it still matters, `stream-app dlq "
+    "redrive --offset {place}`",
+    DeadLetterReason.UNKNOWN_INTEGRATION: "integration {integration} is not configured: "
+    "`stream-app apply` it, then `stream-app dlq redrive --offset {place}`; if it is gone for "
+    "good, take it out of the trigger",
+    DeadLetterReason.TOO_LARGE: "it is larger than a record may be: have its producer send less, "
+    "or shorten the texts of its trigger; redriving these bytes makes the same dead letter",
+    DeadLetterReason.UNREAD: "too many parts of its record before it could not be used: have its "
+    "producer mend what it sends; `stream-app dlq redrive --offset {place}` reads on from there",
+    DeadLetterReason.UNREADABLE_BATCH: "a batch of records that cannot be unpacked: have its "
+    "producer send them anew; where they are sound, `stream-app replay --from` of a version that "
+    "reads them shows what they hold",
+    DeadLetterReason.OVERFLOW: "too much was waiting for its integration: when that has been "
+    "sent, `stream-app dlq redrive --integration {integration}`",
+    DeadLetterReason.INTEGRATION_DISABLED: "`stream-app integrations enable {integration}`, then "
+    "`stream-app dlq redrive --integration {integration}`",
+    DeadLetterReason.INTEGRATION_DELETED: "its integration is deleted: if it is to come back, "
+    "`stream-app apply` it with the same id, then `stream-app dlq redrive --integration "
+    "{integration}`",
+}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A configured integration: its epoch, and why it takes nothing; empty: it takes alerts."""
+
+    epoch: int
+    problem: str = ""
+
+
+def next_step(letter: Letter, target: str | None) -> str:
+    """Return in words what is to be done about a letter; `target` is where it was redriven to."""
+    if target is not None:
+        return f"nothing: it has been redriven to {target}"
+    if letter.is_cut and letter.reason != DeadLetterReason.UNREADABLE_BATCH:
+        return CUT
+    numbers = letter.integration_ids
+    try:
+        text = NEXT_STEPS[DeadLetterReason(letter.reason)]
+    except ValueError:
+        return f"its reason {quoted(letter.reason)} is none that this version knows"
+    return text.format(place=letter.place, integration=numbers[0] if numbers else "ID")
+
+
+def destination_of(record: Mapping[str, object], status: IntegrationStatus | None) -> Destination:
+    """Return what an integration's record, and what the system has made of it, come to."""
+    integration, problems = read_integration(record)
+    name = f"integration {record.get('id')}"
+    if problems:
+        problem = f"{name} cannot be used ({problems[0].path}): `stream-app apply` it anew"
+    elif not integration.active:
+        problem = f"{name} is off: `stream-app integrations enable {integration.id}` first"
+    elif is_disabled_by_system(integration, status):
+        problem = (
+            f"{name} is disabled by the system: mend it, then "
+            f"`stream-app integrations enable {integration.id}` first"
+        )
+    else:
+        problem = ""
+    return Destination(integration.epoch, problem)
+
+
+CUT = "its value is cut short and cannot be redriven: have its producer send the record anew"
+
+
+def why_not(
+    letter: Letter,
+    source: str,
+    accepted: Collection[str],
+    destinations: Mapping[int, Destination],
+    *,
+    force: bool = False,
+) -> str:
+    """Return why a letter is not redriven; empty: it is.
+
+    Args:
+        letter: as it lies in the dead-letter topic of `source`.
+        source: full name of the topic that its topic takes dead letters of. Nothing else is
+            written to, whatever the letter's headers say.
+        accepted: ids of deliveries that have been accepted.
+        destinations: the configured integrations.
+        force: also to integrations that take nothing.
+    """
+    original = letter.original
+    if original is None or original.topic != source:
+        found = "missing" if original is None else repr(original.topic)
+        return f"its x-original-topic is {found}, and must be {quoted(source)}"
+    if letter.is_cut:
+        return CUT
+    if letter.reason == DeadLetterReason.UNREADABLE_BATCH:
+        return "it is a batch of records that cannot be unpacked: have its producer send them anew"
+    ids = letter.delivery_ids
+    if ids and all(number in accepted for number in ids):
+        return "it has been accepted meanwhile"
+    return "" if force else _unwanted(letter, destinations)
+
+
+def _unwanted(letter: Letter, destinations: Mapping[int, Destination]) -> str:
+    """Return why no integration would take a letter; empty: one does, or it goes to none."""
+    problems = []
+    for number in letter.integration_ids:
+        destination = destinations.get(number)
+        if destination is None:
+            problems.append(f"integration {number} is not configured")
+        elif destination.problem:
+            problems.append(destination.problem)
+        else:
+            return ""
+    if not problems:
+        return ""
+    # `route` drops an alert for integrations that are off: it would not come back a second time.
+    is_delivery = letter.kind is LetterKind.DELIVERY
+    end = "it would only become a dead letter again" if is_delivery else "it would reach nobody"
+    return f"{'; '.join(problems)}: {end}"

@@ -1,0 +1,360 @@
+"""The deliveries of one partition: what is due, what is done, and what is not yet acknowledged.
+
+A delivery is pending until its message is accepted or given up; each attempt's result says which
+attempt it was, so a result that comes twice, or from a worker that lost its partition, changes
+nothing. What is here follows from the records, and from which target an integration has now: no
+clock is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+
+from stream_app.domain.delivery.auto_disable import KEY_PREFIX as JUDGE_PREFIX
+from stream_app.domain.delivery.auto_disable import (
+    Bucket,
+    Judge,
+    JudgeKey,
+    JudgeRules,
+    Mark,
+    Verdict,
+    judge_record,
+)
+from stream_app.domain.delivery.delivery_book import DeliveryBook
+from stream_app.domain.delivery.finished_deliveries import HOUR_MS, Finished, Known, encode_finished
+from stream_app.domain.delivery.rate_limit_pauses import KEY_PREFIX as PAUSE_PREFIX
+from stream_app.domain.delivery.rate_limit_pauses import Pauses, pause_end_ms, pause_record
+from stream_app.domain.delivery.records import (
+    Cancel,
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    Result,
+    decode_state,
+    encode_state,
+)
+from stream_app.domain.delivery.steps import (
+    attempted,
+    awaits,
+    began,
+    comes_back,
+    ended_ms,
+    finished,
+    forgotten_state,
+)
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.state.journal import Journal
+from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+
+#: Most deliveries that one flush forgets: after a pause all of a week may be over at once.
+MOST_EXPIRED = 5000
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What has become of a delivery, and the attempt's result where one did it.
+
+    `before` still has the delivery's record, which a dead letter needs.
+    """
+
+    before: DeliveryState
+    after: DeliveryState
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class DeliveryRules:
+    """What the settings say of deliveries.
+
+    `retry_scale` is a factor on the documented waits, 1 except in tests; `max_pending` is the
+    most pending deliveries of one integration. An alert that is older than `max_alert_age_ms`
+    waits for our own side no longer.
+    """
+
+    retry_scale: float = 1.0
+    max_pending: int = 5000
+    max_alert_age_ms: int = 6 * 3600 * 1000
+    judge: JudgeRules = field(default_factory=JudgeRules)
+
+
+@dataclass(frozen=True)
+class DeliveryCut:
+    """What one flush of a partition writes; `None` for a state that is forgotten."""
+
+    changed: list[tuple[str, Known | None]]
+    #: What has not changed, and is only written again.
+    repeated: list[tuple[str, Known | None]]
+    judged: list[tuple[JudgeKey, Bucket | Mark | None]]
+    paused: list[tuple[int, int | None]]
+    settled: list[Settled]
+    verdicts: list[Verdict]
+    offsets: tuple[int, ...]
+
+    @property
+    def integrations(self) -> set[int]:
+        """The integrations of deliveries that have changed and are still pending."""
+        states = [state for _, state in self.changed if isinstance(state, DeliveryState)]
+        return {state.integration_id for state in states}
+
+
+class PartitionDeliveries:
+    """The deliveries of one partition of `deliveries` and `delivery-results`.
+
+    Args:
+        topics: names of the two topics, in this order.
+        rules: what the settings say.
+    """
+
+    def __init__(self, topics: tuple[str, str], rules: DeliveryRules) -> None:
+        #: Largest record time seen: finished deliveries are forgotten by it, not by a clock.
+        self.now_ms = 0
+        self.judge = Judge(rules.judge)
+        self.pauses = Pauses()
+        self._rules = rules
+        #: All deliveries that are known, by id.
+        self.states = DeliveryBook()
+        self._journal: Journal[str, Known] = Journal(lambda s: s.order, values=self.states)
+        self._offsets = dict.fromkeys(topics, NEVER)
+        self._progress = dict.fromkeys(topics, NEVER)
+        self._settled: list[Settled] = []
+        self._verdicts: list[Verdict] = []
+
+    @property
+    def pending(self) -> dict[str, DeliveryState]:
+        """The pending deliveries, by id."""
+        return self.states.pending
+
+    # -- the records of the topics
+
+    def take(self, topic: str, offset: int, timestamp_ms: int) -> bool:
+        """Note a record; return whether it is new."""
+        if offset <= self._offsets[topic]:
+            return False
+        self._offsets[topic] = offset
+        self.now_ms = max(self.now_ms, timestamp_ms)
+        return True
+
+    def skip(self, topic: str, offset: int) -> None:
+        """Note records that cannot be read."""
+        self._offsets[topic] = max(self._offsets[topic], offset)
+
+    def add_delivery(
+        self,
+        delivery: Delivery,
+        value: bytes,
+        offset: int,
+        timestamp_ms: int,
+        redrives: int = 0,
+        epoch: int = 0,
+        alerted_ms: int = 0,
+    ) -> bool:
+        """Take a delivery, due at once; return whether it is new.
+
+        A known one is ignored, unless it was not accepted and comes back from the dead letters
+        (`redrives` says how often it has, `epoch` which one its integration had then: commands
+        and verdicts of earlier ones are not meant for it). Its schedule then begins anew. One
+        too many of its integration is a dead letter. `alerted_ms` is when its alert was appended.
+        """
+        known = self.states.get(delivery.id)
+        if known is not None and not comes_back(known, redrives):
+            return False
+        state = began(
+            delivery,
+            value,
+            offset,
+            timestamp_ms,
+            redrives=redrives,
+            epoch=epoch,
+            alerted_ms=alerted_ms,
+        )
+        if self.states.count_of(delivery.integration_id) >= self._rules.max_pending:
+            self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
+        else:
+            self._journal.change(delivery.id, state)
+        return True
+
+    def add_result(
+        self, result: Result, offset: int, timestamp_ms: int, *, is_judged: bool = True
+    ) -> bool:
+        """Take a result; return whether it is the one that its delivery waits for.
+
+        One that was accepted counts for a delivery that was cancelled or redriven meanwhile, too:
+        a dead letter that comes back must not page again. The judge counts any that was made of
+        the target that the integration has now (`is_judged`).
+        """
+        at_ms = ended_ms(result, timestamp_ms)
+        result = msgspec.structs.replace(result, finished_at_ms=at_ms)
+        known = self.states.get(result.delivery_id)
+        is_awaited = known is not None and awaits(known, result)
+        until_ms = pause_end_ms(result, self._rules.retry_scale)
+        if until_ms is not None and is_judged:
+            self.pauses.extend(result.integration_id, until_ms)
+        is_exhausted = False
+        if known is not None and is_awaited:
+            before = forgotten_state(known, result) if isinstance(known, Finished) else known
+            rules = self._rules
+            after = attempted(
+                before, result, timestamp_ms, rules.retry_scale, rules.max_alert_age_ms
+            )
+            is_exhausted = after.status is DeliveryStatus.GIVEN_UP
+            self._journal.change(before.id, after)
+            self._settled.append(Settled(before, after, result))
+        if result.is_sent and is_judged:
+            verdict = self.judge.add(result, offset, is_exhausted=is_exhausted)
+            if verdict is not None:
+                self._verdicts.append(verdict)
+                reason = DeadLetterReason.INTEGRATION_DISABLED
+                self._cancel_all(verdict.integration_id, verdict.epoch, reason, timestamp_ms)
+        return is_awaited
+
+    def cancel(self, command: Cancel, timestamp_ms: int) -> None:
+        """Give up the pending deliveries that a command names; of a deleted one forget all."""
+        self._cancel_all(command.integration_id, command.epoch, command.reason, timestamp_ms)
+        if command.reason is DeadLetterReason.INTEGRATION_DELETED:
+            self.judge.forget(command.integration_id)
+            self.pauses.forget(command.integration_id)
+
+    def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
+        """Return the command that gives up an integration's pending deliveries; None: needless.
+
+        Those that are routed later, after the integration has been enabled, are not meant.
+        """
+        states = self.states.of_integration(integration_id)
+        if not states:
+            mark = self.judge.marks.get(integration_id)
+            if mark is None or reason is not DeadLetterReason.INTEGRATION_DELETED:
+                return None
+            return Cancel(mark.client_id, integration_id, reason, mark.epoch)
+        newest = max(states, key=lambda state: state.epoch)
+        return Cancel(newest.client_id, integration_id, reason, newest.epoch)
+
+    @property
+    def known_integrations(self) -> set[int]:
+        """The integrations with pending deliveries, or with requests that the judge remembers."""
+        return self.states.integrations | self.judge.marks.keys()
+
+    def _cancel_all(
+        self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
+    ) -> None:
+        for state in self.states.of_integration(integration_id):
+            if state.epoch <= epoch:
+                self._cancel(state, reason, timestamp_ms)
+
+    def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
+        after = finished(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
+        self._journal.change(state.id, after)
+        self._settled.append(Settled(state, after))
+
+    # -- flushing
+
+    def cut(self) -> DeliveryCut:
+        """Take what has changed since the last cut; `confirm` it or `roll_back`."""
+        for delivery_id in self.states.remembered.expired(self.now_ms, MOST_EXPIRED):
+            self._journal.change(delivery_id, None)
+        settled, self._settled = self._settled, []
+        verdicts, self._verdicts = self._verdicts, []
+        offsets = tuple(self._offsets.values())
+        paused = self.pauses.cut(self.now_ms)
+        written, has_changed = self._journal.cut(), self._journal.has_changed
+        return DeliveryCut(
+            [row for row in written if has_changed(row[0])],
+            [row for row in written if not has_changed(row[0])],
+            self.judge.cut(),
+            paused,
+            settled,
+            verdicts,
+            offsets,
+        )
+
+    def confirm(self, cut: DeliveryCut) -> None:
+        """Note that the broker has acknowledged all of the cut, its progress included."""
+        self._journal.confirm([*cut.changed, *cut.repeated])
+        self.judge.confirm(cut.judged)
+        self.pauses.confirm(cut.paused)
+        self._progress = dict(zip(self._progress, cut.offsets, strict=True))
+
+    def restored(self) -> None:
+        """Nothing more to do: what is behind the progress is read again."""
+
+    def roll_back(self) -> None:
+        """Forget everything that is not known to be acknowledged."""
+        self._journal.roll_back()
+        self.judge.roll_back()
+        self.pauses.roll_back()
+        self._settled, self._verdicts = [], []
+        self._offsets = dict(self._progress)
+
+    def rewrite(self) -> None:
+        """Write all that is kept once more with the next flush."""
+        self._journal.rewrite()
+        self.judge.rewrite()
+        self.pauses.rewrite()
+
+    def durable_pending(self) -> Iterator[DeliveryState]:
+        """Yield the pending deliveries whose state the broker has acknowledged."""
+        for delivery_id, state in self.pending.items():
+            if self._journal.is_durable(delivery_id):
+                yield state
+
+    # -- the changelog
+
+    def progress_of(self, topic: str) -> int:
+        """Return the last offset of a source topic whose effects are acknowledged."""
+        return self._progress[topic]
+
+    def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of what a cut has changed."""
+        states: list[tuple[bytes, bytes | None]] = [
+            (delivery_id.encode(), _record(state))
+            for delivery_id, state in (*cut.changed, *cut.repeated)
+        ]
+        states += [judge_record(key, value) for key, value in cut.judged]
+        return states + [pause_record(number, until_ms) for number, until_ms in cut.paused]
+
+    def progress_record(self, cut: DeliveryCut) -> tuple[bytes, bytes]:
+        """Return the changelog record of a cut's progress in both topics."""
+        return PROGRESS_KEY, orjson.dumps(cut.offsets)
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take a record of the changelog; of two of one key the newer holds."""
+        if self.states.restore(key, value):
+            return
+        if key == PROGRESS_KEY:
+            if value is not None:
+                offsets = zip(self._progress.items(), orjson.loads(value), strict=True)
+                self._progress = {topic: max(known, found) for (topic, known), found in offsets}
+                self._offsets = dict(self._progress)
+        elif key.startswith(JUDGE_PREFIX):
+            self.judge.restore(key, value)
+        elif key.startswith(PAUSE_PREFIX):
+            self.pauses.restore(key, value)
+        else:
+            self._restore_state(key.decode(), value)
+
+    def _restore_state(self, delivery_id: str, value: bytes | None) -> None:
+        if value is None:
+            self._journal.restore(delivery_id, None)
+            return
+        if (end := self.states.remembered.read(value)) is not None:
+            self.now_ms = max(self.now_ms, end.hour * HOUR_MS)
+            self._journal.restore(delivery_id, end)
+            return
+        state = decode_state(value)
+        self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
+        self._journal.restore(delivery_id, state)
+
+
+def _record(state: Known | None) -> bytes | None:
+    if state is None:
+        return None
+    return encode_finished(state) if isinstance(state, Finished) else encode_state(state)
+
+
+def is_reserved(delivery_id: str) -> bool:
+    """Tell whether a delivery's id would pass for another key of the changelog."""
+    key = delivery_id.encode()
+    return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX))

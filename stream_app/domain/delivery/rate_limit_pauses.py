@@ -1,0 +1,87 @@
+"""Integrations that pause, because the service has had enough of them for a while (429).
+
+They are kept with the deliveries of their partition: after a restart, too, what waits for one
+must not be sent before its time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from stream_app.domain.delivery.records import Result
+from stream_app.domain.delivery.retry_schedule import LONGEST_ASKED_SECONDS
+from stream_app.domain.state.journal import Journal
+
+#: Begins the changelog keys of pauses: no delivery's id has it.
+KEY_PREFIX = b"pause|"
+#: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
+#: windows that the service counts in. What an answer asks for is bounded where it is read.
+DEFAULT_PAUSE_SECONDS = 60.0
+MAX_PAUSE_MS = int(LONGEST_ASKED_SECONDS * 1000)
+
+
+def pause_end_ms(result: Result, scale: float) -> int | None:
+    """Return until when the integration of a result pauses (Unix ms); None: it does not.
+
+    `scale` shortens the pause that nobody has asked for, as it does the waits.
+    """
+    if result.status != HTTPStatus.TOO_MANY_REQUESTS:
+        return None
+    asked = result.retry_after_seconds
+    seconds = DEFAULT_PAUSE_SECONDS * scale if asked is None else asked
+    seconds = min(max(seconds, 0.0), LONGEST_ASKED_SECONDS)
+    return result.finished_at_ms + math.ceil(seconds * 1000)
+
+
+class Pauses:
+    """The integrations of one partition that pause, and until when (Unix ms)."""
+
+    def __init__(self) -> None:
+        self._journal: Journal[int, int] = Journal(lambda until_ms: (until_ms,))
+
+    @property
+    def until_ms(self) -> Mapping[int, int]:
+        """Until when each integration pauses."""
+        return self._journal.values
+
+    def extend(self, integration_id: int, until_ms: int) -> None:
+        """Let an integration pause until then, at least."""
+        if until_ms > self.until_ms.get(integration_id, 0):
+            self._journal.change(integration_id, until_ms)
+
+    def forget(self, integration_id: int) -> None:
+        """Let an integration pause no more."""
+        if integration_id in self.until_ms:
+            self._journal.change(integration_id, None)
+
+    def cut(self, now_ms: int) -> list[tuple[int, int | None]]:
+        """Forget what is over; return what has changed since the last cut."""
+        for integration_id, until_ms in list(self.until_ms.items()):
+            if until_ms <= now_ms:
+                self._journal.change(integration_id, None)
+        return self._journal.cut()
+
+    def confirm(self, changed: list[tuple[int, int | None]]) -> None:
+        """Note that the broker has acknowledged the cut."""
+        self._journal.confirm(changed)
+
+    def roll_back(self) -> None:
+        """Forget everything that is not known to be acknowledged."""
+        self._journal.roll_back()
+
+    def rewrite(self) -> None:
+        """Put all that is kept into the next cut."""
+        self._journal.rewrite()
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take a record of the changelog whose key begins with `KEY_PREFIX`."""
+        number = int(key.removeprefix(KEY_PREFIX))
+        self._journal.restore(number, None if value is None else int(value))
+
+
+def pause_record(integration_id: int, until_ms: int | None) -> tuple[bytes, bytes | None]:
+    """Return the changelog record of a pause; None: it is over."""
+    value = None if until_ms is None else str(until_ms).encode()
+    return KEY_PREFIX + str(integration_id).encode(), value

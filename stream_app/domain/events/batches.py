@@ -1,0 +1,200 @@
+"""The records of one poll become events, each with its record: fast where they are as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from stream_app.domain.configuration.client_names import ClientNames
+from stream_app.domain.errors import RejectedEventError
+from stream_app.domain.events.model import (
+    DECODE_ERRORS,
+    MAX_RECORD_BYTES,
+    Event,
+    EventDecoder,
+    EventKind,
+    Rejected,
+    check_size,
+)
+
+#: A partition may hold records of another shape than the usual one only. After so many of them in
+#: a row, only each `TRY_AGAIN`th is tried as the usual one first: a refusal takes time.
+MAX_REFUSED, TRY_AGAIN = 4, 32
+
+#: What is decoded at once, and given in one step, at most: the loop waits for it.
+STEP_RECORDS, STEP_BYTES, STEP_EVENTS = 500, 512 * 1024, 500
+#: So many addresses of an event take as long as an event.
+ADDRESSES = 20
+#: A larger record may hold more events, or longer lists, than one step takes.
+LARGE_BYTES = 16 * 1024
+#: A larger one is not decoded at once, as usual events or as ones of any shape.
+USUAL_BYTES, SHAPES_BYTES = 512 * 1024, 256 * 1024
+
+_REFUSED = (*DECODE_ERRORS, TypeError, RejectedEventError)
+
+
+class Record(Protocol):
+    """What counting reads of a Kafka record."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+Pairs = Iterable[tuple[Record, Any]]
+#: Returns an event or the events of an array; raises `_REFUSED`.
+Decode = Callable[[Any], Any]
+Refused = list[tuple[Record, Rejected]]
+
+
+class BatchDecoder:
+    """Decodes the records of one partition of one kind of event.
+
+    How fast depends on what came before, what it gives does not. It gives them in steps, none of
+    which takes long, whatever a record holds.
+    """
+
+    def __init__(self, kind: EventKind) -> None:
+        self._decoder = EventDecoder(kind)
+        self._decode: Decode = self._decoder.decode_named
+        # How many records `_decode` has refused in a row, or has not been asked for.
+        self._refused_in_a_row = 0
+
+    def use(self, names: ClientNames, *, reads_pools: bool) -> None:
+        """Take the names of the configured clients, and whether their applications matter."""
+        self._decoder.use(names, reads_pools=reads_pools)
+        self._decode = self._decoder.decode_named if reads_pools else self._decoder.decode
+
+    def decode(self, records: Sequence[Record]) -> Iterator[tuple[Pairs, Refused]]:
+        """Yield the events in the order of the records, and the parts that are refused."""
+        for first in range(0, len(records), STEP_RECORDS):
+            yield from self._step(records[first : first + STEP_RECORDS])
+
+    def places_of(
+        self, value: bytes, events: Iterable[Event]
+    ) -> Iterator[tuple[int | None, bytes] | None]:
+        """Yield the index and the untouched bytes of each of a record's `events`."""
+        return self._decoder.places_of(value, events)
+
+    def _step(self, records: Sequence[Record]) -> Iterator[tuple[Pairs, Refused]]:
+        values: list[Any] = [record.value for record in records]
+        try:
+            sizes = list(map(len, values))
+            if max(sizes) > LARGE_BYTES or sum(sizes) > STEP_BYTES:
+                raise TypeError
+            decoded = list(map(self._decode, values))
+        except _REFUSED:
+            for record in records:
+                yield from self._one(record)
+            return
+        pairs: Pairs = zip(records, decoded, strict=True)
+        if list in map(type, decoded):
+            pairs = [
+                (record, event)
+                for record, value in pairs
+                for event in (value if type(value) is list else (value,))
+            ]
+            decoded = [event for _, event in pairs]
+        if self._decoder.reads_pools:
+            self._decoder.settle(decoded)
+        yield pairs, []
+
+    def _one(self, record: Record) -> Iterator[tuple[Pairs, Refused]]:
+        if record.value is not None and LARGE_BYTES < len(record.value) <= MAX_RECORD_BYTES:
+            return self._large(record, record.value)
+        return iter((self._small(record),))
+
+    def _small(self, record: Record) -> tuple[Pairs, Refused]:
+        try:
+            return [(record, event) for event in self._usual(record.value)], []
+        except _REFUSED:
+            pass
+        try:
+            found: Sequence[Any] = self._decoder.decode_shapes(record.value)
+        except _REFUSED:
+            good, bad = self._decoder.decode_parts(record.value)
+            return [(record, event) for _, event in good], [(record, part) for part in bad]
+        return [(record, event) for event in found], []
+
+    def _usual(self, value: bytes | None) -> Sequence[Any]:
+        """Return the events of a record that is as usual. Raises `_REFUSED`: it is not."""
+        count, self._refused_in_a_row = self._refused_in_a_row, self._refused_in_a_row + 1
+        if count >= MAX_REFUSED and count % TRY_AGAIN:
+            raise TypeError
+        check_size(value or b"")
+        events = self._flat(value)
+        self._refused_in_a_row = 0
+        if self._decoder.reads_pools:
+            self._decoder.settle(events)
+        return events
+
+    def _flat(self, value: bytes | None) -> list[Any]:
+        found: Any = self._decode(value)
+        return found if type(found) is list else [found]
+
+    # -- large records
+
+    def _large(self, record: Record, value: bytes) -> Iterator[tuple[Pairs, Refused]]:
+        """Read a record that may hold a great many events, or large ones."""
+        events: list[Any] = []
+        refused: Refused = []
+        work = 0
+        for found in self._parts(value):
+            if isinstance(found, Rejected):
+                refused.append((record, found))
+            elif found is not None:
+                events.append((record, found))
+                work += len(getattr(found, "remote_addrs", None) or ()) // ADDRESSES
+            work += 1
+            if found is None or work >= STEP_EVENTS:
+                yield events, refused
+                events, refused, work = [], [], 0
+        yield events, refused
+
+    def _parts(self, value: bytes) -> Iterator[Any]:
+        """Yield events and what is refused; `None` is a pause."""
+        events = None
+        if len(value) <= USUAL_BYTES:
+            events = yield from self._whole(value)
+        if events is not None:
+            yield from events
+            return
+        for part in self._decoder.steps(value, self._at_once):
+            yield None if part is None else part[2]
+
+    def _whole(self, value: bytes) -> Generator[None, None, list[Any] | None]:
+        """Return all events of a record; None: not all of them can be used."""
+        try:
+            events = self._flat(value)
+            yield
+            if self._decoder.reads_pools:
+                for first in range(0, len(events), STEP_EVENTS):
+                    self._decoder.settle(events[first : first + STEP_EVENTS])
+                    yield
+        except _REFUSED:
+            yield
+            if len(value) > SHAPES_BYTES:
+                return None
+            try:
+                events = []
+                for event in self._decoder.events_of_shapes(value):
+                    events.append(event)
+                    if not len(events) % STEP_EVENTS:
+                        yield
+            except _REFUSED:
+                return None
+        yield
+        return None if self._decoder.has_long_list(events) else events
+
+    def _at_once(self, text: bytes) -> Sequence[Any] | None:
+        """Return the events of a piece of a record; None: not all of them can be used."""
+        if len(text) > SHAPES_BYTES:
+            return None
+        try:
+            try:
+                events: Sequence[Any] = self._usual(text)
+            except _REFUSED:
+                events = self._decoder.decode_shapes(text)
+        except _REFUSED:
+            return None
+        return None if self._decoder.has_long_list(events) else events

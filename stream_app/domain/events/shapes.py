@@ -1,0 +1,327 @@
+"""Events as producers have them: older field names, and the documented webhook envelope.
+
+`{summary, details: {client_name, cloud, notification_type: "new_hits", hit: {...}}}` is an
+envelope. Where an event says one thing under several names, the first that is set holds, in the
+order of the fields below: the present name, then the older ones, of which only the one that holds
+is read. `schemas/README.md` has the table. Every flat event with present names only is one of
+these shapes, too, so this decoder reads all that the faster one of `events` reads, and alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.events.older_names import (
+    NOTHING,
+    Pools,
+    Seconds,
+    application_ids,
+    chosen,
+    parse_seconds,
+    parse_status,
+    parse_statuses,
+    parse_text,
+    parse_texts,
+    readable,
+)
+from stream_app.domain.events.time_units import unit_hint
+from stream_app.domain.text.printable import quoted
+
+#: Makes an event of its present names and their values.
+MakeEvent = Callable[..., Any]
+
+_SECONDS = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
+#: Seconds in another unit have more digits.
+_LONG_NUMBER = re.compile(r"[0-9]{1,20}")
+_SHOWN_CHARS = 100
+
+#: The notification type of a hit; all others are of things that are not counted.
+NEW_HITS = "new_hits"
+
+
+class _Names(msgspec.Struct, gc=False):
+    """What all kinds of events share, under all names."""
+
+    client_id: int | None = None
+    client_name: msgspec.Raw = NOTHING
+    type: str | None = None
+    attack_type: msgspec.Raw = NOTHING
+    host: str | None = None
+    domain: msgspec.Raw = NOTHING
+    poolid: Pools = None
+    application_id: msgspec.Raw = NOTHING
+    applications: msgspec.Raw = NOTHING
+    target: str | None = None
+    create_time: Seconds | None = None
+    time: msgspec.Raw = NOTHING
+    experimental: bool | None = False
+    state: str | None = None
+
+
+class HitNames(_Names, gc=False):
+    """A hit under all names."""
+
+    remote_addr4: str | None = None
+    remote_addr6: str | None = None
+    ip: msgspec.Raw = NOTHING
+    response_status: int | None = None
+    statuscode: msgspec.Raw = NOTHING
+    status_code: msgspec.Raw = NOTHING
+    request_time: Seconds | None = None
+    sampled: bool | None = True
+
+    def event(self, make: MakeEvent, client_id: int, pools: Pools) -> Any:
+        """Return the event that `make` makes of the present names."""
+        address4, address6 = self.remote_addr4, self.remote_addr6
+        # "" stands for an address that is not used.
+        if not address4 and not address6:
+            address = chosen(self.ip, parse_text, "ip")
+            if address and ":" in address:
+                address6 = address
+            elif address:
+                address4 = address
+        status, seconds = self.response_status, self.request_time
+        if status is None:
+            status = chosen(self.statuscode, parse_status, "statuscode")
+            if status is None:
+                status = chosen(self.status_code, parse_status, "status_code")
+        if seconds is None:
+            seconds = _seconds(self.time)
+        return make(
+            client_id=client_id,
+            host=self.host or chosen(self.domain, parse_text, "domain") or self.host,
+            type=self.type or chosen(self.attack_type, parse_text, "attack_type") or self.type,
+            poolid=pools,
+            remote_addr4=address4,
+            remote_addr6=address6,
+            response_status=status,
+            request_time=seconds,
+            create_time=self.create_time,
+            target=self.target,
+            experimental=self.experimental,
+            sampled=self.sampled,
+            state=self.state,
+        )
+
+
+class AttackNames(_Names, gc=False):
+    """An attack or incident under all names; one address or status is a list of one."""
+
+    remote_addrs: tuple[str, ...] | None = None
+    ip: msgspec.Raw = NOTHING
+    response_statuses: tuple[int, ...] | None = None
+    statuscode: msgspec.Raw = NOTHING
+    status_code: msgspec.Raw = NOTHING
+    first_time: Seconds | None = None
+
+    def event(self, make: MakeEvent, client_id: int, pools: Pools) -> Any:
+        """Return the event that `make` makes of the present names."""
+        addresses, statuses, seconds = self.remote_addrs, self.response_statuses, self.first_time
+        if not addresses:
+            addresses = _listed(chosen(self.ip, parse_texts, "ip") or None) or addresses
+        if not statuses:
+            found = _listed(chosen(self.statuscode, parse_statuses, "statuscode"))
+            found = found or _listed(chosen(self.status_code, parse_statuses, "status_code"))
+            statuses = found or statuses
+        if seconds is None:
+            seconds = _seconds(self.time)
+        return make(
+            client_id=client_id,
+            host=self.host or chosen(self.domain, parse_text, "domain") or self.host,
+            type=self.type or chosen(self.attack_type, parse_text, "attack_type") or self.type,
+            poolid=pools,
+            remote_addrs=addresses,
+            response_statuses=statuses,
+            first_time=seconds,
+            create_time=self.create_time,
+            target=self.target,
+            experimental=self.experimental,
+            state=self.state,
+        )
+
+
+#: What stands in the place of an object that decides something is an unknown field, and ignored.
+_Ignored = str | bool | int | float | list[msgspec.Raw] | None
+
+
+class _Details(msgspec.Struct, gc=False):
+    """What an envelope is about; without a text for its type it is an unknown field."""
+
+    client_name: msgspec.Raw = NOTHING
+    notification_type: msgspec.Raw = NOTHING
+
+
+class _HitDetails(_Details, gc=False):
+    hit: HitNames | _Ignored = None
+
+
+class HitShape(HitNames, gc=False):
+    """A hit, or an envelope with one."""
+
+    details: _HitDetails | _Ignored = None
+
+    def body(self) -> HitNames:
+        """Return the hit.
+
+        Raises:
+            RejectedEventError: the envelope has none.
+        """
+        details = self.details
+        if not isinstance(details, _HitDetails):
+            return self
+        kind, hit = readable(details.notification_type, parse_text), details.hit
+        if kind is None:
+            if not isinstance(hit, HitNames):
+                return self
+            # An envelope all the same: the event outside of its hit would be an empty one.
+            raise _wrong_type("details.notification_type is missing or no text")
+        if kind != NEW_HITS:
+            raise _wrong_topic(kind)
+        if hit is None:
+            raise _wrong_type("details.hit is missing")
+        if not isinstance(hit, HitNames):
+            raise _wrong_type("Expected `object` - at `$.details.hit`")
+        return hit
+
+
+class AttackShape(AttackNames, gc=False):
+    """An attack or incident. No envelope of these is documented, so what is in one is refused."""
+
+    details: _Details | _Ignored = None
+
+    def body(self) -> AttackNames:
+        """Return the attack or incident.
+
+        Raises:
+            RejectedEventError: it is an envelope.
+        """
+        details = self.details
+        if isinstance(details, _Details):
+            kind = readable(details.notification_type, parse_text)
+            if kind is not None:
+                raise _wrong_topic(kind)
+        return self
+
+
+Shape = HitShape | AttackShape
+
+
+class ShapeDecoder:
+    """Decodes events of one kind in all shapes; `shape` is what each of them must be.
+
+    Args:
+        shape: the struct with all names.
+        event_type: the struct of the event, with the present names only.
+    """
+
+    def __init__(self, shape: type[Shape], event_type: MakeEvent) -> None:
+        #: Whose names events may have instead of ids.
+        self.names = NO_NAMES
+        #: Whether anything depends on applications; otherwise they are not looked up.
+        self.reads_pools = True
+        self._make = event_type
+        self._one = msgspec.json.Decoder(shape).decode
+        self._lines = msgspec.json.Decoder(shape).decode_lines
+        self._whole = msgspec.json.Decoder(shape | list[shape]).decode  # type: ignore[valid-type]
+
+    def decode_one(self, text: bytes) -> Any:
+        """Decode one event. Raises `DECODE_ERRORS` and `RejectedEventError`."""
+        return self.event(self._one(text))
+
+    def decode(self, value: bytes) -> list[Any]:
+        """Decode one event, an array of them, or lines, all of which `event` makes events of.
+
+        Raises as `decode_one` does.
+        """
+        try:
+            found: Any = self._whole(value)
+        except msgspec.DecodeError:
+            found = self._lines(value)
+            if not _are_lines(value, len(found)):
+                raise
+        return found if type(found) is list else [found]
+
+    def event(self, shape: Shape) -> Any:
+        """Return the event of a shape.
+
+        Raises:
+            RejectedEventError: it cannot be used.
+        """
+        body = shape.body()
+        client_id = shape.client_id
+        if client_id is None:
+            client_id = body.client_id
+            if client_id is None:
+                client_id = _named_client(shape, body, self.names)
+        pools = body.poolid
+        if self.reads_pools and (pools is None or pools == ()):
+            pools = application_ids(self.names, client_id, body.application_id, body.applications)
+        try:
+            return body.event(self._make, client_id, pools)
+        except RejectedEventError as error:
+            if body is shape:
+                raise
+            message = str(error).replace("`$.", "`$.details.hit.")
+            raise RejectedEventError(error.reason, message) from None
+
+
+def _are_lines(value: bytes, number: int) -> bool:
+    """Tell whether so many objects stand in as many lines; the decoder does not look at lines.
+
+    Between a line that ends with `}` and one that begins with `{` no object goes on.
+    """
+    text = value.strip()
+    return text.count(b"}\n{") == text.count(b"\n") == number - 1
+
+
+def _named_client(shape: Shape, body: HitNames | AttackNames, names: ClientNames) -> int:
+    places = [("client_name", shape.client_name)]
+    if body is not shape and isinstance(shape.details, _Details):
+        places.append(("details.hit.client_name", body.client_name))
+        places.append(("details.client_name", shape.details.client_name))
+    for _, name in places:
+        if text := readable(name, parse_text):
+            return names.client_id(text)
+    for path, name in places:
+        chosen(name, parse_text, path)
+    raise RejectedEventError(
+        DeadLetterReason.MISSING_CLIENT, "neither client_id nor client_name says whose it is"
+    )
+
+
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, tuple) else (value,)
+
+
+def _seconds(raw: msgspec.Raw) -> Seconds | None:
+    """Return the older form of a time, which may be a text, as exports have it.
+
+    Raises:
+        RejectedEventError: it is neither a number nor the text of one.
+    """
+    older: Seconds | str | None = chosen(raw, parse_seconds, "time")
+    if not isinstance(older, str):
+        return older
+    if not _SECONDS.fullmatch(older):
+        hint = unit_hint(int(older)) if _LONG_NUMBER.fullmatch(older) else ""
+        raise _wrong_type(f"time {quoted(older[:_SHOWN_CHARS])} is no number of seconds{hint}")
+    return float(older) if "." in older else int(older)
+
+
+def _wrong_type(message: str) -> RejectedEventError:
+    return RejectedEventError(DeadLetterReason.WRONG_TYPE, message)
+
+
+def _wrong_topic(notification_type: str) -> RejectedEventError:
+    right = "events.hits" if notification_type == NEW_HITS else "events.account"
+    return RejectedEventError(
+        DeadLetterReason.WRONG_TOPIC,
+        f"it is a {quoted(notification_type[:_SHOWN_CHARS])}, which is not counted here: "
+        f"send it to {right}",
+    )

@@ -1,0 +1,123 @@
+"""Notices: the records of `events.account` that this project writes itself.
+
+Their bodies are the documented product's, see `notification_type` of each. A notice's id is a
+function of what it tells, so that one that is written twice stays one for its readers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from stream_app.domain.configuration.clients import Client
+    from stream_app.domain.configuration.integrations import Integration
+    from stream_app.domain.configuration.statuses import IntegrationStatus
+    from stream_app.domain.delivery.auto_disable import Verdict
+
+HOUR_MS = 3600 * 1000
+
+
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What has happened to an account. `details` begins with its `notification_type`.
+
+    `stream_app_mark` makes it known as the project's own: see `signatures.py`.
+    """
+
+    client_id: int
+    id: str
+    summary: str
+    details: dict[str, Any]
+    stream_app_mark: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record."""
+        return str(self.client_id).encode()
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def encode_notice(notice: Notice) -> bytes:
+    """Return the notice as it stands on the topic; equal notices give equal bytes."""
+    return _encode(notice)
+
+
+def notice_of(
+    client_id: int,
+    client: Client | None,
+    notice_id: str,
+    kind: str,
+    summary: str,
+    **details: object,
+) -> Notice:
+    """Return a notice of an account; of a client that is not configured nothing more is known."""
+    known = {"client_name": client.name, "cloud": client.cloud} if client else {}
+    body = {**known, "notification_type": kind, **details}
+    return Notice(client_id, notice_id, f"[Wallarm] {summary}", body)
+
+
+def integration_details(number: int, integration: Integration | None) -> dict[str, object]:
+    """Return what a notice says of an integration."""
+    kind = integration.type if integration else "opsgenie"
+    return {"id": number, "type": kind, "name": integration.name if integration else ""}
+
+
+def integration_broken(
+    verdict: Verdict,
+    status: IntegrationStatus,
+    client: Client | None,
+    integration: Integration | None,
+) -> Notice:
+    """Return the notice of an integration that the judge has disabled, once per epoch of it."""
+    return notice_of(
+        verdict.client_id,
+        client,
+        f"integration_broken/{verdict.integration_id}/{verdict.epoch}",
+        "integration_broken",
+        "Integration was disabled because of delivery errors",
+        integration=integration_details(verdict.integration_id, integration),
+        failed=verdict.failed,
+        total=verdict.total,
+        window_hours=status.window_hours,
+    )
+
+
+def deliveries_overflowed(
+    client_id: int,
+    client: Client | None,
+    number: int,
+    integration: Integration | None,
+    at_ms: int,
+) -> Notice:
+    """Return the notice that an integration has more pending deliveries than it may, once an hour.
+
+    The documented product has no such notice; its kind is this project's own.
+    """
+    return notice_of(
+        client_id,
+        client,
+        f"deliveries_overflowed/{number}/{at_ms // HOUR_MS}",
+        "deliveries_overflowed",
+        "Alerts of an integration are held back: too many wait for it",
+        integration=integration_details(number, integration),
+    )
+
+
+def alerts_stale(
+    client_id: int, client: Client | None, max_age_seconds: float, at_ms: int
+) -> Notice:
+    """Return the notice that alerts were too old to page anybody, once an hour.
+
+    The documented product has no such notice; its kind is this project's own.
+    """
+    return notice_of(
+        client_id,
+        client,
+        f"alerts_stale/{client_id}/{at_ms // HOUR_MS}",
+        "alerts_stale",
+        "Alerts were too old to be sent",
+        max_age_seconds=max_age_seconds,
+    )

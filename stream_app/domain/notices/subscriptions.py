@@ -1,0 +1,132 @@
+"""Which notices an integration gets: the event that it must have selected, by kind of notice.
+
+Source: the documented notification types and the seven events of an Opsgenie integration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from stream_app.domain.catalog.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, known_risk
+from stream_app.domain.configuration.client_names import ClientNames
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.events.time_units import shown_number
+from stream_app.domain.notices.incoming import IncomingNotice
+from stream_app.domain.text.printable import quoted
+
+SYSTEM, RULES_AND_TRIGGERS = "system", "rules_and_triggers"
+#: Notices of the end of an integration, which that integration itself does not get.
+OWN_END = frozenset({"integration_broken", "disable_integration", "delete_integration"})
+_SYSTEM_KINDS = (
+    "create_user",
+    "update_user",
+    "delete_user",
+    *sorted(OWN_END),
+    "create_application",
+    "update_application",
+    "delete_application",
+    "spec_update_failed",
+    # This project's own: they tell an owner that alerts are held back.
+    "deliveries_overflowed",
+    "alerts_stale",
+)
+_RULE_KINDS = tuple(
+    f"{noun}_{verb}" for noun in ("rule", "trigger") for verb in ("create", "update", "delete")
+)
+#: Kinds that belong to one event.
+SUBSCRIPTIONS: Mapping[str, str] = {
+    **dict.fromkeys(_SYSTEM_KINDS, SYSTEM),
+    **dict.fromkeys(_RULE_KINDS, RULES_AND_TRIGGERS),
+}
+#: Kinds whose event follows from the risk of the issue; those with `vuln` are the older names.
+ISSUE_KINDS = frozenset({"security_issue", "vuln", "vuln_high", "vuln_medium", "vuln_low"})
+#: Documented kinds that no event of an Opsgenie integration stands for: triggers tell of them, or
+#: only other types of integrations do.
+UNSUBSCRIBED_KINDS = frozenset(
+    {
+        "ip_blocked",
+        "api_structure_changed",
+        "api_comparison_result",
+        "compromised_logins",
+        "attacks_exceeded",
+        "incidents_exceeded",
+        "new_hits",
+        "new_scope_object_ips",
+        "number_of_requests_per_hour",
+    }
+)
+KNOWN_KINDS = frozenset({*SUBSCRIPTIONS, *ISSUE_KINDS, *UNSUBSCRIBED_KINDS})
+
+
+def subscription_of(notice: IncomingNotice) -> str | None:
+    """Return the event that a notice belongs to; None: none of them.
+
+    Raises:
+        RejectedEventError: a security issue has no risk that is known. Nobody would hear of it.
+    """
+    if notice.kind not in ISSUE_KINDS:
+        return SUBSCRIPTIONS.get(notice.kind)
+    said = _said_risks(notice)
+    risk = known_risk(notice.kind, *said.values())
+    if not risk:
+        # The first that says anything is what the producer has to mend, or else what it left out.
+        body = "vuln" if notice.kind == "vuln" else "security_issue"
+        missing = f"details.{body}.{'threat' if body == 'vuln' else 'risk'}", ""
+        field, value = next((pair for pair in said.items() if pair[1]), missing)
+        raise RejectedEventError(
+            DeadLetterReason.WRONG_TYPE,
+            f"{field}: {quoted(str(value)[:40])}: must be one of {', '.join(RISKS)}",
+        )
+    return f"security_issue_{risk.lower()}"
+
+
+def _said_risks(notice: IncomingNotice) -> dict[str, object]:
+    """Return what a notice says of an issue's risk, by the place in it where that stands."""
+    bodies = ((name, notice.details.get(name)) for name in ISSUE_BODIES)
+    return {
+        f"details.{name}.{field}": body[field]
+        for name, body in bodies
+        if isinstance(body, Mapping)
+        for field in RISK_FIELDS
+        if field in body
+    }
+
+
+class Subscribers:
+    """Clients and subscribed integrations as they are configured at one time."""
+
+    def __init__(self, clients: Mapping[int, Client], integrations: Iterable[Integration]) -> None:
+        self._clients = clients
+        self._names = ClientNames(clients)
+        self._ids: dict[tuple[int, str], list[int]] = {}
+        for one in sorted(integrations, key=lambda one: one.id):
+            for event in one.events if one.active else ():
+                self._ids.setdefault((one.client_id, event), []).append(one.id)
+
+    def client_of(self, notice: IncomingNotice) -> Client:
+        """Return whose notice it is: by its `client_id`, or else by the client's name.
+
+        Raises:
+            RejectedEventError: it names nobody, or nobody who is configured, or several.
+        """
+        if notice.client_id is not None:
+            if notice.client_id not in self._clients:
+                raise RejectedEventError(
+                    DeadLetterReason.UNKNOWN_CLIENT,
+                    f"client {shown_number(notice.client_id)} is not configured",
+                )
+            return self._clients[notice.client_id]
+        name = notice.text("client_name")
+        if not name:
+            raise RejectedEventError(
+                DeadLetterReason.MISSING_CLIENT, "neither client_id nor details.client_name"
+            )
+        return self._clients[self._names.client_id(name)]
+
+    def of(self, client_id: int, subscription: str, notice: IncomingNotice) -> tuple[int, ...]:
+        """Return the ids of the active integrations that get a notice, in order."""
+        ended = notice.integration_id if notice.kind in OWN_END else None
+        ids = self._ids.get((client_id, subscription), ())
+        return tuple(number for number in ids if number != ended)

@@ -1,0 +1,84 @@
+"""The forms of the security cloud's API: its answers become objects, and objects its answers.
+
+    {"triggers": [{...}, ...]}                            the triggers of a client
+    {"trigger": {...}}                                    one of them
+    {"body": {"result": "...", "object": [{...}, ...]}}   the integrations of a client
+    {"body": {"result": "...", "object": {...}}}          one of them
+
+Items of `triggers` may be wrapped once more. Whose they are may stand in each object or beside
+the wrapper (`client_id`, `clientid`); an answer about integrations says it nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stream_app.domain.configuration.fields import flattened
+from stream_app.domain.configuration.kinds import Kind, kind_of
+from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.text.printable import kind_of_value
+
+#: Stands in answers that this project writes.
+RESULT = "success"
+
+
+def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
+    """Return the objects of an answer; None when `obj` is an object itself.
+
+    Raises:
+        ConfigurationError: it is an answer, and holds something that is no object.
+    """
+    if kind_of(obj) is not None:
+        return None
+    if "triggers" in obj:
+        kind, path, found = Kind.TRIGGER, "triggers", obj["triggers"]
+    elif isinstance(body := obj.get("body"), Mapping):
+        kind, path, found = Kind.INTEGRATION, "body.object", body.get("object")
+    else:
+        return None
+    if kind is Kind.TRIGGER and not isinstance(found, list):
+        raise ConfigurationError(f"{path}: is {kind_of_value(found)}: must be a list")
+    beside = flattened({name: obj[name] for name in ("client_id", "clientid") if name in obj})
+    objects: list[dict[str, object]] = []
+    for index, item in enumerate(found if isinstance(found, list) else [found]):
+        if not isinstance(item, Mapping):
+            where = f"{path}[{index}]" if isinstance(found, list) else path
+            raise ConfigurationError(f"{where}: is {kind_of_value(item)}: must have named fields")
+        objects.append({**beside, **_without_empty_threshold(flattened(item)), "kind": kind.value})
+    return objects
+
+
+def _without_empty_threshold(obj: dict[str, object]) -> dict[str, object]:
+    """Return an object of an answer, in which an empty threshold is none, or stands in a list."""
+    return flattened({**obj, "threshold": None}) if obj.get("threshold") == {} else obj
+
+
+def of_client(obj: Mapping[str, object], client_id: int) -> Mapping[str, object]:
+    """Return a trigger or an integration with a client, if it does not say whose it is."""
+    flat = flattened(obj)
+    if kind_of(obj) in (None, Kind.CLIENT) or flat.get("client_id") is not None:
+        return obj
+    return {**flat, "client_id": client_id}
+
+
+def answer(
+    kind: Kind, objects: Sequence[Mapping[str, object]], *, is_one: bool = False
+) -> dict[str, object]:
+    """Return the answer that the API gives with objects of one kind, in its spelling.
+
+    `alert`, which the API has not, stays in an integration: `apply` would take it away otherwise.
+
+    Args:
+        kind: of the objects; there is no answer with clients.
+        objects: as `get` shows them.
+        is_one: one was asked for by its id, which is no list to the API.
+    """
+    client_id = "client_id" if kind is Kind.TRIGGER else "clientid"
+    spelled = [
+        {client_id if name == "client_id" else name: v for name, v in obj.items() if name != "kind"}
+        for obj in objects
+    ]
+    one = spelled[0] if is_one and spelled else None
+    if kind is Kind.TRIGGER:
+        return {"triggers": spelled} if one is None else {"trigger": one}
+    return {"body": {"result": RESULT, "object": spelled if one is None else one}}

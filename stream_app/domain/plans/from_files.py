@@ -1,0 +1,103 @@
+"""Objects as files give them, in the place of configured ones: for a replay, not for `apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from stream_app.domain.configuration.clients import Client, read_client
+from stream_app.domain.configuration.fields import Problems, hide_key
+from stream_app.domain.configuration.integrations import Integration, read_integration
+from stream_app.domain.configuration.kinds import Kind, kind_of
+from stream_app.domain.configuration.known_fields import note_unknown_fields
+from stream_app.domain.configuration.triggers import Trigger, read_trigger
+from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.plans.keys import clear_key
+from stream_app.domain.plans.plan import FileObject, file_record
+
+#: Stands in the place of a key: nothing is sent, and so no key is read.
+_NO_KEY = "env:STREAM_APP_KEY_NOT_READ"
+
+
+@dataclass
+class Given:
+    """What files hold, by id; `kinds` are those that occur in them."""
+
+    clients: dict[int, Client] = field(default_factory=dict)
+    triggers: dict[int, Trigger] = field(default_factory=dict)
+    integrations: dict[int, Integration] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of which there is one at least."""
+        rows = {
+            Kind.CLIENT: self.clients,
+            Kind.TRIGGER: self.triggers,
+            Kind.INTEGRATION: self.integrations,
+        }
+        return frozenset(kind for kind, found in rows.items() if found)
+
+
+def read_given(objects: Iterable[FileObject], *, allowed_periods: Collection[int]) -> Given:
+    """Return what the files hold.
+
+    Raises:
+        ConfigurationError: an object breaks a rule, or stands twice; it names all problems.
+    """
+    given, texts = Given(), list[str]()
+    for item in objects:
+        kind = kind_of(item.obj)
+        if kind is None:
+            texts.append(
+                f"{item.where('')}: object {item.number}: must be a client, integration or trigger"
+            )
+            continue
+        number, found, problems = _read(kind, item, allowed_periods)
+        label = f"{kind}[{number or f'#{item.number}'}]"
+        texts += [f"{item.where(problem.path)}: {label}.{problem}" for problem in problems]
+        into: dict[int, Any] = getattr(given, f"{kind}s")
+        if number in into:
+            texts.append(f"{item.where('id')}: {label}: stands twice")
+        into[number] = found
+    if texts:
+        lines = "\n  ".join(texts)
+        raise ConfigurationError(f"the files cannot be used, {len(texts)} wrong:\n  {lines}")
+    return given
+
+
+def as_enabled(triggers: Mapping[int, Trigger], live: Mapping[int, Trigger]) -> dict[int, Trigger]:
+    """Return triggers with the times at which the configured ones of their ids were enabled.
+
+    That time is part of a revision, so of an alert's id: a trigger that is as it is configured
+    gives the alerts that it gave.
+    """
+    return {
+        number: msgspec.structs.replace(trigger, enabled_at=live[number].enabled_at)
+        if number in live
+        else trigger
+        for number, trigger in triggers.items()
+    }
+
+
+def _read(
+    kind: Kind, item: FileObject, allowed_periods: Collection[int]
+) -> tuple[int, Client | Trigger | Integration, Problems]:
+    record = file_record(kind, item.obj)
+    slips: Problems = []
+    note_unknown_fields(kind, record, slips, is_lenient=item.is_lenient)
+    if kind is Kind.CLIENT:
+        client, problems = read_client(record)
+        return client.client_id, client, slips + problems
+    if kind is Kind.TRIGGER:
+        trigger, problems = read_trigger(record, allowed_periods=allowed_periods)
+        return trigger.id, trigger, slips + problems
+    target = record.get("target")
+    if isinstance(target, dict):
+        record["target"] = {**target, "token": _NO_KEY}
+    integration, problems = read_integration(record)
+    problems = slips + problems
+    hide_key(problems, clear_key(item.obj))
+    return integration.id, integration, problems

@@ -1,0 +1,47 @@
+"""Rotation of secret keys: the seal of an integration's key made anew with the newest of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream_app.domain.configuration.integrations import given_api, key_context
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.plans.plan import Action, Change
+from stream_app.domain.plans.stamps import integration_stamps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stream_app.domain.plans.keys import KeyKeeper
+
+#: Keys that stand elsewhere have no seal.
+_NAMED = ("env:", "file:")
+
+
+def rotation(
+    number: int, record: Mapping[str, object], keeper: KeyKeeper, now_ms: int
+) -> Change | None:
+    """Return what becomes of an integration's record; None: it holds no key to be sealed.
+
+    The target stays what it was, and so does the epoch: nothing that is under way is void.
+
+    Raises:
+        SealingError: no secret key at hand opens the seal.
+    """
+    target = record.get("target")
+    token = target.get("token") if isinstance(target, dict) else None
+    if not isinstance(target, dict) or not isinstance(token, str) or token.startswith(_NAMED):
+        return None
+    client_id = record.get("client_id")
+    context = key_context(
+        client_id if isinstance(client_id, int) else 0, number, str(given_api(target))
+    )
+    clear = keeper.open(token, context)
+    name = str(record.get("name") or "")
+    if keeper.is_sealed_with_newest(clear, token, context):
+        kept = dict(record)
+        return Change(Kind.INTEGRATION, number, name, Action.UNCHANGED, kept, before=record)
+    sealed = {**record, "target": {**target, "token": keeper.seal(clear, context)}}
+    sealed |= integration_stamps(record, sealed, keeper, now_ms)
+    fields = ("target.token",)
+    return Change(Kind.INTEGRATION, number, name, Action.UPDATED, sealed, fields, before=record)

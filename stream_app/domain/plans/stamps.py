@@ -1,0 +1,95 @@
+"""Times that our commands put into records themselves; what a file says there is ignored.
+
+`epoch` tells which results of deliveries are about an integration as it is now: it grows with
+every new target and every enabling. `enabled_at` says since when it is in use; what the system
+has made of it before that is void. Both are Unix ms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream_app.domain.configuration.integrations import given_api, read_integration
+from stream_app.domain.configuration.kinds import INTEGRATION_STAMPS, TRIGGER_STAMPS
+from stream_app.domain.errors import SealingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stream_app.domain.plans.keys import KeyKeeper
+
+_SEALED = "sealed:"
+
+
+def integration_stamps(
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object],
+    keeper: KeyKeeper,
+    now_ms: int,
+) -> dict[str, object]:
+    """Return the stamps of an integration that is created or changed.
+
+    `apply` doesn't touch `enabled_at` of one that exists: what the system has disabled stays so
+    until somebody enables it by name.
+    """
+    if before is None:
+        return dict.fromkeys(INTEGRATION_STAMPS, now_ms)
+    stamps = {name: before[name] for name in INTEGRATION_STAMPS if name in before}
+    is_turned_on = after.get("active") is True and before.get("active") is not True
+    if is_turned_on or _is_new_target(before, after, keeper):
+        stamps["epoch"] = next_epoch(before, now_ms)
+    return stamps | {"updated_at": now_ms}
+
+
+def trigger_stamps(
+    before: Mapping[str, object] | None, after: Mapping[str, object], now_ms: int
+) -> dict[str, object]:
+    """Return the stamps of a trigger: one that is turned on counts anew from then on."""
+    known = before or {}
+    if after.get("enabled") is True and known.get("enabled") is not True:
+        return {"enabled_at": now_ms}
+    return {name: known[name] for name in TRIGGER_STAMPS if name in known}
+
+
+def next_epoch(record: Mapping[str, object], now_ms: int) -> int:
+    """Return an epoch later than the record's, whatever the clock of that machine said."""
+    epoch = record.get("epoch")
+    return max(now_ms, epoch + 1) if isinstance(epoch, int) else now_ms
+
+
+def enabled_record(record: Mapping[str, object], now_ms: int) -> dict[str, object]:
+    """Return the record of an integration that a person enables."""
+    epoch = next_epoch(record, now_ms)
+    stamps = {"updated_at": now_ms, "epoch": epoch, "enabled_at": epoch}
+    return {**record, "active": True, **stamps}
+
+
+def disabled_record(record: Mapping[str, object], now_ms: int) -> dict[str, object]:
+    """Return the record of an integration that a person disables; its settings stay."""
+    return {**record, "active": False, "updated_at": now_ms}
+
+
+def _is_new_target(
+    before: Mapping[str, object], after: Mapping[str, object], keeper: KeyKeeper
+) -> bool:
+    old, new = before.get("target"), after.get("target")
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return old != new
+    if given_api(old) != given_api(new):
+        return True
+    known, given = old.get("token"), new.get("token")
+    return known != given and not _is_same_sealed(known, given, after, keeper)
+
+
+def _is_same_sealed(
+    known: object, given: object, record: Mapping[str, object], keeper: KeyKeeper
+) -> bool:
+    """Tell whether two seals hold one key: it was sealed anew, with a newer secret key."""
+    if not (str(known).startswith(_SEALED) and str(given).startswith(_SEALED)):
+        return False
+    integration, _ = read_integration(record)
+    try:
+        opened = [keeper.open(str(seal), integration.key_context) for seal in (known, given)]
+    except SealingError:
+        return False
+    return opened[0] == opened[1]

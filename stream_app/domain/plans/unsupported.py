@@ -1,0 +1,184 @@
+"""What the security cloud's API lists and this project has no use for: left out, and told.
+
+A client's integrations can be of many types, and all of them are in one answer; alerts are posted
+to Opsgenie and Jira Service Management only. Events of other types are no events of an Opsgenie
+integration; what nobody has switched on is nothing that anybody misses. A condition may be younger
+than this project, or documented without its id, and so may an attack type: such a trigger cannot be
+checked, so is not stored.
+
+A file that a person writes is held to what is documented: an unknown name is a slip there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_app.domain.catalog.conditions import CONDITIONS
+from stream_app.domain.catalog.filter_values import attack_type
+from stream_app.domain.configuration.fields import HIDDEN, Problems
+from stream_app.domain.configuration.integrations import EVENTS, TYPES
+from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.text.printable import quoted
+
+#: The documented types of integrations beside Opsgenie.
+OTHER_TYPES = frozenset(
+    {
+        "email", "slack", "ms_teams", "telegram", "pager_duty", "splunk", "sumo_logic",
+        "insight_connect", "data_dog", "web_hooks",
+    }
+)  # fmt: skip
+_BY_TRIGGERS = "hits reach Opsgenie through triggers"
+_RETIRED = "a retired event"
+_OTHERS = "an event of other types of integrations"
+#: Documented events that an Opsgenie integration does not have -> why.
+OTHER_EVENTS = {
+    "siem": _BY_TRIGGERS,
+    "hit": _BY_TRIGGERS,
+    "vuln": "a retired event: security_issue_* has taken its place",
+    **{
+        f"vuln_{risk}": f"a retired event: security_issue_{risk} has taken its place"
+        for risk in ("high", "medium", "low")
+    },
+    "scope": _RETIRED,
+    "number_of_requests_per_hour": _OTHERS,
+    "report_daily": _OTHERS,
+    "report_weekly": _OTHERS,
+    "report_monthly": _OTHERS,
+    "aasm_report": _OTHERS,
+    "api_discovery_hourly_changes_report": _OTHERS,
+    "api_discovery_daily_changes_report": _OTHERS,
+}
+WITH_HEADERS = "with_headers"
+_POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
+_UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
+_UNKNOWN_CONDITION = "its condition is not known here"
+_UNKNOWN_ATTACK_TYPE = "an attack type that is not known here"
+#: What is no such name may be a key in the wrong place, and is not shown: keys have many digits.
+_NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A part of an object that is not used: `path` is where in it, `value` what stands there."""
+
+    kind: str
+    id: int
+    path: str
+    value: str | int | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}: {self.path}: {quoted(self.value)}: left out: {self.reason}"
+
+
+def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
+    """Return the type of an integration that is none of ours; None when it is one, or a slip.
+
+    In an answer of the API any type is somebody's; elsewhere it must be a documented one.
+    """
+    type_ = record.get("type")
+    if not isinstance(type_, str) or type_ in TYPES or not _NAME.fullmatch(type_):
+        return None
+    return type_ if is_answer or type_ in OTHER_TYPES else None
+
+
+class OtherIntegrations:
+    """The integrations of the files that are of types that are not used here."""
+
+    def __init__(self) -> None:
+        #: By id; None: it does not say whose it is.
+        self.clients: dict[int, object] = {}
+        self._types: dict[int, str] = {}
+
+    def take(self, record: Mapping[str, object], *, is_answer: bool) -> LeftOut | None:
+        """Take an integration if it is one of these; None when it is not."""
+        type_, number = other_type(record, is_answer=is_answer), record.get("id")
+        if type_ is None or not isinstance(number, int):
+            return None
+        self.clients[number], self._types[number] = record.get("client_id"), type_
+        return LeftOut("integration", number, "type", type_, _POSTED_TO)
+
+    def not_reached(self, trigger_id: int, path: str, number: int) -> LeftOut:
+        """Return what is to be told of a trigger that names one of these."""
+        reason = f"it is of type {self._types[number]}: {_POSTED_TO}"
+        return LeftOut("trigger", trigger_id, path, number, reason)
+
+
+def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
+    """Return what is to be told of an answer's trigger whose condition nobody here knows."""
+    name, number = record.get("template_id"), record.get("id")
+    if not isinstance(name, str) or not name.strip() or name in CONDITIONS:
+        return None
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    return LeftOut("trigger", number, "template_id", _shown(name), _UNKNOWN_CONDITION)
+
+
+def unknown_attack_type(record: Mapping[str, object]) -> LeftOut | None:
+    """Return what is to be told of an answer's trigger with an attack type nobody here knows.
+
+    Without it the trigger would count something else.
+    """
+    number, filters = record.get("id"), record.get("filters")
+    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(filters, list):
+        return None
+    for place, item in enumerate(filters):
+        values = item.get("values") if isinstance(item, Mapping) else None
+        if not isinstance(values, list) or item.get("id") != "attack_type":
+            continue
+        for index, value in enumerate(values):
+            if isinstance(value, str) and value.strip() and attack_type(value) is None:
+                path = f"filters[{place}].values[{index}]"
+                return LeftOut("trigger", number, path, _shown(value), _UNKNOWN_ATTACK_TYPE)
+    return None
+
+
+def _shown(name: str) -> str:
+    return name if _NAME.fullmatch(name) else HIDDEN
+
+
+def without_other_events(
+    record: dict[str, object], problems: Problems, *, is_answer: bool
+) -> tuple[dict[str, object], list[LeftOut]]:
+    """Return an integration without inactive events that Opsgenie has not, and what is left out.
+
+    In an answer of the API these are any but its own; elsewhere they must be documented ones.
+    `problems` are those of the whole record: those of events that are left out are taken away,
+    and those of active ones say why.
+    """
+    events, number = record.get("events"), record.get("id")
+    if not isinstance(events, list):
+        return record, []
+    kept: list[object] = []
+    found: list[LeftOut] = []
+    for index, item in enumerate(events):
+        event = item.get("event") if isinstance(item, dict) else None
+        reason = OTHER_EVENTS.get(event) if isinstance(event, str) else None
+        is_inactive = isinstance(item, dict) and item.get("active") is False
+        if is_answer and is_inactive and isinstance(event, str) and event not in EVENTS:
+            reason = reason or _UNKNOWN_EVENT
+        if reason is None:
+            kept.append(_with_headers_judged(item, f"events[{index}]", problems))
+            continue
+        path = f"events[{index}].event"
+        problems[:] = [problem for problem in problems if problem.path != path]
+        if is_inactive:
+            own_id = number if isinstance(number, int) else 0
+            found.append(LeftOut("integration", own_id, path, _shown(str(event)), reason))
+        else:
+            text = f"Opsgenie integrations do not have it: {reason}: use {', '.join(EVENTS)}"
+            problems.append(InvalidObjectError(path, event, text))
+            kept.append(item)
+    return {**record, "events": kept}, found
+
+
+def _with_headers_judged(item: object, path: str, problems: Problems) -> object:
+    """Return an event without `with_headers`, which says nothing unless it is on."""
+    if not isinstance(item, dict) or WITH_HEADERS not in item:
+        return item
+    if item[WITH_HEADERS] and item.get("active") is not False:
+        text = "only `siem` takes it, which Opsgenie integrations do not have: take it out"
+        problems.append(InvalidObjectError(f"{path}.{WITH_HEADERS}", HIDDEN, text))
+    return {name: value for name, value in item.items() if name != WITH_HEADERS}

@@ -1,0 +1,156 @@
+"""Replay: which alerts the events of one topic give, by the rules that the workers count by.
+
+It keeps what a worker keeps and writes nothing. Partitions may be added in any interleaving: an
+alert depends on the order within a partition only, as it does live.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stream_app.domain.alerts.alert import Alert, fired_alert
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.counting.matching import TriggerIndex
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.counting.partition_windows import WindowSum
+from stream_app.domain.counting.tally import Tally
+from stream_app.domain.counting.windows import CellKey, expires_at
+from stream_app.domain.events.batches import Record
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.state.keys import NEVER
+
+RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "late")
+
+
+@dataclass
+class Figures:
+    """What became of events, by result, and of those that were refused, by reason."""
+
+    results: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def take(self, tally: Tally) -> None:
+        """Add what became of one batch; the refused parts themselves are not kept."""
+        for result in RESULTS:
+            if number := getattr(tally, result):
+                self.results[result] += number
+        for _, part in tally.rejected:
+            self.rejected[part.reason.value] += 1
+
+    def add(self, other: Figures) -> None:
+        """Add the figures of another topic."""
+        self.results.update(other.results)
+        self.rejected.update(other.rejected)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return them for JSON, every result named."""
+        found: dict[str, object] = {name: self.results[name] for name in RESULTS}
+        return found | {"dead_letters": dict(sorted(self.rejected.items()))}
+
+
+class CountingReplay:
+    """Counts the events of one kind and notes which windows exceed their thresholds.
+
+    Args:
+        kind: of the events.
+        clients: who is configured; events of others are refused.
+        triggers: those that count; of other conditions, disabled ones and ones of unknown clients
+            nothing is counted.
+        partitions: those that will be added to. None: not known before, as of a pipe; then no
+            window is given up before the end.
+        watched: windows whose sums are kept to the end, for `total` and `late`.
+        now_ms: the clock that bounds the times which producers claim.
+    """
+
+    def __init__(
+        self,
+        kind: EventKind,
+        clients: Mapping[int, Client],
+        triggers: Iterable[Trigger],
+        partitions: Iterable[int] | None = None,
+        watched: Collection[CellKey] = (),
+        now_ms: int | None = None,
+    ) -> None:
+        self.kind = kind
+        self._now_ms = now_ms
+        self.figures = Figures()
+        #: How many events of watched windows came late.
+        self.late: Counter[CellKey] = Counter()
+        self._clients = clients
+        self._index = TriggerIndex(kind, clients, triggers)
+        self._triggers = {
+            one.key: one.trigger for found in self._index.clients.values() for one in found.triggers
+        }
+        self._limits = {
+            key: trigger.threshold.count
+            for key, trigger in self._triggers.items()
+            if trigger.threshold is not None
+        }
+        self._watched = frozenset(watched)
+        self._windows: dict[CellKey, WindowSum] = {}
+        self._fired: dict[CellKey, int] = {}
+        self._expiring: list[tuple[int, CellKey]] = []
+        self._states: dict[int, PartitionCounts] = {}
+        #: Partitions that may still bring events for old windows.
+        self._unfinished: set[int] | None = None if partitions is None else set(partitions)
+
+    def add(self, partition: int, records: Sequence[Record]) -> None:
+        """Count the records of one batch of a partition, in their order."""
+        state = self._states.setdefault(partition, PartitionCounts(self.kind))
+        tally = state.add(records, self._index, self._now_ms)
+        cut = state.cut()
+        for key, count in cut.cells:
+            self._merge(key, partition, count)
+        state.confirm(cut)
+        self.figures.take(tally)
+        for key in self._watched & tally.late_windows.keys():
+            self.late[key] += tally.late_windows[key]
+        self._give_up()
+
+    def finish(self, partition: int) -> None:
+        """Note that a partition brings no more events."""
+        if self._unfinished is not None:
+            self._unfinished.discard(partition)
+
+    def alerts(self) -> Iterator[tuple[Alert, int]]:
+        """Yield the alerts that would fire, with the events of their windows; the oldest first."""
+        for key, total in sorted(self._fired.items(), key=lambda item: (item[0][1], item[0][0])):
+            trigger = self._triggers[key[0]]
+            yield fired_alert(self._clients[trigger.client_id], trigger, key[1]), total
+
+    def total(self, key: CellKey) -> int:
+        """Return how many events a watched window has counted."""
+        window = self._windows.get(key)
+        return 0 if window is None else window.total
+
+    def _merge(self, key: CellKey, partition: int, count: int) -> None:
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = WindowSum()
+            name, start = key
+            heapq.heappush(self._expiring, (expires_at(start, self._period(name)), key))
+        window.merge([(partition, count)], fired=False, seen_ms=0)
+        if (total := window.total) > self._limits[key[0]]:
+            self._fired[key] = total
+
+    def _period(self, name: str) -> int:
+        threshold = self._triggers[name].threshold
+        return threshold.period if threshold is not None else 0
+
+    def _give_up(self) -> None:
+        """Forget windows that no partition counts into any more."""
+        if self._unfinished is None:
+            return
+        states = self._states
+        passed = min(
+            (states[n].watermark if n in states else NEVER for n in self._unfinished),
+            default=NEVER,
+        )
+        while self._expiring and self._expiring[0][0] <= passed:
+            _, key = heapq.heappop(self._expiring)
+            if key not in self._watched:
+                del self._windows[key]

@@ -1,0 +1,84 @@
+"""Which part of a topic is meant: from a time or an offset, to a time or an offset."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from stream_app.domain.errors import UsageError
+from stream_app.domain.text.printable import quoted
+from stream_app.domain.times import parse_moment
+
+_OFFSET = re.compile(r"\d{1,18}")
+_AGO = re.compile(r"-\d{1,9}[smhd]")
+
+
+class Bound(NamedTuple):
+    """One end: a moment (Unix ms, of the records' timestamps), an offset, or neither.
+
+    An offset holds in every partition. A bound of neither is the topic's own end.
+    """
+
+    moment_ms: int | None = None
+    offset: int | None = None
+
+
+class Range(NamedTuple):
+    """Records from the first bound on and before the second."""
+
+    start: Bound = Bound()
+    end: Bound = Bound()
+
+
+class Extent(NamedTuple):
+    """Times (Unix ms) at which what was read begins and ends; None: the log itself does there."""
+
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+    def cuts(self, from_ms: int, to_ms: int) -> bool:
+        """Tell whether a part of this time was not read."""
+        return (self.from_ms is not None and from_ms < self.from_ms) or (
+            self.to_ms is not None and to_ms > self.to_ms
+        )
+
+    def meets(self, from_ms: int, to_ms: int) -> bool:
+        """Tell whether a part of this time was read."""
+        return (self.from_ms is None or to_ms > self.from_ms) and (
+            self.to_ms is None or from_ms < self.to_ms
+        )
+
+
+def parse_bound(text: str | None, now_ms: int) -> Bound:
+    """Return what an end of a range means: `-2h`, an ISO-8601 time, `now`, or an offset.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text is None:
+        return Bound()
+    if _OFFSET.fullmatch(text):
+        return Bound(offset=int(text))
+    if text == "now":
+        return Bound(moment_ms=now_ms)
+    try:
+        return Bound(moment_ms=parse_moment(text[_AGO.fullmatch(text) is not None :], now_ms))
+    except UsageError:
+        raise UsageError(
+            f"{quoted(text)} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z, "
+            "how long ago it is as -30m, -2h or -7d, or an offset as 1500"
+        ) from None
+
+
+def parse_range(start: str | None, end: str | None, now_ms: int) -> Range:
+    """Return the range between two ends.
+
+    Raises:
+        UsageError: one of them is no end, or nothing can lie between them.
+    """
+    found = Range(parse_bound(start, now_ms), parse_bound(end, now_ms))
+    first, last = found
+    for a, b in ((first.moment_ms, last.moment_ms), (first.offset, last.offset)):
+        if a is not None and b is not None and a >= b:
+            raise UsageError(f"--from {start} is not before --to {end}: nothing lies between them")
+    return found

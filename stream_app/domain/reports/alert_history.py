@@ -1,0 +1,221 @@
+"""The story of an alert: what fired, what was sent to whom, and where each delivery stands.
+
+It is told from the records of `alerts`, `deliveries`, `delivery-results` and the dead letters,
+in whatever order these are read. What the notifier alone knows is not in it: a pause that a
+service has asked for can make an attempt later than its due time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.delivery.records import (
+    Checked,
+    Delivery,
+    DeliveryStatus,
+    Result,
+    delivery_id,
+)
+from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT, next_due_ms
+from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
+from stream_app.domain.text.printable import printable
+
+_SHOWN_IDS = 5
+
+
+class AlertState(StrEnum):
+    """Where an alert stands, as the worst of its deliveries; a closed list."""
+
+    #: A delivery, or the alert itself, is a dead letter that nobody has redriven.
+    FAILED = "failed"
+    PENDING = "pending"
+    SENT = "sent"
+    #: No delivery was made of it: not yet, or no integration takes it.
+    NO_DELIVERY = "no_delivery"
+
+
+@dataclass(frozen=True)
+class DeadLetterNote:
+    """A dead letter of an alert or a delivery; `redriven_to` is where it went from there."""
+
+    place: str
+    at_ms: int
+    reason: str
+    redriven_to: str | None = None
+
+
+@dataclass
+class DeliveryStory:
+    """What is known of one delivery. Times are Unix ms; `redrives` is how often it came back."""
+
+    id: str
+    integration_id: int
+    delivery: Delivery | None = None
+    appended_ms: int = 0
+    redrives: int = 0
+    attempts: list[Result] = field(default_factory=list)
+    checks: list[Checked] = field(default_factory=list)
+    letters: list[DeadLetterNote] = field(default_factory=list)
+
+    @property
+    def ordered(self) -> list[Result]:
+        """The attempts in the order they were made in; one that was read twice stands once."""
+        known = {(a.redrives, a.attempt, a.finished_at_ms): a for a in self.attempts}
+        return [known[key] for key in sorted(known)]
+
+    @property
+    def last(self) -> Result | None:
+        """The last attempt since it came back the last time."""
+        return next((a for a in reversed(self.ordered) if a.redrives == self.redrives), None)
+
+    @property
+    def status(self) -> DeliveryStatus:
+        """Where it stands."""
+        if any(attempt.accepted for attempt in self.attempts):
+            return DeliveryStatus.SENT
+        if (letter := self._open_letter) is not None:
+            is_last = letter.reason == DeadLetterReason.EXHAUSTED
+            return DeliveryStatus.GIVEN_UP if is_last else DeliveryStatus.CANCELLED
+        if self.last is not None and self.last.attempt >= LAST_ATTEMPT:
+            return DeliveryStatus.GIVEN_UP
+        return DeliveryStatus.PENDING
+
+    @property
+    def reason(self) -> str:
+        """Why it is a dead letter, or why its last attempt failed; empty when it is sent."""
+        if self.status is DeliveryStatus.SENT:
+            return ""
+        if self._open_letter is not None:
+            return self._open_letter.reason
+        return "" if self.last is None else self.last.reason
+
+    @property
+    def _open_letter(self) -> DeadLetterNote | None:
+        return next((note for note in reversed(self.letters) if note.redriven_to is None), None)
+
+    def due_ms(self, scale: float) -> int | None:
+        """Return when its next attempt is due; None: none is made.
+
+        Args:
+            scale: factor on the documented waits; 1 except in tests.
+        """
+        if self.status is not DeliveryStatus.PENDING:
+            return None
+        if self.last is None:
+            return self.appended_ms
+        return next_due_ms(
+            self.last.finished_at_ms,
+            self.last.attempt,
+            scale=scale,
+            retry_after_seconds=self.last.retry_after_seconds,
+        )
+
+
+@dataclass
+class AlertStory:
+    """An alert and its deliveries, by integration. `fired_ms`: its first record's time, Unix ms."""
+
+    alert: Alert | NoticeAlert
+    fired_ms: int
+    records: int = 1
+    deliveries: dict[int, DeliveryStory] = field(default_factory=dict)
+    letters: list[DeadLetterNote] = field(default_factory=list)
+
+    @property
+    def state(self) -> AlertState:
+        """Where it stands."""
+        found = {story.status for story in self.deliveries.values()}
+        is_dead = any(note.redriven_to is None for note in self.letters)
+        if is_dead or found & {DeliveryStatus.GIVEN_UP, DeliveryStatus.CANCELLED}:
+            return AlertState.FAILED
+        if DeliveryStatus.PENDING in found:
+            return AlertState.PENDING
+        return AlertState.SENT if found else AlertState.NO_DELIVERY
+
+
+class Stories:
+    """The stories of chosen alerts, put together of records in any order."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, AlertStory] = {}
+
+    def add_alert(self, alert: Alert | NoticeAlert, at_ms: int) -> None:
+        """Take a record of `alerts`; of several of one alert the first says when it fired."""
+        story = self.by_id.get(alert.id)
+        if story is None:
+            self.by_id[alert.id] = AlertStory(alert, at_ms)
+        else:
+            story.records += 1
+            story.fired_ms = min(story.fired_ms, at_ms)
+
+    def add_delivery(self, delivery: Delivery, at_ms: int, redrives: int) -> None:
+        """Take a record of `deliveries`."""
+        story = self._delivery(delivery.alert_id, delivery.id, delivery.integration_id)
+        if story is not None and (story.delivery is None or redrives >= story.redrives):
+            story.delivery, story.appended_ms, story.redrives = delivery, at_ms, redrives
+
+    def add_result(self, result: Result | Checked) -> None:
+        """Take an attempt, or what has become of an accepted request."""
+        alert = result.delivery_id.removesuffix(f"/{result.integration_id}")
+        story = self._delivery(alert, result.delivery_id, result.integration_id)
+        if story is None:
+            return
+        if isinstance(result, Checked):
+            story.checks.append(result)
+        else:
+            story.attempts.append(result)
+            story.redrives = max(story.redrives, result.redrives)
+
+    def add_letter(self, ids: tuple[str, ...], note: DeadLetterNote, *, is_alert: bool) -> None:
+        """Take a dead letter; `ids` are those of its deliveries."""
+        for name in ids:
+            alert, _, number = name.rpartition("/")
+            if is_alert:
+                if alert in self.by_id:
+                    self.by_id[alert].letters.append(note)
+                    return
+            elif number.isdecimal():
+                story = self._delivery(alert, name, int(number))
+                if story is not None:
+                    story.letters.append(note)
+
+    def _delivery(self, alert: str, name: str, integration_id: int) -> DeliveryStory | None:
+        story = self.by_id.get(alert)
+        if story is None or name != delivery_id(alert, integration_id):
+            return None
+        return story.deliveries.setdefault(integration_id, DeliveryStory(name, integration_id))
+
+
+def is_named(alert_id: str, text: str) -> bool:
+    """Tell whether a person may mean an alert: its id, or the beginning of it or of its hash.
+
+    An id that holds what acts on a terminal may be given as it is shown there.
+    """
+    names = (alert_id, alert_id.rpartition(":")[2], printable(alert_id))
+    return any(name.startswith(text) for name in names)
+
+
+def the_one(stories: Stories, text: str) -> AlertStory:
+    """Return the alert that is meant.
+
+    Raises:
+        StreamAppError: there is none.
+        UsageError: there are several.
+    """
+    if text in stories.by_id:
+        return stories.by_id[text]
+    found = sorted(name for name in stories.by_id if is_named(name, text))
+    if not found:
+        raise StreamAppError(
+            f"no alert is named {text}: `stream-app alerts list` shows which there are; the topic "
+            "keeps them for 30 days"
+        )
+    if len(found) > 1:
+        more = f" and {len(found) - _SHOWN_IDS} more" if len(found) > _SHOWN_IDS else ""
+        raise UsageError(
+            f"{text} names {len(found)} alerts, give more of the id: "
+            f"{', '.join(found[:_SHOWN_IDS])}{more}"
+        )
+    return stories.by_id[found[0]]

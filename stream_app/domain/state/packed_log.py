@@ -1,0 +1,279 @@
+"""Packed records of a changelog: all changes of a flush at once, and whole states.
+
+A *group* is one flush's changes, or one snapshot, in one record or several (*parts*); the last one
+names how many there are. A group that is not whole was cut short by a crash: it is passed over.
+Each part says the *version* of what it holds: the source offset up to which everything is counted
+in it. Of two versions of one value the larger one holds, wherever they stand.
+
+A snapshot *covers* the changelog up to an offset that was taken before its first part was made:
+the state is the newest whole snapshot and what stands behind that offset. What happens while it is
+written stands behind it, too, so its parts may be of different versions. It never hides anything:
+one by a worker that had lost its partition covers what that worker had read, and is older where
+the new owner has counted on.
+
+No key occurs twice, so compaction takes nothing away.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import pairwise
+
+import msgspec
+
+from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.state.keys import NEVER
+
+#: Version of the form, the first byte of each value.
+FORM = 2
+#: The end of each key. A version of before the packed records stops at it, and its error says what
+#: stands behind the bar.
+KEY_END = b"|a newer stream-app keeps this state: stop all workers of older versions"
+#: Bytes before the body: the form and the checksum.
+HEAD = 5
+
+
+class Kind(StrEnum):
+    """What a group is; the first letter of its keys."""
+
+    CHANGES = "c"
+    SNAPSHOT = "s"
+    #: Only says by its key that packed records come.
+    MARK = "m"
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one record holds.
+
+    `parts` is how many the group has, 0 on all but the last; `covers` is the changelog offset up to
+    which a snapshot stands for the log, -1 for changes; `rows` is the state's own.
+    """
+
+    parts: int
+    covers: int
+    version: int
+    rows: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Part).decode
+
+Record = tuple[bytes, bytes]
+
+
+def record(kind: Kind, group: str, number: int, part: Part) -> Record:
+    """Return key and value of a part, the `number`th of its group."""
+    key = f"{kind}.{group}.{number}".encode() + KEY_END
+    body = _encode(part)
+    return key, bytes([FORM]) + zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "big") + body
+
+
+def changes(group: str, version: int, rows: Sequence[bytes]) -> list[Record]:
+    """Return the records of a flush's changes; there is at least one, also without a change."""
+    found = list(rows) or [b""]
+    last = len(found) - 1
+    return [
+        record(Kind.CHANGES, group, n, Part(len(found) if n == last else 0, NEVER, version, one))
+        for n, one in enumerate(found)
+    ]
+
+
+def mark() -> Record:
+    """Return the record that keeps workers of older versions away."""
+    return record(Kind.MARK, "0", 0, Part(1, NEVER, NEVER, b""))
+
+
+class _Group:
+    """The parts of a group that have been read."""
+
+    def __init__(self, offset: int) -> None:
+        self.first = self.last = offset
+        self.parts: dict[int, Part] = {}
+        #: Where each part is.
+        self.places: dict[int, int] = {}
+        self.size = 0
+        self.covers = NEVER
+
+    def add(self, offset: int, number: int, part: Part) -> None:
+        self.last = max(self.last, offset)
+        self.parts[number] = part
+        self.places[number] = offset
+        if part.parts:
+            self.size, self.covers = part.parts, part.covers
+
+    @property
+    def is_whole(self) -> bool:
+        return 0 < self.size == len(self.parts)
+
+    def gaps(self) -> Iterator[tuple[int, int, int]]:
+        """Yield between which offsets a snapshot's missing parts were written, and how many.
+
+        A part is written when the one before it is acknowledged, and the first one behind what
+        the snapshot covers.
+        """
+        places = sorted(self.places.items())
+        if self.size:
+            places.insert(0, (-1, self.covers))
+        for (before, low), (after, high) in pairwise(places):
+            if missing := after - before - 1:
+                yield low, high, missing
+
+
+class PackedLog:
+    """What has been read of one partition's changelog, and what the state is made of."""
+
+    def __init__(self) -> None:
+        self._changes: dict[bytes, _Group] = {}
+        self._snapshots: dict[bytes, _Group] = {}
+        self._best: _Group | None = None
+        self._damaged: list[tuple[int, str]] = []
+        #: First and last offsets of what cannot even be taken apart.
+        self._unreadable: list[tuple[int, int, str]] = []
+        #: Records that are nobody's: of strangers, or snapshots that are damaged.
+        self.passed_over = 0
+        #: The largest version of any part.
+        self.newest_version = NEVER
+        #: Bytes of records that an older version has written.
+        self.others_bytes = 0
+
+    def take(self, offset: int, key: bytes | None, value: bytes | None) -> bool:
+        """Take a record; return False where it is not packed.
+
+        Raises:
+            UnreadableStateError: a newer version has written it.
+        """
+        if key is None or not key.endswith(KEY_END):
+            self.others_bytes += len(key or b"") + len(value or b"")
+            return False
+        kind, group, number = _parse_key(key)
+        if kind is None or kind is Kind.MARK:
+            self.passed_over += kind is None
+            return True
+        part = self._part(offset, kind, key, value)
+        if part is None:
+            return True
+        self.newest_version = max(self.newest_version, part.version)
+        groups = self._snapshots if kind is Kind.SNAPSHOT else self._changes
+        found = groups.get(group)
+        if found is None:
+            found = groups[group] = _Group(offset)
+        found.add(offset, number, part)
+        if kind is Kind.SNAPSHOT and found.is_whole:
+            self._note_whole(group, found)
+        return True
+
+    def note_damaged(self, offset: int, why: str) -> None:
+        """Note a record of the state that cannot be read; a snapshot may stand for it."""
+        self._damaged.append((offset, why))
+
+    def note_unreadable(self, first: int, last: int, why: str) -> None:
+        """Note offsets whose records nobody knows.
+
+        A snapshot may stand for them; or they are parts of a snapshot, which never gets whole then.
+        """
+        self._unreadable.append((first, last, why))
+
+    def _lost(self) -> Iterator[tuple[int, int, str]]:
+        """Yield the offsets of which nobody knows what they held, and nothing stands for them.
+
+        Where exactly as many records cannot be read as parts of a snapshot are missing, between
+        parts of it that can be read, they are these parts.
+        """
+        rows = [row for row in self._unreadable if row[1] > self.covered]
+        parts = set()
+        for low, high, missing in (gap for one in self._snapshots.values() for gap in one.gaps()):
+            inside = [row for row in rows if low < row[0] and row[1] < high]
+            if missing == sum(last - first + 1 for first, last, _ in inside):
+                parts.update(inside)
+        return (row for row in rows if row not in parts)
+
+    def _part(self, offset: int, kind: Kind, key: bytes, value: bytes | None) -> Part | None:
+        problem = "it is empty"
+        if value:
+            form, body = value[0], value[HEAD:]
+            checksum = zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "big")
+            if form > FORM:
+                raise UnreadableStateError(
+                    f"offset {offset} has form {form}, and this version reads forms up to {FORM}: "
+                    "a newer stream-app has written it: run that version"
+                )
+            try:
+                if form == FORM and value[1:HEAD] == checksum:
+                    return _decode(body)
+                problem = "its checksum is wrong"
+            except msgspec.MsgspecError as error:
+                problem = str(error)
+        if kind is Kind.SNAPSHOT:
+            self.passed_over += 1  # it never gets whole, so the one before it holds
+        else:
+            self.note_damaged(offset, problem)
+        return None
+
+    def _note_whole(self, name: bytes, group: _Group) -> None:
+        """Keep the snapshot that covers most, and forget what it stands for."""
+        del self._snapshots[name]
+        if self._best is not None and self._best.covers >= group.covers:
+            return
+        self._best = group
+        self._changes = {n: g for n, g in self._changes.items() if g.last > group.covers}
+        self._damaged = [row for row in self._damaged if row[0] > group.covers]
+
+    def plan(self, begin: int, base: int | None) -> list[Part]:
+        """Return the parts that make the state, in the order in which they are to be taken.
+
+        Args:
+            begin: the first offset that was read, or that the log still has.
+            base: the version of the state that is there already and holds all before `begin`;
+                None: there is none. A snapshot counts for it, too: the changes before what it
+                covers are not kept.
+
+        Raises:
+            UnreadableStateError: something is missing that no whole snapshot stands for.
+        """
+        best, covered = self._best, self.covered
+        if base is None and covered + 1 < begin:
+            raise UnreadableStateError(
+                f"the records before offset {begin} are deleted, and no whole snapshot stands for "
+                "them"
+            )
+        for offset, why in self._damaged:
+            if offset > covered:
+                raise UnreadableStateError(
+                    f"offset {offset} cannot be read ({why}), and no whole snapshot stands for it"
+                )
+        if lost := next(self._lost(), None):
+            first, last, why = lost
+            where = f"offset {first}" if first == last else f"offsets {first} to {last}"
+            raise UnreadableStateError(
+                f"{where} cannot be read ({why}), and no whole snapshot stands for what was there"
+            )
+        found = list(best.parts.values()) if best is not None else []
+        for group in self._changes.values():
+            if group.is_whole and group.last > covered:
+                found += [part for _, part in sorted(group.parts.items())]
+        if base is not None:
+            found = [part for part in found if part.version > base]
+        return sorted(found, key=lambda part: part.version)
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Size of the newest whole snapshot."""
+        if self._best is None:
+            return 0
+        return sum(len(part.rows) for part in self._best.parts.values())
+
+    @property
+    def covered(self) -> int:
+        """Changelog offset that the newest whole snapshot covers; -1: there is none."""
+        return self._best.covers if self._best is not None else NEVER
+
+
+def _parse_key(key: bytes) -> tuple[Kind | None, bytes, int]:
+    kind, _, rest = key.removesuffix(KEY_END).partition(b".")
+    group, _, number = rest.rpartition(b".")
+    try:
+        return Kind(kind.decode()), group, int(number)
+    except ValueError:
+        return None, b"", 0

@@ -1,0 +1,311 @@
+"""Connections to Kafka, and the topics of the installation: create, list."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.conn import collect_hosts
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
+from stream_app.domain.text.printable import quoted
+from stream_app.kafka.cluster import bootstrapping
+from stream_app.kafka.cluster.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.settings import KafkaSettings, Settings
+
+PROBE_SECONDS = 10.0
+#: The brokers may take this long to tell each other of new topics.
+NEW_TOPICS_SECONDS = 30.0
+POLL_SECONDS = 0.05
+MAX_PORT = 65535
+#: Another process has made the topic a moment ago.
+ALREADY_EXISTS = TopicAlreadyExistsError.errno
+
+
+#: What to do about a record that a broker refuses for its time.
+CLOCK_STEP = (
+    "this machine's clock is far ahead of the brokers': see `stream-app doctor`, set both by NTP"
+)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether a broker has answered and refuses, so that waiting for it would not help."""
+    no_answer = isinstance(error, KafkaTimeoutError | KafkaUnavailableError)
+    return isinstance(error, KafkaError) and not (error.retriable or no_answer)
+
+
+def refusal(where: str, error: BaseException) -> StreamAppError:
+    """Return the error of a broker that refuses, with the next step where it is known."""
+    text = f"Kafka at {where} refuses: {error}"
+    if isinstance(error, InvalidTimestampError):
+        text += f": {CLOCK_STEP}"
+    return StreamAppError(text)
+
+
+def connection_options(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments that every aiokafka client takes.
+
+    A client of this process then begins with whichever of the brokers answers.
+
+    Raises:
+        ConfigurationError: a setting of the connection cannot be used.
+        KafkaUnreachableError: no broker is named and no embedded one runs.
+    """
+    bootstrapping.install()
+    kafka = settings.kafka
+    options: dict[str, Any] = {
+        "bootstrap_servers": resolve_bootstrap(settings),
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        if not kafka.sasl_username or kafka.sasl_password is None:
+            raise ConfigurationError(
+                f"STREAM_APP_KAFKA__SECURITY_PROTOCOL is {kafka.security_protocol}: set "
+                "STREAM_APP_KAFKA__SASL_USERNAME and STREAM_APP_KAFKA__SASL_PASSWORD, too"
+            )
+        options["sasl_mechanism"] = kafka.sasl_mechanism
+        options["sasl_plain_username"] = kafka.sasl_username
+        options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
+    return options
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=kafka.ssl_cafile)
+    except OSError as error:  # ssl's own errors are among them
+        raise ConfigurationError(
+            f"STREAM_APP_KAFKA__SSL_CAFILE: {kafka.ssl_cafile} cannot be read as PEM: {error}"
+        ) from None
+
+
+def resolve_bootstrap(settings: Settings) -> str:
+    """Return the brokers of the settings, or the address of the running embedded Kafka.
+
+    Raises:
+        ConfigurationError: the setting is no list of `host:port`.
+        KafkaUnreachableError: there is neither.
+    """
+    named = settings.kafka.bootstrap_servers
+    if named:
+        try:
+            is_valid = all(host and 0 < port <= MAX_PORT for host, port, _ in collect_hosts(named))
+        except ValueError:
+            is_valid = False
+        if not is_valid:
+            raise ConfigurationError(
+                f"STREAM_APP_KAFKA__BOOTSTRAP_SERVERS: {quoted(named)} is no list of "
+                "host:port,host:port"
+            )
+        return named
+    status = EmbeddedKafka(settings.embedded).status()
+    if status.bootstrap_servers is None:
+        raise KafkaUnreachableError(
+            "no Kafka: set STREAM_APP_KAFKA__BOOTSTRAP_SERVERS to your brokers, or start the "
+            "embedded one with 'stream-app kafka start'"
+        )
+    return status.bootstrap_servers
+
+
+@dataclass(frozen=True)
+class TopicView:
+    """A topic of the contract as the cluster has it; 0 partitions: it does not exist."""
+
+    topic: str
+    key: str
+    partitions: int
+    wanted_partitions: int
+
+
+class Admin:
+    """An admin client whose errors are ours.
+
+    Raises:
+        ConfigurationError: a setting of the connection cannot be used.
+        KafkaUnreachableError: no broker answers within `PROBE_SECONDS`, or no more.
+        StreamAppError: a broker refuses.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._options = connection_options(settings)
+        self._client: AIOKafkaAdminClient | None = None
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        """Connect."""
+        client = AIOKafkaAdminClient(
+            **self._options, request_timeout_ms=round(PROBE_SECONDS * 1000)
+        )
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await client.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await client.close()
+            raise self._unreachable(error) from None
+        except BaseException:
+            await client.close()
+            raise
+        self._client = client
+        return client
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Disconnect."""
+        if self._client is not None:
+            await self._client.close()
+        if isinstance(error, OSError | TimeoutError):
+            raise self._unreachable(error) from error
+        if isinstance(error, KafkaError):
+            if not is_refusal(error):
+                raise self._unreachable(error) from error
+            where = self._options["bootstrap_servers"]
+            raise refusal(where, error) from error
+
+    def _unreachable(self, error: Exception) -> KafkaUnreachableError:
+        # What came of each address, where a connection says so.
+        told = "; ".join(map(str, error.args)) if isinstance(error, KafkaConnectionError) else ""
+        return KafkaUnreachableError(
+            f"no Kafka answers at {self._options['bootstrap_servers']} "
+            f"({told or type(error).__name__}): "
+            "check that it runs and that STREAM_APP_KAFKA__BOOTSTRAP_SERVERS and "
+            "STREAM_APP_KAFKA__SECURITY_PROTOCOL are right"
+        )
+
+
+async def probe(settings: Settings) -> str:
+    """Return the brokers' address when one of them answers.
+
+    Raises:
+        KafkaUnreachableError: none does.
+    """
+    async with Admin(settings):
+        return resolve_bootstrap(settings)
+
+
+async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
+    """Return the partition count of every topic of the cluster.
+
+    Of every one: a question for a topic by its name makes it where brokers make topics by
+    themselves, with the wrong settings.
+    """
+    rows = await client.describe_topics()
+    return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
+
+
+async def partition_leaders(
+    settings: Settings, topics: Sequence[str]
+) -> dict[tuple[str, int], int]:
+    """Return the broker that leads each partition of topics that exist, by its id."""
+    async with Admin(settings) as client:
+        rows = await client.describe_topics(list(topics))
+    return {
+        (row["topic"], part["partition"]): part["leader"]
+        for row in rows
+        for part in row["partitions"]
+    }
+
+
+async def create_topics(settings: Settings, *, dry_run: bool = False) -> list[TopicSpec]:
+    """Make the topics that do not exist; return those made (or that would be made).
+
+    Raises:
+        ConfigurationError: the topics of a dry run are asked for where others are.
+        StreamAppError: a broker refuses one of them.
+    """
+    async with Admin(settings) as client:
+        missing = _missing(settings, await partition_counts(client))
+        if dry_run or not missing:
+            return missing
+        return await make_topics(client, missing, settings.kafka.replication_factor)
+
+
+async def make_topics(
+    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], copies: int
+) -> list[TopicSpec]:
+    """Make topics and wait for their leaders; return those that nobody else has made meanwhile.
+
+    Raises:
+        StreamAppError: a broker refuses one of them.
+    """
+    if not specs:
+        return []
+    response = await client.create_topics(
+        [NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.config) for spec in specs]
+    )
+    known = {name for name, code, *_ in response.topic_errors if code == ALREADY_EXISTS}
+    for name, code, *more in response.topic_errors:
+        if code and name not in known:
+            why = f"{for_code(code).__name__}: {more[0] if more else ''}"
+            raise StreamAppError(
+                f"topic {name} ({copies} copies) cannot be made: {why}: check the cluster's "
+                "rules, STREAM_APP_KAFKA__REPLICATION_FACTOR and STREAM_APP_PARTITIONS"
+            )
+    await _wait_for_topics(client, [spec.name for spec in specs])
+    return [spec for spec in specs if spec.name not in known]
+
+
+def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:
+    """Return what to make; of a pair that must be equal the one follows the other."""
+    pair = equal_pair(settings)
+    found = [counts[name] for name in pair if name in counts]
+    specs = [spec for spec in topic_specs(settings) if spec.name not in counts]
+    mark, known = dry_run_mark(settings.topic_prefix), topic_specs(settings)
+    if settings.dry_run and mark not in counts and len(specs) < len(known):
+        name = next(spec.name for spec in known if spec.name in counts)
+        raise ConfigurationError(
+            f"STREAM_APP_DRY_RUN is true, but {name} belongs to an installation that sends: set "
+            "STREAM_APP_TOPIC_PREFIX to a prefix of the dry run's own"
+        )
+    return [
+        replace(spec, partitions=found[0]) if found and spec.name in pair else spec
+        for spec in specs
+    ]
+
+
+def equal_pair(settings: Settings) -> tuple[str, str]:
+    """Return the names of the two topics that must have as many partitions as each other."""
+    names = TopicNames(settings.topic_prefix)
+    return names(Topic.DELIVERIES), names(Topic.RESULTS)
+
+
+async def _wait_for_topics(client: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until the brokers know the topics: a send to one they don't know can hang.
+
+    Raises:
+        KafkaUnreachableError: by way of `TimeoutError`, when they don't in time.
+    """
+    async with asyncio.timeout(NEW_TOPICS_SECONDS):
+        while True:
+            described = await client.describe_topics(names)
+            if all(_is_led(row) for row in described):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _is_led(row: dict[str, Any]) -> bool:
+    """Tell whether all partitions of a described topic have their leader."""
+    partitions = row["partitions"]
+    return not row["error_code"] and partitions and all(p["leader"] >= 0 for p in partitions)
+
+
+async def list_topics(settings: Settings) -> list[TopicView]:
+    """Return the topics of the contract as the cluster has them."""
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    return [
+        TopicView(spec.name, spec.key, counts.get(spec.name, 0), spec.partitions)
+        for spec in topic_specs(settings)
+    ]

@@ -1,0 +1,120 @@
+"""The brokers' time, as a worker knows it: its own clock may be hours off, and may be set.
+
+Each acknowledgement of a record that a broker has stamped tells when it did, between two moments
+of this machine; so does the answer of `cluster_time`. Between them the time goes on by a clock
+that nobody sets. Which records count, when windows end and what is due follow from stamps of
+brokers, so what a worker holds against them must be of the same clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import KafkaError
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.cluster_time import Stamp, cluster_time
+from stream_app.logs import get_logger
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+log = get_logger(__name__)
+
+#: A clock that is off by more is told: what it is off by less changes nothing for anybody.
+TOLERANCE_SECONDS = 60
+ASK_SECONDS = 60.0
+#: What aiokafka says of a record whose time is the broker's.
+OF_THE_BROKER = 1
+
+
+def monotonic_ms() -> int:
+    """Return a time that only goes on, in ms since nothing in particular."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class BrokerClock:
+    """Tells the brokers' time; before it is known, this machine's.
+
+    Args:
+        wall_ms: this machine's clock, Unix ms.
+        steady_ms: a clock of any beginning that is never set.
+    """
+
+    def __init__(
+        self,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        steady_ms: Callable[[], int] = monotonic_ms,
+    ) -> None:
+        self.steady_ms = steady_ms
+        self._wall_ms = wall_ms
+        #: The brokers' time less the steady one; None: not known.
+        self._offset_ms: int | None = None
+        self._is_off = False
+
+    def now_ms(self) -> int:
+        """Return the time, Unix ms."""
+        if self._offset_ms is None:
+            return self._wall_ms()
+        return self.steady_ms() + self._offset_ms
+
+    @property
+    def ahead_seconds(self) -> float | None:
+        """By how much this machine's clock is ahead of the brokers'; None: not known."""
+        if self._offset_ms is None:
+            return None
+        return (self._wall_ms() - self.now_ms()) / 1000
+
+    def note(self, stamp: Stamp) -> None:
+        """Take a time of a broker's between two of `steady_ms`: no further from it than it must."""
+        earliest, latest = stamp.stamp_ms - stamp.after_ms, stamp.stamp_ms - stamp.before_ms
+        if self._offset_ms is None:
+            self._offset_ms = self._wall_ms() - self.steady_ms()
+        self._offset_ms = min(max(self._offset_ms, earliest), latest)
+        self._report()
+
+    def note_sent(self, before_ms: int, metadata: Any) -> None:
+        """Take the acknowledgement of a record that was sent after a moment of `steady_ms`."""
+        if metadata.timestamp_type == OF_THE_BROKER and metadata.timestamp > 0:
+            self.note(Stamp(before_ms, metadata.timestamp, self.steady_ms()))
+
+    def _report(self) -> None:
+        """Log when this machine's clock begins to be off, and when it is right again."""
+        ahead = self.ahead_seconds or 0.0
+        is_off = abs(ahead) > TOLERANCE_SECONDS
+        if is_off and not self._is_off:
+            log.error("clock_off", **difference(ahead), then="set it by NTP")
+        elif self._is_off and not is_off:
+            log.info("clock_right")
+        self._is_off = is_off
+
+
+async def read_time(settings: Settings, clock: BrokerClock) -> None:
+    """Ask the cluster for its time, before there is a record that says it.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+    """
+    async with Admin(settings) as client:
+        stamp = await cluster_time(client, clock.steady_ms)
+    if stamp is not None:
+        clock.note(stamp)
+
+
+async def watch_time(settings: Settings, clock: BrokerClock) -> None:
+    """Ask again now and then: a clock may be set, and a worker write nothing for long."""
+    while True:
+        await asyncio.sleep(ASK_SECONDS)
+        with contextlib.suppress(StreamAppError, KafkaError, OSError):
+            await read_time(settings, clock)
+
+
+def difference(ahead_seconds: float) -> dict[str, int]:
+    """Return by how much a clock is off, as a log line has it."""
+    way = "seconds_ahead" if ahead_seconds > 0 else "seconds_behind"
+    return {way: round(abs(ahead_seconds))}

@@ -1,0 +1,66 @@
+"""Which installations are dry runs: those whose topics include a mark.
+
+The mark is an empty topic that `topics create` makes first of all when `STREAM_APP_DRY_RUN` is on.
+It stays: a dry run never becomes an installation that sends, or what was only recorded there, and
+events of a test, would page people. Nor the other way round: a dry worker among those of a live
+installation would take deliveries away from it. So a worker starts only where the setting and the
+mark agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.topics import dry_run_mark
+from stream_app.settings import Settings
+
+
+async def is_dry_run(settings: Settings) -> bool:
+    """Tell whether the installation sends nothing: by the setting, or else by its mark.
+
+    Raises:
+        KafkaUnreachableError: there is no setting, and no broker answers.
+    """
+    return settings.dry_run or await _is_marked(settings)
+
+
+async def check_agreement(settings: Settings) -> None:
+    """See that the setting is what the installation was made for.
+
+    Raises:
+        TopicMismatchError: it is not.
+    """
+    if settings.dry_run:
+        await check_marked(settings)
+    elif await _is_marked(settings):
+        raise TopicMismatchError(
+            f"topic {dry_run_mark(settings.topic_prefix)} marks this installation as a dry run, "
+            "which sends nothing: set STREAM_APP_DRY_RUN=true, or STREAM_APP_TOPIC_PREFIX to the "
+            "installation that is meant"
+        )
+
+
+async def check_marked(settings: Settings) -> None:
+    """See that the installation was made as a dry run.
+
+    Raises:
+        TopicMismatchError: it was not.
+    """
+    if not await _is_marked(settings):
+        raise TopicMismatchError(
+            f"STREAM_APP_DRY_RUN is true, and topic {dry_run_mark(settings.topic_prefix)} does not "
+            "exist: make the topics of a dry run with `stream-app topics create` under a prefix of "
+            "its own (STREAM_APP_TOPIC_PREFIX)"
+        )
+
+
+async def _is_marked(settings: Settings) -> bool:
+    return dry_run_mark(settings.topic_prefix) in await topic_names(settings)
+
+
+async def topic_names(settings: Settings) -> Collection[str]:
+    """Return the names of all topics of the cluster."""
+    async with Admin(settings) as client:
+        return await partition_counts(client)

@@ -1,0 +1,165 @@
+"""The consumer groups of the workers: who is in them, and how far behind they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import TopicPartition
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
+
+from stream_app.kafka.cluster.admin import PROBE_SECONDS, Admin
+from stream_app.kafka.cluster.recovery_note import RestoringNote, read_note
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from stream_app.settings import Settings
+
+#: Offset of a partition that a group has never committed.
+NOT_COMMITTED = -1
+#: A broker that has just started, or has never had a group, needs a moment to make what keeps them.
+NOT_YET = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
+_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker in a group; `partitions` is how many it has of each source topic.
+
+    `restoring` is how far it is with reading the states of its partitions; None: it has them, or
+    has just begun.
+    """
+
+    member_id: str
+    client_id: str
+    host: str
+    partitions: Mapping[str, int]
+    restoring: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """A group as its coordinator knows it. `state` is Kafka's own word, empty where none is known.
+
+    `committed` holds offsets by (topic, partition).
+    """
+
+    group: str
+    state: str
+    members: tuple[Member, ...]
+    committed: Mapping[tuple[str, int], int]
+
+    def lag(
+        self, topic: str, ends: Mapping[tuple[str, int], int], starts: Mapping[tuple[str, int], int]
+    ) -> int:
+        """Return how many records of a topic are not acknowledged.
+
+        What was never committed is read from the beginning; what is no longer kept is not lag.
+        """
+        total = 0
+        for (name, number), end in ends.items():
+            if name == topic:
+                start = starts[name, number]
+                total += max(0, end - max(start, self.committed.get((name, number), start)))
+        return total
+
+    def lost(self, topic: str, starts: Mapping[tuple[str, int], int]) -> int:
+        """Return how many records of a topic were removed before they were acknowledged.
+
+        Of what was never committed nothing is known to be lost: it may be a first start.
+        """
+        return sum(
+            max(0, start - self.committed.get((name, number), start))
+            for (name, number), start in starts.items()
+            if name == topic
+        )
+
+
+async def read_groups(
+    settings: Settings, groups: Mapping[str, Sequence[str]]
+) -> dict[str, GroupView]:
+    """Return the groups by their name; one that nobody has joined yet is there, and empty.
+
+    Args:
+        settings: where.
+        groups: name of each group -> full names of its source topics.
+    """
+    async with Admin(settings) as client:
+        return {name: await read_group(client, name, topics) for name, topics in groups.items()}
+
+
+async def read_group(
+    client: AIOKafkaAdminClient, name: str, topics: Collection[str] = ()
+) -> GroupView:
+    """Return one group; wait a while for a broker that cannot tell yet.
+
+    Raises:
+        KafkaError: it still cannot after `PROBE_SECONDS`, or it refuses.
+    """
+    deadline = time.monotonic() + PROBE_SECONDS
+    while True:
+        try:
+            return await _read_group(client, name, topics)
+        except NOT_YET:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _read_group(client: AIOKafkaAdminClient, name: str, topics: Collection[str]) -> GroupView:
+    (response,) = await client.describe_consumer_groups([name])
+    (found,) = response.to_object()["groups"]
+    if found["error_code"]:
+        raise for_code(found["error_code"])(f"group {name}")
+    offsets = await client.list_consumer_group_offsets(name)
+    committed = {
+        (tp.topic, tp.partition): kept.offset
+        for tp, kept in offsets.items()
+        if isinstance(tp, TopicPartition) and kept.offset > NOT_COMMITTED
+    }
+    notes = {
+        (tp.topic, tp.partition): note
+        for tp, kept in offsets.items()
+        if isinstance(tp, TopicPartition) and (note := read_note(kept.metadata))
+    }
+    members = tuple(_member(row, topics, notes) for row in found["members"])
+    return GroupView(name, found["state"], members, committed)
+
+
+def _member(
+    row: Mapping[str, Any],
+    topics: Collection[str],
+    notes: Mapping[tuple[str, int], RestoringNote],
+) -> Member:
+    held: set[tuple[str, int]] = set()
+    # While a group rebalances its members have no assignment.
+    with contextlib.suppress(ValueError):
+        assignment = ConsumerProtocolMemberAssignment.decode(row["member_assignment"])
+        for topic, numbers in assignment.assignment:
+            if topic in topics:
+                held.update((topic, number) for number in numbers)
+    # One by a member that has lost the partition since says nothing about this one.
+    own = [notes[at] for at in held & notes.keys() if notes[at].restoring == row["member_id"]]
+    return Member(
+        row["member_id"],
+        row["client_id"],
+        row["client_host"].removeprefix("/"),
+        dict(sorted(Counter(topic for topic, _ in held).items())),
+        own[0].how_far if own else None,
+    )

@@ -1,0 +1,212 @@
+"""The cluster's topics held against the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAuthorizationFailedError, for_code
+
+from stream_app.domain.errors import StreamAppError, TopicMismatchError
+from stream_app.kafka.cluster.admin import Admin, equal_pair, partition_counts, resolve_bootstrap
+from stream_app.kafka.cluster.topics import (
+    BROKER_CLOCK,
+    CONFIG_TOPICS,
+    EVENT_TOPICS,
+    LARGE_RECORDS,
+    Topic,
+    TopicNames,
+    TopicSpec,
+    topic_specs,
+)
+from stream_app.settings import Settings
+
+#: One partition, compacted: every worker reads them whole, in one order.
+SINGLE_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
+
+
+#: Topics that others write, which may have their producers' times when a setting accepts it.
+ACCEPTABLE = (*EVENT_TOPICS, Topic.ACCOUNT)
+ACCEPT_SETTING = "STREAM_APP_ACCEPT_PRODUCER_TIME"
+
+
+#: What a topic of objects needs when it was made anew.
+_AS_CONFIGURED = "; stream-app state reset detector --yes; stream-app apply -f … (all its objects)"
+
+
+@dataclass(frozen=True)
+class TopicProblem:
+    """A topic that is not as it must be, and the command that mends it."""
+
+    topic: str
+    problem: str
+    remedy: str
+
+
+async def check_topics(settings: Settings) -> list[TopicProblem]:
+    """Compare the cluster with the contract.
+
+    Owners of event topics may choose other partition counts; what must hold is what the workers
+    rely on.
+    """
+    names = TopicNames(settings.topic_prefix)
+    single = [names(topic) for topic in SINGLE_TOPICS]
+    specs = topic_specs(settings)
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+        wanted = {
+            spec.name: _wanted(settings, spec, single) for spec in specs if spec.name in counts
+        }
+        wrong = await _wrong_configs(client, {name: keys for name, keys in wanted.items() if keys})
+    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+    problems = [
+        TopicProblem(spec.name, "does not exist", "stream-app topics create")
+        for spec in specs
+        if spec.name not in counts
+    ]
+    problems += partition_problems(settings, counts)
+    problems += [
+        TopicProblem(
+            name,
+            f"{key} is {found}, must be {'at least ' * (key in LARGE_RECORDS)}{must}",
+            _altered(servers, name, key, must),
+        )
+        for name, key, found, must in wrong
+    ]
+    return problems
+
+
+def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[TopicProblem]:
+    """Return what is wrong with numbers of partitions that are not their owners' to choose."""
+    names = TopicNames(settings.topic_prefix)
+    configured = [names(topic) for topic in CONFIG_TOPICS]
+    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+    problems = [
+        TopicProblem(
+            name,
+            f"has {counts[name]} partitions, must have 1",
+            f"stop the workers; kafka-topics {servers} --delete --topic {name}; "
+            "stream-app topics create" + (_AS_CONFIGURED if name in configured else ""),
+        )
+        for name in map(names, SINGLE_TOPICS)
+        if counts.get(name, 1) != 1
+    ]
+    return problems + _pair_problem(equal_pair(settings), counts, servers)
+
+
+async def producers_clocks(
+    settings: Settings, client: AIOKafkaAdminClient, topics: Collection[str]
+) -> list[TopicProblem]:
+    """Return those of some topics whose records have their producers' times, and must not.
+
+    Such a time (CreateTime) is a claim. One that lies two days ahead would close all clients'
+    windows and expire states, and would vouch for itself when the event's time is held against it.
+    """
+    single = [TopicNames(settings.topic_prefix)(topic) for topic in SINGLE_TOPICS]
+    wanted = {
+        spec.name: clock
+        for spec in topic_specs(settings)
+        if spec.name in topics
+        if spec.name not in single and (clock := _wanted(settings, spec, single, BROKER_CLOCK))
+    }
+    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+    names = TopicNames(settings.topic_prefix)
+    acceptable = [names(topic) for topic in ACCEPTABLE]
+    return [
+        TopicProblem(
+            name,
+            f"{key} is {found}: the times of its records are what producers claim, and a wrong "
+            "one would close everybody's windows",
+            _altered(servers, name, key, must)
+            + (f"; or accept it: {ACCEPT_SETTING}=true" if name in acceptable else ""),
+        )
+        for name, key, found, must in await _wrong_configs(client, wanted)
+    ]
+
+
+async def require_brokers_clocks(settings: Settings, topics: Collection[str]) -> None:
+    """Look at the source topics of a worker before it starts.
+
+    Raises:
+        TopicMismatchError: the records of one have their producers' times.
+        StreamAppError: the worker has no right to see that.
+    """
+    async with Admin(settings) as client:
+        try:
+            problems = await producers_clocks(settings, client, topics)
+        except TopicAuthorizationFailedError as error:
+            raise StreamAppError(
+                f"whose times the records of {', '.join(topics)} have cannot be seen: {error}: "
+                "give the worker the operation DescribeConfigs on its source topics "
+                "(deploy/acls.md)"
+            ) from None
+    if problems:
+        told = [f"topic {one.topic}: {one.problem}. Run {one.remedy}" for one in problems]
+        raise TopicMismatchError("\n".join(told))
+
+
+def _altered(servers: str, name: str, key: str, must: str) -> str:
+    return f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}"
+
+
+def _pair_problem(
+    pair: tuple[str, str], counts: Mapping[str, int], servers: str
+) -> list[TopicProblem]:
+    known = sorted((counts[name], name) for name in pair if name in counts)
+    if len({count for count, _ in known}) < len(pair):
+        return []
+    (fewer, name), (more, other) = known
+    return [
+        TopicProblem(
+            name,
+            f"has {fewer} partitions, {other} has {more}: must be equal",
+            f"kafka-topics {servers} --alter --topic {name} --partitions {more}",
+        )
+    ]
+
+
+def _wanted(
+    settings: Settings,
+    spec: TopicSpec,
+    single: list[str],
+    relied_on: Collection[str] = (*BROKER_CLOCK, *LARGE_RECORDS),
+) -> dict[str, str]:
+    """Return the settings of a topic that the workers rely on, whoever owns it."""
+    names = TopicNames(settings.topic_prefix)
+    if spec.name in single:
+        relied_on = ("cleanup.policy", "delete.retention.ms")
+    elif settings.accept_producer_time and spec.name in map(names, ACCEPTABLE):
+        relied_on = [key for key in relied_on if key not in BROKER_CLOCK]
+    return {key: value for key, value in spec.config.items() if key in relied_on}
+
+
+async def _wrong_configs(
+    client: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, str, str, str]]:
+    """Return (topic, setting, what it is, what it must be) of all that differ."""
+    if not wanted:
+        return []
+    responses = await client.describe_configs(
+        [
+            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys))
+            for name, keys in wanted.items()
+        ]
+    )
+    wrong = []
+    for response in responses:
+        for code, message, _, name, entries in response.resources:
+            if code:
+                raise for_code(code)(message)
+            found = {entry[0]: entry[1] for entry in entries}
+            wrong += [
+                (name, key, found[key], must)
+                for key, must in wanted[name].items()
+                if not _fits(key, found[key], must)
+            ]
+    return wrong
+
+
+def _fits(key: str, found: str, must: str) -> bool:
+    return int(found) >= int(must) if key in LARGE_RECORDS else found == must

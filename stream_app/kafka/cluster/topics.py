@@ -1,0 +1,124 @@
+"""The topics of the contract: their names, keys, partitions and clean-up.
+
+Source: the project's design, section "The contract". Producers and readers of a topic find its
+key here, too; what events look like is told in `schemas/README.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.topics import (
+    CONFIG_TOPICS,
+    DEAD_LETTER_SOURCES,
+    EVENT_TOPICS,
+    VIEW_TOPICS,
+    Topic,
+)
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+__all__ = [
+    "CONFIG_TOPICS",
+    "DEAD_LETTER_SOURCES",
+    "EVENT_TOPICS",
+    "VIEW_TOPICS",
+    "Topic",
+    "TopicNames",
+    "TopicSpec",
+    "dry_run_mark",
+    "topic_specs",
+]
+
+DAY_MS = 24 * 3600 * 1000
+#: Triggers go on naming an integration that is deleted, and a worker must know it from one that
+#: never was: the records that delete, which hold an id alone, stay for ten years.
+DELETED_DAYS = 3650
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """What a topic must be like. `config` holds Kafka's own topic settings."""
+
+    name: str
+    partitions: int
+    key: str
+    config: dict[str, str] = field(default_factory=dict)
+
+
+class TopicNames:
+    """Names of one installation's topics: the base names behind the prefix."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    def __call__(self, topic: Topic) -> str:
+        """Return the full name of `topic`."""
+        return f"{self.prefix}{topic}"
+
+    def dead_letters(self, topic: Topic) -> str:
+        """Return the full name of the dead-letter topic of `topic`."""
+        return f"{self(topic)}.dlq"
+
+
+def dry_run_mark(prefix: str) -> str:
+    """Return the name of the empty topic that marks an installation as a dry run."""
+    return f"{prefix}dry-run"
+
+
+def _delete_after(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+#: Windows close, and states are forgotten, by record times: of the brokers' clocks, since one
+#: producer's wrong clock would close everyone's windows.
+BROKER_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+
+
+#: A whole record of what is refused, or rendered, and what is said of it. It is Kafka's default.
+LARGE_RECORDS = {"max.message.bytes": "1048588"}
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Return every topic of the installation, as `topics create` makes them."""
+    names, many = TopicNames(settings.topic_prefix), settings.partitions
+    events = {**_delete_after(7), **BROKER_CLOCK}
+    month = {**_delete_after(30), **BROKER_CLOCK}
+    large = {**month, **LARGE_RECORDS}
+    compact = {"cleanup.policy": "compact"}
+    remembering = {**compact, "delete.retention.ms": str(DELETED_DAYS * DAY_MS)}
+    rows: list[tuple[Topic, int, str, dict[str, str]]] = [
+        (Topic.ATTACKS, many, "any", events),
+        (Topic.HITS, many, "any", events),
+        (Topic.INCIDENTS, many, "any", events),
+        (Topic.ACCOUNT, many, "client id", events),
+        (Topic.TRIGGERS, 1, "trigger id", compact),
+        (Topic.INTEGRATIONS, 1, "integration id", remembering),
+        (Topic.CLIENTS, 1, "client id", compact),
+        (Topic.STATUS, 1, "integration id", compact),
+        (Topic.COUNTS, many, "none", {**_delete_after(2), **BROKER_CLOCK}),
+        (Topic.ALERTS, many, "client id", large),
+        (Topic.DELIVERIES, many, "integration id", large),
+        (Topic.RESULTS, many, "integration id", month),
+    ]
+    specs = [TopicSpec(names(topic), n, key, config) for topic, n, key, config in rows]
+    specs += [
+        TopicSpec(
+            names.dead_letters(topic), many, "as the source", {**_delete_after(30), **LARGE_RECORDS}
+        )
+        for topic in DEAD_LETTER_SOURCES
+    ]
+    if settings.dry_run:
+        specs.insert(0, TopicSpec(dry_run_mark(settings.topic_prefix), 1, "none", compact))
+    return specs
+
+
+#: Kind of event -> its topic.
+TOPIC_OF_KIND = {
+    EventKind.ATTACKS: Topic.ATTACKS,
+    EventKind.HITS: Topic.HITS,
+    EventKind.INCIDENTS: Topic.INCIDENTS,
+}

@@ -1,0 +1,1 @@
+"""The `config.*` topics: the live view of a worker, and reading and writing for commands."""

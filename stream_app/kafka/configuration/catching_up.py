@@ -1,0 +1,49 @@
+"""Waiting until all of the configuration is read, however long that takes.
+
+All agents wait here: what is missing in a view that is behind may be in what is not read yet, and
+nobody may be passed over for that. Nothing is given up, since a flush could not end either while
+Kafka is away, and a reading that is slow comes to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from stream_app.domain.errors import KafkaUnreachableError
+from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+#: Longest wait for the configuration before it is asked again how far it goes.
+WAIT_SECONDS = 5.0
+RETRY_SECONDS = 0.5
+#: It says again after this time that it still waits.
+REMIND_SECONDS = 60.0
+
+
+async def catch_up(reader: ConfigurationReader) -> None:
+    """Read all that the configuration topics hold now."""
+    started = time.monotonic()
+    said: float | None = None
+    while True:
+        why = "it is read more slowly than it was written"
+        try:
+            if await reader.catch_up(WAIT_SECONDS):
+                break
+        except KafkaUnreachableError as error:
+            why = str(error)
+        now = time.monotonic()
+        if said is None or now - said >= REMIND_SECONDS:
+            said = now
+            log.warning(
+                "configuration_behind",
+                why=why,
+                waited_seconds=round(now - started, 1),
+                then="waiting for it",
+            )
+        await asyncio.sleep(RETRY_SECONDS)
+    if said is not None:
+        waited = round(time.monotonic() - started, 1)
+        log.info("configuration_caught_up", waited_seconds=waited)

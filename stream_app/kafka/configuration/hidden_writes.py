@@ -1,0 +1,68 @@
+"""Records that are written and acknowledged, and yet seen by nobody: behind an open transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stream_app.domain.errors import WithheldError
+from stream_app.kafka.cluster.admin import resolve_bootstrap
+from stream_app.kafka.cluster.topic_facts import Place, stable_ends, topic_facts
+
+if TYPE_CHECKING:
+    from aiokafka.client import AIOKafkaClient
+
+    from stream_app.settings import Settings
+
+#: Longest time that a command waits until what it has written can be seen.
+SEEN_SECONDS = 10.0
+_POLL_SECONDS = 0.2
+
+
+async def wait_until_seen(
+    settings: Settings, client: AIOKafkaClient, written: Mapping[Place, int]
+) -> None:
+    """Wait until who reads what is committed can see what has been written.
+
+    Args:
+        settings: where.
+        client: a connected one.
+        written: the last offset of it in each partition.
+
+    Raises:
+        WithheldError: a transaction that stays open hides it.
+    """
+    deadline = time.monotonic() + SEEN_SECONDS
+    while True:
+        facts = await topic_facts(client, sorted({topic for topic, _ in written}))
+        ends = await stable_ends(client, written, facts)
+        hidden = [at for at, offset in sorted(written.items()) if ends.get(at, 0) <= offset]
+        if not hidden:
+            return
+        if time.monotonic() >= deadline:
+            break
+        await asyncio.sleep(_POLL_SECONDS)
+    place = hidden[0]
+    topic, partition = place
+    if place not in ends:
+        raise WithheldError(
+            f"it is written, but nobody knows whether it is in force: {topic} partition "
+            f"{partition} does not tell its end. Run `stream-app status`"
+        )
+    raise WithheldError(
+        f"it is written, but not in force: a transaction that is open at offset {ends[place]} of "
+        f"{topic} partition {partition} hides what comes behind it from all workers. It is in "
+        f"force as soon as that ends: {how_to_end(settings, place, ends[place])}"
+    )
+
+
+def how_to_end(settings: Settings, place: Place, offset: int) -> str:
+    """Return what to do about a transaction that is open at an offset."""
+    tool = f"kafka-transactions.sh --bootstrap-server {resolve_bootstrap(settings)}"
+    where = "--topic {} --partition {}".format(*place)
+    return (
+        f"wait until its producer ends it, or it times out; if the producer is gone: {tool} abort "
+        f"{where} --start-offset {offset}"
+    )

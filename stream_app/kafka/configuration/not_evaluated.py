@@ -1,0 +1,50 @@
+"""Triggers that a worker keeps, but does not act on: counted, and said in the log once each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stream_app.domain.configuration.triggers import NOT_EVALUATED_PARTS
+from stream_app.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stream_app.domain.configuration.triggers import Trigger
+    from stream_app.metrics import Metrics
+
+log = get_logger(__name__)
+
+#: Triggers that one line of the log names; it counts the rest.
+MAX_NAMED = 50
+
+
+class NotEvaluated:
+    """What the configured triggers hold that comes to nothing here."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, tuple[str, ...]] = {}
+        #: Of triggers that are not evaluated at all, and of others with parts that do nothing.
+        self._counts = (0, 0)
+
+    def note(self, triggers: Mapping[int, Trigger]) -> None:
+        """Look at all triggers after a change; those that are as they were are not said again."""
+        found = {number: what for number, t in triggers.items() if (what := t.not_evaluated)}
+        new = {number: what for number, what in found.items() if self._said.get(number) != what}
+        self._said = found
+        if new:
+            log.info(
+                "triggers_not_evaluated",
+                count=len(new),
+                triggers={
+                    number: ", ".join(what) for number, what in list(new.items())[:MAX_NAMED]
+                },
+                then="kept as they are; these parts of them do nothing here",
+            )
+        conditions = sum(not triggers[number].is_evaluated for number in found)
+        self._counts = (conditions, len(found) - conditions)
+
+    def report(self, metrics: Metrics) -> None:
+        """Bring the metric up to date."""
+        for part, number in zip(NOT_EVALUATED_PARTS, self._counts, strict=True):
+            metrics.triggers_not_evaluated.labels(part).set(number)

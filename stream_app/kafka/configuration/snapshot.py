@@ -1,0 +1,35 @@
+"""What is configured now, read once: for commands, which do not follow it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from stream_app.kafka.cluster.topics import VIEW_TOPICS
+from stream_app.kafka.configuration.records import (
+    READ_SECONDS,
+    batches_to_end,
+    open_configuration,
+    unreachable,
+)
+from stream_app.kafka.configuration.view import Configuration, RecordApplier
+from stream_app.settings import Settings
+
+
+async def read_configuration(settings: Settings) -> Configuration:
+    """Return the configuration as workers see it; records that cannot be used are logged.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing.
+    """
+    applier = RecordApplier(settings)
+    consumer = await open_configuration(settings, VIEW_TOPICS)
+    try:
+        with unreachable(settings):
+            async with asyncio.timeout(READ_SECONDS):
+                async for batch in batches_to_end(consumer):
+                    if batch:
+                        applier.apply(batch)
+    finally:
+        await consumer.stop()
+    return applier.configuration

@@ -1,0 +1,232 @@
+"""Reading dead letters: all of a topic's, or chosen ones, in the order of their time.
+
+Two passes, so that memory does not grow with the letters' bytes. `survey` reads everything and
+keeps a few numbers of each letter that is meant; only then is it known which of them a mark
+behind them says are done. `letters` reads those again and hands them out one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+from typing import TYPE_CHECKING, Any, Self
+
+from aiokafka import TopicPartition
+
+from stream_app.domain.dead_letters.dead_letter import Letter, LetterKind, Log, Place
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicNames
+from stream_app.kafka.configuration.records import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    batches_to_end,
+    close,
+    open_named,
+    unreachable,
+)
+from stream_app.kafka.dead_letters.writing import (
+    REASON_HEADER,
+    REDRIVEN_HEADER,
+    TARGET_HEADER,
+    attempt_of,
+    integrations_of,
+    number_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from aiokafka import AIOKafkaConsumer
+
+    from stream_app.domain.dead_letters.ledger import Ledger
+    from stream_app.settings import Settings
+
+_POLL_MS = 200
+#: Records of one partition that are held at a time.
+_CHUNK = 500
+_KINDS = {Topic.ALERTS: LetterKind.ALERT, Topic.DELIVERIES: LetterKind.DELIVERY}
+
+
+def sources_of(settings: Settings) -> dict[str, Topic]:
+    """Return the source topic of each dead-letter topic, by its full name."""
+    names = TopicNames(settings.topic_prefix)
+    return {names.dead_letters(topic): topic for topic in DEAD_LETTER_SOURCES}
+
+
+class DeadLetterLog:
+    """The dead letters of some topics, as they are when it is read. It belongs to no group.
+
+    Raises:
+        KafkaUnreachableError: the broker doesn't answer, or no more.
+        TopicMismatchError: a topic is missing.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._sources = sources_of(settings)
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        self._consumer = await open_named(self._settings, self._topics)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        if self._consumer is not None:
+            await close(self._consumer)
+
+    @property
+    def _reader(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the log is read inside its `async with`")
+        return self._consumer
+
+    async def survey(self, ledger: Ledger) -> None:
+        """Read the letters and the marks into a ledger."""
+        selection = ledger.selection
+        with unreachable(self._settings):
+            if selection.places:
+                await self._stand_at(selection.places)
+            elif selection.since_ms is not None:
+                await stand_since(self._reader, selection.since_ms)
+            async for record in records_to_end(self._reader):
+                self._enter(ledger, record)
+        ledger.settle()
+
+    async def letters(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[Letter]:
+        """Yield the letters at offsets of partitions, the oldest first.
+
+        The letters of a partition keep their order, whatever their times say.
+        """
+        streams = []
+        for log, wanted in offsets.items():
+            self._reader.seek(TopicPartition(*log), wanted[0])
+            streams.append(self._of_log(log, wanted))
+        heads: list[tuple[int, int, Letter]] = []
+        for number, stream in enumerate(streams):
+            await _advance(heads, number, stream)
+        while heads:
+            _, number, letter = heapq.heappop(heads)
+            yield letter
+            await _advance(heads, number, streams[number])
+
+    async def _of_log(self, log: Log, offsets: Sequence[int]) -> AsyncIterator[Letter]:
+        partition, wanted, last = TopicPartition(*log), frozenset(offsets), offsets[-1]
+        with unreachable(self._settings):
+            async with asyncio.timeout(READ_SECONDS) as patience:
+                position = -1
+                while position <= last:
+                    fetched = await self._reader.getmany(
+                        partition, timeout_ms=_POLL_MS, max_records=_CHUNK
+                    )
+                    records = [r for r in fetched.get(partition, ()) if r.offset in wanted]
+                    for record in records:
+                        # What is done with a letter takes its own time.
+                        patience.reschedule(None)
+                        yield self._letter(record)
+                    if fetched:
+                        patience.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
+                    position = await self._reader.position(partition)
+
+    async def _stand_at(self, places: Iterable[Place]) -> None:
+        """Stand at the first of the places of each partition, and at the end of the others."""
+        first: dict[TopicPartition, int] = {}
+        for place in sorted(places):
+            first.setdefault(TopicPartition(*place.log), place.offset)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            partitions = self._reader.assignment()
+            ends = await self._reader.end_offsets(partitions)
+            starts = await self._reader.beginning_offsets(partitions)
+        for partition, end in ends.items():
+            offset = max(first.get(partition, end), starts[partition])
+            self._reader.seek(partition, min(offset, end))
+
+    def _enter(self, ledger: Ledger, record: Any) -> None:
+        if is_mark(record):
+            offset = number_of(record.headers, REDRIVEN_HEADER)
+            if offset is not None:
+                ledger.mark(_place(record), offset, _text(dict(record.headers), TARGET_HEADER))
+        else:
+            ledger.add(self._letter(record))
+
+    def _letter(self, record: Any) -> Letter:
+        kind = _KINDS.get(self._sources[record.topic], LetterKind.EVENT)
+        return letter_of(record, kind)
+
+
+async def _advance(
+    heads: list[tuple[int, int, Letter]], number: int, stream: AsyncIterator[Letter]
+) -> None:
+    """Put the next letter of a stream among the heads, if there is one."""
+    with contextlib.suppress(StopAsyncIteration):
+        letter = await anext(stream)
+        heapq.heappush(heads, (letter.timestamp_ms, number, letter))
+
+
+async def stand_since(consumer: AIOKafkaConsumer, since_ms: int) -> None:
+    """Stand at the first record of each partition that is not older; at the end without one."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        partitions = consumer.assignment()
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+        ends = await consumer.end_offsets(partitions)
+    for partition, end in ends.items():
+        at = found.get(partition)
+        consumer.seek(partition, end if at is None else at.offset)
+
+
+async def records_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
+    """Yield records up to the end that the topics have at the call.
+
+    Raises:
+        TimeoutError: nothing came for `READ_SECONDS`.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(READ_SECONDS) as patience:
+        async for batch in batches_to_end(consumer):
+            for record in batch:
+                yield record
+            if batch:
+                patience.reschedule(loop.time() + READ_SECONDS)
+
+
+def is_mark(record: Any) -> bool:
+    """Tell whether a record of a dead-letter topic says that a letter has been redriven."""
+    names = {name for name, _ in record.headers}
+    return REDRIVEN_HEADER in names and REASON_HEADER not in names
+
+
+def letter_of(record: Any, kind: LetterKind) -> Letter:
+    """Return the letter that a record of a dead-letter topic is."""
+    headers = record.headers
+    texts = dict(headers)
+    topic = _text(texts, "x-original-topic")
+    partition = number_of(headers, "x-original-partition")
+    offset = number_of(headers, "x-original-offset")
+    has_place = topic and partition is not None and offset is not None
+    return Letter(
+        kind=kind,
+        place=_place(record),
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=headers,
+        reason=_text(texts, REASON_HEADER),
+        message=_text(texts, "x-error-message"),
+        attempt=attempt_of(headers),
+        original=Place(topic, partition or 0, offset or 0) if has_place else None,
+        original_ms=number_of(headers, "x-original-timestamp") or 0,
+        index=number_of(headers, "x-event-index"),
+        is_cut="x-original-size" in texts,
+        still_for=integrations_of(headers),
+        timestamp_type=record.timestamp_type,
+    )
+
+
+def _place(record: Any) -> Place:
+    return Place(record.topic, record.partition, record.offset)
+
+
+def _text(texts: Mapping[str, bytes | None], name: str) -> str:
+    return (texts.get(name) or b"").decode(errors="backslashreplace")

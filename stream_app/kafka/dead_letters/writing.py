@@ -1,0 +1,163 @@
+"""Dead letters: the untouched bytes of what cannot be used, its facts in headers.
+
+One topic per source, `<topic>.dlq`. Header names and meanings: `HEADERS` below; all values are
+UTF-8 text. They carry no key and no text of an event beyond the decoder's message.
+
+A letter that has been redriven stays where it is. Behind it, in the same partition, a *mark* says
+so: a record with the letter's key, no bytes in its value, and `x-redriven-offset`. What a record
+brings along under one of our header names is left out, so that no producer can write a mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stream_app import __version__
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.events.model import Rejected
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.state.send import Send
+
+MAX_MESSAGE_CHARS = 512
+#: Bounds that keep a dead letter below what a topic takes by default (1 MiB with its headers): a
+#: producer may send more in a compressed record. The record itself stays in its own topic.
+MAX_VALUE_BYTES = 900_000
+MAX_KEY_BYTES = 50_000
+MAX_OWN_HEADERS_BYTES = 30_000
+
+#: Of the number in a header; a longer one is nobody's count, and nobody's time or offset.
+MAX_DIGITS = 7
+MAX_LONG_DIGITS = 18
+
+ATTEMPT_HEADER = "x-attempt"
+EPOCH_HEADER = "x-epoch"
+INTEGRATIONS_HEADER = "x-integration-ids"
+REASON_HEADER = "x-error-reason"
+REDRIVEN_HEADER = "x-redriven-offset"
+SIZE_HEADER = "x-original-size"
+TARGET_HEADER = "x-redriven-to"
+LAST_OFFSET_HEADER = "x-original-last-offset"
+
+#: Header -> what it says.
+HEADERS = {
+    "x-original-topic": "topic the record was read from",
+    "x-original-partition": "its partition",
+    "x-original-offset": "its offset",
+    LAST_OFFSET_HEADER: "of a batch that cannot be read: the offset of its last record",
+    "x-original-timestamp": "its timestamp, Unix milliseconds",
+    SIZE_HEADER: "bytes of its value, where this one is cut short",
+    "x-event-index": "place of the event in the record's array or lines; absent: all of it",
+    "x-error-class": "kind of failure",
+    REASON_HEADER: "one of a closed list, see the dead-letter metric",
+    "x-error-message": "what is wrong, at most 512 characters",
+    "x-app": "who sent it here",
+    "x-app-version": "its version",
+    ATTEMPT_HEADER: "how often it has been tried, from 1",
+    EPOCH_HEADER: "of a redriven delivery: the epoch that its integration then had, Unix ms",
+    INTEGRATIONS_HEADER: "of an alert: ids of those of its integrations that it is still for, with "
+    "commas; absent: all of them",
+    REDRIVEN_HEADER: "of a mark: offset of the letter before it that has been redriven",
+    TARGET_HEADER: "of a mark: where the letter has gone, as topic/partition/offset",
+}
+
+
+def dead_letter_headers(
+    record: Any,
+    topic: str,
+    partition: int,
+    reason: DeadLetterReason,
+    message: str,
+    index: int | None = None,
+    error_class: str = "RejectedEvent",
+    integration_ids: Iterable[int] = (),
+) -> list[tuple[str, bytes]]:
+    """Return the headers of a dead letter made of `record`; its own headers stay in front.
+
+    An alert that is for some of its integrations only stays one, whatever becomes of it.
+    """
+    still_for = tuple(integration_ids) or integrations_of(record.headers)
+    facts: list[tuple[str, object]] = [
+        ("x-original-topic", topic),
+        ("x-original-partition", partition),
+        ("x-original-offset", record.offset),
+        ("x-original-timestamp", record.timestamp),
+        *([("x-event-index", index)] if index is not None else []),
+        ("x-error-class", error_class),
+        (REASON_HEADER, reason.value),
+        ("x-error-message", message[:MAX_MESSAGE_CHARS]),
+        ("x-app", "stream-app"),
+        ("x-app-version", __version__),
+        *([(INTEGRATIONS_HEADER, ",".join(map(str, still_for)))] if still_for else []),
+    ]
+    attempt = next((value for name, value in record.headers if name == ATTEMPT_HEADER), b"1")
+    known = [(name, str(value).encode()) for name, value in facts]
+    return [*_own_headers(record), *known, (ATTEMPT_HEADER, attempt or b"1")]
+
+
+def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
+    """Return how often a record has been tried, from 1: more after each redrive."""
+    return max(1, number_of(headers, ATTEMPT_HEADER, MAX_DIGITS - 1) or 1)
+
+
+def epoch_of(headers: Sequence[tuple[str, bytes]]) -> int:
+    """Return the integration's epoch when a delivery was redriven; 0: it comes from `route`."""
+    return number_of(headers, EPOCH_HEADER) or 0
+
+
+def integrations_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, ...]:
+    """Return which of its integrations an alert is still for; none: all that it names."""
+    text = next((value for known, value in headers if known == INTEGRATIONS_HEADER), None) or b""
+    parts = text.split(b",")
+    return tuple(int(p) for p in parts if p.isdigit() and len(p) <= MAX_LONG_DIGITS + 1)
+
+
+def number_of(
+    headers: Sequence[tuple[str, bytes]], name: str, digits: int = MAX_LONG_DIGITS
+) -> int | None:
+    """Return the number that a header holds; None: it is missing, or no number of so few digits."""
+    text = next((value for known, value in headers if known == name), None) or b""
+    return int(text) if text.isdigit() and len(text) <= digits else None
+
+
+def _own_headers(record: Any) -> list[tuple[str, bytes]]:
+    """Return the headers that the record came with, as far as they are not too much."""
+    own: list[tuple[str, bytes]] = []
+    size = 0
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+        if name not in HEADERS and size <= MAX_OWN_HEADERS_BYTES:
+            own.append((name, value or b""))
+    return own
+
+
+def dead_letter(
+    topic: str,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+) -> Send:
+    """Return a dead letter that its topic takes, however large or empty the record is."""
+    key = None if key is None or len(key) > MAX_KEY_BYTES else key
+    if value is not None and len(value) > MAX_VALUE_BYTES:
+        size = (SIZE_HEADER, str(len(value)).encode())
+        return Send(topic, key, value[:MAX_VALUE_BYTES], headers=[*headers, size])
+    # A record must have one of both; one that had neither gets an empty value.
+    return Send(topic, key, b"" if key is None and value is None else value, headers=headers)
+
+
+def event_dead_letters(
+    names: TopicNames, topic: Topic, partition: int, rejected: Sequence[tuple[Any, Rejected]]
+) -> list[Send]:
+    """Return the dead letters of parts of event records that were refused."""
+    return [
+        dead_letter(
+            names.dead_letters(topic),
+            record.key,
+            part.value,
+            dead_letter_headers(
+                record, names(topic), partition, part.reason, part.message, part.index
+            ),
+        )
+        for record, part in rejected
+    ]

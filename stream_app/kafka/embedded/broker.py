@@ -1,0 +1,303 @@
+"""A real Kafka broker for trying things out and for tests: no Docker, no installed Java.
+
+One KRaft node on loopback with a durable data folder. It outlives the command that starts it; a
+file beside its data says how to find it, so that another process can use it and stop it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from stream_app.domain.errors import EmbeddedKafkaError
+from stream_app.kafka.embedded.jars import KAFKA_VERSION, Progress, class_path, locked
+from stream_app.kafka.embedded.log_recovery import LogRecovery
+from stream_app.kafka.embedded.process import (
+    DATA,
+    HOST,
+    answers,
+    cluster_id,
+    format_data,
+    free_port,
+    is_broker,
+    is_free,
+    java_command,
+    last_lines,
+    launch,
+    make_private,
+    write_properties,
+)
+from stream_app.settings import EmbeddedSettings
+
+#: Longest wait for a broker that does not move; while it reads its log it is waited for.
+READY_SECONDS = 60.0
+#: How often people are told how far it is.
+TELL_SECONDS = 5.0
+POLL_SECONDS = 0.05
+KILLED_SECONDS = 10.0
+#: A broker that was killed holds its ports for a moment, and is to have them again.
+PORT_SECONDS = 2.0
+#: Starts on other ports, when a free port is taken by another program before the broker has it.
+PORT_ATTEMPTS = 3
+#: What Java says of a port that is taken.
+PORT_TAKEN = "Address already in use"
+
+
+@dataclass(frozen=True)
+class KafkaStatus:
+    """What is known of the broker of a folder; `started_at` is in Unix seconds."""
+
+    is_running: bool
+    pid: int | None
+    bootstrap_servers: str | None
+    version: str
+    directory: Path
+    started_at: float | None
+
+
+@dataclass(frozen=True)
+class _State:
+    """The broker's last start, as kept in the folder; it outlives the broker for its ports."""
+
+    pid: int
+    port: int
+    controller: int
+    version: str
+    started_at: float
+
+
+class _PortTakenError(Exception):
+    """The broker ended because another program has one of its ports."""
+
+
+class EmbeddedKafka:
+    """The broker of one folder."""
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self._settings = settings
+        self._directory = settings.directory.absolute()
+        self._state_file = self._directory / "broker.json"
+        self._version_file = self._directory / "version"
+        self._log = self._directory / "broker.log"
+        # The broker, where this object has started it: an ended child must be waited for.
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, progress: Progress = lambda _text: None) -> str:
+        """Start the broker unless it runs; return its address once it answers.
+
+        Raises:
+            EmbeddedKafkaError: it cannot be downloaded or started.
+        """
+        with self._alone():
+            running = self._running()
+            # Left by a start that was interrupted it may not be ready; killed, not be gone yet.
+            ends = "'stream-app kafka stop' ends it"
+            if running is not None and self._becomes_ready(running, progress, ends):
+                return f"{HOST}:{running.port}"
+            self._check_version()
+            java = java_command(class_path(self._settings.jars_directory, progress))
+            if not (self._directory / DATA).exists():
+                self._version_file.write_text(KAFKA_VERSION)
+                format_data(java, self._directory)
+            for _ in range(PORT_ATTEMPTS):
+                with contextlib.suppress(_PortTakenError):
+                    return self._run(java, progress)
+            raise EmbeddedKafkaError(
+                f"Kafka found its port taken {PORT_ATTEMPTS} times:\n{last_lines(self._log)}"
+            )
+
+    def stop(self, timeout_seconds: float = 10.0) -> bool:
+        """End the broker in order, by force at the deadline; return whether it ran.
+
+        A start or a stop of another process is waited for.
+        """
+        return self._end(signal.SIGTERM, timeout_seconds)
+
+    def kill(self) -> bool:
+        """End the broker without warning, as a crash would; return whether it ran."""
+        return self._end(signal.SIGKILL, KILLED_SECONDS)
+
+    def status(self) -> KafkaStatus:
+        """Return what is known of the broker; a state file that a crash left does not count."""
+        state = self._running()
+        if state is None:
+            return KafkaStatus(False, None, None, KAFKA_VERSION, self._directory, None)
+        address = f"{HOST}:{state.port}"
+        return KafkaStatus(
+            True, state.pid, address, state.version, self._directory, state.started_at
+        )
+
+    # -- steps of a start
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one start or stop at a time work on the folder; its I/O errors become ours."""
+        try:
+            make_private(self._directory)
+            with locked(self._directory / "start.lock"):
+                yield
+        except OSError as error:
+            raise EmbeddedKafkaError(
+                f"the embedded Kafka in {self._directory}: {error}: mend that, or set "
+                "STREAM_APP_EMBEDDED__DIRECTORY to another folder"
+            ) from error
+
+    def _check_version(self) -> None:
+        if not (self._directory / DATA).exists():
+            return
+        known = self._version_file.exists()
+        found = self._version_file.read_text().strip() if known else "of an unknown version"
+        if found != KAFKA_VERSION:
+            raise EmbeddedKafkaError(
+                f"the data in {self._directory} was written by Kafka {found}, this is Kafka "
+                f"{KAFKA_VERSION}: move the folder away or remove it (its topics go with it), or "
+                "set STREAM_APP_EMBEDDED__DIRECTORY to another one"
+            )
+
+    def _run(self, java: list[str], progress: Progress) -> str:
+        """Start the process and wait for its answer; no process is left when that fails."""
+        self._reap()
+        port, controller = self._ports()
+        address = f"{HOST}:{port}"
+        properties = write_properties(self._directory, port, controller)
+        progress(f"starting Kafka {KAFKA_VERSION} on {address}")
+        process = launch(java, properties, self._log, self._settings.heap_mb)
+        self._process = process
+        try:
+            state = _State(process.pid, port, controller, KAFKA_VERSION, time.time())
+            self._write_state(state)
+            ended = "it is ended now, its data stays: look into the log, and start it again"
+            if not self._becomes_ready(state, progress, ended):
+                self._explain_end(state)
+        except BaseException:
+            process.kill()
+            process.wait(KILLED_SECONDS)
+            raise
+        return address
+
+    def _ports(self) -> tuple[int, int]:
+        """Return the broker's and the controller's port: those of the last run where free."""
+        last = self._read_state()
+        configured = self._settings.port
+        if configured and not _becomes_free(configured):
+            raise self._configured_port_taken()
+        port = configured or _free_or_new(last.port if last else 0, set())
+        return port, _free_or_new(last.controller if last else 0, {port})
+
+    def _configured_port_taken(self) -> EmbeddedKafkaError:
+        return EmbeddedKafkaError(
+            f"port {self._settings.port} of {HOST} is taken by another program: set "
+            "STREAM_APP_EMBEDDED__PORT to another one, or to 0 for any"
+        )
+
+    def _becomes_ready(self, state: _State, progress: Progress, then: str) -> bool:
+        """Wait until the broker answers; return `False` when it ends before that.
+
+        One that reads its log is waited for as long as it moves. `then` is what becomes of one
+        that does not, for the error.
+        """
+        cluster = cluster_id(self._directory)
+        recovery = LogRecovery(self._log, self._directory / DATA)
+        moved = told = time.monotonic()
+        while time.monotonic() < moved + READY_SECONDS:
+            if not self._lives(state):
+                return False
+            if answers(state.port, cluster):
+                return True
+            if recovery.has_moved():
+                moved = time.monotonic()
+                if moved >= told + TELL_SECONDS:
+                    told = moved
+                    progress(str(recovery))
+            time.sleep(POLL_SECONDS)
+        raise EmbeddedKafkaError(
+            f"Kafka (process {state.pid}) does not answer on {HOST}:{state.port}, and has not "
+            f"moved for {READY_SECONDS:.0f} s: {then}\n{last_lines(self._log)}"
+        )
+
+    def _explain_end(self, state: _State) -> NoReturn:
+        log = last_lines(self._log)
+        if PORT_TAKEN in log:
+            if state.port == self._settings.port and not is_free(state.port):
+                raise self._configured_port_taken()
+            raise _PortTakenError
+        raise EmbeddedKafkaError(f"Kafka ended at its start:\n{log}")
+
+    # -- the process and its state file
+
+    def _running(self) -> _State | None:
+        state = self._read_state()
+        return state if state is not None and self._lives(state) else None
+
+    def _lives(self, state: _State) -> bool:
+        # Of a child the system knows for sure; a command line is empty for a moment at both ends.
+        if self._process is not None and self._process.pid == state.pid:
+            return self._process.poll() is None
+        return is_broker(state.pid, self._directory / "server.properties")
+
+    def _read_state(self) -> _State | None:
+        try:
+            return _State(**json.loads(self._state_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _write_state(self, state: _State) -> None:
+        partial = self._state_file.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(state)))
+        partial.replace(self._state_file)
+
+    def _end(self, number: signal.Signals, timeout_seconds: float) -> bool:
+        if not self._directory.exists():
+            return False
+        with self._alone():
+            state = self._running()
+            if state is None:
+                self._reap()
+                return False
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(state.pid, number)
+                if not self._has_ended(state, timeout_seconds):
+                    os.kill(state.pid, signal.SIGKILL)
+            if not self._has_ended(state, KILLED_SECONDS):
+                raise EmbeddedKafkaError(f"Kafka (process {state.pid}) does not end: try again")
+            self._reap()
+            return True
+
+    def _reap(self) -> None:
+        """Wait for the last of a broker that is ending, where it is this process's child."""
+        if self._process is not None:
+            self._process.wait(KILLED_SECONDS)
+
+    def _has_ended(self, state: _State, timeout_seconds: float) -> bool:
+        deadline = time.monotonic() + timeout_seconds
+        while self._lives(state):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+
+def _free_or_new(wanted: int, taken: set[int]) -> int:
+    """Return the wanted port where it is free, else any other."""
+    if wanted and wanted not in taken and _becomes_free(wanted):
+        return wanted
+    while (port := free_port()) in taken:
+        pass
+    return port
+
+
+def _becomes_free(port: int) -> bool:
+    deadline = time.monotonic() + PORT_SECONDS
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

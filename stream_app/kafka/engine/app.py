@@ -1,0 +1,291 @@
+"""The Faust app of a role: its settings, its batched topics, and how it ends.
+
+Why these settings: see the notes at each. Faust reads its own environment variables unprefixed
+by default (`WEB_PORT` of a Kubernetes service link would break it), hence `env_prefix`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import faust
+from faust.transport.producer import ProducerBuffer
+from faust.types import TP
+
+from stream_app.domain.topics import Role
+from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
+from stream_app.kafka.dead_letters.cutting import RefusedLetters
+from stream_app.kafka.dead_letters.unreadable import unreadable_letter
+from stream_app.kafka.engine.batched_sends import Place, Way, send_batches
+from stream_app.kafka.engine.consumer import BatchingTransport
+from stream_app.kafka.engine.flush_loop import FlushLimits, FlushLoop
+from stream_app.kafka.engine.lost_batches import LostBatches
+from stream_app.kafka.engine.ownership import Ownership
+from stream_app.kafka.engine.snapshots import Snapshots
+from stream_app.kafka.engine.stage import Stage
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.packed_table import Packed, PackedTable
+from stream_app.kafka.state.recovery import BulkTables
+from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import State, StateTable
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+#: Longest time that a rebalance or a stop waits for flushes in flight.
+SETTLE_SECONDS = 3.0
+#: From one heartbeat to the next: a fraction of the shortest session that the settings take.
+HEARTBEAT_SECONDS = 0.5
+#: Batches that may wait in an agent's queue; their bytes are bounded by `buffer_bytes` before.
+MAX_WAITING_BATCHES = 4096
+
+
+class AppService(Protocol):
+    """What runs beside the agents, from before their start until before their stop."""
+
+    async def start(self) -> None:
+        """Begin; nothing is assigned yet."""
+
+    async def stop(self) -> None:
+        """End within the time that it was given; consumer and producer still work."""
+
+
+class StreamApp(faust.App):
+    """A Faust app whose agents take record batches and keep their state in `StateTable`s."""
+
+    # Else mode names the logger after this module, and its chatter passes for ours.
+    logger = logging.getLogger("faust.stream_app")
+
+    def __init__(self, role: Role, settings: Settings, bootstrap_servers: str) -> None:
+        kafka = settings.kafka
+        self.role = role
+        self.settings = settings
+        self.batched_topics: set[str] = set()
+        self.clock = BrokerClock()
+        self.buffer_bytes = settings.detector.buffer_bytes
+        self.fetch_max_wait_ms = kafka.fetch_max_wait_ms
+        self.state_tables: list[StateTable[Any]] = []
+        self.packed_tables: list[PackedTable[Any]] = []
+        self.flush_loops: list[FlushLoop] = []
+        #: Set when the worker ends: no batch is taken up any more.
+        self.is_stopping = False
+        self.services: list[AppService] = [
+            Snapshots(self, settings.kafka.snapshot_interval_seconds)
+        ]
+        self._named_topics: set[str] = set()
+        names = TopicNames(settings.topic_prefix)
+        self.refused_letters = RefusedLetters(names)
+        #: Full name -> that of its dead letters.
+        self._dead_letters = {names(t): names.dead_letters(t) for t in DEAD_LETTER_SOURCES}
+        #: Set when the app cannot go on; the process then ends with this error.
+        self.failure: asyncio.Future[BaseException] | None = None
+        super().__init__(
+            f"{settings.topic_prefix}stream-app-{role}",
+            env_prefix="STREAM_APP_FAUST_",
+            broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
+            broker_credentials=_credentials(settings),
+            # A worker that died gives its partitions free after this time.
+            broker_session_timeout=kafka.session_timeout_seconds,
+            # A worker learns of a rebalance by its next heartbeat: of another one that ends, too.
+            broker_heartbeat_interval=HEARTBEAT_SECONDS,
+            broker_commit_interval=1.0,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=kafka.fetch_max_bytes_per_partition,
+            processing_guarantee="at_least_once",
+            producer_acks=-1,
+            producer_linger=0.005,
+            producer_max_batch_size=256 * 1024,
+            # An agent must never wait for an acknowledgement longer than a broker may be away.
+            producer_request_timeout=60.0,
+            # Standby copies are dropped by the memory store while their offsets are kept.
+            store="memory://",
+            table_standby_replicas=0,
+            TableManager=BulkTables,
+            stream_buffer_maxsize=MAX_WAITING_BATCHES,
+            # True would hold a rebalance up until the events in hand are acknowledged.
+            stream_wait_empty=False,
+            stream_recovery_delay=0,
+            topic_allow_declare=True,
+            topic_replication_factor=kafka.replication_factor,
+            topic_partitions=settings.partitions,
+            topic_disable_leader=True,
+            web_enabled=False,
+            web_tables_enabled=False,
+            autodiscover=False,
+            loghandlers=[],
+        )
+        ProducerBuffer.max_messages = 50_000
+        self.transport = BatchingTransport(self.conf.broker_consumer, self)
+        self.ownership = Ownership(self, kafka.session_timeout_seconds)
+        self._limits = FlushLimits(
+            settings.detector.flush_interval_ms / 1000, settings.detector.flush_max_events
+        )
+
+    def _create_directories(self) -> None:
+        """Make none: state is in memory and in Kafka, and a container's disk may be read-only."""
+
+    def batch_agent(self, name: str, sources: Sequence[str], stage: Stage) -> None:
+        """Declare an agent that runs `stage` on batches of its source topics' records."""
+        self.batched_topics.update(sources)
+        channel = self.topic(*sources, key_type=bytes, value_type=bytes, value_serializer="raw")
+        loop = FlushLoop(self, sources, stage, self.ownership, self._limits)
+        self.agent(channel, name=name)(loop.run)
+
+    def state_table(
+        self,
+        name: str,
+        sources: Sequence[str],
+        partitions: int,
+        new_state: Callable[[], State],
+    ) -> StateTable[State]:
+        """Declare the table of an agent that reads `sources`, topics of `partitions` each."""
+        table: StateTable[State] = StateTable(
+            self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
+        )
+        self.tables.add(table)
+        self.state_tables.append(table)
+        return table
+
+    def packed_table(
+        self,
+        name: str,
+        sources: Sequence[str],
+        partitions: int,
+        new_state: Callable[[], Packed],
+    ) -> PackedTable[Packed]:
+        """Declare a table with packed records and snapshots; else as `state_table`."""
+        table: PackedTable[Packed] = PackedTable(
+            self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
+        )
+        self.tables.add(table)
+        self.state_tables.append(table)
+        self.packed_tables.append(table)
+        return table
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the keyword arguments of an aiokafka client beside Faust's own."""
+        return connection_options(self.settings)
+
+    def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
+        """Return where to go on reading the source partitions whose progress is known."""
+        assigned = list(assigned)
+        offsets: dict[TP, int] = {}
+        for table in self.state_tables:
+            offsets.update(table.resume_offsets(assigned))
+        return offsets
+
+    def unreadable_letters(self, batch: UnreadableBatch) -> Sequence[Send]:
+        """Return the dead letter of a batch; none where its topic has no dead letters."""
+        topic = self._dead_letters.get(batch.topic)
+        return [] if topic is None else [unreadable_letter(topic, batch)]
+
+    async def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Awaitable[Any]:
+        """Hand a record to the producer; what is returned is the broker's acknowledgement.
+
+        A topic is named to aiokafka's client before its first record. The client begins with the
+        metadata of all topics; with the first topic that it doesn't know it goes on with those
+        that were named, and a record of any other waits for a leader until it expires.
+        """
+        await self._name(topic)
+        before_ms, now = self.clock.steady_ms(), self.clock.now_ms() / 1000
+        sent: asyncio.Future[Any] = await self.producer.send(
+            topic, key, value, partition, now, list(headers) or None
+        )
+        sent.add_done_callback(partial(self._note_sent, before_ms))
+        return sent
+
+    def _note_sent(self, before_ms: int, sent: asyncio.Future[Any]) -> None:
+        if not sent.cancelled() and sent.exception() is None:
+            self.clock.note_sent(before_ms, sent.result())
+
+    async def produce_step(self, step: Sequence[Send]) -> dict[Place, list[int]]:
+        """Send records and wait for the broker; return their offsets by topic and partition."""
+        for topic in {send.topic for send in step}:
+            await self._name(topic)
+        producer = self.producer._producer  # noqa: SLF001 - Faust hides it
+        taken = partial(self.clock.note_sent, self.clock.steady_ms())
+        way = Way(self.refused_letters.refused, self.clock.now_ms, taken)
+        return await send_batches(producer, step, way)
+
+    async def _name(self, topic: str) -> None:
+        if topic not in self._named_topics:
+            await self.producer._producer.client.add_topic(topic)  # noqa: SLF001 - Faust hides it
+            self._named_topics.add(topic)
+
+    async def on_start(self) -> None:
+        """Start the services."""
+        await super().on_start()
+        self.add_future(LostBatches(self).watch())
+        for service in self.services:
+            await service.start()
+
+    async def on_stop(self) -> None:
+        """Stop the services first: they need the producer to write down what they have done."""
+        for service in reversed(self.services):
+            await service.stop()
+        await super().on_stop()
+
+    async def settle(self) -> None:
+        """Let flushes in flight finish, within a bound.
+
+        Cutting one short loses nothing, but what it has sent so far would be sent again.
+        """
+        waits = [asyncio.ensure_future(loop.settled()) for loop in self.flush_loops]
+        await asyncio.wait(waits, timeout=SETTLE_SECONDS)
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish what is in flight while the group still waits for this worker."""
+        await self.settle()
+        await super()._on_partitions_revoked(revoked)
+
+    async def stop(self) -> None:
+        """Finish what is in flight, then stop."""
+        self.is_stopping = True
+        await self.settle()
+        await super().stop()
+
+    async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """End the worker. Faust would commit what is acknowledged and start the agent again."""
+        self.ownership.give_up(exc)
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker with `error`, from any place of its loop.
+
+        No agent takes up anything from here on: Faust would start the one that failed again.
+        """
+        self.is_stopping = True
+        if self.failure is not None and not self.failure.done():
+            self.failure.set_result(error)
+
+
+def _credentials(settings: Settings) -> Any:
+    kafka = settings.kafka
+    protocol = kafka.security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = None
+    if protocol.endswith("SSL"):
+        cafile = str(kafka.ssl_cafile) if kafka.ssl_cafile else None
+        context = ssl.create_default_context(cafile=cafile)
+    if protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=kafka.sasl_username or "",
+        password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else "",
+        mechanism=kafka.sasl_mechanism,
+        ssl_context=context,
+    )

@@ -1,0 +1,92 @@
+"""The real partition counts of topics: their owners may have chosen others than ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.cluster.admin import Admin, make_topics, partition_counts
+from stream_app.kafka.cluster.topics import (
+    CONFIG_TOPICS,
+    DEAD_LETTER_SOURCES,
+    Topic,
+    TopicNames,
+    TopicSpec,
+)
+from stream_app.kafka.configuration.records import several_partitions
+from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.state.changelog_settings import have_stamped
+from stream_app.kafka.state.packed_changelogs import prepare_packed
+from stream_app.settings import Settings
+
+
+async def source_partitions(
+    settings: Settings, topics: Sequence[Topic], outputs: Sequence[Topic] = ()
+) -> dict[Topic, int]:
+    """Return the partition count of each topic.
+
+    Raises:
+        TopicMismatchError: one of them does not exist, or one of `outputs` or its dead letters.
+    """
+    names = TopicNames(settings.topic_prefix)
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    wanted = [names(topic) for topic in (*topics, *outputs)]
+    wanted += [names.dead_letters(topic) for topic in topics if topic in DEAD_LETTER_SOURCES]
+    missing = [name for name in wanted if name not in counts]
+    if missing:
+        raise TopicMismatchError(
+            f"topic {', '.join(missing)} does not exist: make it with 'stream-app topics create'"
+        )
+    return {topic: counts[names(topic)] for topic in topics}
+
+
+async def prepare_changelogs(settings: Settings, app: StreamApp) -> None:
+    """Make the changelogs that do not exist, and compare the others with their source topics.
+
+    Faust would make them, too, but go on before the brokers know them: it then leaves them out
+    of the assignment.
+
+    Raises:
+        TopicMismatchError: a topic has got other partitions than its state was kept for.
+        StreamAppError: the broker refuses a changelog.
+    """
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+        for table in app.state_tables:
+            found = counts.get(table.changelog_topic_name)
+            if found is not None and found != table.partitions:
+                sources = ", ".join(sorted(table.source_topics))
+                raise _mismatch(app, sources, table.partitions, found)
+        missing = [
+            TopicSpec(table.changelog_topic_name, table.partitions, "state", table.config)
+            for table in app.state_tables
+            if table.changelog_topic_name not in counts
+        ]
+        await make_topics(client, missing, settings.kafka.replication_factor)
+        await have_stamped(client, [table.changelog_topic_name for table in app.state_tables])
+        await prepare_packed(settings, client, app.packed_tables, app.clock)
+
+
+def check_growth(app: StreamApp) -> None:
+    """Look whether a topic has got more partitions since the worker has started.
+
+    Raises:
+        TopicMismatchError: it has; events of the new ones are not read.
+    """
+    if not app.started or app.consumer is None:
+        return
+    for table in app.state_tables:
+        for topic in sorted(table.source_topics):
+            found = app.consumer.topic_partitions(topic)
+            if found is not None and found > table.partitions:
+                raise _mismatch(app, topic, found, table.partitions)
+
+
+def _mismatch(app: StreamApp, topic: str, partitions: int, kept: int) -> TopicMismatchError:
+    if topic in map(TopicNames(app.settings.topic_prefix), CONFIG_TOPICS):
+        return several_partitions(topic, partitions)
+    return TopicMismatchError(
+        f"{topic} has {partitions} partitions, but its state was kept for {kept}: stop all "
+        f"workers of this role and run 'stream-app state reset {app.role} --yes'"
+    )

@@ -1,0 +1,322 @@
+"""Faust's consumer, which hands its agents batches of records (`record_batches.py`).
+
+This leans on private methods of Faust 0.15 and aiokafka 0.14; its tests say so
+when they change (`test_faust_contract.py` and `test_consumer.py` in `tests/unit/kafka/engine`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.cluster.admin import is_refusal
+from stream_app.kafka.engine.consumer_thread import BatchingThread
+from stream_app.kafka.engine.lost_records import LostRecords
+from stream_app.kafka.engine.record_batches import BatchValue, RecordBatch, size_of
+from stream_app.kafka.records.fetch_states import Fetched, fetched, partition_states
+from stream_app.kafka.records.fetched_records import FetchedRecords, LeanPartitionRecords, install
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+#: The broker does not answer: it is asked again after this time.
+RETRY_SECONDS = 1.0
+
+
+class BatchingConsumer(driver.Consumer):
+    """A Faust consumer that packs the records of batched topics.
+
+    It stops fetching a topic while more than `app.buffer_bytes` of it wait in the agent's queue,
+    and starts where the state says it should: behind the acknowledged progress, which the
+    group's committed offset can be behind of, or (after a rebalance) ahead of.
+    """
+
+    logger = driver.logger
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.batched: frozenset[str] = frozenset(self.app.batched_topics)
+        LeanPartitionRecords.batched = self.batched
+        install()
+        self._waiting_bytes: Counter[str] = Counter()
+        self._space = asyncio.Event()
+        self._rewinding: asyncio.Task[None] | None = None
+        #: How often the positions have been set, and what they were set to.
+        self.epoch = 0
+        self.start_positions: dict[TP, int] = {}
+        #: Where the partitions ended then.
+        self.end_offsets: dict[TP, int] = {}
+        # What the group has committed of partitions whose start position is ahead of it.
+        self._ahead: dict[TP, int | None] = {}
+        #: Records that retention has removed before they were read.
+        self.lost = LostRecords()
+        #: Batches of a topic that are fetched and not yet taken by its agent.
+        self.waiting: Counter[str] = Counter()
+        # The same batches, in the order in which they were fetched.
+        self._untaken: dict[BatchValue, TP] = {}
+
+    def _new_consumer_thread(self) -> BatchingThread:
+        return BatchingThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def heartbeat_age_seconds(self) -> float:
+        """How long ago the broker accepted this worker's last heartbeat; 0 before it joined."""
+        last = float(self._thread.last_heartbeat)
+        return time.monotonic() - last if last else 0.0
+
+    @property
+    def group_generation(self) -> int:
+        """The generation that the group coordinator has this worker in; -1 when in none."""
+        coordinator = self._thread._ensure_consumer()._coordinator  # noqa: SLF001 - not public
+        return int(coordinator.generation)
+
+    def fetched(self) -> dict[TP, Fetched] | None:
+        """Return how far each assigned partition is fetched; None: there is no assignment now."""
+        return fetched(self._thread._ensure_consumer())  # noqa: SLF001 - not public
+
+    def _partition_states(self) -> dict[TP, Any] | None:
+        return partition_states(self._thread._ensure_consumer())  # noqa: SLF001 - not public
+
+    def is_full(self, tp: TP) -> bool:
+        """Tell whether a partition is not fetched because enough of its topic waits."""
+        return tp in self._buffered_partitions
+
+    def note_lost(self) -> None:
+        """Count what aiokafka has passed over because the broker has it no more."""
+        for tp, state in (self._partition_states() or {}).items():
+            while state.lost and tp.topic in self.batched:
+                self.lost.note(tp, *state.lost.pop(0))
+
+    def _note_removed(
+        self,
+        resume: Mapping[TP, int],
+        committed: Mapping[TP, int | None],
+        earliest: Mapping[TP, int],
+    ) -> None:
+        """Count what is between the place to go on from and the beginning of the log.
+
+        Where neither the state nor the group has a place, it is a first start, and no loss.
+        """
+        self.note_lost()
+        for tp, kept in earliest.items():
+            places = [at for at in (resume.get(tp), committed[tp]) if at is not None]
+            if places and max(places) < kept:
+                self.lost.note(tp, max(places), kept)
+
+    def is_behind(self, topics: Collection[str]) -> bool:
+        """Tell whether the broker had more of these topics at the last fetches."""
+        return any(
+            at.position is not None and at.position < (at.end or 0)
+            for tp, at in (self.fetched() or {}).items()
+            if tp.topic in topics
+        )
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to where the state goes on, otherwise to the committed offset or the beginning."""
+        offsets = dict(await super().seek_to_committed())
+        sources = [tp for tp in offsets if tp.topic in self.batched]
+        if sources:
+            earliest = await self._thread.earliest_offsets(*sources)
+            resume = self.app.resume_offsets(sources)
+            self.end_offsets = dict(await self._thread.highwaters(*sources))
+            # A state that has counted what is in an open transaction is of an earlier version.
+            beyond = [tp for tp, offset in resume.items() if offset > self.end_offsets[tp]]
+            _check_ends(
+                self.app, resume, {**self.end_offsets, **await self._thread.log_ends(beyond)}
+            )
+            positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
+            self._note_removed(resume, offsets, earliest)
+            await self.seek_wait(positions)
+            self.start_positions = positions
+            self._ahead = {tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)}
+            offsets.update(positions)
+        self.epoch += 1
+        self.waiting.clear()
+        self._untaken.clear()
+        self._waiting_bytes.clear()
+        self._buffered_partitions.clear()
+        return offsets
+
+    async def perform_seek(self) -> None:
+        """Go to the start positions; have those that the group is behind of committed.
+
+        A worker that dies between its progress and its commit leaves the group's offset behind.
+        When nothing more comes, no acknowledgement would ever move it: a lag that is none.
+        """
+        self._ahead = {}
+        while True:
+            try:
+                await super().perform_seek()
+                break
+            except (KafkaError, OSError) as error:
+                if isinstance(error, IllegalStateError) or is_refusal(error):
+                    raise
+                self.log.warning("no start positions: %r: trying again", error)
+            await asyncio.sleep(RETRY_SECONDS)
+        for tp, committed in self._ahead.items():
+            self._committed_offset[tp] = committed
+            last = self.start_positions[tp] - 1
+            self._acked[tp] = [last]
+            self._acked_index[tp] = {last}
+
+    def oldest_waiting(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
+        """Return the oldest batch of some topics that is fetched and not yet taken."""
+        found = ((tp, value) for value, tp in self._untaken.items() if tp.topic in topics)
+        return next(found, None)
+
+    def rewind(self, event: str, **facts: Any) -> None:
+        """Read again from the progress on: a batch has not come to its agent.
+
+        Args:
+            event: what has been seen, for the log.
+            facts: of which batch, and where.
+        """
+        if not self.app.rebalancing and (self._rewinding is None or self._rewinding.done()):
+            log.warning(event, **facts, then="reading again from the progress")
+            self._rewinding = asyncio.create_task(self._rewind())
+
+    async def _rewind(self) -> None:
+        if not self.assignment():
+            return
+        try:
+            await self.perform_seek()
+            self.resume_partitions(
+                {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
+            )
+        except IllegalStateError:
+            # The partitions are going elsewhere; the next assignment sets new positions.
+            return
+        except Exception as error:  # noqa: BLE001 - of the broker: the worker cannot go on
+            self.app.ownership.give_up(error)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Leave the offsets inside a batch alone: Faust takes them for compacted records."""
+        if tp.topic not in self.batched:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return the offset to commit: behind the last acknowledged batch.
+
+        Batches are acknowledged strictly in order, so nothing before it is open. Faust would
+        look for holes between every two offsets, and stop at one offset that it lists twice.
+        """
+        if tp.topic not in self.batched:
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        if tp not in self.start_positions:
+            return None
+        done = self.done_to(tp)
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return done
+
+    def done_to(self, tp: TP) -> int:
+        """Return the offset before which everything in a partition is done.
+
+        The end of a transaction, one that was aborted, and records that are gone are nothing to
+        be done: when everything before them is, they are done, too. No record may follow for long.
+        """
+        acked = self._acked.get(tp)
+        committed: int | None = self._committed_offset[tp]
+        done = committed if committed is not None else self.start_positions.get(tp, 0)
+        if acked:
+            done = max(done, int(max(acked)) + 1)
+        state = (self._partition_states() or {}).get(tp)
+        for part in (LeanPartitionRecords.skipped.get(tp), state.jump if state else None):
+            if part is not None and part[0] <= done < part[1]:
+                done = part[1]
+        return done
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        """Look at all partitions: there may be nothing to acknowledge, and yet a new place.
+
+        One that has never had a record, too: without a place nobody would know later what the
+        group has not read.
+        """
+        yield from super()._filter_tps_with_pending_acks(topics)
+        if topics is None:
+            yield from (tp for tp in self.start_positions if tp not in self._acked)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget the places: those of before must not be committed after the next assignment."""
+        self.start_positions = {}
+        await super().on_partitions_revoked(revoked)
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
+        if self.flow_active and self._buffered_partitions and not self._get_active_partitions():
+            # Everything is full. Faust would sleep for a second here.
+            self._space.clear()
+            try:
+                await asyncio.wait_for(self._space.wait(), timeout)
+            except TimeoutError:
+                return {}, set()
+        records, active = await super()._wait_next_records(timeout)
+        if records:
+            records = {
+                tp: [self._pack(tp, found)] if found and tp.topic in self.batched else found
+                for tp, found in records.items()
+            }
+        return records, active
+
+    def _pack(self, tp: TP, records: FetchedRecords) -> RecordBatch:
+        last = records[-1]
+        # What ends a transaction behind the last record is done with it.
+        offset = records.end - 1
+        size, epoch = size_of(records), self.epoch
+        self.waiting[tp.topic] += 1
+        self._waiting_bytes[tp.topic] += size
+        if self._waiting_bytes[tp.topic] > self.app.buffer_bytes:
+            for partition in self.assignment():
+                if partition.topic == tp.topic:
+                    self.on_buffer_full(partition)
+
+        def release() -> None:
+            if epoch == self.epoch:
+                self._untaken.pop(value, None)
+                self._release(tp.topic, size)
+
+        value = BatchValue(records, epoch, release)
+        self._untaken[value] = tp
+        return RecordBatch(
+            tp.topic, tp.partition, offset, last.timestamp, last.timestamp_type,
+            None, value, None, 0, size, (),
+        )  # fmt: skip
+
+    def _release(self, topic: str, size: int) -> None:
+        self.waiting[topic] -= 1
+        self._waiting_bytes[topic] -= size
+        if self._waiting_bytes[topic] <= self.app.buffer_bytes // 2:
+            for partition in [tp for tp in self._buffered_partitions if tp.topic == topic]:
+                self.on_buffer_drop(partition)
+            self._space.set()
+
+
+def _check_ends(app: Any, resume: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+    """End the worker when a topic ends before what the state has counted of it.
+
+    Raises:
+        TopicMismatchError: the topic was made anew, or has lost its newest records.
+    """
+    for tp, offset in resume.items():
+        if offset > ends[tp]:
+            error = TopicMismatchError(
+                f"{tp.topic} partition {tp.partition} ends at offset {ends[tp]}, but its records "
+                f"up to {offset - 1} are counted: the topic was made anew. Stop all workers of "
+                f"this role and run 'stream-app state reset {app.role} --yes'"
+            )
+            app.fail(error)
+            raise error
+
+
+class BatchingTransport(driver.Transport):
+    """A Faust transport with the batching consumer."""
+
+    Consumer = BatchingConsumer

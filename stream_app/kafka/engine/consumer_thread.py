@@ -1,0 +1,118 @@
+"""The thread that Faust's consumer runs its client in.
+
+This leans on private methods of Faust 0.15 and aiokafka 0.14; its tests say so
+when they change (`tests/unit/kafka/engine/test_faust_contract.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, OffsetResetStrategy
+from aiokafka.errors import LeaderNotAvailableError, for_code
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.kafka.records.fetched_records import READ_COMMITTED, LeanPartitionRecords
+
+
+class BatchingThread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread: it reads what is committed, fetches sooner, and times heartbeats."""
+
+    logger = driver.logger
+
+    #: Monotonic time of the last heartbeat (or joining) that the broker accepted.
+    last_heartbeat = 0.0
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms  # noqa: SLF001 - hard-coded to 1,500 by the driver
+        # The driver would do so only for transactions of its own. Ends are then last stable
+        # offsets, too: beyond them nobody knows yet what there is.
+        consumer._isolation_level = READ_COMMITTED  # noqa: SLF001 - the driver's choice otherwise
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, then watch its heartbeats."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - keeps no time itself
+        do_heartbeat = coordinator._do_heartbeat  # noqa: SLF001
+
+        async def timed_heartbeat() -> bool:
+            accepted: bool = await do_heartbeat()
+            if accepted:
+                self.last_heartbeat = time.monotonic()
+            return accepted
+
+        coordinator._do_heartbeat = timed_heartbeat  # noqa: SLF001
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Leave out what only logs: it ended workers whose fetch was out of range just then.
+
+        It takes for granted that every partition has a position.
+        """
+
+    async def log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """Return the ends of partitions with what is in open transactions."""
+        ends: Mapping[TP, int] = await self.call_thread(self._log_ends, partitions)
+        return ends
+
+    async def _log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        client, ends = self._ensure_consumer()._client, {}  # noqa: SLF001 - not public
+        for tp in partitions:
+            leader = client.cluster.leader_for_partition(tp)
+            if leader is None or leader < 0:
+                raise LeaderNotAvailableError(tp)
+            asked = [(tp.topic, [(tp.partition, OffsetResetStrategy.LATEST)])]
+            answer = await client.send(leader, OffsetRequest(-1, READ_UNCOMMITTED, asked))
+            ((_, ((_, code, *_, offset),)),) = answer.topics
+            if code:
+                raise for_code(code)(tp)
+            ends[tp] = offset
+        return ends
+
+    async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
+        """Commit what is committed of a partition once more, with a note beside the offset.
+
+        Args:
+            partitions: of these the first that the group has an offset of; of all that have a
+                note, where it is taken away.
+            note: makes it of this member's id; empty: it is taken away.
+
+        Returns:
+            The partitions that have a note now.
+
+        Raises:
+            KafkaError: they are going elsewhere, or no broker answers.
+        """
+        found: set[TP] = await self.call_thread(self._commit_note, partitions, note)
+        return found
+
+    async def _commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator  # noqa: SLF001 - commits of others are not public
+        metadata = note(coordinator.member_id)
+        held = sorted(tp for tp in consumer.assignment() if tp in partitions)
+        committed = await coordinator.fetch_committed_offsets(held) if held else {}
+        places = [tp for tp in held if tp in committed and committed[tp].offset >= 0]
+        places = places[:1] if metadata else places
+        if places:
+            await consumer.commit(
+                {tp: OffsetAndMetadata(committed[tp].offset, metadata) for tp in places}
+            )
+        return set(places) if metadata else set()
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        """Go to offsets; what was passed over before belongs to no batch from there."""
+        for tp in partitions:
+            LeanPartitionRecords.skipped.pop(tp, None)
+        await super()._seek_wait(consumer, partitions)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Note that the group has just accepted this member."""
+        self.last_heartbeat = time.monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)

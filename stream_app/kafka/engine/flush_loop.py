@@ -1,0 +1,282 @@
+"""The loop of an agent that keeps state: take batches, flush, and acknowledge, in that order.
+
+A flush is a list of *steps*: records to send, each step only when the broker has acknowledged
+the one before. The last step is the progress of each partition. Only then are the batches
+acknowledged, strictly in the order in which they came: Faust commits past an unacknowledged
+batch when a later one is acknowledged.
+
+A flush starts when no further batch waits, otherwise after an interval or a number of events,
+checked after each batch. One that would write much for the events taken waits longer, within
+bounds: more of them may change what it writes anyway. That it waits for also when the next batch
+is still at the broker. The next batches are taken while a flush waits for the broker; one is in
+flight at a time. A stage may hold a flush back that changes no answer yet; two events followed by
+silence must alert at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from faust.types import TP
+
+from stream_app.kafka.engine.ownership import Ownership
+from stream_app.kafka.engine.record_batches import BatchValue
+from stream_app.kafka.engine.stage import Flush, Stage
+from stream_app.kafka.engine.steps import Breath
+from stream_app.kafka.state.send import Send, Written
+
+#: How often to look whether a batch has come, where a flush waits for one.
+PAUSE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class FlushLimits:
+    """When to flush while batches keep coming.
+
+    After the interval or `max_events`, whichever is first. A flush that would write a change for
+    fewer than `events_per_change` events waits for more, at most `patience` times the interval
+    and `most_events`: all that is not flushed is counted once more after a crash.
+    """
+
+    interval_seconds: float
+    max_events: int
+    events_per_change: int = 20
+    patience: int = 4
+    #: More changes than this are flushed at once: their records take memory.
+    most_changes: int = 20_000
+
+    #: A flush that waits for the broker may be overtaken by this many times `max_events`.
+    overtake: int = 3
+
+    @property
+    def most_events(self) -> int:
+        """Return the most events between two flushes."""
+        return 10 * self.max_events
+
+    def is_due(self, events: int, seconds: float, changes: Callable[[], int]) -> bool:
+        """Tell whether to flush what has been taken since the last flush."""
+        if events < self.max_events and seconds < self.interval_seconds:
+            return False
+        number = changes()
+        return (
+            events >= self.most_events
+            or seconds >= self.patience * self.interval_seconds
+            or number >= self.most_changes
+            or not self.writes_much(events, number)
+        )
+
+    def writes_much(self, events: int, changes: int) -> bool:
+        """Tell whether a flush would write much for the events that it has taken."""
+        return events < self.events_per_change * changes
+
+
+class FlushLoop:
+    """Runs one stage on one agent's stream."""
+
+    def __init__(
+        self,
+        app: Any,
+        topics: Sequence[str],
+        stage: Stage,
+        ownership: Ownership,
+        limits: FlushLimits,
+    ) -> None:
+        self.topics = tuple(topics)
+        self._app = app
+        self._stage = stage
+        self._ownership = ownership
+        self._limits = limits
+        self._generation = -1
+        self._taken: list[Any] = []
+        self._events = 0
+        #: Dead letters of batches that cannot be read.
+        self._letters: list[Send] = []
+        self._last_cut = time.monotonic()
+        self._in_flight: asyncio.Task[None] | None = None
+        # Whether a batch is in hand: it is being taken, or what was taken waits for more.
+        self._is_taking = False
+        self._waiting: asyncio.Queue[Any] | None = None
+        # Where the next batch of each partition must start, in the consumer's epoch.
+        self._epoch = -1
+        self._next: dict[TP, int] = {}
+        #: Records that are done, by topic: all they have caused is acknowledged.
+        self.done: Counter[str] = Counter()
+        app.flush_loops.append(self)
+
+    async def run(self, stream: Any) -> None:
+        """Take batches until the stream ends. Any error ends the process: see `Ownership`."""
+        waiting = self._waiting = stream.channel.queue
+        batches: AsyncIterable[Any] = stream.noack().events()
+        async for event in batches:
+            self._is_taking = True
+            await self._take(event, waiting)
+            self._is_taking = False
+
+    async def _take(self, event: Any, waiting: asyncio.Queue[Any]) -> None:
+        message = event.message
+        if message.generation_id != self._generation:
+            await self._begin(message.generation_id)
+        if not self._is_current(message.generation_id):
+            return  # it will be read again, by whoever owns the partition then
+        value: BatchValue = event.value
+        if self._is_next(message.tp, value):
+            if value.records and not await self._take_records(message, value.records):
+                return
+            for batch in value.unreadable:
+                self._stage.pass_over(message.topic, message.partition, batch)
+                self._letters += self._app.unreadable_letters(batch)
+            self._taken.append(event)
+            self._events += value.size
+            value.release()
+        elif not self._taken:
+            return
+        # One that is refused may be the last for long: those before it have waited for it.
+        if not await self._takes_more(waiting):
+            await self._flush()
+
+    async def _take_records(self, message: Any, records: Sequence[Any]) -> bool:
+        """Have the stage take a batch, and others their turn; False: its state has gone meanwhile.
+
+        A rebalance has then rolled back what was taken, or dropped it with its partition.
+        """
+        table, breathe = self._stage.table, Breath()
+        epoch = table.epoch
+        for _ in self._stage.steps(message.topic, message.partition, records):
+            await breathe()
+            if table.epoch != epoch:
+                return False
+        return True
+
+    async def _takes_more(self, waiting: asyncio.Queue[Any]) -> bool:
+        """Tell whether to take a further batch before the next flush; wait for what decides it."""
+        while True:
+            has_more = not waiting.empty()
+            if has_more and not self._is_due():
+                return True
+            if self._is_flying():
+                if has_more and self._events < self._overtake_limit:
+                    return True
+                await self._landed()
+            elif has_more or not (self._is_early() or self._may_wait()):
+                return False
+            else:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def _is_current(self, generation: int) -> bool:
+        """Tell whether the states in memory are those of `generation`, and it still stands."""
+        return self._stage.table.generation == generation and self._ownership.is_current(generation)
+
+    def _is_next(self, partition: TP, value: BatchValue) -> bool:
+        """Tell whether a batch follows the one taken before; if one is missing, read again."""
+        consumer = self._app.consumer
+        if value.epoch != consumer.epoch:
+            return False
+        if value.epoch != self._epoch:
+            self._epoch, self._next = value.epoch, dict(consumer.start_positions)
+        expected = self._next.get(partition)
+        if value.start != expected:
+            consumer.rewind(
+                "batch_missing",
+                topic=partition.topic,
+                partition=partition.partition,
+                expected_offset=expected,
+                found_offset=value.start,
+            )
+            return False
+        self._next[partition] = value.end
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no batch waits for this loop, and none in it."""
+        is_busy = self._is_taking or self._is_flying()
+        return self._waiting is None or (self._waiting.empty() and not is_busy)
+
+    async def settled(self) -> None:
+        """Wait until no flush is in flight."""
+        if self._in_flight is not None:
+            await asyncio.wait({self._in_flight})
+
+    @property
+    def _overtake_limit(self) -> int:
+        return self._limits.overtake * self._limits.max_events
+
+    def _is_due(self) -> bool:
+        seconds = time.monotonic() - self._last_cut
+        return self._limits.is_due(self._events, seconds, lambda: self._stage.changes)
+
+    def _is_early(self) -> bool:
+        """Tell whether the stage would rather flush later, together with more."""
+        return time.monotonic() - self._last_cut < self._stage.hold_seconds
+
+    def _may_wait(self) -> bool:
+        """Tell whether it is worth to wait for a batch that the broker has, and is not here yet."""
+        return (
+            self._limits.writes_much(self._events, self._stage.changes)
+            and not self._is_due()
+            and self._app.consumer.is_behind(self.topics)
+        )
+
+    def _is_flying(self) -> bool:
+        return self._in_flight is not None and not self._in_flight.done()
+
+    async def _landed(self) -> None:
+        if self._in_flight is not None:
+            task, self._in_flight = self._in_flight, None
+            await task
+
+    async def _begin(self, generation: int) -> None:
+        """Start anew after a rebalance: what was taken before it will be read again."""
+        await self._landed()
+        self._taken, self._events, self._letters = [], 0, []
+        self._stage.reset()
+        self._generation = generation
+
+    async def _flush(self) -> None:
+        await self._landed()
+        await self._stage.prepare()
+        if not self._is_current(self._generation):
+            return
+        flush = self._stage.cut()
+        taken, self._taken, self._events = self._taken, [], 0
+        letters, self._letters = self._letters, []
+        self._last_cut = time.monotonic()
+        self._in_flight = asyncio.create_task(self._settle(flush, letters, taken, self._generation))
+        self._in_flight.add_done_callback(self._end_on_error)
+
+    async def _settle(
+        self, flush: Flush, letters: list[Send], taken: list[Any], generation: int
+    ) -> None:
+        written: Written = defaultdict(list)
+        for step in chain([letters] if letters else (), flush.steps()):
+            if not await self._ownership.confirm(generation):
+                return
+            await self._send(step, written)
+        if not await self._ownership.confirm(generation):
+            return
+        flush.confirm()
+        # Only now: a rebalance in the midst of this has rolled the states back, and what they
+        # then lack must be read from the changelog together with a progress that got through.
+        for (table, partition), offsets in written.items():
+            table.note_written(partition, offsets)
+        for event in taken:
+            event.ack()
+            self.done[event.message.topic] += event.value.size
+
+    async def _send(self, step: Sequence[Send], written: Written) -> None:
+        """Send one step; add the changelog offsets that the broker has given it to `written`."""
+        tables = {send.topic: send.table for send in step}
+        for (topic, partition), offsets in (await self._app.produce_step(step)).items():
+            if (table := tables[topic]) is not None:
+                written[table, partition] += offsets
+
+    def _end_on_error(self, task: asyncio.Task[None]) -> None:
+        """End the process at once: an agent that waits for batches would not notice."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._ownership.give_up(error)

@@ -1,0 +1,241 @@
+"""Snapshots: each owner writes its partitions' whole states now and then.
+
+What a restart must read is then bounded by the state, not by the time that the system has run: it
+begins at the newest whole snapshot. Behind the changelog offset that a snapshot covers nothing is
+lost; before the offset that the *previous* one covers nothing is needed any more, even should the
+newest turn out damaged, and the records there are deleted.
+
+A snapshot is written in small slices, one partition at a time and at leisure, so that neither the
+event loop nor the producer is held up. It stops where the worker loses the partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import KafkaError
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.domain.state.keys import NEVER
+from stream_app.domain.state.packed_log import Part
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.records.fetched_records import lean_records
+from stream_app.logs import get_logger
+
+if TYPE_CHECKING:
+    from stream_app.kafka.engine.app import StreamApp
+    from stream_app.kafka.state.packed_table import PackedTable
+
+log = get_logger(__name__)
+
+#: Cells or windows in one slice: some 10 ms of the loop.
+SLICE = 2_000
+#: A slice is followed by a pause of this many times its length.
+LEISURE = 3
+#: So much has changed since the last snapshot that the next one is due before its time.
+MIN_TAIL_BYTES = 16 * 1024 * 1024
+TAIL_PER_SNAPSHOT = 4
+#: Before there is a second one nothing can be deleted: it comes after this share of the time.
+FIRST_SHARE = 0.2
+#: Longest look-out for a snapshot that is due.
+LOOK_SECONDS = 1.0
+#: A write of this worker's own takes less than this to be acknowledged, or the worker ends.
+GAP_SECONDS = 5.0
+FETCH_MS = 500
+
+
+class Snapshots:
+    """Writes the snapshots of one worker.
+
+    Args:
+        app: the worker's.
+        interval_seconds: how often each partition's state is written, if it has changed.
+    """
+
+    def __init__(self, app: StreamApp, interval_seconds: float) -> None:
+        self._app = app
+        self._interval = interval_seconds
+        self._task: asyncio.Task[None] | None = None
+        self._said_refused = False
+
+    async def start(self) -> None:
+        """Begin to look out for snapshots that are due."""
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._end_on_error)
+
+    def _end_on_error(self, task: asyncio.Task[None]) -> None:
+        """End the worker: without snapshots a restart would take longer and longer, unnoticed."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._app.ownership.give_up(error)
+
+    async def stop(self) -> None:
+        """End; one that is being written stays a torn one."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(min(LOOK_SECONDS, self._interval))
+            for table in self._app.packed_tables:
+                for partition in list(table.states):
+                    if self._is_due(table, partition):
+                        await self._try(table, partition)
+
+    def _is_due(self, table: PackedTable[Any], partition: int) -> bool:
+        state, tail = table.states.get(partition), table.tail_bytes.get(partition, 0)
+        if table.generation < 0 or state is None or not tail or not state.can_be_packed:
+            return False
+        waited = time.monotonic() - table.snapshot_at.setdefault(partition, time.monotonic())
+        is_first = table.covered.get(partition, NEVER) == NEVER
+        if waited >= self._interval * (FIRST_SHARE if is_first else 1):
+            return True
+        return tail > max(
+            MIN_TAIL_BYTES, TAIL_PER_SNAPSHOT * table.snapshot_bytes.get(partition, 0)
+        )
+
+    async def _try(self, table: PackedTable[Any], partition: int) -> None:
+        try:
+            await self._take(table, partition)
+        except (KafkaError, OSError, StreamAppError) as error:
+            why = str(error) or type(error).__name__
+            log.warning(
+                "snapshot_not_written",
+                changelog=table.changelog_topic_name,
+                partition=partition,
+                why=why,
+                then="trying again later",
+            )
+            table.snapshot_at[partition] = time.monotonic()
+
+    async def _take(self, table: PackedTable[Any], partition: int) -> None:
+        generation, epoch, state = table.generation, table.epoch, table.states[partition]
+        covers = await self._known_to(table, partition, epoch)
+        if covers is None or table.epoch != epoch:
+            return
+        # What comes from here on stands behind it, whatever of it a slice holds already.
+        version, rows, tail = state.version, state.progress_rows(), table.tail_bytes[partition]
+        group, number, size, started = table.new_group(), 0, 0, time.monotonic()
+        for slice_version, slice_rows in state.snapshot(SLICE):
+            part = Part(0, NEVER, slice_version, slice_rows)
+            began = time.monotonic()
+            if not await self._write(table, partition, group, number, part, generation):
+                return
+            number, size = number + 1, size + len(slice_rows)
+            await asyncio.sleep(min(LEISURE * (time.monotonic() - began), 0.1))
+        last = Part(number + 1, covers, version, rows)
+        if not await self._write(table, partition, group, number, last, generation):
+            return
+        previous = table.covered.get(partition, NEVER)
+        table.covered[partition], table.snapshot_bytes[partition] = covers, size
+        table.snapshot_at[partition] = time.monotonic()
+        # The records before the first one go with the second, whether more has changed or not.
+        table.tail_bytes[partition] -= tail - (previous == NEVER)
+        log.debug(
+            "snapshot_written",
+            changelog=table.changelog_topic_name,
+            partition=partition,
+            records=number + 1,
+            bytes=size,
+            seconds=round(time.monotonic() - started, 2),
+        )
+        if previous != NEVER:
+            await self._delete(table, partition, previous + 1)
+
+    async def _write(
+        self,
+        table: PackedTable[Any],
+        partition: int,
+        group: str,
+        number: int,
+        part: Part,
+        generation: int,
+    ) -> bool:
+        """Write one part; tell whether the partition is still this worker's."""
+        app, epoch = self._app, table.epoch
+        if table.generation != generation or not app.ownership.is_current(generation):
+            return False
+        if not await app.ownership.confirm(generation):
+            return False
+        send = table.snapshot_part(partition, group, number, part)
+        sent = await app.produce_step([send])
+        if table.epoch != epoch:
+            return False
+        for offsets in sent.values():
+            table.note_written(partition, offsets)
+        return True
+
+    async def _known_to(self, table: PackedTable[Any], partition: int, epoch: int) -> int | None:
+        """Return up to where the state holds the changelog; None: that is not known now."""
+        known, since = table.known_to(partition), time.monotonic()
+        while table.gap(partition):
+            await asyncio.sleep(LOOK_SECONDS / 20)
+            if table.epoch != epoch:
+                return None
+            if table.known_to(partition) != known:
+                known, since = table.known_to(partition), time.monotonic()
+            elif time.monotonic() - since > GAP_SECONDS:
+                break
+        gap = table.gap(partition)
+        if gap:
+            records, source_end = await self._read(table, partition, gap)
+            if table.epoch != epoch or table.known_to(partition) != known:
+                return None
+            others = table.close_gap(partition, records, source_end)
+            log.warning(
+                "state_overwritten",
+                changelog=table.changelog_topic_name,
+                partition=partition,
+                records=others,
+                then="waiting" if others is None else "a snapshot stands for them",
+            )
+            if others is None:
+                table.snapshot_at[partition] = time.monotonic()
+                return None
+        return table.known_to(partition)
+
+    async def _read(
+        self, table: PackedTable[Any], partition: int, offsets: range
+    ) -> tuple[Sequence[Any], int]:
+        """Return the records of some offsets, and where the source partition ends."""
+        consumer = AIOKafkaConsumer(
+            **self._app.client_options(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            key_deserializer=lean_records,
+        )
+        await consumer.start()
+        try:
+            tp, found = TopicPartition(table.changelog_topic_name, partition), list[Any]()
+            consumer.assign([tp])
+            consumer.seek(tp, offsets.start)
+            while await consumer.position(tp) < offsets.stop:
+                for records in (await consumer.getmany(tp, timeout_ms=FETCH_MS)).values():
+                    found += records
+            sources = [TopicPartition(topic, partition) for topic in table.source_topics]
+            return found, max((await consumer.end_offsets(sources)).values())
+        finally:
+            await consumer.stop()
+
+    async def _delete(self, table: PackedTable[Any], partition: int, before: int) -> None:
+        """Delete the records before an offset: nobody needs them any more."""
+        tp = TopicPartition(table.changelog_topic_name, partition)
+        try:
+            async with Admin(self._app.settings) as client:
+                await client.delete_records({tp: RecordsToDelete(before)})
+        except StreamAppError as error:
+            if not self._said_refused:
+                self._said_refused = True
+                log.warning(
+                    "changelog_not_trimmed",
+                    changelog=tp.topic,
+                    why=str(error),
+                    then="it grows: a restart reads more than it must",
+                )

@@ -1,0 +1,126 @@
+"""The stories of alerts, read from the topics that tell them; no group, nothing is written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.dead_letters.dead_letter import Place
+from stream_app.domain.dead_letters.ledger import Ledger, Selection
+from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
+from stream_app.domain.reports.alert_history import DeadLetterNote, Stories
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.dead_letters.reading import DeadLetterLog
+from stream_app.kafka.dead_letters.writing import attempt_of
+from stream_app.kafka.history.newest_records import Reach, read_newest
+
+if TYPE_CHECKING:
+    from stream_app.kafka.history.newest_records import Progress
+    from stream_app.settings import Settings
+
+#: What a record that somebody else has written may do to its reader.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is looked at; times are Unix ms."""
+
+    most: int
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+async def read_alerts(
+    settings: Settings,
+    bounds: Bounds,
+    wanted: Callable[[Alert | NoticeAlert], bool],
+    progress: Progress,
+    *,
+    holding: bytes = b"",
+) -> tuple[Stories, Reach]:
+    """Return the alerts that are wanted, without their deliveries.
+
+    Args:
+        settings: where.
+        bounds: how much is looked at.
+        wanted: which alerts.
+        progress: told how far the reading is.
+        holding: records without these bytes are passed over without decoding them.
+    """
+    stories = Stories()
+
+    def take(record: Any) -> None:
+        value = record.value or b""
+        is_later = bounds.until_ms is not None and record.timestamp >= bounds.until_ms
+        if holding not in value or is_later:
+            return
+        with contextlib.suppress(*UNREADABLE):
+            alert = decode_alert(value)
+            if wanted(alert):
+                stories.add_alert(alert, record.timestamp)
+
+    topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
+    reach = await read_newest(
+        settings, [topic], take, most=bounds.most, since_ms=bounds.since_ms, progress=progress
+    )
+    return stories, reach
+
+
+async def read_deliveries(
+    settings: Settings, stories: Stories, most: int, progress: Progress
+) -> Reach:
+    """Add to the alerts what became of them: deliveries, attempts, checks and dead letters."""
+    if not stories.by_id:
+        return Reach(0)
+    names = TopicNames(settings.topic_prefix)
+    since_ms = min(story.fired_ms for story in stories.by_id.values())
+    deliveries = names(Topic.DELIVERIES)
+    # One alert is found faster by its bytes than by decoding what is not its.
+    needle = next(iter(stories.by_id)).encode() if len(stories.by_id) == 1 else b""
+
+    def take(record: Any) -> None:
+        value = record.value or b""
+        if needle not in value:
+            return
+        with contextlib.suppress(*UNREADABLE):
+            if record.topic == deliveries:
+                redrives = attempt_of(record.headers) - 1
+                stories.add_delivery(decode_delivery(value), record.timestamp, redrives)
+                return
+            result = decode_result(value)
+            if not isinstance(result, Cancel):
+                stories.add_result(result)
+
+    reach = await read_newest(
+        settings,
+        [deliveries, names(Topic.RESULTS)],
+        take,
+        most=most,
+        since_ms=since_ms,
+        progress=progress,
+    )
+    await _read_letters(settings, names, stories, since_ms)
+    return reach
+
+
+async def _read_letters(
+    settings: Settings, names: TopicNames, stories: Stories, since_ms: int
+) -> None:
+    alerts = names.dead_letters(Topic.ALERTS)
+    ledger = Ledger(Selection(since_ms=since_ms))
+    async with DeadLetterLog(settings, [alerts, names.dead_letters(Topic.DELIVERIES)]) as log:
+        await log.survey(ledger)
+    ledger.drop_repeats()
+    for where, entries in ledger.entries.items():
+        for offset, entry in entries.items():
+            place = Place(*where, offset)
+            note = DeadLetterNote(
+                str(place), entry.timestamp_ms, entry.reason, ledger.target(place)
+            )
+            stories.add_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)

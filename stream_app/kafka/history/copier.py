@@ -1,0 +1,248 @@
+"""Copying records to another installation: their bytes, in the order of each partition.
+
+The producer is idempotent, and what the broker has acknowledged is known record by record, so an
+interrupted copy goes on where it was: nothing is left out, and nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+
+from stream_app.domain.errors import KafkaUnreachableError, told
+from stream_app.domain.replay.copying import Speed, due_ms
+from stream_app.domain.replay.time_shift import Shifter
+from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.topics import Topic
+from stream_app.kafka.configuration.records import connect_producer
+from stream_app.kafka.history.copy_target import Target
+from stream_app.kafka.history.event_log import EventLog
+from stream_app.kafka.history.time_order import Placed, in_time_order
+from stream_app.settings import Settings
+
+#: Most bytes of a batch, if the topic takes as many.
+_BATCH_BYTES = 512 * 1024
+#: Chunks (of one fetch each, at most) that may wait for the broker.
+_MAX_CHUNKS = 8
+#: When interrupted, the broker has this long to acknowledge what it has been sent.
+_STOP_SECONDS = 10.0
+
+
+@dataclass
+class Copied:
+    """What has been copied, as far as the broker has acknowledged it.
+
+    `following` is the first offset of each partition that is not; `too_large` counts records that
+    the target's topic does not take, `untouched` (by topic) parts of records that could not be
+    shifted.
+    """
+
+    records: Counter[str] = field(default_factory=Counter)
+    untouched: Counter[str] = field(default_factory=Counter)
+    too_large: int = 0
+    following: dict[TopicPartition, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Chunk:
+    """Records that were handed to the producer together."""
+
+    records: Counter[str]
+    following: dict[TopicPartition, int]
+    sent: list[asyncio.Future[Any]]
+
+
+class Republisher:
+    """Copies the chosen part of a log. Use it with `async with`.
+
+    Args:
+        settings: of the installation that is read.
+        log: the part of its topics.
+        topics: full names, and which topics these are.
+        target: where the copies go.
+        shifters: for topics whose events are moved in time, by full names.
+        seconds: by how much.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        topics: Mapping[str, Topic],
+        target: Target,
+        shifters: Mapping[str, Shifter],
+        seconds: int,
+    ) -> None:
+        self.copied = Copied(following={tp: span.start for tp, span in log.spans.items()})
+        self._settings = settings
+        self._log = log
+        self._topics = topics
+        self._target = target
+        self._shifters = shifters
+        self._seconds = seconds
+        self._chunks: deque[_Chunk] = deque()
+        self._by_key = DefaultPartitioner()
+        #: Topics that have as many partitions there as here.
+        self.same = {
+            name
+            for name, topic in topics.items()
+            if target.partitions[topic] == sum(tp.topic == name for tp in log.spans)
+        }
+        self._producer = AIOKafkaProducer(
+            **connection_options(settings),
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=5,
+            # No larger than any topic takes: else small records are refused with their batch.
+            max_batch_size=min(*target.largest_bytes.values(), _BATCH_BYTES),
+            max_request_size=max(*target.largest_bytes.values(), _BATCH_BYTES),
+        )
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        await connect_producer(self._settings, self._producer)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+
+    async def copy(self, speed: Speed, report: Callable[[int], None]) -> None:
+        """Copy it all; when interrupted, wait for what is on its way.
+
+        Raises:
+            KafkaUnreachableError: the broker has not acknowledged a record.
+        """
+        try:
+            async for chunk in self._paced(speed, report):
+                await self._send(chunk)
+                while len(self._chunks) > _MAX_CHUNKS:
+                    await self._acknowledged()
+            while self._chunks:
+                await self._acknowledged()
+            self.copied.following = {tp: span.end for tp, span in self._log.spans.items()}
+        except asyncio.CancelledError:
+            waiting = [sent for chunk in self._chunks for sent in chunk.sent]
+            if waiting:
+                await asyncio.wait(waiting, timeout=_STOP_SECONDS)
+            raise
+        except KafkaError as error:
+            raise KafkaUnreachableError(
+                f"the broker did not acknowledge a record ({told(error)}): some "
+                "of those behind what is said to be copied may be there, too"
+            ) from error
+        finally:
+            self._settle()
+
+    async def _paced(
+        self, speed: Speed, report: Callable[[int], None]
+    ) -> AsyncIterator[Sequence[Placed]]:
+        """Yield records when they are to be sent."""
+        if speed.factor is None and len(self.same) == len(self._topics):
+            async for tp, records, _ in self._log.batches(report):
+                yield [(tp, record) for record in records]
+            return
+        began_ms, first_ms = time.time() * 1000, None
+        async for placed in in_time_order(self._log, report):
+            if first_ms is None:
+                first_ms = placed[0][1].timestamp
+            start = 0
+            for number, (_, record) in enumerate(placed):
+                due = due_ms(record.timestamp, first_ms, began_ms, speed)
+                if due > time.time() * 1000:
+                    yield placed[start:number]
+                    start = number
+                    await asyncio.sleep(max(0.0, due / 1000 - time.time()))
+            yield placed[start:]
+
+    async def _send(self, chunk: Sequence[Placed]) -> None:
+        """Hand records to the producer."""
+        if not chunk:
+            return
+        places: defaultdict[tuple[str, int], list[Any]] = defaultdict(list)
+        for tp, record in chunk:
+            places[tp.topic, self._partition(tp, record)].append(record)
+        sent, counts = [], Counter[str]()
+        for (name, partition), records in places.items():
+            topic = self._topics[name]
+            for batch in self._batches(name, records):
+                counts[name] += batch.record_count()
+                sent.append(
+                    await self._producer.send_batch(
+                        batch, self._target.name(topic), partition=partition
+                    )
+                )
+        following = {tp: record.offset + 1 for tp, record in chunk}
+        self._chunks.append(_Chunk(counts, following, sent))
+        self._settle()
+
+    def _batches(self, name: str, records: Sequence[Any]) -> list[Any]:
+        """Return closed batches of records; what the topic would not take is left out."""
+        largest = self._target.largest_bytes[self._topics[name]]
+        batches: list[Any] = []
+        batch = self._producer.create_batch()
+        for record in records:
+            if not self._append(batch, name, record):
+                batches.append(batch)
+                batch = self._producer.create_batch()
+                self._append(batch, name, record)
+        batches.append(batch)
+        for batch in batches:
+            batch.close()
+        fitting = [batch for batch in batches if batch.size() <= largest]
+        self.copied.too_large += sum(b.record_count() for b in batches if b.size() > largest)
+        return fitting
+
+    def _append(self, batch: Any, name: str, record: Any) -> bool:
+        value, moment_ms = record.value, record.timestamp
+        if (shifter := self._shifters.get(name)) is not None:
+            value, untouched = shifter.shift(value, self._seconds)
+            self.copied.untouched[name] += untouched
+            moment_ms += self._seconds * 1000
+        # The timestamp counts only where the owner of a topic has chosen CreateTime.
+        found = batch.append(
+            timestamp=max(0, moment_ms),
+            key=record.key,
+            value=value,
+            headers=list(record.headers),
+        )
+        return found is not None
+
+    def _partition(self, tp: TopicPartition, record: Any) -> int:
+        """Return the partition of a copy: the same, or by its key where there are others."""
+        if tp.topic in self.same:
+            return int(tp.partition)
+        count = self._target.partitions[self._topics[tp.topic]]
+        if record.key is None:
+            return int(tp.partition) % count
+        return int(self._by_key(record.key, range(count), ()))
+
+    async def _acknowledged(self) -> None:
+        """Wait for the oldest chunk, which has something that is not acknowledged.
+
+        When this is cancelled the sends are not: they are on their way, and are waited for.
+        """
+        sent = self._chunks[0].sent
+        await asyncio.wait(sent)
+        for one in sent:
+            one.result()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Note the chunks that are acknowledged, up to the first one that is not."""
+        while self._chunks and all(map(_is_acknowledged, self._chunks[0].sent)):
+            chunk = self._chunks.popleft()
+            self.copied.records += chunk.records
+            self.copied.following |= chunk.following
+
+
+def _is_acknowledged(sent: asyncio.Future[Any]) -> bool:
+    return sent.done() and not sent.cancelled() and sent.exception() is None

@@ -1,0 +1,310 @@
+"""Reading a part of topics again: by assignment, without a group and without commits."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
+from stream_app.domain.replay.ranges import Bound, Extent, Range
+from stream_app.kafka.cluster.admin import Admin, connection_options, partition_counts
+from stream_app.kafka.configuration.records import CONNECT_SECONDS, READ_SECONDS, unreachable
+from stream_app.kafka.records import fetched_records
+from stream_app.kafka.records.fetched_records import FetchedRecords
+from stream_app.settings import Settings
+
+_POLL_MS = 500
+_FETCH_BYTES = 4 * 1024 * 1024
+#: Records of a part that are unpacked at a time: who reads one stops early.
+_PART_RECORDS = 500
+
+
+@dataclass(frozen=True)
+class Span:
+    """The offsets of one partition that are read, `end` exclusive, out of those that it has."""
+
+    start: int
+    end: int
+    low: int
+    high: int
+
+    @property
+    def size(self) -> int:
+        """How many offsets these are; compaction and transactions leave some without records."""
+        return self.end - self.start
+
+
+class EventLog:
+    """A part of some topics. Use it with `async with`.
+
+    Args:
+        settings: where.
+        topics: full names.
+
+    Raises:
+        KafkaUnreachableError: no broker answers, or no more.
+        TopicMismatchError: a topic is missing.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self.topics = tuple(dict.fromkeys(topics))
+        self.spans: dict[TopicPartition, Span] = {}
+        #: Timestamps (Unix ms) of the first and the last record that was read of each partition.
+        self.times: dict[TopicPartition, tuple[int, int]] = {}
+        self.records = 0
+        self._range = Range()
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        async with Admin(self._settings) as client:
+            counts = await partition_counts(client)
+        for topic in self.topics:
+            if topic not in counts:
+                raise TopicMismatchError(
+                    f"topic {topic} does not exist: make it with `stream-app topics create`, or "
+                    "set STREAM_APP_TOPIC_PREFIX to the installation that is meant"
+                )
+        # A topic that is read as a worker reads it comes without an object for each record.
+        fetched_records.LeanPartitionRecords.batched |= frozenset(self.topics)
+        fetched_records.install()
+        consumer = AIOKafkaConsumer(
+            **connection_options(self._settings),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level=fetched_records.READ_COMMITTED,
+            fetch_max_wait_ms=self._settings.kafka.fetch_max_wait_ms,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        with unreachable(self._settings):
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await consumer.start()
+                consumer.assign(
+                    [
+                        TopicPartition(topic, n)
+                        for topic in self.topics
+                        for n in range(counts[topic])
+                    ]
+                )
+            except BaseException:
+                await consumer.stop()
+                raise
+        self._consumer = consumer
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @property
+    def _reader(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the log is read inside its `async with`")
+        return self._consumer
+
+    async def choose(self, wanted: Range) -> None:
+        """Find out which offsets a range means, as the topics are now.
+
+        Raises:
+            StreamAppError: it holds no record.
+        """
+        reader, self._range = self._reader, wanted
+        with unreachable(self._settings):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                partitions = sorted(reader.assignment())
+                lows = await reader.beginning_offsets(partitions)
+                highs = await reader.end_offsets(partitions)
+                starts = await self._offsets(wanted.start, lows, highs)
+                ends = await self._offsets(wanted.end, highs, highs)
+        for tp in partitions:
+            start, end = (min(max(o[tp], lows[tp]), highs[tp]) for o in (starts, ends))
+            self.spans[tp] = Span(start, max(start, end), lows[tp], highs[tp])
+        if not self.size:
+            raise StreamAppError(self._empty())
+
+    async def choose_offsets(self, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+        """Choose (first offset, end) of each partition, by topic; what is gone is left out.
+
+        Raises:
+            UsageError: a topic has other partitions.
+            StreamAppError: it holds no record.
+        """
+        await self.choose(Range())
+        for topic in self.topics:
+            rows, count = wanted.get(topic, ()), sum(tp.topic == topic for tp in self.spans)
+            if len(rows) != count:
+                raise UsageError(
+                    f"--resume names {len(rows)} partitions of {topic}, which has {count}: give it "
+                    "as the interrupted run has printed it, with the same topics"
+                )
+        for tp, span in self.spans.items():
+            low, high = span.low, span.high
+            start, end = (min(max(o, low), high) for o in wanted[tp.topic][tp.partition])
+            self.spans[tp] = Span(start, max(start, end), low, high)
+        if not self.size:
+            raise StreamAppError(self._empty())
+
+    def hold(self, partition: TopicPartition) -> None:
+        """Read no further in a partition for now."""
+        self._reader.pause(partition)
+
+    def release(self, partition: TopicPartition) -> None:
+        """Read on in a partition."""
+        self._reader.resume(partition)
+
+    async def _offsets(
+        self,
+        bound: Bound,
+        otherwise: dict[TopicPartition, int],
+        highs: dict[TopicPartition, int],
+    ) -> dict[TopicPartition, int]:
+        """Return the first offset behind a bound in each partition; `otherwise` without a bound."""
+        if bound.offset is not None:
+            return dict.fromkeys(highs, bound.offset)
+        if bound.moment_ms is None:
+            return otherwise
+        found = await self._reader.offsets_for_times(dict.fromkeys(highs, bound.moment_ms))
+        return {
+            tp: high if found.get(tp) is None else found[tp].offset for tp, high in highs.items()
+        }
+
+    def _empty(self) -> str:
+        parts = []
+        for topic in self.topics:
+            spans = [span for tp, span in self.spans.items() if tp.topic == topic]
+            held = sum(span.high - span.low for span in spans)
+            low, high = min(s.low for s in spans), max(s.high for s in spans)
+            parts.append(
+                f"{topic} holds {held} records"
+                + (f", at offsets {low} to {high - 1} of its partitions" if held else "")
+            )
+        return f"nothing to read in this range: {'; '.join(parts)}: give another --from or --to"
+
+    @property
+    def size(self) -> int:
+        """How many records are to be read, as far as offsets tell."""
+        return sum(span.size for span in self.spans.values())
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the partitions of a topic that have anything to be read."""
+        return [tp.partition for tp, span in self.spans.items() if tp.topic == topic and span.size]
+
+    def extent(self, topic: str) -> Extent:
+        """Return the time that has been read of all of a topic's partitions."""
+        start, end = self._range.start.moment_ms, self._range.end.moment_ms
+        first, last = [], []
+        for tp, span in self.spans.items():
+            if tp.topic != topic:
+                continue
+            read = self.times.get(tp)
+            if span.start > span.low and start is not None:
+                first.append(start)
+            elif span.start > 0 and read is not None:
+                first.append(read[0])
+            if span.end < span.high and end is not None:
+                last.append(end)
+            elif span.end < span.high and read is not None:
+                last.append(read[1] + 1)
+        return Extent(max(first, default=None), min(last, default=None))
+
+    def read_between(self, wanted: Range, now_ms: int) -> tuple[int, int]:
+        """Return the time (Unix ms) that the records of a range speak for.
+
+        It begins with the log where that holds nothing older, and goes on to now where nothing
+        newer is there: silence counts.
+
+        Raises:
+            StreamAppError: no record was read, though the range has offsets.
+        """
+        if not self.times:
+            raise StreamAppError(
+                "nothing to read in this range: its offsets hold no records, only what "
+                "transactions or compaction have left: give another --from or --to"
+            )
+        first = min(first for first, _ in self.times.values())
+        last = max(last for _, last in self.times.values())
+        is_older = any(span.start > span.low for span in self.spans.values())
+        is_newer = any(span.end < span.high for span in self.spans.values())
+        start, end = wanted.start.moment_ms, wanted.end.moment_ms
+        from_ms = start if start is not None and is_older else first
+        if end is None:
+            end = last + 1 if is_newer else now_ms
+        return from_ms, max(min(end, now_ms), from_ms + 1)
+
+    async def batches(
+        self, report: Callable[[int], None] = lambda _done: None
+    ) -> AsyncIterator[tuple[TopicPartition, Sequence[Any], bool]]:
+        """Yield (partition, records, whether they are its last), in the order of each partition.
+
+        The last of a partition can be none at all.
+
+        Args:
+            report: called with the number of offsets that are done.
+        """
+        open_spans = {tp: span for tp, span in self.spans.items() if span.size}
+        reader, done = self._reader, 0
+        self.records = 0
+        reader.resume(*open_spans)
+        reader.pause(*(tp for tp in self.spans if tp not in open_spans))
+        for tp, span in open_spans.items():
+            reader.seek(tp, span.start)
+        with unreachable(self._settings):
+            silent_since = time.monotonic()
+            while open_spans:
+                fetched = await reader.getmany(timeout_ms=_POLL_MS)
+                positions = {tp: await reader.position(tp) for tp in open_spans}
+                for tp, span in list(open_spans.items()):
+                    records = self._within(tp, span, fetched.get(tp, ()))
+                    is_last = positions[tp] >= span.end
+                    if records or is_last:
+                        yield tp, records, is_last
+                    if is_last:
+                        del open_spans[tp]
+                        reader.pause(tp)
+                        done += span.size
+                report(done + sum(positions[tp] - s.start for tp, s in open_spans.items()))
+                if fetched:
+                    # Now, because what is done with the records takes its own time.
+                    silent_since = time.monotonic()
+                elif open_spans and time.monotonic() - silent_since > READ_SECONDS:
+                    raise TimeoutError(f"no record came for {READ_SECONDS:.0f} s")
+
+    def _within(self, tp: TopicPartition, span: Span, records: Sequence[Any]) -> Sequence[Any]:
+        if isinstance(records, FetchedRecords):
+            # What cannot be read is said where it is found; there is nothing in it to be replayed.
+            records = records.readable()
+        if records and records[-1].offset >= span.end:
+            records = list(itertools.takewhile(lambda record: record.offset < span.end, records))
+        if records:
+            self.records += len(records)
+            first, _ = self.times.get(tp, (records[0].timestamp, 0))
+            self.times[tp] = first, records[-1].timestamp
+        return records
+
+    async def read_part(
+        self, topic: str, partition: int, first: int, last: int
+    ) -> AsyncGenerator[list[Any], None]:
+        """Yield the records of one partition from an offset to another, both inclusive."""
+        reader, tp = self._reader, TopicPartition(topic, partition)
+        with unreachable(self._settings):
+            async with asyncio.timeout(READ_SECONDS):
+                reader.resume(tp)
+                reader.seek(tp, first)
+                try:
+                    while await reader.position(tp) <= last:
+                        fetched = await reader.getmany(
+                            tp, timeout_ms=_POLL_MS, max_records=_PART_RECORDS
+                        )
+                        found = fetched.get(tp)
+                        yield [r for r in found.readable() if r.offset <= last] if found else []
+                finally:
+                    reader.pause(tp)

@@ -1,0 +1,112 @@
+"""Reading the newest part of topics: bounded, without a group, and honest about how far it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stream_app.kafka.configuration.records import (
+    CONNECT_SECONDS,
+    close,
+    end_offsets,
+    open_named,
+    unreachable,
+)
+from stream_app.kafka.dead_letters.reading import records_to_end, stand_since
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    from stream_app.settings import Settings
+
+#: Called with how many records are read, and how many there are to read.
+Progress = Callable[[int, int], None]
+_PROGRESS_EVERY = 5000
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How much a reading has looked at.
+
+    `cut_ms` (Unix ms): older records are kept, and were left out; None: all that was asked for
+    has been read.
+    """
+
+    records: int
+    cut_ms: int | None = None
+
+
+def fair_cap(sizes: Collection[int], most: int) -> int:
+    """Return the most records of one partition, so that all together are `most` at most.
+
+    Small partitions are read whole, and leave their share to the large ones.
+    """
+    left = most
+    for place, size in enumerate(sorted(sizes)):
+        share = left // (len(sizes) - place)
+        if size > share:
+            return share
+        left -= size
+    return max(sizes, default=0)
+
+
+async def read_newest(
+    settings: Settings,
+    topics: Sequence[str],
+    take: Callable[[Any], None],
+    *,
+    most: int,
+    since_ms: int | None = None,
+    progress: Progress = lambda _read, _all: None,
+) -> Reach:
+    """Hand the newest records of topics to `take`; within a partition in their order.
+
+    Args:
+        settings: where.
+        topics: their full names.
+        take: called with each record.
+        most: records in all; the older ones are left out.
+        since_ms: only records with this time or a later one, Unix ms.
+        progress: called now and then.
+
+    Raises:
+        KafkaUnreachableError: the broker doesn't answer, or no more.
+        TopicMismatchError: a topic is missing.
+    """
+    consumer = await open_named(settings, topics)
+    try:
+        with unreachable(settings):
+            total, cut = await _stand(consumer, most, since_ms)
+            read, oldest = 0, dict.fromkeys(cut, 0)
+            progress(0, total)
+            async for record in records_to_end(consumer):
+                partition = (record.topic, record.partition)
+                if oldest.get(partition) == 0:
+                    oldest[partition] = record.timestamp
+                take(record)
+                read += 1
+                if read % _PROGRESS_EVERY == 0:
+                    progress(read, total)
+            progress(read, max(read, total))
+    finally:
+        await close(consumer)
+    return Reach(read, max(oldest.values(), default=None))
+
+
+async def _stand(
+    consumer: AIOKafkaConsumer, most: int, since_ms: int | None
+) -> tuple[int, set[tuple[str, int]]]:
+    """Stand where the reading begins; return how much that is, and which partitions are cut."""
+    if since_ms is not None:
+        await stand_since(consumer, since_ms)
+    ends = await end_offsets(consumer, CONNECT_SECONDS)
+    starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
+    if since_ms is not None:
+        starts = {partition: await consumer.position(partition) for partition in ends}
+    sizes = {partition: max(0, end - starts[partition]) for partition, end in ends.items()}
+    cap = fair_cap(sizes.values(), most)
+    cut = {partition for partition, size in sizes.items() if size > cap}
+    for partition in cut:
+        consumer.seek(partition, ends[partition] - cap)
+    return sum(min(size, cap) for size in sizes.values()), {(p.topic, p.partition) for p in cut}

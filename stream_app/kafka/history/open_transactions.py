@@ -1,0 +1,67 @@
+"""Transactions that stay open: what they hold back, as the brokers tell; no worker is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stream_app.domain.reports.overview import WithheldRow
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.topic_facts import Place, ends_of, stable_ends, topic_facts
+from stream_app.kafka.configuration.hidden_writes import how_to_end
+from stream_app.kafka.history.record_times import times_from
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+READ_UNCOMMITTED = "read_uncommitted"
+#: One that is open for less is normal work.
+OPEN_SECONDS = 30.0
+#: What seems to be open for longer is looked at once more after this time.
+STAY_SECONDS = 3.0
+#: Clocks of brokers, producers and this machine may differ by this.
+SKEW_MS = 60_000
+
+
+async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldRow]:
+    """Return the partitions whose records a transaction holds back for long.
+
+    Its first record says since when. That may be a producer's own clock: so what seems to be long
+    must last for another moment, and one that is ahead is told without a time.
+
+    Args:
+        settings: where.
+        topics: full names of topics.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    behind = await _behind(settings, topics)
+    times = {place: at for place, (at, _) in behind.items()}
+    begun = await times_from(settings, times, isolation_level=READ_UNCOMMITTED) if behind else {}
+    ages = {place: now_ms - begun_ms for place, begun_ms in begun.items()}
+    long = [p for p in behind if not -SKEW_MS < ages.get(p, -SKEW_MS) < OPEN_SECONDS * 1000]
+    if not long:
+        return []
+    await asyncio.sleep(STAY_SECONDS)
+    later = await _behind(settings, topics)
+    rows = []
+    for place in sorted(long):
+        at, _ = behind[place]
+        at_later, end = later.get(place, (None, 0))
+        if at == at_later:
+            since_ms = begun[place] if ages.get(place, -1) >= 0 else None
+            step = how_to_end(settings, place, at)
+            rows.append(WithheldRow(*place, at, end - at, since_ms, step))
+    return rows
+
+
+async def _behind(settings: Settings, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
+    """Return the last stable offset, and the end, of the partitions where these are not one."""
+    async with Admin(settings) as client:
+        facts = await topic_facts(client._client, topics)  # noqa: SLF001 - sends our own request
+        partitions = [(name, number) for name, fact in facts.items() for number in fact.leaders]
+        # In this order: what is written in between is held back by nobody.
+        ends = await ends_of(client._client, partitions, facts)  # noqa: SLF001 - as above
+        stable = await stable_ends(client._client, partitions, facts)  # noqa: SLF001 - as above
+    return {place: (at, ends[place]) for place, at in stable.items() if ends.get(place, 0) > at}

@@ -1,0 +1,340 @@
+"""What `stream-app status` shows, read from the cluster: no group is joined, nothing is written."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.fields import note_other_id
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.trigger_notes import notes_of
+from stream_app.domain.configuration.triggers import read_trigger
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.records import DeliveryState
+from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.reports.overview import (
+    AlteredRow,
+    IntegrationRow,
+    LagRow,
+    LostRow,
+    Overview,
+    StateRow,
+    TopicRow,
+    TriggerRow,
+    WorkerRow,
+)
+from stream_app.domain.topics import ROLE_SOURCES
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.groups import read_groups
+from stream_app.kafka.cluster.topic_check import partition_problems, producers_clocks
+from stream_app.kafka.cluster.topics import (
+    CONFIG_TOPICS,
+    VIEW_TOPICS,
+    Topic,
+    TopicNames,
+    topic_specs,
+)
+from stream_app.kafka.configuration.records import (
+    CONNECT_SECONDS,
+    Refused,
+    close,
+    end_offsets,
+    open_named,
+    read_statuses,
+    read_stored,
+    unreachable,
+)
+from stream_app.kafka.history.alert_history import UNREADABLE
+from stream_app.kafka.history.newest_records import Progress, Reach, read_newest
+from stream_app.kafka.history.open_transactions import long_open
+from stream_app.kafka.history.standing import standing_partitions
+from stream_app.kafka.records.unreadable_batches import NOTEBOOK
+from stream_app.kafka.state.kept_state import state_problems
+
+if TYPE_CHECKING:
+    from stream_app.domain.configuration.kinds import Stored
+    from stream_app.kafka.cluster.groups import GroupView
+    from stream_app.settings import Settings
+
+#: Most records of `alerts`, and of the notifier's state, that are looked at: some seconds each.
+MOST = 200_000
+#: So many offsets of a partition are looked at where its newest ones hold no record.
+_BEHIND_MARKERS = 100
+#: What is read -> the progress of it, to be told how far the read is.
+Watched = Callable[[str], AbstractContextManager[Progress]]
+#: Offsets by (topic, partition).
+Offsets = Mapping[tuple[str, int], int]
+
+
+@contextlib.contextmanager
+def _unwatched(_what: str) -> Iterator[Progress]:
+    yield lambda _read, _all: None
+
+
+class _Cause(msgspec.Struct):
+    id: int
+
+
+class _Fired(msgspec.Struct):
+    """What of an alert says which trigger fired it."""
+
+    trigger: _Cause | None = None
+
+
+_decode_fired = msgspec.json.Decoder(_Fired).decode
+
+
+async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Overview:
+    """Return how the installation is doing.
+
+    Args:
+        settings: where the installation is.
+        watched: shows the progress of a long read while it runs.
+
+    Raises:
+        KafkaUnreachableError: no broker answers, or no more.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+        altered = partition_problems(settings, counts)
+        altered += await producers_clocks(settings, client, counts)
+    specs = topic_specs(settings)
+    present = [spec.name for spec in specs if spec.name in counts]
+    starts, ends = await _offsets(settings, present)
+    held = {name for (name, number), end in ends.items() if end > starts[name, number]}
+    newest = await _newest_times(settings, sorted(held), len(ends))
+    sources = _sources(settings)
+    groups = await _groups(settings, sources)
+    withheld = await long_open(settings, _read(settings, counts))
+    still = await standing_partitions(settings, sources, groups, starts, ends)
+    refused = Refused()
+    stored = await _stored(settings, counts, refused)
+    deliveries, deliveries_reach = await _deliveries(settings, counts, watched)
+    fired, alerts_reach = await _fired(settings, counts, watched)
+    integrations = await _integrations(settings, counts, stored, deliveries, now_ms, refused)
+    return Overview(
+        now_ms=now_ms,
+        topics=[
+            TopicRow(
+                spec.name,
+                counts.get(spec.name, 0),
+                sum(end - starts[at] for at, end in ends.items() if at[0] == spec.name),
+                newest.get(spec.name),
+            )
+            for spec in specs
+        ],
+        workers=[
+            WorkerRow(
+                role,
+                member.host,
+                member.member_id,
+                dict(member.partitions),
+                member.restoring,
+            )
+            for role, group in groups.items()
+            for member in sorted(group.members, key=lambda member: member.member_id)
+        ],
+        lags=[
+            LagRow(groups[role].group, role, topic, groups[role].lag(topic, ends, starts))
+            for role, topics in sources.items()
+            for topic in topics
+        ],
+        integrations=integrations,
+        triggers=[
+            _trigger(settings, number, record, fired.get(number, ()))
+            for number, record in sorted(stored[Kind.TRIGGER].items())
+        ],
+        roles=tuple(ROLE_SOURCES),
+        alerts_cut_ms=alerts_reach.cut_ms,
+        deliveries_cut_ms=deliveries_reach.cut_ms,
+        still=still,
+        withheld=withheld,
+        lost=[
+            LostRow(role, topic, records)
+            for role, topics in sources.items()
+            for topic in topics
+            if (records := groups[role].lost(topic, starts))
+        ],
+        state=[StateRow(one.role, one.problem) for one in (await state_problems(settings))[1]],
+        altered=[AlteredRow(one.topic, one.problem, one.remedy) for one in altered],
+        unreadable=[str(batch) for batch in NOTEBOOK.found.values()],
+        refused=[*refused, *_refused_clients(stored)],
+    )
+
+
+async def _offsets(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
+    """Return the first and the end offset of each partition."""
+    if not topics:
+        return {}, {}
+    consumer = await open_named(settings, topics)
+    try:
+        with unreachable(settings):
+            ends = await end_offsets(consumer, CONNECT_SECONDS)
+            starts = await consumer.beginning_offsets(list(ends))
+    finally:
+        await close(consumer)
+    return (
+        {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
+        {(tp.topic, tp.partition): offset for tp, offset in ends.items()},
+    )
+
+
+async def _newest_times(
+    settings: Settings, topics: Sequence[str], partitions: int
+) -> dict[str, int]:
+    """Return the time of each topic's newest record, Unix ms, of about one record a partition.
+
+    Of a topic that ends with what transactions leave, more is looked at.
+    """
+    newest: dict[str, int] = {}
+
+    def take(record: Any) -> None:
+        newest[record.topic] = max(newest.get(record.topic, 0), record.timestamp)
+
+    for depth in (1, _BEHIND_MARKERS):
+        if missing := [topic for topic in topics if topic not in newest]:
+            await read_newest(settings, missing, take, most=partitions * depth)
+    return newest
+
+
+def _sources(settings: Settings) -> dict[str, list[str]]:
+    """Return the full names of the topics that each role reads."""
+    names = TopicNames(settings.topic_prefix)
+    return {role: [names(topic) for topic in topics] for role, topics in ROLE_SOURCES.items()}
+
+
+def _read(settings: Settings, counts: Mapping[str, int]) -> list[str]:
+    """Return the topics that workers read, of those that there are."""
+    names = TopicNames(settings.topic_prefix)
+    read = dict.fromkeys([*(t for topics in ROLE_SOURCES.values() for t in topics), *VIEW_TOPICS])
+    return [name for name in map(names, read) if name in counts]
+
+
+async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> dict[str, GroupView]:
+    """Return the group of each role."""
+    ids = {role: f"{settings.topic_prefix}stream-app-{role}" for role in sources}
+    groups = await read_groups(settings, {ids[role]: sources[role] for role in sources})
+    return {role: groups[ids[role]] for role in sources}
+
+
+def _refused_clients(stored: Stored) -> Iterator[str]:
+    """Yield the clients that cannot be used: they have no row of their own."""
+    for number, record in sorted(stored[Kind.CLIENT].items()):
+        client, problems = read_client(record)
+        note_other_id(number, client.client_id, problems)
+        if problems:
+            yield f"client {number}: {problems[0]}"
+
+
+async def _stored(settings: Settings, counts: Mapping[str, int], refused: Refused) -> Stored:
+    names = TopicNames(settings.topic_prefix)
+    if any(counts.get(names(topic)) != 1 for topic in CONFIG_TOPICS):
+        return {kind: {} for kind in Kind}
+    return await read_stored(settings, refused)
+
+
+async def _deliveries(
+    settings: Settings, counts: Mapping[str, int], watched: Watched
+) -> tuple[list[PartitionDeliveries], Reach]:
+    """Return the notifier's own state, of its changelog: what is pending, and the judge's counts.
+
+    Why not of `delivery-results`: only the state says what still waits, and which failures count.
+    """
+    names = TopicNames(settings.topic_prefix)
+    topic = f"{settings.topic_prefix}stream-app-notifier-deliveries-changelog"
+    partitions: dict[int, PartitionDeliveries] = {}
+    sources = (names(Topic.DELIVERIES), names(Topic.RESULTS))
+
+    def take(record: Any) -> None:
+        state = partitions.get(record.partition)
+        if state is None:
+            state = PartitionDeliveries(sources, DeliveryRules())
+            partitions[record.partition] = state
+        with contextlib.suppress(*UNREADABLE, ValueError, TypeError):
+            state.restore(record.key, record.value)
+
+    if topic not in counts:
+        return [], Reach(0)
+    with watched("state of the deliveries") as progress:
+        reach = await read_newest(settings, [topic], take, most=MOST, progress=progress)
+    return list(partitions.values()), reach
+
+
+async def _fired(
+    settings: Settings, counts: Mapping[str, int], watched: Watched
+) -> tuple[dict[int, list[int]], Reach]:
+    """Return the times, Unix ms, at which each trigger fired."""
+    topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
+    fired: dict[int, list[int]] = {}
+
+    def take(record: Any) -> None:
+        with contextlib.suppress(*UNREADABLE):
+            cause = _decode_fired(record.value or b"").trigger
+            if cause is not None:
+                fired.setdefault(cause.id, []).append(record.timestamp)
+
+    if topic not in counts:
+        return fired, Reach(0)
+    with watched("alerts") as progress:
+        reach = await read_newest(settings, [topic], take, most=MOST, progress=progress)
+    return fired, reach
+
+
+async def _integrations(
+    settings: Settings,
+    counts: Mapping[str, int],
+    stored: Stored,
+    deliveries: Sequence[PartitionDeliveries],
+    now_ms: int,
+    refused: Refused,
+) -> list[IntegrationRow]:
+    has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
+    statuses = await read_statuses(settings, refused) if has_statuses else {}
+    pending: dict[int, list[DeliveryState]] = {}
+    for partition in deliveries:
+        for state in partition.pending.values():
+            pending.setdefault(state.integration_id, []).append(state)
+    rows = []
+    for number, record in sorted(stored[Kind.INTEGRATION].items()):
+        shown = integration_row(number, record, statuses.get(number))
+        shares = [partition.judge.share(number, now_ms) for partition in deliveries]
+        waiting = pending.get(number, [])
+        rows.append(
+            IntegrationRow(
+                id=number,
+                client_id=shown["client_id"],
+                name=shown["name"],
+                state=str(shown["state"]),
+                why=None if shown["why"] is None else str(shown["why"]),
+                requests=sum(requests for requests, _ in shares),
+                failed=sum(failed for _, failed in shares),
+                pending=len(waiting),
+                oldest_ms=min((state.since_ms for state in waiting), default=None),
+            )
+        )
+    return rows
+
+
+def _trigger(
+    settings: Settings, number: int, record: Mapping[str, object], fired: Sequence[int]
+) -> TriggerRow:
+    trigger, problems = read_trigger(record, allowed_periods=settings.detector.allowed_periods)
+    note_other_id(number, trigger.id, problems)
+    return TriggerRow(
+        id=number,
+        client_id=record.get("client_id"),
+        name=record.get("name"),
+        enabled=record.get("enabled") is True,
+        is_evaluated=trigger.is_evaluated,
+        notes=str(notes_of(record)),
+        problem=str(problems[0]) if problems else None,
+        fired=len(fired),
+        last_fired_ms=max(fired, default=None),
+    )

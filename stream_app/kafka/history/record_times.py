@@ -1,0 +1,43 @@
+"""The times of single records, by their places."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
+
+from stream_app.kafka.configuration.records import close, open_named, unreachable
+from stream_app.kafka.records.fetched_records import READ_COMMITTED
+
+if TYPE_CHECKING:
+    from stream_app.kafka.cluster.topic_facts import Place
+    from stream_app.settings import Settings
+
+#: Longest time to look for the records.
+_READ_SECONDS = 10.0
+_POLL_MS = 200
+
+
+async def times_from(
+    settings: Settings, offsets: Mapping[Place, int], *, isolation_level: str = READ_COMMITTED
+) -> dict[Place, int]:
+    """Return the time (Unix ms) of the first record from an offset of each partition on."""
+    times: dict[Place, int] = {}
+    topics = sorted({topic for topic, _ in offsets})
+    consumer = await open_named(settings, topics, isolation_level=isolation_level)
+    try:
+        with unreachable(settings):
+            wanted = {TopicPartition(*place): at for place, at in offsets.items()}
+            consumer.pause(*(consumer.assignment() - set(wanted)))
+            for tp, at in wanted.items():
+                consumer.seek(tp, at)
+            deadline = time.monotonic() + _READ_SECONDS
+            while len(times) < len(wanted) and time.monotonic() < deadline:
+                for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+                    times.setdefault((tp.topic, tp.partition), records[0].timestamp)
+                    consumer.pause(tp)
+    finally:
+        await close(consumer)
+    return times

@@ -1,0 +1,56 @@
+"""The alerts of an installation as they stand on its topic, and what its topics are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.domain.replay.comparison import AnyAlert, Recorded
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.records import open_named, unreachable
+from stream_app.kafka.dead_letters.reading import records_to_end
+from stream_app.settings import Settings
+
+
+async def read_alerts(
+    settings: Settings, prefix: str, wanted: Callable[[AnyAlert], bool]
+) -> Recorded:
+    """Return the alerts that an installation has sent; `prefix` is that of its topics.
+
+    All of the topic is read: an alert is appended long after its window when a worker was down.
+
+    Raises:
+        KafkaUnreachableError: no broker answers, or no more.
+        TopicMismatchError: the topic is missing.
+    """
+    recorded = Recorded()
+    consumer = await open_named(settings, [TopicNames(prefix)(Topic.ALERTS)])
+    try:
+        with unreachable(settings):
+            async for record in records_to_end(consumer):
+                recorded.add(record.value, wanted)
+    finally:
+        await consumer.stop()
+    return recorded
+
+
+async def other_partitions(
+    settings: Settings, prefix: str, counts: Mapping[Topic, int]
+) -> dict[Topic, str]:
+    """Return, of topics that have not as many partitions as were replayed, how many they have.
+
+    Raises:
+        TopicMismatchError: an installation of this prefix has no such topic.
+    """
+    names = TopicNames(prefix)
+    async with Admin(settings) as client:
+        found = await partition_counts(client)
+    for topic in counts:
+        if names(topic) not in found:
+            raise TopicMismatchError(f"topic {names(topic)} does not exist: check the prefix")
+    return {
+        topic: f"{names(topic)} has {found[names(topic)]} partitions, {count} were replayed"
+        for topic, count in counts.items()
+        if found[names(topic)] != count
+    }

@@ -1,0 +1,68 @@
+"""Which partitions stand still, by what the groups commit: no worker is asked.
+
+A record that has waited for a minute may be next in a long catch-up; one whose partition has no
+new offset within some seconds, while workers are there, is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from stream_app.domain.reports.overview import StillRow
+from stream_app.kafka.cluster.groups import read_groups
+from stream_app.kafka.history.record_times import times_from
+
+if TYPE_CHECKING:
+    from stream_app.kafka.cluster.groups import GroupView
+    from stream_app.kafka.cluster.topic_facts import Place
+    from stream_app.settings import Settings
+
+#: A record that has been there for less is not looked at any further.
+WAITED_MS = 60_000
+#: Workers commit every second.
+MOVE_SECONDS = 5.0
+
+
+async def standing_partitions(
+    settings: Settings,
+    sources: Mapping[str, Sequence[str]],
+    groups: Mapping[str, GroupView],
+    starts: Mapping[Place, int],
+    ends: Mapping[Place, int],
+) -> list[StillRow]:
+    """Return the partitions that stand still; it takes some seconds where one may.
+
+    Args:
+        settings: where.
+        sources: full names of the source topics, by role.
+        groups: the roles' groups as they have just been read.
+        starts: first offset of each partition.
+        ends: last stable offset of each partition.
+    """
+    looked_at = time.monotonic()
+    waiting: dict[Place, tuple[str, int]] = {}
+    for role, topics in sources.items():
+        for place, end in ends.items():
+            if place[0] not in topics or not groups[role].members:
+                continue
+            at = max(starts[place], groups[role].committed.get(place, starts[place]))
+            if at < end:
+                waiting[place] = role, at
+    if not waiting:
+        return []
+    times = await times_from(settings, {place: at for place, (_, at) in waiting.items()})
+    oldest = time.time_ns() // 1_000_000 - WAITED_MS
+    waiting = {place: row for place, row in waiting.items() if times.get(place, oldest) < oldest}
+    if not waiting:
+        return []
+    await asyncio.sleep(max(0.0, MOVE_SECONDS - (time.monotonic() - looked_at)))
+    names = {role: groups[role].group for role in sources}
+    later = await read_groups(settings, {names[role]: sources[role] for role in sources})
+    return [
+        StillRow(role, *place, at, times[place])
+        for place, (role, at) in sorted(waiting.items())
+        if max(starts[place], later[names[role]].committed.get(place, starts[place])) == at
+    ]

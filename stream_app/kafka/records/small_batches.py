@@ -1,0 +1,119 @@
+"""Small batches that are plainly sound: many of them are read in one go.
+
+A producer that does not wait sends each record as a batch. What is looked at of each batch is then
+most of the work, and so is every object that is made of it.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from stream_app.kafka.records.codecs import CODEC_MASK, unpack
+from stream_app.kafka.records.stored_batches import (
+    FORMAT_WITH_HEADER,
+    FRAME,
+    HEADER,
+    SPECIAL,
+    Batches,
+    plain_header,
+)
+
+#: Most bytes of such a batch, unpacked as well.
+SMALL_BYTES = 16 * 1024
+#: Of a batch's header: offset, length, format, attributes, last offset's delta, number of records.
+_SHORT_HEADER = struct.Struct(">qi4xb4xhi30xi")
+_read_header = _SHORT_HEADER.unpack_from
+_HEADER_BYTES, _FRAME_BYTES = HEADER.size, FRAME.size
+_LEAST_LENGTH = _HEADER_BYTES - _FRAME_BYTES
+#: After so many bytes the clock is looked at: a few milliseconds, whatever they are.
+_LOOK_BYTES = 64 * 1024
+
+
+class SmallBatches:
+    """Reads the batches of a fetch for as long as nothing is special about them."""
+
+    def __init__(self, batches: Batches, *, check_crcs: bool) -> None:
+        self._batches = batches
+        self._check_crcs = check_crcs
+        #: Where one begins that looks small and is more than that.
+        self._refused_at = -1
+
+    def is_next(self) -> bool:
+        """Tell whether the next batch looks like one."""
+        place, data = self._batches.place, self._batches.data
+        if place == self._refused_at or len(data) - place < _HEADER_BYTES:
+            return False
+        _, length, form, attributes, _, _ = _read_header(data, place)
+        return bool(
+            length <= SMALL_BYTES and form == FORMAT_WITH_HEADER and not attributes & SPECIAL
+        )
+
+    def take(  # noqa: C901 - a call for each batch is what this saves
+        self, most: int, offset: int, deadline: float
+    ) -> tuple[list[Any], int]:
+        """Return the records of the next batches, and the offset behind the last of these.
+
+        A batch is left where it is if anything is odd about it, or its records are too many.
+
+        Args:
+            most: of records.
+            offset: from which on they are wanted.
+            deadline: after which no more are begun.
+        """
+        records: list[Any] = []
+        batches, data, check_crcs = self._batches, self._batches.data, self._check_crcs
+        place, end, taken, work = batches.place, len(data), 0, 0
+        try:
+            while end - place >= _HEADER_BYTES and place != self._refused_at:
+                base, length, form, attributes, delta, count = _read_header(data, place)
+                after = place + _FRAME_BYTES + length
+                if taken + count > most and taken:
+                    break
+                if (
+                    form != FORMAT_WITH_HEADER
+                    or attributes & SPECIAL
+                    or not _LEAST_LENGTH <= length <= SMALL_BYTES
+                    or after > end
+                    or taken + count > most
+                ):
+                    raise _NotSmallError  # noqa: TRY301 - as whatever a decoder says of bytes
+                raw = data[place:after]
+                batch = DefaultRecordBatch(raw)
+                if check_crcs and not batch.validate_crc():
+                    raise _NotSmallError  # noqa: TRY301
+                work += length
+                if codec := attributes & CODEC_MASK:
+                    packed = raw[_HEADER_BYTES:]
+                    body = unpack(codec, packed, SMALL_BYTES, plain_header(raw))
+                    work += len(body)
+                    batch = DefaultRecordBatch(body)
+                last = base + delta
+                if count == 1:
+                    (record,) = batch
+                    records.append(record)
+                    is_sound = offset <= record.offset <= last
+                else:
+                    records += batch
+                    is_sound = offset <= records[taken].offset <= records[-1].offset <= last
+                if not is_sound:
+                    raise _NotSmallError  # noqa: TRY301
+                offset, place, taken = last + 1, after, len(records)
+                if work > _LOOK_BYTES:
+                    work = 0
+                    if time.monotonic() > deadline:
+                        break
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - it is read once more, and tolerantly
+            self._refused_at = place
+            del records[taken:]
+        batches.place = place
+        return records, offset
+
+
+class _NotSmallError(Exception):
+    """There is more to a batch."""

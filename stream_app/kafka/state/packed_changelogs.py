@@ -1,0 +1,74 @@
+"""The changelogs of packed tables, new ones and those that an older version has made.
+
+An older version kept a record for each key and let compaction take the overwritten ones. Packed
+records have no key to compact by: the owner of a partition deletes what its snapshots stand for,
+which Kafka allows only where the clean-up is `delete`. Time and size must delete nothing.
+
+A worker of an older version cannot read packed records, and must not go on beside this one: it
+would pass over the partial counts in packed records. So before this worker joins the group, each
+changelog gets a record that such a worker ends at, when the next assignment makes it read there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from stream_app.domain.state import packed_log
+from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.state.changelog_settings import change, own_settings
+from stream_app.kafka.state.packed_table import PACKED_CONFIG, PackedTable
+from stream_app.settings import Settings
+
+
+async def prepare_packed(
+    settings: Settings,
+    client: AIOKafkaAdminClient,
+    tables: Sequence[PackedTable[Any]],
+    clock: BrokerClock,
+) -> None:
+    """Have the changelogs of packed tables ready for packed records."""
+    topics = [table.changelog_topic_name for table in tables]
+    found = await own_settings(client, topics)
+    older = [name for name in topics if "delete" not in found[name].get("cleanup.policy", "")]
+    await _mark(settings, tables, older, clock.now_ms())
+    for name in older:
+        await change(client, name, found[name], PACKED_CONFIG)
+
+
+async def _mark(
+    settings: Settings, tables: Sequence[PackedTable[Any]], older: Sequence[str], now_ms: int
+) -> None:
+    """Put the mark into changelogs of older versions, and into empty ones."""
+    places = [
+        TopicPartition(table.changelog_topic_name, number)
+        for table in tables
+        for number in range(table.partitions)
+    ]
+    if not places:
+        return
+    consumer = AIOKafkaConsumer(**connection_options(settings), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(places)
+    finally:
+        await consumer.stop()
+    wanted = [tp for tp in places if tp.topic in older or not ends[tp]]
+    if not wanted:
+        return
+    key, value = packed_log.mark()
+    producer = AIOKafkaProducer(**connection_options(settings), acks="all")
+    await producer.start()
+    try:
+        sent = [
+            await producer.send(tp.topic, value, key, tp.partition, timestamp_ms=now_ms)
+            for tp in wanted
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()

@@ -1,0 +1,191 @@
+"""How the states of a worker's partitions come back: in bulk, in the place of Faust's recovery.
+
+Faust reads a changelog one record at a time, and its recovery has two holes. A wait that times
+out passes for a stop, and ends it without a word. And one that ends after the next rebalance has
+begun makes states pass for ready that nobody has read. Here Faust's part is only to say when: the
+states are read by `changelog_reader.py` where Faust would look how much it has to read.
+
+This leans on private methods of Faust 0.15: `tests/unit/kafka/engine/test_faust_contract.py`
+says so when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery
+from faust.types import TP
+from mode import Service
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.kafka.cluster.admin import is_refusal
+from stream_app.kafka.cluster.recovery_note import note_of
+from stream_app.kafka.state.changelog_reader import StaleRestoreError, restore
+from stream_app.kafka.state.recovery_progress import RestoreProgress
+from stream_app.kafka.state.state_table import StateTable
+from stream_app.logs import get_logger
+
+log = get_logger(__name__)
+
+#: The broker does not answer: it is asked again after this time.
+RETRY_SECONDS = 1.0
+#: How often a worker that restores says so on Kafka. Most are ready before the first time.
+SAY_SECONDS = 2.0
+
+
+class BulkRecovery(Recovery):
+    """Reads the states of the assigned partitions by itself; Faust finds nothing left to read."""
+
+    logger = logging.getLogger("faust.stream_app")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: How far the newest restoring is; None before the first.
+        self.progress: RestoreProgress | None = None
+        # Source partitions beside whose committed offset stands that this worker restores.
+        self._noted: set[TP] = set()
+
+    def need_recovery(self) -> bool:
+        """Tell Faust that there is nothing to read record by record."""
+        return False
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109 - Faust's
+        """Wait without a limit: to Faust a wait that times out is a service that was stopped.
+
+        Each call has limits of its own, and fails by them.
+        """
+        await super()._wait(coro)
+
+    async def _build_highwaters(
+        self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str
+    ) -> None:
+        """Leave it to the reader to find out how far the changelogs go."""
+
+    async def _build_offsets(
+        self,
+        consumer: Any,  # noqa: ARG002 - Faust's
+        tps: set[TP],
+        destination: Counter[TP],  # noqa: ARG002 - Faust's
+        title: str,
+    ) -> None:
+        """Read the states here, where Faust would look from where on it has to read them."""
+        if title == "active":
+            await self._restore(frozenset(tps))
+
+    async def _seek_offsets(
+        self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str
+    ) -> None:
+        """Leave Faust's consumer alone: it reads no changelog."""
+
+    async def _restore(self, tps: frozenset[TP]) -> None:
+        app: Any = self.app
+        generation = self._generation_id
+        # Copies: the next rebalance changes the very objects, before it cancels this.
+        tables = {tp: self.tp_to_table[tp] for tp in tps}
+        epochs = {table: table.epoch for table in self.tables.values()}
+
+        def is_current() -> bool:
+            return app.consumer_generation_id == generation and all(
+                table.epoch == epoch for table, epoch in epochs.items()
+            )
+
+        progress = self.progress = RestoreProgress()
+        is_read = asyncio.Event()
+        saying = asyncio.create_task(self._say(progress, is_read))
+        try:
+            if not await self._read(tables, is_current, progress):
+                return
+            is_read.set()
+            # What it commits must not come behind what the agents get done.
+            await saying
+        finally:
+            saying.cancel()
+        for table, epoch in epochs.items():
+            table.note_read(epoch, generation)
+
+    async def _read(
+        self,
+        tables: Mapping[TP, StateTable[Any]],
+        is_current: Callable[[], bool],
+        progress: RestoreProgress,
+    ) -> bool:
+        """Read the states; False: they cannot be read, and the worker ends."""
+        app: Any = self.app
+        while True:
+            if not is_current():
+                raise RebalanceAgain
+            try:
+                await restore(app.client_options(), tables, is_current, progress)
+            except StaleRestoreError:
+                # Not CancelledError: it would end the recovery for ever.
+                raise RebalanceAgain from None
+            except StreamAppError as error:
+                app.fail(error)
+                return False
+            except (KafkaError, OSError) as error:
+                if is_refusal(error):
+                    app.fail(error)
+                    return False
+                why = str(error) or type(error).__name__
+                log.warning("state_not_read", why=why, then="trying again")
+            else:
+                return True
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _say(self, progress: RestoreProgress, is_read: asyncio.Event) -> None:
+        """Say on Kafka that this worker restores, for `status`; and in the end that it does not.
+
+        Nothing is consumed meanwhile, so what is committed stays as it is. A worker that cannot
+        say it goes on.
+        """
+        app: Any = self.app
+        while not await _is_set(is_read, SAY_SECONDS):
+            with contextlib.suppress(KafkaError, OSError):
+                sources = {tp for tp in app.consumer.assignment() if tp.topic in app.batched_topics}
+                await self._note(sources, partial(note_of, str(progress)))
+        if self._noted:
+            with contextlib.suppress(KafkaError, OSError):
+                await self._note(self._noted, lambda _: "")
+
+    async def _note(self, partitions: Collection[TP], note: Callable[[str], str]) -> None:
+        consumer: Any = self.app.consumer
+        self._noted = await consumer._thread.commit_note(partitions, note)  # noqa: SLF001 - Faust's
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _slurp_changelogs(self) -> None:
+        """Take nothing: no changelog record comes by way of Faust."""
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _publish_stats(self) -> None:
+        """Say nothing: the reader says how far it is."""
+
+
+async def _is_set(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event for a while."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+class BulkTables(TableManager):
+    """Faust's tables, with the recovery above."""
+
+    logger = logging.getLogger("faust.stream_app")
+
+    _recovery: Any
+
+    @property
+    def recovery(self) -> BulkRecovery:
+        """Return the recovery service of these tables."""
+        if self._recovery is None:
+            self._recovery = BulkRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        found: BulkRecovery = self._recovery
+        return found

@@ -1,0 +1,188 @@
+"""Looks at a worker's topics while it runs: whether they are there, and still the same.
+
+These are its source topics, and the changelogs that it keeps its state in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import (
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from faust.types import TP
+
+from stream_app.domain.errors import StreamAppError
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.topic_check import TopicProblem, producers_clocks
+from stream_app.kafka.cluster.topic_facts import TopicFacts, stable_ends, topic_facts
+from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames
+from stream_app.kafka.state.known_topics import not_the_same, state_lost
+from stream_app.logs import get_logger
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from stream_app.settings import Settings
+
+log = get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+#: A question that no broker answers in this time is asked anew, on a new connection.
+ANSWER_SECONDS = 10.0
+#: A worker whose state is lost ends after this time: before its writes, which wait, fail.
+LOST_SECONDS = 20.0
+#: How many looks there are between two at whose times the topics' records have.
+LOOKS_TO_CLOCKS = 10
+
+
+class TopicWatch:
+    """Asks the brokers for the topics every second.
+
+    A worker is not ready while one is gone, or has more partitions than its state is kept for. It
+    ends where its state is of another topic, or is lost: then nothing that it does will last.
+
+    Args:
+        settings: where.
+        role: whose state is of them.
+        sources: how many partitions the state is kept for, by the source topic's full name.
+        changelogs: their full names.
+        ids: those that the state is of, by topic.
+        fail: called when the worker cannot go on.
+        partitions: returns those whose ends are wanted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        role: str,
+        sources: Mapping[str, int],
+        changelogs: Sequence[str],
+        ids: Mapping[str, str],
+        fail: Callable[[BaseException], None],
+        partitions: Callable[[], Iterable[TP]],
+    ) -> None:
+        self._settings = settings
+        self._role = role
+        self._sources = sources
+        self._changelogs = changelogs
+        self._ids = dict(ids)
+        self._fail = fail
+        self._partitions = partitions
+        #: Last stable offsets as the leaders have just told them; empty where they do not answer.
+        self.ends: Mapping[TP, int] = {}
+        self._missing: list[str] = []
+        self._grown: dict[str, int] = {}
+        #: Changelogs that are gone, and since when, by the monotonic clock.
+        self._lost: dict[str, float] = {}
+        self._clocks: list[TopicProblem] = []
+        self._looks = 0
+        self._single = set(map(TopicNames(settings.topic_prefix), CONFIG_TOPICS))
+
+    def failure(self) -> str | None:
+        """Return what is wrong with the topics: gone, grown, or altered; None: nothing."""
+        found = [str(error) for error in [self.lost_state()] if error is not None]
+        found += [f"topic {p.topic}: {p.problem}. Run {p.remedy}" for p in self._clocks]
+        if self._missing:
+            found.append(
+                f"topic {', '.join(self._missing)} has disappeared: its records are not read. If "
+                f"it is made anew, 'stream-app state reset {self._role} --yes' is needed"
+            )
+        found += [
+            f"topic {topic} had {self._sources[topic]} partitions and has {number} now: what is in "
+            "the new ones is not read, and does nothing. Stop all workers of this role, run "
+            f"'stream-app state reset {self._role} --yes' and start them again"
+            for topic, number in self._grown.items()
+        ]
+        return "; ".join(found) or None
+
+    def lost_state(self) -> StreamAppError | None:
+        """Return the error of a changelog that is gone; None: all of them are there."""
+        return next((state_lost(changelog, self._role) for changelog in self._lost), None)
+
+    async def run(self) -> None:
+        """Look until cancelled; while no broker answers, what was seen last holds."""
+        while True:
+            try:
+                async with Admin(self._settings) as client:
+                    await self._follow(client)
+            except (StreamAppError, KafkaError, OSError, TimeoutError) as error:
+                # The worker itself reports that the broker is away.
+                log.debug("topics_not_seen", why=str(error) or type(error).__name__)
+            self.ends = {}
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _follow(self, client: AIOKafkaAdminClient) -> None:
+        while True:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._look_at_clocks(client)
+                asked = [*self._sources, *self._changelogs]
+                facts = await topic_facts(client._client, asked)  # noqa: SLF001 - sends our own request
+                self._take(facts)
+                ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
+                self.ends = {TP(*place): end for place, end in ends.items()}
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_at_clocks(self, client: AIOKafkaAdminClient) -> None:
+        """Look now and then whether a topic has been altered to its producers' times."""
+        self._looks += 1
+        if self._looks % LOOKS_TO_CLOCKS:
+            return
+        present = set(self._sources) - set(self._missing)
+        with contextlib.suppress(TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
+            found = await producers_clocks(self._settings, client, present)
+            if found != self._clocks:
+                self._clocks = found
+                for one in found:
+                    log.error("topic_clock", topic=one.topic, why=one.problem, then=one.remedy)
+                if not found:
+                    log.info("topic_clocks_back")
+
+    def _take(self, facts: Mapping[str, TopicFacts]) -> None:
+        for topic, fact in facts.items():
+            if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
+                self._fail(not_the_same(topic, self._role))
+        self._take_changelogs(facts)
+        self._take_partitions(facts)
+        missing = sorted(set(self._sources) - set(facts))
+        if missing != self._missing:
+            self._missing = missing
+            if missing:
+                log.error("topics_disappeared", topics=missing)
+            else:
+                log.info("topics_back")
+
+    def _take_changelogs(self, facts: Mapping[str, TopicFacts]) -> None:
+        """End the worker while its last write still waits for a changelog that is gone.
+
+        Not at the first look: a broker that has just started may not know all topics yet.
+        """
+        now = time.monotonic()
+        gone = [changelog for changelog in self._changelogs if changelog not in facts]
+        if gone and not self._lost:
+            log.error("state_lost", changelogs=gone)
+        self._lost = {changelog: self._lost.get(changelog, now) for changelog in gone}
+        if self._lost and now - min(self._lost.values()) >= LOST_SECONDS:
+            self._fail(state_lost(gone[0], self._role))
+
+    def _take_partitions(self, facts: Mapping[str, TopicFacts]) -> None:
+        """Notice partitions that the state is not kept for.
+
+        Those of the configuration's topics are noticed by who reads them.
+        """
+        grown = {
+            topic: len(facts[topic].leaders)
+            for topic, kept in self._sources.items()
+            if topic in facts and len(facts[topic].leaders) > kept and topic not in self._single
+        }
+        if grown != self._grown:
+            self._grown = grown
+            for topic, number in grown.items():
+                kept = self._sources[topic]
+                log.error("partitions_added", topic=topic, had=kept, has=number, then="not read")

@@ -1,0 +1,134 @@
+"""The last message of an integration that a person disables or deletes, sent by the command.
+
+It says why nothing more will come. The command waits for it: one request, and the resends of the
+first cycle. What comes of it never keeps the command from its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.retry_schedule import CYCLES, wait_before_attempt
+from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.notices.config_changes import Difference, NoticeType, integration_subject
+from stream_app.domain.notices.own import Notice
+from stream_app.key_ring import KeyRing
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import check_retry_scale, resolve_endpoint
+from stream_app.opsgenie.outcome import Outcome
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
+from stream_app.settings import Settings
+
+SYSTEM_EVENT = "system"
+LAST_ATTEMPT = 1 + len(CYCLES[0])
+#: Answers that no resend changes: the key or the request is refused.
+REFUSED_STATUSES = (401, 403, 422)
+#: A person waits at the command: a service that asks for more than this is not waited for.
+MAX_WAIT_SECONDS = 30.0
+_ALIAS_CHARACTERS = 32
+
+
+@dataclass(frozen=True)
+class LastMessage:
+    """What came of a last message; `problem` is empty when it was accepted."""
+
+    integration_id: int
+    requests: int
+    problem: str = ""
+
+
+class LastMessages:
+    """Sends last messages.
+
+    Args:
+        settings: of the installation.
+        actor: the command, named in the message.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        actor: str,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._actor = actor
+        self._sleep = sleep
+
+    async def send(
+        self, integration: Integration, client: Client | None, type_: NoticeType
+    ) -> LastMessage:
+        """Send the last message of an integration; every failure is a result."""
+        delivery = self._settings.delivery
+        try:
+            endpoint = resolve_endpoint(integration.api, delivery.sandbox_url)
+            check_retry_scale(delivery.retry_scale, endpoint)
+            keys = KeyRing.from_settings(self._settings)
+            key = keys.open(integration.key, integration.key_context)
+            poster = OpsgenieClient(delivery)
+        except ConfigurationError as error:
+            return LastMessage(integration.id, 0, str(error))
+        body = _body(integration, client, type_, self._actor)
+        attempt = 1
+        async with poster:
+            while not (outcome := await poster.post_alert(endpoint, key, body)).accepted:
+                wait = _wait_seconds(outcome, attempt, delivery.retry_scale)
+                if wait is None:
+                    return LastMessage(integration.id, attempt, outcome.message)
+                await self._sleep(wait)
+                attempt += 1
+        return LastMessage(integration.id, attempt)
+
+
+def wants_last_message(integration: Integration) -> bool:
+    """Tell whether an integration has the kind of event selected that its end is."""
+    return SYSTEM_EVENT in integration.events
+
+
+def _wait_seconds(outcome: Outcome, attempt: int, scale: float) -> float | None:
+    """Return how long to wait after a failed attempt; None: there is no other."""
+    step = wait_before_attempt(attempt + 1)
+    asked = outcome.retry_after_seconds or 0.0
+    if step is None or attempt >= LAST_ATTEMPT or outcome.status in REFUSED_STATUSES:
+        return None
+    return None if asked > MAX_WAIT_SECONDS else max(step * scale, asked)
+
+
+def _body(integration: Integration, client: Client | None, type_: NoticeType, actor: str) -> bytes:
+    """Return the request's body. The same integration's end has one alias, however often sent."""
+    facts: Mapping[str, object] | None = (
+        None if client is None else {"name": client.name, "cloud": client.cloud}
+    )
+    subject = integration_subject(integration.id, integration.type, integration.name)
+    alias = f"{integration.client_id}/{integration.id}/{integration.epoch}/{type_}"
+    alias = hashlib.sha256(alias.encode()).hexdigest()[:_ALIAS_CHARACTERS]
+    notice = Difference(type_, integration.client_id, subject).notice(alias, facts, actor)
+    payload = build_payload(
+        notice.summary,
+        _description(notice, integration),
+        alias,
+        notice.details,
+        **optional_fields(integration.alert),
+    )
+    return encode_payload(payload)
+
+
+def _description(notice: Notice, integration: Integration) -> str:
+    lines = [
+        f"Notification type: {notice.details['notification_type']}",
+        "",
+        f'The integration "{integration.name}" gets no further messages.',
+        "",
+    ]
+    lines += [
+        f"{label}: {notice.details[name]}"
+        for label, name in (("Client", "client_name"), ("Cloud", "cloud"))
+        if name in notice.details
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,168 @@
+"""The test of an integration, step by step, before anything of it is saved.
+
+It tells in plain words what works and what does not: the configuration, the host, the key, and,
+if wanted, messages that go all the way. It changes nothing here, and sends the key to no host
+that is not on the allow-list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from stream_app.domain.alerts.trial_text import trial_messages
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.status_checks import CheckOutcome
+from stream_app.domain.errors import ConfigurationError
+from stream_app.key_ring import KeyRing
+from stream_app.notifier.direct.trial_messages import Asker, TrialSending
+from stream_app.notifier.direct.trial_report import Mark, Report, Stage, Step, TrialResult, failed
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import (
+    Endpoint,
+    check_retry_scale,
+    other_region,
+    resolve_endpoint,
+)
+from stream_app.opsgenie.key_probe import UNVERIFIED, key_works, probe_key, reach
+from stream_app.settings import DeliverySettings
+
+#: Returns the name and the endpoint of the region that a key may belong to instead.
+OtherRegion = Callable[[Endpoint], tuple[str, Endpoint] | None]
+
+
+class Trial:
+    """Tests one integration.
+
+    Args:
+        settings: of deliveries.
+        keys: opens the integration's key.
+        report: takes each step as it happens.
+        other: finds the other region of an endpoint.
+        sleep: waits for so many seconds.
+        console_hosts: hosts of links by cloud, before the documented ones.
+    """
+
+    def __init__(
+        self,
+        settings: DeliverySettings,
+        keys: KeyRing,
+        report: Report,
+        other: OtherRegion = other_region,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        console_hosts: Mapping[str, str] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._report = report
+        self._other = other
+        self._sleep = sleep
+        self._console_hosts = console_hosts
+
+    async def run(
+        self, integration: Integration, client: Client | None, *, silent: bool, keep_open: bool
+    ) -> TrialResult:
+        """Run the steps until one fails.
+
+        Args:
+            integration: obeys the rules of `apply`.
+            client: whose it is; None: not known, and then not named in the messages.
+            silent: send no message.
+            keep_open: leave the alerts of the messages open.
+        """
+        try:
+            endpoint, key = self._open(integration)
+        except ConfigurationError as error:
+            return self._tell(
+                Step(Stage.CONFIGURATION, Mark.FAILED, str(error), TrialResult.INVALID)
+            )
+        self._tell(_configured(integration, endpoint, client))
+        async with OpsgenieClient(self._settings) as poster:
+            asker = Asker(poster, endpoint, key, self._sleep, self._settings.retry_scale)
+            result = await self._host(asker)
+            if result is TrialResult.OK:
+                result = await self._key(asker)
+            if result is TrialResult.OK and not silent:
+                sending = TrialSending(asker, integration, self._report)
+                messages = trial_messages(integration.events, client, self._console_hosts)
+                result = await sending.run(messages, keep_open=keep_open)
+        return result
+
+    def _tell(self, step: Step) -> TrialResult:
+        self._report(step)
+        return step.result
+
+    def _open(self, integration: Integration) -> tuple[Endpoint, str]:
+        endpoint = resolve_endpoint(integration.api, self._settings.sandbox_url)
+        check_retry_scale(self._settings.retry_scale, endpoint)
+        return endpoint, self._keys.open(integration.key, integration.key_context)
+
+    async def _host(self, asker: Asker) -> TrialResult:
+        reached = await reach(asker.client, asker.endpoint)
+        if not reached.is_reached:
+            return self._tell(failed(Stage.HOST, reached.outcome, reached.text))
+        facts = {"http_status": reached.outcome.status}
+        return self._tell(Step(Stage.HOST, Mark.OK, reached.text, facts=facts))
+
+    async def _key(self, asker: Asker) -> TrialResult:
+        outcome = await probe_key(asker.client, asker.endpoint, asker.key)
+        facts = {"probe": "unverified"}
+        if not key_works(outcome):
+            text = f"the key does not work: {outcome.message} ({UNVERIFIED})"
+            result = self._tell(failed(Stage.KEY, outcome, text, **facts))
+            if outcome.reason is AttemptReason.UNAUTHORIZED:
+                await self._look_elsewhere(asker)
+            return result
+        text = (
+            f"the key works: HTTP {outcome.status} to closing an alert that does not exist, "
+            f"which pages nobody ({UNVERIFIED})"
+        )
+        known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
+        self._tell(Step(Stage.KEY, Mark.OK, text, facts=known))
+        if outcome.accepted and outcome.request_id:
+            await self._follow_probe(asker, outcome.request_id)
+        return TrialResult.OK
+
+    async def _follow_probe(self, asker: Asker, request_id: str) -> None:
+        """Tell what became of the probe; whatever it is, the key was taken."""
+        check = await asker.check(request_id)
+        facts = {"request_id": request_id, "status": check.status, "probe": "unverified"}
+        mark, text = Mark.UNKNOWN, f"what became of that request is not known: {check.status}"
+        if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
+            expected = ", as it must be" if check.outcome is CheckOutcome.FAILED else ""
+            mark, text = Mark.OK, f'that request has ended with "{check.status}"{expected}'
+        self._tell(Step(Stage.KEY, mark, text, facts=facts))
+
+    async def _look_elsewhere(self, asker: Asker) -> None:
+        """Try a refused key at the other region of the same service; nothing is changed."""
+        found = self._other(asker.endpoint)
+        if found is None:
+            return
+        region, endpoint = found
+        outcome = await probe_key(asker.client, endpoint, asker.key)
+        facts: dict[str, object] = {"region": region, "http_status": outcome.status}
+        if key_works(outcome):
+            facts["use"] = endpoint.alerts_url
+            text = f"the key belongs to the {region} instance: use {endpoint.alerts_url}"
+        elif outcome.reason is AttemptReason.UNAUTHORIZED:
+            text = f"the {region} instance refuses the key, too: it is wrong or turned off"
+        else:
+            text = f"the {region} instance could not be asked: {outcome.message}"
+        self._tell(Step(Stage.KEY, Mark.NOTE, text, facts=facts))
+
+
+def _configured(integration: Integration, endpoint: Endpoint, client: Client | None) -> Step:
+    events = ", ".join(integration.events) or "none, only triggers send to it"
+    parts = [
+        f'integration {integration.id} "{integration.name}" is valid',
+        f"to {endpoint.alerts_url}",
+        f"events: {events}",
+    ]
+    if not integration.active:
+        parts.append("it is turned off, and gets nothing but this test")
+    if client is None:
+        parts.append("its client is not known here, and not named in messages")
+    facts = {"api": endpoint.alerts_url, "events": list(integration.events)}
+    return Step(Stage.CONFIGURATION, Mark.OK, "; ".join(parts), facts=facts)

@@ -1,0 +1,194 @@
+"""The test messages of an integration: sent, asked about, and closed again.
+
+Each message is one request, without resends: a person waits, and can call the command again.
+Nothing of this goes through Kafka, so no test ever counts against an integration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from stream_app.domain.alerts.alert import PRODUCT
+from stream_app.domain.alerts.trial_text import TrialMessage
+from stream_app.domain.configuration.alert_options import Priority
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
+from stream_app.domain.delivery.status_checks import CheckOutcome
+from stream_app.notifier.direct.trial_report import (
+    Mark,
+    Report,
+    Stage,
+    Step,
+    TrialResult,
+    failed,
+    result_of,
+    worst,
+)
+from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.endpoints import Endpoint
+from stream_app.opsgenie.key_probe import key_works
+from stream_app.opsgenie.outcome import RequestStatus
+from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
+from stream_app.opsgenie.request_check import RequestCheck, check_request
+
+#: A key may be allowed to create alerts and not to read: that is no fault of the integration.
+MAY_NOT_READ = (AttemptReason.UNAUTHORIZED, AttemptReason.FORBIDDEN)
+REFUSED_LATER = (
+    "the service took the request and then made no alert of it: look at the rules of the "
+    "integration, and at the service's own logs"
+)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks the service what became of requests; one for a whole test.
+
+    Args:
+        client: is open.
+        endpoint: who is asked.
+        key: of the integration, in the clear.
+        sleep: waits for so many seconds.
+        scale: factor on the documented waits, 1 except in tests.
+    """
+
+    client: OpsgenieClient
+    endpoint: Endpoint
+    key: str
+    sleep: Callable[[float], Awaitable[None]]
+    scale: float
+
+    def __repr__(self) -> str:
+        return f"Asker({self.endpoint.alerts_url})"
+
+    async def check(self, request_id: str) -> RequestCheck:
+        """Ask until the state is known, or cannot be."""
+
+        async def ask() -> RequestStatus:
+            return await self.client.request_status(self.endpoint, self.key, request_id)
+
+        return await check_request(ask, self.endpoint.integration_type, self.sleep, self.scale)
+
+
+class TrialSending:
+    """Sends the messages of one test: with the integration's options, but for the priority."""
+
+    def __init__(self, asker: Asker, integration: Integration, report: Report) -> None:
+        self._asker = asker
+        self._client_id = integration.client_id
+        options = msgspec.structs.replace(integration.alert, priority=Priority.P5)
+        self._fields = optional_fields(options)
+        self._report = report
+        #: Alias -> event of the alerts that may be open now.
+        self._open: dict[str, str] = {}
+
+    async def run(self, messages: Sequence[TrialMessage], *, keep_open: bool) -> TrialResult:
+        """Send, ask, and close, also when the command is interrupted in between."""
+        what = "1 test alert" if len(messages) == 1 else f"{len(messages)} test alerts"
+        text = f"{what} of priority P5 will be sent now, which may page somebody"
+        self._report(Step(Stage.SEND, Mark.NOTE, text))
+        results: list[TrialResult] = []
+        try:
+            sent, result = await self._send_all(messages)
+            results.append(result)
+            results += await asyncio.gather(*(self._follow(*request) for request in sent))
+        finally:
+            for alias, event in self._open.items():
+                results.append(await self._close(alias, event, keep_open=keep_open))
+        return worst(*results)
+
+    async def _send_all(
+        self, messages: Sequence[TrialMessage]
+    ) -> tuple[list[tuple[str, str | None]], TrialResult]:
+        """Send until one is not accepted; return (event, request id) of those that are."""
+        sent: list[tuple[str, str | None]] = []
+        for number, message in enumerate(messages, start=1):
+            step, request_id = await self._send(message)
+            self._report(step)
+            if step.mark is Mark.FAILED:
+                left = ", ".join(skipped.event for skipped in messages[number:])
+                if left:
+                    self._report(Step(Stage.SEND, Mark.NOTE, f"not sent: {left}"))
+                return sent, step.result
+            sent.append((message.event, request_id))
+        return sent, TrialResult.OK
+
+    async def _send(self, message: TrialMessage) -> tuple[Step, str | None]:
+        alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
+        payload = build_payload(
+            message.title,
+            message.description,
+            alias,
+            message.details,
+            **self._fields,
+        )
+        asker = self._asker
+        # Noted first: an interrupted request may have been accepted.
+        self._open[alias] = message.event
+        body = encode_payload(payload)
+        outcome = await asker.client.post_alert(asker.endpoint, asker.key, body)
+        facts = {"event": message.event, "alias": alias, "request_id": outcome.request_id}
+        if not outcome.accepted:
+            if outcome.status is not None:
+                del self._open[alias]
+            text = f"{message.event}: not accepted: {outcome.message}"
+            return failed(Stage.SEND, outcome, text, **facts), None
+        text = f'{message.event}: "{message.title}" accepted, request {outcome.request_id}'
+        known = {"http_status": outcome.status, **facts}
+        return Step(Stage.SEND, Mark.OK, text, facts=known), outcome.request_id
+
+    async def _follow(self, event: str, request_id: str | None) -> TrialResult:
+        """Tell what became of an accepted message."""
+        if request_id is None:
+            text = f"{event}: the service gave no request id to ask with"
+            self._report(Step(Stage.STATUS, Mark.UNKNOWN, text, facts={"event": event}))
+            return TrialResult.OK
+        step = self._status_step(event, request_id, await self._asker.check(request_id))
+        self._report(step)
+        return step.result
+
+    def _status_step(self, event: str, request_id: str, check: RequestCheck) -> Step:
+        is_known = check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED)
+        facts: dict[str, object] = {
+            "event": event,
+            "request_id": request_id,
+            "is_success": check.outcome is CheckOutcome.SUCCESS if is_known else None,
+            "status": check.status,
+        }
+        if check.outcome is CheckOutcome.SUCCESS:
+            text = f'{event}: isSuccess true, "{check.status}"'
+            return Step(Stage.STATUS, Mark.OK, text, facts=facts)
+        if check.outcome is CheckOutcome.FAILED:
+            text = f'{event}: isSuccess false, "{check.status}": {REFUSED_LATER}'
+            return Step(Stage.STATUS, Mark.FAILED, text, TrialResult.REFUSED, facts)
+        text = f"{event}: accepted, and what became of it is not known: {check.status}"
+        return Step(Stage.STATUS, Mark.UNKNOWN, text, self._unknown(check), facts)
+
+    def _unknown(self, check: RequestCheck) -> TrialResult:
+        """Return what a test comes to whose message was accepted, and no more is known."""
+        if check.answer.reason in MAY_NOT_READ:
+            return TrialResult.OK
+        if check.outcome is CheckOutcome.UNKNOWN:
+            is_jsm = self._asker.endpoint.integration_type is IntegrationType.JSM
+            return TrialResult.OK if is_jsm else TrialResult.RETRYABLE
+        return worst(TrialResult.RETRYABLE, result_of(check.answer))
+
+    async def _close(self, alias: str, event: str, *, keep_open: bool) -> TrialResult:
+        facts = {"event": event, "alias": alias}
+        if keep_open:
+            text = f"{event}: left open, alias {alias}"
+            self._report(Step(Stage.CLOSE, Mark.NOTE, text, facts=facts))
+            return TrialResult.OK
+        asker = self._asker
+        outcome = await asker.client.close_alert(asker.endpoint, asker.key, alias)
+        if key_works(outcome):
+            self._report(Step(Stage.CLOSE, Mark.OK, f"{event}: closed again", facts=facts))
+            return TrialResult.OK
+        text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"
+        step = failed(Stage.CLOSE, outcome, text, **facts)
+        self._report(step)
+        return step.result

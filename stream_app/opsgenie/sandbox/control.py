@@ -1,0 +1,72 @@
+"""`/sandbox/faults`: tells a running sandbox what shall fail.
+
+GET lists what is on, POST adds a fault, DELETE ends all or `/sandbox/faults/ID`; all of them speak
+JSON, and show no more of a key than its end.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from stream_app.domain.errors import InvalidObjectError
+from stream_app.opsgenie.sandbox.fault import parse_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stream_app.opsgenie.sandbox.active_faults import Faults, FaultView
+
+FAULTS_PATH = "/sandbox/faults"
+
+
+class FaultControl:
+    """The routes, and what they do with the faults."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return them."""
+        return [
+            web.get(FAULTS_PATH, self._list),
+            web.post(FAULTS_PATH, self._add),
+            web.delete(FAULTS_PATH, self._clear),
+            web.delete(f"{FAULTS_PATH}/{{fault_id:[0-9]{{1,9}}}}", self._clear_one),
+        ]
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return _views(self._faults.views(time.monotonic()))
+
+    async def _add(self, request: web.Request) -> web.Response:
+        try:
+            fault = parse_fault(orjson.loads(await request.read()))
+        except orjson.JSONDecodeError:
+            return _json({"message": "the body is not JSON"}, 422)
+        except InvalidObjectError as error:
+            said = {"field": error.path, "value": error.value, "problem": error.problem}
+            return _json({"message": str(error), **said}, 422)
+        return _json(self._faults.add(fault, time.monotonic()).as_json(), 201)
+
+    async def _clear(self, _: web.Request) -> web.Response:
+        return _views(self._faults.clear(time.monotonic()))
+
+    async def _clear_one(self, request: web.Request) -> web.Response:
+        fault_id = int(request.match_info["fault_id"])
+        ended = self._faults.clear(time.monotonic(), fault_id)
+        if not ended:
+            return _json({"message": f"fault {fault_id} is not on (any more)"}, 404)
+        return _views(ended)
+
+
+def _views(found: Iterable[FaultView]) -> web.Response:
+    return _json([view.as_json() for view in found])
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status, body=orjson.dumps(value, default=str), content_type="application/json"
+    )

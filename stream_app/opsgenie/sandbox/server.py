@@ -1,0 +1,175 @@
+"""A sandbox that plays Opsgenie and JSM Operations on loopback: nothing in it reaches anybody.
+
+It answers as the services document it: keys, limits, one open alert an alias, and states of
+requests that come a moment later. What it got can be read as JSON below `/sandbox`. It fails on
+demand: `fail` and `heal`, or `/sandbox/faults`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import web
+
+from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.text.printable import quoted
+from stream_app.opsgenie.endpoints import JSM_PATH, is_loopback
+from stream_app.opsgenie.sandbox.active_faults import Faults
+from stream_app.opsgenie.sandbox.control import FaultControl
+from stream_app.opsgenie.sandbox.failing import FaultStep
+from stream_app.opsgenie.sandbox.service import MARK, ServiceApi
+from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from stream_app.opsgenie.sandbox.active_faults import FaultView
+    from stream_app.opsgenie.sandbox.fault import Fault
+
+CAPACITY = 10_000
+#: How long the state of an accepted request is not known yet.
+PROCESSING_MS = 100
+BODY_LIMIT = 1024 * 1024
+STOP_SECONDS = 1.0
+GREETING = (
+    "This is the sandbox of stream-app. It is not Opsgenie: it plays it, and nobody is alerted.\n"
+)
+
+
+class SandboxOpsgenie:
+    """The sandbox: `start` it, read `alerts` and `requests`, `stop` it.
+
+    It can be started again, and has the same URL then; what it got and what shall fail stay.
+
+    Args:
+        host: address to bind; off loopback only with `allow_remote`.
+        port: 0 takes a free one; `start` returns the URL.
+        keys: the keys that are accepted; None: every well-formed one.
+        on_alert: called with the alert after each accepted "create", also when that only counted
+            up an open alert (then `requests` is above 1).
+        on_request: called with every request to the service, once its answer is known.
+        capacity: how many alerts and requests are kept, the newest ones.
+        processing_ms: how long the state of an accepted request is not known yet.
+
+    Raises:
+        ConfigurationError: the host is not on loopback.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        keys: Collection[str] | None = None,
+        on_alert: Callable[[AlertView], None] | None = None,
+        *,
+        on_request: Callable[[RequestView], None] | None = None,
+        allow_remote: bool = False,
+        capacity: int = CAPACITY,
+        processing_ms: int = PROCESSING_MS,
+    ) -> None:
+        if not (allow_remote or is_loopback(host)):
+            raise ConfigurationError(
+                f"sandbox host {quoted(host)} is not on loopback, and whoever reaches the sandbox "
+                "reads its alerts: use 127.0.0.1"
+            )
+        self._host, self._port = host, port
+        self._state = SandboxState(capacity, processing_ms)
+        self._api = ServiceApi(self._state, keys, on_alert, on_request)
+        self._faults = Faults()
+        self._api.steps.append(FaultStep(self._faults))
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def alerts(self) -> list[AlertView]:
+        """All alerts, oldest first."""
+        return self._state.alerts
+
+    @property
+    def requests(self) -> list[RequestView]:
+        """All requests to the service that is played, oldest first."""
+        return self._state.requests
+
+    @property
+    def faults(self) -> list[FaultView]:
+        """The failures that are on, oldest first."""
+        return self._faults.views(time.monotonic())
+
+    def clear(self) -> None:
+        """Forget all alerts and requests; what shall fail does so further on."""
+        self._state.clear()
+
+    def fail(self, fault: Fault) -> FaultView:
+        """Let requests fail from now on."""
+        return self._faults.add(fault, time.monotonic())
+
+    def heal(self, fault_id: int | None = None) -> list[FaultView]:
+        """End one failure, or all; return what was on, with what it has failed."""
+        return self._faults.clear(time.monotonic(), fault_id)
+
+    async def start(self) -> str:
+        """Listen, and return the base URL, which an integration may name as `target.api`.
+
+        Raises:
+            ConfigurationError: the address cannot be bound.
+        """
+        runner = web.AppRunner(self._build_app(), access_log=None, shutdown_timeout=STOP_SECONDS)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except (OSError, UnicodeError) as error:
+            # The second: it is no name of a host at all.
+            await runner.cleanup()
+            why = getattr(error, "strerror", None) or error
+            raise ConfigurationError(
+                f"the sandbox cannot listen on {self._host} port {self._port}: {why}; "
+                "name another port (0: a free one)"
+            ) from error
+        self._runner, self._port = runner, runner.addresses[0][1]
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    async def stop(self) -> None:
+        """Stop listening; what it got can still be read."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _build_app(self) -> web.Application:
+        app = web.Application(client_max_size=BODY_LIMIT)
+        app.on_response_prepare.append(_mark)
+        app.add_routes(
+            [
+                *self._api.routes("", is_jsm=False),
+                *self._api.routes(JSM_PATH, is_jsm=True),
+                *FaultControl(self._faults).routes(),
+                web.get("/", _greet),
+                web.get("/sandbox/alerts", self._show_alerts),
+                web.get("/sandbox/requests", self._show_requests),
+                web.delete("/sandbox", self._clear),
+            ]
+        )
+        return app
+
+    async def _show_alerts(self, _: web.Request) -> web.Response:
+        return _json([alert.as_json() for alert in self.alerts])
+
+    async def _show_requests(self, _: web.Request) -> web.Response:
+        return _json([request.as_json() for request in self.requests])
+
+    async def _clear(self, _: web.Request) -> web.Response:
+        self.clear()
+        return web.Response(status=204)
+
+
+async def _greet(_: web.Request) -> web.Response:
+    return web.Response(text=GREETING)
+
+
+async def _mark(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(MARK)
+
+
+def _json(rows: list[dict[str, object]]) -> web.Response:
+    return web.Response(body=orjson.dumps(rows), content_type="application/json")

@@ -1,0 +1,206 @@
+"""The service that the sandbox plays: its three requests, each run through the same steps.
+
+A request goes through `ServiceApi.steps` until one of them answers; what none has answered is
+carried out. Every request is noted, answered or refused.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from stream_app.opsgenie.endpoints import ALERTS_PATH
+from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation, key_end
+from stream_app.opsgenie.sandbox.limits import find_errors
+from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+#: On every answer of the sandbox.
+MARK = {"X-Sandbox": "stream-app"}
+KEY_SCHEME = "GenieKey "
+OPSGENIE_KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+ALIAS_SHOWN = 512
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way through the steps, and what they found out about it.
+
+    `fault` is the failure on demand that it meets; `change` makes another answer of the one that
+    it gets when it is carried out.
+    """
+
+    request: web.Request
+    is_jsm: bool
+    operation: Operation
+    request_id: str
+    started: float
+    now_ms: int
+    key: str = ""
+    alias: str = ""
+    fault: Fault | None = None
+    change: Callable[[web.Response], web.Response] | None = None
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether it is accepted and nothing is done."""
+        return self.fault is not None and self.fault.kind is FaultKind.DISCARD
+
+    def answer(
+        self, status: int, fields: Mapping[str, object], headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        """Return an answer with what every one of the service's has."""
+        took = round(time.perf_counter() - self.started, 3)
+        return web.Response(
+            status=status,
+            body=orjson.dumps({**fields, "took": took, "requestId": self.request_id}),
+            content_type="application/json",
+            headers={"X-Request-ID": self.request_id, **(headers or {})},
+        )
+
+    def accept(self) -> web.Response:
+        """Return the answer of a request that is carried out later, as the service has it."""
+        return self.answer(202, {"result": "Request will be processed"})
+
+
+Step = Callable[[Exchange], Awaitable[web.Response | None]]
+LastStep = Callable[[Exchange], Awaitable[web.Response]]
+
+
+class ServiceApi:
+    """Answers as Opsgenie and JSM Operations do, on the state it is given."""
+
+    def __init__(
+        self,
+        state: SandboxState,
+        keys: Collection[str] | None,
+        on_alert: Callable[[AlertView], None] | None,
+        on_request: Callable[[RequestView], None] | None,
+    ) -> None:
+        self._state = state
+        self._keys = None if keys is None else frozenset(keys)
+        self._on_alert = on_alert
+        self._on_request = on_request
+        self.steps: list[Step] = [self._authenticate]
+        self._last_steps: dict[Operation, LastStep] = {
+            Operation.CREATE: self._create,
+            Operation.CLOSE: self._close,
+            Operation.REQUEST_STATUS: self._status,
+        }
+
+    def routes(self, prefix: str, *, is_jsm: bool) -> list[web.RouteDef]:
+        """Return the service's routes below a path."""
+        path = f"{prefix}{ALERTS_PATH}"
+        run = partial(self._run, is_jsm)
+        return [
+            web.post(path, partial(run, Operation.CREATE)),
+            web.post(f"{path}/{{alias}}/close", partial(run, Operation.CLOSE)),
+            web.get(f"{path}/requests/{{request_id}}", partial(run, Operation.REQUEST_STATUS)),
+        ]
+
+    async def _run(self, is_jsm: bool, operation: Operation, request: web.Request) -> web.Response:  # noqa: FBT001 - bound by `routes`
+        exchange = Exchange(
+            request=request,
+            is_jsm=is_jsm,
+            operation=operation,
+            request_id=str(uuid.uuid4()),
+            started=time.perf_counter(),
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        response: web.Response | None = None
+        for step in self.steps:
+            response = await step(exchange)
+            if response is not None:
+                break
+        else:
+            response = await self._last_steps[operation](exchange)
+            if exchange.change is not None:
+                response = exchange.change(response)
+        self._note(exchange, response)
+        return response
+
+    def _note(self, exchange: Exchange, response: web.Response) -> None:
+        noted = RequestView(
+            received_at_ms=exchange.now_ms,
+            method=exchange.request.method,
+            path=exchange.request.path,
+            status=response.status,
+            alias=exchange.alias[:ALIAS_SHOWN],
+            request_id=exchange.request_id,
+            key_end=key_end(exchange.key),
+            fault=exchange.fault.kind if exchange.fault else "",
+        )
+        self._state.note(noted)
+        if self._on_request is not None:
+            self._on_request(noted)
+
+    async def _authenticate(self, exchange: Exchange) -> web.Response | None:
+        header = exchange.request.headers.get("Authorization", "")
+        if header.startswith(KEY_SCHEME):
+            exchange.key = header.removeprefix(KEY_SCHEME).strip()
+        if not exchange.key or (self._keys is not None and exchange.key not in self._keys):
+            return exchange.answer(401, {"message": "Could not authenticate"})
+        # The shape of a JSM key is not documented.
+        is_checked = self._keys is None and not exchange.is_jsm
+        if is_checked and not OPSGENIE_KEY.fullmatch(exchange.key):
+            return exchange.answer(422, {"message": "Key format is not valid!"})
+        return None
+
+    async def _create(self, exchange: Exchange) -> web.Response:
+        if exchange.request.content_type != "application/json":
+            return exchange.answer(415, {"message": "Content type must be application/json"})
+        try:
+            payload = msgspec.json.decode(await exchange.request.read())
+        except web.HTTPRequestEntityTooLarge:
+            return exchange.answer(413, {"message": "Request body is too large"})
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            payload = None
+        if not isinstance(payload, dict):
+            return exchange.answer(400, {"message": "Request body is not a JSON object"})
+        exchange.alias = str(payload.get("alias") or "")
+        errors = find_errors(payload)
+        if errors:
+            message = "Request body is not processable. Please check the errors."
+            return exchange.answer(422, {"message": message, "errors": errors})
+        if exchange.is_discarded:
+            return self._discard(exchange, "Create")
+        alert = self._state.create(payload, exchange.request_id, exchange.now_ms)
+        exchange.alias = alert.alias
+        if self._on_alert is not None:
+            self._on_alert(alert)
+        return exchange.accept()
+
+    async def _close(self, exchange: Exchange) -> web.Response:
+        exchange.alias = exchange.request.match_info["alias"]
+        if exchange.request.query.get("identifierType") != "alias":
+            errors = {"identifierType": "the sandbox knows an alert by its alias only: alias"}
+            return exchange.answer(422, {"message": "Unknown identifier type", "errors": errors})
+        if exchange.is_discarded:
+            return self._discard(exchange, "Close")
+        self._state.close(exchange.alias, exchange.request_id, exchange.now_ms)
+        return exchange.accept()
+
+    def _discard(self, exchange: Exchange, action: str) -> web.Response:
+        self._state.discard(action, exchange.alias, exchange.request_id, exchange.now_ms)
+        return exchange.accept()
+
+    async def _status(self, exchange: Exchange) -> web.Response:
+        asked = exchange.request.match_info["request_id"]
+        data = self._state.request_data(asked, exchange.now_ms)
+        if data is not None:
+            return exchange.answer(200, {"data": data})
+        if self._state.is_known(asked):
+            headers = {"X-Opsgenie-Errortype": "RequestNotProcessed"}
+            return exchange.answer(404, {"message": "Request not processed yet"}, headers)
+        return exchange.answer(404, {"message": "Request not found"})

@@ -1,0 +1,110 @@
+"""`stream-app sample` as a process, against a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stream_app.domain.events.model import EventKind
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.settings import KafkaSettings, Settings
+from tests.integration.harness import environment, read_all
+
+WAIT_SECONDS = 30
+
+
+def start(settings: Settings, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "stream_app", "sample", *args],
+        env=environment(settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(settings: Settings, *args: str) -> tuple[int, str]:
+    """Return the exit code and stderr."""
+    process = start(settings, *args)
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
+    return process.returncode, errors
+
+
+def written(settings: Settings) -> dict[str, list[Any]]:
+    """Return the records of the event topics by kind."""
+
+    async def read() -> dict[str, list[Any]]:
+        bootstrap = settings.kafka.bootstrap_servers or ""
+        found: dict[str, list[Any]] = {}
+        for kind in EventKind:
+            parts = await read_all(bootstrap, f"{settings.topic_prefix}events.{kind}")
+            found[kind] = [record for records in parts.values() for record in records]
+        return found
+
+    return asyncio.run(read())
+
+
+def test_events_of_all_kinds_arrive_on_their_topics_and_spread_over_partitions(
+    settings: Settings,
+) -> None:
+    asyncio.run(create_topics(settings))
+    code, errors = run(settings, "--count", "400", "--rate", "5000", "--seed", "1")
+    assert code == 0, errors
+    assert errors.endswith("400 events, done\n")
+    found = written(settings)
+    assert sum(map(len, found.values())) == 400
+    for kind, records in found.items():
+        assert records
+        types = {json.loads(record.value)["object_type"] for record in records}
+        assert types == {kind.removesuffix("s")}
+    assert {record.partition for record in found[EventKind.HITS]} == set(range(4))
+
+
+def test_ctrl_c_ends_it_in_order_and_nothing_it_reported_is_missing(settings: Settings) -> None:
+    asyncio.run(create_topics(settings))
+    process = start(settings, "--rate", "200")
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 0, errors
+    reported = int(errors.splitlines()[-1].removesuffix(" events, done"))
+    assert sum(map(len, written(settings).values())) == reported > 0
+
+
+def test_missing_topics_are_an_error_that_says_how_to_make_them(settings: Settings) -> None:
+    code, errors = run(settings, "--count", "1")
+    assert code == 3
+    assert "stream-app topics create" in errors
+
+
+def test_no_broker_is_exit_code_4() -> None:
+    nowhere = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    code, errors = run(nowhere, "--count", "1")
+    assert code == 4
+    assert "127.0.0.1:1" in errors
+
+
+def test_a_broker_that_goes_away_is_exit_code_4(
+    own_kafka: Callable[[], EmbeddedKafka], topic_prefix: str
+) -> None:
+    broker = own_kafka()
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=broker.status().bootstrap_servers),
+        topic_prefix=topic_prefix,
+        partitions=2,
+    )
+    asyncio.run(create_topics(settings))
+    process = start(settings, "--rate", "200")
+    time.sleep(3)
+    assert process.poll() is None
+    broker.kill()
+    _, errors = process.communicate(timeout=WAIT_SECONDS + 15)
+    assert process.returncode == 4, errors
+    assert "Kafka did not acknowledge an event" in errors

@@ -1,0 +1,228 @@
+"""Workers, commands and producers with the rights of `deploy/acls.md` alone, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
+from stream_app.kafka.embedded import broker
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.kafka.embedded.process import free_port, write_properties
+from stream_app.key_ring import generate_secret_key
+from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.settings import EmbeddedSettings, Settings
+from tests.acls import OPERATORS_OWN, WORKERS_OWN, rights
+from tests.conftest import JARS
+from tests.integration.harness import WorkerProcess
+
+PREFIX = "acl."
+USERS = (*rights(), "nobody")
+#: Kafka's own numbers.
+RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
+LITERAL, PREFIXED, ALLOW = 3, 4, 3
+OPERATIONS = {
+    "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10,
+    "AlterConfigs": 11,
+}  # fmt: skip
+
+
+def password(user: str) -> str:
+    return f"fake-{user}-password"
+
+
+def properties(directory: Path, port: int, controller: int, *data: str, sasl: int) -> Path:
+    """Write a configuration in which only the plain listener may do everything."""
+    file = write_properties(directory, port, controller, *data)
+    text = file.read_text()
+    for line in ("listeners=", "advertised.listeners="):
+        text = text.replace(f"\n{line}", f"\n{line}SASL_PLAINTEXT://127.0.0.1:{sasl},")
+    users = " ".join(f'user_{user}="{password(user)}"' for user in USERS)
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    file.write_text(
+        f"{text}sasl.enabled.mechanisms=PLAIN\n"
+        "listener.security.protocol.map="
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT\n"
+        f"listener.name.sasl_plaintext.plain.sasl.jaas.config={module} required {users};\n"
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+        "super.users=User:ANONYMOUS\n"
+    )
+    return file
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Return the addresses of a broker that refuses what no right allows: for all, for users."""
+    sasl = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(broker, "write_properties", lambda *args: properties(*args, sasl=sasl))
+        directory = tmp_path_factory.mktemp("guarded")
+        kafka = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
+        try:
+            yield kafka.start(), f"127.0.0.1:{sasl}"
+        finally:
+            kafka.stop()
+
+
+def settings_of(user: str, address: str) -> Settings:
+    kafka = {
+        "bootstrap_servers": address,
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_username": user,
+        "sasl_password": password(user),
+    }
+    return Settings.model_validate({"kafka": kafka, "topic_prefix": PREFIX, "partitions": 2})
+
+
+async def give_rights(address: str) -> None:
+    """Give each user the rights of the page, and no other."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        for user, found in rights().items():
+            for right in found:
+                is_cluster = right.resource == "cluster"
+                name = right.name if is_cluster else f"{PREFIX}{right.name}"
+                pattern = PREFIXED if right.is_prefix else LITERAL
+                for operation in right.operations:
+                    request = CreateAclsRequest(
+                        *(RESOURCES[right.resource], name, pattern, f"User:{user}", "*"),
+                        *(OPERATIONS[operation], ALLOW),
+                    )
+                    answer = await admin._send_request(request)
+                    assert {one[0] for one in answer.creation_responses or answer.creations} == {0}
+    finally:
+        await admin.close()
+
+
+class Installation:
+    """Processes that log in as users."""
+
+    def __init__(self, address: str, folder: Path, sandbox: SandboxOpsgenie, url: str) -> None:
+        self.address = address
+        self.folder = folder
+        self.sandbox = sandbox
+        self.env = {
+            "STREAM_APP_SECRET_KEYS": generate_secret_key(),
+            "STREAM_APP_DELIVERY__SANDBOX_URL": url,
+        }
+
+    def login(self, user: str) -> dict[str, str]:
+        return self.env | {
+            "STREAM_APP_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "STREAM_APP_KAFKA__SASL_USERNAME": user,
+            "STREAM_APP_KAFKA__SASL_PASSWORD": password(user),
+        }
+
+    def worker(self, role: str) -> WorkerProcess:
+        settings = settings_of(role, self.address)
+        return WorkerProcess(role, settings, self.folder / f"{role}.log", **self.login(role))
+
+    async def run(self, user: str, *args: str, code: int = 0) -> str:
+        done = await asyncio.to_thread(
+            WorkerProcess.command, settings_of(user, self.address), *args, **self.login(user)
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    async def write(self, user: str, topic: str, value: bytes) -> None:
+        """Write one record as a user."""
+        async with self.producer(user) as producer:
+            await producer.send_and_wait(f"{PREFIX}{topic}", value, key=b"1111")
+
+    async def refused(self, user: str, topics: Sequence[Topic]) -> list[Topic]:
+        """Try to write to topics as a user; return those that the broker refuses."""
+        found = []
+        async with self.producer(user) as producer:
+            for topic in topics:
+                try:
+                    await producer.send_and_wait(f"{PREFIX}{topic}", b"{}", key=b"1111")
+                except TopicAuthorizationFailedError:
+                    found.append(topic)
+        return found
+
+    def producer(self, user: str) -> AIOKafkaProducer:
+        options = connection_options(settings_of(user, self.address))
+        return AIOKafkaProducer(**options, request_timeout_ms=5000)
+
+
+@pytest.fixture
+async def place(guarded: tuple[str, str], tmp_path: Path) -> AsyncIterator[Installation]:
+    for_all, for_users = guarded
+    await give_rights(for_all)
+    sandbox = SandboxOpsgenie()
+    found = Installation(for_users, tmp_path, sandbox, await sandbox.start())
+    yield found
+    await sandbox.stop()
+
+
+def objects(api: str) -> list[dict[str, Any]]:
+    """Return a client, its integration, and a trigger that one hit fires."""
+    return [
+        {"client_id": 1111, "name": "Acme", "cloud": "EU"},
+        {
+            "id": 521,
+            "client_id": 1111,
+            "name": "On-call",
+            "active": True,
+            "type": "opsgenie",
+            "target": {"token": "00000000-0000-0000-0000-000000000000", "api": api},
+            "events": [{"event": "system", "active": True}],
+        },
+        {
+            "id": 61,
+            "client_id": 1111,
+            "name": "Hits",
+            "enabled": True,
+            "template_id": "hits_exceeded",
+            "threshold": {"count": 0, "period": 60},
+            "actions": [{"id": "send_notification", "params": {"integration_ids": [521]}}],
+        },
+    ]
+
+
+@pytest.mark.long
+async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
+    place: Installation,
+) -> None:
+    await place.run("operator", "topics", "create")
+    file = place.folder / "objects.json"
+    url = place.env["STREAM_APP_DELIVERY__SANDBOX_URL"]
+    file.write_text(json.dumps(objects(f"{url}/v2/alerts")))
+    await place.run("operator", "apply", "-f", str(file))
+    hit = {"client_id": 1111, "request_time": 1767225600, "type": "sqli"}
+    with place.worker("detector") as detector, place.worker("notifier") as notifier:
+        await detector.ready()
+        await notifier.ready()
+        await place.write("producer-events", "events.hits", json.dumps(hit).encode())
+        await place.write("producer-events", "events.hits", b"{broken")
+        user = {"notification_type": "delete_user", "user": {"email": "a@acme.example"}}
+        notice = {"client_id": 1111, "summary": "A user", "details": user}
+        await place.write("producer-notices", "events.account", json.dumps(notice).encode())
+        async with asyncio.timeout(60):
+            while len(place.sandbox.requests) < 2:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+        assert "events.hits" in await place.run("reader", "dlq", "list")
+        assert (detector.stop(), notifier.stop()) == (0, 0)
+        for worker in (detector, notifier):
+            assert "uthorization" not in worker.text
+    denied: dict[str, list[Topic]] = {
+        "producer-events": [Topic.ACCOUNT, *WORKERS_OWN],
+        "producer-notices": [*EVENT_TOPICS, *WORKERS_OWN],
+        "reader": [*Topic],
+        "nobody": [*Topic],
+        "detector": [*EVENT_TOPICS, *OPERATORS_OWN, Topic.STATUS, Topic.DELIVERIES, Topic.RESULTS],
+        "notifier": [*EVENT_TOPICS, *OPERATORS_OWN, Topic.ALERTS, Topic.COUNTS],
+    }
+    for name, topics in denied.items():
+        assert await place.refused(name, topics) == topics, name

@@ -1,0 +1,186 @@
+"""Batches that cannot be read, of changelogs above all: bombs, and what a disk has damaged.
+
+To go on without them would count events twice, or send again what has been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+
+from stream_app.domain.state.packed_log import Kind
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.configuration.records import batches_to_end, open_named
+from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.kafka.records.stored_batches import Batches, StoredBatch
+from stream_app.settings import KafkaSettings, Settings
+from tests.integration.detector.test_detector import wait_for
+from tests.integration.harness import WorkerProcess, drained, read_all
+from tests.integration.state.test_snapshots import Bench, key_of, part_of
+from tests.raw_batches import Raw, batch, bomb, fetch_raw, produce_raw
+
+
+@pytest.fixture
+async def bench(settings: Settings, tmp_path: Path) -> Bench:
+    found = Bench(settings, tmp_path)
+    await found.prepare()
+    return found
+
+
+async def counted_by(bench: Bench, worker: WorkerProcess, events: int) -> None:
+    await worker.ready()
+    await bench.send(events)
+    await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
+
+
+async def ended(worker: WorkerProcess) -> str:
+    """Wait for a worker to end with the code of a configuration that is wrong; return its log."""
+    assert await asyncio.to_thread(worker.process.wait, 60) == 3, worker.text
+    return worker.text
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stands_for_does_not(
+    bench: Bench,
+) -> None:
+    large = bomb(80, "zstd", key=b"k")
+    with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
+        await counted_by(bench, worker, 20)
+        assert worker.stop() == 0
+    place = (await read_all(bench.bootstrap, bench.changelog))[0][-1].offset + 1
+    assert await produce_raw(bench.bootstrap, bench.changelog, 0, large) == 0
+    with bench.worker() as worker:
+        said = await ended(worker)
+    assert f"{bench.changelog} partition 0 is damaged: offset {place} cannot be read" in said
+    assert "UnpackedTooLargeError" in said
+    assert "stream-app state reset detector --yes" in said
+    found = await asyncio.to_thread(
+        WorkerProcess.command, bench.settings, "state", "reset", "detector", "--yes"
+    )
+    assert found.returncode == 0, found.stderr
+    with bench.worker() as worker:
+        await worker.ready()
+        await bench.counted()
+        # One that comes while a worker has the state: its next snapshot stands for it.
+        assert await produce_raw(bench.bootstrap, bench.changelog, 0, large) == 0
+        # None where a snapshot has come before this look, and it is deleted.
+        places = [r.offset for r in await bench.all_records() if r.key == b"k"]
+
+        async def is_covered() -> bool:
+            await bench.send(1)
+            whole = [part_of(record) for record in await bench.records(Kind.SNAPSHOT)]
+            return not places or any(part.covers >= places[0] for part in whole if part.parts)
+
+        assert await wait_for(is_covered, 60), worker.text
+        assert "a snapshot stands for them" in worker.text
+        worker.kill()
+    with bench.worker() as worker:
+        await worker.ready()
+        await bench.send(20)
+        await bench.counted()
+        assert worker.stop() == 0, worker.text
+        assert worker.text.count("batch_unreadable") <= 1
+
+
+@pytest.mark.long
+async def test_a_bomb_in_a_changelog_without_snapshots_ends_the_worker(bench: Bench) -> None:
+    with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
+        await worker.ready()
+        assert worker.stop() == 0
+    topic = f"{bench.settings.topic_prefix}stream-app-detector-matched-changelog"
+    assert await produce_raw(bench.bootstrap, topic, 0, bomb(80, "gzip", key=b"k")) == 0
+    with bench.worker() as worker:
+        said = await ended(worker)
+    assert f"{topic} partition 0, offset 0: UnpackedTooLargeError" in said
+    assert "stream-app state reset detector --yes" in said
+
+
+def write(broker_directory: Path, topic: str, raw: bytes, place: int, data: bytes) -> None:
+    """Write into a stored batch on the broker's disk."""
+    (file,) = sorted(broker_directory.rglob(f"{topic}-0/*.log"))
+    place += file.read_bytes().index(raw)
+    with file.open("r+b") as log:
+        log.seek(place)
+        log.write(data)
+
+
+def damage(broker_directory: Path, topic: str, raw: bytes) -> None:
+    """Change a byte behind a batch's header."""
+    write(broker_directory, topic, raw, len(raw) - 1, bytes([raw[-1] ^ 1]))
+
+
+async def stored(bench: Bench, offset: int) -> bytes:
+    """Return the bytes of the batch that holds an offset."""
+    found = Batches(await fetch_raw(bench.bootstrap, bench.changelog, 0, offset))
+    return next(bytes(one.raw) for one in found if one.base_offset <= offset <= one.last_offset)
+
+
+def is_of_changes(batch: StoredBatch) -> bool:
+    return any(record.key.startswith(Kind.CHANGES.encode()) for record in batch.records())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_worker(
+    own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
+) -> None:
+    broker = await asyncio.to_thread(own_kafka)
+    servers = broker.status().bootstrap_servers
+    bench = Bench(Settings(kafka=KafkaSettings(bootstrap_servers=servers), partitions=1), tmp_path)
+    await bench.prepare()
+    with bench.worker() as worker:
+        await counted_by(bench, worker, 100)
+        assert await wait_for(lambda: bench.has_snapshots(1), 60)
+        await counted_by(bench, worker, 100)
+        assert await wait_for(lambda: bench.has_snapshots(3), 60)
+        assert worker.stop() == 0
+    snapshots = await bench.records(Kind.SNAPSHOT)
+    *_, closing = (record for record in snapshots if part_of(record).parts)
+    newest = [record for record in snapshots if key_of(record) == key_of(closing)]
+    # The snapshot before it stands, and what has come behind that.
+    damage(tmp_path, bench.changelog, await stored(bench, newest[1].offset))
+    with bench.worker(STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS="3600") as worker:
+        await counted_by(bench, worker, 30)
+        await bench.counted()
+        assert "batch_unreadable" in worker.text
+        worker.kill()
+    tail = Batches(await fetch_raw(bench.bootstrap, bench.changelog, 0, closing.offset + 1))
+    *_, changed = (bytes(one.raw) for one in tail if is_of_changes(one))
+    damage(tmp_path, bench.changelog, changed)
+    with bench.worker() as worker:
+        said = await ended(worker)
+    assert f"{bench.changelog} partition 0 is damaged: offset" in said
+    assert "its checksum is wrong" in said
+    assert "stream-app state reset detector --yes" in said
+
+
+async def test_a_last_offset_that_the_disk_has_damaged_costs_no_neighbour(
+    own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
+) -> None:
+    """The broker goes by it, too: it finds the damaged batch where it should find another."""
+    broker = await asyncio.to_thread(own_kafka)
+    servers = broker.status().bootstrap_servers or ""
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers=servers), partitions=1)
+    await create_topics(settings)
+    for topic, delta in (("events.hits", 100), ("events.attacks", 0)):
+        for name in (b"a", b"b", b"c"):
+            records = [Raw(name + b"%d" % number) for number in range(3)]
+            assert await produce_raw(servers, topic, 0, batch(records)) == 0
+        raw = next(bytes(one.raw) for one in Batches(await fetch_raw(servers, topic, 0, 3)))
+        write(tmp_path, topic, raw, 23, delta.to_bytes(4, "big"))
+        read: list[bytes] = []
+        consumer = await open_named(settings, [topic])
+        try:
+            async with asyncio.timeout(60):
+                for begin in (0, 7):
+                    consumer.seek(TopicPartition(topic, 0), begin)
+                    async for found in batches_to_end(consumer):
+                        read += [record.value for record in found]
+        finally:
+            await consumer.stop()
+        assert read == [b"a0", b"a1", b"a2", b"c0", b"c1", b"c2", b"c1", b"c2"], topic

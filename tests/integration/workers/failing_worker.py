@@ -1,0 +1,35 @@
+"""The worker's command, in which one flush fails in the middle: half of it reaches the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaTimeoutError
+
+from stream_app.cli import main
+from stream_app.kafka.engine import flush_loop
+from stream_app.kafka.state.send import Send
+
+FAILING_SEND = 12
+#: Where events only trickle, as on a slow machine, no step may have two records to part.
+FAILING_SEND_OF_ONE = 60
+
+
+def fail_one_flush() -> None:
+    send, calls = flush_loop.FlushLoop._send, 0
+
+    async def failing(self: Any, step: Sequence[Send], written: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= (FAILING_SEND if len(step) > 1 else FAILING_SEND_OF_ONE):
+            await send(self, step[: len(step) // 2], written)
+            raise KafkaTimeoutError
+        await send(self, step, written)
+
+    flush_loop.FlushLoop._send = failing  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    fail_one_flush()
+    main()

@@ -1,0 +1,169 @@
+"""What needs a person is found, and what does not is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stream_app.domain.reports.overview import (
+    LAG_LIMIT,
+    PENDING_LIMIT_MS,
+    AlteredRow,
+    IntegrationRow,
+    LagRow,
+    LostRow,
+    Overview,
+    StateRow,
+    StillRow,
+    TopicRow,
+    TriggerRow,
+    WithheldRow,
+    WorkerRow,
+)
+
+NOW = 1_767_225_600_000
+WELL = IntegrationRow(521, 1, "On-call", "active", None, 100, 59, 3, NOW - 1000)
+TRIGGER = TriggerRow(61, 1, "Incidents", True, True, "", None, 0, None)
+FINE = Overview(
+    now_ms=NOW,
+    topics=[TopicRow("alerts", 8), TopicRow("counts", 8)],
+    workers=[WorkerRow(role, "host", "m", {}) for role in ("detector", "notifier")],
+    lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT)],
+    integrations=[WELL],
+    triggers=[TRIGGER],
+    roles=("detector", "notifier"),
+)
+
+
+def test_nothing_is_wrong_with_what_is_well() -> None:
+    assert FINE.problems(17) == []
+
+
+def test_many_records_that_cannot_be_used_are_not_all_told() -> None:
+    problems = replace(FINE, refused=[f"record {n}" for n in range(1_020)]).problems(17)
+    assert len(problems) == 21
+    assert problems[0].what == "cannot be used: record 0"
+    assert problems[-1].what == "1,000 more records cannot be used"
+    assert len(replace(FINE, refused=["x"] * 20).problems(17)) == 20
+
+
+def test_an_object_without_a_name_is_called_by_its_id() -> None:
+    found = replace(
+        FINE,
+        integrations=[replace(WELL, name=None, state="invalid", why="name: is missing")],
+        triggers=[replace(TRIGGER, name=None, problem="name: is missing")],
+    )
+    assert [problem.what for problem in found.problems(17)] == [
+        "integration 521 cannot be used: name: is missing",
+        "trigger 61 cannot be used: name: is missing",
+    ]
+
+
+def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
+    """It would begin anew, and a further one makes all of them begin anew."""
+    found = replace(
+        FINE,
+        workers=[replace(row, restoring="restoring: 1 of 2") for row in FINE.workers],
+        lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)],
+        still=[StillRow("notifier", "alerts", 1, 17, NOW - 90_000)],
+    )
+    steps = [problem.next_step for problem in found.problems(17)]
+    assert steps == [
+        "wait: a notifier restores its state (see WORKER)",
+        "wait: a detector restores its state (see WORKER)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "what", "step"),
+    [
+        (
+            replace(FINE, topics=[*FINE.topics, TopicRow("a", 0), TopicRow("b", 0)]),
+            "missing topics: a, b",
+            "topics create",
+        ),
+        (
+            replace(FINE, topics=[TopicRow("a", 0), TopicRow("b", 0)]),
+            "none of the 2 topics is there, a for example",
+            "STREAM_APP_TOPIC_PREFIX",
+        ),
+        (
+            replace(FINE, state=[StateRow("detector", "counts was made anew: …")]),
+            "counts was made anew",
+            "state reset detector --yes",
+        ),
+        (
+            replace(FINE, unreadable=["p.config.triggers partition 0, offset 3: X: y"]),
+            "cannot be read: p.config.triggers partition 0, offset 3",
+            "apply its objects again",
+        ),
+        (
+            replace(FINE, unreadable=["p.stream-app-notifier-deliveries-changelog partition 0"]),
+            "cannot be read: p.stream-app-notifier-deliveries-changelog",
+            "stop every notifier, then: stream-app state reset notifier --yes",
+        ),
+        (
+            replace(FINE, lost=[LostRow("detector", "events.hits", 1200)]),
+            "1,200 records of events.hits were removed before the detector has read them",
+            "retention.ms",
+        ),
+        (
+            replace(FINE, still=[StillRow("detector", "events.hits", 3, 120, NOW - 90_000)]),
+            "events.hits partition 3 stands still at offset 120: its next record waits",
+            "readyz?verbose of each detector",
+        ),
+        (
+            replace(FINE, altered=[AlteredRow("config.triggers", "has 2 partitions", "delete")]),
+            "config.triggers: has 2 partitions",
+            "delete",
+        ),
+        (
+            replace(FINE, withheld=[WithheldRow("counts", 1, 7, 1200, NOW, "abort it")]),
+            "counts partition 1: a transaction is open at offset 7 since 2026-01-01T00:00:00Z: ",
+            "abort it",
+        ),
+        (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
+        (
+            replace(FINE, lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)]),
+            "10,001 records of events.hits behind",
+            "worker detector",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, state="invalid", why="name: missing")]),
+            "integration 521 (On-call) cannot be used: name: missing",
+            "apply",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, state="disabled", why="failed_share")]),
+            "disabled by the system",
+            "integrations enable 521",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, failed=60)]),
+            "60 of 100 requests of the last 12 h failed",
+            "integrations test 521",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, oldest_ms=NOW - PENDING_LIMIT_MS - 1)]),
+            "3 deliveries wait, the oldest since 2025-12-31T22:17:43Z",
+            "alerts list --integration 521 --state pending",
+        ),
+        (
+            replace(FINE, triggers=[replace(TRIGGER, problem="threshold: missing")]),
+            "trigger 61 (Incidents) cannot be used: threshold: missing",
+            "apply",
+        ),
+    ],
+)
+def test_each_problem_is_named_with_its_next_step(broken: Overview, what: str, step: str) -> None:
+    (problem,) = broken.problems(17)
+    assert what in problem.what
+    assert step in problem.next_step
+
+
+def test_a_few_requests_say_nothing_of_an_integration() -> None:
+    row = replace(WELL, requests=16, failed=16)
+    assert row.share == 100
+    assert replace(FINE, integrations=[row]).problems(17) == []
+    assert replace(WELL, requests=0, failed=0).share is None

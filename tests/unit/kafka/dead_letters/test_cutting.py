@@ -1,0 +1,100 @@
+"""What is left of a dead letter that its topic refuses for its size."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError
+from structlog.testing import capture_logs
+
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.dead_letters.cutting import RefusedLetters, cut, is_letter
+from stream_app.kafka.dead_letters.writing import dead_letter, dead_letter_headers
+from stream_app.kafka.state.send import Send
+from stream_app.metrics import Metrics
+
+ERROR = MessageSizeTooLargeError("refused")
+
+
+def letter(value: bytes | None, key: bytes | None = b"k", **own: bytes) -> Send:
+    headers = tuple(own.items())
+    record: Any = SimpleNamespace(offset=7, timestamp=1, key=key, value=value, headers=headers)
+    reason = DeadLetterReason.UNDECODABLE
+    made = dead_letter_headers(record, "p.events.hits", 3, reason, "it is no JSON")
+    return dead_letter("p.events.hits.dlq", key, value, made)
+
+
+def forms(send: Send) -> list[Send]:
+    """Return the letter and all that it is cut to, one after the other."""
+    found = [send]
+    while (smaller := cut(found[-1])) is not None:
+        found.append(smaller)
+    return found
+
+
+def size(send: Send) -> int:
+    texts = [send.key or b"", send.value or b"", *(n.encode() + v for n, v in send.headers)]
+    return sum(map(len, texts))
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{", b"x" * 1000, b"x" * 2_000_000])
+@pytest.mark.parametrize("key", [None, b"", b"k" * 100])
+def test_a_letter_is_cut_to_its_coordinates_and_says_how_large_the_record_was(
+    value: bytes | None, key: bytes | None
+) -> None:
+    found = forms(letter(value, key, own=b"h" * 20_000))
+    sizes = [size(send) for send in found]
+    assert len(found) < 30
+    # A size that is new costs a header, which a short value does not have.
+    assert all(after <= before + 22 for before, after in pairwise(sizes))
+    last = dict(found[-1].headers)
+    assert last.pop("x-original-size", None) == (str(len(value)).encode() if value else None)
+    assert last == {
+        "x-original-topic": b"p.events.hits",
+        "x-original-partition": b"3",
+        "x-original-offset": b"7",
+        "x-error-reason": b"undecodable",
+    }
+    assert (found[-1].key, found[-1].value or b"") == (None, b"")
+    assert all(is_letter(send) for send in found)
+
+
+def test_the_value_goes_first_by_halves_then_the_records_own_headers_then_the_words() -> None:
+    found = forms(letter(b"x" * 256, own=b"h"))
+    assert [len(send.value or b"") for send in found[:5]] == [256, 128, 64, 0, 0]
+    assert [len(send.headers) for send in found[3:]] == [12, 11, 10, 5, 5]
+    assert "own" not in dict(found[4].headers)
+    assert "x-error-message" not in dict(found[5].headers)
+
+
+def test_what_cannot_be_written_is_counted_and_logged_and_a_cut_is_said_once() -> None:
+    letters, metrics = RefusedLetters(TopicNames("p.")), Metrics()
+    letters.report_to(metrics)
+    send: Send | None = letter(b"x" * 5000)
+    with capture_logs() as logs:
+        while send is not None:
+            send = letters.refused(send, ERROR)
+    assert [line["event"] for line in logs] == ["dead_letters_cut", "dead_letter_lost"]
+    assert logs[1]["letter"]["x-original-offset"] == "7"
+    lost = {"topic": "events.hits"}
+    sample = metrics.registry.get_sample_value
+    assert sample("stream_app_lost_dead_letters_total", lost) == 1
+
+
+def test_in_the_place_of_a_record_that_may_become_a_dead_letter_that_is_sent_and_counted() -> None:
+    letters, metrics = RefusedLetters(TopicNames("p.")), Metrics()
+    letters.report_to(metrics)
+    found = letter(b"{}")
+    send = Send("p.deliveries", b"1", b"x", otherwise=lambda: found)
+    assert letters.refused(send, ERROR) is found
+    reason = {"topic": "events.hits", "reason": "undecodable"}
+    assert metrics.registry.get_sample_value("stream_app_dead_letters_total", reason) == 1
+
+
+def test_what_is_no_dead_letter_is_not_cut() -> None:
+    with pytest.raises(MessageSizeTooLargeError):
+        RefusedLetters(TopicNames("p.")).refused(Send("p.alerts", b"1", b"{}"), ERROR)

@@ -1,0 +1,109 @@
+"""What a dead letter becomes on its way back, and which records are marks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+
+from stream_app.domain.dead_letters.dead_letter import LetterKind, Place
+from stream_app.domain.errors import DeadLetterReason
+from stream_app.kafka.dead_letters.reading import is_mark, letter_of
+from stream_app.kafka.dead_letters.redrive import Outcome, mark_headers, redriven
+from stream_app.kafka.dead_letters.writing import (
+    HEADERS,
+    attempt_of,
+    dead_letter_headers,
+    epoch_of,
+    number_of,
+)
+from tests.unit.domain.dead_letters.test_dead_letter import letter
+
+Headers = list[tuple[str, bytes]]
+
+
+def record(headers: Headers, **fields: Any) -> SimpleNamespace:
+    facts = {"topic": "deliveries.dlq", "partition": 1, "offset": 5, "timestamp": 9, "key": b"521"}
+    return SimpleNamespace(
+        **facts | {"value": b"v", "timestamp_type": 0, "headers": tuple(headers)} | fields
+    )
+
+
+def buried(headers: Headers, **fields: Any) -> Headers:
+    """Return the headers of the dead letter of a record that came with headers of its own."""
+    return dead_letter_headers(
+        record(headers, **fields), "deliveries", 1, DeadLetterReason.EXHAUSTED, "no"
+    )
+
+
+def test_what_comes_back_keeps_its_headers_and_is_one_attempt_older() -> None:
+    headers = buried([("trace", b"t")])
+    one = letter_of(record(headers), LetterKind.DELIVERY)
+    assert (one.attempt, one.reason, one.message) == (1, "exhausted", "no")
+    assert one.original == Place("deliveries", 1, 5)
+    back = redriven(one, "deliveries", 8, epoch=7)
+    assert back.headers == [*headers[:-1], ("x-attempt", b"2"), ("x-epoch", b"7")]
+    assert (attempt_of(back.headers), epoch_of(back.headers)) == (2, 7)
+    second = redriven(
+        letter_of(record(back.headers), LetterKind.DELIVERY), "deliveries", 8, epoch=None
+    )
+    assert second.headers == [*headers[:-1], ("x-attempt", b"3")]
+
+
+def test_it_goes_to_the_partition_it_came_from_or_by_its_key_where_that_is_gone() -> None:
+    assert redriven(letter(original=Place("deliveries", 5, 1)), "deliveries", 6, 1).partition == 5
+    assert (
+        redriven(letter(original=Place("deliveries", 6, 1)), "deliveries", 6, 1).partition is None
+    )
+    assert redriven(letter(original=None), "deliveries", 6, 1).partition is None
+
+
+def test_the_partition_of_a_key_is_the_one_that_other_producers_take() -> None:
+    """Murmur2 of the key, as the default of Kafka's own clients; route's producer has it, too."""
+    choose = DefaultPartitioner()
+    everyone = list(range(8))
+    assert [choose(str(key).encode(), everyone, everyone) for key in (521, 522, 1111)] == [
+        _murmur2(str(key).encode()) % 8 for key in (521, 522, 1111)
+    ]
+
+
+def test_a_mark_is_told_from_a_letter_and_no_producer_can_write_one() -> None:
+    sent = redriven(letter(4), "deliveries", 8, epoch=7)
+    mark = mark_headers(Outcome(sent, 1, 18))
+    assert is_mark(record(mark))
+    assert dict(mark)["x-redriven-to"] == b"deliveries/1/18"
+    assert number_of(mark, "x-redriven-offset") == 4
+    forged = buried([*mark, ("x-epoch", b"9"), ("x-original-size", b"3"), ("own", b"kept")])
+    assert not is_mark(record(forged))
+    assert [name for name, _ in forged if name not in HEADERS] == ["own"]
+    assert "x-redriven-offset" not in dict(forged)
+    assert epoch_of(forged) == 0
+    older = [("x-redriven-offset", b"4"), ("x-error-reason", b"stale")]
+    assert not is_mark(record(older)), "a letter that kept such a header of its producer"
+
+
+@pytest.mark.parametrize("text", [b"", b"-1", b"1.5", b"x", "²".encode(), b"9" * 19])
+def test_a_header_that_holds_no_number_holds_none(text: bytes) -> None:
+    assert number_of([("x-original-offset", text)], "x-original-offset") is None
+    one = letter_of(
+        record([("x-original-topic", b"deliveries"), ("x-original-offset", text)]),
+        LetterKind.DELIVERY,
+    )
+    assert (one.original, one.attempt) == (None, 1)
+
+
+def _murmur2(data: bytes) -> int:
+    """Return the positive murmur2 of Kafka's `Utils.murmur2`, written out for comparison."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    h = (0x9747B28C ^ len(data)) & mask
+    whole = len(data) // 4 * 4
+    for at in range(0, whole, 4):
+        k = int.from_bytes(data[at : at + 4], "little") * m & mask
+        k = (k ^ (k >> 24)) * m & mask
+        h = (h * m & mask) ^ k
+    if rest := data[whole:]:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h = (h ^ (h >> 13)) * m & mask
+    return (h ^ (h >> 15)) & 0x7FFFFFFF

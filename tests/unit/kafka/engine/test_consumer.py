@@ -1,0 +1,119 @@
+"""How far a worker's partitions are fetched, by aiokafka's own states of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.consumer.subscription_state import SubscriptionState
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.kafka.engine.consumer import BatchingConsumer
+from stream_app.kafka.records.fetch_states import Fetched
+from stream_app.kafka.records.fetched_records import LeanPartitionRecords, WatchedPartitionState
+
+HITS, COUNTS = TP("events.hits", 0), TP("counts", 3)
+
+
+class Consumer:
+    """A batching consumer as far as it is needed here; its partitions are aiokafka's own."""
+
+    fetched = BatchingConsumer.fetched
+    is_behind = BatchingConsumer.is_behind
+    done_to = BatchingConsumer.done_to
+    _partition_states = BatchingConsumer._partition_states
+
+    def __init__(self) -> None:
+        self._acked: dict[TP, list[int]] = defaultdict(list)
+        self._committed_offset: dict[TP, int | None] = defaultdict(lambda: None)
+        self.start_positions: dict[TP, int] = {}
+        self.subscriptions = SubscriptionState()
+        self._thread: Any = driver.AIOKafkaConsumerThread.__new__(driver.AIOKafkaConsumerThread)
+        self._thread._consumer = SimpleNamespace(_subscription=self.subscriptions)
+
+    def assign(self) -> Any:
+        self.subscriptions.assign_from_user({HITS, COUNTS})
+        return self.subscriptions.subscription.assignment
+
+
+async def test_before_there_is_an_assignment_nothing_is_fetched_and_nothing_is_behind() -> None:
+    consumer: Any = Consumer()
+    assert consumer.fetched() is None
+    assert not consumer.is_behind(["events.hits"])
+    consumer.assign()
+    assert consumer.fetched() == {HITS: Fetched(None, None), COUNTS: Fetched(None, None)}
+    assert not consumer.is_behind(["events.hits"])
+
+
+@pytest.mark.parametrize(
+    ("position", "end", "is_behind"),
+    [(0, None, False), (0, 0, False), (7, 8, True), (8, 8, False)],
+)
+async def test_a_topic_is_behind_where_its_last_fetch_ended_before_its_end(
+    position: int, end: int | None, *, is_behind: bool
+) -> None:
+    consumer: Any = Consumer()
+    state = consumer.assign().state_value(HITS)
+    state.seek(position)
+    # What is in an open transaction is not there yet.
+    state.lso, state.highwater = end, 100
+    assert consumer.fetched()[HITS] == Fetched(position, end, 100)
+    assert consumer.is_behind(["events.attacks", "events.hits"]) is is_behind
+    assert not consumer.is_behind(["counts"])
+
+
+async def test_what_aiokafka_passes_over_in_silence_is_noticed() -> None:
+    state = WatchedPartitionState(None)
+    # The first place, a seek, and a topic that was made anew: nothing is passed over.
+    state.await_reset(-2)
+    state.reset_to(7)
+    state.seek(100)
+    state.await_reset(-2)
+    state.reset_to(0)
+    assert (state.lost, state.jump) == ([], None)
+    state.seek(100)
+    state.await_reset(-2)
+    state.reset_to(200)
+    # The log has gone on before the next fetch.
+    state.await_reset(-2)
+    state.reset_to(250)
+    assert (state.lost, state.jump) == ([(100, 200), (200, 250)], (100, 250))
+    state.seek(250)
+    assert state.jump is None, "what is read from there has no part of before"
+    assert len(state.lost) == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "committed", "acked", "skipped", "done"),
+    [
+        (0, None, [], None, 0),
+        (7, None, [], None, 7),
+        (7, 12, [], None, 12),
+        (7, 12, [14, 19], None, 20),
+        # Only the end of a transaction is left, which nobody acknowledges.
+        (7, 12, [14, 19], (20, 21), 21),
+        (7, 12, [], (12, 15), 15),
+        (0, None, [], (0, 6), 6),
+        # There is a record before it that is not done.
+        (7, 12, [14], (20, 21), 15),
+        # It is of before the positions were set, and long done.
+        (7, 30, [], (20, 21), 30),
+    ],
+)
+async def test_what_is_no_record_is_done_when_everything_before_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+    start: int,
+    committed: int | None,
+    acked: list[int],
+    skipped: tuple[int, int] | None,
+    done: int,
+) -> None:
+    consumer: Any = Consumer()
+    monkeypatch.setattr(LeanPartitionRecords, "skipped", {HITS: skipped} if skipped else {})
+    consumer.start_positions[HITS] = start
+    consumer._committed_offset[HITS] = committed
+    consumer._acked[HITS] = acked
+    assert consumer.done_to(HITS) == done

@@ -1,0 +1,70 @@
+"""How a table notices that somebody else has written to its changelog."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stream_app.kafka.state.state_table import StateTable
+
+
+class State:
+    def __init__(self) -> None:
+        self.rewrites = 0
+
+    def rewrite(self) -> None:
+        self.rewrites += 1
+
+
+class Written:
+    """The part of a table that is told of its writes, for a changelog read up to offset 9."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.table: Any = SimpleNamespace(
+            states={3: self.state},
+            changelog_topic_name="changelog",
+            _restored_to={3: 9},
+            _last_own={3: 9},
+        )
+
+    def note(self, *offsets: int) -> None:
+        StateTable.note_written(self.table, 3, offsets)
+
+    @property
+    def restored_to(self) -> int:
+        offset: int = self.table._restored_to[3]
+        return offset
+
+
+@pytest.mark.parametrize("flushes", [[(10, 11, 12), (13,)], [(12, 10, 11), (13,)]])
+def test_writes_without_a_gap_are_read(flushes: list[tuple[int, ...]]) -> None:
+    written = Written()
+    for offsets in flushes:
+        written.note(*offsets)
+    assert written.restored_to == 13
+    assert written.state.rewrites == 0
+
+
+@pytest.mark.parametrize("flushes", [[(10, 12)], [(10,), (12,)]])
+def test_a_gap_has_all_written_once_more_and_the_changelog_read_from_there(
+    flushes: list[tuple[int, ...]],
+) -> None:
+    written = Written()
+    for offsets in flushes:
+        written.note(*offsets)
+    assert written.restored_to == 10
+    assert written.state.rewrites == 1
+    written.note(13, 14)
+    assert written.restored_to == 10, "the next recovery mends what the gap holds"
+    assert written.state.rewrites == 1, "once for each gap"
+    written.note(16)
+    assert written.state.rewrites == 2
+
+
+def test_a_partition_that_went_elsewhere_is_passed_over() -> None:
+    written = Written()
+    StateTable.note_written(written.table, 4, [99])
+    assert written.state.rewrites == 0

@@ -1,0 +1,126 @@
+"""A partition that has records and does not move is found, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from stream_app.kafka.records.fetch_states import Fetched
+from stream_app.kafka.watch.standstill import UNDONE, UNREAD, Standstill
+
+ONE, OTHER = TP("p.events.hits", 1), TP("p.events.hits", 2)
+
+
+class Worker:
+    """A worker with two partitions of one topic: one that stands at 40 of 50, one that is done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ends: dict[TP, int] = {ONE: 50, OTHER: 9}
+        self.done = {ONE: 40, OTHER: 9}
+        self.positions: dict[TP, int | None] = {ONE: 40, OTHER: 9}
+        self.full: set[TP] = set()
+        self.failed: list[BaseException] = []
+        consumer = SimpleNamespace(
+            start_positions={ONE: 0, OTHER: 0},
+            fetched=lambda: {tp: Fetched(at, None) for tp, at in self.positions.items()},
+            done_to=self.done.__getitem__,
+            is_full=self.full.__contains__,
+        )
+        self.loop = SimpleNamespace(topics=[ONE.topic], done=Counter())
+        self.app: Any = SimpleNamespace(
+            started=True,
+            rebalancing=False,
+            consumer=consumer,
+            flush_loops=[self.loop],
+            fail=self.failed.append,
+        )
+        self.standstill = Standstill(self.app, lambda: self.ends, lambda: self.now)
+
+    def after(self, seconds: float, *, is_held_up: bool = False) -> str | None:
+        for _ in range(round(seconds * 2)):
+            self.now += 0.5
+            self.standstill.look(is_held_up=is_held_up)
+        return self.standstill.failure()
+
+
+def test_a_partition_that_is_not_fetched_is_named_and_ends_the_worker_at_last() -> None:
+    worker = Worker()
+    assert worker.after(UNREAD.not_ready - 1) is None
+    why = worker.after(2)
+    assert why is not None
+    assert why.startswith("p.events.hits partition 1 stands still at offset 40 for 3")
+    assert why.endswith("though it goes to 50")
+    assert worker.standstill.numbers() == {ONE.topic: 1}
+    assert worker.failed == []
+    worker.after(UNREAD.end - UNREAD.not_ready)
+    assert "stands still at offset 40" in str(worker.failed[0])
+
+
+def test_it_is_well_as_soon_as_it_moves() -> None:
+    worker = Worker()
+    assert worker.after(UNREAD.not_ready + 2) is not None
+    worker.positions[ONE] = 41
+    assert worker.after(0.5) is None
+    worker.positions[ONE] = worker.done[ONE] = 50
+    assert worker.after(UNREAD.end) is None
+
+
+def test_what_is_fetched_and_not_finished_has_longer() -> None:
+    worker = Worker()
+    worker.positions[ONE] = 50
+    assert worker.after(UNDONE.not_ready - 1) is None
+    # The agent finishes others: it works, and will come to this one.
+    worker.loop.done[ONE.topic] += 1
+    assert worker.after(UNDONE.not_ready - 1) is None
+    assert worker.after(3) is not None
+    worker.after(UNDONE.end)
+    assert worker.failed
+
+
+def no_leader(worker: Worker) -> None:
+    del worker.ends[ONE]
+
+
+def open_transaction(worker: Worker) -> None:
+    worker.ends[ONE] = 40
+
+
+def full_buffer(worker: Worker) -> None:
+    worker.full.add(ONE)
+
+
+def rebalance(worker: Worker) -> None:
+    worker.app.rebalancing = True
+
+
+def state_being_read(worker: Worker) -> None:
+    worker.app.consumer.start_positions.clear()
+
+
+@pytest.mark.parametrize(
+    "hindrance", [no_leader, open_transaction, full_buffer, rebalance, state_being_read]
+)
+def test_what_is_in_the_way_is_no_standstill(hindrance: Any) -> None:
+    worker = Worker()
+    hindrance(worker)
+    assert worker.after(UNDONE.end) is None
+    assert worker.failed == []
+
+
+def test_a_broker_that_is_away_is_no_standstill_and_neither_is_a_worker_that_was_stopped() -> None:
+    worker = Worker()
+    assert worker.after(UNDONE.end, is_held_up=True) is None
+    worker.now += 3600
+    assert worker.after(1) is None
+    assert worker.failed == []
+
+
+def test_a_partition_without_a_position_is_not_fetched_either() -> None:
+    worker = Worker()
+    worker.positions[ONE] = None
+    assert worker.after(UNREAD.not_ready + 1) is not None

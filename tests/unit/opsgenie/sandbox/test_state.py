@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from stream_app.opsgenie.sandbox.state import RequestView, SandboxState, iso_time
+
+NOW_MS = 1_767_225_661_042
+
+
+@pytest.fixture
+def state() -> SandboxState:
+    return SandboxState(capacity=3, processing_ms=100)
+
+
+def test_an_alert_has_what_was_sent(state: SandboxState) -> None:
+    payload = {"message": "m", "alias": "a", "description": "d", "details": {"k": "v"}}
+    alert = state.create({**payload, "tags": ["t"], "priority": "P1"}, "r1", NOW_MS)
+    assert alert.as_json() == {
+        "id": "r1",
+        "alias": "a",
+        "message": "m",
+        "description": "d",
+        "details": {"k": "v"},
+        "tags": ["t"],
+        "priority": "P1",
+        "entity": "",
+        "source": "",
+        "status": "open",
+        "count": 1,
+        "requests": 1,
+        "createdAt": "2026-01-01T00:01:01.042Z",
+    }
+
+
+def test_an_alert_without_priority_is_p3(state: SandboxState) -> None:
+    assert state.create({"message": "m"}, "r1", NOW_MS).priority == "P3"
+
+
+def test_an_open_alias_counts_and_keeps_its_text(state: SandboxState) -> None:
+    state.create({"message": "first", "alias": "a"}, "r1", NOW_MS)
+    state.create({"message": "second", "alias": "a"}, "r2", NOW_MS + 1)
+    (alert,) = state.alerts
+    assert (alert.message, alert.count, alert.created_at_ms) == ("first", 2, NOW_MS)
+
+
+def test_the_count_stops_at_100_and_the_requests_count_on(state: SandboxState) -> None:
+    for number in range(120):
+        state.create({"message": "m", "alias": "a"}, f"r{number}", NOW_MS)
+    (alert,) = state.alerts
+    assert (alert.count, alert.requests) == (100, 120)
+
+
+def test_aliases_are_compared_exactly(state: SandboxState) -> None:
+    for alias in ("a", "A", "a "):
+        state.create({"message": "m", "alias": alias}, f"r{alias}", NOW_MS)
+    assert [alert.count for alert in state.alerts] == [1, 1, 1]
+
+
+def test_alerts_without_alias_stay_apart(state: SandboxState) -> None:
+    aliases = {state.create({"message": "m"}, name, NOW_MS).alias for name in ("r1", "r2")}
+    assert len(aliases) == 2
+
+
+def test_a_closed_alias_opens_a_new_alert(state: SandboxState) -> None:
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    closed = state.close("a", "r2", NOW_MS)
+    assert closed is not None
+    assert closed.status == "closed"
+    state.create({"message": "m", "alias": "a"}, "r3", NOW_MS)
+    assert [(alert.id, alert.status) for alert in state.alerts] == [
+        ("r1", "closed"),
+        ("r3", "open"),
+    ]
+
+
+def test_a_request_is_processed_a_moment_later(state: SandboxState) -> None:
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    assert state.is_known("r1")
+    assert state.request_data("r1", NOW_MS + 99) is None
+    assert state.request_data("r1", NOW_MS + 100) == {
+        "isSuccess": True,
+        "action": "Create",
+        "status": "Created alert",
+        "alertId": "r1",
+        "alias": "a",
+        "integrationId": "sandbox",
+        "processedAt": "2026-01-01T00:01:01.142Z",
+    }
+
+
+def test_closing_what_is_not_open_is_no_success(state: SandboxState) -> None:
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    state.close("a", "r2", NOW_MS)
+    for alias, request_id in (("a", "r3"), ("never", "r4")):
+        assert state.close(alias, request_id, NOW_MS) is None
+        data = state.request_data(request_id, NOW_MS + 100)
+        assert data is not None
+        assert data["isSuccess"] is False
+        assert (data["status"], data["alias"]) == ("Alert does not exist", alias)
+
+
+def test_what_is_discarded_is_known_by_its_state_alone(state: SandboxState) -> None:
+    state.discard("Create", "a", "r1", NOW_MS)
+    assert state.alerts == []
+    assert state.request_data("r1", NOW_MS + 99) is None
+    data = state.request_data("r1", NOW_MS + 100)
+    assert data is not None
+    assert (data["isSuccess"], data["action"], data["alias"]) == (False, "Create", "a")
+
+
+def test_only_the_newest_are_kept(state: SandboxState) -> None:
+    for number in range(5):
+        state.create({"message": "m", "alias": f"a{number}"}, f"r{number}", NOW_MS)
+        state.note(RequestView(NOW_MS, "POST", "/", 202, f"a{number}", f"r{number}", "4444"))
+    assert [alert.alias for alert in state.alerts] == ["a2", "a3", "a4"]
+    assert [request.alias for request in state.requests] == ["a2", "a3", "a4"]
+    assert [state.is_known(f"r{number}") for number in range(5)] == [False, False, True, True, True]
+    assert state.create({"message": "m", "alias": "a0"}, "r9", NOW_MS).count == 1
+
+
+def test_a_dropped_alert_does_not_close_the_newer_one_of_its_alias(state: SandboxState) -> None:
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    state.close("a", "r2", NOW_MS)
+    for number, alias in enumerate(("a", "b", "c")):
+        state.create({"message": "m", "alias": alias}, f"n{number}", NOW_MS)
+    assert state.create({"message": "m", "alias": "a"}, "n9", NOW_MS).count == 2
+
+
+def test_clearing_forgets_everything(state: SandboxState) -> None:
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    state.note(RequestView(NOW_MS, "POST", "/", 202, "a", "r1", "4444"))
+    state.clear()
+    assert (state.alerts, state.requests, state.is_known("r1")) == ([], [], False)
+    assert state.create({"message": "m", "alias": "a"}, "r2", NOW_MS).count == 1
+
+
+def test_times_are_utc_with_milliseconds() -> None:
+    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
