@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m stream_app
+# What `make run` installs, and what tests and linters need beside it.
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-for-tests
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOOLS := .local/tools
 # Most tests of Kafka wait half of the time: three at once, each set with a broker of its own.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
@@ -16,18 +19,22 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(STAMP) ## Make the environment in .venv (all other targets do it by themselves)
+setup: $(STAMP) $(DEV_STAMP) ## Make the environment in .venv (all other targets do it by themselves)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found: set PYTHON=" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r constraints.txt
+	$(PIP) --no-deps --no-build-isolation -e '.[local]'
+	@touch $@
+
+$(DEV_STAMP): $(STAMP) tests/constraints.txt
+	$(PIP) --require-hashes -r tests/constraints.txt
 	@touch $@
 
 .PHONY: run
-run: setup ## Start Kafka, both workers and a sandbox Opsgenie, feed sample events, show each alert
+run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample events, show each alert
 	@exec $(RUN) demo
 
 .PHONY: tools
@@ -37,6 +44,10 @@ tools: ## Fetch promtool, prometheus and kcat, which tests run (Debian's package
 .PHONY: test
 test: setup tools ## Run all tests (Kafka included: it is started for them)
 	$(PYTEST) $(ARGS)
+
+.PHONY: test-unit
+test-unit: setup tools ## Run the tests that need no Kafka, with few random examples: a minute
+	EXAMPLES=few $(BIN)/python -m pytest -n 2 tests/unit tests/contract $(ARGS)
 
 .PHONY: check
 check: setup ## Format, lint, types, layers
@@ -59,13 +70,17 @@ bench: setup ## Measure speed and latency; writes .local/reports/bench.json
 	$(BIN)/python -m tests.bench
 
 .PHONY: kafka
-kafka: setup ## Start the embedded Kafka and leave it running (stop: stream-app kafka stop)
+kafka: $(STAMP) ## Start the embedded Kafka and leave it running (stop: stream-app kafka stop)
 	$(RUN) kafka start
 
+# Without index lines: everybody's own index is asked.
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-annotate --no-emit-index-url --quiet
+
 .PHONY: constraints
-constraints: ## Pin the newest versions that fit, with hashes and without index lines (needs uv)
-	uv pip compile --universal --python-version 3.11 --group dev --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --quiet pyproject.toml -o constraints.txt
+constraints: ## Pin what pyproject.toml asks for, with hashes (needs uv)
+	$(COMPILE) --extra local --group editable pyproject.toml -o constraints.txt
+	$(COMPILE) --group dev -c constraints.txt -o tests/constraints.txt
 
 .PHONY: clean
 clean: ## Stop the embedded Kafka and remove the environment and all run-time files

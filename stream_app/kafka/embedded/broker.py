@@ -20,6 +20,7 @@ from typing import NoReturn
 from stream_app.domain.errors import EmbeddedKafkaError
 from stream_app.kafka.embedded.jars import KAFKA_VERSION, Progress, class_path, locked
 from stream_app.kafka.embedded.log_recovery import LogRecovery
+from stream_app.kafka.embedded.packages import require_packages
 from stream_app.kafka.embedded.process import (
     DATA,
     HOST,
@@ -94,8 +95,10 @@ class EmbeddedKafka:
         """Start the broker unless it runs; return its address once it answers.
 
         Raises:
-            EmbeddedKafkaError: it cannot be downloaded or started.
+            EmbeddedKafkaError: its packages are not installed, or it cannot be downloaded or
+                started.
         """
+        require_packages()
         with self._alone():
             running = self._running()
             # Left by a start that was interrupted it may not be ready; killed, not be gone yet.

