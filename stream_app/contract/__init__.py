@@ -1,6 +1,5 @@
-"""The contract of the topics as JSON Schema, and what tells where a record breaks it.
+"""The contract of the topics: which record stands where, and where a record breaks its schema.
 
-The code is the one source: what records look like follows from the structs that decode them and
-from the tables of conditions and filters. The files in `schemas/` are written from here, and the
-validators are built from here, so an installed package needs no files.
+The code that decodes records is the source of the contract. `tests/contract` builds the schemas
+from it and writes them to `schemas/`; this package reads these files.
 """

@@ -16,8 +16,8 @@ import jsonschema_rs
 import orjson
 
 from stream_app.contract.decoders import reader_of
-from stream_app.contract.records import RecordName, part_schema
-from stream_app.contract.struct_schemas import Schema
+from stream_app.contract.records import RecordName
+from stream_app.contract.schema_files import Schema, part_schema
 from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS, flattened
 
 #: Names under which keys stand; whatever is there is not shown.

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import orjson
 
-from stream_app.contract.dead_letters import LETTER, MARK, NUMBERS
 from stream_app.contract.records import EVENTS, RecordName
 from stream_app.domain.alerts.alert import decode_alert
 from stream_app.domain.configuration.client_names import ClientNames
@@ -42,9 +41,35 @@ from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, su
 from stream_app.kafka.dead_letters.reading import is_mark, letter_of
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
+    EPOCH_HEADER,
     MAX_DIGITS,
     MAX_LONG_DIGITS,
+    REASON_HEADER,
+    REDRIVEN_HEADER,
+    SIZE_HEADER,
+    TARGET_HEADER,
     number_of,
+)
+
+#: Headers of a dead letter that hold a number.
+NUMBER_HEADERS = (
+    "x-original-partition",
+    "x-original-offset",
+    SIZE_HEADER,
+    "x-event-index",
+    ATTEMPT_HEADER,
+    EPOCH_HEADER,
+    REDRIVEN_HEADER,
+)
+_TIMESTAMP_HEADER = "x-original-timestamp"
+_TEXT_HEADERS = (
+    "x-original-topic",
+    REASON_HEADER,
+    TARGET_HEADER,
+    "x-error-class",
+    "x-error-message",
+    "x-app",
+    "x-app-version",
 )
 
 
@@ -199,7 +224,7 @@ def _letter(value: bytes) -> Iterator[Judged]:
 def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
     """Yield the headers that `dlq` could not use."""
     headers = [(name, text.encode()) for name, text in texts.items() if isinstance(text, str)]
-    known = {*LETTER, *MARK, *NUMBERS, "x-original-timestamp", *_TEXTS}
+    known = {*NUMBER_HEADERS, _TIMESTAMP_HEADER, *_TEXT_HEADERS}
     for name in sorted(known & texts.keys()):
         if not isinstance(texts[name], str):
             yield Refusal(name, texts[name], "must be a text")
@@ -218,22 +243,18 @@ def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
         yield Refusal("x-error-reason", letter.reason, "is no reason that is known")
 
 
-#: Texts that are only shown.
-_TEXTS = ("x-error-class", "x-error-message", "x-app", "x-app-version")
-
-
 def _wrong_numbers(headers: Sequence[tuple[str, bytes]]) -> Iterator[Refusal]:
     for name, text in headers:
         digits = MAX_DIGITS - 1 if name == ATTEMPT_HEADER else MAX_LONG_DIGITS
-        has_none = name == "x-original-timestamp" and text == b"-1"
-        is_number = name in (*NUMBERS, "x-original-timestamp") and not has_none
+        has_none = name == _TIMESTAMP_HEADER and text == b"-1"
+        is_number = name in (*NUMBER_HEADERS, _TIMESTAMP_HEADER) and not has_none
         if is_number and number_of([(name, text)], name, digits) is None:
             yield Refusal(name, text.decode(), "must be a number, as text")
 
 
 def _wrong_mark(texts: Mapping[str, object]) -> Iterator[Refusal]:
-    target = texts.get(MARK[1])
+    target = texts.get(TARGET_HEADER)
     with contextlib.suppress(Exception):
         parse_place(str(target))
         return
-    yield Refusal(MARK[1], target, "must be a place, topic/partition/offset")
+    yield Refusal(TARGET_HEADER, target, "must be a place, topic/partition/offset")

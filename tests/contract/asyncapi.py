@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from stream_app import __version__
-from stream_app.contract.records import TOPICS, RecordName, record_schema
+from stream_app.contract.records import TOPICS, RecordName
 from stream_app.domain.counting.partial_counts import APPENDED_HEADER
 from stream_app.domain.delivery.records import ALERTED_HEADER
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicSpec, topic_specs
 from stream_app.settings import Settings
+from tests.contract.schemas.record_schemas import record_schema
 
 SCHEMA_FORMAT = "application/schema+json;version=2020-12"
 _BINDING = "0.5.0"

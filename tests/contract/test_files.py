@@ -12,10 +12,7 @@ import msgspec
 import pytest
 import yaml
 
-from stream_app.contract import records
-from stream_app.contract.descriptions import FIELDS
-from stream_app.contract.filter_values import unknown_filters
-from stream_app.contract.records import RecordName, part_schema, record_schema
+from stream_app.contract.records import EVENTS, RecordName
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.counting.partial_counts import PartialCounts
@@ -24,6 +21,10 @@ from stream_app.domain.events.model import SHAPES
 from stream_app.domain.notices.incoming import IncomingNotice
 from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.settings import Settings
+from tests.contract.schemas import record_schemas
+from tests.contract.schemas.descriptions import FIELDS
+from tests.contract.schemas.filter_values import unknown_filters
+from tests.contract.schemas.record_schemas import part_schema, record_schema
 from tests.contract.write import SCHEMAS, generated
 
 META = json.loads((Path(__file__).parent / "asyncapi-3.0.0.json").read_text())
@@ -35,7 +36,7 @@ NOT_COMMON = {
 }  # fmt: skip
 #: Structs that are the whole of a record, or one of its forms.
 STRUCTS: list[tuple[RecordName, type[msgspec.Struct]]] = [
-    *((name, SHAPES[kind]) for name, kind in records.EVENTS.items()),
+    *((name, SHAPES[kind]) for name, kind in EVENTS.items()),
     (RecordName.NOTICE, IncomingNotice),
     (RecordName.INTEGRATION_STATUS, IntegrationStatus),
     (RecordName.COUNT, PartialCounts),
@@ -92,7 +93,7 @@ def test_a_changed_field_makes_the_committed_file_stale(
             for event_kind, known in SHAPES.items():
                 if known is struct:
                     patch.setitem(SHAPES, event_kind, other)
-            patch.setattr(records, struct.__name__, other, raising=False)
+            patch.setattr(record_schemas, struct.__name__, other, raising=False)
             assert record_schema(name) != committed(name), info.name
 
 

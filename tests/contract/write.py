@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from stream_app.contract.records import RecordName, record_schema
+from stream_app.contract.records import RecordName
 from tests.contract.asyncapi import asyncapi_document
+from tests.contract.schemas.record_schemas import record_schema
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 EXAMPLES = SCHEMAS / "examples"

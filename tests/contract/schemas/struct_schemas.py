@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from stream_app.contract.descriptions import words_of
+from tests.contract.schemas.descriptions import words_of
 
 Schema = dict[str, Any]
 

@@ -6,9 +6,6 @@ property tests hold the two against each other. What a schema cannot say stands 
 
 from __future__ import annotations
 
-from stream_app.contract.filter_values import value_schema
-from stream_app.contract.struct_schemas import Schema
-from stream_app.contract.text_schemas import BLANKS, choice, integer, lists, objects, optional, text
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Condition, Presence, Reaction
 from stream_app.domain.configuration.alert_options import (
     ENTITY_LIMIT,
@@ -23,6 +20,17 @@ from stream_app.domain.configuration.clients import CLOUDS
 from stream_app.domain.configuration.integrations import DEFAULT_API, EVENTS, TYPES
 from stream_app.domain.configuration.reactions import TIMED
 from stream_app.domain.configuration.triggers import THRESHOLD_OPERATORS
+from tests.contract.schemas.filter_values import value_schema
+from tests.contract.schemas.struct_schemas import Schema
+from tests.contract.schemas.text_schemas import (
+    BLANKS,
+    choice,
+    integer,
+    lists,
+    objects,
+    optional,
+    text,
+)
 
 _NOTHING: Schema = {"type": "null"}
 _CLIENT = "Id of the client that it belongs to."

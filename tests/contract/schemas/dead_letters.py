@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from stream_app.contract.struct_schemas import Schema
-from stream_app.contract.text_schemas import objects
+from stream_app.contract.decoders import NUMBER_HEADERS
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
-    EPOCH_HEADER,
     HEADERS,
     INTEGRATIONS_HEADER,
     MAX_DIGITS,
@@ -16,38 +14,31 @@ from stream_app.kafka.dead_letters.writing import (
     REDRIVEN_HEADER,
     TARGET_HEADER,
 )
+from tests.contract.schemas.struct_schemas import Schema
+from tests.contract.schemas.text_schemas import objects
 
 _COUNT: Schema = {"pattern": f"^[0-9]{{1,{MAX_LONG_DIGITS}}}$", "$comment": "a number, as text"}
 _RULES: dict[str, Schema] = {
     "x-original-topic": {"minLength": 1},
-    "x-original-partition": _COUNT,
-    "x-original-offset": _COUNT,
+    **dict.fromkeys(NUMBER_HEADERS, _COUNT),
     # -1: the record had none.
     "x-original-timestamp": {
         "pattern": f"^(-1|[0-9]{{1,{MAX_LONG_DIGITS}}})$",
         "$comment": "Unix milliseconds, as text",
     },
-    "x-original-size": _COUNT,
-    "x-event-index": _COUNT,
     REASON_HEADER: {"enum": [reason.value for reason in DeadLetterReason]},
     ATTEMPT_HEADER: {**_COUNT, "pattern": f"^[0-9]{{1,{MAX_DIGITS - 1}}}$"},
-    EPOCH_HEADER: _COUNT,
     INTEGRATIONS_HEADER: {
         "pattern": f"^[0-9]{{1,{MAX_LONG_DIGITS + 1}}}(,[0-9]{{1,{MAX_LONG_DIGITS + 1}}})*$",
         "$comment": "numbers with commas, as text",
     },
-    REDRIVEN_HEADER: _COUNT,
     TARGET_HEADER: {"pattern": "^[^/]+/[0-9]{1,18}/[0-9]{1,18}$", "$comment": "a place"},
 }
 LETTER = ("x-original-topic", "x-original-partition", "x-original-offset", REASON_HEADER)
 MARK = (REDRIVEN_HEADER, TARGET_HEADER)
-#: Headers that hold a count.
-NUMBERS = tuple(
-    name for name, rule in _RULES.items() if rule.get("$comment") == "a number, as text"
-)
 
 
-def letter_schema() -> Schema:
+def dead_letter_schema() -> Schema:
     """Return the schema of the headers, as an object of texts."""
     properties = {
         name: {"description": f"{words[:1].upper()}{words[1:]}.", "type": "string"}

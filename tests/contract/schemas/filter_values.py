@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from stream_app.contract.struct_schemas import Schema
-from stream_app.contract.text_schemas import BLANKS, any_case, any_case_pattern, text
 from stream_app.domain.catalog.attack_types import ATTACK_TYPES
 from stream_app.domain.catalog.conditions import FILTERS, allowed_values
 from stream_app.domain.catalog.filter_values import (
@@ -15,6 +13,8 @@ from stream_app.domain.catalog.filter_values import (
 )
 from stream_app.domain.catalog.numbers import MAX_INTEGER
 from stream_app.domain.catalog.roles import role_spellings
+from tests.contract.schemas.struct_schemas import Schema
+from tests.contract.schemas.text_schemas import BLANKS, any_case, any_case_pattern, text
 
 _STATUS = any_case(STATUS_CLASSES)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stream_app.contract.struct_schemas import Schema
-from stream_app.contract.text_schemas import any_case
 from stream_app.domain.catalog.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, risk_of_kind
 from stream_app.domain.notices.subscriptions import ISSUE_KINDS, KNOWN_KINDS
+from tests.contract.schemas.struct_schemas import Schema
+from tests.contract.schemas.text_schemas import any_case
 
 
 def notice_rules() -> list[Schema]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stream_app.contract.struct_schemas import Schema
 from stream_app.domain.catalog.numbers import MAX_INTEGER
+from tests.contract.schemas.struct_schemas import Schema
 
 #: What Python takes for blanks, as a class of a regular expression.
 BLANKS = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stream_app.contract.struct_schemas import Schema
 from stream_app.domain.events.model import TIME_FIELDS, EventKind
 from stream_app.domain.events.shapes import NEW_HITS
+from tests.contract.schemas.struct_schemas import Schema
 
 _SET: Schema = {"not": {"type": "null"}}
 #: Of texts and lists: an empty one says nothing, so an older name is read.

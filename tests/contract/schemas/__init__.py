@@ -1,0 +1,1 @@
+"""What builds the schemas of `schemas/`, from the structs and tables of the code."""
