@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from stream_app.cli.progress import Progress
-from stream_app.cli.replay.copy_events import Wish, republish, republish_options
+from stream_app.cli.replay.copy_events import copy_events
 from stream_app.cli.replay.kcat_input import LineRecords
 from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures
 from stream_app.cli.replay.selection import (
@@ -51,7 +51,28 @@ from stream_app.settings import Settings, load_settings
 Engine = CountingReplay | NoticeReplay
 
 
-@click.command(
+class _Replay(click.Group):
+    """A command whose arguments are topics, unless the first one names a command below it."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **more: Any,
+    ) -> click.Context:
+        """Return the context of the command that is meant."""
+        if args and (command := self.commands.get(args[0])) is not None:
+            return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **more)
+        return super().make_context(info_name, args, parent, **more)
+
+
+@click.group(
+    cls=_Replay,
+    invoke_without_command=True,
+    no_args_is_help=False,
+    subcommand_metavar="",
+    context_settings={"allow_interspersed_args": True},
     epilog="Example: stream-app replay events.hits --from -2h --compare   "
     "or: kcat -C -b HOST:PORT -t events.hits -e -J | stream-app replay - --config acme.yaml",
 )
@@ -77,7 +98,6 @@ Engine = CountingReplay | NoticeReplay
     metavar="PREFIX",
     help="The same, against the alerts of the installation with this topic prefix.",
 )
-@republish_options
 @click.option("--json", "as_json", is_flag=True, help="Print each alert as it stands on the topic.")
 def replay(
     topics: tuple[str, ...],
@@ -90,9 +110,8 @@ def replay(
     is_compared: bool,
     compare_prefix: str | None,
     as_json: bool,
-    **copying: Any,
 ) -> None:
-    """Show the alerts that recorded events give, or copy them (--to-prefix) for a real run.
+    """Show the alerts that recorded events give.
 
     The alerts are those by the rules and the configuration of now.
 
@@ -103,24 +122,11 @@ def replay(
     A range is of the records' timestamps. Windows that it cuts count only what lies in it, and
     what was late live can count: what came before is not known.
 
-    --to-prefix copies keys, values and headers to the same topics of another installation, made
-    with STREAM_APP_DRY_RUN=true: same partitions, same event times. Records get the append time
-    of their copy, and so do events without a time of their own. --shift-to-now moves all times
-    inside the events by the same whole seconds. config.clients, config.triggers and
-    config.integrations can be copied first: with them the alerts have the same ids.
-
     --compare says `missing` of an alert that the replay gives and the topic has not, `extra` of
     one that only the topic has, and the reason where it can be told.
     """
     settings = load_settings()
     configure_logs(settings.log)
-    wish = Wish(**copying)
-    if wish.to_prefix is not None:
-        if files or is_compared or (trigger_id, client_id, compare_prefix) != (None, None, None):
-            raise UsageError("a copy is of whole records: only a range goes with --to-prefix")
-        republish(settings, topics, (start, end), wish, as_json=as_json)
-        return
-    wish.refuse_alone()
     run = _Run(settings, trigger_id, client_id, compare_prefix if compare_prefix is not None else
                settings.topic_prefix if is_compared else None)  # fmt: skip
     if STDIN not in topics:
@@ -137,6 +143,9 @@ def replay(
     show_comparison(run.compared, run.recorded.unreadable, as_json=as_json)
     if any(one.result is not Result.SAME for one in run.compared):
         raise click.exceptions.Exit(1)
+
+
+replay.add_command(copy_events)
 
 
 @dataclass

@@ -7,7 +7,6 @@ interrupted copy goes on where it was: nothing is left out, and nothing is there
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.domain.errors import KafkaUnreachableError, told
-from stream_app.domain.replay.copying import Speed, due_ms
 from stream_app.domain.replay.time_shift import Shifter
 from stream_app.kafka.cluster.admin import connection_options
 from stream_app.kafka.cluster.topics import Topic
@@ -60,7 +58,7 @@ class _Chunk:
     sent: list[asyncio.Future[Any]]
 
 
-class Republisher:
+class Copier:
     """Copies the chosen part of a log. Use it with `async with`.
 
     Args:
@@ -91,7 +89,7 @@ class Republisher:
         self._chunks: deque[_Chunk] = deque()
         self._by_key = DefaultPartitioner()
         #: Topics that have as many partitions there as here.
-        self.same = {
+        self._same = {
             name
             for name, topic in topics.items()
             if target.partitions[topic] == sum(tp.topic == name for tp in log.spans)
@@ -115,14 +113,14 @@ class Republisher:
         """Disconnect."""
         await self._producer.stop()
 
-    async def copy(self, speed: Speed, report: Callable[[int], None]) -> None:
+    async def copy(self, report: Callable[[int], None]) -> None:
         """Copy it all; when interrupted, wait for what is on its way.
 
         Raises:
             KafkaUnreachableError: the broker has not acknowledged a record.
         """
         try:
-            async for chunk in self._paced(speed, report):
+            async for chunk in self._in_order(report):
                 await self._send(chunk)
                 while len(self._chunks) > _MAX_CHUNKS:
                     await self._acknowledged()
@@ -142,26 +140,14 @@ class Republisher:
         finally:
             self._settle()
 
-    async def _paced(
-        self, speed: Speed, report: Callable[[int], None]
-    ) -> AsyncIterator[Sequence[Placed]]:
-        """Yield records when they are to be sent."""
-        if speed.factor is None and len(self.same) == len(self._topics):
+    async def _in_order(self, report: Callable[[int], None]) -> AsyncIterator[Sequence[Placed]]:
+        """Yield the records: each partition in its order, or all by time where partitions mix."""
+        if len(self._same) == len(self._topics):
             async for tp, records, _ in self._log.batches(report):
                 yield [(tp, record) for record in records]
             return
-        began_ms, first_ms = time.time() * 1000, None
         async for placed in in_time_order(self._log, report):
-            if first_ms is None:
-                first_ms = placed[0][1].timestamp
-            start = 0
-            for number, (_, record) in enumerate(placed):
-                due = due_ms(record.timestamp, first_ms, began_ms, speed)
-                if due > time.time() * 1000:
-                    yield placed[start:number]
-                    start = number
-                    await asyncio.sleep(max(0.0, due / 1000 - time.time()))
-            yield placed[start:]
+            yield placed
 
     async def _send(self, chunk: Sequence[Placed]) -> None:
         """Hand records to the producer."""
@@ -218,7 +204,7 @@ class Republisher:
 
     def _partition(self, tp: TopicPartition, record: Any) -> int:
         """Return the partition of a copy: the same, or by its key where there are others."""
-        if tp.topic in self.same:
+        if tp.topic in self._same:
             return int(tp.partition)
         count = self._target.partitions[self._topics[tp.topic]]
         if record.key is None:

@@ -242,6 +242,8 @@ def cases(folder: Path, url: str) -> dict[str, list[tuple[list[str], dict[str, s
         "kafka status": [([], {"STREAM_APP_EMBEDDED__DIRECTORY": f"{here}/\x1b[2J\u202e[red]"})],
         "kafka stop": [([f"--{NAME}"], none)],
         "replay": [(["events.incidents", "--compare"], none), ([NAME], none)],
+        "replay copy": [(["events.incidents", "--to-prefix", NAME], none),
+                        ([NAME, "--to-prefix", "x."], none)],
         "sample": [(["--topic", NAME], none), (["--count", "1", "--format", "kcat",
                                                 "--topic", "events.hits"], none)],
         "sandbox": [(["--host", NAME], none)],

@@ -223,7 +223,7 @@ async def test_commands_show_what_is_committed_and_end_before_an_open_transactio
         assert newest["events.incidents.dlq"] is None
         tested = json.loads(_run(settings, "triggers", "backtest", "--trigger", "1", "--json"))
         assert tested["events"]["counted"] == 2
-        _run(settings, "replay", topic, "--to-prefix", other)
+        _run(settings, "replay", "copy", topic, "--to-prefix", other)
         copied = await read_all(settings.kafka.bootstrap_servers or "", f"{other}{topic}")
         assert [len(records) for records in copied.values()] == [2, 0, 0, 0]
 

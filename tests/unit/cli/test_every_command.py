@@ -53,6 +53,7 @@ NEEDS_BROKER = {
     "integrations list": [],
     "integrations test": ["521"],
     "replay": ["events.hits", "--from", "-2h"],
+    "replay copy": ["events.hits", "--to-prefix", "trial."],
     "sample": ["--count", "1"],
     "secrets rotate": ["--dry-run"],
     "state reset": ["detector"],

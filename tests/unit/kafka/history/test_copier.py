@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
-from stream_app.kafka.history.copier import Copied, Republisher, _Chunk
+from stream_app.kafka.history.copier import Copied, Copier, _Chunk
 
 
-def copier(*sent: asyncio.Future[Any]) -> Republisher:
-    made = Republisher.__new__(Republisher)
+def copier(*sent: asyncio.Future[Any]) -> Copier:
+    made = Copier.__new__(Copier)
     made.copied = Copied(following={})
     made._chunks = deque([_Chunk(Counter(hits=3), {}, list(sent))])
     return made
