@@ -30,8 +30,9 @@ from stream_app.domain.delivery.records import (
     encode_result,
 )
 from stream_app.domain.errors import StreamAppError
+from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.keys import shown_form
-from stream_app.domain.plans.plan import FileObject, Rules
+from stream_app.domain.plans.plan import Rules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
 from stream_app.key_ring import KeyRing

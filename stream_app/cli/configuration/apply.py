@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from stream_app.cli.configuration.changes import Statuses
     from stream_app.domain.configuration.kinds import Stored
-    from stream_app.domain.plans.plan import FileObject, Plan
+    from stream_app.domain.plans.file_object import FileObject
+    from stream_app.domain.plans.plan import Plan
     from stream_app.settings import Settings
 
 ACTOR = "stream-app apply"
@@ -122,7 +123,7 @@ def apply(
             hidden = error  # what is written is shown all the same
     show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
     for change in plan.changes:
-        for path in change.left_out:
+        for path in change.key_fields:
             say(f"{change.kind} {change.id}: {path}: left out, it looks like a key")
     actions = [change.action for change in plan.changes]
     shown = [a for a in Action if a is not Action.DELETED or prune]

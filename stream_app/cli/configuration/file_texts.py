@@ -5,16 +5,57 @@ Every error names file, line and column. No error quotes the file, which may hol
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from stream_app.cli.configuration import json_values, yaml_values
 from stream_app.cli.configuration.yaml_values import TextError, position
 from stream_app.domain.errors import ConfigurationError
 
+STDIN = "-"
+#: A file of 10,000 triggers has a tenth of it; a device or a wrong file may never end.
+MOST_BYTES = 64 * 1024 * 1024
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 
 
+def read_file(path: str) -> FileText:
+    """Return the text of a file; `-` is stdin.
+
+    Raises:
+        ConfigurationError: it cannot be read, is too large, or is not UTF-8.
+    """
+    name = "<stdin>" if path == STDIN else path
+    try:
+        if path == STDIN:
+            content = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}: give a file that is there") from None
+    if len(content) > MOST_BYTES:
+        raise ConfigurationError(
+            f"{path}: holds more than {MOST_BYTES:,} bytes: give a file of objects, or split it"
+        )
+    if content.startswith(_UTF_16):
+        raise ConfigurationError(f"{name}: line 1, column 1: is UTF-16: save it as UTF-8")
+    content = content.removeprefix(_BOM)
+    try:
+        return FileText(name, content.decode())
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        line, column = position(before, len(before))
+        byte = content[error.start]
+        raise ConfigurationError(
+            f"{name}: line {line}, column {column}: the byte 0x{byte:02X} is no UTF-8 here: save "
+            "the file as UTF-8"
+        ) from None
+
+
+@dataclass
 class FileText:
     """A file in YAML or JSON.
 
@@ -22,10 +63,9 @@ class FileText:
     hold what YAML refuses (tabs, pairs of escapes).
     """
 
-    def __init__(self, name: str, content: bytes) -> None:
-        self.name = name
-        self._text = _decoded(name, content)
-        self._is_json = False
+    name: str
+    text: str = field(repr=False)
+    _is_json: bool = field(default=False, init=False)
 
     def documents(self) -> list[object]:
         """Return the documents as plain JSON values.
@@ -33,34 +73,33 @@ class FileText:
         Raises:
             ConfigurationError: it is neither YAML nor JSON, or says something that is refused.
         """
-        if not self._text.strip():
+        text, is_json_file = self.text, self.name.lower().endswith(".json")
+        if not text.strip():
             return []
-        try:
-            return self._documents()
-        except _FormError as error:
-            raise ConfigurationError(f"{self.name}: {error}") from None
-
-    def _documents(self) -> list[object]:
-        as_json: _FormError | None = None
-        if self.name.lower().endswith(".json") or self._text.lstrip()[:1] in ("[", "{"):
+        as_json: TextError | None = None
+        if is_json_file or text.lstrip()[:1] in ("[", "{"):
             try:
-                found = [json_values.load(self._text)]
+                found = [json_values.load(text)]
             except TextError as error:
-                as_json = _FormError("JSON", error)
-                if not error.is_syntax or self.name.lower().endswith(".json"):
-                    raise as_json from None
+                as_json = error
+                if not error.is_syntax or is_json_file:
+                    raise self._refused("JSON", error) from None
             else:
                 self._is_json = True
                 return found
         try:
-            return list(yaml_values.load_all(self._text))
+            return list(yaml_values.load_all(text))
         except TextError as error:
-            as_yaml = _FormError("YAML", error)
             # The one that got further says more.
-            is_further = as_json is not None and as_json.place >= as_yaml.place
-            if as_json is not None and error.is_syntax and is_further:
-                raise as_json from None
-            raise as_yaml from None
+            if as_json is not None and error.is_syntax and as_json.place >= error.place:
+                raise self._refused("JSON", as_json) from None
+            raise self._refused("YAML", error) from None
+
+    def _refused(self, form: str, error: TextError) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.name}: line {error.line}, column {error.column}: read as {form}: "
+            f"{error.problem}"
+        )
 
     def line_of(self, document: int, place: str, path: str) -> int | None:
         """Return the line of a field of an object, or of the nearest thing around it.
@@ -84,42 +123,11 @@ class FileText:
         """Lines of everything, by path, of each document; made only when an error needs them."""
         if self._is_json:
             found: dict[str, int] = {}
-            json_values.locate(self._text, found.__setitem__)
+            json_values.locate(self.text, found.__setitem__)
             return [found]
         lines: list[dict[str, int]] = []
         document: dict[str, int] = {}
-        for _ in yaml_values.load_all(self._text, document.__setitem__):
+        for _ in yaml_values.load_all(self.text, document.__setitem__):
             lines.append(document.copy())
             document.clear()
         return lines
-
-
-class _FormError(Exception):
-    """A text is not of a form, or refused."""
-
-    def __init__(self, form: str, error: TextError) -> None:
-        super().__init__(
-            f"line {error.line}, column {error.column}: read as {form}: {error.problem}"
-        )
-        self.place = (error.line, error.column)
-
-
-def _decoded(name: str, content: bytes) -> str:
-    """Return the text of a file.
-
-    Raises:
-        ConfigurationError: it is not UTF-8.
-    """
-    if content.startswith(_UTF_16):
-        raise ConfigurationError(f"{name}: line 1, column 1: is UTF-16: save it as UTF-8")
-    content = content.removeprefix(_BOM)
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode()
-        line, column = position(before, len(before))
-        byte = content[error.start]
-        raise ConfigurationError(
-            f"{name}: line {line}, column {column}: the byte 0x{byte:02X} is no UTF-8 here: save "
-            "the file as UTF-8"
-        ) from None

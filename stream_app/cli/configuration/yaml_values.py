@@ -67,6 +67,11 @@ class TextError(Exception):
     def __str__(self) -> str:
         return f"line {self.line}, column {self.column}: {self.problem}"
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Line and column."""
+        return self.line, self.column
+
 
 def load_all(text: str, place: Place | None = None) -> Iterator[Any]:
     """Yield the documents of a text as plain JSON values.

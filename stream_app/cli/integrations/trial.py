@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stream_app.domain.configuration.clients import Client
     from stream_app.domain.configuration.integrations import Integration
     from stream_app.domain.configuration.kinds import Stored
-    from stream_app.domain.plans.plan import FileObject
+    from stream_app.domain.plans.file_object import FileObject
     from stream_app.settings import Settings
 
 ENDINGS = {

@@ -28,7 +28,7 @@ def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
     Raises:
         ConfigurationError: it is an answer, and holds something that is no object.
     """
-    if kind_of(obj) is not None:
+    if not {"triggers", "body"} & obj.keys() or kind_of(obj) is not None:
         return None
     if "triggers" in obj:
         kind, path, found = Kind.TRIGGER, "triggers", obj["triggers"]

@@ -15,8 +15,7 @@ from stream_app.domain.configuration.kinds import Kind, kind_of
 from stream_app.domain.configuration.known_fields import note_unknown_fields
 from stream_app.domain.configuration.triggers import Trigger, read_trigger
 from stream_app.domain.errors import ConfigurationError
-from stream_app.domain.plans.keys import clear_key
-from stream_app.domain.plans.plan import FileObject, file_record
+from stream_app.domain.plans.file_object import FileObject
 
 #: Stands in the place of a key: nothing is sent, and so no key is read.
 _NO_KEY = "env:STREAM_APP_KEY_NOT_READ"
@@ -85,7 +84,7 @@ def as_enabled(triggers: Mapping[int, Trigger], live: Mapping[int, Trigger]) -> 
 def _read(
     kind: Kind, item: FileObject, allowed_periods: Collection[int]
 ) -> tuple[int, Client | Trigger | Integration, Problems]:
-    record = file_record(kind, item.obj)
+    record = item.record(kind)
     slips: Problems = []
     note_unknown_fields(kind, record, slips, is_lenient=item.is_lenient)
     if kind is Kind.CLIENT:
@@ -99,5 +98,6 @@ def _read(
         record["target"] = {**target, "token": _NO_KEY}
     integration, problems = read_integration(record)
     problems = slips + problems
-    hide_key(problems, clear_key(item.obj))
+    if item.key is not None:
+        hide_key(problems, item.key.get_secret_value())
     return integration.id, integration, problems

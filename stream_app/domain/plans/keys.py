@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import SecretStr
 
 from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS, Problems
 from stream_app.domain.configuration.integrations import (
@@ -14,18 +17,13 @@ from stream_app.domain.configuration.integrations import (
     key_refusal,
 )
 from stream_app.domain.errors import InvalidObjectError, SealingError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from stream_app.domain.plans.file_object import SEALED_MARK
 
 KEY_PATH = "target.token"
 #: Names of fields that hold a key by their look, wherever they stand in an integration.
 _SECRET_NAME = re.compile(
     r"(?i)(^|_)(key|secret|token|password|authorization)$|api_?key|genie_?key"
 )
-#: Stands for a sealed key in what `get` prints; in a file it means the key that is stored.
-SEALED_MARK = "(sealed)"
-_FORMS = "must be a key, env:STREAM_APP_KEY_<CLIENT>_<NAME> or file:<client>/<name>"
 _REFERENCE_PREFIXES = ("sealed:", "env:", "file:")
 
 
@@ -47,46 +45,120 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def stored_form(
+def sealed_record(
     record: dict[str, object],
-    previous: Mapping[str, object] | None,
+    key: SecretStr | None,
+    stored: Mapping[str, object] | None,
     keeper: KeyKeeper,
     problems: Problems,
 ) -> tuple[dict[str, object], tuple[str, ...]]:
-    """Return the integration's record without a clear key, and the paths that were left out.
+    """Return the record of an integration with its key sealed, and the paths that were left out.
 
-    A key that the file does not give is the stored one, as long as the host is the same. An
-    address that it does not give is the default, which then stands in the record.
+    An address that the file does not give is the default, which then stands in the record.
+
+    Args:
+        record: as the file has it, without the key.
+        key: the key that stood there in the clear, if one did.
+        stored: the record as it is stored, if it is.
+        keeper: what seals.
+        problems: get what is wrong with the key.
     """
     target = record.get("target")
     if not isinstance(target, dict):
         return record, ()
     target = {**target, "api": given_api(target)}
-    clear = target.get("token")
-    if clear == SEALED_MARK:
-        target, clear = {**target, "token": None}, None
-    token = _stored_key(record, target, previous, keeper, problems)
+    try:
+        target["token"] = _token({**record, "target": target}, key, stored, keeper)
+    except InvalidObjectError as error:
+        problems.append(error)
+        target["token"] = error.value if error.value != HIDDEN else None
     dropped: list[str] = []
-    record = _without_keys({**record, "target": {**target, "token": token}}, "", dropped)
-    if isinstance(clear, str) and clear != token and len(clear) >= LEAST_KEY_CHARACTERS:
+    record = _without_keys({**record, "target": target}, "", dropped)
+    if key is not None:
+        _note_copies(record, key.get_secret_value(), problems)
+    return record, tuple(dropped)
+
+
+def _token(
+    record: Mapping[str, Any],
+    key: SecretStr | None,
+    stored: Mapping[str, object] | None,
+    keeper: KeyKeeper,
+) -> str | None:
+    """Return what is to stand for the key: a clear one is sealed, a missing one is the stored one.
+
+    Raises:
+        InvalidObjectError: nothing can.
+    """
+    api, token = record["target"]["api"], record["target"].get("token")
+    number, client_id = record.get("id"), record.get("client_id")
+    if not isinstance(api, str) or not isinstance(number, int) or not isinstance(client_id, int):
+        # A problem of its own, reported with the other fields; the key is not at fault.
+        return str(token) if key is None and is_stored_key(token) else "file:unjudged"
+    try:
+        if key is not None:
+            return _sealed(key, stored, keeper, key_context(client_id, number, api))
+        found = _named_or_stored(token, stored, keeper, key_context(client_id, number, api))
+    except SealingError as error:
+        raise InvalidObjectError(KEY_PATH, HIDDEN, str(error)) from None
+    if found is not None and (refusal := key_refusal(found, client_id)) is not None:
+        raise InvalidObjectError(KEY_PATH, found, refusal.removeprefix(f"{found}: "))
+    return found
+
+
+def _sealed(
+    key: SecretStr, stored: Mapping[str, object] | None, keeper: KeyKeeper, context: str
+) -> str:
+    """Return the key sealed: as it is stored, if nothing has changed since."""
+    clear = key.get_secret_value()
+    if clear.startswith(_REFERENCE_PREFIXES):
+        raise SealingError(
+            "must be a key, env:STREAM_APP_KEY_<CLIENT>_<NAME> or file:<client>/<name>"
+        )
+    kept, _ = _stored_token(stored)
+    if kept is not None and keeper.is_sealed_with_newest(clear, kept, context):
+        return kept
+    return keeper.seal(clear, context)
+
+
+def _named_or_stored(
+    token: object, stored: Mapping[str, object] | None, keeper: KeyKeeper, context: str
+) -> str | None:
+    """Return the token of the file; without one the stored one, as long as the host is the same."""
+    kept, kept_api = _stored_token(stored)
+    if token in (None, "", SEALED_MARK):
+        if kept is not None and api_host(kept_api) != context.partition("@")[2]:
+            raise SealingError("target.api has another host than before: give the key again")
+        return kept
+    if not isinstance(token, str):
+        raise SealingError("must be a text")
+    if token.startswith("sealed:") and token != kept:
+        keeper.open(token, context)
+    return token
+
+
+def _stored_token(stored: Mapping[str, object] | None) -> tuple[str | None, str]:
+    """Return the key and the address of the stored record."""
+    target = (stored or {}).get("target")
+    if not isinstance(target, dict):
+        return None, ""
+    token = target.get("token")
+    return (token if is_stored_key(token) else None), str(given_api(target))
+
+
+def _note_copies(record: Mapping[str, object], clear: str, problems: Problems) -> None:
+    """Add a problem for each other field that holds the key."""
+    if len(clear) >= LEAST_KEY_CHARACTERS:
         problems += [
             InvalidObjectError(path, HIDDEN, "holds the key: take it out")
             for path in _paths_with(record, clear, "")
         ]
-    return record, tuple(dropped)
-
-
-def clear_key(record: Mapping[str, object]) -> str | None:
-    """Return the key that stands in an object in the clear; None when there is none."""
-    target = record.get("target")
-    token = target.get("token") if isinstance(target, dict) else target
-    return token if isinstance(token, str) and not is_stored_key(token) else None
 
 
 def shown_form(record: Mapping[str, object]) -> dict[str, object]:
     """Return an integration's record as it may be shown: no key, sealed or clear, is in it.
 
-    The name of a key (`env:`, `file:`) stays. `stored_form` takes the result as unchanged.
+    The name of a key (`env:`, `file:`) stays. `apply` takes the result as unchanged.
     """
     shown = _without_keys(record, "", [])
     target = shown.get("target")
@@ -95,61 +167,6 @@ def shown_form(record: Mapping[str, object]) -> dict[str, object]:
         if not is_stored_key(token) or str(token).startswith("sealed:"):
             shown["target"] = {**target, "token": SEALED_MARK}
     return shown
-
-
-def _stored_key(
-    record: Mapping[str, object],
-    target: Mapping[str, object],
-    previous: Mapping[str, object] | None,
-    keeper: KeyKeeper,
-    problems: Problems,
-) -> str | None:
-    """Return what is to stand for the key; None and a problem when nothing can."""
-    token, api = target.get("token"), target.get("api")
-    number, client_id = record.get("id"), record.get("client_id")
-    kept, kept_api = _previous_key(previous)
-    if not isinstance(api, str) or not isinstance(number, int) or not isinstance(client_id, int):
-        # A problem of its own, reported with the other fields; the key is not at fault.
-        return token if isinstance(token, str) and is_stored_key(token) else "file:unjudged"
-    try:
-        if token is None or token == "":
-            found = _kept_key(kept, kept_api, api)
-        else:
-            found = _given_key(token, kept, key_context(client_id, number, api), keeper)
-    except SealingError as error:
-        problems.append(InvalidObjectError(KEY_PATH, HIDDEN, str(error)))
-        return None
-    if found is not None and (refusal := key_refusal(found, client_id)) is not None:
-        problems.append(InvalidObjectError(KEY_PATH, found, refusal.removeprefix(f"{found}: ")))
-    return found
-
-
-def _kept_key(kept: str | None, kept_api: str, api: str) -> str | None:
-    if kept is not None and api_host(kept_api) != api_host(api):
-        raise SealingError("target.api has another host than before: give the key again")
-    return kept
-
-
-def _given_key(token: object, kept: str | None, context: str, keeper: KeyKeeper) -> str:
-    if not isinstance(token, str):
-        raise SealingError("must be a text")
-    if is_stored_key(token):
-        if token.startswith("sealed:") and token != kept:
-            keeper.open(token, context)
-        return token
-    if token.startswith(_REFERENCE_PREFIXES):
-        raise SealingError(_FORMS)
-    if kept is not None and keeper.is_sealed_with_newest(token, kept, context):
-        return kept
-    return keeper.seal(token, context)
-
-
-def _previous_key(previous: Mapping[str, object] | None) -> tuple[str | None, str]:
-    target = (previous or {}).get("target")
-    if not isinstance(target, dict):
-        return None, ""
-    token = target.get("token")
-    return (token if is_stored_key(token) else None), str(given_api(target))
 
 
 def _without_keys(obj: Mapping[str, object], path: str, dropped: list[str]) -> dict[str, object]:

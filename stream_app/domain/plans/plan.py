@@ -6,25 +6,13 @@ written: a plan with one problem is not carried out at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from stream_app.domain.configuration.fields import (
-    flattened,
-    has_description,
-)
-from stream_app.domain.configuration.kinds import (
-    STAMPS,
-    Kind,
-)
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.keys import KeyKeeper
-from stream_app.domain.plans.unsupported import (
-    LeftOut,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+from stream_app.domain.plans.unsupported import LeftOut
 
 
 class Action(StrEnum):
@@ -36,40 +24,12 @@ class Action(StrEnum):
     DELETED = "deleted"
 
 
-def _nowhere(_path: str) -> int | None:
-    return None
-
-
-@dataclass(frozen=True)
-class FileObject:
-    """An object as a person wrote it: the `number`-th (from 1) of `file`. Keys are texts.
-
-    `is_answer` tells that it is from an answer of the API, which lists more than is used here.
-    `line_of` returns the line of a path in it, if anybody knows it.
-    """
-
-    file: str
-    number: int
-    obj: Mapping[str, object]
-    is_answer: bool = False
-    line_of: Callable[[str], int | None] = field(default=_nowhere, repr=False, compare=False)
-
-    @property
-    def is_lenient(self) -> bool:
-        """Tell whether it may have fields that nobody knows here: those of the API."""
-        return self.is_answer or has_description(self.obj)
-
-    def where(self, path: str) -> str:
-        """Return file and line of a path, for a message."""
-        line = self.line_of(path)
-        return self.file if line is None else f"{self.file}: line {line}"
-
-
 @dataclass(frozen=True)
 class Change:
     """What is to become of one record; no `record`: it is deleted.
 
-    `fields` says which of its fields change; `before` is the record as it is stored.
+    `fields` says which of its fields change; `before` is the record as it is stored. `key_fields`
+    are the fields of the file that look like keys, and are not in the record.
     """
 
     kind: Kind
@@ -78,7 +38,7 @@ class Change:
     action: Action
     record: dict[str, object] | None = field(repr=False)
     fields: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    key_fields: tuple[str, ...] = ()
     before: Mapping[str, object] | None = field(default=None, repr=False)
 
     @property
@@ -112,16 +72,6 @@ class Rules:
     allowed_periods: Collection[int]
     keeper: KeyKeeper
     check_api: Callable[[str], object]
-
-
-def file_record(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
-    """Return an object of a file in the form of a record, without what our commands set."""
-    record = flattened(obj)
-    for name in ("kind", *STAMPS[kind]):
-        record.pop(name, None)
-    if kind is Kind.CLIENT and record.get("client_id") is None and "id" in record:
-        record["client_id"] = record.pop("id")
-    return record
 
 
 def deletion(kind: Kind, number: int, record: Mapping[str, object]) -> Change:

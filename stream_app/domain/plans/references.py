@@ -1,21 +1,83 @@
-"""What a trigger may name: integrations of its own client that are there."""
+"""What objects say of each other: whose they are, and which integrations a trigger names."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_app.domain.configuration.client_names import normal_name
 from stream_app.domain.configuration.fields import flattened
-from stream_app.domain.plans.unsupported import OtherIntegrations
+from stream_app.domain.configuration.kinds import Kind, Stored
+from stream_app.domain.configuration.triggers import read_trigger
+from stream_app.domain.plans.steps import Draft
+from stream_app.domain.plans.unsupported import LeftOut, OtherIntegrations
+
+
+def check_references(
+    drafts: Sequence[Draft], stored: Stored, others: OtherIntegrations, pruned: Collection[int]
+) -> list[LeftOut]:
+    """Note in the drafts what they name that is not there, or is another's.
+
+    Args:
+        drafts: all of the files.
+        stored: the records as they are.
+        others: integrations of the files that are of types that are not used here.
+        pruned: integrations that are going to be deleted.
+
+    Returns:
+        the names of `others` in triggers, which are left out.
+    """
+    clients = {draft.id for draft in drafts if draft.kind is Kind.CLIENT}
+    clients |= stored[Kind.CLIENT].keys()
+    owners: dict[int, object] = {
+        number: record.get("client_id") for number, record in stored[Kind.INTEGRATION].items()
+    }
+    owners |= {draft.id: draft.client_id for draft in drafts if draft.kind is Kind.INTEGRATION}
+    known = _KnownIntegrations(owners, others, pruned)
+    _check_client_names(drafts, stored)
+    left_out: list[LeftOut] = []
+    for draft in drafts:
+        if draft.kind is Kind.CLIENT or any(p.path == "client_id" for p in draft.problems):
+            continue
+        if draft.client_id not in clients:
+            draft.problem("client_id", draft.client_id, "no such client: apply the client, too")
+        before = (draft.stored or {}).get("client_id", draft.client_id)
+        if before != draft.client_id:
+            draft.problem(
+                "client_id", draft.client_id, f"it belongs to client {before}: use a new id"
+            )
+        left_out += _check_integrations(draft, known)
+    return left_out
+
+
+def _check_client_names(drafts: Sequence[Draft], stored: Stored) -> None:
+    """Note names that several clients would have: one that a client has stays its own."""
+    kept = {
+        number: normal_name(str(record.get("name") or ""))
+        for number, record in stored[Kind.CLIENT].items()
+    }
+    written = {
+        draft.id: normal_name(str(draft.record.get("name") or ""))
+        for draft in drafts
+        if draft.kind is Kind.CLIENT
+    }
+    sharing: dict[str, list[int]] = {}
+    for number, name in (kept | written).items():
+        sharing.setdefault(name, []).append(number)
+    for draft in drafts:
+        name = written.get(draft.id, "")
+        if draft.kind is not Kind.CLIENT or not name:
+            continue
+        holders = [number for number in sharing[name] if kept.get(number) == name]
+        owner = min(holders or sharing[name])
+        if owner != draft.id:
+            text = f"is the name of client {owner}, and events name their client by it"
+            draft.problem("name", draft.source.obj.get("name"), f"{text}: give it another")
 
 
 @dataclass(frozen=True)
-class KnownIntegrations:
-    """All integrations of the files and the records.
-
-    `owners` are their clients by id; `others` are of types that are not used here; `pruned` are
-    going to be deleted.
-    """
+class _KnownIntegrations:
+    """All integrations of the files and the records: `owners` are their clients by id."""
 
     owners: Mapping[int, object]
     others: OtherIntegrations
@@ -38,7 +100,27 @@ class KnownIntegrations:
         return None if owner == client_id else f"is not an integration of client {client_id}"
 
 
-def place_of(obj: Mapping[str, object], number: int) -> str:
+def _check_integrations(draft: Draft, known: _KnownIntegrations) -> Iterator[LeftOut]:
+    """Note the integrations that a trigger may not name; yield those that are left out."""
+    kept = _stored_integrations(draft) if draft.integration_ids else ()
+    for number in draft.integration_ids:
+        path = _path_of(number, draft.source.obj)
+        refusal = known.refusal(number, draft.client_id, kept)
+        if refusal is not None:
+            draft.problem(path, number, refusal)
+        elif number in known.others.clients:
+            yield known.others.not_reached(draft.id, path, number)
+
+
+def _stored_integrations(draft: Draft) -> tuple[int, ...]:
+    """Return the integrations that the stored trigger names."""
+    if draft.stored is None:
+        return ()
+    trigger, _ = read_trigger(draft.stored, allowed_periods=draft.rules.allowed_periods)
+    return trigger.integration_ids
+
+
+def _path_of(number: int, obj: Mapping[str, object]) -> str:
     """Return the path of an integration's id in a trigger, which may have other problems."""
     actions = flattened(obj).get("actions")
     for place, action in enumerate(actions if isinstance(actions, list) else []):

@@ -13,7 +13,8 @@ from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.configuration.get import shown
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.plans.api_answers import answer
-from stream_app.domain.plans.plan import FileObject, Plan, Rules
+from stream_app.domain.plans.file_object import FileObject
+from stream_app.domain.plans.plan import Plan, Rules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.endpoints import resolve_endpoint

@@ -280,7 +280,7 @@ def test_any_text_is_read_or_refused_with_its_place(
 ) -> None:
     for index, removed, added in changes:
         text = text[:index] + added + text[index + removed :]
-    file = FileText("a.yaml", text.encode())
+    file = FileText("a.yaml", text)
     problem = ""
     try:
         documents = file.documents()
@@ -294,7 +294,7 @@ def test_any_text_is_read_or_refused_with_its_place(
 
 @pytest.mark.parametrize("path", ["/dev/zero", "-"])
 def test_a_file_without_an_end_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream_app.cli.configuration.files.MOST_BYTES", 1000)
+    monkeypatch.setattr("stream_app.cli.configuration.file_texts.MOST_BYTES", 1000)
     with Path("/dev/zero").open("rb") as endless:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
         with pytest.raises(ConfigurationError, match="more than 1,000 bytes: give a file of"):
@@ -306,7 +306,7 @@ def test_a_file_as_large_as_it_may_be_is_read(
 ) -> None:
     path = tmp_path / "client.yaml"
     path.write_text("client_id: 1111\n")
-    monkeypatch.setattr("stream_app.cli.configuration.files.MOST_BYTES", path.stat().st_size)
+    monkeypatch.setattr("stream_app.cli.configuration.file_texts.MOST_BYTES", path.stat().st_size)
     assert len(read_objects([str(path)])) == 1
     path.write_text("client_id: 11111\n")
     with pytest.raises(ConfigurationError, match="holds more than"):

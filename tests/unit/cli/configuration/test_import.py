@@ -270,48 +270,14 @@ def test_the_client_comes_from_the_object_or_beside_it_or_from_the_command(place
 
 def test_what_an_object_lacks_is_told_with_the_next_step(place: Place) -> None:
     assert place.problems(TRIGGER_BODY, INTEGRATION_BODY, client=None)[:2] == [
-        (
-            "trigger[#1].id: is missing: must be an integer, 1 or more: "
-            "give one that no other trigger has"
-        ),
+        ("trigger[#1].id: is missing: must be an integer, 1 or more"),
         (
             "trigger[#1].client_id: is missing: must be an integer, 1 or more: "
             "write whose trigger it is, or give `stream-app apply --client ID`"
         ),
     ]
     (missing,) = place.problems(INTEGRATION_BODY)
-    assert missing.startswith("integration[#1].id: is missing: ")
-    assert missing.endswith(": give one that no other integration has")
-
-
-@pytest.mark.parametrize("name", [None, "", "  "])
-def test_an_unnamed_object_gets_the_documented_name(place: Place, name: str | None) -> None:
-    made = {"created_by": "John Smith", "created_at": 1769904000, "name": name}
-    place.apply(CLIENT, integrations_answer(integration(**made)), triggers_answer(trigger(**made)))
-    assert place.stored[Kind.TRIGGER][61]["name"] == "New trigger by John Smith, Feb 1"
-    name_of_other = place.stored[Kind.INTEGRATION][521]["name"]
-    assert name_of_other == "Opsgenie integration by John Smith, Feb 1"
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        {},
-        {"created_by": "John Smith"},
-        {"created_at": 1769904000},
-        {"created_by": "", "created_at": 1769904000},
-        {"created_by": "John Smith", "created_at": 1769904000000000},
-        {"created_by": "John Smith", "created_at": "Feb 1"},
-    ],
-)
-def test_a_name_that_cannot_be_known_is_a_problem(place: Place, made: dict[str, object]) -> None:
-    (problem,) = place.problems(
-        integrations_answer(integration()), triggers_answer(trigger(name=None, **made))
-    )
-    assert problem == (
-        "trigger[61].name: is missing: must be a text: the default, `New trigger by <user>, "
-        "<date>`, needs created_by and created_at (Unix seconds)"
-    )
+    assert missing == "integration[#1].id: is missing: must be an integer, 1 or more"
 
 
 def test_an_answer_without_objects_is_the_list_that_the_api_gives(place: Place) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from stream_app.domain.configuration.invisible_characters import invisible
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.plans.plan import FileObject, Plan, Rules
+from stream_app.domain.plans.file_object import FileObject
+from stream_app.domain.plans.plan import Plan, Rules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.test_plan import KEEPER, NOW, check_api, client, integration, trigger
 

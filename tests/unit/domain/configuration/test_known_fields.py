@@ -10,8 +10,9 @@ from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import SHAPES, Shape, known_part, unknown_paths
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.from_files import read_given
-from stream_app.domain.plans.plan import FileObject, Rules
+from stream_app.domain.plans.plan import Rules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.test_plan import KEEPER, check_api, client, integration, plan, trigger
 

@@ -5,8 +5,8 @@ import pytest
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.errors import ConfigurationError, UsageError
+from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.from_files import as_enabled, read_given
-from stream_app.domain.plans.plan import FileObject
 from stream_app.domain.replay.kcat_lines import parse_line
 from tests.unit.domain.counting.test_partition_counts import trigger
 

@@ -8,8 +8,9 @@ import pytest
 from stream_app.domain.configuration.fields import changed_fields
 from stream_app.domain.configuration.kinds import Kind, Stored, kind_of
 from stream_app.domain.errors import ConfigurationError, SealingError
+from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.keys import shown_form
-from stream_app.domain.plans.plan import Action, Change, FileObject, Plan, Rules
+from stream_app.domain.plans.plan import Action, Change, Plan, Rules
 from stream_app.domain.plans.planner import make_plan
 
 NOW = 1767225600000
@@ -246,7 +247,7 @@ def test_keys_among_the_fields_of_an_answer_are_left_out_and_named() -> None:
     change = plan(client(), obj, is_answer=True).changes[1]
     assert written(change)["created_by"] == "bo@acme.example"
     assert written(change)["target"] == {"token": SEALED, "api": US}
-    assert set(change.left_out) == {"api_key", "target.genie_key"}
+    assert set(change.key_fields) == {"api_key", "target.genie_key"}
     assert "another-fake-key" not in json.dumps(written(change))
 
 
@@ -307,7 +308,7 @@ def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
     missing = "is missing: must be an integer, 1 or more"
     assert result.problems == (
         "acme.yaml: client[1111].cloud: 'XX': must be one of EU, US, ME",
-        f"acme.yaml: trigger[#2].id: {missing}: give one that no other trigger has",
+        f"acme.yaml: trigger[#2].id: {missing}",
         "acme.yaml: trigger[#2].threshold.count: -1: must be an integer, 0 or more",
         "acme.yaml: trigger[#2].threshold.period: 7: must be one of 1, 60, 3600 (seconds)",
         f"acme.yaml: trigger[#2].{unknown}",

@@ -1,0 +1,71 @@
+"""An object as a person wrote it, with its key apart from the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from stream_app.domain.configuration.fields import HIDDEN, flattened, has_description
+from stream_app.domain.configuration.integrations import is_stored_key
+from stream_app.domain.configuration.kinds import STAMPS, Kind
+
+#: Stands for a sealed key in what `get` prints; in a file it means the key that is stored.
+SEALED_MARK = "(sealed)"
+
+
+def _no_line(_path: str) -> int | None:
+    return None
+
+
+@dataclass(frozen=True)
+class FileObject:
+    """The `number`-th object (from 1) of `file`.
+
+    `key` is the key that stands in it in the clear, with `HIDDEN` in its place: nothing that looks
+    at the object or shows a part of it can show the key. `is_answer` tells that the object is from
+    an answer of the API, which lists more than is used here. `line_of` returns the line of a path
+    in the object, where it is known.
+    """
+
+    file: str
+    number: int
+    obj: Mapping[str, object]
+    is_answer: bool = False
+    line_of: Callable[[str], int | None] = field(default=_no_line, repr=False, compare=False)
+    key: SecretStr | None = field(init=False, default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the key out of the object."""
+        wrapped = self.obj.get("trigger")
+        inner = wrapped if isinstance(wrapped, Mapping) and "target" in wrapped else self.obj
+        target = inner.get("target")
+        token = target.get("token") if isinstance(target, Mapping) else target
+        text = token.strip() if isinstance(token, str) else ""
+        if text in ("", SEALED_MARK) or is_stored_key(text):
+            return
+        hidden = {**target, "token": HIDDEN} if isinstance(target, Mapping) else HIDDEN
+        without = {**inner, "target": hidden}
+        obj = without if inner is self.obj else {**self.obj, "trigger": without}
+        object.__setattr__(self, "obj", obj)
+        object.__setattr__(self, "key", SecretStr(text))
+
+    @property
+    def is_lenient(self) -> bool:
+        """Tell whether it may have fields that nobody knows here: those of the API."""
+        return self.is_answer or has_description(self.obj)
+
+    def where(self, path: str) -> str:
+        """Return file and line of a path, for a message."""
+        line = self.line_of(path)
+        return self.file if line is None else f"{self.file}: line {line}"
+
+    def record(self, kind: Kind) -> dict[str, object]:
+        """Return the object in the form of a record, without what our commands set."""
+        record = flattened(self.obj)
+        for name in ("kind", *STAMPS[kind]):
+            record.pop(name, None)
+        if kind is Kind.CLIENT and record.get("client_id") is None and "id" in record:
+            record["client_id"] = record.pop("id")
+        return record
