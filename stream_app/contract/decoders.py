@@ -27,14 +27,10 @@ from stream_app.domain.counting.partial_counts import PartialCounts
 from stream_app.domain.dead_letters.dead_letter import LetterKind, parse_place
 from stream_app.domain.delivery.records import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
-from stream_app.domain.events.model import (
-    DECODE_ERRORS,
-    Event,
-    EventDecoder,
-    EventKind,
-    PartsDecoder,
-    Rejected,
-)
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import Event, EventKind
+from stream_app.domain.events.parts import DECODE_ERRORS
+from stream_app.domain.events.parts_decoder import PartsDecoder, Rejected
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds
 from stream_app.domain.notices.incoming import IncomingNotice, check_kind, notice_decoder
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of

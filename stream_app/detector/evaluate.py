@@ -22,7 +22,8 @@ from stream_app.domain.counting.partial_counts import (
 )
 from stream_app.domain.counting.partition_windows import PartitionWindows
 from stream_app.domain.counting.windows import CellKey
-from stream_app.domain.events.model import CONDITIONS, DECODE_ERRORS, EventKind
+from stream_app.domain.events.model import CONDITIONS, EventKind
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import catch_up

@@ -20,7 +20,7 @@ from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
 from stream_app.domain.alerts.kinds import NOTICE_ALERT
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.incoming import (
     IncomingNotice,
     NoticeResult,

@@ -23,7 +23,7 @@ from stream_app.domain.delivery.records import (
     decode_result,
 )
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster.topics import Topic, TopicNames

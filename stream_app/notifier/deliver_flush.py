@@ -14,7 +14,7 @@ from stream_app.domain.delivery.partition_deliveries import (
     Settled,
 )
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.own import Notice, integration_broken
 from stream_app.domain.notices.signatures import NoticeMarks
 from stream_app.kafka.cluster.topics import Topic, TopicNames

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from stream_app.domain.delivery.partition_deliveries import DeliveryCut, Settled
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.own import HOUR_MS, Notice, deliveries_overflowed
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import Configuration

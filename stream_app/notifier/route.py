@@ -25,7 +25,7 @@ from stream_app.domain.delivery.records import (
     encode_delivery,
 )
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.own import HOUR_MS, alerts_stale
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.domain.state.progress import PartitionProgress

@@ -17,7 +17,7 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.counting.partial_counts import PartialCounts
 from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Result
-from stream_app.domain.events.model import SHAPES
+from stream_app.domain.events.decoder import SHAPES
 from stream_app.domain.notices.incoming import IncomingNotice
 from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.settings import Settings

@@ -17,8 +17,9 @@ import pytest
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events.model import MAX_RECORD_BYTES, EventKind, Rejected
+from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.older_names import MAX_VALUES
+from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, Rejected
 from stream_app.domain.notices.incoming import MAX_NOTICE_BYTES
 from stream_app.opsgenie.payload import build_payload
 from stream_app.worker.garbage import THRESHOLDS

@@ -29,7 +29,7 @@ from stream_app.domain.delivery.records import (
     encode_state,
 )
 from stream_app.domain.errors import RejectedEventError
-from stream_app.domain.events.model import DECODE_ERRORS
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.topics import VIEW_KINDS
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import RecordApplier

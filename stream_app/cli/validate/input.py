@@ -11,7 +11,7 @@ import orjson
 
 from stream_app.cli.dlq.selection import text_of
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.events.model import DECODE_ERRORS
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.kafka.configuration.records import (
     CONNECT_SECONDS,
     end_offsets,

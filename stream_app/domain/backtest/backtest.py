@@ -20,7 +20,9 @@ from stream_app.domain.counting.matching import ClientTriggers, TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.batches import Record
-from stream_app.domain.events.model import CONDITIONS, Event, EventDecoder, EventKind, Rejected
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import CONDITIONS, Event, EventKind
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.events.times import event_seconds
 from stream_app.domain.replay.counting_replay import Figures
 

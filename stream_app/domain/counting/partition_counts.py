@@ -26,13 +26,8 @@ from stream_app.domain.counting.tally import Tally
 from stream_app.domain.counting.windows import CellKey, parse_cell_key
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.batches import STEP_EVENTS, BatchDecoder, Record
-from stream_app.domain.events.model import (
-    MAX_REFUSED_PARTS,
-    TIME_FIELDS,
-    EventKind,
-    Rejected,
-    bounded,
-)
+from stream_app.domain.events.model import TIME_FIELDS, EventKind
+from stream_app.domain.events.parts_decoder import MAX_REFUSED_PARTS, Rejected, bounded
 from stream_app.domain.events.time_units import shown_number
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds, trusted_ms
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from stream_app.domain.counting.windows import CellKey
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 
 
 @dataclass

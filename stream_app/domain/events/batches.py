@@ -7,15 +7,10 @@ from typing import Any, Protocol
 
 from stream_app.domain.configuration.client_names import ClientNames
 from stream_app.domain.errors import RejectedEventError
-from stream_app.domain.events.model import (
-    DECODE_ERRORS,
-    MAX_RECORD_BYTES,
-    Event,
-    EventDecoder,
-    EventKind,
-    Rejected,
-    check_size,
-)
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import Event, EventKind
+from stream_app.domain.events.parts import DECODE_ERRORS
+from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, Rejected, check_size
 
 #: A partition may hold records of another shape than the usual one only. After so many of them in
 #: a row, only each `TRY_AGAIN`th is tried as the usual one first: a refusal takes time.

@@ -26,7 +26,7 @@ from stream_app.domain.alerts.flat_details import flattened_details
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import PartsDecoder
+from stream_app.domain.events.parts_decoder import PartsDecoder
 from stream_app.domain.notices.fields import mentioned_applications
 from stream_app.domain.notices.own import Notice
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks, identity_of

@@ -16,7 +16,8 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert, enc
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.windows import CellKey, retention_seconds
-from stream_app.domain.events.model import CONDITIONS, DECODE_ERRORS
+from stream_app.domain.events.model import CONDITIONS
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.replay.ranges import Extent
 from stream_app.domain.times import iso_moment
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from stream_app.domain.errors import UsageError
-from stream_app.domain.events.model import DECODE_ERRORS
+from stream_app.domain.events.parts import DECODE_ERRORS
 
 
 class KcatRecord(msgspec.Struct, gc=False):

@@ -15,7 +15,7 @@ from typing import Any
 
 from stream_app import __version__
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.state.send import Send
 

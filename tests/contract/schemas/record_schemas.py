@@ -13,7 +13,8 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.counting.partial_counts import PartialCounts
 from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Result
-from stream_app.domain.events.model import EVENT_TYPES, SHAPES, EventKind
+from stream_app.domain.events.decoder import SHAPES
+from stream_app.domain.events.model import EVENT_TYPES, EventKind
 from stream_app.domain.notices.incoming import IncomingNotice
 from tests.contract.schemas.dead_letters import dead_letter_schema
 from tests.contract.schemas.event_rules import event_rules

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.domain.events.model import MAX_RECORD_BYTES
+from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import alerts, incident, prepared, trigger, wait_for
 from tests.integration.harness import WorkerProcess, drained, put, read_all

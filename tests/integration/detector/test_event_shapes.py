@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from stream_app.domain.events.model import MAX_RECORD_BYTES, MAX_REFUSED_PARTS
+from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, MAX_REFUSED_PARTS
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import alerts, send, trigger
 from tests.integration.harness import WorkerProcess, drained, put_objects, read_all

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from stream_app.domain.catalog.attack_types import ATTACK_TYPES
-from stream_app.domain.events.model import Attack, EventDecoder, EventKind
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import Attack, EventKind
 from stream_app.sample.events import Sample, SampleEvents
 from tests import oracle
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream_app.cli.operations.sample import sample
-from stream_app.domain.events.model import EventDecoder, EventKind
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.topics import EVENT_TOPICS
 
 FAST = ("--rate", "100000", "--seed", "1")

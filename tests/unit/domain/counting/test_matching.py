@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stream_app.domain.catalog.conditions import CONDITIONS as CONDITION_RULES
 from stream_app.domain.configuration.triggers import Filter, Trigger, parse_trigger
 from stream_app.domain.counting.matching import CompiledTrigger, TriggerIndex, inferred_target
-from stream_app.domain.events.model import CONDITIONS, Event, EventDecoder, EventKind
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import CONDITIONS, Event, EventKind
 from tests import oracle
 
 KINDS = tuple(EventKind)

@@ -17,7 +17,8 @@ from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import MATCH_CACHE_SIZE, PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.events.model import EventDecoder, EventKind
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
 
 BASE = 1_767_225_600

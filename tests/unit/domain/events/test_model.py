@@ -10,14 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import (
-    DECODE_ERRORS,
-    Attack,
-    EventDecoder,
-    EventKind,
-    Hit,
-    Incident,
-)
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import Attack, EventKind, Hit, Incident
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.times import event_seconds
 
 KINDS = tuple(EventKind)

@@ -12,12 +12,9 @@ import pytest
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import (
-    MAX_RECORD_BYTES,
-    MAX_REFUSED_PARTS,
-    EventDecoder,
-    EventKind,
-)
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import EventKind
+from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, MAX_REFUSED_PARTS
 from stream_app.domain.notices.incoming import notice_decoder
 from tests.unit.domain.counting.test_poison import (
     BASE,

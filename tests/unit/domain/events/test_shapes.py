@@ -12,15 +12,9 @@ from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import (
-    DECODE_ERRORS,
-    EVENT_TYPES,
-    Attack,
-    EventDecoder,
-    EventKind,
-    Hit,
-    Incident,
-)
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import EVENT_TYPES, Attack, EventKind, Hit, Incident
+from stream_app.domain.events.parts import DECODE_ERRORS
 from tests.unit.domain.counting.test_poison import Record
 from tests.unit.domain.documented_events import (
     ACME,

@@ -16,7 +16,7 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import EVENTS, Integration
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.events.model import Rejected
+from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.incoming import (
     IncomingNotice,
     Origin,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.events.model import EventDecoder, EventKind
+from stream_app.domain.events.decoder import EventDecoder
+from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.times import event_seconds
 from stream_app.domain.replay.time_shift import Shifted, Shifter
 from tests.unit.domain.documented_events import HIT_ENVELOPE
