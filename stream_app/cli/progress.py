@@ -1,4 +1,4 @@
-"""Progress of a long read, on a terminal only: events, rate, time left."""
+"""ProgressLine of a long read, on a terminal only: events, rate, time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_app.cli.output import is_watched, paint_over, say
 _REPAINT_SECONDS = 0.2
 
 
-class Progress:
+class ProgressLine:
     """Paints one line on stderr; tells at an interrupt how far it came.
 
     Args:

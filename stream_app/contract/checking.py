@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
-from stream_app.contract.decoders import reader_of
+from stream_app.contract.decoders import decoder_of
 from stream_app.contract.records import RecordName
 from stream_app.contract.schema_files import Schema, part_schema
 from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS, flattened
@@ -62,7 +62,7 @@ class Checker:
         self.name = name
         self._schema = part_schema(name)
         self._validator = jsonschema_rs.Draft202012Validator(self._schema)
-        self._read = reader_of(name, allowed_periods)
+        self._read = decoder_of(name, allowed_periods)
 
     def check(
         self, value: bytes | None, key: bytes | None = None, timestamp: int | None = None

@@ -1,8 +1,4 @@
-"""The code's own judgement of records: the decoders and readers that the workers use.
-
-Each reader yields what it refuses as (index in the record, path, value, problem). An empty path
-is the whole record or part. A record's bytes never stand in a problem.
-"""
+"""What the workers' own decoders refuse in records. A record's bytes never stand in a problem."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import orjson
 
-from stream_app.contract.records import EVENTS, RecordName
+from stream_app.contract.records import EVENT_KINDS, RecordName
 from stream_app.domain.alerts.alert import decode_alert
 from stream_app.domain.configuration.client_names import ClientNames
 from stream_app.domain.configuration.clients import read_client
@@ -70,7 +66,7 @@ _TEXT_HEADERS = (
 
 
 class Refusal(NamedTuple):
-    """What the code refuses, and why."""
+    """What a decoder refuses, and why; an empty path is the whole record or part."""
 
     path: str
     value: object
@@ -78,21 +74,21 @@ class Refusal(NamedTuple):
 
 
 #: (index in the record or None, bytes of the part, what is refused in it)
-Judged = tuple[int | None, bytes, list[Refusal]]
+Decoded = tuple[int | None, bytes, list[Refusal]]
 
 
-class Reader(Protocol):
-    """Judges a value; `timestamp` is its record's, Unix ms: -1, it has none; None, not known."""
+class Decoder(Protocol):
+    """Yields each part of a value with what is refused in it."""
 
-    def __call__(self, value: bytes, timestamp: int | None = None) -> Iterator[Judged]:
-        """Yield each part of the value with what is refused in it."""
+    def __call__(self, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
+        """Decode a value; `timestamp` is its record's in Unix ms: -1: none; None: unknown."""
         ...
 
 
-def reader_of(name: RecordName, allowed_periods: Collection[int]) -> Reader:
-    """Return what judges a record's value; of dead letters, its headers as a JSON object."""
-    if name in EVENTS:
-        decoder = EventDecoder(EVENTS[name], _ANYBODY)
+def decoder_of(name: RecordName, allowed_periods: Collection[int]) -> Decoder:
+    """Return what decodes a record's value: of a dead letter, its headers as a JSON object."""
+    if name in EVENT_KINDS:
+        decoder = EventDecoder(EVENT_KINDS[name], _ANYBODY)
         return partial(_events, decoder)
     if name is RecordName.NOTICE:
         return _without_time(partial(_parts, notice_decoder, _check_notice))
@@ -108,8 +104,8 @@ def reader_of(name: RecordName, allowed_periods: Collection[int]) -> Reader:
     return _without_time(partial(_decoded, _DECODERS[name]))
 
 
-def _without_time(read: Callable[[bytes], Iterator[Judged]]) -> Reader:
-    """Return the reader of a record that may be of any time."""
+def _without_time(read: Callable[[bytes], Iterator[Decoded]]) -> Decoder:
+    """Return the decoder of a record that may be of any time."""
     return lambda value, timestamp=None: read(value)  # noqa: ARG005 - the signature of them all
 
 
@@ -137,7 +133,7 @@ class _Anybody(ClientNames):
 _ANYBODY = _Anybody({})
 
 
-def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) -> Iterator[Judged]:
+def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) -> Iterator[Decoded]:
     for index, part, found in decoder.parts(value):
         refusals = []
         try:
@@ -149,7 +145,7 @@ def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) ->
         yield index, part, refusals
 
 
-def _events(decoder: EventDecoder, value: bytes, timestamp: int | None = None) -> Iterator[Judged]:
+def _events(decoder: EventDecoder, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
     """Judge events; whether their clients are configured is not a matter of the contract."""
     return _parts(decoder, partial(_check_time, decoder.kind, timestamp), value)
 
@@ -179,7 +175,7 @@ def _check_notice(notice: IncomingNotice) -> None:
     subscription_of(notice)
 
 
-def _decoded(decode: Callable[[bytes], object], value: bytes) -> Iterator[Judged]:
+def _decoded(decode: Callable[[bytes], object], value: bytes) -> Iterator[Decoded]:
     refusals = []
     try:
         decode(value)
@@ -190,7 +186,7 @@ def _decoded(decode: Callable[[bytes], object], value: bytes) -> Iterator[Judged
 
 def _configured(
     read: Callable[[dict[str, object]], tuple[object, Problems]], value: bytes
-) -> Iterator[Judged]:
+) -> Iterator[Decoded]:
     try:
         obj = _object(value)
         _, problems = read(obj)
@@ -209,7 +205,7 @@ def _object(value: bytes) -> dict[str, object]:
     return obj
 
 
-def _letter(value: bytes) -> Iterator[Judged]:
+def _letter(value: bytes) -> Iterator[Decoded]:
     try:
         problems = list(_wrong_headers(_object(value)))
     except InvalidObjectError as error:

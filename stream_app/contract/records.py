@@ -42,13 +42,13 @@ TOPICS: dict[RecordName, Topic] = {
     RecordName.DELIVERY_RESULT: Topic.RESULTS,
 }
 #: Kinds of events by their record.
-EVENTS: dict[RecordName, EventKind] = {
+EVENT_KINDS: dict[RecordName, EventKind] = {
     RecordName.ATTACK: EventKind.ATTACKS,
     RecordName.HIT: EventKind.HITS,
     RecordName.INCIDENT: EventKind.INCIDENTS,
 }
 #: Records whose value is one object, an array of them, or one a line.
-IN_PARTS = frozenset({*EVENTS, RecordName.NOTICE})
+IN_PARTS = frozenset({*EVENT_KINDS, RecordName.NOTICE})
 
 
 def record_of(topic: str, prefix: str) -> RecordName | None:

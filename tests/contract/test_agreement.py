@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import strategies as st
 
-from stream_app.contract.decoders import Reader, Refusal, reader_of
+from stream_app.contract.decoders import Decoder, Refusal, decoder_of
 from stream_app.contract.records import RecordName
 from stream_app.domain.catalog.attack_types import ATTACK_TYPES
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Reaction
@@ -25,7 +25,7 @@ from tests.examples import examples as number_of
 
 PERIODS = sorted(DetectorSettings().allowed_periods)
 VALIDATORS = {name: jsonschema_rs.Draft202012Validator(record_schema(name)) for name in RecordName}
-READERS: dict[RecordName, Reader] = {name: reader_of(name, PERIODS) for name in RecordName}
+DECODERS: dict[RecordName, Decoder] = {name: decoder_of(name, PERIODS) for name in RecordName}
 VALID = {name: [json.loads(p.read_text()) for p in examples(name, "valid")] for name in RecordName}
 #: Values of every type, and texts on the edge of a rule. No `1.0`: to a schema that is an integer.
 JUNK: list[Any] = [
@@ -83,7 +83,7 @@ def is_beyond_schemas(refusal: Refusal) -> bool:
 
 def check(name: RecordName, obj: Any) -> None:
     value = json.dumps(obj).encode()
-    refusals = [one for _, _, found in READERS[name](value) for one in found]
+    refusals = [one for _, _, found in DECODERS[name](value) for one in found]
     expressible = [one for one in refusals if not is_beyond_schemas(one)]
     errors = [e.message[-300:] for e in VALIDATORS[name].iter_errors(obj)]
     assert bool(errors) == bool(expressible), (errors, expressible)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import yaml
 
-from stream_app.contract.records import EVENTS, RecordName
+from stream_app.contract.records import EVENT_KINDS, RecordName
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.counting.partial_counts import PartialCounts
@@ -22,7 +22,7 @@ from stream_app.domain.notices.incoming import IncomingNotice
 from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.settings import Settings
 from tests.contract.schemas import record_schemas
-from tests.contract.schemas.descriptions import FIELDS
+from tests.contract.schemas.descriptions import DESCRIPTIONS
 from tests.contract.schemas.filter_values import unknown_filters
 from tests.contract.schemas.record_schemas import part_schema, record_schema
 from tests.contract.write import SCHEMAS, generated
@@ -36,7 +36,7 @@ NOT_COMMON = {
 }  # fmt: skip
 #: Structs that are the whole of a record, or one of its forms.
 STRUCTS: list[tuple[RecordName, type[msgspec.Struct]]] = [
-    *((name, SHAPES[kind]) for name, kind in EVENTS.items()),
+    *((name, SHAPES[kind]) for name, kind in EVENT_KINDS.items()),
     (RecordName.NOTICE, IncomingNotice),
     (RecordName.INTEGRATION_STATUS, IntegrationStatus),
     (RecordName.COUNT, PartialCounts),
@@ -127,7 +127,7 @@ def test_each_field_has_a_description(name: RecordName) -> None:
 
 
 def test_no_description_is_left_of_a_field_that_is_gone() -> None:
-    for struct, words in FIELDS.items():
+    for struct, words in DESCRIPTIONS.items():
         config = struct.__struct_config__  # type: ignore[attr-defined]
         names = {info.name for info in msgspec.structs.fields(struct)} | {config.tag_field}
         assert words.keys() - names == set(), struct

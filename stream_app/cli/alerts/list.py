@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 
 from stream_app.cli.output import print_json, print_table, say
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import AlertState, AlertStory, Stories
@@ -106,13 +106,13 @@ async def _read(
     settings: Settings, bounds: Bounds, wanted: Wanted, limit: int | None
 ) -> tuple[list[AlertStory], int | None]:
     """Return the alerts with their deliveries, the oldest first; and where the reading was cut."""
-    with Progress(what="alerts") as progress:
+    with ProgressLine(what="alerts") as progress:
         stories, reach = await read_alerts(settings, bounds, wanted, progress.report)
     newest = sorted(stories.by_id.values(), key=lambda story: story.fired_ms)
     newest = newest if limit is None else newest[-limit:]
     chosen = Stories()
     chosen.by_id = {story.alert.id: story for story in newest}
-    with Progress(what="deliveries") as progress:
+    with ProgressLine(what="deliveries") as progress:
         behind = await read_deliveries(settings, chosen, bounds.most, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
     return newest, max(cuts, default=None)

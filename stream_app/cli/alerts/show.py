@@ -12,7 +12,7 @@ import msgspec
 
 from stream_app.cli.alerts.list import cause_of
 from stream_app.cli.output import print_json, print_line, say
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, AnyAlert
 from stream_app.domain.delivery.records import DeliveryStatus, Result
 from stream_app.domain.errors import UsageError
@@ -68,14 +68,14 @@ async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
 
     # Of another text it is not known how it stands in a record.
     holding = text.encode() if _PLAIN.fullmatch(text) else b""
-    with Progress(what="alerts") as progress:
+    with ProgressLine(what="alerts") as progress:
         stories, reach = await read_alerts(
             settings, Bounds(MOST), wanted, progress.report, holding=holding
         )
     story = the_one(stories, text)
     chosen = Stories()
     chosen.by_id[story.alert.id] = story
-    with Progress(what="deliveries") as progress:
+    with ProgressLine(what="deliveries") as progress:
         behind = await read_deliveries(settings, chosen, MOST, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
     return story, max(cuts, default=None)

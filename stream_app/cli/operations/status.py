@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream_app.cli.output import print_json, print_line, print_table, say
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 from stream_app.domain.times import iso_moment
 from stream_app.kafka.history.overview import MOST, read_overview
 from stream_app.logs import configure_logs
@@ -56,7 +56,7 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
 
 @contextlib.contextmanager
 def _watched(what: str) -> Iterator[Callable[[int, int], None]]:
-    with Progress(what=what) as progress:
+    with ProgressLine(what=what) as progress:
         yield progress.report
 
 

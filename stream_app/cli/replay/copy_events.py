@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from stream_app.cli.output import print_json, say
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import (
     REPLAYED_TOPICS,
     STDIN,
@@ -149,7 +149,7 @@ class _Copy:
                 await self._copy(log, copier)
 
     async def _copy(self, log: EventLog, copier: Copier) -> None:
-        progress = Progress(log.size, at_stop="the rest is not copied")
+        progress = ProgressLine(log.size, at_stop="the rest is not copied")
         try:
             with progress:
                 await copier.copy(progress.report)
@@ -171,7 +171,7 @@ class _Copy:
     async def _seconds_to_now(self, log: EventLog) -> int:
         """Read all of it once to find the newest event, and return by how much it is moved."""
         newest, shifters = None, self._shifters()
-        with Progress(log.size, at_stop="nothing is copied yet") as progress:
+        with ProgressLine(log.size, at_stop="nothing is copied yet") as progress:
             async for tp, records, _ in log.batches(progress.report):
                 seconds_of = shifters[tp.topic].seconds_of
                 for record in records:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.copy_events import copy_events
 from stream_app.cli.replay.kcat_input import LineRecords
 from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures
@@ -173,7 +173,7 @@ class _Run:
             await log.choose(wanted)
             for name, topic in topics.items():
                 self.engines[topic] = self._engine(topic, configuration, log.partitions(name))
-            with Progress(log.size) as progress:
+            with ProgressLine(log.size) as progress:
                 async for tp, records, is_last in log.batches(progress.report):
                     engine = self.engines[topics[tp.topic]]
                     if records:
@@ -193,7 +193,7 @@ class _Run:
         lines = LineRecords(sys.stdin.buffer)
         configuration = asyncio.run(self._before_lines(files))
         seen: dict[Topic, set[int]] = {}
-        with Progress(0) as progress:
+        with ProgressLine(0) as progress:
             for topic, partition, records in lines.batches():
                 if topic not in self.engines:
                     self.engines[topic] = self._engine(topic, configuration, None)

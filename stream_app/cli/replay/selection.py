@@ -11,7 +11,7 @@ import click
 from stream_app.cli.configuration.files import read_objects
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.plans.from_files import as_enabled, read_given
+from stream_app.domain.plans.from_files import as_enabled, read_file_configuration
 from stream_app.domain.replay.ranges import Range, parse_range
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.kafka.configuration.snapshot import read_configuration
@@ -51,7 +51,7 @@ def range_of(start: str | None, end: str | None) -> Range:
 
 
 def topics_of(
-    settings: Settings, given: Sequence[str], allowed: Sequence[Topic] = REPLAYED_TOPICS
+    settings: Settings, named: Sequence[str], allowed: Sequence[Topic] = REPLAYED_TOPICS
 ) -> dict[str, Topic]:
     """Return the topics that are meant, by their full names.
 
@@ -62,13 +62,13 @@ def topics_of(
     """
     names = TopicNames(settings.topic_prefix)
     known = {name: topic for topic in allowed for name in (topic.value, names(topic))}
-    for name in given:
+    for name in named:
         if name not in known:
             raise UsageError(
                 f"{name} holds no events: name one of {', '.join(allowed)}, or - for "
                 "the lines of `kcat -J` on stdin"
             )
-    return {names(known[name]): known[name] for name in given}
+    return {names(known[name]): known[name] for name in named}
 
 
 def topic_of_line(name: str) -> Topic | None:
@@ -89,18 +89,20 @@ async def configuration_of(
         KafkaUnreachableError: no broker answers.
     """
     periods = settings.detector.allowed_periods
-    given = read_given(read_objects(files), allowed_periods=periods) if files else None
-    if given is None or needed - given.kinds:
+    from_files = (
+        read_file_configuration(read_objects(files), allowed_periods=periods) if files else None
+    )
+    if from_files is None or needed - from_files.kinds:
         found = await read_configuration(settings)
     else:
         found = Configuration()
-    if given is not None:
-        if Kind.CLIENT in given.kinds:
-            found.clients = given.clients
-        if Kind.INTEGRATION in given.kinds:
-            found.integrations = given.integrations
-        if Kind.TRIGGER in given.kinds:
-            found.triggers = as_enabled(given.triggers, found.triggers)
+    if from_files is not None:
+        if Kind.CLIENT in from_files.kinds:
+            found.clients = from_files.clients
+        if Kind.INTEGRATION in from_files.kinds:
+            found.integrations = from_files.integrations
+        if Kind.TRIGGER in from_files.kinds:
+            found.triggers = as_enabled(from_files.triggers, found.triggers)
         found.version += 1
     return found
 

@@ -12,7 +12,7 @@ import click
 
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import range_of, range_options
 from stream_app.cli.triggers import report_html, report_text
 from stream_app.domain.backtest.backtest import Backtest, Sample
@@ -20,7 +20,7 @@ from stream_app.domain.backtest.findings import Findings, Window, busiest
 from stream_app.domain.backtest.time_basis import timed
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.plans.from_files import read_given
+from stream_app.domain.plans.from_files import read_file_configuration
 from stream_app.domain.replay.ranges import Range
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.snapshot import read_configuration
@@ -109,9 +109,9 @@ async def _found(
     """
     if files:
         periods = settings.detector.allowed_periods
-        given = read_given(read_objects(files), allowed_periods=periods)
-        trigger = _chosen(given.triggers, trigger_id, "in the files")
-        clients = given.clients
+        from_files = read_file_configuration(read_objects(files), allowed_periods=periods)
+        trigger = _chosen(from_files.triggers, trigger_id, "in the files")
+        clients = from_files.clients
         if trigger.client_id not in clients:
             clients = (await read_configuration(settings)).clients | clients
     elif trigger_id is not None:
@@ -142,7 +142,7 @@ async def _run(settings: Settings, engine: Backtest, wanted: Range, top: int) ->
     topic = TopicNames(settings.topic_prefix)(Topic(f"events.{engine.kind}"))
     async with EventLog(settings, [topic]) as log:
         await log.choose(wanted)
-        with Progress(log.size) as progress:
+        with ProgressLine(log.size) as progress:
             async for tp, records, _ in log.batches(progress.report):
                 if records:
                     engine.add(tp.partition, records)

@@ -24,7 +24,7 @@ from stream_app.settings import Settings
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-class Item(NamedTuple):
+class InputRecord(NamedTuple):
     """A record to be looked at. What the input does not say of it is None.
 
     `timestamp` is the record's in Unix ms, -1 where it has none.
@@ -38,9 +38,9 @@ class Item(NamedTuple):
     timestamp: int | None = None
 
 
-async def topic_items(
+async def topic_records(
     settings: Settings, topic: str, show_total: Callable[[int], None]
-) -> AsyncGenerator[Item, None]:
+) -> AsyncGenerator[InputRecord, None]:
     """Yield the records that a topic holds now. It is read without a group and without commits.
 
     Raises:
@@ -57,12 +57,12 @@ async def topic_items(
                 place = Place(topic, record.partition, record.offset)
                 headers = {name: text_of(value) for name, value in record.headers}
                 key, timestamp = record.key or b"", record.timestamp
-                yield Item(str(place), topic, key, record.value, headers, timestamp)
+                yield InputRecord(str(place), topic, key, record.value, headers, timestamp)
     finally:
         await consumer.stop()
 
 
-def file_items(stream: BinaryIO, name: str) -> Iterator[Item]:
+def file_records(stream: BinaryIO, name: str) -> Iterator[InputRecord]:
     """Yield the records of a file: JSON, an array, lines of them, or what `kcat -J` prints.
 
     Lines are read one by one. A document of several lines is read whole.
@@ -92,7 +92,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _of_text(text: bytes, place: str) -> Iterator[Item]:
+def _of_text(text: bytes, place: str) -> Iterator[InputRecord]:
     """Yield the records of one document; each element of an array is one."""
     if not text.lstrip().startswith(b"["):
         yield _item(text, place)
@@ -106,9 +106,9 @@ def _of_text(text: bytes, place: str) -> Iterator[Item]:
         yield _item(bytes(element), f"{place}[{index}]")
 
 
-def _item(text: bytes, place: str) -> Item:
+def _item(text: bytes, place: str) -> InputRecord:
     """Return the record that a text is, or that an envelope holds."""
-    plain = Item(place, None, None, text, {})
+    plain = InputRecord(place, None, None, text, {})
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -121,7 +121,7 @@ def _item(text: bytes, place: str) -> Item:
     if "partition" in found and "offset" in found:
         place = f"{topic}/{found['partition']}/{found['offset']}"
     key, timestamp = found.get("key"), found.get("ts")
-    return Item(
+    return InputRecord(
         place,
         topic,
         key.encode() if isinstance(key, str) else b"" if "payload" in found else None,

@@ -13,7 +13,7 @@ import click
 import orjson
 
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
-from stream_app.cli.validate.input import Item, file_items, topic_items
+from stream_app.cli.validate.input import InputRecord, file_records, topic_records
 from stream_app.contract.checking import Breach, Checker
 from stream_app.contract.records import RecordName, record_of
 from stream_app.domain.errors import UsageError
@@ -53,23 +53,23 @@ def validate(source: str, schema: str | None, limit: int | None, *, as_json: boo
     report = _Report(settings, RecordName(schema) if schema else None, limit, as_json=as_json)
     topic = _topic(settings, source, schema)
     if topic is not None:
-        asyncio.run(_of_topic(topic_items(settings, topic, report.show_total), report))
+        asyncio.run(_of_topic(topic_records(settings, topic, report.show_total), report))
     else:
         with _opened(source) as stream:
-            _of_file(file_items(stream, "stdin" if source == STDIN else source), report)
+            _of_file(file_records(stream, "stdin" if source == STDIN else source), report)
     report.end()
     if report.broken:
         raise click.exceptions.Exit(1)
 
 
-async def _of_topic(items: AsyncGenerator[Item, None], report: _Report) -> None:
+async def _of_topic(items: AsyncGenerator[InputRecord, None], report: _Report) -> None:
     async with contextlib.aclosing(items):
         async for item in items:
             if not report.take(item):
                 return
 
 
-def _of_file(items: Iterator[Item], report: _Report) -> None:
+def _of_file(items: Iterator[InputRecord], report: _Report) -> None:
     for item in items:
         if not report.take(item):
             return
@@ -124,7 +124,7 @@ class _Report:
         """Note how many records there are, for the progress."""
         self._total = total
 
-    def take(self, item: Item) -> bool:
+    def take(self, item: InputRecord) -> bool:
         """Check a record; return whether more are wanted."""
         checker = self._checker(item)
         self.records += 1
@@ -139,7 +139,7 @@ class _Report:
         self._progress()
         return self._limit is None or self.broken < self._limit
 
-    def _checker(self, item: Item) -> Checker:
+    def _checker(self, item: InputRecord) -> Checker:
         name = self._schema or (item.topic and self._record_of(item.topic)) or None
         if name is None:
             what = (
@@ -158,7 +158,7 @@ class _Report:
         own = record_of(topic, self._settings.topic_prefix)
         return own or next((name for end in ends if (name := record_of(end, ""))), None)
 
-    def _print(self, item: Item, name: RecordName, breach: Breach) -> None:
+    def _print(self, item: InputRecord, name: RecordName, breach: Breach) -> None:
         place = item.place if breach.part is None else f"{item.place}[{breach.part}]"
         if self._as_json:
             row = {"place": place, "schema": name, "path": breach.path}

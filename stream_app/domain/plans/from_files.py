@@ -22,7 +22,7 @@ _NO_KEY = "env:STREAM_APP_KEY_NOT_READ"
 
 
 @dataclass
-class Given:
+class FileConfiguration:
     """What files hold, by id; `kinds` are those that occur in them."""
 
     clients: dict[int, Client] = field(default_factory=dict)
@@ -40,13 +40,15 @@ class Given:
         return frozenset(kind for kind, found in rows.items() if found)
 
 
-def read_given(objects: Iterable[FileObject], *, allowed_periods: Collection[int]) -> Given:
+def read_file_configuration(
+    objects: Iterable[FileObject], *, allowed_periods: Collection[int]
+) -> FileConfiguration:
     """Return what the files hold.
 
     Raises:
         ConfigurationError: an object breaks a rule, or stands twice; it names all problems.
     """
-    given, texts = Given(), list[str]()
+    configuration, texts = FileConfiguration(), list[str]()
     for item in objects:
         kind = kind_of(item.obj)
         if kind is None:
@@ -57,14 +59,14 @@ def read_given(objects: Iterable[FileObject], *, allowed_periods: Collection[int
         number, found, problems = _read(kind, item, allowed_periods)
         label = f"{kind}[{number or f'#{item.number}'}]"
         texts += [f"{item.where(problem.path)}: {label}.{problem}" for problem in problems]
-        into: dict[int, Any] = getattr(given, f"{kind}s")
+        into: dict[int, Any] = getattr(configuration, f"{kind}s")
         if number in into:
             texts.append(f"{item.where('id')}: {label}: stands twice")
         into[number] = found
     if texts:
         lines = "\n  ".join(texts)
         raise ConfigurationError(f"the files cannot be used, {len(texts)} wrong:\n  {lines}")
-    return given
+    return configuration
 
 
 def as_enabled(triggers: Mapping[int, Trigger], live: Mapping[int, Trigger]) -> dict[int, Trigger]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMED = ("env:", "file:")
 
 
-def rotation(
+def resealed(
     number: int, record: Mapping[str, object], keeper: KeyKeeper, now_ms: int
 ) -> Change | None:
     """Return what becomes of an integration's record; None: it holds no key to be sealed.

@@ -38,7 +38,7 @@ _INTEGRATION_TYPE = "Type of the integration, such as `opsgenie`."
 _INTEGRATIONS = "Ids of the integrations that get it."
 
 #: Struct -> field -> its description. A field that is inherited is described at its base.
-FIELDS: dict[type, dict[str, str]] = {
+DESCRIPTIONS: dict[type, dict[str, str]] = {
     _Names: {
         "client_id": _CLIENT,
         "client_name": "Name of a client in `config.clients`, in any spelling that looks the same.",
@@ -235,17 +235,17 @@ FIELDS: dict[type, dict[str, str]] = {
 }
 
 
-def words_of(name: str) -> dict[str, str]:
+def descriptions_of(name: str) -> dict[str, str]:
     """Return the descriptions of a struct's fields, the inherited ones too, by its name."""
-    known = {struct.__name__: struct for struct in FIELDS}
+    known = {struct.__name__: struct for struct in DESCRIPTIONS}
     struct = known.get(name) or _heirs().get(name)
     bases = reversed(struct.__mro__) if struct is not None else ()
-    return {field: text for base in bases for field, text in FIELDS.get(base, {}).items()}
+    return {field: text for base in bases for field, text in DESCRIPTIONS.get(base, {}).items()}
 
 
 def _heirs() -> dict[str, type]:
     """Return the structs that may add no field to a described one, by their names."""
     heirs: list[type] = []
-    for struct in FIELDS:
+    for struct in DESCRIPTIONS:
         heirs += struct.__subclasses__()
     return {heir.__name__: heir for heir in heirs}

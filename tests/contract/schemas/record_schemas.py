@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stream_app.contract.records import EVENTS, IN_PARTS, RecordName
+from stream_app.contract.records import EVENT_KINDS, IN_PARTS, RecordName
 from stream_app.contract.schema_files import ONE
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
@@ -130,7 +130,7 @@ def _result() -> _Form:
 
 
 _FORMS: dict[RecordName, Callable[[], _Form]] = {
-    **{name: _event(kind) for name, kind in EVENTS.items()},
+    **{name: _event(kind) for name, kind in EVENT_KINDS.items()},
     RecordName.NOTICE: _notice,
     RecordName.CLIENT: _of_tables(client_schema),
     RecordName.TRIGGER: _of_tables(trigger_schema),

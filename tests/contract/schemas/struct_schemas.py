@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tests.contract.schemas.descriptions import words_of
+from tests.contract.schemas.descriptions import descriptions_of
 
 Schema = dict[str, Any]
 
@@ -39,7 +39,7 @@ def reference(struct: type) -> Schema:
 def _described(name: str, schema: Schema) -> Schema:
     if "description" in schema:
         schema["description"] = " ".join(inspect.cleandoc(schema["description"]).split())
-    words = words_of(name)
+    words = descriptions_of(name)
     for field, part in schema.get("properties", {}).items():
         part.update(RULES.get((name, field), {}))
         if field in words:

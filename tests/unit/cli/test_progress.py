@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from stream_app.cli.progress import Progress
+from stream_app.cli.progress import ProgressLine
 
 
 class Terminal(io.StringIO):
@@ -16,7 +16,7 @@ def test_a_terminal_sees_amount_rate_and_time_left(monkeypatch: pytest.MonkeyPat
     terminal, now = Terminal(), [100.0]
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr("stream_app.cli.progress.time.monotonic", lambda: now[0])
-    with Progress(1000) as shown:
+    with ProgressLine(1000) as shown:
         now[0] += 2
         shown.report(400)
         now[0] += 0.1
@@ -29,12 +29,12 @@ def test_a_terminal_sees_amount_rate_and_time_left(monkeypatch: pytest.MonkeyPat
 def test_anything_else_sees_nothing_but_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr("sys.stderr", stderr)
-    with Progress(10) as shown:
+    with ProgressLine(10) as shown:
         shown.report(5)
     assert stderr.getvalue() == ""
 
     def interrupted() -> None:
-        with Progress(10) as stopped:
+        with ProgressLine(10) as stopped:
             stopped.report(5)
             raise KeyboardInterrupt
 

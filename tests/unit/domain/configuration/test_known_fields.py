@@ -11,7 +11,7 @@ from stream_app.domain.configuration.known_fields import SHAPES, Shape, known_pa
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.from_files import read_given
+from stream_app.domain.plans.from_files import read_file_configuration
 from stream_app.domain.plans.plan import Rules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.test_plan import KEEPER, check_api, client, integration, plan, trigger
@@ -153,7 +153,7 @@ def test_files_for_a_backtest_are_held_to_the_same_names() -> None:
     with pytest.raises(
         ConfigurationError, match=r"line 7: trigger\[61\]\.filter: is no field here"
     ):
-        read_given(
+        read_file_configuration(
             [FileObject("a.yaml", 1, obj, line_of=lambda _: 7)], allowed_periods=(1, 60, 3600)
         )
 

@@ -6,7 +6,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.errors import ConfigurationError, UsageError
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.from_files import as_enabled, read_given
+from stream_app.domain.plans.from_files import as_enabled, read_file_configuration
 from stream_app.domain.replay.kcat_lines import parse_line
 from tests.unit.domain.counting.test_partition_counts import trigger
 
@@ -23,18 +23,20 @@ def objects(*found: dict[str, object]) -> list[FileObject]:
 
 
 def test_objects_are_read_as_files_hold_them_and_no_key_is_kept() -> None:
-    given = read_given(objects(INTEGRATION, CLIENT, trigger(7)), allowed_periods=(60,))
+    given = read_file_configuration(objects(INTEGRATION, CLIENT, trigger(7)), allowed_periods=(60,))
     assert (set(given.clients), set(given.triggers), set(given.integrations)) == ({1}, {7}, {521})
     assert given.kinds == set(Kind)
     assert KEY not in given.integrations[521].key
-    without = read_given(objects(trigger(7)), allowed_periods=(60,))
+    without = read_file_configuration(objects(trigger(7)), allowed_periods=(60,))
     assert without.kinds == {Kind.TRIGGER}
 
 
 def test_all_problems_are_named_and_no_key() -> None:
     bad = INTEGRATION | {"name": 5, "events": [KEY]}
     with pytest.raises(ConfigurationError) as found:
-        read_given(objects(bad, {"x": 1}, trigger(7), trigger(7, 61)), allowed_periods=(60,))
+        read_file_configuration(
+            objects(bad, {"x": 1}, trigger(7), trigger(7, 61)), allowed_periods=(60,)
+        )
     text = str(found.value)
     assert "integration[521].name: 5" in text
     assert "object 2: must be a client, integration or trigger" in text
@@ -45,7 +47,7 @@ def test_all_problems_are_named_and_no_key() -> None:
 
 def test_a_trigger_that_is_configured_keeps_its_revision() -> None:
     live = {7: parse_trigger(trigger(7, enabled_at=99), allowed_periods=(60,))}
-    given = read_given(objects(trigger(7), trigger(8)), allowed_periods=(60,)).triggers
+    given = read_file_configuration(objects(trigger(7), trigger(8)), allowed_periods=(60,)).triggers
     found = as_enabled(given, live)
     assert found[7].revision == live[7].revision
     assert found[8] == given[8]
