@@ -27,8 +27,8 @@ from stream_app.domain.notices.own import Notice
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import catch_up
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF, id_of_key
-from stream_app.kafka.configuration.view import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch

@@ -16,8 +16,8 @@ from stream_app.domain.notices.announced_objects import AnnouncedObjects
 from stream_app.domain.notices.signatures import NoticeMarks
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.records import TOPIC_OF, several_partitions
-from stream_app.kafka.configuration.view import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.key_ring import secret_keys_of
 from stream_app.metrics import Metrics

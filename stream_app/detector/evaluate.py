@@ -27,7 +27,8 @@ from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import number_of
 from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch

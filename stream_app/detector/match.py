@@ -36,7 +36,7 @@ from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, su
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, event_dead_letters
 from stream_app.kafka.engine.steps import Breath, InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch

@@ -10,9 +10,10 @@ from aiokafka.protocol.admin import ApiVersionRequest
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.events.times import BY_THE_BROKER
-from stream_app.kafka.cluster.admin import Admin, partition_counts, resolve_bootstrap
+from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS
 from stream_app.kafka.cluster.cluster_time import cluster_time
+from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, topic_specs
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.settings import Settings

@@ -8,16 +8,11 @@ from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import close, end_offsets, open_topics
 from stream_app.kafka.cluster.groups import GroupView, read_groups
 from stream_app.kafka.cluster.topic_check import check_topics
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
-from stream_app.kafka.configuration.records import (
-    CONNECT_SECONDS,
-    close,
-    end_offsets,
-    open_named,
-    unreachable,
-)
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.kafka.history.open_transactions import long_open
 from stream_app.kafka.records.unreadable_batches import NOTEBOOK
@@ -104,9 +99,9 @@ async def groups(settings: Settings) -> Sequence[Finding]:
 
 
 async def _lag(settings: Settings, group: GroupView, topics: Sequence[str]) -> int:
-    consumer = await open_named(settings, topics)
+    consumer = await open_topics(settings, topics)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             ends = await end_offsets(consumer, CONNECT_SECONDS)
             starts = await consumer.beginning_offsets(list(ends))
     finally:

@@ -13,7 +13,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.notices.signatures import NoticeMarks
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.key_ring import KeyRing, secret_keys_of
 from stream_app.metrics import Metrics

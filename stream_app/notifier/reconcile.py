@@ -14,7 +14,7 @@ from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.state.state_table import StateTable
 
 WriteCommand = Callable[[int, Cancel], Awaitable[None]]

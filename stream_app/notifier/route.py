@@ -31,7 +31,7 @@ from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.dead_letters.writing import (
     MAX_VALUE_BYTES,
     attempt_of,

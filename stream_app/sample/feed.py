@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import KafkaUnreachableError, told
 from stream_app.domain.events.model import EventKind
-from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.kafka.engine.changelogs import source_partitions
 from stream_app.sample.events import Event, Sample, SampleEvents

@@ -24,12 +24,13 @@ from stream_app.domain.errors import (
     TopicMismatchError,
 )
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, Role
-from stream_app.kafka.cluster.admin import CLOCK_STEP, probe
+from stream_app.kafka.cluster.admin import probe
 from stream_app.kafka.cluster.broker_clock import read_time, watch_time
+from stream_app.kafka.cluster.connection import CLOCK_STEP
 from stream_app.kafka.cluster.dry_run import check_agreement
 from stream_app.kafka.cluster.topic_check import require_brokers_clocks
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.engine.changelogs import (
     check_growth,

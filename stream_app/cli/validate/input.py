@@ -12,13 +12,8 @@ import orjson
 from stream_app.cli.dlq.selection import text_of
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.events.parts import DECODE_ERRORS
-from stream_app.kafka.configuration.records import (
-    CONNECT_SECONDS,
-    end_offsets,
-    open_named,
-    unreachable,
-)
-from stream_app.kafka.dead_letters.reading import records_to_end
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import end_offsets, open_topics, records_to_end
 from stream_app.settings import Settings
 
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -47,9 +42,9 @@ async def topic_records(
         KafkaUnreachableError: no broker answers, or no more.
         TopicMismatchError: the topic is missing.
     """
-    consumer = await open_named(settings, [topic])
+    consumer = await open_topics(settings, [topic])
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             ends = await end_offsets(consumer, CONNECT_SECONDS)
             starts = await consumer.beginning_offsets(consumer.assignment())
             show_total(sum(ends.values()) - sum(starts.values()))

@@ -1,4 +1,4 @@
-"""The cluster: connections, topics and their checks, groups, and the brokers' time.
+"""The cluster: connections, consumers without a group, topics and their checks, the brokers' time.
 
-Workers and commands import from here. It never reads records of a topic.
+Workers and commands import from here. Nothing here decodes a record.
 """

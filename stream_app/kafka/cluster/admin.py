@@ -1,125 +1,36 @@
-"""Connections to Kafka, and the topics of the installation: create, list."""
+"""Administration: the topics of the installation, created and listed."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.conn import collect_hosts
 from aiokafka.errors import (
-    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
-    KafkaTimeoutError,
-    KafkaUnavailableError,
     TopicAlreadyExistsError,
     for_code,
 )
 
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
-from stream_app.domain.text.printable import quoted
-from stream_app.kafka.cluster import bootstrapping
+from stream_app.kafka.cluster.connection import (
+    connection_options,
+    is_refusal,
+    refusal,
+    resolve_bootstrap,
+)
 from stream_app.kafka.cluster.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
-from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.settings import Settings
 
 PROBE_SECONDS = 10.0
 #: The brokers may take this long to tell each other of new topics.
 NEW_TOPICS_SECONDS = 30.0
 POLL_SECONDS = 0.05
-MAX_PORT = 65535
 #: Another process has made the topic a moment ago.
 ALREADY_EXISTS = TopicAlreadyExistsError.errno
-
-
-#: What to do about a record that a broker refuses for its time.
-CLOCK_STEP = (
-    "this machine's clock is far ahead of the brokers': see `stream-app doctor`, set both by NTP"
-)
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Tell whether a broker has answered and refuses, so that waiting for it would not help."""
-    no_answer = isinstance(error, KafkaTimeoutError | KafkaUnavailableError)
-    return isinstance(error, KafkaError) and not (error.retriable or no_answer)
-
-
-def refusal(where: str, error: BaseException) -> StreamAppError:
-    """Return the error of a broker that refuses, with the next step where it is known."""
-    text = f"Kafka at {where} refuses: {error}"
-    if isinstance(error, InvalidTimestampError):
-        text += f": {CLOCK_STEP}"
-    return StreamAppError(text)
-
-
-def connection_options(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments that every aiokafka client takes.
-
-    A client of this process then begins with whichever of the brokers answers.
-
-    Raises:
-        ConfigurationError: a setting of the connection cannot be used.
-        KafkaUnreachableError: no broker is named and no embedded one runs.
-    """
-    bootstrapping.install()
-    kafka = settings.kafka
-    options: dict[str, Any] = {
-        "bootstrap_servers": resolve_bootstrap(settings),
-        "security_protocol": kafka.security_protocol,
-    }
-    if kafka.security_protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
-        if not kafka.sasl_username or kafka.sasl_password is None:
-            raise ConfigurationError(
-                f"STREAM_APP_KAFKA__SECURITY_PROTOCOL is {kafka.security_protocol}: set "
-                "STREAM_APP_KAFKA__SASL_USERNAME and STREAM_APP_KAFKA__SASL_PASSWORD, too"
-            )
-        options["sasl_mechanism"] = kafka.sasl_mechanism
-        options["sasl_plain_username"] = kafka.sasl_username
-        options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
-    return options
-
-
-def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=kafka.ssl_cafile)
-    except OSError as error:  # ssl's own errors are among them
-        raise ConfigurationError(
-            f"STREAM_APP_KAFKA__SSL_CAFILE: {kafka.ssl_cafile} cannot be read as PEM: {error}"
-        ) from None
-
-
-def resolve_bootstrap(settings: Settings) -> str:
-    """Return the brokers of the settings, or the address of the running embedded Kafka.
-
-    Raises:
-        ConfigurationError: the setting is no list of `host:port`.
-        KafkaUnreachableError: there is neither.
-    """
-    named = settings.kafka.bootstrap_servers
-    if named:
-        try:
-            is_valid = all(host and 0 < port <= MAX_PORT for host, port, _ in collect_hosts(named))
-        except ValueError:
-            is_valid = False
-        if not is_valid:
-            raise ConfigurationError(
-                f"STREAM_APP_KAFKA__BOOTSTRAP_SERVERS: {quoted(named)} is no list of "
-                "host:port,host:port"
-            )
-        return named
-    status = EmbeddedKafka(settings.embedded).status()
-    if status.bootstrap_servers is None:
-        raise KafkaUnreachableError(
-            "no Kafka: set STREAM_APP_KAFKA__BOOTSTRAP_SERVERS to your brokers, or start the "
-            "embedded one with 'stream-app kafka start'"
-        )
-    return status.bootstrap_servers
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError
-from stream_app.kafka.cluster.admin import Admin, equal_pair, partition_counts, resolve_bootstrap
+from stream_app.kafka.cluster.admin import Admin, equal_pair, partition_counts
+from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topics import (
     BROKER_CLOCK,
     CONFIG_TOPICS,

@@ -11,7 +11,7 @@ import asyncio
 import time
 
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stream_app.domain.errors import WithheldError
-from stream_app.kafka.cluster.admin import resolve_bootstrap
+from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topic_facts import Place, stable_ends, topic_facts
 
 if TYPE_CHECKING:

@@ -10,27 +10,28 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import parse_status
 from stream_app.domain.errors import (
     InvalidObjectError,
-    KafkaUnreachableError,
     TopicMismatchError,
-    told,
 )
 from stream_app.domain.text.printable import quoted
-from stream_app.kafka.cluster.admin import connection_options, is_refusal, refusal
+from stream_app.kafka.cluster.connection import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    connection_options,
+    kafka_errors,
+)
+from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, Topic, TopicNames
 from stream_app.kafka.configuration.hidden_writes import wait_until_seen
-from stream_app.kafka.records.fetched_records import READ_COMMITTED, install, whole_records
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from stream_app.domain.configuration.kinds import Stored
     from stream_app.domain.configuration.statuses import IntegrationStatus
@@ -43,21 +44,18 @@ TOPIC_OF = {
 }
 #: Header of a record: the command that wrote it.
 ACTOR_HEADER = "x-actor"
-CONNECT_SECONDS = 15.0
-READ_SECONDS = 60.0
 #: So much of a key that is no id is told.
 KEY_SHOWN_BYTES = 80
-_POLL_MS = 200
 
 
 async def open_configuration(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
-    """Start a consumer at the beginning of topics of the configuration, as `open_named` does.
+    """Start a consumer at the beginning of topics of the configuration, as `open_topics` does.
 
     Raises:
         TopicMismatchError: one of them has several partitions, or is missing.
     """
     names = TopicNames(settings.topic_prefix)
-    consumer = await open_named(settings, [names(topic) for topic in topics])
+    consumer = await open_topics(settings, [names(topic) for topic in topics])
     counts = Counter(tp.topic for tp in consumer.assignment())
     for topic, count in counts.items():
         if count != 1:
@@ -73,91 +71,6 @@ def several_partitions(topic: str, count: int) -> TopicMismatchError:
         "force. Stop the workers, delete the topic, make it with `stream-app topics create`, run "
         "'stream-app state reset detector --yes', and apply its objects again"
     )
-
-
-async def open_named(
-    settings: Settings, topics: Sequence[str], *, isolation_level: str = READ_COMMITTED
-) -> AIOKafkaConsumer:
-    """Start a consumer that stands at the beginning of all partitions of topics; their full names.
-
-    It belongs to no group: every process reads everything. The caller stops it.
-
-    Raises:
-        KafkaUnreachableError: no broker answers.
-        TopicMismatchError: a topic is missing.
-    """
-    with unreachable(settings):
-        partitions = await _partitions(settings, topics)
-        install()
-        consumer = AIOKafkaConsumer(
-            **connection_options(settings),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level=isolation_level,
-            fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
-            key_deserializer=whole_records,
-        )
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await consumer.start()
-            consumer.assign(partitions)
-        except BaseException:
-            await consumer.stop()
-            raise
-    return consumer
-
-
-async def close(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer, whatever has become of its broker.
-
-    Where a connection has just broken, aiokafka cancels a fetch of its own and hands that out as
-    if the caller had been cancelled.
-    """
-    try:
-        await consumer.stop()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-
-
-async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(**connection_options(settings))
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await admin.start()
-            described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
-    found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
-    for topic in topics:
-        if topic not in found:
-            raise TopicMismatchError(
-                f"topic {topic} is missing: make it with `stream-app topics create`"
-            )
-    return [
-        TopicPartition(name, number) for name, count in found.items() for number in range(count)
-    ]
-
-
-async def end_offsets(
-    consumer: AIOKafkaConsumer, timeout_seconds: float
-) -> dict[TopicPartition, int]:
-    """Return the end offset of each partition, or raise TimeoutError or KafkaError."""
-    async with asyncio.timeout(timeout_seconds):
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
-    return ends
-
-
-async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:
-    """Yield lists of records until the end that the topics have at the call is reached."""
-    ends = await end_offsets(consumer, CONNECT_SECONDS)
-    while True:
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-        yield [record for batch in fetched.values() for record in batch]
-        positions = {partition: await consumer.position(partition) for partition in ends}
-        if all(positions[partition] >= end for partition, end in ends.items()):
-            return
 
 
 class Refused:
@@ -221,7 +134,7 @@ async def read_statuses(
 async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
     consumer = await open_configuration(settings, topics)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             async with asyncio.timeout(READ_SECONDS):
                 return [r async for batch in batches_to_end(consumer) for r in batch]
     finally:
@@ -295,7 +208,7 @@ async def write_records(
     rows += [(names(Topic.STATUS), number, None) for number in cleared]
     headers = [(ACTOR_HEADER, actor.encode())]
     written: dict[tuple[str, int], int] = {}
-    with unreachable(settings):
+    with kafka_errors(settings):
         producer = AIOKafkaProducer(
             **connection_options(settings), acks="all", enable_idempotence=True
         )
@@ -314,38 +227,3 @@ async def write_records(
             await wait_until_seen(settings, producer.client, written)
         finally:
             await producer.stop()
-
-
-async def connect_producer(settings: Settings, producer: AIOKafkaProducer) -> None:
-    """Start a producer; one that could not be started is stopped.
-
-    Raises:
-        KafkaUnreachableError: no broker answers in time.
-    """
-    try:
-        with unreachable(settings):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await producer.start()
-    except BaseException:
-        await producer.stop()
-        raise
-
-
-@contextlib.contextmanager
-def unreachable(settings: Settings) -> Iterator[None]:
-    """Turn the driver's errors into one that says what to do.
-
-    Raises:
-        KafkaUnreachableError: no broker answers.
-        StreamAppError: one refuses, for example a record that is too large.
-    """
-    servers = settings.kafka.bootstrap_servers or "the embedded Kafka"
-    try:
-        yield
-    except (KafkaError, OSError, TimeoutError) as error:
-        if is_refusal(error):
-            raise refusal(servers, error) from error
-        raise KafkaUnreachableError(
-            f"{servers}: {told(error)}: is the broker up, and is "
-            "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"
-        ) from error

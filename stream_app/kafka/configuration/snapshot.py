@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from stream_app.kafka.cluster.connection import READ_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import batches_to_end
 from stream_app.kafka.cluster.topics import VIEW_TOPICS
-from stream_app.kafka.configuration.records import (
-    READ_SECONDS,
-    batches_to_end,
-    open_configuration,
-    unreachable,
-)
+from stream_app.kafka.configuration.records import open_configuration
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
 from stream_app.settings import Settings
 
@@ -25,7 +22,7 @@ async def read_configuration(settings: Settings) -> Configuration:
     applier = RecordApplier(settings)
     consumer = await open_configuration(settings, VIEW_TOPICS)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             async with asyncio.timeout(READ_SECONDS):
                 async for batch in batches_to_end(consumer):
                     if batch:

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any, Self
 from aiokafka import TopicPartition
 
 from stream_app.domain.dead_letters.dead_letter import Letter, LetterKind, Log, Place
-from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicNames
-from stream_app.kafka.configuration.records import (
-    CONNECT_SECONDS,
-    READ_SECONDS,
-    batches_to_end,
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS, READ_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import (
     close,
-    open_named,
-    unreachable,
+    open_topics,
+    records_to_end,
+    seek_to_time,
 )
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicNames
 from stream_app.kafka.dead_letters.writing import (
     REASON_HEADER,
     REDRIVEN_HEADER,
@@ -69,7 +68,7 @@ class DeadLetterLog:
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        self._consumer = await open_named(self._settings, self._topics)
+        self._consumer = await open_topics(self._settings, self._topics)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,11 +85,11 @@ class DeadLetterLog:
     async def survey(self, ledger: Ledger) -> None:
         """Read the letters and the marks into a ledger."""
         selection = ledger.selection
-        with unreachable(self._settings):
+        with kafka_errors(self._settings):
             if selection.places:
                 await self._stand_at(selection.places)
             elif selection.since_ms is not None:
-                await stand_since(self._reader, selection.since_ms)
+                await seek_to_time(self._reader, selection.since_ms)
             async for record in records_to_end(self._reader):
                 self._enter(ledger, record)
         ledger.settle()
@@ -114,7 +113,7 @@ class DeadLetterLog:
 
     async def _of_log(self, log: Log, offsets: Sequence[int]) -> AsyncIterator[Letter]:
         partition, wanted, last = TopicPartition(*log), frozenset(offsets), offsets[-1]
-        with unreachable(self._settings):
+        with kafka_errors(self._settings):
             async with asyncio.timeout(READ_SECONDS) as patience:
                 position = -1
                 while position <= last:
@@ -163,32 +162,6 @@ async def _advance(
     with contextlib.suppress(StopAsyncIteration):
         letter = await anext(stream)
         heapq.heappush(heads, (letter.timestamp_ms, number, letter))
-
-
-async def stand_since(consumer: AIOKafkaConsumer, since_ms: int) -> None:
-    """Stand at the first record of each partition that is not older; at the end without one."""
-    async with asyncio.timeout(CONNECT_SECONDS):
-        partitions = consumer.assignment()
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        ends = await consumer.end_offsets(partitions)
-    for partition, end in ends.items():
-        at = found.get(partition)
-        consumer.seek(partition, end if at is None else at.offset)
-
-
-async def records_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
-    """Yield records up to the end that the topics have at the call.
-
-    Raises:
-        TimeoutError: nothing came for `READ_SECONDS`.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(READ_SECONDS) as patience:
-        async for batch in batches_to_end(consumer):
-            for record in batch:
-                yield record
-            if batch:
-                patience.reschedule(loop.time() + READ_SECONDS)
 
 
 def is_mark(record: Any) -> bool:

@@ -19,10 +19,14 @@ from aiokafka.errors import KafkaError
 from stream_app import __version__
 from stream_app.domain.delivery.records import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError, told
-from stream_app.kafka.cluster.admin import connection_options, is_refusal
+from stream_app.kafka.cluster.connection import (
+    connect_producer,
+    connection_options,
+    is_refusal,
+    kafka_errors,
+)
+from stream_app.kafka.cluster.consumers import open_topics, records_to_end, seek_to_time
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.records import connect_producer, open_named, unreachable
-from stream_app.kafka.dead_letters.reading import records_to_end, stand_since
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
     EPOCH_HEADER,
@@ -212,10 +216,10 @@ async def read_accepted(
     accepted: set[str] = set()
     if not delivery_ids:
         return accepted
-    consumer = await open_named(settings, [TopicNames(settings.topic_prefix)(Topic.RESULTS)])
+    consumer = await open_topics(settings, [TopicNames(settings.topic_prefix)(Topic.RESULTS)])
     try:
-        with unreachable(settings):
-            await stand_since(consumer, since_ms)
+        with kafka_errors(settings):
+            await seek_to_time(consumer, since_ms)
             async for record in records_to_end(consumer):
                 result = _result(record)
                 if result and result.accepted and result.delivery_id in delivery_ids:

@@ -18,8 +18,8 @@ from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
 from stream_app.domain.topics import Role
-from stream_app.kafka.cluster.admin import connection_options
 from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
 from stream_app.kafka.dead_letters.cutting import RefusedLetters
 from stream_app.kafka.dead_letters.unreadable import unreadable_letter

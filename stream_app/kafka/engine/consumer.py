@@ -17,7 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.kafka.cluster.admin import is_refusal
+from stream_app.kafka.cluster.connection import is_refusal
 from stream_app.kafka.engine.consumer_thread import BatchingThread
 from stream_app.kafka.engine.lost_records import LostRecords
 from stream_app.kafka.engine.record_batches import BatchValue, RecordBatch, size_of

@@ -18,9 +18,8 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.domain.errors import KafkaUnreachableError, told
 from stream_app.domain.replay.time_shift import Shifter
-from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.connection import connect_producer, connection_options
 from stream_app.kafka.cluster.topics import Topic
-from stream_app.kafka.configuration.records import connect_producer
 from stream_app.kafka.history.copy_target import Target
 from stream_app.kafka.history.event_log import EventLog
 from stream_app.kafka.history.time_order import Placed, in_time_order

@@ -13,8 +13,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
 from stream_app.domain.replay.ranges import Bound, Extent, Range
-from stream_app.kafka.cluster.admin import Admin, connection_options, partition_counts
-from stream_app.kafka.configuration.records import CONNECT_SECONDS, READ_SECONDS, unreachable
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.connection import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    connection_options,
+    kafka_errors,
+)
 from stream_app.kafka.records import fetched_records
 from stream_app.kafka.records.fetched_records import FetchedRecords
 from stream_app.settings import Settings
@@ -83,7 +88,7 @@ class EventLog:
             fetch_max_wait_ms=self._settings.kafka.fetch_max_wait_ms,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
-        with unreachable(self._settings):
+        with kafka_errors(self._settings):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await consumer.start()
@@ -118,7 +123,7 @@ class EventLog:
             StreamAppError: it holds no record.
         """
         reader, self._range = self._reader, wanted
-        with unreachable(self._settings):
+        with kafka_errors(self._settings):
             async with asyncio.timeout(CONNECT_SECONDS):
                 partitions = sorted(reader.assignment())
                 lows = await reader.beginning_offsets(partitions)
@@ -257,7 +262,7 @@ class EventLog:
         reader.pause(*(tp for tp in self.spans if tp not in open_spans))
         for tp, span in open_spans.items():
             reader.seek(tp, span.start)
-        with unreachable(self._settings):
+        with kafka_errors(self._settings):
             silent_since = time.monotonic()
             while open_spans:
                 fetched = await reader.getmany(timeout_ms=_POLL_MS)
@@ -295,7 +300,7 @@ class EventLog:
     ) -> AsyncGenerator[list[Any], None]:
         """Yield the records of one partition from an offset to another, both inclusive."""
         reader, tp = self._reader, TopicPartition(topic, partition)
-        with unreachable(self._settings):
+        with kafka_errors(self._settings):
             async with asyncio.timeout(READ_SECONDS):
                 reader.resume(tp)
                 reader.seek(tp, first)

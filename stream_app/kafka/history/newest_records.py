@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stream_app.kafka.configuration.records import (
-    CONNECT_SECONDS,
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import (
     close,
     end_offsets,
-    open_named,
-    unreachable,
+    open_topics,
+    records_to_end,
+    seek_to_time,
 )
-from stream_app.kafka.dead_letters.reading import records_to_end, stand_since
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -74,9 +74,9 @@ async def read_newest(
         KafkaUnreachableError: the broker doesn't answer, or no more.
         TopicMismatchError: a topic is missing.
     """
-    consumer = await open_named(settings, topics)
+    consumer = await open_topics(settings, topics)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             total, cut = await _stand(consumer, most, since_ms)
             read, oldest = 0, dict.fromkeys(cut, 0)
             progress(0, total)
@@ -99,7 +99,7 @@ async def _stand(
 ) -> tuple[int, set[tuple[str, int]]]:
     """Stand where the reading begins; return how much that is, and which partitions are cut."""
     if since_ms is not None:
-        await stand_since(consumer, since_ms)
+        await seek_to_time(consumer, since_ms)
     ends = await end_offsets(consumer, CONNECT_SECONDS)
     starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
     if since_ms is not None:

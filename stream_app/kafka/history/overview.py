@@ -31,6 +31,8 @@ from stream_app.domain.reports.overview import (
 )
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import close, end_offsets, open_topics
 from stream_app.kafka.cluster.groups import read_groups
 from stream_app.kafka.cluster.topic_check import partition_problems, producers_clocks
 from stream_app.kafka.cluster.topics import (
@@ -40,16 +42,7 @@ from stream_app.kafka.cluster.topics import (
     TopicNames,
     topic_specs,
 )
-from stream_app.kafka.configuration.records import (
-    CONNECT_SECONDS,
-    Refused,
-    close,
-    end_offsets,
-    open_named,
-    read_statuses,
-    read_stored,
-    unreachable,
-)
+from stream_app.kafka.configuration.records import Refused, read_statuses, read_stored
 from stream_app.kafka.history.alert_history import UNREADABLE
 from stream_app.kafka.history.newest_records import Progress, Reach, read_newest
 from stream_app.kafka.history.open_transactions import long_open
@@ -173,9 +166,9 @@ async def _offsets(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, 
     """Return the first and the end offset of each partition."""
     if not topics:
         return {}, {}
-    consumer = await open_named(settings, topics)
+    consumer = await open_topics(settings, topics)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             ends = await end_offsets(consumer, CONNECT_SECONDS)
             starts = await consumer.beginning_offsets(list(ends))
     finally:

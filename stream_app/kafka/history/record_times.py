@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
-from stream_app.kafka.configuration.records import close, open_named, unreachable
+from stream_app.kafka.cluster.connection import kafka_errors
+from stream_app.kafka.cluster.consumers import close, open_topics
 from stream_app.kafka.records.fetched_records import READ_COMMITTED
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ async def times_from(
     """Return the time (Unix ms) of the first record from an offset of each partition on."""
     times: dict[Place, int] = {}
     topics = sorted({topic for topic, _ in offsets})
-    consumer = await open_named(settings, topics, isolation_level=isolation_level)
+    consumer = await open_topics(settings, topics, isolation_level=isolation_level)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             wanted = {TopicPartition(*place): at for place, at in offsets.items()}
             consumer.pause(*(consumer.assignment() - set(wanted)))
             for tp, at in wanted.items():

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.replay.comparison import AnyAlert, Recorded
 from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.connection import kafka_errors
+from stream_app.kafka.cluster.consumers import open_topics, records_to_end
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.records import open_named, unreachable
-from stream_app.kafka.dead_letters.reading import records_to_end
 from stream_app.settings import Settings
 
 
@@ -25,9 +25,9 @@ async def read_alerts(
         TopicMismatchError: the topic is missing.
     """
     recorded = Recorded()
-    consumer = await open_named(settings, [TopicNames(prefix)(Topic.ALERTS)])
+    consumer = await open_topics(settings, [TopicNames(prefix)(Topic.ALERTS)])
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             async for record in records_to_end(consumer):
                 recorded.add(record.value, wanted)
     finally:

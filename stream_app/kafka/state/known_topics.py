@@ -18,18 +18,17 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.kafka.cluster.admin import Admin, connection_options, make_topics, partition_counts
+from stream_app.kafka.cluster.admin import Admin, make_topics, partition_counts
+from stream_app.kafka.cluster.connection import (
+    READ_SECONDS,
+    connect_producer,
+    connection_options,
+    kafka_errors,
+)
+from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
 from stream_app.kafka.cluster.groups import GroupView, read_group
 from stream_app.kafka.cluster.topic_facts import topic_facts
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicSpec
-from stream_app.kafka.configuration.records import (
-    READ_SECONDS,
-    batches_to_end,
-    close,
-    connect_producer,
-    open_named,
-    unreachable,
-)
 from stream_app.kafka.state.changelog_settings import have_stamped
 
 if TYPE_CHECKING:
@@ -120,9 +119,9 @@ async def _require_nothing_read(
     """
     if not any(topic in topics for topic, _ in group.committed):
         return
-    consumer = await open_named(settings, topics)
+    consumer = await open_topics(settings, topics)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             starts = await consumer.beginning_offsets(list(consumer.assignment()))
     finally:
         await close(consumer)
@@ -188,9 +187,9 @@ async def changed_topics(settings: Settings, role: str) -> dict[str, str]:
 async def read_known(settings: Settings, name: str) -> dict[str, str]:
     """Return the ids that the topic of this name keeps, by their topics."""
     known: dict[str, str] = {}
-    consumer = await open_named(settings, [name])
+    consumer = await open_topics(settings, [name])
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             async with asyncio.timeout(READ_SECONDS):
                 async for batch in batches_to_end(consumer):
                     for record in batch:
@@ -206,7 +205,7 @@ async def _write(settings: Settings, name: str, ids: Mapping[str, str]) -> None:
     producer = AIOKafkaProducer(**connection_options(settings), acks="all", enable_idempotence=True)
     await connect_producer(settings, producer)
     try:
-        with unreachable(settings):
+        with kafka_errors(settings):
             for topic, topic_id in ids.items():
                 value = orjson.dumps({"id": topic_id})
                 await producer.send_and_wait(name, value, topic.encode())

@@ -19,8 +19,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.domain.state import packed_log
-from stream_app.kafka.cluster.admin import connection_options
 from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.state.changelog_settings import change, own_settings
 from stream_app.kafka.state.packed_table import PACKED_CONFIG, PackedTable
 from stream_app.settings import Settings

@@ -26,7 +26,7 @@ from faust.types import TP
 from mode import Service
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.cluster.admin import is_refusal
+from stream_app.kafka.cluster.connection import is_refusal
 from stream_app.kafka.cluster.recovery_note import note_of
 from stream_app.kafka.state.changelog_reader import StaleRestoreError, restore
 from stream_app.kafka.state.recovery_progress import RestoreProgress

@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, for_code
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.cluster.admin import Admin, connection_options
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.state.known_topics import ANEW, app_id_of, changed_topics
 from stream_app.settings import Settings

@@ -14,7 +14,7 @@ from faust.types import TP
 
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.topics import VIEW_TOPICS, TopicNames
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.records.fetch_states import Fetched
 from stream_app.logs import get_logger

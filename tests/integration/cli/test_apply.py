@@ -16,8 +16,9 @@ import pytest
 
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.records import read_stored
-from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 from tests import processes

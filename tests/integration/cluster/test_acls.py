@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
 from stream_app.kafka.embedded import broker
 from stream_app.kafka.embedded.broker import EmbeddedKafka

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 
-from stream_app.kafka.cluster.admin import connection_options
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.engine.batched_sends import send_batches
 from stream_app.kafka.state.send import Send
 from stream_app.settings import Settings

@@ -14,8 +14,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
-from stream_app.kafka.cluster.admin import connection_options, create_topics
-from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.connection import connection_options
+from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.settings import KafkaSettings, Settings
 from tests.integration.harness import WorkerProcess

@@ -19,8 +19,8 @@ from aiokafka.errors import KafkaConnectionError
 from cryptography.fernet import Fernet
 
 from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.consumers import batches_to_end, open_topics
 from stream_app.kafka.cluster.topics import topic_specs
-from stream_app.kafka.configuration.records import batches_to_end, open_named
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.records.stored_batches import Batches
 from stream_app.kafka.state.state_table import CHANGELOG_CONFIG
@@ -348,7 +348,7 @@ async def test_fuzzed_batches_that_a_broker_takes_are_read_past(own_kafka: Any) 
     print(f"{taken} taken, {refused} refused")
     assert taken >= 10
     read: list[bytes] = []
-    consumer = await open_named(settings, [topic])
+    consumer = await open_topics(settings, [topic])
     try:
         async with asyncio.timeout(60):
             async for found in batches_to_end(consumer):

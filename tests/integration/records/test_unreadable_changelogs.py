@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 
 from stream_app.domain.state.packed_log import Kind
 from stream_app.kafka.cluster.admin import create_topics
-from stream_app.kafka.configuration.records import batches_to_end, open_named
+from stream_app.kafka.cluster.consumers import batches_to_end, open_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.records.stored_batches import Batches, StoredBatch
 from stream_app.settings import KafkaSettings, Settings
@@ -174,7 +174,7 @@ async def test_a_last_offset_that_the_disk_has_damaged_costs_no_neighbour(
         raw = next(bytes(one.raw) for one in Batches(await fetch_raw(servers, topic, 0, 3)))
         write(tmp_path, topic, raw, 23, delta.to_bytes(4, "big"))
         read: list[bytes] = []
-        consumer = await open_named(settings, [topic])
+        consumer = await open_topics(settings, [topic])
         try:
             async with asyncio.timeout(60):
                 for begin in (0, 7):

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from stream_app.cli import main
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 
 SECONDS = 10.0
 

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError, KafkaTimeoutError
 
 from stream_app.domain.errors import StreamAppError, told
-from stream_app.kafka.configuration.records import unreachable
+from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.settings import KafkaSettings, Settings
 
 
@@ -27,7 +27,7 @@ def test_the_class_of_an_error_is_named_once(error: Exception, text: str) -> Non
 
 def test_a_broker_that_is_away_is_told_without_saying_so_twice() -> None:
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
-    with pytest.raises(StreamAppError) as caught, unreachable(settings):
+    with pytest.raises(StreamAppError) as caught, kafka_errors(settings):
         raise KafkaConnectionError("no route")
     assert str(caught.value).startswith(
         "broker:9092: KafkaConnectionError: no route: is the broker"

@@ -15,7 +15,8 @@ from stream_app.domain.delivery.partition_deliveries import DeliveryRules, Parti
 from stream_app.domain.delivery.records import Cancel, Delivery, encode_delivery
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.configuration import catching_up
-from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.notifier.reconcile import Reconciler
 

@@ -28,7 +28,8 @@ from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration import catching_up
-from stream_app.kafka.configuration.view import Configuration, ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.metrics import Metrics

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
-from stream_app.kafka.configuration.view import ConfigurationReader
+from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.settings import Settings
 from stream_app.worker import run

@@ -14,7 +14,8 @@ from aiokafka.errors import (
 )
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.configuration.records import close, unreachable
+from stream_app.kafka.cluster.connection import kafka_errors
+from stream_app.kafka.cluster.consumers import close
 from stream_app.settings import KafkaSettings, Settings
 
 SETTINGS = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
@@ -30,7 +31,7 @@ SETTINGS = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
     ],
 )
 def test_a_broker_that_refuses_is_not_one_that_is_away(error: KafkaError, exit_code: int) -> None:
-    with pytest.raises(StreamAppError) as caught, unreachable(SETTINGS):
+    with pytest.raises(StreamAppError) as caught, kafka_errors(SETTINGS):
         raise error
     assert caught.value.exit_code == exit_code
     assert "broker:9092" in str(caught.value)

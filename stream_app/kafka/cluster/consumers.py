@@ -1,0 +1,133 @@
+"""Consumers that belong to no group: they read topics from their beginning, or from a time on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.cluster.connection import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    connection_options,
+    kafka_errors,
+)
+from stream_app.kafka.records.fetched_records import READ_COMMITTED, install, whole_records
+from stream_app.settings import Settings
+
+_POLL_MS = 200
+
+
+async def open_topics(
+    settings: Settings, topics: Sequence[str], *, isolation_level: str = READ_COMMITTED
+) -> AIOKafkaConsumer:
+    """Start a consumer at the beginning of all partitions of topics, given by their full names.
+
+    The caller stops it.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing.
+    """
+    with kafka_errors(settings):
+        partitions = await _partitions(settings, topics)
+        install()
+        consumer = AIOKafkaConsumer(
+            **connection_options(settings),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level=isolation_level,
+            fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
+            key_deserializer=whole_records,
+        )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await consumer.start()
+            consumer.assign(partitions)
+        except BaseException:
+            await consumer.stop()
+            raise
+    return consumer
+
+
+async def close(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, whatever has become of its broker.
+
+    When a connection has just broken, aiokafka cancels a fetch of its own and raises that error
+    as if the caller had been cancelled.
+    """
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
+async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**connection_options(settings))
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await admin.start()
+            described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
+    for topic in topics:
+        if topic not in found:
+            raise TopicMismatchError(
+                f"topic {topic} is missing: make it with `stream-app topics create`"
+            )
+    return [
+        TopicPartition(name, number) for name, count in found.items() for number in range(count)
+    ]
+
+
+async def end_offsets(
+    consumer: AIOKafkaConsumer, timeout_seconds: float
+) -> dict[TopicPartition, int]:
+    """Return the end offset of each partition, or raise TimeoutError or KafkaError."""
+    async with asyncio.timeout(timeout_seconds):
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+    return ends
+
+
+async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:
+    """Yield lists of records until the end that the topics have at the call is reached."""
+    ends = await end_offsets(consumer, CONNECT_SECONDS)
+    while True:
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        yield [record for batch in fetched.values() for record in batch]
+        positions = {partition: await consumer.position(partition) for partition in ends}
+        if all(positions[partition] >= end for partition, end in ends.items()):
+            return
+
+
+async def seek_to_time(consumer: AIOKafkaConsumer, since_ms: int) -> None:
+    """Seek the first record of each partition that is not older, or the end without one."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        partitions = consumer.assignment()
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+        ends = await consumer.end_offsets(partitions)
+    for partition, end in ends.items():
+        at = found.get(partition)
+        consumer.seek(partition, end if at is None else at.offset)
+
+
+async def records_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
+    """Yield records up to the end that the topics have at the call.
+
+    Raises:
+        TimeoutError: nothing came for `READ_SECONDS`.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(READ_SECONDS) as patience:
+        async for batch in batches_to_end(consumer):
+            for record in batch:
+                yield record
+            if batch:
+                patience.reschedule(loop.time() + READ_SECONDS)
