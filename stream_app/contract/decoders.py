@@ -20,7 +20,7 @@ from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import decode_status
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.counting.partial_counts import PartialCounts
-from stream_app.domain.dead_letters.dead_letter import LetterKind, parse_place
+from stream_app.domain.dead_letters.dead_letter import DeadLetterKind, parse_place
 from stream_app.domain.delivery.records import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
 from stream_app.domain.events.decoder import EventDecoder
@@ -30,7 +30,7 @@ from stream_app.domain.events.parts_decoder import PartsDecoder, Rejected
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds
 from stream_app.domain.notices.incoming import IncomingNotice, check_kind, notice_decoder
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
-from stream_app.kafka.dead_letters.reading import is_mark, letter_of
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
     EPOCH_HEADER,
@@ -228,7 +228,7 @@ def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
     if is_mark(record):
         yield from _wrong_mark(texts)
         return
-    letter = letter_of(record, LetterKind.EVENT)
+    letter = dead_letter_of(record, DeadLetterKind.EVENT)
     if letter.original is None:
         yield Refusal("x-original-topic", None, "the headers don't say where it was read from")
     if letter.reason not in list(DeadLetterReason):

@@ -17,7 +17,7 @@ from stream_app.domain.alerts.notice_text import render_notice
 from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.statuses import decode_status, encode_status
 from stream_app.domain.counting.partial_counts import decode_partial_counts
-from stream_app.domain.dead_letters.dead_letter import LetterKind
+from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.ledger import Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step, why_not
 from stream_app.domain.delivery.records import (
@@ -33,7 +33,7 @@ from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.topics import VIEW_KINDS
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import RecordApplier
-from stream_app.kafka.dead_letters.reading import is_mark, letter_of
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
 from stream_app.kafka.dead_letters.writing import HEADERS, attempt_of, epoch_of
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
@@ -125,11 +125,11 @@ headers = st.lists(
 @given(
     headers,
     mutated([*valid.ALERTS, *valid.DELIVERIES, *valid.NOTICE_RECORDS]),
-    st.sampled_from(list(LetterKind)),
+    st.sampled_from(list(DeadLetterKind)),
     st.none() | st.binary(max_size=8),
 )
 def test_any_dead_letter_can_be_looked_at(
-    facts: Any, value: bytes, kind: LetterKind, key: bytes | None
+    facts: Any, value: bytes, kind: DeadLetterKind, key: bytes | None
 ) -> None:
     record = SimpleNamespace(
         topic="alerts.dlq",
@@ -141,7 +141,7 @@ def test_any_dead_letter_can_be_looked_at(
         value=value,
         headers=facts,
     )
-    letter = letter_of(record, kind)
+    letter = dead_letter_of(record, kind)
     assert 1 <= attempt_of(facts) == letter.attempt
     assert epoch_of(facts) >= 0
     assert is_mark(record) in (True, False)

@@ -14,7 +14,7 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import AlertState, AlertStory, Stories
 from stream_app.domain.times import iso_moment, parse_moment
-from stream_app.kafka.history.alert_history import Bounds, read_alerts, read_deliveries
+from stream_app.kafka.history.alert_history import Bounds, read_alert_history, read_deliveries
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
@@ -107,7 +107,7 @@ async def _read(
 ) -> tuple[list[AlertStory], int | None]:
     """Return the alerts with their deliveries, the oldest first; and where the reading was cut."""
     with ProgressLine(what="alerts") as progress:
-        stories, reach = await read_alerts(settings, bounds, wanted, progress.report)
+        stories, reach = await read_alert_history(settings, bounds, wanted, progress.report)
     newest = sorted(stories.by_id.values(), key=lambda story: story.fired_ms)
     newest = newest if limit is None else newest[-limit:]
     chosen = Stories()

@@ -25,7 +25,7 @@ from stream_app.domain.reports.alert_history import (
     the_one,
 )
 from stream_app.domain.times import iso_moment
-from stream_app.kafka.history.alert_history import Bounds, read_alerts, read_deliveries
+from stream_app.kafka.history.alert_history import Bounds, read_alert_history, read_deliveries
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
@@ -69,7 +69,7 @@ async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
     # Of another text it is not known how it stands in a record.
     holding = text.encode() if _PLAIN.fullmatch(text) else b""
     with ProgressLine(what="alerts") as progress:
-        stories, reach = await read_alerts(
+        stories, reach = await read_alert_history(
             settings, Bounds(MOST), wanted, progress.report, holding=holding
         )
     story = the_one(stories, text)

@@ -15,7 +15,7 @@ from stream_app.cli.dlq.selection import (
     selection_of,
 )
 from stream_app.cli.output import print_json, print_line, print_table, say
-from stream_app.domain.dead_letters.dead_letter import Letter, Place
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.ledger import Ledger
 from stream_app.domain.text.printable import printable
 from stream_app.domain.times import iso_moment
@@ -109,7 +109,7 @@ class _Table:
             "PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "REDRIVEN", "MESSAGE"
         )
 
-    def row(self, letter: Letter, target: str | None) -> None:
+    def row(self, letter: DeadLetter, target: str | None) -> None:
         """Print a letter; `target` is where it has been redriven to."""
         index = "" if letter.index is None else f"[{letter.index}]"
         self._print(
@@ -153,7 +153,7 @@ class _Json:
         """Learn which brokers the letters lie at."""
         self._leaders = await partition_leaders(self._settings, self._topics)
 
-    def row(self, letter: Letter, target: str | None) -> None:
+    def row(self, letter: DeadLetter, target: str | None) -> None:
         """Print a letter; `target` is where it has been redriven to."""
         shown = envelope(letter, self._leaders.get(letter.place.log, -1))
         print_json(shown | {"redriven": target is not None} if self._with_done else shown)

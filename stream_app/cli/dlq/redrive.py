@@ -22,7 +22,7 @@ from stream_app.cli.dlq.selection import (
 from stream_app.cli.dlq.show import not_found
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.dead_letters.dead_letter import LetterKind
+from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.ledger import Ledger
 from stream_app.domain.dead_letters.redrive_rules import destination_of, why_not
 from stream_app.domain.errors import StreamAppError, UsageError
@@ -37,7 +37,7 @@ from stream_app.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stream_app.domain.dead_letters.dead_letter import Letter, Place
+    from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
     from stream_app.domain.dead_letters.redrive_rules import Destination
     from stream_app.kafka.dead_letters.redrive import Redriven
 
@@ -203,7 +203,7 @@ class _Run:
             self.reported = time.monotonic()
             say(f"{self.done.total()} of {len(self.ledger)} letters")
 
-    def _judge(self, letter: Letter) -> Redriven | None:
+    def _judge(self, letter: DeadLetter) -> Redriven | None:
         """Return the record that a letter becomes, or say why it becomes none."""
         source = self.sources[letter.place.topic]
         why = why_not(letter, source, self.accepted, self.destinations, force=self.force)
@@ -213,7 +213,7 @@ class _Run:
             self._skip(letter.place, why)
             return None
         epoch = None
-        if letter.kind is LetterKind.DELIVERY:
+        if letter.kind is DeadLetterKind.DELIVERY:
             for number in letter.integration_ids:
                 self.to_integration[number] += 1
                 if number in self.destinations:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from stream_app.domain.dead_letters.dead_letter import Letter, Place, parse_place
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
 from stream_app.domain.dead_letters.ledger import Selection
 from stream_app.domain.errors import DeadLetterReason, UsageError
 from stream_app.domain.times import parse_moment
@@ -110,7 +110,7 @@ def place_of(settings: Settings, text: str) -> Place:
     return place._replace(topic=dead_letter_topics(settings, [place.topic])[0])
 
 
-def envelope(letter: Letter, broker: int) -> dict[str, object]:
+def envelope(letter: DeadLetter, broker: int) -> dict[str, object]:
     """Return a letter in the form of `kcat -J`; bytes that are no UTF-8 are replaced in it."""
     return {
         "topic": letter.place.topic,

@@ -10,7 +10,7 @@ import orjson
 
 from stream_app.cli.dlq.selection import envelope, place_of, shown_bytes
 from stream_app.cli.output import print_data, print_json, print_line, print_lines
-from stream_app.domain.dead_letters.dead_letter import Letter, Place
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step
 from stream_app.domain.errors import StreamAppError, UsageError
@@ -62,7 +62,7 @@ def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
         _print(letter, target)
 
 
-async def _read(settings: Settings, place: Place) -> tuple[Letter, str | None]:
+async def _read(settings: Settings, place: Place) -> tuple[DeadLetter, str | None]:
     ledger = Ledger(Selection(places=frozenset({place})))
     async with DeadLetterLog(settings, [place.topic]) as log:
         await log.survey(ledger)
@@ -79,7 +79,7 @@ def not_found(place: Place) -> StreamAppError:
     )
 
 
-def _print(letter: Letter, target: str | None) -> None:
+def _print(letter: DeadLetter, target: str | None) -> None:
     key = "none" if letter.key is None else shown_bytes(letter.key)
     print_line(f"place    {letter.place}")
     print_line(f"when     {iso_moment(letter.timestamp_ms)}")

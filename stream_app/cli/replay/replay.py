@@ -34,8 +34,8 @@ from stream_app.domain.replay.comparison import (
     AnyAlert,
     Circumstances,
     Compared,
+    ComparisonResult,
     Recorded,
-    Result,
     compare,
 )
 from stream_app.domain.replay.counting_replay import CountingReplay
@@ -43,7 +43,7 @@ from stream_app.domain.replay.ranges import Extent, Range
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.history.event_log import EventLog
-from stream_app.kafka.history.sent_alerts import other_partitions, read_alerts
+from stream_app.kafka.history.sent_alerts import other_partitions, read_sent_alerts
 from stream_app.key_ring import secret_keys_of
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -141,7 +141,7 @@ def replay(
         show_alerts(list(run.alerts()), as_json=as_json)
         return
     show_comparison(run.compared, run.recorded.unreadable, as_json=as_json)
-    if any(one.result is not Result.SAME for one in run.compared):
+    if any(one.result is not ComparisonResult.SAME for one in run.compared):
         raise click.exceptions.Exit(1)
 
 
@@ -245,7 +245,7 @@ class _Run:
 
     async def _read_recorded(self) -> None:
         if self.against is not None:
-            self.recorded = await read_alerts(self.settings, self.against, self._is_meant)
+            self.recorded = await read_sent_alerts(self.settings, self.against, self._is_meant)
 
     async def _compare(
         self,

@@ -11,7 +11,7 @@ import msgspec
 from stream_app.cli.output import print_json, print_json_text, print_table, say
 from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
 from stream_app.domain.alerts.threshold_text import period_text
-from stream_app.domain.replay.comparison import AnyAlert, Compared, Result
+from stream_app.domain.replay.comparison import AnyAlert, Compared, ComparisonResult
 from stream_app.domain.replay.counting_replay import Figures
 from stream_app.domain.text.printable import quoted
 from stream_app.domain.times import iso_moment
@@ -59,17 +59,17 @@ def show_comparison(rows: Sequence[Compared], unreadable: int, *, as_json: bool)
     if as_json:
         for row in rows:
             print_json(_as_json(row))
-    elif any(row.result is not Result.SAME for row in rows):
+    elif any(row.result is not ComparisonResult.SAME for row in rows):
         print_table(
             ("RESULT", "WHEN", "CLIENT", "WHAT", "REASON", "ID"),
             [
                 (row.result, *_cells(row.alert), _reason(row), row.alert.id)
                 for row in rows
-                if row.result is not Result.SAME
+                if row.result is not ComparisonResult.SAME
             ],
         )
     counts = Counter(row.result for row in rows)
-    say(", ".join(f"{counts[result]:,} {result}" for result in Result))
+    say(", ".join(f"{counts[result]:,} {result}" for result in ComparisonResult))
     if unreadable:
         say(f"{unreadable:,} records of the topic are no alerts")
 

@@ -13,7 +13,7 @@ from stream_app.domain.errors import UsageError
 from stream_app.domain.text.printable import quoted
 
 
-class LetterKind(StrEnum):
+class DeadLetterKind(StrEnum):
     """What a dead letter was meant to be."""
 
     EVENT = "event"
@@ -76,7 +76,7 @@ _NOTHING = _Named()
 _decode_named = msgspec.json.Decoder(_Named).decode
 
 
-class Letter(msgspec.Struct, frozen=True):
+class DeadLetter(msgspec.Struct, frozen=True):
     """A dead letter. `original` is where it was read from; None: its headers don't say.
 
     `index` is the place of an event in its record. All times are Unix ms; `is_cut` says that
@@ -84,7 +84,7 @@ class Letter(msgspec.Struct, frozen=True):
     has not gone to; none: it has gone to nobody.
     """
 
-    kind: LetterKind
+    kind: DeadLetterKind
     place: Place
     timestamp_ms: int
     key: bytes | None
@@ -103,20 +103,20 @@ class Letter(msgspec.Struct, frozen=True):
     @property
     def delivery_ids(self) -> tuple[str, ...]:
         """Ids of the delivery, or of those that an alert becomes; none where it can't be read."""
-        found = self._named().id if self.kind is not LetterKind.EVENT else None
+        found = self._named().id if self.kind is not DeadLetterKind.EVENT else None
         if not isinstance(found, str) or not found:
             return ()
-        if self.kind is LetterKind.DELIVERY:
+        if self.kind is DeadLetterKind.DELIVERY:
             return (found,)
         return tuple(delivery_id(found, number) for number in self.integration_ids)
 
     @property
     def integration_ids(self) -> tuple[int, ...]:
         """Integrations it was meant for: the one of a delivery, those of an alert."""
-        if self.kind is LetterKind.DELIVERY:
+        if self.kind is DeadLetterKind.DELIVERY:
             number = _integer(self._named().integration_id) or self._key_number()
             return () if number is None else (number,)
-        if self.kind is LetterKind.ALERT:
+        if self.kind is DeadLetterKind.ALERT:
             numbers = self._named().integration_ids
             ids = [n for n in numbers if _integer(n)] if isinstance(numbers, list) else []
             return tuple(n for n in ids if not self.still_for or n in self.still_for)
@@ -126,7 +126,7 @@ class Letter(msgspec.Struct, frozen=True):
     def client_id(self) -> int | None:
         """The client it belongs to, where that can be read."""
         found = _integer(self._named().client_id)
-        return self._key_number() if found is None and self.kind is LetterKind.ALERT else found
+        return self._key_number() if found is None and self.kind is DeadLetterKind.ALERT else found
 
     def _named(self) -> _Named:
         try:

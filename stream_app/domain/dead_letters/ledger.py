@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stream_app.domain.dead_letters.dead_letter import Letter, Log, Place
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, Log, Place
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Selection:
         """Tell whether no rule is set."""
         return self == Selection()
 
-    def holds(self, letter: Letter) -> bool:
+    def holds(self, letter: DeadLetter) -> bool:
         """Tell whether a letter is meant. The value is decoded only for a rule that needs it."""
         return (
             (not self.reasons or letter.reason in self.reasons)
@@ -39,7 +39,7 @@ class Selection:
         )
 
 
-class Origin(NamedTuple):
+class OriginalPlace(NamedTuple):
     """Which record, and which event of it, a letter of a topic was made of.
 
     The time is in it because offsets begin anew with a topic that is made anew.
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
     reason: str
     delivery_ids: tuple[str, ...]
     original_ms: int
-    origin: Origin | None
+    origin: OriginalPlace | None
 
 
 @dataclass
@@ -74,11 +74,11 @@ class Ledger:
     entries: dict[Log, dict[int, Entry]] = field(default_factory=dict)
     targets: dict[Log, dict[int, str]] = field(default_factory=dict)
 
-    def add(self, letter: Letter) -> None:
+    def add(self, letter: DeadLetter) -> None:
         """Take a letter, if it is meant."""
         if self.selection.holds(letter):
             at = letter.original
-            origin = at and Origin(at.partition, at.offset, letter.original_ms, letter.index)
+            origin = at and OriginalPlace(at.partition, at.offset, letter.original_ms, letter.index)
             entry = Entry(
                 letter.timestamp_ms, letter.reason, letter.delivery_ids, letter.original_ms, origin
             )
@@ -103,7 +103,7 @@ class Ledger:
 
     def drop_repeats(self) -> None:
         """Leave out all letters of one origin but the first."""
-        seen: set[tuple[str, Origin]] = set()
+        seen: set[tuple[str, OriginalPlace]] = set()
         for log, offset, entry in sorted(self._rows(), key=lambda row: row[2].timestamp_ms):
             if entry.origin is None:
                 continue

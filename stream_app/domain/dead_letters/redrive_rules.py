@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
-from stream_app.domain.dead_letters.dead_letter import Letter, LetterKind
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKind
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.text.printable import quoted
 
@@ -60,7 +60,7 @@ class Destination:
     problem: str = ""
 
 
-def next_step(letter: Letter, target: str | None) -> str:
+def next_step(letter: DeadLetter, target: str | None) -> str:
     """Return in words what is to be done about a letter; `target` is where it was redriven to."""
     if target is not None:
         return f"nothing: it has been redriven to {target}"
@@ -96,7 +96,7 @@ CUT = "its value is cut short and cannot be redriven: have its producer send the
 
 
 def why_not(
-    letter: Letter,
+    letter: DeadLetter,
     source: str,
     accepted: Collection[str],
     destinations: Mapping[int, Destination],
@@ -127,7 +127,7 @@ def why_not(
     return "" if force else _unwanted(letter, destinations)
 
 
-def _unwanted(letter: Letter, destinations: Mapping[int, Destination]) -> str:
+def _unwanted(letter: DeadLetter, destinations: Mapping[int, Destination]) -> str:
     """Return why no integration would take a letter; empty: one does, or it goes to none."""
     problems = []
     for number in letter.integration_ids:
@@ -141,6 +141,6 @@ def _unwanted(letter: Letter, destinations: Mapping[int, Destination]) -> str:
     if not problems:
         return ""
     # `route` drops an alert for integrations that are off: it would not come back a second time.
-    is_delivery = letter.kind is LetterKind.DELIVERY
+    is_delivery = letter.kind is DeadLetterKind.DELIVERY
     end = "it would only become a dead letter again" if is_delivery else "it would reach nobody"
     return f"{'; '.join(problems)}: {end}"

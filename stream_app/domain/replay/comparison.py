@@ -27,7 +27,7 @@ ACCOUNT = "account"
 _KINDS = {condition: kind.value for kind, condition in CONDITIONS.items()}
 
 
-class Result(StrEnum):
+class ComparisonResult(StrEnum):
     """How an alert of the replay and the recorded one of its id relate."""
 
     SAME = "same"
@@ -54,7 +54,7 @@ class Reason(StrEnum):
 class Compared:
     """One alert and what came of it; `detail` says for a person why."""
 
-    result: Result
+    result: ComparisonResult
     alert: AnyAlert
     reason: Reason | None = None
     detail: str = ""
@@ -140,19 +140,19 @@ def compare(
     for number, alert in given.items():
         value = recorded.values.get(number)
         if value is None:
-            yield Compared(Result.MISSING, alert, *_why_missing(alert, revisions, around))
+            yield Compared(ComparisonResult.MISSING, alert, *_why_missing(alert, revisions, around))
         elif value == encode_alert(alert) and number not in recorded.conflicting:
-            yield Compared(Result.SAME, alert)
+            yield Compared(ComparisonResult.SAME, alert)
         else:
             other = recorded.alerts[number]
             if value == encode_alert(alert):
                 other = recorded.conflicting[number]
             detail = _differing(alert, other)
-            yield Compared(Result.DIFFERENT, alert, Reason.STALE_CONFIG, detail)
+            yield Compared(ComparisonResult.DIFFERENT, alert, Reason.STALE_CONFIG, detail)
     for number, alert in recorded.alerts.items():
         extent = around.extents.get(source_of(alert))
         if number not in given and extent is not None and extent.meets(*span_ms(alert)):
-            yield Compared(Result.EXTRA, alert, *_why_extra(alert, around))
+            yield Compared(ComparisonResult.EXTRA, alert, *_why_extra(alert, around))
 
 
 def _revisions(alerts: Iterable[AnyAlert]) -> dict[tuple[int, int, int], str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import TopicPartition
 
-from stream_app.domain.dead_letters.dead_letter import Letter, LetterKind, Log, Place
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Log, Place
 from stream_app.kafka.cluster.connection import CONNECT_SECONDS, READ_SECONDS, kafka_errors
 from stream_app.kafka.cluster.consumers import (
     close,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _POLL_MS = 200
 #: Records of one partition that are held at a time.
 _CHUNK = 500
-_KINDS = {Topic.ALERTS: LetterKind.ALERT, Topic.DELIVERIES: LetterKind.DELIVERY}
+_KINDS = {Topic.ALERTS: DeadLetterKind.ALERT, Topic.DELIVERIES: DeadLetterKind.DELIVERY}
 
 
 def sources_of(settings: Settings) -> dict[str, Topic]:
@@ -94,7 +94,7 @@ class DeadLetterLog:
                 self._enter(ledger, record)
         ledger.settle()
 
-    async def letters(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[Letter]:
+    async def letters(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[DeadLetter]:
         """Yield the letters at offsets of partitions, the oldest first.
 
         The letters of a partition keep their order, whatever their times say.
@@ -103,7 +103,7 @@ class DeadLetterLog:
         for log, wanted in offsets.items():
             self._reader.seek(TopicPartition(*log), wanted[0])
             streams.append(self._of_log(log, wanted))
-        heads: list[tuple[int, int, Letter]] = []
+        heads: list[tuple[int, int, DeadLetter]] = []
         for number, stream in enumerate(streams):
             await _advance(heads, number, stream)
         while heads:
@@ -111,7 +111,7 @@ class DeadLetterLog:
             yield letter
             await _advance(heads, number, streams[number])
 
-    async def _of_log(self, log: Log, offsets: Sequence[int]) -> AsyncIterator[Letter]:
+    async def _of_log(self, log: Log, offsets: Sequence[int]) -> AsyncIterator[DeadLetter]:
         partition, wanted, last = TopicPartition(*log), frozenset(offsets), offsets[-1]
         with kafka_errors(self._settings):
             async with asyncio.timeout(READ_SECONDS) as patience:
@@ -150,13 +150,13 @@ class DeadLetterLog:
         else:
             ledger.add(self._letter(record))
 
-    def _letter(self, record: Any) -> Letter:
-        kind = _KINDS.get(self._sources[record.topic], LetterKind.EVENT)
-        return letter_of(record, kind)
+    def _letter(self, record: Any) -> DeadLetter:
+        kind = _KINDS.get(self._sources[record.topic], DeadLetterKind.EVENT)
+        return dead_letter_of(record, kind)
 
 
 async def _advance(
-    heads: list[tuple[int, int, Letter]], number: int, stream: AsyncIterator[Letter]
+    heads: list[tuple[int, int, DeadLetter]], number: int, stream: AsyncIterator[DeadLetter]
 ) -> None:
     """Put the next letter of a stream among the heads, if there is one."""
     with contextlib.suppress(StopAsyncIteration):
@@ -170,7 +170,7 @@ def is_mark(record: Any) -> bool:
     return REDRIVEN_HEADER in names and REASON_HEADER not in names
 
 
-def letter_of(record: Any, kind: LetterKind) -> Letter:
+def dead_letter_of(record: Any, kind: DeadLetterKind) -> DeadLetter:
     """Return the letter that a record of a dead-letter topic is."""
     headers = record.headers
     texts = dict(headers)
@@ -178,7 +178,7 @@ def letter_of(record: Any, kind: LetterKind) -> Letter:
     partition = number_of(headers, "x-original-partition")
     offset = number_of(headers, "x-original-offset")
     has_place = topic and partition is not None and offset is not None
-    return Letter(
+    return DeadLetter(
         kind=kind,
         place=_place(record),
         timestamp_ms=record.timestamp,

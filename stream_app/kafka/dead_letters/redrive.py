@@ -37,7 +37,7 @@ from stream_app.kafka.dead_letters.writing import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from stream_app.domain.dead_letters.dead_letter import Letter, Place
+    from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
     from stream_app.settings import Settings
 
 #: Letters that are sent before their marks are written: as many may be repeated after a crash.
@@ -48,14 +48,14 @@ BATCH = 200
 class Redriven:
     """A letter and the record that it becomes; `partition` None: by the key."""
 
-    letter: Letter
+    letter: DeadLetter
     topic: str
     partition: int | None
     headers: list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RedriveOutcome:
     """What came of one letter: the offset of its new record, or why the broker refuses it."""
 
     sent: Redriven
@@ -64,7 +64,7 @@ class Outcome:
     problem: str = ""
 
 
-def redriven(letter: Letter, topic: str, partitions: int, epoch: int | None) -> Redriven:
+def redriven(letter: DeadLetter, topic: str, partitions: int, epoch: int | None) -> Redriven:
     """Return the record that a letter becomes: its key, value and headers, one attempt more.
 
     It goes to the partition it came from: what `deliver` knows of a delivery, and `count` of the
@@ -89,7 +89,7 @@ def redriven(letter: Letter, topic: str, partitions: int, epoch: int | None) -> 
     return Redriven(letter, topic, partition, [*kept, *ours.items()])
 
 
-def mark_headers(outcome: Outcome) -> list[tuple[str, bytes]]:
+def mark_headers(outcome: RedriveOutcome) -> list[tuple[str, bytes]]:
     """Return the headers of the mark of a letter that has been sent."""
     sent = outcome.sent
     target = f"{sent.topic}/{outcome.partition}/{outcome.offset}"
@@ -124,7 +124,7 @@ class Redriver:
         """Disconnect."""
         await self._producer.stop()
 
-    async def send(self, batch: Sequence[Redriven]) -> list[Outcome]:
+    async def send(self, batch: Sequence[Redriven]) -> list[RedriveOutcome]:
         """Send letters and mark them. Once begun it comes to its end, also when interrupted."""
         task = asyncio.create_task(self._send(batch))
         try:
@@ -133,9 +133,9 @@ class Redriver:
             await asyncio.wait({task})
             raise
 
-    async def _send(self, batch: Sequence[Redriven]) -> list[Outcome]:
+    async def _send(self, batch: Sequence[Redriven]) -> list[RedriveOutcome]:
         found = await asyncio.gather(*map(self._send_one, batch), return_exceptions=True)
-        outcomes = [one for one in found if isinstance(one, Outcome)]
+        outcomes = [one for one in found if isinstance(one, RedriveOutcome)]
         accepted = [outcome for outcome in outcomes if not outcome.problem]
         marked = await asyncio.gather(*map(self._mark, accepted), return_exceptions=True)
         for place, error in enumerate(marked):
@@ -148,7 +148,7 @@ class Redriver:
             raise _unacknowledged(failures[0], unmarked)
         return outcomes
 
-    async def _send_one(self, sent: Redriven) -> Outcome:
+    async def _send_one(self, sent: Redriven) -> RedriveOutcome:
         """Send one letter.
 
         Raises:
@@ -166,10 +166,10 @@ class Redriver:
         except KafkaError as error:
             if not is_refusal(error):
                 raise
-            return Outcome(sent, problem=f"the broker refuses it: {told(error)}")
-        return Outcome(sent, metadata.partition, metadata.offset)
+            return RedriveOutcome(sent, problem=f"the broker refuses it: {told(error)}")
+        return RedriveOutcome(sent, metadata.partition, metadata.offset)
 
-    async def _mark(self, outcome: Outcome) -> None:
+    async def _mark(self, outcome: RedriveOutcome) -> None:
         letter = outcome.sent.letter
         await self._producer.send_and_wait(
             letter.place.topic,
@@ -180,7 +180,7 @@ class Redriver:
         )
 
 
-def _without_mark(outcome: Outcome, error: KafkaError) -> Outcome:
+def _without_mark(outcome: RedriveOutcome, error: KafkaError) -> RedriveOutcome:
     return replace(
         outcome,
         problem=f"it is sent, but its topic refuses the mark that says so ({error}), so that the "

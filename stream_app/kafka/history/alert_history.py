@@ -36,7 +36,7 @@ class Bounds:
     until_ms: int | None = None
 
 
-async def read_alerts(
+async def read_alert_history(
     settings: Settings,
     bounds: Bounds,
     wanted: Callable[[Alert | NoticeAlert], bool],

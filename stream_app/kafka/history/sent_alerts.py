@@ -13,7 +13,7 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.settings import Settings
 
 
-async def read_alerts(
+async def read_sent_alerts(
     settings: Settings, prefix: str, wanted: Callable[[AnyAlert], bool]
 ) -> Recorded:
     """Return the alerts that an installation has sent; `prefix` is that of its topics.

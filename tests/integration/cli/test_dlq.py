@@ -15,7 +15,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream_app.domain.dead_letters.dead_letter import Letter
+from stream_app.domain.dead_letters.dead_letter import DeadLetter
 from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.delivery.records import (
     Cancel,
@@ -27,7 +27,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
-from stream_app.kafka.dead_letters.redrive import Outcome, Redriven, Redriver, redriven
+from stream_app.kafka.dead_letters.redrive import Redriven, RedriveOutcome, Redriver, redriven
 from stream_app.settings import Settings
 from tests.integration.harness import (
     WorkerProcess,
@@ -269,11 +269,11 @@ async def test_what_was_accepted_is_cut_or_names_another_topic_is_not_sent(bench
 class UnmarkedRedriver(Redriver):
     """Loses the broker when it comes to the marks."""
 
-    async def _mark(self, outcome: Outcome) -> None:
+    async def _mark(self, outcome: RedriveOutcome) -> None:
         raise KafkaTimeoutError(str(outcome))
 
 
-async def open_letters(settings: Settings) -> list[Letter]:
+async def open_letters(settings: Settings) -> list[DeadLetter]:
     ledger = Ledger(Selection())
     async with DeadLetterLog(settings, [f"{settings.topic_prefix}events.hits.dlq"]) as log:
         await log.survey(ledger)

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from stream_app.domain.alerts.alert import AlertNotice, NoticeAlert, NoticeTrigger, encode_alert
-from stream_app.domain.dead_letters.dead_letter import Letter, LetterKind, Log, Place, parse_place
+from stream_app.domain.dead_letters.dead_letter import (
+    DeadLetter,
+    DeadLetterKind,
+    Log,
+    Place,
+    parse_place,
+)
 from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.errors import UsageError
 
@@ -14,9 +20,9 @@ TOPIC = "deliveries.dlq"
 VALUE = b'{"id":"a/521","client_id":1111,"integration_id":521,"details":{"id":"x"}}'
 
 
-def letter(offset: int = 0, **fields: Any) -> Letter:
+def letter(offset: int = 0, **fields: Any) -> DeadLetter:
     facts: dict[str, Any] = {
-        "kind": LetterKind.DELIVERY,
+        "kind": DeadLetterKind.DELIVERY,
         "place": Place(TOPIC, fields.pop("partition", 1), offset),
         "timestamp_ms": NOW_MS,
         "key": b"521",
@@ -28,7 +34,7 @@ def letter(offset: int = 0, **fields: Any) -> Letter:
         "original": Place("deliveries", 1, 17),
         "original_ms": NOW_MS - 1000,
     }
-    return Letter(**facts | fields)
+    return DeadLetter(**facts | fields)
 
 
 def test_a_place_is_read_as_it_is_printed() -> None:
@@ -60,20 +66,20 @@ def test_a_delivery_says_who_it_is_for_and_its_key_does_when_it_cannot_be_read()
 
 def test_an_alert_is_for_all_its_integrations_and_an_event_for_none() -> None:
     value = b'{"id":"a","client_id":5,"integration_ids":[521,522,"x"],"integration_id":9}'
-    one = letter(kind=LetterKind.ALERT, value=value, key=b"7")
+    one = letter(kind=DeadLetterKind.ALERT, value=value, key=b"7")
     assert (one.integration_ids, one.client_id) == ((521, 522), 5)
     assert one.delivery_ids == ("a/521", "a/522")
-    assert letter(kind=LetterKind.ALERT, value=b"{", key=b"7").client_id == 7
-    event = letter(kind=LetterKind.EVENT, value=value, key=b"7")
+    assert letter(kind=DeadLetterKind.ALERT, value=b"{", key=b"7").client_id == 7
+    event = letter(kind=DeadLetterKind.EVENT, value=value, key=b"7")
     assert (event.integration_ids, event.client_id, event.delivery_ids) == ((), 5, ())
-    assert letter(kind=LetterKind.EVENT, value=b"{", key=b"7").client_id is None
+    assert letter(kind=DeadLetterKind.EVENT, value=b"{", key=b"7").client_id is None
 
 
 def test_the_alert_of_a_trigger_of_notices_is_for_the_integrations_of_the_trigger() -> None:
     notice = AlertNotice("create_user", "", "x", "", {"id": "9"}, 0)
     trigger = NoticeTrigger(61, "New users", "user_created", "r", ())
     value = encode_alert(NoticeAlert("a", 5, "Acme", "EU", notice, (521, 522), trigger))
-    one = letter(kind=LetterKind.ALERT, value=value, key=b"5")
+    one = letter(kind=DeadLetterKind.ALERT, value=value, key=b"5")
     assert (one.integration_ids, one.client_id) == ((521, 522), 5)
     assert one.delivery_ids == ("a/521", "a/522")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stream_app.domain.configuration.statuses import IntegrationStatus
-from stream_app.domain.dead_letters.dead_letter import LetterKind, Place
+from stream_app.domain.dead_letters.dead_letter import DeadLetterKind, Place
 from stream_app.domain.dead_letters.redrive_rules import (
     NEXT_STEPS,
     Destination,
@@ -66,7 +66,7 @@ def test_what_no_integration_takes_needs_force() -> None:
 
 def test_an_alert_comes_back_when_one_of_its_integrations_takes_it() -> None:
     value = b'{"id":"a","client_id":1111,"integration_ids":[520,521]}'
-    one = letter(kind=LetterKind.ALERT, value=value, original=Place("alerts", 1, 2))
+    one = letter(kind=DeadLetterKind.ALERT, value=value, original=Place("alerts", 1, 2))
     assert why_not(one, "alerts", set(), OPEN) == ""
     assert why_not(one, "alerts", {"a/520"}, OPEN) == "", "521 has not had it"
     assert "accepted meanwhile" in why_not(one, "alerts", {"a/520", "a/521"}, OPEN)
@@ -74,14 +74,14 @@ def test_an_alert_comes_back_when_one_of_its_integrations_takes_it() -> None:
         "integration 520 is not configured; integration 521 is not configured: "
         "it would reach nobody"
     )
-    event = letter(kind=LetterKind.EVENT, value=value, original=Place("events.hits", 1, 2))
+    event = letter(kind=DeadLetterKind.EVENT, value=value, original=Place("events.hits", 1, 2))
     assert why_not(event, "events.hits", set(), {}) == ""
 
 
 def test_an_alert_that_some_have_got_is_judged_by_the_others() -> None:
     value = b'{"id":"a","client_id":1111,"integration_ids":[520,521]}'
     one = letter(
-        kind=LetterKind.ALERT, value=value, original=Place("alerts", 1, 2), still_for=(520,)
+        kind=DeadLetterKind.ALERT, value=value, original=Place("alerts", 1, 2), still_for=(520,)
     )
     assert (one.integration_ids, one.delivery_ids) == ((520,), ("a/520",))
     assert why_not(one, "alerts", set(), OPEN) == (

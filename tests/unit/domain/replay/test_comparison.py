@@ -19,9 +19,9 @@ from stream_app.domain.replay.comparison import (
     AnyAlert,
     Circumstances,
     Compared,
+    ComparisonResult,
     Reason,
     Recorded,
-    Result,
     compare,
     window_of,
 )
@@ -58,24 +58,27 @@ def circumstances(**changes: Any) -> Circumstances:
 
 def missing(alert: AnyAlert = ALERT, beside: tuple[AnyAlert, ...] = (), **changes: Any) -> Compared:
     rows = list(compare([alert], recorded(*beside), circumstances(**changes)))
-    return next(row for row in rows if row.result is Result.MISSING)
+    return next(row for row in rows if row.result is ComparisonResult.MISSING)
 
 
 def extra(alert: AnyAlert = ALERT, **changes: Any) -> Compared:
     (row,) = compare([], recorded(alert), circumstances(**changes))
-    assert row.result is Result.EXTRA
+    assert row.result is ComparisonResult.EXTRA
     return row
 
 
 def test_equal_bytes_are_the_same() -> None:
     found = list(compare([ALERT, NOTICE], recorded(NOTICE, ALERT), circumstances()))
-    assert found == [Compared(Result.SAME, ALERT), Compared(Result.SAME, NOTICE)]
+    assert found == [
+        Compared(ComparisonResult.SAME, ALERT),
+        Compared(ComparisonResult.SAME, NOTICE),
+    ]
 
 
 def test_other_bytes_of_one_id_are_a_configuration_that_has_changed() -> None:
     renamed = msgspec.structs.replace(ALERT, client_name="Acme Ltd", integration_ids=(7,))
     (row,) = compare([ALERT], recorded(renamed), circumstances())
-    assert (row.result, row.reason) == (Result.DIFFERENT, Reason.STALE_CONFIG)
+    assert (row.result, row.reason) == (ComparisonResult.DIFFERENT, Reason.STALE_CONFIG)
     assert row.detail == "configured otherwise since: client_name, integration_ids"
 
 
@@ -139,7 +142,7 @@ def test_only_alerts_of_what_was_replayed_can_be_extra() -> None:
     assert window_of(ALERT) in found.windows
     read = {"hits": Extent(START * 1000, None), "account": Extent(None, START * 1000)}
     (row,) = compare([], found, circumstances(extents=read))
-    assert (row.result, row.alert) == (Result.EXTRA, ALERT)
+    assert (row.result, row.alert) == (ComparisonResult.EXTRA, ALERT)
     later = circumstances(extents={"hits": Extent((START + 60) * 1000)})
     assert not list(compare([], found, later))
 
@@ -148,7 +151,7 @@ def test_an_alert_of_late_uploads_is_found_though_its_window_lies_before_what_wa
     """Its events were appended within the range, and happened before it."""
     later = {"hits": Extent((START + 3600) * 1000)}
     (row,) = compare([ALERT], recorded(ALERT), circumstances(extents=later))
-    assert row == Compared(Result.SAME, ALERT)
+    assert row == Compared(ComparisonResult.SAME, ALERT)
     alone = missing(extents=later)
     assert alone.reason is Reason.RANGE_CUT
     assert "outside of what was read" in alone.detail

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream_app.domain.dead_letters.dead_letter import LetterKind, Place
+from stream_app.domain.dead_letters.dead_letter import DeadLetterKind, Place
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.kafka.dead_letters.reading import is_mark, letter_of
-from stream_app.kafka.dead_letters.redrive import Outcome, mark_headers, redriven
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
+from stream_app.kafka.dead_letters.redrive import RedriveOutcome, mark_headers, redriven
 from stream_app.kafka.dead_letters.writing import (
     HEADERS,
     attempt_of,
@@ -40,14 +40,14 @@ def buried(headers: Headers, **fields: Any) -> Headers:
 
 def test_what_comes_back_keeps_its_headers_and_is_one_attempt_older() -> None:
     headers = buried([("trace", b"t")])
-    one = letter_of(record(headers), LetterKind.DELIVERY)
+    one = dead_letter_of(record(headers), DeadLetterKind.DELIVERY)
     assert (one.attempt, one.reason, one.message) == (1, "exhausted", "no")
     assert one.original == Place("deliveries", 1, 5)
     back = redriven(one, "deliveries", 8, epoch=7)
     assert back.headers == [*headers[:-1], ("x-attempt", b"2"), ("x-epoch", b"7")]
     assert (attempt_of(back.headers), epoch_of(back.headers)) == (2, 7)
     second = redriven(
-        letter_of(record(back.headers), LetterKind.DELIVERY), "deliveries", 8, epoch=None
+        dead_letter_of(record(back.headers), DeadLetterKind.DELIVERY), "deliveries", 8, epoch=None
     )
     assert second.headers == [*headers[:-1], ("x-attempt", b"3")]
 
@@ -71,7 +71,7 @@ def test_the_partition_of_a_key_is_the_one_that_other_producers_take() -> None:
 
 def test_a_mark_is_told_from_a_letter_and_no_producer_can_write_one() -> None:
     sent = redriven(letter(4), "deliveries", 8, epoch=7)
-    mark = mark_headers(Outcome(sent, 1, 18))
+    mark = mark_headers(RedriveOutcome(sent, 1, 18))
     assert is_mark(record(mark))
     assert dict(mark)["x-redriven-to"] == b"deliveries/1/18"
     assert number_of(mark, "x-redriven-offset") == 4
@@ -87,9 +87,9 @@ def test_a_mark_is_told_from_a_letter_and_no_producer_can_write_one() -> None:
 @pytest.mark.parametrize("text", [b"", b"-1", b"1.5", b"x", "²".encode(), b"9" * 19])
 def test_a_header_that_holds_no_number_holds_none(text: bytes) -> None:
     assert number_of([("x-original-offset", text)], "x-original-offset") is None
-    one = letter_of(
+    one = dead_letter_of(
         record([("x-original-topic", b"deliveries"), ("x-original-offset", text)]),
-        LetterKind.DELIVERY,
+        DeadLetterKind.DELIVERY,
     )
     assert (one.original, one.attempt) == (None, 1)
 
