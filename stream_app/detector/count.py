@@ -11,7 +11,7 @@ from typing import Any
 from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partial_counts import PartialCountsWriter, form_of
-from stream_app.domain.counting.partition_counts import Cut, PartitionCounts
+from stream_app.domain.counting.partition_counts import CellChanges, PartitionCounts
 from stream_app.domain.counting.tally import EventResult, Tally
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.times import trusted_ms
@@ -47,7 +47,7 @@ class PartitionCut:
 
     partition: int
     state: PartitionCounts
-    cut: Cut
+    cut: CellChanges
     #: Append time of the newest record in it, Unix ms.
     appended_ms: int
 
@@ -88,7 +88,7 @@ class CountFlush:
         """Yield a record for each partition of `counts`, however many cells have changed."""
         writer = PartialCountsWriter(self._config_position)
         for part in self._cuts:
-            writer.add(part.partition, part.cut.changed, part.appended_ms)
+            writer.take(part.partition, part.cut.changed, part.appended_ms)
         targets: defaultdict[int, list[str]] = defaultdict(list)
         partitions = self._stage.counts_partitions
         for name in writer.names:
@@ -140,7 +140,7 @@ class CountStage(InSteps):
         """Count the records of one batch."""
         tally, now_ms = Tally(), self._now_ms()
         state = self.table.state(partition)
-        yield from state.steps(records, self._current_index(), tally, now_ms)
+        yield from state.count_in_steps(records, self._current_index(), tally, now_ms)
         self._changed[partition] = trusted_ms(records[-1], now_ms)
         if tally.rejected:
             self._dead_letters += event_dead_letters(

@@ -22,7 +22,7 @@ from stream_app.domain.counting.partial_counts import (
 )
 from stream_app.domain.counting.partition_windows import PartitionWindows
 from stream_app.domain.counting.windows import CellKey
-from stream_app.domain.events.model import CONDITIONS, EventKind
+from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -39,7 +39,7 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-KIND_OF_CONDITION = {condition: kind for kind, condition in CONDITIONS.items()}
+KIND_OF_CONDITION = {condition: kind for kind, condition in COUNTING_CONDITIONS.items()}
 
 #: While nothing fires, a flush only brings the progress on, and partial counts that are read
 #: again are summed to the same: it is held for this long.
@@ -176,7 +176,7 @@ class EvaluateStage(InSteps):
             limit = self._limit(part.client_id, part.trigger_id)
             for start, partition, count in part.windows:
                 appended_ms = appended_of(str(partition), older)
-                window = state.add(name, start, partition, count, timestamp_ms, appended_ms)
+                window = state.take_count(name, start, partition, count, timestamp_ms, appended_ms)
                 if not self._may_fire and not window.fired and window.total > limit:
                     self._may_fire = True
 

@@ -108,7 +108,7 @@ def bytes_per_cell() -> int:
         for n in range(CELLS)
     ]
     tracemalloc.start()
-    state.add(records, index)
+    state.count(records, index)
     state.confirm(state.cut())
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -167,7 +167,7 @@ def counted(kind: EventKind, value: bytes) -> tuple[float, Tally]:
     filters = [{"id": n, "operator": "ne", "values": [v]} for n, v in names.items()]
     triggers = [trigger(number, kind, 60, one) for number, one in enumerate(filters, 1)]
     tally = Tally()
-    steps = PartitionCounts(kind).steps([Record(0, value)], index(kind, *triggers), tally)
+    steps = PartitionCounts(kind).count_in_steps([Record(0, value)], index(kind, *triggers), tally)
     return longest(steps), tally
 
 

@@ -16,17 +16,17 @@ import msgspec
 from stream_app.domain.configuration.client_names import ClientNames
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Threshold, Trigger
-from stream_app.domain.counting.matching import ClientTriggers, TriggerIndex
+from stream_app.domain.counting.matching import ClientMatcher, TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.batches import Record
 from stream_app.domain.events.decoder import EventDecoder
-from stream_app.domain.events.model import CONDITIONS, Event, EventKind
+from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.events.times import event_seconds
 from stream_app.domain.replay.counting_replay import Figures
 
-_KINDS = {condition: kind for kind, condition in CONDITIONS.items()}
+_KINDS = {condition: kind for kind, condition in COUNTING_CONDITIONS.items()}
 #: Fields of an event that are shown of it, in this order.
 _FACTS = (
     "type", "host", "poolid", "target", "remote_addr4", "remote_addr6", "remote_addrs",
@@ -53,14 +53,14 @@ class Sample(NamedTuple):
     facts: Mapping[str, str]
 
 
-class _Everyone(dict[int, ClientTriggers]):
+class _Everyone(dict[int, ClientMatcher]):
     """The triggers of every client, whether configured or not: none, but of the one."""
 
-    def __init__(self, kind: EventKind, known: Mapping[int, ClientTriggers]) -> None:
+    def __init__(self, kind: EventKind, known: Mapping[int, ClientMatcher]) -> None:
         super().__init__(known)
-        self._nothing = ClientTriggers(kind, ())
+        self._nothing = ClientMatcher(kind, ())
 
-    def get(self, key: int, _default: Any = None) -> ClientTriggers:
+    def get(self, key: int, _default: Any = None) -> ClientMatcher:
         """Return the triggers of a client."""
         return super().get(key, self._nothing)
 
@@ -110,7 +110,7 @@ class Backtest:
     def add(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
-        tally = state.add(records, self._index, self._now_ms)
+        tally = state.count(records, self._index, self._now_ms)
         cut = state.cut()
         first, last = records[0].offset, records[-1].offset
         for (_, start), count in cut.cells:
@@ -141,7 +141,7 @@ class Backtest:
         for number, (record, value, event) in enumerate(_events(decoder, records)):
             # Each by itself, so that counting decides which of them count.
             part = _Part(number, record.timestamp, value, record.timestamp_type)
-            tally = state.add([part], self._index, self._now_ms)
+            tally = state.count([part], self._index, self._now_ms)
             late = sum(n for (_, found), n in tally.late_windows.items() if found == start)
             counted = sum(count for (_, found), count in state.cells.items() if found == start)
             if late or counted > before:

@@ -16,18 +16,18 @@ from stream_app.domain.configuration.fields import HIDDEN, Problems
 from stream_app.domain.errors import UnknownFieldError
 
 #: Names of fields, and what stands in them: an object or objects in a list, or anything (None).
-Shape = Mapping[str, "Shape | None"]
+FieldTree = Mapping[str, "FieldTree | None"]
 
 #: The API's second form of `threshold`. One that says something else is told by its reader.
 _REPEATED = "thresholds"
-_WHOSE: Shape = {"id": None, "client_id": None, "name": None}
-_MADE: Shape = {"created_at": None, "created_by": None}
-_OPTIONS: Shape = {
+_WHOSE: FieldTree = {"id": None, "client_id": None, "name": None}
+_MADE: FieldTree = {"created_at": None, "created_by": None}
+_OPTIONS: FieldTree = {
     **dict.fromkeys(AlertOptions.__struct_fields__),
     "responders": dict.fromkeys(Responder.__struct_fields__),
 }
 #: By kind, in the form that `flattened` gives.
-SHAPES: Mapping[str, Shape] = {
+FIELD_TREES: Mapping[str, FieldTree] = {
     "client": {"client_id": None, "name": None, "cloud": None, "applications": None},
     "integration": {
         **_WHOSE,
@@ -68,26 +68,26 @@ def note_unknown_fields(
     reads like a slip for a field that decides what is counted, and which is not there.
     """
     if not is_lenient:
-        problems += _unknown(record, SHAPES[kind], "")
+        problems += _unknown(record, FIELD_TREES[kind], "")
         return
     options = record.get(ALERT)
     if kind == "integration" and options is not None:
         problems += _unknown(options, _OPTIONS, ALERT)
-    missing = [name for name in _DECISIVE if name in SHAPES[kind] and name not in record]
+    missing = [name for name in _DECISIVE if name in FIELD_TREES[kind] and name not in record]
     for name in record:
         meant = difflib.get_close_matches(name, missing, 1, _VERY_CLOSE)
-        if meant and name not in SHAPES[kind]:
+        if meant and name not in FIELD_TREES[kind]:
             problems.append(UnknownFieldError(_shown(name), f"did you mean {meant[0]}?"))
 
 
 def known_part(kind: str, record: Mapping[str, object]) -> dict[str, object]:
     """Return an object without the fields that nobody knows."""
-    return _known_object(record, SHAPES[kind])
+    return _known_object(record, FIELD_TREES[kind])
 
 
 def unknown_paths(kind: str, record: Mapping[str, object]) -> list[str]:
     """Return where an object has fields that nobody knows."""
-    return [problem.path for problem in _unknown(record, SHAPES[kind], "")]
+    return [problem.path for problem in _unknown(record, FIELD_TREES[kind], "")]
 
 
 def hint_of_no_kind(obj: Mapping[str, object]) -> str:
@@ -99,7 +99,7 @@ def hint_of_no_kind(obj: Mapping[str, object]) -> str:
     return ""
 
 
-def _unknown(value: object, shape: Shape, path: str) -> Iterator[UnknownFieldError]:
+def _unknown(value: object, shape: FieldTree, path: str) -> Iterator[UnknownFieldError]:
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _unknown(item, shape, f"{path}[{index}]")
@@ -113,7 +113,7 @@ def _unknown(value: object, shape: Shape, path: str) -> Iterator[UnknownFieldErr
             yield from _unknown(inner, known, f"{before}{name}")
 
 
-def _hint(name: str, shape: Shape) -> str:
+def _hint(name: str, shape: FieldTree) -> str:
     names = [known for known in shape if known != _REPEATED]
     meant = difflib.get_close_matches(name.lower(), names, 1, _CLOSE)
     return f"did you mean {meant[0]}?" if meant else f"use {', '.join(names)}"
@@ -123,7 +123,7 @@ def _shown(name: str) -> str:
     return name if _NAME.fullmatch(name) else HIDDEN
 
 
-def _known_object(value: Mapping[str, object], shape: Shape) -> dict[str, object]:
+def _known_object(value: Mapping[str, object], shape: FieldTree) -> dict[str, object]:
     return {
         name: inner if (known := shape[name]) is None else _known(inner, known)
         for name, inner in value.items()
@@ -131,7 +131,7 @@ def _known_object(value: Mapping[str, object], shape: Shape) -> dict[str, object
     }
 
 
-def _known(value: object, shape: Shape) -> object:
+def _known(value: object, shape: FieldTree) -> object:
     if isinstance(value, list):
         return [_known(item, shape) for item in value]
     return _known_object(value, shape) if isinstance(value, Mapping) else value

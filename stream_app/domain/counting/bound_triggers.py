@@ -6,34 +6,34 @@ import functools
 from typing import Any
 
 from stream_app.domain.counting.cells import TriggerCells
-from stream_app.domain.counting.matching import ClientTriggers, CompiledTrigger
+from stream_app.domain.counting.matching import ClientMatcher, CountingTrigger
 
-#: Before the first turn.
+#: Before the first span.
 UNSET = -1
 
-#: Sets of periods, and times, whose turns are remembered.
-TURN_CACHE_SIZE = 1_000
+#: Spans that are remembered, for all sets of periods.
+SPAN_CACHE_SIZE = 1_000
 
 
 class BoundTrigger:
-    """A trigger in one partition, with the window it counted last and the turn it did so.
+    """A trigger in one partition, with the window and the span in which it counted last.
 
-    `pending` events are counted, and not yet in the cell: a number at hand in the place of one
-    that is far away in memory, for each event.
+    `pending` is the number of events that are counted but not in the cell yet: a number here is
+    quicker to change for each event than one in the cell.
     """
 
-    __slots__ = ("cells", "keep", "key", "pending", "period", "start", "turn")
+    __slots__ = ("cells", "keep", "key", "pending", "period", "span", "start")
 
-    def __init__(self, trigger: CompiledTrigger) -> None:
+    def __init__(self, trigger: CountingTrigger) -> None:
         self.key = trigger.key
         self.period = trigger.period
         self.keep = trigger.keep
-        self.start = self.turn = UNSET
+        self.start = self.span = UNSET
         self.pending = 0
         self.cells: TriggerCells | None = None
 
     def settle(self) -> None:
-        """Add to the cell what is counted and not yet in it."""
+        """Add the pending events to the cell."""
         if self.pending and self.cells is not None:
             self.cells.counts[self.start] += self.pending
             self.pending = 0
@@ -42,45 +42,54 @@ class BoundTrigger:
 class BoundClient:
     """A client's triggers in one partition, and which of them match which signatures.
 
-    Which windows an event counts in is looked up once for all events of a *turn*: the times from
-    `first` up to `end`, in which no window of the client's triggers begins or ends. From the
-    watermark `expiry` on, one of these windows at least takes no more events.
+    A *span* is the time from `first` up to `end` in which no window of the client's triggers begins
+    or ends. The windows of a span are looked up once for all its events. From the watermark
+    `expiry` on, at least one of them takes no more events.
 
-    `few` remembers the part of the signature that the triggers' `values` of an event give.
+    `few` remembers the signature's part for the values that `values` reads from an event.
     """
 
     __slots__ = (
-        "_bound", "_keeps", "end", "expiry", "few", "first", "looks", "matches", "triggers",
-        "turn", "values",
+        "_bound",
+        "_keeps",
+        "end",
+        "expiry",
+        "few",
+        "first",
+        "looks",
+        "matches",
+        "span",
+        "triggers",
+        "values",
     )  # fmt: skip
 
-    def __init__(self, triggers: ClientTriggers) -> None:
+    def __init__(self, triggers: ClientMatcher) -> None:
         self.triggers = triggers
         self.values = triggers.values
         self.looks = triggers.looks
         self.few: dict[Any, int] = {}
         self.matches: dict[int, tuple[BoundTrigger, ...]] = {}
-        self.first = self.end = self.expiry = self.turn = UNSET
+        self.first = self.end = self.expiry = self.span = UNSET
         self._bound = {trigger.key: BoundTrigger(trigger) for trigger in triggers.triggers}
         self._keeps = tuple(sorted({(one.period, one.keep) for one in triggers.triggers}))
 
     def match(self, signature: int) -> tuple[BoundTrigger, ...]:
-        """Find out which triggers count events of a signature."""
+        """Return the triggers that count events of a signature."""
         found = self.triggers.of_signature(signature)
         return tuple(self._bound[trigger.key] for trigger in found)
 
-    def turn_to(self, seconds: int) -> None:
-        """Begin the turn that the event time `seconds` is in; the client has triggers."""
+    def enter_span(self, seconds: int) -> None:
+        """Enter the span of the event time `seconds`. The client has triggers."""
         first = max(seconds - seconds % period for period, _ in self._keeps)
-        self.first, self.end, self.expiry = _turn_from(first, self._keeps)
-        self.turn += 1
+        self.first, self.end, self.expiry = _span_from(first, self._keeps)
+        self.span += 1
 
 
-@functools.lru_cache(maxsize=TURN_CACHE_SIZE)
-def _turn_from(first: int, keeps: tuple[tuple[int, int], ...]) -> tuple[int, int, int]:
-    """Return first and end of a turn, and the watermark from which a window of it is closed.
+@functools.lru_cache(maxsize=SPAN_CACHE_SIZE)
+def _span_from(first: int, keeps: tuple[tuple[int, int], ...]) -> tuple[int, int, int]:
+    """Return a span's first second, its end, and the watermark from which one window is closed.
 
-    Remembered, so that all clients look at the same numbers: each event compares its time.
+    It is cached so that all clients share the same numbers, which each event is compared with.
     """
     starts = [(first - first % period, period, keep) for period, keep in keeps]
     return (

@@ -17,7 +17,7 @@ from stream_app.domain.state.keys import NEVER
 #: Window starts and counts by turns, of one trigger.
 Flat = list[int]
 #: Key of a trigger's counts, and its windows.
-Row = tuple[str, Flat]
+CellRow = tuple[str, Flat]
 
 
 class TriggerCells:
@@ -74,7 +74,7 @@ class Cells:
     def open(self, cells: TriggerCells, start: int) -> None:
         """Have a trigger count in a window, and note how its cell is before it changes."""
         if start not in cells.counts:
-            self._add(cells, start, 0)
+            self._create(cells, start, 0)
         before = cells.before
         if before is None:
             before = cells.before = {}
@@ -83,7 +83,7 @@ class Cells:
             before[start] = cells.counts[start]
             self.changes += 1
 
-    def _add(self, cells: TriggerCells, start: int, count: int) -> None:
+    def _create(self, cells: TriggerCells, start: int, count: int) -> None:
         place = start, cells.period
         sharing = self._expiring.get(place)
         if sharing is None:
@@ -99,7 +99,7 @@ class Cells:
         if not cells.counts and self.by_trigger.get(cells.name) is cells:
             del self.by_trigger[cells.name]
 
-    def cut(self, watermark: int) -> tuple[list[Row], list[CellKey]]:
+    def cut(self, watermark: int) -> tuple[list[CellRow], list[CellKey]]:
         """Take what has changed since the last cut.
 
         Args:
@@ -112,7 +112,7 @@ class Cells:
         for cells in self._in_flight:
             cells.in_flight, cells.before = cells.before, None
         expired = list(self.expire(watermark))
-        changed: list[Row] = []
+        changed: list[CellRow] = []
         for cells in self._in_flight:
             counts = cells.counts
             flat: Flat = []
@@ -161,12 +161,12 @@ class Cells:
             else:
                 self._remove(cells, start)
 
-    def acknowledged(self, size: int) -> Iterator[list[Row]]:
+    def acknowledged(self, size: int) -> Iterator[list[CellRow]]:
         """Yield the acknowledged cells in slices of about `size`.
 
         Events may be counted between two slices; each slice is as of one moment.
         """
-        rows: list[Row] = []
+        rows: list[CellRow] = []
         taken = 0
         for name in list(self.by_trigger):
             cells = self.by_trigger.get(name)
@@ -198,7 +198,7 @@ class Cells:
             if start in cells.counts:
                 cells.counts[start] = count
             else:
-                self._add(cells, start, count)
+                self._create(cells, start, count)
 
     def restore(self, key: CellKey, count: int, offset: int, base: int) -> None:
         """Take a cell that an older version has written; of two the one with the larger offset.
@@ -209,7 +209,7 @@ class Cells:
         if offset > base and offset >= self.ahead.get(key, NEVER):
             cells = self.of(name)
             if start not in cells.counts:
-                self._add(cells, start, count)
+                self._create(cells, start, count)
             cells.counts[start] = count
             self.ahead[key] = offset
 

@@ -20,7 +20,7 @@ from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.counting.windows import retention_seconds
-from stream_app.domain.events.model import CONDITIONS, Event, EventKind
+from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from stream_app.domain.events.older_names import Pools
 from stream_app.domain.text.network_names import normal_address, normal_host
 
@@ -33,7 +33,7 @@ Values = frozenset[str | int]
 Look = Callable[[Any], int]
 
 
-class CompiledTrigger:
+class CountingTrigger:
     """A trigger as counting needs it.
 
     `key` names client, trigger, revision and period: counts of one key belong together.
@@ -98,7 +98,7 @@ _GROUPED_FIELDS = {
     "ip_address": ("remote_addrs",),
     "response_status": ("response_statuses",),
 }
-FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
+FILTER_FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
     EventKind.ATTACKS: _GROUPED_FIELDS,
     EventKind.INCIDENTS: _GROUPED_FIELDS,
     EventKind.HITS: {
@@ -111,7 +111,7 @@ FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
 
 def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
     """Return how the bits of a filter are found; `bits` are those of each value of its clauses."""
-    get, names = bits.get, FIELDS[kind][filter_id]
+    get, names = bits.get, FILTER_FIELDS[kind][filter_id]
     if filter_id == "target":
         return lambda event: get((event.target or inferred_target(event.type)).lower(), 0)
     if filter_id == "ip_address":
@@ -162,7 +162,7 @@ def _signature(looks: Iterable[Look], event: Any) -> int:
     return found
 
 
-class ClientTriggers:
+class ClientMatcher:
     """The triggers of one client for one kind of event.
 
     An event's signature has two parts: `few` gives the one of fields that take few values, and
@@ -172,10 +172,10 @@ class ClientTriggers:
 
     __slots__ = ("_few", "_needs", "looks", "triggers", "values")
 
-    def __init__(self, kind: EventKind, triggers: Iterable[CompiledTrigger]) -> None:
+    def __init__(self, kind: EventKind, triggers: Iterable[CountingTrigger]) -> None:
         self.triggers = tuple(triggers)
         clauses: dict[tuple[str, Values], int] = {}
-        self._needs: list[tuple[CompiledTrigger, int, int]] = []
+        self._needs: list[tuple[CountingTrigger, int, int]] = []
         for trigger in self.triggers:
             wanted = refused = 0
             for name, values, negated in trigger.conditions:
@@ -190,9 +190,8 @@ class ClientTriggers:
         looks = {name: _look(kind, name, bits) for name, bits in sorted(by_filter.items())}
         self._few = tuple(look for name, look in looks.items() if name in FEW_VALUES)
         self.looks = tuple(look for name, look in looks.items() if name not in FEW_VALUES)
-        fields = {
-            field: None for name in looks if name in FEW_VALUES for field in FIELDS[kind][name]
-        }
+        few = [FILTER_FIELDS[kind][name] for name in looks if name in FEW_VALUES]
+        fields = dict.fromkeys(field for names in few for field in names)
         #: Returns the values that decide `few`; where nothing does, one that all events have.
         self.values: Callable[[Any], Any] = attrgetter(*fields) if fields else type
 
@@ -204,7 +203,7 @@ class ClientTriggers:
         """Return a bit for each clause whose values are among the event's."""
         return _signature(self._few, event) | _signature(self.looks, event)
 
-    def of_signature(self, signature: int) -> list[CompiledTrigger]:
+    def of_signature(self, signature: int) -> list[CountingTrigger]:
         """Return the triggers that count events of a signature."""
         return [
             trigger
@@ -212,7 +211,7 @@ class ClientTriggers:
             if signature & wanted == wanted and not signature & refused
         ]
 
-    def matching(self, event: Event) -> list[CompiledTrigger]:
+    def matching(self, event: Event) -> list[CountingTrigger]:
         """Return the triggers that count the event."""
         return self.of_signature(self.signature(event))
 
@@ -233,17 +232,17 @@ class TriggerIndex:
         triggers: Iterable[Trigger],
     ) -> None:
         self.names = ClientNames(clients) if isinstance(clients, Mapping) else NO_NAMES
-        by_client: dict[int, list[CompiledTrigger]] = {client_id: [] for client_id in clients}
+        by_client: dict[int, list[CountingTrigger]] = {client_id: [] for client_id in clients}
         for trigger in triggers:
             if (
                 trigger.enabled
-                and trigger.template_id == CONDITIONS[kind]
+                and trigger.template_id == COUNTING_CONDITIONS[kind]
                 and trigger.client_id in by_client
             ):
-                by_client[trigger.client_id].append(CompiledTrigger(trigger))
-        nothing = ClientTriggers(kind, ())
-        self.clients: dict[int, ClientTriggers] = {
-            client_id: ClientTriggers(kind, sorted(found, key=lambda t: t.trigger.id))
+                by_client[trigger.client_id].append(CountingTrigger(trigger))
+        nothing = ClientMatcher(kind, ())
+        self.clients: dict[int, ClientMatcher] = {
+            client_id: ClientMatcher(kind, sorted(found, key=lambda t: t.trigger.id))
             if found
             else nothing
             for client_id, found in by_client.items()

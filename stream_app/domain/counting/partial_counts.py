@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from stream_app.domain.counting.cells import Row
+from stream_app.domain.counting.cells import CellRow
 from stream_app.domain.counting.windows import CellKey
 
 #: Header that an older version gives a partial count: append time of the newest record in its
@@ -127,7 +127,7 @@ class PartialCountsWriter:
         self._rows: defaultdict[str, list[bytes]] = defaultdict(list)
         self._appended_ms: dict[int, int] = {}
 
-    def add(self, partition: int, changed: Iterable[Row], appended_ms: int) -> None:
+    def take(self, partition: int, changed: Iterable[CellRow], appended_ms: int) -> None:
         """Add the changed cells of a source partition, and the append time of its newest record."""
         self._appended_ms[partition] = appended_ms
         rows = self._rows

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from stream_app.domain.counting.bound_triggers import UNSET, BoundClient, BoundTrigger
-from stream_app.domain.counting.cells import Cells, Row
+from stream_app.domain.counting.cells import CellRow, Cells
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.counting.windows import CellKey, parse_cell_key
@@ -43,10 +43,10 @@ Unusable = tuple[Record, Any, RejectedEventError]
 
 
 @dataclass(frozen=True)
-class Cut:
+class CellChanges:
     """What one flush of a partition writes."""
 
-    changed: list[Row]
+    changed: list[CellRow]
     expired: list[CellKey]
     offset: int
     watermark: int
@@ -106,23 +106,23 @@ class PartitionCounts:
 
     # -- counting
 
-    def add(
+    def count(
         self, records: Sequence[Record], index: TriggerIndex, now_ms: int | None = None
     ) -> Tally:
         """Count the records of one poll, in their order; say what became of their events."""
         tally = Tally()
-        for _ in self.steps(records, index, tally, now_ms):
+        for _ in self.count_in_steps(records, index, tally, now_ms):
             pass
         return tally
 
-    def steps(
+    def count_in_steps(
         self,
         records: Sequence[Record],
         index: TriggerIndex,
         tally: Tally,
         now_ms: int | None = None,
     ) -> Iterator[None]:
-        """Do what `add` does, in steps none of which takes long.
+        """Do what `count` does, in steps none of which takes long.
 
         `now_ms` is the reader's clock: no producer's timestamp is taken for later (`trusted_ms`).
         After a crash it has moved on. An event ahead of it may pass then that did not before; what
@@ -220,15 +220,15 @@ class PartitionCounts:
                 unmatched += 1
                 continue
             if not client.first <= seconds < client.end:
-                client.turn_to(seconds)
+                client.enter_span(seconds)
             in_time: Sequence[BoundTrigger] = matched
             if watermark >= client.expiry:
                 in_time = self._in_time(matched, seconds, watermark, tally)
             fresh = self._fresh(in_time, seconds, record.offset) if is_again else in_time
-            turn = client.turn
+            span = client.span
             for trigger in fresh:
-                if trigger.turn != turn:
-                    self._open(trigger, seconds, turn)
+                if trigger.span != span:
+                    self._open(trigger, seconds, span)
                 trigger.pending += 1
             if fresh:
                 counted += 1
@@ -302,7 +302,7 @@ class PartitionCounts:
                 found.append(trigger)
         return found
 
-    def _open(self, trigger: BoundTrigger, seconds: int, turn: int) -> None:
+    def _open(self, trigger: BoundTrigger, seconds: int, span: int) -> None:
         """Have a trigger count in its window at `seconds` for the client's turn."""
         start = seconds - seconds % trigger.period
         cells = trigger.cells
@@ -311,9 +311,9 @@ class PartitionCounts:
             cells = trigger.cells = self._cells.of(trigger.key)
             trigger.start = start
         self._cells.open(cells, start)
-        if trigger.turn == UNSET:
+        if trigger.span == UNSET:
             self._running.append(trigger)
-        trigger.turn = turn
+        trigger.span = span
 
     def _bind(self, client_id: int) -> bool:
         """Put the triggers of a client at hand; tell whether it is configured."""
@@ -350,7 +350,7 @@ class PartitionCounts:
         """How many cells have changed since the last cut."""
         return self._cells.changes
 
-    def cut(self) -> Cut:
+    def cut(self) -> CellChanges:
         """Take what has changed since the last cut; `confirm` it or `roll_back`.
 
         Only windows that the acknowledged watermark has passed expire: after a crash the second
@@ -358,13 +358,13 @@ class PartitionCounts:
         """
         for trigger in self._running:
             trigger.settle()
-            trigger.turn = UNSET  # it looks for its cell anew, to note how it was
+            trigger.span = UNSET  # it looks for its cell anew, to note how it was
         self._running = []
         changed, expired = self._cells.cut(self._progress_watermark)
         newest, self._newest = self._newest, NEVER
-        return Cut(changed, expired, self.offset, self.watermark, newest)
+        return CellChanges(changed, expired, self.offset, self.watermark, newest)
 
-    def confirm(self, cut: Cut) -> None:
+    def confirm(self, cut: CellChanges) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
         self._cells.confirm(cut.offset)
         self.progress_offset = self._base = cut.offset
@@ -398,7 +398,7 @@ class PartitionCounts:
         """Tell whether all cells are as of the progress: no older version's flush is unfinished."""
         return not self._cells.ahead
 
-    def rows(self, cut: Cut) -> list[bytes]:
+    def rows(self, cut: CellChanges) -> list[bytes]:
         """Return the changes of a cut as they stand in the changelog, in parts of a bounded size.
 
         Each says the watermark, too: it belongs to the progress.
@@ -460,14 +460,14 @@ class PartitionCounts:
 PART_CELLS = 20_000
 
 _encode_rows = msgspec.msgpack.Encoder().encode
-_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[Row]]).decode
+_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[CellRow]]).decode
 _decode_cell = msgspec.json.Decoder(tuple[int, int]).decode
 _decode_progress = msgspec.json.Decoder(tuple[int, int]).decode
 
 
-def _parts(changed: list[Row]) -> Iterator[list[Row]]:
+def _parts(changed: list[CellRow]) -> Iterator[list[CellRow]]:
     """Yield rows in parts of at most `PART_CELLS`; at least one."""
-    part: list[Row] = []
+    part: list[CellRow] = []
     room = PART_CELLS
     for name, flat in changed:
         numbers = flat

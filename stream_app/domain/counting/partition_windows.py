@@ -23,7 +23,7 @@ EXPIRY_STEP_MS = 1000
 
 #: Start of the window, whether it has fired, when it was seen last, and partitions and their
 #: counts by turns.
-Row = tuple[int, bool, int, tuple[int, ...]]
+WindowRow = tuple[int, bool, int, tuple[int, ...]]
 
 
 class WindowSum(msgspec.Struct, gc=False):
@@ -48,7 +48,7 @@ class WindowSum(msgspec.Struct, gc=False):
         """Return the sum over all source partitions."""
         return sum(self.flat[1::2])
 
-    def count(self, partition: int, number: int) -> None:
+    def raise_to(self, partition: int, number: int) -> None:
         """Take the larger count of a partition."""
         flat = self.flat
         for at in range(0, len(flat), 2):
@@ -62,7 +62,7 @@ class WindowSum(msgspec.Struct, gc=False):
     def merge(self, counts: Iterable[tuple[int, int]], *, fired: bool, seen_ms: int) -> None:
         """Take the larger count of each partition, and the later time."""
         for partition, number in counts:
-            self.count(partition, number)
+            self.raise_to(partition, number)
         self.fired = self.fired or fired
         self.seen_ms = max(self.seen_ms, seen_ms)
 
@@ -99,7 +99,7 @@ class PartitionWindows:
         windows = self.by_trigger.get(key[0])
         return None if windows is None else windows.get(key[1])
 
-    def add(
+    def take_count(
         self,
         name: str,
         start: int,
@@ -111,7 +111,7 @@ class PartitionWindows:
         """Take a partial count; return its window."""
         self.now_ms = max(self.now_ms, timestamp_ms)
         window = self._window(name, start)
-        window.count(partition, count)
+        window.raise_to(partition, count)
         window.seen_ms = max(window.seen_ms, timestamp_ms)
         key = name, start
         self._touched[key] = max(self._touched.get(key, 0), appended_ms)
@@ -209,7 +209,7 @@ class PartitionWindows:
             touched: the windows that have changed.
             fired: those among them whose alerts are acknowledged before this is written.
         """
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[WindowRow]] = {}
         parts, taken, marked = [], 0, set(fired)
         for key in touched:
             window = self.window(key)
@@ -235,7 +235,7 @@ class PartitionWindows:
         Partial counts may come between two slices. A count that is not acknowledged yet may be in
         one: it is read again, and the larger one stays.
         """
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[WindowRow]] = {}
         taken = 0
         for name in list(self.by_trigger):
             starts = list(self.by_trigger.get(name, ()))
@@ -256,7 +256,7 @@ class PartitionWindows:
         if found:
             yield self.progress_offset, self._encoded(found)
 
-    def _encoded(self, found: Mapping[str, list[Row]]) -> bytes:
+    def _encoded(self, found: Mapping[str, list[WindowRow]]) -> bytes:
         return _encode_rows((self.now_ms, list(found.items())))
 
     def apply(self, version: int, rows: bytes) -> None:
@@ -310,7 +310,7 @@ class PartitionWindows:
 
 
 _encode_rows = msgspec.msgpack.Encoder().encode
-_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, list[Row]]]]).decode
+_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, list[WindowRow]]]]).decode
 _decode_window = msgspec.json.Decoder(tuple[list[tuple[int, int]], bool, int]).decode
 _decode_progress = orjson.loads
 

@@ -15,8 +15,8 @@ import orjson
 
 from stream_app.domain.configuration.statuses import FAILED_SHARE, IntegrationStatus
 from stream_app.domain.delivery.records import Result
-from stream_app.domain.state.journal import Journal
 from stream_app.domain.state.keys import NEVER
+from stream_app.domain.state.tracked_values import TrackedValues
 
 BUCKET_MS = 5 * 60 * 1000
 BUCKETS = 144
@@ -81,7 +81,7 @@ class Judge:
 
     def __init__(self, rules: JudgeRules) -> None:
         self._rules = rules
-        self._journal: Journal[JudgeKey, Bucket | Mark] = Journal(_order, self._index)
+        self._tracked: TrackedValues[JudgeKey, Bucket | Mark] = TrackedValues(_order, self._index)
         #: What is kept, by integration: which epoch is judged, and the numbers of its buckets.
         self.marks: dict[int, Mark] = {}
         self._numbers: dict[int, set[int]] = {}
@@ -101,7 +101,7 @@ class Judge:
         if mark is None or result.epoch > mark.epoch:
             self.forget(number)
             mark = Mark(result.epoch, disabled=False, client_id=result.client_id)
-            self._journal.change((number, None), mark)
+            self._tracked.change((number, None), mark)
         if mark.disabled or not self._count(result, offset):
             return None
         is_due = not result.accepted and (
@@ -112,7 +112,7 @@ class Judge:
         total, failed = self.share(number, result.finished_at_ms)
         if total < self._rules.min_requests or failed * 100 < total * SHARE_PERCENT:
             return None
-        self._journal.change((number, None), replace(mark, disabled=True))
+        self._tracked.change((number, None), replace(mark, disabled=True))
         return Verdict(number, result.client_id, mark.epoch, failed, total, result.finished_at_ms)
 
     def share(self, integration_id: int, now_ms: int) -> tuple[int, int]:
@@ -124,7 +124,7 @@ class Judge:
         mark = self.marks.get(integration_id)
         requests = failures = 0
         for number in self._numbers.get(integration_id, ()):
-            bucket = self._journal.values[integration_id, number]
+            bucket = self._tracked.values[integration_id, number]
             if not isinstance(bucket, Bucket) or mark is None or bucket.epoch != mark.epoch:
                 continue
             if newest - BUCKETS < number <= newest:
@@ -135,9 +135,9 @@ class Judge:
     def forget(self, integration_id: int) -> None:
         """Drop all that is kept of an integration."""
         for number in sorted(self._numbers.get(integration_id, ())):
-            self._journal.change((integration_id, number), None)
+            self._tracked.change((integration_id, number), None)
         if integration_id in self.marks:
-            self._journal.change((integration_id, None), None)
+            self._tracked.change((integration_id, None), None)
 
     def _count(self, result: Result, offset: int) -> bool:
         """Count a result; tell whether it is new.
@@ -146,7 +146,7 @@ class Judge:
         that it made was written before the bucket was.
         """
         key = (result.integration_id, result.finished_at_ms // BUCKET_MS)
-        known = self._journal.values.get(key)
+        known = self._tracked.values.get(key)
         if not isinstance(known, Bucket):
             self._drop_old(*key)
             known = Bucket(result.epoch, 0, 0)
@@ -155,13 +155,13 @@ class Judge:
         if known.epoch != result.epoch:
             known = Bucket(result.epoch, 0, 0)
         failures = known.failures + (not result.accepted)
-        self._journal.change(key, Bucket(result.epoch, known.requests + 1, failures, offset))
+        self._tracked.change(key, Bucket(result.epoch, known.requests + 1, failures, offset))
         return True
 
     def _drop_old(self, integration_id: int, newest: int) -> None:
         for number in sorted(self._numbers.get(integration_id, ())):
             if number <= newest - BUCKETS:
-                self._journal.change((integration_id, number), None)
+                self._tracked.change((integration_id, number), None)
 
     def _index(self, key: JudgeKey, _before: object, value: Bucket | Mark | None) -> None:
         integration_id, number = key
@@ -182,29 +182,29 @@ class Judge:
 
     def cut(self) -> list[tuple[JudgeKey, Bucket | Mark | None]]:
         """Return what has changed since the last cut; `confirm` it or `roll_back`."""
-        return self._journal.cut()
+        return self._tracked.cut()
 
     def confirm(self, changed: list[tuple[JudgeKey, Bucket | Mark | None]]) -> None:
         """Note that the broker has acknowledged the cut."""
-        self._journal.confirm(changed)
+        self._tracked.confirm(changed)
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
-        self._journal.roll_back()
+        self._tracked.roll_back()
 
     def rewrite(self) -> None:
         """Put all that is kept into the next cut."""
-        self._journal.rewrite()
+        self._tracked.rewrite()
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take a record of the changelog whose key begins with `KEY_PREFIX`."""
         integration, _, number = key.removeprefix(KEY_PREFIX).partition(b"|")
         judge_key = int(integration), int(number) if number else None
         if value is None:
-            self._journal.restore(judge_key, None)
+            self._tracked.restore(judge_key, None)
             return
         kept = Bucket if number else Mark
-        self._journal.restore(judge_key, kept(*orjson.loads(value)))
+        self._tracked.restore(judge_key, kept(*orjson.loads(value)))
 
 
 def judge_record(key: JudgeKey, value: Bucket | Mark | None) -> tuple[bytes, bytes | None]:

@@ -47,8 +47,8 @@ from stream_app.domain.delivery.steps import (
     forgotten_state,
 )
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.state.journal import Journal
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+from stream_app.domain.state.tracked_values import TrackedValues
 
 #: Most deliveries that one flush forgets: after a pause all of a week may be over at once.
 MOST_EXPIRED = 5000
@@ -117,7 +117,9 @@ class PartitionDeliveries:
         self._rules = rules
         #: All deliveries that are known, by id.
         self.states = DeliveryBook()
-        self._journal: Journal[str, Known] = Journal(lambda s: s.order, values=self.states)
+        self._tracked: TrackedValues[str, Known] = TrackedValues(
+            lambda s: s.order, values=self.states
+        )
         self._offsets = dict.fromkeys(topics, NEVER)
         self._progress = dict.fromkeys(topics, NEVER)
         self._settled: list[Settled] = []
@@ -174,7 +176,7 @@ class PartitionDeliveries:
         if self.states.count_of(delivery.integration_id) >= self._rules.max_pending:
             self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
         else:
-            self._journal.change(delivery.id, state)
+            self._tracked.change(delivery.id, state)
         return True
 
     def add_result(
@@ -201,7 +203,7 @@ class PartitionDeliveries:
                 before, result, timestamp_ms, rules.retry_scale, rules.max_alert_age_ms
             )
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
-            self._journal.change(before.id, after)
+            self._tracked.change(before.id, after)
             self._settled.append(Settled(before, after, result))
         if result.is_sent and is_judged:
             verdict = self.judge.add(result, offset, is_exhausted=is_exhausted)
@@ -246,7 +248,7 @@ class PartitionDeliveries:
 
     def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
         after = finished(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
-        self._journal.change(state.id, after)
+        self._tracked.change(state.id, after)
         self._settled.append(Settled(state, after))
 
     # -- flushing
@@ -254,12 +256,12 @@ class PartitionDeliveries:
     def cut(self) -> DeliveryCut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`."""
         for delivery_id in self.states.remembered.expired(self.now_ms, MOST_EXPIRED):
-            self._journal.change(delivery_id, None)
+            self._tracked.change(delivery_id, None)
         settled, self._settled = self._settled, []
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
         paused = self.pauses.cut(self.now_ms)
-        written, has_changed = self._journal.cut(), self._journal.has_changed
+        written, has_changed = self._tracked.cut(), self._tracked.has_changed
         return DeliveryCut(
             [row for row in written if has_changed(row[0])],
             [row for row in written if not has_changed(row[0])],
@@ -272,7 +274,7 @@ class PartitionDeliveries:
 
     def confirm(self, cut: DeliveryCut) -> None:
         """Note that the broker has acknowledged all of the cut, its progress included."""
-        self._journal.confirm([*cut.changed, *cut.repeated])
+        self._tracked.confirm([*cut.changed, *cut.repeated])
         self.judge.confirm(cut.judged)
         self.pauses.confirm(cut.paused)
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
@@ -282,7 +284,7 @@ class PartitionDeliveries:
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
-        self._journal.roll_back()
+        self._tracked.roll_back()
         self.judge.roll_back()
         self.pauses.roll_back()
         self._settled, self._verdicts = [], []
@@ -290,14 +292,14 @@ class PartitionDeliveries:
 
     def rewrite(self) -> None:
         """Write all that is kept once more with the next flush."""
-        self._journal.rewrite()
+        self._tracked.rewrite()
         self.judge.rewrite()
         self.pauses.rewrite()
 
     def durable_pending(self) -> Iterator[DeliveryState]:
         """Yield the pending deliveries whose state the broker has acknowledged."""
         for delivery_id, state in self.pending.items():
-            if self._journal.is_durable(delivery_id):
+            if self._tracked.is_durable(delivery_id):
                 yield state
 
     # -- the changelog
@@ -337,15 +339,15 @@ class PartitionDeliveries:
 
     def _restore_state(self, delivery_id: str, value: bytes | None) -> None:
         if value is None:
-            self._journal.restore(delivery_id, None)
+            self._tracked.restore(delivery_id, None)
             return
         if (end := self.states.remembered.read(value)) is not None:
             self.now_ms = max(self.now_ms, end.hour * HOUR_MS)
-            self._journal.restore(delivery_id, end)
+            self._tracked.restore(delivery_id, end)
             return
         state = decode_state(value)
         self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
-        self._journal.restore(delivery_id, state)
+        self._tracked.restore(delivery_id, state)
 
 
 def _record(state: Known | None) -> bytes | None:

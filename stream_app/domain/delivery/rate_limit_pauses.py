@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from stream_app.domain.delivery.records import Result
 from stream_app.domain.delivery.retry_schedule import LONGEST_ASKED_SECONDS
-from stream_app.domain.state.journal import Journal
+from stream_app.domain.state.tracked_values import TrackedValues
 
 #: Begins the changelog keys of pauses: no delivery's id has it.
 KEY_PREFIX = b"pause|"
@@ -39,46 +39,46 @@ class Pauses:
     """The integrations of one partition that pause, and until when (Unix ms)."""
 
     def __init__(self) -> None:
-        self._journal: Journal[int, int] = Journal(lambda until_ms: (until_ms,))
+        self._tracked: TrackedValues[int, int] = TrackedValues(lambda until_ms: (until_ms,))
 
     @property
     def until_ms(self) -> Mapping[int, int]:
         """Until when each integration pauses."""
-        return self._journal.values
+        return self._tracked.values
 
     def extend(self, integration_id: int, until_ms: int) -> None:
         """Let an integration pause until then, at least."""
         if until_ms > self.until_ms.get(integration_id, 0):
-            self._journal.change(integration_id, until_ms)
+            self._tracked.change(integration_id, until_ms)
 
     def forget(self, integration_id: int) -> None:
         """Let an integration pause no more."""
         if integration_id in self.until_ms:
-            self._journal.change(integration_id, None)
+            self._tracked.change(integration_id, None)
 
     def cut(self, now_ms: int) -> list[tuple[int, int | None]]:
         """Forget what is over; return what has changed since the last cut."""
         for integration_id, until_ms in list(self.until_ms.items()):
             if until_ms <= now_ms:
-                self._journal.change(integration_id, None)
-        return self._journal.cut()
+                self._tracked.change(integration_id, None)
+        return self._tracked.cut()
 
     def confirm(self, changed: list[tuple[int, int | None]]) -> None:
         """Note that the broker has acknowledged the cut."""
-        self._journal.confirm(changed)
+        self._tracked.confirm(changed)
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
-        self._journal.roll_back()
+        self._tracked.roll_back()
 
     def rewrite(self) -> None:
         """Put all that is kept into the next cut."""
-        self._journal.rewrite()
+        self._tracked.rewrite()
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take a record of the changelog whose key begins with `KEY_PREFIX`."""
         number = int(key.removeprefix(KEY_PREFIX))
-        self._journal.restore(number, None if value is None else int(value))
+        self._tracked.restore(number, None if value is None else int(value))
 
 
 def pause_record(integration_id: int, until_ms: int | None) -> tuple[bytes, bytes | None]:

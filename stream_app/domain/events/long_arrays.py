@@ -36,14 +36,14 @@ _COMMA = re.compile(rb"[ \t\r\n]*+,")
 _BLANK = re.compile(rb"[ \t\r\n]*+")
 
 
-class Piece(NamedTuple):
+class ElementRange(NamedTuple):
     """Whole elements of an array, from `start` up to `end`, without the comma behind them."""
 
     start: int
     end: int
 
 
-def cut(text: bytes, start: int) -> Iterator[Piece | None]:
+def cut(text: bytes, start: int) -> Iterator[ElementRange | None]:
     """Yield the pieces of the array whose first bracket stands before `start`.
 
     `None` is a pause in a search that takes long. The text must be a valid one.
@@ -53,7 +53,7 @@ def cut(text: bytes, start: int) -> Iterator[Piece | None]:
         found = _ELEMENTS.match(text, start, start + MAX_PIECE_BYTES)
         end = found.end() if found else (yield from _long_element(text, start))
         has_comma = text[end - 1 : end] == b","
-        yield Piece(start, end - has_comma)
+        yield ElementRange(start, end - has_comma)
         start = _blank(text, end)
 
 

@@ -101,7 +101,7 @@ LISTS = {
 }
 
 #: The condition (template id) that counts events of a kind.
-CONDITIONS = {
+COUNTING_CONDITIONS = {
     EventKind.ATTACKS: "attacks_exceeded",
     EventKind.HITS: "hits_exceeded",
     EventKind.INCIDENTS: "incidents_exceeded",

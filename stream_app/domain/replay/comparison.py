@@ -16,7 +16,7 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert, enc
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.windows import CellKey, retention_seconds
-from stream_app.domain.events.model import CONDITIONS
+from stream_app.domain.events.model import COUNTING_CONDITIONS
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.replay.ranges import Extent
 from stream_app.domain.times import iso_moment
@@ -24,7 +24,7 @@ from stream_app.domain.times import iso_moment
 AnyAlert = Alert | NoticeAlert
 #: Where the alerts of notices come from; those of triggers come from a kind of event.
 ACCOUNT = "account"
-_KINDS = {condition: kind.value for kind, condition in CONDITIONS.items()}
+_KINDS = {condition: kind.value for kind, condition in COUNTING_CONDITIONS.items()}
 
 
 class ComparisonResult(StrEnum):

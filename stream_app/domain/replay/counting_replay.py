@@ -101,7 +101,7 @@ class CountingReplay:
     def add(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
-        tally = state.add(records, self._index, self._now_ms)
+        tally = state.count(records, self._index, self._now_ms)
         cut = state.cut()
         for key, count in cut.cells:
             self._merge(key, partition, count)

@@ -35,7 +35,7 @@ KEY_END = b"|a newer stream-app keeps this state: stop all workers of older vers
 HEAD = 5
 
 
-class Kind(StrEnum):
+class GroupKind(StrEnum):
     """What a group is; the first letter of its keys."""
 
     CHANGES = "c"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
     MARK = "m"
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class PackedPart(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one record holds.
 
     `parts` is how many the group has, 0 on all but the last; `covers` is the changelog offset up to
@@ -58,31 +58,36 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Part).decode
+_decode = msgspec.msgpack.Decoder(PackedPart).decode
 
-Record = tuple[bytes, bytes]
+KeyValue = tuple[bytes, bytes]
 
 
-def record(kind: Kind, group: str, number: int, part: Part) -> Record:
+def record(kind: GroupKind, group: str, number: int, part: PackedPart) -> KeyValue:
     """Return key and value of a part, the `number`th of its group."""
     key = f"{kind}.{group}.{number}".encode() + KEY_END
     body = _encode(part)
     return key, bytes([FORM]) + zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "big") + body
 
 
-def changes(group: str, version: int, rows: Sequence[bytes]) -> list[Record]:
+def changes(group: str, version: int, rows: Sequence[bytes]) -> list[KeyValue]:
     """Return the records of a flush's changes; there is at least one, also without a change."""
     found = list(rows) or [b""]
     last = len(found) - 1
     return [
-        record(Kind.CHANGES, group, n, Part(len(found) if n == last else 0, NEVER, version, one))
+        record(
+            GroupKind.CHANGES,
+            group,
+            n,
+            PackedPart(len(found) if n == last else 0, NEVER, version, one),
+        )
         for n, one in enumerate(found)
     ]
 
 
-def mark() -> Record:
+def mark() -> KeyValue:
     """Return the record that keeps workers of older versions away."""
-    return record(Kind.MARK, "0", 0, Part(1, NEVER, NEVER, b""))
+    return record(GroupKind.MARK, "0", 0, PackedPart(1, NEVER, NEVER, b""))
 
 
 class _Group:
@@ -90,13 +95,13 @@ class _Group:
 
     def __init__(self, offset: int) -> None:
         self.first = self.last = offset
-        self.parts: dict[int, Part] = {}
+        self.parts: dict[int, PackedPart] = {}
         #: Where each part is.
         self.places: dict[int, int] = {}
         self.size = 0
         self.covers = NEVER
 
-    def add(self, offset: int, number: int, part: Part) -> None:
+    def take(self, offset: int, number: int, part: PackedPart) -> None:
         self.last = max(self.last, offset)
         self.parts[number] = part
         self.places[number] = offset
@@ -148,19 +153,19 @@ class PackedLog:
             self.others_bytes += len(key or b"") + len(value or b"")
             return False
         kind, group, number = _parse_key(key)
-        if kind is None or kind is Kind.MARK:
+        if kind is None or kind is GroupKind.MARK:
             self.passed_over += kind is None
             return True
         part = self._part(offset, kind, key, value)
         if part is None:
             return True
         self.newest_version = max(self.newest_version, part.version)
-        groups = self._snapshots if kind is Kind.SNAPSHOT else self._changes
+        groups = self._snapshots if kind is GroupKind.SNAPSHOT else self._changes
         found = groups.get(group)
         if found is None:
             found = groups[group] = _Group(offset)
-        found.add(offset, number, part)
-        if kind is Kind.SNAPSHOT and found.is_whole:
+        found.take(offset, number, part)
+        if kind is GroupKind.SNAPSHOT and found.is_whole:
             self._note_whole(group, found)
         return True
 
@@ -189,7 +194,9 @@ class PackedLog:
                 parts.update(inside)
         return (row for row in rows if row not in parts)
 
-    def _part(self, offset: int, kind: Kind, key: bytes, value: bytes | None) -> Part | None:
+    def _part(
+        self, offset: int, kind: GroupKind, key: bytes, value: bytes | None
+    ) -> PackedPart | None:
         problem = "it is empty"
         if value:
             form, body = value[0], value[HEAD:]
@@ -205,7 +212,7 @@ class PackedLog:
                 problem = "its checksum is wrong"
             except msgspec.MsgspecError as error:
                 problem = str(error)
-        if kind is Kind.SNAPSHOT:
+        if kind is GroupKind.SNAPSHOT:
             self.passed_over += 1  # it never gets whole, so the one before it holds
         else:
             self.note_damaged(offset, problem)
@@ -220,7 +227,7 @@ class PackedLog:
         self._changes = {n: g for n, g in self._changes.items() if g.last > group.covers}
         self._damaged = [row for row in self._damaged if row[0] > group.covers]
 
-    def plan(self, begin: int, base: int | None) -> list[Part]:
+    def plan(self, begin: int, base: int | None) -> list[PackedPart]:
         """Return the parts that make the state, in the order in which they are to be taken.
 
         Args:
@@ -270,10 +277,10 @@ class PackedLog:
         return self._best.covers if self._best is not None else NEVER
 
 
-def _parse_key(key: bytes) -> tuple[Kind | None, bytes, int]:
+def _parse_key(key: bytes) -> tuple[GroupKind | None, bytes, int]:
     kind, _, rest = key.removesuffix(KEY_END).partition(b".")
     group, _, number = rest.rpartition(b".")
     try:
-        return Kind(kind.decode()), group, int(number)
+        return GroupKind(kind.decode()), group, int(number)
     except ValueError:
         return None, b"", 0

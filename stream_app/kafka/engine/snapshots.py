@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.state.keys import NEVER
-from stream_app.domain.state.packed_log import Part
+from stream_app.domain.state.packed_log import PackedPart
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.records.fetched_records import lean_records
 from stream_app.logs import get_logger
@@ -124,13 +124,13 @@ class Snapshots:
         version, rows, tail = state.version, state.progress_rows(), table.tail_bytes[partition]
         group, number, size, started = table.new_group(), 0, 0, time.monotonic()
         for slice_version, slice_rows in state.snapshot(SLICE):
-            part = Part(0, NEVER, slice_version, slice_rows)
+            part = PackedPart(0, NEVER, slice_version, slice_rows)
             began = time.monotonic()
             if not await self._write(table, partition, group, number, part, generation):
                 return
             number, size = number + 1, size + len(slice_rows)
             await asyncio.sleep(min(LEISURE * (time.monotonic() - began), 0.1))
-        last = Part(number + 1, covers, version, rows)
+        last = PackedPart(number + 1, covers, version, rows)
         if not await self._write(table, partition, group, number, last, generation):
             return
         previous = table.covered.get(partition, NEVER)
@@ -155,7 +155,7 @@ class Snapshots:
         partition: int,
         group: str,
         number: int,
-        part: Part,
+        part: PackedPart,
         generation: int,
     ) -> bool:
         """Write one part; tell whether the partition is still this worker's."""

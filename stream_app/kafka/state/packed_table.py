@@ -17,7 +17,7 @@ from faust.types import TP
 from stream_app.domain.errors import UnreadableStateError
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.keys import NEVER
-from stream_app.domain.state.packed_log import Kind, PackedLog, Part
+from stream_app.domain.state.packed_log import GroupKind, PackedLog, PackedPart
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
@@ -104,9 +104,9 @@ class PackedTable(StateTable[Packed]):
         self.tail_bytes[partition] = self.tail_bytes.get(partition, 0) + size
         return [self.send(partition, key, value) for key, value in records]
 
-    def snapshot_part(self, partition: int, group: str, number: int, part: Part) -> Send:
+    def snapshot_part(self, partition: int, group: str, number: int, part: PackedPart) -> Send:
         """Return the record of a part of a snapshot."""
-        return self.send(partition, *packed_log.record(Kind.SNAPSHOT, group, number, part))
+        return self.send(partition, *packed_log.record(GroupKind.SNAPSHOT, group, number, part))
 
     def send(self, partition: int, key: bytes, value: bytes) -> Send:
         """Return a record of the changelog."""

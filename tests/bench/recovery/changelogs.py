@@ -16,11 +16,11 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.keys import NEVER
-from stream_app.domain.state.packed_log import HEAD, Kind, Part, Record
+from stream_app.domain.state.packed_log import HEAD, GroupKind, KeyValue, PackedPart
 from stream_app.settings import Settings
 from tests.integration.harness import read_all
 
-_decode = msgspec.msgpack.Decoder(Part).decode
+_decode = msgspec.msgpack.Decoder(PackedPart).decode
 
 
 async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
@@ -55,7 +55,7 @@ async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
     return number
 
 
-def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple[int, Record]]:
+def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple[int, KeyValue]]:
     """Yield all changes of a log again and again, and by turns its newest snapshot.
 
     Beside each stands the offset up to which the snapshot before the newest one covers the log.
@@ -69,7 +69,7 @@ def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple
         previous, covers, group = covers, offset - 1, f"again-{turn}"
         for n, part in enumerate(snapshot):
             last = msgspec.structs.replace(part, covers=covers) if part.parts else part
-            yield previous, packed_log.record(Kind.SNAPSHOT, group, n, last)
+            yield previous, packed_log.record(GroupKind.SNAPSHOT, group, n, last)
         offset += len(snapshot)
         # All of them at least once behind a snapshot: it is older than they are.
         until = max(wanted * (turn + 1) // snapshots, offset + len(changes))
@@ -80,17 +80,17 @@ def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple
             place, offset = place + 1, offset + 1
 
 
-def _parts(records: Sequence[Any]) -> tuple[list[Part], list[Part], int]:
+def _parts(records: Sequence[Any]) -> tuple[list[PackedPart], list[PackedPart], int]:
     """Return the changes, the parts of the newest whole snapshot, and how long the log has been."""
-    changes: list[Part] = []
-    groups: dict[bytes, list[Part]] = {}
+    changes: list[PackedPart] = []
+    groups: dict[bytes, list[PackedPart]] = {}
     written = 0
     for record in records:
         key, part = record.key, _decode(record.value[HEAD:])
         written = record.offset + 1
-        if key.startswith(Kind.CHANGES.encode()):
+        if key.startswith(GroupKind.CHANGES.encode()):
             changes.append(part)
-        elif key.startswith(Kind.SNAPSHOT.encode()):
+        elif key.startswith(GroupKind.SNAPSHOT.encode()):
             groups.setdefault(key.rsplit(b".", 1)[0], []).append(part)
     whole = [parts for parts in groups.values() if parts[-1].parts == len(parts)]
     return changes, whole[-1] if whole else [], written

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
-from stream_app.domain.state.packed_log import Kind
+from stream_app.domain.state.packed_log import GroupKind
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.consumers import batches_to_end, open_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
@@ -73,7 +73,7 @@ async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stan
 
         async def is_covered() -> bool:
             await bench.send(1)
-            whole = [part_of(record) for record in await bench.records(Kind.SNAPSHOT)]
+            whole = [part_of(record) for record in await bench.records(GroupKind.SNAPSHOT)]
             return not places or any(part.covers >= places[0] for part in whole if part.parts)
 
         assert await wait_for(is_covered, 60), worker.text
@@ -121,7 +121,7 @@ async def stored(bench: Bench, offset: int) -> bytes:
 
 
 def is_of_changes(batch: StoredBatch) -> bool:
-    return any(record.key.startswith(Kind.CHANGES.encode()) for record in batch.records())
+    return any(record.key.startswith(GroupKind.CHANGES.encode()) for record in batch.records())
 
 
 @pytest.mark.long
@@ -139,7 +139,7 @@ async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_wo
         await counted_by(bench, worker, 100)
         assert await wait_for(lambda: bench.has_snapshots(3), 60)
         assert worker.stop() == 0
-    snapshots = await bench.records(Kind.SNAPSHOT)
+    snapshots = await bench.records(GroupKind.SNAPSHOT)
     *_, closing = (record for record in snapshots if part_of(record).parts)
     newest = [record for record in snapshots if key_of(record) == key_of(closing)]
     # The snapshot before it stands, and what has come behind that.

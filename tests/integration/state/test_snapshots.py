@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from stream_app.domain.state import packed_log
-from stream_app.domain.state.packed_log import Kind, Part
+from stream_app.domain.state.packed_log import GroupKind, PackedPart
 from stream_app.kafka.cluster.admin import Admin, create_topics
 from stream_app.kafka.state.packed_table import PACKED_CONFIG
 from stream_app.settings import Settings
@@ -85,7 +85,7 @@ class Bench:
         )
         assert set(fired) == {place for place, count in expected.items() if count > 5}
 
-    async def records(self, kind: Kind) -> list[Any]:
+    async def records(self, kind: GroupKind) -> list[Any]:
         """Return the packed records of a kind that the changelog has, in order."""
         found = await self.all_records()
         return [record for record in found if record.key.startswith(kind.encode())]
@@ -96,12 +96,12 @@ class Bench:
 
     async def has_snapshots(self, number: int) -> bool:
         """Tell whether so many whole snapshots were written; records before are deleted then."""
-        found = await self.records(Kind.SNAPSHOT)
+        found = await self.records(GroupKind.SNAPSHOT)
         whole = [record for record in found if part_of(record).parts]
         return len(whole) >= min(number, 2) and (number < 3 or (found[0].offset > 0))
 
 
-def part_of(record: Any) -> Part:
+def part_of(record: Any) -> PackedPart:
     return packed_log._decode(record.value[packed_log.HEAD :])
 
 
@@ -132,10 +132,10 @@ async def test_a_worker_killed_anywhere_in_a_snapshot_loses_and_repeats_nothing(
         await bench.send(100)
         await bench.counted()
         assert worker.stop() == 0
-    whole = {key_of(r) for r in await bench.records(Kind.SNAPSHOT) if part_of(r).parts}
-    torn = {key_of(r) for r in await bench.records(Kind.SNAPSHOT)} - whole
+    whole = {key_of(r) for r in await bench.records(GroupKind.SNAPSHOT) if part_of(r).parts}
+    torn = {key_of(r) for r in await bench.records(GroupKind.SNAPSHOT)} - whole
     assert whole
-    assert torn or (await bench.records(Kind.SNAPSHOT))[0].offset > 0
+    assert torn or (await bench.records(GroupKind.SNAPSHOT))[0].offset > 0
 
 
 def key_of(record: Any) -> bytes:
@@ -180,7 +180,7 @@ async def test_a_damaged_snapshot_one_of_a_zombie_and_foreign_records_are_passed
 
 async def group(bench: Bench, *, first: bool) -> list[Any]:
     """Return the records of the oldest or the newest whole snapshot."""
-    found = await bench.records(Kind.SNAPSHOT)
+    found = await bench.records(GroupKind.SNAPSHOT)
     whole = [record for record in found if part_of(record).parts]
     name = key_of(whole[0] if first else whole[-1])
     return [record for record in found if key_of(record) == name]
@@ -189,7 +189,7 @@ async def group(bench: Bench, *, first: bool) -> list[Any]:
 def rewritten(record: Any, name: str) -> tuple[bytes, bytes]:
     """Return a part of a snapshot as a part of another, with a right checksum."""
     number = int(record.key.removesuffix(packed_log.KEY_END).rpartition(b".")[2])
-    return packed_log.record(Kind.SNAPSHOT, name, number, part_of(record))
+    return packed_log.record(GroupKind.SNAPSHOT, name, number, part_of(record))
 
 
 @pytest.mark.timeout(240)
@@ -199,9 +199,9 @@ async def test_what_a_zombie_writes_behind_the_owner_is_mended_by_a_snapshot(ben
         await bench.send(100)
         await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
         # A snapshot may just have taken their place.
-        while not (changes := await bench.records(Kind.CHANGES)):
+        while not (changes := await bench.records(GroupKind.CHANGES)):
             await bench.send(10)
-        again = packed_log.record(Kind.CHANGES, "zombie", 0, part_of(changes[0]))
+        again = packed_log.record(GroupKind.CHANGES, "zombie", 0, part_of(changes[0]))
         await put(bench.bootstrap, bench.changelog, [again], partition=0)
         deadline = time.monotonic() + 60
         # The snapshot that is being written just now does not look at it.
@@ -228,7 +228,7 @@ async def test_damaged_or_deleted_changes_that_nothing_stands_for_end_the_worker
         await bench.send(10)
         await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
         assert worker.stop() == 0
-    (record, *_) = await bench.records(Kind.CHANGES)
+    (record, *_) = await bench.records(GroupKind.CHANGES)
     key = b"c.damaged.0" + packed_log.KEY_END
     await put(bench.bootstrap, bench.changelog, [(key, record.value)], partition=0)
     with bench.worker() as worker:

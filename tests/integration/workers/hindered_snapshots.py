@@ -11,7 +11,7 @@ import signal
 from typing import Any
 
 from stream_app.cli import main
-from stream_app.domain.state.packed_log import Part
+from stream_app.domain.state.packed_log import PackedPart
 from stream_app.kafka.engine import snapshots
 from stream_app.kafka.engine.snapshots import Snapshots
 
@@ -20,7 +20,13 @@ def die_in_a_snapshot(place: str) -> None:
     write, seen = Snapshots._write, 0
 
     async def dying(
-        self: Any, table: Any, partition: int, group: str, number: int, part: Part, generation: int
+        self: Any,
+        table: Any,
+        partition: int,
+        group: str,
+        number: int,
+        part: PackedPart,
+        generation: int,
     ) -> bool:
         nonlocal seen
         done = await write(self, table, partition, group, number, part, generation)

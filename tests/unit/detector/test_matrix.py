@@ -208,10 +208,10 @@ class Detector:
         for poll in polls:
             records = [Record(offset + n, value) for n, value in enumerate(poll)]
             offset += len(records)
-            self.tallies.append(state.add(records, index))
+            self.tallies.append(state.count(records, index))
             cut = state.cut()
             writer = PartialCountsWriter(0)
-            writer.add(partition, cut.changed, 0)
+            writer.take(partition, cut.changed, 0)
             for value in writer.records(writer.names):
                 self._partial(value)
             state.confirm(cut)

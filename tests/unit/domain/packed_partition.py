@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.keys import NEVER
-from stream_app.domain.state.packed_log import Kind, PackedLog, Part
+from stream_app.domain.state.packed_log import GroupKind, PackedLog, PackedPart
 
 
 class Changelog:
@@ -82,12 +82,12 @@ class Owner:
         covers, version, rows = self.known, state.version, state.progress_rows()
         group, number = self.log.new_group(), 0
         for slice_version, slice_rows in state.snapshot(size):
-            part = Part(0, NEVER, slice_version, slice_rows)
-            self.wrote(self.log.append(packed_log.record(Kind.SNAPSHOT, group, number, part)))
+            part = PackedPart(0, NEVER, slice_version, slice_rows)
+            self.wrote(self.log.append(packed_log.record(GroupKind.SNAPSHOT, group, number, part)))
             number += 1
             yield
-        last = Part(number + 1, covers, version, rows)
-        self.wrote(self.log.append(packed_log.record(Kind.SNAPSHOT, group, number, last)))
+        last = PackedPart(number + 1, covers, version, rows)
+        self.wrote(self.log.append(packed_log.record(GroupKind.SNAPSHOT, group, number, last)))
         if self.covered != NEVER:
             self.log.begin = max(self.log.begin, self.covered + 1)
         self.covered = covers

@@ -8,7 +8,7 @@ from stream_app.domain.catalog.conditions import (
     allowed_values,
     conditions_of,
 )
-from stream_app.domain.events.model import CONDITIONS as EVENT_CONDITIONS
+from stream_app.domain.events.model import COUNTING_CONDITIONS
 
 
 def test_every_filter_of_a_condition_has_a_rule() -> None:
@@ -24,8 +24,8 @@ def test_of_what_is_counted_only_hits_cannot_be_filtered_by_target() -> None:
 
 
 def test_each_kind_of_event_is_counted_by_one_condition() -> None:
-    assert conditions_of(Family.COUNTED) == set(EVENT_CONDITIONS.values())
-    assert len(EVENT_CONDITIONS) == len(set(EVENT_CONDITIONS.values()))
+    assert conditions_of(Family.COUNTED) == set(COUNTING_CONDITIONS.values())
+    assert len(COUNTING_CONDITIONS) == len(set(COUNTING_CONDITIONS.values()))
 
 
 def test_a_condition_of_notices_names_their_type_and_has_no_threshold() -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from stream_app.domain.configuration.kinds import STAMPS, Kind
-from stream_app.domain.configuration.known_fields import SHAPES, Shape, known_part, unknown_paths
+from stream_app.domain.configuration.known_fields import (
+    FIELD_TREES,
+    FieldTree,
+    known_part,
+    unknown_paths,
+)
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans.file_object import FileObject
@@ -187,7 +192,7 @@ def names_of(schema: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def missing(wanted: dict[str, Any], shape: Shape, path: str = "") -> list[str]:
+def missing(wanted: dict[str, Any], shape: FieldTree, path: str = "") -> list[str]:
     found = [f"{path}{name}" for name in wanted if name not in shape]
     for name, inner in wanted.items():
         if (known := shape.get(name)) is not None:
@@ -200,4 +205,4 @@ def test_every_field_of_the_schemas_is_known(kind: Kind) -> None:
     schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text())
     wanted = names_of(schema)
     assert len(wanted) >= 4
-    assert missing(wanted, {**SHAPES[kind], **dict.fromkeys(STAMPS[kind])}) == []
+    assert missing(wanted, {**FIELD_TREES[kind], **dict.fromkeys(STAMPS[kind])}) == []

@@ -14,8 +14,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.trigger_notes import notes_of
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.counting.matching import TriggerIndex
-from stream_app.domain.events.model import CONDITIONS as EVENT_CONDITIONS
-from stream_app.domain.events.model import EventKind
+from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.notices.config_changes import NoticeType, differences, remembered
 from stream_app.domain.text.printable import quoted
 from tests.unit.domain.trigger_tables import (
@@ -114,7 +113,7 @@ def test_only_triggers_of_counted_conditions_reach_the_counting() -> None:
     for kind in EventKind:
         index = TriggerIndex(kind, {1111}, triggers)
         found = [compiled.trigger.template_id for compiled in index.clients[1111].triggers]
-        assert found == [EVENT_CONDITIONS[kind]]
+        assert found == [COUNTING_CONDITIONS[kind]]
 
 
 @pytest.mark.parametrize("template_id", COUNTED)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.domain.catalog.conditions import CONDITIONS as CONDITION_RULES
+from stream_app.domain.catalog.conditions import CONDITIONS
 from stream_app.domain.configuration.triggers import Filter, Trigger, parse_trigger
-from stream_app.domain.counting.matching import CompiledTrigger, TriggerIndex, inferred_target
+from stream_app.domain.counting.matching import CountingTrigger, TriggerIndex, inferred_target
 from stream_app.domain.events.decoder import EventDecoder
-from stream_app.domain.events.model import CONDITIONS, Event, EventKind
+from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from tests import oracle
 
 KINDS = tuple(EventKind)
@@ -30,7 +30,7 @@ def trigger(kind: EventKind, *filters: dict[str, Any], **changes: Any) -> dict[s
         "client_id": 1,
         "name": "counts",
         "enabled": True,
-        "template_id": CONDITIONS[kind],
+        "template_id": COUNTING_CONDITIONS[kind],
         "filters": list(filters),
         "threshold": {"count": 1, "period": 60},
         "actions": [{"id": "send_notification", "params": {"integration_ids": [5]}}],
@@ -263,7 +263,7 @@ def test_a_filter_of_numbers_and_one_of_classes_stand_side_by_side(kind: EventKi
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operator", ["eq", "ne"])
 def test_a_filter_without_values_lets_everything_through(kind: EventKind, operator: str) -> None:
-    for filter_id in CONDITION_RULES[CONDITIONS[kind]].filters:
+    for filter_id in CONDITIONS[COUNTING_CONDITIONS[kind]].filters:
         assert matches(kind, {}, clause(filter_id, operator=operator))
     found = parse(trigger(kind))
     unread = Trigger(
@@ -304,7 +304,7 @@ def test_a_trigger_without_a_threshold_is_never_counted() -> None:
     found = parse(trigger(EventKind.HITS))
     unusable = Trigger(9, 1, "x", found.template_id, True, (), None, (), 0)
     with pytest.raises(ValueError, match="trigger 9 has no threshold"):
-        CompiledTrigger(unusable)
+        CountingTrigger(unusable)
 
 
 # -- all of it against the oracle
@@ -367,7 +367,7 @@ def clauses(filter_id: str) -> st.SearchStrategy[dict[str, Any]]:
 def test_any_triggers_match_any_events_as_the_oracle_says(
     kind: EventKind, data: st.DataObject
 ) -> None:
-    allowed = CONDITION_RULES[CONDITIONS[kind]].filters
+    allowed = CONDITIONS[COUNTING_CONDITIONS[kind]].filters
     filters = st.lists(st.sampled_from(allowed).flatmap(clauses), max_size=4)
     objects = [
         trigger(kind, *found, id=number)

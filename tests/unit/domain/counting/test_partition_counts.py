@@ -159,7 +159,7 @@ def test_any_batches_crashes_snapshots_and_replays_give_the_oracles_totals(
     while position < len(records) or counts.offset > counts.progress_offset:
         size = data.draw(st.integers(0, 8))
         batch = records[position : position + size]
-        tally = counts.add(batch, triggers)
+        tally = counts.count(batch, triggers)
         for record, part in tally.rejected:
             log.refused[record.offset, part.index] = part.reason
         position += len(batch)
@@ -214,7 +214,7 @@ def test_a_worker_that_has_lost_its_partition_hides_nothing_whatever_it_writes(
         elif what in {"count", "work", "flush"}:
             position = counts.offset + 1
             if what != "flush":
-                counts.add(records[position : position + data.draw(st.integers(1, 6))], triggers)
+                counts.count(records[position : position + data.draw(st.integers(1, 6))], triggers)
             if what != "count":
                 log.flush(counts, None, owner)
         elif what == "whole":
@@ -223,7 +223,7 @@ def test_a_worker_that_has_lost_its_partition_hides_nothing_whatever_it_writes(
             snapshots[place] = owner.snapshot(counts, data.draw(st.integers(1, 4)))
     counts = log.recover()
     assert counts.progress_offset >= max(one.progress_offset for one, _ in workers)
-    counts.add(records[counts.offset + 1 :], triggers)
+    counts.count(records[counts.offset + 1 :], triggers)
     log.flush(counts, None)
     expected = oracle.Totals()
     oracle.count("hits", [(r.value, r.timestamp) for r in records], TRIGGERS, CLIENTS, expected)
@@ -236,7 +236,7 @@ def hit(seconds: int, **changes: Any) -> bytes:
 
 def add(counts: PartitionCounts, *found: bytes | None, start: int = 0, **more: Any) -> Any:
     records = [Record(start + number, value, **more) for number, value in enumerate(found)]
-    return counts.add(records, index([trigger(1, 1), trigger(2, 60)]))
+    return counts.count(records, index([trigger(1, 1), trigger(2, 60)]))
 
 
 def test_an_event_counts_in_the_window_of_its_own_second() -> None:
@@ -268,16 +268,16 @@ def test_sampling_is_not_looked_at_for_incidents() -> None:
     found = trigger(1, 1, template_id="incidents_exceeded")
     parsed = [parse_trigger(found, allowed_periods=(1,))]
     value = json.dumps({"client_id": 1, "first_time": BASE, "sampled": False}).encode()
-    tally = counts.add([Record(0, value)], TriggerIndex(EventKind.INCIDENTS, {1}, parsed))
+    tally = counts.count([Record(0, value)], TriggerIndex(EventKind.INCIDENTS, {1}, parsed))
     assert tally.counted == 1
 
 
 def test_an_event_behind_the_retention_is_late_and_one_before_it_is_not() -> None:
     counts = PartitionCounts(EventKind.HITS)
     only_seconds = index([trigger(1, 1)])
-    counts.add([Record(0, hit(3601))], only_seconds)
+    counts.count([Record(0, hit(3601))], only_seconds)
     # The window of second 0 ends at 1 and is kept for an hour: until the watermark is 3601.
-    tally = counts.add([Record(1, hit(0)), Record(2, hit(1))], only_seconds)
+    tally = counts.count([Record(1, hit(0)), Record(2, hit(1))], only_seconds)
     assert (tally.late, tally.counted) == (1, 1)
 
 
@@ -285,7 +285,7 @@ def test_each_trigger_of_a_client_counts_in_its_own_windows_however_the_times_al
     counts = PartitionCounts(EventKind.HITS)
     both = index([trigger(1, 1), trigger(2, 60)])
     for offset, second in enumerate([59, 60, 59, 61, 0, 60, 59]):
-        counts.add([Record(offset, hit(second))], both)
+        counts.count([Record(offset, hit(second))], both)
     found = {(key[0].split(":")[1], key[1]): count for key, count in counts.cells.items()}
     assert found == {
         ("1", BASE): 1,
@@ -300,8 +300,8 @@ def test_each_trigger_of_a_client_counts_in_its_own_windows_however_the_times_al
 def test_an_event_that_is_late_for_one_trigger_still_counts_for_another() -> None:
     counts = PartitionCounts(EventKind.HITS)
     both = index([trigger(1, 1), trigger(2, 3600)])
-    counts.add([Record(0, hit(0)), Record(1, hit(3601))], both)
-    tally = counts.add([Record(2, hit(0))], both)
+    counts.count([Record(0, hit(0)), Record(1, hit(3601))], both)
+    tally = counts.count([Record(2, hit(0))], both)
     assert (tally.counted, tally.late) == (1, 0)
     assert [key[0].split(":")[1] for key in tally.late_windows] == ["1"]
     found = {(key[0].split(":")[1], key[1]): count for key, count in counts.cells.items()}
@@ -346,7 +346,7 @@ def test_what_a_producer_claims_is_bound_by_the_clock_of_the_reader(
     record: Any = SimpleNamespace(
         offset=0, value=value, timestamp=now_ms + claimed * 1000, timestamp_type=kind
     )
-    tally = counts.add([record], index(), now_ms)
+    tally = counts.count([record], index(), now_ms)
     reasons = [part.reason for _, part in tally.rejected]
     assert reasons == ([] if is_counted else [DeadLetterReason.FUTURE_TIMESTAMP])
     assert tally.counted == is_counted
@@ -397,13 +397,13 @@ def test_an_older_versions_unfinished_flush_is_sent_again_and_counts_nothing_twi
     key = (one.key, BASE)
     counts = older((cell_key_bytes(key), b"[2, 41]"), (PROGRESS_KEY, b"[40, 0]"))
     assert not counts.can_be_packed, "a snapshot would not say that 41 is counted"
-    tally = counts.add([Record(41, hit(0))], found)
+    tally = counts.count([Record(41, hit(0))], found)
     assert (tally.skipped, tally.counted) == (1, 0)
     cut = counts.cut()
     assert cut.cells == [(key, 2)]
     counts.confirm(cut)
     assert counts.can_be_packed
-    assert counts.add([Record(42, hit(0))], found).counted == 1
+    assert counts.count([Record(42, hit(0))], found).counted == 1
     assert counts.cells == {key: 3}
 
 
@@ -430,27 +430,27 @@ def test_a_record_that_is_none_of_a_state_is_told_from_one_that_is_damaged() -> 
 
 def test_what_is_counted_stays_counted_when_the_configuration_changes() -> None:
     counts = PartitionCounts(EventKind.HITS)
-    counts.add([Record(0, hit(0)), Record(1, hit(0))], index([trigger(1)]))
-    counts.add([Record(2, hit(0))], index([trigger(1), trigger(2)]))
+    counts.count([Record(0, hit(0)), Record(1, hit(0))], index([trigger(1)]))
+    counts.count([Record(2, hit(0))], index([trigger(1), trigger(2)]))
     found = {key[0].split(":")[1]: count for key, count in counts.cells.items()}
     assert found == {"1": 3, "2": 1}
 
 
 def test_what_is_rolled_back_is_counted_anew_and_once() -> None:
     counts, triggers = PartitionCounts(EventKind.HITS), index([trigger(1)])
-    counts.add([Record(0, hit(0))], triggers)
+    counts.count([Record(0, hit(0))], triggers)
     counts.confirm(counts.cut())
-    counts.add([Record(1, hit(0)), Record(2, hit(0))], triggers)
+    counts.count([Record(1, hit(0)), Record(2, hit(0))], triggers)
     counts.roll_back()
     assert list(counts.cells.values()) == [1]
-    counts.add([Record(1, hit(0)), Record(2, hit(0))], triggers)
+    counts.count([Record(1, hit(0)), Record(2, hit(0))], triggers)
     assert [count for _, count in counts.cut().cells] == [3]
 
 
 def test_a_cell_expires_only_behind_the_acknowledged_watermark() -> None:
     counts = PartitionCounts(EventKind.HITS)
     only_seconds = index([trigger(1, 1)])
-    counts.add([Record(0, hit(0)), Record(1, hit(9000))], only_seconds)
+    counts.count([Record(0, hit(0)), Record(1, hit(9000))], only_seconds)
     first = counts.cut()
     assert first.expired == []
     counts.confirm(first)
@@ -464,11 +464,11 @@ def test_an_open_cell_costs_less_than_120_bytes() -> None:
     found = index(triggers)
     counts = PartitionCounts(EventKind.HITS)
     records = [Record(n, hit(n % 3000)) for n in range(3000)]
-    counts.add(records[:1], found)
+    counts.count(records[:1], found)
     counts.cut()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    counts.add(records, found)
+    counts.count(records, found)
     counts.confirm(counts.cut())
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -485,7 +485,7 @@ def test_the_memory_of_matches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     )
     counts = PartitionCounts(EventKind.HITS)
     for number in range(256):
-        counts.add([Record(number, hit(0, poolid=number))], triggers)
+        counts.count([Record(number, hit(0, poolid=number))], triggers)
         assert sum(len(client.matches) for client in counts._clients.values()) <= 10
     assert list(counts.cells.values()) == [1] * 50
 
@@ -500,7 +500,7 @@ def test_of_a_thousand_addresses_only_the_one_that_is_looked_for_is_remembered()
         for addresses in ([*many, "203.0.113.7"], ["203.0.113.7"], many)
     ]
     counts = PartitionCounts(EventKind.ATTACKS)
-    tally = counts.add(
+    tally = counts.count(
         [Record(n, value) for n, value in enumerate(values)],
         TriggerIndex(EventKind.ATTACKS, {1}, parsed),
     )

@@ -43,7 +43,7 @@ def partial(
 
 def add(windows: PartitionWindows, one: PartialCount, timestamp_ms: int) -> None:
     name, start = one.window
-    windows.add(name, start, one.partition, one.count, timestamp_ms)
+    windows.take_count(name, start, one.partition, one.count, timestamp_ms)
 
 
 def cut(windows: PartitionWindows) -> tuple[list[CellKey], list[CellKey]]:
@@ -86,8 +86,8 @@ def test_a_window_is_the_sum_over_its_source_partitions() -> None:
 def test_the_record_of_partial_counts_is_their_json_whatever_the_trigger(revision: str) -> None:
     one, other = f"1111:61:{revision}:60", f"7:8:{revision}:1"
     writer = PartialCountsWriter(12)
-    writer.add(3, [(one, [START, 7, START + 60, 2**40]), (other, [START, 1])], 5)
-    writer.add(0, [(one, [START, 9])], 4)
+    writer.take(3, [(one, [START, 7, START + 60, 2**40]), (other, [START, 1])], 5)
+    writer.take(0, [(one, [START, 9])], 4)
     (value,) = writer.records(writer.names)
     windows = [[START, 3, 7], [START + 60, 3, 2**40], [START, 0, 9]]
     expected = PartialCounts(
@@ -107,7 +107,7 @@ def test_many_partial_counts_are_several_records(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(partial_counts, "MAX_WINDOWS", 3)
     writer = PartialCountsWriter(0)
     changed = [(f"1:{n}:r:60", [x for k in range(n) for x in (k, n)]) for n in range(1, 6)]
-    writer.add(0, changed, 0)
+    writer.take(0, changed, 0)
     found = [decode_partial_counts(value) for value in writer.records(writer.names)]
     sizes = [sum(len(part.windows) for part in one.triggers) for one in found]
     assert sum(sizes) == 15

@@ -78,7 +78,7 @@ def test_a_nesting_bomb_is_a_dead_letter_and_its_neighbours_count(bomb: bytes) -
     good = b'{"client_id":1,"request_time":%d,"type":"sqli"}' % BASE
     counts = PartitionCounts(EventKind.HITS)
     records = [Record(0, good), Record(1, bomb), Record(2, good)]
-    tally = counts.add(records, standard(EventKind.HITS))
+    tally = counts.count(records, standard(EventKind.HITS))
     assert tally.counted == 2
     assert refusals(tally) == [(None, bomb, DeadLetterReason.UNDECODABLE)]
     assert counts.offset == 2
@@ -88,7 +88,7 @@ def test_a_nesting_bomb_is_a_dead_letter_and_its_neighbours_count(bomb: bytes) -
 def test_a_time_before_the_epoch_spoils_nothing(seconds: float) -> None:
     counts = PartitionCounts(EventKind.HITS)
     value = json.dumps({"client_id": 1, "type": "sqli", "request_time": seconds}).encode()
-    tally = counts.add([Record(0, value)], standard(EventKind.HITS))
+    tally = counts.count([Record(0, value)], standard(EventKind.HITS))
     assert (events_of(tally), tally.rejected) == (1, [])
     assert counts.watermark <= 0
 
@@ -98,7 +98,7 @@ def test_a_time_before_the_epoch_spoils_nothing(seconds: float) -> None:
 def test_no_clock_moves_the_watermark_unchecked(seconds: bytes, timestamp: int) -> None:
     counts = PartitionCounts(EventKind.HITS)
     value = b'{"client_id":1,"type":"sqli","request_time":%s}' % seconds
-    tally = counts.add([Record(0, value, timestamp)], standard(EventKind.HITS))
+    tally = counts.count([Record(0, value, timestamp)], standard(EventKind.HITS))
     ahead, unknown = DeadLetterReason.FUTURE_TIMESTAMP, DeadLetterReason.MISSING_TIME
     assert refusals(tally) == [(None, value, unknown if timestamp < 0 else ahead)]
     cut = counts.cut()
@@ -110,7 +110,7 @@ def test_events_that_differ_only_in_ignored_fields_are_refused_each_with_its_own
     found.insert(1, b'{"client_id":1,"type":"sqli"}')
     expected = [(n, found[n], DeadLetterReason.UNKNOWN_CLIENT) for n in (0, 2, 3)]
     for value in (b"[%s]" % b", ".join(found), b"\n".join(found)):
-        tally = PartitionCounts(EventKind.HITS).add([Record(0, value)], standard(EventKind.HITS))
+        tally = PartitionCounts(EventKind.HITS).count([Record(0, value)], standard(EventKind.HITS))
         assert refusals(tally) == expected
 
 
@@ -127,7 +127,7 @@ def test_refusing_a_large_array_decodes_each_of_its_events_once_more(
 
     monkeypatch.setattr(EventDecoder, "_is", count_calls)
     value = b"[%s]" % b",".join(b'{"client_id":9,"id":%d}' % number for number in range(500))
-    tally = PartitionCounts(EventKind.HITS).add([Record(0, value)], standard(EventKind.HITS))
+    tally = PartitionCounts(EventKind.HITS).count([Record(0, value)], standard(EventKind.HITS))
     assert (len(tally.rejected), asked) == (500, 500)
 
 
@@ -141,7 +141,7 @@ def test_refusals_of_several_reasons_in_one_record_keep_their_places() -> None:
         b'{"client_id":1,"request_time":%d,"id":2}' % (BASE + 5000),
     ]
     counts = PartitionCounts(EventKind.HITS)
-    tally = counts.add([Record(0, b"\n".join(parts))], standard(EventKind.HITS))
+    tally = counts.count([Record(0, b"\n".join(parts))], standard(EventKind.HITS))
     unknown, future = DeadLetterReason.UNKNOWN_CLIENT, DeadLetterReason.FUTURE_TIMESTAMP
     reasons = {0: unknown, 1: future, 2: DeadLetterReason.WRONG_TYPE, 4: unknown, 5: future}
     assert sorted(refusals(tally)) == [(n, parts[n], reason) for n, reason in reasons.items()]
@@ -150,7 +150,7 @@ def test_refusals_of_several_reasons_in_one_record_keep_their_places() -> None:
 
 def test_nobody_is_known_before_there_is_configuration() -> None:
     counts = PartitionCounts(EventKind.HITS)
-    tally = counts.add([Record(0, b'{"client_id":1}')], TriggerIndex(EventKind.HITS, (), ()))
+    tally = counts.count([Record(0, b'{"client_id":1}')], TriggerIndex(EventKind.HITS, (), ()))
     assert [part.reason for _, part in tally.rejected] == [DeadLetterReason.UNKNOWN_CLIENT]
 
 
@@ -165,7 +165,7 @@ def test_matching_stays_right_when_there_are_more_values_than_are_remembered() -
         b'{"client_id":1,"request_time":%d,"poolid":%d}' % (BASE, pool)
         for pool in [*range(MATCH_CACHE_SIZE + 10), 3, 4]
     ]
-    tally = counts.add([Record(n, value) for n, value in enumerate(values)], triggers)
+    tally = counts.count([Record(n, value) for n, value in enumerate(values)], triggers)
     assert (tally.counted, tally.unmatched) == (3, MATCH_CACHE_SIZE + 9)
     (client,) = counts._clients.values()
     assert len(client.matches) <= MATCH_CACHE_SIZE
@@ -184,8 +184,8 @@ def test_a_record_of_a_batch_that_overlaps_what_is_done_is_skipped() -> None:
     counts = PartitionCounts(EventKind.HITS)
     value = b'{"client_id":1,"request_time":%d}' % BASE
     triggers = standard(EventKind.HITS)
-    counts.add([Record(0, value), Record(1, value)], triggers)
-    tally = counts.add([Record(n, value) for n in range(4)], triggers)
+    counts.count([Record(0, value), Record(1, value)], triggers)
+    tally = counts.count([Record(n, value) for n in range(4)], triggers)
     assert (tally.skipped, tally.counted) == (2, 2)
 
 
@@ -197,7 +197,7 @@ def test_a_cell_that_comes_back_from_the_log_after_its_window_expired_is_given_u
         Record(n, b'{"client_id":1,"request_time":%d}' % seconds, (BASE + 5000) * 1000)
         for n, seconds in enumerate(times)
     ]
-    counts.add(records, triggers)
+    counts.count(records, triggers)
     cut = counts.cut()
     counts.confirm(cut)
     assert [key[1] for key in counts.cut().expired] == [BASE]
@@ -280,7 +280,7 @@ def add_all(
     kind: EventKind, batches: Iterable[list[Record]]
 ) -> tuple[PartitionCounts, list[Tally]]:
     counts, triggers = PartitionCounts(kind), standard(kind)
-    return counts, [counts.add(batch, triggers) for batch in batches]
+    return counts, [counts.count(batch, triggers) for batch in batches]
 
 
 @settings(deadline=None)

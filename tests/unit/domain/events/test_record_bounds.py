@@ -32,7 +32,7 @@ UNREAD = DeadLetterReason.UNREAD
 
 def count(*values: bytes, kind: EventKind = EventKind.HITS) -> Tally:
     records = [Record(offset, value) for offset, value in enumerate(values)]
-    return PartitionCounts(kind).add(records, standard(kind))
+    return PartitionCounts(kind).count(records, standard(kind))
 
 
 @pytest.fixture

@@ -469,7 +469,7 @@ def index(*triggers: dict[str, Any]) -> TriggerIndex:
 def count(*values: bytes, triggers: TriggerIndex | None = None) -> tuple[PartitionCounts, Tally]:
     counts = PartitionCounts(HITS)
     records = [Record(n, value) for n, value in enumerate(values)]
-    return counts, counts.add(records, triggers or index(trigger(1)))
+    return counts, counts.count(records, triggers or index(trigger(1)))
 
 
 @pytest.mark.parametrize(
@@ -563,9 +563,9 @@ def test_an_event_that_names_applications_is_found_whether_these_matter_or_not(
 
 def test_a_client_that_is_configured_later_is_found_then() -> None:
     counts = PartitionCounts(HITS)
-    nobody = counts.add([Record(0, HIT_ENVELOPE)], TriggerIndex(HITS, {}, ()))
+    nobody = counts.count([Record(0, HIT_ENVELOPE)], TriggerIndex(HITS, {}, ()))
     assert [part.reason for _, part in nobody.rejected] == [UNKNOWN_CLIENT]
-    assert counts.add([Record(1, HIT_ENVELOPE)], index(trigger(1))).counted == 1
+    assert counts.count([Record(1, HIT_ENVELOPE)], index(trigger(1))).counted == 1
 
 
 def test_long_rows_of_one_shape_are_read_as_short_ones_are() -> None:
@@ -576,7 +576,7 @@ def test_long_rows_of_one_shape_are_read_as_short_ones_are() -> None:
     triggers = index(trigger(1), trigger(2, pools(7)))
     together, whole = count(*row, triggers=triggers)
     apart = PartitionCounts(HITS)
-    each = [apart.add([Record(n, value)], triggers) for n, value in enumerate(row)]
+    each = [apart.count([Record(n, value)], triggers) for n, value in enumerate(row)]
     alone = [counts for value in row for counts in [count(value, triggers=triggers)[1]]]
     assert together.cells == apart.cells
     assert whole.counted == sum(tally.counted for tally in each) == 93

@@ -150,10 +150,10 @@ def check(kind: EventKind, values: list[bytes], *, with_pools: bool) -> Tally:
     triggers = index(kind, with_pools=with_pools)
     records = [Record(n, value) for n, value in enumerate(values)]
     together, apart = PartitionCounts(kind), PartitionCounts(kind)
-    whole = together.add(records, triggers)
-    tallies = [apart.add([record], triggers) for record in records]
+    whole = together.count(records, triggers)
+    tallies = [apart.count([record], triggers) for record in records]
     # Each record for itself, where no other one has been before it.
-    alone = [PartitionCounts(kind).add([record], triggers) for record in records]
+    alone = [PartitionCounts(kind).count([record], triggers) for record in records]
     assert together.cells == apart.cells
     assert together.watermark == apart.watermark
     assert whole.counted == sum(tally.counted for tally in tallies)

@@ -25,7 +25,7 @@ FIELDS = [
 
 def message(kind: EventKind, event: dict[str, Any], timestamp: int = BASE * 1000) -> str:
     value = json.dumps({"client_id": 1, **event}).encode()
-    tally = PartitionCounts(kind).add([Record(0, value, timestamp)], standard(kind))
+    tally = PartitionCounts(kind).count([Record(0, value, timestamp)], standard(kind))
     ((_, part),) = tally.rejected
     return part.message
 

@@ -7,31 +7,33 @@ import pytest
 from stream_app.domain.counting.windows import parse_cell_key
 from stream_app.domain.errors import UnreadableStateError
 from stream_app.domain.state import packed_log
-from stream_app.domain.state.packed_log import KEY_END, Kind, PackedLog, Part, Record
+from stream_app.domain.state.packed_log import KEY_END, GroupKind, KeyValue, PackedLog, PackedPart
 
 
-def changes(version: int, group: str | None = None, parts: int = 1) -> list[Record]:
+def changes(version: int, group: str | None = None, parts: int = 1) -> list[KeyValue]:
     rows = [b"%d.%d" % (version, n) for n in range(parts)]
     return packed_log.changes(group or f"c{version}", version, rows)
 
 
-def snapshot(covers: int, versions: list[int], group: str) -> list[Record]:
+def snapshot(covers: int, versions: list[int], group: str) -> list[KeyValue]:
     rows = [
-        packed_log.record(Kind.SNAPSHOT, group, n, Part(0, -1, version, b"s%d" % version))
+        packed_log.record(
+            GroupKind.SNAPSHOT, group, n, PackedPart(0, -1, version, b"s%d" % version)
+        )
         for n, version in enumerate(versions)
     ]
-    last = Part(len(rows) + 1, covers, versions[0], b"end")
-    return [*rows, packed_log.record(Kind.SNAPSHOT, group, len(rows), last)]
+    last = PackedPart(len(rows) + 1, covers, versions[0], b"end")
+    return [*rows, packed_log.record(GroupKind.SNAPSHOT, group, len(rows), last)]
 
 
-def read(*records: Record, begin: int = 0) -> PackedLog:
+def read(*records: KeyValue, begin: int = 0) -> PackedLog:
     log = PackedLog()
     for offset, (key, value) in enumerate(records, begin):
         assert log.take(offset, key, value)
     return log
 
 
-def spoiled(found: Record) -> Record:
+def spoiled(found: KeyValue) -> KeyValue:
     key, value = found
     return key, value[:-1] + bytes([value[-1] ^ 1])
 
@@ -100,7 +102,7 @@ def test_damaged_changes_are_refused_unless_a_snapshot_stands_for_them() -> None
     assert rows(read(*changes(5), spoiled(bad), *snapshot(1, [6], "a"))) == [b"s6", b"end"]
 
 
-def unreadable(*records: Record | None) -> PackedLog:
+def unreadable(*records: KeyValue | None) -> PackedLog:
     """Return what is read of a log; in the place of each None is something that cannot be read."""
     log = PackedLog()
     for offset, found in enumerate(records):

@@ -80,7 +80,7 @@ def test_what_is_no_address_and_no_host_stops_nothing(text: str) -> None:
 
 def counted(found: TriggerIndex, kind: EventKind, event: dict[str, Any]) -> int:
     value = json.dumps({"client_id": 1, "request_time": BASE, "first_time": BASE, **event}).encode()
-    return PartitionCounts(kind).add([Record(0, value)], found).counted
+    return PartitionCounts(kind).count([Record(0, value)], found).counted
 
 
 @pytest.mark.parametrize("kind", list(EventKind))

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 MOST_REPEATED = 10_000
 
 
-class Journal(Generic[Key, Value]):
+class TrackedValues(Generic[Key, Value]):
     """A mapping whose changes are written down in cuts, one cut in flight at a time.
 
     Args:

@@ -1,11 +1,11 @@
-"""The journal against a plain dict: any sequence of changes, cuts, crashes and recoveries."""
+"""Tracked values against a plain dict: any sequence of changes, cuts, crashes and recoveries."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.state.journal import Journal
+from stream_app.domain.state.tracked_values import TrackedValues
 
 KEYS = st.sampled_from("abc")
 STEPS = st.lists(
@@ -18,13 +18,13 @@ STEPS = st.lists(
 )
 
 
-def journal() -> Journal[str, int]:
-    return Journal(lambda value: (value,))
+def tracked_values() -> TrackedValues[str, int]:
+    return TrackedValues(lambda value: (value,))
 
 
 @given(STEPS)
 def test_memory_and_changelog_hold_what_was_confirmed(steps: list[tuple[str, str]]) -> None:
-    kept = journal()
+    kept = tracked_values()
     model: dict[str, int] = {}  # now
     durable: dict[str, int] = {}  # as of the last confirmed cut
     changelog: dict[str, int | None] = {}
@@ -47,14 +47,14 @@ def test_memory_and_changelog_hold_what_was_confirmed(steps: list[tuple[str, str
             kept.roll_back()
             model, cut = dict(durable), None
         assert kept.values == model
-    copy = journal()
+    copy = tracked_values()
     for key, value in changelog.items():
         copy.restore(key, value)
     assert copy.values == durable
 
 
 def test_an_older_value_behind_a_newer_one_is_passed_over_and_the_newer_written_again() -> None:
-    kept = journal()
+    kept = tracked_values()
     kept.restore("a", 5)
     kept.restore("a", 3)
     assert kept.values == {"a": 5}
@@ -66,7 +66,7 @@ def test_an_older_value_behind_a_newer_one_is_passed_over_and_the_newer_written_
 
 
 def test_all_values_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
-    kept = journal()
+    kept = tracked_values()
     kept.change("a", 1)
     kept.change("b", 2)
     kept.confirm(kept.cut())
@@ -80,7 +80,9 @@ def test_all_values_are_written_once_more_when_somebody_may_have_spoiled_one() -
 
 def test_who_keeps_an_index_is_told_of_every_change_and_of_its_undoing() -> None:
     told: list[tuple[str, int | None, int | None]] = []
-    kept: Journal[str, int] = Journal(lambda value: (value,), lambda *change: told.append(change))
+    kept: TrackedValues[str, int] = TrackedValues(
+        lambda value: (value,), lambda *change: told.append(change)
+    )
     kept.change("a", 1)
     kept.change("a", None)
     kept.roll_back()
