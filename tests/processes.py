@@ -3,7 +3,7 @@
 A new interpreter spends more than a second of a core on what a worker or a command imports, and
 the tests start hundreds. All else is the process's own: environment, folder, files, signals,
 memory and exit code. What only a new interpreter shows, such as a missing import, is shown where
-`subprocess` is used: workers start so in `test_readme.py` and `test_demo.py`, commands there and
+`subprocess` is used: workers start so in `test_pages.py` and `test_demo.py`, commands there and
 in `test_embedded_kafka.py`.
 """
 

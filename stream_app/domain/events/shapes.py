@@ -3,7 +3,7 @@
 `{summary, details: {client_name, cloud, notification_type: "new_hits", hit: {...}}}` is an
 envelope. Where an event says one thing under several names, the first that is set holds, in the
 order of the fields below: the present name, then the older ones, of which only the one that holds
-is read. `schemas/README.md` has the table. Every flat event with present names only is one of
+is read. `schemas/events.md` has the table. Every flat event with present names only is one of
 these shapes, too, so this decoder reads all that the faster one of `events` reads, and alike.
 """
 

@@ -1,25 +1,23 @@
-"""`stream-app validate` on a real broker, and the README's way to a first event."""
+"""`stream-app validate` on a real broker, and the documented way to a first event."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import Settings
+from tests.documentation.pages import PAGES, blocks
 from tests.integration.harness import WorkerProcess, read_all
 from tests.tools import FOLDER, tool
 
-README = Path(__file__).parents[3] / "schemas" / "README.md"
 Row = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 
@@ -100,16 +98,15 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
 
 
 def snippet(language: str, settings: Settings) -> str:
-    """Return what the README tells to run, for this test's topics."""
-    found = re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
-    (text,) = found
+    """Return what the page of events tells to run, for this test's topics."""
+    (text,) = [text for name, text in blocks(PAGES["schemas/events.md"]) if name == language]
     assert "events.hits" in text
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) <= 10, "a first event takes ten lines"
-    return str(text).replace("events.hits", f"{settings.topic_prefix}events.hits")
+    return text.replace("events.hits", f"{settings.topic_prefix}events.hits")
 
 
-def test_the_readme_s_first_events_arrive_and_keep_the_contract(settings: Settings) -> None:
+def test_the_first_events_of_the_page_arrive_and_keep_the_contract(settings: Settings) -> None:
     asyncio.run(create_topics(settings))
     tool("kcat")
     servers = settings.kafka.bootstrap_servers or ""

@@ -1,13 +1,15 @@
-"""The rules of the folders: a room is no heap, and nothing lives alone."""
+"""The rules of folders and pages: no folder is a heap, nothing lives alone, no link is broken."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.documentation.pages import PAGES, ROOT, prose
+
 MOST_FILES = 15
+MOST_README_LINES = 180
 FOLDERS = sorted(
     {
         file.parent.relative_to(ROOT).as_posix()
@@ -29,3 +31,38 @@ def test_no_folder_has_a_single_file(folder: str) -> None:
     assert len([entry for entry in inside if entry.name != "__init__.py"]) > 1 or (
         folder.startswith("tests/unit/")
     ), inside
+
+
+def anchors(text: str) -> set[str]:
+    """Return what a link can name of a page: its headings, as they are shown on the web."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_can_be_read_at_one_sitting() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= MOST_README_LINES
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_leads_to_a_file_and_a_heading_that_exist(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(PAGES[page])):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, heading = target.partition("#")
+        file = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert file.exists(), target
+        assert file.is_relative_to(ROOT), target
+        assert not heading or heading in anchors(file.read_text()), target
+
+
+def test_every_page_can_be_found_from_the_readme() -> None:
+    seen, to_read = set(), ["README.md"]
+    while to_read:
+        page = to_read.pop()
+        seen.add(page)
+        for target in re.findall(r"\]\(([^)#\s]+)", prose(PAGES[page])):
+            file = ((ROOT / page).parent / target).resolve()
+            name = file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else ""
+            if name in PAGES and name not in seen:
+                to_read.append(name)
+    assert sorted(PAGES.keys() - seen) == []

@@ -1,15 +1,14 @@
-"""What the README tells a reader to type works as written, in its order."""
+"""What the pages tell a reader to type works as written, in their order."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,48 @@ import yaml
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
+from tests.documentation.pages import PAGES, ROOT, blocks, example
 from tests.integration.harness import HEALTH_LINE, WorkerProcess, drained, get, put, read_all
 from tests.tools import FOLDER as TOOLS
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+#: The pages whose commands are run here, one after the other: an installation is set up first.
+ORDER = (
+    "README.md",
+    "deploy/README.md",
+    "schemas/configuration.md",
+    "deploy/testing-an-integration.md",
+    "deploy/dead-letters.md",
+    "deploy/replay.md",
+    "deploy/moving-to-jsm.md",
+    "deploy/keys.md",
+    "tests/bench/README.md",
+)
 KEY = "00000000-1111-2222-3333-444444444444"
-COMMAND = ("make ", "export ", "stream-app ", "kcat ", "STREAM_APP_TOPIC_PREFIX= stream-app ")
+COMMAND = (
+    "git ",
+    "make ",
+    "export ",
+    "stream-app ",
+    "kcat ",
+    "STREAM_APP_TOPIC_PREFIX= stream-app ",
+)
 WORKER = "stream-app worker "
 #: Lines that are not run here, and why.
 NOT_RUN = {
     "make run": "runs `stream-app demo`, which tests/integration/test_demo.py does",
     "make test": "runs this test",
+    "make bench": "takes half an hour; test_pages.py in tests/unit/project knows its bounds",
 }
 #: What blocks that run elsewhere have in them, and where that is.
-RUN_ELSEWHERE = {"STREAM_APP_DRY_RUN=true": "tests/integration/test_readme_dry_run.py"}
+RUN_ELSEWHERE = {
+    "STREAM_APP_DRY_RUN=true": "tests/integration/test_pages_dry_run.py",
+    "--allow-principal": "tests/integration/cluster/test_acls.py",
+    "kcat -P -b": "tests/integration/cli/test_validate.py",
+    "import asyncio": "tests/integration/cli/test_validate.py",
+}
 #: What stands in a line for something of the reader's own -> what it is here.
 PLACEHOLDERS = {
+    "REPOSITORY": "{repository}",
     "broker-1:9092,broker-2:9092": "{broker}",
     "REPLICATION_FACTOR=3": "REPLICATION_FACTOR=1",
     "alerts show 3f9a61": "alerts show {hash}",
@@ -44,26 +68,20 @@ PLACEHOLDERS = {
 }
 
 
-def blocks() -> list[tuple[str, str]]:
-    """Return (language, text) of the fenced blocks, in their order."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+def blocks_of(pages: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (language, text) of the blocks of these pages that no other test runs."""
+    found = [block for page in pages for block in blocks(PAGES[page])]
+    return [block for block in found if not any(mark in block[1] for mark in RUN_ELSEWHERE)]
 
 
-def lines() -> list[str]:
+def lines(pages: Iterable[str] = ORDER) -> list[str]:
     """Return the commands of the fenced blocks, in their order."""
-    texts = [text for _, text in blocks() if not any(mark in text for mark in RUN_ELSEWHERE)]
-    rows = [line for text in texts for line in text.splitlines()]
+    rows = [line for _, text in blocks_of(pages) for line in text.splitlines()]
     return [line for line in rows if line.startswith(COMMAND)]
 
 
-def example() -> str:
-    """Return the configuration that the README calls acme.yaml."""
-    (found,) = [text for language, text in blocks() if language == "yaml"]
-    return found
-
-
 def write_files(folder: Path, config: str) -> None:
-    """Write the files that the README's commands name, of its own example."""
+    """Write the files that the pages' commands name, of their own example."""
     (folder / "acme.yaml").write_text(config)
     client, integration, *triggers = yaml.safe_load_all(config)
     (folder / "client.yaml").write_text(yaml.safe_dump(client))
@@ -87,7 +105,9 @@ class Shell:
         self.values = {
             "broker": settings.kafka.bootstrap_servers or "",
             "prefix": settings.topic_prefix,
+            "repository": str(folder / "repository"),
         }
+        subprocess.run(["git", "init", "--quiet", self.values["repository"]], check=True)  # noqa: S607
         command = folder / "stream-app"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stream_app "$@"\n')
         command.chmod(0o755)
@@ -172,7 +192,7 @@ async def _records(settings: Settings, topic: str) -> list[Any]:
 
 
 async def _something_happens(settings: Settings) -> dict[str, str]:
-    """Let the README's trigger fire, and one delivery be unusable; return what they are called."""
+    """Let the example's trigger fire, and one delivery be unusable; return what they are called."""
     bootstrap, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
     event = {"client_id": 1111, "first_time": int(time.time()), "type": "ptrav"}
     rows = [(None, json.dumps(event).encode())] * 2
@@ -194,7 +214,7 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
 
 
 @pytest.mark.long
-async def test_the_commands_of_the_readme_run_as_written_in_order(
+async def test_the_commands_of_the_pages_run_as_written_in_order(
     shell: Shell, settings: Settings
 ) -> None:
     to_run = [line for line in lines() if line not in NOT_RUN]
@@ -205,24 +225,31 @@ async def test_the_commands_of_the_readme_run_as_written_in_order(
     assert len(to_run) >= 20
     results = [json.loads(r.value) for r in await _records(settings, "delivery-results")]
     attempts = [result["accepted"] for result in results if result["type"] == "attempt"]
-    assert attempts == [True], "the trigger of the README has told its integration"
+    assert attempts == [True], "the trigger of the example has notified its integration"
 
 
 def test_every_line_of_a_block_is_a_command_or_a_picture() -> None:
-    for language, text in blocks():
+    for language, text in blocks_of(PAGES):
         if language in ("yaml", "text") or "─►" in text:
             continue
         strange = [line for line in text.splitlines() if line and not line.startswith(COMMAND)]
         assert strange == [], "it would not be run"
 
 
+def test_the_commands_of_every_page_are_run() -> None:
+    assert [page for page in PAGES if page not in ORDER and lines([page])] == []
+
+
 def test_the_tables_of_this_test_hold_nothing_old() -> None:
     text = "\n".join(lines())
     assert [name for name in (*NOT_RUN, *PLACEHOLDERS) if name not in text] == []
-    assert [mark for mark in RUN_ELSEWHERE if mark not in README] == []
+    assert [page for page in ORDER if not lines([page])] == []
+    everything = "\n".join(PAGES.values())
+    assert [mark for mark in RUN_ELSEWHERE if mark not in everything] == []
+    assert [file for file in RUN_ELSEWHERE.values() if not (ROOT / file).exists()] == []
 
 
-async def test_the_configuration_of_the_readme_can_be_applied(
+async def test_the_configuration_of_the_pages_can_be_applied(
     settings: Settings, tmp_path: Path
 ) -> None:
     file = tmp_path / "acme.yaml"
@@ -246,5 +273,5 @@ async def test_the_configuration_of_the_readme_can_be_applied(
 
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:
-    marked = README.partition("<!-- test command -->\n```\n")[2]
+    marked = PAGES["README.md"].partition("<!-- test command -->\n```\n")[2]
     assert marked.startswith("make test\n```")

@@ -1,4 +1,4 @@
-"""The README's trial of a new set of triggers, run as written."""
+"""The trial of a new set of triggers in `deploy/replay.md`, run as written."""
 
 from __future__ import annotations
 
@@ -14,32 +14,27 @@ from typing import Any
 
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import Settings
+from tests.documentation.pages import PAGES, blocks, example
 from tests.integration.harness import environment, put
 from tests.tools import tool
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-HEADING = "### Trying a new set of triggers on recorded events"
+HEADING = "## Trying a new set of triggers on recorded events"
 
 
 def lines() -> list[str]:
-    block = README.partition(HEADING)[2].partition("```\n")[2].partition("```")[0]
+    (_, block), *_ = blocks(PAGES["deploy/replay.md"].partition(HEADING)[2])
     return block.splitlines()
 
 
-def example() -> str:
-    (found,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
-    return str(found)
-
-
 def bound(text: str, settings: Settings) -> str:
-    """Put the test's own broker and prefixes where the README has a reader's."""
+    """Put the test's own broker and prefixes where the page has a reader's."""
     live = settings.topic_prefix
     text = text.replace("STREAM_APP_TOPIC_PREFIX= ", f"STREAM_APP_TOPIC_PREFIX={live} ")
     text = re.sub(r"(?<=[= ])trial\.", f"{live}trial.", text)
     return text.replace("HOST:PORT", settings.kafka.bootstrap_servers or "")
 
 
-async def test_the_trial_of_the_readme_shows_what_would_have_been_posted(
+async def test_the_trial_of_the_page_shows_what_would_have_been_posted(
     settings: Settings, tmp_path: Path
 ) -> None:
     *commands, look = (bound(line, settings) for line in lines())
@@ -74,7 +69,7 @@ async def test_the_trial_of_the_readme_shows_what_would_have_been_posted(
 
 
 async def _results(look: str, folder: Path, paths: str) -> list[Any]:
-    """Look, as the README says, until something is there."""
+    """Look, as the page says, until something is there."""
     async with asyncio.timeout(60):
         while True:
             kcat = await asyncio.create_subprocess_exec(

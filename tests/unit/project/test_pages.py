@@ -1,0 +1,106 @@
+"""What the pages say of the code is so: their tables, commands and the example of an alert."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Family, Reaction
+from stream_app.opsgenie.sandbox.fault import KINDS
+from stream_app.settings import secret_variables
+from tests.bench.__main__ import AT_LEAST, AT_MOST
+from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
+from tests.documentation.tables import (
+    METRICS_PAGE,
+    SETTINGS_PAGE,
+    metrics_table,
+    settings_table,
+)
+from tests.unit.project.test_page_table import NAMED, rows
+
+COMMANDS_PAGE, CONFIGURATION_PAGE = "deploy/README.md", "schemas/configuration.md"
+WRITE_TABLES = "run: python -m tests.documentation.tables"
+
+
+def test_the_settings_table_is_that_of_the_code() -> None:
+    assert settings_table() in PAGES[SETTINGS_PAGE], WRITE_TABLES
+
+
+def test_the_metrics_table_is_that_of_the_code() -> None:
+    assert metrics_table() in PAGES[METRICS_PAGE], WRITE_TABLES
+
+
+def test_the_commands_are_those_of_the_command_line() -> None:
+    help_text = subprocess.run(
+        [sys.executable, "-m", "stream_app", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    commands = help_text.partition("Commands:\n")[2].partition("\n\n")[0].split("\n")
+    names = [line.split()[0] for line in commands if line.startswith("  ") and line.strip()]
+    text = PAGES[COMMANDS_PAGE]
+    assert names, help_text
+    assert [name for name in names if f"`stream-app {name}" not in text] == []
+
+
+def test_the_conditions_and_reactions_are_those_of_the_code() -> None:
+    text = PAGES[CONFIGURATION_PAGE]
+    heading = "| `template_id` | notices | filters |\n|---|---|---|\n"
+    table = text.partition(heading)[2].partition("\n\n")[0]
+    cells = [row.strip("| ").split(" | ") for row in table.split("\n")]
+    named = {
+        condition.strip("`"): (
+            kind.strip("`"),
+            tuple(name for name in re.findall(r"`(\w+)`", row) if name in FILTERS),
+        )
+        for condition, kind, row in cells
+    }
+    assert named == {
+        name: (row.notification_type, row.filters)
+        for name, row in CONDITIONS.items()
+        if row.family is Family.NOTICED
+    }
+    assert [name for name in (*CONDITIONS, *Reaction) if f"`{name}`" not in text] == [
+        Reaction.SEND_NOTIFICATION
+    ], "it stands in the example"
+
+
+def test_the_failures_on_demand_are_those_of_the_sandbox() -> None:
+    text = PAGES["deploy/testing-an-integration.md"]
+    kinds = text.partition("| kind | what the request meets |\n|---|---|\n")[2]
+    named = [line.split("`")[1] for line in kinds.partition("\n\n")[0].split("\n")]
+    assert named == list(KINDS)
+
+
+def test_the_secrets_that_may_stand_in_files_are_named() -> None:
+    for variable in secret_variables():
+        assert f"`{variable}_FILE`" in PAGES[SETTINGS_PAGE]
+
+
+def test_the_targets_of_make_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    codes = [code for text in PAGES.values() for code in inline_code(text, "make ")]
+    assert codes
+    for code in codes:
+        _, target, *variables = code.split()
+        assert target in targets, code
+        for variable in variables:
+            assert (ROOT / variable.removeprefix("ARGS=")).exists(), code
+
+
+def test_the_alert_is_the_documented_one() -> None:
+    (alert,) = [text for language, text in blocks(PAGES["README.md"]) if language == "text"]
+    documented = (ROOT / "tests/page/opsgenie-integration-page.md").read_text()
+    assert re.sub(r"\d{10}", "XXXXXXXXXX", alert) in documented
+
+
+def test_the_number_of_tests_of_the_product_s_page_is_right() -> None:
+    count = sum(bool(NAMED.fullmatch(cell)) for _, cell in rows())
+    assert f"has a test: {count}." in PAGES["README.md"]
+
+
+def test_the_bounds_of_the_bench_are_those_of_the_code() -> None:
+    table = PAGES["tests/bench/README.md"].partition("| bound |\n|---|---|\n")[2]
+    assert table.partition("\n\n")[0].splitlines() == [
+        *(f"| `{name}` | at least {bound} |" for name, bound in AT_LEAST.items()),
+        *(f"| `{name}` | at most {bound} |" for name, bound in AT_MOST.items()),
+    ]
