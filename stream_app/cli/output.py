@@ -27,7 +27,7 @@ from stream_app.domain.text.printable import (
     printable,
     printable_json,
     printable_lines,
-    words_of,
+    value_text,
 )
 
 #: A table that goes into a file or a pipe is as wide as its text, up to this.
@@ -179,7 +179,7 @@ def drop_output() -> None:
 
 
 def _cell(value: object) -> str:
-    text = words_of(value)
+    text = value_text(value)
     if len(text) <= _MOST_OF_CELL:
         return text
     return f"{text[:_MOST_OF_CELL]}… ({len(text):,} characters)"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, told
+from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, error_text
 from stream_app.settings import Settings
 
 #: No check takes longer: what hangs has failed.
@@ -91,4 +91,4 @@ async def _findings(check: Check, settings: Settings, limit_seconds: float) -> S
         # Our errors name the thing, its value and the next step.
         return [fail(check.name, str(error), "")]
     except Exception as error:  # noqa: BLE001 - a check that cannot be carried out is a finding
-        return [fail(check.name, told(error), "look at the cause by hand")]
+        return [fail(check.name, error_text(error), "look at the cause by hand")]

@@ -128,8 +128,8 @@ class RejectedEventError(Exception):
         self.reason = reason
 
 
-def told(error: BaseException) -> str:
-    """Return what an error says, with the name of its class once: some say it themselves."""
+def error_text(error: BaseException) -> str:
+    """Return the name of an error's class and its text. Some texts name the class already."""
     name, text = type(error).__name__, str(error)
     if not text:
         return name

@@ -1,4 +1,4 @@
-"""Moments as people write and read them."""
+"""Times as people write and read them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d{1,9})([smhd])")
 
 
-def parse_moment(text: str, now_ms: int) -> int:
-    """Return the moment, Unix ms, that an ISO-8601 time or a duration back from now means.
+def parse_time(text: str, now_ms: int) -> int:
+    """Return the Unix ms of an ISO-8601 time, or of a duration before now.
 
-    A time without a zone is UTC. What lies before 1970 is 0: nothing is older.
+    A time without a zone is UTC. A time before 1970 is 0: nothing is older.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
     """
     if (duration := _DURATION.fullmatch(text)) is not None:
         return max(0, now_ms - int(duration[1]) * _UNIT_MS[duration[2]])
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
             f"{quoted(text)} is no time: give one as 2026-11-24T08:00:00Z, or how long ago it is "
             "as 30m, 2h or 7d"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0, round(moment.timestamp() * 1000))
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return max(0, round(found.timestamp() * 1000))
 
 
-def iso_moment(moment_ms: int) -> str:
-    """Return a moment, Unix ms, as ISO-8601 in UTC, to the second; one of no calendar as it is."""
+def iso_utc(unix_ms: int) -> str:
+    """Return Unix ms as an ISO-8601 time in UTC; a number beyond the calendar as it is."""
     try:
-        moment = datetime.fromtimestamp(moment_ms // 1000, UTC)
+        found = datetime.fromtimestamp(unix_ms // 1000, UTC)
     except (ValueError, OverflowError, OSError):
-        return str(moment_ms)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return str(unix_ms)
+    return found.strftime("%Y-%m-%dT%H:%M:%SZ")

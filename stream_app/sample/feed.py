@@ -12,7 +12,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from stream_app.domain.errors import KafkaUnreachableError, told
+from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
@@ -120,6 +120,6 @@ async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
                     await producer.stop()
     except (KafkaError, TimeoutError) as error:
         raise KafkaUnreachableError(
-            f"Kafka did not acknowledge an event ({told(error)}): check that it "
+            f"Kafka did not acknowledge an event ({error_text(error)}): check that it "
             "runs and that STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is right"
         ) from error

@@ -13,7 +13,7 @@ from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import AlertState, AlertStory, Stories
-from stream_app.domain.times import iso_moment, parse_moment
+from stream_app.domain.times import iso_utc, parse_time
 from stream_app.kafka.history.alert_history import Bounds, read_alert_history, read_deliveries
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -83,7 +83,7 @@ def list_(
     settings = load_settings()
     configure_logs(settings.log)
     now_ms = time.time_ns() // 1_000_000
-    since_ms, until_ms = (None if t is None else parse_moment(t, now_ms) for t in (since, until))
+    since_ms, until_ms = (None if t is None else parse_time(t, now_ms) for t in (since, until))
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
     bounds = Bounds(MOST, since_ms, until_ms)
@@ -99,7 +99,7 @@ def list_(
     else:
         say("no alerts" if not found else f"no alerts in state {state}, {len(found)} in others")
     if cut_ms is not None:
-        say(f"looked back to {iso_moment(cut_ms)} only (the newest {MOST:,} records)")
+        say(f"looked back to {iso_utc(cut_ms)} only (the newest {MOST:,} records)")
 
 
 async def _read(
@@ -132,7 +132,7 @@ def _row(story: AlertStory) -> tuple[str, ...]:
         for number in sorted({*alert.integration_ids, *story.deliveries})
     ]
     return (
-        iso_moment(story.fired_ms), story.state, str(alert.client_id), cause_of(alert),
+        iso_utc(story.fired_ms), story.state, str(alert.client_id), cause_of(alert),
         ", ".join(deliveries), alert.id,
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def _summary(story: AlertStory) -> dict[str, object]:
     return {
         "id": story.alert.id,
         "state": story.state,
-        "fired_at": iso_moment(story.fired_ms),
+        "fired_at": iso_utc(story.fired_ms),
         "client_id": story.alert.client_id,
         **story.alert.cause,
         "deliveries": [

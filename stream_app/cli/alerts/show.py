@@ -24,7 +24,7 @@ from stream_app.domain.reports.alert_history import (
     is_named,
     the_one,
 )
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.alert_history import Bounds, read_alert_history, read_deliveries
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -59,7 +59,7 @@ def show(alert_id: str, *, as_json: bool) -> None:
         for line in _lines(story, scale):
             print_line(line)
     if cut_ms is not None:
-        say(f"looked back to {iso_moment(cut_ms)} only (the newest {MOST:,} records)")
+        say(f"looked back to {iso_utc(cut_ms)} only (the newest {MOST:,} records)")
 
 
 async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
@@ -85,7 +85,7 @@ def _document(story: AlertStory, scale: float) -> dict[str, object]:
     """Return the story in JSON's types; times are ISO-8601."""
     return {
         "state": story.state,
-        "fired_at": iso_moment(story.fired_ms),
+        "fired_at": iso_utc(story.fired_ms),
         "records": story.records,
         "alert": msgspec.to_builtins(story.alert),
         "deliveries": [_delivery(d, scale) for _, d in sorted(story.deliveries.items())],
@@ -102,16 +102,16 @@ def _delivery(story: DeliveryStory, scale: float) -> dict[str, object]:
         "state": story.status,
         "reason": story.reason or None,
         "redrives": story.redrives,
-        "next_due_at": None if due_ms is None else iso_moment(due_ms),
+        "next_due_at": None if due_ms is None else iso_utc(due_ms),
         "message": sent and sent.message,
         "description": sent and sent.description,
         "details": sent and sent.details,
         "attempts": [
-            msgspec.to_builtins(attempt) | {"finished_at": iso_moment(attempt.finished_at_ms)}
+            msgspec.to_builtins(attempt) | {"finished_at": iso_utc(attempt.finished_at_ms)}
             for attempt in story.ordered
         ],
         "checks": [
-            msgspec.to_builtins(check) | {"checked_at": iso_moment(check.checked_at_ms)}
+            msgspec.to_builtins(check) | {"checked_at": iso_utc(check.checked_at_ms)}
             for check in story.checks
         ],
         "dead_letters": [_note(note) for note in story.letters],
@@ -121,7 +121,7 @@ def _delivery(story: DeliveryStory, scale: float) -> dict[str, object]:
 def _note(note: DeadLetterNote) -> dict[str, object]:
     return {
         "place": note.place,
-        "at": iso_moment(note.at_ms),
+        "at": iso_utc(note.at_ms),
         "reason": note.reason,
         "redriven_to": note.redriven_to,
     }
@@ -133,7 +133,7 @@ def _lines(story: AlertStory, scale: float) -> Iterator[str]:
     yield f"alert    {alert.id}"
     yield f"state    {story.state}"
     more = f" ({story.records} equal records)" if story.records > 1 else ""
-    yield f"fired    {iso_moment(story.fired_ms)}{more}"
+    yield f"fired    {iso_utc(story.fired_ms)}{more}"
     yield f"client   {alert.client_id} {alert.client_name} ({alert.cloud})"
     yield f"cause    {cause_of(alert)}"
     if isinstance(alert, Alert):
@@ -155,7 +155,7 @@ def _lines(story: AlertStory, scale: float) -> Iterator[str]:
 
 def _window(alert: Alert) -> Iterator[str]:
     trigger = alert.trigger
-    start, end = (iso_moment(at * 1000) for at in (alert.window_start, alert.window_end))
+    start, end = (iso_utc(at * 1000) for at in (alert.window_start, alert.window_end))
     count, period = trigger.threshold.count, trigger.threshold.period
     yield f"window   {start} to {end}"
     yield f"rule     {trigger.template_id}: more than {count} in {period} s"
@@ -173,11 +173,11 @@ def _delivery_lines(story: DeliveryStory, scale: float) -> Iterator[str]:
             yield f"           {line}".rstrip()
     yield from map(_attempt, story.ordered)
     for check in story.checks:
-        yield (f"  checked  {iso_moment(check.checked_at_ms)}  {check.outcome}: {check.status}")
+        yield (f"  checked  {iso_utc(check.checked_at_ms)}  {check.outcome}: {check.status}")
     yield from map(partial(_letter, margin="  "), story.letters)
     due_ms = story.due_ms(scale)
     if story.status is DeliveryStatus.PENDING and due_ms is not None:
-        yield f"  next     attempt {_next_number(story)} is due at {iso_moment(due_ms)}"
+        yield f"  next     attempt {_next_number(story)} is due at {iso_utc(due_ms)}"
 
 
 def _next_number(story: DeliveryStory) -> int:
@@ -190,7 +190,7 @@ def _attempt(attempt: Result) -> str:
     outcome = "accepted" if attempt.accepted else "failed"
     again = f", redrive {attempt.redrives}" if attempt.redrives else ""
     return (
-        f"  attempt  {attempt.attempt}{again}  {iso_moment(attempt.finished_at_ms)}  {outcome}  "
+        f"  attempt  {attempt.attempt}{again}  {iso_utc(attempt.finished_at_ms)}  {outcome}  "
         f"{status}  {attempt.reason}  {attempt.duration_seconds * 1000:.0f} ms{asked}"
         + ("" if attempt.accepted else f"  {attempt.message}")
     )
@@ -202,4 +202,4 @@ def _letter(note: DeadLetterNote, margin: str = "") -> str:
         if note.redriven_to is None
         else f"redriven to {note.redriven_to}"
     )
-    return f"{margin}dead     {iso_moment(note.at_ms)}  {note.reason}  {note.place}: {after}"
+    return f"{margin}dead     {iso_utc(note.at_ms)}  {note.reason}  {note.place}: {after}"

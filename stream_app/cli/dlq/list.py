@@ -18,7 +18,7 @@ from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.ledger import Ledger
 from stream_app.domain.text.printable import printable
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.logs import configure_logs
@@ -114,7 +114,7 @@ class _Table:
         index = "" if letter.index is None else f"[{letter.index}]"
         self._print(
             str(letter.place),
-            iso_moment(letter.timestamp_ms),
+            iso_utc(letter.timestamp_ms),
             letter.reason,
             str(letter.attempt),
             f"{letter.original or '?'}{index}",

@@ -11,7 +11,7 @@ import click
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
 from stream_app.domain.dead_letters.ledger import Selection
 from stream_app.domain.errors import DeadLetterReason, UsageError
-from stream_app.domain.times import parse_moment
+from stream_app.domain.times import parse_time
 from stream_app.kafka.dead_letters.reading import sources_of
 from stream_app.settings import Settings
 
@@ -65,7 +65,7 @@ def selection_of(
         UsageError: a time is none, or no time is left between the two.
     """
     now_ms = time.time_ns() // 1_000_000
-    since_ms, until_ms = (None if t is None else parse_moment(t, now_ms) for t in (since, until))
+    since_ms, until_ms = (None if t is None else parse_time(t, now_ms) for t in (since, until))
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
     return Selection(

@@ -15,7 +15,7 @@ from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.text.printable import printable, printable_json
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.writing import HEADERS
@@ -82,7 +82,7 @@ def not_found(place: Place) -> StreamAppError:
 def _print(letter: DeadLetter, target: str | None) -> None:
     key = "none" if letter.key is None else shown_bytes(letter.key)
     print_line(f"place    {letter.place}")
-    print_line(f"when     {iso_moment(letter.timestamp_ms)}")
+    print_line(f"when     {iso_utc(letter.timestamp_ms)}")
     print_line(f"key      {key}")
     print_line()
     print_line("headers")
@@ -90,7 +90,7 @@ def _print(letter: DeadLetter, target: str | None) -> None:
     width = min(_MOST_WIDTH, max((len(name) for name, _ in rows), default=0))
     for name, text in rows:
         meaning = HEADERS.get(name)
-        time = f" ({iso_moment(int(text))})" if _is_time(name, text) else ""
+        time = f" ({iso_utc(int(text))})" if _is_time(name, text) else ""
         note = f"  # {meaning}" if meaning else ""
         print_line(f"  {name.ljust(width)}  {text}{time}{note}")
     print_line()

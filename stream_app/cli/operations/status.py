@@ -12,7 +12,7 @@ import click
 
 from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.cli.progress import ProgressLine
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.overview import MOST, read_overview
 from stream_app.logs import configure_logs
 from stream_app.settings import load_settings
@@ -49,7 +49,7 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
         ("fired triggers", found.alerts_cut_ms),
     ):
         if cut_ms is not None:
-            say(f"{what}: looked back to {iso_moment(cut_ms)} only (the newest {MOST:,} records)")
+            say(f"{what}: looked back to {iso_utc(cut_ms)} only (the newest {MOST:,} records)")
     if problems and fail_on_problems:
         raise click.exceptions.Exit(1)
 
@@ -63,7 +63,7 @@ def _watched(what: str) -> Iterator[Callable[[int, int], None]]:
 def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
     """Return it in JSON's types; times are ISO-8601."""
     return {
-        "at": iso_moment(found.now_ms),
+        "at": iso_utc(found.now_ms),
         "needs_attention": [asdict(problem) for problem in problems],
         "topics": [_dated(asdict(row)) for row in found.topics],
         "workers": [asdict(row) for row in found.workers],
@@ -90,7 +90,7 @@ def _dated(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _when(moment_ms: int | None) -> str | None:
-    return None if moment_ms is None else iso_moment(moment_ms)
+    return None if moment_ms is None else iso_utc(moment_ms)
 
 
 def _print(found: Overview, problems: Sequence[Problem]) -> None:

@@ -14,7 +14,7 @@ from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.replay.comparison import AnyAlert, Compared, ComparisonResult
 from stream_app.domain.replay.counting_replay import Figures
 from stream_app.domain.text.printable import quoted
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 
 
 class HasFigures(Protocol):
@@ -91,11 +91,11 @@ def _cells(alert: AnyAlert) -> tuple[str, int, str]:
     """Return when it was, whose it is and what it says."""
     if isinstance(alert, NoticeAlert):
         what = f"{alert.notice.kind}: {alert.notice.summary}"
-        return iso_moment(alert.notice.appended_ms), alert.client_id, what
+        return iso_utc(alert.notice.appended_ms), alert.client_id, what
     trigger = alert.trigger
     limit = f"more than {trigger.threshold.count} in {period_text(trigger.threshold.period)}"
     what = f"trigger {trigger.id} {quoted(trigger.name)}: {limit}"
-    return iso_moment(alert.window_start * 1000), alert.client_id, what
+    return iso_utc(alert.window_start * 1000), alert.client_id, what
 
 
 def _ids(alert: AnyAlert) -> str:

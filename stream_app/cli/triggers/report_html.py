@@ -8,7 +8,7 @@ from html import escape
 from stream_app.cli.triggers.report_text import counted, headline, rate_text, summary
 from stream_app.domain.backtest.findings import Findings, ThresholdRow, Window
 from stream_app.domain.text.printable import printable
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 
 COLUMNS = 240
 _WIDTH, _HEIGHT, _LEFT = 960, 220, 60
@@ -90,8 +90,8 @@ def _timeline(found: Findings) -> str:
             _label(_LEFT - 6, limit + 4, f"{found.threshold:,}"),
             "" if top == found.threshold else _label(_LEFT - 6, 24, f"{top:,}"),
             *_ticks(found, base),
-            f'<text x="{_LEFT}" y="{_HEIGHT - 4}">{iso_moment(found.from_ms)}</text>',
-            _label(_WIDTH, _HEIGHT - 4, iso_moment(found.to_ms)),
+            f'<text x="{_LEFT}" y="{_HEIGHT - 4}">{iso_utc(found.from_ms)}</text>',
+            _label(_WIDTH, _HEIGHT - 4, iso_utc(found.to_ms)),
             "</svg>",
         ]
     )
@@ -99,7 +99,7 @@ def _timeline(found: Findings) -> str:
 
 def _moment(found: Findings, share: float) -> str:
     """Return the moment at a share of the time."""
-    return iso_moment(found.from_ms + int(share * (found.to_ms - found.from_ms)))
+    return iso_utc(found.from_ms + int(share * (found.to_ms - found.from_ms)))
 
 
 def _ticks(found: Findings, base: int) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _ticks(found: Findings, base: int) -> Iterator[str]:
         x = _LEFT + (moment - found.from_ms) / length * (_WIDTH - _LEFT)
         yield f'<line class="axis" x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base + 5}"/>'
         if _LEFT + _ROOM < x < _WIDTH - _ROOM:
-            text = iso_moment(moment)
+            text = iso_utc(moment)
             name = text[5:10] if step >= _DAY_MS else text[11:16]
             yield f'<text x="{x:.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{name}</text>'
 
@@ -170,10 +170,10 @@ def _busiest(found: Findings, windows: Iterable[Window]) -> str:
     body = []
     for window in windows:
         mark = "fires" if window.events > found.threshold else ""
-        cells = [iso_moment(window.start * 1000), f"{window.events:,}"]
+        cells = [iso_utc(window.start * 1000), f"{window.events:,}"]
         events = "<br/>".join(
             _text(
-                f"{sample.partition}/{sample.offset} {iso_moment(sample.seconds * 1000)} "
+                f"{sample.partition}/{sample.offset} {iso_utc(sample.seconds * 1000)} "
                 + " ".join(f"{name}={text}" for name, text in sample.facts.items())
             )
             for sample in found.samples.get(window.start, ())
@@ -189,7 +189,7 @@ def _busiest(found: Findings, windows: Iterable[Window]) -> str:
 def _fired(windows: Sequence[Window]) -> str:
     shown = windows[-SHOWN_FIRED:]
     body = [
-        f'<tr><td>{iso_moment(w.start * 1000)}</td><td class="n">{w.events:,}</td></tr>'
+        f'<tr><td>{iso_utc(w.start * 1000)}</td><td class="n">{w.events:,}</td></tr>'
         for w in reversed(shown)
     ]
     text = (

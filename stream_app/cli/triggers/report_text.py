@@ -10,7 +10,7 @@ from stream_app.domain.alerts.threshold_text import WORDINGS, clause_lines, peri
 from stream_app.domain.backtest.findings import Findings, Window
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.text.printable import quoted
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 
 COLUMNS = 72
 _BAR = 24
@@ -90,7 +90,7 @@ def _nothing(found: Findings) -> Iterator[str]:
 
 
 def _span(between_ms: tuple[int, int]) -> str:
-    return f"from {iso_moment(between_ms[0])} to {iso_moment(between_ms[1])}"
+    return f"from {iso_utc(between_ms[0])} to {iso_utc(between_ms[1])}"
 
 
 def counted(number: int, thing: str) -> str:
@@ -136,12 +136,12 @@ def report(found: Findings, top: int) -> Iterator[str]:
         yield ""
         yield f"Fired, the newest {min(SHOWN_FIRED, len(fired))} of {len(fired):,}"
         for window in reversed(fired[-SHOWN_FIRED:]):
-            yield f"  {iso_moment(window.start * 1000)}  {window.events:,} events"
+            yield f"  {iso_utc(window.start * 1000)}  {window.events:,} events"
 
 
 def _axis(found: Findings, indent: int, width: int) -> str:
     """Return the two ends of the time, each below its end of the chart."""
-    first, last = iso_moment(found.from_ms), iso_moment(found.to_ms)
+    first, last = iso_utc(found.from_ms), iso_utc(found.to_ms)
     gap = max(2, width - len(first) - len(last))
     return f"{'':{indent}}{first}{'':{gap}}{last}"
 
@@ -160,10 +160,10 @@ def _threshold_lines(found: Findings) -> Iterator[str]:
 
 def _window_lines(found: Findings, window: Window) -> Iterator[str]:
     mark = "fires" if window.events > found.threshold else ""
-    yield f"  {iso_moment(window.start * 1000)}  {window.events:>9,} events  {mark}".rstrip()
+    yield f"  {iso_utc(window.start * 1000)}  {window.events:>9,} events  {mark}".rstrip()
     for sample in found.samples.get(window.start, ()):
         facts = " ".join(f"{name}={text}" for name, text in sample.facts.items())
-        when = iso_moment(sample.seconds * 1000)
+        when = iso_utc(sample.seconds * 1000)
         yield f"      {sample.partition}/{sample.offset}  {when}  {facts}".rstrip()
 
 

@@ -19,7 +19,7 @@ from stream_app.domain.counting.windows import CellKey, retention_seconds
 from stream_app.domain.events.model import COUNTING_CONDITIONS
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.replay.ranges import Extent
-from stream_app.domain.times import iso_moment
+from stream_app.domain.times import iso_utc
 
 AnyAlert = Alert | NoticeAlert
 #: Where the alerts of notices come from; those of triggers come from a kind of event.
@@ -182,7 +182,7 @@ def _why_missing(
     if known is not None and known != alert.trigger.revision:
         return Reason.CHANGED_REVISION, f"it was sent for revision {known} of the trigger"
     if trigger is not None and trigger.enabled_at > alert.window_start * 1000:
-        when = iso_moment(trigger.enabled_at)
+        when = iso_utc(trigger.enabled_at)
         return Reason.STALE_CONFIG, f"the trigger counts since {when}, after the window began"
     extent = around.extents[source_of(alert)]
     kept_ms = retention_seconds(alert.trigger.threshold.period) * 1000
@@ -196,7 +196,7 @@ def _why_notice_missing(alert: NoticeAlert, around: Circumstances) -> tuple[Reas
     for number in alert.integration_ids:
         found = around.integrations.get(number)
         if found is not None and max(found.updated_at, found.epoch) > alert.notice.appended_ms:
-            when = iso_moment(max(found.updated_at, found.epoch))
+            when = iso_utc(max(found.updated_at, found.epoch))
             return Reason.STALE_CONFIG, f"integration {number} was changed at {when}, after it"
     return Reason.UNKNOWN, "if the notice is new, the detector may not have come to it yet"
 

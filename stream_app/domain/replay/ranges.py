@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stream_app.domain.errors import UsageError
 from stream_app.domain.text.printable import quoted
-from stream_app.domain.times import parse_moment
+from stream_app.domain.times import parse_time
 
 _OFFSET = re.compile(r"\d{1,18}")
 _AGO = re.compile(r"-\d{1,9}[smhd]")
@@ -62,7 +62,7 @@ def parse_bound(text: str | None, now_ms: int) -> Bound:
     if text == "now":
         return Bound(moment_ms=now_ms)
     try:
-        return Bound(moment_ms=parse_moment(text[_AGO.fullmatch(text) is not None :], now_ms))
+        return Bound(moment_ms=parse_time(text[_AGO.fullmatch(text) is not None :], now_ms))
     except UsageError:
         raise UsageError(
             f"{quoted(text)} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z, "

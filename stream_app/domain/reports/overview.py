@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS
-from stream_app.domain.text.printable import words_of
-from stream_app.domain.times import iso_moment
+from stream_app.domain.text.printable import value_text
+from stream_app.domain.times import iso_utc
 
 #: A group that is further behind than this needs attention: more than a busy moment leaves.
 LAG_LIMIT = 10_000
@@ -102,7 +102,7 @@ class WithheldRow:
     step: str
 
     def __str__(self) -> str:
-        since = "" if self.since_ms is None else f" since {iso_moment(self.since_ms)}"
+        since = "" if self.since_ms is None else f" since {iso_utc(self.since_ms)}"
         return (
             f"{self.topic} partition {self.partition}: a transaction is open at offset "
             f"{self.offset}{since}: nobody sees the {self.records:,} records from there on"
@@ -262,7 +262,7 @@ class Overview:
         for still in self.still:
             yield Problem(
                 f"{still.topic} partition {still.partition} stands still at offset {still.offset}: "
-                f"its next record waits since {iso_moment(still.since_ms)}",
+                f"its next record waits since {iso_utc(still.since_ms)}",
                 _wait(still.role)
                 if still.role in restoring
                 else f"/readyz?verbose of each {still.role} says why; start it again",
@@ -296,7 +296,7 @@ class Overview:
             if row.oldest_ms is not None and self.now_ms - row.oldest_ms > PENDING_LIMIT_MS:
                 yield Problem(
                     f"{name}: {row.pending} deliveries wait, the oldest since "
-                    f"{iso_moment(row.oldest_ms)}",
+                    f"{iso_utc(row.oldest_ms)}",
                     f"stream-app alerts list --integration {row.id} --state pending",
                 )
 
@@ -311,7 +311,7 @@ class Overview:
 
 def _named(kind: str, number: int, name: object) -> str:
     """Return kind and id of an object, and its name if it has one."""
-    return f"{kind} {number}" if name is None else f"{kind} {number} ({words_of(name)})"
+    return f"{kind} {number}" if name is None else f"{kind} {number} ({value_text(name)})"
 
 
 def _wait(role: str) -> str:

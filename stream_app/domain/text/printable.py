@@ -71,7 +71,7 @@ def kind_of_value(value: object) -> str:
     return next(found, "nothing" if value is None else "of another kind")
 
 
-def words_of(value: object) -> str:
+def value_text(value: object) -> str:
     """Return a value as a person writes it in a file, a text as it is."""
     return printable(value) if isinstance(value, str) else _written(value, 0)
 

@@ -17,7 +17,12 @@ from aiokafka.errors import (
     KafkaUnavailableError,
 )
 
-from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError, told
+from stream_app.domain.errors import (
+    ConfigurationError,
+    KafkaUnreachableError,
+    StreamAppError,
+    error_text,
+)
 from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
@@ -142,6 +147,6 @@ def kafka_errors(settings: Settings) -> Iterator[None]:
         if is_refusal(error):
             raise refusal(servers, error) from error
         raise KafkaUnreachableError(
-            f"{servers}: {told(error)}: is the broker up, and is "
+            f"{servers}: {error_text(error)}: is the broker up, and is "
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"
         ) from error

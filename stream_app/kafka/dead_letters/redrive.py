@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from stream_app import __version__
 from stream_app.domain.delivery.records import Result, decode_result
-from stream_app.domain.errors import KafkaUnreachableError, told
+from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.kafka.cluster.connection import (
     connect_producer,
     connection_options,
@@ -166,7 +166,7 @@ class Redriver:
         except KafkaError as error:
             if not is_refusal(error):
                 raise
-            return RedriveOutcome(sent, problem=f"the broker refuses it: {told(error)}")
+            return RedriveOutcome(sent, problem=f"the broker refuses it: {error_text(error)}")
         return RedriveOutcome(sent, metadata.partition, metadata.offset)
 
     async def _mark(self, outcome: RedriveOutcome) -> None:
@@ -198,7 +198,9 @@ def _unacknowledged(error: BaseException, unmarked: Sequence[Place]) -> BaseExce
         if unmarked
         else "what was sent is marked, the same command again sends the rest"
     )
-    return KafkaUnreachableError(f"the broker did not acknowledge a record ({told(error)}): {said}")
+    return KafkaUnreachableError(
+        f"the broker did not acknowledge a record ({error_text(error)}): {said}"
+    )
 
 
 async def read_accepted(

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream_app.domain.errors import KafkaUnreachableError, told
+from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.replay.time_shift import Shifter
 from stream_app.kafka.cluster.connection import connect_producer, connection_options
 from stream_app.kafka.cluster.topics import Topic
@@ -133,7 +133,7 @@ class Copier:
             raise
         except KafkaError as error:
             raise KafkaUnreachableError(
-                f"the broker did not acknowledge a record ({told(error)}): some "
+                f"the broker did not acknowledge a record ({error_text(error)}): some "
                 "of those behind what is said to be copied may be there, too"
             ) from error
         finally:

@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
-from stream_app.domain.errors import StreamAppError, TopicMismatchError, told
+from stream_app.domain.errors import StreamAppError, TopicMismatchError, error_text
 from stream_app.kafka.records.fetched_records import FetchedRecords, lean_records
 from stream_app.kafka.state.recovery_progress import RestoreProgress
 from stream_app.kafka.state.state_table import StateTable
@@ -228,5 +228,5 @@ def _unreadable(tp: TopicPartition, records: Sequence[Any], error: Exception) ->
     first, last = records[0].offset, records[-1].offset
     return StreamAppError(
         f"the state in {tp.topic} partition {tp.partition} cannot be read: a record of the "
-        f"offsets {first} to {last}: {told(error)}"
+        f"offsets {first} to {last}: {error_text(error)}"
     )

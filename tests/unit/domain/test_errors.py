@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError, KafkaTimeoutError
 
-from stream_app.domain.errors import StreamAppError, told
+from stream_app.domain.errors import StreamAppError, error_text
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.settings import KafkaSettings, Settings
 
@@ -22,7 +22,7 @@ from stream_app.settings import KafkaSettings, Settings
     ],
 )
 def test_the_class_of_an_error_is_named_once(error: Exception, text: str) -> None:
-    assert told(error) == text
+    assert error_text(error) == text
 
 
 def test_a_broker_that_is_away_is_told_without_saying_so_twice() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.errors import UsageError
-from stream_app.domain.times import iso_moment, parse_moment
+from stream_app.domain.times import iso_utc, parse_time
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -24,15 +24,15 @@ NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
     ],
 )
 def test_a_time_or_a_duration_back_from_now_is_a_moment(text: str, expected: int) -> None:
-    assert parse_moment(text, NOW_MS) == expected
+    assert parse_time(text, NOW_MS) == expected
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 h", "1h30m", "yesterday", "2026-13-01"])
 def test_anything_else_is_wrong_usage_that_says_how_to_write_it(text: str) -> None:
     with pytest.raises(UsageError, match=r"is no time: give one as .*2h or 7d"):
-        parse_moment(text, NOW_MS)
+        parse_time(text, NOW_MS)
 
 
 def test_a_moment_is_shown_in_utc_and_one_of_no_calendar_as_its_number() -> None:
-    assert iso_moment(NOW_MS + 999) == "2026-01-01T00:00:00Z"
-    assert iso_moment(10**18) == str(10**18)
+    assert iso_utc(NOW_MS + 999) == "2026-01-01T00:00:00Z"
+    assert iso_utc(10**18) == str(10**18)

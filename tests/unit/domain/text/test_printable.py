@@ -12,7 +12,7 @@ from stream_app.domain.text.printable import (
     printable_json,
     printable_lines,
     quoted,
-    words_of,
+    value_text,
 )
 
 #: Any code point, those that act or hide more often than chance would have them.
@@ -104,7 +104,7 @@ def test_json_means_the_same_and_does_nothing(value: object) -> None:
 )
 def test_a_value_is_shown_in_the_words_of_a_file(value: object, text: str) -> None:
     assert quoted(value) == text
-    assert words_of(value) == (value if isinstance(value, str) else text)
+    assert value_text(value) == (value if isinstance(value, str) else text)
 
 
 def test_a_value_that_holds_itself_is_shown_to_a_depth() -> None:
