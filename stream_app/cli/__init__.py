@@ -106,7 +106,7 @@ def main(args: list[str] | None = None) -> Any:
 def _say_what_was_unreadable() -> None:
     """Say on stderr which batches of records were passed over; a worker has logged it."""
     notes = sys.modules.get("stream_app.kafka.records.unreadable_batches")
-    if notes is None or notes.NOTEBOOK.listeners:
+    if notes is None or notes.UNREADABLE_BATCHES.listeners:
         return
-    for batch in notes.NOTEBOOK.found.values():
+    for batch in notes.UNREADABLE_BATCHES.found.values():
         say(f"stream-app: passed over what cannot be read: {batch}")

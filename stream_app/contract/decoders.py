@@ -30,7 +30,7 @@ from stream_app.domain.events.parts_decoder import PartsDecoder, Rejected
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds
 from stream_app.domain.notices.incoming import IncomingNotice, check_kind, notice_decoder
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
-from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_redrive_mark
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
     EPOCH_HEADER,
@@ -225,7 +225,7 @@ def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
         key=None, value=None, headers=headers,
     )  # fmt: skip
     yield from _wrong_numbers(headers)
-    if is_mark(record):
+    if is_redrive_mark(record):
         yield from _wrong_mark(texts)
         return
     letter = dead_letter_of(record, DeadLetterKind.EVENT)

@@ -15,7 +15,7 @@ from stream_app.kafka.cluster.topic_check import check_topics
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.kafka.history.open_transactions import long_open
-from stream_app.kafka.records.unreadable_batches import NOTEBOOK
+from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
 from stream_app.kafka.state.kept_state import state_problems
 from stream_app.settings import Settings
 
@@ -54,7 +54,7 @@ async def records(settings: Settings) -> Sequence[Finding]:
     wanted = [*map(names, VIEW_TOPICS), *map(names.dead_letters, DEAD_LETTER_SOURCES)]
     present = [topic for topic in wanted if topic in counts]
     reach = await read_newest(settings, present, lambda _: None, most=MOST_RECORDS)
-    broken = [str(batch) for batch in NOTEBOOK.found.values()]
+    broken = [str(batch) for batch in UNREADABLE_BATCHES.found.values()]
     return [fail("records", f"cannot be read: {where}", UNREADABLE_STEP) for where in broken] or [
         ok("records", f"configuration and dead letters can be read: {reach.records:,} looked at")
     ]

@@ -38,7 +38,7 @@ from stream_app.kafka.engine.changelogs import (
     source_partitions,
 )
 from stream_app.kafka.records import fetched_records
-from stream_app.kafka.records.unreadable_batches import NOTEBOOK, UnreadableBatch
+from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
 from stream_app.kafka.state.known_topics import check_changelogs, check_topics
 from stream_app.kafka.state.state_reset import NOT_REWOUND
 from stream_app.kafka.watch.lag import LagMeter
@@ -119,7 +119,7 @@ class Worker:
         server = HealthServer(self.health, self.metrics, http.host, port)
         self.health.add("started", lambda: "waiting for Kafka")
         url = await server.start()
-        NOTEBOOK.listeners.append(self._note_unreadable)
+        UNREADABLE_BATCHES.listeners.append(self._note_unreadable)
         log.info("worker_starting", role=self.role, health=url, dry_run=self.settings.dry_run)
         if self.settings.dry_run:
             log.warning("dry_run", then="every delivery is recorded, and nothing sent to anybody")
@@ -199,7 +199,7 @@ class Worker:
 
     async def _run_app(self, app: StreamApp, reader: ConfigurationReader) -> None:
         self._app = app
-        app.refused_letters.report_to(self.metrics)
+        app.oversized_records.report_to(self.metrics)
         failure = app.failure = asyncio.get_running_loop().create_future()
         self.health.add("started", lambda: None)
         recovery = app.tables.recovery

@@ -14,7 +14,7 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import AlertState, AlertStory, Stories
 from stream_app.domain.times import iso_utc, parse_time
-from stream_app.kafka.history.alert_history import Bounds, read_alert_history, read_deliveries
+from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
@@ -113,7 +113,7 @@ async def _read(
     chosen = Stories()
     chosen.by_id = {story.alert.id: story for story in newest}
     with ProgressLine(what="deliveries") as progress:
-        behind = await read_deliveries(settings, chosen, bounds.most, progress.report)
+        behind = await add_deliveries(settings, chosen, bounds.most, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
     return newest, max(cuts, default=None)
 

@@ -25,7 +25,7 @@ from stream_app.domain.reports.alert_history import (
     the_one,
 )
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.history.alert_history import Bounds, read_alert_history, read_deliveries
+from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
@@ -76,7 +76,7 @@ async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
     chosen = Stories()
     chosen.by_id[story.alert.id] = story
     with ProgressLine(what="deliveries") as progress:
-        behind = await read_deliveries(settings, chosen, MOST, progress.report)
+        behind = await add_deliveries(settings, chosen, MOST, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
     return story, max(cuts, default=None)
 

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin
-from stream_app.kafka.cluster.cluster_time import Stamp, cluster_time
+from stream_app.kafka.cluster.cluster_time import ClockReading, cluster_time
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class BrokerClock:
             return None
         return (self._wall_ms() - self.now_ms()) / 1000
 
-    def note(self, stamp: Stamp) -> None:
+    def note(self, stamp: ClockReading) -> None:
         """Take a time of a broker's between two of `steady_ms`: no further from it than it must."""
         earliest, latest = stamp.stamp_ms - stamp.after_ms, stamp.stamp_ms - stamp.before_ms
         if self._offset_ms is None:
@@ -81,7 +81,7 @@ class BrokerClock:
     def note_sent(self, before_ms: int, metadata: Any) -> None:
         """Take the acknowledgement of a record that was sent after a moment of `steady_ms`."""
         if metadata.timestamp_type == OF_THE_BROKER and metadata.timestamp > 0:
-            self.note(Stamp(before_ms, metadata.timestamp, self.steady_ms()))
+            self.note(ClockReading(before_ms, metadata.timestamp, self.steady_ms()))
 
     def _report(self) -> None:
         """Log when this machine's clock begins to be off, and when it is right again."""

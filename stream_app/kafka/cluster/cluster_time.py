@@ -26,7 +26,7 @@ from aiokafka.protocol.types import (
 METADATA = "__cluster_metadata"
 
 
-class Stamp(NamedTuple):
+class ClockReading(NamedTuple):
     """A time of the cluster's, Unix ms, and one of this machine's clocks before and after it."""
 
     before_ms: int
@@ -40,7 +40,7 @@ class Stamp(NamedTuple):
         return ahead_ms / 1000
 
 
-async def cluster_time(client: Any, clock_ms: Callable[[], int]) -> Stamp | None:
+async def cluster_time(client: Any, clock_ms: Callable[[], int]) -> ClockReading | None:
     """Ask for the time; None: this cluster does not tell it.
 
     Args:
@@ -58,7 +58,7 @@ async def cluster_time(client: Any, clock_ms: Callable[[], int]) -> Stamp | None
         for _, error, leader, _, _, voters, *_ in partitions or ():
             for replica, _, _, caught_up_ms, _ in voters or ():
                 if not error and replica == leader and caught_up_ms > 0:
-                    return Stamp(before_ms, caught_up_ms, after_ms)
+                    return ClockReading(before_ms, caught_up_ms, after_ms)
     return None
 
 

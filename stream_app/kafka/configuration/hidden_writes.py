@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stream_app.domain.errors import WithheldError
 from stream_app.kafka.cluster.connection import resolve_bootstrap
-from stream_app.kafka.cluster.topic_facts import Place, stable_ends, topic_facts
+from stream_app.kafka.cluster.topic_metadata import PartitionId, stable_ends, topic_metadata
 
 if TYPE_CHECKING:
     from aiokafka.client import AIOKafkaClient
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.2
 
 
 async def wait_until_seen(
-    settings: Settings, client: AIOKafkaClient, written: Mapping[Place, int]
+    settings: Settings, client: AIOKafkaClient, written: Mapping[PartitionId, int]
 ) -> None:
     """Wait until who reads what is committed can see what has been written.
 
@@ -36,7 +36,7 @@ async def wait_until_seen(
     """
     deadline = time.monotonic() + SEEN_SECONDS
     while True:
-        facts = await topic_facts(client, sorted({topic for topic, _ in written}))
+        facts = await topic_metadata(client, sorted({topic for topic, _ in written}))
         ends = await stable_ends(client, written, facts)
         hidden = [at for at, offset in sorted(written.items()) if ends.get(at, 0) <= offset]
         if not hidden:
@@ -58,7 +58,7 @@ async def wait_until_seen(
     )
 
 
-def how_to_end(settings: Settings, place: Place, offset: int) -> str:
+def how_to_end(settings: Settings, place: PartitionId, offset: int) -> str:
     """Return what to do about a transaction that is open at an offset."""
     tool = f"kafka-transactions.sh --bootstrap-server {resolve_bootstrap(settings)}"
     where = "--topic {} --partition {}".format(*place)

@@ -18,7 +18,7 @@ from faust.types import TP
 from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import batches_to_end, end_offsets
-from stream_app.kafka.cluster.topic_facts import topic_facts
+from stream_app.kafka.cluster.topic_metadata import topic_metadata
 from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
 from stream_app.kafka.configuration.records import open_configuration, several_partitions
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
@@ -212,7 +212,7 @@ class ConfigurationReader:
             TopicMismatchError: one of them has got more partitions.
         """
         topics = sorted({partition.topic for partition in self._next})
-        facts = await topic_facts(consumer._client, topics)  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(consumer._client, topics)  # noqa: SLF001 - sends our own request
         if missing := [topic for topic in topics if topic not in facts]:
             raise UnknownTopicOrPartitionError(f"topic {', '.join(missing)} has disappeared")
         for topic, fact in facts.items():

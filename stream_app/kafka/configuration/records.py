@@ -73,7 +73,7 @@ def several_partitions(topic: str, count: int) -> TopicMismatchError:
     )
 
 
-class Refused:
+class UnusableRecords:
     """Records that stand for no object, whatever is in them: their key is no id, for example."""
 
     def __init__(self) -> None:
@@ -93,10 +93,10 @@ class Refused:
         return iter(self._found.values())
 
 
-async def read_stored(settings: Settings, refused: Refused | None = None) -> Stored:
+async def read_stored(settings: Settings, unusable: UnusableRecords | None = None) -> Stored:
     """Return all configured objects as they are stored; records that are no objects are left out.
 
-    These are noted in `refused`.
+    These are noted in `unusable`.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -106,16 +106,16 @@ async def read_stored(settings: Settings, refused: Refused | None = None) -> Sto
     kinds = {names(topic): kind for kind, topic in TOPIC_OF.items()}
     stored: Stored = {kind: {} for kind in Kind}
     for record in await _read_all(settings, CONFIG_TOPICS):
-        _store(stored[kinds[record.topic]], record, refused or Refused())
+        _store(stored[kinds[record.topic]], record, unusable or UnusableRecords())
     return stored
 
 
 async def read_statuses(
-    settings: Settings, refused: Refused | None = None
+    settings: Settings, unusable: UnusableRecords | None = None
 ) -> dict[int, IntegrationStatus]:
     """Return what the system has made of integrations, by their id.
 
-    Records that say nothing of any are noted in `refused`.
+    Records that say nothing of any are noted in `unusable`.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -123,7 +123,7 @@ async def read_statuses(
     """
     objects: dict[int, dict[str, object]] = {}
     for record in await _read_all(settings, (Topic.STATUS,)):
-        _store(objects, record, refused or Refused())
+        _store(objects, record, unusable or UnusableRecords())
     statuses = {}
     for number, obj in objects.items():
         with contextlib.suppress(InvalidObjectError):
@@ -141,12 +141,12 @@ async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
         await close(consumer)
 
 
-def _store(objects: dict[int, dict[str, object]], record: Any, refused: Refused) -> None:
-    refused.forget(record)
+def _store(objects: dict[int, dict[str, object]], record: Any, unusable: UnusableRecords) -> None:
+    unusable.forget(record)
     object_id, value = id_of_key(record.key), record.value
     if object_id is None:
         if value is not None:
-            refused.note(record, f"{shown_key(record.key)}: must be the object's id as text")
+            unusable.note(record, f"{shown_key(record.key)}: must be the object's id as text")
         return
     objects.pop(object_id, None)
     if value is None:
@@ -158,7 +158,7 @@ def _store(objects: dict[int, dict[str, object]], record: Any, refused: Refused)
     if isinstance(obj, dict):
         objects[object_id] = flattened(obj)
     else:
-        refused.note(record, f"{shown_key(record.key)}: its value is no JSON object")
+        unusable.note(record, f"{shown_key(record.key)}: its value is no JSON object")
 
 
 def shown_key(key: bytes | None) -> str:

@@ -143,7 +143,7 @@ class DeadLetterLog:
             self._reader.seek(partition, min(offset, end))
 
     def _enter(self, ledger: Ledger, record: Any) -> None:
-        if is_mark(record):
+        if is_redrive_mark(record):
             offset = number_of(record.headers, REDRIVEN_HEADER)
             if offset is not None:
                 ledger.mark(_place(record), offset, _text(dict(record.headers), TARGET_HEADER))
@@ -164,7 +164,7 @@ async def _advance(
         heapq.heappush(heads, (letter.timestamp_ms, number, letter))
 
 
-def is_mark(record: Any) -> bool:
+def is_redrive_mark(record: Any) -> bool:
     """Tell whether a record of a dead-letter topic says that a letter has been redriven."""
     names = {name for name, _ in record.headers}
     return REDRIVEN_HEADER in names and REASON_HEADER not in names

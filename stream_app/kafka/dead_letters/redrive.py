@@ -12,13 +12,13 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from stream_app import __version__
 from stream_app.domain.delivery.records import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError, error_text
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.kafka.cluster.connection import (
     connect_producer,
     connection_options,
@@ -234,6 +234,6 @@ async def read_accepted(
 def _result(record: Any) -> Result | None:
     try:
         result = decode_result(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         return None
     return result if isinstance(result, Result) else None

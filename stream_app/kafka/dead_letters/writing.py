@@ -13,10 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from stream_app import __version__
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
 
 MAX_MESSAGE_CHARS = 512
@@ -161,3 +164,21 @@ def event_dead_letters(
         )
         for record, part in rejected
     ]
+
+
+def unreadable_dead_letter(dead_letters_topic: str, batch: UnreadableBatch) -> Send:
+    """Return the dead letter of a batch: its bytes as they lie on the topic, or its place alone."""
+    headers = dead_letter_headers(
+        msgspec.structs.replace(batch, offset=batch.first_offset),
+        batch.topic,
+        batch.partition,
+        DeadLetterReason.UNREADABLE_BATCH,
+        f"offsets {batch.first_offset} to {batch.offset}: {batch.error}",
+        error_class=batch.error_class,
+    )
+    headers.append((LAST_OFFSET_HEADER, str(batch.offset).encode()))
+    value = batch.value
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        value = b""
+        headers.append((SIZE_HEADER, str(batch.size).encode()))
+    return dead_letter(dead_letters_topic, None, value, headers)

@@ -21,8 +21,8 @@ from stream_app.domain.topics import Role
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
-from stream_app.kafka.dead_letters.cutting import RefusedLetters
-from stream_app.kafka.dead_letters.unreadable import unreadable_letter
+from stream_app.kafka.dead_letters.truncation import OversizedRecords
+from stream_app.kafka.dead_letters.writing import unreadable_dead_letter
 from stream_app.kafka.engine.batched_sends import Place, Way, send_batches
 from stream_app.kafka.engine.consumer import BatchingTransport
 from stream_app.kafka.engine.flush_loop import FlushLimits, FlushLoop
@@ -81,7 +81,7 @@ class StreamApp(faust.App):
         ]
         self._named_topics: set[str] = set()
         names = TopicNames(settings.topic_prefix)
-        self.refused_letters = RefusedLetters(names)
+        self.oversized_records = OversizedRecords(names)
         #: Full name -> that of its dead letters.
         self._dead_letters = {names(t): names.dead_letters(t) for t in DEAD_LETTER_SOURCES}
         #: Set when the app cannot go on; the process then ends with this error.
@@ -181,10 +181,10 @@ class StreamApp(faust.App):
             offsets.update(table.resume_offsets(assigned))
         return offsets
 
-    def unreadable_letters(self, batch: UnreadableBatch) -> Sequence[Send]:
+    def unreadable_dead_letters(self, batch: UnreadableBatch) -> Sequence[Send]:
         """Return the dead letter of a batch; none where its topic has no dead letters."""
         topic = self._dead_letters.get(batch.topic)
-        return [] if topic is None else [unreadable_letter(topic, batch)]
+        return [] if topic is None else [unreadable_dead_letter(topic, batch)]
 
     async def produce(
         self,
@@ -218,7 +218,7 @@ class StreamApp(faust.App):
             await self._name(topic)
         producer = self.producer._producer  # noqa: SLF001 - Faust hides it
         taken = partial(self.clock.note_sent, self.clock.steady_ms())
-        way = Way(self.refused_letters.refused, self.clock.now_ms, taken)
+        way = Way(self.oversized_records.refused, self.clock.now_ms, taken)
         return await send_batches(producer, step, way)
 
     async def _name(self, topic: str) -> None:

@@ -130,7 +130,7 @@ class FlushLoop:
                 return
             for batch in value.unreadable:
                 self._stage.pass_over(message.topic, message.partition, batch)
-                self._letters += self._app.unreadable_letters(batch)
+                self._letters += self._app.unreadable_dead_letters(batch)
             self._taken.append(event)
             self._events += value.size
             value.release()

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.alert_history import DeadLetterNote, Stories
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
@@ -22,9 +21,6 @@ from stream_app.kafka.history.newest_records import Reach, read_newest
 if TYPE_CHECKING:
     from stream_app.kafka.history.newest_records import Progress
     from stream_app.settings import Settings
-
-#: What a record that somebody else has written may do to its reader.
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ async def read_alert_history(
         is_later = bounds.until_ms is not None and record.timestamp >= bounds.until_ms
         if holding not in value or is_later:
             return
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(*DECODE_ERRORS):
             alert = decode_alert(value)
             if wanted(alert):
                 stories.add_alert(alert, record.timestamp)
@@ -72,7 +68,7 @@ async def read_alert_history(
     return stories, reach
 
 
-async def read_deliveries(
+async def add_deliveries(
     settings: Settings, stories: Stories, most: int, progress: Progress
 ) -> Reach:
     """Add to the alerts what became of them: deliveries, attempts, checks and dead letters."""
@@ -88,7 +84,7 @@ async def read_deliveries(
         value = record.value or b""
         if needle not in value:
             return
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(*DECODE_ERRORS):
             if record.topic == deliveries:
                 redrives = attempt_of(record.headers) - 1
                 stories.add_delivery(decode_delivery(value), record.timestamp, redrives)
@@ -105,11 +101,11 @@ async def read_deliveries(
         since_ms=since_ms,
         progress=progress,
     )
-    await _read_letters(settings, names, stories, since_ms)
+    await _add_dead_letters(settings, names, stories, since_ms)
     return reach
 
 
-async def _read_letters(
+async def _add_dead_letters(
     settings: Settings, names: TopicNames, stories: Stories, since_ms: int
 ) -> None:
     alerts = names.dead_letters(Topic.ALERTS)

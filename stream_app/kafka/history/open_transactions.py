@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from stream_app.domain.reports.overview import WithheldRow
 from stream_app.kafka.cluster.admin import Admin
-from stream_app.kafka.cluster.topic_facts import Place, ends_of, stable_ends, topic_facts
+from stream_app.kafka.cluster.topic_metadata import (
+    PartitionId,
+    ends_of,
+    stable_ends,
+    topic_metadata,
+)
 from stream_app.kafka.configuration.hidden_writes import how_to_end
 from stream_app.kafka.history.record_times import times_from
 
@@ -56,10 +61,10 @@ async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldR
     return rows
 
 
-async def _behind(settings: Settings, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
+async def _behind(settings: Settings, topics: Sequence[str]) -> dict[PartitionId, tuple[int, int]]:
     """Return the last stable offset, and the end, of the partitions where these are not one."""
     async with Admin(settings) as client:
-        facts = await topic_facts(client._client, topics)  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
         partitions = [(name, number) for name, fact in facts.items() for number in fact.leaders]
         # In this order: what is written in between is held back by nobody.
         ends = await ends_of(client._client, partitions, facts)  # noqa: SLF001 - as above

@@ -17,6 +17,7 @@ from stream_app.domain.configuration.trigger_notes import notes_of
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import DeliveryState
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview import (
     AlteredRow,
@@ -42,12 +43,11 @@ from stream_app.kafka.cluster.topics import (
     TopicNames,
     topic_specs,
 )
-from stream_app.kafka.configuration.records import Refused, read_statuses, read_stored
-from stream_app.kafka.history.alert_history import UNREADABLE
+from stream_app.kafka.configuration.records import UnusableRecords, read_statuses, read_stored
 from stream_app.kafka.history.newest_records import Progress, Reach, read_newest
 from stream_app.kafka.history.open_transactions import long_open
-from stream_app.kafka.history.standing import standing_partitions
-from stream_app.kafka.records.unreadable_batches import NOTEBOOK
+from stream_app.kafka.history.standing_still import partitions_standing_still
+from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
 from stream_app.kafka.state.kept_state import state_problems
 
 if TYPE_CHECKING:
@@ -106,12 +106,12 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     sources = _sources(settings)
     groups = await _groups(settings, sources)
     withheld = await long_open(settings, _read(settings, counts))
-    still = await standing_partitions(settings, sources, groups, starts, ends)
-    refused = Refused()
-    stored = await _stored(settings, counts, refused)
+    still = await partitions_standing_still(settings, sources, groups, starts, ends)
+    unusable = UnusableRecords()
+    stored = await _stored(settings, counts, unusable)
     deliveries, deliveries_reach = await _deliveries(settings, counts, watched)
     fired, alerts_reach = await _fired(settings, counts, watched)
-    integrations = await _integrations(settings, counts, stored, deliveries, now_ms, refused)
+    integrations = await _integrations(settings, counts, stored, deliveries, now_ms, unusable)
     return Overview(
         now_ms=now_ms,
         topics=[
@@ -157,8 +157,8 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
         ],
         state=[StateRow(one.role, one.problem) for one in (await state_problems(settings))[1]],
         altered=[AlteredRow(one.topic, one.problem, one.remedy) for one in altered],
-        unreadable=[str(batch) for batch in NOTEBOOK.found.values()],
-        refused=[*refused, *_refused_clients(stored)],
+        unreadable=[str(batch) for batch in UNREADABLE_BATCHES.found.values()],
+        refused=[*unusable, *_unusable_clients(stored)],
     )
 
 
@@ -217,7 +217,7 @@ async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> d
     return {role: groups[ids[role]] for role in sources}
 
 
-def _refused_clients(stored: Stored) -> Iterator[str]:
+def _unusable_clients(stored: Stored) -> Iterator[str]:
     """Yield the clients that cannot be used: they have no row of their own."""
     for number, record in sorted(stored[Kind.CLIENT].items()):
         client, problems = read_client(record)
@@ -226,11 +226,13 @@ def _refused_clients(stored: Stored) -> Iterator[str]:
             yield f"client {number}: {problems[0]}"
 
 
-async def _stored(settings: Settings, counts: Mapping[str, int], refused: Refused) -> Stored:
+async def _stored(
+    settings: Settings, counts: Mapping[str, int], unusable: UnusableRecords
+) -> Stored:
     names = TopicNames(settings.topic_prefix)
     if any(counts.get(names(topic)) != 1 for topic in CONFIG_TOPICS):
         return {kind: {} for kind in Kind}
-    return await read_stored(settings, refused)
+    return await read_stored(settings, unusable)
 
 
 async def _deliveries(
@@ -250,7 +252,7 @@ async def _deliveries(
         if state is None:
             state = PartitionDeliveries(sources, DeliveryRules())
             partitions[record.partition] = state
-        with contextlib.suppress(*UNREADABLE, ValueError, TypeError):
+        with contextlib.suppress(*DECODE_ERRORS, ValueError, TypeError):
             state.restore(record.key, record.value)
 
     if topic not in counts:
@@ -268,7 +270,7 @@ async def _fired(
     fired: dict[int, list[int]] = {}
 
     def take(record: Any) -> None:
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(*DECODE_ERRORS):
             cause = _decode_fired(record.value or b"").trigger
             if cause is not None:
                 fired.setdefault(cause.id, []).append(record.timestamp)
@@ -286,10 +288,10 @@ async def _integrations(
     stored: Stored,
     deliveries: Sequence[PartitionDeliveries],
     now_ms: int,
-    refused: Refused,
+    unusable: UnusableRecords,
 ) -> list[IntegrationRow]:
     has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
-    statuses = await read_statuses(settings, refused) if has_statuses else {}
+    statuses = await read_statuses(settings, unusable) if has_statuses else {}
     pending: dict[int, list[DeliveryState]] = {}
     for partition in deliveries:
         for state in partition.pending.values():

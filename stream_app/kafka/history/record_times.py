@@ -13,7 +13,7 @@ from stream_app.kafka.cluster.consumers import close, open_topics
 from stream_app.kafka.records.fetched_records import READ_COMMITTED
 
 if TYPE_CHECKING:
-    from stream_app.kafka.cluster.topic_facts import Place
+    from stream_app.kafka.cluster.topic_metadata import PartitionId
     from stream_app.settings import Settings
 
 #: Longest time to look for the records.
@@ -22,10 +22,10 @@ _POLL_MS = 200
 
 
 async def times_from(
-    settings: Settings, offsets: Mapping[Place, int], *, isolation_level: str = READ_COMMITTED
-) -> dict[Place, int]:
+    settings: Settings, offsets: Mapping[PartitionId, int], *, isolation_level: str = READ_COMMITTED
+) -> dict[PartitionId, int]:
     """Return the time (Unix ms) of the first record from an offset of each partition on."""
-    times: dict[Place, int] = {}
+    times: dict[PartitionId, int] = {}
     topics = sorted({topic for topic, _ in offsets})
     consumer = await open_topics(settings, topics, isolation_level=isolation_level)
     try:

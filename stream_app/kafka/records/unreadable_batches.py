@@ -48,7 +48,7 @@ class UnreadableBatch(msgspec.Struct, frozen=True):
         )
 
 
-class Notebook:
+class UnreadableRegistry:
     """What has been found unreadable in this process. Consumers run in several threads."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Notebook:
 
 
 #: Of this process: a consumer cannot be told anything when aiokafka makes it.
-NOTEBOOK = Notebook()
+UNREADABLE_BATCHES = UnreadableRegistry()
 
 
 def unreadable(
@@ -93,5 +93,5 @@ def unreadable(
         # aiokafka's errors begin with the name of their class.
         str(error.args[0]) if isinstance(error, KafkaError) and error.args else str(error),
     )
-    NOTEBOOK.note(batch)
+    UNREADABLE_BATCHES.note(batch)
     return batch

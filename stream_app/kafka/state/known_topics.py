@@ -27,7 +27,7 @@ from stream_app.kafka.cluster.connection import (
 )
 from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
 from stream_app.kafka.cluster.groups import GroupView, read_group
-from stream_app.kafka.cluster.topic_facts import topic_facts
+from stream_app.kafka.cluster.topic_metadata import topic_metadata
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicSpec
 from stream_app.kafka.state.changelog_settings import have_stamped
 
@@ -153,7 +153,7 @@ async def check_topics(settings: Settings, role: str, topics: Sequence[str]) -> 
     """
     name = log_name(app_id_of(settings, role))
     async with Admin(settings) as client:
-        facts = await topic_facts(client._client, topics)  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
         found = {topic: fact.id for topic, fact in facts.items() if fact.id}
         if not found:
             return {}
@@ -176,7 +176,7 @@ async def changed_topics(settings: Settings, role: str) -> dict[str, str]:
         if name not in await partition_counts(client):
             return {}
         known = await read_known(settings, name)
-        facts = await topic_facts(client._client, list(known))  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(client._client, list(known))  # noqa: SLF001 - sends our own request
     changed = dict.fromkeys(sorted(known.keys() - facts.keys()), GONE)
     for topic, fact in sorted(facts.items()):
         if fact.id and fact.id != known[topic]:

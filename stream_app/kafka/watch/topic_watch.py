@@ -21,7 +21,7 @@ from faust.types import TP
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_check import TopicProblem, producers_clocks
-from stream_app.kafka.cluster.topic_facts import TopicFacts, stable_ends, topic_facts
+from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames
 from stream_app.kafka.state.known_topics import not_the_same, state_lost
 from stream_app.logs import get_logger
@@ -123,7 +123,7 @@ class TopicWatch:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._look_at_clocks(client)
                 asked = [*self._sources, *self._changelogs]
-                facts = await topic_facts(client._client, asked)  # noqa: SLF001 - sends our own request
+                facts = await topic_metadata(client._client, asked)  # noqa: SLF001 - sends our own request
                 self._take(facts)
                 ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
                 self.ends = {TP(*place): end for place, end in ends.items()}
@@ -144,7 +144,7 @@ class TopicWatch:
                 if not found:
                     log.info("topic_clocks_back")
 
-    def _take(self, facts: Mapping[str, TopicFacts]) -> None:
+    def _take(self, facts: Mapping[str, TopicMetadata]) -> None:
         for topic, fact in facts.items():
             if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
                 self._fail(not_the_same(topic, self._role))
@@ -158,7 +158,7 @@ class TopicWatch:
             else:
                 log.info("topics_back")
 
-    def _take_changelogs(self, facts: Mapping[str, TopicFacts]) -> None:
+    def _take_changelogs(self, facts: Mapping[str, TopicMetadata]) -> None:
         """End the worker while its last write still waits for a changelog that is gone.
 
         Not at the first look: a broker that has just started may not know all topics yet.
@@ -171,7 +171,7 @@ class TopicWatch:
         if self._lost and now - min(self._lost.values()) >= LOST_SECONDS:
             self._fail(state_lost(gone[0], self._role))
 
-    def _take_partitions(self, facts: Mapping[str, TopicFacts]) -> None:
+    def _take_partitions(self, facts: Mapping[str, TopicMetadata]) -> None:
         """Notice partitions that the state is not kept for.
 
         Those of the configuration's topics are noticed by who reads them.

@@ -45,13 +45,13 @@ def dead_letter_schema() -> Schema:
         | _RULES.get(name, {})
         for name, words in HEADERS.items()
     }
-    is_mark = {"required": [REDRIVEN_HEADER], "not": {"required": [REASON_HEADER]}}
+    is_redrive_mark = {"required": [REDRIVEN_HEADER], "not": {"required": [REASON_HEADER]}}
     found = objects(
         "Headers of a dead letter, or of the mark that one has been redriven; the record's own "
         "headers stand beside them. The value is the untouched bytes of what was refused.",
         properties,
     )
-    return {**found, "if": is_mark, "then": _need(MARK), "else": _need(LETTER)}
+    return {**found, "if": is_redrive_mark, "then": _need(MARK), "else": _need(LETTER)}
 
 
 def _need(names: tuple[str, ...]) -> Schema:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.kafka.history import standing
+from stream_app.kafka.history import standing_still
 from stream_app.kafka.history.overview import read_overview
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import incident, prepared, send, wait_for
@@ -31,7 +31,7 @@ async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_
         text = f"partitions: {topic} partition 1 stands still at offset 0"
         assert await wait_for(lambda: _says(worker, text), 40)
         assert (await worker.page("/livez"))[0] == 200
-        monkeypatch.setattr(standing, "WAITED_MS", 0)
+        monkeypatch.setattr(standing_still, "WAITED_MS", 0)
         (still,) = (await read_overview(settings)).still
         assert (still.role, still.topic, still.partition, still.offset) == ("detector", topic, 1, 0)
         name = 'stream_app_partitions_standing_still{topic="events.incidents"}'

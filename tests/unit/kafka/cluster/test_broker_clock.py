@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from stream_app.kafka.cluster.broker_clock import BrokerClock
-from stream_app.kafka.cluster.cluster_time import Stamp
+from stream_app.kafka.cluster.cluster_time import ClockReading
 
 TRUE_MS = 1_767_225_600_000
 
@@ -83,6 +83,6 @@ def test_a_clock_that_is_set_moves_nothing_and_is_told_once_each_way() -> None:
 def test_the_answer_of_the_cluster_counts_as_well() -> None:
     machine = Machine(-7_200_000)
     steady_ms = machine.clock.steady_ms()
-    machine.clock.note(Stamp(steady_ms, machine.true_ms, steady_ms))
+    machine.clock.note(ClockReading(steady_ms, machine.true_ms, steady_ms))
     assert machine.clock.ahead_seconds == -7200
     assert machine.clock.now_ms() == machine.true_ms

@@ -46,7 +46,9 @@ PARTITION = TopicPartition("events.hits", 0)
 def _lean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LeanPartitionRecords, "batched", frozenset({PARTITION.topic}))
     monkeypatch.setattr(LeanPartitionRecords, "suspected", set())
-    monkeypatch.setattr(unreadable_batches, "NOTEBOOK", unreadable_batches.Notebook())
+    monkeypatch.setattr(
+        unreadable_batches, "UNREADABLE_BATCHES", unreadable_batches.UnreadableRegistry()
+    )
 
 
 class Assignment:
@@ -373,7 +375,7 @@ def test_a_senseless_length_inside_an_older_batch_is_no_endless_loop(length: int
 
 def test_a_batch_is_noted_once_and_told_to_who_listens() -> None:
     told: list[UnreadableBatch] = []
-    unreadable_batches.NOTEBOOK.listeners.append(told.append)
+    unreadable_batches.UNREADABLE_BATCHES.listeners.append(told.append)
     for _ in range(2):
         Reading(framed(b"??", 2, 5), 0, whole_records)
     assert [str(one) for one in told] == [

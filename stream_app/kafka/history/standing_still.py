@@ -17,7 +17,7 @@ from stream_app.kafka.history.record_times import times_from
 
 if TYPE_CHECKING:
     from stream_app.kafka.cluster.groups import GroupView
-    from stream_app.kafka.cluster.topic_facts import Place
+    from stream_app.kafka.cluster.topic_metadata import PartitionId
     from stream_app.settings import Settings
 
 #: A record that has been there for less is not looked at any further.
@@ -26,12 +26,12 @@ WAITED_MS = 60_000
 MOVE_SECONDS = 5.0
 
 
-async def standing_partitions(
+async def partitions_standing_still(
     settings: Settings,
     sources: Mapping[str, Sequence[str]],
     groups: Mapping[str, GroupView],
-    starts: Mapping[Place, int],
-    ends: Mapping[Place, int],
+    starts: Mapping[PartitionId, int],
+    ends: Mapping[PartitionId, int],
 ) -> list[StillRow]:
     """Return the partitions that stand still; it takes some seconds where one may.
 
@@ -43,7 +43,7 @@ async def standing_partitions(
         ends: last stable offset of each partition.
     """
     looked_at = time.monotonic()
-    waiting: dict[Place, tuple[str, int]] = {}
+    waiting: dict[PartitionId, tuple[str, int]] = {}
     for role, topics in sources.items():
         for place, end in ends.items():
             if place[0] not in topics or not groups[role].members:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.cluster.topics import TopicNames
-from stream_app.kafka.dead_letters.cutting import RefusedLetters, cut, is_letter
+from stream_app.kafka.dead_letters.truncation import OversizedRecords, is_dead_letter, truncated
 from stream_app.kafka.dead_letters.writing import dead_letter, dead_letter_headers
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
@@ -20,7 +20,7 @@ from stream_app.metrics import Metrics
 ERROR = MessageSizeTooLargeError("refused")
 
 
-def letter(value: bytes | None, key: bytes | None = b"k", **own: bytes) -> Send:
+def refused_record(value: bytes | None, key: bytes | None = b"k", **own: bytes) -> Send:
     headers = tuple(own.items())
     record: Any = SimpleNamespace(offset=7, timestamp=1, key=key, value=value, headers=headers)
     reason = DeadLetterReason.UNDECODABLE
@@ -29,9 +29,9 @@ def letter(value: bytes | None, key: bytes | None = b"k", **own: bytes) -> Send:
 
 
 def forms(send: Send) -> list[Send]:
-    """Return the letter and all that it is cut to, one after the other."""
+    """Return the dead letter and all that it is truncated to, one after the other."""
     found = [send]
-    while (smaller := cut(found[-1])) is not None:
+    while (smaller := truncated(found[-1])) is not None:
         found.append(smaller)
     return found
 
@@ -43,10 +43,10 @@ def size(send: Send) -> int:
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"x" * 1000, b"x" * 2_000_000])
 @pytest.mark.parametrize("key", [None, b"", b"k" * 100])
-def test_a_letter_is_cut_to_its_coordinates_and_says_how_large_the_record_was(
+def test_a_dead_letter_is_truncated_to_its_coordinates_and_says_how_large_the_record_was(
     value: bytes | None, key: bytes | None
 ) -> None:
-    found = forms(letter(value, key, own=b"h" * 20_000))
+    found = forms(refused_record(value, key, own=b"h" * 20_000))
     sizes = [size(send) for send in found]
     assert len(found) < 30
     # A size that is new costs a header, which a short value does not have.
@@ -60,11 +60,11 @@ def test_a_letter_is_cut_to_its_coordinates_and_says_how_large_the_record_was(
         "x-error-reason": b"undecodable",
     }
     assert (found[-1].key, found[-1].value or b"") == (None, b"")
-    assert all(is_letter(send) for send in found)
+    assert all(is_dead_letter(send) for send in found)
 
 
 def test_the_value_goes_first_by_halves_then_the_records_own_headers_then_the_words() -> None:
-    found = forms(letter(b"x" * 256, own=b"h"))
+    found = forms(refused_record(b"x" * 256, own=b"h"))
     assert [len(send.value or b"") for send in found[:5]] == [256, 128, 64, 0, 0]
     assert [len(send.headers) for send in found[3:]] == [12, 11, 10, 5, 5]
     assert "own" not in dict(found[4].headers)
@@ -72,12 +72,12 @@ def test_the_value_goes_first_by_halves_then_the_records_own_headers_then_the_wo
 
 
 def test_what_cannot_be_written_is_counted_and_logged_and_a_cut_is_said_once() -> None:
-    letters, metrics = RefusedLetters(TopicNames("p.")), Metrics()
-    letters.report_to(metrics)
-    send: Send | None = letter(b"x" * 5000)
+    records, metrics = OversizedRecords(TopicNames("p.")), Metrics()
+    records.report_to(metrics)
+    send: Send | None = refused_record(b"x" * 5000)
     with capture_logs() as logs:
         while send is not None:
-            send = letters.refused(send, ERROR)
+            send = records.refused(send, ERROR)
     assert [line["event"] for line in logs] == ["dead_letters_cut", "dead_letter_lost"]
     assert logs[1]["letter"]["x-original-offset"] == "7"
     lost = {"topic": "events.hits"}
@@ -86,15 +86,15 @@ def test_what_cannot_be_written_is_counted_and_logged_and_a_cut_is_said_once() -
 
 
 def test_in_the_place_of_a_record_that_may_become_a_dead_letter_that_is_sent_and_counted() -> None:
-    letters, metrics = RefusedLetters(TopicNames("p.")), Metrics()
-    letters.report_to(metrics)
-    found = letter(b"{}")
+    records, metrics = OversizedRecords(TopicNames("p.")), Metrics()
+    records.report_to(metrics)
+    found = refused_record(b"{}")
     send = Send("p.deliveries", b"1", b"x", otherwise=lambda: found)
-    assert letters.refused(send, ERROR) is found
+    assert records.refused(send, ERROR) is found
     reason = {"topic": "events.hits", "reason": "undecodable"}
     assert metrics.registry.get_sample_value("stream_app_dead_letters_total", reason) == 1
 
 
 def test_what_is_no_dead_letter_is_not_cut() -> None:
     with pytest.raises(MessageSizeTooLargeError):
-        RefusedLetters(TopicNames("p.")).refused(Send("p.alerts", b"1", b"{}"), ERROR)
+        OversizedRecords(TopicNames("p.")).refused(Send("p.alerts", b"1", b"{}"), ERROR)

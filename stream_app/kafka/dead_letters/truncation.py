@@ -1,8 +1,9 @@
-"""Cutting a dead letter that its topic refuses for its size, down to where its record lies.
+"""Truncating a dead letter that its topic refuses for its size.
 
-`max.message.bytes` of a dead-letter topic may be smaller than what is refused. The value goes
-first, by halves, then what a record brought along, then the words; a letter that says where its
-record lies, and why it is here, is still worth more than none.
+A dead-letter topic may take smaller records (`max.message.bytes`) than what is to be put there.
+The value is halved until nothing is left of it. Then the record's own headers go, then the error
+message. A dead letter that says only where its record lies and why it was refused is still worth
+more than none.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-#: A value that is shorter tells nothing any more.
+#: A shorter value is of no use to anybody.
 LEAST_VALUE_BYTES = 64
-#: What is left in the end.
+#: The headers that are kept to the last.
 COORDINATES = (
     "x-original-topic",
     "x-original-partition",
@@ -31,13 +32,13 @@ COORDINATES = (
 )
 
 
-def is_letter(send: Send) -> bool:
-    """Tell whether a record is a dead letter, which may be cut."""
+def is_dead_letter(send: Send) -> bool:
+    """Tell whether a record is a dead letter, which may be truncated."""
     return any(name == REASON_HEADER for name, _ in send.headers)
 
 
-def cut(send: Send) -> Send | None:
-    """Return a dead letter with less of its record; None: nothing can be left out any more."""
+def truncated(send: Send) -> Send | None:
+    """Return a dead letter with less of its record; None: nothing more can be left out."""
     headers, value = list(send.headers), send.value or b""
     if value:
         if SIZE_HEADER not in dict(headers):
@@ -53,44 +54,44 @@ def cut(send: Send) -> Send | None:
     return None
 
 
-class RefusedLetters:
-    """What becomes of records that a topic refuses for their size: dead letters are cut."""
+class OversizedRecords:
+    """Decides what is sent in place of a record that its topic refuses for its size."""
 
     def __init__(self, names: TopicNames) -> None:
         #: Dead-letter topic -> the topic it is for.
         self._sources = {names.dead_letters(topic): topic for topic in DEAD_LETTER_SOURCES}
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._metrics: Metrics | None = None
 
     def report_to(self, metrics: Metrics) -> None:
-        """Count there what is lost."""
+        """Count in these metrics what is lost."""
         self._metrics = metrics
 
-    def _in_place_of(self, topic: str, letter: Send, error: KafkaError) -> Send:
-        reason = dict(letter.headers)[REASON_HEADER].decode()
+    def _in_place_of(self, topic: str, dead_letter: Send, error: KafkaError) -> Send:
+        reason = dict(dead_letter.headers)[REASON_HEADER].decode()
         if self._metrics is not None:
-            self._metrics.dead_letters.labels(self._sources[letter.topic], reason).inc()
+            self._metrics.dead_letters.labels(self._sources[dead_letter.topic], reason).inc()
         log.warning("record_refused", topic=topic, why=str(error), then="it is a dead letter")
-        return letter
+        return dead_letter
 
     def refused(self, send: Send, error: KafkaError) -> Send | None:
-        """Return what is sent in the place of a record; None: nothing can be.
+        """Return what is sent in place of a refused record; None: nothing can be.
 
         Raises:
-            KafkaError: it is no dead letter, and none is left in its place.
+            KafkaError: the record is no dead letter, and has none that could replace it.
         """
         if send.otherwise is not None:
             return self._in_place_of(send.topic, send.otherwise(), error)
-        if not is_letter(send):
+        if not is_dead_letter(send):
             raise error
-        found = cut(send)
+        found = truncated(send)
         if found is None:
             if self._metrics is not None:
                 self._metrics.lost_dead_letters.labels(self._sources[send.topic]).inc()
             facts = {name: value.decode(errors="replace") for name, value in send.headers}
             log.error("dead_letter_lost", topic=send.topic, why=str(error), letter=facts)
-        elif send.topic not in self._said:
-            self._said.add(send.topic)
+        elif send.topic not in self._reported:
+            self._reported.add(send.topic)
             log.warning(
                 "dead_letters_cut",
                 topic=send.topic,

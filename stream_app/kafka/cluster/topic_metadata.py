@@ -35,7 +35,7 @@ from aiokafka.protocol.types import (
 )
 
 #: (topic, partition)
-Place = tuple[str, int]
+PartitionId = tuple[str, int]
 
 _NONE = UUID(int=0)
 
@@ -140,7 +140,7 @@ class _TopicsRequest(Request[MetadataRequest_v5 | _Question]):
 
 
 @dataclass(frozen=True)
-class TopicFacts:
+class TopicMetadata:
     """A topic that exists. `id` is empty where the brokers are too old to tell.
 
     `leaders` holds the broker that leads each partition, -1 where there is none.
@@ -150,7 +150,7 @@ class TopicFacts:
     leaders: Mapping[int, int]
 
 
-async def topic_facts(client: AIOKafkaClient, names: Sequence[str]) -> dict[str, TopicFacts]:
+async def topic_metadata(client: AIOKafkaClient, names: Sequence[str]) -> dict[str, TopicMetadata]:
     """Return what a broker knows of topics; one that does not exist is left out.
 
     Raises:
@@ -166,13 +166,13 @@ async def topic_facts(client: AIOKafkaClient, names: Sequence[str]) -> dict[str,
             raise error(row["topic"])
         topic_id = row.get("topic_id", _NONE)
         leaders = {part["partition"]: part["leader"] for part in row["partitions"]}
-        found[row["topic"]] = TopicFacts(topic_id.hex if topic_id != _NONE else "", leaders)
+        found[row["topic"]] = TopicMetadata(topic_id.hex if topic_id != _NONE else "", leaders)
     return found
 
 
 async def stable_ends(
-    client: AIOKafkaClient, partitions: Iterable[Place], facts: Mapping[str, TopicFacts]
-) -> dict[Place, int]:
+    client: AIOKafkaClient, partitions: Iterable[PartitionId], facts: Mapping[str, TopicMetadata]
+) -> dict[PartitionId, int]:
     """Return the last stable offsets of partitions, of those whose leaders tell it.
 
     Raises:
@@ -183,10 +183,10 @@ async def stable_ends(
 
 async def ends_of(
     client: AIOKafkaClient,
-    partitions: Iterable[Place],
-    facts: Mapping[str, TopicFacts],
+    partitions: Iterable[PartitionId],
+    facts: Mapping[str, TopicMetadata],
     isolation: int = READ_UNCOMMITTED,
-) -> dict[Place, int]:
+) -> dict[PartitionId, int]:
     """Return the ends of partitions, with what is in open transactions, as `stable_ends` does."""
     asked: dict[int, dict[str, list[tuple[int, int]]]] = {}
     for topic, number in partitions:
