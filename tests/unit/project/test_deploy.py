@@ -22,7 +22,7 @@ DEPLOY = ROOT / "deploy"
 PROMETHEUS = DEPLOY / "prometheus"
 RUNBOOK = (DEPLOY / "runbook.md").read_text()
 SECTIONS = re.findall(r"^## (\w+)$", RUNBOOK, flags=re.MULTILINE)
-PARTS = ("**Means**", "**Felt**", "**Find**", "**Mend**")
+PARTS = ("**Means**", "**Effect**", "**Find**", "**Fix**")
 
 
 def rules() -> list[dict[str, Any]]:
