@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
-from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, partition_counts
-from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import close, end_offsets, open_topics
-from stream_app.kafka.cluster.groups import GroupView, read_groups
+from stream_app.kafka.cluster.consumers import offset_bounds
+from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.cluster.topic_check import check_topics
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
 from stream_app.kafka.history.newest_records import read_newest
@@ -65,8 +63,7 @@ async def transactions(settings: Settings) -> Sequence[Finding]:
     names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-    read = dict.fromkeys([*(topic for of in ROLE_SOURCES.values() for topic in of), *VIEW_TOPICS])
-    topics = [name for name in map(names, read) if name in counts]
+    topics = [topic for topic in names.read_by_workers() if topic in counts]
     found = await long_open(settings, topics)
     return [fail("transactions", str(row), row.step) for row in found] or [
         ok("transactions", "none has been open for long")
@@ -75,19 +72,15 @@ async def transactions(settings: Settings) -> Sequence[Finding]:
 
 async def groups(settings: Settings) -> Sequence[Finding]:
     """Look whether both roles have workers, and how far behind these are."""
-    names, prefix = TopicNames(settings.topic_prefix), settings.topic_prefix
+    names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
-    sources = {
-        role: [names(t) for t in of if names(t) in counts] for role, of in ROLE_SOURCES.items()
-    }
-    found = await read_groups(
-        settings, {f"{prefix}stream-app-{role}": topics for role, topics in sources.items()}
-    )
+    sources = names.role_sources()
+    present = [topic for topics in sources.values() for topic in topics if topic in counts]
+    starts, ends = await offset_bounds(settings, present)
     findings = []
-    for role, topics in sources.items():
-        group = found[f"{prefix}stream-app-{role}"]
-        lag = await _lag(settings, group, topics) if topics else 0
+    for role, group in (await read_role_groups(settings, sources)).items():
+        lag = sum(group.lag(topic, ends, starts) for topic in sources[role])
         text = f"{role}: {len(group.members)} workers, {lag:,} records behind"
         if not group.members:
             findings.append(warn("workers", text, f"stream-app worker {role}"))
@@ -96,15 +89,3 @@ async def groups(settings: Settings) -> Sequence[Finding]:
         else:
             findings.append(ok("workers", text))
     return findings
-
-
-async def _lag(settings: Settings, group: GroupView, topics: Sequence[str]) -> int:
-    consumer = await open_topics(settings, topics)
-    try:
-        with kafka_errors(settings):
-            ends = await end_offsets(consumer, CONNECT_SECONDS)
-            starts = await consumer.beginning_offsets(list(ends))
-    finally:
-        await close(consumer)
-    by_place = [{(tp.topic, tp.partition): at for tp, at in of.items()} for of in (ends, starts)]
-    return sum(group.lag(topic, *by_place) for topic in topics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,10 +16,13 @@ from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_errors,
 )
+from stream_app.kafka.cluster.topic_metadata import PartitionId
 from stream_app.kafka.records.fetched_records import READ_COMMITTED, install, whole_records
 from stream_app.settings import Settings
 
 _POLL_MS = 200
+
+Offsets = Mapping[PartitionId, int]
 
 
 async def open_topics(
@@ -94,6 +97,28 @@ async def end_offsets(
     async with asyncio.timeout(timeout_seconds):
         ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
     return ends
+
+
+async def offset_bounds(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
+    """Return the first and the end offset of each partition of topics.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing.
+    """
+    if not topics:
+        return {}, {}
+    consumer = await open_topics(settings, topics)
+    try:
+        with kafka_errors(settings):
+            ends = await end_offsets(consumer, CONNECT_SECONDS)
+            starts = await consumer.beginning_offsets(list(ends))
+    finally:
+        await close(consumer)
+    return (
+        {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
+        {(tp.topic, tp.partition): offset for tp, offset in ends.items()},
+    )
 
 
 async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:

@@ -21,6 +21,7 @@ from aiokafka.errors import (
 
 from stream_app.kafka.cluster.admin import PROBE_SECONDS, Admin
 from stream_app.kafka.cluster.recovery_note import RestoringNote, read_note
+from stream_app.kafka.cluster.topics import TopicNames
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
@@ -102,6 +103,15 @@ async def read_groups(
     """
     async with Admin(settings) as client:
         return {name: await read_group(client, name, topics) for name, topics in groups.items()}
+
+
+async def read_role_groups(
+    settings: Settings, sources: Mapping[str, Sequence[str]]
+) -> dict[str, GroupView]:
+    """Return the group of each role; `sources` are the full names of the topics it reads."""
+    group = TopicNames(settings.topic_prefix).group
+    groups = await read_groups(settings, {group(role): sources[role] for role in sources})
+    return {role: groups[group(role)] for role in sources}
 
 
 async def read_group(

@@ -6,6 +6,7 @@ key here, too; what events look like is told in `schemas/README.md`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from stream_app.domain.topics import (
     CONFIG_TOPICS,
     DEAD_LETTER_SOURCES,
     EVENT_TOPICS,
+    ROLE_SOURCES,
     VIEW_TOPICS,
     Topic,
 )
@@ -62,6 +64,19 @@ class TopicNames:
     def dead_letters(self, topic: Topic) -> str:
         """Return the full name of the dead-letter topic of `topic`."""
         return f"{self(topic)}.dlq"
+
+    def group(self, role: str) -> str:
+        """Return the consumer group of a role, which is the id of its Faust app, too."""
+        return f"{self.prefix}stream-app-{role}"
+
+    def role_sources(self) -> dict[str, list[str]]:
+        """Return the full names of the topics that each role reads."""
+        return {role: [self(topic) for topic in topics] for role, topics in ROLE_SOURCES.items()}
+
+    def read_by_workers(self) -> list[str]:
+        """Return the full names of all topics that workers read."""
+        sources = itertools.chain.from_iterable(ROLE_SOURCES.values())
+        return list(dict.fromkeys(self(topic) for topic in (*sources, *VIEW_TOPICS)))
 
 
 def dry_run_mark(prefix: str) -> str:

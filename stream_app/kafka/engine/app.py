@@ -87,7 +87,7 @@ class StreamApp(faust.App):
         #: Set when the app cannot go on; the process then ends with this error.
         self.failure: asyncio.Future[BaseException] | None = None
         super().__init__(
-            f"{settings.topic_prefix}stream-app-{role}",
+            names.group(role),
             env_prefix="STREAM_APP_FAUST_",
             broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
             broker_credentials=_credentials(settings),

@@ -92,7 +92,7 @@ def _check_configuration(prefix: str, topics: Sequence[Topic]) -> None:
 
 async def _check_not_live(client: AIOKafkaAdminClient, prefix: str) -> None:
     for role in get_args(Role):
-        group = f"{prefix}stream-app-{role}"
+        group = TopicNames(prefix).group(role)
         view = await read_group(client, group)
         if view.members or view.committed:
             members = len(view.members)

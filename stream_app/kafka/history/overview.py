@@ -32,13 +32,11 @@ from stream_app.domain.reports.overview import (
 )
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, partition_counts
-from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import close, end_offsets, open_topics
-from stream_app.kafka.cluster.groups import read_groups
+from stream_app.kafka.cluster.consumers import offset_bounds
+from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.cluster.topic_check import partition_problems, producers_clocks
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
-    VIEW_TOPICS,
     Topic,
     TopicNames,
     topic_specs,
@@ -52,7 +50,6 @@ from stream_app.kafka.state.kept_state import state_problems
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.kinds import Stored
-    from stream_app.kafka.cluster.groups import GroupView
     from stream_app.settings import Settings
 
 #: Most records of `alerts`, and of the notifier's state, that are looked at: some seconds each.
@@ -61,8 +58,6 @@ MOST = 200_000
 _BEHIND_MARKERS = 100
 #: What is read -> the progress of it, to be told how far the read is.
 Watched = Callable[[str], AbstractContextManager[Progress]]
-#: Offsets by (topic, partition).
-Offsets = Mapping[tuple[str, int], int]
 
 
 @contextlib.contextmanager
@@ -100,12 +95,13 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
         altered += await producers_clocks(settings, client, counts)
     specs = topic_specs(settings)
     present = [spec.name for spec in specs if spec.name in counts]
-    starts, ends = await _offsets(settings, present)
+    starts, ends = await offset_bounds(settings, present)
     held = {name for (name, number), end in ends.items() if end > starts[name, number]}
     newest = await _newest_times(settings, sorted(held), len(ends))
-    sources = _sources(settings)
-    groups = await _groups(settings, sources)
-    withheld = await long_open(settings, _read(settings, counts))
+    names = TopicNames(settings.topic_prefix)
+    sources = names.role_sources()
+    groups = await read_role_groups(settings, sources)
+    withheld = await long_open(settings, [t for t in names.read_by_workers() if t in counts])
     still = await partitions_standing_still(settings, sources, groups, starts, ends)
     unusable = UnusableRecords()
     stored = await _stored(settings, counts, unusable)
@@ -162,23 +158,6 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     )
 
 
-async def _offsets(settings: Settings, topics: Sequence[str]) -> tuple[Offsets, Offsets]:
-    """Return the first and the end offset of each partition."""
-    if not topics:
-        return {}, {}
-    consumer = await open_topics(settings, topics)
-    try:
-        with kafka_errors(settings):
-            ends = await end_offsets(consumer, CONNECT_SECONDS)
-            starts = await consumer.beginning_offsets(list(ends))
-    finally:
-        await close(consumer)
-    return (
-        {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
-        {(tp.topic, tp.partition): offset for tp, offset in ends.items()},
-    )
-
-
 async def _newest_times(
     settings: Settings, topics: Sequence[str], partitions: int
 ) -> dict[str, int]:
@@ -195,26 +174,6 @@ async def _newest_times(
         if missing := [topic for topic in topics if topic not in newest]:
             await read_newest(settings, missing, take, most=partitions * depth)
     return newest
-
-
-def _sources(settings: Settings) -> dict[str, list[str]]:
-    """Return the full names of the topics that each role reads."""
-    names = TopicNames(settings.topic_prefix)
-    return {role: [names(topic) for topic in topics] for role, topics in ROLE_SOURCES.items()}
-
-
-def _read(settings: Settings, counts: Mapping[str, int]) -> list[str]:
-    """Return the topics that workers read, of those that there are."""
-    names = TopicNames(settings.topic_prefix)
-    read = dict.fromkeys([*(t for topics in ROLE_SOURCES.values() for t in topics), *VIEW_TOPICS])
-    return [name for name in map(names, read) if name in counts]
-
-
-async def _groups(settings: Settings, sources: Mapping[str, Sequence[str]]) -> dict[str, GroupView]:
-    """Return the group of each role."""
-    ids = {role: f"{settings.topic_prefix}stream-app-{role}" for role in sources}
-    groups = await read_groups(settings, {ids[role]: sources[role] for role in sources})
-    return {role: groups[ids[role]] for role in sources}
 
 
 def _unusable_clients(stored: Stored) -> Iterator[str]:
@@ -243,7 +202,7 @@ async def _deliveries(
     Why not of `delivery-results`: only the state says what still waits, and which failures count.
     """
     names = TopicNames(settings.topic_prefix)
-    topic = f"{settings.topic_prefix}stream-app-notifier-deliveries-changelog"
+    topic = f"{names.group('notifier')}-deliveries-changelog"
     partitions: dict[int, PartitionDeliveries] = {}
     sources = (names(Topic.DELIVERIES), names(Topic.RESULTS))
 

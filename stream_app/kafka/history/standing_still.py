@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stream_app.domain.reports.overview import StillRow
-from stream_app.kafka.cluster.groups import read_groups
+from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.history.record_times import times_from
 
 if TYPE_CHECKING:
@@ -59,10 +59,9 @@ async def partitions_standing_still(
     if not waiting:
         return []
     await asyncio.sleep(max(0.0, MOVE_SECONDS - (time.monotonic() - looked_at)))
-    names = {role: groups[role].group for role in sources}
-    later = await read_groups(settings, {names[role]: sources[role] for role in sources})
+    later = await read_role_groups(settings, sources)
     return [
         StillRow(role, *place, at, times[place])
         for place, (role, at) in sorted(waiting.items())
-        if max(starts[place], later[names[role]].committed.get(place, starts[place])) == at
+        if max(starts[place], later[role].committed.get(place, starts[place])) == at
     ]

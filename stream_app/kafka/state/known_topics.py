@@ -28,7 +28,7 @@ from stream_app.kafka.cluster.connection import (
 from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
 from stream_app.kafka.cluster.groups import GroupView, read_group
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
-from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicSpec
+from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicNames, TopicSpec
 from stream_app.kafka.state.changelog_settings import have_stamped
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def log_name(app_id: str) -> str:
 
 def app_id_of(settings: Settings, role: str) -> str:
     """Return the id of a role's app, which its group and its changelogs are named after."""
-    return f"{settings.topic_prefix}stream-app-{role}"
+    return TopicNames(settings.topic_prefix).group(role)
 
 
 def is_changelog(topic: str, role: str) -> bool:
