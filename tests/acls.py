@@ -94,7 +94,7 @@ def page_part() -> str:
         for right in found:
             name = f"`P{right.name}`" if right.resource != "cluster" else f"`{right.name}`"
             if right.is_prefix:
-                name += " and what begins so"
+                name += " and names that begin with it"
             rows.append(f"| {user} | {right.resource} | {name} | {', '.join(right.operations)} |")
     commands = [
         "```",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.documentation.pages import PAGES, ROOT, prose
+from tests.documentation.pages import PAGES, ROOT, inline_code, prose
 
 MOST_FILES = 15
 MOST_README_LINES = 180
@@ -66,3 +66,14 @@ def test_every_page_can_be_found_from_the_readme() -> None:
             if name in PAGES and name not in seen:
                 to_read.append(name)
     assert sorted(PAGES.keys() - seen) == []
+
+
+def test_files_and_folders_that_pages_name_exist() -> None:
+    named = {
+        path
+        for text in PAGES.values()
+        for top in ("stream_app/", "tests/", "schemas/", "deploy/")
+        for path in inline_code(text, top)
+    }
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
