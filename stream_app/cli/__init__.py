@@ -23,7 +23,7 @@ from stream_app.cli.output import (
 )
 from stream_app.domain.errors import StreamAppError
 
-#: Command -> where it lives. Loaded when asked for: few commands need Faust, which takes a while.
+#: Command -> its module and name. It is imported on demand: Faust is slow to import, few need it.
 COMMANDS = {
     "alerts": "stream_app.cli.alerts:alerts",
     "apply": "stream_app.cli.configuration.apply:apply",
@@ -50,7 +50,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported on demand."""
 
     def __init__(self, *args: Any, commands: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -86,8 +86,8 @@ def main(args: list[str] | None = None) -> Any:
     print_any_encoding()
     sys.excepthook = show_traceback
     try:
-        # Not standalone: click would print our errors as tracebacks. It returns what a command
-        # that ends itself wants to end with.
+        # Not standalone, or click would print our errors as tracebacks. It returns the exit code
+        # of a command that ends itself.
         code = cli.main(args=args, prog_name="stream-app", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
@@ -104,7 +104,7 @@ def main(args: list[str] | None = None) -> Any:
 
 
 def _say_what_was_unreadable() -> None:
-    """Say on stderr which batches of records were passed over; a worker has logged it."""
+    """Say on stderr which batches of records were skipped. A worker logs them instead."""
     notes = sys.modules.get("stream_app.kafka.records.unreadable_batches")
     if notes is None or notes.UNREADABLE_BATCHES.listeners:
         return

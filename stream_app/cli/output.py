@@ -1,9 +1,8 @@
 """How commands print: data on stdout as a table or JSON, everything else on stderr.
 
-Nothing else in the project writes to a terminal (the linter sees to it), and all that is written
-here is taken as text, which may come from strangers: markup, emoji codes and links in it are no
-such things, and what a terminal would obey is shown as an escape. What a command wants to stand
-out it gives as `Styled`.
+Nothing else in the project writes to a terminal; the linter enforces it. All output is treated as
+untrusted text: markup, emoji codes and links are not interpreted, and control characters are shown
+as escapes. A command highlights text by passing `Styled`.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ from stream_app.domain.text.printable import (
     value_text,
 )
 
-#: A table that goes into a file or a pipe is as wide as its text, up to this.
+#: Widest table in a file or a pipe, where no terminal limits the width.
 _WIDTH_ELSEWHERE = 200
-#: Most characters of a cell: a name may have a hundred thousand, which would bury all other rows.
+#: Longest cell: a name of a hundred thousand characters would hide all other rows.
 _MOST_OF_CELL = 1000
 _CLEAR = "\r\x1b[2K"
 
 
 class Styled(NamedTuple):
-    """A text that stands out on a terminal; elsewhere it is the text alone."""
+    """A text that is highlighted on a terminal and plain elsewhere."""
 
     text: str
     color: str | None = None
@@ -47,13 +46,13 @@ class Styled(NamedTuple):
 
 
 class MarkedLine(str):
-    """A line of characters of our own, of which those at some places are in red."""
+    """A line of our own characters, some of them in red."""
 
     __slots__ = ("marked",)
     marked: Sequence[int]
 
     def __new__(cls, text: str, marked: Sequence[int]) -> Self:
-        """Return the line; `marked` are the places."""
+        """Return the line; `marked` are the positions in red."""
         line = super().__new__(cls, text)
         line.marked = marked
         return line
@@ -64,20 +63,20 @@ def print_json(value: Any) -> None:
     try:
         text = orjson.dumps(value, default=str).decode()
     except orjson.JSONEncodeError:
-        # It holds what UTF-8 has no bytes for: half of a surrogate pair, of an argument or an
-        # answer. Or a number beyond 64 bits.
+        # An argument or an answer may hold half of a surrogate pair, which UTF-8 cannot encode,
+        # or a number beyond 64 bits.
         text = json.dumps(value, default=str)
     print_json_text(text)
 
 
 def print_json_text(document: str | bytes) -> None:
-    """Print a JSON document as it is; on a terminal with nothing in it that acts there."""
+    """Print a JSON document as it is; on a terminal with control characters escaped."""
     text = document if isinstance(document, str) else document.decode(errors="backslashreplace")
     click.echo(printable_json(text) if is_terminal() else text)
 
 
 def print_data(data: bytes) -> None:
-    """Write bytes to stdout as they are; on a terminal what would act there is made visible."""
+    """Write bytes to stdout as they are; on a terminal with control characters escaped."""
     if is_terminal():
         print_lines(data.decode(errors="backslashreplace"))
     else:
@@ -92,7 +91,7 @@ def print_kcat_line(key: str, value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under their columns; only a text longer than any that helps a person is cut."""
+    """Print rows under their columns; only a very long text is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(Text(printable(column)), overflow="fold")
@@ -105,7 +104,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def print_line(*parts: str | Styled) -> None:
-    """Print a line on stdout; what would begin another line is shown as an escape."""
+    """Print a line on stdout; line breaks in it are shown as escapes."""
     click.echo("".join(map(_painted, parts)).rstrip(" "))
 
 
@@ -120,7 +119,7 @@ def print_rule() -> None:
 
 
 def say(text: str) -> None:
-    """Print a line for a person on stderr; what would begin another one is shown as an escape."""
+    """Print a line for a person on stderr; line breaks in it are shown as escapes."""
     click.echo(printable(text), err=True)
 
 
@@ -130,14 +129,14 @@ def say_lines(text: str) -> None:
 
 
 def complain(error: Exception) -> None:
-    """Print an error on stderr; only its first line begins as an error of ours does."""
+    """Print an error on stderr; only its first line has the prefix of our errors."""
     lines = printable_lines(str(error)).split("\n")
     rest = (line if line.startswith(" ") else f"  {line}" for line in lines[1:])
     click.echo("\n".join([f"stream-app: {lines[0]}", *rest]), err=True)
 
 
 def show_usage_error(error: click.ClickException) -> None:
-    """Print an error of click as click does, with what it repeats of the arguments escaped."""
+    """Print an error of click as click does, with the arguments that it repeats escaped."""
     text = io.StringIO()
     error.show(file=text)
     click.echo(printable_lines(text.getvalue().removesuffix("\n")), err=True)
@@ -146,35 +145,35 @@ def show_usage_error(error: click.ClickException) -> None:
 def show_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Print what nobody has caught: `sys.excepthook`, for which foreign text is text, too."""
+    """Print an uncaught error (`sys.excepthook`); text from outside is escaped here, too."""
     lines = "".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")
     click.echo(printable_lines(lines), err=True)
 
 
 def paint_over(text: str) -> None:
-    """Put a line in the place of the one that stands on the terminal's stderr, which stays open."""
+    """Replace the current line of the terminal's stderr, without ending it."""
     sys.stderr.write(_CLEAR + printable(text))
     sys.stderr.flush()
 
 
 def is_watched() -> bool:
-    """Tell whether a person looks at what is said."""
+    """Return whether stderr is a terminal."""
     return sys.stderr.isatty()
 
 
 def is_terminal() -> bool:
-    """Tell whether a person looks at the data."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def print_any_encoding() -> None:
-    """Let a terminal of another encoding show an alert with a curly quote as an escape."""
+    """Print escapes where the terminal's encoding has no such character, such as a curly quote."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def drop_output() -> None:
-    """Let stdout lead nowhere: its reader has enough, and Python would complain at its end."""
+    """Discard further stdout: its reader has closed it, and Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Types of command-line values that click has not."""
+"""Types of command-line values that click does not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ProgressLine of a long read, on a terminal only: events, rate, time left."""
+"""Progress of a long read, on a terminal only: events, rate, time left."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Self
 
 from stream_app.cli.output import is_watched, paint_over, say
 
-#: Between two paintings of the line.
+#: Between two updates of the line.
 _REPAINT_SECONDS = 0.2
 
 
 class ProgressLine:
-    """Paints one line on stderr; tells at an interrupt how far it came.
+    """Shows one line on stderr, and after an interrupt how far the command got.
 
     Args:
-        total: how many records there are; 0: not known, or not yet.
+        total: how many records there are; 0: unknown, or not known yet.
         unit: what is counted.
         what: what is read, where a command reads several things.
-        at_stop: what an end before the end means.
+        at_stop: what it means to stop early.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class ProgressLine:
         self._is_shown = is_watched()
 
     def __enter__(self) -> Self:
-        """Begin the clock."""
+        """Start the clock."""
         self._began = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
     ) -> None:
-        """Take the line away; after an interrupt or a failure say how far it came."""
+        """Remove the line; after an interrupt or a failure say how far the command got."""
         if self._is_shown and self._painted:
             paint_over("")
         if kind is not None:
@@ -54,11 +54,11 @@ class ProgressLine:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     def report(self, done: int, total: int = 0) -> None:
-        """Note that so many are done, and how many there are if that has come to be known."""
+        """Note how many are done, and how many there are once that is known."""
         self._done, self._total = done, total or self._total
         now = time.monotonic()
         if self._is_shown and now - self._painted >= _REPAINT_SECONDS:

@@ -1,8 +1,7 @@
-"""Tells where a record breaks its schema: the schema says where, the code's decoder has the word.
+"""Finds where a record breaks its schema. The schema says where; the decoder has the last word.
 
-A record that its decoder refuses is broken even where no schema can say so, and so is one that
-only the schema refuses. Keys are never shown: neither what stands under a name of a key, nor the
-same text at any other place.
+A record is broken if its decoder or its schema refuses it. Keys are never shown: neither the value
+of a field whose name is that of a key, nor the same text in another field.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from stream_app.contract.records import RecordName
 from stream_app.contract.schema_files import Schema, part_schema
 from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS, flattened
 
-#: Names under which keys stand; whatever is there is not shown.
+#: Names of fields that hold keys; their values are not shown.
 KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "password", "secret", "authorization"})
-#: Records of configured objects: they are read in their flat form, and their key is their id.
+#: Records of configured objects: they are flattened before they are read, and their key is an id.
 CONFIGURED = frozenset({RecordName.CLIENT, RecordName.TRIGGER, RecordName.INTEGRATION})
-#: Field with the id that the record's key must be.
+#: Record -> field with the id that its key must be.
 ID_FIELDS = {
     RecordName.CLIENT: "client_id",
     RecordName.TRIGGER: "id",
@@ -32,7 +31,7 @@ ID_FIELDS = {
     RecordName.INTEGRATION_STATUS: "integration_id",
 }
 _MAX_SHOWN = 80
-#: Breaches that are shown of one object: the first ones tell what is wrong with it.
+#: Most breaches that are shown of one object.
 MAX_BREACHES = 20
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -40,8 +39,8 @@ _AT = re.compile(r" - at `\$\.?(.*)`$")
 class Breach(NamedTuple):
     """Where a record breaks the contract.
 
-    `part` is the place of the object in the record's array or lines; `value` is shown as JSON,
-    cut; `allowed` says what is.
+    `part` is the index of the object in the record's array or lines; `value` is the beginning of
+    the value as JSON; `allowed` says what is allowed.
     """
 
     part: int | None
@@ -67,10 +66,10 @@ class Checker:
     def check(
         self, value: bytes | None, key: bytes | None = None, timestamp: int | None = None
     ) -> list[Breach]:
-        """Return where a value breaks the contract; of configured objects the key is checked.
+        """Return where a value breaks the contract; for configured objects the key is checked, too.
 
-        `None` as a value deletes a configured object; as a key or as the record's timestamp (Unix
-        ms, -1: it has none) it says that none is known. An event's time is held against the latter.
+        A value of None deletes a configured object. A key or a timestamp of None is unknown; the
+        timestamp is the record's in Unix ms (-1: it has none), and bounds the time of an event.
         """
         if value is None and self.name in ID_FIELDS:
             return []
@@ -80,9 +79,11 @@ class Checker:
             if self.name in CONFIGURED and isinstance(obj, dict):
                 obj = flattened(obj)
             breaches = list(self._breaches(index, obj))
-            is_unread = isinstance(obj, list)  # a record, or the rest of one, refused as a whole
+            is_unread = isinstance(
+                obj, list
+            )  # a record, or the rest of one, that was refused as a whole
             if refusals and (not breaches or is_unread or self.name in CONFIGURED):
-                # Those readers find every problem, and know the nearest value to a mistyped one.
+                # These decoders find every problem, and suggest a value for a misspelt one.
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
             breaches += self._wrong_key(index, obj, key)
             if breaches:
@@ -92,7 +93,7 @@ class Checker:
     def _breaches(self, index: int | None, obj: object) -> Iterator[Breach]:
         if obj is _UNREADABLE:
             return
-        # What is nested too deeply for the validator is left to the decoder.
+        # The validator raises for deep nesting; the decoder judges such a value.
         with contextlib.suppress(ValueError):
             if self._validator.is_valid(obj):
                 return
@@ -126,7 +127,7 @@ class Checker:
 
 
 class _Unreadable:
-    """Stands for a value that is no JSON."""
+    """Marks a value that is not JSON."""
 
 
 _UNREADABLE = _Unreadable()
@@ -140,7 +141,7 @@ def _parsed(part: bytes) -> object:
 
 
 def _shown_refusal(path: str, value: object, problem: str) -> tuple[str, str, str]:
-    """Return path, value and words of what the code refuses; msgspec has the path at the end."""
+    """Return path, value and text of a refusal; msgspec puts the path at the end of its text."""
     if (found := _AT.search(problem)) is not None:
         return found[1], "", problem[: found.start()]
     return path, "" if value is None else _shown(value), problem
@@ -185,7 +186,7 @@ def _allowed(keyword: str | int, limit: Any, parent: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value as JSON, cut; objects and lists only by their size."""
+    """Return the beginning of a value as JSON; of an object or a list only its size."""
     if isinstance(value, dict):
         return f"(object of {len(value)} fields)"
     if isinstance(value, list | tuple):
@@ -198,7 +199,7 @@ def _shown(value: object) -> str:
 
 
 def _keys_in(obj: object) -> Iterator[str]:
-    """Yield the texts of an object that may be keys, by their names."""
+    """Yield the texts in fields whose names are those of keys."""
     waiting = [obj]
     while waiting:
         found = waiting.pop()
@@ -224,7 +225,7 @@ def _without(breach: Breach, keys: Sequence[str]) -> Breach:
     for key in keys:
         if len(key) < LEAST_KEY_CHARACTERS:
             continue
-        # The beginning, since a long value is shown cut.
+        # Only its beginning may be there, since a long value is cut.
         for number, text in enumerate(texts):
             if key[:LEAST_KEY_CHARACTERS] in text:
                 texts[number] = text.replace(key, HIDDEN) if key in text else HIDDEN

@@ -119,7 +119,7 @@ _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
 
 
 class _Anybody(ClientNames):
-    """Knows all names: whose they are is not a matter of the contract."""
+    """Knows every name: the contract does not say which clients exist."""
 
     def client_id(self, name: str) -> int:  # noqa: ARG002 - the signature of its base
         """Return an id."""
@@ -146,12 +146,12 @@ def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) ->
 
 
 def _events(decoder: EventDecoder, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
-    """Judge events; whether their clients are configured is not a matter of the contract."""
+    """Judge events; their clients need not be configured."""
     return _parts(decoder, partial(_check_time, decoder.kind, timestamp), value)
 
 
 def _check_time(kind: EventKind, timestamp: int | None, event: Event) -> None:
-    """Refuse the times that `count` refuses; without its record's, an event's is not judged."""
+    """Refuse a time that `count` refuses; it depends on the record's timestamp."""
     if timestamp is None:
         return
     seconds = event_seconds(event, kind, timestamp)
@@ -214,7 +214,7 @@ def _letter(value: bytes) -> Iterator[Decoded]:
 
 
 def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
-    """Yield the headers that `dlq` could not use."""
+    """Yield the headers that the `dlq` commands could not use."""
     headers = [(name, text.encode()) for name, text in texts.items() if isinstance(text, str)]
     known = {*NUMBER_HEADERS, _TIMESTAMP_HEADER, *_TEXT_HEADERS}
     for name in sorted(known & texts.keys()):

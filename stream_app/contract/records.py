@@ -47,7 +47,7 @@ EVENT_KINDS: dict[RecordName, EventKind] = {
     RecordName.HIT: EventKind.HITS,
     RecordName.INCIDENT: EventKind.INCIDENTS,
 }
-#: Records whose value is one object, an array of them, or one a line.
+#: Records whose value may hold several objects: an array, or one a line.
 IN_PARTS = frozenset({*EVENT_KINDS, RecordName.NOTICE})
 
 

@@ -1,4 +1,4 @@
-"""The schemas as the files of `schemas/` hold them: a wheel has copies of them beside this module.
+"""Reads the files of `schemas/`; a wheel has copies of them beside this module.
 
 `make schemas` writes the files from the code; a test compares the two.
 """

@@ -1,4 +1,4 @@
-"""`stream-app alerts`: which alerts there were, and the story of one."""
+"""`stream-app alerts`: the alerts that were fired, and the history of one."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app alerts list --since 1d")
 def alerts() -> None:
-    """List alerts, and tell the story of one: what fired, and what became of it."""
+    """List alerts, and show the history of one: what fired, and what became of it."""

@@ -1,4 +1,4 @@
-"""`stream-app alerts list`: the newest alerts, and where they stand."""
+"""`stream-app alerts list`: the newest alerts, and the state of their deliveries."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
-#: Most records of `alerts`, and of `deliveries` and `delivery-results`, that are looked at.
+#: Most records of `alerts`, and of `deliveries` and `delivery-results`, that are read.
 MOST = 200_000
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which alerts are meant: all that fit every rule that is set."""
+    """Selects alerts: those that fit every rule that is set."""
 
     client_id: int | None
     trigger_id: int | None
     integration_id: int | None
 
     def __call__(self, alert: Alert | NoticeAlert) -> bool:
-        """Tell whether an alert is meant."""
+        """Return whether an alert is selected."""
         return (
             self.client_id in (None, alert.client_id)
             and self.trigger_id in (None, alert.trigger.id if isinstance(alert, Alert) else 0)
@@ -105,7 +105,7 @@ def list_(
 async def _read(
     settings: Settings, bounds: Bounds, wanted: Wanted, limit: int | None
 ) -> tuple[list[AlertStory], int | None]:
-    """Return the alerts with their deliveries, the oldest first; and where the reading was cut."""
+    """Return the alerts with their deliveries, oldest first, and where reading stopped early."""
     with ProgressLine(what="alerts") as progress:
         stories, reach = await read_alert_history(settings, bounds, wanted, progress.report)
     newest = sorted(stories.by_id.values(), key=lambda story: story.fired_ms)

@@ -1,4 +1,4 @@
-"""`stream-app alerts show`: the whole story of one alert."""
+"""`stream-app alerts show`: the whole history of one alert."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
-#: Most records of a topic that are looked at: some 20 s.
+#: Most records of a topic that are read; that takes some 20 s.
 MOST = 2_000_000
 _PLAIN = re.compile(r"[\w:.-]*", re.ASCII)
 
@@ -41,7 +41,7 @@ _PLAIN = re.compile(r"[\w:.-]*", re.ASCII)
 @click.argument("alert_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print the story as one JSON document.")
 def show(alert_id: str, *, as_json: bool) -> None:
-    """Tell the story of an alert: what fired, the message, and each attempt to deliver it.
+    """Show the history of an alert: what fired, the message, and each attempt to deliver it.
 
     ID is what `stream-app alerts list` prints, or the beginning of it or of its last part, as
     long as it names one alert; it is the alias at Opsgenie, too.
@@ -66,7 +66,7 @@ async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
     def wanted(alert: AnyAlert) -> bool:
         return is_named(alert.id, text)
 
-    # Of another text it is not known how it stands in a record.
+    # Any other text may be escaped in a record, so its bytes cannot be searched for.
     holding = text.encode() if _PLAIN.fullmatch(text) else b""
     with ProgressLine(what="alerts") as progress:
         stories, reach = await read_alert_history(
@@ -82,7 +82,7 @@ async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
 
 
 def _document(story: AlertStory, scale: float) -> dict[str, object]:
-    """Return the story in JSON's types; times are ISO-8601."""
+    """Return the history in JSON's types; times are ISO-8601."""
     return {
         "state": story.state,
         "fired_at": iso_utc(story.fired_ms),
@@ -128,7 +128,7 @@ def _note(note: DeadLetterNote) -> dict[str, object]:
 
 
 def _lines(story: AlertStory, scale: float) -> Iterator[str]:
-    """Yield the story as a person reads it."""
+    """Yield the history as lines for a person."""
     alert = story.alert
     yield f"alert    {alert.id}"
     yield f"state    {story.state}"

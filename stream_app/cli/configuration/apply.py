@@ -120,7 +120,7 @@ def apply(
                 )
             )
         except WithheldError as error:
-            hidden = error  # what is written is shown all the same
+            hidden = error  # what has been written is shown anyway
     show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
     for change in plan.changes:
         for path in change.key_fields:
@@ -158,9 +158,9 @@ async def _plan(
 
 
 def rules_of(settings: Settings) -> Rules:
-    """Return the rules of an installation, which objects are judged by.
+    """Return the rules by which an installation judges objects.
 
-    A dry run opens no key, so without a secret key it seals with one that nobody keeps.
+    A dry run opens no key. Without a secret key it seals with one that is thrown away.
 
     Raises:
         SealingError: a secret key is not one.
@@ -176,6 +176,6 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def with_own_secret(settings: Settings) -> Settings:
-    """Return the settings with a secret key of this process alone: nobody can open its seals."""
+    """Return the settings with a secret key that only this process has."""
     own = SecretStr(generate_secret_key())
     return settings.model_copy(update={"secret_keys": own})

@@ -1,4 +1,4 @@
-"""Carrying out changes of the configuration, and showing them: what several commands share."""
+"""Carries out changes of the configuration and shows them, for several commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Statuses = dict[int, "IntegrationStatus"]
 LAST_MESSAGES_AT_ONCE = 10
-#: What a dry run says instead.
+#: Labels in a dry run.
 WOULD = {
     Action.CREATED: "would create",
     Action.UPDATED: "would change",
@@ -61,13 +61,13 @@ async def carry_out(
         changes: what is to be written; an unchanged record is not.
         stored: all records as they are.
         statuses: what the system has made of integrations.
-        actor: the command, as notices name it.
+        actor: the command, as notices show it.
         notify: whether integrations that are turned off or deleted get their last message.
         enabled: integrations that a person has enabled by name.
     """
     writes = [change for change in changes if change.action is not Action.UNCHANGED]
     if notify and any(change.turns_off for change in writes):
-        # Before anybody is told, and, as that may take half a minute, after it.
+        # Checked before the messages, and again after them: they may take half a minute.
         await _check_unchanged(settings, writes, stored)
         if await is_dry_run(settings):
             say("dry run: no last message is sent")
@@ -82,10 +82,10 @@ async def carry_out(
 
 
 async def _check_unchanged(settings: Settings, writes: Sequence[Change], stored: Stored) -> None:
-    """See that nobody else has written what is to be written, just before it is.
+    """Check that no other command has written these records since they were read.
 
     Raises:
-        StreamAppError: somebody has: whole records are written, so their change would be undone.
+        StreamAppError: one has; writing whole records would undo its change.
     """
     now = await read_stored(settings)
     for change in writes:
@@ -103,7 +103,7 @@ async def _send_last_messages(
     statuses: Statuses,
     actor: str,
 ) -> None:
-    """Tell the integrations that go out of use; what comes of it is told and stops nothing."""
+    """Send the last messages of integrations that go out of use; a failure is only shown."""
     messages, turns = LastMessages(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
     sends = []
     for change in writes:
@@ -149,7 +149,7 @@ def show_changes(
     as_json: bool,
     left_out: Sequence[LeftOut] | None = None,
 ) -> None:
-    """Print the changes, and what is left out; never the records, which hold sealed keys."""
+    """Print the changes and what is left out, but not the records, which hold sealed keys."""
     for one in left_out or ():
         say(str(one))
     notes = [_notes(change) for change in changes]
@@ -186,14 +186,14 @@ def show_changes(
 
 
 def _notes(change: Change) -> TriggerNotes:
-    """Return what of a trigger, as the change leaves it, does nothing here."""
+    """Return what has no effect here in the trigger that a change writes."""
     if change.kind is not Kind.TRIGGER or change.record is None:
         return TriggerNotes()
     return notes_of(change.record)
 
 
 def _stays_disabled(change: Change, statuses: Statuses) -> bool:
-    """Tell whether the system has disabled an integration, and the change leaves it so."""
+    """Return whether the system has disabled an integration and the change keeps it so."""
     if change.kind is not Kind.INTEGRATION or change.record is None:
         return False
     integration, problems = read_integration(change.record)

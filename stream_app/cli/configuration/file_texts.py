@@ -1,4 +1,4 @@
-"""Text of a file that a person wrote: its documents, and the lines on which things stand.
+"""The text of a file that a person wrote: its documents, and the line of each field.
 
 Every error names file, line and column. No error quotes the file, which may hold keys.
 """
@@ -15,7 +15,7 @@ from stream_app.cli.configuration.yaml_values import TextError, position
 from stream_app.domain.errors import ConfigurationError
 
 STDIN = "-"
-#: A file of 10,000 triggers has a tenth of it; a device or a wrong file may never end.
+#: Ten times a file of 10,000 triggers. A device or a wrong file may never end.
 MOST_BYTES = 64 * 1024 * 1024
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
@@ -59,8 +59,8 @@ def read_file(path: str) -> FileText:
 class FileText:
     """A file in YAML or JSON.
 
-    A name in `.json` is JSON. Otherwise what begins as JSON is read as that first, since JSON may
-    hold what YAML refuses (tabs, pairs of escapes).
+    A file named `.json` is JSON. Any other text that begins as JSON is tried as JSON first, since
+    JSON may hold what YAML refuses (tabs, pairs of escapes).
     """
 
     name: str
@@ -71,7 +71,7 @@ class FileText:
         """Return the documents as plain JSON values.
 
         Raises:
-            ConfigurationError: it is neither YAML nor JSON, or says something that is refused.
+            ConfigurationError: it is neither YAML nor JSON, or holds something that is refused.
         """
         text, is_json_file = self.text, self.name.lower().endswith(".json")
         if not text.strip():
@@ -90,7 +90,7 @@ class FileText:
         try:
             return list(yaml_values.load_all(text))
         except TextError as error:
-            # The one that got further says more.
+            # The parser that got further has the more useful error.
             if as_json is not None and error.is_syntax and as_json.place >= error.place:
                 raise self._refused("JSON", as_json) from None
             raise self._refused("YAML", error) from None
@@ -102,7 +102,7 @@ class FileText:
         )
 
     def line_of(self, document: int, place: str, path: str) -> int | None:
-        """Return the line of a field of an object, or of the nearest thing around it.
+        """Return the line of a field of an object, or of the nearest value around it.
 
         Args:
             document: its number, from 0.
@@ -120,7 +120,7 @@ class FileText:
 
     @cached_property
     def _lines(self) -> list[dict[str, int]]:
-        """Lines of everything, by path, of each document; made only when an error needs them."""
+        """The line of each path, for each document. It is slow, so only errors ask for it."""
         if self._is_json:
             found: dict[str, int] = {}
             json_values.locate(self.text, found.__setitem__)

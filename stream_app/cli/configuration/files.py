@@ -20,7 +20,7 @@ def read_objects(paths: Iterable[str], client_id: int | None = None) -> list[Fil
 
     Args:
         paths: of the files.
-        client_id: whose triggers and integrations are that do not say it.
+        client_id: client of the triggers and integrations that do not name one.
 
     Raises:
         ConfigurationError: a file cannot be read, or holds something that is no object.

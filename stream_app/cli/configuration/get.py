@@ -23,9 +23,9 @@ from stream_app.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Column of what a trigger says that does nothing here.
+#: Column for what has no effect here in a trigger.
 NOTES = "notes"
-#: Kind -> fields of the table; `a.b` stands inside `a`.
+#: Kind -> fields of the table; `a.b` is the field `b` of `a`.
 COLUMNS = {
     Kind.CLIENT: ("client_id", "name", "cloud"),
     Kind.INTEGRATION: (
@@ -101,15 +101,15 @@ def get(
 
 
 def shown(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
-    """Return a stored object as a person may see it, and as `apply` takes it."""
+    """Return a stored object without its key, in the form that `apply` takes."""
     row = shown_form(obj) if kind is Kind.INTEGRATION else obj
     return {"kind": kind.value, **known_part(kind, row)}
 
 
 def _tell_unknown(kind: Kind, obj: Mapping[str, object]) -> None:
-    """Tell which fields of a record are not shown, since `apply` takes none that it doesn't know.
+    """Say which fields of a record are not shown: `apply` refuses fields that it does not know.
 
-    Those that our commands set are nobody's concern.
+    Those that our commands set are left out silently.
     """
     paths = [path for path in unknown_paths(kind, obj) if path not in STAMPS[kind]]
     if paths:

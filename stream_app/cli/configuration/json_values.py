@@ -1,4 +1,4 @@
-"""JSON of people as values: a name that stands twice in an object is refused."""
+"""Reads JSON that people wrote; a name that stands twice in an object is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def load(text: str) -> Any:
     """Return the value of a text.
 
     Raises:
-        TextError: it is no JSON, or says something that is refused.
+        TextError: it is no JSON, or holds something that is refused.
     """
     try:
         found = json.loads(
@@ -42,7 +42,7 @@ def load(text: str) -> Any:
 
 
 def locate(text: str, place: Place) -> None:
-    """Tell where everything stands in a text that is JSON."""
+    """Report the line of each value of a text that is JSON."""
     _Walker(text, place).walk(_skip(text, 0), "", 0)
 
 
@@ -71,7 +71,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _placed(text: str, error: Exception) -> TextError:
-    """Return an error with its place: found by a second, slower look."""
+    """Return an error with its place, found by reading the text again, more slowly."""
     walker = _Walker(text, None)
     try:
         walker.walk(_skip(text, 0), "", 0)
@@ -85,7 +85,7 @@ def _placed(text: str, error: Exception) -> TextError:
 
 
 class _Walker:
-    """Goes through JSON value by value; `index` is where it is."""
+    """Walks through JSON value by value; `index` is the current position."""
 
     def __init__(self, text: str, place: Place | None) -> None:
         self._text = text
@@ -94,7 +94,7 @@ class _Walker:
         self._seen_index, self._seen_line = 0, 1
 
     def walk(self, index: int, path: str, depth: int) -> int:
-        """Look at the value that begins at an index; return where it ends."""
+        """Check the value that begins at an index; return where it ends."""
         self.index = index
         text = self._text
         if depth > MAX_DEPTH:
@@ -146,7 +146,7 @@ class _Walker:
             raise self._error(index, "holds half of a surrogate pair, which is no character")
 
     def _line(self, index: int) -> int:
-        """Return the line of an index; indexes come in rising order, but for a few."""
+        """Return the line of an index; it is fast when indexes come in rising order."""
         if index < self._seen_index:
             return self._text.count("\n", 0, index) + 1
         self._seen_line += self._text.count("\n", self._seen_index, index)

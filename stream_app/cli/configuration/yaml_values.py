@@ -1,9 +1,8 @@
-"""YAML of people as values, by the core schema of YAML 1.2, and back.
+"""Reads YAML that people wrote, by the core schema of YAML 1.2, and writes it.
 
-What a reader can take in two ways is refused: `NO`, `yes` and `on` are texts, `1:00` and dates,
-too; `010` is ten to some readers and eight to others, so it is an error, as `.inf` is, which JSON
-has not. Keys that stand twice, anchors, aliases, merge keys and tags are refused. The parser's
-events become values in one pass without a tree between, so a file cannot hold more than it says.
+`NO`, `yes`, `on`, `1:00` and dates are texts. `010` is ten to some readers and eight to others, so
+it is an error; so is `.inf`, which JSON does not have. Repeated keys, anchors, aliases, merge keys
+and tags are refused. Without aliases a small file cannot expand into a large value.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _CONSTANTS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-#: A number begins so; the rest is not looked at.
+#: First characters of a number; a text that begins otherwise is none.
 _NUMERIC = frozenset("+-.0123456789")
 INTEGER = re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
 FLOAT = re.compile(
@@ -41,14 +40,14 @@ FLOAT = re.compile(
 )
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _NO_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-#: What YAML does not take; the last three are line ends to some readers and text to others.
+#: Characters that YAML does not allow, and three that only some readers take for line ends.
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
 _INT_TAG, _FLOAT_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
-#: Told of each object, list and value: its path within the document, and its line.
+#: Called with the path and the line of each object, list and value of a document.
 Place = Callable[[str, int], None]
 
 
@@ -56,7 +55,7 @@ Place = Callable[[str, int], None]
 class TextError(Exception):
     """A text that cannot be read: `line` and `column` count from 1.
 
-    `is_syntax` tells that the text is of another form, and not only refused.
+    `is_syntax`: the text is not of this form at all, rather than refused.
     """
 
     line: int
@@ -78,10 +77,10 @@ def load_all(text: str, place: Place | None = None) -> Iterator[Any]:
 
     Args:
         text: without a byte order mark.
-        place: is told where everything stands; that takes time, so it is for errors.
+        place: called with the line of each path. It is slow, so only errors use it.
 
     Raises:
-        TextError: it is no YAML, or says something that is refused.
+        TextError: it is no YAML, or holds something that is refused.
     """
     if found := _UNPRINTABLE.search(text):
         line, column = position(text, found.start())
@@ -101,9 +100,9 @@ def load_all(text: str, place: Place | None = None) -> Iterator[Any]:
 
 
 def dump_all(documents: Iterable[object]) -> str:
-    """Return documents as YAML that `load_all` reads as what they are, and older readers, too."""
+    """Return documents as YAML that `load_all` and readers of YAML 1.1 read back unchanged."""
     text = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    # What becomes an escape stands in double quotes, where YAML has the same ones.
+    # Such characters are in double quotes, where YAML has the same escapes.
     return printable_lines(text)
 
 
@@ -113,14 +112,14 @@ def position(text: str, index: int) -> tuple[int, int]:
 
 
 def _represent_text(dumper: Any, data: str) -> yaml.Node:
-    """Return the node of a text, in double quotes if a part of it is shown as an escape."""
+    """Return the node of a text, in double quotes if it needs an escape."""
     style = None if printable(data) == data else '"'
     node: yaml.Node = dumper.represent_scalar("tag:yaml.org,2002:str", data, style)
     return node
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts a text into quotes that YAML 1.1 or 1.2 would read as something else."""
+    """Quotes each text that YAML 1.1 or 1.2 would read as something else."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's name and way
         first: [
@@ -131,7 +130,7 @@ class _Dumper(yaml.SafeDumper):
     }
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
-        """Write each value where it stands: `load_all` takes no aliases."""
+        """Repeat equal values: `load_all` refuses aliases."""
         return True
 
     yaml_representers = {  # noqa: RUF012 - PyYAML's name and way

@@ -78,7 +78,7 @@ async def _list(
     *,
     with_done: bool,
 ) -> Mapping[tuple[str, str], int]:
-    """Print the letters that are meant; return how many there are, by topic and reason."""
+    """Print the selected dead letters; return their numbers by topic and reason."""
     async with DeadLetterLog(settings, topics) as log:
         await log.survey(ledger)
         if not with_done:
@@ -95,14 +95,14 @@ async def _list(
 
 
 class _Table:
-    """Prints a letter a line, as it comes: a table of the usual kind would have to hold all."""
+    """Prints one dead letter a line as it comes: a usual table would have to hold all of them."""
 
     def __init__(self, *, with_done: bool) -> None:
         self._with_done = with_done
         self._place_width = 0
 
     async def begin(self, ledger: Ledger) -> None:
-        """Print the head, as wide as the letters need it."""
+        """Print the head, as wide as the places need it."""
         longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in ledger.offsets().items())
         self._place_width = max(longest)
         self._print(
@@ -110,7 +110,7 @@ class _Table:
         )
 
     def row(self, letter: DeadLetter, target: str | None) -> None:
-        """Print a letter; `target` is where it has been redriven to."""
+        """Print a dead letter; `target` is where it has been redriven to."""
         index = "" if letter.index is None else f"[{letter.index}]"
         self._print(
             str(letter.place),
@@ -141,7 +141,7 @@ class _Table:
 
 
 class _Json:
-    """Prints JSON Lines in the form of `kcat -J`; with those redriven, `redriven` says which."""
+    """Prints JSON Lines in the form of `kcat -J`; `with_done` adds `redriven` to each."""
 
     def __init__(self, settings: Settings, topics: Sequence[str], *, with_done: bool) -> None:
         self._settings = settings
@@ -150,10 +150,10 @@ class _Json:
         self._leaders: Mapping[tuple[str, int], int] = {}
 
     async def begin(self, _ledger: Ledger) -> None:
-        """Learn which brokers the letters lie at."""
+        """Find out which broker leads each partition."""
         self._leaders = await partition_leaders(self._settings, self._topics)
 
     def row(self, letter: DeadLetter, target: str | None) -> None:
-        """Print a letter; `target` is where it has been redriven to."""
+        """Print a dead letter; `target` is where it has been redriven to."""
         shown = envelope(letter, self._leaders.get(letter.place.log, -1))
         print_json(shown | {"redriven": target is not None} if self._with_done else shown)

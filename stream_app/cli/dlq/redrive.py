@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from stream_app.kafka.dead_letters.redrive import Redriven
 
 PROGRESS_SECONDS = 5.0
-#: The clocks of two workers may differ by this.
+#: Most that the clocks of two workers may differ.
 CLOCKS_MS = 600_000
-#: Topics whose letters may be sent twice: what reads them knows them by their ids.
+#: Topics to which a record may be sent twice: their readers recognise it by its id.
 _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
 
 
@@ -97,7 +97,7 @@ def redrive(
 
 @dataclass
 class _Run:
-    """One call of the command: what it has read, and what it has done."""
+    """One call of the command: what it has read and done."""
 
     settings: Settings
     topics: Sequence[str]
@@ -115,7 +115,7 @@ class _Run:
     reported: float = field(default_factory=time.monotonic)
 
     async def carry_out(self, limit: int | None, *, again: bool) -> None:
-        """Read what is meant, and send it."""
+        """Read the selected dead letters, and send them."""
         async with DeadLetterLog(self.settings, self.topics) as log:
             await log.survey(self.ledger)
             self._check_places(again=again)
@@ -139,7 +139,7 @@ class _Run:
         """Say what has been done.
 
         Raises:
-            StreamAppError: the broker refuses a letter, or a letter that was named was skipped.
+            StreamAppError: the broker refused one, or one that was named by its place was skipped.
         """
         words = "would be redriven" if self.dry_run else "redriven"
         say(f"{self.done['sent']} {words}, {self.done['skipped']} skipped")
@@ -154,7 +154,7 @@ class _Run:
             raise StreamAppError(self.problem)
 
     def _check_places(self, *, again: bool) -> None:
-        """See that the places that were named are those of letters that can be sent."""
+        """Check that each place that was named has a dead letter that can be sent."""
         for place in sorted(self.ledger.selection.places):
             if place.offset not in self.ledger.entries.get(place.log, {}):
                 raise not_found(place)
@@ -166,7 +166,7 @@ class _Run:
                 )
 
     async def _look_around(self) -> None:
-        """Read what decides over letters: partitions, integrations, what has been accepted."""
+        """Read what decides whether one is sent: partitions, integrations, accepted deliveries."""
         names = TopicNames(self.settings.topic_prefix)
         self.sources = {dead: names(topic) for dead, topic in sources_of(self.settings).items()}
         async with Admin(self.settings) as client:
@@ -204,7 +204,7 @@ class _Run:
             say(f"{self.done.total()} of {len(self.ledger)} letters")
 
     def _judge(self, letter: DeadLetter) -> Redriven | None:
-        """Return the record that a letter becomes, or say why it becomes none."""
+        """Return the record to be sent for a dead letter, or say why there is none."""
         source = self.sources[letter.place.topic]
         why = why_not(letter, source, self.accepted, self.destinations, force=self.force)
         if why:

@@ -1,4 +1,4 @@
-"""How the `dlq` commands are told which dead letters are meant, and how they print one."""
+"""What the `dlq` commands share: the options that select dead letters, and how one is printed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OPTIONS = (
 
 
 def selecting(command: _Command) -> _Command:
-    """Give a command the arguments and options that say which letters are meant."""
+    """Add the arguments and options that select dead letters to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -59,10 +59,10 @@ def selection_of(
     until: str | None,
     places: Sequence[Place] = (),
 ) -> Selection:
-    """Return what the options mean.
+    """Return the selection of the options.
 
     Raises:
-        UsageError: a time is none, or no time is left between the two.
+        UsageError: a time is malformed, or no time is left between the two.
     """
     now_ms = time.time_ns() // 1_000_000
     since_ms, until_ms = (None if t is None else parse_time(t, now_ms) for t in (since, until))
@@ -79,12 +79,12 @@ def selection_of(
 
 
 def dead_letter_topics(settings: Settings, given: Sequence[str]) -> list[str]:
-    """Return the full names of the dead-letter topics that are meant; of all if none is named.
+    """Return the full names of the dead-letter topics that are named; all, if none is.
 
     A source or its dead-letter topic may be named, with or without the installation's prefix.
 
     Raises:
-        UsageError: one of them takes no dead letters.
+        UsageError: one of them has no dead letters.
     """
     sources = sources_of(settings)
     known = {
@@ -101,17 +101,17 @@ def dead_letter_topics(settings: Settings, given: Sequence[str]) -> list[str]:
 
 
 def place_of(settings: Settings, text: str) -> Place:
-    """Return the place that is meant, its topic in full.
+    """Return the place of a text, with the full name of its topic.
 
     Raises:
-        UsageError: it is none of a dead letter.
+        UsageError: it is not the place of a dead letter.
     """
     place = parse_place(text)
     return place._replace(topic=dead_letter_topics(settings, [place.topic])[0])
 
 
 def envelope(letter: DeadLetter, broker: int) -> dict[str, object]:
-    """Return a letter in the form of `kcat -J`; bytes that are no UTF-8 are replaced in it."""
+    """Return a dead letter in the form of `kcat -J`; bytes that are not UTF-8 are replaced."""
     return {
         "topic": letter.place.topic,
         "partition": letter.place.partition,
@@ -126,7 +126,7 @@ def envelope(letter: DeadLetter, broker: int) -> dict[str, object]:
 
 
 def flat_headers(headers: Sequence[tuple[str, bytes]]) -> list[str | None]:
-    """Return headers as kcat has them: name, value, name, value."""
+    """Return headers as kcat prints them: name, value, name, value."""
     return [text for name, value in headers for text in (name, text_of(value))]
 
 

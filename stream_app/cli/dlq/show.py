@@ -23,7 +23,7 @@ from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
 _PARTS = 3
-#: A longer name of a header stands out of the column.
+#: Width of the column of header names; a longer one sticks out.
 _MOST_WIDTH = 40
 
 
@@ -72,7 +72,7 @@ async def _read(settings: Settings, place: Place) -> tuple[DeadLetter, str | Non
 
 
 def not_found(place: Place) -> StreamAppError:
-    """Return the error that there is no letter at a place."""
+    """Return the error for a place without a dead letter."""
     return StreamAppError(
         f"no dead letter lies at {place}: `stream-app dlq list` shows which there are; the topic "
         "keeps them for 30 days"
@@ -108,7 +108,7 @@ def _is_time(name: str, text: str) -> bool:
 
 
 def _pretty(value: bytes | None) -> str:
-    """Return a payload for people: JSON on many lines; else its control characters are visible."""
+    """Return a payload for people: indented JSON, or text with control characters escaped."""
     if value is None:
         return "none"
     try:

@@ -1,4 +1,4 @@
-"""`stream-app integrations`: the life of integrations."""
+"""`stream-app integrations`: list, test, enable, disable and delete integrations."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
 @click.argument("integration_id", metavar="ID", type=int)
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
 def enable(integration_id: int, *, as_json: bool) -> None:
-    """Enable an integration, whoever has disabled it: its owner or the system.
+    """Enable an integration that its owner or the system has disabled.
 
     What failed before is forgotten, and nothing that was cancelled is sent by this:
     `stream-app dlq redrive --integration ID` does that.

@@ -49,7 +49,7 @@ _DRY_RUN = (
 
 
 class Subject(NamedTuple):
-    """What is tested, and what opens its key."""
+    """The integration to be tested, its client, and the ring that opens its key."""
 
     integration: Integration
     client: Client | None
@@ -124,7 +124,7 @@ def _ending(result: TrialResult, *, silent: bool) -> str:
 def _subject(
     settings: Settings, number: int | None, file: str | None, report: Callable[[Step], None]
 ) -> Subject | None:
-    """Return what is to be tested; None when it breaks a rule, which is then reported.
+    """Return what is to be tested, or None after reporting which rule it breaks.
 
     Raises:
         StreamAppError: there is no such integration, or Kafka does not answer.
@@ -164,7 +164,7 @@ def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
     target = flattened(chosen.obj).get("target")
     token = target.get("token") if isinstance(target, dict) else None
     if settings.secret_keys is None and not is_stored_key(token):
-        # A key in the clear is sealed by `apply`; here it leaves this process to nobody.
+        # The plan seals a key; a secret key of this process will do, as nothing is stored.
         settings = with_own_secret(settings)
     clients = [item for item in objects if kind_of(item.obj) is Kind.CLIENT]
     plan = make_plan([*clients, chosen], _known_clients(chosen), rules_of(settings))
@@ -199,7 +199,7 @@ def _choose(file: str, objects: list[FileObject], number: int | None) -> FileObj
 
 
 def _known_clients(chosen: FileObject) -> Stored:
-    """Return stored records in which the integration's client exists: Kafka is not asked."""
+    """Return stored records that hold only the integration's client: Kafka is not asked."""
     number = flattened(chosen.obj).get("client_id")
     stored: Stored = {kind: {} for kind in Kind}
     if isinstance(number, int):

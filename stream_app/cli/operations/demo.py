@@ -31,7 +31,7 @@ from stream_app.settings import load_settings
 DEFAULT_RATE = 50.0
 SEED_BITS = 32
 
-#: Shows an alert.
+#: Shows an alert that has arrived.
 View = Callable[[AlertView], None]
 
 
@@ -65,13 +65,13 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
 
 
 def _tell(text: str) -> None:
-    """Print a line for a person, if there still is one: the terminal may have been closed."""
+    """Print a line for a person, unless the terminal has been closed."""
     with contextlib.suppress(OSError):
         say_lines(text)
 
 
 def _view(*, as_json: bool) -> View:
-    """Return what shows an alert on stdout."""
+    """Return the function that shows an alert on stdout."""
     if as_json:
         return lambda alert: print_json(alert.as_json())
     if is_terminal():
@@ -80,7 +80,7 @@ def _view(*, as_json: bool) -> View:
 
 
 def show_on_terminal(alert: AlertView) -> None:
-    """Print an alert below a rule; no frame, which would break its link in two."""
+    """Print an alert below a rule. A frame would break its link in two."""
     print_rule()
     print_line(Styled(clean(alert.message), bold=True))
     print_line()
@@ -97,7 +97,7 @@ async def _run(create: Callable[[View], Demo], view: View) -> None:
         try:
             view(alert)
         except OSError:
-            # The reader of the pipe has enough, or the terminal was closed.
+            # The reader has closed the pipe, or the terminal was closed.
             drop_output()
             running.cancel()
 

@@ -15,7 +15,7 @@ from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_check
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.settings import Settings, load_settings
 
-#: In this order: what the later ones need comes first.
+#: In the order of their needs: later checks need what earlier ones look at.
 CHECKS = (
     Check("secret keys", local.secret_keys, needs_broker=False),
     Check("disk", local.disk, needs_broker=False),
@@ -45,7 +45,7 @@ def doctor(*, as_json: bool) -> None:
     It ends with 0 when nothing fails, with 4 when nothing but the broker does, else with 1. It
     changes nothing, and sends no key to anybody. A check that cannot be carried out has failed.
     """
-    # What the libraries log of what fails is in the findings.
+    # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = load_settings()

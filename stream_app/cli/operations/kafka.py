@@ -21,7 +21,7 @@ def kafka() -> None:
     It needs no Docker and no Java. A real cluster is used instead as soon as
     STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is set.
     """
-    # What it logs of a broker that is not ready yet is no news.
+    # aiokafka's messages about a broker that is not ready yet are expected here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 

@@ -1,4 +1,4 @@
-"""`stream-app state`: the state that workers keep of their topics."""
+"""`stream-app state`: reset the state that workers keep on Kafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stream-app status`: the whole installation at a glance."""
+"""`stream-app status`: the state of the whole installation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _watched(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
-    """Return it in JSON's types; times are ISO-8601."""
+    """Return the overview in JSON's types; times are ISO-8601."""
     return {
         "at": iso_utc(found.now_ms),
         "needs_attention": [asdict(problem) for problem in problems],
@@ -80,7 +80,7 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
 
 
 def _dated(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with its times, `…_ms`, as ISO-8601, `…_at`."""
+    """Return a row with its times as ISO-8601: `…_ms` becomes `…_at`."""
     return {
         f"{name.removesuffix('_ms')}_at" if name.endswith("_ms") else name: (
             _when(value) if name.endswith("_ms") else value

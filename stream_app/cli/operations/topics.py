@@ -18,7 +18,7 @@ from stream_app.settings import load_settings
 @click.group(epilog="Example: stream-app topics create")
 def topics() -> None:
     """Make, check and list the topics of the contract."""
-    # What it logs of a broker that is away is in our error, too.
+    # Our own error says what aiokafka logs about an unreachable broker.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 

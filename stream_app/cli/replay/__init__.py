@@ -1,1 +1,1 @@
-"""`stream-app replay`: recorded events once more, counted or copied."""
+"""`stream-app replay`: recorded events are counted again, or copied."""

@@ -31,7 +31,7 @@ from stream_app.kafka.history.event_log import EventLog
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
-#: An event further ahead of its record is a dead letter, and no measure of what is now.
+#: An event further ahead of its record becomes a dead letter, so it must not count as the newest.
 _MAX_AHEAD_SECONDS = 300
 
 
@@ -102,7 +102,7 @@ def copy_events(
 
 
 def _rest(topics: Mapping[str, Topic], resume: Sequence[str]) -> Rest:
-    """Return what is left to be copied, by full names of topics; none: it is no resumed copy."""
+    """Return what is left to be copied, by full names of topics; empty: no copy is resumed."""
     rest = parse_rest(resume)
     left: Spans = {}
     for name, topic in topics.items() if resume else ():
@@ -162,14 +162,14 @@ class _Copy:
             raise click.exceptions.Exit(1)
 
     def _shifters(self) -> dict[str, Shifter]:
-        """Return what moves the times of each topic."""
+        """Return the shifter of times for each topic."""
         return {
             name: Shifter(EventKind(topic.rpartition(".")[2]) if topic in EVENT_TOPICS else None)
             for name, topic in self._topics.items()
         }
 
     async def _seconds_to_now(self, log: EventLog) -> int:
-        """Read all of it once to find the newest event, and return by how much it is moved."""
+        """Read all records to find the newest event; return by how many seconds it is moved."""
         newest, shifters = None, self._shifters()
         with ProgressLine(log.size, at_stop="nothing is copied yet") as progress:
             async for tp, records, _ in log.batches(progress.report):
@@ -184,7 +184,7 @@ class _Copy:
         return seconds_to_now(newest, time.time_ns() // 1_000_000)
 
     def _say_what(self, log: EventLog, target: Target) -> None:
-        """Say what is special about this copy."""
+        """Warn of other partition counts, and of a target that sends."""
         for name, topic in self._topics.items():
             here, there = sum(tp.topic == name for tp in log.spans), target.partitions[topic]
             if here != there:

@@ -1,4 +1,4 @@
-"""The lines of `kcat -J` on stdin, in batches as a topic would give them."""
+"""Reads the lines of `kcat -J` on stdin into batches, as a topic would give them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 10_000
 
 
 class LineRecords:
-    """Reads records from lines; those that hold none are counted, and the first is named."""
+    """Reads records from lines; counts lines without one, and keeps the first for a message."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -57,7 +57,7 @@ class LineRecords:
         found.setdefault(place, []).append(record)
 
     def extent(self, topic: Topic) -> Extent:
-        """Return the time that the lines of a topic are of; they may end anywhere."""
+        """Return the time that the lines of a topic cover, as far as that is certain."""
         rows = [times for place, times in self._times.items() if place[0] is topic]
         return Extent(
             max((first for offset, first, _ in rows if offset), default=None),

@@ -150,7 +150,7 @@ replay.add_command(copy_events)
 
 @dataclass
 class _Run:
-    """One call of the command. `against` is the prefix of what it is held against, if anything."""
+    """One call of the command. `against`: prefix of the installation that it is compared with."""
 
     settings: Settings
     trigger_id: int | None
@@ -167,7 +167,7 @@ class _Run:
     ) -> None:
         """Replay a part of topics."""
         configuration = await self._configuration(topics.values(), files)
-        # The alerts first: the events of all that are read by then are in their topics.
+        # Alerts first: the events of each alert that is read are then already in their topics.
         await self._read_recorded()
         async with EventLog(self.settings, list(topics)) as log:
             await log.choose(wanted)
@@ -189,7 +189,7 @@ class _Run:
         await self._compare(configuration, extents, counts)
 
     def from_lines(self, files: Sequence[str]) -> None:
-        """Replay the lines of stdin. Not on a loop, which hears of no Ctrl-C during a read."""
+        """Replay the lines of stdin. Not on an event loop, where a read would block Ctrl-C."""
         lines = LineRecords(sys.stdin.buffer)
         configuration = asyncio.run(self._before_lines(files))
         seen: dict[Topic, set[int]] = {}
@@ -213,7 +213,7 @@ class _Run:
         return configuration
 
     def alerts(self) -> Iterator[tuple[AnyAlert, int]]:
-        """Yield the alerts that are meant, each with its number of events."""
+        """Yield the selected alerts, each with its number of events."""
         for engine in self.engines.values():
             yield from (row for row in engine.alerts() if self._is_meant(row[0]))
 
@@ -273,7 +273,7 @@ class _Run:
 
 
 def _sum(functions: Sequence[Any], key: Any) -> int:
-    """Return the sum: a window is of one kind, and the others say 0."""
+    """Return the sum over all kinds: a window is of one kind, and the others return 0."""
     return sum(function(key) for function in functions)
 
 

@@ -1,4 +1,4 @@
-"""How `replay` prints what it has found."""
+"""Prints the alerts of a replay, or how they compare."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _reason(row: Compared) -> str:
 
 
 def _cells(alert: AnyAlert) -> tuple[str, int, str]:
-    """Return when it was, whose it is and what it says."""
+    """Return the time, the client and a summary of an alert."""
     if isinstance(alert, NoticeAlert):
         what = f"{alert.notice.kind}: {alert.notice.summary}"
         return iso_utc(alert.notice.appended_ms), alert.client_id, what

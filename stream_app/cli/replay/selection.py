@@ -1,4 +1,4 @@
-"""How `replay` and `backtest` are told what to read, and by which configuration."""
+"""What `replay` and `backtest` share: how events and configuration are selected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BOUND_HELP = "ISO-8601 (UTC without a zone), as long ago as -30m, -2h, -7d, or a
 
 
 def range_options(default_from: str | None) -> Callable[[_Command], _Command]:
-    """Give a command `--from` and `--to`."""
+    """Add `--from` and `--to` to a command."""
 
     def decorate(command: _Command) -> _Command:
         shown = "" if default_from else "; else all that the topics hold"
@@ -42,10 +42,10 @@ def range_options(default_from: str | None) -> Callable[[_Command], _Command]:
 
 
 def range_of(start: str | None, end: str | None) -> Range:
-    """Return the range that the options mean.
+    """Return the range of the options.
 
     Raises:
-        UsageError: there is none.
+        UsageError: a bound is malformed, or nothing lies between them.
     """
     return parse_range(start, end, time.time_ns() // 1_000_000)
 
@@ -53,7 +53,7 @@ def range_of(start: str | None, end: str | None) -> Range:
 def topics_of(
     settings: Settings, named: Sequence[str], allowed: Sequence[Topic] = REPLAYED_TOPICS
 ) -> dict[str, Topic]:
-    """Return the topics that are meant, by their full names.
+    """Return the named topics by their full names.
 
     They may be named with or without the installation's prefix.
 
@@ -72,17 +72,17 @@ def topics_of(
 
 
 def topic_of_line(name: str) -> Topic | None:
-    """Return the event topic that a name ends in, whatever the prefix; None: it is another's."""
+    """Return the event topic that a name ends with, whatever the prefix; None: no such topic."""
     return next((topic for topic in REPLAYED_TOPICS if name.endswith(topic.value)), None)
 
 
 async def configuration_of(
     settings: Settings, files: Sequence[str], needed: frozenset[Kind]
 ) -> Configuration:
-    """Return what is configured, with the kinds that files hold taken from these alone.
+    """Return the configuration; each kind that the files hold is taken from them alone.
 
-    Kafka is asked only for what the files leave open: a trigger that is configured, too, keeps
-    the time at which it was enabled, and with it its revision, when Kafka is asked.
+    Kafka is read only for kinds that the files do not hold. A trigger of a file that is also
+    configured then keeps the time at which it was enabled, and so its revision.
 
     Raises:
         ConfigurationError: a file cannot be used.
@@ -110,7 +110,7 @@ async def configuration_of(
 def narrow(
     configuration: Configuration, trigger_id: int | None, client_id: int | None
 ) -> Configuration:
-    """Leave only the triggers that are meant; clients stay, or their events would be refused.
+    """Keep only the selected triggers. All clients stay, or their events would be refused.
 
     Raises:
         StreamAppError: one of the two is not configured.

@@ -1,4 +1,4 @@
-"""`stream-app sandbox fail|faults|heal`: tell a running sandbox what shall fail."""
+"""`stream-app sandbox fail|faults|heal`: let requests to a running sandbox fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stream_app.opsgenie.sandbox.service import MARK
 DEFAULT_URL = "http://127.0.0.1:8480"
 TIMEOUT_SECONDS = 5.0
 KIND_LINES = "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
-#: What is left of a fault is said in columns of its own.
+#: Fields that have columns of their own.
 SHOWN_APART = ("id", "kind", "on", "key", "failed", "requests_left", "seconds_left")
 
 _Command = Callable[..., None]
@@ -120,7 +120,7 @@ def heal(url: str, *, fault_ids: tuple[int, ...], as_json: bool) -> None:
 
 
 def describe_fault(row: dict[str, Any]) -> str:
-    """Return what the view of a fault says, as a line for a person."""
+    """Return a fault as a line for a person."""
     details = _details(row)
     whose = f" with the key {row['key']}" if row["key"] else ""
     return (
@@ -131,7 +131,7 @@ def describe_fault(row: dict[str, Any]) -> str:
 
 def _details(row: dict[str, Any]) -> str:
     named = {name: value for name, value in row.items() if name not in SHOWN_APART}
-    # Its limits are said by what is left.
+    # The columns of what is left show its limits.
     return ", ".join(
         f"{name} {value}" for name, value in named.items() if name not in ("requests", "seconds")
     )
@@ -154,7 +154,7 @@ def _call(url: str, method: str, path: str, body: object = None) -> Any:
     """Ask the sandbox, and return its JSON.
 
     Raises:
-        StreamAppError: nobody answers there, somebody else does, or the answer is no.
+        StreamAppError: nothing answers there, something else does, or the sandbox refuses.
     """
     content = None if body is None else json.dumps(body)
     try:

@@ -117,7 +117,7 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
 
 
 def _tell_failed(request: RequestView) -> None:
-    """Tell on stderr of a request that failed on demand."""
+    """Say on stderr that a request failed on demand."""
     if request.fault:
         answer = f"status {request.status}" if request.status else "no answer"
         say(

@@ -28,7 +28,7 @@ from stream_app.kafka.history.event_log import EventLog
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
-#: Events that are shown of each of the busiest windows.
+#: How many events of each of the busiest windows are shown.
 SAMPLES = 5
 MAX_TOP = 100
 
@@ -103,9 +103,9 @@ def backtest(
 async def _found(
     settings: Settings, files: Sequence[str], trigger_id: int | None, wanted: Range, top: int
 ) -> Findings:
-    """Return what the trigger that is meant would have done.
+    """Return what the selected trigger would have done.
 
-    Its client is the one of the files, else the configured one: events may name it.
+    Its client comes from the files, or else from Kafka: events may name it.
     """
     if files:
         periods = settings.detector.allowed_periods
@@ -124,11 +124,11 @@ async def _found(
 
 
 def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) -> Trigger:
-    """Return the one that is meant.
+    """Return the selected trigger.
 
     Raises:
-        UsageError: several could be, or there is none.
-        StreamAppError: it is not there.
+        UsageError: there are several, or none.
+        StreamAppError: there is none with that id.
     """
     if trigger_id is None and len(known) != 1:
         raise UsageError(f"the files hold {len(known)} triggers: choose one with --trigger ID")
@@ -168,7 +168,7 @@ async def _run(settings: Settings, engine: Backtest, wanted: Range, top: int) ->
 async def _samples(
     engine: Backtest, log: EventLog, topic: str, windows: Iterable[Window]
 ) -> dict[int, list[Sample]]:
-    """Read some events of windows again."""
+    """Read a few events of the windows again."""
     found: dict[int, list[Sample]] = {}
     for start, _ in windows:
         rows = found[start] = list[Sample]()

@@ -44,7 +44,7 @@ def column_chart(
 
 
 def bar(share: float, width: int) -> str:
-    """Return a bar that is `share` (0 to 1) of a width; what is above 0 is seen."""
+    """Return a bar of `share` (0 to 1) of a width; any share above 0 is visible."""
     parts = round(share * width * _PARTS)
     if share > 0:
         parts = max(1, parts)

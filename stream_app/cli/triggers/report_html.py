@@ -13,10 +13,10 @@ from stream_app.domain.times import iso_utc
 COLUMNS = 240
 _WIDTH, _HEIGHT, _LEFT = 960, 220, 60
 _BAR_HEIGHT, _BAR_GAP, _BAR_LEFT, _BAR_WIDTH = 16, 6, 90, 360
-#: Marks of the time axis, how far apart they may be, and the room that its ends take.
+#: Steps of the time axis, the least distance of its marks, and the room for its ends.
 MAX_TICKS, _ROOM, _DAY_MS = 9, 160, 86_400_000
 _TICKS_MS = (60_000, 600_000, 3_600_000, 6 * 3_600_000, *(n * _DAY_MS for n in (1, 7, 28)))
-#: Fired windows that are listed; JSON has all.
+#: How many fired windows are listed; JSON has all.
 SHOWN_FIRED = 200
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -38,7 +38,7 @@ svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; 
 
 
 def page(found: Findings, top: int) -> str:
-    """Return the page. All text of events and configuration is escaped."""
+    """Return the page. Text from events and configuration is escaped."""
     title = _text(headline(found))
     parts = [
         "<!DOCTYPE html>",
@@ -98,12 +98,12 @@ def _timeline(found: Findings) -> str:
 
 
 def _moment(found: Findings, share: float) -> str:
-    """Return the moment at a share of the time."""
+    """Return the time at a share of the range."""
     return iso_utc(found.from_ms + int(share * (found.to_ms - found.from_ms)))
 
 
 def _ticks(found: Findings, base: int) -> Iterator[str]:
-    """Yield a mark at each hour, day or week, whichever are few, and its name if there is room."""
+    """Yield a mark at each hour, day or week, and its label where there is room."""
     length = found.to_ms - found.from_ms
     step = next((ms for ms in _TICKS_MS if length <= MAX_TICKS * ms), 0)
     begin = -(-found.from_ms // step) * step if step else found.to_ms
@@ -117,7 +117,7 @@ def _ticks(found: Findings, base: int) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return text of events escaped, with what no page may hold made visible."""
+    """Return text escaped for HTML, with control characters made visible."""
     return escape(printable(text))
 
 
@@ -126,7 +126,7 @@ def _svg(height: int, label: str) -> str:
 
 
 def _label(x: float, y: float, text: str) -> str:
-    """Return text that ends at a place."""
+    """Return a label that ends at a position."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{escape(text)}</text>'
 
 
@@ -209,7 +209,7 @@ def _row(numbers: Iterable[str], note: str) -> str:
 def _table(
     numbers: Iterable[str], body: Iterable[str], texts: Iterable[str] = (), first: str = ""
 ) -> str:
-    """Return a table: its first column if that is no number, those of numbers, those of texts."""
+    """Return a table; columns of numbers are aligned to the right."""
     head = f"<th>{escape(first)}</th>" if first else ""
     head += "".join(f'<th class="n">{escape(text)}</th>' for text in numbers)
     head += "".join(f"<th>{escape(text)}</th>" for text in texts)

@@ -14,7 +14,7 @@ from stream_app.domain.times import iso_utc
 
 COLUMNS = 72
 _BAR = 24
-#: Fired windows that are listed; JSON has all.
+#: How many fired windows are listed; JSON has all.
 SHOWN_FIRED = 20
 
 
@@ -29,7 +29,7 @@ def headline(found: Findings) -> str:
 
 
 def summary(found: Findings) -> list[str]:
-    """Return how often it would have fired, and on what that rests."""
+    """Return how often it would have fired, and how much was read."""
     lines = [
         *_filters(found),
         _fired(found),
@@ -62,7 +62,7 @@ def summary(found: Findings) -> list[str]:
 
 
 def _filters(found: Findings) -> Iterator[str]:
-    """Yield the clauses of the trigger in a line, in the words of its alerts."""
+    """Yield a line for the filters of the trigger, as its alerts show them."""
     used = [item for item in found.trigger.filters if item.values]
     if used:
         yield "Only: " + " ".join(clause_lines(used, {})[1:-1])
@@ -94,12 +94,12 @@ def _span(between_ms: tuple[int, int]) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """Return so many things, one of them or several."""
+    """Return a number with its noun, in the singular or the plural."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def _duration(length_ms: int) -> str:
-    """Return a length of time in the largest unit of which it has one at least."""
+    """Return a duration in the largest unit that fits into it."""
     seconds = length_ms / 1000
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= length:
@@ -108,7 +108,7 @@ def _duration(length_ms: int) -> str:
 
 
 def rate_text(per_day: float | None) -> str:
-    """Return an average of alerts a day, or that there is none."""
+    """Return the average number of alerts a day, or that it is unknown."""
     return "-" if per_day is None else f"{per_day:,.2f}"
 
 
@@ -140,7 +140,7 @@ def report(found: Findings, top: int) -> Iterator[str]:
 
 
 def _axis(found: Findings, indent: int, width: int) -> str:
-    """Return the two ends of the time, each below its end of the chart."""
+    """Return the axis: the two ends of the range, below those of the chart."""
     first, last = iso_utc(found.from_ms), iso_utc(found.to_ms)
     gap = max(2, width - len(first) - len(last))
     return f"{'':{indent}}{first}{'':{gap}}{last}"
@@ -168,9 +168,9 @@ def _window_lines(found: Findings, window: Window) -> Iterator[str]:
 
 
 def as_json(found: Findings, top: int) -> Mapping[str, object]:
-    """Return the whole of it as one document; times are Unix seconds, and Unix ms in the ranges.
+    """Return the findings as one document; times are Unix seconds, and Unix ms in the ranges.
 
-    What is a day's is null where the time is too short for it.
+    Figures per day are null where the range is too short for them.
     """
     trigger = found.trigger
     return {

@@ -1,4 +1,4 @@
-"""What `validate` reads: records of a topic, or of a file in one of the forms that people have."""
+"""Reads what `validate` checks: the records of a topic, or of a file in one of several forms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class InputRecord(NamedTuple):
-    """A record to be looked at. What the input does not say of it is None.
+    """A record to be checked. What the input does not say is None.
 
     `timestamp` is the record's in Unix ms, -1 where it has none.
     """
@@ -36,7 +36,7 @@ class InputRecord(NamedTuple):
 async def topic_records(
     settings: Settings, topic: str, show_total: Callable[[int], None]
 ) -> AsyncGenerator[InputRecord, None]:
-    """Yield the records that a topic holds now. It is read without a group and without commits.
+    """Yield the records that a topic holds now. Nothing joins a group or commits.
 
     Raises:
         KafkaUnreachableError: no broker answers, or no more.
@@ -102,7 +102,7 @@ def _of_text(text: bytes, place: str) -> Iterator[InputRecord]:
 
 
 def _item(text: bytes, place: str) -> InputRecord:
-    """Return the record that a text is, or that an envelope holds."""
+    """Return the record of a text: the text itself, or what an envelope of kcat holds."""
     plain = InputRecord(place, None, None, text, {})
     try:
         found = orjson.loads(text)

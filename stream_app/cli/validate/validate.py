@@ -76,7 +76,7 @@ def _of_file(items: Iterator[InputRecord], report: _Report) -> None:
 
 
 def _topic(settings: Settings, source: str, schema: str | None) -> str | None:
-    """Return the full name of the topic that is meant; None: a file is.
+    """Return the full name of the topic, or None where the source is a file.
 
     Raises:
         UsageError: it is neither.
@@ -105,7 +105,7 @@ def _opened(source: str) -> BinaryIO:
 
 
 class _Report:
-    """Checks records and prints where they break the contract, as they come."""
+    """Checks records one by one, and prints where they break the contract."""
 
     def __init__(
         self, settings: Settings, schema: RecordName | None, limit: int | None, *, as_json: bool
@@ -121,7 +121,7 @@ class _Report:
         self.broken = 0
 
     def show_total(self, total: int) -> None:
-        """Note how many records there are, for the progress."""
+        """Note how many records there are, for the progress line."""
         self._total = total
 
     def take(self, item: InputRecord) -> bool:
@@ -153,7 +153,7 @@ class _Report:
         return self._checkers[name]
 
     def _record_of(self, topic: str) -> RecordName | None:
-        """Return the record of an envelope's topic; one of another installation has its prefix."""
+        """Return the record of an envelope's topic, which may have another prefix."""
         ends = (topic[start:] for start in range(len(topic)))
         own = record_of(topic, self._settings.topic_prefix)
         return own or next((name for end in ends if (name := record_of(end, ""))), None)
@@ -175,7 +175,7 @@ class _Report:
         paint_over(f"{self.records:,}{of} records, {self.broken:,} broken")
 
     def end(self) -> None:
-        """Tell how it went."""
+        """Say how many records were checked and broken."""
         if is_watched():
             paint_over("")
         stopped = self._limit is not None and self.broken >= self._limit

@@ -1,12 +1,12 @@
-"""The forms of the security cloud's API: its answers become objects, and objects its answers.
+"""Converts answers of the security cloud's API to objects, and objects to answers.
 
     {"triggers": [{...}, ...]}                            the triggers of a client
     {"trigger": {...}}                                    one of them
     {"body": {"result": "...", "object": [{...}, ...]}}   the integrations of a client
     {"body": {"result": "...", "object": {...}}}          one of them
 
-Items of `triggers` may be wrapped once more. Whose they are may stand in each object or beside
-the wrapper (`client_id`, `clientid`); an answer about integrations says it nowhere.
+Items of `triggers` may be wrapped once more. The client may stand in each object or beside the
+wrapper (`client_id`, `clientid`); an answer about integrations does not name it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from stream_app.domain.configuration.kinds import Kind, kind_of
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.text.printable import kind_of_value
 
-#: Stands in answers that this project writes.
+#: `result` of the answers that this project writes.
 RESULT = "success"
 
 
 def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
-    """Return the objects of an answer; None when `obj` is an object itself.
+    """Return the objects of an answer; None where `obj` is an object itself.
 
     Raises:
-        ConfigurationError: it is an answer, and holds something that is no object.
+        ConfigurationError: it is an answer that holds something else than objects.
     """
     if not {"triggers", "body"} & obj.keys() or kind_of(obj) is not None:
         return None
@@ -49,12 +49,12 @@ def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
 
 
 def _without_empty_threshold(obj: dict[str, object]) -> dict[str, object]:
-    """Return an object of an answer, in which an empty threshold is none, or stands in a list."""
+    """Return an object without an empty threshold: there is none, or it is in `thresholds`."""
     return flattened({**obj, "threshold": None}) if obj.get("threshold") == {} else obj
 
 
 def of_client(obj: Mapping[str, object], client_id: int) -> Mapping[str, object]:
-    """Return a trigger or an integration with a client, if it does not say whose it is."""
+    """Return a trigger or an integration, with this client if it names none."""
     flat = flattened(obj)
     if kind_of(obj) in (None, Kind.CLIENT) or flat.get("client_id") is not None:
         return obj
@@ -66,12 +66,12 @@ def answer(
 ) -> dict[str, object]:
     """Return the answer that the API gives with objects of one kind, in its spelling.
 
-    `alert`, which the API has not, stays in an integration: `apply` would take it away otherwise.
+    `alert` stays in an integration although the API does not have it: else `apply` would drop it.
 
     Args:
         kind: of the objects; there is no answer with clients.
         objects: as `get` shows them.
-        is_one: one was asked for by its id, which is no list to the API.
+        is_one: one was asked for by its id, which the API answers without a list.
     """
     client_id = "client_id" if kind is Kind.TRIGGER else "clientid"
     spelled = [

@@ -1,4 +1,4 @@
-"""What a change does to the fields of a record, in the words of a person's file: old → new."""
+"""Shows what a change does to the fields of a record: old → new."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stream_app.domain.text.printable import quoted
 if TYPE_CHECKING:
     from stream_app.domain.plans.plan import Change
 
-#: Of a long value so much is shown, and so much before the first difference.
+#: How many characters of a long value are shown, and how many before the first difference.
 _MOST, _BEFORE = 160, 20
 _NOT_SHOWN = "changes, and is not shown"
 
 
 def difference_lines(change: Change) -> Iterator[str]:
-    """Yield a line for each field that differs; of a secret one only that it does."""
+    """Yield a line for each field that differs. The values of a secret one are not shown."""
     if change.record is None or change.before is None:
         return
     old, new = change.before, change.record
@@ -34,7 +34,7 @@ def difference_lines(change: Change) -> Iterator[str]:
         is_secret = path != KEY_PATH and is_secret_name(path.rpartition(".")[2])
         yield f"{path}: {_NOT_SHOWN if is_secret else _pair(before, after)}"
     for path in left:
-        # What is shown the same and is not: a key that is sealed; or a `null` in the file.
+        # Both are shown alike: two sealed keys, or a `null` in the file and a missing field.
         is_secret = is_secret_name(path.rpartition(".")[2])
         yield f"{path}: {_NOT_SHOWN if is_secret else 'is null, or not set, which is the same'}"
 
@@ -57,7 +57,7 @@ def _between(old: object, new: object, path: str) -> Iterator[tuple[str, object,
 
 
 def _is_of_objects(old: list[object], new: list[object]) -> bool:
-    """Tell whether lists are compared item by item: ids and values are read better as a whole."""
+    """Return whether lists are compared item by item; lists of ids and values are shown whole."""
     return len(old) == len(new) and all(isinstance(item, dict) for item in (*old, *new))
 
 

@@ -53,7 +53,7 @@ class FileObject:
 
     @property
     def is_lenient(self) -> bool:
-        """Tell whether it may have fields that nobody knows here: those of the API."""
+        """Return whether it may have unknown fields, as the answers of the API have."""
         return self.is_answer or has_description(self.obj)
 
     def where(self, path: str) -> str:

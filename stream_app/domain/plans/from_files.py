@@ -1,4 +1,4 @@
-"""Objects as files give them, in the place of configured ones: for a replay, not for `apply`."""
+"""Objects of files in place of the configured ones: for a replay or a backtest, not for `apply`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stream_app.domain.configuration.triggers import Trigger, read_trigger
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans.file_object import FileObject
 
-#: Stands in the place of a key: nothing is sent, and so no key is read.
+#: Replaces a key: nothing is sent, so no key is needed.
 _NO_KEY = "env:STREAM_APP_KEY_NOT_READ"
 
 
@@ -31,7 +31,7 @@ class FileConfiguration:
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds of which there is one at least."""
+        """The kinds that occur."""
         rows = {
             Kind.CLIENT: self.clients,
             Kind.TRIGGER: self.triggers,
@@ -43,10 +43,10 @@ class FileConfiguration:
 def read_file_configuration(
     objects: Iterable[FileObject], *, allowed_periods: Collection[int]
 ) -> FileConfiguration:
-    """Return what the files hold.
+    """Return the objects of the files.
 
     Raises:
-        ConfigurationError: an object breaks a rule, or stands twice; it names all problems.
+        ConfigurationError: an object breaks a rule, or stands twice; all problems are named.
     """
     configuration, texts = FileConfiguration(), list[str]()
     for item in objects:
@@ -72,8 +72,8 @@ def read_file_configuration(
 def as_enabled(triggers: Mapping[int, Trigger], live: Mapping[int, Trigger]) -> dict[int, Trigger]:
     """Return triggers with the times at which the configured ones of their ids were enabled.
 
-    That time is part of a revision, so of an alert's id: a trigger that is as it is configured
-    gives the alerts that it gave.
+    That time is part of a revision, and so of an alert's id: an unchanged trigger gives alerts with
+    the same ids.
     """
     return {
         number: msgspec.structs.replace(trigger, enabled_at=live[number].enabled_at)

@@ -1,4 +1,4 @@
-"""Keys of integrations in a plan: sealed before they leave the process, kept when not given."""
+"""Keys of integrations: sealed before they leave the process, kept where a file has none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stream_app.domain.errors import InvalidObjectError, SealingError
 from stream_app.domain.plans.file_object import SEALED_MARK
 
 KEY_PATH = "target.token"
-#: Names of fields that hold a key by their look, wherever they stand in an integration.
+#: Names of fields that look as if they held a key, anywhere in an integration.
 _SECRET_NAME = re.compile(
     r"(?i)(^|_)(key|secret|token|password|authorization)$|api_?key|genie_?key"
 )
@@ -37,11 +37,11 @@ class KeyKeeper(Protocol):
         """Return the key that is sealed or named; raise SealingError when it cannot be had."""
 
     def is_sealed_with_newest(self, clear: str, stored: str, context: str) -> bool:
-        """Tell whether sealing anew would change nothing."""
+        """Return whether sealing anew would change nothing."""
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a field holds a key by the look of its name."""
+    """Return whether the name of a field looks as if it held a key."""
     return _SECRET_NAME.search(name) is not None
 
 
@@ -85,15 +85,15 @@ def _token(
     stored: Mapping[str, object] | None,
     keeper: KeyKeeper,
 ) -> str | None:
-    """Return what is to stand for the key: a clear one is sealed, a missing one is the stored one.
+    """Return the token of the record: a clear key sealed, or for a missing one what is stored.
 
     Raises:
-        InvalidObjectError: nothing can.
+        InvalidObjectError: there is none that can be stored.
     """
     api, token = record["target"]["api"], record["target"].get("token")
     number, client_id = record.get("id"), record.get("client_id")
     if not isinstance(api, str) or not isinstance(number, int) or not isinstance(client_id, int):
-        # A problem of its own, reported with the other fields; the key is not at fault.
+        # That is a problem of another field, and reported there.
         return str(token) if key is None and is_stored_key(token) else "file:unjudged"
     try:
         if key is not None:
@@ -109,7 +109,7 @@ def _token(
 def _sealed(
     key: SecretStr, stored: Mapping[str, object] | None, keeper: KeyKeeper, context: str
 ) -> str:
-    """Return the key sealed: as it is stored, if nothing has changed since."""
+    """Return the sealed key: the stored seal, if it is still good."""
     clear = key.get_secret_value()
     if clear.startswith(_REFERENCE_PREFIXES):
         raise SealingError(
@@ -124,7 +124,7 @@ def _sealed(
 def _named_or_stored(
     token: object, stored: Mapping[str, object] | None, keeper: KeyKeeper, context: str
 ) -> str | None:
-    """Return the token of the file; without one the stored one, as long as the host is the same."""
+    """Return the token of the file, or else the stored one if the host is the same."""
     kept, kept_api = _stored_token(stored)
     if token in (None, "", SEALED_MARK):
         if kept is not None and api_host(kept_api) != context.partition("@")[2]:
@@ -156,9 +156,11 @@ def _note_copies(record: Mapping[str, object], clear: str, problems: Problems) -
 
 
 def shown_form(record: Mapping[str, object]) -> dict[str, object]:
-    """Return an integration's record as it may be shown: no key, sealed or clear, is in it.
+    """Return an integration's record without its key, sealed or clear.
 
-    The name of a key (`env:`, `file:`) stays. `apply` takes the result as unchanged.
+    `apply` takes the result as unchanged.
+
+    The name of a key (`env:`, `file:`) stays.
     """
     shown = _without_keys(record, "", [])
     target = shown.get("target")
@@ -170,7 +172,7 @@ def shown_form(record: Mapping[str, object]) -> dict[str, object]:
 
 
 def _without_keys(obj: Mapping[str, object], path: str, dropped: list[str]) -> dict[str, object]:
-    """Copy `obj` without fields that look like keys, except the one that is sealed."""
+    """Copy `obj` without fields that look like keys, except the token."""
     kept: dict[str, object] = {}
     for name, value in obj.items():
         here = f"{path}{name}"
@@ -197,7 +199,7 @@ def _without_keys_in(value: object, path: str, dropped: list[str]) -> object:
 
 
 def _paths_with(value: object, clear: str, path: str) -> list[str]:
-    """Return where in `value` a text holds `clear`."""
+    """Return the paths of the texts in `value` that hold `clear`."""
     if isinstance(value, dict):
         return [p for n, v in value.items() for p in _paths_with(v, clear, f"{path}.{n}")]
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Plans: what applying a person's objects would change in the stored configuration.
+"""What applying a person's objects would change in the stored configuration.
 
-Everything is decided here, from the objects and the stored records alone, before anything is
-written: a plan with one problem is not carried out at all.
+A plan depends on the objects and the stored records alone. It is complete before anything is
+written, and one with a problem is not carried out at all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What is to become of one record; no `record`: it is deleted.
+    """The change of one record; without `record` it is deleted.
 
     `fields` says which of its fields change; `before` is the record as it is stored. `key_fields`
     are the fields of the file that look like keys, and are not in the record.
@@ -43,7 +43,7 @@ class Change:
 
     @property
     def turns_off(self) -> bool:
-        """Tell whether this takes an integration out of use that its owner had in use."""
+        """Return whether this deletes or turns off an integration that was active."""
         if self.kind is not Kind.INTEGRATION or not (self.before or {}).get("active"):
             return False
         return self.record is None or not self.record.get("active")
@@ -53,7 +53,7 @@ class Change:
 class Plan:
     """The changes in the order of writing; `problems` are texts, one for each broken rule.
 
-    `left_out` is what the objects say and this project has no use for.
+    `left_out` are the parts of the objects that this project has no use for.
     """
 
     changes: tuple[Change, ...]
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the plan needs to know of the installation and of the time (Unix ms).
+    """What a plan depends on beside the objects: the installation and the time (Unix ms).
 
     `check_api` raises ConfigurationError for an address that no alert may be posted to.
     """

@@ -29,7 +29,7 @@ def make_plan(
 ) -> Plan:
     """Compare the objects with the stored records.
 
-    With `only_client` everything in the files must be that client's, what is left out, too.
+    With `only_client` all objects of the files must be of that client, also those left out.
 
     With `prune` the plan deletes triggers and integrations that the files don't hold: of the
     kinds that occur in the files, and of the clients that these mention. Clients stay.
@@ -56,7 +56,7 @@ class _Planner:
         self.changes: list[Change] = []
         self.left_out: list[LeftOut] = []
         self.others = OtherIntegrations()
-        #: In the order of the files; a text says why an object is not even drafted.
+        #: In the order of the files; a text is the problem of an object without a draft.
         self._entries: list[Draft | str] = []
         self._first: dict[tuple[Kind, int], FileObject] = {}
         #: Kinds and clients of the objects that are left out.
@@ -64,7 +64,7 @@ class _Planner:
 
     @property
     def drafts(self) -> list[Draft]:
-        """The objects that are drafted, in the order of the files."""
+        """All drafts, in the order of the files."""
         return [entry for entry in self._entries if isinstance(entry, Draft)]
 
     def judge(self, source: FileObject) -> None:
@@ -95,7 +95,7 @@ class _Planner:
         return Draft(source, kind, own_id, record, self._stored[kind].get(own_id), self._rules)
 
     def _is_foreign(self, draft: Draft) -> bool:
-        """Refuse an object that is not of the one client that the files are to be of."""
+        """Refuse an object of another client than `only_client`."""
         only, client_id = self._only_client, draft.record.get("client_id")
         if only is None or client_id == only:
             return False
@@ -107,7 +107,7 @@ class _Planner:
         return True
 
     def _leaves_out(self, draft: Draft) -> bool:
-        """Leave an object out, and note it, if it is one that this project has no use for."""
+        """Note an object that this project has no use for, and return whether it is one."""
         found: LeftOut | None = None
         record, is_answer = draft.record, draft.source.is_answer
         if draft.kind is Kind.INTEGRATION:
@@ -121,7 +121,7 @@ class _Planner:
         return True
 
     def deletions(self) -> list[Change]:
-        """Return what the files don't hold, triggers first: what they name goes after them."""
+        """Return the deletions of what the files don't hold, triggers before integrations."""
         clients = {draft.client_id for draft in self.drafts}
         clients |= {client for _, client in self._left if isinstance(client, int)}
         kinds = {draft.kind for draft in self.drafts} | {kind for kind, _ in self._left}

@@ -1,4 +1,4 @@
-"""What objects say of each other: whose they are, and which integrations a trigger names."""
+"""Checks what objects refer to: their clients, and the integrations of triggers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from stream_app.domain.plans.unsupported import LeftOut, OtherIntegrations
 def check_references(
     drafts: Sequence[Draft], stored: Stored, others: OtherIntegrations, pruned: Collection[int]
 ) -> list[LeftOut]:
-    """Note in the drafts what they name that is not there, or is another's.
+    """Note in the drafts references to what does not exist or belongs to another client.
 
     Args:
-        drafts: all of the files.
-        stored: the records as they are.
-        others: integrations of the files that are of types that are not used here.
-        pruned: integrations that are going to be deleted.
+        drafts: of all objects of the files.
+        stored: the records as they are now.
+        others: integrations of the files whose types are not supported.
+        pruned: integrations that the plan deletes.
 
     Returns:
-        the names of `others` in triggers, which are left out.
+        references of triggers to `others`, which are left out.
     """
     clients = {draft.id for draft in drafts if draft.kind is Kind.CLIENT}
     clients |= stored[Kind.CLIENT].keys()
@@ -51,7 +51,7 @@ def check_references(
 
 
 def _check_client_names(drafts: Sequence[Draft], stored: Stored) -> None:
-    """Note names that several clients would have: one that a client has stays its own."""
+    """Note names that several clients would have: the client that has one already keeps it."""
     kept = {
         number: normal_name(str(record.get("name") or ""))
         for number, record in stored[Kind.CLIENT].items()
@@ -84,10 +84,10 @@ class _KnownIntegrations:
     pruned: Collection[int]
 
     def refusal(self, number: int, client_id: int, kept: Collection[int]) -> str | None:
-        """Return why a trigger of a client may not name an integration; None when it may.
+        """Return why a trigger of a client may not refer to an integration; None where it may.
 
-        It may keep the id of one that has been deleted since it was applied: `kept` are those
-        that it names as it is stored.
+        It may keep the id of one that has been deleted since: `kept` are those of the stored
+        trigger.
         """
         if number in self.others.clients:
             owner = self.others.clients[number]
@@ -101,7 +101,7 @@ class _KnownIntegrations:
 
 
 def _check_integrations(draft: Draft, known: _KnownIntegrations) -> Iterator[LeftOut]:
-    """Note the integrations that a trigger may not name; yield those that are left out."""
+    """Note the integrations that a trigger may not refer to; yield those that are left out."""
     kept = _stored_integrations(draft) if draft.integration_ids else ()
     for number in draft.integration_ids:
         path = _path_of(number, draft.source.obj)
@@ -113,7 +113,7 @@ def _check_integrations(draft: Draft, known: _KnownIntegrations) -> Iterator[Lef
 
 
 def _stored_integrations(draft: Draft) -> tuple[int, ...]:
-    """Return the integrations that the stored trigger names."""
+    """Return the integrations of the stored trigger."""
     if draft.stored is None:
         return ()
     trigger, _ = read_trigger(draft.stored, allowed_periods=draft.rules.allowed_periods)
@@ -121,7 +121,7 @@ def _stored_integrations(draft: Draft) -> tuple[int, ...]:
 
 
 def _path_of(number: int, obj: Mapping[str, object]) -> str:
-    """Return the path of an integration's id in a trigger, which may have other problems."""
+    """Return the path of an integration's id in a trigger, which may be malformed elsewhere."""
     actions = flattened(obj).get("actions")
     for place, action in enumerate(actions if isinstance(actions, list) else []):
         params = action.get("params") if isinstance(action, dict) else None

@@ -1,4 +1,4 @@
-"""Rotation of secret keys: the seal of an integration's key made anew with the newest of them."""
+"""Seals an integration's key again with the newest secret key, for their rotation."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
     from stream_app.domain.plans.keys import KeyKeeper
 
-#: Keys that stand elsewhere have no seal.
+#: Keys that are kept elsewhere have no seal.
 _NAMED = ("env:", "file:")
 
 
 def resealed(
     number: int, record: Mapping[str, object], keeper: KeyKeeper, now_ms: int
 ) -> Change | None:
-    """Return what becomes of an integration's record; None: it holds no key to be sealed.
+    """Return the change of an integration's record; None: it holds no key to be sealed.
 
-    The target stays what it was, and so does the epoch: nothing that is under way is void.
+    Neither target nor epoch changes, so deliveries under way stay valid.
 
     Raises:
-        SealingError: no secret key at hand opens the seal.
+        SealingError: none of the secret keys opens the seal.
     """
     target = record.get("target")
     token = target.get("token") if isinstance(target, dict) else None

@@ -1,8 +1,8 @@
-"""Times that our commands put into records themselves; what a file says there is ignored.
+"""Times that our commands write into records; those of a file are ignored.
 
-`epoch` tells which results of deliveries are about an integration as it is now: it grows with
-every new target and every enabling. `enabled_at` says since when it is in use; what the system
-has made of it before that is void. Both are Unix ms.
+`epoch` grows with each new target and each enabling of an integration; results of deliveries with
+an older one are ignored. `enabled_at` is when an integration was enabled; a status that the system
+has set before is void. Both are Unix ms.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def integration_stamps(
 ) -> dict[str, object]:
     """Return the stamps of an integration that is created or changed.
 
-    `apply` doesn't touch `enabled_at` of one that exists: what the system has disabled stays so
-    until somebody enables it by name.
+    `apply` keeps `enabled_at` of one that exists, so what the system has disabled stays disabled
+    until a person enables it by its id.
     """
     if before is None:
         return dict.fromkeys(INTEGRATION_STAMPS, now_ms)
@@ -44,7 +44,7 @@ def integration_stamps(
 def trigger_stamps(
     before: Mapping[str, object] | None, after: Mapping[str, object], now_ms: int
 ) -> dict[str, object]:
-    """Return the stamps of a trigger: one that is turned on counts anew from then on."""
+    """Return the stamps of a trigger: one that is turned on starts counting anew."""
     known = before or {}
     if after.get("enabled") is True and known.get("enabled") is not True:
         return {"enabled_at": now_ms}
@@ -52,7 +52,7 @@ def trigger_stamps(
 
 
 def next_epoch(record: Mapping[str, object], now_ms: int) -> int:
-    """Return an epoch later than the record's, whatever the clock of that machine said."""
+    """Return an epoch later than the record's, even if this machine's clock is behind."""
     epoch = record.get("epoch")
     return max(now_ms, epoch + 1) if isinstance(epoch, int) else now_ms
 
@@ -84,7 +84,7 @@ def _is_new_target(
 def _is_same_sealed(
     known: object, given: object, record: Mapping[str, object], keeper: KeyKeeper
 ) -> bool:
-    """Tell whether two seals hold one key: it was sealed anew, with a newer secret key."""
+    """Return whether two seals hold the same key, as after a rotation of secret keys."""
     if not (str(known).startswith(_SEALED) and str(given).startswith(_SEALED)):
         return False
     integration, _ = read_integration(record)

@@ -1,4 +1,4 @@
-"""The steps from an object of a file to a change of the stored record: `STEPS` is their order."""
+"""The steps that turn an object of a file into a change of the stored record, in their order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stream_app.domain.plans.unsupported import LeftOut, without_other_events
 
 @dataclass
 class Draft:
-    """A record in the making.
+    """A record on its way from a file to the plan; each step changes it.
 
     `id` is 0 if the object has none that can be used; `stored` is the record that it replaces.
     """
@@ -54,7 +54,7 @@ class Draft:
 
 
 def normalise(draft: Draft) -> None:
-    """Take off what editors leave around texts; note fields that nobody knows."""
+    """Trim names and keys; note unknown fields."""
     draft.record = trimmed(draft.record)
     lenient = draft.source.is_lenient
     note_unknown_fields(draft.kind, draft.record, draft.problems, is_lenient=lenient)
@@ -69,7 +69,7 @@ def seal(draft: Draft) -> None:
 
 
 def read(draft: Draft) -> None:
-    """Read the record as the workers do; note what they would refuse, and what names hide."""
+    """Read the record as the workers do; note what they refuse, and invisible characters."""
     draft.record = known_part(draft.kind, draft.record)
     _READERS[draft.kind](draft)
     note_invisible(draft.record, draft.problems)
@@ -103,7 +103,7 @@ def _read_trigger(draft: Draft) -> None:
 
 
 def _say_whose(draft: Draft) -> None:
-    """Add the next step where an object does not say whose it is: an answer of the API may not."""
+    """Say what to do about a missing client: answers of the API may not name it."""
     for index, problem in enumerate(draft.problems):
         if problem.path == "client_id" and problem.value is None:
             hint = f"write whose {draft.kind} it is, or give `stream-app apply --client ID`"
@@ -129,7 +129,7 @@ def leave_out(draft: Draft) -> None:
 
 
 def bound(draft: Draft) -> None:
-    """Keep the key out of the problems, and the record below the size that Kafka takes."""
+    """Take the key out of the problems; note a record that is too large for Kafka."""
     if draft.source.key is not None:
         hide_key(draft.problems, draft.source.key.get_secret_value())
     size = len(orjson.dumps(draft.record, option=orjson.OPT_NON_STR_KEYS))
@@ -142,7 +142,7 @@ STEPS: tuple[Callable[[Draft], None], ...] = (normalise, seal, read, leave_out, 
 
 
 def compare(draft: Draft) -> Change:
-    """Return what becomes of the stored record."""
+    """Return the change of the stored record."""
     kind, record, stored = draft.kind, draft.record, draft.stored
     before = {n: v for n, v in (stored or {}).items() if n not in STAMPS[kind]}
     fields = tuple(changed_fields(before, record)) if stored is not None else ()

@@ -1,12 +1,11 @@
-"""What the security cloud's API lists and this project has no use for: left out, and told.
+"""What answers of the security cloud's API hold and this project does not support: it is left out.
 
-A client's integrations can be of many types, and all of them are in one answer; alerts are posted
-to Opsgenie and Jira Service Management only. Events of other types are no events of an Opsgenie
-integration; what nobody has switched on is nothing that anybody misses. A condition may be younger
-than this project, or documented without its id, and so may an attack type: such a trigger cannot be
-checked, so is not stored.
+One answer has a client's integrations of all types, but alerts are posted to Opsgenie and Jira
+Service Management only. Inactive events of other types of integrations are dropped. A condition or
+an attack type may be newer than this project, or documented without its id: a trigger with one
+cannot be checked, so it is not stored.
 
-A file that a person writes is held to what is documented: an unknown name is a slip there.
+In a file that a person wrote an undocumented name is an error.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from stream_app.domain.configuration.integrations import EVENTS, TYPES
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.text.printable import quoted
 
-#: The documented types of integrations beside Opsgenie.
+#: The other documented types of integrations.
 OTHER_TYPES = frozenset(
     {
         "email", "slack", "ms_teams", "telegram", "pager_duty", "splunk", "sumo_logic",
@@ -55,7 +54,7 @@ _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
 _UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
 _UNKNOWN_CONDITION = "its condition is not known here"
 _UNKNOWN_ATTACK_TYPE = "an attack type that is not known here"
-#: What is no such name may be a key in the wrong place, and is not shown: keys have many digits.
+#: Any other text may be a misplaced key, and is not shown. A key has many digits.
 _NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[a-z][a-z0-9_]{0,39}")
 
 
@@ -74,9 +73,9 @@ class LeftOut:
 
 
 def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
-    """Return the type of an integration that is none of ours; None when it is one, or a slip.
+    """Return the type of an integration that is not supported; None where it is, or is misspelt.
 
-    In an answer of the API any type is somebody's; elsewhere it must be a documented one.
+    An answer of the API may have any type; elsewhere it must be a documented one.
     """
     type_ = record.get("type")
     if not isinstance(type_, str) or type_ in TYPES or not _NAME.fullmatch(type_):
@@ -85,15 +84,15 @@ def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
 
 
 class OtherIntegrations:
-    """The integrations of the files that are of types that are not used here."""
+    """The integrations of the files whose types are not supported."""
 
     def __init__(self) -> None:
-        #: By id; None: it does not say whose it is.
+        #: Id -> client; None: it does not name one.
         self.clients: dict[int, object] = {}
         self._types: dict[int, str] = {}
 
     def take(self, record: Mapping[str, object], *, is_answer: bool) -> LeftOut | None:
-        """Take an integration if it is one of these; None when it is not."""
+        """Note an integration if its type is not supported; None where it is."""
         type_, number = other_type(record, is_answer=is_answer), record.get("id")
         if type_ is None or not isinstance(number, int):
             return None
@@ -101,13 +100,13 @@ class OtherIntegrations:
         return LeftOut("integration", number, "type", type_, _POSTED_TO)
 
     def not_reached(self, trigger_id: int, path: str, number: int) -> LeftOut:
-        """Return what is to be told of a trigger that names one of these."""
+        """Return the reference of a trigger to one of these, which is left out."""
         reason = f"it is of type {self._types[number]}: {_POSTED_TO}"
         return LeftOut("trigger", trigger_id, path, number, reason)
 
 
 def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
-    """Return what is to be told of an answer's trigger whose condition nobody here knows."""
+    """Return the unknown condition of an answer's trigger, for which it is left out."""
     name, number = record.get("template_id"), record.get("id")
     if not isinstance(name, str) or not name.strip() or name in CONDITIONS:
         return None
@@ -117,9 +116,9 @@ def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
 
 
 def unknown_attack_type(record: Mapping[str, object]) -> LeftOut | None:
-    """Return what is to be told of an answer's trigger with an attack type nobody here knows.
+    """Return the unknown attack type of an answer's trigger, for which it is left out.
 
-    Without it the trigger would count something else.
+    Without that value the trigger would count something else.
     """
     number, filters = record.get("id"), record.get("filters")
     if not isinstance(number, int) or isinstance(number, bool) or not isinstance(filters, list):
@@ -142,11 +141,11 @@ def _shown(name: str) -> str:
 def without_other_events(
     record: dict[str, object], problems: Problems, *, is_answer: bool
 ) -> tuple[dict[str, object], list[LeftOut]]:
-    """Return an integration without inactive events that Opsgenie has not, and what is left out.
+    """Return an integration without inactive events that Opsgenie does not have, and these.
 
-    In an answer of the API these are any but its own; elsewhere they must be documented ones.
-    `problems` are those of the whole record: those of events that are left out are taken away,
-    and those of active ones say why.
+    In an answer of the API any other event is left out; elsewhere only a documented one. `problems`
+    are those of the whole record: problems of events that are left out are removed, and those of
+    active ones get the reason.
     """
     events, number = record.get("events"), record.get("id")
     if not isinstance(events, list):
@@ -175,7 +174,7 @@ def without_other_events(
 
 
 def _with_headers_judged(item: object, path: str, problems: Problems) -> object:
-    """Return an event without `with_headers`, which says nothing unless it is on."""
+    """Return an event without `with_headers`, which has no effect unless it is on."""
     if not isinstance(item, dict) or WITH_HEADERS not in item:
         return item
     if item[WITH_HEADERS] and item.get("active") is not False:
