@@ -95,7 +95,7 @@ def test_the_alert_is_the_documented_one() -> None:
 
 def test_the_number_of_tests_of_the_product_s_page_is_right() -> None:
     count = sum(bool(NAMED.fullmatch(cell)) for _, cell in rows())
-    assert f"has a test: {count}." in PAGES["README.md"]
+    assert f"in {count} sentences. Each has a test." in PAGES["README.md"]
 
 
 def test_the_bounds_of_the_bench_are_those_of_the_code() -> None:
