@@ -51,12 +51,12 @@ ACTOR = "stream-app apply"
     "--client",
     "client_id",
     type=click.IntRange(min=1),
-    help="Client of the triggers and integrations that do not say whose they are.",
+    help="Client of the triggers and integrations that do not name one.",
 )
 @click.option(
     "--only-client",
     type=click.IntRange(min=1),
-    help="Take nothing but what is this client's: anything else in the files is an error.",
+    help="Accept only objects of this client; any other in the files is an error.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop there.")
 @click.option(
@@ -83,19 +83,18 @@ def apply(
     """Create or update clients, integrations and triggers.
 
     Objects are recognised by their shape (or by `kind`): a trigger has `template_id`, an
-    integration `target` and `events`, a client `name` and `cloud`. Either all objects are
-    applied or, when one of them breaks a rule, none. Keys of integrations are sealed before
-    they leave this process.
+    integration `target` and `events`, a client `name` and `cloud`. If one object breaks a rule,
+    none is applied. Keys of integrations are sealed before they leave this process.
 
-    What the security cloud's API answers with triggers or integrations is taken as it is; add
-    --client, since integrations do not say there whose they are. Integrations of other types than
+    Answers of the security cloud's API with triggers or integrations are taken as they are; add
+    --client, since integrations do not name their client there. Integrations of other types than
     opsgenie are left out, and named.
 
     --prune deletes only objects of the kinds that occur in the files, and only of the clients
     that the files mention; clients themselves are never pruned (`stream-app delete clients`).
 
-    --only-client is for files that a client writes: objects of others, or of nobody, are refused
-    before anything is written. Names of keys (`env:STREAM_APP_KEY_<CLIENT>_<NAME>`,
+    --only-client is for files that a client writes: objects of other clients, or without one, are
+    refused before anything is written. Names of keys (`env:STREAM_APP_KEY_<CLIENT>_<NAME>`,
     `file:<client>/<name>`) are always the client's own.
 
     An integration that is turned off or pruned gets a last message, if it has `system` selected.

@@ -58,10 +58,10 @@ def get(
     """Show configured triggers, integrations or clients.
 
     Keys are never shown: `token: (sealed)` stands for one that is stored sealed, and `apply`
-    takes it as the key that it has. Names of keys (`env:`, `file:`) are shown.
+    then keeps the stored key. Names of keys (`env:`, `file:`) are shown.
 
-    NOTES in the table says what of a trigger is kept, but not evaluated here, and which trigger
-    names no integration.
+    NOTES in the table says which parts of a trigger are kept but not evaluated here, and which
+    trigger has no integration.
     """
     chosen = PLURALS[kind]
     if output == "api" and chosen is Kind.CLIENT:

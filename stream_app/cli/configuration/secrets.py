@@ -55,8 +55,8 @@ def generate(*, as_json: bool) -> None:
 def rotate(*, dry_run: bool, as_json: bool) -> None:
     """Seal the API keys of all integrations anew, with the newest secret key.
 
-    The first of STREAM_APP_SECRET_KEYS seals, each of them opens: workers must have the new one
-    by then. No API key is needed for it, none changes, and nothing that is under way is void.
+    The first of STREAM_APP_SECRET_KEYS seals, and each of them opens, so workers must have the new
+    one before. No API key is needed or changed, and deliveries under way stay valid.
 
     It ends with 3 when a key could not be opened: then an older secret key is still missing.
     """

@@ -46,8 +46,9 @@ def list_(
 ) -> None:
     """List dead letters, the newest last.
 
-    TOPIC is what they were meant for, as `deliveries` or `events.hits`; without one, all. PLACE
-    is where a letter lies (`stream-app dlq show PLACE`), FROM the record it was made of.
+    TOPIC is the topic they failed on, such as `deliveries` or `events.hits`; without one, all are
+    listed. PLACE is the position of a dead letter (`stream-app dlq show PLACE`), FROM that of the
+    record it was made from.
     """
     settings = load_settings()
     configure_logs(settings.log)

@@ -73,13 +73,13 @@ def redrive(
 ) -> None:
     """Send dead letters back to the topics they came from, the oldest first.
 
-    Key and value go untouched, with their headers and `x-attempt` one higher. A letter that has
-    been sent is marked, and the next redrive leaves it out; one that fails again is a new letter.
-    What has been accepted meanwhile is skipped, and so is what no integration takes.
-    An event counts in the window of its own time, and not at all when that is no longer kept.
+    Key, value and headers are sent unchanged, with `x-attempt` one higher. A dead letter that has
+    been sent is marked, and the next redrive skips it; one that fails again is a new dead letter.
+    A delivery that has been accepted meanwhile is skipped, and so is one that no integration
+    takes. An event counts in the window of its own time, unless that window is no longer kept.
 
-    A crash may send the last letters once more: alerts and deliveries are known by their ids, but
-    an event then counts twice, as it does with two redrives of the same letters at a time.
+    After a crash the last ones may be sent twice. Alerts and deliveries are recognised by their
+    ids, but an event then counts twice, as it does with two redrives at the same time.
     """
     settings = load_settings()
     configure_logs(settings.log)

@@ -8,10 +8,10 @@ from stream_app.cli import LazyGroup
 
 #: Command -> where it lives.
 COMMANDS = {
-    "delete": "stream_app.cli.integrations.life:delete",
-    "disable": "stream_app.cli.integrations.life:disable",
-    "enable": "stream_app.cli.integrations.life:enable",
-    "list": "stream_app.cli.integrations.life:list_",
+    "delete": "stream_app.cli.integrations.lifecycle:delete",
+    "disable": "stream_app.cli.integrations.lifecycle:disable",
+    "enable": "stream_app.cli.integrations.lifecycle:enable",
+    "list": "stream_app.cli.integrations.lifecycle:list_",
     "test": "stream_app.cli.integrations.trial:test",
 }
 

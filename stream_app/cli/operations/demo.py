@@ -55,8 +55,8 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
     """Start Kafka, both workers and a sandbox Opsgenie, and show each alert that arrives.
 
     The embedded Kafka is used unless STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is set. All topics
-    have the prefix `demo.` unless STREAM_APP_TOPIC_PREFIX is set. Ctrl-C and SIGTERM end it, and
-    that is no error: the exit code is 0. When a part ends by itself, it is not.
+    have the prefix `demo.` unless STREAM_APP_TOPIC_PREFIX is set. Ctrl-C and SIGTERM end it with
+    exit code 0; when a part ends by itself, the exit code says so.
     """
     settings = load_settings()
     configure_logs(settings.log.model_copy(update={"level": "warning"}))

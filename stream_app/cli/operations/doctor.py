@@ -42,8 +42,8 @@ _SETTINGS = "settings"
 def doctor(*, as_json: bool) -> None:
     """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
 
-    It ends with 0 when nothing fails, with 4 when nothing but the broker does, else with 1. It
-    changes nothing, and sends no key to anybody. A check that cannot be carried out has failed.
+    It ends with 0 when nothing fails, with 4 when only the broker does, else with 1. It changes
+    nothing and sends no key to anybody. A check that cannot be carried out counts as failed.
     """
     # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -17,7 +17,7 @@ from stream_app.settings import Settings, load_settings
 
 @click.group(epilog="Example: stream-app state reset detector")
 def state() -> None:
-    """Look after the state that workers keep of their topics."""
+    """Reset the state that workers keep about their topics."""
 
 
 @state.command(epilog="Example: stream-app state reset detector --yes")
@@ -31,10 +31,11 @@ def state() -> None:
 def reset(role: Role, *, yes: bool, as_json: bool) -> None:
     """Forget a role's state: its workers start from the beginning of their topics.
 
-    Of events.account a detector goes on where it was: nobody is told of old notices again.
+    On events.account a detector continues where it was, so old notices are not sent again.
 
-    Stop the workers first. Needed when a topic was made anew. Alerts that the detector sends
-    again have the ids they had; a notifier posts every alert again that its topics still hold.
+    Stop the workers first. This is needed after a topic has been recreated. Alerts that the
+    detector sends again have the same ids; a notifier posts every alert again that its topics
+    still hold.
     """
     settings = load_settings()
     asyncio.run(_reset(settings, role, yes=yes, as_json=as_json))

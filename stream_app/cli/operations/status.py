@@ -30,11 +30,11 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
     """Show topics, lag, workers, integrations and triggers; first what needs attention.
 
     It ends with 0 whatever it finds, as `git status` does; --fail-on-problems is for scripts.
-    RECORDS is what offsets tell: of a compacted topic, or one that gets transactions, at most that
-    many. LAG goes up to the first transaction that is open. FAILED is the share of the requests of
-    the last 12 hours by the notifier's own count, PENDING what it still holds; both stand in its
-    state on Kafka. FIRED is counted in `alerts`. A WORKER that reads its state back says in the
-    group's offsets how far it is. It joins no group and writes nothing.
+    RECORDS comes from offsets: a compacted topic, or one with transactions, holds at most that
+    many. LAG is counted up to the first open transaction. FAILED is the share of requests that
+    failed in the last 12 hours, and PENDING the deliveries that wait, both from the notifier's
+    state on Kafka. FIRED is counted in `alerts`. A WORKER that is restoring its state shows its
+    progress in the group's offsets. The command joins no group and writes nothing.
     """
     settings = load_settings()
     configure_logs(settings.log)

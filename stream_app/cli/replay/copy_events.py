@@ -78,7 +78,7 @@ def copy_events(
     the events by the same whole seconds. config.clients, config.triggers and config.integrations
     can be copied first: with them the alerts have the same ids.
 
-    A range is of the records' timestamps. Ctrl-C prints the command that copies the rest.
+    The range selects records by their timestamps. Ctrl-C prints the command that copies the rest.
     """
     settings = load_settings()
     configure_logs(settings.log)

@@ -91,12 +91,12 @@ class _Replay(click.Group):
     "--compare",
     "is_compared",
     is_flag=True,
-    help="Hold them against the topic `alerts`; exit code 1 if they differ.",
+    help="Compare them with the topic `alerts`; exit code 1 if they differ.",
 )
 @click.option(
     "--compare-prefix",
     metavar="PREFIX",
-    help="The same, against the alerts of the installation with this topic prefix.",
+    help="The same with the alerts of the installation with this topic prefix.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each alert as it stands on the topic.")
 def replay(
@@ -113,17 +113,17 @@ def replay(
 ) -> None:
     """Show the alerts that recorded events give.
 
-    The alerts are those by the rules and the configuration of now.
+    They follow from the rules and the configuration as they are now.
 
     TOPIC is events.attacks, events.hits, events.incidents or events.account, or `-` for the lines
     of `kcat -J` on stdin. Nothing is sent and no offset is committed. With the configuration and
     the partitions of the live run the alerts are the same, byte for byte.
 
-    A range is of the records' timestamps. Windows that it cuts count only what lies in it, and
-    what was late live can count: what came before is not known.
+    The range selects records by their timestamps. A window that it cuts counts only events within
+    it. Events that were late in the live run may count, since earlier ones are not read.
 
-    --compare says `missing` of an alert that the replay gives and the topic has not, `extra` of
-    one that only the topic has, and the reason where it can be told.
+    --compare marks an alert that only the replay gives as `missing`, one that only the topic has
+    as `extra`, and says why where that is known.
     """
     settings = load_settings()
     configure_logs(settings.log)

@@ -65,8 +65,8 @@ def sandbox(
 ) -> None:
     """Play Opsgenie until Ctrl-C and print each alert that arrives; nobody is alerted.
 
-    GET /sandbox/alerts and /sandbox/requests show what has come, DELETE /sandbox clears it. The
-    commands below tell a sandbox that runs what shall fail.
+    GET /sandbox/alerts and /sandbox/requests show what has arrived, DELETE /sandbox clears it. The
+    commands below let requests to a running sandbox fail.
     """
     if ctx.invoked_subcommand is None:
         asyncio.run(_run(host, port, faults, as_json=as_json))

@@ -81,9 +81,9 @@ def backtest(
 ) -> None:
     """Show what a trigger would have done on the events that are recorded.
 
-    How often and when it would have fired, the busiest windows with their exact counts and some
-    of their events, and what other thresholds would have meant. Whether the trigger is applied or
-    enabled is all the same; nothing is sent and nothing is saved.
+    It shows how often and when the trigger would have fired, the busiest windows with their exact
+    counts and some of their events, and what other thresholds would have meant. The trigger need
+    not be applied or enabled; nothing is sent and nothing is saved.
 
     Events count by their own time, the late ones too: live these count in no window.
     """  # fmt: skip

@@ -39,12 +39,12 @@ _PROGRESS_SECONDS = 1.0
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop at the Nth broken record.")
 @click.option("--json", "as_json", is_flag=True, help="Print each breach as JSON, one a line.")
 def validate(source: str, schema: str | None, limit: int | None, *, as_json: bool) -> None:
-    """Tell which records break the contract (`schemas/`), and where.
+    """Show which records break the contract (`schemas/`), and where.
 
     TOPIC is one of this installation, with or without its prefix, or its dead letters; it is read
-    to its present end, by no group. FILE, or - for stdin, holds JSON, an array, lines of either,
-    or what `kcat -J` prints. Where a record's timestamp is known, the times of its events are
-    held against it, as a worker does. Keys are never shown.
+    to its present end, without a group. FILE, or - for stdin, holds JSON, an array, lines of
+    either, or what `kcat -J` prints. Where a record's timestamp is known, the times of its events
+    are checked against it, as a worker does. Keys are never shown.
 
     Exit code 0: all records are good; 1: some are broken.
     """

@@ -12,7 +12,7 @@ from stream_app.domain.plans.references import check_references
 from stream_app.domain.plans.steps import STEPS, Draft, compare
 from stream_app.domain.plans.unsupported import (
     LeftOut,
-    OtherIntegrations,
+    UnsupportedIntegrations,
     unknown_attack_type,
     unknown_condition,
 )
@@ -55,7 +55,7 @@ class _Planner:
         self._only_client = only_client
         self.changes: list[Change] = []
         self.left_out: list[LeftOut] = []
-        self.others = OtherIntegrations()
+        self.others = UnsupportedIntegrations()
         #: In the order of the files; a text is the problem of an object without a draft.
         self._entries: list[Draft | str] = []
         self._first: dict[tuple[Kind, int], FileObject] = {}

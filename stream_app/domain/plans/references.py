@@ -10,11 +10,14 @@ from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.plans.steps import Draft
-from stream_app.domain.plans.unsupported import LeftOut, OtherIntegrations
+from stream_app.domain.plans.unsupported import LeftOut, UnsupportedIntegrations
 
 
 def check_references(
-    drafts: Sequence[Draft], stored: Stored, others: OtherIntegrations, pruned: Collection[int]
+    drafts: Sequence[Draft],
+    stored: Stored,
+    others: UnsupportedIntegrations,
+    pruned: Collection[int],
 ) -> list[LeftOut]:
     """Note in the drafts references to what does not exist or belongs to another client.
 
@@ -80,7 +83,7 @@ class _KnownIntegrations:
     """All integrations of the files and the records: `owners` are their clients by id."""
 
     owners: Mapping[int, object]
-    others: OtherIntegrations
+    others: UnsupportedIntegrations
     pruned: Collection[int]
 
     def refusal(self, number: int, client_id: int, kept: Collection[int]) -> str | None:

@@ -83,7 +83,7 @@ def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
     return type_ if is_answer or type_ in OTHER_TYPES else None
 
 
-class OtherIntegrations:
+class UnsupportedIntegrations:
     """The integrations of the files whose types are not supported."""
 
     def __init__(self) -> None:

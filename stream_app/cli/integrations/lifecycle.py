@@ -63,8 +63,8 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
 def enable(integration_id: int, *, as_json: bool) -> None:
     """Enable an integration that its owner or the system has disabled.
 
-    What failed before is forgotten, and nothing that was cancelled is sent by this:
-    `stream-app dlq redrive --integration ID` does that.
+    Earlier failures are forgotten. Cancelled deliveries are not sent by this; use
+    `stream-app dlq redrive --integration ID`.
     """
     settings = load_settings()
     configure_logs(settings.log)
@@ -80,8 +80,8 @@ def enable(integration_id: int, *, as_json: bool) -> None:
 def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:
     """Disable an integration; its settings stay.
 
-    If it has `system` selected, it gets a last message first. What is pending for it goes to
-    the dead letters; alerts that are fired while it is off are counted, and not kept for it.
+    If it has `system` selected, it gets a last message first. Its pending deliveries become dead
+    letters; alerts that fire while it is off are counted, but not kept for it.
     """
     settings = load_settings()
     configure_logs(settings.log)
