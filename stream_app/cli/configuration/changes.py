@@ -11,7 +11,7 @@ from stream_app.domain.configuration.clients import read_client
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
-from stream_app.domain.configuration.trigger_notes import TriggerNotes, notes_of
+from stream_app.domain.configuration.triggers import TriggerNotes, notes_of
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.notices.config_changes import NoticeType
 from stream_app.domain.plans.differences import difference_lines

@@ -12,7 +12,7 @@ from stream_app.cli.configuration.yaml_values import dump_all
 from stream_app.cli.output import print_json, print_lines, print_table, say
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, unknown_paths
-from stream_app.domain.configuration.trigger_notes import notes_of
+from stream_app.domain.configuration.triggers import notes_of
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.plans.api_answers import answer
 from stream_app.domain.plans.keys import shown_form

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -217,3 +219,29 @@ def _check_period(
 
 #: What of a trigger is kept, and does nothing here.
 NOT_EVALUATED_PARTS = ("condition", "reactions")
+
+
+@dataclass(frozen=True)
+class TriggerNotes:
+    """What a person should know of a trigger that does less than it says.
+
+    `not_evaluated` is as in `Trigger`; `tells_nobody`: it is evaluated, and no alert goes out.
+    """
+
+    not_evaluated: tuple[str, ...] = ()
+    tells_nobody: bool = False
+
+    def __str__(self) -> str:
+        """Return both as one text; empty when there is nothing to say."""
+        parts = []
+        if self.not_evaluated:
+            parts.append(f"not evaluated here: {', '.join(self.not_evaluated)}")
+        if self.tells_nobody:
+            parts.append("tells nobody: no integration is named")
+        return "; ".join(parts)
+
+
+def notes_of(record: Mapping[str, object]) -> TriggerNotes:
+    """Return the notes on a trigger's record, whatever problems it has."""
+    trigger, _ = read_trigger(record, allowed_periods=())
+    return TriggerNotes(trigger.not_evaluated, trigger.tells_nobody)

@@ -21,6 +21,7 @@ import msgspec
 
 from stream_app.domain.counting.bound_triggers import UNSET, BoundClient, BoundTrigger
 from stream_app.domain.counting.cells import CellRow, Cells
+from stream_app.domain.counting.exclusions import Exclusion, exclusion_of
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.counting.windows import CellKey, parse_cell_key
@@ -168,6 +169,7 @@ class PartitionCounts:
         clients, time_of = self._clients, self._time_of
         watermark = self.watermark
         counted = unmatched = 0
+        excluded: list[Exclusion] = []
         timestamp: int | None = None
         latest = trusted = 0
         seconds: Any = NEVER
@@ -197,15 +199,12 @@ class PartitionCounts:
                 continue
             if seconds > watermark:  # noqa: PLR1730 - a call of max() takes three times as long
                 watermark = seconds
-            if event.experimental:
-                tally.experimental += 1
-                continue
-            if event.sampled is False:
-                tally.unsampled += 1
-                continue
-            if event.state == "falsepositive":
-                tally.false_positive += 1
-                continue
+            # What is not counted is one of these; `exclusion_of` has the rule.
+            if event.experimental or not event.sampled or event.state:
+                exclusion = exclusion_of(event)
+                if exclusion is not None:
+                    excluded.append(exclusion)
+                    continue
             try:
                 signature = client.few[client.values(event)]
             except KeyError:
@@ -240,6 +239,8 @@ class PartitionCounts:
         self.watermark = watermark
         tally.counted += counted
         tally.unmatched += unmatched
+        if excluded:
+            tally.exclude(excluded)
         return record is not None
 
     def _note_newest(self, watermark: int, last: Any) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from stream_app.domain.alerts.alert import Alert, fired_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.counting.exclusions import Exclusion
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.partition_windows import WindowSum
@@ -23,7 +24,7 @@ from stream_app.domain.events.batches import Record
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import NEVER
 
-RESULTS = ("counted", "unmatched", "experimental", "unsampled", "false_positive", "late")
+RESULTS = ("counted", "unmatched", *(one.value for one in Exclusion), "late")
 
 
 @dataclass

@@ -13,8 +13,7 @@ import msgspec
 from stream_app.domain.configuration.clients import read_client
 from stream_app.domain.configuration.fields import note_other_id
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.trigger_notes import notes_of
-from stream_app.domain.configuration.triggers import read_trigger
+from stream_app.domain.configuration.triggers import notes_of, read_trigger
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import DeliveryState
 from stream_app.domain.events.parts import DECODE_ERRORS

@@ -11,8 +11,7 @@ import pytest
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import parse_client
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.trigger_notes import notes_of
-from stream_app.domain.configuration.triggers import read_trigger
+from stream_app.domain.configuration.triggers import notes_of, read_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.notices.config_changes import NoticeType, differences, remembered

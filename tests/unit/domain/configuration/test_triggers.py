@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Reaction
-from stream_app.domain.configuration.trigger_notes import notes_of
 from stream_app.domain.configuration.triggers import (
     Filter,
     Threshold,
     Trigger,
+    notes_of,
     parse_trigger,
     read_trigger,
 )
