@@ -61,7 +61,7 @@ Labels = dict[str, Iterable[str]]
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric as it is declared: for the README's table and for tests.
+    """A metric as it is declared: for the table of metrics and for tests.
 
     `combinations` are the values that its labels have together; `role` is whose it is.
     `is_known` says that it is shown from the start on.

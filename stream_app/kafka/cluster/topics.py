@@ -1,7 +1,7 @@
 """The topics of the contract: their names, keys, partitions and clean-up.
 
 Source: the project's design, section "The contract". Producers and readers of a topic find its
-key here, too; what events look like is told in `schemas/README.md`.
+key here, too; `schemas/README.md` describes their records.
 """
 
 from __future__ import annotations
