@@ -37,7 +37,7 @@ from stream_app.kafka.engine.changelogs import (
     prepare_changelogs,
     source_partitions,
 )
-from stream_app.kafka.records import fetched_records
+from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
 from stream_app.kafka.state.known_topics import check_changelogs, check_topics
 from stream_app.kafka.state.state_reset import NOT_REWOUND
@@ -87,7 +87,7 @@ def run_worker(role: Role, settings: Settings) -> None:
         StreamAppError: the worker cannot start or cannot go on; nothing is acknowledged that
             is not done.
     """
-    fetched_records.install()
+    install_fetcher()
     collect_seldom()
     # Else each counter and histogram has a second series that says when it was made.
     disable_created_metrics()  # type: ignore[no-untyped-call]

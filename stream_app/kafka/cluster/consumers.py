@@ -17,7 +17,8 @@ from stream_app.kafka.cluster.connection import (
     kafka_errors,
 )
 from stream_app.kafka.cluster.topic_metadata import PartitionId
-from stream_app.kafka.records.fetched_records import READ_COMMITTED, install, whole_records
+from stream_app.kafka.records.fetched_records import whole_records
+from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
 from stream_app.settings import Settings
 
 _POLL_MS = 200
@@ -38,7 +39,7 @@ async def open_topics(
     """
     with kafka_errors(settings):
         partitions = await _partitions(settings, topics)
-        install()
+        install_fetcher()
         consumer = AIOKafkaConsumer(
             **connection_options(settings),
             enable_auto_commit=False,

@@ -72,7 +72,7 @@ JAVA_OPTIONS = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    # How far it is with its log is told, too: embedded_recovery.py reads it.
+    # How far it is with its log is told, too: `log_recovery` reads it.
     f"-Dorg.slf4j.simpleLogger.log.{RECOVERY_LOGGER}=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",

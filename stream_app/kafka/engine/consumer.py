@@ -22,7 +22,9 @@ from stream_app.kafka.engine.consumer_thread import BatchingThread
 from stream_app.kafka.engine.lost_records import LostRecords
 from stream_app.kafka.engine.record_batches import BatchValue, RecordBatch, size_of
 from stream_app.kafka.records.fetch_states import Fetched, fetched, partition_states
-from stream_app.kafka.records.fetched_records import FetchedRecords, LeanPartitionRecords, install
+from stream_app.kafka.records.fetched_records import FetchedRecords
+from stream_app.kafka.records.fetcher import install_fetcher
+from stream_app.kafka.records.partition_records import LeanPartitionRecords
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,7 +47,7 @@ class BatchingConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.batched: frozenset[str] = frozenset(self.app.batched_topics)
         LeanPartitionRecords.batched = self.batched
-        install()
+        install_fetcher()
         self._waiting_bytes: Counter[str] = Counter()
         self._space = asyncio.Event()
         self._rewinding: asyncio.Task[None] | None = None

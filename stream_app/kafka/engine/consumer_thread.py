@@ -17,7 +17,8 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream_app.kafka.records.fetched_records import READ_COMMITTED, LeanPartitionRecords
+from stream_app.kafka.records.fetcher import READ_COMMITTED
+from stream_app.kafka.records.partition_records import LeanPartitionRecords
 
 
 class BatchingThread(driver.AIOKafkaConsumerThread):

@@ -20,8 +20,9 @@ from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_errors,
 )
-from stream_app.kafka.records import fetched_records
 from stream_app.kafka.records.fetched_records import FetchedRecords
+from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
+from stream_app.kafka.records.partition_records import LeanPartitionRecords
 from stream_app.settings import Settings
 
 _POLL_MS = 500
@@ -78,13 +79,13 @@ class EventLog:
                     "set STREAM_APP_TOPIC_PREFIX to the installation that is meant"
                 )
         # A topic that is read as a worker reads it comes without an object for each record.
-        fetched_records.LeanPartitionRecords.batched |= frozenset(self.topics)
-        fetched_records.install()
+        LeanPartitionRecords.batched |= frozenset(self.topics)
+        install_fetcher()
         consumer = AIOKafkaConsumer(
             **connection_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level=fetched_records.READ_COMMITTED,
+            isolation_level=READ_COMMITTED,
             fetch_max_wait_ms=self._settings.kafka.fetch_max_wait_ms,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import close, open_topics
-from stream_app.kafka.records.fetched_records import READ_COMMITTED
+from stream_app.kafka.records.fetcher import READ_COMMITTED
 
 if TYPE_CHECKING:
     from stream_app.kafka.cluster.topic_metadata import PartitionId

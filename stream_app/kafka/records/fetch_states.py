@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import aiokafka.consumer.subscription_state
 from faust.types import TP
 
 
@@ -46,3 +47,39 @@ def _fetched(state: Any) -> Fetched:
     # in the same order, no transaction is seen where there is none.
     at_ms, log_end = state.timestamp, state.highwater
     return Fetched(state._position, state.lso, log_end, at_ms)  # noqa: SLF001 - not public
+
+
+class WatchedPartitionState(aiokafka.consumer.subscription_state.TopicPartitionState):
+    """Notices what aiokafka does in silence: it goes on where the log begins now.
+
+    Retention has then removed records before they were fetched.
+    """
+
+    def __init__(self, assignment: Any) -> None:
+        super().__init__(assignment)
+        self._out_of_range: int | None = None
+        #: The last such part of the log, from the first offset that is gone to the first that is
+        #: there. It belongs to the next batch, as what is no record does.
+        self.jump: tuple[int, int] | None = None
+        #: All of them, until somebody takes them.
+        self.lost: list[tuple[int, int]] = []
+
+    def await_reset(self, strategy: Any) -> None:
+        """Note where the fetch was that is out of range."""
+        if self._position is not None:
+            self._out_of_range = self._position
+        super().await_reset(strategy)
+
+    def reset_to(self, position: int) -> None:
+        """Note how far the log has gone on meanwhile; a topic that was made anew goes back."""
+        start, self._out_of_range = self._out_of_range, None
+        if start is not None and start < position:
+            self.lost.append((start, position))
+            before = self.jump
+            self.jump = (before[0] if before and before[1] == start else start, position)
+        super().reset_to(position)
+
+    def seek(self, position: int) -> None:
+        """Go elsewhere: what is read from there has no part of before."""
+        self._out_of_range = self.jump = None
+        super().seek(position)

@@ -12,15 +12,15 @@ from typing import Any
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from stream_app.kafka.records.codecs import CODEC_MASK, unpack
-from stream_app.kafka.records.stored_batches import (
+from stream_app.kafka.records.batch_format import (
     FORMAT_WITH_HEADER,
     FRAME,
     HEADER,
     SPECIAL,
-    Batches,
     plain_header,
 )
+from stream_app.kafka.records.codecs import CODEC_MASK, unpack
+from stream_app.kafka.records.stored_batches import Batches
 
 #: Most bytes of such a batch, unpacked as well.
 SMALL_BYTES = 16 * 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_app.cli import main
-from stream_app.kafka.records.fetched_records import WatchedPartitionState
+from stream_app.kafka.records.fetch_states import WatchedPartitionState
 from stream_app.kafka.watch import standstill
 from stream_app.kafka.watch.standstill import Patience
 

@@ -12,8 +12,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.kafka.engine.consumer import BatchingConsumer
-from stream_app.kafka.records.fetch_states import Fetched
-from stream_app.kafka.records.fetched_records import LeanPartitionRecords, WatchedPartitionState
+from stream_app.kafka.records.fetch_states import Fetched, WatchedPartitionState
+from stream_app.kafka.records.partition_records import LeanPartitionRecords
 
 HITS, COUNTS = TP("events.hits", 0), TP("counts", 3)
 

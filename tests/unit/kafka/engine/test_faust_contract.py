@@ -24,11 +24,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from intervaltree import IntervalTree
 
-from stream_app.kafka.records.fetched_records import (
-    LeanPartitionRecords,
-    WholeFetchResult,
-    whole_records,
-)
+from stream_app.kafka.records.fetched_records import whole_records
+from stream_app.kafka.records.fetcher import WholeFetchResult
+from stream_app.kafka.records.partition_records import LeanPartitionRecords
 
 
 def test_the_versions_are_those_that_were_read() -> None:

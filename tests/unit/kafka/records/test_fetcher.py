@@ -15,16 +15,11 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
-from stream_app.kafka.records import fetched_records, unreadable_batches
+from stream_app.kafka.records import fetcher, partition_records, unreadable_batches
 from stream_app.kafka.records.codecs import MAX_UNPACKED_BYTES, UnpackedTooLargeError, unpack
-from stream_app.kafka.records.fetched_records import (
-    MAX_RECORDS,
-    FetchedBatches,
-    FetchedRecords,
-    LeanPartitionRecords,
-    WholeFetchResult,
-    whole_records,
-)
+from stream_app.kafka.records.fetched_records import FetchedRecords, whole_records
+from stream_app.kafka.records.fetcher import MAX_RECORDS, FetchedBatches, WholeFetchResult
+from stream_app.kafka.records.partition_records import LeanPartitionRecords
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from tests.raw_batches import (
     CHECKSUM_AT,
@@ -275,7 +270,7 @@ def small(count: int, base: int, codec: str = "none") -> bytes:
 
 @pytest.mark.parametrize("codec", ["none", *CODECS])
 def test_small_batches_are_read_in_one_go(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetched_records, "STEP_SECONDS", 60)  # on a slow machine, too
+    monkeypatch.setattr(partition_records, "STEP_SECONDS", 60)  # on a slow machine, too
     read = Reading(small(300, 5, codec), 5)
     assert (len(read.parts), read.position, read.unreadable) == (1, 305, [])
     assert read.values == [b"%d" % n for n in range(300)]
@@ -414,4 +409,4 @@ def test_the_readable_records_of_a_fetch_are_without_the_batches_that_are_not() 
     records = FetchedRecords([1, 2])
     assert records.readable() is records
     assert Reading(framed(b"??", 2, 5) + three(2)).parts[0].readable() != []  # type: ignore[attr-defined]
-    assert fetched_records.MAX_RECORDS_OF_ALL > MAX_RECORDS
+    assert fetcher.MAX_RECORDS_OF_ALL > MAX_RECORDS
