@@ -10,7 +10,7 @@ from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.plan import Plan, Rules
 from stream_app.domain.plans.planner import make_plan
-from tests.unit.domain.plans.test_plan import (
+from tests.unit.domain.plans.planning import (
     KEEPER,
     NOW,
     SEALED,

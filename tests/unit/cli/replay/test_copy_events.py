@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import click
 import pytest
 
 from stream_app.cli import cli
@@ -34,3 +37,22 @@ def test_what_does_not_go_together_is_a_usage_error(
     monkeypatch.setenv("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     with pytest.raises(UsageError, match=text):
         cli.main(["replay", "copy", *args], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["events.hits", "--to-prefix", "trial."], "No such option: --to-prefix"),
+        (["copy", "events.hits"], "Missing parameter: to_prefix"),
+        (["copy", *TO], "Missing parameter: topics"),
+        ([], "Missing parameter: topics"),
+    ],
+)
+def test_replay_and_its_copy_have_options_of_their_own(args: list[str], text: str) -> None:
+    with pytest.raises(click.UsageError, match=re.escape(text)):
+        cli.main(["replay", *args], standalone_mode=False)
+
+
+def test_only_the_first_argument_can_be_the_command() -> None:
+    with pytest.raises(UsageError, match="copy holds no events"):
+        cli.main(["replay", "events.hits", "copy"], standalone_mode=False)

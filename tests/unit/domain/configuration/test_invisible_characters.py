@@ -11,7 +11,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.plan import Plan, Rules
 from stream_app.domain.plans.planner import make_plan
-from tests.unit.domain.plans.test_plan import KEEPER, NOW, check_api, client, integration, trigger
+from tests.unit.domain.plans.planning import KEEPER, NOW, check_api, client, integration, trigger
 
 UNSEEN = (
     "\u200b", "\u2060", "\ufeff", "\u202e", "\u2066", "\u200e", "\u061c", "\u00ad", "\u200d",

@@ -19,7 +19,7 @@ from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.from_files import read_file_configuration
 from stream_app.domain.plans.plan import Rules
 from stream_app.domain.plans.planner import make_plan
-from tests.unit.domain.plans.test_plan import KEEPER, check_api, client, integration, plan, trigger
+from tests.unit.domain.plans.planning import KEEPER, check_api, client, integration, plan, trigger
 
 SCHEMAS = Path(__file__).parents[4] / "schemas"
 
