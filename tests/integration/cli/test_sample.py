@@ -102,8 +102,9 @@ def test_a_broker_that_goes_away_is_exit_code_4(
     )
     asyncio.run(create_topics(settings))
     process = start(settings, "--rate", "200")
-    time.sleep(3)
-    assert process.poll() is None
+    while not any(written(settings).values()):
+        assert process.poll() is None
+        time.sleep(0.2)
     broker.kill()
     _, errors = process.communicate(timeout=WAIT_SECONDS + 15)
     assert process.returncode == 4, errors
