@@ -30,6 +30,12 @@ def start(settings: Settings, *args: str) -> subprocess.Popen[str]:
     )
 
 
+def wait_for_events(settings: Settings, process: subprocess.Popen[str]) -> None:
+    while not any(written(settings).values()):
+        assert process.poll() is None
+        time.sleep(0.2)
+
+
 def run(settings: Settings, *args: str) -> tuple[int, str]:
     """Return the exit code and stderr."""
     process = start(settings, *args)
@@ -70,7 +76,7 @@ def test_events_of_all_kinds_arrive_on_their_topics_and_spread_over_partitions(
 def test_ctrl_c_ends_it_in_order_and_nothing_it_reported_is_missing(settings: Settings) -> None:
     asyncio.run(create_topics(settings))
     process = start(settings, "--rate", "200")
-    time.sleep(3)
+    wait_for_events(settings, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, errors
@@ -102,9 +108,7 @@ def test_a_broker_that_goes_away_is_exit_code_4(
     )
     asyncio.run(create_topics(settings))
     process = start(settings, "--rate", "200")
-    while not any(written(settings).values()):
-        assert process.poll() is None
-        time.sleep(0.2)
+    wait_for_events(settings, process)
     broker.kill()
     _, errors = process.communicate(timeout=WAIT_SECONDS + 15)
     assert process.returncode == 4, errors
