@@ -22,7 +22,7 @@ from tests.conftest import JARS
 GOLDEN = Path(__file__).parents[1] / "unit" / "domain" / "alerts" / "golden" / "incidents.txt"
 GOLDEN_WINDOW = ("1767225661", "1767225662")
 START_SECONDS = 120
-STOP_SECONDS = 10
+STOP_SECONDS = 20
 #: Itself, two workers and the broker.
 DEMO_PROCESSES = 4
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from aiokafka import client as client_module
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -26,14 +27,41 @@ SHARE_OF_REQUEST = 0.8
 
 Address = tuple[str, int]
 
+_aiokafka_close = AIOKafkaClient.close
+
 
 def install() -> None:
-    """Have every client of this process make its first connection this way."""
+    """Have every client of this process connect, and close its connections, this way."""
     AIOKafkaClient.bootstrap = _bootstrap
+    AIOKafkaClient.close = _close
+    client_module.create_conn = _connection
+
+
+async def _close(client: Any) -> None:
+    """Do what aiokafka's own `close` does; what connects meanwhile is closed, too."""
+    client.is_closed = True
+    await _aiokafka_close(client)
+
+
+async def _connection(host: str, port: int, **options: Any) -> AIOKafkaConnection:
+    """Connect for a client, unless it is closed before the connection stands.
+
+    aiokafka closes the connections that it has. One that was about to be made was left open.
+
+    Raises:
+        KafkaConnectionError: the client is closed.
+    """
+    connection = await create_conn(host, port, **options)
+    client = getattr(options.get("on_close"), "__self__", None)
+    if getattr(client, "is_closed", False):
+        connection.close()
+        raise KafkaConnectionError("the client is closed")
+    return connection
 
 
 async def _bootstrap(client: Any) -> None:
     """Do what aiokafka's own `bootstrap` does, with the first address that answers."""
+    client.is_closed = False
     connection, metadata = await _first_answer(client)
     client.cluster.update_metadata(metadata)
     # A cluster without topics may name no brokers yet: the connection is then all there is.

@@ -180,3 +180,17 @@ def test_aiokafka_still_has_what_the_first_connection_leans_on() -> None:
         assert line in source
     given = set(inspect.signature(AIOKafkaConnection).parameters)
     assert {"client_id", "request_timeout_ms", "max_idle_ms", "sasl_plain_password"} <= given
+
+
+async def test_a_connection_that_is_made_while_its_client_closes_does_not_stay_open(
+    kafka: str,
+) -> None:
+    bootstrapping.install()
+    client = AIOKafkaClient(bootstrap_servers=kafka)
+    await client.bootstrap()
+    (broker,) = client.cluster.brokers()
+    connecting = asyncio.create_task(client._get_conn(broker.nodeId))
+    await asyncio.sleep(0)
+    await client.close()
+    assert await connecting is None
+    assert client._conns == {}
