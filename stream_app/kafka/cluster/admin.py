@@ -29,13 +29,13 @@ PROBE_SECONDS = 10.0
 #: The brokers may take this long to tell each other of new topics.
 NEW_TOPICS_SECONDS = 30.0
 POLL_SECONDS = 0.05
-#: Another process has made the topic a moment ago.
+#: The code of a topic that another process has just made.
 ALREADY_EXISTS = TopicAlreadyExistsError.errno
 
 
 @dataclass(frozen=True)
 class TopicView:
-    """A topic of the contract as the cluster has it; 0 partitions: it does not exist."""
+    """A topic of the contract as the cluster has it; it has 0 partitions if it does not exist."""
 
     topic: str
     key: str
@@ -44,7 +44,7 @@ class TopicView:
 
 
 class Admin:
-    """An admin client whose errors are ours.
+    """An admin client that raises our errors.
 
     Raises:
         ConfigurationError: a setting of the connection cannot be used.
@@ -86,7 +86,7 @@ class Admin:
             raise refusal(where, error) from error
 
     def _unreachable(self, error: Exception) -> KafkaUnreachableError:
-        # What came of each address, where a connection says so.
+        # What happened with each address, if the error says so.
         told = "; ".join(map(str, error.args)) if isinstance(error, KafkaConnectionError) else ""
         return KafkaUnreachableError(
             f"no Kafka answers at {self._options['bootstrap_servers']} "
@@ -97,10 +97,10 @@ class Admin:
 
 
 async def probe(settings: Settings) -> str:
-    """Return the brokers' address when one of them answers.
+    """Return the brokers' address if one of them answers.
 
     Raises:
-        KafkaUnreachableError: none does.
+        KafkaUnreachableError: none answers.
     """
     async with Admin(settings):
         return resolve_bootstrap(settings)
@@ -109,8 +109,8 @@ async def probe(settings: Settings) -> str:
 async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
     """Return the partition count of every topic of the cluster.
 
-    Of every one: a question for a topic by its name makes it where brokers make topics by
-    themselves, with the wrong settings.
+    It asks for all of them: where brokers create topics automatically, asking for one by its name
+    would create it, with the wrong settings.
     """
     rows = await client.describe_topics()
     return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
@@ -119,7 +119,7 @@ async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
 async def partition_leaders(
     settings: Settings, topics: Sequence[str]
 ) -> dict[tuple[str, int], int]:
-    """Return the broker that leads each partition of topics that exist, by its id."""
+    """Return the id of the broker that leads each partition of existing topics."""
     async with Admin(settings) as client:
         rows = await client.describe_topics(list(topics))
     return {
@@ -130,10 +130,10 @@ async def partition_leaders(
 
 
 async def create_topics(settings: Settings, *, dry_run: bool = False) -> list[TopicSpec]:
-    """Make the topics that do not exist; return those made (or that would be made).
+    """Make the topics that do not exist; return those that were, or would be, made.
 
     Raises:
-        ConfigurationError: the topics of a dry run are asked for where others are.
+        ConfigurationError: a dry run is asked for, but the topics belong to a live installation.
         StreamAppError: a broker refuses one of them.
     """
     async with Admin(settings) as client:
@@ -146,7 +146,7 @@ async def create_topics(settings: Settings, *, dry_run: bool = False) -> list[To
 async def make_topics(
     client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], copies: int
 ) -> list[TopicSpec]:
-    """Make topics and wait for their leaders; return those that nobody else has made meanwhile.
+    """Make topics and wait for their leaders; return those that no other process made first.
 
     Raises:
         StreamAppError: a broker refuses one of them.
@@ -169,7 +169,7 @@ async def make_topics(
 
 
 def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:
-    """Return what to make; of a pair that must be equal the one follows the other."""
+    """Return the missing topics; in the pair with equal partitions, one follows the other."""
     pair = equal_pair(settings)
     found = [counts[name] for name in pair if name in counts]
     specs = [spec for spec in topic_specs(settings) if spec.name not in counts]
@@ -187,16 +187,16 @@ def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:
 
 
 def equal_pair(settings: Settings) -> tuple[str, str]:
-    """Return the names of the two topics that must have as many partitions as each other."""
+    """Return the names of the two topics that must have the same number of partitions."""
     names = TopicNames(settings.topic_prefix)
     return names(Topic.DELIVERIES), names(Topic.RESULTS)
 
 
 async def _wait_for_topics(client: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Wait until the brokers know the topics: a send to one they don't know can hang.
+    """Wait until the brokers know the topics, because a send to an unknown one can hang.
 
     Raises:
-        KafkaUnreachableError: by way of `TimeoutError`, when they don't in time.
+        TimeoutError: they do not know them in time; `Admin` makes it a KafkaUnreachableError.
     """
     async with asyncio.timeout(NEW_TOPICS_SECONDS):
         while True:

@@ -1,11 +1,11 @@
 """The first connection of every client: to whichever of the given addresses answers first.
 
-aiokafka asks one address after the other, each for as long as a request may take, 40 seconds and
-more: a server that accepts and never answers keeps the good one behind it from being asked. Here
-the next address is asked as well when the one before it has been silent for a moment, and all of
-them have until one answers. The error when none does says what came of each.
+aiokafka tries one address after the other, each for as long as a request may take, 40 seconds or
+more. So a server that accepts a connection and never answers keeps the next one from being tried.
+Here the next address is tried, too, once the one before it has been silent for a moment; the first
+answer wins. If none answers, the error says what happened with each.
 
-This leans on private attributes of aiokafka 0.14; `test_bootstrapping.py` says so when they change.
+This relies on private attributes of aiokafka 0.14; `test_bootstrapping.py` fails when they change.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-#: An address that is silent for so long gets company.
+#: After this time without an answer the next address is tried, too.
 NEXT_SECONDS = 0.5
-#: All of them together have this long, and less than a request may take.
+#: Longest time for all addresses together; it is always less than a request may take.
 MOST_SECONDS = 12.0
 SHARE_OF_REQUEST = 0.8
 
@@ -31,7 +31,7 @@ _aiokafka_close = AIOKafkaClient.close
 
 
 def install() -> None:
-    """Have every client of this process connect, and close its connections, this way."""
+    """Make every client of this process connect, and close its connections, this way."""
     AIOKafkaClient.bootstrap = _bootstrap
     AIOKafkaClient.close = _close
     client_module.create_conn = _connection
@@ -64,7 +64,7 @@ async def _bootstrap(client: Any) -> None:
     client.is_closed = False
     connection, metadata = await _first_answer(client)
     client.cluster.update_metadata(metadata)
-    # A cluster without topics may name no brokers yet: the connection is then all there is.
+    # A cluster without topics may name no brokers yet; then this connection is all there is.
     if client.cluster.brokers():
         connection.close()
     else:
@@ -77,7 +77,7 @@ async def _first_answer(client: Any) -> tuple[Any, Any]:
     """Return the connection to the first address that answers, and the metadata it gave.
 
     Raises:
-        KafkaConnectionError: none does; it says what came of each.
+        KafkaConnectionError: none answers; it says what happened with each.
     """
     addresses = list(dict.fromkeys((host, port) for host, port, _ in client.hosts))
     seconds = min(MOST_SECONDS, SHARE_OF_REQUEST * client._request_timeout_ms / 1000)  # noqa: SLF001 - not public
@@ -109,7 +109,7 @@ async def _first_answer(client: Any) -> tuple[Any, Any]:
 
 
 async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
-    """Connect, and ask for the cluster's brokers."""
+    """Connect and ask for the cluster's brokers."""
     connection = AIOKafkaConnection(
         host,
         port,
@@ -131,7 +131,7 @@ async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
 
 
 async def _drop(asked: dict[asyncio.Task[tuple[Any, Any]], Address]) -> None:
-    """End what is not waited for any more; one that has answered meanwhile is not needed."""
+    """End the attempts that are no longer needed, also one that has just been answered."""
     for task in asked:
         task.cancel()
     for result in await asyncio.gather(*asked, return_exceptions=True):
@@ -140,7 +140,7 @@ async def _drop(asked: dict[asyncio.Task[tuple[Any, Any]], Address]) -> None:
 
 
 def _why(error: BaseException | None) -> str:
-    """Return in words what came of an address."""
+    """Return what happened with an address, for a person."""
     cause = getattr(error, "__cause__", None) or error
     if isinstance(cause, TimeoutError):
         return "no answer"

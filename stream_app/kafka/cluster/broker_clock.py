@@ -1,9 +1,9 @@
-"""The brokers' time, as a worker knows it: its own clock may be hours off, and may be set.
+"""The brokers' time as a worker knows it, since its own clock may be hours off and may be set.
 
-Each acknowledgement of a record that a broker has stamped tells when it did, between two moments
-of this machine; so does the answer of `cluster_time`. Between them the time goes on by a clock
-that nobody sets. Which records count, when windows end and what is due follow from stamps of
-brokers, so what a worker holds against them must be of the same clock.
+The acknowledgement of a record that a broker has stamped gives a time of the broker between two
+times of this machine; so does the answer to `cluster_time`. In between, time goes on by a clock
+that nobody sets. Brokers' stamps decide which records count, when windows end and what is due, so
+a worker must compare them with the same clock.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: A clock that is off by more is told: what it is off by less changes nothing for anybody.
+#: A clock that is off by more is reported; a smaller difference changes nothing.
 TOLERANCE_SECONDS = 60
 ASK_SECONDS = 60.0
-#: What aiokafka says of a record whose time is the broker's.
+#: aiokafka's timestamp type of a record whose time is the broker's.
 OF_THE_BROKER = 1
 
 
 def monotonic_ms() -> int:
-    """Return a time that only goes on, in ms since nothing in particular."""
+    """Return a time in ms that only increases, from an arbitrary beginning."""
     return time.monotonic_ns() // 1_000_000
 
 
 class BrokerClock:
-    """Tells the brokers' time; before it is known, this machine's.
+    """Tells the brokers' time, or this machine's until that is known.
 
     Args:
         wall_ms: this machine's clock, Unix ms.
-        steady_ms: a clock of any beginning that is never set.
+        steady_ms: a clock with any beginning that is never set.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BrokerClock:
     ) -> None:
         self.steady_ms = steady_ms
         self._wall_ms = wall_ms
-        #: The brokers' time less the steady one; None: not known.
+        #: The brokers' time minus the steady one; None if not known.
         self._offset_ms: int | None = None
         self._is_off = False
 
@@ -65,13 +65,13 @@ class BrokerClock:
 
     @property
     def ahead_seconds(self) -> float | None:
-        """By how much this machine's clock is ahead of the brokers'; None: not known."""
+        """By how much this machine's clock is ahead of the brokers'; None if not known."""
         if self._offset_ms is None:
             return None
         return (self._wall_ms() - self.now_ms()) / 1000
 
     def note(self, stamp: ClockReading) -> None:
-        """Take a time of a broker's between two of `steady_ms`: no further from it than it must."""
+        """Move the offset just as far as a broker's time between two of `steady_ms` requires."""
         earliest, latest = stamp.stamp_ms - stamp.after_ms, stamp.stamp_ms - stamp.before_ms
         if self._offset_ms is None:
             self._offset_ms = self._wall_ms() - self.steady_ms()
@@ -79,12 +79,12 @@ class BrokerClock:
         self._report()
 
     def note_sent(self, before_ms: int, metadata: Any) -> None:
-        """Take the acknowledgement of a record that was sent after a moment of `steady_ms`."""
+        """Take the acknowledgement of a record that was sent after this time of `steady_ms`."""
         if metadata.timestamp_type == OF_THE_BROKER and metadata.timestamp > 0:
             self.note(ClockReading(before_ms, metadata.timestamp, self.steady_ms()))
 
     def _report(self) -> None:
-        """Log when this machine's clock begins to be off, and when it is right again."""
+        """Log when this machine's clock becomes wrong, and when it is right again."""
         ahead = self.ahead_seconds or 0.0
         is_off = abs(ahead) > TOLERANCE_SECONDS
         if is_off and not self._is_off:
@@ -95,7 +95,7 @@ class BrokerClock:
 
 
 async def read_time(settings: Settings, clock: BrokerClock) -> None:
-    """Ask the cluster for its time, before there is a record that says it.
+    """Ask the cluster for its time, before any record tells it.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -107,7 +107,7 @@ async def read_time(settings: Settings, clock: BrokerClock) -> None:
 
 
 async def watch_time(settings: Settings, clock: BrokerClock) -> None:
-    """Ask again now and then: a clock may be set, and a worker write nothing for long."""
+    """Ask again now and then: a clock may be set while a worker writes nothing for long."""
     while True:
         await asyncio.sleep(ASK_SECONDS)
         with contextlib.suppress(StreamAppError, KafkaError, OSError):
@@ -115,6 +115,6 @@ async def watch_time(settings: Settings, clock: BrokerClock) -> None:
 
 
 def difference(ahead_seconds: float) -> dict[str, int]:
-    """Return by how much a clock is off, as a log line has it."""
+    """Return by how much a clock is off, as a field of a log line."""
     way = "seconds_ahead" if ahead_seconds > 0 else "seconds_behind"
     return {way: round(abs(ahead_seconds))}

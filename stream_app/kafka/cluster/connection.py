@@ -31,20 +31,20 @@ from stream_app.settings import KafkaSettings, Settings
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
 MAX_PORT = 65535
-#: What to do about a record that a broker refuses for its time.
+#: What to do if a broker refuses a record for its time.
 CLOCK_STEP = (
     "this machine's clock is far ahead of the brokers': see `stream-app doctor`, set both by NTP"
 )
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Tell whether a broker has answered and refuses, so that waiting for it would not help."""
+    """Tell whether a broker has answered and refused, so that waiting would not help."""
     no_answer = isinstance(error, KafkaTimeoutError | KafkaUnavailableError)
     return isinstance(error, KafkaError) and not (error.retriable or no_answer)
 
 
 def refusal(where: str, error: BaseException) -> StreamAppError:
-    """Return the error of a broker that refuses, with the next step where it is known."""
+    """Return the error for a broker's refusal, with the next step if it is known."""
     text = f"Kafka at {where} refuses: {error}"
     if isinstance(error, InvalidTimestampError):
         text += f": {CLOCK_STEP}"
@@ -54,7 +54,7 @@ def refusal(where: str, error: BaseException) -> StreamAppError:
 def connection_options(settings: Settings) -> dict[str, Any]:
     """Return the keyword arguments that every aiokafka client takes.
 
-    A client of this process then begins with whichever of the brokers answers.
+    From then on, each client of this process starts with whichever broker answers first.
 
     Raises:
         ConfigurationError: a setting of the connection cannot be used.
@@ -83,7 +83,7 @@ def connection_options(settings: Settings) -> dict[str, Any]:
 def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=kafka.ssl_cafile)
-    except OSError as error:  # ssl's own errors are among them
+    except OSError as error:  # the errors of ssl are OSErrors, too
         raise ConfigurationError(
             f"STREAM_APP_KAFKA__SSL_CAFILE: {kafka.ssl_cafile} cannot be read as PEM: {error}"
         ) from None
@@ -93,7 +93,7 @@ def resolve_bootstrap(settings: Settings) -> str:
     """Return the brokers of the settings, or the address of the running embedded Kafka.
 
     Raises:
-        ConfigurationError: the setting is no list of `host:port`.
+        ConfigurationError: the setting is not a list of `host:port`.
         KafkaUnreachableError: there is neither.
     """
     named = settings.kafka.bootstrap_servers
@@ -118,7 +118,7 @@ def resolve_bootstrap(settings: Settings) -> str:
 
 
 async def connect_producer(settings: Settings, producer: AIOKafkaProducer) -> None:
-    """Start a producer; one that could not be started is stopped.
+    """Start a producer, or stop it again if that fails.
 
     Raises:
         KafkaUnreachableError: no broker answers in time.

@@ -1,10 +1,10 @@
-"""Which installations are dry runs: those whose topics include a mark.
+"""Which installations are dry runs: those that have a topic which marks them.
 
-The mark is an empty topic that `topics create` makes first of all when `STREAM_APP_DRY_RUN` is on.
-It stays: a dry run never becomes an installation that sends, or what was only recorded there, and
-events of a test, would page people. Nor the other way round: a dry worker among those of a live
-installation would take deliveries away from it. So a worker starts only where the setting and the
-mark agree.
+The mark is an empty topic that `topics create` makes first when `STREAM_APP_DRY_RUN` is on. It
+stays, because a dry run must never become an installation that sends: its recorded alerts, and
+events of tests, would page people. The reverse is just as wrong: a dry worker among those of a
+live installation would take deliveries away from it. So a worker starts only if the setting and
+the mark agree.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from stream_app.settings import Settings
 
 
 async def is_dry_run(settings: Settings) -> bool:
-    """Tell whether the installation sends nothing: by the setting, or else by its mark.
+    """Tell whether the installation sends nothing, by the setting or by its mark.
 
     Raises:
-        KafkaUnreachableError: there is no setting, and no broker answers.
+        KafkaUnreachableError: the setting is off, and no broker answers.
     """
     return settings.dry_run or await _is_marked(settings)
 
 
 async def check_agreement(settings: Settings) -> None:
-    """See that the setting is what the installation was made for.
+    """Check that the setting and the installation's mark agree.
 
     Raises:
-        TopicMismatchError: it is not.
+        TopicMismatchError: they do not.
     """
     if settings.dry_run:
         await check_marked(settings)
@@ -43,7 +43,7 @@ async def check_agreement(settings: Settings) -> None:
 
 
 async def check_marked(settings: Settings) -> None:
-    """See that the installation was made as a dry run.
+    """Check that the installation was made as a dry run.
 
     Raises:
         TopicMismatchError: it was not.

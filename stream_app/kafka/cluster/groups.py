@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Offset of a partition that a group has never committed.
 NOT_COMMITTED = -1
-#: A broker that has just started, or has never had a group, needs a moment to make what keeps them.
+#: A broker that has just started, or never had a group, needs a moment to create their topic.
 NOT_YET = (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -43,8 +43,8 @@ _PAUSE_SECONDS = 0.2
 class Member:
     """A worker in a group; `partitions` is how many it has of each source topic.
 
-    `restoring` is how far it is with reading the states of its partitions; None: it has them, or
-    has just begun.
+    `restoring` says how far it has read the states of its partitions; it is None if it has them,
+    or has only just begun.
     """
 
     member_id: str
@@ -56,10 +56,7 @@ class Member:
 
 @dataclass(frozen=True)
 class GroupView:
-    """A group as its coordinator knows it. `state` is Kafka's own word, empty where none is known.
-
-    `committed` holds offsets by (topic, partition).
-    """
+    """A group as its coordinator knows it; `state` is Kafka's name for it, empty if unknown."""
 
     group: str
     state: str
@@ -71,7 +68,8 @@ class GroupView:
     ) -> int:
         """Return how many records of a topic are not acknowledged.
 
-        What was never committed is read from the beginning; what is no longer kept is not lag.
+        A partition without a committed offset is read from its beginning. Removed records are no
+        lag.
         """
         total = 0
         for (name, number), end in ends.items():
@@ -83,7 +81,7 @@ class GroupView:
     def lost(self, topic: str, starts: Mapping[tuple[str, int], int]) -> int:
         """Return how many records of a topic were removed before they were acknowledged.
 
-        Of what was never committed nothing is known to be lost: it may be a first start.
+        A partition without a committed offset counts as 0, since it may be a first start.
         """
         return sum(
             max(0, start - self.committed.get((name, number), start))
@@ -95,7 +93,7 @@ class GroupView:
 async def read_groups(
     settings: Settings, groups: Mapping[str, Sequence[str]]
 ) -> dict[str, GroupView]:
-    """Return the groups by their name; one that nobody has joined yet is there, and empty.
+    """Return the groups by their name; a group that nobody has joined yet is empty.
 
     Args:
         settings: where.
@@ -117,10 +115,10 @@ async def read_role_groups(
 async def read_group(
     client: AIOKafkaAdminClient, name: str, topics: Collection[str] = ()
 ) -> GroupView:
-    """Return one group; wait a while for a broker that cannot tell yet.
+    """Return one group; wait a while if the broker cannot tell yet.
 
     Raises:
-        KafkaError: it still cannot after `PROBE_SECONDS`, or it refuses.
+        KafkaError: it still cannot after `PROBE_SECONDS`, or refuses.
     """
     deadline = time.monotonic() + PROBE_SECONDS
     while True:
@@ -158,13 +156,13 @@ def _member(
     notes: Mapping[tuple[str, int], RestoringNote],
 ) -> Member:
     held: set[tuple[str, int]] = set()
-    # While a group rebalances its members have no assignment.
+    # While a group rebalances, its members have no assignment.
     with contextlib.suppress(ValueError):
         assignment = ConsumerProtocolMemberAssignment.decode(row["member_assignment"])
         for topic, numbers in assignment.assignment:
             if topic in topics:
                 held.update((topic, number) for number in numbers)
-    # One by a member that has lost the partition since says nothing about this one.
+    # A note of a member that has lost the partition since says nothing about this one.
     own = [notes[at] for at in held & notes.keys() if notes[at].restoring == row["member_id"]]
     return Member(
         row["member_id"],

@@ -1,4 +1,4 @@
-"""The cluster's topics held against the contract."""
+"""Comparing the cluster's topics with the contract."""
 
 from __future__ import annotations
 
@@ -24,22 +24,18 @@ from stream_app.kafka.cluster.topics import (
 )
 from stream_app.settings import Settings
 
-#: One partition, compacted: every worker reads them whole, in one order.
+#: These have one partition and are compacted: every worker reads all of them, in one order.
 SINGLE_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
-
-
-#: Topics that others write, which may have their producers' times when a setting accepts it.
+#: Topics of other producers, which may have the producers' times if a setting accepts that.
 ACCEPTABLE = (*EVENT_TOPICS, Topic.ACCOUNT)
 ACCEPT_SETTING = "STREAM_APP_ACCEPT_PRODUCER_TIME"
-
-
-#: What a topic of objects needs when it was made anew.
+#: The further steps after a configuration topic has been made anew.
 _AS_CONFIGURED = "; stream-app state reset detector --yes; stream-app apply -f … (all its objects)"
 
 
 @dataclass(frozen=True)
 class TopicProblem:
-    """A topic that is not as it must be, and the command that mends it."""
+    """What is wrong with a topic, and the command that mends it."""
 
     topic: str
     problem: str
@@ -49,8 +45,8 @@ class TopicProblem:
 async def check_topics(settings: Settings) -> list[TopicProblem]:
     """Compare the cluster with the contract.
 
-    Owners of event topics may choose other partition counts; what must hold is what the workers
-    rely on.
+    It checks only what the workers rely on. Owners of event topics may choose other partition
+    counts.
     """
     names = TopicNames(settings.topic_prefix)
     single = [names(topic) for topic in SINGLE_TOPICS]
@@ -80,7 +76,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
 
 
 def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[TopicProblem]:
-    """Return what is wrong with numbers of partitions that are not their owners' to choose."""
+    """Return what is wrong with the partition counts that owners may not choose."""
     names = TopicNames(settings.topic_prefix)
     configured = [names(topic) for topic in CONFIG_TOPICS]
     servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
@@ -100,10 +96,10 @@ def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[To
 async def producers_clocks(
     settings: Settings, client: AIOKafkaAdminClient, topics: Collection[str]
 ) -> list[TopicProblem]:
-    """Return those of some topics whose records have their producers' times, and must not.
+    """Return the topics whose records have their producers' times although they must not.
 
-    Such a time (CreateTime) is a claim. One that lies two days ahead would close all clients'
-    windows and expire states, and would vouch for itself when the event's time is held against it.
+    Such a time (CreateTime) is only a claim. One two days ahead would close all clients' windows
+    and expire states. It would also confirm itself when the event's time is compared with it.
     """
     single = [TopicNames(settings.topic_prefix)(topic) for topic in SINGLE_TOPICS]
     wanted = {
@@ -128,10 +124,10 @@ async def producers_clocks(
 
 
 async def require_brokers_clocks(settings: Settings, topics: Collection[str]) -> None:
-    """Look at the source topics of a worker before it starts.
+    """Check that the source topics of a worker have the brokers' times, before it starts.
 
     Raises:
-        TopicMismatchError: the records of one have their producers' times.
+        TopicMismatchError: the records of a topic have their producers' times.
         StreamAppError: the worker has no right to see that.
     """
     async with Admin(settings) as client:
@@ -174,7 +170,7 @@ def _wanted(
     single: list[str],
     relied_on: Collection[str] = (*BROKER_CLOCK, *LARGE_RECORDS),
 ) -> dict[str, str]:
-    """Return the settings of a topic that the workers rely on, whoever owns it."""
+    """Return the settings of a topic that the workers rely on."""
     names = TopicNames(settings.topic_prefix)
     if spec.name in single:
         relied_on = ("cleanup.policy", "delete.retention.ms")
@@ -186,7 +182,7 @@ def _wanted(
 async def _wrong_configs(
     client: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]
 ) -> list[tuple[str, str, str, str]]:
-    """Return (topic, setting, what it is, what it must be) of all that differ."""
+    """Return (topic, setting, its value, the right value) of all settings that are wrong."""
     if not wanted:
         return []
     responses = await client.describe_configs(

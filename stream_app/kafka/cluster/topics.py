@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 DAY_MS = 24 * 3600 * 1000
-#: Triggers go on naming an integration that is deleted, and a worker must know it from one that
-#: never was: the records that delete, which hold an id alone, stay for ten years.
+#: Triggers may still name an integration that is deleted, and a worker must tell it from one that
+#: never existed. So its tombstone, which holds only the id, stays for ten years.
 DELETED_DAYS = 3650
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """What a topic must be like. `config` holds Kafka's own topic settings."""
+    """How a topic must be made; `config` holds Kafka's topic settings."""
 
     name: str
     partitions: int
@@ -52,7 +52,7 @@ class TopicSpec:
 
 
 class TopicNames:
-    """Names of one installation's topics: the base names behind the prefix."""
+    """Names of one installation's topics: the prefix and the base names."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
@@ -88,12 +88,10 @@ def _delete_after(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
-#: Windows close, and states are forgotten, by record times: of the brokers' clocks, since one
-#: producer's wrong clock would close everyone's windows.
+#: Windows close and states expire by record times. They must be the brokers', since the wrong clock
+#: of one producer would close everyone's windows.
 BROKER_CLOCK = {"message.timestamp.type": "LogAppendTime"}
-
-
-#: A whole record of what is refused, or rendered, and what is said of it. It is Kafka's default.
+#: Kafka's default: room for the whole of a refused or rendered record, and for the headers.
 LARGE_RECORDS = {"max.message.bytes": "1048588"}
 
 

@@ -1,8 +1,8 @@
 """Waiting until all of the configuration is read, however long that takes.
 
-All agents wait here: what is missing in a view that is behind may be in what is not read yet, and
-nobody may be passed over for that. Nothing is given up, since a flush could not end either while
-Kafka is away, and a reading that is slow comes to its end.
+All agents wait here. An object that is missing in a view that is behind may stand in what is not
+read yet, and nothing may be skipped for that. The wait has no end: while Kafka is away a flush
+could not end either, and slow reading comes to its end.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Longest wait for the configuration before it is asked again how far it goes.
+#: Longest wait before the ends of the topics are asked for again.
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
-#: It says again after this time that it still waits.
+#: After this time a line of the log says again that it still waits.
 REMIND_SECONDS = 60.0
 
 

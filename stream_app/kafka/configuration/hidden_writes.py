@@ -1,4 +1,4 @@
-"""Records that are written and acknowledged, and yet seen by nobody: behind an open transaction."""
+"""Records that are written and acknowledged, but hidden from readers by an open transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from stream_app.settings import Settings
 
-#: Longest time that a command waits until what it has written can be seen.
+#: Longest time that a command waits until its records can be read.
 SEEN_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 
@@ -24,15 +24,15 @@ _POLL_SECONDS = 0.2
 async def wait_until_seen(
     settings: Settings, client: AIOKafkaClient, written: Mapping[PartitionId, int]
 ) -> None:
-    """Wait until who reads what is committed can see what has been written.
+    """Wait until readers of committed records can see what has been written.
 
     Args:
         settings: where.
-        client: a connected one.
-        written: the last offset of it in each partition.
+        client: a connected client.
+        written: the last written offset of each partition.
 
     Raises:
-        WithheldError: a transaction that stays open hides it.
+        WithheldError: a transaction that stays open hides a record.
     """
     deadline = time.monotonic() + SEEN_SECONDS
     while True:
@@ -59,7 +59,7 @@ async def wait_until_seen(
 
 
 def how_to_end(settings: Settings, place: PartitionId, offset: int) -> str:
-    """Return what to do about a transaction that is open at an offset."""
+    """Return what to do about a transaction that is open from this offset on."""
     tool = f"kafka-transactions.sh --bootstrap-server {resolve_bootstrap(settings)}"
     where = "--topic {} --partition {}".format(*place)
     return (

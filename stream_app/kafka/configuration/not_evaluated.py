@@ -1,4 +1,4 @@
-"""Triggers that a worker keeps, but does not act on: counted, and said in the log once each."""
+"""Triggers, or parts of them, that a worker keeps but does not evaluate: counted and logged."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Triggers that one line of the log names; it counts the rest.
+#: Most triggers that one line of the log names.
 MAX_NAMED = 50
 
 
 class NotEvaluated:
-    """What the configured triggers hold that comes to nothing here."""
+    """The configured triggers that have parts which do nothing here."""
 
     def __init__(self) -> None:
         self._said: dict[int, tuple[str, ...]] = {}
-        #: Of triggers that are not evaluated at all, and of others with parts that do nothing.
+        #: Triggers that are not evaluated at all, and others with parts that do nothing.
         self._counts = (0, 0)
 
     def note(self, triggers: Mapping[int, Trigger]) -> None:
-        """Look at all triggers after a change; those that are as they were are not said again."""
+        """Look at all triggers after a change, and log those that are new or different."""
         found = {number: what for number, t in triggers.items() if (what := t.not_evaluated)}
         new = {number: what for number, what in found.items() if self._said.get(number) != what}
         self._said = found

@@ -33,13 +33,13 @@ log = get_logger(__name__)
 PROBE_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 1000
-#: Most records that are taken in at a time: 5,000 triggers keep the event loop for 0.13 s.
+#: Most records that are applied at a time: 5,000 triggers hold the event loop for 0.13 s.
 _POLL_RECORDS = 1000
 _RETRY_SECONDS = 1.0
 
 
 class ConfigurationReader:
-    """Keeps a `Configuration` up to date. All on one event loop; start it once."""
+    """Keeps a `Configuration` up to date, all on one event loop. Start it once."""
 
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
@@ -66,11 +66,11 @@ class ConfigurationReader:
         return self._error
 
     def fetched(self) -> dict[TP, Fetched] | None:
-        """Return how far each partition is fetched; None: they are not read."""
+        """Return how far each partition is fetched; None if they are not read."""
         return None if self._consumer is None else fetched(self._consumer)
 
     async def start(self) -> None:
-        """Read the topics to the end that they have now, and follow them from there.
+        """Read the topics to their current ends, and follow them from there.
 
         Raises:
             KafkaUnreachableError: no broker answers.
@@ -110,17 +110,14 @@ class ConfigurationReader:
             await consumer.stop()
 
     def subscribe(self, callback: Callable[[Configuration], None]) -> None:
-        """Have `callback` called on the loop after each batch of changes."""
+        """Call `callback` on the loop after each batch of changes."""
         self._subscribers.append(callback)
 
     async def catch_up(self, timeout_seconds: float) -> bool:
-        """Wait until all that the topics hold at the call has been read.
-
-        Returns:
-            Whether that happened within the time.
+        """Wait until everything that the topics hold now has been read; tell whether it has.
 
         Raises:
-            KafkaUnreachableError: Kafka does not say how far the topics go.
+            KafkaUnreachableError: Kafka does not tell the ends of the topics.
         """
         if self._consumer is None:
             return False
@@ -141,7 +138,7 @@ class ConfigurationReader:
         async for batch in batches_to_end(consumer):
             self._apply(batch)
         for partition in consumer.assignment():
-            # Beyond the last record when the topic ends in records that compaction removed.
+            # This is beyond the last record if compaction has removed the newest ones.
             self._next[partition] = await consumer.position(partition)
             if partition.topic == TopicNames(self._settings.topic_prefix)(Topic.TRIGGERS):
                 self.configuration.trigger_position = self._next[partition]
@@ -164,12 +161,12 @@ class ConfigurationReader:
             await self._pass_over(consumer)
 
     async def _pass_over(self, consumer: AIOKafkaConsumer) -> None:
-        """Go on behind what is no record.
+        """Go on behind what holds no record.
 
-        It is the end of a transaction, or one that was aborted, or a batch that cannot be read.
+        That is the marker of a transaction, an aborted one, or a batch that cannot be read.
         """
         for partition, place in list(self._next.items()):
-            # It would wait for a position where there is none.
+            # Without a position yet, `position` would wait for one.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0):
                     position = await consumer.position(partition)
@@ -181,7 +178,7 @@ class ConfigurationReader:
                     self._changed.clear()
 
     async def _probe(self, consumer: AIOKafkaConsumer) -> None:
-        """Notice outages, which a consumer without a group does not report, and new topics."""
+        """Notice new topics, and outages, which a consumer without a group does not report."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             known = dict(self._next)
@@ -196,7 +193,7 @@ class ConfigurationReader:
                 self._error = None
                 log.info("configuration_followed_again")
             for partition, end in ends.items():
-                # One that was made anew may go as far as the one before, or further.
+                # A topic that was made anew may be as long as the one before, or longer.
                 is_other = ids[partition.topic] != self._ids.get(partition.topic)
                 if is_other or end < known[partition]:
                     self._restart(partition)
@@ -208,8 +205,8 @@ class ConfigurationReader:
         """Return the ids of the topics.
 
         Raises:
-            KafkaError: the broker doesn't tell them, or one of them does not exist.
-            TopicMismatchError: one of them has got more partitions.
+            KafkaError: the broker does not tell them, or a topic does not exist.
+            TopicMismatchError: a topic has got more partitions.
         """
         topics = sorted({partition.topic for partition in self._next})
         facts = await topic_metadata(consumer._client, topics)  # noqa: SLF001 - sends our own request

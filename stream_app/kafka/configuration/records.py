@@ -1,4 +1,4 @@
-"""Records of the `config.*` topics: opening them for reading, reading all, writing some."""
+"""Records of the `config.*` topics: reading all of them, and writing some."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ TOPIC_OF = {
 }
 #: Header of a record: the command that wrote it.
 ACTOR_HEADER = "x-actor"
-#: So much of a key that is no id is told.
+#: Most bytes of a key that a message shows.
 KEY_SHOWN_BYTES = 80
 
 
 async def open_configuration(settings: Settings, topics: Sequence[Topic]) -> AIOKafkaConsumer:
-    """Start a consumer at the beginning of topics of the configuration, as `open_topics` does.
+    """Start a consumer at the beginning of configuration topics, as `open_topics` does.
 
     Raises:
         TopicMismatchError: one of them has several partitions, or is missing.
@@ -65,7 +65,7 @@ async def open_configuration(settings: Settings, topics: Sequence[Topic]) -> AIO
 
 
 def several_partitions(topic: str, count: int) -> TopicMismatchError:
-    """Return the error of a topic of the configuration whose records have no one order."""
+    """Return the error for a configuration topic whose records have no single order."""
     return TopicMismatchError(
         f"topic {topic} has {count} partitions and must have 1: what is in the others is not in "
         "force. Stop the workers, delete the topic, make it with `stream-app topics create`, run "
@@ -74,29 +74,27 @@ def several_partitions(topic: str, count: int) -> TopicMismatchError:
 
 
 class UnusableRecords:
-    """Records that stand for no object, whatever is in them: their key is no id, for example."""
+    """Records that cannot stand for an object, for example because their key is no id."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, bytes | None], str] = {}
 
     def note(self, record: Any, problem: str) -> None:
-        """Note a record, in the place of one with the same key before."""
+        """Note a record, in place of an earlier one with the same key."""
         place = f"{record.topic} partition {record.partition}, offset {record.offset}"
         self._found[record.topic, record.key] = f"{place}: {problem}"
 
     def forget(self, record: Any) -> None:
-        """Note that a later record of the same key is in force, or deletes it."""
+        """Drop what is noted of a key, because a later record replaces or deletes it."""
         self._found.pop((record.topic, record.key), None)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield where each is, and what is wrong with it."""
+        """Yield where each record is, and what is wrong with it."""
         return iter(self._found.values())
 
 
 async def read_stored(settings: Settings, unusable: UnusableRecords | None = None) -> Stored:
-    """Return all configured objects as they are stored; records that are no objects are left out.
-
-    These are noted in `unusable`.
+    """Return all configured objects as they are stored; note the other records in `unusable`.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -113,9 +111,7 @@ async def read_stored(settings: Settings, unusable: UnusableRecords | None = Non
 async def read_statuses(
     settings: Settings, unusable: UnusableRecords | None = None
 ) -> dict[int, IntegrationStatus]:
-    """Return what the system has made of integrations, by their id.
-
-    Records that say nothing of any are noted in `unusable`.
+    """Return the statuses of integrations by their id; note the other records in `unusable`.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -162,7 +158,7 @@ def _store(objects: dict[int, dict[str, object]], record: Any, unusable: Unusabl
 
 
 def shown_key(key: bytes | None) -> str:
-    """Return a record's key for a message: it may be as long as its topic takes."""
+    """Return a record's key for a message, cut short if it is long."""
     if key is None:
         return "no key"
     cut = f"… of {len(key):,} bytes" if len(key) > KEY_SHOWN_BYTES else ""
@@ -170,7 +166,7 @@ def shown_key(key: bytes | None) -> str:
 
 
 def id_of_key(key: bytes | None) -> int | None:
-    """Return the id that a record's key holds as text; None when it holds none."""
+    """Return the id that a record's key holds as text; None if it holds none."""
     text = (key or b"").decode("latin-1")
     return (
         int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(2**63)) else None
@@ -184,21 +180,21 @@ async def write_records(
     actor: str,
     cleared: Iterable[int] = (),
 ) -> None:
-    """Write records in their order; done when the broker has acknowledged all of them.
+    """Write records in their order, and wait until the broker has acknowledged all of them.
 
-    Records of one topic that follow each other are under way together; the next topic's wait for
-    their acknowledgement, because who reads a trigger must be able to find its integrations.
+    Consecutive records of one topic are sent together. The next topic's records wait for their
+    acknowledgement, because a reader of a trigger must be able to find its integrations.
 
     Args:
         settings: where.
         records: None for an object is a tombstone, which deletes it.
         actor: the command that writes them.
-        cleared: integrations whose status is deleted after that.
+        cleared: integrations whose status is deleted afterwards.
 
     Raises:
-        KafkaUnreachableError: a record was not acknowledged; those of the topics before it are
-            written, of its own topic some may be, and the same command again writes the rest.
-        WithheldError: all of them are written, but workers cannot see them yet.
+        KafkaUnreachableError: a record was not acknowledged. The topics before it are written, and
+            perhaps a part of its own; running the same command again writes the rest.
+        WithheldError: all records are written, but workers cannot see them yet.
     """
     names = TopicNames(settings.topic_prefix)
     rows = [

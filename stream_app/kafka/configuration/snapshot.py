@@ -1,4 +1,4 @@
-"""What is configured now, read once: for commands, which do not follow it."""
+"""The configuration of this moment, for commands, which do not follow it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_app.settings import Settings
 
 
 async def read_configuration(settings: Settings) -> Configuration:
-    """Return the configuration as workers see it; records that cannot be used are logged.
+    """Return the configuration as workers see it, and log the records that cannot be used.
 
     Raises:
         KafkaUnreachableError: no broker answers.

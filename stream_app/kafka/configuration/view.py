@@ -49,16 +49,16 @@ log = get_logger(__name__)
 
 ConfigObject = Client | Trigger | Integration | IntegrationStatus
 CLIENTS, TRIGGERS = "clients", "triggers"
-#: What a record may have beyond its object: when and by which command it was written.
+#: Bytes that a record may have beside its object: when and by which command it was written.
 STAMPS_BYTES = 4096
 
 
 class Configuration:
-    """What is configured, by id. The dicts are replaced, not changed: one may be kept and read.
+    """The configured objects by id. The dicts are replaced, never changed, so one may be kept.
 
     `version` grows with each batch of changes. `trigger_offsets` holds the offset in
-    `config.triggers` of the record that set, spoiled or deleted a trigger; `trigger_position` is
-    the next offset of that topic to be read.
+    `config.triggers` of the newest record of each trigger, even if it is invalid or deletes it;
+    `trigger_position` is the next offset of that topic to be read.
     """
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ class Configuration:
         self.triggers: dict[int, Trigger] = {}
         self.integrations: dict[int, Integration] = {}
         self.statuses: dict[int, IntegrationStatus] = {}
-        #: Integrations whose newest record cannot be used: they are not deleted.
+        #: Integrations whose newest record cannot be used. They are not deleted.
         self.invalid_integrations: frozenset[int] = frozenset()
-        #: Integrations whose newest record deletes them. The topic keeps it: see `topic_specs`.
+        #: Integrations whose newest record deletes them. Their topic keeps it (`DELETED_DAYS`).
         self.deleted_integrations: frozenset[int] = frozenset()
         self.version = 0
         self.trigger_offsets: dict[int, int] = {}
@@ -80,13 +80,13 @@ class Configuration:
         return sum(s.id in known and is_disabled_by_system(known[s.id], s) for s in statuses)
 
     def is_usable(self, integration: Integration) -> bool:
-        """Tell whether alerts go to an integration: active, and not disabled by the system."""
+        """Tell whether an integration gets alerts: active, and not disabled by the system."""
         status = self.statuses.get(integration.id)
         return integration.active and not is_disabled_by_system(integration, status)
 
 
 class RecordApplier:
-    """Brings records of the `config.*` topics into a `Configuration`. Knows no Kafka client."""
+    """Brings records of the `config.*` topics into a `Configuration`, without a Kafka client."""
 
     def __init__(self, settings: Settings) -> None:
         self.configuration = Configuration()
@@ -100,21 +100,21 @@ class RecordApplier:
         }
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         self._deleted: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
-        #: When each kind was last changed, in Unix ms, as its newest record says; 0: not known.
+        #: The time of each kind's newest record, Unix ms; 0 if unknown.
         self._changed_ms = dict.fromkeys(VIEW_KINDS.values(), 0)
         self._metrics: Metrics | None = None
         self._not_evaluated = NotEvaluated()
-        #: Clients whose name another one keeps, and which: told once.
+        #: Clients whose name belongs to another client -> that client; each is logged once.
         self._shared_names: dict[int, int] = {}
 
     def report_to(self, metrics: Metrics) -> None:
-        """Show figures from here on: all that there is has been taken in."""
+        """Show figures from now on, because everything has been read once."""
         self._metrics = metrics
         for kind in VIEW_KINDS.values():
             self._count(kind)
 
     def apply(self, records: Iterable[Any]) -> None:
-        """Take the records in, in order, as one change of the view."""
+        """Apply the records in their order, as one change of the view."""
         by_kind: dict[str, list[Any]] = {}
         for record in records:
             by_kind.setdefault(self._kinds[record.topic], []).append(record)
@@ -159,7 +159,7 @@ class RecordApplier:
         self.configuration.deleted_integrations = _ids(deleted)
 
     def _note_names(self, clients: dict[int, Client]) -> None:
-        """Tell of clients that get no events by their name, since another one has it."""
+        """Log clients that get no events by their name, because another client has it."""
         shared = shared_names({number: client.name for number, client in clients.items()})
         for number, keeper in shared.items():
             if self._shared_names.get(number) != keeper:

@@ -25,7 +25,7 @@ _VARINT_BITS = 70
 
 
 def plain_header(raw: Packed) -> bytearray:
-    """Return the header of a compressed batch as it is of one that is not."""
+    """Return the header of a compressed batch as if the batch were not compressed."""
     header = bytearray(raw[: HEADER.size])
     header[_ATTRIBUTES_AT + 1] &= ~CODEC_MASK
     return header
@@ -60,10 +60,10 @@ class Cursor:
         return (found >> 1) ^ -(found & 1)
 
     def field(self, length: int) -> bytes | None:
-        """Return the next bytes; of a negative length: None.
+        """Return the next bytes, or None if the length is negative.
 
         Raises:
-            CorruptRecordException: there are fewer.
+            CorruptRecordException: there are not so many.
         """
         if length < 0:
             return None

@@ -1,6 +1,6 @@
-"""Unpacking a record batch's bytes, whatever its codec, up to a bound.
+"""Unpacking the bytes of a record batch, up to a bound.
 
-aiokafka unpacks as much as there is: a batch of a few hundred kilobytes can hold gigabytes.
+aiokafka has no bound: a batch of a few hundred kilobytes can unpack to gigabytes.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Any
 import cramjam
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 
-#: Most bytes that one batch is unpacked to: 16 records of the largest value that is taken (4 MiB),
-#: and 64 times what a topic takes of a batch by default (1 MiB). Events compress to a tenth or a
-#: twentieth; only what is made to be a burden goes beyond.
+#: Most bytes that one batch is unpacked to: 16 records of the largest accepted value (4 MiB), or
+#: 64 times the largest batch that a topic takes by default (1 MiB). Events compress to a tenth or a
+#: twentieth, so only a batch that is made to do harm goes beyond.
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 CODEC_MASK = 0x07
-#: What most batches unpack into: of each thread one that is used again, as new memory costs more
-#: than to unpack a small batch.
+#: Each thread has a buffer that most batches fit into. It is used again, because new memory costs
+#: more time than unpacking a small batch.
 _SCRATCH_BYTES = 1024 * 1024
-#: A batch of more than this part of it is taken to need more room from the beginning.
+#: A compressed batch of more than a fourth of the buffer is given more room from the beginning.
 _SCRATCH_SHARE = 4
 _PIECE = 1024 * 1024
-#: A producer writes one; the bound keeps a batch of thousands of empty ones from taking minutes.
+#: A producer writes one. The bound keeps a batch of thousands of empty ones from taking minutes.
 _MAX_GZIP_MEMBERS = 64
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16
 _XERIAL_LENGTH = struct.Struct(">i")
-#: How cramjam says that the output is full.
+#: In cramjam's error when the output is full.
 _FULL = "failed to write whole buffer"
 
 Packed = bytes | bytearray | memoryview
 
 
 class UnpackedTooLargeError(Exception):
-    """A batch unpacks to more than it may."""
+    """A batch unpacks to more bytes than allowed."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"it unpacks to more than {most:,} bytes")
@@ -53,14 +53,12 @@ _SCRATCH = _Scratch()
 
 
 def unpack(codec: int, data: Packed, most: int = MAX_UNPACKED_BYTES, head: Packed = b"") -> bytes:
-    """Return `head`, and the records of a batch that was compressed with `codec` behind it.
-
-    Other threads run meanwhile.
+    """Return `head` followed by the unpacked records of a batch. Other threads run meanwhile.
 
     Raises:
         UnpackedTooLargeError: they take more than `most` bytes.
         UnsupportedCodecError: Kafka has no such codec.
-        Exception: of the codec: these are no such bytes.
+        Exception: the codec's own, if the bytes are not valid.
     """
     try:
         unpacker = _UNPACKERS[codec]
@@ -129,7 +127,7 @@ def _into(decompress_into: Callable[[Any, Any], int]) -> Callable[[Packed, int, 
                 return b"".join((head, room[:size]))
             if most <= _SCRATCH_BYTES:
                 raise UnpackedTooLargeError(most)
-        # Memory from the system costs nothing before it is written to.
+        # Pages of the system cost nothing until they are written to.
         with mmap.mmap(-1, most, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as paged:
             try:
                 size = decompress_into(data, paged)

@@ -1,6 +1,6 @@
-"""How far a client of aiokafka has fetched its partitions, and how far these go.
+"""How far a client of aiokafka has fetched its partitions, and where these end.
 
-Nothing is asked for it: each answer to a fetch says it, an empty one, too.
+This costs no request: each answer to a fetch says it, even an empty one.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from faust.types import TP
 
 
 class Fetched(NamedTuple):
-    """How far a partition is fetched, and goes.
+    """How far a partition is fetched, and where it ends.
 
-    `position` is the offset behind the last record that aiokafka has handed out, None before it
-    is known where to begin. The others are by the last fetch, None before the first one: `end` is
-    the last stable offset, since records behind it may still be aborted, `log_end` the end of all
-    that is there, and `at_ms` when that was.
+    `position` is the offset behind the last record that aiokafka has handed out, None until the
+    beginning is known. The others come from the last fetch and are None before the first one:
+    `end` is the last stable offset (records behind it may still be aborted), `log_end` is the end
+    of the log, and `at_ms` is the time of that fetch.
     """
 
     position: int | None
@@ -27,7 +27,7 @@ class Fetched(NamedTuple):
 
 
 def partition_states(consumer: Any) -> dict[TP, Any] | None:
-    """Return aiokafka's states of the assigned partitions; None: there is no assignment."""
+    """Return aiokafka's states of the assigned partitions; None without an assignment."""
     subscription = consumer._subscription.subscription  # noqa: SLF001 - not public
     assignment = None if subscription is None else subscription.assignment
     if assignment is None:
@@ -36,42 +36,42 @@ def partition_states(consumer: Any) -> dict[TP, Any] | None:
 
 
 def fetched(consumer: Any) -> dict[TP, Fetched] | None:
-    """Return how far each assigned partition is fetched; None: there is no assignment now."""
+    """Return how far each assigned partition is fetched; None without an assignment."""
     if (states := partition_states(consumer)) is None:
         return None
     return {tp: _fetched(state) for tp, state in states.items()}
 
 
 def _fetched(state: Any) -> Fetched:
-    # Another thread may change it meanwhile. It sets the end of the log before the stable one: read
-    # in the same order, no transaction is seen where there is none.
+    # Another thread may change the state meanwhile. It sets the end of the log before the stable
+    # end. Reading them in another order could show an open transaction where there is none.
     at_ms, log_end = state.timestamp, state.highwater
     return Fetched(state._position, state.lso, log_end, at_ms)  # noqa: SLF001 - not public
 
 
 class WatchedPartitionState(aiokafka.consumer.subscription_state.TopicPartitionState):
-    """Notices what aiokafka does in silence: it goes on where the log begins now.
+    """Notices when retention has removed records before they were fetched.
 
-    Retention has then removed records before they were fetched.
+    aiokafka says nothing then, and goes on where the log begins now.
     """
 
     def __init__(self, assignment: Any) -> None:
         super().__init__(assignment)
         self._out_of_range: int | None = None
-        #: The last such part of the log, from the first offset that is gone to the first that is
-        #: there. It belongs to the next batch, as what is no record does.
+        #: The last removed part of the log: its first offset, and the first offset that still
+        #: exists. It counts as part of the next batch, as control records do.
         self.jump: tuple[int, int] | None = None
-        #: All of them, until somebody takes them.
+        #: All removed parts, until somebody takes them.
         self.lost: list[tuple[int, int]] = []
 
     def await_reset(self, strategy: Any) -> None:
-        """Note where the fetch was that is out of range."""
+        """Note the position that is out of range."""
         if self._position is not None:
             self._out_of_range = self._position
         super().await_reset(strategy)
 
     def reset_to(self, position: int) -> None:
-        """Note how far the log has gone on meanwhile; a topic that was made anew goes back."""
+        """Note what was removed; a topic that was made anew begins before the position."""
         start, self._out_of_range = self._out_of_range, None
         if start is not None and start < position:
             self.lost.append((start, position))
@@ -80,6 +80,6 @@ class WatchedPartitionState(aiokafka.consumer.subscription_state.TopicPartitionS
         super().reset_to(position)
 
     def seek(self, position: int) -> None:
-        """Go elsewhere: what is read from there has no part of before."""
+        """Go elsewhere; what was removed before does not belong to what is read there."""
         self._out_of_range = self.jump = None
         super().seek(position)

@@ -1,4 +1,4 @@
-"""What a consumer gets of a fetch: its records, and which part of the log they are all of."""
+"""The records that a consumer gets, and the part of the log that they come from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 
 
 class FetchedRecords(list[Any]):
-    """Records of one fetch, and which part of the log they are all of.
+    """Records of one fetch: all that there is from offset `start` up to `end`, exclusive.
 
-    Among them may be batches that cannot be read: those that are in `unreadable`, too.
+    Batches that cannot be read stand among them, and in `unreadable`, too.
     """
 
     start = 0
@@ -19,23 +19,23 @@ class FetchedRecords(list[Any]):
     unreadable: Collection[UnreadableBatch] = ()
 
     def readable(self) -> Sequence[Any]:
-        """Return the records without those batches."""
+        """Return the records without the unreadable batches."""
         if not self.unreadable:
             return self
         return [record for record in self if not isinstance(record, UnreadableBatch)]
 
 
 def whole_records(key: bytes | None) -> bytes | None:
-    """Return the key: as `key_deserializer` it marks a consumer of aiokafka's usual records.
+    """Return the key. As a `key_deserializer` it marks a consumer that wants aiokafka's records.
 
-    The configuration is read by a consumer of its own, beside the agent on the same topics.
+    The configuration is read by such a consumer, beside the agent that reads the same topics.
     """
     return key
 
 
 def lean_records(key: bytes | None) -> bytes | None:
-    """Return the key: as `key_deserializer` it marks a consumer that wants the decoder's records.
+    """Return the key. As a `key_deserializer` it marks a consumer that wants the decoder's records.
 
-    States are read by a consumer of its own, and are many.
+    Changelogs are read by such a consumer, because they have many records.
     """
     return key

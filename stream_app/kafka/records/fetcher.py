@@ -41,7 +41,7 @@ class FetchedBatches:
         return len(self.data)
 
     def has_next(self) -> bool:
-        """Tell whether there is anything: also what makes no sense is handed on."""
+        """Tell whether there are bytes; even those that make no sense are handed on."""
         return bool(self.data)
 
     def __iter__(self) -> Batches:
@@ -50,15 +50,12 @@ class FetchedBatches:
 
 
 class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
-    """Says which part of the log its records are all of."""
+    """Hands out records of a partition with the part of the log that they come from."""
 
     _partition_records: LeanPartitionRecords | None
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """Return the next records: of a batched topic as `FetchedRecords`.
-
-        They may be none although there are more: of a batch that is being unpacked.
-        """
+        """Return the next records; none while their batch is being unpacked."""
         partition: Any = self._topic_partition
         source: LeanPartitionRecords | None = self._partition_records
         if not self.check_assignment(partition) or source is None or source.is_busy:
@@ -77,13 +74,13 @@ class WholeFetchResult(aiokafka.consumer.fetcher.FetchResult):
                 start = skipped[0]
             records.start, records.end = start, source.next_fetch_offset
             if not records and start != records.end:
-                # Only control records of transactions: they belong to the next batch.
+                # Only control records of transactions; they count as part of the next batch.
                 source.skipped[partition] = (start, records.end)
         return records
 
 
 class ContainedFetcher(aiokafka.consumer.fetcher.Fetcher):
-    """Unpacks what it has fetched in a thread, before anybody asks for it."""
+    """Unpacks in a thread what it has fetched, before anybody asks for it."""
 
     async def _proc_fetch_request(self, *args: Any) -> bool:
         is_new: bool = await super()._proc_fetch_request(*args)
@@ -91,7 +88,7 @@ class ContainedFetcher(aiokafka.consumer.fetcher.Fetcher):
             try:
                 await self._unpack_ahead(())
             except asyncio.CancelledError:
-                # As of a request on its way: nobody is interested any more.
+                # As aiokafka answers for a cancelled request: nobody wants the result any more.
                 return False
         return is_new
 
@@ -101,7 +98,7 @@ class ContainedFetcher(aiokafka.consumer.fetcher.Fetcher):
         timeout: float = 0,  # noqa: ASYNC109 - aiokafka's
         max_records: int | None = None,
     ) -> dict[Any, Any]:
-        """Return what is there; wait for something otherwise."""
+        """Return the records that are there, or wait for some."""
         most = min(max_records or MAX_RECORDS_OF_ALL, MAX_RECORDS_OF_ALL)
         while True:
             is_unpacked = await self._unpack_ahead(partitions)
@@ -111,11 +108,11 @@ class ContainedFetcher(aiokafka.consumer.fetcher.Fetcher):
             if not is_unpacked and not any(s.is_in_hand for s in self._sources(partitions)):
                 waited: dict[Any, Any] = await super().fetched_records(partitions, timeout, most)
                 return waited
-            # What has been read held nothing to hand out; there is more of it.
+            # What was read held no record to hand out, but there is more of it.
             await asyncio.sleep(0)
 
     def _sources(self, partitions: Collection[Any]) -> list[LeanPartitionRecords]:
-        """Return what is fetched of some partitions, or of all, and not handed out."""
+        """Return what has been fetched of some partitions, or of all, and not handed out yet."""
         found = [
             getattr(result, "_partition_records", None)
             for partition, result in self._records.items()
@@ -124,7 +121,7 @@ class ContainedFetcher(aiokafka.consumer.fetcher.Fetcher):
         return [source for source in found if source is not None]
 
     async def _unpack_ahead(self, partitions: Collection[Any]) -> bool:
-        """Unpack what comes next in some partitions, or all; return whether that was anything."""
+        """Unpack what comes next in some partitions, or all; return whether there was any."""
         asked, held = [], 0
         for source in self._sources(partitions):
             source.is_unpacked_ahead = True
@@ -150,10 +147,10 @@ def _unpack(sources: Collection[LeanPartitionRecords], most: int) -> None:
 
 
 def install_fetcher() -> None:
-    """Make the consumers of this process use these classes.
+    """Make all consumers of this process use these classes.
 
-    To be called before the first of them starts: aiokafka tells a result from an error by its
-    class. `LeanPartitionRecords.batched` says for which topics records are handed out lean.
+    Call it before the first of them starts, because aiokafka tells a result from an error by its
+    class. `LeanPartitionRecords.batched` names the topics whose records are handed out lean.
     """
     aiokafka.consumer.fetcher.MemoryRecords = FetchedBatches
     aiokafka.consumer.fetcher.PartitionRecords = LeanPartitionRecords

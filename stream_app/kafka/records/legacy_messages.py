@@ -1,4 +1,4 @@
-"""Messages of the formats before Kafka 0.11, which aiokafka's decoder is not trusted with."""
+"""Messages of the formats before Kafka 0.11, all of which are read here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unpack_legacy(raw: Packed) -> bytes:
 
 
 def legacy_records(raw: Packed, inner: Packed) -> Iterator[Any]:
-    """Yield the record that a message is, or those that are packed `inner` it."""
+    """Yield the record that a message is, or the ones packed inside it (`inner`)."""
     offset, form, attributes, timestamp, key, value = _message(raw, 0)
     is_appended = int(bool(attributes & LOG_APPEND_TIME))
     if not attributes & CODEC_MASK:
@@ -33,7 +33,7 @@ def legacy_records(raw: Packed, inner: Packed) -> Iterator[Any]:
     places = list(_places(inner))
     if not places:
         raise CorruptRecordException("a compressed message holds none")
-    # Of format 1 the offsets are relative, and the outer one is the last's.
+    # In format 1 the offsets inside are relative; the outer one is that of the last message.
     base = offset - FRAME.unpack_from(inner, places[-1])[0] if form else 0
     for place in places:
         delta, _, nested, own_ms, key, value = _message(inner, place)

@@ -32,13 +32,13 @@ AHEAD_BYTES = 4 * 1024 * 1024
 class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
     """The records of a fetch of one partition.
 
-    Of batched topics it hands out the decoder's records, without a `ConsumerRecord` of each.
+    From batched topics it hands out the decoder's records, without a `ConsumerRecord` for each.
     """
 
     batched: frozenset[str] = frozenset()
-    #: Parts of the log that held nothing to hand out, by partition.
+    #: Parts of the log that held no record to hand out, by partition.
     skipped: ClassVar[dict[Any, tuple[int, int]]] = {}
-    #: Places of batches with a wrong checksum that have been fetched once more since.
+    #: Places of batches that are fetched once more because their checksum was wrong.
     suspected: ClassVar[set[tuple[str, int, int]]] = set()
 
     #: Of the next record to be handed out.
@@ -48,15 +48,15 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
     def __init__(self, tp: Any, *args: Any) -> None:
         super().__init__(tp, *args)
-        #: Whether these are records of a batched topic, for its agent.
+        #: Whether the decoder's own records are wanted.
         mark = self._key_deserializer
         self.is_lean = mark is lean_records or (
             tp.topic in self.batched and mark is not whole_records
         )
-        #: Whether all has been handed out, and whether a thread is at work on it.
+        #: Whether all has been handed out, and whether a thread is unpacking.
         self.is_drained = False
         self.is_busy = False
-        #: Whether somebody unpacks what is compressed before it is asked for.
+        #: Whether the fetcher unpacks batches before they are asked for.
         self.is_unpacked_ahead = False
         self._batches = Batches(self._records.data if self._records else b"")
         self._small = SmallBatches(self._batches, check_crcs=self._check_crcs)
@@ -72,17 +72,17 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
     @property
     def is_in_hand(self) -> bool:
-        """Whether something can be handed out at once, or passed over."""
+        """Whether something can be handed out or skipped at once."""
         return not self.is_busy and (self._batch is not None or bool(self._ready))
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes are unpacked and not all handed out."""
+        """How many unpacked bytes are kept."""
         held = self._batch.size if self._batch and self._batch.codec else 0
         return held + sum(batch.size for batch in self._ready)
 
     def is_waiting(self) -> bool:
-        """Tell whether the next batch is one that must be unpacked first."""
+        """Tell whether the next batch must be unpacked first."""
         if self._batch is not None or self._ready or self.is_drained or self.is_busy:
             return False
         if self._next_packed is None:
@@ -98,7 +98,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         return True
 
     def unpack(self) -> int:
-        """Unpack the next batches; return how many bytes they have come to."""
+        """Unpack the next batches; return how many bytes that gave."""
         size = 0
         while size < AHEAD_BYTES and (batch := self._next_packed) is not None:
             if self._has_valid_checksum(batch):
@@ -114,7 +114,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
     # -- handing out
 
     def take(self, most: int) -> FetchedRecords:
-        """Return the next records: fewer than there are, where they take long to make."""
+        """Return the next records; fewer than asked for if they take long to make."""
         records = FetchedRecords()
         deadline = time.monotonic() + STEP_SECONDS
         while len(records) < most and not self.is_drained:
@@ -129,7 +129,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         return records
 
     def _add_small(self, records: FetchedRecords, most: int, deadline: float) -> bool:
-        """Add the records of the next batches that are small; tell whether there are any."""
+        """Add the records of the next small batches; tell whether there are any."""
         if self._ready or self._next_packed is not None:
             return False
         offset = self.next_fetch_offset
@@ -144,17 +144,17 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             records += [self._consumer_record(self._tp, record) for record in found]
 
     def _hand_out(self, records: FetchedRecords, found: list[Any], batch: StoredBatch) -> None:
-        """Add records of a batch to those that are handed out, but for those before the offset."""
+        """Add the records of a batch from the wanted offset on."""
         if found and found[0].offset < self.next_fetch_offset:
             found = [record for record in found if record.offset >= self.next_fetch_offset]
         if found:
-            # No further than the batch goes, whatever a record says: the next one begins there.
+            # No further than the end of the batch, whatever a record says: the next begins there.
             after = min(found[-1].offset, batch.last_offset) + 1
             self.next_fetch_offset = max(self.next_fetch_offset, after)
             self._add_found(records, found)
 
     def _begin(self, records: FetchedRecords) -> bool:
-        """Begin with the next batch; tell whether there is any progress."""
+        """Begin with the next batch; tell whether that was any progress."""
         if self.is_waiting():
             if self.is_unpacked_ahead:
                 return False
@@ -166,7 +166,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         if batch.error is None and not batch.codec:
             self._has_valid_checksum(batch)
         if isinstance(batch.error, _SuspectedError):
-            # It is fetched again from here: the fault may have been on the way.
+            # Fetch it again from here: the fault may have happened on the way.
             self.is_drained = True
             return False
         if batch.error is not None:
@@ -199,7 +199,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a decoder says of bytes
             if not self._is_tolerant:
-                # What this has read is read once more, from the last offset handed out on.
+                # Read it again, from the last offset that was handed out.
                 self._decoded, self._is_tolerant = batch.tolerant_records(), True
                 return
             problem = error
@@ -211,12 +211,12 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             self._pass(batch)
 
     def _pass(self, batch: StoredBatch) -> None:
-        """Go on behind a batch: the offset of its last record, though compaction removed it."""
+        """Go on behind a batch, even if compaction has removed its last record."""
         self._batch = None
         self.next_fetch_offset = max(self.next_fetch_offset, batch.last_offset + 1)
 
     def _end(self, records: FetchedRecords) -> None:
-        """Come to the end of the fetch: it would come back for ever if it were no progress."""
+        """End the fetch; without any progress the same one would come back for ever."""
         self.is_drained = True
         if self._records is not None and self.next_fetch_offset == self._fetch_offset:
             data = memoryview(self._records.data)
@@ -224,19 +224,19 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             self._give_up(records, StoredBatch(data), error)
 
     def _give_up(self, records: FetchedRecords, batch: StoredBatch, error: Exception) -> None:
-        """Go on behind what cannot be read of a batch, and hand it out as what it is."""
+        """Go on behind what cannot be read of a batch, and hand that out as an unreadable batch."""
         self._batch = None
         first = self.next_fetch_offset
         last = self._last_offset(batch)
         if last < first:
-            return  # the broker took it for what was asked for, by a last offset that is too large
+            return  # its last offset is too large, so the broker took it for the one asked for
         found = unreadable(
             self._tp.topic,
             self._tp.partition,
             (first, last),
             batch.raw,
             error,
-            # Of damaged bytes the time is nobody's word.
+            # The time in damaged bytes means nothing.
             0 if isinstance(error, CorruptRecordException) else batch.max_timestamp,
         )
         self.next_fetch_offset = last + 1
@@ -245,11 +245,11 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
             records.unreadable = [*records.unreadable, found]
 
     def _last_offset(self, batch: StoredBatch) -> int:
-        """Return up to where a batch goes that cannot be read.
+        """Return the last offset of a batch that cannot be read.
 
-        Its header may be as wrong as the rest. One that says too much would take sound records
-        with it, and one that says too little would leave some that nobody has heard of. So what
-        counts is where the next batch begins: a log has no gap that anything could be lost in.
+        Its header may be as wrong as the rest. If it says too much, sound records are skipped with
+        it; if it says too little, some records are lost without a trace. So the beginning of the
+        next batch decides, since a log has no gaps.
         """
         first, bound = self.next_fetch_offset, self.next_fetch_offset + MAX_UNPACKED_BYTES
         behind = self._batches.offset_behind(batch)
@@ -274,7 +274,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         return False
 
     def _is_passed_over(self, batch: StoredBatch) -> bool:
-        """Tell whether a batch is no data: of an aborted transaction, or a mark of its end."""
+        """Tell whether a batch holds no data: it was aborted, or marks a transaction's end."""
         if (
             self._isolation_level == aiokafka.consumer.fetcher.READ_COMMITTED
             and batch.producer_id is not None
@@ -287,14 +287,15 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         return batch.is_control_batch
 
     def _unpack_records(self) -> Iterator[Any]:
-        """Return nothing: aiokafka would keep the generator, and that all that was fetched.
+        """Return nothing.
 
-        Such a ring holds megabytes until somebody looks for garbage.
+        aiokafka would keep the generator, and the generator all that was fetched: a reference
+        cycle of megabytes until the next garbage collection.
         """
         return iter(())
 
     def __next__(self) -> Any:
-        """Return the next record, for who asks aiokafka for one."""
+        """Return the next record, for a caller that asks aiokafka for one at a time."""
         while not self.is_drained:
             if self.is_waiting():
                 self.unpack()
@@ -304,4 +305,4 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
 
 class _SuspectedError(Exception):
-    """A batch whose checksum is wrong, for the first time."""
+    """The checksum of a batch is wrong for the first time."""

@@ -1,7 +1,7 @@
-"""Small batches that are plainly sound: many of them are read in one go.
+"""Small batches with nothing special about them: many are read in one go.
 
-A producer that does not wait sends each record as a batch. What is looked at of each batch is then
-most of the work, and so is every object that is made of it.
+A producer that does not wait sends each record as a batch of its own. Checking each batch, and
+making objects for it, is then most of the work.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from stream_app.kafka.records.stored_batches import Batches
 
 #: Most bytes of such a batch, unpacked as well.
 SMALL_BYTES = 16 * 1024
-#: Of a batch's header: offset, length, format, attributes, last offset's delta, number of records.
+#: Parts of a header: offset, length, format, attributes, last offset's delta, number of records.
 _SHORT_HEADER = struct.Struct(">qi4xb4xhi30xi")
 _read_header = _SHORT_HEADER.unpack_from
 _HEADER_BYTES, _FRAME_BYTES = HEADER.size, FRAME.size
 _LEAST_LENGTH = _HEADER_BYTES - _FRAME_BYTES
-#: After so many bytes the clock is looked at: a few milliseconds, whatever they are.
+#: The clock is looked at after this many bytes, which take a few milliseconds at most.
 _LOOK_BYTES = 64 * 1024
 
 
@@ -39,11 +39,11 @@ class SmallBatches:
     def __init__(self, batches: Batches, *, check_crcs: bool) -> None:
         self._batches = batches
         self._check_crcs = check_crcs
-        #: Where one begins that looks small and is more than that.
+        #: Where a batch begins that looks small, but must be read the slow way.
         self._refused_at = -1
 
     def is_next(self) -> bool:
-        """Tell whether the next batch looks like one."""
+        """Tell whether the next batch looks small and plain."""
         place, data = self._batches.place, self._batches.data
         if place == self._refused_at or len(data) - place < _HEADER_BYTES:
             return False
@@ -57,12 +57,12 @@ class SmallBatches:
     ) -> tuple[list[Any], int]:
         """Return the records of the next batches, and the offset behind the last of these.
 
-        A batch is left where it is if anything is odd about it, or its records are too many.
+        It stops before a batch that is odd in any way or has too many records.
 
         Args:
-            most: of records.
-            offset: from which on they are wanted.
-            deadline: after which no more are begun.
+            most: how many records at most.
+            offset: of the first record that is wanted.
+            deadline: no further batch is begun after this time.
         """
         records: list[Any] = []
         batches, data, check_crcs = self._batches, self._batches.data, self._check_crcs
@@ -116,4 +116,4 @@ class SmallBatches:
 
 
 class _NotSmallError(Exception):
-    """There is more to a batch."""
+    """A batch must be read the slow way."""

@@ -36,9 +36,9 @@ _LOOKED_THROUGH_BYTES = 1024 * 1024
 
 
 class StoredBatch:
-    """One batch of a fetch; the offsets are as its header says.
+    """One batch of a fetch, with the offsets that its header gives.
 
-    `unpack` comes before `records` where it has a `codec`.
+    If it has a `codec`, call `unpack` before `records`.
     """
 
     __slots__ = (
@@ -48,10 +48,10 @@ class StoredBatch:
 
     def __init__(self, raw: memoryview, error: Exception | None = None) -> None:
         self.raw = self._body = raw
-        #: Why it cannot be read; None: it can, as far as is known.
+        #: Why it cannot be read; None as long as nothing is known to be wrong.
         self.error = error
         self.size = len(raw)
-        #: Where in the fetch the next one begins; -1: nobody knows.
+        #: Where the next batch begins in the fetch; -1 if unknown.
         self.after = -1
         self.format = raw[MAGIC_AT] if len(raw) > MAGIC_AT else -1
         self._decoder = None
@@ -73,14 +73,14 @@ class StoredBatch:
 
     @property
     def count(self) -> int:
-        """How many records its header says that it has."""
+        """The number of records, as the header gives it."""
         if self._decoder is None:
             return 1
         return int.from_bytes(self.raw[HEADER.size - 4 : HEADER.size], "big", signed=True)
 
     @property
     def producer_id(self) -> int | None:
-        """Who wrote it; None: the format does not say."""
+        """The producer's id; None if the format has none."""
         return None if self._decoder is None else self._decoder.producer_id
 
     @property
@@ -90,29 +90,29 @@ class StoredBatch:
 
     @property
     def is_control_batch(self) -> bool:
-        """Tell whether it is a mark of the broker's, and no data."""
+        """Tell whether it is a marker of the broker, not data."""
         return self._decoder is not None and bool(self._attributes & CONTROL)
 
     @property
     def codec(self) -> int:
-        """The compression by its number; 0: none."""
+        """The number of the compression codec; 0 for none."""
         return self._attributes & CODEC_MASK
 
     def has_valid_checksum(self) -> bool:
-        """Tell whether the bytes are those that were written."""
+        """Tell whether the checksum fits the bytes."""
         if self._decoder is not None:
             return bool(self._decoder.validate_crc())
         (found,) = struct.unpack_from(">I", self.raw, FRAME.size)
         return bool(zlib.crc32(self.raw[_LEGACY_CHECKED_FROM:]) == found)
 
     def unpack(self) -> None:
-        """Unpack what is compressed; `error` says why it could not be.
+        """Unpack the batch, or set `error` to the reason why that is not possible.
 
-        It takes up to half a second, in which other threads run.
+        It takes up to half a second, while other threads run.
         """
         if self.error is not None or not self.codec:
             return
-        # What cannot be unpacked has been work, too.
+        # A failed attempt counts as the most work.
         self.size = MAX_UNPACKED_BYTES
         try:
             if self._decoder is not None:
@@ -126,21 +126,21 @@ class StoredBatch:
             self.size = len(self._body)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - each codec has its own
+        except Exception as error:  # noqa: BLE001 - each codec has errors of its own
             self.error = error
 
     def records(self) -> Iterator[Any]:
-        """Return the records, as aiokafka's decoder reads them; it may give up at any of them."""
+        """Return the records as aiokafka's decoder reads them; it may fail at any of them."""
         if self._decoder is not None:
-            # The decoder's own iterator may not be taken up a second time.
+            # The decoder itself cannot be iterated over a second time.
             return chain(self._decoder)
         return legacy_records(self.raw, self._body)
 
     def tolerant_records(self) -> Iterator[Any]:
-        """Return the records whatever their headers' names are; slowly.
+        """Return the records slowly, whatever their headers' names are.
 
         Raises:
-            Exception: the bytes make no sense from here on.
+            Exception: the rest of the bytes makes no sense.
         """
         if self._decoder is None:
             return legacy_records(self.raw, self._body)
@@ -148,10 +148,10 @@ class StoredBatch:
 
 
 class Batches:
-    """The batches of a fetch, one after the other; of what makes no sense one with an `error`.
+    """The batches of a fetch, one after the other.
 
-    That is the last one. The broker cuts off what is more than was asked for, but never in the
-    first batch.
+    Bytes that make no sense become one last batch with an `error`. The broker cuts off what goes
+    beyond the size of a fetch, but never within the first batch.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -177,7 +177,7 @@ class Batches:
             if after <= end:
                 batch = StoredBatch(view[place:after])
                 if batch.error is not None and length < HEADER.size:
-                    # Too short for what it is: nobody knows where the next one begins.
+                    # Too short for its format, so nobody knows where the next one begins.
                     return StoredBatch(view[place:], batch.error)
                 self.place = batch.after = after
                 return batch
@@ -186,9 +186,9 @@ class Batches:
         raise StopIteration
 
     def offset_behind(self, batch: StoredBatch) -> int | None:
-        """Return the first offset of what comes behind a batch, cut off as well; None: unknown.
+        """Return the first offset behind a batch, even if that part is cut off; None: unknown.
 
-        A message set of an older format begins with the offset of its last message.
+        It is unknown before an older format, which begins with the offset of its last message.
         """
         place = batch.after
         if place < 0 or len(self.data) <= place + MAGIC_AT:

@@ -11,12 +11,12 @@ from aiokafka.record.default_records import DefaultRecord
 from stream_app.kafka.records.batch_format import HEADER, LOG_APPEND_TIME, Cursor
 from stream_app.kafka.records.codecs import Packed
 
-#: Most bytes of a record that are all headers: tens of thousands, and an object for each.
+#: Most bytes of one record's headers: more would make an object for each of tens of thousands.
 MAX_HEADERS_BYTES = 256 * 1024
 
 
 def tolerant_records(body: Packed, count: int) -> Iterator[Any]:
-    """Yield the records of a batch whatever their headers' names are; slowly."""
+    """Yield the records of a batch, whatever their headers' names are."""
     base, _, _, _, _, attributes, _, first_ms, largest_ms, *_ = HEADER.unpack_from(body)
     is_appended = bool(attributes & LOG_APPEND_TIME)
     cursor = Cursor(body, HEADER.size)
@@ -39,7 +39,7 @@ def tolerant_records(body: Packed, count: int) -> Iterator[Any]:
 
 
 def check_headers(body: Packed) -> None:
-    """Look through an unpacked batch for a record that is a burden by its number of headers.
+    """Search an unpacked batch for a record with too many headers.
 
     Raises:
         CorruptRecordException: there is one.
@@ -61,7 +61,7 @@ def check_headers(body: Packed) -> None:
 
 
 def _check_record(cursor: Cursor, length: int) -> None:
-    """Look whether too much of a record is its headers; the cursor stands behind its length."""
+    """Check the size of a record's headers; the cursor stands behind the record's length."""
     if length <= MAX_HEADERS_BYTES:
         return
     end = cursor.place + length

@@ -1,7 +1,6 @@
-"""Batches that cannot be read: noted once each, and told to who wants to know.
+"""Batches that cannot be read: each is noted once, for all consumers of the process.
 
-Every consumer of the process notes what it finds here: a worker logs and counts it, a command says
-it at its end.
+A worker logs and counts them; a command reports them when it ends.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ MAX_NOTED = 10_000
 
 
 class UnreadableBatch(msgspec.Struct, frozen=True):
-    """The part of a partition that a batch was, in the shape of a record.
+    """The part of a partition that an unreadable batch covers, in the shape of a record.
 
-    `offset` is the last one, `value` the batch's bytes: None, where they are too many.
+    `offset` is the last offset; `value` holds the batch's bytes, None if there are too many.
     """
 
     topic: str
@@ -40,7 +39,7 @@ class UnreadableBatch(msgspec.Struct, frozen=True):
     headers: tuple[()] = ()
 
     def __str__(self) -> str:
-        """Say where it is, and what is wrong."""
+        """Return where it is and what is wrong."""
         last = f" to {self.offset}" if self.offset != self.first_offset else ""
         return (
             f"{self.topic} partition {self.partition}, offset {self.first_offset}{last}: "
@@ -49,7 +48,7 @@ class UnreadableBatch(msgspec.Struct, frozen=True):
 
 
 class UnreadableRegistry:
-    """What has been found unreadable in this process. Consumers run in several threads."""
+    """The unreadable batches that this process has found. Consumers run in several threads."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, int, int], UnreadableBatch] = {}
@@ -57,7 +56,7 @@ class UnreadableRegistry:
         self._lock = threading.Lock()
 
     def note(self, batch: UnreadableBatch) -> None:
-        """Take note of a batch; the first time the listeners are called, from any thread."""
+        """Note a batch; call the listeners the first time, from whatever thread this is."""
         place = batch.topic, batch.partition, batch.offset
         with self._lock:
             if place in self.found:
@@ -69,7 +68,7 @@ class UnreadableRegistry:
             listener(batch)
 
 
-#: Of this process: a consumer cannot be told anything when aiokafka makes it.
+#: One for the process, because aiokafka makes its objects without arguments of ours.
 UNREADABLE_BATCHES = UnreadableRegistry()
 
 
@@ -79,7 +78,7 @@ def unreadable(
 ) -> UnreadableBatch:  # fmt: skip
     """Return what is known of a batch, and note it; `offsets` are its first and last.
 
-    The bytes of one that is a burden to unpack are not kept: nobody should try again.
+    If it unpacks to too much its bytes are not kept, so that nobody tries again.
     """
     is_kept = len(raw) <= MAX_KEPT_BYTES and not isinstance(error, UnpackedTooLargeError)
     batch = UnreadableBatch(
