@@ -12,7 +12,7 @@ from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import UsageError
-from stream_app.domain.reports.alert_history import AlertState, AlertStory, Stories
+from stream_app.domain.reports.alert_history import AlertHistories, AlertHistory, AlertState
 from stream_app.domain.times import iso_utc, parse_time
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.logs import configure_logs
@@ -89,13 +89,13 @@ def list_(
     bounds = Bounds(MOST, since_ms, until_ms)
     wanted = Wanted(client_id, trigger_id, integration_id)
     found, cut_ms = asyncio.run(_read(settings, bounds, wanted, None if state else limit))
-    rows = [story for story in found if state in (None, story.state)][-limit:]
+    rows = [history for history in found if state in (None, history.state)][-limit:]
     if as_json:
-        for story in rows:
-            print_json(_summary(story))
+        for history in rows:
+            print_json(_summary(history))
     elif rows:
         columns = ("FIRED", "STATE", "CLIENT", "CAUSE", "INTEGRATIONS", "ID")
-        print_table(columns, [_row(story) for story in rows])
+        print_table(columns, [_row(history) for history in rows])
     else:
         say("no alerts" if not found else f"no alerts in state {state}, {len(found)} in others")
     if cut_ms is not None:
@@ -104,14 +104,14 @@ def list_(
 
 async def _read(
     settings: Settings, bounds: Bounds, wanted: Wanted, limit: int | None
-) -> tuple[list[AlertStory], int | None]:
+) -> tuple[list[AlertHistory], int | None]:
     """Return the alerts with their deliveries, oldest first, and where reading stopped early."""
     with ProgressLine(what="alerts") as progress:
-        stories, reach = await read_alert_history(settings, bounds, wanted, progress.report)
-    newest = sorted(stories.by_id.values(), key=lambda story: story.fired_ms)
+        histories, reach = await read_alert_history(settings, bounds, wanted, progress.report)
+    newest = sorted(histories.by_id.values(), key=lambda history: history.fired_ms)
     newest = newest if limit is None else newest[-limit:]
-    chosen = Stories()
-    chosen.by_id = {story.alert.id: story for story in newest}
+    chosen = AlertHistories()
+    chosen.by_id = {history.alert.id: history for history in newest}
     with ProgressLine(what="deliveries") as progress:
         behind = await add_deliveries(settings, chosen, bounds.most, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
@@ -125,28 +125,30 @@ def cause_of(alert: Alert | NoticeAlert) -> str:
     return f"trigger {alert.trigger.id} ({alert.trigger.name})"
 
 
-def _row(story: AlertStory) -> tuple[str, ...]:
-    alert = story.alert
+def _row(history: AlertHistory) -> tuple[str, ...]:
+    alert = history.alert
     deliveries = [
-        f"{number} {story.deliveries[number].status}" if number in story.deliveries else f"{number}"
-        for number in sorted({*alert.integration_ids, *story.deliveries})
+        f"{number} {history.deliveries[number].status}"
+        if number in history.deliveries
+        else f"{number}"
+        for number in sorted({*alert.integration_ids, *history.deliveries})
     ]
     return (
-        iso_utc(story.fired_ms), story.state, str(alert.client_id), cause_of(alert),
+        iso_utc(history.fired_ms), history.state, str(alert.client_id), cause_of(alert),
         ", ".join(deliveries), alert.id,
     )  # fmt: skip
 
 
-def _summary(story: AlertStory) -> dict[str, object]:
+def _summary(history: AlertHistory) -> dict[str, object]:
     return {
-        "id": story.alert.id,
-        "state": story.state,
-        "fired_at": iso_utc(story.fired_ms),
-        "client_id": story.alert.client_id,
-        **story.alert.cause,
+        "id": history.alert.id,
+        "state": history.state,
+        "fired_at": iso_utc(history.fired_ms),
+        "client_id": history.alert.client_id,
+        **history.alert.cause,
         "deliveries": [
             {"integration_id": n, "state": d.status, "reason": d.reason or None,
              "attempts": len(d.ordered)}
-            for n, d in sorted(story.deliveries.items())
+            for n, d in sorted(history.deliveries.items())
         ],
     }  # fmt: skip

@@ -17,10 +17,10 @@ from stream_app.domain.alerts.alert import Alert, AnyAlert
 from stream_app.domain.delivery.records import DeliveryStatus, Result
 from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import (
-    AlertStory,
+    AlertHistories,
+    AlertHistory,
     DeadLetterNote,
-    DeliveryStory,
-    Stories,
+    DeliveryHistory,
     is_named,
     the_one,
 )
@@ -39,7 +39,7 @@ _PLAIN = re.compile(r"[\w:.-]*", re.ASCII)
     "stream-app alerts show stream-app:1111:incidents_exceeded:3f9a61 --json"
 )
 @click.argument("alert_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print the story as one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the history as one JSON document.")
 def show(alert_id: str, *, as_json: bool) -> None:
     """Show the history of an alert: what fired, the message, and each attempt to deliver it.
 
@@ -51,70 +51,70 @@ def show(alert_id: str, *, as_json: bool) -> None:
     text = alert_id.strip()
     if not text:
         raise UsageError("give an alert's id: `stream-app alerts list` shows which there are")
-    story, cut_ms = asyncio.run(_read(settings, text))
+    history, cut_ms = asyncio.run(_read(settings, text))
     scale = settings.delivery.retry_scale
     if as_json:
-        print_json(_document(story, scale))
+        print_json(_document(history, scale))
     else:
-        for line in _lines(story, scale):
+        for line in _lines(history, scale):
             print_line(line)
     if cut_ms is not None:
         say(f"looked back to {iso_utc(cut_ms)} only (the newest {MOST:,} records)")
 
 
-async def _read(settings: Settings, text: str) -> tuple[AlertStory, int | None]:
+async def _read(settings: Settings, text: str) -> tuple[AlertHistory, int | None]:
     def wanted(alert: AnyAlert) -> bool:
         return is_named(alert.id, text)
 
     # Any other text may be escaped in a record, so its bytes cannot be searched for.
     holding = text.encode() if _PLAIN.fullmatch(text) else b""
     with ProgressLine(what="alerts") as progress:
-        stories, reach = await read_alert_history(
+        histories, reach = await read_alert_history(
             settings, Bounds(MOST), wanted, progress.report, holding=holding
         )
-    story = the_one(stories, text)
-    chosen = Stories()
-    chosen.by_id[story.alert.id] = story
+    history = the_one(histories, text)
+    chosen = AlertHistories()
+    chosen.by_id[history.alert.id] = history
     with ProgressLine(what="deliveries") as progress:
         behind = await add_deliveries(settings, chosen, MOST, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
-    return story, max(cuts, default=None)
+    return history, max(cuts, default=None)
 
 
-def _document(story: AlertStory, scale: float) -> dict[str, object]:
+def _document(history: AlertHistory, scale: float) -> dict[str, object]:
     """Return the history in JSON's types; times are ISO-8601."""
     return {
-        "state": story.state,
-        "fired_at": iso_utc(story.fired_ms),
-        "records": story.records,
-        "alert": msgspec.to_builtins(story.alert),
-        "deliveries": [_delivery(d, scale) for _, d in sorted(story.deliveries.items())],
-        "dead_letters": [_note(note) for note in story.letters],
+        "state": history.state,
+        "fired_at": iso_utc(history.fired_ms),
+        "records": history.records,
+        "alert": msgspec.to_builtins(history.alert),
+        "deliveries": [_delivery(d, scale) for _, d in sorted(history.deliveries.items())],
+        "dead_letters": [_note(note) for note in history.letters],
     }
 
 
-def _delivery(story: DeliveryStory, scale: float) -> dict[str, object]:
-    due_ms = story.due_ms(scale)
-    sent = story.delivery
+def _delivery(history: DeliveryHistory, scale: float) -> dict[str, object]:
+    due_ms = history.due_ms(scale)
+    sent = history.delivery
     return {
-        "id": story.id,
-        "integration_id": story.integration_id,
-        "state": story.status,
-        "reason": story.reason or None,
-        "redrives": story.redrives,
+        "id": history.id,
+        "integration_id": history.integration_id,
+        "state": history.status,
+        "reason": history.reason or None,
+        "redrives": history.redrives,
         "next_due_at": None if due_ms is None else iso_utc(due_ms),
         "message": sent and sent.message,
         "description": sent and sent.description,
         "details": sent and sent.details,
         "attempts": [
             msgspec.to_builtins(attempt) | {"finished_at": iso_utc(attempt.finished_at_ms)}
-            for attempt in story.ordered
+            for attempt in history.ordered
         ],
         "checks": [
             msgspec.to_builtins(check) | {"checked_at": iso_utc(check.checked_at_ms)}
-            for check in story.checks
+            for check in history.checks
         ],
-        "dead_letters": [_note(note) for note in story.letters],
+        "dead_letters": [_note(note) for note in history.letters],
     }
 
 
@@ -127,23 +127,23 @@ def _note(note: DeadLetterNote) -> dict[str, object]:
     }
 
 
-def _lines(story: AlertStory, scale: float) -> Iterator[str]:
+def _lines(history: AlertHistory, scale: float) -> Iterator[str]:
     """Yield the history as lines for a person."""
-    alert = story.alert
+    alert = history.alert
     yield f"alert    {alert.id}"
-    yield f"state    {story.state}"
-    more = f" ({story.records} equal records)" if story.records > 1 else ""
-    yield f"fired    {iso_utc(story.fired_ms)}{more}"
+    yield f"state    {history.state}"
+    more = f" ({history.records} equal records)" if history.records > 1 else ""
+    yield f"fired    {iso_utc(history.fired_ms)}{more}"
     yield f"client   {alert.client_id} {alert.client_name} ({alert.cloud})"
     yield f"cause    {cause_of(alert)}"
     if isinstance(alert, Alert):
         yield from _window(alert)
     else:
         yield f"event    {alert.notice.subscription}: {alert.notice.summary}"
-    for note in story.letters:
+    for note in history.letters:
         yield _letter(note)
-    missing = [n for n in alert.integration_ids if n not in story.deliveries]
-    for _, delivery in sorted(story.deliveries.items()):
+    missing = [n for n in alert.integration_ids if n not in history.deliveries]
+    for _, delivery in sorted(history.deliveries.items()):
         yield ""
         yield from _delivery_lines(delivery, scale)
     if missing:
@@ -164,24 +164,24 @@ def _window(alert: Alert) -> Iterator[str]:
         yield f"         {item.id} {item.operator} {values}"
 
 
-def _delivery_lines(story: DeliveryStory, scale: float) -> Iterator[str]:
-    reason = f" ({story.reason})" if story.reason else ""
-    yield f"integration {story.integration_id}: {story.status}{reason}"
-    if story.delivery is not None:
-        yield f"  message  {story.delivery.message}"
-        for line in story.delivery.description.splitlines():
+def _delivery_lines(history: DeliveryHistory, scale: float) -> Iterator[str]:
+    reason = f" ({history.reason})" if history.reason else ""
+    yield f"integration {history.integration_id}: {history.status}{reason}"
+    if history.delivery is not None:
+        yield f"  message  {history.delivery.message}"
+        for line in history.delivery.description.splitlines():
             yield f"           {line}".rstrip()
-    yield from map(_attempt, story.ordered)
-    for check in story.checks:
+    yield from map(_attempt, history.ordered)
+    for check in history.checks:
         yield (f"  checked  {iso_utc(check.checked_at_ms)}  {check.outcome}: {check.status}")
-    yield from map(partial(_letter, margin="  "), story.letters)
-    due_ms = story.due_ms(scale)
-    if story.status is DeliveryStatus.PENDING and due_ms is not None:
-        yield f"  next     attempt {_next_number(story)} is due at {iso_utc(due_ms)}"
+    yield from map(partial(_letter, margin="  "), history.letters)
+    due_ms = history.due_ms(scale)
+    if history.status is DeliveryStatus.PENDING and due_ms is not None:
+        yield f"  next     attempt {_next_number(history)} is due at {iso_utc(due_ms)}"
 
 
-def _next_number(story: DeliveryStory) -> int:
-    return 1 if story.last is None else story.last.attempt + 1
+def _next_number(history: DeliveryHistory) -> int:
+    return 1 if history.last is None else history.last.attempt + 1
 
 
 def _attempt(attempt: Result) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from stream_app.cli.output import print_json, print_line, say
-from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
@@ -22,9 +22,8 @@ from stream_app.kafka.configuration.records import read_stored, write_records
 from stream_app.notifier.direct.last_message import LastMessages, wants_last_message
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Iterable, Sequence
 
-    from stream_app.domain.configuration.clients import Client
     from stream_app.domain.configuration.kinds import Stored
     from stream_app.domain.configuration.statuses import IntegrationStatus
     from stream_app.domain.plans.plan import Change
@@ -115,7 +114,7 @@ async def _send_last_messages(
             continue
         is_deleted = change.action is Action.DELETED
         type_ = NoticeType.DELETE_INTEGRATION if is_deleted else NoticeType.DISABLE_INTEGRATION
-        client = _client(stored[Kind.CLIENT].get(integration.client_id))
+        client = usable_client(stored[Kind.CLIENT].get(integration.client_id))
         sends.append(_in_turn(turns, messages.send(integration, client, type_)))
     for message in await asyncio.gather(*sends):
         say(_told(message))
@@ -126,11 +125,6 @@ async def _in_turn(
 ) -> LastMessage:
     async with turns:
         return await sending
-
-
-def _client(record: Mapping[str, object] | None) -> Client | None:
-    client, problems = read_client(record or {})
-    return None if problems else client
 
 
 def _told(message: LastMessage) -> str:

@@ -10,7 +10,7 @@ import click
 from stream_app.cli.configuration.apply import rules_of, with_own_secret
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, say
-from stream_app.domain.configuration.clients import read_client
+from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.integrations import is_stored_key, read_integration
 from stream_app.domain.configuration.kinds import Kind, kind_of
@@ -26,7 +26,7 @@ from stream_app.notifier.direct.trial_report import Mark, Stage, Step, TrialResu
 from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from stream_app.domain.configuration.clients import Client
     from stream_app.domain.configuration.integrations import Integration
@@ -153,7 +153,7 @@ def _of_record(settings: Settings, number: int) -> Subject:
         raise ConfigurationError(
             f"integration {number} cannot be used: {problems[0]}: mend it with `stream-app apply`"
         )
-    client = _client(stored[Kind.CLIENT].get(integration.client_id))
+    client = usable_client(stored[Kind.CLIENT].get(integration.client_id))
     return Subject(integration, client, KeyRing.from_settings(settings))
 
 
@@ -174,7 +174,7 @@ def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
     records = {(change.kind, change.id): change.record or {} for change in plan.changes}
     (record,) = [record for (kind, _), record in records.items() if kind is Kind.INTEGRATION]
     integration, _ = read_integration(record)
-    client = _client(records.get((Kind.CLIENT, integration.client_id)))
+    client = usable_client(records.get((Kind.CLIENT, integration.client_id)))
     return Subject(integration, client, KeyRing.from_settings(settings))
 
 
@@ -205,8 +205,3 @@ def _known_clients(chosen: FileObject) -> Stored:
     if isinstance(number, int):
         stored[Kind.CLIENT][number] = {}
     return stored
-
-
-def _client(record: Mapping[str, object] | None) -> Client | None:
-    client, problems = read_client(record or {})
-    return None if problems else client

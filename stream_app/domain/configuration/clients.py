@@ -50,6 +50,12 @@ def read_client(obj: Mapping[str, object]) -> tuple[Client, Problems]:
     return client, problems
 
 
+def usable_client(obj: Mapping[str, object] | None) -> Client | None:
+    """Return the client of a record; None: there is none, or it breaks a rule."""
+    client, problems = read_client(obj or {})
+    return None if problems else client
+
+
 def _read_applications(fields: Fields) -> dict[int, str]:
     if fields.obj.get("applications") is None:
         return {}

@@ -1,4 +1,4 @@
-"""The story of an alert: what fired, what was sent to whom, and where each delivery stands.
+"""The history of an alert: what fired, what was sent to whom, and where each delivery stands.
 
 It is told from the records of `alerts`, `deliveries`, `delivery-results` and the dead letters,
 in whatever order these are read. What the notifier alone knows is not in it: a pause that a
@@ -47,7 +47,7 @@ class DeadLetterNote:
 
 
 @dataclass
-class DeliveryStory:
+class DeliveryHistory:
     """What is known of one delivery. Times are Unix ms; `redrives` is how often it came back."""
 
     id: str
@@ -114,19 +114,19 @@ class DeliveryStory:
 
 
 @dataclass
-class AlertStory:
+class AlertHistory:
     """An alert and its deliveries, by integration. `fired_ms`: its first record's time, Unix ms."""
 
     alert: Alert | NoticeAlert
     fired_ms: int
     records: int = 1
-    deliveries: dict[int, DeliveryStory] = field(default_factory=dict)
+    deliveries: dict[int, DeliveryHistory] = field(default_factory=dict)
     letters: list[DeadLetterNote] = field(default_factory=list)
 
     @property
     def state(self) -> AlertState:
         """Where it stands."""
-        found = {story.status for story in self.deliveries.values()}
+        found = {history.status for history in self.deliveries.values()}
         is_dead = any(note.redriven_to is None for note in self.letters)
         if is_dead or found & {DeliveryStatus.GIVEN_UP, DeliveryStatus.CANCELLED}:
             return AlertState.FAILED
@@ -135,38 +135,38 @@ class AlertStory:
         return AlertState.SENT if found else AlertState.NO_DELIVERY
 
 
-class Stories:
-    """The stories of chosen alerts, put together of records in any order."""
+class AlertHistories:
+    """The histories of chosen alerts, put together of records in any order."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, AlertStory] = {}
+        self.by_id: dict[str, AlertHistory] = {}
 
     def add_alert(self, alert: Alert | NoticeAlert, at_ms: int) -> None:
         """Take a record of `alerts`; of several of one alert the first says when it fired."""
-        story = self.by_id.get(alert.id)
-        if story is None:
-            self.by_id[alert.id] = AlertStory(alert, at_ms)
+        history = self.by_id.get(alert.id)
+        if history is None:
+            self.by_id[alert.id] = AlertHistory(alert, at_ms)
         else:
-            story.records += 1
-            story.fired_ms = min(story.fired_ms, at_ms)
+            history.records += 1
+            history.fired_ms = min(history.fired_ms, at_ms)
 
     def add_delivery(self, delivery: Delivery, at_ms: int, redrives: int) -> None:
         """Take a record of `deliveries`."""
-        story = self._delivery(delivery.alert_id, delivery.id, delivery.integration_id)
-        if story is not None and (story.delivery is None or redrives >= story.redrives):
-            story.delivery, story.appended_ms, story.redrives = delivery, at_ms, redrives
+        history = self._delivery(delivery.alert_id, delivery.id, delivery.integration_id)
+        if history is not None and (history.delivery is None or redrives >= history.redrives):
+            history.delivery, history.appended_ms, history.redrives = delivery, at_ms, redrives
 
     def add_result(self, result: Result | Checked) -> None:
         """Take an attempt, or what has become of an accepted request."""
         alert = result.delivery_id.removesuffix(f"/{result.integration_id}")
-        story = self._delivery(alert, result.delivery_id, result.integration_id)
-        if story is None:
+        history = self._delivery(alert, result.delivery_id, result.integration_id)
+        if history is None:
             return
         if isinstance(result, Checked):
-            story.checks.append(result)
+            history.checks.append(result)
         else:
-            story.attempts.append(result)
-            story.redrives = max(story.redrives, result.redrives)
+            history.attempts.append(result)
+            history.redrives = max(history.redrives, result.redrives)
 
     def add_letter(self, ids: tuple[str, ...], note: DeadLetterNote, *, is_alert: bool) -> None:
         """Take a dead letter; `ids` are those of its deliveries."""
@@ -177,15 +177,15 @@ class Stories:
                     self.by_id[alert].letters.append(note)
                     return
             elif number.isdecimal():
-                story = self._delivery(alert, name, int(number))
-                if story is not None:
-                    story.letters.append(note)
+                history = self._delivery(alert, name, int(number))
+                if history is not None:
+                    history.letters.append(note)
 
-    def _delivery(self, alert: str, name: str, integration_id: int) -> DeliveryStory | None:
-        story = self.by_id.get(alert)
-        if story is None or name != delivery_id(alert, integration_id):
+    def _delivery(self, alert: str, name: str, integration_id: int) -> DeliveryHistory | None:
+        history = self.by_id.get(alert)
+        if history is None or name != delivery_id(alert, integration_id):
             return None
-        return story.deliveries.setdefault(integration_id, DeliveryStory(name, integration_id))
+        return history.deliveries.setdefault(integration_id, DeliveryHistory(name, integration_id))
 
 
 def is_named(alert_id: str, text: str) -> bool:
@@ -197,16 +197,16 @@ def is_named(alert_id: str, text: str) -> bool:
     return any(name.startswith(text) for name in names)
 
 
-def the_one(stories: Stories, text: str) -> AlertStory:
+def the_one(histories: AlertHistories, text: str) -> AlertHistory:
     """Return the alert that is meant.
 
     Raises:
         StreamAppError: there is none.
         UsageError: there are several.
     """
-    if text in stories.by_id:
-        return stories.by_id[text]
-    found = sorted(name for name in stories.by_id if is_named(name, text))
+    if text in histories.by_id:
+        return histories.by_id[text]
+    found = sorted(name for name in histories.by_id if is_named(name, text))
     if not found:
         raise StreamAppError(
             f"no alert is named {text}: `stream-app alerts list` shows which there are; the topic "
@@ -218,4 +218,4 @@ def the_one(stories: Stories, text: str) -> AlertStory:
             f"{text} names {len(found)} alerts, give more of the id: "
             f"{', '.join(found[:_SHOWN_IDS])}{more}"
         )
-    return stories.by_id[found[0]]
+    return histories.by_id[found[0]]

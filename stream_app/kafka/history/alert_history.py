@@ -1,4 +1,4 @@
-"""The stories of alerts, read from the topics that tell them; no group, nothing is written."""
+"""The histories of alerts, read from the topics that tell them; no group, nothing is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
 from stream_app.domain.events.parts import DECODE_ERRORS
-from stream_app.domain.reports.alert_history import DeadLetterNote, Stories
+from stream_app.domain.reports.alert_history import AlertHistories, DeadLetterNote
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.writing import attempt_of
@@ -39,7 +39,7 @@ async def read_alert_history(
     progress: Progress,
     *,
     holding: bytes = b"",
-) -> tuple[Stories, Reach]:
+) -> tuple[AlertHistories, Reach]:
     """Return the alerts that are wanted, without their deliveries.
 
     Args:
@@ -49,7 +49,7 @@ async def read_alert_history(
         progress: told how far the reading is.
         holding: records without these bytes are passed over without decoding them.
     """
-    stories = Stories()
+    histories = AlertHistories()
 
     def take(record: Any) -> None:
         value = record.value or b""
@@ -59,26 +59,26 @@ async def read_alert_history(
         with contextlib.suppress(*DECODE_ERRORS):
             alert = decode_alert(value)
             if wanted(alert):
-                stories.add_alert(alert, record.timestamp)
+                histories.add_alert(alert, record.timestamp)
 
     topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
     reach = await read_newest(
         settings, [topic], take, most=bounds.most, since_ms=bounds.since_ms, progress=progress
     )
-    return stories, reach
+    return histories, reach
 
 
 async def add_deliveries(
-    settings: Settings, stories: Stories, most: int, progress: Progress
+    settings: Settings, histories: AlertHistories, most: int, progress: Progress
 ) -> Reach:
     """Add to the alerts what became of them: deliveries, attempts, checks and dead letters."""
-    if not stories.by_id:
+    if not histories.by_id:
         return Reach(0)
     names = TopicNames(settings.topic_prefix)
-    since_ms = min(story.fired_ms for story in stories.by_id.values())
+    since_ms = min(history.fired_ms for history in histories.by_id.values())
     deliveries = names(Topic.DELIVERIES)
     # One alert is found faster by its bytes than by decoding what is not its.
-    needle = next(iter(stories.by_id)).encode() if len(stories.by_id) == 1 else b""
+    needle = next(iter(histories.by_id)).encode() if len(histories.by_id) == 1 else b""
 
     def take(record: Any) -> None:
         value = record.value or b""
@@ -87,11 +87,11 @@ async def add_deliveries(
         with contextlib.suppress(*DECODE_ERRORS):
             if record.topic == deliveries:
                 redrives = attempt_of(record.headers) - 1
-                stories.add_delivery(decode_delivery(value), record.timestamp, redrives)
+                histories.add_delivery(decode_delivery(value), record.timestamp, redrives)
                 return
             result = decode_result(value)
             if not isinstance(result, Cancel):
-                stories.add_result(result)
+                histories.add_result(result)
 
     reach = await read_newest(
         settings,
@@ -101,12 +101,12 @@ async def add_deliveries(
         since_ms=since_ms,
         progress=progress,
     )
-    await _add_dead_letters(settings, names, stories, since_ms)
+    await _add_dead_letters(settings, names, histories, since_ms)
     return reach
 
 
 async def _add_dead_letters(
-    settings: Settings, names: TopicNames, stories: Stories, since_ms: int
+    settings: Settings, names: TopicNames, histories: AlertHistories, since_ms: int
 ) -> None:
     alerts = names.dead_letters(Topic.ALERTS)
     ledger = Ledger(Selection(since_ms=since_ms))
@@ -119,4 +119,4 @@ async def _add_dead_letters(
             note = DeadLetterNote(
                 str(place), entry.timestamp_ms, entry.reason, ledger.target(place)
             )
-            stories.add_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)
+            histories.add_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)

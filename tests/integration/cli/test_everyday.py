@@ -127,13 +127,13 @@ async def test_the_list_says_where_each_alert_stands(installation: Installation)
     assert installation.later.id in table
 
 
-async def test_the_story_of_an_alert_has_every_attempt(installation: Installation) -> None:
+async def test_the_history_of_an_alert_has_every_attempt(installation: Installation) -> None:
     digest = installation.both.id.rpartition(":")[2]
-    (story,) = await installation.json("alerts", "show", digest)
-    assert story["alert"]["id"] == installation.both.id
-    assert story["alert"]["window_start"] == DAY
-    assert story["alert"]["trigger"]["threshold"] == {"count": 1, "period": 1}
-    sent, dead = story["deliveries"]
+    (history,) = await installation.json("alerts", "show", digest)
+    assert history["alert"]["id"] == installation.both.id
+    assert history["alert"]["window_start"] == DAY
+    assert history["alert"]["trigger"]["threshold"] == {"count": 1, "period": 1}
+    sent, dead = history["deliveries"]
     assert [(a["attempt"], a["accepted"], a.get("status")) for a in sent["attempts"]] == [
         (1, False, 500),
         (2, True, 202),

@@ -1,4 +1,4 @@
-"""The story of an alert follows from its records, in whatever order they are read."""
+"""The history of an alert follows from its records, in whatever order they are read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from stream_app.domain.delivery.records import Delivery, DeliveryStatus, Result,
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.reports.alert_history import (
+    AlertHistories,
     AlertState,
     DeadLetterNote,
-    DeliveryStory,
-    Stories,
+    DeliveryHistory,
     is_named,
     the_one,
 )
@@ -32,24 +32,24 @@ ACCEPTED = msgspec.structs.replace(
 LETTER = DeadLetterNote("deliveries.dlq/0/3", 12_000, "exhausted")
 
 
-def story(*results: Result, letters: tuple[DeadLetterNote, ...] = ()) -> DeliveryStory:
-    return DeliveryStory(NAME, 521, DELIVERY, 9_000, 0, list(results), [], list(letters))
+def history(*results: Result, letters: tuple[DeadLetterNote, ...] = ()) -> DeliveryHistory:
+    return DeliveryHistory(NAME, 521, DELIVERY, 9_000, 0, list(results), [], list(letters))
 
 
 def test_a_delivery_that_was_not_tried_is_due_when_it_was_made() -> None:
-    assert story().status is DeliveryStatus.PENDING
-    assert story().due_ms(1) == 9_000
+    assert history().status is DeliveryStatus.PENDING
+    assert history().due_ms(1) == 9_000
 
 
 def test_after_a_failure_the_next_attempt_is_due_by_the_documented_cycle() -> None:
-    assert story(FAILED).due_ms(1) == 10_000 + 1_000
-    assert story(FAILED).reason == "server_error"
+    assert history(FAILED).due_ms(1) == 10_000 + 1_000
+    assert history(FAILED).reason == "server_error"
     asked = msgspec.structs.replace(FAILED, retry_after_seconds=60)
-    assert story(asked).due_ms(1) == 10_000 + 60_000
+    assert history(asked).due_ms(1) == 10_000 + 60_000
 
 
 def test_an_accepted_delivery_is_sent_and_nothing_is_due() -> None:
-    sent = story(ACCEPTED, FAILED, FAILED)
+    sent = history(ACCEPTED, FAILED, FAILED)
     assert [attempt.attempt for attempt in sent.ordered] == [1, 2]
     assert (sent.status, sent.due_ms(1), sent.reason) == (DeliveryStatus.SENT, None, "")
 
@@ -64,32 +64,35 @@ def test_an_accepted_delivery_is_sent_and_nothing_is_due() -> None:
 )
 def test_a_dead_letter_ends_it_until_it_is_redriven(reason: str, status: DeliveryStatus) -> None:
     letter = replace(LETTER, reason=reason)
-    assert (story(letters=(letter,)).status, story(letters=(letter,)).reason) == (status, reason)
+    assert (history(letters=(letter,)).status, history(letters=(letter,)).reason) == (
+        status,
+        reason,
+    )
     redriven = replace(letter, redriven_to="deliveries/0/9")
-    assert story(letters=(redriven,)).status is DeliveryStatus.PENDING
+    assert history(letters=(redriven,)).status is DeliveryStatus.PENDING
 
 
 def test_the_last_attempt_gives_it_up_even_before_its_dead_letter_is_read() -> None:
     last = msgspec.structs.replace(FAILED, attempt=LAST_ATTEMPT)
-    assert story(last).status is DeliveryStatus.GIVEN_UP
-    assert story(last).due_ms(1) is None
+    assert history(last).status is DeliveryStatus.GIVEN_UP
+    assert history(last).due_ms(1) is None
 
 
 def test_after_a_redrive_only_its_own_attempts_say_what_is_due() -> None:
-    stories = Stories()
-    stories.add_alert(ALERT, 8_000)
-    stories.add_delivery(DELIVERY, 9_000, 0)
-    stories.add_result(msgspec.structs.replace(FAILED, attempt=LAST_ATTEMPT))
-    stories.add_letter((NAME,), replace(LETTER, redriven_to="deliveries/0/9"), is_alert=False)
-    stories.add_delivery(DELIVERY, 20_000, 1)
-    found = stories.by_id[ALERT.id].deliveries[521]
+    histories = AlertHistories()
+    histories.add_alert(ALERT, 8_000)
+    histories.add_delivery(DELIVERY, 9_000, 0)
+    histories.add_result(msgspec.structs.replace(FAILED, attempt=LAST_ATTEMPT))
+    histories.add_letter((NAME,), replace(LETTER, redriven_to="deliveries/0/9"), is_alert=False)
+    histories.add_delivery(DELIVERY, 20_000, 1)
+    found = histories.by_id[ALERT.id].deliveries[521]
     assert (found.status, found.due_ms(1)) == (DeliveryStatus.PENDING, 20_000)
-    stories.add_result(msgspec.structs.replace(FAILED, redrives=1, finished_at_ms=21_000))
+    histories.add_result(msgspec.structs.replace(FAILED, redrives=1, finished_at_ms=21_000))
     assert found.due_ms(1) == 22_000
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:
-    steps: list[Callable[[Stories], None]] = [
+    steps: list[Callable[[AlertHistories], None]] = [
         lambda s: s.add_delivery(DELIVERY, 9_000, 0),
         lambda s: s.add_result(FAILED),
         lambda s: s.add_result(ACCEPTED),
@@ -97,21 +100,23 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     ]
     found = set()
     for order in permutations(steps):
-        stories = Stories()
-        stories.add_alert(ALERT, 8_000)
+        histories = AlertHistories()
+        histories.add_alert(ALERT, 8_000)
         for step in order:
-            step(stories)
-        one = stories.by_id[ALERT.id].deliveries[521]
+            step(histories)
+        one = histories.by_id[ALERT.id].deliveries[521]
         found.add((one.status, one.appended_ms, tuple(a.attempt for a in one.ordered)))
     assert found == {(DeliveryStatus.SENT, 9_000, (1, 2))}
 
 
 def test_an_alert_stands_as_the_worst_of_its_deliveries() -> None:
-    stories = Stories()
-    stories.add_alert(ALERT, 8_000)
-    alert = stories.by_id[ALERT.id]
+    histories = AlertHistories()
+    histories.add_alert(ALERT, 8_000)
+    alert = histories.by_id[ALERT.id]
     states = [alert.state]
-    for number, delivery in enumerate((story(ACCEPTED), story(FAILED), story(letters=(LETTER,)))):
+    for number, delivery in enumerate(
+        (history(ACCEPTED), history(FAILED), history(letters=(LETTER,)))
+    ):
         alert.deliveries[number] = delivery
         states.append(alert.state)
     assert states == [
@@ -123,44 +128,44 @@ def test_an_alert_stands_as_the_worst_of_its_deliveries() -> None:
 
 
 def test_a_stale_alert_is_failed_until_it_is_redriven() -> None:
-    stories = Stories()
-    stories.add_alert(ALERT, 8_000)
+    histories = AlertHistories()
+    histories.add_alert(ALERT, 8_000)
     stale = DeadLetterNote("alerts.dlq/0/1", 9_000, "stale")
     ids = (NAME, delivery_id(ALERT.id, 522))
-    stories.add_letter(ids, stale, is_alert=True)
-    alert = stories.by_id[ALERT.id]
+    histories.add_letter(ids, stale, is_alert=True)
+    alert = histories.by_id[ALERT.id]
     assert (alert.state, alert.letters) == (AlertState.FAILED, [stale])
     alert.letters[0] = replace(stale, redriven_to="alerts/0/4")
     assert alert.state is AlertState.NO_DELIVERY
 
 
 def test_records_of_other_alerts_are_passed_over() -> None:
-    stories = Stories()
-    stories.add_alert(ALERT, 8_000)
-    stories.add_alert(ALERT, 7_000)
+    histories = AlertHistories()
+    histories.add_alert(ALERT, 8_000)
+    histories.add_alert(ALERT, 7_000)
     other = msgspec.structs.replace(FAILED, delivery_id="stream-app:9:x:00/521")
-    stories.add_result(other)
-    stories.add_result(msgspec.structs.replace(FAILED, delivery_id=f"{ALERT.id}/9"))
-    alert = stories.by_id[ALERT.id]
+    histories.add_result(other)
+    histories.add_result(msgspec.structs.replace(FAILED, delivery_id=f"{ALERT.id}/9"))
+    alert = histories.by_id[ALERT.id]
     assert (alert.deliveries, alert.records, alert.fired_ms) == ({}, 2, 7_000)
 
 
 def test_an_alert_is_named_by_a_beginning_of_its_id_or_of_its_hash() -> None:
     digest = ALERT.id.rpartition(":")[2]
-    stories = Stories()
-    stories.add_alert(ALERT, 8_000)
+    histories = AlertHistories()
+    histories.add_alert(ALERT, 8_000)
     for text in (ALERT.id, ALERT.id[:-3], digest, digest[:6]):
         assert is_named(ALERT.id, text)
-        assert the_one(stories, text).alert is ALERT
+        assert the_one(histories, text).alert is ALERT
     assert not is_named(ALERT.id, digest[1:])
 
 
 def test_a_whole_id_means_itself_though_another_begins_with_it() -> None:
-    stories = Stories()
+    histories = AlertHistories()
     for end in ("", "0", "1"):
-        stories.add_alert(msgspec.structs.replace(ALERT, id=f"{ALERT.id}{end}"), 8_000)
-    assert the_one(stories, ALERT.id).alert.id == ALERT.id
+        histories.add_alert(msgspec.structs.replace(ALERT, id=f"{ALERT.id}{end}"), 8_000)
+    assert the_one(histories, ALERT.id).alert.id == ALERT.id
     with pytest.raises(UsageError, match="names 3 alerts, give more of the id"):
-        the_one(stories, ALERT.id[:-1])
+        the_one(histories, ALERT.id[:-1])
     with pytest.raises(StreamAppError, match="no alert is named nobody: `stream-app alerts list`"):
-        the_one(stories, "nobody")
+        the_one(histories, "nobody")
