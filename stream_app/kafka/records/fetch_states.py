@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import aiokafka.consumer.subscription_state
-from faust.types import TP
+from aiokafka import TopicPartition
 
 
 class Fetched(NamedTuple):
@@ -26,16 +26,16 @@ class Fetched(NamedTuple):
     at_ms: int | None = None
 
 
-def partition_states(consumer: Any) -> dict[TP, Any] | None:
+def partition_states(consumer: Any) -> dict[TopicPartition, Any] | None:
     """Return aiokafka's states of the assigned partitions; None without an assignment."""
     subscription = consumer._subscription.subscription  # noqa: SLF001 - not public
     assignment = None if subscription is None else subscription.assignment
     if assignment is None:
         return None
-    return {TP(*tp): assignment.state_value(tp) for tp in assignment.tps}
+    return {tp: assignment.state_value(tp) for tp in assignment.tps}
 
 
-def fetched(consumer: Any) -> dict[TP, Fetched] | None:
+def fetched(consumer: Any) -> dict[TopicPartition, Fetched] | None:
     """Return how far each assigned partition is fetched; None without an assignment."""
     if (states := partition_states(consumer)) is None:
         return None
