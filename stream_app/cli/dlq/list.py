@@ -90,7 +90,7 @@ async def _list(
         if view is None or not len(ledger):
             return counts
         await view.begin(ledger)
-        async for letter in log.letters(ledger.offsets()):
+        async for letter in log.read(ledger.offsets()):
             view.row(letter, ledger.target(letter.place))
     return counts
 

@@ -129,7 +129,7 @@ class _Run:
                 return
             await self._look_around()
             if self.dry_run:
-                async for letter in log.letters(self.ledger.offsets()):
+                async for letter in log.read(self.ledger.offsets()):
                     self._judge(letter)
                 return
             async with Redriver(self.settings) as redriver:
@@ -184,7 +184,7 @@ class _Run:
 
     async def _send_all(self, log: DeadLetterLog, redriver: Redriver) -> None:
         batch: list[Redriven] = []
-        async for letter in log.letters(self.ledger.offsets()):
+        async for letter in log.read(self.ledger.offsets()):
             if (sent := self._judge(letter)) is not None:
                 batch.append(sent)
             if len(batch) == BATCH:
@@ -195,8 +195,8 @@ class _Run:
     async def _send(self, redriver: Redriver, batch: Sequence[Redriven]) -> None:
         for outcome in await redriver.send(batch) if batch else ():
             if outcome.problem:
-                self.problem = f"{outcome.sent.letter.place}: {outcome.problem}"
-                self._skip(outcome.sent.letter.place, outcome.problem)
+                self.problem = f"{outcome.sent.dead_letter.place}: {outcome.problem}"
+                self._skip(outcome.sent.dead_letter.place, outcome.problem)
             else:
                 self._show(outcome.sent, "redriven", outcome.partition, outcome.offset)
         if time.monotonic() - self.reported >= PROGRESS_SECONDS:
@@ -232,7 +232,7 @@ class _Run:
 
     def _show(self, sent: Redriven, action: str, partition: int | None, offset: int | None) -> None:
         self.done["sent"] += 1
-        letter = sent.letter
+        letter = sent.dead_letter
         if self.as_json:
             print_json(
                 {

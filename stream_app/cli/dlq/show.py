@@ -66,7 +66,7 @@ async def _read(settings: Settings, place: Place) -> tuple[DeadLetter, str | Non
     ledger = Ledger(Selection(places=frozenset({place})))
     async with DeadLetterLog(settings, [place.topic]) as log:
         await log.survey(ledger)
-        async for letter in log.letters(ledger.offsets()):
+        async for letter in log.read(ledger.offsets()):
             return letter, ledger.target(place)
     raise not_found(place)
 

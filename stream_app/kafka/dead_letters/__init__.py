@@ -1,1 +1,4 @@
-"""Dead letters on Kafka: written, cut where their topic refuses them, read, and sent back."""
+"""Dead letters on Kafka: written, truncated if their topic refuses them, read, and redriven.
+
+Agents and commands import from here. What may be redriven is decided in the domain, not here.
+"""

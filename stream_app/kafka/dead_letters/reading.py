@@ -1,8 +1,8 @@
-"""Reading dead letters: all of a topic's, or chosen ones, in the order of their time.
+"""Reading dead letters, all of a topic or selected ones, in the order of their time.
 
-Two passes, so that memory does not grow with the letters' bytes. `survey` reads everything and
-keeps a few numbers of each letter that is meant; only then is it known which of them a mark
-behind them says are done. `letters` reads those again and hands them out one by one.
+There are two passes, so that memory does not grow with the bytes of the dead letters. `survey`
+reads everything and keeps a few numbers of each selected one. Only then is it known which of them
+a mark further behind says are redriven. `read` reads the others again, one by one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def sources_of(settings: Settings) -> dict[str, Topic]:
 
 
 class DeadLetterLog:
-    """The dead letters of some topics, as they are when it is read. It belongs to no group.
+    """The dead letters of some topics, read without a group.
 
     Raises:
         KafkaUnreachableError: the broker doesn't answer, or no more.
@@ -83,7 +83,7 @@ class DeadLetterLog:
         return self._consumer
 
     async def survey(self, ledger: Ledger) -> None:
-        """Read the letters and the marks into a ledger."""
+        """Read the dead letters and the redrive marks into a ledger."""
         selection = ledger.selection
         with kafka_errors(self._settings):
             if selection.places:
@@ -94,10 +94,10 @@ class DeadLetterLog:
                 self._enter(ledger, record)
         ledger.settle()
 
-    async def letters(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[DeadLetter]:
-        """Yield the letters at offsets of partitions, the oldest first.
+    async def read(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[DeadLetter]:
+        """Yield the dead letters at these offsets of partitions, the oldest first.
 
-        The letters of a partition keep their order, whatever their times say.
+        Those of one partition keep their order, whatever their times say.
         """
         streams = []
         for log, wanted in offsets.items():
@@ -107,8 +107,8 @@ class DeadLetterLog:
         for number, stream in enumerate(streams):
             await _advance(heads, number, stream)
         while heads:
-            _, number, letter = heapq.heappop(heads)
-            yield letter
+            _, number, dead_letter = heapq.heappop(heads)
+            yield dead_letter
             await _advance(heads, number, streams[number])
 
     async def _of_log(self, log: Log, offsets: Sequence[int]) -> AsyncIterator[DeadLetter]:
@@ -122,15 +122,15 @@ class DeadLetterLog:
                     )
                     records = [r for r in fetched.get(partition, ()) if r.offset in wanted]
                     for record in records:
-                        # What is done with a letter takes its own time.
+                        # The caller may take long with a dead letter.
                         patience.reschedule(None)
-                        yield self._letter(record)
+                        yield self._dead_letter(record)
                     if fetched:
                         patience.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
                     position = await self._reader.position(partition)
 
     async def _stand_at(self, places: Iterable[Place]) -> None:
-        """Stand at the first of the places of each partition, and at the end of the others."""
+        """Seek the first place in each partition, and the end of partitions without one."""
         first: dict[TopicPartition, int] = {}
         for place in sorted(places):
             first.setdefault(TopicPartition(*place.log), place.offset)
@@ -148,9 +148,9 @@ class DeadLetterLog:
             if offset is not None:
                 ledger.mark(_place(record), offset, _text(dict(record.headers), TARGET_HEADER))
         else:
-            ledger.add(self._letter(record))
+            ledger.add(self._dead_letter(record))
 
-    def _letter(self, record: Any) -> DeadLetter:
+    def _dead_letter(self, record: Any) -> DeadLetter:
         kind = _KINDS.get(self._sources[record.topic], DeadLetterKind.EVENT)
         return dead_letter_of(record, kind)
 
@@ -158,20 +158,20 @@ class DeadLetterLog:
 async def _advance(
     heads: list[tuple[int, int, DeadLetter]], number: int, stream: AsyncIterator[DeadLetter]
 ) -> None:
-    """Put the next letter of a stream among the heads, if there is one."""
+    """Push the next dead letter of a stream onto the heap, if there is one."""
     with contextlib.suppress(StopAsyncIteration):
-        letter = await anext(stream)
-        heapq.heappush(heads, (letter.timestamp_ms, number, letter))
+        dead_letter = await anext(stream)
+        heapq.heappush(heads, (dead_letter.timestamp_ms, number, dead_letter))
 
 
 def is_redrive_mark(record: Any) -> bool:
-    """Tell whether a record of a dead-letter topic says that a letter has been redriven."""
+    """Tell whether a record of a dead-letter topic marks a dead letter as redriven."""
     names = {name for name, _ in record.headers}
     return REDRIVEN_HEADER in names and REASON_HEADER not in names
 
 
 def dead_letter_of(record: Any, kind: DeadLetterKind) -> DeadLetter:
-    """Return the letter that a record of a dead-letter topic is."""
+    """Return a record of a dead-letter topic as a dead letter."""
     headers = record.headers
     texts = dict(headers)
     topic = _text(texts, "x-original-topic")

@@ -1,9 +1,9 @@
-"""Dead letters on their way back: sent to their topic, then marked as done.
+"""Redriving dead letters: each is sent to its topic again, then marked as redriven.
 
-The guarantee: at least once. A letter is marked when the broker has acknowledged its record, so
-none is lost, and the next redrive leaves it out. A crash between the two sends the letters of one
-batch once more: deliveries and alerts are known by their ids and change nothing the second time;
-an event counts twice.
+The guarantee is at least once. A dead letter is marked when the broker has acknowledged its
+record, so none is lost, and the next redrive leaves it out. After a crash between the two, one
+batch is sent again: deliveries and alerts are known by their ids and change nothing the second
+time, but an event counts twice.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
     from stream_app.settings import Settings
 
-#: Letters that are sent before their marks are written: as many may be repeated after a crash.
+#: Dead letters that are sent before their marks are written; a crash may repeat as many.
 BATCH = 200
 
 
 @dataclass(frozen=True)
 class Redriven:
-    """A letter and the record that it becomes; `partition` None: by the key."""
+    """A dead letter and the record that it becomes; `partition` None: the key decides."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     topic: str
     partition: int | None
     headers: list[tuple[str, bytes]]
@@ -56,7 +56,7 @@ class Redriven:
 
 @dataclass(frozen=True)
 class RedriveOutcome:
-    """What came of one letter: the offset of its new record, or why the broker refuses it."""
+    """The result for one dead letter: its new record's offset, or why the broker refuses it."""
 
     sent: Redriven
     partition: int = -1
@@ -64,37 +64,37 @@ class RedriveOutcome:
     problem: str = ""
 
 
-def redriven(letter: DeadLetter, topic: str, partitions: int, epoch: int | None) -> Redriven:
-    """Return the record that a letter becomes: its key, value and headers, one attempt more.
+def redriven(dead_letter: DeadLetter, topic: str, partitions: int, epoch: int | None) -> Redriven:
+    """Return the record that a dead letter becomes: its key, value and headers, one attempt more.
 
-    It goes to the partition it came from: what `deliver` knows of a delivery, and `count` of the
-    time, it knows there. That is the one of its key, unless the topic has been made anew.
+    It goes to the partition it came from, because there `deliver` knows the delivery, and `count`
+    the time. That is the partition of its key, unless the topic has been made anew.
 
     Args:
-        letter: the letter.
+        dead_letter: the dead letter.
         topic: full name of the topic it goes to.
         partitions: how many that topic has.
-        epoch: of the integration of a delivery, as it is now.
+        epoch: the current epoch of a delivery's integration.
     """
-    ours = {ATTEMPT_HEADER: str(letter.attempt + 1).encode()}
+    ours = {ATTEMPT_HEADER: str(dead_letter.attempt + 1).encode()}
     if epoch is not None:
         ours[EPOCH_HEADER] = str(epoch).encode()
     kept = [
         (name, value)
-        for name, value in letter.headers
+        for name, value in dead_letter.headers
         if name not in (ATTEMPT_HEADER, EPOCH_HEADER)
     ]
-    number = -1 if letter.original is None else letter.original.partition
+    number = -1 if dead_letter.original is None else dead_letter.original.partition
     partition = number if 0 <= number < partitions else None
-    return Redriven(letter, topic, partition, [*kept, *ours.items()])
+    return Redriven(dead_letter, topic, partition, [*kept, *ours.items()])
 
 
 def mark_headers(outcome: RedriveOutcome) -> list[tuple[str, bytes]]:
-    """Return the headers of the mark of a letter that has been sent."""
+    """Return the headers of the mark that says where a dead letter has gone."""
     sent = outcome.sent
     target = f"{sent.topic}/{outcome.partition}/{outcome.offset}"
     return [
-        (REDRIVEN_HEADER, str(sent.letter.place.offset).encode()),
+        (REDRIVEN_HEADER, str(sent.dead_letter.place.offset).encode()),
         (TARGET_HEADER, target.encode()),
         ("x-app", b"stream-app"),
         ("x-app-version", __version__.encode()),
@@ -102,11 +102,11 @@ def mark_headers(outcome: RedriveOutcome) -> list[tuple[str, bytes]]:
 
 
 class Redriver:
-    """Sends letters back and marks them.
+    """Sends dead letters back and marks them.
 
     Raises:
-        KafkaUnreachableError: the broker did not acknowledge a record; what it has acknowledged
-            is marked.
+        KafkaUnreachableError: the broker did not acknowledge a record. Those that it did
+            acknowledge are marked.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -125,7 +125,7 @@ class Redriver:
         await self._producer.stop()
 
     async def send(self, batch: Sequence[Redriven]) -> list[RedriveOutcome]:
-        """Send letters and mark them. Once begun it comes to its end, also when interrupted."""
+        """Send dead letters and mark them; a batch that has begun is completed if interrupted."""
         task = asyncio.create_task(self._send(batch))
         try:
             return await asyncio.shield(task)
@@ -142,24 +142,24 @@ class Redriver:
             if isinstance(error, KafkaError) and is_refusal(error):
                 outcomes[outcomes.index(accepted[place])] = _without_mark(accepted[place], error)
                 marked[place] = None
-        unmarked = [o.sent.letter.place for o, m in zip(accepted, marked, strict=True) if m]
+        unmarked = [o.sent.dead_letter.place for o, m in zip(accepted, marked, strict=True) if m]
         failures = [one for one in (*found, *marked) if isinstance(one, BaseException)]
         if failures:
             raise _unacknowledged(failures[0], unmarked)
         return outcomes
 
     async def _send_one(self, sent: Redriven) -> RedriveOutcome:
-        """Send one letter.
+        """Send one dead letter.
 
         Raises:
             KafkaError: it may be tried again.
         """
-        letter = sent.letter
+        dead_letter = sent.dead_letter
         try:
             metadata = await self._producer.send_and_wait(
                 sent.topic,
-                letter.value,
-                key=letter.key,
+                dead_letter.value,
+                key=dead_letter.key,
                 partition=sent.partition,
                 headers=sent.headers,
             )
@@ -170,12 +170,12 @@ class Redriver:
         return RedriveOutcome(sent, metadata.partition, metadata.offset)
 
     async def _mark(self, outcome: RedriveOutcome) -> None:
-        letter = outcome.sent.letter
+        dead_letter = outcome.sent.dead_letter
         await self._producer.send_and_wait(
-            letter.place.topic,
+            dead_letter.place.topic,
             b"",
-            key=letter.key,
-            partition=letter.place.partition,
+            key=dead_letter.key,
+            partition=dead_letter.place.partition,
             headers=mark_headers(outcome),
         )
 
@@ -189,7 +189,7 @@ def _without_mark(outcome: RedriveOutcome, error: KafkaError) -> RedriveOutcome:
 
 
 def _unacknowledged(error: BaseException, unmarked: Sequence[Place]) -> BaseException:
-    """Return the error that says what has been done when a record was not acknowledged."""
+    """Return an error that says what was done before a record was not acknowledged."""
     if not isinstance(error, KafkaError):
         return error
     said = (
@@ -206,10 +206,9 @@ def _unacknowledged(error: BaseException, unmarked: Sequence[Place]) -> BaseExce
 async def read_accepted(
     settings: Settings, delivery_ids: Collection[str], since_ms: int
 ) -> set[str]:
-    """Return those of some deliveries that have been accepted, by their results since then.
+    """Return which of these deliveries have been accepted, by their results since then.
 
-    `deliver` itself forgets a finished delivery after 7 days; its results stay as long as its
-    dead letter.
+    `deliver` forgets a finished delivery after 7 days; its results stay as long as its dead letter.
 
     Raises:
         KafkaUnreachableError: the broker doesn't answer.

@@ -1,11 +1,11 @@
-"""Dead letters: the untouched bytes of what cannot be used, its facts in headers.
+"""Dead letters: the untouched bytes of what cannot be used, and the facts about it in headers.
 
-One topic per source, `<topic>.dlq`. Header names and meanings: `HEADERS` below; all values are
-UTF-8 text. They carry no key and no text of an event beyond the decoder's message.
+Each source has one topic, `<topic>.dlq`. `HEADERS` below lists the headers; all values are UTF-8
+text. They hold no API key, and no text of an event beyond the decoder's message.
 
-A letter that has been redriven stays where it is. Behind it, in the same partition, a *mark* says
-so: a record with the letter's key, no bytes in its value, and `x-redriven-offset`. What a record
-brings along under one of our header names is left out, so that no producer can write a mark.
+A dead letter that has been redriven stays where it is. A *mark* behind it, in the same partition,
+says so: a record with the same key, an empty value, and `x-redriven-offset`. Headers of a record
+that have one of our names are left out, so that no producer can write a mark.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
 
 MAX_MESSAGE_CHARS = 512
-#: Bounds that keep a dead letter below what a topic takes by default (1 MiB with its headers): a
-#: producer may send more in a compressed record. The record itself stays in its own topic.
+#: These bounds keep a dead letter below what a topic takes by default (1 MiB with its headers). A
+#: compressed record may hold more. The record itself stays in its own topic.
 MAX_VALUE_BYTES = 900_000
 MAX_KEY_BYTES = 50_000
 MAX_OWN_HEADERS_BYTES = 30_000
 
-#: Of the number in a header; a longer one is nobody's count, and nobody's time or offset.
+#: Most digits of a number in a header: of a count, and of a time or an offset.
 MAX_DIGITS = 7
 MAX_LONG_DIGITS = 18
 
@@ -75,9 +75,9 @@ def dead_letter_headers(
     error_class: str = "RejectedEvent",
     integration_ids: Iterable[int] = (),
 ) -> list[tuple[str, bytes]]:
-    """Return the headers of a dead letter made of `record`; its own headers stay in front.
+    """Return the headers of the dead letter of `record`; the record's own headers stay in front.
 
-    An alert that is for some of its integrations only stays one, whatever becomes of it.
+    An alert that is only for some of its integrations stays so through every redrive.
     """
     still_for = tuple(integration_ids) or integrations_of(record.headers)
     facts: list[tuple[str, object]] = [
@@ -99,17 +99,17 @@ def dead_letter_headers(
 
 
 def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
-    """Return how often a record has been tried, from 1: more after each redrive."""
+    """Return how often a record has been tried: 1, and one more after each redrive."""
     return max(1, number_of(headers, ATTEMPT_HEADER, MAX_DIGITS - 1) or 1)
 
 
 def epoch_of(headers: Sequence[tuple[str, bytes]]) -> int:
-    """Return the integration's epoch when a delivery was redriven; 0: it comes from `route`."""
+    """Return the integration's epoch at a delivery's redrive; 0 if `route` has sent it."""
     return number_of(headers, EPOCH_HEADER) or 0
 
 
 def integrations_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, ...]:
-    """Return which of its integrations an alert is still for; none: all that it names."""
+    """Return the integrations that an alert is still for; empty: all that it names."""
     text = next((value for known, value in headers if known == INTEGRATIONS_HEADER), None) or b""
     parts = text.split(b",")
     return tuple(int(p) for p in parts if p.isdigit() and len(p) <= MAX_LONG_DIGITS + 1)
@@ -118,13 +118,13 @@ def integrations_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, ...]:
 def number_of(
     headers: Sequence[tuple[str, bytes]], name: str, digits: int = MAX_LONG_DIGITS
 ) -> int | None:
-    """Return the number that a header holds; None: it is missing, or no number of so few digits."""
+    """Return the number in a header; None if it is missing, too long or not a number."""
     text = next((value for known, value in headers if known == name), None) or b""
     return int(text) if text.isdigit() and len(text) <= digits else None
 
 
 def _own_headers(record: Any) -> list[tuple[str, bytes]]:
-    """Return the headers that the record came with, as far as they are not too much."""
+    """Return the headers that the record came with, up to a size."""
     own: list[tuple[str, bytes]] = []
     size = 0
     for name, value in record.headers:
@@ -145,14 +145,14 @@ def dead_letter(
     if value is not None and len(value) > MAX_VALUE_BYTES:
         size = (SIZE_HEADER, str(len(value)).encode())
         return Send(topic, key, value[:MAX_VALUE_BYTES], headers=[*headers, size])
-    # A record must have one of both; one that had neither gets an empty value.
+    # A record needs a key or a value; one that has neither gets an empty value.
     return Send(topic, key, b"" if key is None and value is None else value, headers=headers)
 
 
 def event_dead_letters(
     names: TopicNames, topic: Topic, partition: int, rejected: Sequence[tuple[Any, Rejected]]
 ) -> list[Send]:
-    """Return the dead letters of parts of event records that were refused."""
+    """Return the dead letters of the rejected parts of event records."""
     return [
         dead_letter(
             names.dead_letters(topic),
@@ -167,7 +167,7 @@ def event_dead_letters(
 
 
 def unreadable_dead_letter(dead_letters_topic: str, batch: UnreadableBatch) -> Send:
-    """Return the dead letter of a batch: its bytes as they lie on the topic, or its place alone."""
+    """Return the dead letter of a batch: its bytes as the topic has them, or only its place."""
     headers = dead_letter_headers(
         msgspec.structs.replace(batch, offset=batch.first_offset),
         batch.topic,

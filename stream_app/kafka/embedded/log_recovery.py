@@ -1,7 +1,7 @@
-"""How far a broker is with its log at a start: after a crash it reads the last part of each again.
+"""The progress of a broker that starts after a crash and reads the end of each partition again.
 
-That takes minutes where there is much of it, and the broker answers nobody meanwhile. Its own log
-has a line for each segment.
+With much data that takes minutes, and the broker does not answer meanwhile. But its own log gets a
+line for each segment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: What says it, in Kafka's terms.
+#: The Kafka logger that writes these lines.
 RECOVERY_LOGGER = "org.apache.kafka.storage.internals.log.LogLoader"
 LINE = re.compile(rf"{re.escape(RECOVERY_LOGGER)} - \[LogLoader partition=([^,\s]+)")
 #: A partition's folder.
@@ -20,8 +20,8 @@ class LogRecovery:
     """Follows the log of one start.
 
     Args:
-        log: what the broker says.
-        data: the folder with a folder for each partition.
+        log: the broker's log file.
+        data: the data folder, which has a folder for each partition.
     """
 
     def __init__(self, log: Path, data: Path) -> None:
@@ -32,7 +32,7 @@ class LogRecovery:
         self._partitions: dict[str, None] = {}
 
     def has_moved(self) -> bool:
-        """Read on; tell whether the broker has begun with another segment since the last look."""
+        """Read on in the log; tell whether the broker has begun another segment since then."""
         try:
             with self._log.open("rb") as file:
                 file.seek(self._read)
@@ -46,7 +46,7 @@ class LogRecovery:
         return bool(found)
 
     def __str__(self) -> str:
-        """Return how far it is, for people."""
+        """Return the progress, for a person."""
         try:
             total = sum(bool(PARTITION.fullmatch(path.name)) for path in self._data.iterdir())
         except OSError:

@@ -1,4 +1,4 @@
-"""The packages that only the embedded Kafka needs: the extra `local`, which workers go without."""
+"""The packages that only the embedded Kafka needs: the extra `local`; workers run without it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def missing_packages() -> list[str]:
 
 
 def require_packages() -> None:
-    """Do nothing where the extra is installed.
+    """Check that the extra is installed.
 
     Raises:
         EmbeddedKafkaError: it is not.

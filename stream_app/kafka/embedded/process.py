@@ -29,7 +29,7 @@ LOG_LINES_IN_ERROR = 15
 DATA = "data"
 
 PRIVATE = 0o077
-#: All that the broker, and who starts it, put into its folder.
+#: Everything that the broker, and its start, put into the folder.
 OWN_ENTRIES = frozenset(
     {
         *(DATA, f"{DATA}.partial", "broker.json", "broker.partial", "broker.log"),
@@ -37,8 +37,8 @@ OWN_ENTRIES = frozenset(
     }
 )
 
-#: A broker that was killed is not let in again before its session has ended: 3 s, not Kafka's 9.
-#: Nothing forces writes to the disk: they outlive the broker's end, though not the machine's.
+#: A killed broker can register again only after its session has ended: in 3 s, not Kafka's 9.
+#: Nothing forces writes to the disk, so they outlive the broker's end, but not the machine's.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -65,14 +65,14 @@ share.coordinator.state.topic.min.isr=1
 
 #: Java's own warnings about what Kafka does, off; Kafka's log at WARN.
 JAVA_OPTIONS = (
-    # Its second compiler takes more time from a broker that runs for minutes than it gives back.
+    # The second compiler costs a broker that runs for minutes more time than it saves.
     "-XX:TieredStopAtLevel=1",
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    # How far it is with its log is told, too: `log_recovery` reads it.
+    # `log_recovery` reads these lines.
     f"-Dorg.slf4j.simpleLogger.log.{RECOVERY_LOGGER}=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
@@ -101,10 +101,10 @@ def java_command(jars: Sequence[Path]) -> list[str]:
 
 
 def make_private(directory: Path) -> None:
-    """Make the broker's folder, for its owner only; one with other things in it stays as it is.
+    """Make the broker's folder accessible to its owner only, unless it holds other things.
 
-    Whoever reads it has all events and sealed keys, and whoever writes it has the broker. In a
-    folder that is not the broker's alone, what the broker writes is the owner's only.
+    A reader of it gets all events and sealed keys, and a writer gets control of the broker. In a
+    folder that holds other things, only the broker's own files are made private.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -126,7 +126,7 @@ def write_properties(directory: Path, port: int, controller: int, data: str = DA
 
 
 def format_data(java: Sequence[str], directory: Path) -> None:
-    """Make the data folder of a new cluster; it is there whole or not at all.
+    """Make the data folder of a new cluster, completely or not at all.
 
     Raises:
         EmbeddedKafkaError: Kafka's tool refuses.
@@ -135,7 +135,7 @@ def format_data(java: Sequence[str], directory: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     properties = write_properties(directory, 1, 2, partial.name)
     tool = [*java, "kafka.tools.StorageTool", "format"]
-    # With `=`: an id that begins with `-` would pass for an option.
+    # With `=`, because an id that begins with `-` would be taken for an option.
     cluster = f"--cluster-id={urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')}"
     done = subprocess.run(  # noqa: S603 - our own broker
         [*tool, cluster, "--config", str(properties)],
@@ -155,7 +155,7 @@ def format_data(java: Sequence[str], directory: Path) -> None:
 def launch(
     java: Sequence[str], properties: Path, log: Path, heap_mb: int
 ) -> subprocess.Popen[bytes]:
-    """Start the broker in a session of its own: it outlives this process. Keeps one older log."""
+    """Start the broker in its own session, so that it outlives this process; keep one older log."""
     if log.exists():
         log.replace(log.with_suffix(".previous.log"))
     with log.open("wb") as out:
@@ -173,8 +173,8 @@ def launch(
 def is_broker(pid: int, properties: Path) -> bool:
     """Return whether the process lives and is the broker of this configuration.
 
-    Its command line tells, not its start time: that one moves when the clock is set, and a number
-    that another program has got after a crash must not pass for the broker.
+    The command line decides, not the start time, which moves when the clock is set. After a crash
+    another program may get the same process id.
     """
     try:
         command = psutil.Process(pid).cmdline()  # empty, or an error, for one that has ended
@@ -189,7 +189,7 @@ def answers(port: int, cluster: str) -> bool:
         socket.create_connection((HOST, port), PROBE_SECONDS).close()
     except OSError:
         return False
-    # In a thread, as the caller may have an event loop running.
+    # In a thread, because the caller may have a running event loop.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, _cluster_at(port)).result() == cluster
 
@@ -208,14 +208,14 @@ async def _cluster_at(port: int) -> str | None:
 
 
 def cluster_id(directory: Path) -> str:
-    """Return the id that the data folder's cluster has."""
+    """Return the id of the cluster in the data folder."""
     lines = (directory / DATA / "meta.properties").read_text().splitlines()
     facts = dict(line.split("=", 1) for line in lines if "=" in line)
     return facts["cluster.id"]
 
 
 def last_lines(log: Path) -> str:
-    """Return the end of the log without the inner lines of stack traces, and where it is."""
+    """Return the end of the log, without the inner lines of stack traces, and its path."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     told = [line for line in lines if not line.startswith("\tat ")]
     return "\n".join([*told[-LOG_LINES_IN_ERROR:], f"(log: {log})"])
@@ -224,7 +224,7 @@ def last_lines(log: Path) -> str:
 def is_free(port: int) -> bool:
     """Return whether a broker could listen on the port now."""
     with socket.socket() as probe:
-        # As Java does: connections of an earlier broker that linger are no obstacle.
+        # As Java does, so that lingering connections of an earlier broker do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -234,7 +234,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody has now; somebody may have it a moment later."""
+    """Return a free port; another program may take it a moment later."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

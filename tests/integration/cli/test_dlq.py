@@ -278,7 +278,7 @@ async def open_letters(settings: Settings) -> list[DeadLetter]:
     async with DeadLetterLog(settings, [f"{settings.topic_prefix}events.hits.dlq"]) as log:
         await log.survey(ledger)
         ledger.drop_done()
-        return [letter async for letter in log.letters(ledger.offsets())]
+        return [letter async for letter in log.read(ledger.offsets())]
 
 
 async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_not(
@@ -298,7 +298,7 @@ async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_no
         with pytest.raises(KafkaUnreachableError, match=r"3 letters from .*/1/0 on are sent, but"):
             await unlucky.send(await batch())
     again = await batch()
-    assert [(one.letter.key, one.letter.value) for one in again] == rows, "none is done"
+    assert [(one.dead_letter.key, one.dead_letter.value) for one in again] == rows, "none is done"
     async with Redriver(settings) as redriver:
         sending = asyncio.create_task(redriver.send(again))
         await asyncio.sleep(0)
