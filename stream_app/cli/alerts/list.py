@@ -23,7 +23,7 @@ MOST = 200_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AlertFilter:
     """Selects alerts: those that fit every rule that is set."""
 
     client_id: int | None
@@ -87,8 +87,8 @@ def list_(
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
     bounds = Bounds(MOST, since_ms, until_ms)
-    wanted = Wanted(client_id, trigger_id, integration_id)
-    found, cut_ms = asyncio.run(_read(settings, bounds, wanted, None if state else limit))
+    selected = AlertFilter(client_id, trigger_id, integration_id)
+    found, cut_ms = asyncio.run(_read(settings, bounds, selected, None if state else limit))
     rows = [history for history in found if state in (None, history.state)][-limit:]
     if as_json:
         for history in rows:
@@ -103,11 +103,11 @@ def list_(
 
 
 async def _read(
-    settings: Settings, bounds: Bounds, wanted: Wanted, limit: int | None
+    settings: Settings, bounds: Bounds, selected: AlertFilter, limit: int | None
 ) -> tuple[list[AlertHistory], int | None]:
     """Return the alerts with their deliveries, oldest first, and where reading stopped early."""
     with ProgressLine(what="alerts") as progress:
-        histories, reach = await read_alert_history(settings, bounds, wanted, progress.report)
+        histories, reach = await read_alert_history(settings, bounds, selected, progress.report)
     newest = sorted(histories.by_id.values(), key=lambda history: history.fired_ms)
     newest = newest if limit is None else newest[-limit:]
     chosen = AlertHistories()

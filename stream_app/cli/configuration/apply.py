@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr
 
-from stream_app.cli.configuration.changes import WOULD, carry_out, show_changes
+from stream_app.cli.configuration.change_report import WOULD, show_changes
+from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
 from stream_app.domain.errors import ConfigurationError, WithheldError

@@ -1,22 +1,18 @@
-"""Carries out changes of the configuration and shows them, for several commands."""
+"""Carries out changes of the configuration, for several commands."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.output import say
 from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
-from stream_app.domain.configuration.triggers import TriggerNotes, notes_of
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.notices.config_changes import NoticeType
-from stream_app.domain.plans.differences import difference_lines
 from stream_app.domain.plans.plan import Action
-from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster.dry_run import is_dry_run
 from stream_app.kafka.configuration.records import read_stored, write_records
 from stream_app.notifier.direct.last_message import LastMessages, wants_last_message
@@ -27,19 +23,11 @@ if TYPE_CHECKING:
     from stream_app.domain.configuration.kinds import Stored
     from stream_app.domain.configuration.statuses import IntegrationStatus
     from stream_app.domain.plans.plan import Change
-    from stream_app.domain.plans.unsupported import LeftOut
     from stream_app.notifier.direct.last_message import LastMessage
     from stream_app.settings import Settings
 
 Statuses = dict[int, "IntegrationStatus"]
 LAST_MESSAGES_AT_ONCE = 10
-#: Labels in a dry run.
-WOULD = {
-    Action.CREATED: "would create",
-    Action.UPDATED: "would change",
-    Action.UNCHANGED: "unchanged",
-    Action.DELETED: "would delete",
-}
 PLURALS = {f"{kind}s": kind for kind in Kind}
 
 
@@ -103,7 +91,7 @@ async def _send_last_messages(
     actor: str,
 ) -> None:
     """Send the last messages of integrations that go out of use; a failure is only shown."""
-    messages, turns = LastMessages(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
+    messages, slots = LastMessages(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
     sends = []
     for change in writes:
         if not change.turns_off:
@@ -115,80 +103,21 @@ async def _send_last_messages(
         is_deleted = change.action is Action.DELETED
         type_ = NoticeType.DELETE_INTEGRATION if is_deleted else NoticeType.DISABLE_INTEGRATION
         client = usable_client(stored[Kind.CLIENT].get(integration.client_id))
-        sends.append(_in_turn(turns, messages.send(integration, client, type_)))
+        sends.append(_one_of_several(slots, messages.send(integration, client, type_)))
     for message in await asyncio.gather(*sends):
-        say(_told(message))
+        say(_result_line(message))
 
 
-async def _in_turn(
-    turns: asyncio.Semaphore, sending: Coroutine[None, None, LastMessage]
+async def _one_of_several(
+    slots: asyncio.Semaphore, sending: Coroutine[None, None, LastMessage]
 ) -> LastMessage:
-    async with turns:
+    async with slots:
         return await sending
 
 
-def _told(message: LastMessage) -> str:
+def _result_line(message: LastMessage) -> str:
     label = f"integration {message.integration_id}: last message"
     requests = f"{message.requests} request{'' if message.requests == 1 else 's'}"
     if not message.problem:
         return f"{label} accepted after {requests}"
     return f"{label} not accepted after {requests}: {message.problem}"
-
-
-def show_changes(
-    changes: Sequence[Change],
-    statuses: Statuses,
-    *,
-    dry_run: bool,
-    as_json: bool,
-    left_out: Sequence[LeftOut] | None = None,
-) -> None:
-    """Print the changes and what is left out, but not the records, which hold sealed keys."""
-    for one in left_out or ():
-        say(str(one))
-    notes = [_notes(change) for change in changes]
-    disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
-    if as_json:
-        rows = [
-            {
-                "kind": c.kind,
-                "id": c.id,
-                "name": c.name,
-                "action": c.action,
-                "fields": c.fields,
-                "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
-                "not_evaluated": note.not_evaluated,
-                "tells_nobody": note.tells_nobody,
-            }
-            for c, note in zip(changes, notes, strict=True)
-        ]
-        more = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
-        print_json({"dry_run": dry_run, "changes": rows, **more})
-        return
-    for change, note in zip(changes, notes, strict=True):
-        mark = f": {note}" if str(note) else ""
-        if change.kind is Kind.INTEGRATION and change.id in disabled:
-            mark = (
-                ": disabled by the system, and stays so: "
-                f"`stream-app integrations enable {change.id}`"
-            )
-        action = WOULD[change.action] if dry_run else change.action
-        width = max(map(len, WOULD.values() if dry_run else Action))
-        print_line(f"{action:<{width}} {change.kind} {change.id} {quoted(change.name)}{mark}")
-        for line in difference_lines(change):
-            print_line(f"{'':{width}} {line}")
-
-
-def _notes(change: Change) -> TriggerNotes:
-    """Return what has no effect here in the trigger that a change writes."""
-    if change.kind is not Kind.TRIGGER or change.record is None:
-        return TriggerNotes()
-    return notes_of(change.record)
-
-
-def _stays_disabled(change: Change, statuses: Statuses) -> bool:
-    """Return whether the system has disabled an integration and the change keeps it so."""
-    if change.kind is not Kind.INTEGRATION or change.record is None:
-        return False
-    integration, problems = read_integration(change.record)
-    return not problems and is_disabled_by_system(integration, statuses.get(change.id))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream_app.cli.configuration.changes import PLURALS, carry_out, show_changes
+from stream_app.cli.configuration.change_report import show_changes
+from stream_app.cli.configuration.changes import PLURALS, carry_out
 from stream_app.cli.output import say
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, StreamAppError, WithheldError

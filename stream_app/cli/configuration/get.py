@@ -81,7 +81,7 @@ def get(
         if object_id in (None, number) and client_id in (None, obj.get("client_id"))
     ]
     for obj in found:
-        _tell_unknown(chosen, obj)
+        _say_what_is_not_shown(chosen, obj)
     rows = [shown(chosen, obj) for obj in found]
     if output == "api":
         print_json(answer(chosen, rows, is_one=object_id is not None))
@@ -106,7 +106,7 @@ def shown(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
     return {"kind": kind.value, **known_part(kind, row)}
 
 
-def _tell_unknown(kind: Kind, obj: Mapping[str, object]) -> None:
+def _say_what_is_not_shown(kind: Kind, obj: Mapping[str, object]) -> None:
     """Say which fields of a record are not shown: `apply` refuses fields that it does not know.
 
     Those that our commands set are left out silently.

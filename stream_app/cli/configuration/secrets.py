@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream_app.cli.configuration.changes import carry_out, show_changes
+from stream_app.cli.configuration.change_report import show_changes
+from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import SealingError

@@ -83,14 +83,14 @@ def redrive(
     """
     settings = load_settings()
     configure_logs(settings.log)
-    meant = selection_of(**filters, places=[place_of(settings, text) for text in places])
-    if meant.is_everything and not topics and not is_all:
+    selection = selection_of(**filters, places=[place_of(settings, text) for text in places])
+    if selection.is_everything and not topics and not is_all:
         raise UsageError(
             "say which dead letters are meant: a TOPIC, --integration, --client, --reason, "
             "--since, --until, --offset, or --all; --dry-run shows what would be sent"
         )
-    named = dead_letter_topics(settings, [*topics, *(place.topic for place in meant.places)])
-    run = _Run(settings, named, Ledger(meant), dry_run=dry_run, force=force, as_json=as_json)
+    named = dead_letter_topics(settings, [*topics, *(place.topic for place in selection.places)])
+    run = _Run(settings, named, Ledger(selection), dry_run=dry_run, force=force, as_json=as_json)
     asyncio.run(run.carry_out(limit, again=again))
     run.finish()
 

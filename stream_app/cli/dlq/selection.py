@@ -32,7 +32,7 @@ _OPTIONS = (
     click.option(
         "--reason", "reasons", metavar="R", multiple=True,
         type=click.Choice([reason.value for reason in DeadLetterReason]),
-        help="Only those with this x-error-reason; can be given several times.",
+        help="Only those with this x-error-reason; can be names several times.",
     ),
     click.option(
         "--since", metavar="T",
@@ -78,7 +78,7 @@ def selection_of(
     )
 
 
-def dead_letter_topics(settings: Settings, given: Sequence[str]) -> list[str]:
+def dead_letter_topics(settings: Settings, names: Sequence[str]) -> list[str]:
     """Return the full names of the dead-letter topics that are named; all, if none is.
 
     A source or its dead-letter topic may be named, with or without the installation's prefix.
@@ -92,12 +92,12 @@ def dead_letter_topics(settings: Settings, given: Sequence[str]) -> list[str]:
         for topic, source in sources.items()
         for name in (source.value, f"{source}.dlq", topic, topic.removesuffix(".dlq"))
     }
-    for name in given:
+    for name in names:
         if name not in known:
             raise UsageError(
                 f"{name} has no dead letters: name one of {', '.join(sources.values())}"
             )
-    return list(dict.fromkeys(known[name] for name in given)) or list(sources)
+    return list(dict.fromkeys(known[name] for name in names)) or list(sources)
 
 
 def place_of(settings: Settings, text: str) -> Place:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream_app.cli.configuration.changes import carry_out, show_changes
+from stream_app.cli.configuration.change_report import show_changes
+from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.configuration.integrations import read_integration

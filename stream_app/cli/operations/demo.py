@@ -61,10 +61,12 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
     settings = load_settings()
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
     options = Options(rate, secrets.randbits(SEED_BITS) if seed is None else seed, seconds)
-    asyncio.run(_run(lambda show: Demo(settings, options, show, _tell), _view(as_json=as_json)))
+    asyncio.run(
+        _run(lambda show: Demo(settings, options, show, _say_if_possible), _view(as_json=as_json))
+    )
 
 
-def _tell(text: str) -> None:
+def _say_if_possible(text: str) -> None:
     """Print a line for a person, unless the terminal has been closed."""
     with contextlib.suppress(OSError):
         say_lines(text)

@@ -133,11 +133,11 @@ class _Copy:
         self._as_json = as_json
         self._seconds: int | None = None
 
-    async def run(self, wanted: Range, rest: Rest) -> None:
+    async def run(self, selected: Range, rest: Rest) -> None:
         target = await find_target(self._settings, self._prefix, list(self._topics.values()))
         self._seconds = rest.seconds
         async with EventLog(self._settings, list(self._topics)) as log:
-            await (log.choose_offsets(rest.spans) if rest.spans else log.choose(wanted))
+            await (log.choose_offsets(rest.spans) if rest.spans else log.choose(selected))
             self._say_what(log, target)
             if self._shift_to_now:
                 self._seconds = await self._seconds_to_now(log)

@@ -163,14 +163,14 @@ class _Run:
     seconds: float = 0.0
 
     async def from_topics(
-        self, topics: Mapping[str, Topic], wanted: Range, files: Sequence[str]
+        self, topics: Mapping[str, Topic], selected: Range, files: Sequence[str]
     ) -> None:
         """Replay a part of topics."""
         configuration = await self._configuration(topics.values(), files)
         # Alerts first: the events of each alert that is read are then already in their topics.
         await self._read_recorded()
         async with EventLog(self.settings, list(topics)) as log:
-            await log.choose(wanted)
+            await log.choose(selected)
             for name, topic in topics.items():
                 self.engines[topic] = self._engine(topic, configuration, log.partitions(name))
             with ProgressLine(log.size) as progress:

@@ -91,7 +91,9 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
         except BrokenPipeError:
             stopped.set()
 
-    server = SandboxOpsgenie(host, port, on_alert=show, on_request=_tell_failed, allow_remote=True)
+    server = SandboxOpsgenie(
+        host, port, on_alert=show, on_request=_show_failed_request, allow_remote=True
+    )
     for fault in faults:
         server.fail(fault)
     url = await server.start()
@@ -116,7 +118,7 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
         await server.stop()
 
 
-def _tell_failed(request: RequestView) -> None:
+def _show_failed_request(request: RequestView) -> None:
     """Say on stderr that a request failed on demand."""
     if request.fault:
         answer = f"status {request.status}" if request.status else "no answer"

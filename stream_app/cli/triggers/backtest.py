@@ -89,8 +89,8 @@ def backtest(
     """  # fmt: skip
     settings = load_settings()
     configure_logs(settings.log)
-    wanted = range_of(start, end)
-    found = asyncio.run(_found(settings, files, trigger_id, wanted, top))
+    selected = range_of(start, end)
+    found = asyncio.run(_found(settings, files, trigger_id, selected, top))
     if html is not None:
         _write(html, report_html.page(found, top))
     if as_json:
@@ -101,7 +101,7 @@ def backtest(
 
 
 async def _found(
-    settings: Settings, files: Sequence[str], trigger_id: int | None, wanted: Range, top: int
+    settings: Settings, files: Sequence[str], trigger_id: int | None, selected: Range, top: int
 ) -> Findings:
     """Return what the selected trigger would have done.
 
@@ -120,7 +120,7 @@ async def _found(
     else:
         raise UsageError("which trigger? Give a file with -f, or a configured one with --trigger")
     engine = Backtest(trigger, clients, time.time_ns() // 1_000_000)
-    return await _run(settings, engine, wanted, top)
+    return await _run(settings, engine, selected, top)
 
 
 def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) -> Trigger:
@@ -138,17 +138,17 @@ def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) ->
     return known[number]
 
 
-async def _run(settings: Settings, engine: Backtest, wanted: Range, top: int) -> Findings:
+async def _run(settings: Settings, engine: Backtest, selected: Range, top: int) -> Findings:
     topic = TopicNames(settings.topic_prefix)(Topic(f"events.{engine.kind}"))
     async with EventLog(settings, [topic]) as log:
-        await log.choose(wanted)
+        await log.choose(selected)
         with ProgressLine(log.size) as progress:
             async for tp, records, _ in log.batches(progress.report):
                 if records:
                     engine.add(tp.partition, records)
             rate = log.records / progress.seconds
             say(f"{log.records:,} records in {progress.seconds:.1f} s ({rate:,.0f}/s)")
-        read = log.read_between(wanted, time.time_ns() // 1_000_000)
+        read = log.read_between(selected, time.time_ns() // 1_000_000)
         found = timed(engine.counts, engine.threshold.period, *read)
         samples = await _samples(engine, log, topic, busiest(found.counts, top))
     return Findings(

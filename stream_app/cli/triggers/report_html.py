@@ -77,7 +77,7 @@ def _timeline(found: Findings) -> str:
         f'<rect class="{"hot" if value > found.threshold else "bar"}" '
         f'x="{_LEFT + number * step:.1f}" y="{base - height(value):.1f}" '
         f'width="{max(step - 0.5, 0.5):.1f}" height="{height(value):.1f}">'
-        f"<title>{_moment(found, number / len(values))}: {value:,}</title></rect>"
+        f"<title>{_time_at(found, number / len(values))}: {value:,}</title></rect>"
         for number, value in enumerate(values)
         if value
     ]
@@ -97,7 +97,7 @@ def _timeline(found: Findings) -> str:
     )
 
 
-def _moment(found: Findings, share: float) -> str:
+def _time_at(found: Findings, share: float) -> str:
     """Return the time at a share of the range."""
     return iso_utc(found.from_ms + int(share * (found.to_ms - found.from_ms)))
 
@@ -107,11 +107,11 @@ def _ticks(found: Findings, base: int) -> Iterator[str]:
     length = found.to_ms - found.from_ms
     step = next((ms for ms in _TICKS_MS if length <= MAX_TICKS * ms), 0)
     begin = -(-found.from_ms // step) * step if step else found.to_ms
-    for moment in range(begin, found.to_ms, step or 1):
-        x = _LEFT + (moment - found.from_ms) / length * (_WIDTH - _LEFT)
+    for at_ms in range(begin, found.to_ms, step or 1):
+        x = _LEFT + (at_ms - found.from_ms) / length * (_WIDTH - _LEFT)
         yield f'<line class="axis" x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base + 5}"/>'
         if _LEFT + _ROOM < x < _WIDTH - _ROOM:
-            text = iso_utc(moment)
+            text = iso_utc(at_ms)
             name = text[5:10] if step >= _DAY_MS else text[11:16]
             yield f'<text x="{x:.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{name}</text>'
 

@@ -45,10 +45,10 @@ def trigger_stamps(
     before: Mapping[str, object] | None, after: Mapping[str, object], now_ms: int
 ) -> dict[str, object]:
     """Return the stamps of a trigger: one that is turned on starts counting anew."""
-    known = before or {}
-    if after.get("enabled") is True and known.get("enabled") is not True:
+    stored = before or {}
+    if after.get("enabled") is True and stored.get("enabled") is not True:
         return {"enabled_at": now_ms}
-    return {name: known[name] for name in TRIGGER_STAMPS if name in known}
+    return {name: stored[name] for name in TRIGGER_STAMPS if name in stored}
 
 
 def next_epoch(record: Mapping[str, object], now_ms: int) -> int:
@@ -77,19 +77,21 @@ def _is_new_target(
         return old != new
     if given_api(old) != given_api(new):
         return True
-    known, given = old.get("token"), new.get("token")
-    return known != given and not _is_same_sealed(known, given, after, keeper)
+    old_token, new_token = old.get("token"), new.get("token")
+    return old_token != new_token and not _is_same_sealed(old_token, new_token, after, keeper)
 
 
 def _is_same_sealed(
-    known: object, given: object, record: Mapping[str, object], keeper: KeyKeeper
+    old_token: object, new_token: object, record: Mapping[str, object], keeper: KeyKeeper
 ) -> bool:
     """Return whether two seals hold the same key, as after a rotation of secret keys."""
-    if not (str(known).startswith(_SEALED) and str(given).startswith(_SEALED)):
+    if not (str(old_token).startswith(_SEALED) and str(new_token).startswith(_SEALED)):
         return False
     integration, _ = read_integration(record)
     try:
-        opened = [keeper.open(str(seal), integration.key_context) for seal in (known, given)]
+        opened = [
+            keeper.open(str(seal), integration.key_context) for seal in (old_token, new_token)
+        ]
     except SealingError:
         return False
     return opened[0] == opened[1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.cli.configuration.changes import show_changes
+from stream_app.cli.configuration.change_report import show_changes
 from stream_app.domain.configuration.fields import changed_fields
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.plan import Action, Change

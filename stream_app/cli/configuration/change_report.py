@@ -1,0 +1,84 @@
+"""Shows changes of the configuration, as text or JSON, for several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from stream_app.cli.configuration.changes import Statuses
+from stream_app.cli.output import print_json, print_line, say
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.statuses import is_disabled_by_system
+from stream_app.domain.configuration.triggers import TriggerNotes, notes_of
+from stream_app.domain.plans.differences import difference_lines
+from stream_app.domain.plans.plan import Action, Change
+from stream_app.domain.plans.unsupported import LeftOut
+from stream_app.domain.text.printable import quoted
+
+#: Labels in a dry run.
+WOULD = {
+    Action.CREATED: "would create",
+    Action.UPDATED: "would change",
+    Action.UNCHANGED: "unchanged",
+    Action.DELETED: "would delete",
+}
+
+
+def show_changes(
+    changes: Sequence[Change],
+    statuses: Statuses,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    left_out: Sequence[LeftOut] | None = None,
+) -> None:
+    """Print the changes and what is left out, but not the records, which hold sealed keys."""
+    for one in left_out or ():
+        say(str(one))
+    notes = [_notes(change) for change in changes]
+    disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
+    if as_json:
+        rows = [
+            {
+                "kind": c.kind,
+                "id": c.id,
+                "name": c.name,
+                "action": c.action,
+                "fields": c.fields,
+                "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
+                "not_evaluated": note.not_evaluated,
+                "tells_nobody": note.tells_nobody,
+            }
+            for c, note in zip(changes, notes, strict=True)
+        ]
+        more = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
+        print_json({"dry_run": dry_run, "changes": rows, **more})
+        return
+    for change, note in zip(changes, notes, strict=True):
+        mark = f": {note}" if str(note) else ""
+        if change.kind is Kind.INTEGRATION and change.id in disabled:
+            mark = (
+                ": disabled by the system, and stays so: "
+                f"`stream-app integrations enable {change.id}`"
+            )
+        action = WOULD[change.action] if dry_run else change.action
+        width = max(map(len, WOULD.values() if dry_run else Action))
+        print_line(f"{action:<{width}} {change.kind} {change.id} {quoted(change.name)}{mark}")
+        for line in difference_lines(change):
+            print_line(f"{'':{width}} {line}")
+
+
+def _notes(change: Change) -> TriggerNotes:
+    """Return what has no effect here in the trigger that a change writes."""
+    if change.kind is not Kind.TRIGGER or change.record is None:
+        return TriggerNotes()
+    return notes_of(change.record)
+
+
+def _stays_disabled(change: Change, statuses: Statuses) -> bool:
+    """Return whether the system has disabled an integration and the change keeps it so."""
+    if change.kind is not Kind.INTEGRATION or change.record is None:
+        return False
+    integration, problems = read_integration(change.record)
+    return not problems and is_disabled_by_system(integration, statuses.get(change.id))
