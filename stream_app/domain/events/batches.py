@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from stream_app.domain.configuration.client_names import ClientNames
@@ -100,10 +101,11 @@ class BatchDecoder:
         return iter((self._small(record),))
 
     def _small(self, record: Record) -> tuple[Pairs, Refused]:
-        try:
-            return [(record, event) for event in self._usual(record.value)], []
-        except _REFUSED:
-            pass
+        if self._expects_usual():
+            try:
+                return [(record, event) for event in self._usual(record.value)], []
+            except _REFUSED:
+                pass
         try:
             found: Sequence[Any] = self._decoder.decode_shapes(record.value)
         except _REFUSED:
@@ -111,11 +113,14 @@ class BatchDecoder:
             return [(record, event) for _, event in good], [(record, part) for part in bad]
         return [(record, event) for event in found], []
 
+    def _expects_usual(self) -> bool:
+        """Tell whether to try the next record as a usual one: not after many of other shapes."""
+        count = self._refused_in_a_row
+        self._refused_in_a_row = count + 1
+        return count < MAX_REFUSED or not count % TRY_AGAIN
+
     def _usual(self, value: bytes | None) -> Sequence[Any]:
-        """Return the events of a record that is as usual. Raises `_REFUSED`: it is not."""
-        count, self._refused_in_a_row = self._refused_in_a_row, self._refused_in_a_row + 1
-        if count >= MAX_REFUSED and count % TRY_AGAIN:
-            raise TypeError
+        """Return the events of a record of the usual shape. Raises `_REFUSED` on another."""
         check_size(value or b"")
         events = self._flat(value)
         self._refused_in_a_row = 0
@@ -185,11 +190,12 @@ class BatchDecoder:
         """Return the events of a piece of a record; None: not all of them can be used."""
         if len(text) > SHAPES_BYTES:
             return None
+        events: Sequence[Any] | None = None
+        if self._expects_usual():
+            with suppress(*_REFUSED):
+                events = self._usual(text)
         try:
-            try:
-                events: Sequence[Any] = self._usual(text)
-            except _REFUSED:
-                events = self._decoder.decode_shapes(text)
+            events = self._decoder.decode_shapes(text) if events is None else events
         except _REFUSED:
             return None
         return None if self._decoder.has_long_list(events) else events

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -49,10 +50,13 @@ class EventDecoder(PartsDecoder):
         named = _with_application_names(event_type)
         #: The same, but it keeps the older names of `poolid`, unread, for `settle`.
         self.decode_named = msgspec.json.Decoder(named | list[named]).decode  # type: ignore[valid-type]
-        self._shapes = ShapeDecoder(SHAPES[kind], event_type)
+        self._shapes = ShapeDecoder(SHAPES[kind])
         self.use(names, reads_pools=True)
         self._decode_one = self._decode_checked
-        self._fields = attrgetter(*event_type.__struct_fields__)
+        # Older names are fields of an event, too, but hold nothing.
+        self._fields = attrgetter(
+            *(info.name for info in msgspec.structs.fields(event_type) if info.type is not NoneType)
+        )
 
     def use(self, names: ClientNames, *, reads_pools: bool) -> None:
         """Set the names that events may have instead of ids.

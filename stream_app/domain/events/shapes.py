@@ -9,9 +9,7 @@ these shapes, too, so this decoder reads all that the faster one of `events` rea
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -19,27 +17,18 @@ from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.older_names import (
     NOTHING,
+    OLDER_ATTACK_NAMES,
+    OLDER_HIT_NAMES,
+    SHOWN_CHARS,
     Pools,
     Seconds,
     application_ids,
-    chosen,
-    parse_seconds,
-    parse_status,
-    parse_statuses,
     parse_text,
-    parse_texts,
+    parsed,
     readable,
+    settle,
 )
-from stream_app.domain.events.time_units import unit_hint
 from stream_app.domain.text.printable import quoted
-
-#: Makes an event of its present names and their values.
-MakeEvent = Callable[..., Any]
-
-_SECONDS = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
-#: Seconds in another unit have more digits.
-_LONG_NUMBER = re.compile(r"[0-9]{1,20}")
-_SHOWN_CHARS = 100
 
 #: The notification type of a hit; all others are of things that are not counted.
 NEW_HITS = "new_hits"
@@ -76,42 +65,22 @@ class HitNames(_Names, gc=False):
     request_time: Seconds | None = None
     sampled: bool | None = True
 
-    def event(self, make: MakeEvent, client_id: int, pools: Pools) -> Any:
-        """Return the event that `make` makes of the present names."""
-        address4, address6 = self.remote_addr4, self.remote_addr6
+    def settle(self) -> None:
+        """Set the empty fields that have a value under an older name."""
         # "" stands for an address that is not used.
-        if not address4 and not address6:
-            address = chosen(self.ip, parse_text, "ip")
+        if not self.remote_addr4 and not self.remote_addr6:
+            address = parsed(self.ip, parse_text, "ip")
             if address and ":" in address:
-                address6 = address
+                self.remote_addr6 = address
             elif address:
-                address4 = address
-        status, seconds = self.response_status, self.request_time
-        if status is None:
-            status = chosen(self.statuscode, parse_status, "statuscode")
-            if status is None:
-                status = chosen(self.status_code, parse_status, "status_code")
-        if seconds is None:
-            seconds = _seconds(self.time)
-        return make(
-            client_id=client_id,
-            host=self.host or chosen(self.domain, parse_text, "domain") or self.host,
-            type=self.type or chosen(self.attack_type, parse_text, "attack_type") or self.type,
-            poolid=pools,
-            remote_addr4=address4,
-            remote_addr6=address6,
-            response_status=status,
-            request_time=seconds,
-            create_time=self.create_time,
-            target=self.target,
-            experimental=self.experimental,
-            sampled=self.sampled,
-            state=self.state,
-        )
+                self.remote_addr4 = address
+        settle(self, OLDER_HIT_NAMES)
 
 
 class AttackNames(_Names, gc=False):
     """An attack or incident under all names; one address or status is a list of one."""
+
+    sampled: ClassVar[bool] = True
 
     remote_addrs: tuple[str, ...] | None = None
     ip: msgspec.Raw = NOTHING
@@ -120,30 +89,9 @@ class AttackNames(_Names, gc=False):
     status_code: msgspec.Raw = NOTHING
     first_time: Seconds | None = None
 
-    def event(self, make: MakeEvent, client_id: int, pools: Pools) -> Any:
-        """Return the event that `make` makes of the present names."""
-        addresses, statuses, seconds = self.remote_addrs, self.response_statuses, self.first_time
-        if not addresses:
-            addresses = _listed(chosen(self.ip, parse_texts, "ip") or None) or addresses
-        if not statuses:
-            found = _listed(chosen(self.statuscode, parse_statuses, "statuscode"))
-            found = found or _listed(chosen(self.status_code, parse_statuses, "status_code"))
-            statuses = found or statuses
-        if seconds is None:
-            seconds = _seconds(self.time)
-        return make(
-            client_id=client_id,
-            host=self.host or chosen(self.domain, parse_text, "domain") or self.host,
-            type=self.type or chosen(self.attack_type, parse_text, "attack_type") or self.type,
-            poolid=pools,
-            remote_addrs=addresses,
-            response_statuses=statuses,
-            first_time=seconds,
-            create_time=self.create_time,
-            target=self.target,
-            experimental=self.experimental,
-            state=self.state,
-        )
+    def settle(self) -> None:
+        """Set the empty fields that have a value under an older name."""
+        settle(self, OLDER_ATTACK_NAMES)
 
 
 #: What stands in the place of an object that decides something is an unknown field, and ignored.
@@ -217,15 +165,13 @@ class ShapeDecoder:
 
     Args:
         shape: the struct with all names.
-        event_type: the struct of the event, with the present names only.
     """
 
-    def __init__(self, shape: type[Shape], event_type: MakeEvent) -> None:
+    def __init__(self, shape: type[Shape]) -> None:
         #: Whose names events may have instead of ids.
         self.names = NO_NAMES
         #: Whether anything depends on applications; otherwise they are not looked up.
         self.reads_pools = True
-        self._make = event_type
         self._one = msgspec.json.Decoder(shape).decode
         self._lines = msgspec.json.Decoder(shape).decode_lines
         self._whole = msgspec.json.Decoder(shape | list[shape]).decode  # type: ignore[valid-type]
@@ -248,7 +194,7 @@ class ShapeDecoder:
         return found if type(found) is list else [found]
 
     def event(self, shape: Shape) -> Any:
-        """Return the event of a shape.
+        """Return the event of a shape: its body, with the fields of an event set.
 
         Raises:
             RejectedEventError: it cannot be used.
@@ -263,12 +209,14 @@ class ShapeDecoder:
         if self.reads_pools and (pools is None or pools == ()):
             pools = application_ids(self.names, client_id, body.application_id, body.applications)
         try:
-            return body.event(self._make, client_id, pools)
+            body.settle()
         except RejectedEventError as error:
             if body is shape:
                 raise
             message = str(error).replace("`$.", "`$.details.hit.")
             raise RejectedEventError(error.reason, message) from None
+        body.client_id, body.poolid = client_id, pools
+        return body
 
 
 def _are_lines(value: bytes, number: int) -> bool:
@@ -289,29 +237,10 @@ def _named_client(shape: Shape, body: HitNames | AttackNames, names: ClientNames
         if text := readable(name, parse_text):
             return names.client_id(text)
     for path, name in places:
-        chosen(name, parse_text, path)
+        parsed(name, parse_text, path)
     raise RejectedEventError(
         DeadLetterReason.MISSING_CLIENT, "neither client_id nor client_name says whose it is"
     )
-
-
-def _listed(value: Any) -> Any:
-    return value if value is None or isinstance(value, tuple) else (value,)
-
-
-def _seconds(raw: msgspec.Raw) -> Seconds | None:
-    """Return the older form of a time, which may be a text, as exports have it.
-
-    Raises:
-        RejectedEventError: it is neither a number nor the text of one.
-    """
-    older: Seconds | str | None = chosen(raw, parse_seconds, "time")
-    if not isinstance(older, str):
-        return older
-    if not _SECONDS.fullmatch(older):
-        hint = unit_hint(int(older)) if _LONG_NUMBER.fullmatch(older) else ""
-        raise _wrong_type(f"time {quoted(older[:_SHOWN_CHARS])} is no number of seconds{hint}")
-    return float(older) if "." in older else int(older)
 
 
 def _wrong_type(message: str) -> RejectedEventError:
@@ -322,6 +251,6 @@ def _wrong_topic(notification_type: str) -> RejectedEventError:
     right = "events.hits" if notification_type == NEW_HITS else "events.account"
     return RejectedEventError(
         DeadLetterReason.WRONG_TOPIC,
-        f"it is a {quoted(notification_type[:_SHOWN_CHARS])}, which is not counted here: "
+        f"it is a {quoted(notification_type[:SHOWN_CHARS])}, which is not counted here: "
         f"send it to {right}",
     )

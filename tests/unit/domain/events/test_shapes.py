@@ -25,6 +25,7 @@ from tests.unit.domain.documented_events import (
     NAMES,
     SECURITY_ISSUE,
 )
+from tests.unit.domain.events.plain_events import plain
 
 HITS, ATTACKS, INCIDENTS = EventKind.HITS, EventKind.ATTACKS, EventKind.INCIDENTS
 BASE = 1_767_225_600
@@ -49,8 +50,8 @@ def read(value: bytes, kind: EventKind = HITS) -> list[Any]:
     decoder = EventDecoder(kind, NAMES)
     good, refused = decoder.decode_parts(value)
     assert refused == []
-    events = [event for _, event in good]
-    assert decoder.decode_shapes(value) == events
+    events = [plain(event, kind) for _, event in good]
+    assert [plain(event, kind) for event in decoder.decode_shapes(value)] == events
     try:
         found: Any = decoder.decode_named(value)
     except DECODE_ERRORS:
@@ -98,7 +99,10 @@ def test_several_envelopes_come_as_an_array_and_as_lines(form: bytes) -> None:
 def test_lines_of_any_layout_are_read_part_by_part(form: bytes) -> None:
     value = form % (HIT_ENVELOPE, HIT_ENVELOPE)
     good, refused = EventDecoder(HITS, NAMES).decode_parts(value)
-    assert (good, refused) == ([(0, THE_HIT), (1, THE_HIT)], [])
+    assert ([(n, plain(one, HITS)) for n, one in good], refused) == (
+        [(0, THE_HIT), (1, THE_HIT)],
+        [],
+    )
 
 
 @pytest.mark.parametrize("form", [b"[%s,%s,%s]", b"%s\n%s\n%s"])
@@ -422,7 +426,7 @@ def test_bad_neighbours_keep_their_places_and_bytes_and_the_good_ones_are_used(
 ) -> None:
     value = form % (HIT_ENVELOPE, SECURITY_ISSUE, HIT_ENVELOPE)
     good, parts = EventDecoder(HITS, NAMES).decode_parts(value)
-    assert good == [(0, THE_HIT), (3, THE_HIT)]
+    assert [(n, plain(one, HITS)) for n, one in good] == [(0, THE_HIT), (3, THE_HIT)]
     assert [(part.index, part.value, part.reason) for part in parts] == [
         (1, SECURITY_ISSUE, WRONG_TOPIC),
         (2, b'{"client_id":"?"}', WRONG_TYPE),
