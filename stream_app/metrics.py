@@ -1,22 +1,19 @@
 """The metrics: a closed list, base units, all label values present from the start.
 
-A gauge of what a worker does not know yet, or no more, is absent: a 0 would say that all is well.
+A gauge is absent while a worker does not know its value, because a 0 would say that all is well.
 
-No id of a client, trigger or integration is a label: those go to the logs. The values of a label
-are the closed lists of the domain. A worker shows the metrics of its role only, so that no `0` of
-a detector passes for one of a notifier. They are observed per batch, flush or request, never per
-event. Faust's own sensors are not in here, and shown nowhere.
+Ids of clients, triggers and integrations are no labels; they go to the logs. The values of a label
+are the closed lists of the domain. A worker shows only the metrics of its role, so that no `0` of
+a detector is taken for one of a notifier. Metrics are observed per batch, flush or request, never
+per event. Faust's own sensors are not shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import product
-from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import ProcessCollector
 
 from stream_app import __version__
 from stream_app.domain.alerts.kinds import ALERT_KINDS
@@ -41,10 +38,10 @@ from stream_app.domain.topics import (
     VIEW_TOPICS,
     Role,
 )
-from stream_app.known_gauge import KnownGauge
+from stream_app.metric_registry import MetricRegistry
 
 INTEGRATION_TYPES = (*IntegrationType, UNKNOWN_TYPE)
-#: A request that was made has one of the service's reasons; one that was not, one of our own.
+#: A request that was made has one of the service's reasons; one that was not has one of ours.
 ATTEMPTS = [
     *product(IntegrationType, AttemptReason),
     *product([UNKNOWN_TYPE], [*LocalReason, AttemptReason.LOCAL_ERROR]),
@@ -55,40 +52,18 @@ LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600)
 #: Up to the retention of windows, and beyond the last resend of a delivery.
 LONG_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400)
 
-Metric = TypeVar("Metric", bound=MetricWrapperBase)
-Labels = dict[str, Iterable[str]]
 
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A metric as it is declared: for the table of metrics and for tests.
-
-    `combinations` are the values that its labels have together; `role` is whose it is.
-    `is_known` says that it is shown from the start on.
-    """
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    combinations: tuple[tuple[str, ...], ...]
-    help: str
-    role: Role | None
-    is_known: bool = True
-
-
-class Metrics:
+class Metrics(MetricRegistry):
     """Every metric of a worker, in a registry of its own.
 
     Args:
-        role: whose metrics are shown; None: all of them.
+        role: the role whose metrics are shown; None shows all of them.
     """
 
     def __init__(self, role: Role | None = None) -> None:
-        self.registry = CollectorRegistry()
-        self.rows: list[MetricRow] = []
-        self._role = role
+        super().__init__(role)
         sources = ROLE_SOURCES[role] if role else [t for ts in ROLE_SOURCES.values() for t in ts]
-        #: Topics that the role's agents read, by their base names.
+        #: Base names of the topics that the role's agents read.
         self.topics: Sequence[str] = tuple(sources)
         self._refused = [topic for topic in DEAD_LETTER_SOURCES if topic in self.topics]
         ProcessCollector(registry=self.registry)
@@ -308,76 +283,3 @@ class Metrics:
             "Age of the oldest delivery that is not yet accepted; 0: none waits",
             role,
         )
-
-    # -- declaring
-
-    def _counter(
-        self,
-        name: str,
-        text: str,
-        role: Role | None = None,
-        combinations: Iterable[Sequence[str]] = (),
-        **labels: Iterable[str],
-    ) -> Counter:
-        metric = Counter(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
-        return self._filled(metric, f"{name}_total", "counter", text, role, labels, combinations)
-
-    def _gauge(
-        self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
-    ) -> Gauge:
-        metric = Gauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
-        return self._filled(metric, name, "gauge", text, role, labels)
-
-    def _known(
-        self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
-    ) -> KnownGauge:
-        metric = KnownGauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
-        return self._filled(metric, name, "gauge", text, role, labels)
-
-    def _histogram(
-        self,
-        name: str,
-        text: str,
-        buckets: Sequence[float],
-        role: Role | None = None,
-        **labels: Iterable[str],
-    ) -> Histogram:
-        metric = Histogram(
-            f"stream_app_{name}",
-            text,
-            list(labels),
-            registry=self._shown(role),
-            buckets=buckets,
-        )
-        return self._filled(metric, name, "histogram", text, role, labels)
-
-    def _shown(self, role: Role | None) -> CollectorRegistry | None:
-        return self.registry if role is None or self._role in (None, role) else None
-
-    def _filled(
-        self,
-        metric: Metric,
-        name: str,
-        kind: str,
-        text: str,
-        role: Role | None,
-        labels: Labels,
-        combinations: Iterable[Sequence[str]] = (),
-    ) -> Metric:
-        """Create all label values, so that a rate is right from the first event on."""
-        found = [tuple(map(str, row)) for row in combinations or product(*labels.values())]
-        if labels:
-            for row in found:
-                metric.labels(*row)
-        self.rows.append(
-            MetricRow(
-                f"stream_app_{name}",
-                kind,
-                tuple(labels),
-                tuple(found),
-                text,
-                role,
-                not isinstance(metric, KnownGauge),
-            )
-        )
-        return metric
