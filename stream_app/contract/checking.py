@@ -61,7 +61,7 @@ class Checker:
         self.name = name
         self._schema = part_schema(name)
         self._validator = jsonschema_rs.Draft202012Validator(self._schema)
-        self._read = decoder_of(name, allowed_periods)
+        self._decode = decoder_of(name, allowed_periods)
 
     def check(
         self, value: bytes | None, key: bytes | None = None, timestamp: int | None = None
@@ -74,14 +74,13 @@ class Checker:
         if value is None and self.name in ID_FIELDS:
             return []
         found: list[Breach] = []
-        for index, part, refusals in self._read(value or b"", timestamp):
+        for index, part, refusals in self._decode(value or b"", timestamp):
             obj = _parsed(part)
             if self.name in CONFIGURED and isinstance(obj, dict):
                 obj = flattened(obj)
             breaches = list(self._breaches(index, obj))
-            is_unread = isinstance(
-                obj, list
-            )  # a record, or the rest of one, that was refused as a whole
+            # A list is a record, or the rest of one, that was refused as a whole.
+            is_unread = isinstance(obj, list)
             if refusals and (not breaches or is_unread or self.name in CONFIGURED):
                 # These decoders find every problem, and suggest a value for a misspelt one.
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]

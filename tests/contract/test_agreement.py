@@ -1,4 +1,4 @@
-"""What the schemas say and what the code does, on generated records: both take, or both refuse."""
+"""Schemas and decoders agree on generated records: both accept one, or both refuse it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a record breaks the contract, in words, and that no key is ever told."""
+"""What is said about a broken record, and that no key is shown."""
 
 from __future__ import annotations
 

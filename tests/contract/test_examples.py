@@ -1,4 +1,4 @@
-"""Every example is taken or refused by the schema and by the code's own decoder alike."""
+"""Schema and decoder both accept each valid example, and both refuse each invalid one."""
 
 from __future__ import annotations
 

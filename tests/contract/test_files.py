@@ -1,4 +1,4 @@
-"""The committed schemas are those of the code, and tell of every field and every topic."""
+"""The committed schemas are those that the code gives, and describe all fields and topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of a dead letter's headers, and of a mark's: its value is whatever was refused."""
+"""The schema of the headers of a dead letter, and of the mark of a redriven one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What each field of a record means, with its unit: the descriptions in the schemas.
+"""The descriptions of fields in the schemas: what each means, with its unit.
 
-They stand here, not in the structs' annotations, so that the structs stay as lean as their
-decoders read them. A field without words turns a test red.
+They are not in the structs' annotations, where each decoder would carry them. A test fails for a
+field without one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""What an event must have beyond the types of its fields: a client, and an envelope that is one."""
+"""Rules of events beyond the types of their fields: a client, older names, the envelope."""
 
 from __future__ import annotations
 
 from stream_app.domain.events.model import TIME_FIELDS, EventKind
 from stream_app.domain.events.shapes import NEW_HITS
 from tests.contract.schemas.struct_schemas import Schema
+from tests.contract.schemas.text_schemas import with_field
 
 _SET: Schema = {"not": {"type": "null"}}
 #: Of texts and lists: an empty one says nothing, so an older name is read.
@@ -27,16 +28,16 @@ def event_rules(kind: EventKind) -> list[Schema]:
     flat = [_flat_client(), *_older_names(kind)]
     text: Schema = {"type": "string"}
     if kind is not EventKind.HITS:
-        envelope = _in_details({**_OBJECT, **_with("notification_type", text)})
+        envelope = _in_details({**_OBJECT, **with_field("notification_type", text)})
         words = "no envelope: only that of a hit is documented"
         return [*flat, {"not": envelope, "$comment": words}]
-    about = {"anyOf": [_with("notification_type", text), _with("hit", _OBJECT)]}
+    about = {"anyOf": [with_field("notification_type", text), with_field("hit", _OBJECT)]}
     envelope = _in_details({**_OBJECT, **about})
     return [{"if": envelope, "then": _enveloped(), "else": {"allOf": flat}}]
 
 
 def _flat_client() -> Schema:
-    ways = [_with("client_id", _SET), _with("client_name", _NAME)]
+    ways = [with_field("client_id", _SET), with_field("client_name", _NAME)]
     return {
         "anyOf": ways,
         "$comment": "an event that says whose it is, by client_id or client_name",
@@ -48,19 +49,19 @@ def _older_names(kind: EventKind) -> list[Schema]:
 
     Those of applications are not among them: what cannot be read there counts as missing.
     """
-    time = _unless([_with(TIME_FIELDS[kind], _SET)], "time", _SECONDS)
+    time = _unless([with_field(TIME_FIELDS[kind], _SET)], "time", _SECONDS)
     found = [
         time,
-        _unless([_with("host", _FILLED)], "domain", _TEXT),
-        _unless([_with("type", _FILLED)], "attack_type", _TEXT),
+        _unless([with_field("host", _FILLED)], "domain", _TEXT),
+        _unless([with_field("type", _FILLED)], "attack_type", _TEXT),
     ]
     if kind is EventKind.HITS:
-        addresses = [_with("remote_addr4", _FILLED), _with("remote_addr6", _FILLED)]
-        statuses = [_with("response_status", _SET), _with("statuscode", _SET)]
+        addresses = [with_field("remote_addr4", _FILLED), with_field("remote_addr6", _FILLED)]
+        statuses = [with_field("response_status", _SET), with_field("statuscode", _SET)]
         address, status = _TEXT, _INTEGER
     else:
-        addresses = [_with("remote_addrs", _FILLED)]
-        statuses = [_with("response_statuses", _FILLED), _with("statuscode", _FILLED)]
+        addresses = [with_field("remote_addrs", _FILLED)]
+        statuses = [with_field("response_statuses", _FILLED), with_field("statuscode", _FILLED)]
         address, status = _TEXTS, _INTEGERS
     return [
         *found,
@@ -82,19 +83,15 @@ def _enveloped() -> Schema:
         "properties": {"notification_type": {"const": NEW_HITS}, "hit": hit},
     }
     ways = [
-        _with("client_id", _SET),
-        _with("client_name", _NAME),
-        _in_details(_with("hit", _with("client_id", _SET))),
-        _in_details(_with("hit", _with("client_name", _NAME))),
-        _in_details(_with("client_name", _NAME)),
+        with_field("client_id", _SET),
+        with_field("client_name", _NAME),
+        _in_details(with_field("hit", with_field("client_id", _SET))),
+        _in_details(with_field("hit", with_field("client_name", _NAME))),
+        _in_details(with_field("client_name", _NAME)),
     ]
     words = "an envelope that says whose it is, by client_id or client_name"
     return {"properties": {"details": details}, "anyOf": ways, "$comment": words}
 
 
 def _in_details(schema: Schema) -> Schema:
-    return _with("details", schema)
-
-
-def _with(name: str, schema: Schema) -> Schema:
-    return {"required": [name], "properties": {name: schema}}
+    return with_field("details", schema)

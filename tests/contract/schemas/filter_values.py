@@ -1,4 +1,4 @@
-"""What a filter's values may be, as far as a schema can say it; the readers' own rule decides."""
+"""Schemas of the values of filters, as far as a schema can express the readers' rules."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def value_schema(filter_id: str) -> Schema:
 
 
 def unknown_filters() -> list[str]:
-    """Return the filters whose values no schema tells: there must be none."""
+    """Return the filters without a schema for their values: there must be none."""
     return [name for name in FILTERS if name not in _VALUES]

@@ -1,11 +1,11 @@
-"""What a notice must have beyond the types of its fields: what it is, whose, and which risk."""
+"""Rules of notices beyond the types of their fields: a kind, a client, a risk."""
 
 from __future__ import annotations
 
 from stream_app.domain.catalog.issue_risks import ISSUE_BODIES, RISK_FIELDS, RISKS, risk_of_kind
 from stream_app.domain.notices.subscriptions import ISSUE_KINDS, KNOWN_KINDS
 from tests.contract.schemas.struct_schemas import Schema
-from tests.contract.schemas.text_schemas import any_case
+from tests.contract.schemas.text_schemas import any_case, with_field
 
 
 def notice_rules() -> list[Schema]:
@@ -53,14 +53,12 @@ def _has_risk() -> Schema:
     """
     places = [(body, field) for body in ISSUE_BODIES for field in RISK_FIELDS]
     risk = any_case(RISKS)
-    known = [_with(body, {"type": "object", **_with(field, risk)}) for body, field in places]
-    said = [_with(body, {"type": "object", "required": [field]}) for body, field in places]
+    known = [
+        with_field(body, {"type": "object", **with_field(field, risk)}) for body, field in places
+    ]
+    said = [with_field(body, {"type": "object", "required": [field]}) for body, field in places]
     each = [{"properties": {body: {"properties": {field: risk}}}} for body, field in places]
     body, field = places[0]
-    missing = _with(body, {"type": "object", "required": [field]})
+    missing = with_field(body, {"type": "object", "required": [field]})
     unknown: Schema = {"if": {"anyOf": said}, "then": {"allOf": each}, "else": missing}
     return {"properties": {"details": {"if": {"anyOf": known}, "else": unknown}}}
-
-
-def _with(name: str, schema: Schema) -> Schema:
-    return {"required": [name], "properties": {name: schema}}

@@ -1,7 +1,7 @@
 """Schemas of what people configure: clients, triggers, integrations, as they are stored.
 
-Hand-written readers decide here, not structs, so these are made from the readers' tables, and
-property tests hold the two against each other. What a schema cannot say stands in descriptions.
+Hand-written readers decide here, not structs. So the schemas are built from the readers' tables,
+and property tests compare the two. What a schema cannot express is in the descriptions.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tests.contract.schemas.text_schemas import (
     objects,
     optional,
     text,
+    with_field,
 )
 
 _NOTHING: Schema = {"type": "null"}
@@ -88,7 +89,7 @@ def _by_condition(template_id: str, condition: Condition) -> Schema:
     }
     if condition.threshold is Presence.REQUIRED:
         more["required"] = ["threshold"]
-    return {"if": _is("template_id", template_id), "then": more}
+    return {"if": with_field("template_id", {"const": template_id}), "then": more}
 
 
 def _threshold(condition: Condition) -> Schema:
@@ -127,7 +128,7 @@ def _by_filter(name: str) -> Schema:
         "operator": {"enum": list(FILTERS[name].operators)},
         "values": {"items": value_schema(name)},
     }
-    return {"if": _is("id", name), "then": {"properties": more}}
+    return {"if": with_field("id", {"const": name}), "then": {"properties": more}}
 
 
 def _action() -> Schema:
@@ -156,7 +157,7 @@ def _by_reaction(reaction: Reaction) -> Schema:
     else:
         none = {"type": ["object", "null"], "additionalProperties": _NOTHING}
         more = {"properties": {"params": none}}
-    return {"if": _is("id", reaction.value), "then": more}
+    return {"if": with_field("id", {"const": reaction.value}), "then": more}
 
 
 def integration_schema() -> Schema:
@@ -228,7 +229,7 @@ def _alert_options() -> Schema:
 
 def _responder() -> Schema:
     found = objects("Somebody.", {"type": choice("Who can respond.", ResponderType)}, ("type",))
-    user = _is("type", ResponderType.USER.value)
+    user = with_field("type", {"const": ResponderType.USER.value})
     return {**found, "if": user, "then": _named("username"), "else": _named("name")}
 
 
@@ -244,7 +245,3 @@ def _named(name: str) -> Schema:
         for given in ("id", name)
     ]
     return {"oneOf": ways, "$comment": f"given by id or {name}, and by one of them only"}
-
-
-def _is(field: str, value: str) -> Schema:
-    return {"required": [field], "properties": {field: {"const": value}}}

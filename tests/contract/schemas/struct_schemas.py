@@ -1,7 +1,7 @@
-"""Schemas of records that a struct decodes: its own, with words, in a form that names places well.
+"""Schemas of records that a struct decodes: those of msgspec, simplified and with descriptions.
 
-Unknown fields are allowed, as the decoders ignore them. A schema cannot tell `1.0` from `1`; the
-decoders refuse the former where an integer is due.
+Unknown fields are allowed, since the decoders ignore them. A schema cannot tell `1.0` from `1`; the
+decoders refuse `1.0` for an integer.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from stream_app.domain.catalog.numbers import MAX_INTEGER
 from tests.contract.schemas.struct_schemas import Schema
 
-#: What Python takes for blanks, as a class of a regular expression.
+#: The characters that Python's `strip` removes, for a class of a regular expression.
 BLANKS = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
@@ -67,3 +67,8 @@ def objects(description: str, properties: Schema, required: Iterable[str] = ()) 
 def lists(description: str, items: Schema) -> Schema:
     """Return the schema of a list."""
     return {"description": description, "type": "array", "items": items}
+
+
+def with_field(name: str, schema: Schema) -> Schema:
+    """Return the schema of an object that has a field of a schema."""
+    return {"required": [name], "properties": {name: schema}}
