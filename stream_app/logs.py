@@ -21,7 +21,7 @@ import structlog
 from stream_app.domain.text.printable import printable, printable_lines, quoted
 
 if TYPE_CHECKING:
-    from stream_app.settings import LogSettings
+    from stream_app.setting_groups import LogSettings
 
 #: Libraries whose lines are held back when they repeat.
 CHATTY = ("aiokafka", "faust", "mode", "httpx", "httpcore", "aiohttp", "asyncio")

@@ -1,8 +1,8 @@
 """All settings: environment variables with the prefix `STREAM_APP_`, levels joined by `__`.
 
-A flag of a command goes before the environment, the environment before the defaults. A name
-that no setting has is an error, so that a typing mistake cannot pass for a default. A secret may
-stand in a file that `<variable>_FILE` names.
+A command's flag overrides the environment, which overrides the default. A variable that names no
+setting is an error, so that a typing mistake is noticed. A secret may stand in a file that
+`<variable>_FILE` names.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -34,6 +33,16 @@ from pydantic_settings import (
 
 from stream_app.domain.errors import ConfigurationError
 from stream_app.environment import FILE, is_of_service, secrets_in_files
+from stream_app.setting_groups import (
+    DeliverySettings,
+    DetectorSettings,
+    EmbeddedSettings,
+    Group,
+    HttpSettings,
+    JudgeSettings,
+    KafkaSettings,
+    LogSettings,
+)
 
 PREFIX = "STREAM_APP_"
 #: Names that only look like settings: API keys for `env:` references, and Faust's own settings.
@@ -42,168 +51,6 @@ FREE_PREFIXES = ("STREAM_APP_KEY_", "STREAM_APP_FAUST_")
 #: A cloud, and the host of its console with a port or without.
 CLOUD = re.compile(r"[A-Z0-9]{1,16}")
 HOST = re.compile(r"(?=.{1,253}(:|\Z))[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*(:\d{1,5})?")
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class Group(BaseModel):
-    """A level of settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class KafkaSettings(Group):
-    """How to reach Kafka."""
-
-    bootstrap_servers: str | None = Field(
-        None,
-        description="Brokers as `host:port,host:port`, of which whichever answers first is used; "
-        "unset: the embedded Kafka",
-    )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to speak to the brokers"
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="How to log in when the protocol is `SASL_*`"
-    )
-    sasl_username: str | None = Field(None, description="User for `SASL_*`")
-    sasl_password: SecretStr | None = Field(None, description="Password for `SASL_*`")
-    ssl_cafile: Path | None = Field(
-        None, description="CA certificates (PEM) for `*SSL`; unset: those of the system"
-    )
-    replication_factor: int = Field(
-        1, ge=1, description="Copies of each topic that `topics create` and the workers make"
-    )
-    session_timeout_seconds: float = Field(
-        10.0, ge=6, description="A worker silent for this long loses its partitions"
-    )
-    fetch_max_wait_ms: int = Field(
-        50, ge=1, description="How long the broker may hold a fetch back when it has no records"
-    )
-    snapshot_interval_seconds: float = Field(
-        300.0,
-        gt=0,
-        description="How often a worker writes the whole state of a partition that has changed; "
-        "earlier when much has",
-    )
-    fetch_max_bytes_per_partition: int = Field(
-        4 * 1024 * 1024, ge=65536, description="Most bytes of one partition in one fetch"
-    )
-
-
-class EmbeddedSettings(Group):
-    """The Kafka that the project brings itself."""
-
-    directory: Path = Field(Path(".local/kafka"), description="Data and log of the broker")
-    jars_directory: Path = Field(
-        Path(".local/jars"), description="Its jars; many brokers can share them"
-    )
-    port: Port = Field(0, description="Its port on loopback; 0: a free one, kept while it runs")
-    heap_mb: int = Field(512, ge=128, description="Its Java heap")
-
-
-class HttpSettings(Group):
-    """Where a worker answers `/metrics`, `/livez` and `/readyz`."""
-
-    host: str = Field("127.0.0.1", description="Address to bind")
-    port: Port | None = Field(
-        None, description="Port to bind; unset: 9464 for the detector, 9465 for the notifier"
-    )
-
-
-class LogSettings(Group):
-    """Logs go to stderr."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level to print"
-    )
-    format: Literal["console", "json"] = Field("console", description="Form of a log line")
-
-
-class DetectorSettings(Group):
-    """Counting."""
-
-    flush_interval_ms: int = Field(
-        250,
-        ge=1,
-        description="Longest time between flushes while batches keep coming; "
-        "4 times as long where there are fewer than 20 events for each record to write",
-    )
-    flush_max_events: int = Field(
-        20_000,
-        ge=1,
-        description="Most records between flushes while batches keep coming; "
-        "10 times as many where there are fewer than 20 for each record to write",
-    )
-    buffer_bytes: int = Field(
-        64 * 1024 * 1024,
-        ge=1024 * 1024,
-        description="Most bytes of fetched records that wait, of one topic",
-    )
-    allowed_periods: Annotated[tuple[int, ...], NoDecode] = Field(
-        (1, 60, 3600, 86400), description="Periods, in seconds, that a counting trigger may have"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split_periods(cls, values: Any) -> Any:
-        periods = values.get("allowed_periods") if isinstance(values, dict) else None
-        if isinstance(periods, str):
-            return {**values, "allowed_periods": tuple(p for p in periods.split(",") if p)}
-        return values
-
-
-class DeliverySettings(Group):
-    """Posting alerts."""
-
-    sandbox_url: str | None = Field(
-        None,
-        description="Base URL of a sandbox Opsgenie on loopback that integrations may name; "
-        "unset: only the real hosts are allowed",
-    )
-    ca_file: Path | None = Field(
-        None, description="CA certificates (PEM) that are trusted beside the usual ones"
-    )
-    proxy_url: SecretStr | None = Field(
-        None,
-        description="Proxy to the real hosts, `http://user:password@host:port` or `https://…`; "
-        "unset: none, whatever `HTTPS_PROXY` says",
-    )
-    max_in_flight: int = Field(50, ge=1, description="Most requests in flight")
-    max_in_flight_per_integration: int = Field(
-        5, ge=1, description="Most requests in flight to one integration"
-    )
-    max_requests_per_second: float = Field(
-        50.0, gt=0, description="Most requests to one integration in a second, and at once"
-    )
-    max_pending_per_integration: int = Field(
-        5000, ge=1, description="More deliveries that wait for one integration are dead letters"
-    )
-    connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection")
-    request_timeout_seconds: float = Field(15.0, gt=0, description="Longest wait for an answer")
-    status_check_share: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="Share of the accepted requests whose state is asked later, beside the first "
-        "one of each integration in an hour; 0: none",
-    )
-    retry_scale: float = Field(
-        1.0, gt=0, le=1, description="Shortens all waits in tests; refused with real hosts"
-    )
-
-
-class JudgeSettings(Group):
-    """Disabling integrations whose requests fail: 60 % of those of the last 12 hours."""
-
-    on: Literal["exhausted", "any-failure", "never"] = Field(
-        "exhausted",
-        description="When the share is looked at: when a delivery is given up after its last "
-        "cycle, after any failed request, or never",
-    )
-    min_requests: int = Field(
-        17, ge=1, description="Fewer requests than this in 12 hours disable nothing"
-    )
 
 
 class Settings(BaseSettings):
@@ -317,17 +164,6 @@ def setting_fields(
             yield from setting_fields(field.annotation, f"{variable}__")
         else:
             yield variable, field
-
-
-def setting_rows() -> Iterator[tuple[str, str, str]]:
-    """Yield (environment variable, default, description) of every setting, in order."""
-    for variable, field in setting_fields():
-        default = field.default
-        if isinstance(default, tuple):
-            default = ",".join(str(part) for part in default)
-        elif isinstance(default, dict):
-            default = ",".join(f"{name}={value}" for name, value in default.items())
-        yield variable, "" if default is None else str(default), field.description or ""
 
 
 def secret_variables() -> list[str]:

@@ -12,7 +12,8 @@ import hypothesis
 import pytest
 
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
+from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
+from stream_app.settings import Settings
 from tests.examples import HAS_FEW_EXAMPLES, examples
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

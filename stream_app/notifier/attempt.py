@@ -16,7 +16,7 @@ from stream_app.metrics import Metrics
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
 from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)
 

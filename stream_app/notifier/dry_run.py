@@ -12,7 +12,7 @@ from stream_app.domain.delivery.records import DeliveryState, Result, decode_del
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError, request_body, target_of
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 
 class DryAttempts:

@@ -21,7 +21,7 @@ from stream_app.domain.delivery.records import DeliveryState, Result
 from stream_app.domain.delivery.steps import wait_left_ms
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 #: An answer that takes this long is a slow one.
 SLOW_SECONDS = 2.0

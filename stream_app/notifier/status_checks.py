@@ -25,7 +25,7 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.outcome import RequestStatus
 from stream_app.opsgenie.request_check import RequestCheck, check_request
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)
 

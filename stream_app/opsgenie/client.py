@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from stream_app.opsgenie.endpoints import Endpoint
-    from stream_app.settings import DeliverySettings
+    from stream_app.setting_groups import DeliverySettings
 
 #: Idle connections go before the service drops them: a POST on a dropped one is a lost attempt.
 KEEP_ALIVE_SECONDS = 15.0

@@ -21,7 +21,8 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.jars import KAFKA_VERSION
-from stream_app.settings import EmbeddedSettings, load_settings
+from stream_app.setting_groups import EmbeddedSettings
+from stream_app.settings import load_settings
 from tests.bench import backtest, data, deliveries, isolation, latency, tenants
 from tests.bench.programs import filled, run, say
 from tests.bench.recovery import parts as recovery

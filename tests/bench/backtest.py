@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stream_app.kafka.cluster.admin import create_topics
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.bench import data
 
 EVENTS = 1_000_000

@@ -30,7 +30,8 @@ from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.delivery.records import delivery_of, encode_delivery
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.payload import build_payload, encode_payload
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.workers import Worker
 

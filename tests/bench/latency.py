@@ -18,7 +18,8 @@ from cryptography.fernet import Fernet
 
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.workers import Worker
 

@@ -9,7 +9,8 @@ import uuid
 from typing import Any
 
 from stream_app.kafka.cluster.admin import create_topics
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.bench import data
 
 

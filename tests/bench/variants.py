@@ -24,7 +24,8 @@ from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.changelogs import prepare_changelogs, source_partitions
 from stream_app.metrics import Metrics
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from stream_app.worker.garbage import collect_seldom, spare_what_is_there
 from tests.bench.data import PARTITIONS, PERIOD
 

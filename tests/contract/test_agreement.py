@@ -18,7 +18,7 @@ from stream_app.domain.catalog.attack_types import ATTACK_TYPES
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Reaction
 from stream_app.domain.catalog.filter_values import SENSITIVE_DATA, STATUS_CLASSES, TARGETS
 from stream_app.domain.catalog.roles import role_spellings
-from stream_app.settings import DetectorSettings
+from stream_app.setting_groups import DetectorSettings
 from tests.contract.schemas.record_schemas import record_schema
 from tests.contract.write import examples
 from tests.examples import examples as number_of

@@ -9,7 +9,7 @@ import pytest
 
 from stream_app.contract.checking import MAX_BREACHES, Breach, Checker
 from stream_app.contract.records import RecordName, record_of
-from stream_app.settings import DetectorSettings
+from stream_app.setting_groups import DetectorSettings
 from tests.contract.write import EXAMPLES
 
 PERIODS = DetectorSettings().allowed_periods

@@ -12,7 +12,7 @@ import pytest
 from stream_app.contract.checking import Checker
 from stream_app.contract.decoders import decoder_of
 from stream_app.contract.records import RecordName
-from stream_app.settings import DetectorSettings
+from stream_app.setting_groups import DetectorSettings
 from tests.contract.write import EXAMPLES, SCHEMAS, examples
 
 PERIODS = DetectorSettings().allowed_periods

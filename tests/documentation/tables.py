@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_app.metrics import Metrics
-from stream_app.settings import setting_rows
+from stream_app.settings import setting_fields
 from tests.documentation.pages import ROOT
 
 SETTINGS_PAGE, METRICS_PAGE = "deploy/settings.md", "deploy/metrics.md"
@@ -12,9 +12,15 @@ SETTINGS_PAGE, METRICS_PAGE = "deploy/settings.md", "deploy/metrics.md"
 def settings_table() -> str:
     """Return the settings as a Markdown table."""
     rows = ["| Environment variable | Default | Description |", "|---|---|---|"]
-    for variable, default, description in setting_rows():
-        shown = f"`{default}`" if default else ""
-        rows.append(f"| `{variable}` | {shown} | {description.replace('|', '&#124;')} |")
+    for variable, field in setting_fields():
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        elif isinstance(default, dict):
+            default = ",".join(f"{name}={value}" for name, value in default.items())
+        shown = f"`{default}`" if default not in (None, "") else ""
+        description = (field.description or "").replace("|", "&#124;")
+        rows.append(f"| `{variable}` | {shown} | {description} |")
     return "\n".join(rows)
 
 

@@ -42,7 +42,8 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
-from stream_app.settings import DeliverySettings, Settings
+from stream_app.setting_groups import DeliverySettings
+from stream_app.settings import Settings
 from tests.unit.opsgenie.servers import answer, answers, serve
 
 UUID_KEY = "00000000-1111-2222-3333-444444444444"

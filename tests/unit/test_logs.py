@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stream_app.domain.text.printable import printable
 from stream_app.logs import configure_logs, get_logger
-from stream_app.settings import LogSettings
+from stream_app.setting_groups import LogSettings
 
 HOSTILE = (
     "\x1b]0;pwned\x07\x1b[2J\x9b31m a\u202eb\u2028c\r2026-01-01 [info] all is well\n2026 \ud800"

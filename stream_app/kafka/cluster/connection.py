@@ -26,7 +26,8 @@ from stream_app.domain.errors import (
 from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0

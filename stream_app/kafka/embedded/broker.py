@@ -36,7 +36,7 @@ from stream_app.kafka.embedded.process import (
     make_private,
     write_properties,
 )
-from stream_app.settings import EmbeddedSettings
+from stream_app.setting_groups import EmbeddedSettings
 
 #: Longest wait for a broker that makes no progress; one that reads its log has more time.
 READY_SECONDS = 60.0

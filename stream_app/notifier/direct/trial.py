@@ -27,7 +27,7 @@ from stream_app.opsgenie.endpoints import (
     resolve_endpoint,
 )
 from stream_app.opsgenie.key_probe import UNVERIFIED, key_works, probe_key, reach
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 #: Returns the name and the endpoint of the region that a key may belong to instead.
 OtherRegion = Callable[[Endpoint], tuple[str, Endpoint] | None]

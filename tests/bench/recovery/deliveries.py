@@ -41,7 +41,8 @@ from stream_app.kafka.engine.batched_sends import send_batches
 from stream_app.kafka.state.send import Send
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.recovery import load
 from tests.bench.workers import Worker

@@ -20,7 +20,8 @@ from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put, put_objects
 from tests.integration.notifier.test_notifier import KEY, SCALE, Bench, alert, integration
 

@@ -14,7 +14,8 @@ from typing import Any
 from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.harness import environment, read_all
 
 WAIT_SECONDS = 30

@@ -24,7 +24,8 @@ import pytest
 
 from stream_app.domain.text.printable import printable
 from stream_app.kafka.cluster.admin import create_topics
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.harness import environment, put
 from tests.unit.cli.test_every_command import LEAVES
 

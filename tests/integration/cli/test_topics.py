@@ -21,7 +21,8 @@ from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, topic_specs
 from stream_app.kafka.embedded.process import free_port
-from stream_app.settings import EmbeddedSettings, Settings
+from stream_app.setting_groups import EmbeddedSettings
+from stream_app.settings import Settings
 from tests import processes
 from tests.processes import STREAM_APP
 

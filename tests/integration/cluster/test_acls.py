@@ -21,7 +21,8 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.process import free_port, write_properties
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.settings import EmbeddedSettings, Settings
+from stream_app.setting_groups import EmbeddedSettings
+from stream_app.settings import Settings
 from tests.acls import OPERATORS_OWN, WORKERS_OWN, rights
 from tests.conftest import JARS
 from tests.integration.harness import WorkerProcess

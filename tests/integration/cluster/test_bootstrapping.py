@@ -19,7 +19,8 @@ from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.cluster.admin import create_topics, probe
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.records import open_configuration
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

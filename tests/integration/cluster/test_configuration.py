@@ -19,7 +19,8 @@ from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess
 from tests.integration.harness import put as put_raw
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from stream_app.kafka.cluster.groups import read_groups
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 
 
 async def test_a_broker_that_has_never_had_a_group_tells_that_there_is_none(

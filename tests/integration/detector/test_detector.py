@@ -18,7 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.settings import EmbeddedSettings, Settings
+from stream_app.setting_groups import EmbeddedSettings
+from stream_app.settings import Settings
 from tests.conftest import JARS
 from tests.integration.harness import (
     PROGRAMS,

@@ -20,7 +20,7 @@ from stream_app.opsgenie.endpoints import JSM_PATH, resolve_endpoint
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 KEY = "00000000-1111-2222-3333-444444444444"
 HEADERS = {"Authorization": f"GenieKey {KEY}"}

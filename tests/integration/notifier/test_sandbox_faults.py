@@ -20,7 +20,7 @@ from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import RequestView
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 KEY, OTHER_KEY = "00000000-1111-2222-3333-444444444444", "00000000-1111-2222-3333-555555555555"
 HEADERS = {"Authorization": f"GenieKey {KEY}"}

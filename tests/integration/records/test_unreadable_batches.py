@@ -25,7 +25,8 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.records.stored_batches import Batches
 from stream_app.kafka.state.state_table import CHANGELOG_CONFIG
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.detector.test_detector import (
     CLIENT,
     alerts,

@@ -17,7 +17,8 @@ from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.consumers import batches_to_end, open_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.records.stored_batches import Batches, StoredBatch
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.detector.test_detector import wait_for
 from tests.integration.harness import WorkerProcess, drained, read_all
 from tests.integration.state.test_snapshots import Bench, key_of, part_of

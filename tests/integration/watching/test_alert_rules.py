@@ -22,7 +22,8 @@ from stream_app.domain.alerts.alert import encode_alert
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.process import DATA
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.detector.test_lost_records import remove
 from tests.integration.harness import PROGRAMS, WorkerProcess
 from tests.integration.notifier.test_notifier import alert

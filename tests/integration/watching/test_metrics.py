@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from stream_app.metrics import Metrics
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained
 from tests.integration.watching.watched import Installation, trigger
 from tests.tools import tool

@@ -13,7 +13,8 @@ from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_check
 from stream_app.doctor.local import disk, embedded_kafka, secret_keys
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.key_ring import generate_secret_key
-from stream_app.settings import EmbeddedSettings, KafkaSettings, Settings
+from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
+from stream_app.settings import Settings
 
 SETTINGS = Settings()
 

@@ -7,7 +7,8 @@ from aiokafka.errors import CorruptRecordException, KafkaConnectionError, KafkaT
 
 from stream_app.domain.errors import StreamAppError, error_text
 from stream_app.kafka.cluster.connection import kafka_errors
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 
 
 @pytest.mark.parametrize(

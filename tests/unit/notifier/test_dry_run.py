@@ -22,7 +22,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.dry_run import DryAttempts
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 from tests.unit.notifier.test_sender import Bench, eventually, pending
 
 NOW_MS = 1_767_225_600_000

@@ -15,7 +15,7 @@ from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus, Re
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.notifier.sender import Sender
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 NOW_MS = 1_767_225_600_000
 SESSION_SECONDS = 10.0

@@ -25,7 +25,7 @@ from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 NOW_MS = 1_767_225_600_000
 KEY = "00000000-1111-2222-3333-444444444444"

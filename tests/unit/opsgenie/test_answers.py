@@ -17,7 +17,7 @@ from stream_app.opsgenie.answers import MAX_HEAD_BYTES, RawAnswer
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import create_ssl_context
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 from tests.unit.opsgenie.proxies import Authority, proxy
 from tests.unit.opsgenie.servers import Respond, answer, answers, serve
 

@@ -14,7 +14,7 @@ from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint
 from stream_app.opsgenie.outcome import BODY_LIMIT, Outcome
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 from tests.unit.opsgenie import servers
 from tests.unit.opsgenie.servers import Played, Respond, answer, answers, self_signed, serve
 

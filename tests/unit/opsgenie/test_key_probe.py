@@ -14,7 +14,7 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.key_probe import Reached, key_works, probe_key, reach
 from stream_app.opsgenie.outcome import classify
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 from tests.unit.opsgenie.servers import answer, answers, self_signed, serve
 
 KEY = "00000000-1111-2222-3333-444444444444"

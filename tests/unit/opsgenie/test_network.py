@@ -20,7 +20,8 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import read_proxy
 from stream_app.opsgenie.outcome import Outcome
-from stream_app.settings import DeliverySettings, load_settings
+from stream_app.setting_groups import DeliverySettings
+from stream_app.settings import load_settings
 from tests.unit.opsgenie.proxies import Authority, Proxy, proxy
 from tests.unit.opsgenie.servers import Respond, Server, answer, answers, serve
 

@@ -19,7 +19,7 @@ from stream_app.domain.delivery.own_faults import OWN_ERRNOS, is_own
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 from tests.unit.opsgenie.servers import answer, answers, serve
 
 KEY = "00000000-1111-2222-3333-444444444444"

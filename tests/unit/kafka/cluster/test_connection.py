@@ -16,7 +16,8 @@ from aiokafka.errors import (
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import close
-from stream_app.settings import KafkaSettings, Settings
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 
 SETTINGS = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
 

@@ -34,7 +34,7 @@ from stream_app.kafka.embedded.process import (
     last_lines,
     make_private,
 )
-from stream_app.settings import EmbeddedSettings
+from stream_app.setting_groups import EmbeddedSettings
 
 
 @pytest.fixture

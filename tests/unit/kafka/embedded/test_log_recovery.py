@@ -15,7 +15,7 @@ from stream_app.kafka.embedded import broker
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.jars import KAFKA_VERSION
 from stream_app.kafka.embedded.log_recovery import LogRecovery
-from stream_app.settings import EmbeddedSettings
+from stream_app.setting_groups import EmbeddedSettings
 
 RECOVERING = (
     "2026-11-28 23:14:26.902 [log-recovery-/d-0] INFO org.apache.kafka.storage.internals.log."

@@ -15,7 +15,8 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.notices.config_changes import NoticeType
 from stream_app.notifier.direct.last_message import LastMessage, LastMessages, wants_last_message
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.settings import DeliverySettings, Settings
+from stream_app.setting_groups import DeliverySettings
+from stream_app.settings import Settings
 
 KEY = "00000000-1111-2222-3333-444444444444"
 ACME = Client(1111, "Acme Retail", "EU", {})

@@ -20,7 +20,7 @@ from stream_app.notifier.direct.trial_report import Step, TrialResult, worst
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
-from stream_app.settings import DeliverySettings
+from stream_app.setting_groups import DeliverySettings
 
 KEY = "00000000-1111-2222-3333-444444444444"
 ACME = Client(1111, "Acme Retail", "EU", {})
