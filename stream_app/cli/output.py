@@ -193,3 +193,8 @@ def _painted(part: str | Styled) -> str:
         marked = set(part.marked)
         return "".join(click.style(c, fg="red") if n in marked else c for n, c in enumerate(text))
     return printable(part)
+
+
+def text_of(value: bytes | None) -> str | None:
+    """Return bytes as text; None stays None."""
+    return None if value is None else value.decode(errors="replace")

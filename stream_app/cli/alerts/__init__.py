@@ -1,4 +1,8 @@
-"""`stream-app alerts`: the alerts that were fired, and the history of one."""
+"""`stream-app alerts`: the alerts that were fired, and the history of one.
+
+These commands read `alerts`, `deliveries`, their results and dead letters without a group. They
+write nothing. No other package imports from here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`stream-app dlq`: dead letters, and their way back."""
+"""`stream-app dlq`: list, show and redrive dead letters.
+
+`selection` holds what the commands share. Which dead letter may be redriven is decided in
+`domain/dead_letters`, never here. No other package imports from here.
+"""
 
 from __future__ import annotations
 

@@ -17,10 +17,9 @@ from stream_app.cli.dlq.selection import (
     selecting,
     selection_of,
     shown_bytes,
-    text_of,
 )
 from stream_app.cli.dlq.show import not_found
-from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.output import print_json, print_line, say, text_of
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.ledger import Ledger

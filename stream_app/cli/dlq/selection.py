@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from stream_app.cli.output import text_of
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
 from stream_app.domain.dead_letters.ledger import Selection
 from stream_app.domain.errors import DeadLetterReason, UsageError
@@ -128,11 +129,6 @@ def envelope(letter: DeadLetter, broker: int) -> dict[str, object]:
 def flat_headers(headers: Sequence[tuple[str, bytes]]) -> list[str | None]:
     """Return headers as kcat prints them: name, value, name, value."""
     return [text for name, value in headers for text in (name, text_of(value))]
-
-
-def text_of(value: bytes | None) -> str | None:
-    """Return bytes as text; None stays None."""
-    return None if value is None else value.decode(errors="replace")
 
 
 def shown_bytes(value: bytes | None) -> str:

@@ -1,4 +1,8 @@
-"""`stream-app integrations`: list, test, enable, disable and delete integrations."""
+"""`stream-app integrations`: list, test, enable, disable and delete integrations.
+
+`trial` posts test messages by `notifier/direct`; `lifecycle` writes by `cli/configuration`. No
+other package imports from here.
+"""
 
 from __future__ import annotations
 

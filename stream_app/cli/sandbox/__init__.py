@@ -1,1 +1,5 @@
-"""`stream-app sandbox`: a sandbox Opsgenie, and its faults."""
+"""`stream-app sandbox`: a local server that plays Opsgenie, and faults on demand.
+
+The server is in `opsgenie/sandbox`; here are only its commands. `demo` shows alerts as `serve`
+does. Nothing here reaches Kafka.
+"""

@@ -1,4 +1,8 @@
-"""`stream-app triggers`: what triggers do, and would do."""
+"""`stream-app triggers backtest`: what a trigger would have done on recorded events.
+
+`domain/backtest` counts; `report_text` and `report_html` show its findings. Nothing here writes to
+Kafka, and no other package imports from here.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 import orjson
 
-from stream_app.cli.dlq.selection import text_of
+from stream_app.cli.output import text_of
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors

@@ -1,5 +1,6 @@
-"""What `apply` would change: `planner.py` is the decision, `plan.py` the data that it makes.
+"""What `apply` would change, decided before anything is written.
 
-Only commands import from here. Nothing here writes: the changes are carried out by
-`stream_app/cli/configuration`.
+`planner` takes each object of the files through the `steps`, checks `references` between them, and
+returns a `plan`. Only commands import from here. Nothing here writes: `cli/configuration` carries
+out the changes.
 """
