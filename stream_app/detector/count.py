@@ -11,7 +11,8 @@ from typing import Any
 from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partial_counts import PartialCountsWriter, form_of
-from stream_app.domain.counting.partition_counts import CellChanges, PartitionCounts
+from stream_app.domain.counting.partition_counts import PartitionCounts
+from stream_app.domain.counting.stored_counts import CellChanges
 from stream_app.domain.counting.tally import EventResult, Tally
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.times import trusted_ms

@@ -1,9 +1,9 @@
-"""Cells: the partial counts of one source partition, and what of them is not yet acknowledged.
+"""Cells: the partial counts of one source partition, and which changes are not acknowledged yet.
 
 A *cell* is the partial count of one (trigger, revision, window): how many events it has counted.
-The cells of a trigger are one dict of its window starts, so that one costs some tens of bytes.
-What events change is noted before they do, so that a flush writes the changed cells only, and one
-that got lost can be undone.
+The cells of a trigger are one dict by window start, so a cell costs some tens of bytes. A cell's
+count is noted before it changes. So a flush writes only the changed cells, and a lost flush can be
+undone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from stream_app.domain.counting.windows import CellKey, keep_seconds
 from stream_app.domain.state.keys import NEVER
 
-#: Window starts and counts by turns, of one trigger.
+#: A window start, its count, the next start, its count, and so on, of one trigger.
 Flat = list[int]
 #: Key of a trigger's counts, and its windows.
 CellRow = tuple[str, Flat]
@@ -23,8 +23,8 @@ CellRow = tuple[str, Flat]
 class TriggerCells:
     """The open cells of one trigger's revision.
 
-    `before` holds the counts as they were before the events since the last cut, `in_flight` those
-    of before the cut in flight; 0 stands for a cell that was not there.
+    `before` holds the counts before the events since the last cut, `in_flight` the counts before
+    the events of the cut in flight. 0 stands for a cell that was not there.
     """
 
     __slots__ = ("before", "counts", "in_flight", "keep", "name", "period")
@@ -32,14 +32,14 @@ class TriggerCells:
     def __init__(self, name: str) -> None:
         self.name = name
         self.period = int(name.rpartition(":")[2])
-        #: A window takes no more events from the watermark on that is this far behind its start.
+        #: A window takes no more events once the watermark is this far after its start.
         self.keep = keep_seconds(self.period)
         self.counts: dict[int, int] = {}
         self.before: dict[int, int] | None = None
         self.in_flight: dict[int, int] | None = None
 
     def acknowledged(self, start: int) -> int:
-        """Return the count that the broker has acknowledged; 0: none."""
+        """Return the count that the broker has acknowledged, 0 if none."""
         for noted in (self.in_flight, self.before):
             if noted is not None and start in noted:
                 return noted[start]
@@ -53,14 +53,14 @@ class Cells:
         self.by_trigger: dict[str, TriggerCells] = {}
         #: How many cells are open, and how many have changed since the last cut.
         self.number = self.changes = 0
-        #: Up to this offset cells that an older version has written skip by their own: `ahead`.
+        #: Cells that an older version wrote beyond the progress, with the offset up to which each
+        #: has counted, and the largest of these offsets.
         self.restored_offset = NEVER
         self.ahead: dict[CellKey, int] = {}
         self._changed: list[TriggerCells] = []
         self._in_flight: list[TriggerCells] = []
-        # Windows that begin at one time and have one period end at one watermark: the triggers
-        # that count in them, and those watermarks in their order.
-        # Each start is kept as one object.
+        # By start and period of a window: the start, as one object that all dicts share, and the
+        # triggers that count in it. The heap has the watermarks at which these windows expire.
         self._expiring: dict[tuple[int, int], tuple[int, list[TriggerCells]]] = {}
         self._watermarks: list[tuple[int, tuple[int, int]]] = []
 
@@ -72,7 +72,7 @@ class Cells:
         return found
 
     def open(self, cells: TriggerCells, start: int) -> None:
-        """Have a trigger count in a window, and note how its cell is before it changes."""
+        """Open a cell if needed, and note its count before it changes."""
         if start not in cells.counts:
             self._create(cells, start, 0)
         before = cells.before
@@ -103,10 +103,10 @@ class Cells:
         """Take what has changed since the last cut.
 
         Args:
-            watermark: the acknowledged one; cells that take no more events from there on go.
+            watermark: the acknowledged one. Cells that take no more events from there on expire.
 
         Returns:
-            The changed cells by trigger, and the keys of those that are gone.
+            The changed cells by trigger, and the keys of the expired ones.
         """
         self._in_flight, self._changed, self.changes = self._changed, [], 0
         for cells in self._in_flight:
@@ -117,7 +117,7 @@ class Cells:
             counts = cells.counts
             flat: Flat = []
             for start in cells.in_flight or ():
-                # One that expires now has not counted anything: it was only to be written again.
+                # A cell that expires now has counted nothing; it was only to be rewritten.
                 if start in counts:
                     flat += (start, counts[start])
             if flat:
@@ -125,7 +125,7 @@ class Cells:
         return changed, expired
 
     def expire(self, watermark: int) -> Iterator[CellKey]:
-        """Give up the cells that take no more events; yield their keys."""
+        """Delete the cells that take no more events, and yield their keys."""
         while self._watermarks and self._watermarks[0][0] <= watermark:
             _, place = heapq.heappop(self._watermarks)
             start, sharing = self._expiring.pop(place)
@@ -143,7 +143,7 @@ class Cells:
             self.ahead = {}
 
     def roll_back(self) -> None:
-        """Undo everything that is not known to be acknowledged."""
+        """Undo all changes that are not acknowledged."""
         for cells in self._changed:
             self._undo(cells, cells.before)
             cells.before = None
@@ -164,7 +164,7 @@ class Cells:
     def acknowledged(self, size: int) -> Iterator[list[CellRow]]:
         """Yield the acknowledged cells in slices of about `size`.
 
-        Events may be counted between two slices; each slice is as of one moment.
+        Events may be counted between two slices. Each slice is consistent in itself.
         """
         rows: list[CellRow] = []
         taken = 0
@@ -189,7 +189,7 @@ class Cells:
     # -- the changelog
 
     def put(self, name: str, flat: Flat, version: int) -> None:
-        """Take the counts of a trigger as of a version, the source offset that they go up to."""
+        """Restore counts of a trigger. `version` is the source offset up to which they count."""
         cells, ahead = self.of(name), self.ahead
         numbers = iter(flat)
         for start, count in zip(numbers, numbers, strict=True):
@@ -201,9 +201,9 @@ class Cells:
                 self._create(cells, start, count)
 
     def restore(self, key: CellKey, count: int, offset: int, base: int) -> None:
-        """Take a cell that an older version has written; of two the one with the larger offset.
+        """Restore a cell that an older version wrote. The one with the larger offset holds.
 
-        `base` is the offset that all cells are of which are there already.
+        `base` is the offset of the cells that are restored already.
         """
         name, start = key
         if offset > base and offset >= self.ahead.get(key, NEVER):
@@ -214,7 +214,7 @@ class Cells:
             self.ahead[key] = offset
 
     def forget(self, key: CellKey) -> None:
-        """Take a tombstone that an older version has written."""
+        """Restore a tombstone that an older version wrote."""
         name, start = key
         self.ahead.pop(key, None)
         cells = self.by_trigger.get(name)
@@ -222,10 +222,10 @@ class Cells:
             self._remove(cells, start)
 
     def restored(self, offset: int, watermark: int) -> None:
-        """Note that everything is restored, up to a source offset and the watermark there.
+        """End the restoring, at the source offset and the watermark of the progress.
 
-        A cell that has counted beyond it is of a flush that an older version has not finished: it
-        is written once more, and skips what it has counted.
+        A cell that has counted beyond that offset comes from an unfinished flush of an older
+        version. It is written again, and skips the events that it has counted.
         """
         for _ in self.expire(watermark):
             pass

@@ -4,10 +4,10 @@ Filters combine with AND, the values of one filter with OR. `eq` holds when any 
 values is among the filter's; `ne` when none is. A field that the event lacks fails `eq` and
 passes `ne`. An empty list of values is no filter.
 
-On the path of every event a filter costs one look-up at most, however many triggers have it: it
-gives the *signature* of the event, a bit for each clause whose values are among the event's.
-Signatures are few, however many different addresses and hosts there are, so what they match is
-remembered. So is the part of the signature that the other fields give: they take few values.
+A filter costs at most one look-up per event, however many triggers have it. The look-ups give the
+*signature* of the event: a bit for each clause whose values are among the event's. There are few
+signatures, however many addresses and hosts there are, so the triggers of each are remembered. The
+signature's part for fields with few values is remembered, too.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Look = Callable[[Any], int]
 
 
 class CountingTrigger:
-    """A trigger as counting needs it.
+    """A trigger in the form that counting needs.
 
-    `key` names client, trigger, revision and period: counts of one key belong together.
+    `key` names client, trigger, revision and period. Counts of one key belong together.
     """
 
     __slots__ = ("client_id", "conditions", "keep", "key", "period", "trigger")
@@ -83,7 +83,7 @@ def inferred_target(attack_type: str | None) -> str:
     return "client" if code in CLIENT_TYPES else "server"
 
 
-#: Filters of fields that take a few values only: what these say together can be remembered.
+#: Filters of fields with few values. The result for a combination of values can be remembered.
 FEW_VALUES = frozenset({"attack_type", "pool", "response_status", "target"})
 
 #: Filter id -> the event's fields that decide it, by kind.
@@ -110,7 +110,7 @@ FILTER_FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
 
 
 def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
-    """Return how the bits of a filter are found; `bits` are those of each value of its clauses."""
+    """Return the look-up of a filter. `bits` are the bits of each value of its clauses."""
     get, names = bits.get, FILTER_FIELDS[kind][filter_id]
     if filter_id == "target":
         return lambda event: get((event.target or inferred_target(event.type)).lower(), 0)
@@ -128,7 +128,7 @@ def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
 
 
 def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
-    """An event is of one application, or of several, of which any may be meant."""
+    """Return the bits of one application, or of several."""
     return _union(get, pools) if isinstance(pools, tuple) else get(pools, 0)
 
 
@@ -141,7 +141,7 @@ def _look_at_hit(get: Callable[[Any, int], int]) -> Look:
     def look(event: Any) -> int:
         address = event.remote_addr4
         if not event.remote_addr6:
-            # The usual hit: one address in its only spelling, or none.
+            # The usual hit has one IPv4 address, or none.
             return 0 if not address else get(normal_address(address), 0)
         return _union(get, map(normal_address, filter(None, (address, event.remote_addr6))))
 
@@ -165,9 +165,8 @@ def _signature(looks: Iterable[Look], event: Any) -> int:
 class ClientMatcher:
     """The triggers of one client for one kind of event.
 
-    An event's signature has two parts: `few` gives the one of fields that take few values, and
-    is a function of what `values` reads; each of `looks` gives one of the others. Events of equal
-    signatures match the same triggers.
+    `few` returns the signature's part for the fields with few values, which `values` reads. The
+    `looks` return the other parts. Events of equal signatures match the same triggers.
     """
 
     __slots__ = ("_few", "_needs", "looks", "triggers", "values")
@@ -192,7 +191,7 @@ class ClientMatcher:
         self.looks = tuple(look for name, look in looks.items() if name not in FEW_VALUES)
         few = [FILTER_FIELDS[kind][name] for name in looks if name in FEW_VALUES]
         fields = dict.fromkeys(field for names in few for field in names)
-        #: Returns the values that decide `few`; where nothing does, one that all events have.
+        #: Reads the values that `few` depends on. Without any it returns the same for all events.
         self.values: Callable[[Any], Any] = attrgetter(*fields) if fields else type
 
     def few(self, event: Event) -> int:
@@ -217,11 +216,11 @@ class ClientMatcher:
 
 
 class TriggerIndex:
-    """The enabled triggers of one kind of event, by client; every known client is in it.
+    """The enabled triggers of one kind of event, by client. Every known client has an entry.
 
     Args:
         kind: of the events.
-        clients: by id; ids alone do where no event names its client or applications.
+        clients: by id. Ids alone do if no event names its client or applications.
         triggers: of all kinds and clients.
     """
 
@@ -247,7 +246,7 @@ class TriggerIndex:
             else nothing
             for client_id, found in by_client.items()
         }
-        #: Whether any trigger looks at the application of an event.
+        #: Whether any trigger has a filter for applications.
         self.reads_pools = any(
             name == "pool"
             for found in by_client.values()

@@ -1,7 +1,7 @@
-"""Partial counts: what stage 1 of counting tells stage 2.
+"""Partial counts: the records from stage 1 of counting to stage 2.
 
-A partial count is how many events of one source partition one (trigger, revision, window) has
-counted, absolute. A record holds those of many: all that one flush has for a partition of `counts`.
+A partial count is the number of events of one source partition that one (trigger, revision,
+window) has counted, absolute. A record holds all of one flush for one partition of `counts`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import msgspec
 from stream_app.domain.counting.cells import CellRow
 from stream_app.domain.counting.windows import CellKey
 
-#: Header that an older version gives a partial count: append time of the newest record in its
-#: flush, Unix ms. It is for a metric only.
+#: Header of an older version's partial count: append time of the newest record in its flush, Unix
+#: ms. It is for a metric only.
 APPENDED_HEADER = "x-appended-ms"
-#: Of a number that is kept: no more than 64 bits.
+#: Numbers have at most 64 bits.
 MAX_NUMBER = 2**63 - 1
 Number = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 #: Start, source partition and count.
 Window = Annotated[list[Number], msgspec.Meta(min_length=3, max_length=3)]
-#: Windows in one record: it stays far below what a broker takes.
+#: Windows in one record. It stays far below a broker's limit.
 MAX_WINDOWS = 10_000
 #: Triggers whose part of the record is remembered.
 FORM_CACHE_SIZE = 50_000
@@ -92,7 +92,7 @@ def decode_partial_counts(value: bytes | None) -> PartialCounts:
     """Decode a record of `counts`, of this version or of an older one.
 
     Raises:
-        msgspec.ValidationError, msgspec.DecodeError, TypeError: it is none.
+        msgspec.ValidationError, msgspec.DecodeError, TypeError: the record is no such record.
     """
     if value is None:
         raise TypeError("the record has no value")
@@ -128,7 +128,7 @@ class PartialCountsWriter:
         self._appended_ms: dict[int, int] = {}
 
     def take(self, partition: int, changed: Iterable[CellRow], appended_ms: int) -> None:
-        """Add the changed cells of a source partition, and the append time of its newest record."""
+        """Add the changed cells of a source partition. `appended_ms` is of its newest record."""
         self._appended_ms[partition] = appended_ms
         rows = self._rows
         for name, flat in changed:

@@ -1,8 +1,7 @@
 """Stage 2 of counting: partial counts of all source partitions become fired windows.
 
-A partial count is absolute, and it never decreases: of two for one source partition the larger
-one stays, so a replay changes nothing. A window fires once, when the sum first exceeds the
-threshold.
+A partial count is absolute and never decreases. Of two for one source partition the larger one
+stays, so a replay changes nothing. A window fires once, when the sum first exceeds the threshold.
 """
 
 from __future__ import annotations
@@ -13,58 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 import orjson
 
+from stream_app.domain.counting.window_sum import WindowSum
 from stream_app.domain.counting.windows import CellKey, parse_cell_key, retention_seconds
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
 
-#: Windows in one part of a flush's changes: its record stays far below what a broker takes.
+#: Windows in one part of a flush's changes. Its record stays far below a broker's limit.
 PART_WINDOWS = 10_000
-#: Windows are given up in steps of this length, none before its time.
+#: Windows expire in steps of this length, none before its time.
 EXPIRY_STEP_MS = 1000
 
-#: Start of the window, whether it has fired, when it was seen last, and partitions and their
-#: counts by turns.
+#: Start of the window, whether it has fired, when it was seen last, and its `WindowSum.flat`.
 WindowRow = tuple[int, bool, int, tuple[int, ...]]
-
-
-class WindowSum(msgspec.Struct, gc=False):
-    """The partial counts of one window, and whether it has fired.
-
-    `flat` holds source partitions and their counts by turns: a few numbers, and a dict of them
-    would take five times the memory.
-    """
-
-    flat: tuple[int, ...] = ()
-    fired: bool = False
-    #: Record time of the last partial count.
-    seen_ms: int = 0
-
-    @property
-    def counts(self) -> dict[int, int]:
-        """Return the count of each source partition."""
-        return dict(zip(self.flat[::2], self.flat[1::2], strict=True))
-
-    @property
-    def total(self) -> int:
-        """Return the sum over all source partitions."""
-        return sum(self.flat[1::2])
-
-    def raise_to(self, partition: int, number: int) -> None:
-        """Take the larger count of a partition."""
-        flat = self.flat
-        for at in range(0, len(flat), 2):
-            if flat[at] == partition:
-                if number > flat[at + 1]:
-                    self.flat = (*flat[: at + 1], number, *flat[at + 2 :])
-                return
-        if number > 0:
-            self.flat = (*flat, partition, number)
-
-    def merge(self, counts: Iterable[tuple[int, int]], *, fired: bool, seen_ms: int) -> None:
-        """Take the larger count of each partition, and the later time."""
-        for partition, number in counts:
-            self.raise_to(partition, number)
-        self.fired = self.fired or fired
-        self.seen_ms = max(self.seen_ms, seen_ms)
 
 
 class PartitionWindows:
@@ -79,9 +37,9 @@ class PartitionWindows:
         #: Largest record time seen: windows expire by it, never by the wall clock.
         self.now_ms = 0
         self._coming = NEVER
-        # Windows touched since the last cut, and the append time of the newest event in them.
+        # Windows changed since the last cut, and the append time of the newest event in them.
         self._touched: dict[CellKey, int] = {}
-        # Windows to look at when a time has come: names and starts by turns.
+        # By time step, the windows to look at then: a name, a start, the next name, and so on.
         self._expiring: dict[int, list[str | int]] = {}
         self._times: list[int] = []
 
@@ -95,7 +53,7 @@ class PartitionWindows:
         }
 
     def window(self, key: CellKey) -> WindowSum | None:
-        """Return a window, None where it is not open."""
+        """Return a window; None if it is not open."""
         windows = self.by_trigger.get(key[0])
         return None if windows is None else windows.get(key[1])
 
@@ -142,16 +100,16 @@ class PartitionWindows:
         return self._touched
 
     def cut(self) -> tuple[Mapping[CellKey, int], int]:
-        """Return the windows touched since the last cut, and how many are given up now.
+        """Return the windows changed since the last cut, and how many expire now.
 
-        No window is both: after an outage one cut may span more than the retention, and what
-        exceeds its threshold in it must still fire.
+        A changed window does not expire: after an outage one cut may span more than the retention,
+        and a window that exceeds its threshold in it must still fire.
         """
         touched, self._touched = self._touched, {}
         return touched, self._expire(touched)
 
     def _expire(self, touched: Mapping[CellKey, int]) -> int:
-        """Give up windows whose last partial count is older than the retention."""
+        """Delete the windows whose last partial count is older than the retention."""
         before, kept = self.number, []
         while self._times and self._times[0] * EXPIRY_STEP_MS <= self.now_ms:
             found = iter(self._expiring.pop(heapq.heappop(self._times)))
@@ -177,7 +135,7 @@ class PartitionWindows:
         self.progress_offset = max(self.progress_offset, offset)
 
     def roll_back(self) -> None:
-        """Go back to the acknowledged progress. The counts stay: merging them again is no harm."""
+        """Go back to the acknowledged progress. The counts stay: they can be merged again."""
         self.offset = self.progress_offset
         self._touched = {}
 
@@ -189,21 +147,21 @@ class PartitionWindows:
 
     @property
     def version(self) -> int:
-        """The offset that the acknowledged windows are as of; they may hold later counts, too."""
+        """The offset up to which the windows hold all counts; they may hold later ones, too."""
         return self.progress_offset
 
     @property
     def newest_version(self) -> int:
-        """The largest offset of what is restored."""
+        """The largest offset in the restored state."""
         return max(self.progress_offset, self._coming)
 
     @property
     def can_be_packed(self) -> bool:
-        """Tell whether a snapshot may be taken: of windows at any time."""
+        """Whether a snapshot may be taken. Of windows it may be taken at any time."""
         return True
 
     def rows(self, touched: Iterable[CellKey], fired: Iterable[CellKey]) -> list[bytes]:
-        """Return the changes of a cut as they stand in the changelog, in parts.
+        """Return the changes of a cut in the form of the changelog, in parts.
 
         Args:
             touched: the windows that have changed.
@@ -232,8 +190,8 @@ class PartitionWindows:
     def snapshot(self, size: int) -> Iterator[tuple[int, bytes]]:
         """Yield all windows in slices of about `size`, each with its version.
 
-        Partial counts may come between two slices. A count that is not acknowledged yet may be in
-        one: it is read again, and the larger one stays.
+        Partial counts may come between two slices. A slice may hold a count that is not
+        acknowledged yet: it is read again after a crash, and the larger one stays.
         """
         found: dict[str, list[WindowRow]] = {}
         taken = 0
@@ -260,7 +218,7 @@ class PartitionWindows:
         return _encode_rows((self.now_ms, list(found.items())))
 
     def apply(self, version: int, rows: bytes) -> None:
-        """Take a part of the changelog, or of a snapshot; `restored` ends them."""
+        """Restore a part of the changelog or of a snapshot. `restored` follows the last one."""
         self._coming = max(self._coming, version)
         if not rows:
             return
@@ -283,7 +241,7 @@ class PartitionWindows:
         return self._window(name, start)
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
-        """Take a record of an older version, merged with what is known; False: it is none."""
+        """Restore a record of an older version; return False if it is none."""
         if key == PROGRESS_KEY:
             if value is not None:
                 self._coming = max(self._coming, _decode_progress(value)[0])
@@ -303,7 +261,7 @@ class PartitionWindows:
         return True
 
     def restored(self) -> None:
-        """Note that the changelog is read: partial counts behind the progress are read again."""
+        """End the restoring. Partial counts after the progress are read again."""
         self.progress_offset = max(self.progress_offset, self._coming)
         self.offset = self.progress_offset
         self._expire(self._touched)

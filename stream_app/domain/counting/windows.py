@@ -23,12 +23,12 @@ def retention_seconds(period: int) -> int:
 
 
 def keep_seconds(period: int) -> int:
-    """Return how far behind a window's start the watermark is when the window is given up."""
+    """Return how far after a window's start the watermark is when the window expires."""
     return period + retention_seconds(period)
 
 
 def expires_at(start: int, period: int) -> int:
-    """Return the watermark at which the window that starts at `start` is given up."""
+    """Return the watermark at which the window that starts at `start` expires."""
     return start + keep_seconds(period)
 
 
@@ -37,7 +37,7 @@ CellKey = tuple[str, int]
 
 
 def cell_key_bytes(key: CellKey) -> bytes:
-    """Return a cell's key as it stands in the changelog."""
+    """Return the changelog key of a cell."""
     return f"{key[0]}|{key[1]}".encode()
 
 

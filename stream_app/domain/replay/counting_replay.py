@@ -17,8 +17,8 @@ from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.exclusions import Exclusion
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
-from stream_app.domain.counting.partition_windows import WindowSum
 from stream_app.domain.counting.tally import Tally
+from stream_app.domain.counting.window_sum import WindowSum
 from stream_app.domain.counting.windows import CellKey, expires_at
 from stream_app.domain.events.batches import Record
 from stream_app.domain.events.model import EventKind

@@ -1,0 +1,170 @@
+"""The counts of one source partition as its changelog has them: cells, watermark and progress.
+
+A flush writes the changed cells and the progress as one record, or several. Of two versions of a
+cell the one with the larger offset holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from stream_app.domain.counting.cells import CellRow, Cells
+from stream_app.domain.counting.windows import CellKey, parse_cell_key
+from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+
+#: Cells in one part of a flush's changes. Its record stays far below a broker's limit.
+PART_CELLS = 20_000
+
+_encode_rows = msgspec.msgpack.Encoder().encode
+_decode_rows = msgspec.msgpack.Decoder(tuple[int, list[CellRow]]).decode
+_decode_cell = msgspec.json.Decoder(tuple[int, int]).decode
+_decode_progress = msgspec.json.Decoder(tuple[int, int]).decode
+
+
+@dataclass(frozen=True)
+class CellChanges:
+    """What one flush of a partition writes."""
+
+    changed: list[CellRow]
+    expired: list[CellKey]
+    offset: int
+    watermark: int
+    #: Largest event time since the last cut, as `_note_newest` knows it.
+    newest: int
+
+    @property
+    def cells(self) -> list[tuple[CellKey, int]]:
+        """Key and count of each changed cell."""
+        return [
+            ((name, start), count)
+            for name, flat in self.changed
+            for start, count in zip(flat[::2], flat[1::2], strict=True)
+        ]
+
+
+class StoredCounts:
+    """The cells of one source partition, and how far the broker has acknowledged them."""
+
+    def __init__(self) -> None:
+        self._cells = Cells()
+        #: Largest event time seen (Unix seconds), and the last offset counted.
+        self.watermark = NEVER
+        self.offset = NEVER
+        #: The last offset, and the watermark, of the last flush that the broker acknowledged.
+        self.progress_offset = NEVER
+        self._progress_watermark = NEVER
+        # While the state is restored: the offset of the cells that are there, and what the rest of
+        # the changelog brings offset and watermark to.
+        self._base = NEVER
+        self._coming = (NEVER, NEVER)
+
+    @property
+    def open_cells(self) -> int:
+        """How many cells are open."""
+        return self._cells.number
+
+    @property
+    def changes(self) -> int:
+        """How many cells have changed since the last cut."""
+        return self._cells.changes
+
+    def confirm(self, cut: CellChanges) -> None:
+        """Note that the broker has acknowledged all of the cut, including its progress."""
+        self._cells.confirm(cut.offset)
+        self.progress_offset = self._base = cut.offset
+        self._progress_watermark = cut.watermark
+
+    def progress_of(self, _topic: str) -> int:
+        """Return the last source offset whose effects the broker has acknowledged."""
+        return self.progress_offset
+
+    @property
+    def version(self) -> int:
+        """The source offset up to which the acknowledged cells count."""
+        return self.progress_offset
+
+    @property
+    def newest_version(self) -> int:
+        """The largest offset in any cell, which an unfinished flush may have."""
+        return max(self.progress_offset, self._coming[0], *self._cells.ahead.values(), NEVER)
+
+    @property
+    def can_be_packed(self) -> bool:
+        """Whether all cells are at the progress: no flush of an older version is unfinished."""
+        return not self._cells.ahead
+
+    def rows(self, cut: CellChanges) -> list[bytes]:
+        """Return the changes of a cut in the form of the changelog, in parts of a bounded size.
+
+        Each part has the watermark, too, because it belongs to the progress.
+        """
+        return [_encode_rows((cut.watermark, part)) for part in _parts(cut.changed)]
+
+    def progress_rows(self) -> bytes:
+        """Return rows that hold nothing but the acknowledged progress."""
+        return _encode_rows((self._progress_watermark, ()))
+
+    def snapshot(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield all acknowledged cells in slices of about `size`, each with its version.
+
+        Events may be counted and flushed between two slices.
+        """
+        for rows in self._cells.acknowledged(size):
+            yield self.progress_offset, _encode_rows((self._progress_watermark, rows))
+
+    def apply(self, version: int, rows: bytes) -> None:
+        """Restore a part of the changelog or of a snapshot. `restored` follows the last one."""
+        if not rows:
+            return
+        watermark, changed = _decode_rows(rows)
+        for name, flat in changed:
+            self._cells.put(name, flat, version)
+        self._coming = max(self._coming, (version, watermark))
+
+    def restore(self, key: bytes, value: bytes | None) -> bool:
+        """Restore a record of an older version; return False if it is none.
+
+        Of two records of a key the one with the larger offset holds. An older one after a newer one
+        was written by a worker that did not know that it had lost its partition.
+        """
+        if key == PROGRESS_KEY:
+            if value is not None:
+                self._coming = max(self._coming, _decode_progress(value))
+            return True
+        try:
+            cell_key = parse_cell_key(key)
+        except ValueError:
+            return False
+        if value is None:
+            self._cells.forget(cell_key)
+        else:
+            count, offset = _decode_cell(value)
+            self._cells.restore(cell_key, count, offset, self._base)
+        return True
+
+    def restored(self) -> None:
+        """End the restoring: the changelog has been read to its end."""
+        if self._coming[0] > self.progress_offset:
+            self.progress_offset, self._progress_watermark = self._coming
+            self.offset, self.watermark = self._coming
+        self._base = self.progress_offset
+        self._cells.restored(self.progress_offset, self._progress_watermark)
+
+
+def _parts(changed: list[CellRow]) -> Iterator[list[CellRow]]:
+    """Yield rows in parts of at most `PART_CELLS`; at least one."""
+    part: list[CellRow] = []
+    room = PART_CELLS
+    for name, flat in changed:
+        numbers = flat
+        while len(numbers) // 2 > room:
+            part.append((name, numbers[: 2 * room]))
+            numbers = numbers[2 * room :]
+            yield part
+            part, room = [], PART_CELLS
+        part.append((name, numbers))
+        room -= len(numbers) // 2
+    yield part
