@@ -1,1 +1,4 @@
-"""The checks of `stream-app doctor`: each looks at one thing, changes nothing, says what to do."""
+"""The checks of `stream-app doctor`: each looks at one thing, changes nothing, and says what to do.
+
+Only its command imports from here. What `status` needs, too, is read in `kafka/`.
+"""

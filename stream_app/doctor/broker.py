@@ -1,4 +1,4 @@
-"""Checks of the cluster: it answers, speaks what is needed; its copies and clock are right."""
+"""Checks of the cluster: it answers, it is new enough, and its replicas and clock are right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FETCH_OF_4 = 4
 
 
 async def broker(settings: Settings) -> Sequence[Finding]:
-    """Look whether a broker answers, how fast, and whether there is a controller."""
+    """Check whether a broker answers, how fast, and whether there is a controller."""
     began = time.monotonic()
     async with Admin(settings) as client:
         cluster = await client.describe_cluster()
@@ -44,10 +44,10 @@ async def broker(settings: Settings) -> Sequence[Finding]:
 
 
 async def features(settings: Settings) -> Sequence[Finding]:
-    """Look whether the broker speaks what the workers need: headers and idempotent writes."""
+    """Check whether the broker has what the workers need: headers and idempotent writes."""
     name = "broker's version"
     async with Admin(settings) as client:
-        # The client asks the same of each connection, and keeps the answer to itself.
+        # The client asks this on each connection, too, but does not show the answer.
         response: Any = await client._send_request(ApiVersionRequest())  # noqa: SLF001 - as said
     versions = {row[0]: (row[1], row[2]) for row in response.api_versions}
     newest = versions.get(PRODUCE, (0, 0))[1]
@@ -60,7 +60,7 @@ async def features(settings: Settings) -> Sequence[Finding]:
 
 
 async def replication(settings: Settings) -> Sequence[Finding]:
-    """Hold the copies of each topic against the setting and the number of brokers."""
+    """Compare the replicas of each topic with the setting and the number of brokers."""
     name, wanted = "replication", settings.kafka.replication_factor
     async with Admin(settings) as client:
         brokers = len((await client.describe_cluster())["brokers"])
@@ -91,10 +91,10 @@ async def replication(settings: Settings) -> Sequence[Finding]:
 
 
 async def clocks(settings: Settings) -> Sequence[Finding]:
-    """Hold this machine's clock against the cluster's, or the newest times that it has stamped.
+    """Compare this machine's clock with the cluster's, or with the newest time of a record.
 
-    Where the cluster tells nobody its time, and nothing is to be written, a clock that is behind is
-    seen (a record of the future), one that is ahead is not.
+    If the cluster does not tell its time, records show a clock that is behind (they are from its
+    future), but not one that is ahead.
     """
     name = "clocks"
     async with Admin(settings) as client:
@@ -124,7 +124,7 @@ def _difference(name: str, ahead_seconds: float) -> Finding:
 
 
 async def _newest_stamp(settings: Settings, known: Mapping[str, int]) -> int:
-    """Return the newest time that a broker has stamped a record with; 0: there is none."""
+    """Return the newest time that a broker has given a record; 0 if there is none."""
     newest = 0
     stamped = [
         spec.name

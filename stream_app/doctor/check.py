@@ -1,4 +1,4 @@
-"""What a check is and finds, and how checks are run: one that raises has failed, ends no other."""
+"""What a check is, what it finds, and how checks are run. One that raises has failed by itself."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from enum import StrEnum
 from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, error_text
 from stream_app.settings import Settings
 
-#: No check takes longer: what hangs has failed.
+#: A check that takes longer has failed.
 CHECK_SECONDS = 30.0
 
 
 class Verdict(StrEnum):
-    """How a check ends; a closed list."""
+    """The result of a check."""
 
     OK = "ok"
-    #: It works, but a person should know; or it could not be looked at.
+    #: It works, but a person should know; or it could not be checked.
     WARN = "warn"
     FAIL = "fail"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found, and what to do about it; `seconds` is how long the check took."""
+    """What a check has found, what to do about it, and how many seconds the check took."""
 
     check: str
     verdict: Verdict
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A named check. Without a broker, one that needs it is not run."""
+    """A named check; one that needs a broker is skipped without one."""
 
     name: str
     run: Callable[[Settings], Awaitable[Sequence[Finding]]]
@@ -63,7 +63,7 @@ def fail(check: str, text: str, next_step: str) -> Finding:
 async def run_checks(
     checks: Sequence[Check], settings: Settings, limit_seconds: float = CHECK_SECONDS
 ) -> AsyncIterator[Finding]:
-    """Run checks one after the other; yield what each finds as soon as it has."""
+    """Run checks one after the other, and yield what each finds at once."""
     has_broker = True
     for check in checks:
         if check.needs_broker and not has_broker:
@@ -88,7 +88,7 @@ async def _findings(check: Check, settings: Settings, limit_seconds: float) -> S
     except KafkaUnreachableError as error:
         return [fail(check.name, str(error), "stream-app kafka status, or ask your cluster")]
     except StreamAppError as error:
-        # Our errors name the thing, its value and the next step.
+        # Our own errors already name the next step.
         return [fail(check.name, str(error), "")]
     except Exception as error:  # noqa: BLE001 - a check that cannot be carried out is a finding
         return [fail(check.name, error_text(error), "look at the cause by hand")]

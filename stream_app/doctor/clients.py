@@ -1,4 +1,4 @@
-"""Check of the clients: each has a name of its own."""
+"""Check of the clients: each must have its own name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def names(settings: Settings) -> Sequence[Finding]:
-    """Look whether clients share a name: events that name their client are one client's only."""
+    """Check whether clients share a name: events that name a client then belong to only one."""
     name = "client names"
     records = (await read_stored(settings))[Kind.CLIENT].values()
     clients = [client for client, problems in map(read_client, records) if not problems]

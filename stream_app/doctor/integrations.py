@@ -1,4 +1,4 @@
-"""Checks of the integrations: their keys open here, and their hosts can be reached from here."""
+"""Checks of the integrations: their keys can be opened and their hosts reached from here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def _integrations(settings: Settings) -> list[tuple[Integration, Problems]
 
 
 async def keys(settings: Settings) -> Sequence[Finding]:
-    """Look whether each integration's API key can be had here; no key is sent or shown."""
+    """Check whether each integration's API key can be opened here; no key is sent or shown."""
     name, ring, findings, opened = "API keys", KeyRing.from_settings(settings), [], 0
     for integration, problems in await _integrations(settings):
         if problems:
@@ -47,13 +47,13 @@ async def keys(settings: Settings) -> Sequence[Finding]:
 
 
 async def endpoints(settings: Settings) -> Sequence[Finding]:
-    """Try name, connection and TLS to each host that an active integration has; no key is sent."""
+    """Try name, connection and TLS for each host of an active integration; no key is sent."""
     found = await _integrations(settings)
     return await reached(settings, [one for one, wrong in found if one.active and not wrong])
 
 
 async def reached(settings: Settings, integrations: Sequence[Integration]) -> Sequence[Finding]:
-    """Try the hosts of these integrations, each once, on the way that alerts take."""
+    """Try each host of these integrations once, in the way that alerts are sent."""
     name = "endpoints"
     wanted: dict[str, Endpoint] = {}
     findings: list[Finding] = []

@@ -1,4 +1,4 @@
-"""Checks of this machine: the secret keys, the disk, the parts of the embedded Kafka."""
+"""Checks of this machine: the secret keys, the disk and the embedded Kafka."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 
 _GIB = 1024**3
-#: Below it Kafka soon stops; below the second it does.
+#: Below the first Kafka stops soon, below the second it stops.
 LOW_BYTES, FULL_BYTES = 2 * _GIB, _GIB // 4
 
 
 async def secret_keys(settings: Settings) -> Sequence[Finding]:
-    """Look whether the secret keys are keys, and the folder of keys can be read."""
+    """Check whether the secret keys are valid, and the folder of keys can be read."""
     name = "secret keys"
     try:
         KeyRing.from_settings(settings)
@@ -42,7 +42,7 @@ async def secret_keys(settings: Settings) -> Sequence[Finding]:
 
 
 async def disk(settings: Settings) -> Sequence[Finding]:
-    """Look how much room there is where this machine writes: the embedded Kafka's data, or here."""
+    """Check the free space for the embedded Kafka's data, or in the current folder."""
     place = Path() if settings.kafka.bootstrap_servers else settings.embedded.directory
     place = place.absolute()
     while not place.exists():
@@ -57,7 +57,7 @@ async def disk(settings: Settings) -> Sequence[Finding]:
 
 
 async def embedded_kafka(settings: Settings) -> Sequence[Finding]:
-    """Look whether the embedded Kafka, where it is the one in use, has its Java and its jars."""
+    """Check whether the embedded Kafka, if it is in use, has its Java and its jars."""
     name = "embedded Kafka"
     if settings.kafka.bootstrap_servers:
         return [ok(name, "not in use: STREAM_APP_KAFKA__BOOTSTRAP_SERVERS names brokers")]

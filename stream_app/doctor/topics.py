@@ -1,4 +1,4 @@
-"""Checks of the topics, of the state that is kept of them, and of who reads them."""
+"""Checks of the topics, of the state that is kept for them, and of the workers that read them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_RECORDS = 20_000
 
 
 async def topics(settings: Settings) -> Sequence[Finding]:
-    """Hold the topics against the contract: there, partitions, clean-up, timestamps."""
+    """Compare the topics with the contract: that they exist, partitions, clean-up, timestamps."""
     alike: dict[tuple[str, str], list[str]] = {}
     for problem in await check_topics(settings):
         alike.setdefault((problem.problem, problem.remedy), []).append(problem.topic)
@@ -34,7 +34,7 @@ async def topics(settings: Settings) -> Sequence[Finding]:
 
 
 async def state(settings: Settings) -> Sequence[Finding]:
-    """Look whether the state that is kept of each topic is there, and fits the topic."""
+    """Check whether the state that is kept for each topic exists and fits the topic."""
     found, problems = await state_problems(settings)
     if not found and not problems:
         return [warn("state", "none yet: no worker has run here", "stream-app worker detector")]
@@ -45,7 +45,7 @@ async def state(settings: Settings) -> Sequence[Finding]:
 
 
 async def records(settings: Settings) -> Sequence[Finding]:
-    """Look whether the newest record batches of configuration and dead letters can be read."""
+    """Check whether the newest batches of configuration and dead letters can be read."""
     names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
@@ -59,7 +59,7 @@ async def records(settings: Settings) -> Sequence[Finding]:
 
 
 async def transactions(settings: Settings) -> Sequence[Finding]:
-    """Look whether a transaction that nobody ends hides records of what workers read."""
+    """Check whether a transaction that nobody ends hides records from workers."""
     names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
         counts = await partition_counts(client)
@@ -71,7 +71,7 @@ async def transactions(settings: Settings) -> Sequence[Finding]:
 
 
 async def groups(settings: Settings) -> Sequence[Finding]:
-    """Look whether both roles have workers, and how far behind these are."""
+    """Check whether both roles have workers, and how far behind these are."""
     names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
         counts = await partition_counts(client)

@@ -1,4 +1,4 @@
-"""What commands read of the topics, and copy: without a group, and without writing to them.
+"""What commands read from the topics and copy, without joining a group.
 
-Workers never import from here.
+Only commands and `doctor` import from here; workers never do.
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much is looked at; times are Unix ms."""
+    """How much is read; times are Unix ms."""
 
     most: int
     since_ms: int | None = None
@@ -44,10 +44,10 @@ async def read_alert_history(
 
     Args:
         settings: where.
-        bounds: how much is looked at.
+        bounds: how much is read.
         wanted: which alerts.
-        progress: told how far the reading is.
-        holding: records without these bytes are passed over without decoding them.
+        progress: called with the progress of the read.
+        holding: records without these bytes are skipped without decoding them.
     """
     histories = AlertHistories()
 
@@ -71,13 +71,13 @@ async def read_alert_history(
 async def add_deliveries(
     settings: Settings, histories: AlertHistories, most: int, progress: Progress
 ) -> Reach:
-    """Add to the alerts what became of them: deliveries, attempts, checks and dead letters."""
+    """Add to the alerts their deliveries, attempts, status checks and dead letters."""
     if not histories.by_id:
         return Reach(0)
     names = TopicNames(settings.topic_prefix)
     since_ms = min(history.fired_ms for history in histories.by_id.values())
     deliveries = names(Topic.DELIVERIES)
-    # One alert is found faster by its bytes than by decoding what is not its.
+    # A single alert is found faster by its bytes than by decoding the records of others.
     needle = next(iter(histories.by_id)).encode() if len(histories.by_id) == 1 else b""
 
     def take(record: Any) -> None:

@@ -1,7 +1,7 @@
 """Copying records to another installation: their bytes, in the order of each partition.
 
-The producer is idempotent, and what the broker has acknowledged is known record by record, so an
-interrupted copy goes on where it was: nothing is left out, and nothing is there twice.
+The producer is idempotent, and each acknowledged record is known. So an interrupted copy continues
+where it stopped: nothing is left out, and nothing is copied twice.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from stream_app.kafka.history.event_log import EventLog
 from stream_app.kafka.history.time_order import Placed, in_time_order
 from stream_app.settings import Settings
 
-#: Most bytes of a batch, if the topic takes as many.
+#: Most bytes of a batch, if the topic takes so many.
 _BATCH_BYTES = 512 * 1024
-#: Chunks (of one fetch each, at most) that may wait for the broker.
+#: Chunks, of at most one fetch each, that may wait for the broker.
 _MAX_CHUNKS = 8
-#: When interrupted, the broker has this long to acknowledge what it has been sent.
+#: After an interruption the broker has this long to acknowledge what was sent.
 _STOP_SECONDS = 10.0
 
 
 @dataclass
 class Copied:
-    """What has been copied, as far as the broker has acknowledged it.
+    """What has been copied and acknowledged.
 
-    `following` is the first offset of each partition that is not; `too_large` counts records that
-    the target's topic does not take, `untouched` (by topic) parts of records that could not be
-    shifted.
+    `following` is the first offset of each partition that is not copied yet. `too_large` counts
+    records that the target's topic does not take, and `untouched` counts, by topic, the parts of
+    records that could not be shifted.
     """
 
     records: Counter[str] = field(default_factory=Counter)
@@ -58,15 +58,15 @@ class _Chunk:
 
 
 class Copier:
-    """Copies the chosen part of a log. Use it with `async with`.
+    """Copies the selected part of a log. Use it with `async with`.
 
     Args:
         settings: of the installation that is read.
-        log: the part of its topics.
-        topics: full names, and which topics these are.
+        log: the part of its topics that is copied.
+        topics: the topics by their full names.
         target: where the copies go.
-        shifters: for topics whose events are moved in time, by full names.
-        seconds: by how much.
+        shifters: by full name, for the topics whose events are moved in time.
+        seconds: how far they are moved.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Copier:
         self._seconds = seconds
         self._chunks: deque[_Chunk] = deque()
         self._by_key = DefaultPartitioner()
-        #: Topics that have as many partitions there as here.
+        #: Topics that have the same number of partitions in both installations.
         self._same = {
             name
             for name, topic in topics.items()
@@ -98,7 +98,7 @@ class Copier:
             acks="all",
             enable_idempotence=True,
             linger_ms=5,
-            # No larger than any topic takes: else small records are refused with their batch.
+            # No larger than any topic takes, or small records are refused with their batch.
             max_batch_size=min(*target.largest_bytes.values(), _BATCH_BYTES),
             max_request_size=max(*target.largest_bytes.values(), _BATCH_BYTES),
         )
@@ -113,7 +113,7 @@ class Copier:
         await self._producer.stop()
 
     async def copy(self, report: Callable[[int], None]) -> None:
-        """Copy it all; when interrupted, wait for what is on its way.
+        """Copy everything; if interrupted, wait for the records that are on their way.
 
         Raises:
             KafkaUnreachableError: the broker has not acknowledged a record.
@@ -140,7 +140,7 @@ class Copier:
             self._settle()
 
     async def _in_order(self, report: Callable[[int], None]) -> AsyncIterator[Sequence[Placed]]:
-        """Yield the records: each partition in its order, or all by time where partitions mix."""
+        """Yield the records of each partition in order, or all by time if partitions mix."""
         if len(self._same) == len(self._topics):
             async for tp, records, _ in self._log.batches(report):
                 yield [(tp, record) for record in records]
@@ -170,7 +170,7 @@ class Copier:
         self._settle()
 
     def _batches(self, name: str, records: Sequence[Any]) -> list[Any]:
-        """Return closed batches of records; what the topic would not take is left out."""
+        """Return closed batches of records, without those that the topic would not take."""
         largest = self._target.largest_bytes[self._topics[name]]
         batches: list[Any] = []
         batch = self._producer.create_batch()
@@ -192,7 +192,7 @@ class Copier:
             value, untouched = shifter.shift(value, self._seconds)
             self.copied.untouched[name] += untouched
             moment_ms += self._seconds * 1000
-        # The timestamp counts only where the owner of a topic has chosen CreateTime.
+        # The timestamp counts only if the owner of the topic has chosen CreateTime.
         found = batch.append(
             timestamp=max(0, moment_ms),
             key=record.key,
@@ -202,7 +202,7 @@ class Copier:
         return found is not None
 
     def _partition(self, tp: TopicPartition, record: Any) -> int:
-        """Return the partition of a copy: the same, or by its key where there are others."""
+        """Return the partition of a copy: the same, or by its key if the counts differ."""
         if tp.topic in self._same:
             return int(tp.partition)
         count = self._target.partitions[self._topics[tp.topic]]
@@ -211,9 +211,9 @@ class Copier:
         return int(self._by_key(record.key, range(count), ()))
 
     async def _acknowledged(self) -> None:
-        """Wait for the oldest chunk, which has something that is not acknowledged.
+        """Wait for the oldest chunk.
 
-        When this is cancelled the sends are not: they are on their way, and are waited for.
+        Cancelling this does not cancel the sends: they are on their way, and `copy` waits for them.
         """
         sent = self._chunks[0].sent
         await asyncio.wait(sent)

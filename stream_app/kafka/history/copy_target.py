@@ -1,8 +1,8 @@
-"""Where recorded events may be copied to: an installation that pages nobody by it.
+"""Where recorded events may be copied to: an installation that will page nobody for them.
 
-A dry run, which its mark tells (`dry_run`), may always be copied to. Any other installation only
-before its workers have read anything: once a group of theirs has members or offsets it is live,
-also while all of its workers are stopped.
+A dry run (see `dry_run`) may always be the target. Any other installation may only be one before
+its workers have read anything. Once a group of its workers has members or offsets it is live, even
+while all of them are stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LARGEST = "max.message.bytes"
 class Target:
     """The installation that is copied to.
 
-    `partitions` and `largest_bytes` (of one batch of records) are of its topics.
+    `partitions` and `largest_bytes` (of one batch of records) describe its topics.
     """
 
     prefix: str
@@ -48,7 +48,7 @@ async def find_target(settings: Settings, prefix: str, topics: Sequence[Topic]) 
 
     Raises:
         UsageError: it is the one that is read.
-        TopicMismatchError: one of its topics does not exist, or it may not have this configuration.
+        TopicMismatchError: a topic does not exist, or configuration may not be copied there.
         StreamAppError: it is live.
     """
     if prefix == settings.topic_prefix:

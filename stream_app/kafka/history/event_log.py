@@ -1,4 +1,4 @@
-"""Reading a part of topics again: by assignment, without a group and without commits."""
+"""Reading a part of some topics again: by assignment, without a group and without commits."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ from stream_app.settings import Settings
 
 _POLL_MS = 500
 _FETCH_BYTES = 4 * 1024 * 1024
-#: Records of a part that are unpacked at a time: who reads one stops early.
+#: Records of a part that are unpacked at a time; a reader of it may stop early.
 _PART_RECORDS = 500
 
 
 @dataclass(frozen=True)
 class Span:
-    """The offsets of one partition that are read, `end` exclusive, out of those that it has."""
+    """The offsets of one partition that are read, and those that it has (`low` to `high`).
+
+    Both ends are exclusive.
+    """
 
     start: int
     end: int
@@ -42,7 +45,7 @@ class Span:
 
     @property
     def size(self) -> int:
-        """How many offsets these are; compaction and transactions leave some without records."""
+        """The number of offsets; compaction and transactions leave some without records."""
         return self.end - self.start
 
 
@@ -62,7 +65,7 @@ class EventLog:
         self._settings = settings
         self.topics = tuple(dict.fromkeys(topics))
         self.spans: dict[TopicPartition, Span] = {}
-        #: Timestamps (Unix ms) of the first and the last record that was read of each partition.
+        #: Timestamps (Unix ms) of the first and the last record that each partition has given.
         self.times: dict[TopicPartition, tuple[int, int]] = {}
         self.records = 0
         self._range = Range()
@@ -78,7 +81,7 @@ class EventLog:
                     f"topic {topic} does not exist: make it with `stream-app topics create`, or "
                     "set STREAM_APP_TOPIC_PREFIX to the installation that is meant"
                 )
-        # A topic that is read as a worker reads it comes without an object for each record.
+        # These topics are read as a worker reads them: without an object for each record.
         LeanPartitionRecords.batched |= frozenset(self.topics)
         install_fetcher()
         consumer = AIOKafkaConsumer(
@@ -118,10 +121,10 @@ class EventLog:
         return self._consumer
 
     async def choose(self, wanted: Range) -> None:
-        """Find out which offsets a range means, as the topics are now.
+        """Find the offsets of a range, as the topics are now.
 
         Raises:
-            StreamAppError: it holds no record.
+            StreamAppError: the range holds no record.
         """
         reader, self._range = self._reader, wanted
         with kafka_errors(self._settings):
@@ -138,7 +141,7 @@ class EventLog:
             raise StreamAppError(self._empty())
 
     async def choose_offsets(self, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> None:
-        """Choose (first offset, end) of each partition, by topic; what is gone is left out.
+        """Choose (first offset, end) of each partition, by topic, without what has been removed.
 
         Raises:
             UsageError: a topic has other partitions.
@@ -160,11 +163,11 @@ class EventLog:
             raise StreamAppError(self._empty())
 
     def hold(self, partition: TopicPartition) -> None:
-        """Read no further in a partition for now."""
+        """Pause a partition."""
         self._reader.pause(partition)
 
     def release(self, partition: TopicPartition) -> None:
-        """Read on in a partition."""
+        """Resume a partition."""
         self._reader.resume(partition)
 
     async def _offsets(
@@ -173,7 +176,7 @@ class EventLog:
         otherwise: dict[TopicPartition, int],
         highs: dict[TopicPartition, int],
     ) -> dict[TopicPartition, int]:
-        """Return the first offset behind a bound in each partition; `otherwise` without a bound."""
+        """Return each partition's first offset from a bound on, or `otherwise` without a bound."""
         if bound.offset is not None:
             return dict.fromkeys(highs, bound.offset)
         if bound.moment_ms is None:
@@ -197,15 +200,15 @@ class EventLog:
 
     @property
     def size(self) -> int:
-        """How many records are to be read, as far as offsets tell."""
+        """The number of records to be read, as far as offsets tell."""
         return sum(span.size for span in self.spans.values())
 
     def partitions(self, topic: str) -> list[int]:
-        """Return the partitions of a topic that have anything to be read."""
+        """Return the partitions of a topic that have something to read."""
         return [tp.partition for tp, span in self.spans.items() if tp.topic == topic and span.size]
 
     def extent(self, topic: str) -> Extent:
-        """Return the time that has been read of all of a topic's partitions."""
+        """Return the time range that has been read in all partitions of a topic."""
         start, end = self._range.start.moment_ms, self._range.end.moment_ms
         first, last = [], []
         for tp, span in self.spans.items():
@@ -223,10 +226,10 @@ class EventLog:
         return Extent(max(first, default=None), min(last, default=None))
 
     def read_between(self, wanted: Range, now_ms: int) -> tuple[int, int]:
-        """Return the time (Unix ms) that the records of a range speak for.
+        """Return the time range (Unix ms) that the records of a range cover.
 
-        It begins with the log where that holds nothing older, and goes on to now where nothing
-        newer is there: silence counts.
+        It begins with the first record if the log holds nothing older, and goes on until now if it
+        holds nothing newer: a time without events counts, too.
 
         Raises:
             StreamAppError: no record was read, though the range has offsets.
@@ -251,7 +254,7 @@ class EventLog:
     ) -> AsyncIterator[tuple[TopicPartition, Sequence[Any], bool]]:
         """Yield (partition, records, whether they are its last), in the order of each partition.
 
-        The last of a partition can be none at all.
+        The last records of a partition may be an empty list.
 
         Args:
             report: called with the number of offsets that are done.
@@ -279,14 +282,14 @@ class EventLog:
                         done += span.size
                 report(done + sum(positions[tp] - s.start for tp, s in open_spans.items()))
                 if fetched:
-                    # Now, because what is done with the records takes its own time.
+                    # Only now, because the caller may have taken long with the records.
                     silent_since = time.monotonic()
                 elif open_spans and time.monotonic() - silent_since > READ_SECONDS:
                     raise TimeoutError(f"no record came for {READ_SECONDS:.0f} s")
 
     def _within(self, tp: TopicPartition, span: Span, records: Sequence[Any]) -> Sequence[Any]:
         if isinstance(records, FetchedRecords):
-            # What cannot be read is said where it is found; there is nothing in it to be replayed.
+            # Unreadable batches are reported where they are found, and cannot be replayed.
             records = records.readable()
         if records and records[-1].offset >= span.end:
             records = list(itertools.takewhile(lambda record: record.offset < span.end, records))

@@ -1,4 +1,4 @@
-"""Reading the newest part of topics: bounded, without a group, and honest about how far it goes."""
+"""Reading the newest records of topics, up to a bound; the result says what was left out."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from stream_app.settings import Settings
 
-#: Called with how many records are read, and how many there are to read.
+#: Called with the number of records that are read, and the number of all that will be read.
 Progress = Callable[[int, int], None]
 _PROGRESS_EVERY = 5000
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How much a reading has looked at.
+    """How much has been read.
 
-    `cut_ms` (Unix ms): older records are kept, and were left out; None: all that was asked for
-    has been read.
+    If there are older records that were left out, `cut_ms` (Unix ms) is the time where the read
+    began; None says that everything asked for has been read.
     """
 
     records: int
@@ -38,9 +38,9 @@ class Reach:
 
 
 def fair_cap(sizes: Collection[int], most: int) -> int:
-    """Return the most records of one partition, so that all together are `most` at most.
+    """Return the most records of one partition, so that all together have at most `most`.
 
-    Small partitions are read whole, and leave their share to the large ones.
+    Small partitions are read completely, and leave the rest of their share to the large ones.
     """
     left = most
     for place, size in enumerate(sorted(sizes)):
@@ -60,13 +60,13 @@ async def read_newest(
     since_ms: int | None = None,
     progress: Progress = lambda _read, _all: None,
 ) -> Reach:
-    """Hand the newest records of topics to `take`; within a partition in their order.
+    """Hand the newest records of topics to `take`, in the order of each partition.
 
     Args:
         settings: where.
         topics: their full names.
         take: called with each record.
-        most: records in all; the older ones are left out.
+        most: most records in all; older ones are left out.
         since_ms: only records with this time or a later one, Unix ms.
         progress: called now and then.
 
@@ -97,7 +97,7 @@ async def read_newest(
 async def _stand(
     consumer: AIOKafkaConsumer, most: int, since_ms: int | None
 ) -> tuple[int, set[tuple[str, int]]]:
-    """Stand where the reading begins; return how much that is, and which partitions are cut."""
+    """Seek where the read begins; return how many records follow, and the shortened partitions."""
     if since_ms is not None:
         await seek_to_time(consumer, since_ms)
     ends = await end_offsets(consumer, CONNECT_SECONDS)

@@ -1,4 +1,4 @@
-"""Transactions that stay open: what they hold back, as the brokers tell; no worker is asked."""
+"""Transactions that stay open, and what they hold back; only the brokers are asked."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     from stream_app.settings import Settings
 
 READ_UNCOMMITTED = "read_uncommitted"
-#: One that is open for less is normal work.
+#: A transaction that is open for less time is normal work.
 OPEN_SECONDS = 30.0
-#: What seems to be open for longer is looked at once more after this time.
+#: One that seems to be open for longer is looked at again after this time.
 STAY_SECONDS = 3.0
-#: Clocks of brokers, producers and this machine may differ by this.
+#: The clocks of brokers, producers and this machine may differ by this much.
 SKEW_MS = 60_000
 
 
 async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldRow]:
-    """Return the partitions whose records a transaction holds back for long.
+    """Return the partitions where a transaction has held records back for long.
 
-    Its first record says since when. That may be a producer's own clock: so what seems to be long
-    must last for another moment, and one that is ahead is told without a time.
+    The transaction's first record says since when. That time may come from a producer's clock. So
+    a transaction that seems old must stay open for another moment, and one whose time lies ahead
+    is reported without a time.
 
     Args:
         settings: where.
@@ -62,11 +63,11 @@ async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldR
 
 
 async def _behind(settings: Settings, topics: Sequence[str]) -> dict[PartitionId, tuple[int, int]]:
-    """Return the last stable offset, and the end, of the partitions where these are not one."""
+    """Return the last stable offset and the end of the partitions where these differ."""
     async with Admin(settings) as client:
         facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
         partitions = [(name, number) for name, fact in facts.items() for number in fact.leaders]
-        # In this order: what is written in between is held back by nobody.
+        # In this order, so that records written in between do not count as held back.
         ends = await ends_of(client._client, partitions, facts)  # noqa: SLF001 - as above
         stable = await stable_ends(client._client, partitions, facts)  # noqa: SLF001 - as above
     return {place: (at, ends[place]) for place, at in stable.items() if ends.get(place, 0) > at}

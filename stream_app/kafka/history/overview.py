@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from stream_app.domain.configuration.kinds import Stored
     from stream_app.settings import Settings
 
-#: Most records of `alerts`, and of the notifier's state, that are looked at: some seconds each.
+#: Most records of `alerts`, and of the notifier's state, that are read: some seconds each.
 MOST = 200_000
-#: So many offsets of a partition are looked at where its newest ones hold no record.
+#: Offsets of a partition that are read if its newest ones hold no record.
 _BEHIND_MARKERS = 100
-#: What is read -> the progress of it, to be told how far the read is.
+#: Returns what shows the progress of a read, by the name of what is read.
 Watched = Callable[[str], AbstractContextManager[Progress]]
 
 
@@ -69,7 +69,7 @@ class _Cause(msgspec.Struct):
 
 
 class _Fired(msgspec.Struct):
-    """What of an alert says which trigger fired it."""
+    """The part of an alert that says which trigger fired it."""
 
     trigger: _Cause | None = None
 
@@ -160,9 +160,9 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
 async def _newest_times(
     settings: Settings, topics: Sequence[str], partitions: int
 ) -> dict[str, int]:
-    """Return the time of each topic's newest record, Unix ms, of about one record a partition.
+    """Return the time (Unix ms) of each topic's newest record.
 
-    Of a topic that ends with what transactions leave, more is looked at.
+    About one record of each partition is read, and more if a topic ends with transaction markers.
     """
     newest: dict[str, int] = {}
 
@@ -176,7 +176,7 @@ async def _newest_times(
 
 
 def _unusable_clients(stored: Stored) -> Iterator[str]:
-    """Yield the clients that cannot be used: they have no row of their own."""
+    """Yield the clients that cannot be used, since clients have no rows of their own."""
     for number, record in sorted(stored[Kind.CLIENT].items()):
         client, problems = read_client(record)
         note_other_id(number, client.client_id, problems)
@@ -196,9 +196,9 @@ async def _stored(
 async def _deliveries(
     settings: Settings, counts: Mapping[str, int], watched: Watched
 ) -> tuple[list[PartitionDeliveries], Reach]:
-    """Return the notifier's own state, of its changelog: what is pending, and the judge's counts.
+    """Return the notifier's state from its changelog: pending deliveries and counts of failures.
 
-    Why not of `delivery-results`: only the state says what still waits, and which failures count.
+    `delivery-results` would not do: only the state says what is pending and which failures count.
     """
     names = TopicNames(settings.topic_prefix)
     topic = f"{names.group('notifier')}-deliveries-changelog"

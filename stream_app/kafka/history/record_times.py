@@ -1,4 +1,4 @@
-"""The times of single records, by their places."""
+"""The times of single records, by partition and offset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alerts of an installation as they stand on its topic, and what its topics are like."""
+"""The alerts on an installation's topic, and the partition counts of its topics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ async def read_sent_alerts(
 ) -> Recorded:
     """Return the alerts that an installation has sent; `prefix` is that of its topics.
 
-    All of the topic is read: an alert is appended long after its window when a worker was down.
+    All of the topic is read, because an alert may be appended long after its window if a worker
+    was down.
 
     Raises:
         KafkaUnreachableError: no broker answers, or no more.
@@ -38,7 +39,7 @@ async def read_sent_alerts(
 async def other_partitions(
     settings: Settings, prefix: str, counts: Mapping[Topic, int]
 ) -> dict[Topic, str]:
-    """Return, of topics that have not as many partitions as were replayed, how many they have.
+    """Return the topics whose partition count differs from the replayed one, and both counts.
 
     Raises:
         TopicMismatchError: an installation of this prefix has no such topic.

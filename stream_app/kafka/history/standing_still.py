@@ -1,7 +1,7 @@
-"""Which partitions stand still, by what the groups commit: no worker is asked.
+"""Which partitions stand still, by the offsets that the groups commit; no worker is asked.
 
-A record that has waited for a minute may be next in a long catch-up; one whose partition has no
-new offset within some seconds, while workers are there, is not.
+A record that has waited for a minute may only be next in a long backlog. But if its partition gets
+no new offset within some seconds, although workers are there, the partition stands still.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stream_app.kafka.cluster.topic_metadata import PartitionId
     from stream_app.settings import Settings
 
-#: A record that has been there for less is not looked at any further.
+#: A record that has waited for less time is not checked further.
 WAITED_MS = 60_000
 #: Workers commit every second.
 MOVE_SECONDS = 5.0
@@ -33,12 +33,12 @@ async def partitions_standing_still(
     starts: Mapping[PartitionId, int],
     ends: Mapping[PartitionId, int],
 ) -> list[StillRow]:
-    """Return the partitions that stand still; it takes some seconds where one may.
+    """Return the partitions that stand still; checking one that may takes some seconds.
 
     Args:
         settings: where.
         sources: full names of the source topics, by role.
-        groups: the roles' groups as they have just been read.
+        groups: the roles' groups, just read.
         starts: first offset of each partition.
         ends: last stable offset of each partition.
     """

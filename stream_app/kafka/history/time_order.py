@@ -1,4 +1,4 @@
-"""The records of several partitions in one order, by their timestamps."""
+"""The records of several partitions in one order: that of their timestamps."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aiokafka import TopicPartition
 
 from stream_app.kafka.history.event_log import EventLog
 
-#: A record with the partition it stands in.
+#: A record and its partition.
 Placed = tuple[TopicPartition, Any]
 
 
 async def in_time_order(
     log: EventLog, report: Callable[[int], None]
 ) -> AsyncIterator[list[Placed]]:
-    """Yield all records of a log, the oldest first, as many at a time as are certain.
+    """Yield all records of a log, the oldest first, as many at a time as have a certain order.
 
-    Within a partition they keep their order. A partition is not read on while records of it wait
-    for older ones of others.
+    Records of one partition keep their order. A partition is paused while its records wait for
+    older ones of other partitions.
     """
     waited_for = {tp for tp, span in log.spans.items() if span.size}
     finished: set[TopicPartition] = set()
