@@ -1,4 +1,4 @@
-"""The environment of a process: what of it is for this project, and secrets that stand in files."""
+"""The environment variables of a process: those of Kubernetes, and secrets in files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from stream_app.domain.errors import ConfigurationError
 
 FILE = "_FILE"
-#: More than any secret has.
+#: No secret is longer.
 MAX_BYTES = 64 * 1024
-#: What Kubernetes puts into every container for each Service (kubernetes.io, "Accessing the
-#: Service", and Docker's links). One whose name begins with `stream-app` gives names like ours.
+#: Variables that Kubernetes sets in every container for each Service (kubernetes.io, "Accessing the
+#: Service", and Docker's links). A Service named `stream-app…` gives variables with our prefix.
 _SERVICE = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)\Z|_PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?\Z")
 _SERVICE_PORT = re.compile(r"[a-z]+://")
 
 
 def is_of_service(name: str, value: str) -> bool:
-    """Tell whether Kubernetes has set a variable, for a Service.
+    """Tell whether Kubernetes has set a variable for a Service.
 
-    `…_PORT` is its, if it holds an address: as a number it may be a slip for a setting.
+    A `…_PORT` must hold an address for that; with a number it may be a mistyped setting.
     """
     if _SERVICE.search(name):
         return True
@@ -28,13 +28,14 @@ def is_of_service(name: str, value: str) -> bool:
 
 
 def secrets_in_files(variables: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets whose variable names a file: `<variable>_FILE`. By variable.
+    """Return, by variable, the secrets that stand in a file which `<variable>_FILE` names.
 
-    Line ends after a secret are none of it. Who may read a file is not judged: Kubernetes lets
-    everybody in the container read what it mounts.
+    Line ends after a secret are dropped. The file's permissions are not checked, because everybody
+    in a container may read what Kubernetes mounts.
 
     Raises:
-        ConfigurationError: both are given, or the file holds no secret. It shows no secret.
+        ConfigurationError: both variables are set, or the file holds no secret. The error never
+            shows a secret.
     """
     found = {}
     for variable in variables:

@@ -1,17 +1,18 @@
 """Opening and sealing the API keys of integrations.
 
-A key stands in a record in one of three forms:
+A record holds a key in one of three forms:
 
     sealed:v1:<token>                   encrypted; opens only for the client, integration and host
                                         that it was sealed for
     env:STREAM_APP_KEY_<CLIENT>_<NAME>  an environment variable of the process that posts
     file:<client>/<name>                a file below STREAM_APP_KEY_DIR (off unless that is set)
 
-Who may write configuration must not be able to read the worker: hence the fixed prefix of the
-variables and the fixed folder. Clients do not trust each other: hence their ids in the names. Who
-copies a sealed key onto another integration, or points its integration at another host, gets an
-error instead of a key sent there. A key that an older version has sealed is bound to integration
-and host only, and opens; `stream-app secrets rotate` binds it to its client.
+A person who may write configuration must not be able to read the worker's secrets: hence the fixed
+prefix of the variables and the fixed folder. Clients do not trust each other: hence their ids in
+the names. If a sealed key is copied to another integration, or its integration is pointed at
+another host, the result is an error, and no key is sent there. A key that an older version has
+sealed is bound only to integration and host, and still opens; `stream-app secrets rotate` binds it
+to its client.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 SEALED = "sealed:v1:"
 _VARIABLE = re.compile(r"STREAM_APP_KEY_(?!DIR\Z)[A-Z0-9_]+")
-#: What is no such thing may be a key in the wrong place, and is not shown.
+#: Text that has none of these forms may be a misplaced key, and is not shown.
 _PLAIN_NAME = re.compile(r"[A-Z_]{1,64}")
 _PLAIN_CONTEXT = re.compile(
     r"\d+/\d+@(([a-z-]{1,63}\.)+[a-z]{2,10}|[\d.]{1,15}|localhost|[\da-f]*:[\da-f:]+)"
@@ -57,7 +58,7 @@ def secret_keys_of(settings: Settings) -> list[str]:
 
 
 class KeyRing:
-    """The installation's secret keys, newest first: the newest seals, each of them opens."""
+    """The installation's secret keys, newest first. The newest seals; all of them open."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class KeyRing:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> KeyRing:
-        """Build the ring of the settings; it may be empty, and then neither seals nor opens.
+        """Build the ring from the settings; an empty one can neither seal nor open.
 
         Raises:
             SealingError: a secret key is not one.
@@ -103,7 +104,7 @@ class KeyRing:
             raise SealingError(f"no secret key to seal the API key with: {_MAKE_ONE}")
         _check_key(clear, f"the API key of {_shown(context)}")
         client, bound = _parts(context)
-        # In the form of older versions, which read no client.
+        # The form of older versions, which do not read the client.
         inner = json.dumps({"client": client, "context": bound, "key": clear}).encode()
         return SEALED + self._newest.encrypt(inner).decode()
 
@@ -111,7 +112,7 @@ class KeyRing:
         """Return the API key that `stored` holds or names.
 
         Raises:
-            SealingError: it cannot be had, or it was sealed for another integration or host.
+            SealingError: it cannot be opened, or was sealed for another integration or host.
         """
         if stored.startswith(SEALED):
             return self._open_sealed(stored, context, self._ring)
@@ -128,8 +129,8 @@ class KeyRing:
     def is_sealed_with_newest(self, clear: str, stored: str, context: str) -> bool:
         """Tell whether `stored` is `clear`, sealed with the newest secret key.
 
-        False means that sealing anew changes something: the key itself, what it is bound to, or
-        a secret key that is to be retired.
+        If not, sealing it again changes something: the key itself, what it is bound to, or the
+        secret key that it needs.
         """
         try:
             opened = self._open_sealed(stored, context, self._newest, needs_client=True)
@@ -216,19 +217,19 @@ def _parts(context: str) -> tuple[str, str]:
 
 
 def _check_owner(named: str, client: str) -> None:
-    """See that a name is one of the client's."""
+    """Check that a name belongs to the client."""
     if (refusal := key_refusal(named, int(client))) is not None:
         raise SealingError(refusal)
 
 
 def _shown(context: str) -> str:
-    """Return a context for a message: ids and host, unless the host is none."""
+    """Return a context for a message: its ids, and its host if that is a valid one."""
     number, _, _ = context.partition("@")
     return context if _PLAIN_CONTEXT.fullmatch(context) else f"{number}@{_HIDDEN}"
 
 
 def _check_key(key: str, what: str) -> str:
-    """Return `key` if it can stand in an HTTP header; the message does not hold it."""
+    """Return `key` if it may stand in an HTTP header; the error does not show it."""
     if not 0 < len(key) <= _MAX_KEY_BYTES or not all("!" <= c <= "~" for c in key):
         raise SealingError(f"{what}: is not an API key (printable ASCII without blanks expected)")
     return key

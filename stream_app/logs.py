@@ -1,9 +1,9 @@
-"""Structured logs on stderr: one line an event, its name a constant, the facts as fields.
+"""Structured logs on stderr: one line per event, with a constant name and the facts as fields.
 
 Faust, aiokafka and aiohttp log through the standard library; their lines take the same form.
-While the broker is away aiokafka repeats itself thousands of times a second, and so does asyncio
-while no file handle is left, so a line of a library passes once per text and minute; the worker
-itself reports the change of state.
+While the broker is away aiokafka repeats its messages thousands of times a second, and so does
+asyncio while no file handle is left. So a library's line passes once per text and minute; the
+worker itself reports the change of state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Libraries whose lines are held back when they repeat.
 CHATTY = ("aiokafka", "faust", "mode", "httpx", "httpcore", "aiohttp", "asyncio")
 REPEAT_SECONDS = 60.0
-#: What the renderer puts on lines of its own, and what it prints without quotes.
+#: Fields that the renderer puts on lines of their own, and those that it prints without quotes.
 _BLOCKS = frozenset({"exception", "stack"})
 _OWN_COLUMNS = frozenset({"timestamp", "level", "event", "logger", "logger_name"})
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -53,7 +53,7 @@ class RepeatFilter(logging.Filter):
 
 
 def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send all log lines of the process to `stream` (stderr) in the form of the settings."""
+    """Send all log lines of the process to `stream` (stderr) in the configured format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -71,7 +71,7 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Not the renderer's own: that prints local variables, and one may be a key.
+                # Not the renderer's own, which prints local variables: one may be an API key.
                 structlog.processors.format_exc_info,
                 *([] if settings.format == "json" else [_harmless]),
                 renderer,
@@ -99,7 +99,7 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 def _as_json(event: object, **options: Any) -> str:
-    """Return an event as JSON that everybody reads: half of a surrogate pair is none."""
+    """Return an event as valid JSON: half of a surrogate pair is replaced."""
     text = json.dumps(event, **options)
     if "\\ud" not in text:
         return text
@@ -108,7 +108,7 @@ def _as_json(event: object, **options: Any) -> str:
 
 
 class _Shown:
-    """A value as it is to be shown: the renderer prints what is no text by its `repr`."""
+    """A text that the renderer prints as it is, because it prints other objects by `repr`."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -120,10 +120,10 @@ class _Shown:
 def _harmless(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Make visible what would act on a terminal, and keep a line one line.
+    """Make visible what would act on a terminal, and keep each event on one line.
 
-    Of several lines are only tracebacks and stacks; theirs are indented, so that none of them,
-    which may hold the text of a stranger, can be taken for a line of the log.
+    Only tracebacks and stacks have several lines. They are indented, because they may hold foreign
+    text, which must not be taken for a line of the log.
     """
     return {printable(str(name)): _shown(name, value) for name, value in event.items()}
 

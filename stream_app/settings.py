@@ -45,7 +45,7 @@ from stream_app.setting_groups import (
 )
 
 PREFIX = "STREAM_APP_"
-#: Names that only look like settings: API keys for `env:` references, and Faust's own settings.
+#: Variables that are no settings: API keys for `env:` references, and Faust's own settings.
 FREE_PREFIXES = ("STREAM_APP_KEY_", "STREAM_APP_FAUST_")
 
 #: A cloud, and the host of its console with a port or without.
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the variables of settings alone, secrets from their files among them."""
+        """Read only the variables of settings, and secrets from their files."""
         if isinstance(env_settings, EnvSettingsSource):
             names = {variable.lower() for variable, _ in setting_fields()}
             given = {name: v for name, v in env_settings.env_vars.items() if name in names}
@@ -179,7 +179,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     """Read the settings from the environment.
 
     Raises:
-        ConfigurationError: a value is not allowed, or a name is nobody's setting.
+        ConfigurationError: a value is not allowed, or a variable is not a setting.
     """
     names = [variable for variable, _ in setting_fields()]
     names += [f"{variable}{FILE}" for variable in secret_variables()]
@@ -200,7 +200,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
 
 
 def _problem(item: Mapping[str, Any]) -> str:
-    # The number of an item of a list is no part of the setting's name.
+    # The index of a list's item is not part of the setting's name.
     names = [part.upper() for part in item["loc"] if isinstance(part, str) and part]
     variable = PREFIX + "__".join(names)
     if not item["loc"]:

@@ -1,4 +1,4 @@
-"""The demo's customer: a client, an integration and triggers, applied as people apply theirs."""
+"""The demo's customer: a client, an integration and triggers, applied with `stream-app apply`."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def sample_objects(sandbox_url: str) -> list[dict[str, Any]]:
 
 
 def api_keys(objects: list[dict[str, Any]]) -> list[str]:
-    """Return the keys of the integrations, which the sandbox accepts and no others."""
+    """Return the keys of the integrations; the sandbox accepts only these."""
     return [obj["target"]["token"] for obj in objects if "target" in obj]
 
 
 def kept_secret_key(directory: Path) -> str:
-    """Return the key that seals the demo's API keys: made once, kept for the next runs."""
+    """Return the key that seals the demo's API keys; it is made once and kept."""
     file = directory / "secret-key"
     if not file.exists():
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "w") as out:

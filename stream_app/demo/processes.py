@@ -1,4 +1,4 @@
-"""The demo's workers: processes whose logs are files, of which it shows the warnings."""
+"""The demo's workers: processes that log to files, whose warnings the demo shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.2
 SHOWN_LEVELS = ("warning", "error", "critical")
 LAST_LINES = 12
 MAX_PORT = 65535
-#: Fields of a log line that its short form leaves out or has said already.
+#: Fields of a log line that its short form leaves out or has already.
 SAID = ("event", "level", "logger", "timestamp")
 
 
@@ -75,7 +75,7 @@ class WorkerProcess:
             )
 
     def new_warnings(self) -> Iterator[str]:
-        """Yield the warnings and errors that the log got since the last call, in short form."""
+        """Yield the new warnings and errors of the log, in short form."""
         with self.log.open("rb") as log:
             log.seek(self._shown_bytes)
             content = log.read()
@@ -93,11 +93,11 @@ class WorkerProcess:
         return "\n  ".join([f"its log {self.log} ends with:", *shown])
 
     async def stop(self, timeout_seconds: float) -> bool:
-        """SIGTERM, and SIGKILL at the deadline; return whether it ended by itself."""
+        """Send SIGTERM, and SIGKILL at the deadline; return whether it ended by itself."""
         process = self._process
         if process is None:
             return True
-        # It may end, and be noticed, between a look and the signal.
+        # It may have ended already.
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
@@ -111,7 +111,7 @@ class WorkerProcess:
 
 
 async def watch(workers: Sequence[WorkerProcess], show: Callable[[str], None]) -> None:
-    """Show the workers' warnings for as long as all of them live.
+    """Show the workers' warnings as long as all of them run.
 
     Raises:
         StreamAppError: one of them ended.

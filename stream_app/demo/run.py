@@ -37,7 +37,7 @@ KAFKA_STOP_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller chooses: `seconds` of running once all is ready (None: until cancelled)."""
+    """The caller's options; `seconds` is the time to run once ready (None: until cancelled)."""
 
     rate: float
     seed: int
@@ -49,9 +49,9 @@ class Demo:
 
     Args:
         settings: of the process; the Kafka they name is used, else the embedded one.
-        options: what the caller chooses.
-        on_alert: called with each alert that arrives at the sandbox and is of this run.
-        say: takes a line for the person who watches.
+        options: the caller's options.
+        on_alert: called with each alert of this run that arrives at the sandbox.
+        say: prints a line.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Demo:
             if not in_time:
                 self._say(f"the {worker.role} had to be killed; log: {worker.log}")
         if feeding is not None:
-            # Why it failed was said, if it did.
+            # If it failed, the reason has been printed.
             await asyncio.wait({feeding})
 
     def _arrived(self, alert: AlertView) -> None:
@@ -192,10 +192,10 @@ class Demo:
 
 
 async def _start_embedded() -> str:
-    """Run `stream-app kafka start`: unlike a thread it can be ended while it downloads.
+    """Run `stream-app kafka start`, which unlike a thread can be ended while it downloads.
 
     Raises:
-        EmbeddedKafkaError: it failed; it has said why.
+        EmbeddedKafkaError: it failed, and has printed the reason.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream_app", "kafka", "start"), stdin=DEVNULL, stdout=PIPE
@@ -213,7 +213,7 @@ async def _start_embedded() -> str:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
-    """Await `work` even if cancelled meanwhile: an impatient Ctrl-C must leave nothing."""
+    """Await `work` even if cancelled meanwhile, so that Ctrl-C leaves nothing behind."""
     task, is_cancelled = asyncio.ensure_future(work), False
     while not task.done():
         try:
@@ -227,7 +227,7 @@ async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
 
 @contextlib.contextmanager
 def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the demo's folder; two at once would share topics and work on each other's alerts."""
+    """Lock the demo's folder, because two demos would share topics and each other's alerts."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         try:

@@ -105,10 +105,10 @@ EXPLOITS = (SQLI, PTRAV, RCE)
 
 
 class SampleEvents:
-    """An endless row of events, the same for the same seed but for the times in it.
+    """An endless series of events; the same seed gives the same ones, except for their times.
 
     Args:
-        seed: what decides everything but the times.
+        seed: decides everything but the times.
         client_ids: the accounts that the events belong to.
     """
 
@@ -152,7 +152,7 @@ class SampleEvents:
         return EventKind.HITS, hit
 
     def _marked(self, event: Event) -> Event:
-        """Make some of the attacks and incidents ones that are not counted."""
+        """Make some attacks and incidents experimental or false positives, which do not count."""
         event["experimental"] = self._random.random() < EXPERIMENTAL_SHARE
         if self._random.random() < FALSE_POSITIVE_SHARE:
             event["state"] = "falsepositive"

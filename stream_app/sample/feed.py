@@ -21,7 +21,7 @@ from stream_app.sample.events import Event, Sample, SampleEvents
 from stream_app.settings import Settings
 
 PROGRESS_SECONDS = 5.0
-#: A row that is this late is not caught up with: the computer slept, or cannot go faster.
+#: Events that are later than this are not made up for: the computer slept or is too slow.
 LATE_SECONDS = 1.0
 #: The broker has this long to acknowledge an event.
 ACKNOWLEDGE_MS = 10_000
@@ -51,7 +51,7 @@ async def paced(
         if wait < -LATE_SECONDS:
             due -= wait
         with contextlib.suppress(TimeoutError):
-            # Waits at zero, too, so that a signal is heard at any rate.
+            # It yields to the loop even without a wait, so that a signal is noticed at any rate.
             await (asyncio.wait_for(stopped.wait(), wait) if wait > 0 else asyncio.sleep(0))
         if stopped.is_set():
             return
@@ -76,13 +76,13 @@ async def feed(rows: AsyncIterator[Sample], write: Write, report: Callable[[str]
 
 @contextlib.asynccontextmanager
 async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
-    """Yield what writes events to their topics; at the end all of them are acknowledged.
+    """Yield a function that writes events to their topics; all are acknowledged at the end.
 
     Raises:
         KafkaUnreachableError: no broker answers, or one did not acknowledge an event.
         TopicMismatchError: a topic does not exist.
     """
-    # A producer would wait long for a topic that is not there, and then not say so.
+    # A producer would wait long for a missing topic, and then not name it.
     await source_partitions(settings, EVENT_TOPICS)
     names = TopicNames(settings.topic_prefix)
     failures: list[BaseException] = []
