@@ -9,14 +9,14 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Of what `route` finds out about an integration, what it makes a delivery for all the same, and
-#: what becomes of that: nobody has wanted that these alerts are lost.
+#: The results for which `route` still makes a delivery, so that no alert is lost, and what happens
+#: to that delivery.
 DELIVERED = {
     RouteResult.SENT: "it is sent",
     RouteResult.DISABLED: "the system has disabled it: its deliveries become dead letters",
     RouteResult.INVALID: "its record cannot be used: its attempts fail until a better one comes",
 }
-#: What becomes of the others, where it is not nothing.
+#: What happens to an alert that gets no delivery, where something does.
 SKIPPED = {RouteResult.UNKNOWN_INTEGRATION: "the alert becomes a dead letter for it"}
 
 

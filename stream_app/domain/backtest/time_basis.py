@@ -1,4 +1,4 @@
-"""Which time a backtest's figures are of: that of the records, or of what was loaded at once."""
+"""Decides whether a backtest counts by record time or, for events loaded at once, by event time."""
 
 from __future__ import annotations
 

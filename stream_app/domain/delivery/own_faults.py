@@ -1,4 +1,4 @@
-"""Faults of our own side: they say nothing of an integration, and no attempt is counted for them.
+"""Faults on our own side: they say nothing about an integration and count as no attempt.
 
 The kernel, or the name service that this machine asks, has refused before anything of the service
 was reached. The hosts are a closed list, so a name that cannot be looked up is nobody's mistake.
