@@ -11,9 +11,8 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, SealingError
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing
-from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
-from stream_app.opsgenie.key_probe import reach
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.fields import Problems
@@ -64,9 +63,9 @@ async def reached(settings: Settings, integrations: Sequence[Integration]) -> Se
         except ConfigurationError as error:
             findings.append(fail(name, f"integration {integration.id}: {error}", ""))
     way = "" if settings.delivery.proxy_url is None else ", through the proxy"
-    async with OpsgenieClient(settings.delivery) as client:
+    async with Destinations(settings.delivery) as destinations:
         for endpoint in wanted.values():
-            answer = await reach(client, endpoint)
+            answer = await destinations.open(endpoint).reach()
             if answer.is_reached:
                 findings.append(ok(name, answer.text + way))
             else:

@@ -25,7 +25,7 @@ from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.route import RouteStage
 from stream_app.notifier.sender import Sender
 from stream_app.notifier.status_checks import StatusChecks
-from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destinations
 from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
@@ -122,9 +122,9 @@ def _sender(
 ) -> Sender:
     """Return the sender, with the checks of what it has sent beside it."""
     delivery = settings.delivery
-    client = OpsgenieClient(delivery)
+    destinations = Destinations(delivery)
     attempts = Attempts(
-        client,
+        destinations,
         KeyRing.from_settings(settings),
         reader.configuration,
         delivery,
@@ -141,7 +141,7 @@ def _sender(
         checks.note(partition, result)
 
     return Sender(
-        client=client,
+        client=destinations,
         make_attempt=attempts.make,
         write_result=write_result,
         ownership=app.ownership,

@@ -13,9 +13,9 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint, check_retry_scale, resolve_endpoint
-from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
+from stream_app.opsgenie.destination import Destinations
+from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint
+from stream_app.opsgenie.payload import request_body
 from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)
@@ -37,14 +37,14 @@ class Attempts:
 
     def __init__(
         self,
-        client: OpsgenieClient,
+        destinations: Destinations,
         keys: KeyRing,
         configuration: Configuration,
         settings: DeliverySettings,
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._client = client
+        self._destinations = destinations
         self._keys = keys
         self._configuration = configuration
         self._settings = settings
@@ -66,7 +66,8 @@ class Attempts:
                 self._say(delivery, error)
             return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
         self._refused.pop(delivery.integration_id, None)
-        outcome = await self._client.post_alert(endpoint, key, request_body(delivery))
+        destination = self._destinations.open(endpoint, key)
+        outcome = await destination.post(request_body(delivery))
         kind = endpoint.integration_type
         self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
         if outcome.reason in OWN_REASONS:
@@ -178,21 +179,7 @@ def target_of(
             "active, or the system has disabled it: see `stream-app integrations list`",
         )
     try:
-        endpoint = resolve_endpoint(integration.api, settings.sandbox_url)
-        check_retry_scale(settings.retry_scale, endpoint)
+        endpoint = allowed_endpoint(integration.api, settings)
     except ConfigurationError as error:
         raise RefusedError(LocalReason.ENDPOINT_REFUSED, str(error)) from None
     return integration, endpoint
-
-
-def request_body(delivery: Delivery) -> bytes:
-    """Return the body of a delivery's request: every resend has the same."""
-    return encode_payload(
-        build_payload(
-            delivery.message,
-            delivery.description,
-            delivery.alert_id,
-            delivery.details,
-            **optional_fields(delivery.options),
-        )
-    )

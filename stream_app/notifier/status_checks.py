@@ -21,7 +21,7 @@ from stream_app.kafka.engine.ownership import Ownership
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError
-from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.outcome import RequestStatus
 from stream_app.opsgenie.request_check import RequestCheck, check_request
@@ -65,8 +65,7 @@ class StatusChecks:
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        own_pool = settings.model_copy(update={"max_in_flight": MAX_IN_FLIGHT})
-        self._client = OpsgenieClient(own_pool)
+        self._destinations = Destinations(settings, MAX_IN_FLIGHT)
         self._resolve = resolve
         self._write = write
         self._ownership = ownership
@@ -83,14 +82,14 @@ class StatusChecks:
 
     async def start(self) -> None:
         """Open the client."""
-        await self._client.__aenter__()
+        await self._destinations.__aenter__()
 
     async def stop(self) -> None:
         """Drop all checks."""
         for task in list(self._checks):
             task.cancel()
         await asyncio.gather(*self._checks, return_exceptions=True)
-        await self._client.__aexit__(None, None, None)
+        await self._destinations.__aexit__(None, None, None)
 
     def note(self, partition: int, result: Result) -> None:
         """Have an accepted request checked, if it belongs to the sample; returns at once."""
@@ -121,7 +120,7 @@ class StatusChecks:
         async def ask() -> RequestStatus:
             async with self._places:
                 endpoint, key = self._target(result, generation)
-                return await self._client.request_status(endpoint, key, request_id)
+                return await self._destinations.open(endpoint, key).status(request_id)
 
         kind = IntegrationType(result.integration_type)
         check = await check_request(ask, kind, asyncio.sleep, self._scale)

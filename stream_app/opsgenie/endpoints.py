@@ -18,6 +18,8 @@ from stream_app.domain.errors import ConfigurationError
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
+    from stream_app.setting_groups import DeliverySettings
+
 ALERTS_PATH = "/v2/alerts"
 JSM_PATH = "/jsm/ops/integration"
 HTTPS_PORT = 443
@@ -74,6 +76,18 @@ def resolve_endpoint(api: str, sandbox_url: str | None) -> Endpoint:
         f"target.api: {_shown(api)} is not allowed: use one of {ALLOWED}{sandbox} "
         f"({SANDBOX_SETTING} allows a sandbox on loopback)"
     )
+
+
+def allowed_endpoint(api: str, settings: DeliverySettings) -> Endpoint:
+    """Return the endpoint that an integration's `target.api` names, as these settings allow it.
+
+    Raises:
+        ConfigurationError: `api` is none of the allowed ones, or the waits are shortened and it is
+            a real service.
+    """
+    endpoint = resolve_endpoint(api, settings.sandbox_url)
+    check_retry_scale(settings.retry_scale, endpoint)
+    return endpoint
 
 
 def other_region(endpoint: Endpoint) -> tuple[str, Endpoint] | None:

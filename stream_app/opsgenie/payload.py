@@ -26,6 +26,7 @@ from stream_app.domain.configuration.alert_options import (
     Priority,
     ResponderType,
 )
+from stream_app.domain.delivery.records import Delivery
 from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
 
 MESSAGE_LIMIT = 130
@@ -125,6 +126,30 @@ def optional_fields(options: AlertOptions) -> OptionalFields:
 def encode_payload(payload: Mapping[str, object]) -> bytes:
     """Return the body as JSON; equal payloads give equal bytes."""
     return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+
+
+def alert_body(
+    message: str,
+    description: str,
+    alias: str,
+    details: Mapping[str, object],
+    options: AlertOptions,
+) -> bytes:
+    """Return the body of a request that creates an alert."""
+    return encode_payload(
+        build_payload(message, description, alias, details, **optional_fields(options))
+    )
+
+
+def request_body(delivery: Delivery) -> bytes:
+    """Return the body of a delivery's request: every resend has the same."""
+    return alert_body(
+        delivery.message,
+        delivery.description,
+        delivery.alert_id,
+        delivery.details,
+        delivery.options,
+    )
 
 
 def _as_written(text: str) -> str:

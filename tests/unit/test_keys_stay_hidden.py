@@ -39,6 +39,7 @@ from stream_app.key_ring import KeyRing
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
@@ -278,8 +279,8 @@ async def test_no_attempt_shows_the_key_in_its_result_its_metrics_or_the_log(key
     settings = DeliverySettings(sandbox_url=url)
     reasons = []
     with capture_logs() as logs:
-        async with OpsgenieClient(settings) as client:
-            attempts = Attempts(client, ring, configuration, settings, metrics, lambda: 1)
+        async with Destinations(settings) as destinations:
+            attempts = Attempts(destinations, ring, configuration, settings, metrics, lambda: 1)
             for api, stored in places:
                 one = Integration(521, 1111, "n", True, "opsgenie", api, stored, ())
                 configuration.integrations = {521: one}

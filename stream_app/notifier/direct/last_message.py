@@ -18,10 +18,10 @@ from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.notices.config_changes import Difference, NoticeType, integration_subject
 from stream_app.domain.notices.own import Notice
 from stream_app.key_ring import KeyRing
-from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import check_retry_scale, resolve_endpoint
+from stream_app.opsgenie.destination import Destinations
+from stream_app.opsgenie.endpoints import allowed_endpoint
 from stream_app.opsgenie.outcome import Outcome
-from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
+from stream_app.opsgenie.payload import alert_body
 from stream_app.settings import Settings
 
 SYSTEM_EVENT = "system"
@@ -67,17 +67,17 @@ class LastMessages:
         """Send the last message of an integration; every failure is a result."""
         delivery = self._settings.delivery
         try:
-            endpoint = resolve_endpoint(integration.api, delivery.sandbox_url)
-            check_retry_scale(delivery.retry_scale, endpoint)
+            endpoint = allowed_endpoint(integration.api, delivery)
             keys = KeyRing.from_settings(self._settings)
             key = keys.open(integration.key, integration.key_context)
-            poster = OpsgenieClient(delivery)
+            destinations = Destinations(delivery)
         except ConfigurationError as error:
             return LastMessage(integration.id, 0, str(error))
         body = _body(integration, client, type_, self._actor)
         attempt = 1
-        async with poster:
-            while not (outcome := await poster.post_alert(endpoint, key, body)).accepted:
+        async with destinations:
+            destination = destinations.open(endpoint, key)
+            while not (outcome := await destination.post(body)).accepted:
                 wait = _wait_seconds(outcome, attempt, delivery.retry_scale)
                 if wait is None:
                     return LastMessage(integration.id, attempt, outcome.message)
@@ -109,14 +109,8 @@ def _body(integration: Integration, client: Client | None, type_: NoticeType, ac
     alias = f"{integration.client_id}/{integration.id}/{integration.epoch}/{type_}"
     alias = hashlib.sha256(alias.encode()).hexdigest()[:_ALIAS_CHARACTERS]
     notice = Difference(type_, integration.client_id, subject).notice(alias, facts, actor)
-    payload = build_payload(
-        notice.summary,
-        _description(notice, integration),
-        alias,
-        notice.details,
-        **optional_fields(integration.alert),
-    )
-    return encode_payload(payload)
+    text = _description(notice, integration)
+    return alert_body(notice.summary, text, alias, notice.details, integration.alert)
 
 
 def _description(notice: Notice, integration: Integration) -> str:

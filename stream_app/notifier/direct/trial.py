@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from stream_app.domain.alerts.trial_text import trial_messages
 from stream_app.domain.configuration.clients import Client
@@ -17,16 +18,11 @@ from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import ConfigurationError
 from stream_app.key_ring import KeyRing
-from stream_app.notifier.direct.trial_messages import Asker, TrialSending
+from stream_app.notifier.direct.trial_messages import TrialSending
 from stream_app.notifier.direct.trial_report import Mark, Report, Stage, Step, TrialResult, failed
-from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import (
-    Endpoint,
-    check_retry_scale,
-    other_region,
-    resolve_endpoint,
-)
-from stream_app.opsgenie.key_probe import UNVERIFIED, key_works, probe_key, reach
+from stream_app.opsgenie.destination import Destination, Destinations
+from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint, other_region
+from stream_app.opsgenie.key_probe import UNVERIFIED, key_works
 from stream_app.setting_groups import DeliverySettings
 
 #: Returns the name and the endpoint of the region that a key may belong to instead.
@@ -55,6 +51,7 @@ class Trial:
         console_hosts: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
+        self._scale = settings.retry_scale
         self._keys = keys
         self._report = report
         self._other = other
@@ -79,13 +76,14 @@ class Trial:
                 Step(Stage.CONFIGURATION, Mark.FAILED, str(error), TrialResult.INVALID)
             )
         self._tell(_configured(integration, endpoint, client))
-        async with OpsgenieClient(self._settings) as poster:
-            asker = Asker(poster, endpoint, key, self._sleep, self._settings.retry_scale)
-            result = await self._host(asker)
+        async with Destinations(self._settings) as destinations:
+            destination = destinations.open(endpoint, key)
+            result = await self._host(destination)
             if result is TrialResult.OK:
-                result = await self._key(asker)
+                result = await self._key(destination)
             if result is TrialResult.OK and not silent:
-                sending = TrialSending(asker, integration, self._report)
+                check = partial(destination.check, sleep=self._sleep, scale=self._scale)
+                sending = TrialSending(destination, check, integration, self._report)
                 messages = trial_messages(integration.events, client, self._console_hosts)
                 result = await sending.run(messages, keep_open=keep_open)
         return result
@@ -95,25 +93,24 @@ class Trial:
         return step.result
 
     def _open(self, integration: Integration) -> tuple[Endpoint, str]:
-        endpoint = resolve_endpoint(integration.api, self._settings.sandbox_url)
-        check_retry_scale(self._settings.retry_scale, endpoint)
+        endpoint = allowed_endpoint(integration.api, self._settings)
         return endpoint, self._keys.open(integration.key, integration.key_context)
 
-    async def _host(self, asker: Asker) -> TrialResult:
-        reached = await reach(asker.client, asker.endpoint)
+    async def _host(self, destination: Destination) -> TrialResult:
+        reached = await destination.reach()
         if not reached.is_reached:
             return self._tell(failed(Stage.HOST, reached.outcome, reached.text))
         facts = {"http_status": reached.outcome.status}
         return self._tell(Step(Stage.HOST, Mark.OK, reached.text, facts=facts))
 
-    async def _key(self, asker: Asker) -> TrialResult:
-        outcome = await probe_key(asker.client, asker.endpoint, asker.key)
+    async def _key(self, destination: Destination) -> TrialResult:
+        outcome = await destination.probe()
         facts = {"probe": "unverified"}
         if not key_works(outcome):
             text = f"the key does not work: {outcome.message} ({UNVERIFIED})"
             result = self._tell(failed(Stage.KEY, outcome, text, **facts))
             if outcome.reason is AttemptReason.UNAUTHORIZED:
-                await self._look_elsewhere(asker)
+                await self._look_elsewhere(destination)
             return result
         text = (
             f"the key works: HTTP {outcome.status} to closing an alert that does not exist, "
@@ -122,12 +119,12 @@ class Trial:
         known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
         self._tell(Step(Stage.KEY, Mark.OK, text, facts=known))
         if outcome.accepted and outcome.request_id:
-            await self._follow_probe(asker, outcome.request_id)
+            await self._follow_probe(destination, outcome.request_id)
         return TrialResult.OK
 
-    async def _follow_probe(self, asker: Asker, request_id: str) -> None:
+    async def _follow_probe(self, destination: Destination, request_id: str) -> None:
         """Tell what became of the probe; whatever it is, the key was taken."""
-        check = await asker.check(request_id)
+        check = await destination.check(request_id, self._sleep, self._scale)
         facts = {"request_id": request_id, "status": check.status, "probe": "unverified"}
         mark, text = Mark.UNKNOWN, f"what became of that request is not known: {check.status}"
         if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
@@ -135,13 +132,13 @@ class Trial:
             mark, text = Mark.OK, f'that request has ended with "{check.status}"{expected}'
         self._tell(Step(Stage.KEY, mark, text, facts=facts))
 
-    async def _look_elsewhere(self, asker: Asker) -> None:
+    async def _look_elsewhere(self, destination: Destination) -> None:
         """Try a refused key at the other region of the same service; nothing is changed."""
-        found = self._other(asker.endpoint)
+        found = self._other(destination.endpoint)
         if found is None:
             return
         region, endpoint = found
-        outcome = await probe_key(asker.client, endpoint, asker.key)
+        outcome = await destination.elsewhere(endpoint).probe()
         facts: dict[str, object] = {"region": region, "http_status": outcome.status}
         if key_works(outcome):
             facts["use"] = endpoint.alerts_url

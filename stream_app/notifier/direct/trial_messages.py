@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -29,12 +28,10 @@ from stream_app.notifier.direct.trial_report import (
     result_of,
     worst,
 )
-from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.key_probe import key_works
-from stream_app.opsgenie.outcome import RequestStatus
-from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
-from stream_app.opsgenie.request_check import RequestCheck, check_request
+from stream_app.opsgenie.payload import alert_body
+from stream_app.opsgenie.request_check import RequestCheck
 
 #: A key may be allowed to create alerts and not to read: that is no fault of the integration.
 MAY_NOT_READ = (AttemptReason.UNAUTHORIZED, AttemptReason.FORBIDDEN)
@@ -44,44 +41,20 @@ REFUSED_LATER = (
 )
 
 
-@dataclass(frozen=True)
-class Asker:
-    """Asks the service what became of requests; one for a whole test.
-
-    Args:
-        client: is open.
-        endpoint: who is asked.
-        key: of the integration, in the clear.
-        sleep: waits for so many seconds.
-        scale: factor on the documented waits, 1 except in tests.
-    """
-
-    client: OpsgenieClient
-    endpoint: Endpoint
-    key: str
-    sleep: Callable[[float], Awaitable[None]]
-    scale: float
-
-    def __repr__(self) -> str:
-        return f"Asker({self.endpoint.alerts_url})"
-
-    async def check(self, request_id: str) -> RequestCheck:
-        """Ask until the state is known, or cannot be."""
-
-        async def ask() -> RequestStatus:
-            return await self.client.request_status(self.endpoint, self.key, request_id)
-
-        return await check_request(ask, self.endpoint.integration_type, self.sleep, self.scale)
-
-
 class TrialSending:
     """Sends the messages of one test: with the integration's options, but for the priority."""
 
-    def __init__(self, asker: Asker, integration: Integration, report: Report) -> None:
-        self._asker = asker
+    def __init__(
+        self,
+        destination: Destination,
+        check: Callable[[str], Awaitable[RequestCheck]],
+        integration: Integration,
+        report: Report,
+    ) -> None:
+        self._destination = destination
+        self._check = check
         self._client_id = integration.client_id
-        options = msgspec.structs.replace(integration.alert, priority=Priority.P5)
-        self._fields = optional_fields(options)
+        self._options = msgspec.structs.replace(integration.alert, priority=Priority.P5)
         self._report = report
         #: Alias -> event of the alerts that may be open now.
         self._open: dict[str, str] = {}
@@ -119,18 +92,10 @@ class TrialSending:
 
     async def _send(self, message: TrialMessage) -> tuple[Step, str | None]:
         alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
-        payload = build_payload(
-            message.title,
-            message.description,
-            alias,
-            message.details,
-            **self._fields,
-        )
-        asker = self._asker
+        body = alert_body(message.title, message.description, alias, message.details, self._options)
         # Noted first: an interrupted request may have been accepted.
         self._open[alias] = message.event
-        body = encode_payload(payload)
-        outcome = await asker.client.post_alert(asker.endpoint, asker.key, body)
+        outcome = await self._destination.post(body)
         facts = {"event": message.event, "alias": alias, "request_id": outcome.request_id}
         if not outcome.accepted:
             if outcome.status is not None:
@@ -147,7 +112,7 @@ class TrialSending:
             text = f"{event}: the service gave no request id to ask with"
             self._report(Step(Stage.STATUS, Mark.UNKNOWN, text, facts={"event": event}))
             return TrialResult.OK
-        step = self._status_step(event, request_id, await self._asker.check(request_id))
+        step = self._status_step(event, request_id, await self._check(request_id))
         self._report(step)
         return step.result
 
@@ -173,7 +138,7 @@ class TrialSending:
         if check.answer.reason in MAY_NOT_READ:
             return TrialResult.OK
         if check.outcome is CheckOutcome.UNKNOWN:
-            is_jsm = self._asker.endpoint.integration_type is IntegrationType.JSM
+            is_jsm = self._destination.endpoint.integration_type is IntegrationType.JSM
             return TrialResult.OK if is_jsm else TrialResult.RETRYABLE
         return worst(TrialResult.RETRYABLE, result_of(check.answer))
 
@@ -183,8 +148,7 @@ class TrialSending:
             text = f"{event}: left open, alias {alias}"
             self._report(Step(Stage.CLOSE, Mark.NOTE, text, facts=facts))
             return TrialResult.OK
-        asker = self._asker
-        outcome = await asker.client.close_alert(asker.endpoint, asker.key, alias)
+        outcome = await self._destination.close(alias)
         if key_works(outcome):
             self._report(Step(Stage.CLOSE, Mark.OK, f"{event}: closed again", facts=facts))
             return TrialResult.OK

@@ -32,7 +32,7 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
-from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
@@ -54,12 +54,12 @@ STATE = DeliveryState(
 
 
 class Bench:
-    def __init__(self, sandbox: SandboxOpsgenie, url: str, client: OpsgenieClient) -> None:
+    def __init__(self, sandbox: SandboxOpsgenie, url: str, client: Destinations) -> None:
         self.sandbox = sandbox
         self.metrics = Metrics()
         self.configuration = Configuration()
         self._url = url
-        self._client = client
+        self._destinations = client
         self.keys = {"STREAM_APP_KEY_1111_ACME": KEY}
         self.configure()
 
@@ -80,7 +80,7 @@ class Bench:
 
     def attempts(self, **settings: Any) -> Attempts:
         return Attempts(
-            self._client,
+            self._destinations,
             KeyRing(environ=self.keys),
             self.configuration,
             DeliverySettings(**{"sandbox_url": self._url, **settings}),
@@ -113,7 +113,7 @@ async def running() -> AsyncIterator[Bench]:
     sandbox = SandboxOpsgenie()
     url = await sandbox.start() + PATH
     try:
-        async with OpsgenieClient(DeliverySettings()) as client:
+        async with Destinations(DeliverySettings()) as client:
             yield Bench(sandbox, url, client)
     finally:
         await sandbox.stop()
@@ -221,7 +221,7 @@ async def test_a_host_that_is_not_allowed_gets_no_request() -> None:
 async def test_what_the_proxy_keeps_back_is_a_failure_and_counts_against_nobody(kind: str) -> None:
     api = "https://api.atlassian.com" + JSM_PATH if PATH else "https://api.opsgenie.com"
     nobody = DeliverySettings(proxy_url=SecretStr("http://127.0.0.1:9"))
-    async with running() as bench, OpsgenieClient(nobody) as bench._client:
+    async with running() as bench, Destinations(nobody) as bench._destinations:
         bench.configure(api=api)
         result = await bench.make()
         assert (result.reason, result.integration_type) == ("proxy_error", kind)
@@ -230,7 +230,7 @@ async def test_what_the_proxy_keeps_back_is_a_failure_and_counts_against_nobody(
 
 async def test_a_fault_of_our_own_is_told_as_ours_once_a_minute() -> None:
     nobody = DeliverySettings(proxy_url=SecretStr("http://127.0.0.1:9"))
-    async with running() as bench, OpsgenieClient(nobody) as bench._client:
+    async with running() as bench, Destinations(nobody) as bench._destinations:
         bench.configure(api="https://api.opsgenie.com")
         attempts = bench.attempts()
         with capture_logs() as logs:
