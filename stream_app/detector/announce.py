@@ -68,8 +68,12 @@ class AnnounceFlush:
             Send(self._stage.account_topic, notice.key, self._stage.marks.encode(notice))
             for notice in self._notices
         ]
-        objects = [self._stage.changelog(*pair) for pair in self._state.records(self._cut)]
-        return [notices, objects, [self._stage.changelog(*self._state.progress_record(self._cut))]]
+        table = self._stage.table
+        objects = [
+            table.changelog_record(PARTITION, *pair) for pair in self._state.records(self._cut)
+        ]
+        progress = table.changelog_record(PARTITION, *self._state.progress_record(self._cut))
+        return [notices, objects, [progress]]
 
     def confirm(self) -> None:
         """Note the objects and the progress."""
@@ -136,10 +140,6 @@ class AnnounceStage(InSteps):
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
         self._records = []
-
-    def changelog(self, key: bytes, value: bytes) -> Send:
-        """Return a record of the table's changelog."""
-        return Send(self.table.changelog_topic_name, key, value, PARTITION, table=self.table)
 
     def _take(self, state: AnnouncedObjects, topic: str, record: Any) -> list[Announcement]:
         if not state.is_new(topic, record.offset):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,8 +38,8 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import catch_up
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, event_dead_letters
-from stream_app.kafka.engine.steps import Breath, InSteps
-from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
+from stream_app.kafka.engine.steps import Breath
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
@@ -63,7 +63,7 @@ class TakenPart:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MatchOutcome:
     """What a flush has made of notices, to be reported when it is acknowledged."""
 
     results: Counter[NoticeResult]
@@ -71,46 +71,8 @@ class Outcome:
     rejected: list[tuple[TakenPart, Rejected]]
 
 
-class MatchFlush:
-    """Alerts and dead letters; then the progress of each partition.
-
-    `outcome` is what has become of the notices.
-    """
-
-    def __init__(
-        self,
-        stage: MatchStage,
-        sends: Sequence[Send],
-        offsets: Mapping[int, int],
-        outcome: Outcome,
-    ) -> None:
-        self._stage = stage
-        self._sends = sends
-        self._offsets = offsets
-        self.outcome = outcome
-
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records in their order."""
-        return [self._sends, [self._progress(*part) for part in self._offsets.items()]]
-
-    def confirm(self) -> None:
-        """Note the progress."""
-        for partition, offset in self._offsets.items():
-            self._stage.table.state(partition).confirm(offset)
-        self._stage.flushed(self.outcome)
-
-    def _progress(self, partition: int, offset: int) -> Send:
-        table = self._stage.table
-        key, value = table.state(partition).record(offset)
-        return Send(table.changelog_topic_name, key, value, partition, table=table)
-
-
-class MatchStage(InSteps):
+class MatchStage(ProgressStage):
     """Finds who has subscribed to notices, and the triggers that tell of them."""
-
-    #: Each of its effects is written once, however long a flush waits.
-    changes = 0
-    hold_seconds = 0.0
 
     def __init__(
         self,
@@ -120,16 +82,15 @@ class MatchStage(InSteps):
         metrics: Metrics,
         marks: NoticeMarks = NO_MARKS,
     ) -> None:
-        self.table = table
+        super().__init__(table)
         self._reader = reader
         self._names = names
         self._metrics = metrics
         self._marks = marks
-        self._changed: dict[int, None] = {}
         self._parts: deque[TakenPart] = deque()
         #: Of the notices that are settled, since the last cut.
         self._sends: list[Send] = []
-        self._outcome = Outcome(Counter(), [], [])
+        self._outcome = MatchOutcome(Counter(), [], [])
         self._subscribers = Subscribers({}, ())
         self._triggers = NoticeTriggers({}, ())
         self._version = -1
@@ -148,14 +109,7 @@ class MatchStage(InSteps):
                     value = record.value if index is None else part
                     self._parts.append(TakenPart(partition, record, index, value, found))
                 yield
-        state.offset = max(state.offset, records[-1].offset)
-        self._changed[partition] = None
-
-    def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
-        """Go on behind a batch that cannot be read."""
-        state = self.table.state(partition)
-        state.offset = max(state.offset, batch.offset)
-        self._changed[partition] = None
+        self.advance(partition, records[-1].offset)
 
     async def prepare(self) -> None:
         """Read the configuration to its end: what is missing in it cannot be seen in a notice.
@@ -171,20 +125,25 @@ class MatchStage(InSteps):
             self._settle(self._parts.popleft())
             await breathe()
 
-    def cut(self) -> MatchFlush:
+    def cut(self) -> ProgressFlush:
         """Take the notices since the last cut, and the alerts that follow from them."""
+        sends, outcome = self.take_matched()
+        return self.flush(sends, partial(self._report, outcome))
+
+    def take_matched(self) -> tuple[list[Send], MatchOutcome]:
+        """Match all notices that are taken; return the records, and what became of each notice."""
         self._index()
         while self._parts:
             self._settle(self._parts.popleft())
-        sends, outcome = self._sends, self._outcome
-        offsets = {partition: self.table.state(partition).offset for partition in self._changed}
-        self.reset()
-        return MatchFlush(self, sends, offsets, outcome)
+        matched = self._sends, self._outcome
+        self._sends, self._outcome = [], MatchOutcome(Counter(), [], [])
+        return matched
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._parts = {}, deque()
-        self._sends, self._outcome = [], Outcome(Counter(), [], [])
+        super().reset()
+        self._parts = deque()
+        self._sends, self._outcome = [], MatchOutcome(Counter(), [], [])
 
     def _settle(self, part: TakenPart) -> None:
         """Find out what becomes of a notice, for the next cut."""
@@ -200,7 +159,7 @@ class MatchStage(InSteps):
                 self._names, Topic.ACCOUNT, part.partition, [(part.record, letter)]
             )
 
-    def flushed(self, outcome: Outcome) -> None:
+    def _report(self, outcome: MatchOutcome) -> None:
         """Report an acknowledged flush."""
         for result, number in outcome.results.items():
             self._metrics.notices.labels(result).inc(number)

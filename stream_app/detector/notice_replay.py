@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
-from stream_app.detector.match import MatchStage, Outcome
+from stream_app.detector.match import MatchOutcome, MatchStage
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.notices.incoming import NoticeResult
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
@@ -38,7 +38,7 @@ class NoticeReplay:
         self.figures = Figures()
         self._values: dict[str, bytes] = {}
         self._alerts_topic = names(Topic.ALERTS)
-        # It never waits for the reader nor writes to the table: only `add` and `cut` are called.
+        # It never waits for the reader, nor writes to the table.
         reader = SimpleNamespace(configuration=configuration)
         self._stage = MatchStage(
             cast("Any", _Progress()), cast("Any", reader), names, Metrics(), marks
@@ -47,14 +47,14 @@ class NoticeReplay:
     def add(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""
         self._stage.add(Topic.ACCOUNT, partition, records)
-        flush = self._stage.cut()
-        for send in flush.steps()[0]:
+        sends, outcome = self._stage.take_matched()
+        for send in sends:
             if send.topic == self._alerts_topic:
                 value = send.value or b""
                 self._values.setdefault(decode_alert(value).id, value)
-        self._note(flush.outcome)
+        self._note(outcome)
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: MatchOutcome) -> None:
         """Add what has become of each notice; the refused ones by their reasons."""
         for result, number in outcome.results.items():
             if result is not NoticeResult.REJECTED:

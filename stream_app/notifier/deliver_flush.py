@@ -73,7 +73,10 @@ class DeliverFlush:
         return [
             [*self._dead_letters(), *self._verdicts(), *self._overflows()],
             [send for part in self.cuts for send in self._states(part)],
-            [self._progress(part) for part in self.cuts],
+            [
+                self.table.changelog_record(part.partition, *part.state.progress_record(part.cut))
+                for part in self.cuts
+            ],
         ]
 
     def confirm(self) -> None:
@@ -122,14 +125,9 @@ class DeliverFlush:
 
     def _states(self, part: PartitionCut) -> list[Send]:
         return [
-            Send(self.table.changelog_topic_name, key, value, part.partition, table=self.table)
+            self.table.changelog_record(part.partition, key, value)
             for key, value in part.state.records(part.cut)
         ]
-
-    def _progress(self, part: PartitionCut) -> Send:
-        key, value = part.state.progress_record(part.cut)
-        changelog = self.table.changelog_topic_name
-        return Send(changelog, key, value, part.partition, table=self.table)
 
 
 def _given_up(names: TopicNames, partition: int, settled: Settled) -> Send:

@@ -39,8 +39,8 @@ from stream_app.kafka.dead_letters.writing import (
     dead_letter_headers,
     integrations_of,
 )
-from stream_app.kafka.engine.steps import Breath, InSteps
-from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
+from stream_app.kafka.engine.steps import Breath
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
@@ -78,45 +78,8 @@ class Refused:
     integration_ids: Sequence[int] = ()
 
 
-class RouteFlush:
-    """Deliveries and dead letters; then the progress of each partition."""
-
-    def __init__(
-        self,
-        stage: RouteStage,
-        sends: Sequence[Send],
-        offsets: Mapping[int, int],
-        results: Mapping[RouteResult, int],
-        rejected: Sequence[Rejected],
-    ) -> None:
-        self._stage = stage
-        self._sends = sends
-        self._offsets = offsets
-        self._results = results
-        self._rejected = rejected
-
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records in their order."""
-        return [self._sends, [self._progress(*part) for part in self._offsets.items()]]
-
-    def confirm(self) -> None:
-        """Note the progress."""
-        for partition, offset in self._offsets.items():
-            self._stage.table.state(partition).confirm(offset)
-        self._stage.flushed(self._results, self._rejected)
-
-    def _progress(self, partition: int, offset: int) -> Send:
-        table = self._stage.table
-        key, value = table.state(partition).record(offset)
-        return Send(table.changelog_topic_name, key, value, partition, table=table)
-
-
-class RouteStage(InSteps):
+class RouteStage(ProgressStage):
     """Resolves the integrations of alerts and renders their messages."""
-
-    #: Each of its effects is written once, however long a flush waits.
-    changes = 0
-    hold_seconds = 0.0
 
     def __init__(
         self,
@@ -129,8 +92,8 @@ class RouteStage(InSteps):
         console_hosts: Mapping[str, str] | None = None,
         marks: NoticeMarks = NO_MARKS,
     ) -> None:
+        super().__init__(table)
         self._marks = marks
-        self.table = table
         self._reader = reader
         self._recipients = Recipients(reader.configuration)
         self._names = names
@@ -138,7 +101,6 @@ class RouteStage(InSteps):
         self._metrics = metrics
         self._now_ms = now_ms
         self._console_hosts = console_hosts
-        self._changed: dict[int, None] = {}
         self._alerts: deque[TakenAlert] = deque()
         #: Of the alerts that are routed, since the last cut.
         self._sends: list[Send] = []
@@ -160,14 +122,7 @@ class RouteStage(InSteps):
                 self._alerts.append(TakenAlert(partition, record, _decode(record.value)))
             except RejectedEventError as error:
                 self._reject(partition, record, error)
-        state.offset = max(state.offset, records[-1].offset)
-        self._changed[partition] = None
-
-    def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
-        """Go on behind a batch that cannot be read."""
-        state = self.table.state(partition)
-        state.offset = max(state.offset, batch.offset)
-        self._changed[partition] = None
+        self.advance(partition, records[-1].offset)
 
     async def prepare(self) -> None:
         """Read the configuration to its end before an integration gets nothing.
@@ -185,16 +140,16 @@ class RouteStage(InSteps):
             self._route(self._alerts.popleft())
             await breathe()
 
-    def cut(self) -> RouteFlush:
+    def cut(self) -> ProgressFlush:
         """Take the alerts since the last cut, and the deliveries that follow from them."""
         while self._alerts:
             self._route(self._alerts.popleft())
         sends = [*self._sends, *map(self._dead_letter, self._rejected), *self._stale_notices()]
         results = self._results
         rejected = [refused.part for refused in self._rejected]
-        offsets = {partition: self.table.state(partition).offset for partition in self._changed}
+        flush = self.flush(sends, partial(self._report, results, rejected))
         self.reset()
-        return RouteFlush(self, sends, offsets, results, rejected)
+        return flush
 
     def _route(self, taken: TakenAlert) -> None:
         try:
@@ -218,10 +173,11 @@ class RouteStage(InSteps):
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
-        self._changed, self._alerts, self._rejected, self._stale = {}, deque(), [], {}
+        super().reset()
+        self._alerts, self._rejected, self._stale = deque(), [], {}
         self._sends, self._results = [], Counter()
 
-    def flushed(self, results: Mapping[RouteResult, int], rejected: Sequence[Rejected]) -> None:
+    def _report(self, results: Mapping[RouteResult, int], rejected: Sequence[Rejected]) -> None:
         """Report an acknowledged flush."""
         for result, number in results.items():
             self._metrics.routed.labels(result).inc(number)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stream_app.kafka.state.state_table import StateTable
+if TYPE_CHECKING:
+    from stream_app.kafka.state.state_table import StateTable
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -29,4 +30,4 @@ class Send(msgspec.Struct, frozen=True, gc=False):
 
 
 #: Changelog offsets that a flush was given, by table and partition.
-Written = defaultdict[tuple[StateTable[Any], int], list[int]]
+Written = defaultdict[tuple["StateTable[Any]", int], list[int]]

@@ -17,6 +17,7 @@ from faust.types import TP
 from stream_app.domain.errors import UnreadableStateError
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -113,6 +114,10 @@ class StateTable(Table, Generic[State]):
         if state is None:
             state = self.states[partition] = self._new_state()
         return state
+
+    def changelog_record(self, partition: int, key: bytes, value: bytes | None) -> Send:
+        """Return a record of the changelog, for a flush to send."""
+        return Send(self.changelog_topic_name, key, value, partition, table=self)
 
     def known_states(self) -> Collection[State] | None:
         """Return the states of this worker's partitions; None: they are being read."""

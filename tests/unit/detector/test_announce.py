@@ -11,6 +11,7 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.notices.announced_objects import AnnouncedObjects
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF
+from tests.unit.tables import fake_table
 
 NAMES = TopicNames("p.")
 TRIGGER = {"id": 61, "client_id": 1111, "name": "Incidents"}
@@ -24,7 +25,7 @@ class Bench:
         topics = {kind: NAMES(topic) for kind, topic in TOPIC_OF.items()}
         self.state = AnnouncedObjects(topics)
         self.state.restore(*self.state.baseline_record((0, 0, 0)))
-        table: Any = SimpleNamespace(state=lambda _: self.state, changelog_topic_name="changelog")
+        table = fake_table(lambda _: self.state)
         known = {client.client_id: client for client in clients}
         reader: Any = SimpleNamespace(configuration=SimpleNamespace(clients=known))
         baselines: Any = None

@@ -26,6 +26,7 @@ from stream_app.kafka.configuration import catching_up
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
+from tests.unit.tables import fake_table
 
 ACME = Client(1111, "Acme Retail", "EU", {})
 #: A new user, by the producer's own id.
@@ -79,10 +80,7 @@ class Bench:
     def __init__(self) -> None:
         self.reader, self.metrics = Reader(), Metrics()
         self.states: dict[int, PartitionProgress] = {}
-        table: Any = SimpleNamespace(
-            state=lambda number: self.states.setdefault(number, PartitionProgress()),
-            changelog_topic_name="changelog",
-        )
+        table = fake_table(lambda number: self.states.setdefault(number, PartitionProgress()))
         reader: Any = self.reader
         self.stage = MatchStage(table, reader, TopicNames("p."), self.metrics)
 

@@ -27,12 +27,12 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.sender import Sender
+from tests.unit.tables import fake_table
 
 NOW_MS = 1_767_225_600_000
 TOPICS = ("p.deliveries", "p.delivery-results")
@@ -91,15 +91,14 @@ class Bench:
         self.reconciler, self.configuration = RecordingReconciler(), Configuration()
         self.offsets = dict.fromkeys(TOPICS, 0)
         self.is_known = True
-        table = SimpleNamespace(
+        table = fake_table(
+            self.state,
             states=self.states,
             known_states=lambda: self.states.values() if self.is_known else None,
-            state=self.state,
-            changelog_topic_name="changelog",
             on_restored=[],
         )
         self.stage = DeliverStage(
-            cast("StateTable[PartitionDeliveries]", table),
+            table,
             cast("Sender", self.sender),
             cast("ResultsGate", self.gate),
             cast("Reconciler", self.reconciler),

@@ -31,9 +31,9 @@ from stream_app.kafka.configuration import catching_up
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.metrics import Metrics
 from stream_app.notifier.route import RouteStage
+from tests.unit.tables import fake_table
 
 TRIGGER = AlertTrigger(61, "Hits", "hits_exceeded", "r1", (), Threshold(1, 60))
 ALERT = Alert("stream-app:1:x", 1111, "Acme", "EU", TRIGGER, 600, 660, (521,), {})
@@ -71,13 +71,11 @@ class Bench:
         self.reader, self.metrics = Reader(*known), Metrics()
         self.now_ms = (ALERT.window_end + MAX_AGE_SECONDS) * 1000
         self.states: dict[int, PartitionProgress] = {}
-        table = SimpleNamespace(
-            states=self.states,
-            state=lambda number: self.states.setdefault(number, PartitionProgress()),
-            changelog_topic_name="changelog",
+        table = fake_table(
+            lambda number: self.states.setdefault(number, PartitionProgress()), states=self.states
         )
         self.stage = RouteStage(
-            cast("StateTable[PartitionProgress]", table),
+            table,
             cast("ConfigurationReader", self.reader),
             TopicNames("p."),
             MAX_AGE_SECONDS,
