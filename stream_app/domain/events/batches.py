@@ -1,4 +1,4 @@
-"""The records of one poll become events, each with its record: fast where they are as usual."""
+"""Decodes the records of one poll into events, fast for records of the usual shape."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from stream_app.domain.events.model import Event, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, Rejected, check_size
 
-#: A partition may hold records of another shape than the usual one only. After so many of them in
-#: a row, only each `TRY_AGAIN`th is tried as the usual one first: a refusal takes time.
+#: A partition may hold only records of another shape than the usual one. After so many in a row,
+#: only each `TRY_AGAIN`th is tried as a usual one first, because a failed try takes time.
 MAX_REFUSED, TRY_AGAIN = 4, 32
 
-#: What is decoded at once, and given in one step, at most: the loop waits for it.
+#: Most that one step decodes and yields: the event loop waits for a step.
 STEP_RECORDS, STEP_BYTES, STEP_EVENTS = 500, 512 * 1024, 500
-#: So many addresses of an event take as long as an event.
+#: So many addresses take as long to count as one event.
 ADDRESSES = 20
-#: A larger record may hold more events, or longer lists, than one step takes.
+#: A larger record may hold more than one step takes.
 LARGE_BYTES = 16 * 1024
-#: A larger one is not decoded at once, as usual events or as ones of any shape.
+#: A larger record is not decoded as a whole: as usual events, and as events of any shape.
 USUAL_BYTES, SHAPES_BYTES = 512 * 1024, 256 * 1024
 
 _REFUSED = (*DECODE_ERRORS, TypeError, RejectedEventError)
 
 
 class Record(Protocol):
-    """What counting reads of a Kafka record."""
+    """The part of a Kafka record that counting reads."""
 
     offset: int
     timestamp: int
@@ -46,8 +46,8 @@ Refused = list[tuple[Record, Rejected]]
 class BatchDecoder:
     """Decodes the records of one partition of one kind of event.
 
-    How fast depends on what came before, what it gives does not. It gives them in steps, none of
-    which takes long, whatever a record holds.
+    The records before decide which way is tried first, but not the result. It yields in short
+    steps, whatever a record holds.
     """
 
     def __init__(self, kind: EventKind) -> None:
@@ -62,7 +62,7 @@ class BatchDecoder:
         self._decode = self._decoder.decode_named if reads_pools else self._decoder.decode
 
     def decode(self, records: Sequence[Record]) -> Iterator[tuple[Pairs, Refused]]:
-        """Yield the events in the order of the records, and the parts that are refused."""
+        """Yield the events in the order of the records, and the refused parts."""
         for first in range(0, len(records), STEP_RECORDS):
             yield from self._step(records[first : first + STEP_RECORDS])
 
@@ -135,7 +135,7 @@ class BatchDecoder:
     # -- large records
 
     def _large(self, record: Record, value: bytes) -> Iterator[tuple[Pairs, Refused]]:
-        """Read a record that may hold a great many events, or large ones."""
+        """Decode a record that may hold very many events, or large ones."""
         events: list[Any] = []
         refused: Refused = []
         work = 0
@@ -152,7 +152,7 @@ class BatchDecoder:
         yield events, refused
 
     def _parts(self, value: bytes) -> Iterator[Any]:
-        """Yield events and what is refused; `None` is a pause."""
+        """Yield events and refused parts; `None` is a pause."""
         events = None
         if len(value) <= USUAL_BYTES:
             events = yield from self._whole(value)
@@ -163,7 +163,7 @@ class BatchDecoder:
             yield None if part is None else part[2]
 
     def _whole(self, value: bytes) -> Generator[None, None, list[Any] | None]:
-        """Return all events of a record; None: not all of them can be used."""
+        """Return all events of a record, or None if one of them cannot be used."""
         try:
             events = self._flat(value)
             yield
@@ -187,7 +187,7 @@ class BatchDecoder:
         return None if self._decoder.has_long_list(events) else events
 
     def _at_once(self, text: bytes) -> Sequence[Any] | None:
-        """Return the events of a piece of a record; None: not all of them can be used."""
+        """Return the events of a piece of a record, or None if one of them cannot be used."""
         if len(text) > SHAPES_BYTES:
             return None
         events: Sequence[Any] | None = None

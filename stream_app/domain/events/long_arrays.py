@@ -1,4 +1,4 @@
-"""Long JSON arrays, cut into pieces of whole elements, none of which takes long to find."""
+"""Cuts long JSON arrays into pieces of whole elements, in short steps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-#: A piece has no more elements, and is no longer (unless it is one element).
+#: Most elements and bytes of a piece. A single element may be longer.
 MAX_ELEMENTS = 500
 MAX_PIECE_BYTES = 128 * 1024
-#: Levels that are skipped by one look. What is nested deeper is walked through.
+#: Levels of nesting that the expression skips. Deeper ones are walked through.
 _LEVELS = 64
-#: Brackets of what is walked through between two pauses.
+#: Brackets between two pauses of that walk.
 _BRACKETS = 20_000
 
 _PLAIN = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'
@@ -24,7 +24,7 @@ def _nested(levels: int) -> bytes:
     return inner
 
 
-#: Every quantifier keeps what it has taken: no text makes this try anything twice.
+#: Every quantifier is possessive, so no text makes the expression backtrack.
 _ELEMENTS = re.compile(
     rb'(?:(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+"|[\[{]%b[\]}])++(?:,|(?=\]))){1,%d}+'
     % (_nested(_LEVELS), MAX_ELEMENTS),
@@ -46,7 +46,7 @@ class ElementRange(NamedTuple):
 def cut(text: bytes, start: int) -> Iterator[ElementRange | None]:
     """Yield the pieces of the array whose first bracket stands before `start`.
 
-    `None` is a pause in a search that takes long. The text must be a valid one.
+    `None` is a pause in a long search. The text must be valid JSON.
     """
     start = _blank(text, start)
     while text[start : start + 1] != b"]":
@@ -58,13 +58,13 @@ def cut(text: bytes, start: int) -> Iterator[ElementRange | None]:
 
 
 def _blank(text: bytes, start: int) -> int:
-    """Return where the white space ends that begins at `start`, if any does."""
+    """Return the end of the white space at `start`, if there is any."""
     found = _BLANK.match(text, start)
     return found.end() if found else start
 
 
 def _long_element(text: bytes, start: int) -> Generator[None, None, int]:
-    """Return the end of an element that is too long or too deep, with the comma behind it."""
+    """Return the end of an element that is too long or too deep, including its comma."""
     scalar = _SCALAR.match(text, start)
     end = scalar.end() if scalar else (yield from _end_of_nested(text, start))
     comma = _COMMA.match(text, end)

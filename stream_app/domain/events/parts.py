@@ -1,6 +1,6 @@
-"""A record's value, taken apart: one JSON object, the elements of an array, or lines (NDJSON).
+"""Splits a record's value: one JSON object, the elements of an array, or lines (NDJSON).
 
-Parts come as they stand, untouched, and as text that a decoder takes.
+Each part has its untouched bytes, and the text to decode.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import long_arrays
 from stream_app.domain.text import half_surrogates
 
-#: What decoders raise on bytes that are no event; the last, on JSON that is nested too deeply.
+#: Errors of decoders on bytes that are no event. The last is for JSON that is nested too deeply.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-#: Raises `DECODE_ERRORS` on what is no JSON value; only its form is looked at.
+#: Raises `DECODE_ERRORS` on invalid JSON.
 check_json = msgspec.json.Decoder(msgspec.Raw).decode
 _parse_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
-#: The next line that is not blank, behind white space of any length.
+#: The next line that is not blank, after any white space.
 _LINE = re.compile(rb"(?:\s*[\r\n])?([^\r\n]++)")
 #: Most lines in one piece of a record.
 _MAX_LINES = 500
@@ -33,7 +33,7 @@ LONG_ARRAY_BYTES = 128 * 1024
 class Part(NamedTuple):
     """An event of a record: the text to decode, its untouched bytes, and where these begin.
 
-    `opening` is what makes a value of the record's rest from that place on.
+    `opening` and the record's bytes from `start` on are a value that can be sent again.
     """
 
     text: bytes
@@ -43,9 +43,9 @@ class Part(NamedTuple):
 
 
 class Piece:
-    """Some events of a record that stand beside each other.
+    """Some neighbouring events of a record.
 
-    `text` is a value by itself, an array or lines. `is_whole`: the record is this one event.
+    `text` is a value of its own: an array or lines. `is_whole`: the record is this one event.
     """
 
     __slots__ = ("_find", "is_whole", "text")
@@ -63,20 +63,17 @@ class Piece:
 
 
 def split(value: bytes) -> Iterator[Part]:
-    """Yield each event of an array's elements or NDJSON's lines.
-
-    One by one: a small compressed record may hold a million of them.
-    """
+    """Yield each element of an array or each line, one by one: there may be a million of them."""
     for piece in pieces(value):
         if piece is not None:
             yield from piece.parts()
 
 
 def pieces(value: bytes) -> Iterator[Piece | None]:
-    """Yield the events of an array's elements or NDJSON's lines, many at a time.
+    """Yield the elements of an array or the lines, many at a time, in short steps.
 
-    Nothing between two of them takes long, whatever the record holds: `None` is a pause in what
-    would. In the text to decode, half surrogate pairs are replacement characters.
+    `None` is a pause in a longer step. In the text to decode, half surrogate pairs are replacement
+    characters.
     """
     text = b""
     for repaired in half_surrogates.repaired(value):
@@ -92,7 +89,7 @@ def pieces(value: bytes) -> Iterator[Piece | None]:
         try:
             elements = _parse_array(text)
         except DECODE_ERRORS:
-            # Lines that are arrays, or no JSON at all: the lines decide.
+            # It may be lines that are arrays, or no JSON at all: each line is decoded by itself.
             pass
         else:
             yield Piece(text, lambda: _located(elements, text, value, 0))
@@ -131,10 +128,7 @@ def _located(elements: list[msgspec.Raw], text: bytes, value: bytes, end: int) -
 
 
 def _is_json(text: bytes) -> bool:
-    """Tell whether the whole text is one JSON value (an event written over several lines).
-
-    Only its form is looked at, as in fields that the decoder skips.
-    """
+    """Return whether the whole text is one JSON value, such as an event on several lines."""
     try:
         check_json(text)
     except DECODE_ERRORS:
@@ -150,10 +144,7 @@ class _EnvelopeClient(msgspec.Struct):
 
 
 class _Client(msgspec.Struct):
-    """The client of something that is no event: its own, or that of an envelope.
-
-    What stands there is not read: it may be anything, and large.
-    """
+    """The client that a refused text names. The values are not read: they may be large."""
 
     client_id: msgspec.Raw = _NULL
     client_name: msgspec.Raw = _NULL
@@ -173,7 +164,7 @@ _parse_client = msgspec.json.Decoder(_Client).decode
 
 
 def refusal(text: bytes, error: Exception, *, needs_client: bool) -> tuple[DeadLetterReason, str]:
-    """Return why a text is refused: it may have a wrong type in front and no end."""
+    """Return why a text is refused. Invalid JSON goes before a wrong type."""
     try:
         check_json(text)
     except DECODE_ERRORS as malformed:

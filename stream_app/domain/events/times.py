@@ -10,14 +10,16 @@ from stream_app.domain.events.time_units import shown_number, unit_hint
 
 #: Kafka's number for a record whose timestamp is the broker's (LogAppendTime).
 BY_THE_BROKER = 1
+#: An event further ahead of its record's append time than this has a wrong clock.
+MAX_AHEAD_SECONDS = 300
 
 
 def trusted_ms(record: Any, now_ms: int | None) -> int:
-    """Return the time at which a record was appended, as far as it can be trusted; Unix ms.
+    """Return the append time of a record as far as it can be trusted, Unix ms.
 
-    Of a CreateTime record the timestamp is its producer's claim, and a claim that lies ahead would
-    vouch for the times of its own events: the reader's clock `now_ms` is a bound on it. A broker's
-    timestamp (LogAppendTime) stands, whatever the reader's clock says. `None`: there is no clock.
+    A CreateTime timestamp is a claim of the producer. One in the future would make the future times
+    of its own events look right, so the reader's clock `now_ms` bounds it. A timestamp of the
+    broker (LogAppendTime) holds, whatever the reader's clock says. `None`: there is no clock.
     """
     timestamp_ms: int = record.timestamp
     if now_ms is None or record.timestamp_type == BY_THE_BROKER:
@@ -50,7 +52,7 @@ def ahead_error(seconds: int, timestamp_ms: int, trusted: int | None = None) -> 
     `trusted` is how much of `timestamp_ms` can be trusted (`trusted_ms`); `None`: all of it.
     """
     if timestamp_ms < 0:
-        # Nothing shows that its clock is right, and a wrong one would close everyone's windows.
+        # Nothing proves that its clock is right, and a wrong one would close everyone's windows.
         return RejectedEventError(
             DeadLetterReason.MISSING_TIME,
             "the record has no timestamp to check the event time against: "
@@ -65,7 +67,3 @@ def ahead_error(seconds: int, timestamp_ms: int, trusted: int | None = None) -> 
         f"{shown_number(seconds - timestamp_ms // 1000)} s ahead of {clock}, "
         f"more than {MAX_AHEAD_SECONDS} s{unit_hint(seconds)}",
     )
-
-
-#: An event further ahead of its record's append time than this has a wrong clock.
-MAX_AHEAD_SECONDS = 300

@@ -1,8 +1,8 @@
-"""What states on Kafka share: keys of their changelog records, and the offset of nothing yet."""
+"""The key and the offset that the states of all agents share."""
 
 from __future__ import annotations
 
-#: The offset, or the time, of what has not come yet.
+#: The offset or time before the first record.
 NEVER = -1
-#: Changelog key of the progress; no cell has it, because a cell's key has a window.
+#: Changelog key of the progress. No cell has it, because the key of a cell has a window.
 PROGRESS_KEY = b"progress"

@@ -1,17 +1,17 @@
 """Packed records of a changelog: all changes of a flush at once, and whole states.
 
-A *group* is one flush's changes, or one snapshot, in one record or several (*parts*); the last one
-names how many there are. A group that is not whole was cut short by a crash: it is passed over.
-Each part says the *version* of what it holds: the source offset up to which everything is counted
-in it. Of two versions of one value the larger one holds, wherever they stand.
+A *group* is the changes of one flush, or one snapshot. It is one record or several (*parts*), and
+the last part has their number. A group that is not whole was cut short by a crash and is skipped.
+Each part has a *version*: the source offset up to which it counts everything. Of two versions of
+one value the larger one holds, in whatever order they were written.
 
-A snapshot *covers* the changelog up to an offset that was taken before its first part was made:
-the state is the newest whole snapshot and what stands behind that offset. What happens while it is
-written stands behind it, too, so its parts may be of different versions. It never hides anything:
-one by a worker that had lost its partition covers what that worker had read, and is older where
-the new owner has counted on.
+A snapshot *covers* the changelog up to an offset that was taken before its first part was made. The
+state is the newest whole snapshot and the changes after that offset. Changes that come while the
+snapshot is written are after it, too, so its parts may have different versions. A snapshot never
+hides newer state: one from a worker that had lost its partition covers only what that worker had
+read, and the new owner's values have larger versions.
 
-No key occurs twice, so compaction takes nothing away.
+No key occurs twice, so compaction removes nothing.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from stream_app.domain.state.keys import NEVER
 
 #: Version of the form, the first byte of each value.
 FORM = 2
-#: The end of each key. A version of before the packed records stops at it, and its error says what
-#: stands behind the bar.
+#: The end of each key. A version that knows no packed records stops at it, and shows the text
+#: behind the bar in its error.
 KEY_END = b"|a newer stream-app keeps this state: stop all workers of older versions"
 #: Bytes before the body: the form and the checksum.
 HEAD = 5
 
 
 class GroupKind(StrEnum):
-    """What a group is; the first letter of its keys."""
+    """Kinds of groups, by the first letter of their keys."""
 
     CHANGES = "c"
     SNAPSHOT = "s"
-    #: Only says by its key that packed records come.
+    #: Its key alone announces that packed records follow.
     MARK = "m"
 
 
@@ -71,7 +71,7 @@ def record(kind: GroupKind, group: str, number: int, part: PackedPart) -> KeyVal
 
 
 def changes(group: str, version: int, rows: Sequence[bytes]) -> list[KeyValue]:
-    """Return the records of a flush's changes; there is at least one, also without a change."""
+    """Return the records of a flush's changes: at least one, even without a change."""
     found = list(rows) or [b""]
     last = len(found) - 1
     return [
@@ -127,16 +127,16 @@ class _Group:
 
 
 class PackedLog:
-    """What has been read of one partition's changelog, and what the state is made of."""
+    """The records read from one partition's changelog, and the parts that make its state."""
 
     def __init__(self) -> None:
         self._changes: dict[bytes, _Group] = {}
         self._snapshots: dict[bytes, _Group] = {}
         self._best: _Group | None = None
         self._damaged: list[tuple[int, str]] = []
-        #: First and last offsets of what cannot even be taken apart.
+        #: First and last offset, and reason, of batches that cannot be decoded at all.
         self._unreadable: list[tuple[int, int, str]] = []
-        #: Records that are nobody's: of strangers, or snapshots that are damaged.
+        #: Records that were skipped: foreign ones, and parts of damaged snapshots.
         self.passed_over = 0
         #: The largest version of any part.
         self.newest_version = NEVER
@@ -144,10 +144,10 @@ class PackedLog:
         self.others_bytes = 0
 
     def take(self, offset: int, key: bytes | None, value: bytes | None) -> bool:
-        """Take a record; return False where it is not packed.
+        """Take a record; return False if it is not a packed one.
 
         Raises:
-            UnreadableStateError: a newer version has written it.
+            UnreadableStateError: a newer version wrote it.
         """
         if key is None or not key.endswith(KEY_END):
             self.others_bytes += len(key or b"") + len(value or b"")
@@ -170,21 +170,21 @@ class PackedLog:
         return True
 
     def note_damaged(self, offset: int, why: str) -> None:
-        """Note a record of the state that cannot be read; a snapshot may stand for it."""
+        """Note a record that cannot be read. A snapshot may cover it."""
         self._damaged.append((offset, why))
 
     def note_unreadable(self, first: int, last: int, why: str) -> None:
-        """Note offsets whose records nobody knows.
+        """Note offsets whose records cannot be read at all.
 
-        A snapshot may stand for them; or they are parts of a snapshot, which never gets whole then.
+        A snapshot may cover them, or they are parts of a snapshot, which is then never whole.
         """
         self._unreadable.append((first, last, why))
 
     def _lost(self) -> Iterator[tuple[int, int, str]]:
-        """Yield the offsets of which nobody knows what they held, and nothing stands for them.
+        """Yield the unreadable offsets that may have held changes and that no snapshot covers.
 
-        Where exactly as many records cannot be read as parts of a snapshot are missing, between
-        parts of it that can be read, they are these parts.
+        If a snapshot misses exactly as many parts between two readable ones as there are unreadable
+        records in that place, these records are its parts.
         """
         rows = [row for row in self._unreadable if row[1] > self.covered]
         parts = set()
@@ -213,13 +213,13 @@ class PackedLog:
             except msgspec.MsgspecError as error:
                 problem = str(error)
         if kind is GroupKind.SNAPSHOT:
-            self.passed_over += 1  # it never gets whole, so the one before it holds
+            self.passed_over += 1  # it is never whole, so the snapshot before it holds
         else:
             self.note_damaged(offset, problem)
         return None
 
     def _note_whole(self, name: bytes, group: _Group) -> None:
-        """Keep the snapshot that covers most, and forget what it stands for."""
+        """Keep the snapshot that covers most, and drop the changes that it covers."""
         del self._snapshots[name]
         if self._best is not None and self._best.covers >= group.covers:
             return
@@ -228,16 +228,15 @@ class PackedLog:
         self._damaged = [row for row in self._damaged if row[0] > group.covers]
 
     def plan(self, begin: int, base: int | None) -> list[PackedPart]:
-        """Return the parts that make the state, in the order in which they are to be taken.
+        """Return the parts that make the state, in the order in which to apply them.
 
         Args:
             begin: the first offset that was read, or that the log still has.
-            base: the version of the state that is there already and holds all before `begin`;
-                None: there is none. A snapshot counts for it, too: the changes before what it
-                covers are not kept.
+            base: the version of a state that exists already and holds all before `begin`, or None.
+                A snapshot is used then, too, because the changes that it covers are not kept.
 
         Raises:
-            UnreadableStateError: something is missing that no whole snapshot stands for.
+            UnreadableStateError: something is missing that no whole snapshot covers.
         """
         best, covered = self._best, self.covered
         if base is None and covered + 1 < begin:
@@ -273,7 +272,7 @@ class PackedLog:
 
     @property
     def covered(self) -> int:
-        """Changelog offset that the newest whole snapshot covers; -1: there is none."""
+        """The changelog offset up to which the newest whole snapshot covers, -1 without one."""
         return self._best.covers if self._best is not None else NEVER
 
 

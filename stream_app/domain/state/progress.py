@@ -1,4 +1,4 @@
-"""The state of an agent that keeps nothing but how far it has come."""
+"""The state of an agent that stores only its progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
 
 
 class PartitionProgress:
-    """How far one source partition has been worked on, and how much of it is acknowledged."""
+    """The last offset of one source partition that was processed, and that was acknowledged."""
 
     def __init__(self) -> None:
         self.offset = NEVER
@@ -19,14 +19,14 @@ class PartitionProgress:
         self.progress_offset = max(self.progress_offset, offset)
 
     def restored(self) -> None:
-        """Nothing more to do: what is behind the progress is read again."""
+        """Do nothing: records after the progress are read again."""
 
     def roll_back(self) -> None:
         """Go back to the acknowledged progress."""
         self.offset = self.progress_offset
 
     def rewrite(self) -> None:
-        """Nothing more to do: the next flush writes all there is."""
+        """Do nothing: the next flush writes the whole state."""
 
     def progress_of(self, _topic: str) -> int:
         """Return the last source offset whose effects the broker has acknowledged."""
@@ -37,7 +37,7 @@ class PartitionProgress:
         return PROGRESS_KEY, orjson.dumps((offset,))
 
     def restore(self, _key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog; of two the one that is further holds."""
+        """Restore a record of the changelog. The largest offset holds."""
         if value is not None:
             self.confirm(orjson.loads(value)[0])
             self.roll_back()

@@ -1,4 +1,4 @@
-"""Values by key that stand in a changelog: what has changed, and what is acknowledged."""
+"""A mapping that a changelog stores: which values have changed, and which are acknowledged."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-#: Most values in a cut that are only written again: there may be a million of them.
+#: Most values in a cut that are only rewritten: there may be a million of them.
 MOST_REPEATED = 10_000
 
 
 class TrackedValues(Generic[Key, Value]):
-    """A mapping whose changes are written down in cuts, one cut in flight at a time.
+    """A mapping whose changes are written in cuts, with one cut in flight at a time.
 
     Args:
-        order: tells the newer of two values of one key; the larger one holds.
-        on_put: called with the key, the value before and the one after, `None` for none.
-        values: where they are kept, empty; a dict if it is left out.
+        order: orders the values of one key. The value with the larger order is the newer one.
+        on_put: is called with the key, the old value and the new one, `None` for no value.
+        values: an empty mapping to keep the values in; a dict by default.
     """
 
     def __init__(
@@ -32,19 +32,19 @@ class TrackedValues(Generic[Key, Value]):
         self.values: MutableMapping[Key, Value] = {} if values is None else values
         self._order = order
         self._on_put = on_put
-        # What stood there before the changes since the last cut, and before those of that cut.
+        # The values before the changes since the last cut, and before those in the cut in flight.
         self._before: dict[Key, Value | None] = {}
         self._in_flight: dict[Key, Value | None] = {}
-        # Keys that the changelog has an older value behind of.
+        # Keys whose newest record in the changelog has an older value.
         self._rewrite: dict[Key, None] = {}
 
     def change(self, key: Key, value: Value | None) -> None:
-        """Set a value, or with `None` take it away."""
+        """Set a value; `None` removes it."""
         self._before.setdefault(key, self.values.get(key))
         self._put(key, value)
 
     def is_durable(self, key: Key) -> bool:
-        """Tell whether the broker has acknowledged the value of a key."""
+        """Return whether the broker has acknowledged the value of a key."""
         return key not in self._before and key not in self._in_flight
 
     def cut(self) -> list[tuple[Key, Value | None]]:
@@ -54,7 +54,7 @@ class TrackedValues(Generic[Key, Value]):
         return [(key, self.values.get(key)) for key in keys]
 
     def has_changed(self, key: Key) -> bool:
-        """Tell whether a key of the cut in flight has changed; else it is only written again."""
+        """Return whether a key in the cut in flight has changed; else it is only rewritten."""
         return key in self._in_flight
 
     def confirm(self, changed: Iterable[tuple[Key, Value | None]]) -> None:
@@ -64,21 +64,21 @@ class TrackedValues(Generic[Key, Value]):
             self._rewrite.pop(key, None)
 
     def roll_back(self) -> None:
-        """Forget everything that is not known to be acknowledged."""
+        """Undo all changes that are not acknowledged."""
         for undone in (self._before, self._in_flight):
             for key, value in undone.items():
                 self._put(key, value)
         self._before, self._in_flight = {}, {}
 
     def rewrite(self) -> None:
-        """Put all values into the next cuts."""
+        """Write all values again with the next cuts."""
         self._rewrite |= dict.fromkeys(self.values)
 
     def restore(self, key: Key, value: Value | None) -> None:
-        """Take a value from the changelog; of two of a key the newer one holds.
+        """Restore a value from the changelog. Of two values of a key the newer one holds.
 
-        An older one behind a newer one was written by a worker that had lost its partition
-        without knowing. The newer one is then written again with the next cut.
+        An older value after a newer one was written by a worker that did not know that it had lost
+        its partition. The newer one is then written again with the next cut.
         """
         known = None if value is None else self.values.get(key)
         if value is not None and known is not None and self._order(value) < self._order(known):
