@@ -33,6 +33,25 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _NEEDS_QUOTES = re.compile("[\\s='\"]|^$")
 
 
+class RepeatedWarnings:
+    """Logs a warning at most once per `REPEAT_SECONDS`; the metrics count the others.
+
+    Args:
+        log: where to.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._logged: dict[str, float] = {}
+
+    def warn(self, event: str, key: str = "", **facts: Any) -> None:
+        """Log a warning, unless one of the same event and `key` was logged a moment ago."""
+        now, name = time.monotonic(), f"{event} {key}"
+        if now - self._logged.get(name, -REPEAT_SECONDS) >= REPEAT_SECONDS:
+            self._logged[name] = now
+            self._log.warning(event, **facts)
+
+
 class RepeatFilter(logging.Filter):
     """Lets a message (by its unformatted text) through once per `REPEAT_SECONDS`."""
 

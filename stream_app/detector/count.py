@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partial_counts import PartialCountsWriter, form_of
 from stream_app.domain.counting.partition_counts import PartitionCounts
@@ -25,7 +24,7 @@ from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.send import Send
-from stream_app.logs import get_logger
+from stream_app.logs import RepeatedWarnings, get_logger
 from stream_app.metrics import Metrics
 
 log = get_logger(__name__)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stream_app.detector.repeated import RepeatedWarnings
 from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
 from stream_app.domain.alerts.kinds import NOTICE_ALERT
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
@@ -42,7 +41,7 @@ from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
 from stream_app.kafka.engine.steps import Breath
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import StateTable
-from stream_app.logs import get_logger
+from stream_app.logs import RepeatedWarnings, get_logger
 from stream_app.metrics import Metrics
 
 log = get_logger(__name__)

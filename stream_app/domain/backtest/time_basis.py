@@ -1,4 +1,7 @@
-"""Decides whether a backtest counts by record time or, for events loaded at once, by event time."""
+"""The range of time that a backtest's figures cover.
+
+It is the time of the records. Where events were loaded at once, it is the time of the events.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ GAP_SECONDS = 30 * 86400
 
 @dataclass(frozen=True)
 class TimedCounts:
-    """The windows (start -> events) within a time (Unix ms) that figures a day can be of.
+    """The windows (start -> events) in a range of time (Unix ms) that figures per day are made of.
 
-    The time is of whole windows, so it has one at least. `is_loaded` says that it is the events'
-    own, not that of their records. `outside` are the windows that lie elsewhere, left out of all
-    figures.
+    The range consists of whole windows, so it has at least one. `is_loaded` says that it is the
+    events' own time, not that of their records. `outside` are the windows that lie elsewhere:
+    figures leave them out.
     """
 
     counts: Mapping[int, int]

@@ -148,10 +148,10 @@ class BatchingConsumer(driver.Consumer):
         return offsets
 
     async def perform_seek(self) -> None:
-        """Go to the start positions; have those that the group is behind of committed.
+        """Seek to the start positions, and commit those that are ahead of the group's offsets.
 
         A worker that dies between its progress and its commit leaves the group's offset behind.
-        When nothing more comes, no acknowledgement would ever move it: a lag that is none.
+        If no further record comes, no acknowledgement moves that offset, and it looks like lag.
         """
         self._ahead = {}
         while True:
