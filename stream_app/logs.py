@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
-from stream_app.domain.text.printable import printable, printable_lines, quoted
+from stream_app.domain.foreign_text.printable import printable, printable_lines, quoted
 
 if TYPE_CHECKING:
     from stream_app.setting_groups import LogSettings

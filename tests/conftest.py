@@ -11,10 +11,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
 from tests.examples import HAS_FEW_EXAMPLES, examples
+
+# The tests' own clients leave no connection open, either: a warning of one fails another test.
+bootstrapping.install()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell in the background ignores it, and so would every process that a test starts.

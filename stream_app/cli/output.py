@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stream_app.domain.text.printable import (
+from stream_app.domain.foreign_text.printable import (
     printable,
     printable_json,
     printable_lines,

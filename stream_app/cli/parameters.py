@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 if TYPE_CHECKING:
     from click import Context, Parameter

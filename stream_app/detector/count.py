@@ -42,7 +42,7 @@ TALLIED = [result for result in EventResult if result is not EventResult.REJECTE
 
 
 @dataclass(frozen=True)
-class PartitionCut:
+class CountShare:
     """One partition's share of a flush."""
 
     partition: int
@@ -58,7 +58,7 @@ class CountFlush:
     def __init__(
         self,
         stage: CountStage,
-        cuts: Sequence[PartitionCut],
+        cuts: Sequence[CountShare],
         dead_letters: Sequence[Send],
         config_position: int,
     ) -> None:
@@ -162,7 +162,7 @@ class CountStage(InSteps):
         cuts = []
         for partition, appended_ms in self._changed.items():
             state = self.table.state(partition)
-            cuts.append(PartitionCut(partition, state, state.cut(), appended_ms))
+            cuts.append(CountShare(partition, state, state.cut(), appended_ms))
         dead_letters, self._dead_letters, self._changed = self._dead_letters, [], {}
         return CountFlush(self, cuts, dead_letters, self._configuration.trigger_position)
 

@@ -62,7 +62,7 @@ class Fired(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PartitionCut:
+class EvaluateShare:
     """One partition's share of a flush."""
 
     partition: int
@@ -76,7 +76,7 @@ class PartitionCut:
 class EvaluateFlush:
     """Alerts, in parts; then the windows, the fired ones marked, and the progress."""
 
-    def __init__(self, stage: EvaluateStage, cuts: Sequence[PartitionCut]) -> None:
+    def __init__(self, stage: EvaluateStage, cuts: Sequence[EvaluateShare]) -> None:
         self._stage = stage
         self._cuts = cuts
 
@@ -218,7 +218,7 @@ class EvaluateStage(InSteps):
             state = self.table.state(partition)
             touched, _ = state.cut()
             cuts.append(
-                PartitionCut(partition, state, self._fired(state, touched), touched, state.offset)
+                EvaluateShare(partition, state, self._fired(state, touched), touched, state.offset)
             )
         self.reset()
         return EvaluateFlush(self, cuts)

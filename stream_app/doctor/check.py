@@ -15,7 +15,7 @@ from stream_app.settings import Settings
 CHECK_SECONDS = 30.0
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """The result of a check."""
 
     OK = "ok"
@@ -29,7 +29,7 @@ class Finding:
     """What a check has found, what to do about it, and how many seconds the check took."""
 
     check: str
-    verdict: Verdict
+    verdict: CheckStatus
     text: str
     next_step: str = ""
     seconds: float = 0.0
@@ -47,17 +47,17 @@ class Check:
 
 def ok(check: str, text: str) -> Finding:
     """Return the finding that all is well."""
-    return Finding(check, Verdict.OK, text)
+    return Finding(check, CheckStatus.OK, text)
 
 
 def warn(check: str, text: str, next_step: str) -> Finding:
     """Return the finding that a person should know something."""
-    return Finding(check, Verdict.WARN, text, next_step)
+    return Finding(check, CheckStatus.WARN, text, next_step)
 
 
 def fail(check: str, text: str, next_step: str) -> Finding:
     """Return the finding that something does not work."""
-    return Finding(check, Verdict.FAIL, text, next_step)
+    return Finding(check, CheckStatus.FAIL, text, next_step)
 
 
 async def run_checks(
@@ -72,7 +72,7 @@ async def run_checks(
         began = time.monotonic()
         findings = await _findings(check, settings, limit_seconds)
         seconds = round(time.monotonic() - began, 3)
-        if check.is_broker and any(f.verdict is Verdict.FAIL for f in findings):
+        if check.is_broker and any(f.verdict is CheckStatus.FAIL for f in findings):
             has_broker = False
         for finding in findings:
             yield replace(finding, seconds=seconds)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 
 class StreamAppError(Exception):

@@ -24,8 +24,8 @@ from stream_app.domain.delivery.records import (
 )
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
-from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
@@ -34,7 +34,7 @@ from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.notifier.deliver_flush import DeliverFlush, PartitionCut
+from stream_app.notifier.deliver_flush import DeliverFlush, DeliverShare
 from stream_app.notifier.deliver_report import DeliveryReports
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.results_gate import ResultsGate
@@ -107,7 +107,7 @@ class DeliverStage(InSteps):
         cuts = []
         for partition in self._changed:
             state = self.table.state(partition)
-            cuts.append(PartitionCut(partition, state, state.cut()))
+            cuts.append(DeliverShare(partition, state, state.cut()))
         rejected = self._rejected
         self.reset()
         return DeliverFlush(
@@ -135,7 +135,7 @@ class DeliverStage(InSteps):
         self._gate.close(sorted(self._held), self._open)
         self._reconciler.look_at_all()
 
-    def flushed(self, part: PartitionCut) -> None:
+    def flushed(self, part: DeliverShare) -> None:
         """Hand over what an acknowledged flush has changed."""
         for integration_id, until_ms in part.cut.paused:
             if until_ms is not None:

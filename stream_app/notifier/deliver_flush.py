@@ -43,7 +43,7 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True)
-class PartitionCut:
+class DeliverShare:
     """One partition's share of a flush."""
 
     partition: int
@@ -63,9 +63,9 @@ class DeliverFlush:
     names: TopicNames
     configuration: Configuration
     reports: DeliveryReports
-    cuts: Sequence[PartitionCut]
+    cuts: Sequence[DeliverShare]
     rejected: Sequence[tuple[int, Any, Rejected]]
-    flushed: Callable[[PartitionCut], None]
+    flushed: Callable[[DeliverShare], None]
     marks: NoticeMarks
 
     def steps(self) -> Sequence[Sequence[Send]]:
@@ -123,7 +123,7 @@ class DeliverFlush:
     def _notice(self, notice: Notice) -> Send:
         return Send(self.names(Topic.ACCOUNT), notice.key, self.marks.encode(notice))
 
-    def _states(self, part: PartitionCut) -> list[Send]:
+    def _states(self, part: DeliverShare) -> list[Send]:
         return [
             self.table.changelog_record(part.partition, key, value)
             for key, value in part.state.records(part.cut)

@@ -16,7 +16,7 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.rate_limit_pauses import DEFAULT_PAUSE_SECONDS
 from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
 from stream_app.domain.delivery.records import Checked, Result
-from stream_app.domain.delivery.status_checks import HOUR_MS, CheckOutcome, Sample
+from stream_app.domain.delivery.status_checks import HOUR_MS, CheckOutcome, CheckSample
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -72,7 +72,7 @@ class StatusChecks:
         self._scale = settings.retry_scale
         self._metrics = metrics
         self._now_ms = now_ms
-        self._sample = Sample(settings.status_check_share)
+        self._sample = CheckSample(settings.status_check_share)
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._checks: set[asyncio.Task[None]] = set()
         #: Integration -> until when it is not asked about, Unix ms.

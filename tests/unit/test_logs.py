@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.text.printable import printable
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.logs import configure_logs, get_logger
 from stream_app.setting_groups import LogSettings
 

@@ -11,10 +11,10 @@ from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
 from stream_app.domain.configuration.triggers import TriggerNotes, notes_of
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.differences import difference_lines
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.unsupported import LeftOut
-from stream_app.domain.text.printable import quoted
 
 #: Labels in a dry run.
 WOULD = {

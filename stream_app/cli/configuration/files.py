@@ -10,9 +10,9 @@ from functools import partial
 
 from stream_app.cli.configuration.file_texts import FileText, read_file
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.foreign_text.printable import kind_of_value
 from stream_app.domain.plans.api_answers import of_client, unwrapped
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.text.printable import kind_of_value
 
 
 def read_objects(paths: Iterable[str], client_id: int | None = None) -> list[FileObject]:

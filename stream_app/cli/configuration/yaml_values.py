@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from stream_app.domain.text.printable import printable, printable_lines
+from stream_app.domain.foreign_text.printable import printable, printable_lines
 
 try:
     from yaml import CSafeLoader as _Loader

@@ -17,7 +17,7 @@ from stream_app.cli.dlq.selection import (
 from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.ledger import Ledger
-from stream_app.domain.text.printable import printable
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
 from stream_app.kafka.dead_letters.reading import DeadLetterLog

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
-    from stream_app.domain.dead_letters.redrive_rules import Destination
+    from stream_app.domain.dead_letters.redrive_rules import RedriveTarget
     from stream_app.kafka.dead_letters.redrive import Redriven
 
 PROGRESS_SECONDS = 5.0
@@ -105,7 +105,7 @@ class _Run:
     force: bool
     as_json: bool
     partitions: dict[str, int] = field(default_factory=dict)
-    destinations: dict[int, Destination] = field(default_factory=dict)
+    destinations: dict[int, RedriveTarget] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
     sources: dict[str, str] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)

@@ -14,7 +14,7 @@ from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.ledger import Ledger, Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.text.printable import printable, printable_json
+from stream_app.domain.foreign_text.printable import printable, printable_json
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
 from stream_app.kafka.dead_letters.reading import DeadLetterLog

@@ -11,7 +11,7 @@ import click
 
 from stream_app.cli.output import Styled, print_json, print_line
 from stream_app.doctor import broker, clients, integrations, local, topics
-from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
+from stream_app.doctor.check import Check, CheckStatus, Finding, fail, ok, run_checks
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.settings import Settings, load_settings
 
@@ -33,7 +33,7 @@ CHECKS = (
     Check("API keys", integrations.keys),
     Check("endpoints", integrations.endpoints),
 )
-_STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+_STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 _SETTINGS = "settings"
 
 
@@ -53,7 +53,7 @@ def doctor(*, as_json: bool) -> None:
         _show(fail(_SETTINGS, str(error), "mend it, then run this again"), as_json=as_json)
         raise click.exceptions.Exit(1) from None
     findings = asyncio.run(_run(settings, as_json=as_json))
-    failed = {finding.check for finding in findings if finding.verdict is Verdict.FAIL}
+    failed = {finding.check for finding in findings if finding.verdict is CheckStatus.FAIL}
     if failed:
         code = KafkaUnreachableError.exit_code if failed == {"broker"} else 1
         raise click.exceptions.Exit(code)

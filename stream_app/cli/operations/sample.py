@@ -12,7 +12,7 @@ import click
 
 from stream_app.cli.output import drop_output, print_json, print_kcat_line, say
 from stream_app.cli.parameters import PositiveNumber
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.logs import configure_logs
 from stream_app.sample.events import DEFAULT_CLIENTS, Event, Sample, SampleEvents

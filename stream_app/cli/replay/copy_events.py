@@ -20,10 +20,10 @@ from stream_app.cli.replay.selection import (
 )
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.model import EventKind
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.replay.copying import Rest, Spans, parse_rest, rest_texts, seconds_to_now
 from stream_app.domain.replay.ranges import Range
 from stream_app.domain.replay.time_shift import Shifter
-from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic
 from stream_app.kafka.history.copier import Copied, Copier
 from stream_app.kafka.history.copy_target import Target, find_target

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 from stream_app.cli.output import say
 from stream_app.cli.replay.selection import topic_of_line
 from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.replay.kcat_lines import KcatRecord, parse_line
 from stream_app.domain.replay.ranges import Extent
-from stream_app.domain.text.printable import quoted
 from stream_app.kafka.cluster.topics import Topic
 
 #: Lines that are read at a time.

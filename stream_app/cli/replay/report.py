@@ -11,9 +11,9 @@ import msgspec
 from stream_app.cli.output import print_json, print_json_text, print_table, say
 from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
 from stream_app.domain.alerts.threshold_text import period_text
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.replay.comparison import AnyAlert, Compared, ComparisonResult
 from stream_app.domain.replay.counting_replay import Figures
-from stream_app.domain.text.printable import quoted
 from stream_app.domain.times import iso_utc
 
 

@@ -15,7 +15,7 @@ from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import range_of, range_options
 from stream_app.cli.triggers import report_html, report_text
-from stream_app.domain.backtest.backtest import Backtest, Sample
+from stream_app.domain.backtest.backtest import Backtest, EventSample
 from stream_app.domain.backtest.findings import Findings, Window, busiest
 from stream_app.domain.backtest.time_basis import timed
 from stream_app.domain.configuration.triggers import Trigger
@@ -167,11 +167,11 @@ async def _run(settings: Settings, engine: Backtest, selected: Range, top: int) 
 
 async def _samples(
     engine: Backtest, log: EventLog, topic: str, windows: Iterable[Window]
-) -> dict[int, list[Sample]]:
+) -> dict[int, list[EventSample]]:
     """Read a few events of the windows again."""
-    found: dict[int, list[Sample]] = {}
+    found: dict[int, list[EventSample]] = {}
     for start, _ in windows:
-        rows = found[start] = list[Sample]()
+        rows = found[start] = list[EventSample]()
         place = engine.place_of(start)
         parts = log.read_part(topic, place.partition, place.first, place.last)
         async with contextlib.aclosing(parts):

@@ -7,7 +7,7 @@ from html import escape
 
 from stream_app.cli.triggers.report_text import counted, headline, rate_text, summary
 from stream_app.domain.backtest.findings import Findings, ThresholdRow, Window
-from stream_app.domain.text.printable import printable
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 
 COLUMNS = 240

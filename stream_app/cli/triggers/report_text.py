@@ -9,7 +9,7 @@ from stream_app.cli.triggers.charts import bar, column_chart
 from stream_app.domain.alerts.threshold_text import WORDINGS, clause_lines, period_text
 from stream_app.domain.backtest.findings import Findings, Window
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.times import iso_utc
 
 COLUMNS = 72

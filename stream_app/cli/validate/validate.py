@@ -17,7 +17,7 @@ from stream_app.cli.validate.input import InputRecord, file_records, topic_recor
 from stream_app.contract.checking import Breach, Checker
 from stream_app.contract.records import RecordName, record_of
 from stream_app.domain.errors import UsageError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 

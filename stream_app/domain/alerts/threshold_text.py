@@ -18,7 +18,7 @@ from stream_app.domain.catalog.filter_values import EXCLUDED, UNUSED
 from stream_app.domain.catalog.roles import role_name
 from stream_app.domain.configuration.triggers import Filter
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: Cloud -> host of its console.
 CONSOLE_HOSTS: Mapping[str, str] = {

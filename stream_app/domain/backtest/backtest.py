@@ -35,7 +35,7 @@ _FACTS = (
 MAX_FACT_CHARS = 60
 
 
-class Place(NamedTuple):
+class EventPlace(NamedTuple):
     """A stretch of one partition, both ends inclusive, with so many events of a window."""
 
     partition: int
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     events: int
 
 
-class Sample(NamedTuple):
+class EventSample(NamedTuple):
     """An event of a window: where it stands, its time (Unix seconds), short facts of it."""
 
     partition: int
@@ -98,7 +98,7 @@ class Backtest:
         #: What open cells had counted at the last batch, by partition and window start.
         self._known: dict[tuple[int, int], int] = {}
         #: The batch with most events of each window.
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, EventPlace] = {}
 
     def _make_index(self, clients: Mapping[int, Client]) -> TriggerIndex:
         enabled = msgspec.structs.replace(self.trigger, enabled=True)
@@ -116,25 +116,25 @@ class Backtest:
         for (_, start), count in cut.cells:
             new = count - self._known.get((partition, start), 0)
             self._known[partition, start] = count
-            self._note(start, Place(partition, first, last, new))
+            self._note(start, EventPlace(partition, first, last, new))
         for _, start in cut.expired:
             self._known.pop((partition, start), None)
         state.confirm(cut)
         for (_, start), number in tally.late_windows.items():
-            self._note(start, Place(partition, first, last, number))
+            self._note(start, EventPlace(partition, first, last, number))
         self.figures.take(tally)
 
-    def _note(self, start: int, place: Place) -> None:
+    def _note(self, start: int, place: EventPlace) -> None:
         self.counts[start] += place.events
         best = self._places.get(start)
         if best is None or place.events > best.events:
             self._places[start] = place
 
-    def place_of(self, start: int) -> Place:
+    def place_of(self, start: int) -> EventPlace:
         """Return where most events of a window were read at once."""
         return self._places[start]
 
-    def samples(self, start: int, partition: int, records: Sequence[Any]) -> Iterator[Sample]:
+    def samples(self, start: int, partition: int, records: Sequence[Any]) -> Iterator[EventSample]:
         """Yield the events of a window among the records of one partition."""
         state, decoder = PartitionCounts(self.kind), EventDecoder(self.kind, self._index.names)
         before = 0
@@ -147,7 +147,7 @@ class Backtest:
             if late or counted > before:
                 before = counted
                 seconds = event_seconds(event, self.kind, record.timestamp)
-                yield Sample(partition, record.offset, seconds, _facts(event))
+                yield EventSample(partition, record.offset, seconds, _facts(event))
 
 
 @dataclass

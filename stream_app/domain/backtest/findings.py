@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from stream_app.domain.backtest.backtest import Sample
+from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.replay.counting_replay import Figures
 
@@ -65,7 +65,7 @@ class Findings:
     from_ms: int
     to_ms: int
     read_ms: tuple[int, int]
-    samples: Mapping[int, Sequence[Sample]]
+    samples: Mapping[int, Sequence[EventSample]]
     is_loaded: bool = False
     outside: Mapping[int, int] = field(default_factory=dict)
 

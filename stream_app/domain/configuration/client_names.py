@@ -15,7 +15,7 @@ from functools import cached_property
 from stream_app.domain.catalog.filter_values import DEFAULT_APPLICATION
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: What the documented hit calls the application of requests that belong to no other.
 DEFAULT_NAME = "default"

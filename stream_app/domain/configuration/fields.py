@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from stream_app.domain.catalog.numbers import MAX_INTEGER, TOO_LARGE
 from stream_app.domain.errors import InvalidObjectError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: Stands in a message for a value that may be a key.
 HIDDEN = "(hidden)"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from stream_app.domain.configuration.integrations import ENV, FILE
 from stream_app.domain.errors import InvalidObjectError
-from stream_app.domain.text.printable import is_shapeless
+from stream_app.domain.foreign_text.printable import is_shapeless
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.fields import Problems

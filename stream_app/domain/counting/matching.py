@@ -22,7 +22,7 @@ from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.counting.windows import retention_seconds
 from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from stream_app.domain.events.older_names import Pools
-from stream_app.domain.text.network_names import normal_address, normal_host
+from stream_app.domain.foreign_text.network_names import normal_address, normal_host
 
 #: Attack types by target when an event does not say it (the documentation's sections of types).
 DATABASE_TYPES = frozenset({"sqli", "nosqli"})

@@ -10,7 +10,7 @@ import msgspec
 
 from stream_app.domain.delivery.records import delivery_id
 from stream_app.domain.errors import UsageError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 
 class DeadLetterKind(StrEnum):

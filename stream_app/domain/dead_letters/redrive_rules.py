@@ -9,7 +9,7 @@ from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKind
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: Reason -> what to do about it; `{integration}` and `{place}` stand for those of the letter.
 NEXT_STEPS = {
@@ -53,7 +53,7 @@ NEXT_STEPS = {
 
 
 @dataclass(frozen=True)
-class Destination:
+class RedriveTarget:
     """A configured integration: its epoch, and why it takes nothing; empty: it takes alerts."""
 
     epoch: int
@@ -74,7 +74,7 @@ def next_step(letter: DeadLetter, target: str | None) -> str:
     return text.format(place=letter.place, integration=numbers[0] if numbers else "ID")
 
 
-def destination_of(record: Mapping[str, object], status: IntegrationStatus | None) -> Destination:
+def destination_of(record: Mapping[str, object], status: IntegrationStatus | None) -> RedriveTarget:
     """Return what an integration's record, and what the system has made of it, come to."""
     integration, problems = read_integration(record)
     name = f"integration {record.get('id')}"
@@ -89,7 +89,7 @@ def destination_of(record: Mapping[str, object], status: IntegrationStatus | Non
         )
     else:
         problem = ""
-    return Destination(integration.epoch, problem)
+    return RedriveTarget(integration.epoch, problem)
 
 
 CUT = "its value is cut short and cannot be redriven: have its producer send the record anew"
@@ -99,7 +99,7 @@ def why_not(
     letter: DeadLetter,
     source: str,
     accepted: Collection[str],
-    destinations: Mapping[int, Destination],
+    destinations: Mapping[int, RedriveTarget],
     *,
     force: bool = False,
 ) -> str:
@@ -127,7 +127,7 @@ def why_not(
     return "" if force else _unwanted(letter, destinations)
 
 
-def _unwanted(letter: DeadLetter, destinations: Mapping[int, Destination]) -> str:
+def _unwanted(letter: DeadLetter, destinations: Mapping[int, RedriveTarget]) -> str:
     """Return why no integration would take a letter; empty: one does, or it goes to none."""
     problems = []
     for number in letter.integration_ids:

@@ -52,7 +52,7 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Mark:
+class JudgedEpoch:
     """The epoch of an integration that is judged; `disabled` once it has been found failing."""
 
     epoch: int
@@ -81,9 +81,11 @@ class Judge:
 
     def __init__(self, rules: JudgeRules) -> None:
         self._rules = rules
-        self._tracked: TrackedValues[JudgeKey, Bucket | Mark] = TrackedValues(_order, self._index)
+        self._tracked: TrackedValues[JudgeKey, Bucket | JudgedEpoch] = TrackedValues(
+            _order, self._index
+        )
         #: What is kept, by integration: which epoch is judged, and the numbers of its buckets.
-        self.marks: dict[int, Mark] = {}
+        self.marks: dict[int, JudgedEpoch] = {}
         self._numbers: dict[int, set[int]] = {}
 
     def add(self, result: Result, offset: int, *, is_exhausted: bool) -> Verdict | None:
@@ -100,7 +102,7 @@ class Judge:
             return None
         if mark is None or result.epoch > mark.epoch:
             self.forget(number)
-            mark = Mark(result.epoch, disabled=False, client_id=result.client_id)
+            mark = JudgedEpoch(result.epoch, disabled=False, client_id=result.client_id)
             self._tracked.change((number, None), mark)
         if mark.disabled or not self._count(result, offset):
             return None
@@ -163,11 +165,11 @@ class Judge:
             if number <= newest - BUCKETS:
                 self._tracked.change((integration_id, number), None)
 
-    def _index(self, key: JudgeKey, _before: object, value: Bucket | Mark | None) -> None:
+    def _index(self, key: JudgeKey, _before: object, value: Bucket | JudgedEpoch | None) -> None:
         integration_id, number = key
         if number is None:
             self.marks.pop(integration_id, None)
-            if isinstance(value, Mark):
+            if isinstance(value, JudgedEpoch):
                 self.marks[integration_id] = value
             return
         numbers = self._numbers.setdefault(integration_id, set())
@@ -180,11 +182,11 @@ class Judge:
 
     # -- flushing and the changelog
 
-    def cut(self) -> list[tuple[JudgeKey, Bucket | Mark | None]]:
+    def cut(self) -> list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]:
         """Return what has changed since the last cut; `confirm` it or `roll_back`."""
         return self._tracked.cut()
 
-    def confirm(self, changed: list[tuple[JudgeKey, Bucket | Mark | None]]) -> None:
+    def confirm(self, changed: list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]) -> None:
         """Note that the broker has acknowledged the cut."""
         self._tracked.confirm(changed)
 
@@ -203,11 +205,11 @@ class Judge:
         if value is None:
             self._tracked.restore(judge_key, None)
             return
-        kept = Bucket if number else Mark
+        kept = Bucket if number else JudgedEpoch
         self._tracked.restore(judge_key, kept(*orjson.loads(value)))
 
 
-def judge_record(key: JudgeKey, value: Bucket | Mark | None) -> tuple[bytes, bytes | None]:
+def judge_record(key: JudgeKey, value: Bucket | JudgedEpoch | None) -> tuple[bytes, bytes | None]:
     """Return the changelog record of a bucket or a mark."""
     integration_id, number = key
     name = KEY_PREFIX + str(integration_id).encode()
@@ -215,14 +217,14 @@ def judge_record(key: JudgeKey, value: Bucket | Mark | None) -> tuple[bytes, byt
         name += b"|" + str(number).encode()
     if value is None:
         return name, None
-    if isinstance(value, Mark):
+    if isinstance(value, JudgedEpoch):
         return name, orjson.dumps((value.epoch, value.disabled, value.client_id))
     return name, orjson.dumps((value.epoch, value.requests, value.failures, value.offset))
 
 
-def _order(value: Bucket | Mark) -> tuple[int, int]:
+def _order(value: Bucket | JudgedEpoch) -> tuple[int, int]:
     """Return what tells the newer of two values of one key: it never decreases."""
-    if isinstance(value, Mark):
+    if isinstance(value, JudgedEpoch):
         return value.epoch, value.disabled
     return value.epoch, value.offset
 

@@ -18,9 +18,9 @@ from stream_app.domain.delivery.auto_disable import KEY_PREFIX as JUDGE_PREFIX
 from stream_app.domain.delivery.auto_disable import (
     Bucket,
     Judge,
+    JudgedEpoch,
     JudgeKey,
     JudgeRules,
-    Mark,
     Verdict,
     judge_record,
 )
@@ -88,7 +88,7 @@ class DeliveryCut:
     changed: list[tuple[str, Known | None]]
     #: What has not changed, and is only written again.
     repeated: list[tuple[str, Known | None]]
-    judged: list[tuple[JudgeKey, Bucket | Mark | None]]
+    judged: list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]
     paused: list[tuple[int, int | None]]
     settled: list[Settled]
     verdicts: list[Verdict]

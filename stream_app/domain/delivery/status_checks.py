@@ -26,7 +26,7 @@ class CheckOutcome(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class Sample:
+class CheckSample:
     """Chooses the accepted requests that are checked.
 
     A share of them, by the delivery's id, so that it doesn't matter which worker asks; and the

@@ -16,7 +16,7 @@ from stream_app.domain.configuration.client_names import ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.time_units import unit_hint
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 Seconds = int | float
 #: Ids of an event's application, or of its several ones.

@@ -14,7 +14,7 @@ import msgspec
 
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import long_arrays
-from stream_app.domain.text import half_surrogates
+from stream_app.domain.foreign_text import half_surrogates
 
 #: Errors of decoders on bytes that are no event. The last is for JSON that is nested too deeply.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

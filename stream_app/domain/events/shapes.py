@@ -28,7 +28,7 @@ from stream_app.domain.events.older_names import (
     readable,
     settle,
 )
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: The notification type of a hit; all others are of things that are not counted.
 NEW_HITS = "new_hits"

@@ -20,7 +20,7 @@ from stream_app.domain.catalog.filter_values import (
 )
 from stream_app.domain.catalog.roles import role_code
 from stream_app.domain.configuration.client_names import application_name
-from stream_app.domain.text.network_names import normal_host
+from stream_app.domain.foreign_text.network_names import normal_host
 
 Details = Mapping[str, Any]
 Values = frozenset[str | int]

@@ -13,8 +13,8 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.time_units import shown_number
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.incoming import IncomingNotice
-from stream_app.domain.text.printable import quoted
 
 SYSTEM, RULES_AND_TRIGGERS = "system", "rules_and_triggers"
 #: Notices of the end of an integration, which that integration itself does not get.

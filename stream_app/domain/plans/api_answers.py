@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.kinds import Kind, kind_of
 from stream_app.domain.errors import ConfigurationError
-from stream_app.domain.text.printable import kind_of_value
+from stream_app.domain.foreign_text.printable import kind_of_value
 
 #: `result` of the answers that this project writes.
 RESULT = "success"

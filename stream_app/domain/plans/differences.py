@@ -7,8 +7,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.keys import KEY_PATH, is_secret_name, shown_form
-from stream_app.domain.text.printable import quoted
 
 if TYPE_CHECKING:
     from stream_app.domain.plans.plan import Change

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from stream_app.domain.configuration.kinds import Kind, Stored, kind_of
 from stream_app.domain.configuration.known_fields import hint_of_no_kind
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.plan import Change, Plan, Rules, deletion
 from stream_app.domain.plans.references import check_references
@@ -16,7 +17,6 @@ from stream_app.domain.plans.unsupported import (
     unknown_attack_type,
     unknown_condition,
 )
-from stream_app.domain.text.printable import quoted
 
 
 def make_plan(

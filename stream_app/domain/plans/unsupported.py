@@ -19,7 +19,7 @@ from stream_app.domain.catalog.filter_values import attack_type
 from stream_app.domain.configuration.fields import HIDDEN, Problems
 from stream_app.domain.configuration.integrations import EVENTS, TYPES
 from stream_app.domain.errors import InvalidObjectError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: The other documented types of integrations.
 OTHER_TYPES = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from stream_app.domain.errors import UsageError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 _SPANS = re.compile(
     r"(?P<topic>[^=\s]+)=(?P<spans>\d{1,18}:\d{1,18}(,\d{1,18}:\d{1,18})*)"

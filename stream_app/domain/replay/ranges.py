@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from stream_app.domain.errors import UsageError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.times import parse_time
 
 _OFFSET = re.compile(r"\d{1,18}")

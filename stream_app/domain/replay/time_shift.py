@@ -17,7 +17,7 @@ import msgspec
 
 from stream_app.domain.events.model import TIME_FIELDS, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS, split
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 
 #: Rewrites one JSON value. Raises ValueError: no such time is documented.
 Move = Callable[[bytes, int], bytes]

@@ -20,7 +20,7 @@ from stream_app.domain.delivery.records import (
 )
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT, next_due_ms
 from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
-from stream_app.domain.text.printable import printable
+from stream_app.domain.foreign_text.printable import printable
 
 _SHOWN_IDS = 5
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS
-from stream_app.domain.text.printable import value_text
+from stream_app.domain.foreign_text.printable import value_text
 from stream_app.domain.times import iso_utc
 
 #: A group that is further behind than this needs attention: more than a busy moment leaves.

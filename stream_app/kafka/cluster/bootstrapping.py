@@ -11,6 +11,7 @@ This relies on private attributes of aiokafka 0.14; `test_bootstrapping.py` fail
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import client as client_module
@@ -103,7 +104,7 @@ async def _first_answer(client: Any) -> tuple[Any, Any]:
     except TimeoutError:
         pass
     finally:
-        await _drop(asked)
+        _drop(asked)
     told = "; ".join(f"{host}:{port}: {why}" for (host, port), why in problems.items())
     raise KafkaConnectionError(f"none of {len(addresses)} answers: {told}")
 
@@ -130,13 +131,19 @@ async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
         raise
 
 
-async def _drop(asked: dict[asyncio.Task[tuple[Any, Any]], Address]) -> None:
-    """End the attempts that are no longer needed, also one that has just been answered."""
+def _drop(asked: Iterable[asyncio.Task[tuple[Any, Any]]]) -> None:
+    """End the tasks that are not needed any more; close the connection of one that has answered.
+
+    This waits for none of them: a cancellation here would lose the connection that is needed.
+    """
     for task in asked:
+        task.add_done_callback(_close_answered)
         task.cancel()
-    for result in await asyncio.gather(*asked, return_exceptions=True):
-        if not isinstance(result, BaseException):
-            result[0].close()
+
+
+def _close_answered(task: asyncio.Task[tuple[Any, Any]]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result()[0].close()
 
 
 def _why(error: BaseException | None) -> str:

@@ -23,7 +23,7 @@ from stream_app.domain.errors import (
     StreamAppError,
     error_text,
 )
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import KafkaSettings

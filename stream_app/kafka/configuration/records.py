@@ -19,7 +19,7 @@ from stream_app.domain.errors import (
     InvalidObjectError,
     TopicMismatchError,
 )
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,

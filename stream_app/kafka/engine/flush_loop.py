@@ -96,7 +96,7 @@ class FlushLoop:
         self._taken: list[Any] = []
         self._events = 0
         #: Dead letters of batches that cannot be read.
-        self._letters: list[Send] = []
+        self._dead_letters: list[Send] = []
         self._last_cut = time.monotonic()
         self._in_flight: asyncio.Task[None] | None = None
         # Whether a batch is in hand: it is being taken, or what was taken waits for more.
@@ -130,7 +130,7 @@ class FlushLoop:
                 return
             for batch in value.unreadable:
                 self._stage.pass_over(message.topic, message.partition, batch)
-                self._letters += self._app.unreadable_dead_letters(batch)
+                self._dead_letters += self._app.unreadable_dead_letters(batch)
             self._taken.append(event)
             self._events += value.size
             value.release()
@@ -234,7 +234,7 @@ class FlushLoop:
     async def _begin(self, generation: int) -> None:
         """Start anew after a rebalance: what was taken before it will be read again."""
         await self._landed()
-        self._taken, self._events, self._letters = [], 0, []
+        self._taken, self._events, self._dead_letters = [], 0, []
         self._stage.reset()
         self._generation = generation
 
@@ -245,16 +245,18 @@ class FlushLoop:
             return
         flush = self._stage.cut()
         taken, self._taken, self._events = self._taken, [], 0
-        letters, self._letters = self._letters, []
+        dead_letters, self._dead_letters = self._dead_letters, []
         self._last_cut = time.monotonic()
-        self._in_flight = asyncio.create_task(self._settle(flush, letters, taken, self._generation))
+        self._in_flight = asyncio.create_task(
+            self._settle(flush, dead_letters, taken, self._generation)
+        )
         self._in_flight.add_done_callback(self._end_on_error)
 
     async def _settle(
-        self, flush: Flush, letters: list[Send], taken: list[Any], generation: int
+        self, flush: Flush, dead_letters: list[Send], taken: list[Any], generation: int
     ) -> None:
         written: Written = defaultdict(list)
-        for step in chain([letters] if letters else (), flush.steps()):
+        for step in chain([dead_letters] if dead_letters else (), flush.steps()):
             if not await self._ownership.confirm(generation):
                 return
             await self._send(step, written)

@@ -16,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.topics import Role
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.groups import read_group

@@ -19,7 +19,14 @@ from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import ConfigurationError
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial_messages import TrialSending
-from stream_app.notifier.direct.trial_report import Mark, Report, Stage, Step, TrialResult, failed
+from stream_app.notifier.direct.trial_report import (
+    Report,
+    Step,
+    StepMark,
+    TrialResult,
+    TrialStage,
+    failed,
+)
 from stream_app.opsgenie.destination import Destination, Destinations
 from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint, other_region
 from stream_app.opsgenie.key_probe import UNVERIFIED, key_works
@@ -73,7 +80,7 @@ class Trial:
             endpoint, key = self._open(integration)
         except ConfigurationError as error:
             return self._tell(
-                Step(Stage.CONFIGURATION, Mark.FAILED, str(error), TrialResult.INVALID)
+                Step(TrialStage.CONFIGURATION, StepMark.FAILED, str(error), TrialResult.INVALID)
             )
         self._tell(_configured(integration, endpoint, client))
         async with Destinations(self._settings) as destinations:
@@ -99,16 +106,16 @@ class Trial:
     async def _host(self, destination: Destination) -> TrialResult:
         reached = await destination.reach()
         if not reached.is_reached:
-            return self._tell(failed(Stage.HOST, reached.outcome, reached.text))
+            return self._tell(failed(TrialStage.HOST, reached.outcome, reached.text))
         facts = {"http_status": reached.outcome.status}
-        return self._tell(Step(Stage.HOST, Mark.OK, reached.text, facts=facts))
+        return self._tell(Step(TrialStage.HOST, StepMark.OK, reached.text, facts=facts))
 
     async def _key(self, destination: Destination) -> TrialResult:
         outcome = await destination.probe()
         facts = {"probe": "unverified"}
         if not key_works(outcome):
             text = f"the key does not work: {outcome.message} ({UNVERIFIED})"
-            result = self._tell(failed(Stage.KEY, outcome, text, **facts))
+            result = self._tell(failed(TrialStage.KEY, outcome, text, **facts))
             if outcome.reason is AttemptReason.UNAUTHORIZED:
                 await self._look_elsewhere(destination)
             return result
@@ -117,7 +124,7 @@ class Trial:
             f"which pages nobody ({UNVERIFIED})"
         )
         known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
-        self._tell(Step(Stage.KEY, Mark.OK, text, facts=known))
+        self._tell(Step(TrialStage.KEY, StepMark.OK, text, facts=known))
         if outcome.accepted and outcome.request_id:
             await self._follow_probe(destination, outcome.request_id)
         return TrialResult.OK
@@ -126,11 +133,11 @@ class Trial:
         """Tell what became of the probe; whatever it is, the key was taken."""
         check = await destination.check(request_id, self._sleep, self._scale)
         facts = {"request_id": request_id, "status": check.status, "probe": "unverified"}
-        mark, text = Mark.UNKNOWN, f"what became of that request is not known: {check.status}"
+        mark, text = StepMark.UNKNOWN, f"what became of that request is not known: {check.status}"
         if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
             expected = ", as it must be" if check.outcome is CheckOutcome.FAILED else ""
-            mark, text = Mark.OK, f'that request has ended with "{check.status}"{expected}'
-        self._tell(Step(Stage.KEY, mark, text, facts=facts))
+            mark, text = StepMark.OK, f'that request has ended with "{check.status}"{expected}'
+        self._tell(Step(TrialStage.KEY, mark, text, facts=facts))
 
     async def _look_elsewhere(self, destination: Destination) -> None:
         """Try a refused key at the other region of the same service; nothing is changed."""
@@ -147,7 +154,7 @@ class Trial:
             text = f"the {region} instance refuses the key, too: it is wrong or turned off"
         else:
             text = f"the {region} instance could not be asked: {outcome.message}"
-        self._tell(Step(Stage.KEY, Mark.NOTE, text, facts=facts))
+        self._tell(Step(TrialStage.KEY, StepMark.NOTE, text, facts=facts))
 
 
 def _configured(integration: Integration, endpoint: Endpoint, client: Client | None) -> Step:
@@ -162,4 +169,4 @@ def _configured(integration: Integration, endpoint: Endpoint, client: Client | N
     if client is None:
         parts.append("its client is not known here, and not named in messages")
     facts = {"api": endpoint.alerts_url, "events": list(integration.events)}
-    return Step(Stage.CONFIGURATION, Mark.OK, "; ".join(parts), facts=facts)
+    return Step(TrialStage.CONFIGURATION, StepMark.OK, "; ".join(parts), facts=facts)

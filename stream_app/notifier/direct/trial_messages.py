@@ -19,11 +19,11 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.notifier.direct.trial_report import (
-    Mark,
     Report,
-    Stage,
     Step,
+    StepMark,
     TrialResult,
+    TrialStage,
     failed,
     result_of,
     worst,
@@ -63,7 +63,7 @@ class TrialSending:
         """Send, ask, and close, also when the command is interrupted in between."""
         what = "1 test alert" if len(messages) == 1 else f"{len(messages)} test alerts"
         text = f"{what} of priority P5 will be sent now, which may page somebody"
-        self._report(Step(Stage.SEND, Mark.NOTE, text))
+        self._report(Step(TrialStage.SEND, StepMark.NOTE, text))
         results: list[TrialResult] = []
         try:
             sent, result = await self._send_all(messages)
@@ -82,10 +82,10 @@ class TrialSending:
         for number, message in enumerate(messages, start=1):
             step, request_id = await self._send(message)
             self._report(step)
-            if step.mark is Mark.FAILED:
+            if step.mark is StepMark.FAILED:
                 left = ", ".join(skipped.event for skipped in messages[number:])
                 if left:
-                    self._report(Step(Stage.SEND, Mark.NOTE, f"not sent: {left}"))
+                    self._report(Step(TrialStage.SEND, StepMark.NOTE, f"not sent: {left}"))
                 return sent, step.result
             sent.append((message.event, request_id))
         return sent, TrialResult.OK
@@ -101,16 +101,16 @@ class TrialSending:
             if outcome.status is not None:
                 del self._open[alias]
             text = f"{message.event}: not accepted: {outcome.message}"
-            return failed(Stage.SEND, outcome, text, **facts), None
+            return failed(TrialStage.SEND, outcome, text, **facts), None
         text = f'{message.event}: "{message.title}" accepted, request {outcome.request_id}'
         known = {"http_status": outcome.status, **facts}
-        return Step(Stage.SEND, Mark.OK, text, facts=known), outcome.request_id
+        return Step(TrialStage.SEND, StepMark.OK, text, facts=known), outcome.request_id
 
     async def _follow(self, event: str, request_id: str | None) -> TrialResult:
         """Tell what became of an accepted message."""
         if request_id is None:
             text = f"{event}: the service gave no request id to ask with"
-            self._report(Step(Stage.STATUS, Mark.UNKNOWN, text, facts={"event": event}))
+            self._report(Step(TrialStage.STATUS, StepMark.UNKNOWN, text, facts={"event": event}))
             return TrialResult.OK
         step = self._status_step(event, request_id, await self._check(request_id))
         self._report(step)
@@ -126,12 +126,12 @@ class TrialSending:
         }
         if check.outcome is CheckOutcome.SUCCESS:
             text = f'{event}: isSuccess true, "{check.status}"'
-            return Step(Stage.STATUS, Mark.OK, text, facts=facts)
+            return Step(TrialStage.STATUS, StepMark.OK, text, facts=facts)
         if check.outcome is CheckOutcome.FAILED:
             text = f'{event}: isSuccess false, "{check.status}": {REFUSED_LATER}'
-            return Step(Stage.STATUS, Mark.FAILED, text, TrialResult.REFUSED, facts)
+            return Step(TrialStage.STATUS, StepMark.FAILED, text, TrialResult.REFUSED, facts)
         text = f"{event}: accepted, and what became of it is not known: {check.status}"
-        return Step(Stage.STATUS, Mark.UNKNOWN, text, self._unknown(check), facts)
+        return Step(TrialStage.STATUS, StepMark.UNKNOWN, text, self._unknown(check), facts)
 
     def _unknown(self, check: RequestCheck) -> TrialResult:
         """Return what a test comes to whose message was accepted, and no more is known."""
@@ -146,13 +146,13 @@ class TrialSending:
         facts = {"event": event, "alias": alias}
         if keep_open:
             text = f"{event}: left open, alias {alias}"
-            self._report(Step(Stage.CLOSE, Mark.NOTE, text, facts=facts))
+            self._report(Step(TrialStage.CLOSE, StepMark.NOTE, text, facts=facts))
             return TrialResult.OK
         outcome = await self._destination.close(alias)
         if key_works(outcome):
-            self._report(Step(Stage.CLOSE, Mark.OK, f"{event}: closed again", facts=facts))
+            self._report(Step(TrialStage.CLOSE, StepMark.OK, f"{event}: closed again", facts=facts))
             return TrialResult.OK
         text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"
-        step = failed(Stage.CLOSE, outcome, text, **facts)
+        step = failed(TrialStage.CLOSE, outcome, text, **facts)
         self._report(step)
         return step.result

@@ -22,7 +22,7 @@ REFUSALS = (
 )
 
 
-class Stage(StrEnum):
+class TrialStage(StrEnum):
     """The steps, in their order."""
 
     CONFIGURATION = "configuration"
@@ -33,7 +33,7 @@ class Stage(StrEnum):
     CLOSE = "close"
 
 
-class Mark(StrEnum):
+class StepMark(StrEnum):
     """How a step has ended."""
 
     OK = "ok"
@@ -55,8 +55,8 @@ class TrialResult(IntEnum):
 class Step:
     """One thing that was done, in plain words; `facts` are for machines, and hold no key."""
 
-    stage: Stage
-    mark: Mark
+    stage: TrialStage
+    mark: StepMark
     text: str
     result: TrialResult = TrialResult.OK
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def worst(*results: TrialResult) -> TrialResult:
     return max(results, key=order.index, default=TrialResult.OK)
 
 
-def failed(stage: Stage, outcome: Outcome, text: str, **facts: object) -> Step:
+def failed(stage: TrialStage, outcome: Outcome, text: str, **facts: object) -> Step:
     """Return the step of an answer that was not the wanted one."""
     known = {"http_status": outcome.status, "reason": outcome.reason, **facts}
-    return Step(stage, Mark.FAILED, text, result_of(outcome), known)
+    return Step(stage, StepMark.FAILED, text, result_of(outcome), known)

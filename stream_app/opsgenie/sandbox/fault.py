@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from stream_app.domain.errors import InvalidObjectError
-from stream_app.domain.text.printable import kind_of_value
+from stream_app.domain.foreign_text.printable import kind_of_value
 
 KEY_END_LENGTH = 4
 #: Below this length the end of a key would be most of it.

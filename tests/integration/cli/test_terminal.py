@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.text.printable import printable
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings

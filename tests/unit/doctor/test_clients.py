@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.doctor import clients
-from stream_app.doctor.check import Verdict
+from stream_app.doctor.check import CheckStatus
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.settings import Settings
 
@@ -13,16 +13,16 @@ from stream_app.settings import Settings
 @pytest.mark.parametrize(
     ("names", "verdict", "text"),
     [
-        ({1111: "Acme", 2222: "Bolt"}, Verdict.OK, "2, each its own"),
+        ({1111: "Acme", 2222: "Bolt"}, CheckStatus.OK, "2, each its own"),
         (
             {2222: " ACME", 1111: "Acme"},
-            Verdict.FAIL,
+            CheckStatus.FAIL,
             "client 2222 has the name of client 1111",
         ),
     ],
 )
 async def test_clients_that_share_a_name_are_named(
-    monkeypatch: pytest.MonkeyPatch, names: dict[int, str], verdict: Verdict, text: str
+    monkeypatch: pytest.MonkeyPatch, names: dict[int, str], verdict: CheckStatus, text: str
 ) -> None:
     stored: Stored = {kind: {} for kind in Kind}
     for number, name in names.items():

@@ -15,7 +15,7 @@ import pytest
 from stream_app.cli.output import print_line
 from stream_app.cli.triggers import report_html, report_text
 from stream_app.cli.triggers.charts import bar, column_chart
-from stream_app.domain.backtest.backtest import Sample
+from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.backtest.findings import Findings
 from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger
 from stream_app.domain.replay.counting_replay import Figures
@@ -44,8 +44,8 @@ def findings(counts: dict[int, int] | None = None, name: str = "Hits", **more: A
         "read_ms": (START * 1000, (START + 168 * HOUR) * 1000),
         "samples": {
             START + 30 * HOUR: [
-                Sample(3, 1042, START + 30 * HOUR + 7, {"type": "sqli", "host": name}),
-                Sample(3, 1043, START + 30 * HOUR + 8, {"response_status": "500"}),
+                EventSample(3, 1042, START + 30 * HOUR + 7, {"type": "sqli", "host": name}),
+                EventSample(3, 1043, START + 30 * HOUR + 8, {"response_status": "500"}),
             ]
         },
     }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.domain.backtest.backtest import Backtest, Sample
+from stream_app.domain.backtest.backtest import Backtest, EventSample
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger, parse_trigger
 from stream_app.domain.errors import UsageError
@@ -162,7 +162,7 @@ def test_short_facts_of_an_event_are_bounded() -> None:
     ]
     engine, topic = after([(0, value, False) for value in values], trigger(1))
     assert list(engine.samples(BASE, 0, topic[0])) == [
-        Sample(
+        EventSample(
             0, 0, BASE + 1,
             {"type": "sqli", "host": "a" * 59 + "…", "poolid": "7", "remote_addr4": "203.0.113.9"},
         )

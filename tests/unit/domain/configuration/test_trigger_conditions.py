@@ -12,7 +12,7 @@ from stream_app.domain.catalog.conditions import (
     conditions_of,
 )
 from stream_app.domain.configuration.triggers import Filter, Threshold, read_trigger
-from stream_app.domain.text.printable import quoted
+from stream_app.domain.foreign_text.printable import quoted
 from tests.unit.domain.trigger_tables import (
     ACTIONS,
     ALL,

@@ -14,8 +14,8 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import notes_of, read_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
+from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.config_changes import NoticeType, differences, remembered
-from stream_app.domain.text.printable import quoted
 from tests.unit.domain.trigger_tables import (
     ACTIONS,
     ALL,

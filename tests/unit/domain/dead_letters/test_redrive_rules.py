@@ -8,7 +8,7 @@ from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind, Place
 from stream_app.domain.dead_letters.redrive_rules import (
     NEXT_STEPS,
-    Destination,
+    RedriveTarget,
     destination_of,
     next_step,
     why_not,
@@ -16,7 +16,7 @@ from stream_app.domain.dead_letters.redrive_rules import (
 from stream_app.domain.errors import DeadLetterReason
 from tests.unit.domain.dead_letters.test_dead_letter import letter
 
-OPEN = {521: Destination(3)}
+OPEN = {521: RedriveTarget(3)}
 RECORD: dict[str, Any] = {
     "id": 521,
     "client_id": 1111,
@@ -58,7 +58,7 @@ def test_what_was_accepted_meanwhile_stays_also_by_force() -> None:
 
 
 def test_what_no_integration_takes_needs_force() -> None:
-    off = {521: Destination(3, "integration 521 is off")}
+    off = {521: RedriveTarget(3, "integration 521 is off")}
     assert why_not(letter(), "deliveries", set(), off).startswith("integration 521 is off: ")
     assert "is not configured" in why_not(letter(), "deliveries", set(), {})
     assert why_not(letter(), "deliveries", set(), {}, force=True) == ""
@@ -87,12 +87,12 @@ def test_an_alert_that_some_have_got_is_judged_by_the_others() -> None:
     assert why_not(one, "alerts", set(), OPEN) == (
         "integration 520 is not configured: it would reach nobody"
     )
-    assert why_not(one, "alerts", {"a/521"}, {520: Destination(3)}) == ""
-    assert "accepted meanwhile" in why_not(one, "alerts", {"a/520"}, {520: Destination(3)})
+    assert why_not(one, "alerts", {"a/521"}, {520: RedriveTarget(3)}) == ""
+    assert "accepted meanwhile" in why_not(one, "alerts", {"a/520"}, {520: RedriveTarget(3)})
 
 
 def test_a_destination_says_why_it_takes_nothing_and_how_to_change_that() -> None:
-    assert destination_of(RECORD, None) == Destination(7)
+    assert destination_of(RECORD, None) == RedriveTarget(7)
     status = IntegrationStatus(521, 1111, True, "failed_share", 7, 18, 20, 12, 1)
     enable = "`stream-app integrations enable 521` first"
     disabled = destination_of(RECORD, status).problem

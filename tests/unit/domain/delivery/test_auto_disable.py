@@ -15,8 +15,8 @@ from stream_app.domain.delivery.auto_disable import (
     WINDOW_HOURS,
     Bucket,
     Judge,
+    JudgedEpoch,
     JudgeRules,
-    Mark,
     Occasion,
     Verdict,
     judge_record,
@@ -242,7 +242,7 @@ def named(verdicts: list[Verdict]) -> set[tuple[int, int]]:
 
 
 def test_a_mark_comes_back_from_its_record() -> None:
-    key, value = judge_record((521, None), Mark(7, disabled=True, client_id=1111))
+    key, value = judge_record((521, None), JudgedEpoch(7, disabled=True, client_id=1111))
     assert (key, value) == (b"judge|521", b"[7,true,1111]")
     assert judge_record((521, 9), Bucket(7, 3, 2, 41)) == (b"judge|521|9", b"[7,3,2,41]")
     assert judge_record((521, 9), None) == (b"judge|521|9", None)

@@ -13,8 +13,8 @@ from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
+from stream_app.domain.foreign_text.network_names import normal_address, normal_host
 from stream_app.domain.notices.fields import FIELDS, application_ids, wanted_values
-from stream_app.domain.text.network_names import normal_address, normal_host
 from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
 
 IPV4 = "203.0.113.10"

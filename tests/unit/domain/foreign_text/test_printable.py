@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stream_app.domain.text.printable import (
+from stream_app.domain.foreign_text.printable import (
     printable,
     printable_json,
     printable_lines,
