@@ -9,8 +9,8 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-for-tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOOLS := .local/tools
-# Most tests of Kafka wait half of the time: three at once, each set with a broker of its own.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+# Most tests of Kafka wait half of the time: four at once, each set with a broker of its own.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiokafka import client as client_module
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -39,21 +39,32 @@ def install() -> None:
 
 
 async def _close(client: Any) -> None:
-    """Do what aiokafka's own `close` does; what connects meanwhile is closed, too."""
+    """Do what aiokafka's own `close` does; close what connects meanwhile, too.
+
+    aiokafka closes the connections that it has. One that was about to be made was left open.
+    """
     client.is_closed = True
     await _aiokafka_close(client)
+    for connecting in list(getattr(client, "connecting", ())):
+        connecting.close()
 
 
 async def _connection(host: str, port: int, **options: Any) -> AIOKafkaConnection:
     """Connect for a client, unless it is closed before the connection stands.
 
-    aiokafka closes the connections that it has. One that was about to be made was left open.
-
     Raises:
         KafkaConnectionError: the client is closed.
     """
-    connection = await create_conn(host, port, **options)
     client = getattr(options.get("on_close"), "__self__", None)
+    connection = AIOKafkaConnection(host, port, **options)
+    if client is None:
+        await connection.connect()
+        return connection
+    client.connecting = getattr(client, "connecting", set()) | {connection}
+    try:
+        await connection.connect()
+    finally:
+        client.connecting = client.connecting - {connection}
     if getattr(client, "is_closed", False):
         connection.close()
         raise KafkaConnectionError("the client is closed")

@@ -122,8 +122,7 @@ async def test_a_worker_killed_anywhere_in_a_snapshot_loses_and_repeats_nothing(
     bench: Bench,
 ) -> None:
     for place in ("1", "7", "whole"):
-        with bench.worker(DIE=place) as worker:
-            await worker.ready()
+        with bench.worker(DIE=place) as worker:  # on a busy machine it dies before it is ready
             while worker.process.poll() is None:
                 await bench.send(20)
                 await asyncio.sleep(0.2)
