@@ -51,8 +51,8 @@ def parse_rest(texts: Iterable[str]) -> Rest:
         match = _SPANS.fullmatch(text)
         if match is None:
             raise UsageError(
-                f"--resume {quoted(text)} is not TOPIC=FIRST:END,FIRST:END,... with a pair for "
-                "each partition: give it as the interrupted run has printed it"
+                f"--resume {quoted(text)} is not TOPIC=FIRST:END,FIRST:END,...[+SECONDSs] with a "
+                "pair for each partition: give it as the interrupted run has printed it"
             )
         pairs = (pair.split(":") for pair in match["spans"].split(","))
         spans[match["topic"]] = [(int(first), int(end)) for first, end in pairs]
