@@ -14,7 +14,7 @@ from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, To
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.kafka.history.open_transactions import long_open
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
-from stream_app.kafka.state.kept_state import state_problems
+from stream_app.kafka.state.state_problems import state_problems
 from stream_app.settings import Settings
 
 #: Most records of configuration and dead letters that are read: some seconds.

@@ -39,8 +39,8 @@ from stream_app.kafka.engine.changelogs import (
 )
 from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
-from stream_app.kafka.state.known_topics import check_changelogs, check_topics
 from stream_app.kafka.state.state_reset import NOT_REWOUND
+from stream_app.kafka.state.topic_ids import check_changelogs, check_topic_ids
 from stream_app.kafka.watch.lag import LagMeter
 from stream_app.kafka.watch.standstill import Standstill
 from stream_app.kafka.watch.topic_watch import TopicWatch
@@ -189,7 +189,7 @@ class Worker:
         await check_changelogs(self.settings, self.role, changelogs, rewound)
         await read_time(self.settings, app.clock)
         await prepare_changelogs(self.settings, app)
-        ids = await check_topics(self.settings, self.role, [*topics, *changelogs])
+        ids = await check_topic_ids(self.settings, self.role, [*topics, *changelogs])
         counts = {names(topic): count for topic, count in partitions.items()}
         self._topics = TopicWatch(
             self.settings, self.role, counts, changelogs, ids, app.fail, lambda: _sources_of(app)

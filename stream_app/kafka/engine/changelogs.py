@@ -15,8 +15,8 @@ from stream_app.kafka.cluster.topics import (
 )
 from stream_app.kafka.configuration.records import several_partitions
 from stream_app.kafka.engine.app import StreamApp
-from stream_app.kafka.state.changelog_settings import have_stamped
-from stream_app.kafka.state.packed_changelogs import prepare_packed
+from stream_app.kafka.state.changelog_settings import ensure_broker_clock
+from stream_app.kafka.state.packed_changelogs import prepare_packed_changelogs
 from stream_app.settings import Settings
 
 
@@ -64,8 +64,10 @@ async def prepare_changelogs(settings: Settings, app: StreamApp) -> None:
             if table.changelog_topic_name not in counts
         ]
         await make_topics(client, missing, settings.kafka.replication_factor)
-        await have_stamped(client, [table.changelog_topic_name for table in app.state_tables])
-        await prepare_packed(settings, client, app.packed_tables, app.clock)
+        await ensure_broker_clock(
+            client, [table.changelog_topic_name for table in app.state_tables]
+        )
+        await prepare_packed_changelogs(settings, client, app.packed_tables, app.clock)
 
 
 def check_growth(app: StreamApp) -> None:

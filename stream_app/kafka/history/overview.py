@@ -45,7 +45,7 @@ from stream_app.kafka.history.newest_records import Progress, Reach, read_newest
 from stream_app.kafka.history.open_transactions import long_open
 from stream_app.kafka.history.standing_still import partitions_standing_still
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
-from stream_app.kafka.state.kept_state import state_problems
+from stream_app.kafka.state.state_problems import state_problems
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.kinds import Stored

@@ -1,10 +1,10 @@
-"""Reads changelogs whole: record batches in large fetches, taken in slices.
+"""Reads whole changelogs: record batches in large fetches, applied in slices.
 
-A slice holds the event loop for some tens of milliseconds, so that the health page answers and
-the next rebalance is noticed. What it puts into a state it puts there whole.
+A slice holds the event loop for some tens of milliseconds at most, so that the health page answers
+and the next rebalance is noticed. A slice is never applied in part.
 
-Everything that the broker has is read, also what is in no finished transaction: the changelogs
-have none, and a stranger's open one must not hide what comes behind it.
+Uncommitted records are read, too: this app writes changelogs without transactions, and somebody
+else's open transaction must not hide the records behind it.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Most bytes of a fetch, of all partitions and of one. Larger ones are no faster, and Python gives
-#: little of what they took back to the system.
+#: Most bytes of a fetch, of all partitions and of one. Larger fetches are no faster, and Python
+#: returns little of their memory to the system.
 FETCH_BYTES = 32 * 1024 * 1024
 PARTITION_FETCH_BYTES = 512 * 1024
-#: Most records that are unpacked at once, and how long a slice of them may take.
+#: Most records that are unpacked at once.
 FETCH_RECORDS = 5_000
-SLICE_RECORDS = 200
+#: A slice ends after this time; it is looked at after so many records each.
 SLICE_SECONDS = 0.02
+SLICE_RECORDS = 200
 FETCH_WAIT_MS = 20
 POLL_MS = 200
 
 
 class StaleRestoreError(Exception):
-    """The partitions are being assigned anew: what is read here is nobody's state any more."""
+    """The partitions are being reassigned, so nobody needs what is read here any more."""
 
 
 async def restore(
@@ -51,12 +52,12 @@ async def restore(
 
     Args:
         options: how to reach the brokers.
-        tables: the tables whose changelog partitions these are.
-        is_current: tells whether the states are still wanted; asked before each change.
-        progress: is told how far it is.
+        tables: the table of each changelog partition to read.
+        is_current: tells whether the states are still needed; asked before each change.
+        progress: updated as the reading goes on.
 
     Raises:
-        StaleRestoreError: they are not wanted any more.
+        StaleRestoreError: the states are not needed any more.
         StreamAppError: a changelog cannot be read by this version, or has lost records.
         KafkaError: the broker does not answer, or refuses.
     """
@@ -67,13 +68,13 @@ async def restore(
         key_deserializer=lean_records,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-        # One that has nothing more to give must not hold up the others.
+        # A broker that has nothing more to read must not hold up the others.
         fetch_max_wait_ms=FETCH_WAIT_MS,
         max_poll_records=None,
     )
     await consumer.start()
     try:
-        # Of a topic whose metadata it lacks aiokafka learns one at a time, 0.1 s each.
+        # Otherwise aiokafka asks for the metadata of one topic at a time, which takes 0.1 s each.
         await consumer._client.set_topics({tp.topic for tp in tables})  # noqa: SLF001 - not public
         await _Reading(consumer, tables, is_current, progress).run()
     finally:
@@ -81,7 +82,7 @@ async def restore(
 
 
 class _Reading:
-    """One run over the partitions that have something to read."""
+    """One pass over the partitions that have something to read."""
 
     def __init__(
         self,
@@ -100,16 +101,16 @@ class _Reading:
         partitions = list(self._tables)
         ends = await consumer.end_offsets(partitions) if partitions else {}
         begins = await consumer.beginning_offsets(partitions) if partitions else {}
-        self._check()
-        positions = {tp: max(self._next(tp), begins[tp]) for tp in partitions}
+        self._require_current()
+        positions = {tp: max(self._next_offset(tp), begins[tp]) for tp in partitions}
         for tp in partitions:
-            if ends[tp] < self._next(tp):
-                raise _lost_records(tp, self._next(tp), ends[tp])
-        # One whose records are all deleted has nothing to read, and is not empty.
+            if ends[tp] < self._next_offset(tp):
+                raise _lost_records_error(tp, self._next_offset(tp), ends[tp])
+        # A log whose records are all deleted has nothing to read, but is not a new one.
         wanted = [
             tp
             for tp in partitions
-            if positions[tp] < ends[tp] or (begins[tp] > 0 and self._next(tp) == 0)
+            if positions[tp] < ends[tp] or (begins[tp] > 0 and self._next_offset(tp) == 0)
         ]
         progress.begin(sum(ends[tp] - positions[tp] for tp in wanted), len(wanted))
         if wanted:
@@ -120,11 +121,11 @@ class _Reading:
                 self._tables[tp].begin_reading(tp.partition, begins[tp])
             starts = dict(positions)
             await self._read(wanted, ends, positions)
-            begins = await self._begins_now(wanted, starts)
+            begins = await self._begin_offsets_now(wanted, starts)
         for tp in wanted:
             for _ in self._tables[tp].finish_reading(tp.partition, begins[tp], ends[tp]):
                 await asyncio.sleep(0)
-                self._check()
+                self._require_current()
                 if progress.is_due():
                     log.info("state_being_made", partitions=progress.made, of=progress.partitions)
             progress.made += 1
@@ -137,27 +138,27 @@ class _Reading:
                 records_per_second=progress.per_second,
             )
 
-    async def _begins_now(
+    async def _begin_offsets_now(
         self, wanted: Sequence[TopicPartition], starts: Mapping[TopicPartition, int]
     ) -> Mapping[TopicPartition, int]:
-        """Return where the logs begin now: what has gone since was perhaps not read.
+        """Return where the logs begin now: records deleted meanwhile may not have been read.
 
         Raises:
-            ConnectionError: records have gone that a state in memory needs; read again.
+            ConnectionError: records are gone that a state in memory needs; read again.
         """
         begins = await self._consumer.beginning_offsets(wanted)
-        self._check()
+        self._require_current()
         for tp in wanted:
             if begins[tp] > starts[tp] > 0 and self._tables[tp].persisted_offset(tp) >= 0:
                 raise ConnectionError(f"{tp.topic}[{tp.partition}]: its oldest records have gone")
         found: Mapping[TopicPartition, int] = begins
         return found
 
-    def _next(self, tp: TopicPartition) -> int:
+    def _next_offset(self, tp: TopicPartition) -> int:
         return self._tables[tp].persisted_offset(tp) + 1
 
-    def _check(self) -> None:
-        """Raise `StaleRestoreError` where nobody wants these states any more."""
+    def _require_current(self) -> None:
+        """Raise `StaleRestoreError` if nobody needs these states any more."""
         if not self._is_current():
             raise StaleRestoreError
 
@@ -167,7 +168,7 @@ class _Reading:
         ends: Mapping[TopicPartition, int],
         positions: dict[TopicPartition, int],
     ) -> None:
-        """Read up to the ends, by the position: the last record before one may be compacted."""
+        """Read up to the ends, judged by position: the last record may be compacted away."""
         open_partitions = set(wanted)
         while open_partitions:
             found = await self._consumer.getmany(
@@ -190,7 +191,7 @@ class _Reading:
             table.note_unreadable(tp.partition, batch)
         records = found.readable()
         while at < len(records):
-            self._check()
+            self._require_current()
             until = time.monotonic() + SLICE_SECONDS
             while at < len(records) and time.monotonic() < until:
                 piece = records[at : at + SLICE_RECORDS]
@@ -199,7 +200,7 @@ class _Reading:
                 except StreamAppError:
                     raise
                 except Exception as error:
-                    raise _unreadable(tp, piece, error) from error
+                    raise _unreadable_error(tp, piece, error) from error
                 at += len(piece)
                 self._progress.records += len(piece)
             await asyncio.sleep(0)
@@ -216,7 +217,7 @@ class _Reading:
             )
 
 
-def _lost_records(tp: TopicPartition, wanted: int, end: int) -> TopicMismatchError:
+def _lost_records_error(tp: TopicPartition, wanted: int, end: int) -> TopicMismatchError:
     return TopicMismatchError(
         f"{tp.topic} partition {tp.partition} ends at offset {end}, but its records up to "
         f"{wanted - 1} are in memory: the topic was made anew, or has lost its newest records. "
@@ -224,7 +225,9 @@ def _lost_records(tp: TopicPartition, wanted: int, end: int) -> TopicMismatchErr
     )
 
 
-def _unreadable(tp: TopicPartition, records: Sequence[Any], error: Exception) -> StreamAppError:
+def _unreadable_error(
+    tp: TopicPartition, records: Sequence[Any], error: Exception
+) -> StreamAppError:
     first, last = records[0].offset, records[-1].offset
     return StreamAppError(
         f"the state in {tp.topic} partition {tp.partition} cannot be read: a record of the "

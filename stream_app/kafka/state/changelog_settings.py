@@ -1,4 +1,4 @@
-"""Kafka's settings of changelogs that are there already, as an older version has made them."""
+"""Kafka's settings of existing changelogs, which an older version may have made differently."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Where a topic's setting comes from: itself, not a default of the broker's.
-OF_THE_TOPIC = 1
-#: How often to look whether a setting has come to the brokers.
+#: Kafka's code for a setting that the topic itself has, rather than a default of the broker.
+DYNAMIC_TOPIC_CONFIG = 1
+#: How often, and at which interval, to look whether the brokers have applied a setting.
 LOOKS, LOOK_SECONDS = 20, 0.1
 
 
-async def have_stamped(client: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
-    """Have the brokers stamp the records of changelogs, from now on."""
-    for name, config in (await own_settings(client, topics)).items():
+async def ensure_broker_clock(client: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Have the brokers stamp the records of changelogs from now on."""
+    for name, config in (await topic_overrides(client, topics)).items():
         if not BROKER_CLOCK.items() <= config.items():
-            await change(client, name, config, BROKER_CLOCK)
-            await _seen(client, name)
+            await override(client, name, config, BROKER_CLOCK)
+            await _wait_for_broker_clock(client, name)
 
 
-async def _seen(client: AIOKafkaAdminClient, name: str) -> None:
-    """Wait until the brokers stamp a topic's records, or do not within the time."""
+async def _wait_for_broker_clock(client: AIOKafkaAdminClient, name: str) -> None:
+    """Wait until the setting is applied, but not for longer than the looks take."""
     for _ in range(LOOKS):
-        if BROKER_CLOCK.items() <= (await own_settings(client, [name]))[name].items():
+        if BROKER_CLOCK.items() <= (await topic_overrides(client, [name]))[name].items():
             return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def own_settings(
+async def topic_overrides(
     client: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Return the settings that topics have of their own."""
+    """Return the settings in which each topic differs from the broker's defaults."""
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
     found: dict[str, dict[str, str]] = {}
     for response in await client.describe_configs(resources) if resources else ():
         for error, text, _, name, entries in response.resources:
             if error:
                 raise for_code(error)(f"{name}: {text or 'its settings are not told'}")
-            found[name] = {entry[0]: entry[1] for entry in entries if entry[3] == OF_THE_TOPIC}
+            found[name] = {
+                entry[0]: entry[1] for entry in entries if entry[3] == DYNAMIC_TOPIC_CONFIG
+            }
     return found
 
 
-async def change(
+async def override(
     client: AIOKafkaAdminClient, name: str, config: Mapping[str, str], wanted: Mapping[str, str]
 ) -> None:
-    """Give a topic settings beside its own ones (`config`): else those would be lost."""
+    """Give a topic further settings. The ones it has (`config`) would be lost if not sent again."""
     resource = ConfigResource(ConfigResourceType.TOPIC, name, {**config, **wanted})
     for response in await client.alter_configs([resource]):
         for error, text, *_ in response.resources:

@@ -1,12 +1,13 @@
-"""The changelogs of packed tables, new ones and those that an older version has made.
+"""Prepares the changelogs of packed tables: new ones, and those that an older version has made.
 
-An older version kept a record for each key and let compaction take the overwritten ones. Packed
-records have no key to compact by: the owner of a partition deletes what its snapshots stand for,
-which Kafka allows only where the clean-up is `delete`. Time and size must delete nothing.
+An older version kept a record for each key and let compaction remove the overwritten ones. Packed
+records have no key to compact by. Instead, the owner of a partition deletes what its snapshots
+replace, which Kafka allows only with the clean-up policy `delete`; nothing may expire by time or
+size.
 
-A worker of an older version cannot read packed records, and must not go on beside this one: it
-would pass over the partial counts in packed records. So before this worker joins the group, each
-changelog gets a record that such a worker ends at, when the next assignment makes it read there.
+A worker of an older version cannot read packed records and must not run beside this one, because
+it would skip the partial counts in them. So before this worker joins the group, each changelog gets
+a mark: a record at which an older worker ends when the next assignment makes it read there.
 """
 
 from __future__ import annotations
@@ -21,30 +22,30 @@ from aiokafka.admin import AIOKafkaAdminClient
 from stream_app.domain.state import packed_log
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.connection import connection_options
-from stream_app.kafka.state.changelog_settings import change, own_settings
+from stream_app.kafka.state.changelog_settings import override, topic_overrides
 from stream_app.kafka.state.packed_table import PACKED_CONFIG, PackedTable
 from stream_app.settings import Settings
 
 
-async def prepare_packed(
+async def prepare_packed_changelogs(
     settings: Settings,
     client: AIOKafkaAdminClient,
     tables: Sequence[PackedTable[Any]],
     clock: BrokerClock,
 ) -> None:
-    """Have the changelogs of packed tables ready for packed records."""
+    """Set up the changelogs of packed tables for packed records."""
     topics = [table.changelog_topic_name for table in tables]
-    found = await own_settings(client, topics)
+    found = await topic_overrides(client, topics)
     older = [name for name in topics if "delete" not in found[name].get("cleanup.policy", "")]
-    await _mark(settings, tables, older, clock.now_ms())
+    await _write_marks(settings, tables, older, clock.now_ms())
     for name in older:
-        await change(client, name, found[name], PACKED_CONFIG)
+        await override(client, name, found[name], PACKED_CONFIG)
 
 
-async def _mark(
+async def _write_marks(
     settings: Settings, tables: Sequence[PackedTable[Any]], older: Sequence[str], now_ms: int
 ) -> None:
-    """Put the mark into changelogs of older versions, and into empty ones."""
+    """Write the mark into the changelogs of older versions, and into empty ones."""
     places = [
         TopicPartition(table.changelog_topic_name, number)
         for table in tables

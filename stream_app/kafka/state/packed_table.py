@@ -1,7 +1,7 @@
-"""A state table whose changelog holds packed records (`domain/packed_log.py`).
+"""A state table whose changelog holds packed records (`domain/state/packed_log.py`).
 
-One record for each flush and partition, its progress inside, and snapshots in between. Changelogs
-that an older version has written, a record for each key, are read as well.
+Each flush writes one record for a partition, with its changes and its progress, and there are
+snapshots in between. Changelogs of an older version, with a record for each key, are read as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Nothing goes by itself: the owner of a partition deletes what two whole snapshots stand for.
+#: Nothing expires: the owner of a partition deletes what its snapshots replace.
 PACKED_CONFIG = {
     "cleanup.policy": "delete",
     "retention.ms": "-1",
@@ -38,28 +38,28 @@ PACKED_CONFIG = {
 
 
 class PackedState(PartitionState, Protocol):
-    """What such a table keeps of one source partition."""
+    """The state of one source partition in a packed table."""
 
     @property
     def version(self) -> int:
-        """The source offset that the acknowledged state is as of."""
+        """The source offset up to which the acknowledged state counts everything."""
 
     @property
     def newest_version(self) -> int:
-        """The largest offset of anything in it."""
+        """The largest source offset of anything in the state."""
 
     @property
     def can_be_packed(self) -> bool:
         """Tell whether a snapshot may be taken."""
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
-        """Take a record that an older version has written; False: it is none."""
+        """Take a record that an older version has written; return False if it is not one."""
 
     def apply(self, version: int, rows: bytes) -> None:
-        """Take a part of the changelog, or of a snapshot."""
+        """Apply the rows of a flush, or of a part of a snapshot."""
 
     def progress_rows(self) -> bytes:
-        """Return rows that hold nothing but the acknowledged progress."""
+        """Return rows that hold only the acknowledged progress."""
 
     def snapshot(self, size: int) -> Iterator[tuple[int, bytes]]:
         """Yield the acknowledged state in slices of about `size`, each with its version."""
@@ -77,15 +77,15 @@ class PackedTable(StateTable[Packed]):
         super().__init__(app, **kwargs)
         self._logs: dict[int, PackedLog] = {}
         self._bases: dict[int, int | None] = {}
-        # Offsets that this worker has written beyond what it knows without a gap.
+        # Changelog offsets that this worker has written beyond a gap.
         self._beyond: dict[int, set[int]] = {}
-        # By partition and last offset of a batch that cannot be read: the largest version that
-        # anything in it may have.
-        self._unknown: dict[tuple[int, int], int] = {}
+        # For a batch that cannot be read, by partition and last offset: the largest version that
+        # its records may have.
+        self._unreadable_versions: dict[tuple[int, int], int] = {}
         self._writer = secrets.token_hex(8)
         self._groups = itertools.count(1)
-        #: By partition: what the newest whole snapshot covers, its size, when it was written, and
-        #: how many bytes have come behind it.
+        #: By partition, the newest whole snapshot: up to which changelog offset it covers the log,
+        #: its size, when it was written (monotonic clock), and how many bytes have come after it.
         self.covered: dict[int, int] = {}
         self.snapshot_bytes: dict[int, int] = {}
         self.snapshot_at: dict[int, float] = {}
@@ -94,29 +94,26 @@ class PackedTable(StateTable[Packed]):
     # -- writing
 
     def new_group(self) -> str:
-        """Return a name that no other flush or snapshot has, of whatever worker."""
+        """Return a name for a flush or a snapshot, unique among all workers."""
         return f"{self._writer}-{next(self._groups)}"
 
     def changes(self, partition: int, version: int, rows: Sequence[bytes]) -> list[Send]:
-        """Return the records of a flush's changes of one partition."""
+        """Return the records of one flush's changes to a partition."""
         records = packed_log.changes(self.new_group(), version, rows)
         size = sum(len(value) for _, value in records)
         self.tail_bytes[partition] = self.tail_bytes.get(partition, 0) + size
-        return [self.send(partition, key, value) for key, value in records]
+        return [self.changelog_record(partition, key, value) for key, value in records]
 
     def snapshot_part(self, partition: int, group: str, number: int, part: PackedPart) -> Send:
         """Return the record of a part of a snapshot."""
-        return self.send(partition, *packed_log.record(GroupKind.SNAPSHOT, group, number, part))
-
-    def send(self, partition: int, key: bytes, value: bytes) -> Send:
-        """Return a record of the changelog."""
-        return Send(self.changelog_topic_name, key, value, partition, (), self)
+        record = packed_log.record(GroupKind.SNAPSHOT, group, number, part)
+        return self.changelog_record(partition, *record)
 
     def note_written(self, partition: int, offsets: Iterable[int]) -> None:
-        """Note changelog records of this worker that are acknowledged.
+        """Note acknowledged changelog records of this worker.
 
-        A gap between them may be a write of its own that is still on its way, or somebody else's:
-        of a worker that had lost the partition. The next snapshot looks what is in it.
+        A gap between them is either a write of this worker that is still on its way, or a write of
+        another worker that had lost the partition. The next snapshot finds out which.
         """
         if partition not in self.states:
             return
@@ -132,44 +129,45 @@ class PackedTable(StateTable[Packed]):
         self._restored_to[partition] = known
 
     def known_to(self, partition: int) -> int:
-        """Return the offset up to which the state holds all that the changelog does."""
+        """Return the offset up to which the state contains everything in the changelog."""
         return self._restored_to.get(partition, NEVER)
 
     def gap(self, partition: int) -> range:
-        """Return the changelog offsets among the known ones that are not known."""
+        """Return the range of changelog offsets from the first unknown to the last known one."""
         known, beyond = self.known_to(partition), self._beyond.get(partition)
         return range(known + 1, max(beyond) + 1 if beyond else known + 1)
 
     def close_gap(self, partition: int, records: Iterable[Any], source_end: int) -> int | None:
-        """Take in what others have written among this worker's records.
+        """Judge the records of other workers in the gap, and close it if the state covers them.
 
-        The state stands for what is of its version or of an older one, whoever of the two has
-        lost the partition: all counts up to an offset are the same, whoever has counted. What
-        cannot be read is of no newer version than the source had records when it was found.
+        The state covers every record of its own version or an older one, whichever worker has lost
+        the partition: the counts up to a source offset are the same, whoever counts. The version of
+        an unreadable record is at most the last source offset at the time when it was found.
 
         Args:
             partition: which one.
-            records: what the gap holds.
+            records: the records in the gap.
             source_end: where the source partition ends now.
 
         Returns:
-            How many records were of others; None where one is, or may be, of a newer version.
+            How many records others have written; None if one has, or may have, a newer version.
         """
         state = self.states[partition]
         read, scratch = PackedLog(), self._new_state()
         gap = self.gap(partition)
-        own, others, unknown = self._beyond.get(partition, set()), 0, NEVER
+        own, others, unreadable = self._beyond.get(partition, set()), 0, NEVER
         for record in records:
             if isinstance(record, UnreadableBatch):
                 of_others = set(gap[max(0, record.first_offset - gap.start) :]) - own
                 if missing := sum(offset <= record.offset for offset in of_others):
                     others += missing
                     place = partition, record.offset
-                    unknown = max(unknown, self._unknown.setdefault(place, source_end - 1))
+                    version = self._unreadable_versions.setdefault(place, source_end - 1)
+                    unreadable = max(unreadable, version)
             elif record.offset in gap and record.offset not in own:
                 others += 1
                 self._take(read, scratch, record)
-        if max(read.newest_version, scratch.newest_version, unknown) > state.version:
+        if max(read.newest_version, scratch.newest_version, unreadable) > state.version:
             return None
         self._restored_to[partition] = gap.stop - 1
         own -= set(gap)
@@ -181,9 +179,9 @@ class PackedTable(StateTable[Packed]):
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Drop what is known of partitions that went elsewhere, and what is read halfway."""
+        """Forget the partitions that went to other workers, and whatever is half read."""
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
-        self._logs, self._bases, self._beyond, self._unknown = {}, {}, {}, {}
+        self._logs, self._bases, self._beyond, self._unreadable_versions = {}, {}, {}, {}
         for known in (self.covered, self.snapshot_bytes, self.snapshot_at, self.tail_bytes):
             for partition in known.keys() - self.states.keys():
                 del known[partition]
@@ -199,13 +197,13 @@ class PackedTable(StateTable[Packed]):
         self._logs[partition] = PackedLog()
 
     def restore(self, partition: int, records: Sequence[Any]) -> None:
-        """Take changelog records, in their order; what is packed is kept until all are read."""
+        """Take changelog records in their order; packed ones are applied when all are read."""
         read, state = self._logs[partition], self.state(partition)
         for record in records:
             self._take(read, state, record)
 
     def note_unreadable(self, partition: int, batch: UnreadableBatch) -> None:
-        """Note a batch whose records nobody knows; what they were is looked at at the end."""
+        """Note an unreadable batch. Whether a snapshot covers it is known only at the end."""
         why = f"{batch.error_class}: {batch.error}"
         self._logs[partition].note_unreadable(batch.first_offset, batch.offset, why)
 
@@ -220,10 +218,10 @@ class PackedTable(StateTable[Packed]):
             read.note_damaged(record.offset, str(error))
 
     def finish_reading(self, partition: int, begin: int, end: int) -> Iterator[None]:
-        """Make the state of what has been read, in slices.
+        """Build the state from what has been read, in slices.
 
         Raises:
-            UnreadableStateError: it cannot be made.
+            UnreadableStateError: records are missing that no snapshot covers.
         """
         read, base = self._logs.pop(partition), self._bases.pop(partition)
         state = self.state(partition)
@@ -245,7 +243,7 @@ class PackedTable(StateTable[Packed]):
         if base is None:
             self.covered[partition] = read.covered
             self.snapshot_bytes[partition] = read.snapshot_bytes
-            # Soon after the start: what was read may be much longer than the state.
             self.snapshot_at[partition] = time.monotonic()
+            # If the log is much longer than the state, the next snapshot is due soon.
             size = sum(len(part.rows) for part in parts)
             self.tail_bytes[partition] = size - read.snapshot_bytes + read.others_bytes

@@ -1,12 +1,12 @@
-"""How the states of a worker's partitions come back: in bulk, in the place of Faust's recovery.
+"""Restores the states of a worker's partitions in bulk, in place of Faust's recovery.
 
-Faust reads a changelog one record at a time, and its recovery has two holes. A wait that times
-out passes for a stop, and ends it without a word. And one that ends after the next rebalance has
-begun makes states pass for ready that nobody has read. Here Faust's part is only to say when: the
-states are read by `changelog_reader.py` where Faust would look how much it has to read.
+Faust reads a changelog one record at a time, and its recovery has two faults. It takes a wait that
+times out for a stop, and then ends silently. And a recovery that ends after the next rebalance has
+begun declares states ready that nobody has read. Here Faust decides only when states are restored.
+`changelog_reader.py` reads them at the point where Faust would ask how much there is to read.
 
-This leans on private methods of Faust 0.15: `tests/unit/kafka/engine/test_faust_contract.py`
-says so when they change.
+This relies on private methods of Faust 0.15. `tests/unit/kafka/engine/test_faust_contract.py` fails
+when they change.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: The broker does not answer: it is asked again after this time.
+#: Pause before a broker that did not answer is asked again.
 RETRY_SECONDS = 1.0
-#: How often a worker that restores says so on Kafka. Most are ready before the first time.
-SAY_SECONDS = 2.0
+#: How often a worker that is restoring leaves a note on Kafka. Most are ready before the first one.
+NOTE_SECONDS = 2.0
 
 
 class BulkRecovery(Recovery):
-    """Reads the states of the assigned partitions by itself; Faust finds nothing left to read."""
+    """Reads the states of the assigned partitions itself, so that Faust has nothing to read."""
 
     logger = logging.getLogger("faust.stream_app")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: How far the newest restoring is; None before the first.
+        #: Progress of the newest restoring; None before the first.
         self.progress: RestoreProgress | None = None
-        # Source partitions beside whose committed offset stands that this worker restores.
+        # Source partitions whose committed offsets carry this worker's note.
         self._noted: set[TP] = set()
 
     def need_recovery(self) -> bool:
@@ -58,16 +58,16 @@ class BulkRecovery(Recovery):
         return False
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109 - Faust's
-        """Wait without a limit: to Faust a wait that times out is a service that was stopped.
+        """Wait without a limit: Faust takes a wait that times out for a stopped service.
 
-        Each call has limits of its own, and fails by them.
+        The calls that are waited for have timeouts of their own.
         """
         await super()._wait(coro)
 
     async def _build_highwaters(
         self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str
     ) -> None:
-        """Leave it to the reader to find out how far the changelogs go."""
+        """Do nothing: the changelog reader asks where the changelogs end."""
 
     async def _build_offsets(
         self,
@@ -76,19 +76,19 @@ class BulkRecovery(Recovery):
         destination: Counter[TP],  # noqa: ARG002 - Faust's
         title: str,
     ) -> None:
-        """Read the states here, where Faust would look from where on it has to read them."""
+        """Read the states here, where Faust would ask where to start reading them."""
         if title == "active":
             await self._restore(frozenset(tps))
 
     async def _seek_offsets(
         self, consumer: Any, tps: set[TP], offsets: Counter[TP], title: str
     ) -> None:
-        """Leave Faust's consumer alone: it reads no changelog."""
+        """Do nothing: Faust's consumer reads no changelog."""
 
     async def _restore(self, tps: frozenset[TP]) -> None:
         app: Any = self.app
         generation = self._generation_id
-        # Copies: the next rebalance changes the very objects, before it cancels this.
+        # Copies: the next rebalance changes these objects before it cancels this call.
         tables = {tp: self.tp_to_table[tp] for tp in tps}
         epochs = {table: table.epoch for table in self.tables.values()}
 
@@ -99,15 +99,15 @@ class BulkRecovery(Recovery):
 
         progress = self.progress = RestoreProgress()
         is_read = asyncio.Event()
-        saying = asyncio.create_task(self._say(progress, is_read))
+        noting = asyncio.create_task(self._note_progress(progress, is_read))
         try:
             if not await self._read(tables, is_current, progress):
                 return
             is_read.set()
-            # What it commits must not come behind what the agents get done.
-            await saying
+            # Its last commit must come before those of the agents' progress.
+            await noting
         finally:
-            saying.cancel()
+            noting.cancel()
         for table, epoch in epochs.items():
             table.note_read(epoch, generation)
 
@@ -117,7 +117,7 @@ class BulkRecovery(Recovery):
         is_current: Callable[[], bool],
         progress: RestoreProgress,
     ) -> bool:
-        """Read the states; False: they cannot be read, and the worker ends."""
+        """Read the states; return False if they cannot be read, after failing the worker."""
         app: Any = self.app
         while True:
             if not is_current():
@@ -125,7 +125,7 @@ class BulkRecovery(Recovery):
             try:
                 await restore(app.client_options(), tables, is_current, progress)
             except StaleRestoreError:
-                # Not CancelledError: it would end the recovery for ever.
+                # CancelledError would end the recovery for good.
                 raise RebalanceAgain from None
             except StreamAppError as error:
                 app.fail(error)
@@ -140,36 +140,36 @@ class BulkRecovery(Recovery):
                 return True
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _say(self, progress: RestoreProgress, is_read: asyncio.Event) -> None:
-        """Say on Kafka that this worker restores, for `status`; and in the end that it does not.
+    async def _note_progress(self, progress: RestoreProgress, is_read: asyncio.Event) -> None:
+        """Note on Kafka that this worker is restoring, for `status`; remove the note at the end.
 
-        Nothing is consumed meanwhile, so what is committed stays as it is. A worker that cannot
-        say it goes on.
+        Nothing is consumed meanwhile, so the committed offsets stay the same. If a note cannot be
+        written, the worker goes on without it.
         """
         app: Any = self.app
-        while not await _is_set(is_read, SAY_SECONDS):
+        while not await _is_set(is_read, NOTE_SECONDS):
             with contextlib.suppress(KafkaError, OSError):
                 sources = {tp for tp in app.consumer.assignment() if tp.topic in app.batched_topics}
-                await self._note(sources, partial(note_of, str(progress)))
+                await self._commit_note(sources, partial(note_of, str(progress)))
         if self._noted:
             with contextlib.suppress(KafkaError, OSError):
-                await self._note(self._noted, lambda _: "")
+                await self._commit_note(self._noted, lambda _: "")
 
-    async def _note(self, partitions: Collection[TP], note: Callable[[str], str]) -> None:
+    async def _commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> None:
         consumer: Any = self.app.consumer
         self._noted = await consumer._thread.commit_note(partitions, note)  # noqa: SLF001 - Faust's
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _slurp_changelogs(self) -> None:
-        """Take nothing: no changelog record comes by way of Faust."""
+        """Do nothing: no changelog record comes through Faust."""
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _publish_stats(self) -> None:
-        """Say nothing: the reader says how far it is."""
+        """Do nothing: the changelog reader reports its progress."""
 
 
 async def _is_set(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for a while."""
+    """Wait for an event for some seconds; tell whether it is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()

@@ -1,30 +1,30 @@
-"""How far the restoring of a worker's states is: for its log, health page, metrics and `status`.
+"""How far a worker has restored its states: for its log, health page, metrics and `status`.
 
-`status` asks no worker, only Kafka: a worker that restores commits what its group has committed
-once more, with a note about itself beside the offset.
+`status` asks Kafka, never a worker. So a worker that is restoring commits its group's committed
+offsets again, with a note about its progress beside them.
 """
 
 from __future__ import annotations
 
 import time
 
-#: How often a log line tells how far it is.
+#: How often the log tells the progress.
 REPORT_SECONDS = 5.0
 
 
 class RestoreProgress:
-    """Counts the changelog records of one restoring."""
+    """Counts what one restoring has read and what is left."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._ended: float | None = None
         self._reported = self._started
-        #: Changelog offsets to go through, unknown before the broker has told; and gone through.
+        #: Changelog offsets to pass (None until the broker has told), and those passed so far.
         self.total: int | None = None
         self.done = 0
-        #: Records read: fewer than offsets where some are compacted away.
+        #: Records read: fewer than offsets if some are compacted away.
         self.records = 0
-        #: Partitions whose states are made of what has been read, and how many there are.
+        #: Partitions whose states are built from what was read, and how many there are in all.
         self.made = self.partitions = 0
 
     def begin(self, total: int, partitions: int) -> None:
@@ -33,38 +33,38 @@ class RestoreProgress:
         self.made, self.partitions = 0, partitions
 
     def end(self) -> None:
-        """Note that all is read."""
+        """Note that all states are restored."""
         self._ended = time.monotonic()
 
     @property
     def remaining(self) -> int | None:
-        """How many are still to be gone through; None: not known yet."""
+        """Changelog offsets left to pass; None if not known yet."""
         return None if self.total is None else self.total - self.done
 
     @property
     def is_over(self) -> bool:
-        """Tell whether all is read."""
+        """Tell whether all states are restored."""
         return self._ended is not None
 
     @property
     def seconds(self) -> float:
-        """How long it takes, or took."""
+        """Seconds since the start, or until the end."""
         return (self._ended or time.monotonic()) - self._started
 
     @property
     def per_second(self) -> int:
-        """Offsets gone through in a second."""
+        """Offsets passed per second."""
         return round(self.done / max(self.seconds, 0.001))
 
     @property
     def seconds_left(self) -> int | None:
-        """How long the rest takes at this rate; None: not known."""
+        """Seconds that the rest takes at this rate; None if not known."""
         if self.total is None or not self.done:
             return None
         return round((self.total - self.done) / max(self.per_second, 1))
 
     def is_due(self) -> bool:
-        """Tell whether it is time to say how far it is."""
+        """Tell whether the next report is due; if it is, count it as made."""
         now = time.monotonic()
         if now - self._reported < REPORT_SECONDS:
             return False
@@ -72,7 +72,7 @@ class RestoreProgress:
         return True
 
     def __str__(self) -> str:
-        """Say it for a health page."""
+        """Return the progress as a sentence for the health page."""
         if self.total is None:
             return "state is being read: asking how much there is"
         if self.done >= self.total:

@@ -1,4 +1,4 @@
-"""A record on its way to Kafka, and the changelog offsets that a flush was given."""
+"""A record to be sent to Kafka, and the changelog offsets that a flush was given."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
-    """A record to be sent. `table` is set when it is a changelog record of that table.
+    """A record to be sent. `table` is set if it is a changelog record of that table.
 
-    `otherwise` makes the dead letter that is sent where its topic refuses it for its size.
+    `otherwise` makes the dead letter to send instead if the topic refuses the record as too large.
 
-    A struct, because a flush may have tens of thousands: it takes a tenth of a data class's time.
+    This is a struct because a flush may have tens of thousands of them: making one takes a tenth of
+    the time of a data class.
     """
 
     topic: str

@@ -1,10 +1,10 @@
-"""Forget a role's state, so that its workers start from the beginning of their topics.
+"""Deletes a role's state, so that its workers start from the beginning of their topics.
 
-Needed when an event topic was made anew (its offsets start again, so the state would skip its
-first records), or to process a topic once more.
+This is needed to process a topic once more, or when an event topic was made anew: its offsets start
+again, so with the old state its first records would be skipped.
 
-`events.account` goes on where it was: events are counted again to have their counts, but a notice
-that has been matched would only be told again, also to those who subscribed after it.
+`events.account` continues where it was. Events are counted again because their counts are needed,
+but a notice that was matched before would only be sent again, even to those who subscribed later.
 """
 
 from __future__ import annotations
@@ -18,18 +18,15 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.state.known_topics import ANEW, app_id_of, changed_topics
+from stream_app.kafka.state.topic_ids import ANEW, app_id_of, changed_topics
 from stream_app.settings import Settings
 
-#: Topics that a role does not read again after a reset.
+#: Topics that a reset does not rewind to their beginning.
 NOT_REWOUND = (Topic.COUNTS, Topic.ACCOUNT)
 
 
 async def reset_plan(settings: Settings, role: str) -> list[str]:
-    """Return the changelog topics that a reset of a role would delete.
-
-    One of them keeps which topics the state is of.
-    """
+    """Return the changelogs that a reset of a role would delete, and the topic of the known ids."""
     app_id = app_id_of(settings, role)
     async with Admin(settings) as client:
         topics = await client.list_topics()
@@ -41,13 +38,14 @@ async def reset_plan(settings: Settings, role: str) -> list[str]:
 async def reset_state(
     settings: Settings, role: str, changelogs: Sequence[str], sources: Mapping[Topic, int]
 ) -> None:
-    """Delete the changelogs and put the group's offsets at the beginning of `sources`.
+    """Delete the changelogs and set the group's offsets to the beginning of `sources`.
 
-    Of `counts` at its end: its partial counts are of the state that is forgotten, and what they
-    were made of is counted again. Of `events.account` they stay, unless the topic was made anew.
+    `counts` is set to its end, because its partial counts belong to the deleted state and their
+    events are counted again. `events.account` keeps its offsets unless the topic was made anew.
 
     Raises:
-        StreamAppError: workers of the role are running; nothing is deleted then.
+        StreamAppError: workers of the role are running, and nothing is deleted; or the broker
+            refuses to delete a changelog.
     """
     changed = await changed_topics(settings, role)
     anew = [topic for topic, what in changed.items() if what == ANEW]
@@ -71,8 +69,8 @@ async def _rewind(
         for number in range(count)
     ]
     kept = {names(Topic.ACCOUNT)}.difference(anew)
-    # It reads nothing, and asks for the ends of all that is there, committed or not: a count that
-    # is still in an open transaction is of the state that is forgotten, too.
+    # Not limited to committed records: a count in an open transaction belongs to the deleted state,
+    # too, so the end must be behind it.
     consumer = AIOKafkaConsumer(
         **connection_options(settings), group_id=app_id, enable_auto_commit=False
     )
@@ -83,7 +81,7 @@ async def _rewind(
         derived = [tp for tp in partitions if tp.topic == names(Topic.COUNTS)]
         if derived:
             offsets |= await consumer.end_offsets(derived)
-        offsets |= await _kept(consumer, [tp for tp in partitions if tp.topic in kept])
+        offsets |= await _committed_offsets(consumer, [tp for tp in partitions if tp.topic in kept])
         await consumer.commit(offsets)
     except KafkaError as error:
         raise StreamAppError(
@@ -95,10 +93,10 @@ async def _rewind(
         await consumer.stop()
 
 
-async def _kept(
+async def _committed_offsets(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Return the offsets that the group has, of the partitions that go as far as that."""
+    """Return the group's committed offsets, except those beyond the end of their partition."""
     if not partitions:
         return {}
     ends = await consumer.end_offsets(partitions)

@@ -1,8 +1,7 @@
-"""State of an agent: a plain Faust table whose partitions are typed objects.
+"""The state of an agent: a Faust table that holds one typed object for each partition.
 
-Faust gives the changelog topic, its recovery and the move of partitions between workers. What
-is kept of a partition, and how two records of one key are merged, is the partition state's: it
-holds the only copy in memory.
+Faust provides the changelog topic and moves partitions between workers. The partition state holds
+the only copy in memory. It decides what is kept, and how two records of one key are merged.
 """
 
 from __future__ import annotations
@@ -24,9 +23,10 @@ log = get_logger(__name__)
 
 HOUR_MS = 3600 * 1000
 
-#: Recovery merges records of one key by their content, so both must still be there: a worker
-#: that was stopped and woke up may have written an older one behind a newer one. The brokers stamp
-#: them: they refuse what a worker has that is an hour ahead or more.
+#: Recovery merges the records of one key by their content, because a worker that was suspended
+#: may have written an older record after a newer one. So compaction waits for an hour.
+#: The brokers stamp the records: otherwise they would refuse those of a worker whose clock is an
+#: hour or more ahead.
 CHANGELOG_CONFIG = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(HOUR_MS),
@@ -37,39 +37,39 @@ CHANGELOG_CONFIG = {
 
 
 class PartitionState(Protocol):
-    """What a table keeps of one source partition."""
+    """The state of one source partition."""
 
     def progress_of(self, topic: str) -> int:
-        """Return the last offset of a source topic whose effects are acknowledged; -1: none."""
+        """Return the last source offset whose effects are acknowledged; -1 if there is none."""
 
     def restore(self, key: bytes, value: bytes | None) -> object:
-        """Take a record of the changelog."""
+        """Take a changelog record."""
 
     def restored(self) -> None:
         """Note that the changelog has been read to its end."""
 
     def roll_back(self) -> None:
-        """Forget everything that is not known to be acknowledged."""
+        """Undo every change that is not known to be acknowledged."""
 
 
 class KeyedState(PartitionState, Protocol):
-    """One whose changelog has a record for each key."""
+    """A partition state whose changelog has a record for each key."""
 
     def rewrite(self) -> None:
-        """Write all that is kept once more with the next flush."""
+        """Write the whole state again with the next flush."""
 
 
 State = TypeVar("State", bound=PartitionState)
 
 
 class StateTable(Table, Generic[State]):
-    """A plain table with one `State` object for each source partition.
+    """A table with one `State` object for each source partition.
 
-    It is written by `changelog_record` and a flush, never through the mapping of Faust, which
-    would keep a second copy and can't tell when the broker has acknowledged a write.
+    Flushes write it with the records that `changelog_record` makes. Faust's mapping is never used:
+    it would keep a second copy, and it cannot tell when the broker has acknowledged a write.
     """
 
-    # Else mode names the logger after this module, and its chatter passes for ours.
+    # Otherwise mode would name its logger after this module, and its lines would pass for ours.
     logger = logging.getLogger("faust.stream_app")
 
     #: Kafka's settings of the changelog.
@@ -93,42 +93,43 @@ class StateTable(Table, Generic[State]):
         self.source_topics = frozenset(source_topics)
         self.states: dict[int, State] = {}
         self._new_state = new_state
-        # Changelog offset up to which the state in memory is that of the log, by partition.
-        # Recovery goes on from there after a rebalance, instead of reading all of it again.
+        # By partition: the changelog offset up to which the state in memory equals the log.
+        # After a rebalance recovery goes on from there instead of reading everything again.
         self._restored_to: dict[int, int] = {}
-        # Last changelog offset that is known to be read or written by this worker, by partition.
+        # By partition: the last changelog offset that this worker has read or written.
         self._last_own: dict[int, int] = {}
-        #: Raised by each rebalance: what was read for an older one is nobody's state any more.
+        #: Number of rebalances so far. A state that was read for an earlier one is out of date.
         self.epoch = 0
-        # Epoch and generation that the states have been read for to the end.
+        # Epoch and generation for which all states have been read.
         self._read_for = (-1, -1)
-        #: The consumer group's generation that the states in memory are of; -1 while they are
-        #: being read. Faust's own flag can be off too early when rebalances overlap.
+        #: The consumer group's generation to which the states in memory belong; -1 while they are
+        #: being read. Faust's own flag may be cleared too early when rebalances overlap.
         self.generation = -1
         #: Called when the states of all assigned partitions are up to date.
         self.on_restored: list[Callable[[], None]] = []
 
     def state(self, partition: int) -> State:
-        """Return the state of a source partition, empty when there is none."""
+        """Return the state of a source partition; make an empty one if there is none."""
         state = self.states.get(partition)
         if state is None:
             state = self.states[partition] = self._new_state()
         return state
 
     def changelog_record(self, partition: int, key: bytes, value: bytes | None) -> Send:
-        """Return a record of the changelog, for a flush to send."""
+        """Return a changelog record for a flush to send."""
         return Send(self.changelog_topic_name, key, value, partition, table=self)
 
     def known_states(self) -> Collection[State] | None:
-        """Return the states of this worker's partitions; None: they are being read."""
+        """Return the states of this worker's partitions; None while they are being read."""
         return None if self.generation < 0 else self.states.values()
 
     def note_written(self, partition: int, offsets: Iterable[int]) -> None:
-        """Note the changelog writes of a flush that is acknowledged as a whole.
+        """Note the changelog writes of a flush after all of them are acknowledged.
 
-        A gap between them means that somebody else wrote there, too: a worker that had lost the
-        partition. The next recovery then reads from the gap on and mends what it spoiled; until
-        then compaction might leave no record but the spoiling one, so all is written once more.
+        A gap between them means that another worker wrote there, too, after it had lost the
+        partition. The next recovery reads from the gap on and so repairs what that worker
+        overwrote. Until then compaction might keep only the wrong records, so the whole state is
+        written again.
         """
         if partition not in self.states:
             return
@@ -146,7 +147,7 @@ class StateTable(Table, Generic[State]):
             cast("KeyedState", self.states[partition]).rewrite()
 
     def resume_offsets(self, assigned: Iterable[TP]) -> Mapping[TP, int]:
-        """Return where to go on reading, for source partitions with a progress."""
+        """Return where to resume reading the source partitions that have a progress."""
         offsets = {
             tp: self.states[tp.partition].progress_of(tp.topic) + 1
             for tp in assigned
@@ -157,13 +158,13 @@ class StateTable(Table, Generic[State]):
     # -- called by Faust
 
     def persisted_offset(self, tp: TP) -> int:
-        """Return up to where the changelog is in memory; -1: read all of it."""
+        """Return the changelog offset up to which the state is in memory; -1: read it all."""
         return self._restored_to.get(tp.partition, -1)
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Drop partitions that went elsewhere; undo in the others what is not acknowledged."""
+        """Drop partitions that went to other workers; roll the others back."""
         self.epoch += 1
         self.generation = -1
         kept = {tp.partition for tp in assigned if tp.topic in self.source_topics}
@@ -177,7 +178,7 @@ class StateTable(Table, Generic[State]):
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Have the agent begin, unless the states are those of an assignment that is over.
+        """Declare the states ready, unless they were read for an earlier assignment.
 
         The next rebalance may begin before the recovery of this one ends.
         """
@@ -191,31 +192,31 @@ class StateTable(Table, Generic[State]):
         for callback in self.on_restored:
             callback()
 
-    # -- called while the changelog is read (`changelog_reader.py`)
+    # -- called by `changelog_reader.py`
 
     def begin_reading(self, partition: int, begin: int) -> None:
-        """Prepare to read a changelog that begins at an offset."""
+        """Do nothing: only packed tables prepare for a reading."""
 
     def finish_reading(self, partition: int, begin: int, end: int) -> Iterator[None]:  # noqa: ARG002 - of no use here
-        """Note that a changelog has been read up to its end; in slices."""
+        """Note that a changelog has been read to its end. Packed tables work here, in slices."""
         self.note_read_to(partition, end - 1)
         yield
 
     def restore(self, partition: int, records: Sequence[Any]) -> None:
-        """Take changelog records, in their order; all of them, or an error ends the worker."""
+        """Take all of these changelog records in their order; an error ends the worker."""
         restore = self.state(partition).restore
         for record in records:
             restore(record.key, record.value)
         self.note_read_to(partition, records[-1].offset)
 
     def note_unreadable(self, partition: int, batch: UnreadableBatch) -> None:  # noqa: ARG002 - of no use here
-        """Note a batch of the changelog whose records nobody knows.
+        """Refuse a changelog batch that cannot be read.
 
-        To go on without them would count events twice, or send again what has been sent, and say
-        nothing.
+        Without its records events would be counted twice, or alerts sent again, and nobody would
+        notice.
 
         Raises:
-            UnreadableStateError: nothing stands for them.
+            UnreadableStateError: always; a packed table may have a snapshot that covers the batch.
         """
         raise UnreadableStateError(
             f"the state cannot be read: {batch}. Stop all workers of this role and run "
@@ -223,10 +224,10 @@ class StateTable(Table, Generic[State]):
         )
 
     def note_read_to(self, partition: int, offset: int) -> None:
-        """Note that all records up to an offset are in the state; there may be none at the end."""
+        """Note that the state contains all records up to an offset, which may hold none itself."""
         if offset > self.persisted_offset(TP(self.changelog_topic_name, partition)):
             self._restored_to[partition] = self._last_own[partition] = offset
 
     def note_read(self, epoch: int, generation: int) -> None:
-        """Note that the states of all assigned partitions are read for a generation."""
+        """Note that the states of all assigned partitions have been read for a generation."""
         self._read_for = epoch, generation

@@ -23,7 +23,7 @@ from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_check import TopicProblem, producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames
-from stream_app.kafka.state.known_topics import not_the_same, state_lost
+from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class TopicWatch:
     def _take(self, facts: Mapping[str, TopicMetadata]) -> None:
         for topic, fact in facts.items():
             if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
-                self._fail(not_the_same(topic, self._role))
+                self._fail(id_mismatch(topic, self._role))
         self._take_changelogs(facts)
         self._take_partitions(facts)
         missing = sorted(set(self._sources) - set(facts))

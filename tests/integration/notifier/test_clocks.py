@@ -15,7 +15,7 @@ import pytest
 
 from stream_app.kafka.cluster.admin import Admin, create_topics, make_topics
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicSpec
-from stream_app.kafka.state.changelog_settings import own_settings
+from stream_app.kafka.state.changelog_settings import topic_overrides
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import alerts, incident, prepared, trigger, wait_for
 from tests.integration.harness import PROGRAMS, WorkerProcess, environment, put, read_all
@@ -55,7 +55,7 @@ async def older_changelogs(settings: Settings, role: str, *tables: str) -> list[
 
 async def settings_of(settings: Settings, names: list[str]) -> list[dict[str, str]]:
     async with Admin(settings) as client:
-        return list((await own_settings(client, names)).values())
+        return list((await topic_overrides(client, names)).values())
 
 
 @pytest.mark.timeout(180)

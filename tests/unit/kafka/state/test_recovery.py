@@ -34,7 +34,7 @@ class Bench:
             tables=SimpleNamespace(values=lambda: [_Hashable(self.table)]),
             _noted=set(),
         )
-        for name in ("_read", "_say", "_note"):
+        for name in ("_read", "_note_progress", "_commit_note"):
             setattr(self.recovery, name, partial(getattr(BulkRecovery, name), self.recovery))
         self.read: list[tuple[int, int]] = []
         self.failures: list[BaseException] = []

@@ -1,11 +1,11 @@
-"""Which topics a role's state is of, and which it is kept in, by their ids.
+"""The ids of the topics that a role's state was made from, and of those that it is kept in.
 
-An offset is no identity: a topic that was deleted and made anew has others at the same offsets.
-The id of each source topic is kept in a small compacted topic beside the changelogs. Not with the
-group's offsets: the brokers forget those of a topic that is deleted, just when they are needed.
-So are the ids of the changelogs: one that is not there any more is no first start, but a state
-that is lost. `state reset` deletes all of it together. A state of before there were ids is taken
-over as it is.
+An offset does not identify a record: a topic that was deleted and made anew has other records at
+the same offsets. So the id of each source topic is kept in a small compacted topic beside the
+changelogs. It is not kept with the group's offsets, because the brokers forget those when the topic
+is deleted, which is just when they are needed. The ids of the changelogs are kept, too: a changelog
+that is missing then means a lost state, not a first start. `state reset` deletes all of this
+together. A state from before ids were kept is accepted as it is.
 """
 
 from __future__ import annotations
@@ -29,41 +29,36 @@ from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topic
 from stream_app.kafka.cluster.groups import GroupView, read_group
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicNames, TopicSpec
-from stream_app.kafka.state.changelog_settings import have_stamped
+from stream_app.kafka.state.changelog_settings import ensure_broker_clock
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
 
 
-#: What may have become of a topic.
+#: What may have happened to a topic.
 GONE = "has disappeared"
 ANEW = "was made anew"
 
 
-def log_name(app_id: str) -> str:
+def ids_topic(app_id: str) -> str:
     """Return the name of the topic that keeps the ids."""
     return f"{app_id}-known-topics-changelog"
 
 
 def app_id_of(settings: Settings, role: str) -> str:
-    """Return the id of a role's app, which its group and its changelogs are named after."""
+    """Return the id of a role's app. Its consumer group and its changelogs are named after it."""
     return TopicNames(settings.topic_prefix).group(role)
 
 
 def is_changelog(topic: str, role: str) -> bool:
-    """Tell whether a topic, by its full name, is a changelog of a role."""
+    """Tell whether the full name of a topic is that of a role's changelog."""
     return f"stream-app-{role}-" in topic and topic.endswith("-changelog")
 
 
-def not_the_same(topic: str, role: str) -> TopicMismatchError:
-    """Return the error of a topic that has another id than the one that a state knows."""
+def id_mismatch(topic: str, role: str) -> TopicMismatchError:
+    """Return the error for a topic whose id is not the known one."""
     if is_changelog(topic, role):
         return state_lost(topic, role, ANEW)
-    return made_anew(topic, role)
-
-
-def made_anew(topic: str, role: str) -> TopicMismatchError:
-    """Return the error of a topic that is not the one whose records a state has counted."""
     return TopicMismatchError(
         f"{topic} was made anew: its records are others than those that the state has counted. "
         f"Stop all workers of this role and run 'stream-app state reset {role} --yes'"
@@ -71,7 +66,7 @@ def made_anew(topic: str, role: str) -> TopicMismatchError:
 
 
 def state_lost(changelog: str, role: str, what: str = GONE) -> TopicMismatchError:
-    """Return the error of a changelog that is not the one that a state was kept in."""
+    """Return the error for a changelog that has disappeared or was made anew."""
     return TopicMismatchError(
         f"{changelog} {what}: the state of the {role} that was kept in it is lost. Stop all "
         f"workers of this role and run 'stream-app state reset {role} --yes'"
@@ -81,29 +76,29 @@ def state_lost(changelog: str, role: str, what: str = GONE) -> TopicMismatchErro
 async def check_changelogs(
     settings: Settings, role: str, changelogs: Sequence[str], topics: Sequence[str]
 ) -> None:
-    """See that the changelogs are those that the state of a role was kept in, before any is made.
+    """Check that a role's changelogs still hold its state, before missing ones are made.
 
     Args:
         settings: where.
         role: whose state.
         changelogs: their full names.
-        topics: those source topics, by their full names, that a first start reads from the
-            beginning, and so does a start after a reset.
+        topics: full names of the source topics that are read from the beginning at a first start
+            and after a reset.
 
     Raises:
-        TopicMismatchError: one has disappeared, or was made anew.
+        TopicMismatchError: a changelog has disappeared, or was made anew.
         KafkaUnreachableError: no broker answers.
     """
     changed = await changed_topics(settings, role)
     for changelog in changelogs:
         if changelog in changed:
             raise state_lost(changelog, role, changed[changelog])
-    made = {log_name(app_id_of(settings, role)), *changelogs}
+    made = {ids_topic(app_id_of(settings, role)), *changelogs}
     async with Admin(settings) as client:
         if made & (await partition_counts(client)).keys():
             return
         group = await read_group(client, app_id_of(settings, role))
-        # Another worker's first start may have made them meanwhile, and read something since.
+        # Meanwhile another worker may have started for the first time, made them, and read events.
         if made & (await partition_counts(client)).keys():
             return
     await _require_nothing_read(settings, role, group, topics)
@@ -112,7 +107,7 @@ async def check_changelogs(
 async def _require_nothing_read(
     settings: Settings, role: str, group: GroupView, topics: Sequence[str]
 ) -> None:
-    """See that it is a first start, since there is no changelog at all.
+    """Check that this is the role's first start: it has no changelog at all.
 
     Raises:
         TopicMismatchError: the role has read its topics before, so it had a state.
@@ -135,8 +130,8 @@ async def _require_nothing_read(
             )
 
 
-async def check_topics(settings: Settings, role: str, topics: Sequence[str]) -> dict[str, str]:
-    """Compare topics with those that the state of a role is of; note those that are not known.
+async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) -> dict[str, str]:
+    """Compare the ids of topics with the known ones of a role's state, and keep the new ones.
 
     Args:
         settings: where.
@@ -144,14 +139,14 @@ async def check_topics(settings: Settings, role: str, topics: Sequence[str]) -> 
         topics: full names of its source topics, and of its changelogs.
 
     Returns:
-        The id of each topic; none where the brokers are too old to tell.
+        The id of each topic; empty if the brokers are too old to tell.
 
     Raises:
-        TopicMismatchError: one was made anew.
+        TopicMismatchError: a topic was made anew.
         KafkaUnreachableError: no broker answers.
         StreamAppError: the broker refuses the topic that keeps the ids.
     """
-    name = log_name(app_id_of(settings, role))
+    name = ids_topic(app_id_of(settings, role))
     async with Admin(settings) as client:
         facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
         found = {topic: fact.id for topic, fact in facts.items() if fact.id}
@@ -160,22 +155,22 @@ async def check_topics(settings: Settings, role: str, topics: Sequence[str]) -> 
         if name not in await partition_counts(client):
             spec = TopicSpec(name, 1, "topic", {"cleanup.policy": "compact", **BROKER_CLOCK})
             await make_topics(client, [spec], settings.kafka.replication_factor)
-        await have_stamped(client, [name])
-    known = await read_known(settings, name)
+        await ensure_broker_clock(client, [name])
+    known = await _read_ids(settings, name)
     for topic, topic_id in found.items():
         if known.get(topic, topic_id) != topic_id:
-            raise not_the_same(topic, role)
-    await _write(settings, name, {t: i for t, i in found.items() if t not in known})
+            raise id_mismatch(topic, role)
+    await _write_ids(settings, name, {t: i for t, i in found.items() if t not in known})
     return found
 
 
 async def changed_topics(settings: Settings, role: str) -> dict[str, str]:
-    """Return the topics of a role's state that are not what they were, and what has happened."""
-    name = log_name(app_id_of(settings, role))
+    """Return the topics of a role's state that are gone or made anew, and which of the two."""
+    name = ids_topic(app_id_of(settings, role))
     async with Admin(settings) as client:
         if name not in await partition_counts(client):
             return {}
-        known = await read_known(settings, name)
+        known = await _read_ids(settings, name)
         facts = await topic_metadata(client._client, list(known))  # noqa: SLF001 - sends our own request
     changed = dict.fromkeys(sorted(known.keys() - facts.keys()), GONE)
     for topic, fact in sorted(facts.items()):
@@ -184,8 +179,8 @@ async def changed_topics(settings: Settings, role: str) -> dict[str, str]:
     return changed
 
 
-async def read_known(settings: Settings, name: str) -> dict[str, str]:
-    """Return the ids that the topic of this name keeps, by their topics."""
+async def _read_ids(settings: Settings, name: str) -> dict[str, str]:
+    """Return topic -> id, as the topic of this name keeps them."""
     known: dict[str, str] = {}
     consumer = await open_topics(settings, [name])
     try:
@@ -199,7 +194,7 @@ async def read_known(settings: Settings, name: str) -> dict[str, str]:
     return known
 
 
-async def _write(settings: Settings, name: str, ids: Mapping[str, str]) -> None:
+async def _write_ids(settings: Settings, name: str, ids: Mapping[str, str]) -> None:
     if not ids:
         return
     producer = AIOKafkaProducer(**connection_options(settings), acks="all", enable_idempotence=True)
