@@ -13,9 +13,12 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.opsgenie.destination import Destinations
-from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint
-from stream_app.opsgenie.payload import request_body
+from stream_app.opsgenie.destination import (
+    Destinations,
+    Endpoint,
+    allowed_endpoint,
+    request_body,
+)
 from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)

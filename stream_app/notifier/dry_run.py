@@ -12,7 +12,7 @@ from stream_app.domain.delivery.records import DeliveryState, Result, decode_del
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError, target_of
-from stream_app.opsgenie.payload import request_body
+from stream_app.opsgenie.destination import request_body
 from stream_app.setting_groups import DeliverySettings
 
 

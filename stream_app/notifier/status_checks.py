@@ -21,10 +21,13 @@ from stream_app.kafka.engine.ownership import Ownership
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import RefusedError
-from stream_app.opsgenie.destination import Destinations
-from stream_app.opsgenie.endpoints import Endpoint
-from stream_app.opsgenie.outcome import RequestStatus
-from stream_app.opsgenie.request_check import RequestCheck, check_request
+from stream_app.opsgenie.destination import (
+    Destinations,
+    Endpoint,
+    RequestCheck,
+    RequestStatus,
+    check_request,
+)
 from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)

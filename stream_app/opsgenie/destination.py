@@ -1,7 +1,7 @@
-"""A destination: what is asked of an integration's service, and nothing else, goes through here.
+"""A destination: all that is asked of an integration's service goes through here.
 
-The notifier and the commands reach for this, and never for the client, addresses or probes behind
-it. Another service would be another class with these methods, chosen by `Destinations.open`.
+The notifier imports this module and nothing else of `opsgenie/`, which an import contract holds.
+So the types and functions that belong to the interface can be imported from here, too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,27 @@ from types import TracebackType
 from typing import Self
 
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.endpoints import Endpoint
-from stream_app.opsgenie.key_probe import Reached, probe_key, reach
+from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint, other_region
+from stream_app.opsgenie.key_probe import UNVERIFIED_PROBE, Reached, probe_key, reach
 from stream_app.opsgenie.outcome import Outcome, RequestStatus
+from stream_app.opsgenie.payload import alert_body, request_body
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 from stream_app.setting_groups import DeliverySettings
+
+__all__ = [
+    "UNVERIFIED_PROBE",
+    "Destination",
+    "Destinations",
+    "Endpoint",
+    "Outcome",
+    "Reached",
+    "RequestCheck",
+    "RequestStatus",
+    "alert_body",
+    "allowed_endpoint",
+    "check_request",
+    "request_body",
+]
 
 
 class Destinations:
@@ -62,12 +78,13 @@ class Destination:
     key: str = field(repr=False)
     _client: OpsgenieClient = field(repr=False)
 
-    def elsewhere(self, endpoint: Endpoint) -> Destination:
-        """Return the destination at another endpoint, with the same key."""
-        return replace(self, endpoint=endpoint)
+    def other_region(self) -> tuple[str, Destination] | None:
+        """Return the service's other region, by name, with the same key; None: there is none."""
+        found = other_region(self.endpoint)
+        return None if found is None else (found[0], replace(self, endpoint=found[1]))
 
     async def post(self, body: bytes) -> Outcome:
-        """Create an alert; `body` comes from `payload.alert_body`."""
+        """Create an alert; `body` comes from `alert_body` or `request_body`."""
         return await self._client.post_alert(self.endpoint, self.key, body)
 
     async def status(self, request_id: str) -> RequestStatus:

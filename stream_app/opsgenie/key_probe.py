@@ -11,7 +11,6 @@ import asyncio
 import socket
 import uuid
 from dataclasses import dataclass
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from stream_app.domain.delivery.reasons import AttemptReason
@@ -19,7 +18,7 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.outcome import Outcome
 
-UNVERIFIED = (
+UNVERIFIED_PROBE = (
     "this probe is composed from published evidence, and not verified against the real service"
 )
 PROXY_ADVICE = "is a proxy or a firewall in the way?"
@@ -74,14 +73,6 @@ async def reach(client: OpsgenieClient, endpoint: Endpoint) -> Reached:
 async def probe_key(client: OpsgenieClient, endpoint: Endpoint, key: str) -> Outcome:
     """Close an alert that cannot exist."""
     return await client.close_alert(endpoint, key, str(uuid.uuid4()))
-
-
-def key_works(outcome: Outcome) -> bool:
-    """Tell whether a probe's answer means that the key may write: the service knows the key.
-
-    A 404 is about the alert: the address itself is one of the allowed ones.
-    """
-    return outcome.accepted or outcome.status == HTTPStatus.NOT_FOUND
 
 
 async def _has_address(host: str) -> bool:

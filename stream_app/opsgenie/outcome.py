@@ -112,22 +112,26 @@ class Outcome:
         """Whether the service took the request over: any 2xx."""
         return self.reason is AttemptReason.ACCEPTED
 
+    @property
+    def key_works(self) -> bool:
+        """Whether the answer to closing an alert shows that the key may write.
+
+        A 404 does, too: it is about the alert, because the address is one of the allowed ones.
+        """
+        return self.accepted or self.status == HTTPStatus.NOT_FOUND
+
 
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
     """What became of an accepted request.
 
-    While `is_processed` is false the service has not got to it yet, or does not know it; then
-    `outcome` says why, and the other fields are None. `is_success` is None, too, in an answer
-    that does not say it.
+    `is_success` is None when that is not known: the service has not processed the request yet,
+    does not know it, or does not say; `outcome` tells which. `status` is the service's own text.
     """
 
     outcome: Outcome
-    is_processed: bool
     is_success: bool | None = None
-    status: str | None = None
-    alert_id: str | None = None
-    alias: str | None = None
+    status: str = ""
 
 
 def classify(
@@ -178,20 +182,12 @@ def read_request_status(outcome: Outcome, body: bytes, *, key: str = "") -> Requ
     """Return what the answer of the request status API says."""
     data = _decode(body).get("data")
     if not outcome.accepted or not isinstance(data, dict):
-        return RequestStatus(outcome, is_processed=False)
-    texts = {
-        name: _plain(value, key) if isinstance(value, str) else None
-        for name in ("status", "alertId", "alias")
-        for value in [data.get(name)]
-    }
-    is_success = data.get("isSuccess")
+        return RequestStatus(outcome)
+    is_success, status = data.get("isSuccess"), data.get("status")
     return RequestStatus(
         outcome,
-        is_processed=True,
-        is_success=is_success if isinstance(is_success, bool) else None,
-        status=texts["status"],
-        alert_id=texts["alertId"],
-        alias=texts["alias"],
+        is_success if isinstance(is_success, bool) else None,
+        _plain(status, key) if isinstance(status, str) else "",
     )
 
 

@@ -66,7 +66,7 @@ def read_check(status: RequestStatus, kind: IntegrationType) -> RequestCheck:
     answer = status.outcome
     if status.is_success is not None:
         outcome = CheckOutcome.SUCCESS if status.is_success else CheckOutcome.FAILED
-        return RequestCheck(outcome, status.status or "", answer)
+        return RequestCheck(outcome, status.status, answer)
     if answer.is_not_processed:
         return RequestCheck(CheckOutcome.UNKNOWN, NOT_YET, answer, is_final=False)
     if kind is IntegrationType.JSM and answer.status in REFUSALS_OF_JSM:

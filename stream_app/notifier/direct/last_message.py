@@ -18,10 +18,12 @@ from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.notices.config_changes import Difference, NoticeType, integration_subject
 from stream_app.domain.notices.own import Notice
 from stream_app.key_ring import KeyRing
-from stream_app.opsgenie.destination import Destinations
-from stream_app.opsgenie.endpoints import allowed_endpoint
-from stream_app.opsgenie.outcome import Outcome
-from stream_app.opsgenie.payload import alert_body
+from stream_app.opsgenie.destination import (
+    Destinations,
+    Outcome,
+    alert_body,
+    allowed_endpoint,
+)
 from stream_app.settings import Settings
 
 SYSTEM_EVENT = "system"

@@ -27,13 +27,14 @@ from stream_app.notifier.direct.trial_report import (
     TrialStage,
     failed,
 )
-from stream_app.opsgenie.destination import Destination, Destinations
-from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint, other_region
-from stream_app.opsgenie.key_probe import UNVERIFIED, key_works
+from stream_app.opsgenie.destination import (
+    UNVERIFIED_PROBE,
+    Destination,
+    Destinations,
+    Endpoint,
+    allowed_endpoint,
+)
 from stream_app.setting_groups import DeliverySettings
-
-#: Returns the name and the endpoint of the region that a key may belong to instead.
-OtherRegion = Callable[[Endpoint], tuple[str, Endpoint] | None]
 
 
 class Trial:
@@ -43,7 +44,6 @@ class Trial:
         settings: of deliveries.
         keys: opens the integration's key.
         report: takes each step as it happens.
-        other: finds the other region of an endpoint.
         sleep: waits for so many seconds.
         console_hosts: hosts of links by cloud, before the documented ones.
     """
@@ -53,7 +53,6 @@ class Trial:
         settings: DeliverySettings,
         keys: KeyRing,
         report: Report,
-        other: OtherRegion = other_region,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         console_hosts: Mapping[str, str] | None = None,
     ) -> None:
@@ -61,7 +60,6 @@ class Trial:
         self._scale = settings.retry_scale
         self._keys = keys
         self._report = report
-        self._other = other
         self._sleep = sleep
         self._console_hosts = console_hosts
 
@@ -113,15 +111,15 @@ class Trial:
     async def _key(self, destination: Destination) -> TrialResult:
         outcome = await destination.probe()
         facts = {"probe": "unverified"}
-        if not key_works(outcome):
-            text = f"the key does not work: {outcome.message} ({UNVERIFIED})"
+        if not outcome.key_works:
+            text = f"the key does not work: {outcome.message} ({UNVERIFIED_PROBE})"
             result = self._tell(failed(TrialStage.KEY, outcome, text, **facts))
             if outcome.reason is AttemptReason.UNAUTHORIZED:
                 await self._look_elsewhere(destination)
             return result
         text = (
             f"the key works: HTTP {outcome.status} to closing an alert that does not exist, "
-            f"which pages nobody ({UNVERIFIED})"
+            f"which pages nobody ({UNVERIFIED_PROBE})"
         )
         known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
         self._tell(Step(TrialStage.KEY, StepMark.OK, text, facts=known))
@@ -141,15 +139,15 @@ class Trial:
 
     async def _look_elsewhere(self, destination: Destination) -> None:
         """Try a refused key at the other region of the same service; nothing is changed."""
-        found = self._other(destination.endpoint)
+        found = destination.other_region()
         if found is None:
             return
-        region, endpoint = found
-        outcome = await destination.elsewhere(endpoint).probe()
+        region, elsewhere = found
+        outcome = await elsewhere.probe()
         facts: dict[str, object] = {"region": region, "http_status": outcome.status}
-        if key_works(outcome):
-            facts["use"] = endpoint.alerts_url
-            text = f"the key belongs to the {region} instance: use {endpoint.alerts_url}"
+        if outcome.key_works:
+            facts["use"] = elsewhere.endpoint.alerts_url
+            text = f"the key belongs to the {region} instance: use {facts['use']}"
         elif outcome.reason is AttemptReason.UNAUTHORIZED:
             text = f"the {region} instance refuses the key, too: it is wrong or turned off"
         else:

@@ -28,10 +28,7 @@ from stream_app.notifier.direct.trial_report import (
     result_of,
     worst,
 )
-from stream_app.opsgenie.destination import Destination
-from stream_app.opsgenie.key_probe import key_works
-from stream_app.opsgenie.payload import alert_body
-from stream_app.opsgenie.request_check import RequestCheck
+from stream_app.opsgenie.destination import Destination, RequestCheck, alert_body
 
 #: A key may be allowed to create alerts and not to read: that is no fault of the integration.
 MAY_NOT_READ = (AttemptReason.UNAUTHORIZED, AttemptReason.FORBIDDEN)
@@ -149,7 +146,7 @@ class TrialSending:
             self._report(Step(TrialStage.CLOSE, StepMark.NOTE, text, facts=facts))
             return TrialResult.OK
         outcome = await self._destination.close(alias)
-        if key_works(outcome):
+        if outcome.key_works:
             self._report(Step(TrialStage.CLOSE, StepMark.OK, f"{event}: closed again", facts=facts))
             return TrialResult.OK
         text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from stream_app.domain.delivery.reasons import AttemptReason
-from stream_app.opsgenie.outcome import Outcome
+from stream_app.opsgenie.destination import Outcome
 
 #: What the service means for good; anything else may be otherwise in a while.
 REFUSALS = (

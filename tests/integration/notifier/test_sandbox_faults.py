@@ -167,7 +167,7 @@ async def test_what_is_discarded_was_accepted_and_only_its_state_says_so() -> No
         assert outcome.accepted
         assert outcome.request_id
         state = await bench.client.request_status(bench.endpoint, KEY, outcome.request_id)
-        assert (state.is_processed, state.is_success, state.alias) == (True, False, "a")
+        assert state.is_success is False
         assert bench.sandbox.alerts == []
         url = "/v2/alerts/b/close?identifierType=alias"
         closed = (await bench.http.post(url)).json()["requestId"]

@@ -12,7 +12,7 @@ import pytest
 from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
-from stream_app.opsgenie.key_probe import Reached, key_works, probe_key, reach
+from stream_app.opsgenie.key_probe import Reached, probe_key, reach
 from stream_app.opsgenie.outcome import classify
 from stream_app.setting_groups import DeliverySettings
 from tests.unit.opsgenie.servers import answer, answers, self_signed, serve
@@ -84,7 +84,7 @@ async def test_the_probe_closes_an_alert_that_cannot_exist() -> None:
         outcomes = await asyncio.gather(
             *(probe_key(client, server.endpoint, KEY) for _ in range(2))
         )
-    assert all(map(key_works, outcomes))
+    assert all(outcome.key_works for outcome in outcomes)
     first, second = (request.split(b" ")[1] for request in server.requests)
     assert first.startswith(b"/v2/alerts/")
     assert first.endswith(b"/close?identifierType=alias")
@@ -96,4 +96,4 @@ async def test_the_probe_closes_an_alert_that_cannot_exist() -> None:
     [(200, True), (202, True), (404, True), (401, False), (403, False), (405, False), (422, False)],
 )
 def test_a_404_says_that_the_key_works_too(status: int, works: bool) -> None:  # noqa: FBT001 - a table
-    assert key_works(classify(status, {}, b"")) is works
+    assert classify(status, {}, b"").key_works is works

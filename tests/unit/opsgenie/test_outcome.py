@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.delivery.reasons import AttemptReason
-from stream_app.opsgenie.outcome import Outcome, classify, failure, read_request_status, redact
+from stream_app.opsgenie.outcome import (
+    Outcome,
+    RequestStatus,
+    classify,
+    failure,
+    read_request_status,
+    redact,
+)
 
 KEY = "00000000-1111-2222-3333-444444444444"
 REQUEST_ID = "43a29c5c-3dbf-4fa4-9c26-f4f71023e120"
@@ -283,18 +290,19 @@ def test_a_processed_request_tells_what_became_of_it() -> None:
         }
     ).encode()
     status = read_request_status(classify(200, {}, body), body)
-    assert (status.is_processed, status.is_success) == (True, False)
-    assert (status.status, status.alias) == ("Alert does not exist", "a")
+    assert (status.is_success, status.status) == (False, "Alert does not exist")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"data":1}', b"nonsense"])
-def test_a_status_that_cannot_be_read_is_not_processed(body: bytes) -> None:
-    assert not read_request_status(classify(200, {}, body), body).is_processed
+def test_a_status_that_cannot_be_read_is_not_known(body: bytes) -> None:
+    outcome = classify(200, {}, body)
+    assert read_request_status(outcome, body) == RequestStatus(outcome)
 
 
 def test_a_request_not_yet_processed_is_told_as_such() -> None:
     body = error("Request not processed")
-    assert not read_request_status(classify(404, {}, body), body).is_processed
+    outcome = classify(404, {}, body)
+    assert read_request_status(outcome, body) == RequestStatus(outcome)
 
 
 def test_only_a_request_that_the_service_knows_is_not_processed_yet() -> None:

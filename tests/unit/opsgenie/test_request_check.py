@@ -23,7 +23,7 @@ def answer(status: int, data: dict[str, object] | None = None, **headers: str) -
 NOT_YET = answer(404, X_Opsgenie_ErrorType="RequestNotProcessed")
 DONE = answer(200, {"isSuccess": True, "status": "Created alert"})
 REFUSED = answer(200, {"isSuccess": False, "status": "Alert does not exist"})
-LOST = RequestStatus(failure(AttemptReason.CONNECTION_LOST), is_processed=False)
+LOST = RequestStatus(failure(AttemptReason.CONNECTION_LOST))
 
 
 async def check(

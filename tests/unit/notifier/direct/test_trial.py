@@ -17,6 +17,7 @@ from stream_app.domain.configuration.integrations import EVENTS, Integration
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial import Trial
 from stream_app.notifier.direct.trial_report import Step, TrialResult, worst
+from stream_app.opsgenie import destination
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
@@ -48,7 +49,6 @@ class Bench:
             DeliverySettings(**{"sandbox_url": self.url, "retry_scale": 0.05} | settings),
             KeyRing(environ={"STREAM_APP_KEY_1111_ACME": self.key}),
             self.steps.append,
-            self._other,
             self._sleep,
         )
 
@@ -59,7 +59,9 @@ class Bench:
             521, 1111, "On-call", True, "opsgenie", self.url, "env:STREAM_APP_KEY_1111_ACME", events
         )
         integration = msgspec.structs.replace(integration, **changes)
-        return await self.trial().run(integration, ACME, silent=silent, keep_open=keep_open)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(destination, "other_region", self._other)
+            return await self.trial().run(integration, ACME, silent=silent, keep_open=keep_open)
 
     def told(self, stage: str = "") -> list[str]:
         """Return what was said, `mark: text`, of one stage or of all."""
