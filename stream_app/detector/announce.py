@@ -26,11 +26,9 @@ from stream_app.domain.notices.config_changes import DEFAULT_ACTOR, Difference
 from stream_app.domain.notices.own import Notice
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF, id_of_key
 from stream_app.kafka.engine.app import StreamApp
-from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import StateTable
@@ -87,7 +85,7 @@ class AnnounceFlush:
             )
 
 
-class AnnounceStage(InSteps):
+class AnnounceStage:
     """Compares each configuration record with the one before it."""
 
     #: Each of its effects is written once, however long a flush waits.
@@ -98,7 +96,7 @@ class AnnounceStage(InSteps):
         self,
         table: StateTable[AnnouncedObjects],
         baselines: BaselineWriter,
-        reader: ConfigurationReader,
+        reader: ConfigurationSource,
         names: TopicNames,
         marks: NoticeMarks = NO_MARKS,
     ) -> None:

@@ -20,7 +20,6 @@ from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import event_dead_letters
 from stream_app.kafka.engine.batched_sends import partition_of_key
-from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.send import Send
@@ -98,7 +97,7 @@ class CountFlush:
                 yield Send(self._stage.counts_topic, None, value, target)
 
 
-class CountStage(InSteps):
+class CountStage:
     """Counts the batches of one event topic."""
 
     hold_seconds = HOLD_SECONDS

@@ -26,11 +26,9 @@ from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import number_of
-from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.send import Send
@@ -116,7 +114,7 @@ class EvaluateFlush:
             part.state.confirm(part.offset)
 
 
-class EvaluateStage(InSteps):
+class EvaluateStage:
     """Sums the partial counts of each window and fires the ones that exceed their threshold."""
 
     #: An alert must not wait: a flush of this stage is due as soon as its time has come.
@@ -125,7 +123,7 @@ class EvaluateStage(InSteps):
     def __init__(
         self,
         table: PackedTable[PartitionWindows],
-        reader: ConfigurationReader,
+        reader: ConfigurationSource,
         names: TopicNames,
         metrics: Metrics,
     ) -> None:

@@ -34,13 +34,12 @@ from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, event_dead_letters
 from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
-from stream_app.kafka.engine.steps import Breath
+from stream_app.kafka.engine.stage import StageTable
+from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import RepeatedWarnings, get_logger
 from stream_app.metrics import Metrics
 
@@ -75,8 +74,8 @@ class MatchStage(ProgressStage):
 
     def __init__(
         self,
-        table: StateTable[PartitionProgress],
-        reader: ConfigurationReader,
+        table: StageTable[PartitionProgress],
+        reader: ConfigurationSource,
         names: TopicNames,
         metrics: Metrics,
         marks: NoticeMarks = NO_MARKS,
@@ -119,10 +118,10 @@ class MatchStage(ProgressStage):
         if self._parts:
             await catch_up(self._reader)
         self._index()
-        breathe = Breath()
+        time_slice = TimeSlice()
         while self._parts:
             self._settle(self._parts.popleft())
-            await breathe()
+            await time_slice.end_step()
 
     def cut(self) -> ProgressFlush:
         """Take the notices since the last cut, and the alerts that follow from them."""

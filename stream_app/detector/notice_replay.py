@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 from stream_app.detector.match import MatchOutcome, MatchStage
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
@@ -14,19 +14,33 @@ from stream_app.domain.replay.counting_replay import Figures
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
+from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 
 
 class _Progress:
-    """How far each partition has been read: a state table without Kafka behind it."""
+    """How far each partition has been read: a table of states without Kafka behind it."""
 
-    changelog_topic_name = "none"
+    epoch = generation = 0
 
     def __init__(self) -> None:
         self._states: dict[int, PartitionProgress] = {}
 
     def state(self, partition: int) -> PartitionProgress:
         return self._states.setdefault(partition, PartitionProgress())
+
+    def changelog_record(self, partition: int, key: bytes, value: bytes | None) -> Send:
+        return Send("", key, value, partition)
+
+
+@dataclass(frozen=True)
+class _FixedConfiguration:
+    """A configuration that does not change."""
+
+    configuration: Configuration
+
+    async def catch_up(self, _timeout_seconds: float) -> bool:
+        return True
 
 
 class NoticeReplay:
@@ -38,15 +52,13 @@ class NoticeReplay:
         self.figures = Figures()
         self._values: dict[str, bytes] = {}
         self._alerts_topic = names(Topic.ALERTS)
-        # It never waits for the reader, nor writes to the table.
-        reader = SimpleNamespace(configuration=configuration)
-        self._stage = MatchStage(
-            cast("Any", _Progress()), cast("Any", reader), names, Metrics(), marks
-        )
+        source = _FixedConfiguration(configuration)
+        self._stage = MatchStage(_Progress(), source, names, Metrics(), marks)
 
     def add(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""
-        self._stage.add(Topic.ACCOUNT, partition, records)
+        for _ in self._stage.steps(Topic.ACCOUNT, partition, records):
+            pass
         sends, outcome = self._stage.take_matched()
         for send in sends:
             if send.topic == self._alerts_topic:

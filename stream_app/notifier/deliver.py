@@ -8,8 +8,8 @@ given up is acknowledged before its state says so, or a crash between the two wo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -29,23 +29,55 @@ from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
-from stream_app.kafka.engine.steps import InSteps
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver_flush import DeliverFlush, DeliverShare
 from stream_app.notifier.deliver_report import DeliveryReports
-from stream_app.notifier.reconcile import Reconciler
-from stream_app.notifier.results_gate import ResultsGate
-from stream_app.notifier.sender import Sender
 
 log = get_logger(__name__)
 
 REPEAT_SECONDS = 60.0
 
 
-class DeliverStage(InSteps):
+class AttemptSchedule(Protocol):
+    """Makes attempts when they are due: the `Sender`."""
+
+    def clear(self) -> None:
+        """Forget what waits."""
+
+    def schedule(self, partition: int, state: DeliveryState) -> None:
+        """Have the attempt of a pending delivery made when it is due."""
+
+    def hold(self, integration_id: int, until_ms: int) -> None:
+        """Make no attempt for an integration before a time (Unix ms)."""
+
+    def forget(self, delivery_id: str) -> None:
+        """Make no further attempt of a delivery."""
+
+
+class Gate(Protocol):
+    """Tells when the results of earlier attempts have been read: the `ResultsGate`."""
+
+    def close(self, partitions: Iterable[int], look: Callable[[], bool]) -> None:
+        """Close for these partitions; `look` is called now and then until it returns true."""
+
+    def is_open(self, partition: int, progress: int) -> bool:
+        """Tell whether a partition whose results are read up to `progress` may send."""
+
+
+class Canceller(Protocol):
+    """Cancels what an integration that is off still has: the `Reconciler`."""
+
+    def look(self, integration_ids: Iterable[int]) -> None:
+        """Look at integrations that have had new deliveries or attempts."""
+
+    def look_at_all(self) -> None:
+        """Look at all integrations that the states know."""
+
+
+class DeliverStage:
     """Takes deliveries and results, and schedules attempts."""
 
     #: Each of its effects is written once, however long a flush waits.
@@ -55,9 +87,9 @@ class DeliverStage(InSteps):
     def __init__(
         self,
         table: StateTable[PartitionDeliveries],
-        sender: Sender,
-        gate: ResultsGate,
-        reconciler: Reconciler,
+        schedule: AttemptSchedule,
+        gate: Gate,
+        canceller: Canceller,
         configuration: Configuration,
         names: TopicNames,
         metrics: Metrics,
@@ -67,8 +99,8 @@ class DeliverStage(InSteps):
         self.table = table
         self._marks = marks
         self._names = names
-        self._sender = sender
-        self._reconciler = reconciler
+        self._schedule = schedule
+        self._canceller = canceller
         self._configuration = configuration
         self._reports = DeliveryReports(metrics)
         self._gate = gate
@@ -127,28 +159,28 @@ class DeliverStage(InSteps):
 
     def restored(self) -> None:
         """Begin anew with the states of the partitions that are assigned now."""
-        self._sender.clear()
+        self._schedule.clear()
         for state in self.table.states.values():
             for integration_id, until_ms in state.pauses.until_ms.items():
-                self._sender.hold(integration_id, until_ms)
+                self._schedule.hold(integration_id, until_ms)
         self._held = {number for number, state in self.table.states.items() if state.pending}
         self._gate.close(sorted(self._held), self._open)
-        self._reconciler.look_at_all()
+        self._canceller.look_at_all()
 
     def flushed(self, part: DeliverShare) -> None:
         """Hand over what an acknowledged flush has changed."""
         for integration_id, until_ms in part.cut.paused:
             if until_ms is not None:
-                self._sender.hold(integration_id, until_ms)
+                self._schedule.hold(integration_id, until_ms)
         if part.partition in self._held:
             self._open()
         else:
             for delivery_id, state in part.cut.changed:
                 if not isinstance(state, DeliveryState):
-                    self._sender.forget(delivery_id)
+                    self._schedule.forget(delivery_id)
                 elif part.state.pending.get(delivery_id) is state:
-                    self._sender.schedule(part.partition, state)
-        self._reconciler.look(part.cut.integrations)
+                    self._schedule.schedule(part.partition, state)
+        self._canceller.look(part.cut.integrations)
 
     def _open(self) -> bool:
         """Hand over the deliveries of held partitions whose results are read; tell if all are."""
@@ -159,7 +191,7 @@ class DeliverStage(InSteps):
             elif self._gate.is_open(partition, state.progress_of(self._results_topic)):
                 self._held.discard(partition)
                 for pending in state.durable_pending():
-                    self._sender.schedule(partition, pending)
+                    self._schedule.schedule(partition, pending)
         return not self._held
 
     def _take_delivery(self, state: PartitionDeliveries, partition: int, record: Any) -> None:

@@ -1,33 +1,69 @@
 """Pending deliveries follow the configuration: those of an integration that is off are cancelled.
 
-A person has disabled or deleted the integration, or the judge has, in another partition's past.
-The owner of the partition writes that down as a command for `deliver`, which alone changes states;
-a command that is written twice changes nothing the second time.
+A person has disabled or deleted the integration, or the judge has disabled it. The owner of the
+partition writes a command for `deliver`, which alone changes states; a command that is written
+twice changes nothing the second time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol
 
 from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
-from stream_app.kafka.state.state_table import StateTable
+from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
+from stream_app.kafka.configuration.view import Configuration
 
 WriteCommand = Callable[[int, Cancel], Awaitable[None]]
 
 
+class FollowedConfiguration(ConfigurationSource, Protocol):
+    """A configuration that tells of its changes."""
+
+    def subscribe(self, callback: Callable[[Configuration], None]) -> None:
+        """Call `callback` after each batch of changes."""
+
+
+class PartitionOwner(Protocol):
+    """Knows which partitions are this worker's."""
+
+    def is_current(self, generation: int) -> bool:
+        """Tell whether the assignment of `generation` stands, and no other is coming."""
+
+
+class DeliveryStates(Protocol):
+    """The table of deliveries."""
+
+    @property
+    def states(self) -> Mapping[int, PartitionDeliveries]:
+        """The state of each partition of this worker."""
+
+    @property
+    def generation(self) -> int:
+        """The assignment that the states are of."""
+
+
+class ReconcilerApp(Protocol):
+    """The app of the worker."""
+
+    @property
+    def ownership(self) -> PartitionOwner:
+        """Knows which partitions are this worker's."""
+
+    def add_future(self, coro: Coroutine[Any, Any, None]) -> object:
+        """Run a task whose error ends the app."""
+
+
 class Reconciler:
-    """Looks for integrations that take no deliveries any more, and for what is kept of them."""
+    """Finds integrations that take no deliveries any more, and has what they have cancelled."""
 
     def __init__(
         self,
-        app: Any,
-        reader: ConfigurationReader,
-        table: StateTable[PartitionDeliveries],
+        app: ReconcilerApp,
+        reader: FollowedConfiguration,
+        table: DeliveryStates,
         write: WriteCommand,
     ) -> None:
         self._app = app
@@ -39,12 +75,12 @@ class Reconciler:
         reader.subscribe(lambda _: self.look_at_all())
 
     def look(self, integration_ids: Iterable[int]) -> None:
-        """Look at integrations that have got deliveries or attempts."""
+        """Look at integrations that have had new deliveries or attempts."""
         if any(self._why(number) for number in integration_ids):
             self._begin()
 
     def look_at_all(self) -> None:
-        """Look at all integrations that something is kept of."""
+        """Look at all integrations that the states know."""
         self.look({n for state in self._table.states.values() for n in state.known_integrations})
 
     def _why(self, integration_id: int) -> DeadLetterReason | None:
@@ -84,5 +120,5 @@ class Reconciler:
                 if command is None:
                     continue
                 if not ownership.is_current(generation):
-                    return  # whoever owns the partitions then begins by looking at all
+                    return  # the new owner of the partitions begins by looking at all
                 await self._write(partition, command)

@@ -1,7 +1,7 @@
 """Holds deliveries back, after a start or a rebalance, until earlier results have been read.
 
-Another worker, or this one before a crash, may have made an attempt and written its result, and
-`deliver` has not read it yet. Its state then says that the attempt is due: to make it at once
+Another worker, or this one before a crash, may have made an attempt and written its result, which
+`deliver` has not read yet. Its state then says that the attempt is due, and making it at once
 would page twice.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -23,15 +23,39 @@ WATCH_SECONDS = 0.5
 WARN_SECONDS = 15.0
 
 
+class ResultsPositions(Protocol):
+    """The consumer: where a partition begins and ends, and how far it is."""
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return where partitions end."""
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return where partitions begin."""
+
+    def done_to(self, tp: TP) -> int:
+        """Return the offset before which everything in a partition is done."""
+
+
+class ResultsReader(Protocol):
+    """The app of the worker that reads the results."""
+
+    @property
+    def consumer(self) -> ResultsPositions:
+        """The app's consumer."""
+
+    def add_future(self, coro: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Run a task whose error ends the app."""
+
+
 class ResultsGate:
     """Open for a partition once the results that were there when it closed have been read.
 
     Args:
-        app: the Faust app; its consumer knows the topic's ends.
+        app: runs the watch; its consumer knows the topic's ends.
         topic: name of the topic of results.
     """
 
-    def __init__(self, app: Any, topic: str) -> None:
+    def __init__(self, app: ResultsReader, topic: str) -> None:
         self._app = app
         self._topic = topic
         self._ends: dict[int, int] | None = None
@@ -51,7 +75,7 @@ class ResultsGate:
         if self._ends is None:
             return False
         # Beyond the progress there may be the end of a transaction, which is no result.
-        done: int = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
+        done = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
         return self._ends.get(partition, 0) <= done
 
     async def _watch(self, tps: list[TP], look: Callable[[], bool]) -> None:

@@ -30,8 +30,7 @@ from stream_app.domain.notices.own import HOUR_MS, alerts_stale
 from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.dead_letters.writing import (
     MAX_VALUE_BYTES,
     attempt_of,
@@ -40,9 +39,9 @@ from stream_app.kafka.dead_letters.writing import (
     integrations_of,
 )
 from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
-from stream_app.kafka.engine.steps import Breath
+from stream_app.kafka.engine.stage import StageTable
+from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.recipients import DELIVERED, Recipients
@@ -83,8 +82,8 @@ class RouteStage(ProgressStage):
 
     def __init__(
         self,
-        table: StateTable[PartitionProgress],
-        reader: ConfigurationReader,
+        table: StageTable[PartitionProgress],
+        reader: ConfigurationSource,
         names: TopicNames,
         max_age_seconds: int,
         metrics: Metrics,
@@ -135,10 +134,10 @@ class RouteStage(ProgressStage):
             for number in taken.integration_ids
         ):
             await catch_up(self._reader)
-        breathe = Breath()
+        time_slice = TimeSlice()
         while self._alerts:
             self._route(self._alerts.popleft())
-            await breathe()
+            await time_slice.end_step()
 
     def cut(self) -> ProgressFlush:
         """Take the alerts since the last cut, and the deliveries that follow from them."""

@@ -21,6 +21,7 @@ from tests.unit import valid_records as valid
 from tests.unit.detector import test_evaluate, test_match
 from tests.unit.mutations import mutated
 from tests.unit.notifier import test_deliver, test_route
+from tests.unit.stages import take
 
 #: Why an alert is a dead letter for some of its integrations.
 UNKNOWN = b"unknown_integration"
@@ -141,7 +142,7 @@ def test_each_partial_count_is_summed_or_said_to_be_unreadable(values: list[byte
     with capture_logs() as logs:
         for offset, value in enumerate(values):
             record = SimpleNamespace(offset=offset, timestamp=1, value=value, headers=())
-            partition.stage.add("counts", 0, [record])
+            take(partition.stage, "counts", 0, [record])
         flush = partition.stage.cut()
         steps = [list(step) for step in flush.steps()]
         flush.confirm()

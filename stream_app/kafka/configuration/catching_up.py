@@ -1,17 +1,18 @@
 """Waiting until all of the configuration is read, however long that takes.
 
-All agents wait here. An object that is missing in a view that is behind may stand in what is not
-read yet, and nothing may be skipped for that. The wait has no end: while Kafka is away a flush
-could not end either, and slow reading comes to its end.
+All agents wait here. An object that is missing from a view that is behind may be among the records
+that are not read yet, and no event may be skipped for that. The wait has no limit: while Kafka is
+away a flush could not end either, and slow reading reaches its end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
 
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -23,14 +24,25 @@ RETRY_SECONDS = 0.5
 REMIND_SECONDS = 60.0
 
 
-async def catch_up(reader: ConfigurationReader) -> None:
+class ConfigurationSource(Protocol):
+    """Where an agent finds the configuration: a worker's `ConfigurationReader`."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """What has been read so far."""
+
+    async def catch_up(self, timeout_seconds: float) -> bool:
+        """Wait until everything that the topics hold now has been read; tell whether it has."""
+
+
+async def catch_up(source: ConfigurationSource) -> None:
     """Read all that the configuration topics hold now."""
     started = time.monotonic()
     said: float | None = None
     while True:
         why = "it is read more slowly than it was written"
         try:
-            if await reader.catch_up(WAIT_SECONDS):
+            if await source.catch_up(WAIT_SECONDS):
                 break
         except KafkaUnreachableError as error:
             why = str(error)

@@ -136,6 +136,7 @@ class StreamApp(faust.App):
         self.batched_topics.update(sources)
         channel = self.topic(*sources, key_type=bytes, value_type=bytes, value_serializer="raw")
         loop = FlushLoop(self, sources, stage, self.ownership, self._limits)
+        self.flush_loops.append(loop)
         self.agent(channel, name=name)(loop.run)
 
     def state_table(

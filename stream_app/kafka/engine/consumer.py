@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -79,6 +79,11 @@ class BatchingConsumer(driver.Consumer):
         """The generation that the group coordinator has this worker in; -1 when in none."""
         coordinator = self._thread._ensure_consumer()._coordinator  # noqa: SLF001 - not public
         return int(coordinator.generation)
+
+    async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
+        """Write a note beside the committed offset of partitions: see `BatchingThread`."""
+        noted: set[TP] = await self._thread.commit_note(partitions, note)
+        return noted
 
     def fetched(self) -> dict[TP, Fetched] | None:
         """Return how far each assigned partition is fetched; None: there is no assignment now."""

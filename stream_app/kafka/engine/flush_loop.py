@@ -18,17 +18,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from faust.types import TP
 
+from stream_app.kafka.engine.batched_sends import Place
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.engine.record_batches import BatchValue
 from stream_app.kafka.engine.stage import Flush, Stage
-from stream_app.kafka.engine.steps import Breath
+from stream_app.kafka.engine.time_slice import TimeSlice
+from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send, Written
 
 #: How often to look whether a batch has come, where a flush waits for one.
@@ -76,19 +78,51 @@ class FlushLimits:
         return events < self.events_per_change * changes
 
 
+class Positions(Protocol):
+    """Where the consumer has its partitions."""
+
+    @property
+    def epoch(self) -> int:
+        """How often the positions have been set."""
+
+    @property
+    def start_positions(self) -> Mapping[TP, int]:
+        """What the positions were last set to."""
+
+    def is_behind(self, topics: Collection[str]) -> bool:
+        """Tell whether the broker had more of these topics at the last fetches."""
+
+    def rewind(self, event: str, **facts: Any) -> None:
+        """Read again from the progress on; `event` and `facts` are logged."""
+
+
+class Producer(Protocol):
+    """What the app sends for an agent, and the consumer that the agent's batches come from."""
+
+    @property
+    def consumer(self) -> Positions:
+        """The app's consumer."""
+
+    async def produce_step(self, step: Sequence[Send]) -> Mapping[Place, list[int]]:
+        """Send records and wait for the broker; return their offsets by topic and partition."""
+
+    def unreadable_dead_letters(self, batch: UnreadableBatch) -> Sequence[Send]:
+        """Return the dead letter of a batch; none where its topic has no dead letters."""
+
+
 class FlushLoop:
     """Runs one stage on one agent's stream."""
 
     def __init__(
         self,
-        app: Any,
+        producer: Producer,
         topics: Sequence[str],
         stage: Stage,
         ownership: Ownership,
         limits: FlushLimits,
     ) -> None:
         self.topics = tuple(topics)
-        self._app = app
+        self._producer = producer
         self._stage = stage
         self._ownership = ownership
         self._limits = limits
@@ -107,7 +141,6 @@ class FlushLoop:
         self._next: dict[TP, int] = {}
         #: Records that are done, by topic: all they have caused is acknowledged.
         self.done: Counter[str] = Counter()
-        app.flush_loops.append(self)
 
     async def run(self, stream: Any) -> None:
         """Take batches until the stream ends. Any error ends the process: see `Ownership`."""
@@ -130,7 +163,7 @@ class FlushLoop:
                 return
             for batch in value.unreadable:
                 self._stage.pass_over(message.topic, message.partition, batch)
-                self._dead_letters += self._app.unreadable_dead_letters(batch)
+                self._dead_letters += self._producer.unreadable_dead_letters(batch)
             self._taken.append(event)
             self._events += value.size
             value.release()
@@ -141,14 +174,14 @@ class FlushLoop:
             await self._flush()
 
     async def _take_records(self, message: Any, records: Sequence[Any]) -> bool:
-        """Have the stage take a batch, and others their turn; False: its state has gone meanwhile.
+        """Have the stage take a batch in time slices; False: a rebalance has come meanwhile.
 
-        A rebalance has then rolled back what was taken, or dropped it with its partition.
+        It has rolled back what was taken, or dropped it with its partition.
         """
-        table, breathe = self._stage.table, Breath()
+        table, time_slice = self._stage.table, TimeSlice()
         epoch = table.epoch
         for _ in self._stage.steps(message.topic, message.partition, records):
-            await breathe()
+            await time_slice.end_step()
             if table.epoch != epoch:
                 return False
         return True
@@ -174,7 +207,7 @@ class FlushLoop:
 
     def _is_next(self, partition: TP, value: BatchValue) -> bool:
         """Tell whether a batch follows the one taken before; if one is missing, read again."""
-        consumer = self._app.consumer
+        consumer = self._producer.consumer
         if value.epoch != consumer.epoch:
             return False
         if value.epoch != self._epoch:
@@ -220,7 +253,7 @@ class FlushLoop:
         return (
             self._limits.writes_much(self._events, self._stage.changes)
             and not self._is_due()
-            and self._app.consumer.is_behind(self.topics)
+            and self._producer.consumer.is_behind(self.topics)
         )
 
     def _is_flying(self) -> bool:
@@ -274,7 +307,7 @@ class FlushLoop:
     async def _send(self, step: Sequence[Send], written: Written) -> None:
         """Send one step; add the changelog offsets that the broker has given it to `written`."""
         tables = {send.topic: send.table for send in step}
-        for (topic, partition), offsets in (await self._app.produce_step(step)).items():
+        for (topic, partition), offsets in (await self._producer.produce_step(step)).items():
             if (table := tables[topic]) is not None:
                 written[table, partition] += offsets
 

@@ -1,44 +1,86 @@
-"""Finding batches that were fetched and do not come to their agent.
+"""Finding batches that were fetched and never reached their agent.
 
 Faust drops what it has fetched when partitions move at the wrong moment. The agent itself notices
-that by the next batch of the partition, which may be long in coming.
+that with the next batch of the partition, which may be long in coming.
 
-On a slow machine a healthy batch waits, too, between the fetch and the agent, and to read again is
-what a busy machine needs least. So a batch is lost only when an agent that had nothing to do has
-been seen without it several times, over a time in which the event loop had many turns.
+On a slow machine a healthy batch also waits between the fetch and the agent, and reading it again
+is what a busy machine needs least. So a batch counts as lost only when its agent has been seen
+idle without it several times, over a time in which the event loop had many turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from faust.types import TP
 
 from stream_app.kafka.engine.record_batches import BatchValue
 
 LOOK_SECONDS = 0.5
 #: How often a batch must be seen to wait for an idle agent.
 LOOKS = 4
-#: It must wait for as many times the longest delay of the event loop in that time.
+#: It must have waited this many times as long as the event loop was late at worst meanwhile.
 DELAYS = 10
+
+
+class Fetches(Protocol):
+    """What the consumer has fetched."""
+
+    def oldest_waiting(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
+        """Return the oldest batch of some topics that is fetched and not yet taken."""
+
+    def rewind(self, event: str, **facts: Any) -> None:
+        """Read again from the progress on; `event` and `facts` are logged."""
+
+
+class BatchTaker(Protocol):
+    """An agent's loop."""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics whose batches it takes."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether no batch waits for it, and none is in it."""
+
+
+class Agents(Protocol):
+    """The app: its consumer, and the agents that the consumer fetches for."""
+
+    #: Whether partitions are moving.
+    rebalancing: bool
+
+    @property
+    def consumer(self) -> Fetches:
+        """The consumer."""
+
+    @property
+    def flush_loops(self) -> Sequence[BatchTaker]:
+        """The loops of the agents."""
 
 
 @dataclass
 class Suspect:
-    """The oldest batch that an agent has not taken, since when, and in how many looks."""
+    """The oldest batch that an agent has not taken."""
 
     batch: BatchValue
+    #: When it was first seen, by the monotonic clock.
     since: float
     looks: int = 0
+    #: How late the event loop was at worst meanwhile, in seconds.
     delay: float = 0.0
 
 
 class LostBatches:
     """Looks at what is fetched and not taken, and has it read again when it is lost."""
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
         self._suspects: dict[int, Suspect] = {}
 
     async def watch(self) -> None:
@@ -50,15 +92,15 @@ class LostBatches:
             self.look(now, now - planned)
 
     def look(self, now: float, delay: float) -> None:
-        """Look once; `delay` is how late the event loop has come to it."""
-        app = self._app
-        if app.rebalancing:
+        """Look once; `delay` is how late the event loop is with it, in seconds."""
+        agents = self._agents
+        if agents.rebalancing:
             self._suspects.clear()
             return
-        for number, loop in enumerate(app.flush_loops):
+        for number, loop in enumerate(agents.flush_loops):
             if not loop.is_idle:
-                continue  # it may come to it
-            found = app.consumer.oldest_waiting(loop.topics)
+                continue  # it may be about to take the batch
+            found = agents.consumer.oldest_waiting(loop.topics)
             if found is None:
                 self._suspects.pop(number, None)
                 continue
@@ -70,7 +112,7 @@ class LostBatches:
             suspect.delay = max(suspect.delay, delay)
             waited = now - suspect.since
             if suspect.looks >= LOOKS and waited >= DELAYS * suspect.delay:
-                app.consumer.rewind(
+                agents.consumer.rewind(
                     "batch_not_taken",
                     topic=partition.topic,
                     partition=partition.partition,

@@ -1,29 +1,28 @@
-"""A stage that keeps nothing but how far it has come, and its flush."""
+"""A stage that keeps only its progress, and the flush of such a stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 from stream_app.domain.state.progress import PartitionProgress
-from stream_app.kafka.engine.steps import InSteps
+from stream_app.kafka.engine.stage import StageTable
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 
 
 class ProgressFlush:
-    """What the records of a flush have caused; then the progress of each partition.
+    """The records that a stage sends, followed by the progress of each partition.
 
     Args:
         table: keeps the progress.
-        effects: the records that are caused.
+        effects: the records that the stage sends.
         offsets: partition -> the last offset that is done.
         flushed: called when all of it is acknowledged.
     """
 
     def __init__(
         self,
-        table: StateTable[PartitionProgress],
+        table: StageTable[PartitionProgress],
         effects: Sequence[Send],
         offsets: Mapping[int, int],
         flushed: Callable[[], None],
@@ -48,14 +47,14 @@ class ProgressFlush:
         self._flushed()
 
 
-class ProgressStage(InSteps):
-    """The half of a stage that is about its progress. Its state is the last offset that is done."""
+class ProgressStage:
+    """The progress of a stage whose only state is the last offset that is done."""
 
     #: Each of its effects is written once, however long a flush waits.
     changes = 0
     hold_seconds = 0.0
 
-    def __init__(self, table: StateTable[PartitionProgress]) -> None:
+    def __init__(self, table: StageTable[PartitionProgress]) -> None:
         self.table = table
         self._changed: dict[int, None] = {}
 

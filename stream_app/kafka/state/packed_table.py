@@ -21,7 +21,7 @@ from stream_app.domain.state.packed_log import GroupKind, PackedLog, PackedPart
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import HOUR_MS, PartitionState, StateTable
+from stream_app.kafka.state.state_table import HOUR_MS, PartitionState, StateTable, TableApp
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -73,7 +73,7 @@ class PackedTable(StateTable[Packed]):
 
     config = PACKED_CONFIG
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, app: TableApp, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
         self._logs: dict[int, PackedLog] = {}
         self._bases: dict[int, int | None] = {}

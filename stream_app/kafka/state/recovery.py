@@ -17,7 +17,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 from faust.tables.manager import TableManager
@@ -39,6 +39,35 @@ log = get_logger(__name__)
 RETRY_SECONDS = 1.0
 #: How often a worker that is restoring leaves a note on Kafka. Most are ready before the first one.
 NOTE_SECONDS = 2.0
+
+
+class RestoringConsumer(Protocol):
+    """The consumer of a worker that restores."""
+
+    def assignment(self) -> Collection[TP]:
+        """Return the partitions that are assigned to this worker."""
+
+    async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
+        """Write a note beside the committed offset of partitions; return those that have one."""
+
+
+class RestoringApp(Protocol):
+    """The app whose states come back."""
+
+    #: The generation of the newest assignment.
+    consumer_generation_id: int
+    #: Full names of the topics that the agents read.
+    batched_topics: Collection[str]
+
+    @property
+    def consumer(self) -> RestoringConsumer:
+        """The app's consumer."""
+
+    def client_options(self) -> Mapping[str, Any]:
+        """Return the keyword arguments of an aiokafka client."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the process with `error`."""
 
 
 class BulkRecovery(Recovery):
@@ -86,7 +115,7 @@ class BulkRecovery(Recovery):
         """Do nothing: Faust's consumer reads no changelog."""
 
     async def _restore(self, tps: frozenset[TP]) -> None:
-        app: Any = self.app
+        app: RestoringApp = self.app
         generation = self._generation_id
         # Copies: the next rebalance changes these objects before it cancels this call.
         tables = {tp: self.tp_to_table[tp] for tp in tps}
@@ -118,7 +147,7 @@ class BulkRecovery(Recovery):
         progress: RestoreProgress,
     ) -> bool:
         """Read the states; return False if they cannot be read, after failing the worker."""
-        app: Any = self.app
+        app: RestoringApp = self.app
         while True:
             if not is_current():
                 raise RebalanceAgain
@@ -146,7 +175,7 @@ class BulkRecovery(Recovery):
         Nothing is consumed meanwhile, so the committed offsets stay the same. If a note cannot be
         written, the worker goes on without it.
         """
-        app: Any = self.app
+        app: RestoringApp = self.app
         while not await _is_set(is_read, NOTE_SECONDS):
             with contextlib.suppress(KafkaError, OSError):
                 sources = {tp for tp in app.consumer.assignment() if tp.topic in app.batched_topics}
@@ -156,8 +185,8 @@ class BulkRecovery(Recovery):
                 await self._commit_note(self._noted, lambda _: "")
 
     async def _commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> None:
-        consumer: Any = self.app.consumer
-        self._noted = await consumer._thread.commit_note(partitions, note)  # noqa: SLF001 - Faust's
+        consumer: RestoringConsumer = self.app.consumer
+        self._noted = await consumer.commit_note(partitions, note)
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _slurp_changelogs(self) -> None:

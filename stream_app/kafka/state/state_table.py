@@ -14,6 +14,7 @@ from faust import Table
 from faust.types import TP
 
 from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.topics import Role
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
@@ -62,6 +63,14 @@ class KeyedState(PartitionState, Protocol):
 State = TypeVar("State", bound=PartitionState)
 
 
+class TableApp(Protocol):
+    """What a table asks of its app, beside what Faust's own tables ask."""
+
+    role: Role
+    #: The generation of the newest assignment.
+    consumer_generation_id: int
+
+
 class StateTable(Table, Generic[State]):
     """A table with one `State` object for each source partition.
 
@@ -77,7 +86,7 @@ class StateTable(Table, Generic[State]):
 
     def __init__(
         self,
-        app: Any,
+        app: TableApp,
         *,
         source_topics: Sequence[str],
         new_state: Callable[[], State],

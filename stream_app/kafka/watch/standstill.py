@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from faust.types import TP
 
@@ -53,6 +53,53 @@ class _Still:
     seconds: float = 0.0
 
 
+class Fetching(Protocol):
+    """The consumer: how far its partitions are."""
+
+    @property
+    def start_positions(self) -> Mapping[TP, int]:
+        """Where it began with the partitions that it has now."""
+
+    def fetched(self) -> Mapping[TP, Fetched] | None:
+        """Return how far each partition is fetched; None: there is no assignment now."""
+
+    def done_to(self, tp: TP) -> int:
+        """Return the offset before which everything in a partition is done."""
+
+    def is_full(self, tp: TP) -> bool:
+        """Tell whether a partition is not fetched because enough of its topic waits."""
+
+
+class EventCounts(Protocol):
+    """An agent's loop: how much it has done."""
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics that it reads."""
+
+    @property
+    def done(self) -> Mapping[str, int]:
+        """Records that are done, by topic."""
+
+
+class Reading(Protocol):
+    """The app of a worker that reads partitions."""
+
+    started: bool
+    rebalancing: bool
+
+    @property
+    def consumer(self) -> Fetching | None:
+        """The consumer; None before there is one."""
+
+    @property
+    def flush_loops(self) -> Sequence[EventCounts]:
+        """The loops of the agents."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the process with `error`."""
+
+
 class Standstill:
     """Looks at the partitions now and then.
 
@@ -65,7 +112,7 @@ class Standstill:
 
     def __init__(
         self,
-        app: Any,
+        app: Reading,
         ends: Callable[[], Mapping[TP, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,15 +134,16 @@ class Standstill:
         now = self._clock()
         step, self._last_look = min(now - self._last_look, MAX_STEP_SECONDS), now
         app = self._app
-        self._is_known = app.started and app.consumer is not None and not app.rebalancing
-        if not self._is_known:
+        consumer = app.consumer if app.started and not app.rebalancing else None
+        self._is_known = consumer is not None
+        if consumer is None:
             self._still.clear()
             return
-        consumer, ends, found = app.consumer, self._ends(), {}
+        ends, found = self._ends(), {}
         for tp, fetched in (consumer.fetched() or {}).items():
             if tp not in consumer.start_positions or tp not in ends:
                 continue
-            if (still := self._of(tp, fetched, ends[tp])) is None:
+            if (still := self._of(tp, fetched, consumer.done_to(tp), ends[tp])) is None:
                 continue
             before = self._still.get(tp)
             if before is not None and before.place == still.place:
@@ -105,9 +153,8 @@ class Standstill:
         self._still = found
         self._tell()
 
-    def _of(self, tp: TP, fetched: Fetched, end: int) -> _Still | None:
+    def _of(self, tp: TP, fetched: Fetched, done: int, end: int) -> _Still | None:
         """Return where a partition is; None: all of it is done."""
-        done = self._app.consumer.done_to(tp)
         if done >= end:
             return None
         position = fetched.position

@@ -11,6 +11,7 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.notices.announced_objects import AnnouncedObjects
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF
+from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
 NAMES = TopicNames("p.")
@@ -35,7 +36,7 @@ class Bench:
         raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
         headers = [(ACTOR_HEADER, actor.encode())] if actor else []
         record = SimpleNamespace(offset=offset, key=key, value=raw, headers=headers)
-        self.stage.add(f"p.{topic}", PARTITION, [record])
+        take(self.stage, f"p.{topic}", PARTITION, [record])
 
 
 def notices(flush: AnnounceFlush) -> list[dict[str, Any]]:
@@ -93,7 +94,7 @@ def test_a_record_whose_command_is_null_is_announced() -> None:
     record = SimpleNamespace(
         offset=17, key=b"61", value=json.dumps(TRIGGER).encode(), headers=[(ACTOR_HEADER, None)]
     )
-    bench.stage.add("p.config.triggers", PARTITION, [record])
+    take(bench.stage, "p.config.triggers", PARTITION, [record])
     (notice,) = notices(bench.stage.cut())
     assert notice["details"]["actor"] == "stream-app apply"
 

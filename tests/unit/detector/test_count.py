@@ -19,6 +19,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.metrics import Metrics
+from tests.unit.stages import take
 
 
 class Table:
@@ -61,7 +62,7 @@ def test_more_skips_than_a_crash_explains_are_a_warning_once_a_minute(
     good = [record(offset, b'{"client_id":1}') for offset in range(3)]
     with capture_logs() as logs:
         for _ in range(4):
-            stage.add("events.hits", 0, good)
+            take(stage, "events.hits", 0, good)
     warnings = [row for row in logs if row["event"] == "more_skipped_than_a_crash_explains"]
     assert [row["skipped"] for row in warnings] == [6]
 
@@ -73,14 +74,14 @@ def test_a_rebalance_begins_the_count_of_skips_anew(
     good = [record(offset, b'{"client_id":1}') for offset in range(3)]
     with capture_logs() as logs:
         for _ in range(4):
-            stage.add("events.hits", 0, good)
+            take(stage, "events.hits", 0, good)
             stage.reset()
     assert logs == []
 
 
 def test_each_result_and_each_reason_is_counted(stage: CountStage) -> None:
     values = [b'{"client_id":1}', b"{", b'{"client_id":7}', b'{"client_id":1,"sampled":false}']
-    stage.add("events.hits", 0, [record(n, value) for n, value in enumerate(values)])
+    take(stage, "events.hits", 0, [record(n, value) for n, value in enumerate(values)])
     registry = stage._metrics.registry
     for result, number in (("unmatched", 1), ("rejected", 2), ("unsampled", 1), ("counted", 0)):
         labels = {"kind": "hits", "result": result}
@@ -92,7 +93,7 @@ def test_each_result_and_each_reason_is_counted(stage: CountStage) -> None:
 
 def test_events_that_share_a_letter_are_each_counted(stage: CountStage) -> None:
     value = b"[%s]" % b",".join([b'{"client_id":7}'] * 1005)
-    stage.add("events.hits", 0, [record(0, value)])
+    take(stage, "events.hits", 0, [record(0, value)])
     sample = stage._metrics.registry.get_sample_value
     labels = {"kind": "hits", "result": "rejected"}
     assert sample("stream_app_events_total", labels) == 1005
@@ -107,7 +108,7 @@ def test_a_flush_of_any_number_of_events_is_measured_once(
     sample = stage._metrics.registry.get_sample_value
     assert sample("stream_app_watermark_seconds", {"kind": "hits"}) is None
     value = b'{"client_id":1,"request_time":1000000000}'
-    stage.add("events.hits", 0, [record(offset, value) for offset in range(500)])
+    take(stage, "events.hits", 0, [record(offset, value) for offset in range(500)])
     for name in ("event_lag", "flush_duration"):
         assert sample(f"stream_app_{name}_seconds_count", {"kind": "hits"}) == 0
     stage.cut().confirm()
@@ -134,7 +135,7 @@ def test_the_lag_is_that_of_the_events_of_the_flush_whatever_came_before(
         offset = stage.table.state(partition).offset + 1
         for number, second in enumerate(seconds, offset):
             value = b'{"client_id":1,"request_time":%a}' % second
-            stage.add("events.hits", partition, [record(number, value)])
+            take(stage, "events.hits", partition, [record(number, value)])
         stage.cut().confirm()
         found.append(sample("stream_app_event_lag_seconds_sum", {"kind": "hits"}))
 
@@ -151,7 +152,7 @@ def test_the_lag_is_that_of_the_events_of_the_flush_whatever_came_before(
 
 def test_what_a_lost_partition_has_seen_is_no_event_of_the_next_flush(stage: CountStage) -> None:
     value = b'{"client_id":1,"request_time":1000000000}'
-    stage.add("events.hits", 0, [record(0, value)])
+    take(stage, "events.hits", 0, [record(0, value)])
     stage.table.state(0).roll_back()
     stage.reset()
     assert stage.table.state(0).cut().newest == NEVER
@@ -179,7 +180,7 @@ def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended()
     stage = CountStage(EventKind.HITS, states, 4, configuration, TopicNames(), metrics, now_ms)
     rows = [record(offset, b'{"client_id":1,"request_time":1000000000}') for offset in range(3)]
     rows[2].timestamp += 77
-    stage.add("events.hits", 0, rows)
+    take(stage, "events.hits", 0, rows)
     sends, _ = stage.cut().steps()
     (sent,) = [decode_partial_counts(send.value) for send in sends if send.topic == "counts"]
     assert sent.appended_ms == {"0": 1_000_000_000_077}

@@ -19,6 +19,7 @@ from stream_app.domain.counting.partition_windows import PartitionWindows
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
+from tests.unit.stages import take
 
 START = 1_767_225_600
 HOUR_MS = 3_600_000
@@ -81,7 +82,7 @@ class Partition:
             headers=self.headers,
         )
         self._offset += 1
-        self.stage.add("counts", 0, [record])
+        take(self.stage, "counts", 0, [record])
 
     def flush(self) -> list[int]:
         """Flush and confirm; return the seconds whose windows fire."""

@@ -26,6 +26,7 @@ from stream_app.kafka.configuration import catching_up
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
+from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
 ACME = Client(1111, "Acme Retail", "EU", {})
@@ -90,7 +91,7 @@ class Bench:
             record = SimpleNamespace(
                 offset=number, timestamp=at_ms, key=b"1111", value=value, headers=()
             )
-            self.stage.add("p.events.account", 0, [record])
+            take(self.stage, "p.events.account", 0, [record])
 
     async def flush(self) -> list[list[Send]]:
         await self.stage.prepare()

@@ -32,6 +32,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.metrics import Metrics
 from tests import oracle, oracle_alerts
+from tests.unit.stages import take
 
 BASE = 1_767_225_600
 #: Append time of all records; an event may be five minutes ahead of it.
@@ -218,7 +219,7 @@ class Detector:
             self._evaluate()
 
     def _partial(self, value: bytes) -> None:
-        self._stage.add("counts", 0, [Record(self._offset, value)])
+        take(self._stage, "counts", 0, [Record(self._offset, value)])
         self._offset += 1
 
     def _evaluate(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import orjson
@@ -29,9 +29,7 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
-from stream_app.notifier.reconcile import Reconciler
-from stream_app.notifier.results_gate import ResultsGate
-from stream_app.notifier.sender import Sender
+from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
 NOW_MS = 1_767_225_600_000
@@ -76,8 +74,8 @@ class RecordingReconciler:
         self.seen: list[set[int]] = []
         self.looked_at_all = 0
 
-    def look(self, integration_ids: set[int]) -> None:
-        self.seen.append(integration_ids)
+    def look(self, integration_ids: Iterable[int]) -> None:
+        self.seen.append(set(integration_ids))
 
     def look_at_all(self) -> None:
         self.looked_at_all += 1
@@ -99,9 +97,9 @@ class Bench:
         )
         self.stage = DeliverStage(
             table,
-            cast("Sender", self.sender),
-            cast("ResultsGate", self.gate),
-            cast("Reconciler", self.reconciler),
+            self.sender,
+            self.gate,
+            self.reconciler,
             self.configuration,
             TopicNames("p."),
             self.metrics,
@@ -128,7 +126,7 @@ class Bench:
             value=value,
             headers=headers,
         )
-        self.stage.add(topic, partition, [record])
+        take(self.stage, topic, partition, [record])
 
     def result(self, attempt: int, *, accepted: bool = False, status: int = 500) -> None:
         reason = "accepted" if accepted else "server_error"

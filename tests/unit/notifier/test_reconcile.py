@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,9 +15,7 @@ from stream_app.domain.delivery.partition_deliveries import DeliveryRules, Parti
 from stream_app.domain.delivery.records import Cancel, Delivery, encode_delivery
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.configuration import catching_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.notifier.reconcile import Reconciler
 
 INTEGRATION = Integration(521, 1111, "", True, "opsgenie", "", "", (), epoch=7, enabled_at=7)
@@ -52,15 +50,15 @@ class Bench:
         self.states = {2: PartitionDeliveries(TOPICS, DeliveryRules())}
         delivery = Delivery("a/521", "a", 1111, 521, "", "", {}, epoch=7)
         self.states[2].add_delivery(delivery, encode_delivery(delivery), 1, 1)
-        app = SimpleNamespace(
+        app: Any = SimpleNamespace(
             ownership=SimpleNamespace(is_current=lambda _: self.is_current),
             add_future=lambda coro: self.tasks.append(asyncio.ensure_future(coro)),
         )
-        table = SimpleNamespace(states=self.states, generation=3)
+        table: Any = SimpleNamespace(states=self.states, generation=3)
         self.reconciler = Reconciler(
             app,
-            cast("ConfigurationReader", self.reader),
-            cast("StateTable[PartitionDeliveries]", table),
+            self.reader,
+            table,
             self.write,
         )
 

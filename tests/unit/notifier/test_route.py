@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import cast
 
 import msgspec
 import pytest
@@ -28,11 +27,11 @@ from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration import catching_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.route import RouteStage
+from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
 TRIGGER = AlertTrigger(61, "Hits", "hits_exceeded", "r1", (), Threshold(1, 60))
@@ -76,7 +75,7 @@ class Bench:
         )
         self.stage = RouteStage(
             table,
-            cast("ConfigurationReader", self.reader),
+            self.reader,
             TopicNames("p."),
             MAX_AGE_SECONDS,
             self.metrics,
@@ -92,7 +91,7 @@ class Bench:
             record = SimpleNamespace(
                 offset=self._offset, timestamp=1, key=b"1111", value=value, headers=self.headers
             )
-            self.stage.add("p.alerts", 0, [record])
+            take(self.stage, "p.alerts", 0, [record])
 
     async def flush(self) -> list[list[Send]]:
         await self.stage.prepare()
