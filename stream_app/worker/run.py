@@ -322,10 +322,10 @@ class Worker:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             standstill.look(is_held_up=self._is_broker_away or reader.last_error is not None)
-            numbers = standstill.numbers()
+            counts = standstill.counts()
             for topic in ROLES[self.role][0]:
-                number = None if numbers is None else numbers[names(topic)]
-                self.metrics.standing_still.labels(str(topic)).set(number)
+                count = None if counts is None else counts[names(topic)]
+                self.metrics.standing_still.labels(str(topic)).set(count)
 
     def _look_at_broker(self, app: StreamApp) -> None:
         """Log when the broker stops answering and when it answers again, once each.

@@ -1,4 +1,5 @@
-"""What a running worker keeps an eye on: lag, standstill, its topics, and withheld records.
+"""What a running worker watches: its lag, its topics, standing partitions, and withheld records.
 
-The worker's health and its metrics import from here. It changes nothing and reads no records.
+`worker` imports from here, for health and metrics. The watches change nothing on Kafka and read no
+records; some of them end the worker.
 """

@@ -1,8 +1,8 @@
 """How far a worker is behind: the records of its own partitions that are not done.
 
-Done means acknowledged with everything it caused: where the worker would go on after a crash.
-Nothing is asked for it. How far a partition goes came with its last fetch, an empty one, too, and
-before the first one with the start of the assignment.
+A record is done when it is acknowledged with everything it caused: after a crash the worker goes on
+behind it. No request is needed for this. Each fetch, even an empty one, tells the end of its
+partition; before the first fetch the end is known from the start of the assignment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stream_app.metrics import Metrics
 
 
 class LagMeter:
-    """Keeps the metrics of what is done and what is not; `look` is called now and then."""
+    """Keeps the metrics of records consumed, lost, and not done; `look` is called regularly."""
 
     def __init__(self, app: StreamApp, names: TopicNames, metrics: Metrics) -> None:
         self._app = app
@@ -38,9 +38,9 @@ class LagMeter:
     def look(self, *, is_broker_away: bool = False) -> None:
         """Bring the metrics up to date.
 
-        Of a topic whose lag is not known there is no sample: before the partitions are assigned
-        and their state is read, while they move, and where the worker has none. What waited when
-        a broker fell silent is still waiting; that nothing did says nothing about now.
+        A topic whose lag is not known has no sample: before its partitions are assigned and their
+        state is read, while partitions move, and if the worker has none of them. While the broker
+        is silent, records that waited before still wait; but a lag of 0 may be out of date.
         """
         for topic, label in self._labels.items():
             done = self._loops[topic].done[topic]
@@ -85,16 +85,16 @@ def partition_lag(
 
     Args:
         tp: the partition.
-        fetched: how far it is fetched, and goes.
+        fetched: how far it is fetched, and where it ends.
         consumer: Faust's consumer.
-        table: holds the progress.
-        loop: takes the batches.
+        table: holds its progress.
+        loop: takes its batches.
     """
     end = max(fetched.end or 0, consumer.end_offsets.get(tp, 0))
-    place = consumer.start_positions.get(tp, 0)
+    done_to = consumer.start_positions.get(tp, 0)
     if (state := table.states.get(tp.partition)) is not None:
-        place = max(place, state.progress_of(tp.topic) + 1)
+        done_to = max(done_to, state.progress_of(tp.topic) + 1)
     if loop.is_idle and not consumer.waiting[tp.topic] and fetched.position is not None:
-        # All that was fetched is done; what is left of a transaction's end is no record.
-        place = max(place, fetched.position)
-    return int(max(0, end - place))
+        # All that was fetched is done. The marker that ends a transaction is no record.
+        done_to = max(done_to, fetched.position)
+    return int(max(0, end - done_to))

@@ -1,9 +1,9 @@
-"""Ready means moving: finds partitions that have records and do not move, with nothing in the way.
+"""Finds partitions that stand still: they have records, do not advance, and nothing is in the way.
 
-What is in the way is no standstill: a broker that is away, partitions that move or whose state is
-read, a partition without a leader, a topic whose buffer is full, an open transaction (`withheld.py`
-tells of that). Time counts in small steps between two looks, so that a worker that was stopped does
-not take the pause for one.
+These are in the way: a broker that is away, a rebalance, a state that is being read, a partition
+without a leader, a full buffer, an open transaction (see `withheld.py`). Time is added up in
+limited steps from look to look, so that a suspended worker does not take its pause for a
+standstill.
 """
 
 from __future__ import annotations
@@ -22,33 +22,31 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: A pause between two looks that is longer than this says nothing about the partitions.
+#: Most that one step counts: after a longer pause the worker itself was suspended.
 MAX_STEP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Patience:
-    """For how long a partition may stand still: until the worker is not ready, and until it ends.
+    """How long a partition may stand still before the worker is not ready, and before it ends."""
 
-    What is fetched may wait for a flush, and that for the broker or the configuration; a fetch
-    waits for nothing.
-    """
-
-    not_ready: float
-    end: float
+    not_ready_seconds: float
+    end_seconds: float
 
 
+#: Records that are not fetched: a fetch waits for nothing.
 UNREAD = Patience(30.0, 180.0)
+#: Fetched records wait for a flush, which may wait for the broker or the configuration.
 UNDONE = Patience(120.0, 600.0)
 
 
 @dataclass
-class _Still:
-    """A partition that is not at its end; `place` is what changes when it moves."""
+class _Unfinished:
+    """A partition with records that are not done; `place` changes whenever it advances."""
 
     place: tuple[int | None, int, int]
     patience: Patience
-    at: int
+    offset: int
     end: int
     seconds: float = 0.0
 
@@ -101,12 +99,12 @@ class Reading(Protocol):
 
 
 class Standstill:
-    """Looks at the partitions now and then.
+    """Measures for how long each partition has stood still; `look` is called regularly.
 
     Args:
         app: its consumer and flush loops tell how far the partitions are.
-        ends: returns the ends that the leaders have told lately; a leader that is silent tells
-            none, and nothing is said of its partitions.
+        ends: returns the ends that the leaders have told lately. Partitions whose leader is silent
+            are missing and are not judged.
         clock: seconds, as `time.monotonic`.
     """
 
@@ -120,16 +118,16 @@ class Standstill:
         self._ends = ends
         self._clock = clock
         self._loops = {topic: loop for loop in app.flush_loops for topic in loop.topics}
-        self._still: dict[TP, _Still] = {}
-        self._said: set[TP] = set()
+        self._unfinished: dict[TP, _Unfinished] = {}
+        self._reported: set[TP] = set()
         self._last_look = clock()
         self._is_known = False
 
     def look(self, *, is_held_up: bool) -> None:
-        """Bring it up to date; end the worker when a partition has stood still for too long.
+        """Look at all partitions; end the worker if one has stood still for too long.
 
         Args:
-            is_held_up: the broker or the configuration is away, which all may wait for.
+            is_held_up: the broker or the configuration is away, and any partition may wait for it.
         """
         now = self._clock()
         step, self._last_look = min(now - self._last_look, MAX_STEP_SECONDS), now
@@ -137,71 +135,72 @@ class Standstill:
         consumer = app.consumer if app.started and not app.rebalancing else None
         self._is_known = consumer is not None
         if consumer is None:
-            self._still.clear()
+            self._unfinished.clear()
             return
         ends, found = self._ends(), {}
         for tp, fetched in (consumer.fetched() or {}).items():
             if tp not in consumer.start_positions or tp not in ends:
                 continue
-            if (still := self._of(tp, fetched, consumer.done_to(tp), ends[tp])) is None:
+            if (one := self._unfinished_at(tp, fetched, consumer.done_to(tp), ends[tp])) is None:
                 continue
-            before = self._still.get(tp)
-            if before is not None and before.place == still.place:
-                is_full = still.patience is UNREAD and consumer.is_full(tp)
-                still.seconds = before.seconds + (0.0 if is_held_up or is_full else step)
-            found[tp] = still
-        self._still = found
-        self._tell()
+            before = self._unfinished.get(tp)
+            if before is not None and before.place == one.place:
+                is_full = one.patience is UNREAD and consumer.is_full(tp)
+                one.seconds = before.seconds + (0.0 if is_held_up or is_full else step)
+            found[tp] = one
+        self._unfinished = found
+        self._report()
 
-    def _of(self, tp: TP, fetched: Fetched, done: int, end: int) -> _Still | None:
-        """Return where a partition is; None: all of it is done."""
+    def _unfinished_at(self, tp: TP, fetched: Fetched, done: int, end: int) -> _Unfinished | None:
+        """Return where a partition is; None if all of it is done."""
         if done >= end:
             return None
         position = fetched.position
         if position is None or position < end:
             place = (position, 0, 0)
-            return _Still(place, UNREAD, done if position is None else position, end)
+            return _Unfinished(place, UNREAD, done if position is None else position, end)
         place = (position, done, self._loops[tp.topic].done[tp.topic])
-        return _Still(place, UNDONE, done, end)
+        return _Unfinished(place, UNDONE, done, end)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
+        """Log partitions that have begun to stand still; end the worker for one that lasts."""
         standing = self._standing()
-        for tp in standing.keys() - self._said:
-            still = standing[tp]
+        for tp in standing.keys() - self._reported:
+            one = standing[tp]
             log.error(
                 "partition_stands_still", topic=tp.topic, partition=tp.partition,
-                offset=still.at, end=still.end, seconds=round(still.seconds),
+                offset=one.offset, end=one.end, seconds=round(one.seconds),
             )  # fmt: skip
-        self._said = set(standing)
-        for tp, still in standing.items():
-            if still.seconds >= still.patience.end:
+        self._reported = set(standing)
+        for tp, one in standing.items():
+            if one.seconds >= one.patience.end_seconds:
                 self._app.fail(
                     StreamAppError(
-                        f"{_text(tp, still)}. The worker cannot go on; nothing unfinished was "
+                        f"{_text(tp, one)}. The worker cannot go on; nothing unfinished was "
                         "acknowledged, start it again"
                     )
                 )
                 return
 
-    def _standing(self) -> dict[TP, _Still]:
+    def _standing(self) -> dict[TP, _Unfinished]:
         return {
-            tp: still
-            for tp, still in self._still.items()
-            if still.seconds >= still.patience.not_ready
+            tp: one
+            for tp, one in self._unfinished.items()
+            if one.seconds >= one.patience.not_ready_seconds
         }
 
     def failure(self) -> str | None:
-        """Return which partitions stand still; None: all of them move, or are done."""
+        """Return which partitions stand still; None if none does."""
         standing = self._standing()
         return "; ".join(_text(tp, standing[tp]) for tp in sorted(standing)) or None
 
-    def numbers(self) -> Counter[str] | None:
-        """Return how many partitions stand still, by their topics; None: it is not known now."""
+    def counts(self) -> Counter[str] | None:
+        """Return how many partitions of each topic stand still; None if that is not known now."""
         return Counter(tp.topic for tp in self._standing()) if self._is_known else None
 
 
-def _text(tp: TP, still: _Still) -> str:
+def _text(tp: TP, one: _Unfinished) -> str:
     return (
-        f"{tp.topic} partition {tp.partition} stands still at offset {still.at} for "
-        f"{still.seconds:.0f} s, though it goes to {still.end}"
+        f"{tp.topic} partition {tp.partition} stands still at offset {one.offset} for "
+        f"{one.seconds:.0f} s, though it goes to {one.end}"
     )

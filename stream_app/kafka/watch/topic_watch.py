@@ -1,7 +1,4 @@
-"""Looks at a worker's topics while it runs: whether they are there, and still the same.
-
-These are its source topics, and the changelogs that it keeps its state in.
-"""
+"""Checks while a worker runs whether its source topics and changelogs are there and the same."""
 
 from __future__ import annotations
 
@@ -34,28 +31,28 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 LOOK_SECONDS = 1.0
-#: A question that no broker answers in this time is asked anew, on a new connection.
+#: If no broker answers within this time, the question is asked again on a new connection.
 ANSWER_SECONDS = 10.0
-#: A worker whose state is lost ends after this time: before its writes, which wait, fail.
+#: A worker whose state is lost ends after this time, before its waiting writes fail.
 LOST_SECONDS = 20.0
-#: How many looks there are between two at whose times the topics' records have.
-LOOKS_TO_CLOCKS = 10
+#: Every so many looks, whose times the records of the topics have is checked, too.
+LOOKS_PER_CLOCK_CHECK = 10
 
 
 class TopicWatch:
     """Asks the brokers for the topics every second.
 
-    A worker is not ready while one is gone, or has more partitions than its state is kept for. It
-    ends where its state is of another topic, or is lost: then nothing that it does will last.
+    The worker is not ready while a topic is gone, or has more partitions than its state is kept
+    for. It ends if a topic was made anew or its state is lost, because then its work is lost, too.
 
     Args:
         settings: where.
-        role: whose state is of them.
-        sources: how many partitions the state is kept for, by the source topic's full name.
+        role: the worker's.
+        sources: full name of each source topic -> how many partitions its state is kept for.
         changelogs: their full names.
-        ids: those that the state is of, by topic.
+        ids: the ids of the topics when the worker started.
         fail: called when the worker cannot go on.
-        partitions: returns those whose ends are wanted.
+        partitions: returns the partitions whose ends are wanted.
     """
 
     def __init__(
@@ -75,18 +72,18 @@ class TopicWatch:
         self._ids = dict(ids)
         self._fail = fail
         self._partitions = partitions
-        #: Last stable offsets as the leaders have just told them; empty where they do not answer.
+        #: Last stable offsets that the leaders have just told; empty while they do not answer.
         self.ends: Mapping[TP, int] = {}
         self._missing: list[str] = []
         self._grown: dict[str, int] = {}
-        #: Changelogs that are gone, and since when, by the monotonic clock.
+        #: Changelogs that are gone -> since when, by the monotonic clock in seconds.
         self._lost: dict[str, float] = {}
         self._clocks: list[TopicProblem] = []
         self._looks = 0
-        self._single = set(map(TopicNames(settings.topic_prefix), CONFIG_TOPICS))
+        self._configuration_topics = set(map(TopicNames(settings.topic_prefix), CONFIG_TOPICS))
 
     def failure(self) -> str | None:
-        """Return what is wrong with the topics: gone, grown, or altered; None: nothing."""
+        """Return which topics are gone, grown, or altered; None if none is."""
         found = [str(error) for error in [self.lost_state()] if error is not None]
         found += [f"topic {p.topic}: {p.problem}. Run {p.remedy}" for p in self._clocks]
         if self._missing:
@@ -103,36 +100,36 @@ class TopicWatch:
         return "; ".join(found) or None
 
     def lost_state(self) -> StreamAppError | None:
-        """Return the error of a changelog that is gone; None: all of them are there."""
+        """Return the error for a changelog that is gone; None if all are there."""
         return next((state_lost(changelog, self._role) for changelog in self._lost), None)
 
     async def run(self) -> None:
-        """Look until cancelled; while no broker answers, what was seen last holds."""
+        """Look until cancelled. While no broker answers, what was last seen remains."""
         while True:
             try:
                 async with Admin(self._settings) as client:
-                    await self._follow(client)
+                    await self._look_regularly(client)
             except (StreamAppError, KafkaError, OSError, TimeoutError) as error:
                 # The worker itself reports that the broker is away.
                 log.debug("topics_not_seen", why=str(error) or type(error).__name__)
             self.ends = {}
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _follow(self, client: AIOKafkaAdminClient) -> None:
+    async def _look_regularly(self, client: AIOKafkaAdminClient) -> None:
         while True:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._look_at_clocks(client)
+                await self._check_clocks(client)
                 asked = [*self._sources, *self._changelogs]
                 facts = await topic_metadata(client._client, asked)  # noqa: SLF001 - sends our own request
-                self._take(facts)
+                self._compare(facts)
                 ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
                 self.ends = {TP(*place): end for place, end in ends.items()}
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look_at_clocks(self, client: AIOKafkaAdminClient) -> None:
-        """Look now and then whether a topic has been altered to its producers' times."""
+    async def _check_clocks(self, client: AIOKafkaAdminClient) -> None:
+        """Check now and then that no topic was altered to have its producers' times."""
         self._looks += 1
-        if self._looks % LOOKS_TO_CLOCKS:
+        if self._looks % LOOKS_PER_CLOCK_CHECK:
             return
         present = set(self._sources) - set(self._missing)
         with contextlib.suppress(TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
@@ -144,12 +141,12 @@ class TopicWatch:
                 if not found:
                     log.info("topic_clocks_back")
 
-    def _take(self, facts: Mapping[str, TopicMetadata]) -> None:
+    def _compare(self, facts: Mapping[str, TopicMetadata]) -> None:
         for topic, fact in facts.items():
             if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
                 self._fail(id_mismatch(topic, self._role))
-        self._take_changelogs(facts)
-        self._take_partitions(facts)
+        self._compare_changelogs(facts)
+        self._compare_partitions(facts)
         missing = sorted(set(self._sources) - set(facts))
         if missing != self._missing:
             self._missing = missing
@@ -158,10 +155,10 @@ class TopicWatch:
             else:
                 log.info("topics_back")
 
-    def _take_changelogs(self, facts: Mapping[str, TopicMetadata]) -> None:
-        """End the worker while its last write still waits for a changelog that is gone.
+    def _compare_changelogs(self, facts: Mapping[str, TopicMetadata]) -> None:
+        """End the worker if a changelog stays away, while its last write still waits.
 
-        Not at the first look: a broker that has just started may not know all topics yet.
+        It does not end at the first look: a broker that has just started may not know all topics.
         """
         now = time.monotonic()
         gone = [changelog for changelog in self._changelogs if changelog not in facts]
@@ -171,15 +168,17 @@ class TopicWatch:
         if self._lost and now - min(self._lost.values()) >= LOST_SECONDS:
             self._fail(state_lost(gone[0], self._role))
 
-    def _take_partitions(self, facts: Mapping[str, TopicMetadata]) -> None:
-        """Notice partitions that the state is not kept for.
+    def _compare_partitions(self, facts: Mapping[str, TopicMetadata]) -> None:
+        """Notice added partitions, for which no state is kept.
 
-        Those of the configuration's topics are noticed by who reads them.
+        Those of the configuration's topics are noticed where these are read.
         """
         grown = {
             topic: len(facts[topic].leaders)
             for topic, kept in self._sources.items()
-            if topic in facts and len(facts[topic].leaders) > kept and topic not in self._single
+            if topic in facts
+            and len(facts[topic].leaders) > kept
+            and topic not in self._configuration_topics
         }
         if grown != self._grown:
             self._grown = grown

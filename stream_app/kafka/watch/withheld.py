@@ -1,7 +1,7 @@
-"""Records that open transactions hold back: nobody who reads what is committed sees them.
+"""Records that open transactions hold back: readers of committed records do not see them.
 
-A transaction that is open for a moment is normal. One that nobody ends, since its producer was
-killed, holds back all that comes behind it in its partition until it times out, which may be never.
+A transaction that is open for a moment is normal. One whose producer was killed holds back
+everything behind it in its partition until it times out, which may be never.
 """
 
 from __future__ import annotations
@@ -22,77 +22,78 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-#: A transaction that is open for longer is worth a line in the log.
+#: A transaction that is open for longer is logged.
 LONG_SECONDS = 60.0
-#: A pause between two looks that is longer says nothing: the worker was stopped, perhaps.
+#: Most that is counted between two looks: after a longer pause the worker itself was suspended.
 MAX_STEP_SECONDS = 2.0
 
 
 @dataclass
-class _Open:
-    """What holds a partition's records back: since when its end has not moved, by fetches."""
+class _HeldBack:
+    """The records held back in a partition, and for how long its stable end has not moved."""
 
-    end: int
+    stable_end: int
     records: int
-    at_ms: int | None
+    fetched_at_ms: int | None
     seconds: float = 0.0
 
 
-class Withheld:
-    """Sees by the fetches of a consumer what is held back; `look` is called now and then."""
+class WithheldRecords:
+    """Finds from a consumer's fetches what is held back; `look` is called regularly."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last_look = clock()
-        self._open: dict[TP, _Open] = {}
-        self._said: set[TP] = set()
-        #: Topic -> records held back, and for how long those of the partition that waits longest.
-        self.found: Mapping[str, tuple[int, float]] = {}
+        self._held: dict[TP, _HeldBack] = {}
+        self._reported: set[TP] = set()
+        #: Topic -> records held back, and seconds that the longest waiting partition has waited.
+        self.by_topic: Mapping[str, tuple[int, float]] = {}
 
     def look(self, fetched: Mapping[TP, Fetched]) -> None:
-        """Bring it up to date; of a topic that no partition is fetched of yet, nothing is known."""
+        """Bring it up to date. A topic is left out until one of its partitions is fetched."""
         now = self._clock()
         step, self._last_look = min(now - self._last_look, MAX_STEP_SECONDS), now
-        found: dict[str, tuple[int, float]] = {}
-        still: dict[TP, _Open] = {}
+        by_topic: dict[str, tuple[int, float]] = {}
+        held: dict[TP, _HeldBack] = {}
         for tp, at in fetched.items():
             if at.end is None or at.log_end is None:
                 continue
             records = max(0, at.log_end - at.end)
             seconds = 0.0
             if records:
-                still[tp] = one = _Open(at.end, records, at.at_ms)
-                before = self._open.get(tp)
-                if before is not None and before.end == at.end:
-                    # Where nothing was fetched since, nobody knows whether it is still so.
-                    one.seconds = before.seconds + (step if at.at_ms != before.at_ms else 0.0)
+                held[tp] = one = _HeldBack(at.end, records, at.at_ms)
+                before = self._held.get(tp)
+                if before is not None and before.stable_end == at.end:
+                    # Without a fetch since then, nobody knows whether it is still held back.
+                    is_fetched = at.at_ms != before.fetched_at_ms
+                    one.seconds = before.seconds + (step if is_fetched else 0.0)
                 seconds = one.seconds
-            all_records, longest = found.get(tp.topic, (0, 0.0))
-            found[tp.topic] = all_records + records, max(longest, seconds)
-        self._open, self.found = still, found
-        self._tell()
+            all_records, longest = by_topic.get(tp.topic, (0, 0.0))
+            by_topic[tp.topic] = all_records + records, max(longest, seconds)
+        self._held, self.by_topic = held, by_topic
+        self._report()
 
     def forget(self) -> None:
         """Note that nothing is known any more."""
-        self._open, self.found = {}, {}
+        self._held, self.by_topic = {}, {}
 
-    def _tell(self) -> None:
-        long = {tp for tp, one in self._open.items() if one.seconds >= LONG_SECONDS}
-        for tp in sorted(long - self._said):
-            one = self._open[tp]
+    def _report(self) -> None:
+        long = {tp for tp, one in self._held.items() if one.seconds >= LONG_SECONDS}
+        for tp in sorted(long - self._reported):
+            one = self._held[tp]
             log.warning(
-                "records_withheld", topic=tp.topic, partition=tp.partition, offset=one.end,
+                "records_withheld", topic=tp.topic, partition=tp.partition, offset=one.stable_end,
                 records=one.records, seconds=round(one.seconds), why="a transaction is open",
             )  # fmt: skip
-        for tp in sorted(self._said - long):
+        for tp in sorted(self._reported - long):
             log.info("records_withheld_no_more", topic=tp.topic, partition=tp.partition)
-        self._said = long
+        self._reported = long
 
 
 class WithheldMeter:
-    """Keeps the metrics of what is held back from a worker; `look` is called now and then.
+    """Keeps the metrics of records held back from a worker; `look` is called regularly.
 
-    Of the configuration's topics it goes by the reader, which every worker has.
+    For the configuration's topics it uses the fetches of their reader, which every worker has.
     """
 
     def __init__(
@@ -102,11 +103,11 @@ class WithheldMeter:
         self._reader = reader
         self._metrics = metrics
         sources = (topic for topic in ROLE_SOURCES[app.role] if topic not in VIEW_TOPICS)
-        self._sources = Withheld(), {names(topic): str(topic) for topic in sources}
-        self._views = Withheld(), {names(topic): str(topic) for topic in VIEW_TOPICS}
+        self._sources = WithheldRecords(), {names(topic): str(topic) for topic in sources}
+        self._views = WithheldRecords(), {names(topic): str(topic) for topic in VIEW_TOPICS}
 
     def look(self, *, is_broker_away: bool) -> None:
-        """Bring the metrics up to date; of a topic of which it is not known there is no sample."""
+        """Bring the metrics up to date. A topic for which nothing is known has no sample."""
         app = self._app
         is_known = app.started and app.consumer is not None and not app.rebalancing
         own = app.consumer.fetched() if is_known else None
@@ -116,7 +117,7 @@ class WithheldMeter:
 
     def _show(
         self,
-        withheld: Withheld,
+        withheld: WithheldRecords,
         labels: Mapping[str, str],
         fetched: Mapping[TP, Fetched] | None,
         *,
@@ -127,8 +128,8 @@ class WithheldMeter:
         else:
             withheld.look({tp: at for tp, at in fetched.items() if tp.topic in labels})
         for topic, label in labels.items():
-            known = withheld.found.get(topic)
-            # What was held back when a broker fell silent still is; that nothing was says nothing.
+            known = withheld.by_topic.get(topic)
+            # While the broker is silent, held back records stay so; but none may be out of date.
             if is_silent and known is not None and not known[0]:
                 known = None
             records, seconds = (None, None) if known is None else known

@@ -50,35 +50,35 @@ class Worker:
 
 def test_a_partition_that_is_not_fetched_is_named_and_ends_the_worker_at_last() -> None:
     worker = Worker()
-    assert worker.after(UNREAD.not_ready - 1) is None
+    assert worker.after(UNREAD.not_ready_seconds - 1) is None
     why = worker.after(2)
     assert why is not None
     assert why.startswith("p.events.hits partition 1 stands still at offset 40 for 3")
     assert why.endswith("though it goes to 50")
-    assert worker.standstill.numbers() == {ONE.topic: 1}
+    assert worker.standstill.counts() == {ONE.topic: 1}
     assert worker.failed == []
-    worker.after(UNREAD.end - UNREAD.not_ready)
+    worker.after(UNREAD.end_seconds - UNREAD.not_ready_seconds)
     assert "stands still at offset 40" in str(worker.failed[0])
 
 
 def test_it_is_well_as_soon_as_it_moves() -> None:
     worker = Worker()
-    assert worker.after(UNREAD.not_ready + 2) is not None
+    assert worker.after(UNREAD.not_ready_seconds + 2) is not None
     worker.positions[ONE] = 41
     assert worker.after(0.5) is None
     worker.positions[ONE] = worker.done[ONE] = 50
-    assert worker.after(UNREAD.end) is None
+    assert worker.after(UNREAD.end_seconds) is None
 
 
 def test_what_is_fetched_and_not_finished_has_longer() -> None:
     worker = Worker()
     worker.positions[ONE] = 50
-    assert worker.after(UNDONE.not_ready - 1) is None
+    assert worker.after(UNDONE.not_ready_seconds - 1) is None
     # The agent finishes others: it works, and will come to this one.
     worker.loop.done[ONE.topic] += 1
-    assert worker.after(UNDONE.not_ready - 1) is None
+    assert worker.after(UNDONE.not_ready_seconds - 1) is None
     assert worker.after(3) is not None
-    worker.after(UNDONE.end)
+    worker.after(UNDONE.end_seconds)
     assert worker.failed
 
 
@@ -108,13 +108,13 @@ def state_being_read(worker: Worker) -> None:
 def test_what_is_in_the_way_is_no_standstill(hindrance: Any) -> None:
     worker = Worker()
     hindrance(worker)
-    assert worker.after(UNDONE.end) is None
+    assert worker.after(UNDONE.end_seconds) is None
     assert worker.failed == []
 
 
 def test_a_broker_that_is_away_is_no_standstill_and_neither_is_a_worker_that_was_stopped() -> None:
     worker = Worker()
-    assert worker.after(UNDONE.end, is_held_up=True) is None
+    assert worker.after(UNDONE.end_seconds, is_held_up=True) is None
     worker.now += 3600
     assert worker.after(1) is None
     assert worker.failed == []
@@ -123,4 +123,4 @@ def test_a_broker_that_is_away_is_no_standstill_and_neither_is_a_worker_that_was
 def test_a_partition_without_a_position_is_not_fetched_either() -> None:
     worker = Worker()
     worker.positions[ONE] = None
-    assert worker.after(UNREAD.not_ready + 1) is not None
+    assert worker.after(UNREAD.not_ready_seconds + 1) is not None

@@ -8,7 +8,7 @@ from faust.types import TP
 from structlog.testing import capture_logs
 
 from stream_app.kafka.records.fetch_states import Fetched
-from stream_app.kafka.watch.withheld import LONG_SECONDS, Withheld
+from stream_app.kafka.watch.withheld import LONG_SECONDS, WithheldRecords
 
 HITS, OTHER = TP("hits", 0), TP("hits", 1)
 
@@ -18,7 +18,7 @@ class Looks:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.withheld = Withheld(lambda: self.now)
+        self.withheld = WithheldRecords(lambda: self.now)
 
     def look(
         self, *, fetched_at: float | None = None, **ends: tuple[int | None, int | None]
@@ -30,7 +30,7 @@ class Looks:
         self.withheld.look(
             {partitions[name]: Fetched(0, *pair, at_ms) for name, pair in ends.items()}
         )
-        return self.withheld.found.get("hits")
+        return self.withheld.by_topic.get("hits")
 
 
 def test_of_a_topic_that_is_not_fetched_yet_nothing_is_known() -> None:
@@ -40,7 +40,7 @@ def test_of_a_topic_that_is_not_fetched_yet_nothing_is_known() -> None:
     assert looks.look(hits=(5, None)) is None
     assert looks.look(hits=(5, 5)) == (0, 0)
     looks.withheld.forget()
-    assert looks.withheld.found == {}
+    assert looks.withheld.by_topic == {}
 
 
 def test_the_time_counts_as_long_as_one_transaction_holds_the_same_place() -> None:
