@@ -23,8 +23,8 @@ from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.notices.announced_objects import AnnouncedCut, AnnouncedObjects
 from stream_app.domain.notices.config_changes import DEFAULT_ACTOR, Difference
-from stream_app.domain.notices.own import Notice
-from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.notices.outgoing import Notice
+from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF, id_of_key
@@ -63,7 +63,7 @@ class AnnounceFlush:
     def steps(self) -> Sequence[Sequence[Send]]:
         """Return the records in their order."""
         notices = [
-            Send(self._stage.account_topic, notice.key, self._stage.marks.encode(notice))
+            Send(self._stage.account_topic, notice.key, self._stage.signer.encode(notice))
             for notice in self._notices
         ]
         table = self._stage.table
@@ -98,10 +98,10 @@ class AnnounceStage:
         baselines: BaselineWriter,
         reader: ConfigurationSource,
         names: TopicNames,
-        marks: NoticeMarks = NO_MARKS,
+        signer: NoticeSigner = NO_SIGNATURES,
     ) -> None:
         self.table = table
-        self.marks = marks
+        self.signer = signer
         self.account_topic = names(Topic.ACCOUNT)
         self._baselines = baselines
         self._reader = reader

@@ -13,7 +13,7 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.partition_windows import PartitionWindows
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.notices.announced_objects import AnnouncedObjects
-from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TOPIC_OF_KIND, Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
@@ -43,7 +43,7 @@ def create_detector(
         TopicMismatchError: a `config.*` topic has several partitions.
     """
     app = StreamApp("detector", settings, bootstrap_servers)
-    marks = NoticeMarks(secret_keys_of(settings))
+    signer = NoticeSigner(secret_keys_of(settings))
     names = TopicNames(settings.topic_prefix)
     for kind in EventKind:
         topic = TOPIC_OF_KIND[kind]
@@ -65,8 +65,8 @@ def create_detector(
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))
     account = [names(Topic.ACCOUNT)]
     matched = app.state_table("matched", account, partitions[Topic.ACCOUNT], PartitionProgress)
-    app.batch_agent("match", account, MatchStage(matched, reader, names, metrics, marks))
-    _add_announce(app, names, partitions, reader, marks)
+    app.batch_agent("match", account, MatchStage(matched, reader, names, metrics, signer))
+    _add_announce(app, names, partitions, reader, signer)
     return app
 
 
@@ -75,7 +75,7 @@ def _add_announce(
     names: TopicNames,
     partitions: Mapping[Topic, int],
     reader: ConfigurationReader,
-    marks: NoticeMarks,
+    signer: NoticeSigner,
 ) -> None:
     for topic in CONFIG_TOPICS:
         if partitions[topic] != 1:
@@ -84,4 +84,4 @@ def _add_announce(
     sources = list(topics.values())
     table = app.state_table("announced", sources, 1, partial(AnnouncedObjects, topics))
     baselines = BaselineWriter(app, table, sources)
-    app.batch_agent("announce", sources, AnnounceStage(table, baselines, reader, names, marks))
+    app.batch_agent("announce", sources, AnnounceStage(table, baselines, reader, names, signer))

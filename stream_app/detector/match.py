@@ -29,8 +29,8 @@ from stream_app.domain.notices.incoming import (
     notice_decoder,
     triggered_alerts,
 )
-from stream_app.domain.notices.matching import NoticeTriggers
-from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.notices.matching import NoticeTriggerIndex
+from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -78,19 +78,19 @@ class MatchStage(ProgressStage):
         reader: ConfigurationSource,
         names: TopicNames,
         metrics: Metrics,
-        marks: NoticeMarks = NO_MARKS,
+        signer: NoticeSigner = NO_SIGNATURES,
     ) -> None:
         super().__init__(table)
         self._reader = reader
         self._names = names
         self._metrics = metrics
-        self._marks = marks
+        self._signer = signer
         self._parts: deque[TakenPart] = deque()
         #: Of the notices that are settled, since the last cut.
         self._sends: list[Send] = []
         self._outcome = MatchOutcome(Counter(), [], [])
         self._subscribers = Subscribers({}, ())
-        self._triggers = NoticeTriggers({}, ())
+        self._triggers = NoticeTriggerIndex({}, ())
         self._version = -1
         self._said: set[str] = set()
         self._repeated = RepeatedWarnings(log)
@@ -193,7 +193,9 @@ class MatchStage(ProgressStage):
             self._subscribers = Subscribers(
                 configuration.clients, configuration.integrations.values()
             )
-            self._triggers = NoticeTriggers(configuration.clients, configuration.triggers.values())
+            self._triggers = NoticeTriggerIndex(
+                configuration.clients, configuration.triggers.values()
+            )
 
     def _take(
         self, part: TakenPart
@@ -238,12 +240,12 @@ class MatchStage(ProgressStage):
         alerts = []
         subscription = subscription_of(notice)
         if subscription is not None:
-            ids = self._subscribers.of(client.client_id, subscription, notice)
+            ids = self._subscribers.integration_ids(client.client_id, subscription, notice)
             if ids:
-                alerts.append(notice_alert(notice, origin, client, subscription, ids, self._marks))
+                alerts.append(notice_alert(notice, origin, client, subscription, ids, self._signer))
         triggers = self._triggers.matching(client.client_id, notice)
         if triggers:
-            alerts += triggered_alerts(notice, origin, client, triggers, self._marks)
+            alerts += triggered_alerts(notice, origin, client, triggers, self._signer)
         return NoticeResult.MATCHED if alerts else NoticeResult.UNSUBSCRIBED, alerts
 
     def _too_large(self, part: TakenPart) -> Send:

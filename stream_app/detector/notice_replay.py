@@ -9,7 +9,7 @@ from typing import Any
 from stream_app.detector.match import MatchOutcome, MatchStage
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.notices.incoming import NoticeResult
-from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.domain.replay.counting_replay import Figures
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -47,13 +47,13 @@ class NoticeReplay:
     """Matches notices against one configuration, and keeps their alerts by id."""
 
     def __init__(
-        self, configuration: Configuration, names: TopicNames, marks: NoticeMarks = NO_MARKS
+        self, configuration: Configuration, names: TopicNames, signer: NoticeSigner = NO_SIGNATURES
     ) -> None:
         self.figures = Figures()
         self._values: dict[str, bytes] = {}
         self._alerts_topic = names(Topic.ALERTS)
         source = _FixedConfiguration(configuration)
-        self._stage = MatchStage(_Progress(), source, names, Metrics(), marks)
+        self._stage = MatchStage(_Progress(), source, names, Metrics(), signer)
 
     def add(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""
@@ -80,5 +80,5 @@ class NoticeReplay:
     def alerts(self) -> Iterator[tuple[Alert | NoticeAlert, int]]:
         """Yield the alerts, each of one notice; the oldest first."""
         found = [decode_alert(value) for value in self._values.values()]
-        for alert in sorted(found, key=lambda one: (one.happened_at, one.id)):
+        for alert in sorted(found, key=lambda one: (one.happened_at_seconds, one.id)):
             yield alert, 1

@@ -10,7 +10,7 @@ from stream_app.domain.delivery.auto_disable import JudgeRules
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Result, ResultRecord, encode_result
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
@@ -70,7 +70,7 @@ def create_notifier(
             metrics,
             app.clock.now_ms,
             settings.console_hosts,
-            NoticeMarks(secret_keys_of(settings)),
+            NoticeSigner(secret_keys_of(settings)),
         ),
     )
     _add_deliver(app, settings, partitions[Topic.DELIVERIES], reader, metrics)
@@ -108,7 +108,7 @@ def _add_deliver(
         names,
         metrics,
         app.clock.now_ms,
-        NoticeMarks(secret_keys_of(settings)),
+        NoticeSigner(secret_keys_of(settings)),
     )
     app.batch_agent("deliver", sources, stage)
 

@@ -25,7 +25,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
@@ -94,10 +94,10 @@ class DeliverStage:
         names: TopicNames,
         metrics: Metrics,
         now_ms: Callable[[], int],
-        marks: NoticeMarks = NO_MARKS,
+        signer: NoticeSigner = NO_SIGNATURES,
     ) -> None:
         self.table = table
-        self._marks = marks
+        self._signer = signer
         self._names = names
         self._schedule = schedule
         self._canceller = canceller
@@ -150,7 +150,7 @@ class DeliverStage:
             cuts,
             rejected,
             self.flushed,
-            self._marks,
+            self._signer,
         )
 
     def reset(self) -> None:

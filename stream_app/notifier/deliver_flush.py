@@ -15,8 +15,8 @@ from stream_app.domain.delivery.partition_deliveries import (
 )
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
-from stream_app.domain.notices.own import Notice, integration_broken
-from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.notices.outgoing import Notice, integration_broken
+from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dead_letters
@@ -66,7 +66,7 @@ class DeliverFlush:
     cuts: Sequence[DeliverShare]
     rejected: Sequence[tuple[int, Any, Rejected]]
     flushed: Callable[[DeliverShare], None]
-    marks: NoticeMarks
+    signer: NoticeSigner
 
     def steps(self) -> Sequence[Sequence[Send]]:
         """Return the records in their order."""
@@ -121,7 +121,7 @@ class DeliverFlush:
                     yield self._notice(notice)
 
     def _notice(self, notice: Notice) -> Send:
-        return Send(self.names(Topic.ACCOUNT), notice.key, self.marks.encode(notice))
+        return Send(self.names(Topic.ACCOUNT), notice.key, self.signer.encode(notice))
 
     def _states(self, part: DeliverShare) -> list[Send]:
         return [

@@ -9,7 +9,7 @@ from stream_app.domain.delivery.partition_deliveries import DeliveryCut, Settled
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
 from stream_app.domain.events.parts_decoder import Rejected
-from stream_app.domain.notices.own import HOUR_MS, Notice, deliveries_overflowed
+from stream_app.domain.notices.outgoing import HOUR_MS, Notice, deliveries_overflowed
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger

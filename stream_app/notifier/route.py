@@ -26,8 +26,8 @@ from stream_app.domain.delivery.records import (
 )
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.parts_decoder import Rejected
-from stream_app.domain.notices.own import HOUR_MS, alerts_stale
-from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks
+from stream_app.domain.notices.outgoing import HOUR_MS, alerts_stale
+from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
@@ -89,10 +89,10 @@ class RouteStage(ProgressStage):
         metrics: Metrics,
         now_ms: Callable[[], int],
         console_hosts: Mapping[str, str] | None = None,
-        marks: NoticeMarks = NO_MARKS,
+        signer: NoticeSigner = NO_SIGNATURES,
     ) -> None:
         super().__init__(table)
-        self._marks = marks
+        self._signer = signer
         self._reader = reader
         self._recipients = Recipients(reader.configuration)
         self._names = names
@@ -190,7 +190,7 @@ class RouteStage(ProgressStage):
             RejectedEventError: the alert's window ended, or its notice was appended, too long ago.
         """
         alert = taken.alert
-        age = self._now_ms() // 1000 - alert.happened_at
+        age = self._now_ms() // 1000 - alert.happened_at_seconds
         if age <= self._max_age_seconds or attempt_of(taken.record.headers) > 1:
             return
         self._stale[alert.client_id] = None
@@ -211,7 +211,7 @@ class RouteStage(ProgressStage):
         ]
         self._told |= dict.fromkeys(self._stale, now_ms // HOUR_MS)
         topic = self._names(Topic.ACCOUNT)
-        return [Send(topic, notice.key, self._marks.encode(notice)) for notice in notices]
+        return [Send(topic, notice.key, self._signer.encode(notice)) for notice in notices]
 
     def _deliveries(
         self, alert: Alert | NoticeAlert, found: Mapping[int, RouteResult]

@@ -28,7 +28,7 @@ from stream_app.detector.notice_replay import NoticeReplay
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.model import EventKind
-from stream_app.domain.notices.signatures import NoticeMarks
+from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.replay.comparison import (
     ACCOUNT,
     AnyAlert,
@@ -228,8 +228,8 @@ class _Run:
         self, topic: Topic, configuration: Configuration, partitions: Sequence[int] | None
     ) -> Engine:
         if topic is Topic.ACCOUNT:
-            marks = NoticeMarks(secret_keys_of(self.settings))
-            return NoticeReplay(configuration, TopicNames(self.settings.topic_prefix), marks)
+            signer = NoticeSigner(secret_keys_of(self.settings))
+            return NoticeReplay(configuration, TopicNames(self.settings.topic_prefix), signer)
         return CountingReplay(
             EventKind(_kind(topic)),
             configuration.clients,

@@ -54,7 +54,7 @@ class Alert(AnyAlert, frozen=True):
     applications: dict[str, str]
 
     @property
-    def happened_at(self) -> int:
+    def happened_at_seconds(self) -> int:
         """Unix seconds by which it had happened: what makes it stale."""
         return self.window_end
 
@@ -104,7 +104,7 @@ class NoticeAlert(AnyAlert, frozen=True, omit_defaults=True):
     applications: dict[str, str] = {}
 
     @property
-    def happened_at(self) -> int:
+    def happened_at_seconds(self) -> int:
         """Unix seconds at which its notice was appended: what makes it stale."""
         return self.notice.appended_ms // 1000
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from stream_app.domain.alerts.alert import NoticeAlert
-from stream_app.domain.alerts.sentences import COMMON, SENTENCES, Details, facts
+from stream_app.domain.alerts.notice_sentences import COMMON, SENTENCES, Details, facts
 from stream_app.domain.alerts.threshold_text import Message, shown_name
 from stream_app.domain.alerts.triggered_text import triggered_text
 from stream_app.domain.catalog.issue_risks import ISSUE_BODIES, RISK_FIELDS, known_risk

@@ -18,14 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.alerts.alert import NoticeAlert, NoticeTrigger
-from stream_app.domain.alerts.sentences import Details, facts, user_added
+from stream_app.domain.alerts.notice_sentences import Details, facts, user_added
 from stream_app.domain.alerts.threshold_text import clause_lines, trigger_line
 from stream_app.domain.catalog.filter_values import (
-    APPLICATION_IDS,
+    APPLICATION_ID_FIELDS,
     EXCLUDED,
     UNUSED,
-    change_type,
-    deviation_type,
+    normal_change_type,
+    normal_deviation_type,
 )
 
 DENYLIST = 'You can review blocked IP addresses in the "Denylist" section of Wallarm Console.'
@@ -116,7 +116,7 @@ def _ip_denylisted(alert: NoticeAlert) -> Text | None:
 
 def _endpoint_changed(alert: NoticeAlert) -> Text | None:
     details = alert.notice.details
-    endpoint, change = _endpoint(details), change_type(details.get("change_type", ""))
+    endpoint, change = _endpoint(details), normal_change_type(details.get("change_type", ""))
     if not endpoint or change not in CHANGES:
         return None
     title, sentence = CHANGES[change]
@@ -126,7 +126,10 @@ def _endpoint_changed(alert: NoticeAlert) -> Text | None:
 
 def _rogue_endpoint(alert: NoticeAlert) -> Text | None:
     details = alert.notice.details
-    endpoint, deviation = _endpoint(details), deviation_type(details.get("type_of_endpoint", ""))
+    endpoint, deviation = (
+        _endpoint(details),
+        normal_deviation_type(details.get("type_of_endpoint", "")),
+    )
     if not endpoint or not deviation:
         return None
     names = ("api_host", "endpoint_path", "http_method", "type_of_endpoint", "link")
@@ -188,7 +191,9 @@ def _application(alert: NoticeAlert) -> str:
     for place in ("application", "application_name", "applications"):
         if said := details.get(place):
             return _named(said, ids)
-    return _named(next((details[name] for name in APPLICATION_IDS if details.get(name)), ""), known)
+    return _named(
+        next((details[name] for name in APPLICATION_ID_FIELDS if details.get(name)), ""), known
+    )
 
 
 def _named(listed: str, names: Mapping[str, str]) -> str:

@@ -92,7 +92,7 @@ def _one_of(allowed: tuple[str, ...]) -> str:
     return "one of " + ", ".join(allowed)
 
 
-_unused_too = values.choice(values.CHANGE_TYPES, {"unused": "excluded"})
+_change_type = values.choice(values.CHANGE_TYPES, {values.UNUSED: values.EXCLUDED})
 
 FILTERS: dict[str, FilterRule] = {
     "attack_type": FilterRule("Attack type", "a documented attack type code", values.attack_type),
@@ -103,7 +103,7 @@ FILTERS: dict[str, FilterRule] = {
         "Response status", 'a number from 100 to 599, or "1xx" to "5xx"', values.response_status
     ),
     "target": FilterRule("Target", _one_of(values.TARGETS), values.choice(values.TARGETS)),
-    "change_type": FilterRule("Change type", _one_of(values.CHANGE_TYPES), _unused_too, ONLY_EQ),
+    "change_type": FilterRule("Change type", _one_of(values.CHANGE_TYPES), _change_type, ONLY_EQ),
     "pii": FilterRule(
         "Sensitive data",
         "a kind of sensitive data, such as " + ", ".join(values.SENSITIVE_DATA),

@@ -1,7 +1,7 @@
-"""Values of filters: from what a person wrote to the form that is stored and compared.
+"""Values of filters, brought from what a person wrote into the form that is stored.
 
-Two spellings of one address, one attack type or one role are one value. Each function returns
-None for a value that its filter does not take.
+Two spellings of one address, attack type or role become one value. The function of each filter
+returns None for a value that the filter does not take.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ FilterValue = str | int
 TARGETS = ("server", "client", "database")
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 DEFAULT_APPLICATION = -1
-CHANGE_TYPES = ("added", "changed", "excluded")
+#: Fields of events and notices that hold an application's id.
+APPLICATION_ID_FIELDS = ("application_id", "poolid")
+#: The documentation's and the API's word for one change of an endpoint.
+UNUSED, EXCLUDED = "unused", "excluded"
+CHANGE_TYPES = ("added", "changed", EXCLUDED)
 DEVIATION_TYPES = ("shadow", "zombie", "orphan")
-#: Kinds of sensitive data, as the documents spell them; the product offers more than they name.
+#: Kinds of sensitive data as the documentation spells them; the product has more than it lists.
 SENSITIVE_DATA = (
     "password",
     "secret",
@@ -53,7 +57,7 @@ def specification(value: object) -> int | None:
 
 
 def response_status(value: object) -> FilterValue | None:
-    """Return a status as a number, or a class of them."""
+    """Return a status as a number, or a class of statuses as text."""
     if isinstance(value, str):
         return value.lower() if value.lower() in STATUS_CLASSES else None
     found = _integer(value, _MIN_STATUS)
@@ -88,20 +92,25 @@ def role(value: object) -> str | None:
 
 
 def sensitive_data(value: object) -> str | None:
-    """Return a kind of sensitive data; one that no document names is taken as it is."""
+    """Return a kind of sensitive data; an undocumented one is taken as it is."""
     found = value.strip() if isinstance(value, str) else ""
     return _SENSITIVE_DATA.get(found.lower(), found) or None
 
 
 def text(value: object) -> str | None:
-    """Return a text as it is: its form is the product's own, or documented nowhere."""
+    """Return a text unchanged: its form is the product's own, or undocumented."""
     return value if isinstance(value, str) and value.strip() else None
 
 
 def choice(
     allowed: tuple[str, ...], spellings: Mapping[str, str] | None = None
 ) -> Callable[[object], str | None]:
-    """Return what takes one of `allowed` in any case; `spellings` are further names, lower case."""
+    """Return a function that takes one of `allowed` in any case.
+
+    Args:
+        allowed: the values in their stored form.
+        spellings: other names of values, in lower case -> the stored value.
+    """
     forms = {value.lower(): value for value in allowed} | dict(spellings or {})
 
     def normal(value: object) -> str | None:
@@ -118,20 +127,12 @@ def _integer(value: object, minimum: int) -> int | None:
     return value
 
 
-#: Two words for one change: the API's and the documentation's.
-UNUSED, EXCLUDED = "unused", "excluded"
-
-
-#: Names that an application's id has.
-APPLICATION_IDS = ("application_id", "poolid")
-
-
-def change_type(text: str) -> str:
-    """Return the API's word for a change of an endpoint."""
+def normal_change_type(text: str) -> str:
+    """Return the compared form of a change of an endpoint: the API's word for it."""
     word = text.strip().lower()
     return EXCLUDED if word == UNUSED else word
 
 
-def deviation_type(text: str) -> str:
-    """Return a deviation from a specification as it is compared."""
+def normal_deviation_type(text: str) -> str:
+    """Return the compared form of a deviation from a specification."""
     return text.strip().lower()

@@ -1,9 +1,9 @@
-"""Clients and applications by their names, for events that come without ids.
+"""Ids of clients and applications by name, for events and notices without ids.
 
-A client's name belongs to one client, in any spelling that looks the same: `apply` refuses it to a
-second one, and events name their client by any of them. Where two records have it all the same, the
-client with the lower id keeps it, since ids are given in order: a client that is made later takes
-no events away from another. Only those that spell it exactly as a client does are that client's.
+A name belongs to one client, in all spellings that look the same: `apply` refuses it to a second
+client, and an event may use any of these spellings. If two stored clients share a name anyway, the
+one with the lower id keeps it: ids are given in order, so a newer client takes no events away from
+an older one. An exact spelling always belongs to the client that has it.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.foreign_text.printable import quoted
 
-#: What the documented hit calls the application of requests that belong to no other.
-DEFAULT_NAME = "default"
-_SHOWN_CHARS = 100
-#: No longer name is looked for in another spelling: the normal form of a megabyte takes its time.
-_LONGEST = 1_000
+#: Normal name of an application -> its ids; several applications may share a name.
+ApplicationIds = Mapping[str, tuple[int, ...]]
+
+#: The documented name of the application of requests that belong to no other.
+_DEFAULT_NAME = "default"
+_MOST_SHOWN = 100
+#: A longer name is only looked up exactly: normalising a megabyte takes long.
+_MOST_NORMALISED_CHARACTERS = 1_000
 #: Most other spellings that are remembered: a bound on memory.
 _MOST_SPELLINGS = 10_000
 
 
 def normal_name(name: str) -> str:
-    """Return what names that look the same have in common: no case, no width, single spaces."""
+    """Return the form that names which look the same share: no case, no width, single spaces."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    seen = "".join(c for c in folded if unicodedata.category(c) not in ("Cc", "Cf") or c.isspace())
-    return " ".join(seen.split())
+    visible = "".join(
+        c for c in folded if unicodedata.category(c) not in ("Cc", "Cf") or c.isspace()
+    )
+    return " ".join(visible.split())
 
 
 def shared_names(names: Mapping[int, str]) -> dict[int, int]:
-    """Return clients whose name another one keeps, and which; names by client."""
+    """Return, of names by client id: client whose name another one keeps -> that other client."""
     keepers: dict[str, int] = {}
     for client_id in sorted(names):
         keepers.setdefault(names[client_id], client_id)
@@ -45,16 +50,30 @@ def shared_names(names: Mapping[int, str]) -> dict[int, int]:
     }
 
 
-def application_name(text: str) -> str:
-    """Return the name of an application as it is compared: in one Unicode form (NFC).
+def normal_application_name(text: str) -> str:
+    """Return the compared form of an application's name: NFC, without outer white space.
 
-    Outer white space is no part of it; case is.
+    Case matters.
     """
     return unicodedata.normalize("NFC", text).strip()
 
 
+def application_ids_by_name(applications: Mapping[int, str]) -> ApplicationIds:
+    """Return the ids of a client's applications by normal name, the default application included.
+
+    Args:
+        applications: names by id.
+    """
+    found: dict[str, tuple[int, ...]] = {_DEFAULT_NAME: (DEFAULT_APPLICATION,)}
+    for number, text in applications.items():
+        name = normal_application_name(text)
+        if name and number not in found.get(name, ()):
+            found[name] = (*found.get(name, ()), number)
+    return found
+
+
 class ClientNames:
-    """The names of configured clients and of their applications, as they are at one time.
+    """The names of clients and of their applications in one version of the configuration.
 
     Args:
         clients: by id.
@@ -62,24 +81,24 @@ class ClientNames:
 
     def __init__(self, clients: Mapping[int, Client]) -> None:
         self._clients = clients
-        self._applications: dict[int, dict[str, tuple[int, ...]]] = {}
+        self._applications: dict[int, ApplicationIds] = {}
 
     def client_id(self, name: str) -> int:
-        """Return the client of that name, in any spelling that looks the same.
+        """Return the id of the client with this name, in any spelling that looks the same.
 
         Raises:
-            RejectedEventError: none has it.
+            RejectedEventError: no client has it.
         """
         found = self._by_name.get(name)
-        if found is None and len(name) <= _LONGEST:
+        if found is None and len(name) <= _MOST_NORMALISED_CHARACTERS:
             found = self._by_normal_name.get(normal_name(name))
             if found is not None and len(self._by_name) < _MOST_SPELLINGS + len(self._clients):
-                # Each event of its producer comes here: the next one is found as it stands.
+                # A producer repeats its spelling in each event, so the spelling is remembered.
                 self._by_name[name] = found
         if found is None:
             raise RejectedEventError(
                 DeadLetterReason.UNKNOWN_CLIENT,
-                f"client_name {quoted(name[:_SHOWN_CHARS])}: 0 clients in config.clients have it, "
+                f"client_name {quoted(name[:_MOST_SHOWN])}: 0 clients in config.clients have it, "
                 "and one must: send client_id",
             )
         return found
@@ -88,12 +107,14 @@ class ClientNames:
         """Return the ids of a client's applications; a name that it does not have gives none."""
         known = self._applications.get(client_id)
         if known is None:
-            known = self._applications[client_id] = self._read_applications(client_id)
-        # Every hit may come here: most names are found as they stand.
+            client = self._clients.get(client_id)
+            known = application_ids_by_name({} if client is None else client.applications)
+            self._applications[client_id] = known
+        # Every hit may come here, and most names need no normalising.
         return tuple(
             number
             for name in names
-            for number in known.get(name) or known.get(application_name(name), ())
+            for number in known.get(name) or known.get(normal_application_name(name), ())
         )
 
     @cached_property
@@ -111,15 +132,6 @@ class ClientNames:
         found.pop("", None)
         return found
 
-    def _read_applications(self, client_id: int) -> dict[str, tuple[int, ...]]:
-        client = self._clients.get(client_id)
-        found: dict[str, tuple[int, ...]] = {DEFAULT_NAME: (DEFAULT_APPLICATION,)}
-        for number, text in client.applications.items() if client is not None else ():
-            name = application_name(text)
-            if name and number not in found.get(name, ()):
-                found[name] = (*found.get(name, ()), number)
-        return found
 
-
-#: Of nobody: every name is unknown.
+#: Without clients every name is unknown.
 NO_NAMES = ClientNames({})

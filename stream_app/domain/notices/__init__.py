@@ -1,4 +1,5 @@
-"""Notices: how they come, what they say, who has subscribed, and the project's own ones.
+"""Notices: reading them, who gets them, and those that stream_app writes itself.
 
-`match` and `announce` import from here. The texts of their alerts are in `domain/alerts`.
+The agents `match` and `announce` import from here, and the notifier takes its own notices from
+`outgoing`. The texts of the alerts that notices become are in `domain/alerts`.
 """

@@ -1,8 +1,8 @@
-"""What `announce` keeps: the last object of each id, where it begins, and how far it has come.
+"""The state of `announce`: the last version of each object, a baseline, and the progress.
 
-An object's record has the offset that it came from, so a record that is read again after a crash
-changes nothing and says nothing. A *baseline* is the offset in each topic before which nothing
-is announced: a first start on existing configuration must not page anybody with it.
+Each object is kept with the offset of its record, so a record that is read again after a crash
+changes nothing and announces nothing. The *baseline* is the offset in each topic before which
+nothing is announced: a first start on existing configuration must not page anybody.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ BASELINE_KEY = b"baseline"
 
 
 @dataclass(frozen=True)
-class Known:
-    """The last object of an id, and the offset of its record; no object: it was deleted."""
+class LastObject:
+    """The last object with an id, None if it was deleted, and the offset of its record."""
 
     offset: int
     obj: dict[str, object] | None
@@ -29,9 +29,9 @@ class Known:
 
 @dataclass(frozen=True)
 class AnnouncedCut:
-    """What one flush writes."""
+    """What one flush writes: the changed objects, and the offsets that have been taken."""
 
-    changed: dict[tuple[Kind, int], Known]
+    changed: dict[tuple[Kind, int], LastObject]
     offsets: tuple[int, ...]
 
 
@@ -45,38 +45,38 @@ class AnnouncedObjects:
     def __init__(self, topics: Mapping[Kind, str]) -> None:
         self.baseline: dict[str, int] | None = None
         self._kinds = {topic: kind for kind, topic in topics.items()}
-        self._known: dict[tuple[Kind, int], Known] = {}
+        self._last: dict[tuple[Kind, int], LastObject] = {}
         self._offsets = dict.fromkeys(self._kinds, NEVER)
         self._progress = dict.fromkeys(self._kinds, NEVER)
-        # What stood there before the changes since the last cut, and before those of that cut.
-        self._before: dict[tuple[Kind, int], Known | None] = {}
-        self._in_flight: dict[tuple[Kind, int], Known | None] = {}
+        # Earlier values, for a roll-back: of objects changed since the last cut, and in that cut.
+        self._before: dict[tuple[Kind, int], LastObject | None] = {}
+        self._in_flight: dict[tuple[Kind, int], LastObject | None] = {}
 
     def client(self, client_id: int) -> Mapping[str, object] | None:
         """Return the last record of a client."""
-        known = self._known.get((Kind.CLIENT, client_id))
-        return known.obj if known is not None else None
+        last = self._last.get((Kind.CLIENT, client_id))
+        return last.obj if last is not None else None
 
     def is_new(self, topic: str, offset: int) -> bool:
         """Tell whether a record has not been taken yet."""
         return offset > self._offsets[topic]
 
     def skip(self, topic: str, offset: int) -> None:
-        """Note a record that holds no object."""
+        """Move the offset past a record; nothing is announced of it."""
         self._offsets[topic] = max(self._offsets[topic], offset)
 
     def take(
-        self, topic: str, offset: int, number: int, obj: Mapping[str, object] | None
+        self, topic: str, offset: int, object_id: int, obj: Mapping[str, object] | None
     ) -> list[Difference]:
-        """Take the record of an object; return what is to be announced of it."""
+        """Take the record of an object, and return the differences to announce."""
         kind = self._kinds[topic]
         self.skip(topic, offset)
-        before = self._known.get((kind, number))
+        before = self._last.get((kind, object_id))
         if before is not None and before.offset >= offset:
             return []
-        after = Known(offset, None if obj is None else remembered(kind, obj))
-        self._before.setdefault((kind, number), before)
-        self._known[kind, number] = after
+        after = LastObject(offset, None if obj is None else remembered(kind, obj))
+        self._before.setdefault((kind, object_id), before)
+        self._last[kind, object_id] = after
         if self.baseline is None or offset < self.baseline[topic]:
             return []
         return differences(kind, before.obj if before is not None else None, after.obj)
@@ -84,34 +84,34 @@ class AnnouncedObjects:
     # -- flushing
 
     def cut(self) -> AnnouncedCut:
-        """Take what has changed since the last cut; `confirm` it or `roll_back`."""
+        """Return what has changed since the last cut, to be confirmed or rolled back."""
         self._in_flight, self._before = self._before, {}
-        changed = {name: self._known[name] for name in self._in_flight}
+        changed = {key: self._last[key] for key in self._in_flight}
         return AnnouncedCut(changed, tuple(self._offsets.values()))
 
     def confirm(self, cut: AnnouncedCut) -> None:
-        """Note that the broker has acknowledged all of the cut, its progress included."""
+        """Note that the broker has acknowledged the whole cut, progress included."""
         self._in_flight = {}
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
 
     def restored(self) -> None:
-        """Nothing more to do: what is behind the progress is read again."""
+        """Do nothing more: records after the progress are read again."""
 
     def roll_back(self) -> None:
-        """Forget everything that is not known to be acknowledged."""
-        for undone in (self._before, self._in_flight):
-            for name, known in undone.items():
-                if known is None:
-                    self._known.pop(name, None)
+        """Forget everything that the broker has not acknowledged for sure."""
+        for earlier in (self._before, self._in_flight):
+            for key, obj in earlier.items():
+                if obj is None:
+                    self._last.pop(key, None)
                 else:
-                    self._known[name] = known
+                    self._last[key] = obj
         self._before, self._in_flight = {}, {}
         self._offsets = dict(self._progress)
 
     def rewrite(self) -> None:
-        """Write all objects once more with the next flush."""
-        for name, known in self._known.items():
-            self._before.setdefault(name, known)
+        """Have the next flush write all objects again."""
+        for key, obj in self._last.items():
+            self._before.setdefault(key, obj)
 
     # -- the changelog
 
@@ -122,20 +122,20 @@ class AnnouncedObjects:
     def records(self, cut: AnnouncedCut) -> list[tuple[bytes, bytes]]:
         """Return the changelog records of a cut's objects."""
         return [
-            (f"{kind}/{number}".encode(), orjson.dumps((known.offset, known.obj)))
-            for (kind, number), known in cut.changed.items()
+            (f"{kind}/{object_id}".encode(), orjson.dumps((last.offset, last.obj)))
+            for (kind, object_id), last in cut.changed.items()
         ]
 
     def progress_record(self, cut: AnnouncedCut) -> tuple[bytes, bytes]:
-        """Return the changelog record of a cut's progress in all topics."""
+        """Return the changelog record of the progress in all topics."""
         return PROGRESS_KEY, orjson.dumps(cut.offsets)
 
     def baseline_record(self, ends: Sequence[int]) -> tuple[bytes, bytes]:
-        """Return the changelog record of a baseline; `ends` in the order of the topics."""
+        """Return the changelog record of a baseline; `ends` are in the order of the topics."""
         return BASELINE_KEY, orjson.dumps(ends)
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog; of two of an object the later offset holds."""
+        """Take a record of the changelog. Of two records of an object, the later offset wins."""
         if value is None:
             return
         found = orjson.loads(value)
@@ -144,13 +144,13 @@ class AnnouncedObjects:
             self._progress = {topic: max(known, offset) for (topic, known), offset in offsets}
             self._offsets = dict(self._progress)
         elif key == BASELINE_KEY:
-            # The earlier one holds: what came after it must be announced.
+            # The earlier baseline wins: what came after it must be announced.
             ends = dict(zip(self._kinds, found, strict=True))
             known_ends = self.baseline or ends
             self.baseline = {topic: min(end, known_ends[topic]) for topic, end in ends.items()}
         else:
-            kind, _, number = key.decode().partition("/")
-            name = (Kind(kind), int(number))
-            known = Known(*found)
-            if name not in self._known or known.offset >= self._known[name].offset:
-                self._known[name] = known
+            kind, _, object_id = key.decode().partition("/")
+            name = (Kind(kind), int(object_id))
+            last = LastObject(*found)
+            if name not in self._last or last.offset >= self._last[name].offset:
+                self._last[name] = last

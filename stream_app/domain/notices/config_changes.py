@@ -1,9 +1,9 @@
-"""Changes of the configuration as notices: what was created, changed, disabled or deleted.
+"""Notices of configuration changes: what was created, changed, disabled or deleted.
 
-A notice is what its client's subscribers are told. Its id says which record it is about, so one
-that is written again after a crash has the id that it had. The wording follows the product's
-documented notification types; a change that has no such type (an integration created or enabled,
-a client created or deleted) makes no notice.
+A notice's id names the record that changed the configuration, so a notice that is written again
+after a crash has the same id. The kinds are the product's documented notification types. A change
+that has no such type (an integration created or enabled, a client created or deleted) makes no
+notice.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_app.domain.configuration.kinds import STAMPS, Kind
-from stream_app.domain.notices.own import Notice
+from stream_app.domain.notices.outgoing import Notice
 
-#: Who changed the configuration, when the record doesn't say which command it was.
+#: Who changed the configuration, if the record doesn't name the command.
 DEFAULT_ACTOR = "stream-app apply"
 
 
@@ -46,7 +46,7 @@ SUMMARIES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that has changed. `part` tells several of one record apart; '' if it is one."""
+    """One change. `part` tells the changes of one record apart; it is empty for a single one."""
 
     type: NoticeType
     client_id: int
@@ -54,9 +54,9 @@ class Difference:
     part: str = ""
 
     def notice(self, notice_id: str, client: Mapping[str, object] | None, actor: str) -> Notice:
-        """Return the notice of it; `client` is the record of the client it belongs to."""
-        known = client or {}
-        details = {"client_name": known.get("name"), "cloud": known.get("cloud")}
+        """Return the notice of the change; `client` is the record of the client it belongs to."""
+        record = client or {}
+        details = {"client_name": record.get("name"), "cloud": record.get("cloud")}
         return Notice(
             self.client_id,
             f"{notice_id}/{self.part}" if self.part else notice_id,
@@ -67,7 +67,7 @@ class Difference:
 
 
 def remembered(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
-    """Return what is kept of an object, to be compared with the next one: never a key."""
+    """Return the part of an object that is kept for comparison with its next version: no key."""
     if kind is Kind.INTEGRATION:
         return {name: obj.get(name) for name in ("client_id", "id", "name", "type", "active")}
     if kind is Kind.CLIENT:
@@ -78,13 +78,13 @@ def remembered(kind: Kind, obj: Mapping[str, object]) -> dict[str, object]:
 def differences(
     kind: Kind, before: Mapping[str, object] | None, after: Mapping[str, object] | None
 ) -> list[Difference]:
-    """Compare two remembered objects; None: there is none."""
+    """Compare two remembered versions of an object; None stands for no object."""
     found = after or before
     client_id = (found or {}).get("client_id")
     if found is None or not isinstance(client_id, int):
         return []
     if kind is Kind.CLIENT:
-        return list(_of_applications(client_id, before, after))
+        return list(_application_differences(client_id, before, after))
     if kind is Kind.INTEGRATION:
         subject = integration_subject(*(found.get(name) for name in ("id", "type", "name")))
         type_ = _integration_change(before, after)
@@ -97,7 +97,7 @@ def differences(
 def integration_subject(
     number: object, type_: object, name: object
 ) -> dict[str, dict[str, object]]:
-    """Return what a notice says of the integration that it is about."""
+    """Return the part of a notice that names its integration."""
     return {"integration": {"id": number, "type": type_, "name": name}}
 
 
@@ -122,12 +122,12 @@ def _integration_change(
     return NoticeType.DISABLE_INTEGRATION if is_turned_off else None
 
 
-def _of_applications(
+def _application_differences(
     client_id: int, before: Mapping[str, object] | None, after: Mapping[str, object] | None
 ) -> Iterator[Difference]:
-    """Yield what has become of a known client's applications, in the order of their ids.
+    """Yield the changes of a client's applications, in the order of their ids.
 
-    A client that comes brings its applications, one that goes takes them: no notices of these.
+    A client that is created or deleted as a whole makes no notices of its applications.
     """
     if before is None or after is None:
         return

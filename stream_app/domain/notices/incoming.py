@@ -1,8 +1,8 @@
-"""Notices as they come: from this project, from the security cloud, from anybody's script.
+"""Notices as they arrive, from the security cloud, from any script, or from stream_app itself.
 
-A record's value is one notice, a JSON array of them, or NDJSON, in the documented envelope
-`{summary, description?, details: {client_name, cloud, notification_type, ...}}`; this project's
-own have `client_id`, `id` and `stream_app_mark`, too. Unknown fields are ignored.
+A record's value is one notice, a JSON array of notices, or NDJSON. A notice has the documented
+envelope `{summary, description?, details: {client_name, cloud, notification_type, ...}}`; our own
+notices also have `client_id`, `id` and `stream_app_mark`. Unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.parts_decoder import PartsDecoder
-from stream_app.domain.notices.fields import mentioned_applications
-from stream_app.domain.notices.own import Notice
-from stream_app.domain.notices.signatures import NO_MARKS, NoticeMarks, identity_of
+from stream_app.domain.notices.filter_fields import mentioned_applications
+from stream_app.domain.notices.outgoing import Notice
+from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner, alert_identity
 
-#: The kind of notice that holds an address which the cloud itself fetches.
+#: The kind of notice with a URL that the cloud fetches, which may contain a password.
 SPECIFICATION_FAILED = "spec_update_failed"
 _CREDENTIALS = re.compile(r"://[^\s/?#]*@")
 
@@ -48,24 +48,24 @@ class IncomingNotice(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """What has happened; empty: the notice does not say."""
+        """What happened; empty if the notice does not say."""
         return self.text("notification_type")
 
     @property
     def integration_id(self) -> int | None:
-        """The integration that it is about, if it is about one."""
+        """The integration that the notice is about, if there is one."""
         integration = self.details.get("integration")
         number = integration.get("id") if isinstance(integration, dict) else None
         return number if isinstance(number, int) else None
 
     def text(self, name: str) -> str:
-        """Return a text of `details`; empty where there is none."""
+        """Return a text of `details`; empty if there is none."""
         found = self.details.get(name)
         return found if isinstance(found, str) else ""
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a notice stands: `topic` without a prefix, `index` in the record's array or lines."""
+    """Where a notice was read: `topic` without prefix, `index` in the record's array or lines."""
 
     topic: str
     partition: int
@@ -74,10 +74,10 @@ class Origin(msgspec.Struct, frozen=True):
     timestamp_ms: int
 
 
-#: A larger notice is refused: all of it becomes Python objects, which takes time.
+#: A larger notice is refused: making Python objects of all its parts takes too long.
 MAX_NOTICE_BYTES = 256 * 1024
 
-#: A notice without a client may name one in its details.
+#: A notice needs no client id, since its details may name the client.
 notice_decoder = PartsDecoder(IncomingNotice, needs_client=False, most_bytes=MAX_NOTICE_BYTES)
 
 
@@ -99,17 +99,17 @@ def notice_alert(
     client: Client,
     subscription: str,
     integration_ids: tuple[int, ...],
-    marks: NoticeMarks = NO_MARKS,
+    signer: NoticeSigner = NO_SIGNATURES,
 ) -> NoticeAlert:
-    """Return the alert of a notice. What the notice says of its client goes before the record."""
+    """Return the alert of a notice. What it says about its client wins over the configuration."""
     return NoticeAlert(
         id=notice_alert_id(
-            client.client_id, notice.kind, _notice_id(notice, origin, client, marks)
+            client.client_id, notice.kind, _notice_id(notice, origin, client, signer)
         ),
         client_id=client.client_id,
         client_name=notice.text("client_name") or client.name,
         cloud=notice.text("cloud") or client.cloud,
-        notice=_taken(notice, origin, subscription),
+        notice=_alert_notice(notice, origin, subscription),
         integration_ids=integration_ids,
     )
 
@@ -119,11 +119,11 @@ def triggered_alerts(
     origin: Origin,
     client: Client,
     triggers: Iterable[Trigger],
-    marks: NoticeMarks = NO_MARKS,
+    signer: NoticeSigner = NO_SIGNATURES,
 ) -> list[NoticeAlert]:
-    """Return the alerts of the triggers that tell of a notice, one each."""
-    plain = notice_alert(notice, origin, client, "", (), marks)
-    notice_id = _notice_id(notice, origin, client, marks)
+    """Return one alert for each of the triggers that match a notice."""
+    plain = notice_alert(notice, origin, client, "", (), signer)
+    notice_id = _notice_id(notice, origin, client, signer)
     mentioned = mentioned_applications(notice.details, client.applications)
     return [
         msgspec.structs.replace(
@@ -138,19 +138,19 @@ def triggered_alerts(
 
 
 def _notice_id(
-    notice: IncomingNotice, origin: Origin, client: Client, marks: NoticeMarks
+    notice: IncomingNotice, origin: Origin, client: Client, signer: NoticeSigner
 ) -> tuple[str | int, ...]:
-    """Return the producer's id alone, or else the place that the notice stands in.
+    """Return what identifies the notice: the producer's id, or else where it was read.
 
-    An id of the project's own is not the producer's: see `identity_of`.
+    Some ids are reserved for our own notices: see `alert_identity`.
     """
     if notice.id is not None and notice.id != "":
-        known = Notice(client.client_id, str(notice.id), notice.summary, notice.details)
-        return identity_of(known, notice.description, notice.stream_app_mark, marks)
+        signed = Notice(client.client_id, str(notice.id), notice.summary, notice.details)
+        return alert_identity(signed, notice.description, notice.stream_app_mark, signer)
     return (origin.topic, origin.partition, origin.offset, origin.index)
 
 
-def _taken(notice: IncomingNotice, origin: Origin, subscription: str) -> AlertNotice:
+def _alert_notice(notice: IncomingNotice, origin: Origin, subscription: str) -> AlertNotice:
     clean = _without_credentials if notice.kind == SPECIFICATION_FAILED else str
     details: dict[str, str] = {}
     for name, text in flattened_details(notice.details):
@@ -166,7 +166,7 @@ def _taken(notice: IncomingNotice, origin: Origin, subscription: str) -> AlertNo
 
 
 def _without_credentials(text: str) -> str:
-    """Return a text whose addresses have no `user:password@`: no alert shows them to anybody."""
+    """Return a text without the `user:password@` of URLs, which no alert may show."""
     return _CREDENTIALS.sub("://", text)
 
 

@@ -1,9 +1,9 @@
-"""Marks that make the project's own notices known, which anybody may write beside.
+"""Signatures that tell stream_app's own notices from those of other producers.
 
-Every producer may write to `events.account`, and say there what it likes: a notice with the id
-that one of ours is going to have would be taken for it, and ours for a copy. So our own carry a
-mark that is made with the installation's secret keys, of all that they say. A notice that has an
-id in one of our forms and no such mark gets an id of its own, made of its content.
+Every producer may write anything to `events.account`. A forged notice that takes the id of one of
+ours would be taken for it, and ours for a copy. So our notices carry a signature of their whole
+content (`stream_app_mark`), made with the installation's secret keys. A notice that has a reserved
+id without a valid signature becomes an alert whose id is made of its content.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from stream_app.domain.notices.own import Notice, encode_notice
+from stream_app.domain.notices.outgoing import Notice, encode_notice
 
-#: The forms of our own ids: of changes of the configuration, of the judge, route and deliver.
-OWN_ID = re.compile(
+#: Ids that only our own notices may have: those of configuration changes, and the notifier's.
+RESERVED_ID = re.compile(
     r"(config\.[a-z]+|integration_broken|deliveries_overflowed|alerts_stale)/", re.IGNORECASE
 )
 _PURPOSE = b"stream_app own notice"
 
 
-class NoticeMarks:
-    """Makes marks with the newest secret key, and knows those of each; without keys, none.
+class NoticeSigner:
+    """Signs notices with the newest secret key, and accepts the signatures of all of them.
+
+    Without keys it signs nothing and accepts nothing.
 
     Args:
         secret_keys: newest first.
@@ -35,38 +37,45 @@ class NoticeMarks:
         self._keys = [hmac.digest(key.encode(), _PURPOSE, hashlib.sha256) for key in secret_keys]
 
     def __repr__(self) -> str:
-        return f"NoticeMarks({len(self._keys)} secret keys)"
+        return f"NoticeSigner({len(self._keys)} secret keys)"
 
     def encode(self, notice: Notice) -> bytes:
-        """Return one of our notices as it stands on the topic: with its mark."""
+        """Return the record of one of our notices, signed."""
         if self._keys:
-            notice = msgspec.structs.replace(notice, stream_app_mark=self._mark(notice, 0))
+            signature = _signature(self._keys[0], notice)
+            notice = msgspec.structs.replace(notice, stream_app_mark=signature)
         return encode_notice(notice)
 
-    def are_on(self, notice: Notice, mark: object) -> bool:
-        """Tell whether a notice is our own: its mark is of one of the keys."""
-        return isinstance(mark, str) and any(
-            hmac.compare_digest(self._mark(notice, number).encode(), mark.encode(errors="replace"))
-            for number in range(len(self._keys))
+    def has_signed(self, notice: Notice, signature: object) -> bool:
+        """Tell whether a notice's signature was made with one of the keys."""
+        return isinstance(signature, str) and any(
+            hmac.compare_digest(
+                _signature(key, notice).encode(), signature.encode(errors="replace")
+            )
+            for key in self._keys
         )
 
-    def _mark(self, notice: Notice, number: int) -> str:
-        return hmac.new(self._keys[number], encode_notice(notice), hashlib.sha256).hexdigest()
+
+def _signature(key: bytes, notice: Notice) -> str:
+    return hmac.new(key, encode_notice(notice), hashlib.sha256).hexdigest()
 
 
-#: Of an installation without secret keys.
-NO_MARKS = NoticeMarks()
+#: The signer of an installation without secret keys.
+NO_SIGNATURES = NoticeSigner()
 
 
-def identity_of(
-    notice: Notice, description: str | None, mark: object, marks: NoticeMarks
+def alert_identity(
+    notice: Notice, description: str | None, signature: object, signer: NoticeSigner
 ) -> tuple[str, ...]:
-    """Return what the alert of a notice with an id is known by: the id alone, if it may have it.
+    """Return what identifies the alert of a notice with an id: the id alone, if it may have it.
 
-    What it must not have is known by its content, too: so it is one alert however often it is
-    sent, and never the one that it claims to be. Our own have no `description`.
+    A notice that may not have its id is identified by its content as well. So it is one alert
+    however often it is sent, and never the alert that it claims to be. Our own notices have no
+    `description`, so one with a description is not ours.
     """
-    if OWN_ID.match(notice.id) is None or (description is None and marks.are_on(notice, mark)):
+    if RESERVED_ID.match(notice.id) is None:
+        return (notice.id,)
+    if description is None and signer.has_signed(notice, signature):
         return (notice.id,)
     content = encode_notice(notice) + (description or "").encode(errors="replace")
     return (notice.id, "unmarked", hashlib.sha256(content).hexdigest())

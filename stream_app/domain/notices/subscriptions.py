@@ -1,4 +1,4 @@
-"""Which notices an integration gets: the event that it must have selected, by kind of notice.
+"""Which integrations get a notice: those that have selected the event its kind belongs to.
 
 Source: the documented notification types and the seven events of an Opsgenie integration.
 """
@@ -18,32 +18,34 @@ from stream_app.domain.notices.incoming import IncomingNotice
 
 SYSTEM, RULES_AND_TRIGGERS = "system", "rules_and_triggers"
 #: Notices of the end of an integration, which that integration itself does not get.
-OWN_END = frozenset({"integration_broken", "disable_integration", "delete_integration"})
+INTEGRATION_END_KINDS = frozenset(
+    {"integration_broken", "disable_integration", "delete_integration"}
+)
 _SYSTEM_KINDS = (
     "create_user",
     "update_user",
     "delete_user",
-    *sorted(OWN_END),
+    *sorted(INTEGRATION_END_KINDS),
     "create_application",
     "update_application",
     "delete_application",
     "spec_update_failed",
-    # This project's own: they tell an owner that alerts are held back.
+    # Our own kinds: they tell an owner that alerts are held back.
     "deliveries_overflowed",
     "alerts_stale",
 )
 _RULE_KINDS = tuple(
     f"{noun}_{verb}" for noun in ("rule", "trigger") for verb in ("create", "update", "delete")
 )
-#: Kinds that belong to one event.
+#: Kind -> the event that it belongs to.
 SUBSCRIPTIONS: Mapping[str, str] = {
     **dict.fromkeys(_SYSTEM_KINDS, SYSTEM),
     **dict.fromkeys(_RULE_KINDS, RULES_AND_TRIGGERS),
 }
-#: Kinds whose event follows from the risk of the issue; those with `vuln` are the older names.
+#: Kinds whose event depends on the risk of the issue; those with `vuln` are older names.
 ISSUE_KINDS = frozenset({"security_issue", "vuln", "vuln_high", "vuln_medium", "vuln_low"})
-#: Documented kinds that no event of an Opsgenie integration stands for: triggers tell of them, or
-#: only other types of integrations do.
+#: Documented kinds that belong to no event of an Opsgenie integration: only triggers, or only
+#: other types of integrations, send them.
 UNSUBSCRIBED_KINDS = frozenset(
     {
         "ip_blocked",
@@ -61,20 +63,20 @@ KNOWN_KINDS = frozenset({*SUBSCRIPTIONS, *ISSUE_KINDS, *UNSUBSCRIBED_KINDS})
 
 
 def subscription_of(notice: IncomingNotice) -> str | None:
-    """Return the event that a notice belongs to; None: none of them.
+    """Return the event that a notice belongs to, or None.
 
     Raises:
-        RejectedEventError: a security issue has no risk that is known. Nobody would hear of it.
+        RejectedEventError: a security issue has no known risk, so it would reach nobody.
     """
     if notice.kind not in ISSUE_KINDS:
         return SUBSCRIPTIONS.get(notice.kind)
-    said = _said_risks(notice)
-    risk = known_risk(notice.kind, *said.values())
+    given = _given_risks(notice)
+    risk = known_risk(notice.kind, *given.values())
     if not risk:
-        # The first that says anything is what the producer has to mend, or else what it left out.
+        # The message names the first field with a value, or else the one that is missing.
         body = "vuln" if notice.kind == "vuln" else "security_issue"
         missing = f"details.{body}.{'threat' if body == 'vuln' else 'risk'}", ""
-        field, value = next((pair for pair in said.items() if pair[1]), missing)
+        field, value = next((pair for pair in given.items() if pair[1]), missing)
         raise RejectedEventError(
             DeadLetterReason.WRONG_TYPE,
             f"{field}: {quoted(str(value)[:40])}: must be one of {', '.join(RISKS)}",
@@ -82,8 +84,8 @@ def subscription_of(notice: IncomingNotice) -> str | None:
     return f"security_issue_{risk.lower()}"
 
 
-def _said_risks(notice: IncomingNotice) -> dict[str, object]:
-    """Return what a notice says of an issue's risk, by the place in it where that stands."""
+def _given_risks(notice: IncomingNotice) -> dict[str, object]:
+    """Return what a notice gives as the risk of an issue, by the field's path."""
     bodies = ((name, notice.details.get(name)) for name in ISSUE_BODIES)
     return {
         f"details.{name}.{field}": body[field]
@@ -95,7 +97,7 @@ def _said_risks(notice: IncomingNotice) -> dict[str, object]:
 
 
 class Subscribers:
-    """Clients and subscribed integrations as they are configured at one time."""
+    """Clients and subscribed integrations in one version of the configuration."""
 
     def __init__(self, clients: Mapping[int, Client], integrations: Iterable[Integration]) -> None:
         self._clients = clients
@@ -106,10 +108,10 @@ class Subscribers:
                 self._ids.setdefault((one.client_id, event), []).append(one.id)
 
     def client_of(self, notice: IncomingNotice) -> Client:
-        """Return whose notice it is: by its `client_id`, or else by the client's name.
+        """Return the client that a notice belongs to, by its id or else by its name.
 
         Raises:
-            RejectedEventError: it names nobody, or nobody who is configured, or several.
+            RejectedEventError: it names no client, or none that is configured.
         """
         if notice.client_id is not None:
             if notice.client_id not in self._clients:
@@ -125,8 +127,10 @@ class Subscribers:
             )
         return self._clients[self._names.client_id(name)]
 
-    def of(self, client_id: int, subscription: str, notice: IncomingNotice) -> tuple[int, ...]:
+    def integration_ids(
+        self, client_id: int, subscription: str, notice: IncomingNotice
+    ) -> tuple[int, ...]:
         """Return the ids of the active integrations that get a notice, in order."""
-        ended = notice.integration_id if notice.kind in OWN_END else None
+        ended = notice.integration_id if notice.kind in INTEGRATION_END_KINDS else None
         ids = self._ids.get((client_id, subscription), ())
         return tuple(number for number in ids if number != ended)

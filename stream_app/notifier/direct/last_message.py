@@ -16,7 +16,7 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.retry_schedule import CYCLES, wait_before_attempt
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.notices.config_changes import Difference, NoticeType, integration_subject
-from stream_app.domain.notices.own import Notice
+from stream_app.domain.notices.outgoing import Notice
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.destination import (
     Destinations,

@@ -19,7 +19,7 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.domain.events.model import EventKind
-from stream_app.domain.notices.matching import CONDITION_OF_KIND, NoticeTriggers
+from stream_app.domain.notices.matching import CONDITION_OF_KIND, NoticeTriggerIndex
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration import catching_up
@@ -267,13 +267,13 @@ async def test_triggers_are_compiled_once_for_a_state_of_the_configuration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()
-    made: list[NoticeTriggers] = []
+    made: list[NoticeTriggerIndex] = []
 
-    def compiled(*args: Any) -> NoticeTriggers:
-        made.append(NoticeTriggers(*args))
+    def compiled(*args: Any) -> NoticeTriggerIndex:
+        made.append(NoticeTriggerIndex(*args))
         return made[-1]
 
-    monkeypatch.setattr(match, "NoticeTriggers", compiled)
+    monkeypatch.setattr(match, "NoticeTriggerIndex", compiled)
     for number in range(3):
         bench.add(*[notice("create_user")] * 5, offset=5 * number)
         bench.stage.cut()

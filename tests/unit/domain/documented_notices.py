@@ -161,7 +161,7 @@ NOTICES: dict[str, dict[str, Any]] = {
         trigger={"id": 62, "name": "SQLi burst"},
         actor=ACTOR,
     ),
-    # This project's own, see `stream_app.domain.notices.own`.
+    # This project's own, see `stream_app.domain.notices.outgoing`.
     "deliveries_overflowed": notice(
         "[Wallarm] Alerts of an integration are held back: too many wait for it",
         "deliveries_overflowed",

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from stream_app.domain.alerts.alert import NoticeAlert
+from stream_app.domain.alerts.notice_sentences import SENTENCES
 from stream_app.domain.alerts.notice_text import render_notice
-from stream_app.domain.alerts.sentences import SENTENCES
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.notices.incoming import Origin, notice_alert, notice_decoder
 from stream_app.domain.notices.subscriptions import SUBSCRIPTIONS

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.configuration.client_names import ClientNames
+from stream_app.domain.configuration.client_names import ClientNames, application_ids_by_name
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.foreign_text.network_names import normal_address, normal_host
-from stream_app.domain.notices.fields import FIELDS, application_ids, wanted_values
+from stream_app.domain.notices.filter_fields import FILTER_READERS, wanted_values
 from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
 
 IPV4 = "203.0.113.10"
@@ -114,7 +114,7 @@ def test_so_they_may_a_host(wanted: str, said: str) -> None:
 
 
 def test_so_they_may_in_notices() -> None:
-    read = FIELDS["compromised_logins"]["domain"]
+    read = FILTER_READERS["compromised_logins"]["domain"]
     wanted = wanted_values("domain", ["bücher.example"])
     for details in ({"domain": "XN--BCHER-KVA.example."}, {"url": "https://BÜCHER.example:443/x"}):
         assert read(details, {}) == wanted
@@ -125,8 +125,8 @@ def test_names_of_applications_are_compared_in_one_form() -> None:
     names = ClientNames({1: client})
     for text in ("Café", "Cafe\u0301", " Café "):
         assert names.application_ids(1, [text]) == (7,)
-        ids = application_ids(client.applications)
-        assert FIELDS["blacklist_ip_added"]["pool"]({"application": text}, ids) == {7}
+        ids = application_ids_by_name(client.applications)
+        assert FILTER_READERS["blacklist_ip_added"]["pool"]({"application": text}, ids) == {7}
     assert names.application_ids(1, ["shop"]) == ()
 
 

@@ -15,14 +15,18 @@ from stream_app.domain.alerts.notice_text import render_notice
 from stream_app.domain.catalog.conditions import CONDITIONS, Family, conditions_of
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Trigger
-from stream_app.domain.notices.fields import FIELDS
+from stream_app.domain.notices.filter_fields import FILTER_READERS
 from stream_app.domain.notices.incoming import (
     IncomingNotice,
     Origin,
     notice_decoder,
     triggered_alerts,
 )
-from stream_app.domain.notices.matching import CONDITION_OF_KIND, CompiledTrigger, NoticeTriggers
+from stream_app.domain.notices.matching import (
+    CONDITION_OF_KIND,
+    CompiledTrigger,
+    NoticeTriggerIndex,
+)
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS
 
 ACME = Client(
@@ -63,7 +67,7 @@ def incoming(condition: str, **details: Any) -> IncomingNotice:
 
 
 def matched(notice: IncomingNotice, *triggers: Trigger, client_id: int = 1111) -> list[int]:
-    index = NoticeTriggers({1111: ACME, 2222: Client(2222, "", "EU", {})}, triggers)
+    index = NoticeTriggerIndex({1111: ACME, 2222: Client(2222, "", "EU", {})}, triggers)
     return [one.id for one in index.matching(client_id, notice)]
 
 
@@ -172,16 +176,16 @@ def test_eq_holds_when_one_of_the_values_is_said_and_ne_when_none_is(
 
 
 def test_the_rows_tell_of_every_filter_both_ways() -> None:
-    every = {(condition, name) for condition, fields in FIELDS.items() for name in fields}
+    every = {(condition, name) for condition, fields in FILTER_READERS.items() for name in fields}
     assert {(row[0], row[1]) for row in ROWS} == every
     shared = {(BLOCKED, "pool"), (CHANGED, "domain"), (LOGINS, "domain")}
     assert {(row[0], row[1]) for row in ROWS if not row[4]} >= shared
     assert {row[1] for row in ROWS if not row[4]} == {row[1] for row in ROWS}
 
 
-@pytest.mark.parametrize("condition", FIELDS)
+@pytest.mark.parametrize("condition", FILTER_READERS)
 def test_a_missing_field_fails_eq_and_passes_ne(condition: str) -> None:
-    for name in FIELDS[condition]:
+    for name in FILTER_READERS[condition]:
         assert not holds(condition, name, "eq", ("1",) if name != "response_status" else (1,), {})
         assert holds(condition, name, "ne", ("1",) if name != "response_status" else (1,), {})
 
@@ -203,17 +207,17 @@ def test_a_filter_of_a_later_version_fails_eq_and_passes_ne() -> None:
 def test_the_conditions_their_kinds_and_their_filters_are_those_of_the_configuration() -> None:
     assert tuple(CONDITION_OF_KIND) == KINDS
     assert set(CONDITION_OF_KIND) <= KNOWN_KINDS
-    for condition, fields in FIELDS.items():
+    for condition, fields in FILTER_READERS.items():
         assert CONDITIONS[condition].filters == tuple(fields)
-    assert FIELDS.keys() == conditions_of(Family.NOTICED)
+    assert FILTER_READERS.keys() == conditions_of(Family.NOTICED)
 
 
 @pytest.mark.parametrize(("kind", "condition"), CONDITION_OF_KIND.items())
 def test_a_kind_of_notice_is_held_against_the_triggers_of_its_condition(
     kind: str, condition: str
 ) -> None:
-    every = [trigger(name, id=number) for number, name in enumerate(FIELDS, 1)]
-    expected = list(FIELDS).index(condition) + 1
+    every = [trigger(name, id=number) for number, name in enumerate(FILTER_READERS, 1)]
+    expected = list(FILTER_READERS).index(condition) + 1
     assert matched(IncomingNotice("x", {"notification_type": kind}), *every) == [expected]
 
 
@@ -245,7 +249,7 @@ def test_thousands_of_triggers_of_others_are_not_looked_at(
 
     others = [trigger(USER, id=n, client_id=2222) for n in range(2, 3000)]
     others += [trigger(BLOCKED, id=n) for n in range(3000, 6000)]
-    index = NoticeTriggers(
+    index = NoticeTriggerIndex(
         {1111: ACME, 2222: Client(2222, "", "EU", {})}, [trigger(USER, id=1), *others]
     )
     monkeypatch.setattr(CompiledTrigger, "matches", noted)
@@ -317,8 +321,8 @@ def oracle(one: Trigger, details: dict[str, Any]) -> bool:
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[str, dict[str, Any], list[Trigger]]:
-    condition = draw(st.sampled_from(list(FIELDS)))
-    names = list(FIELDS[condition])
+    condition = draw(st.sampled_from(list(FILTER_READERS)))
+    names = list(FILTER_READERS[condition])
     details: dict[str, Any] = {}
     for name in draw(st.lists(st.sampled_from(names), unique=True)):
         details |= draw(SAID[name])
@@ -394,7 +398,7 @@ ANYTHING = st.recursive(
 
 
 @given(
-    condition=st.sampled_from(list(FIELDS)),
+    condition=st.sampled_from(list(FILTER_READERS)),
     details=st.dictionaries(st.sampled_from(NAMES), ANYTHING),
     description=st.none() | st.text(),
 )
@@ -406,12 +410,12 @@ def test_no_notice_makes_anything_but_an_alert_with_a_text(
         json.dumps(body | {"description": description}).encode()
     )
     every = [trigger(condition)]
-    every += [trigger(condition, Filter(name, "ne", (1,))) for name in FIELDS[condition]]
-    every += [trigger(condition, Filter(name, "eq", (1,))) for name in FIELDS[condition]]
-    index = NoticeTriggers({1111: ACME}, every)
+    every += [trigger(condition, Filter(name, "ne", (1,))) for name in FILTER_READERS[condition]]
+    every += [trigger(condition, Filter(name, "eq", (1,))) for name in FILTER_READERS[condition]]
+    index = NoticeTriggerIndex({1111: ACME}, every)
     found = triggered_alerts(notice, ORIGIN, ACME, index.matching(1111, notice))
     # The one without a filter, and of each filter one of the two.
-    assert len(found) == 1 + len(FIELDS[condition])
+    assert len(found) == 1 + len(FILTER_READERS[condition])
     for alert in found:
         assert decode_alert(encode_alert(alert)) == alert
         assert render_notice(alert).description

@@ -17,20 +17,20 @@ from stream_app.domain.notices.incoming import (
     notice_decoder,
     triggered_alerts,
 )
-from stream_app.domain.notices.own import (
+from stream_app.domain.notices.outgoing import (
     Notice,
     alerts_stale,
     deliveries_overflowed,
     encode_notice,
     integration_broken,
 )
-from stream_app.domain.notices.signatures import NO_MARKS, OWN_ID, NoticeMarks
+from stream_app.domain.notices.signatures import NO_SIGNATURES, RESERVED_ID, NoticeSigner
 from stream_app.domain.topics import CONFIG_TOPICS, Topic
 from tests.unit.domain.notices.test_matching import trigger
 
 ACME = Client(1111, "Acme", "EU", {})
 OLD, NEW = "fake-secret-old", "fake-secret-new"
-MARKS = NoticeMarks([NEW, OLD])
+MARKS = NoticeSigner([NEW, OLD])
 OWN_IDS = (
     "config.triggers/12", "config.integrations/0", "config.clients/7/-1", "CONFIG.triggers/12",
     "integration_broken/521/5", "deliveries_overflowed/521/490000", "alerts_stale/1111/490000",
@@ -42,7 +42,7 @@ def own(notice_id: str = "config.triggers/12", **details: Any) -> Notice:
     return Notice(1111, notice_id, "[Wallarm] Trigger was updated", body)
 
 
-def id_of(value: bytes, marks: NoticeMarks = MARKS, offset: int = 5) -> str:
+def id_of(value: bytes, marks: NoticeSigner = MARKS, offset: int = 5) -> str:
     ((_, _, notice),) = notice_decoder.parts(value)
     assert isinstance(notice, IncomingNotice)
     origin = Origin("events.account", 0, offset, 0, 0)
@@ -99,21 +99,23 @@ def test_a_mark_holds_for_one_client() -> None:
 
 
 def test_what_an_older_key_has_marked_is_known_and_what_a_strange_one_has_is_not() -> None:
-    assert id_of(NoticeMarks([OLD]).encode(own())) == known_as("config.triggers/12")
-    assert id_of(NoticeMarks(["other"]).encode(own())) != known_as("config.triggers/12")
+    assert id_of(NoticeSigner([OLD]).encode(own())) == known_as("config.triggers/12")
+    assert id_of(NoticeSigner(["other"]).encode(own())) != known_as("config.triggers/12")
 
 
 def test_without_secret_keys_one_notice_is_one_alert_and_no_other_content_takes_its_id() -> None:
-    value = NO_MARKS.encode(own())
+    value = NO_SIGNATURES.encode(own())
     assert value == encode_notice(own())
-    assert id_of(value, NO_MARKS) == id_of(value, NO_MARKS, offset=9), "written again after a crash"
-    assert id_of(forged(own(), summary="x"), NO_MARKS) != id_of(value, NO_MARKS)
+    assert id_of(value, NO_SIGNATURES) == id_of(value, NO_SIGNATURES, offset=9), (
+        "written again after a crash"
+    )
+    assert id_of(forged(own(), summary="x"), NO_SIGNATURES) != id_of(value, NO_SIGNATURES)
 
 
 @pytest.mark.parametrize("notice_id", ["n-1", "12", "triggers/12", "my/config.triggers/12", 12])
 def test_the_ids_of_producers_are_theirs_as_ever(notice_id: str | int) -> None:
     value = forged(own(), id=notice_id)
-    assert id_of(value) == id_of(value, NO_MARKS) == known_as(str(notice_id))
+    assert id_of(value) == id_of(value, NO_SIGNATURES) == known_as(str(notice_id))
 
 
 def test_triggers_that_tell_of_a_forged_notice_take_no_id_either() -> None:
@@ -134,7 +136,7 @@ def test_all_own_notices_have_an_id_in_one_of_the_forms() -> None:
         deliveries_overflowed(1111, ACME, 521, None, 1767225600000),
         alerts_stale(1111, ACME, 21600, 1767225600000),
     ):
-        assert OWN_ID.match(notice.id)
+        assert RESERVED_ID.match(notice.id)
         assert id_of(MARKS.encode(notice)) == notice_alert_id(
             1111, str(notice.details["notification_type"]), (notice.id,)
         )
@@ -142,4 +144,4 @@ def test_all_own_notices_have_an_id_in_one_of_the_forms() -> None:
 
 @pytest.mark.parametrize("topic", [*CONFIG_TOPICS])
 def test_ids_of_changes_of_the_configuration_are_of_the_forms(topic: Topic) -> None:
-    assert OWN_ID.match(f"{topic}/0")
+    assert RESERVED_ID.match(f"{topic}/0")

@@ -147,9 +147,9 @@ def test_the_active_subscribers_of_the_client_get_it() -> None:
         integration(523, "system", active=False),
         integration(525, "system", client_id=2222),
     )
-    assert found.of(1111, "system", incoming()) == (521, 524)
-    assert found.of(1111, "rules_and_triggers", incoming()) == (521, 522)
-    assert found.of(1111, "security_issue_high", incoming()) == ()
+    assert found.integration_ids(1111, "system", incoming()) == (521, 524)
+    assert found.integration_ids(1111, "rules_and_triggers", incoming()) == (521, 522)
+    assert found.integration_ids(1111, "security_issue_high", incoming()) == ()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_the_active_subscribers_of_the_client_get_it() -> None:
 def test_no_integration_is_told_of_its_own_end(kind: str, expected: tuple[int, ...]) -> None:
     found = subscribers(integration(521, "system"), integration(522, "system"))
     notice = incoming(kind, details={"integration": {"id": 521}})
-    assert found.of(1111, "system", notice) == expected
+    assert found.integration_ids(1111, "system", notice) == expected
 
 
 def test_the_client_is_found_by_id_or_by_a_name_that_one_has() -> None:
@@ -224,7 +224,7 @@ def test_the_alert_of_a_notice_comes_back_from_its_bytes() -> None:
     alert = notice_alert(incoming(details={"z": 1, "a": [1, None]}), ORIGIN, ACME, "system", (521,))
     assert decode_alert(encode_alert(alert)) == alert
     assert list(alert.notice.details) == ["notification_type", "z", "a"]
-    assert alert.happened_at == 1767225600
+    assert alert.happened_at_seconds == 1767225600
 
 
 def triggered(number: int = 61, **fields: Any) -> NoticeAlert:
@@ -353,7 +353,7 @@ def test_no_mutated_notice_makes_anything_but_an_alert_or_a_refusal(
             client, event = found.client_of(part), subscription_of(part)
         except RejectedEventError:
             continue
-        ids = found.of(client.client_id, event or "", part)
+        ids = found.integration_ids(client.client_id, event or "", part)
         alert = notice_alert(part, ORIGIN, client, event or "", ids)
         assert decode_alert(encode_alert(alert)) == alert
         assert render_notice(alert).title == part.summary

@@ -1,7 +1,7 @@
-"""Notices: the records of `events.account` that this project writes itself.
+"""Notices that stream_app writes to `events.account` itself.
 
-Their bodies are the documented product's, see `notification_type` of each. A notice's id is a
-function of what it tells, so that one that is written twice stays one for its readers.
+Their bodies have the form that the product documents for each `notification_type`. A notice's id
+depends only on what happened, so a notice that is written twice is one alert for its readers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ HOUR_MS = 3600 * 1000
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What has happened to an account. `details` begins with its `notification_type`.
+    """What happened to an account; its kind is `notification_type` in `details`.
 
-    `stream_app_mark` makes it known as the project's own: see `signatures.py`.
+    `stream_app_mark` is the signature: see `signatures.py`.
     """
 
     client_id: int
@@ -33,7 +33,7 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> bytes:
-        """The key of its record."""
+        """The record's key."""
         return str(self.client_id).encode()
 
 
@@ -41,7 +41,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def encode_notice(notice: Notice) -> bytes:
-    """Return the notice as it stands on the topic; equal notices give equal bytes."""
+    """Return the record's value; equal notices give equal bytes."""
     return _encode(notice)
 
 
@@ -53,14 +53,14 @@ def notice_of(
     summary: str,
     **details: object,
 ) -> Notice:
-    """Return a notice of an account; of a client that is not configured nothing more is known."""
+    """Return a notice about a client; name and cloud are left out if it is not configured."""
     known = {"client_name": client.name, "cloud": client.cloud} if client else {}
     body = {**known, "notification_type": kind, **details}
     return Notice(client_id, notice_id, f"[Wallarm] {summary}", body)
 
 
 def integration_details(number: int, integration: Integration | None) -> dict[str, object]:
-    """Return what a notice says of an integration."""
+    """Return what a notice says about an integration, which may be deleted by now."""
     kind = integration.type if integration else "opsgenie"
     return {"id": number, "type": kind, "name": integration.name if integration else ""}
 
@@ -71,7 +71,7 @@ def integration_broken(
     client: Client | None,
     integration: Integration | None,
 ) -> Notice:
-    """Return the notice of an integration that the judge has disabled, once per epoch of it."""
+    """Return the notice that the judge has disabled an integration; one for each epoch."""
     return notice_of(
         verdict.client_id,
         client,
@@ -92,9 +92,9 @@ def deliveries_overflowed(
     integration: Integration | None,
     at_ms: int,
 ) -> Notice:
-    """Return the notice that an integration has more pending deliveries than it may, once an hour.
+    """Return the notice that an integration has too many pending deliveries; one for each hour.
 
-    The documented product has no such notice; its kind is this project's own.
+    The product has no such notice: its kind is our own.
     """
     return notice_of(
         client_id,
@@ -109,9 +109,9 @@ def deliveries_overflowed(
 def alerts_stale(
     client_id: int, client: Client | None, max_age_seconds: float, at_ms: int
 ) -> Notice:
-    """Return the notice that alerts were too old to page anybody, once an hour.
+    """Return the notice that alerts were too old to page anybody; one for each hour.
 
-    The documented product has no such notice; its kind is this project's own.
+    The product has no such notice: its kind is our own.
     """
     return notice_of(
         client_id,

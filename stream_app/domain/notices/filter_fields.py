@@ -1,8 +1,7 @@
-"""What a notice says in the fields that triggers filter by, in the form in which it is compared.
+"""Readers of the fields of notices that triggers filter by; values come in their compared form.
 
-Producers name one thing in several ways: each reader takes the first name that says something.
-What a notice doesn't say, or says in a way that cannot be read, is an empty set: it fails `eq`
-and passes `ne`.
+Producers use several names for one field: each reader takes the first one that has a value. A
+field that is missing or cannot be read gives an empty set, which fails `eq` and passes `ne`.
 """
 
 from __future__ import annotations
@@ -13,63 +12,45 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stream_app.domain.catalog.filter_values import (
-    APPLICATION_IDS,
-    DEFAULT_APPLICATION,
-    change_type,
-    deviation_type,
+    APPLICATION_ID_FIELDS,
+    normal_change_type,
+    normal_deviation_type,
 )
 from stream_app.domain.catalog.roles import role_code
-from stream_app.domain.configuration.client_names import application_name
+from stream_app.domain.configuration.client_names import (
+    ApplicationIds,
+    application_ids_by_name,
+    normal_application_name,
+)
 from stream_app.domain.foreign_text.network_names import normal_host
 
 Details = Mapping[str, Any]
 Values = frozenset[str | int]
-#: Name of an application -> its ids; several may share a name.
-ApplicationIds = Mapping[str, Values]
 Reader = Callable[[Details, ApplicationIds], Values]
 
 NOTHING: Values = frozenset()
-#: The name that producers give the application of what has none.
-DEFAULT_NAME = "default"
-#: Names that its name has, or its id where it has no name.
-APPLICATION_NAMES = ("application", "applications")
+#: Fields with an application's name, or with its id if it has no name.
+APPLICATION_NAME_FIELDS = ("application", "applications")
 _STATUS = re.compile(r"[1-5](\d\d|xx)")
 _NUMBER = re.compile(r"-?\d{1,18}")
 _ABSOLUTE_URL = re.compile(r"([a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
-def application_ids(applications: Mapping[int, str]) -> ApplicationIds:
-    """Return the ids of a client's applications by name; the default one has `default`, too.
-
-    Names are in the form in which they are compared.
-    """
-    found: dict[str, Values] = {DEFAULT_NAME: frozenset({DEFAULT_APPLICATION})}
-    for number, text in applications.items():
-        if name := application_name(text):
-            found[name] = found.get(name, NOTHING) | {number}
-    return found
-
-
-def sensitive_data(text: str) -> str:
-    """Return the name of a kind of sensitive data: `credit card number` is a spelling of it."""
+def normal_sensitive_data(text: str) -> str:
+    """Return a kind of sensitive data in its compared form, `credit_card_number`."""
     return _BETWEEN_WORDS.sub("_", text.strip()).lower()
 
 
-def host_name(text: str) -> str:
-    """Return a host as it is compared."""
-    return normal_host(text)
-
-
 def mentioned_applications(details: Details, applications: Mapping[int, str]) -> list[int]:
-    """Return the ids of applications that a notice holds: their names stand elsewhere.
+    """Return the ids of the applications that a notice mentions by id.
 
     A number that is the name of one of the client's `applications` means that one.
     """
-    found = _first(details, APPLICATION_IDS, _numbers)
-    items = [item for name in APPLICATION_NAMES for item in _items(details.get(name))]
+    found = _first(details, APPLICATION_ID_FIELDS, _numbers)
+    items = [item for name in APPLICATION_NAME_FIELDS for item in _items(details.get(name))]
     if numbers := [item for item in items if _numbers(item)]:
-        found |= _named(numbers, application_ids(applications))
+        found |= _application_ids(numbers, application_ids_by_name(applications))
     return sorted(number for number in found if isinstance(number, int))
 
 
@@ -83,7 +64,7 @@ def _texts(value: object, normal: Callable[[str], str]) -> Values:
 
 
 def _numbers(value: object) -> Values:
-    """Return the integers of a value or a list; a text of digits is one, too."""
+    """Return the integers of a value or a list; a text of digits counts as one."""
     found: set[str | int] = set()
     for item in _items(value):
         if isinstance(item, int) and not isinstance(item, bool):
@@ -94,7 +75,7 @@ def _numbers(value: object) -> Values:
 
 
 def _first(details: Details, names: Iterable[str], read: Callable[[Any], Values]) -> Values:
-    """Return what the first of the names says that says anything."""
+    """Return the values of the first field that has any."""
     for name in names:
         if found := read(details.get(name)):
             return found
@@ -102,28 +83,28 @@ def _first(details: Details, names: Iterable[str], read: Callable[[Any], Values]
 
 
 def _inner(details: Details, name: str, field: str) -> object:
-    """Return a field of a nested object; None when there is no such object."""
+    """Return a field of a nested object; None if there is no such object."""
     body = details.get(name)
     return body.get(field) if isinstance(body, Mapping) else None
 
 
 def _pool(details: Details, ids: ApplicationIds) -> Values:
-    """Return ids of applications; a name that the client does not have is none."""
-    numbers = _first(details, APPLICATION_IDS, _numbers)
-    return numbers or _first(details, APPLICATION_NAMES, lambda v: _named(v, ids))
+    """Return ids of applications; a name that the client does not have gives none."""
+    numbers = _first(details, APPLICATION_ID_FIELDS, _numbers)
+    return numbers or _first(details, APPLICATION_NAME_FIELDS, lambda v: _application_ids(v, ids))
 
 
-def _named(value: object, ids: ApplicationIds) -> Values:
+def _application_ids(names: object, ids: ApplicationIds) -> Values:
     found: set[str | int] = set()
-    for item in _items(value):
-        name = application_name(item) if isinstance(item, str) else ""
+    for item in _items(names):
+        name = normal_application_name(item) if isinstance(item, str) else ""
         # An application without a name is shown by its id.
-        found |= ids.get(name) or _numbers(item)
+        found.update(ids.get(name) or _numbers(item))
     return frozenset(found)
 
 
 def _domain(details: Details, _ids: ApplicationIds) -> Values:
-    return _first(details, ("domain", "api_host", "host"), lambda v: _texts(v, host_name))
+    return _first(details, ("domain", "api_host", "host"), lambda v: _texts(v, normal_host))
 
 
 def _login_domain(details: Details, ids: ApplicationIds) -> Values:
@@ -131,7 +112,7 @@ def _login_domain(details: Details, ids: ApplicationIds) -> Values:
 
 
 def _host_of(url: str) -> str:
-    """Return the host of an address, which may come without a scheme; empty: it has none."""
+    """Return the host of a URL, which may have no scheme; empty if there is no host."""
     text = url.strip()
     try:
         host = urlsplit(text if _ABSOLUTE_URL.match(text) else f"//{text}").hostname
@@ -141,22 +122,22 @@ def _host_of(url: str) -> str:
 
 
 def _change_type(details: Details, _ids: ApplicationIds) -> Values:
-    return _texts(details.get("change_type"), change_type)
+    return _texts(details.get("change_type"), normal_change_type)
 
 
 def _pii(details: Details, _ids: ApplicationIds) -> Values:
-    """Return all kinds of sensitive data that are named anywhere: of parameters, or as a list."""
+    """Return all kinds of sensitive data: those of parameters, and those listed."""
     found = NOTHING
     for item in _items(details.get("parameters")):
         if isinstance(item, Mapping):
-            found |= _texts(item.get("class"), sensitive_data)
+            found |= _texts(item.get("class"), normal_sensitive_data)
     for name in ("pii", "sensitive_data"):
-        found |= _texts(details.get(name), sensitive_data)
+        found |= _texts(details.get(name), normal_sensitive_data)
     return found
 
 
 def _deviation_type(details: Details, _ids: ApplicationIds) -> Values:
-    return _texts(details.get("type_of_endpoint"), deviation_type)
+    return _texts(details.get("type_of_endpoint"), normal_deviation_type)
 
 
 def _specification(details: Details, _ids: ApplicationIds) -> Values:
@@ -168,13 +149,13 @@ def _specification(details: Details, _ids: ApplicationIds) -> Values:
 
 
 def _role(details: Details, _ids: ApplicationIds) -> Values:
-    """Return the codes of a new user's role; the older flat record has `role` alone."""
+    """Return the code of a new user's role; the older, flat record has a plain `role`."""
     inner = _texts(_inner(details, "user", "role"), role_code)
     return inner or _texts(details.get("role"), role_code)
 
 
 def _response_status(details: Details, _ids: ApplicationIds) -> Values:
-    """Return statuses; a class, such as `4xx`, is in itself only, not each status of it."""
+    """Return statuses. A class such as `4xx` stands for itself, not for each of its statuses."""
     return _first(details, ("response_status", "statuscode", "status_code"), _statuses)
 
 
@@ -187,8 +168,8 @@ def _statuses(value: object) -> Values:
     return frozenset(found)
 
 
-#: Condition -> its filters -> what reads the notice's values.
-FIELDS: Mapping[str, Mapping[str, Reader]] = {
+#: Condition -> filter -> the reader of the notice's values.
+FILTER_READERS: Mapping[str, Mapping[str, Reader]] = {
     "blacklist_ip_added": {"pool": _pool},
     "api_structure_changed": {
         "pool": _pool,
@@ -210,17 +191,18 @@ FIELDS: Mapping[str, Mapping[str, Reader]] = {
     "user_created": {"role": _role},
 }
 
+#: Filter -> what brings its texts into the compared form.
 _NORMAL: Mapping[str, Callable[[str], str]] = {
-    "domain": host_name,
-    "change_type": change_type,
-    "pii": sensitive_data,
-    "deviation_type": deviation_type,
+    "domain": normal_host,
+    "change_type": normal_change_type,
+    "pii": normal_sensitive_data,
+    "deviation_type": normal_deviation_type,
     "role": role_code,
 }
 
 
 def wanted_values(filter_id: str, values: Iterable[str | int]) -> Values:
-    """Return a filter's values as those of notices are compared; a class holds its statuses."""
+    """Return a filter's values in the compared form; a class of statuses holds all of them."""
     found: set[str | int] = set()
     for value in values:
         if filter_id == "response_status":
