@@ -108,7 +108,9 @@ async def test_a_topic_that_is_altered_while_its_worker_runs_is_told(
         await worker.ready()
         name = await set_clock(settings, "counts")
         told = f"topic {name}: message.timestamp.type is CreateTime"
-        assert await wait_for(_ready_says(worker, 503, told), topic_watch.LOOKS_PER_CLOCK_CHECK + 30)
+        assert await wait_for(
+            _ready_says(worker, 503, told), topic_watch.LOOKS_PER_CLOCK_CHECK + 30
+        )
         shown = WorkerProcess.command(settings, "status")
         assert f"{name}: message.timestamp.type is CreateTime" in " ".join(shown.stdout.split())
         assert "CreateTime" in WorkerProcess.command(settings, "doctor").stdout
