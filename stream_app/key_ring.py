@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from stream_app.domain.configuration.integrations import ENV, FILE, key_refusal
-from stream_app.domain.delivery.own_faults import NO_ROOM_ERRNOS
+from stream_app.domain.delivery.own_errnos import SHORTAGE_ERRNOS
 from stream_app.domain.errors import NoRoomError, SealingError
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class KeyRing:
             with path.open("rb") as file:
                 content = file.read(_MAX_KEY_BYTES + 1)
         except OSError as error:
-            if error.errno in NO_ROOM_ERRNOS:
+            if error.errno in SHORTAGE_ERRNOS:
                 raise NoRoomError(f"file:{name}: {error.strerror}") from None
             raise SealingError(
                 f"file:{name}: {error.strerror}: put the key below STREAM_APP_KEY_DIR"

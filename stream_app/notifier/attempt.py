@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stream_app.domain.configuration.integrations import Integration
-from stream_app.domain.delivery.own_faults import OWN_REASONS
-from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, AttemptReason, LocalReason
+from stream_app.domain.delivery.reasons import (
+    OWN_REASONS,
+    UNKNOWN_TYPE,
+    AttemptReason,
+    LocalReason,
+)
 from stream_app.domain.delivery.records import Delivery, DeliveryState, Result, decode_delivery
 from stream_app.domain.errors import ConfigurationError, NoRoomError, SealingError
 from stream_app.kafka.configuration.view import Configuration

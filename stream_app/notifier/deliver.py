@@ -121,7 +121,7 @@ class DeliverStage:
         state = self.table.state(partition)
         take = self._take_delivery if topic == self._deliveries_topic else self._take_result
         for record in records:
-            if state.take(topic, record.offset, record.timestamp):
+            if state.note_record(topic, record.offset, record.timestamp):
                 take(state, partition, record)
             yield
         self._changed[partition] = None

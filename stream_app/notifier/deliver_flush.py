@@ -8,11 +8,8 @@ from typing import Any
 
 from stream_app.domain.configuration.statuses import encode_status
 from stream_app.domain.delivery.auto_disable import status_of
-from stream_app.domain.delivery.partition_deliveries import (
-    DeliveryCut,
-    PartitionDeliveries,
-    Settled,
-)
+from stream_app.domain.delivery.partition_deliveries import DeliveryCut, PartitionDeliveries
+from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.outgoing import Notice, integration_broken
@@ -93,9 +90,9 @@ class DeliverFlush:
                 self.names, Topic.DELIVERIES, partition, [(record, rejected)]
             )
         for part in self.cuts:
-            for settled in part.cut.settled:
-                if settled.after.reason:
-                    yield _given_up(self.names, part.partition, settled)
+            for transition in part.cut.transitions:
+                if transition.after.reason:
+                    yield _given_up(self.names, part.partition, transition)
 
     def _verdicts(self) -> Iterator[Send]:
         """Yield a status and a notice for each integration that is found failing."""
@@ -114,9 +111,9 @@ class DeliverFlush:
 
     def _overflows(self) -> Iterator[Send]:
         """Yield a notice for each integration that has more pending deliveries than it may."""
-        for settled in (settled for part in self.cuts for settled in part.cut.settled):
-            if settled.after.reason == DeadLetterReason.OVERFLOW:
-                notice = self.reports.overflow_notice(settled.after, self.configuration)
+        for transition in (transition for part in self.cuts for transition in part.cut.transitions):
+            if transition.after.reason == DeadLetterReason.OVERFLOW:
+                notice = self.reports.overflow_notice(transition.after, self.configuration)
                 if notice is not None:
                     yield self._notice(notice)
 
@@ -130,10 +127,10 @@ class DeliverFlush:
         ]
 
 
-def _given_up(names: TopicNames, partition: int, settled: Settled) -> Send:
+def _given_up(names: TopicNames, partition: int, transition: Transition) -> Send:
     """Return the dead letter of a delivery that is given up: the bytes of its own record."""
-    before, result = settled.before, settled.result
-    reason = DeadLetterReason(settled.after.reason)
+    before, result = transition.before, transition.result
+    reason = DeadLetterReason(transition.after.reason)
     if result is None:
         why = WHY[reason]
     elif result.is_own_fault:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from stream_app.domain.delivery.partition_deliveries import DeliveryCut, Settled
+from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.outgoing import HOUR_MS, Notice, deliveries_overflowed
 from stream_app.kafka.cluster.topics import Topic
@@ -29,16 +30,16 @@ class DeliveryReports:
         self._failing: dict[int, str] = {}
 
     def report(self, cut: DeliveryCut) -> None:
-        """Report all that a flush has settled."""
+        """Report what a flush has changed."""
         cancelled: Counter[tuple[int, str]] = Counter()
-        for settled in cut.settled:
-            if settled.result is None:
-                after = settled.after
+        for transition in cut.transitions:
+            if transition.result is None:
+                after = transition.after
                 cancelled[after.integration_id, after.reason] += 1
                 self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()
                 self._metrics.deliveries.labels(UNKNOWN_TYPE, after.status).inc()
             else:
-                self._report_attempt(settled)
+                self._report_attempt(transition)
         for (integration_id, reason), number in cancelled.items():
             log.error(
                 "deliveries_cancelled",
@@ -74,8 +75,8 @@ class DeliveryReports:
             state.client_id, client, number, integration, state.finished_ms
         )
 
-    def _report_attempt(self, settled: Settled) -> None:
-        before, after, result = settled.before, settled.after, settled.result
+    def _report_attempt(self, transition: Transition) -> None:
+        before, after, result = transition.before, transition.after, transition.result
         if result is None:
             return
         facts = {

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stream_app.domain.delivery.due_queue import DueQueue
-from stream_app.domain.delivery.own_faults import pause_ms
 from stream_app.domain.delivery.rate_limit_pauses import MAX_PAUSE_MS, pause_end_ms
 from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.domain.delivery.records import DeliveryState, Result
-from stream_app.domain.delivery.steps import wait_left_ms
+from stream_app.domain.delivery.retry_schedule import own_fault_wait_ms
+from stream_app.domain.delivery.transitions import remaining_wait_ms
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership
 from stream_app.setting_groups import DeliverySettings
@@ -106,7 +106,7 @@ class Sender:
 
     def schedule(self, partition: int, state: DeliveryState) -> None:
         """Have the attempt of a pending delivery made when it is due."""
-        wait_ms = wait_left_ms(state, self._clock.now_ms(), self._retry_scale)
+        wait_ms = remaining_wait_ms(state, self._clock.now_ms(), self._retry_scale)
         job, due_ms = Job(partition, state), self._clock.steady_ms() + wait_ms
         self._queue.put(state.id, state.integration_id, due_ms, job, attempt=state.attempt)
         self._wake.set()
@@ -197,12 +197,12 @@ class Sender:
         number = result.integration_id
         if result.is_own_fault:
             # What else waits for it would most probably meet the same fault.
-            self.hold(number, result.finished_at_ms + pause_ms(self._retry_scale))
+            self.hold(number, result.finished_at_ms + own_fault_wait_ms(self._retry_scale))
         if result.reason == AttemptReason.LOCAL_ERROR:
             return  # nobody has been asked
         is_quick = result.duration_seconds < SLOW_SECONDS
         is_accepted = result.accepted or result.is_dry_run
-        self._queue.learn(number, is_quick=is_quick, is_accepted=is_accepted)
+        self._queue.note_result(number, is_quick=is_quick, is_accepted=is_accepted)
         until_ms = pause_end_ms(result, self._retry_scale)
         if until_ms is not None:
             self.hold(number, until_ms)

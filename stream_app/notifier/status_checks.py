@@ -101,7 +101,7 @@ class StatusChecks:
             not (result.accepted and result.request_id)
             or len(self._checks) >= MAX_CHECKS
             or self._is_paused(number)
-            or not self._sample.takes(result.delivery_id, number, now_ms)
+            or not self._sample.chooses(result.delivery_id, number, now_ms)
         ):
             return
         check = self._check(partition, result, result.request_id, self._ownership.generation)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stream_app.domain.delivery.reasons import AttemptReason
-from stream_app.domain.delivery.retry_schedule import LONGEST_ASKED_SECONDS
+from stream_app.domain.delivery.retry_schedule import MAX_RETRY_AFTER_SECONDS
 from stream_app.opsgenie.text import clean, cut
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _retry_after(fields: Mapping[str, str], received_at_seconds: float | None) -
         _seconds_until(fields.get("retry-after", ""), fields.get("date", ""), received_at_seconds),
         _seconds(fields.get("x-ratelimit-period-in-sec", "")),
     ]
-    waits = [min(seconds, LONGEST_ASKED_SECONDS) for seconds in asked if seconds is not None]
+    waits = [min(seconds, MAX_RETRY_AFTER_SECONDS) for seconds in asked if seconds is not None]
     return max(waits, default=None)
 
 

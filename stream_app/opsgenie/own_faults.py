@@ -7,7 +7,7 @@ import ssl
 
 import aiohttp
 
-from stream_app.domain.delivery.own_faults import NO_ROOM_ERRNOS, is_own
+from stream_app.domain.delivery.own_errnos import SHORTAGE_ERRNOS, is_own
 
 #: The name service has not answered, or could not be asked. That a name does not exist is an
 #: answer.
@@ -44,5 +44,5 @@ def _no_handle() -> str | None:
     try:
         socket.socket().close()
     except OSError as error:
-        return error.strerror if error.errno in NO_ROOM_ERRNOS else None
+        return error.strerror if error.errno in SHORTAGE_ERRNOS else None
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
-from stream_app.domain.delivery.status_checks import WAITS, CheckOutcome
+from stream_app.domain.delivery.status_checks import CHECK_WAITS_SECONDS, CheckOutcome
 from stream_app.opsgenie.outcome import Outcome, RequestStatus
 
 NOT_YET = "the service has not processed it yet"
@@ -53,7 +53,7 @@ async def check_request(
         sleep: waits for so many seconds.
         scale: factor on the waits, 1 except in tests.
     """
-    for wait in WAITS:
+    for wait in CHECK_WAITS_SECONDS:
         await sleep(wait * scale)
         check = read_check(await ask(), kind)
         if check.is_final:

@@ -1,9 +1,9 @@
-"""The judge: which integrations fail so often that they are disabled.
+"""The judge: it finds the integrations that fail so often that they must be disabled.
 
-Requests and failures of each integration are counted in 144 buckets of five minutes, 12 hours in
-all, by the time at which the request ended. The verdict comes when a delivery is given up after
-its last cycle: a short outage fails most requests of some minutes, and must disable nothing while
-the cycles still run. The same results, the same verdicts: no clock is looked at.
+It counts each integration's requests and failures by the time at which the request ended, in 144
+buckets of five minutes, 12 hours in all. It decides when a delivery is given up after its last
+cycle: a short outage fails most requests of some minutes, and must disable nothing while the cycles
+still run. Equal results give equal verdicts, because the judge reads no clock.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from stream_app.domain.state.tracked_values import TrackedValues
 BUCKET_MS = 5 * 60 * 1000
 BUCKETS = 144
 WINDOW_HOURS = BUCKET_MS * BUCKETS // 3_600_000
-#: A share of 60 %, in whole numbers: a binary fraction must not decide at the edge.
+#: The share of failed requests that disables. A whole number, so that no binary fraction decides at
+#: exactly 60 %.
 SHARE_PERCENT = 60
 #: Begins the changelog keys of the judge: no delivery's id has it.
 KEY_PREFIX = b"judge|"
 
-#: When the judge looks at the share: the documented product's guard, the literal reading, never.
+#: When the judge decides: as a delivery is given up, as the documented product does; at any failed
+#: request, as the rule literally says; or never.
 Occasion = Literal["exhausted", "any-failure", "never"]
 
 
 @dataclass(frozen=True)
 class JudgeRules:
-    """When an integration is disabled. Tests and settings may differ from the defaults."""
+    """When an integration is disabled."""
 
     on: Occasion = "exhausted"
     min_requests: int = 17
@@ -40,9 +42,9 @@ class JudgeRules:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Requests of one integration that ended in five minutes, and how many of them failed.
+    """How many requests of one integration ended within five minutes, and how many failed.
 
-    `offset` is that of the last result in it: one that is read again after a crash is known.
+    `offset` is that of the last result in it: results up to there are already counted.
     """
 
     epoch: int
@@ -53,7 +55,10 @@ class Bucket:
 
 @dataclass(frozen=True)
 class JudgedEpoch:
-    """The epoch of an integration that is judged; `disabled` once it has been found failing."""
+    """The epoch of an integration that is judged.
+
+    `disabled` says that it was found failing; the judge then counts nothing more of this epoch.
+    """
 
     epoch: int
     disabled: bool
@@ -72,7 +77,7 @@ class Verdict:
     at_ms: int
 
 
-#: (integration, bucket number); the mark of an integration has no bucket number.
+#: (integration, bucket number); None in place of a number is the key of the judged epoch.
 JudgeKey = tuple[int, int | None]
 
 
@@ -84,50 +89,51 @@ class Judge:
         self._tracked: TrackedValues[JudgeKey, Bucket | JudgedEpoch] = TrackedValues(
             _order, self._index
         )
-        #: What is kept, by integration: which epoch is judged, and the numbers of its buckets.
-        self.marks: dict[int, JudgedEpoch] = {}
+        #: Integration -> the epoch that is judged.
+        self.judged_epochs: dict[int, JudgedEpoch] = {}
+        #: Integration -> the numbers of its buckets.
         self._numbers: dict[int, set[int]] = {}
 
-    def add(self, result: Result, offset: int, *, is_exhausted: bool) -> Verdict | None:
-        """Count a request that was made; return the verdict if it makes one.
+    def count(self, result: Result, offset: int, *, is_exhausted: bool) -> Verdict | None:
+        """Count a request; return a verdict if the integration must be disabled now.
 
         Args:
-            result: results of an earlier epoch than the newest seen are passed over.
+            result: results of an earlier epoch than the newest seen are ignored.
             offset: of the result's record.
-            is_exhausted: whether the delivery was given up with it, after its last cycle.
+            is_exhausted: whether the delivery was given up after this, its last attempt.
         """
         number = result.integration_id
-        mark = self.marks.get(number)
-        if mark is not None and result.epoch < mark.epoch:
+        judged = self.judged_epochs.get(number)
+        if judged is not None and result.epoch < judged.epoch:
             return None
-        if mark is None or result.epoch > mark.epoch:
+        if judged is None or result.epoch > judged.epoch:
             self.forget(number)
-            mark = JudgedEpoch(result.epoch, disabled=False, client_id=result.client_id)
-            self._tracked.change((number, None), mark)
-        if mark.disabled or not self._count(result, offset):
+            judged = JudgedEpoch(result.epoch, disabled=False, client_id=result.client_id)
+            self._tracked.change((number, None), judged)
+        if judged.disabled or not self._count_if_new(result, offset):
             return None
         is_due = not result.accepted and (
             is_exhausted if self._rules.on == "exhausted" else self._rules.on == "any-failure"
         )
         if not is_due:
             return None
-        total, failed = self.share(number, result.finished_at_ms)
+        total, failed = self.totals(number, result.finished_at_ms)
         if total < self._rules.min_requests or failed * 100 < total * SHARE_PERCENT:
             return None
-        self._tracked.change((number, None), replace(mark, disabled=True))
-        return Verdict(number, result.client_id, mark.epoch, failed, total, result.finished_at_ms)
+        self._tracked.change((number, None), replace(judged, disabled=True))
+        return Verdict(number, result.client_id, judged.epoch, failed, total, result.finished_at_ms)
 
-    def share(self, integration_id: int, now_ms: int) -> tuple[int, int]:
+    def totals(self, integration_id: int, now_ms: int) -> tuple[int, int]:
         """Return (requests, failures) of the 144 buckets that end with the one of `now_ms`.
 
-        A crash may have left buckets of an earlier epoch behind: they are not looked at.
+        Buckets of an earlier epoch, which a crash may have left behind, do not count.
         """
         newest = now_ms // BUCKET_MS
-        mark = self.marks.get(integration_id)
+        judged = self.judged_epochs.get(integration_id)
         requests = failures = 0
         for number in self._numbers.get(integration_id, ()):
             bucket = self._tracked.values[integration_id, number]
-            if not isinstance(bucket, Bucket) or mark is None or bucket.epoch != mark.epoch:
+            if not isinstance(bucket, Bucket) or judged is None or bucket.epoch != judged.epoch:
                 continue
             if newest - BUCKETS < number <= newest:
                 requests += bucket.requests
@@ -138,14 +144,14 @@ class Judge:
         """Drop all that is kept of an integration."""
         for number in sorted(self._numbers.get(integration_id, ())):
             self._tracked.change((integration_id, number), None)
-        if integration_id in self.marks:
+        if integration_id in self.judged_epochs:
             self._tracked.change((integration_id, None), None)
 
-    def _count(self, result: Result, offset: int) -> bool:
-        """Count a result; tell whether it is new.
+    def _count_if_new(self, result: Result, offset: int) -> bool:
+        """Count a result unless its bucket holds it already; tell whether it was new.
 
-        One that is known is not judged again: its bucket holds later ones, too, and a verdict
-        that it made was written before the bucket was.
+        A counted result needs no second decision: its verdict was written before its bucket, and
+        the bucket may hold later results by now.
         """
         key = (result.integration_id, result.finished_at_ms // BUCKET_MS)
         known = self._tracked.values.get(key)
@@ -168,9 +174,9 @@ class Judge:
     def _index(self, key: JudgeKey, _before: object, value: Bucket | JudgedEpoch | None) -> None:
         integration_id, number = key
         if number is None:
-            self.marks.pop(integration_id, None)
+            self.judged_epochs.pop(integration_id, None)
             if isinstance(value, JudgedEpoch):
-                self.marks[integration_id] = value
+                self.judged_epochs[integration_id] = value
             return
         numbers = self._numbers.setdefault(integration_id, set())
         if value is None:
@@ -191,26 +197,26 @@ class Judge:
         self._tracked.confirm(changed)
 
     def roll_back(self) -> None:
-        """Forget everything that is not known to be acknowledged."""
+        """Undo all changes that are not acknowledged."""
         self._tracked.roll_back()
 
     def rewrite(self) -> None:
-        """Put all that is kept into the next cut."""
+        """Write the whole state again with the next cuts."""
         self._tracked.rewrite()
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog whose key begins with `KEY_PREFIX`."""
+        """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
         integration, _, number = key.removeprefix(KEY_PREFIX).partition(b"|")
         judge_key = int(integration), int(number) if number else None
         if value is None:
             self._tracked.restore(judge_key, None)
             return
-        kept = Bucket if number else JudgedEpoch
-        self._tracked.restore(judge_key, kept(*orjson.loads(value)))
+        kind = Bucket if number else JudgedEpoch
+        self._tracked.restore(judge_key, kind(*orjson.loads(value)))
 
 
 def judge_record(key: JudgeKey, value: Bucket | JudgedEpoch | None) -> tuple[bytes, bytes | None]:
-    """Return the changelog record of a bucket or a mark."""
+    """Return the changelog record of a bucket or a judged epoch."""
     integration_id, number = key
     name = KEY_PREFIX + str(integration_id).encode()
     if number is not None:
@@ -223,14 +229,14 @@ def judge_record(key: JudgeKey, value: Bucket | JudgedEpoch | None) -> tuple[byt
 
 
 def _order(value: Bucket | JudgedEpoch) -> tuple[int, int]:
-    """Return what tells the newer of two values of one key: it never decreases."""
+    """Return what orders the values of one key; it never decreases."""
     if isinstance(value, JudgedEpoch):
         return value.epoch, value.disabled
     return value.epoch, value.offset
 
 
 def status_of(verdict: Verdict) -> IntegrationStatus:
-    """Return the status that a verdict makes."""
+    """Return the status of the integration that a verdict disables."""
     return IntegrationStatus(
         integration_id=verdict.integration_id,
         client_id=verdict.client_id,

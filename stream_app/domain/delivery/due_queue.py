@@ -1,9 +1,9 @@
-"""Which of many waiting items may start now: by due time, within bounds, and fair to each group.
+"""A queue of items with due times that starts them within bounds, and fairly to each group.
 
-Whose turn it is among the groups (integrations) is decided in `turns.py`. A group may be held for
-a time, and starts no more items a second than it may, fewer while it is failing. Of its own due
-items the one with the most attempts comes first: one delivery at least then keeps its schedule,
-however many wait, and comes to an end.
+`fair_order.py` decides which group (integration) comes next. A group may be held for a time. It
+starts a bounded number of items a second, and fewer while it is failing. Of its due items the one
+with the most attempts comes first, so that at least one delivery keeps its schedule and comes to an
+end, however many wait.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from stream_app.domain.delivery.fair_order import Turns
-from stream_app.domain.delivery.token_buckets import Pace
+from stream_app.domain.delivery.fair_order import FairOrder
+from stream_app.domain.delivery.token_buckets import TokenBuckets
 
 Item = TypeVar("Item")
 
@@ -30,7 +30,7 @@ class _Entry(Generic[Item]):
 
 
 class DueQueue(Generic[Item]):
-    """Items by key, of which at most one is in flight for each key.
+    """Waiting items by key, with at most one item in flight for each key.
 
     Args:
         max_in_flight: most items in flight in all.
@@ -46,33 +46,34 @@ class DueQueue(Generic[Item]):
         max_per_second: float,
         max_failing_per_second: float = math.inf,
     ) -> None:
-        self._turns = Turns(max_in_flight, max_per_group)
-        self._pace = Pace(max_per_second)
-        self._failing_pace = Pace(min(max_per_second, max_failing_per_second))
-        # Groups that start nothing until a time (Unix ms), and the heap of these times.
-        self._held: dict[int, int] = {}
-        self._wakes: list[tuple[int, int]] = []
+        self._order = FairOrder(max_in_flight, max_per_group)
+        self._buckets = TokenBuckets(max_per_second)
+        self._failing_buckets = TokenBuckets(min(max_per_second, max_failing_per_second))
+        # Groups that start nothing before a time (Unix ms), and the heap of these times.
+        self._held_until_ms: dict[int, int] = {}
+        self._hold_ends: list[tuple[int, int]] = []
         self._entries: dict[str, _Entry[Item]] = {}
         self._number = 0
-        # Keys with the number of their entry: one that was replaced since is passed over.
+        # A heap of (due time, number of the entry, key). If the entry has been replaced since, its
+        # number differs, and the row is skipped.
         self._later: list[tuple[int, int, str]] = []
-        # Of each group a heap of (most attempts first, number, key).
+        # Group -> the heap of its due items: (most attempts first, number, key).
         self._due: defaultdict[int, list[tuple[int, int, str]]] = defaultdict(list)
 
     def __len__(self) -> int:
-        """Return how many items wait, in flight or not."""
+        """Return how many items wait."""
         return len(self._entries)
 
     def put(self, key: str, group: int, due_ms: int, item: Item, *, attempt: int = 1) -> None:
-        """Let an item wait, in place of the waiting one of that key.
+        """Let an item wait, in place of the one that waits under its key.
 
-        While an item of the key is in flight it waits for its `release`, too. `attempt` counts
-        how often the item has been started then: all before this one were in vain.
+        While an item of the key is in flight, this one also waits for its `release`. `attempt`
+        is the number of the item's next attempt: all earlier ones have failed.
         """
-        self._turns.suppose(group, attempt - 1)
+        self._order.assume_failures(group, attempt - 1)
         self._number += 1
         self._entries[key] = _Entry(self._number, group, due_ms, attempt, item)
-        if not self._turns.is_in_flight(key):
+        if not self._order.is_in_flight(key):
             heapq.heappush(self._later, (due_ms, self._number, key))
 
     def waiting(self, key: str) -> Item | None:
@@ -81,58 +82,58 @@ class DueQueue(Generic[Item]):
         return None if entry is None else entry.item
 
     def discard(self, key: str) -> None:
-        """Let the item of a key wait no longer."""
+        """Remove the waiting item of a key."""
         self._entries.pop(key, None)
 
     def clear(self) -> None:
-        """Let nothing wait; what is in flight stays so."""
+        """Remove all waiting items; items in flight stay in flight."""
         self._entries.clear()
         self._later.clear()
         self._due.clear()
-        self._turns.clear()
+        self._order.clear()
 
     def take(self, now_ms: int) -> list[Item]:
-        """Return the items that start now; each is in flight until its `release`."""
-        self._let_go(now_ms)
-        self._sort_due(now_ms)
+        """Return the items that start now. Each is in flight until its `release`."""
+        self._end_holds(now_ms)
+        self._collect_due(now_ms)
         taken: list[Item] = []
-        while (group := self._turns.next()) is not None:
+        while (group := self._order.next_group()) is not None:
             key, entry = self._pop_due(group)
             if entry is not None:
                 del self._entries[key]
-                self._turns.begin(key, group)
+                self._order.begin(key, group)
                 taken.append(entry.item)
-                pace = self._failing_pace if self._turns.is_failing(group) else self._pace
-                if (next_ms := pace.start(group, now_ms)) > now_ms:
+                buckets = self._failing_buckets if self._order.is_failing(group) else self._buckets
+                if (next_ms := buckets.take(group, now_ms)) > now_ms:
                     self.hold(group, next_ms)
             self._offer(group)
         return taken
 
     def release(self, key: str) -> None:
         """Note that the item of a key is no longer in flight."""
-        self._offer(self._turns.end(key))
+        self._offer(self._order.end(key))
         entry = self._entries.get(key)
         if entry is not None:
             heapq.heappush(self._later, (entry.due_ms, entry.number, key))
 
     def hold(self, group: int, until_ms: int) -> None:
         """Start nothing of a group before a time."""
-        if until_ms > self._held.get(group, 0):
-            self._held[group] = until_ms
-            heapq.heappush(self._wakes, (until_ms, group))
-            self._turns.withdraw(group)
+        if until_ms > self._held_until_ms.get(group, 0):
+            self._held_until_ms[group] = until_ms
+            heapq.heappush(self._hold_ends, (until_ms, group))
+            self._order.withdraw(group)
 
-    def learn(self, group: int, *, is_quick: bool, is_accepted: bool) -> None:
-        """Note how the last item of a group has ended."""
-        self._turns.learn(group, is_quick=is_quick, is_accepted=is_accepted)
+    def note_result(self, group: int, *, is_quick: bool, is_accepted: bool) -> None:
+        """Note how an item of a group has ended."""
+        self._order.note_result(group, is_quick=is_quick, is_accepted=is_accepted)
         self._offer(group)
 
     def next_due_ms(self) -> int | None:
-        """Return when something may start that may not now; None: nothing waits for a time."""
+        """Return the next time at which an item may start; None: none waits for a time."""
         due_ms = self._next_later_ms()
-        if not self._wakes:
+        if not self._hold_ends:
             return due_ms
-        return self._wakes[0][0] if due_ms is None else min(due_ms, self._wakes[0][0])
+        return self._hold_ends[0][0] if due_ms is None else min(due_ms, self._hold_ends[0][0])
 
     def _next_later_ms(self) -> int | None:
         while self._later:
@@ -142,7 +143,7 @@ class DueQueue(Generic[Item]):
             heapq.heappop(self._later)
         return None
 
-    def _sort_due(self, now_ms: int) -> None:
+    def _collect_due(self, now_ms: int) -> None:
         while (due_ms := self._next_later_ms()) is not None and due_ms <= now_ms:
             _, number, key = heapq.heappop(self._later)
             entry = self._entries[key]
@@ -159,18 +160,18 @@ class DueQueue(Generic[Item]):
         entry = self._entries.get(key)
         return entry is not None and entry.number == number
 
-    def _let_go(self, now_ms: int) -> None:
-        """Offer the groups that were held until now."""
-        while self._wakes and self._wakes[0][0] <= now_ms:
-            until_ms, group = heapq.heappop(self._wakes)
-            if self._held.get(group) == until_ms:
-                del self._held[group]
+    def _end_holds(self, now_ms: int) -> None:
+        """Offer the groups whose hold is over."""
+        while self._hold_ends and self._hold_ends[0][0] <= now_ms:
+            until_ms, group = heapq.heappop(self._hold_ends)
+            if self._held_until_ms.get(group) == until_ms:
+                del self._held_until_ms[group]
                 self._offer(group)
 
     def _offer(self, group: int) -> None:
-        """Let a group have its turn if it has a due item and is not held."""
+        """Let a group take a turn if it has a due item and is not held."""
         if not self._due.get(group):
             self._due.pop(group, None)
-            self._turns.withdraw(group)
-        elif group not in self._held:
-            self._turns.offer(group)
+            self._order.withdraw(group)
+        elif group not in self._held_until_ms:
+            self._order.offer(group)

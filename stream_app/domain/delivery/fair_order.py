@@ -1,16 +1,16 @@
-"""Whose turn it is: groups (integrations) that have something to start, and the places there are.
+"""The order in which groups (integrations) start their items, and how many each has in flight.
 
-A group with much to start must not hold the others back: the next one is one with the fewest items
-in flight, and of those the one that has waited longest. A group that does not answer must not take
-all places either, and nobody knows beforehand which one that is:
+A group with many items must not hold the others back: the next group is one with the fewest items
+in flight, and among those the one that has waited longest. A group that does not answer must not
+take all places in flight either, and nobody knows beforehand which group that will be:
 
-- *proven* groups have answered quickly, and are not failing. They have as many places as a group
-  may have.
-- *new* ones have not answered yet, or have been slow and successful. They have one place each.
-- *suspects* have failed, last time or (after a restart) as often as their items say. They have one
-  place each, those that have failed least often first, and a quarter of all places together.
+- *Proven* groups have answered quickly and are not failing. Each has as many places as a group may
+  have.
+- *New* groups have not answered yet, or have answered slowly but successfully. Each has one place.
+- *Suspects* failed the last time or, after a restart, have items that say so. Each has one place,
+  and all of them together a quarter of the places. Those with the fewest failures come first.
 
-New ones and suspects together have half of all places, and take turns with the proven ones.
+New groups and suspects together have half of the places, and take turns with the proven ones.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from __future__ import annotations
 import heapq
 from collections import Counter, OrderedDict
 
-#: So many failures in a row make even a quick group a failing one.
+#: A group with so many failures in a row is failing, even if it answers quickly.
 FAILING = 3
 
 
-class Turns:
-    """The groups' standing, their items in flight, and the order of those that may start one.
+class FairOrder:
+    """The groups' standing, their items in flight, and their order.
 
     Args:
         max_in_flight: most items in flight in all.
@@ -34,16 +34,18 @@ class Turns:
         self._max_in_flight = max_in_flight
         self._max_unproven = max(1, max_in_flight // 2)
         self._max_suspect = max(1, max_in_flight // 4)
-        # Groups whose last answer was quick, and how often in a row a group has failed.
+        # Groups whose last answer was quick, and how often in a row each group has failed.
         self._quick: set[int] = set()
         self._failures: dict[int, int] = {}
-        # Key -> its group; which of them were not proven, or suspects, when they were started.
+        # Items in flight: key -> group, and the keys whose group was unproven or a suspect when
+        # the item started.
         self._in_flight: dict[str, int] = {}
         self._unproven: set[str] = set()
         self._suspect: set[str] = set()
+        # Group -> how many items it has in flight.
         self._loads: Counter[int] = Counter()
-        # What may start one: proven groups by how many they have in flight, new ones, suspects
-        # with a ticket, and the heap of (failures, ticket, group).
+        # Groups that may start an item: proven ones by how many items they have in flight, new
+        # ones, suspects with their ticket, and the heap of (failures, ticket, group).
         self._levels: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(max_per_group)]
         self._new: OrderedDict[int, None] = OrderedDict()
         self._tickets: dict[int, int] = {}
@@ -54,20 +56,20 @@ class Turns:
     # -- what is known of a group
 
     def is_failing(self, group: int) -> bool:
-        """Tell whether a group has failed so often in a row that it is to be asked less often."""
+        """Tell whether a group has failed so often in a row that it must be asked less often."""
         return self._failures.get(group, 0) >= FAILING
 
-    def learn(self, group: int, *, is_quick: bool, is_accepted: bool) -> None:
-        """Note how the last item of a group has ended."""
+    def note_result(self, group: int, *, is_quick: bool, is_accepted: bool) -> None:
+        """Note how an item of a group has ended."""
         failures = 0 if is_accepted else self._failures.get(group, 0) + 1
-        self._judge(group, is_quick=is_quick, failures=failures)
+        self._set_standing(group, is_quick=is_quick, failures=failures)
 
-    def suppose(self, group: int, failures: int) -> None:
-        """Note that an item of a group has failed so often, where nothing better is known."""
+    def assume_failures(self, group: int, failures: int) -> None:
+        """Assume that a group has failed so often in a row, unless it is known to be better."""
         if group not in self._quick and failures > self._failures.get(group, 0):
-            self._judge(group, is_quick=False, failures=failures)
+            self._set_standing(group, is_quick=False, failures=failures)
 
-    def _judge(self, group: int, *, is_quick: bool, failures: int) -> None:
+    def _set_standing(self, group: int, *, is_quick: bool, failures: int) -> None:
         may_start = self.withdraw(group)
         if is_quick:
             self._quick.add(group)
@@ -89,7 +91,7 @@ class Turns:
     # -- the order
 
     def offer(self, group: int) -> None:
-        """Let a group have its turn, behind those of its kind."""
+        """Let a group take a turn after the others of its kind."""
         self.withdraw(group)
         load = self._loads.get(group, 0)
         if self._is_proven(group):
@@ -105,7 +107,7 @@ class Turns:
             self._new[group] = None
 
     def withdraw(self, group: int) -> bool:
-        """Let a group have no turn; tell whether it would have had one."""
+        """Take a group's turn away; tell whether it had one."""
         load = self._loads.get(group, 0)
         level = self._levels[load] if load < len(self._levels) else {}
         had_one = group in self._new or group in self._tickets or group in level
@@ -115,15 +117,15 @@ class Turns:
         return had_one
 
     def clear(self) -> None:
-        """Let no group have a turn; what is known of them stays."""
+        """Take all turns away; what is known of the groups stays."""
         self._new.clear()
         self._tickets.clear()
         self._suspects.clear()
         for level in self._levels:
             level.clear()
 
-    def next(self) -> int | None:
-        """Return the group whose turn it is; None: no group may start an item now."""
+    def next_group(self) -> int | None:
+        """Return the group that may start an item now; None: no group may."""
         if len(self._in_flight) >= self._max_in_flight:
             return None
         unproven = None
@@ -149,11 +151,11 @@ class Turns:
     # -- items in flight
 
     def is_in_flight(self, key: str) -> bool:
-        """Tell whether the item of a key has begun and not ended."""
+        """Tell whether an item of a key is in flight."""
         return key in self._in_flight
 
     def begin(self, key: str, group: int) -> None:
-        """Note that an item is in flight; its group is to be offered again."""
+        """Note that an item is in flight. The caller must offer its group again."""
         self.withdraw(group)
         self._in_flight[key] = group
         self._loads[group] += 1
@@ -163,7 +165,7 @@ class Turns:
             self._suspect.add(key)
 
     def end(self, key: str) -> int:
-        """Note that an item is no longer in flight; return its group, to be offered again."""
+        """Note that an item is no longer in flight; return its group. It must be offered again."""
         group = self._in_flight.pop(key)
         self.withdraw(group)
         self._loads[group] -= 1

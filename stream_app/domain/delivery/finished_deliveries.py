@@ -1,9 +1,9 @@
-"""Finished deliveries: remembered for a week, so that none is sent again, and many.
+"""Finished deliveries, remembered for a week, so that none is sent again.
 
-Of each is kept how it ended and in which hour, and that stands in memory once for all that ended
-alike. The ids of this project are `<prefix><32 hex digits>/<integration>`: those of one alert kind
-and integration share all but the digits, which are kept as a number. An id of any other form is
-kept as it is.
+A million of them must fit into memory. Only how and in which hour a delivery ended is kept, in one
+object for all deliveries that ended alike. The ids of this project have the form
+`<prefix><32 hex digits>/<integration>`. The ids of one alert kind and integration differ only in
+the digits, which are kept as a number. An id of any other form is kept as it is.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import msgspec
 from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
 
 HOUR_MS: Final = 3600 * 1000
-#: A finished delivery is remembered this long after its last result, so that it is not sent again.
+#: How long a finished delivery is remembered after its last result.
 REMEMBER_MS: Final = 7 * 24 * HOUR_MS
-_DIGITS: Final = 32  # as the formats below have
+_DIGITS: Final = 32  # as in the formats below
 
 
-class Finished(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How a delivery ended: after which attempt, redriven how often, in which hour (Unix), why.
+class FinishedDelivery(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How a delivery ended.
 
-    `reason` is why it is a dead letter.
+    `attempt` is the last attempt, `redrives` how often the delivery came back from the dead
+    letters, `hour` the hour of the end (Unix), and `reason` why it is a dead letter, or empty.
     """
 
     status: DeliveryStatus
@@ -35,56 +36,56 @@ class Finished(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def is_finished(self) -> bool:
-        """Tell whether no further attempt is made."""
+        """Whether no further attempt is made."""
         return True
 
     @property
     def order(self) -> tuple[int, bool, int]:
-        """Return what tells the newer of two states of one delivery: it never decreases."""
+        """What orders the states of one delivery; it never decreases."""
         return self.redrives, True, self.attempt
 
 
 #: What is known of a delivery.
-Known = DeliveryState | Finished
+KnownDelivery = DeliveryState | FinishedDelivery
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Finished).decode
-#: Begins the changelog record of a finished delivery; an older version wrote an object, as of one
-#: that is pending.
-_BEGIN: Final = b"["
+_decode = msgspec.json.Decoder(FinishedDelivery).decode
+#: Begins the changelog value of a finished delivery. The value of a pending one is an object, and
+#: older versions wrote an object for finished ones, too.
+_RECORD_PREFIX: Final = b"["
 
-#: What the ids of a family have in common: of other forms nothing.
-_OTHERS: Final = b""
+#: The family of all ids of another form: they have nothing in common.
+_NO_FAMILY: Final = b""
 
 
-def _taken_apart(delivery_id: bytes) -> tuple[bytes, int | bytes]:
-    """Return what an id shares with others, and what it does not."""
+def _split_id(delivery_id: bytes) -> tuple[bytes, int | bytes]:
+    """Split an id into its family, which is the part that it shares with others, and the rest."""
     slash = delivery_id.rfind(b"/")
     digits = delivery_id[max(slash - _DIGITS, 0) : slash]
     try:
         number = int(digits, 16)
     except ValueError:
-        return _OTHERS, delivery_id
+        return _NO_FAMILY, delivery_id
     if b"%032x" % number != digits:
-        return _OTHERS, delivery_id
+        return _NO_FAMILY, delivery_id
     return delivery_id[: slash - _DIGITS] + delivery_id[slash:], number
 
 
-def _put_together(family: bytes, rest: int | bytes) -> str:
+def _join_id(family: bytes, rest: int | bytes) -> str:
     if isinstance(rest, bytes):
         return rest.decode()
     slash = family.rfind(b"/")
     return (family[:slash] + b"%032x" % rest + family[slash:]).decode()
 
 
-class Remembered:
-    """Finished deliveries by id, about in the order in which they finished."""
+class FinishedDeliveries:
+    """Finished deliveries by id, roughly in the order in which they finished."""
 
     def __init__(self) -> None:
-        self._families: dict[bytes, dict[int | bytes, Finished]] = {}
-        #: By changelog value, so that equal ones are one object.
-        self._ends: dict[bytes, Finished] = {}
-        #: All that ended in this hour or before has been given out as expired.
+        self._families: dict[bytes, dict[int | bytes, FinishedDelivery]] = {}
+        #: By changelog value, so that equal values share one object.
+        self._seen: dict[bytes, FinishedDelivery] = {}
+        #: All deliveries that ended in this hour or before have been returned as expired.
         self._swept_hour = -1
 
     def __len__(self) -> int:
@@ -95,17 +96,17 @@ class Remembered:
         """Yield the ids."""
         for family, members in self._families.items():
             for rest in members:
-                yield _put_together(family, rest)
+                yield _join_id(family, rest)
 
-    def get(self, delivery_id: str) -> Finished | None:
-        """Return how a delivery ended; None: it is not known."""
-        family, rest = _taken_apart(delivery_id.encode())
+    def get(self, delivery_id: str) -> FinishedDelivery | None:
+        """Return how a delivery ended; None: it is not remembered."""
+        family, rest = _split_id(delivery_id.encode())
         members = self._families.get(family)
         return None if members is None else members.get(rest)
 
-    def add(self, delivery_id: bytes, end: Finished) -> bool:
-        """Remember how a delivery ended, unless one of its id is; return whether none was."""
-        family, rest = _taken_apart(delivery_id)
+    def put_if_new(self, delivery_id: bytes, end: FinishedDelivery) -> bool:
+        """Remember how a delivery ended, unless its id is known; return whether it was new."""
+        family, rest = _split_id(delivery_id)
         members = self._families.get(family)
         if members is None:
             members = self._families[family] = {}
@@ -116,14 +117,14 @@ class Remembered:
             self._swept_hour = end.hour - 1
         return True
 
-    def put(self, delivery_id: str, end: Finished) -> None:
-        """Remember how a delivery ended last."""
+    def put(self, delivery_id: str, end: FinishedDelivery) -> None:
+        """Remember how a delivery ended, in place of an earlier end."""
         self.pop(delivery_id)
-        self.add(delivery_id.encode(), end)
+        self.put_if_new(delivery_id.encode(), end)
 
-    def pop(self, delivery_id: str) -> Finished | None:
+    def pop(self, delivery_id: str) -> FinishedDelivery | None:
         """Forget a delivery; return how it ended."""
-        family, rest = _taken_apart(delivery_id.encode())
+        family, rest = _split_id(delivery_id.encode())
         members = self._families.get(family)
         if members is None:
             return None
@@ -133,7 +134,7 @@ class Remembered:
         return end
 
     def expired(self, now_ms: int, most: int) -> list[str]:
-        """Return ids whose time is over, at most so many: the others come with the next call."""
+        """Return at most `most` ids whose time is over; the next call returns the others."""
         hour = (now_ms - REMEMBER_MS) // HOUR_MS - 1
         if hour <= self._swept_hour:
             return []
@@ -142,38 +143,38 @@ class Remembered:
             for rest, end in members.items():
                 if end.hour > hour:
                     break
-                found.append(_put_together(family, rest))
+                found.append(_join_id(family, rest))
                 if len(found) == most:
                     return found
         self._swept_hour = hour
-        self._ends = {value: end for value, end in self._ends.items() if end.hour > hour}
+        self._seen = {value: end for value, end in self._seen.items() if end.hour > hour}
         return found
 
     # -- the changelog
 
-    def of(self, state: DeliveryState) -> Finished:
-        """Return what is remembered of a finished delivery."""
+    def end_of(self, state: DeliveryState) -> FinishedDelivery:
+        """Return how a finished delivery ended."""
         hour = state.finished_ms // HOUR_MS
         return self._shared(
-            Finished(state.status, state.attempt, state.redrives, hour, state.reason)
+            FinishedDelivery(state.status, state.attempt, state.redrives, hour, state.reason)
         )
 
-    def known(self, value: bytes | None) -> Finished | None:
-        """Return what a changelog record says that is equal to one before; None: there was none."""
-        return self._ends.get(value)  # type: ignore[arg-type]
+    def seen(self, value: bytes | None) -> FinishedDelivery | None:
+        """Return the end that a changelog value says if an equal value was decoded before."""
+        return self._seen.get(value)  # type: ignore[arg-type]
 
-    def read(self, value: bytes) -> Finished | None:
-        """Return what a changelog record says of a finished delivery; None: it is no such record.
+    def decode(self, value: bytes) -> FinishedDelivery | None:
+        """Decode the changelog value of a finished delivery; None: it has another form.
 
         Raises:
             msgspec.MsgspecError: it is damaged.
         """
-        return self._shared(_decode(value)) if value.startswith(_BEGIN) else None
+        return self._shared(_decode(value)) if value.startswith(_RECORD_PREFIX) else None
 
-    def _shared(self, end: Finished) -> Finished:
-        return self._ends.setdefault(encode_finished(end), end)
+    def _shared(self, end: FinishedDelivery) -> FinishedDelivery:
+        return self._seen.setdefault(encode_finished(end), end)
 
 
-def encode_finished(end: Finished) -> bytes:
-    """Return how a delivery ended as it stands in the changelog."""
+def encode_finished(end: FinishedDelivery) -> bytes:
+    """Encode how a delivery ended, for the changelog."""
     return _encode(end)

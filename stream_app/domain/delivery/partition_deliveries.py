@@ -1,9 +1,8 @@
 """The deliveries of one partition: what is due, what is done, and what is not yet acknowledged.
 
-A delivery is pending until its message is accepted or given up; each attempt's result says which
-attempt it was, so a result that comes twice, or from a worker that lost its partition, changes
-nothing. What is here follows from the records, and from which target an integration has now: no
-clock is looked at.
+A delivery is pending until its message is accepted or given up. Each result names its attempt, so
+a result that comes twice, or from a worker that lost its partition, changes nothing. The state
+follows from the records and from the integrations' present targets, never from a clock.
 """
 
 from __future__ import annotations
@@ -24,8 +23,13 @@ from stream_app.domain.delivery.auto_disable import (
     Verdict,
     judge_record,
 )
-from stream_app.domain.delivery.delivery_book import DeliveryBook
-from stream_app.domain.delivery.finished_deliveries import HOUR_MS, Finished, Known, encode_finished
+from stream_app.domain.delivery.finished_deliveries import (
+    HOUR_MS,
+    FinishedDelivery,
+    KnownDelivery,
+    encode_finished,
+)
+from stream_app.domain.delivery.known_deliveries import KnownDeliveries
 from stream_app.domain.delivery.rate_limit_pauses import KEY_PREFIX as PAUSE_PREFIX
 from stream_app.domain.delivery.rate_limit_pauses import Pauses, pause_end_ms, pause_record
 from stream_app.domain.delivery.records import (
@@ -37,42 +41,31 @@ from stream_app.domain.delivery.records import (
     decode_state,
     encode_state,
 )
-from stream_app.domain.delivery.steps import (
-    attempted,
-    awaits,
-    began,
-    comes_back,
-    ended_ms,
-    finished,
-    forgotten_state,
+from stream_app.domain.delivery.transitions import (
+    Transition,
+    attempt_ended_ms,
+    awaits_result,
+    finished_state,
+    is_sent_again,
+    new_state,
+    state_after_attempt,
+    state_of_finished,
 )
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
 from stream_app.domain.state.tracked_values import TrackedValues
 
-#: Most deliveries that one flush forgets: after a pause all of a week may be over at once.
+#: Most deliveries that one flush forgets: after a pause a whole week's may expire at once.
 MOST_EXPIRED = 5000
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What has become of a delivery, and the attempt's result where one did it.
-
-    `before` still has the delivery's record, which a dead letter needs.
-    """
-
-    before: DeliveryState
-    after: DeliveryState
-    result: Result | None = None
-
-
-@dataclass(frozen=True)
 class DeliveryRules:
-    """What the settings say of deliveries.
+    """The settings of deliveries.
 
-    `retry_scale` is a factor on the documented waits, 1 except in tests; `max_pending` is the
-    most pending deliveries of one integration. An alert that is older than `max_alert_age_ms`
-    waits for our own side no longer.
+    `retry_scale` is a factor on the documented waits, 1 except in tests. `max_pending` is the
+    most pending deliveries of one integration. After a fault of our own side an attempt is made
+    again until the alert is older than `max_alert_age_ms`.
     """
 
     retry_scale: float = 1.0
@@ -85,18 +78,18 @@ class DeliveryRules:
 class DeliveryCut:
     """What one flush of a partition writes; `None` for a state that is forgotten."""
 
-    changed: list[tuple[str, Known | None]]
-    #: What has not changed, and is only written again.
-    repeated: list[tuple[str, Known | None]]
+    changed: list[tuple[str, KnownDelivery | None]]
+    #: Deliveries that have not changed, and are only written again.
+    repeated: list[tuple[str, KnownDelivery | None]]
     judged: list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]
     paused: list[tuple[int, int | None]]
-    settled: list[Settled]
+    transitions: list[Transition]
     verdicts: list[Verdict]
     offsets: tuple[int, ...]
 
     @property
     def integrations(self) -> set[int]:
-        """The integrations of deliveries that have changed and are still pending."""
+        """The integrations of the changed deliveries that are still pending."""
         states = [state for _, state in self.changed if isinstance(state, DeliveryState)]
         return {state.integration_id for state in states}
 
@@ -110,19 +103,18 @@ class PartitionDeliveries:
     """
 
     def __init__(self, topics: tuple[str, str], rules: DeliveryRules) -> None:
-        #: Largest record time seen: finished deliveries are forgotten by it, not by a clock.
+        #: The largest record time seen: finished deliveries expire by it, not by a clock.
         self.now_ms = 0
         self.judge = Judge(rules.judge)
         self.pauses = Pauses()
+        self.states = KnownDeliveries()
         self._rules = rules
-        #: All deliveries that are known, by id.
-        self.states = DeliveryBook()
-        self._tracked: TrackedValues[str, Known] = TrackedValues(
+        self._tracked: TrackedValues[str, KnownDelivery] = TrackedValues(
             lambda s: s.order, values=self.states
         )
         self._offsets = dict.fromkeys(topics, NEVER)
         self._progress = dict.fromkeys(topics, NEVER)
-        self._settled: list[Settled] = []
+        self._transitions: list[Transition] = []
         self._verdicts: list[Verdict] = []
 
     @property
@@ -132,8 +124,8 @@ class PartitionDeliveries:
 
     # -- the records of the topics
 
-    def take(self, topic: str, offset: int, timestamp_ms: int) -> bool:
-        """Note a record; return whether it is new."""
+    def note_record(self, topic: str, offset: int, timestamp_ms: int) -> bool:
+        """Note that a record was read; return whether it is new."""
         if offset <= self._offsets[topic]:
             return False
         self._offsets[topic] = offset
@@ -154,17 +146,26 @@ class PartitionDeliveries:
         epoch: int = 0,
         alerted_ms: int = 0,
     ) -> bool:
-        """Take a delivery, due at once; return whether it is new.
+        """Add a delivery, due at once; return whether it is new.
 
-        A known one is ignored, unless it was not accepted and comes back from the dead letters
-        (`redrives` says how often it has, `epoch` which one its integration had then: commands
-        and verdicts of earlier ones are not meant for it). Its schedule then begins anew. One
-        too many of its integration is a dead letter. `alerted_ms` is when its alert was appended.
+        A known delivery is ignored, unless it was not accepted and comes back from the dead
+        letters. Its schedule then begins anew. If its integration has too many pending deliveries,
+        it becomes a dead letter.
+
+        Args:
+            delivery: as its record says.
+            value: the record's bytes.
+            offset: of the record.
+            timestamp_ms: of the record.
+            redrives: how often it has come back from the dead letters.
+            epoch: the integration's when it came back. Commands and verdicts of earlier epochs do
+                not apply to it.
+            alerted_ms: when its alert was appended.
         """
         known = self.states.get(delivery.id)
-        if known is not None and not comes_back(known, redrives):
+        if known is not None and not is_sent_again(known, redrives):
             return False
-        state = began(
+        state = new_state(
             delivery,
             value,
             offset,
@@ -173,7 +174,7 @@ class PartitionDeliveries:
             epoch=epoch,
             alerted_ms=alerted_ms,
         )
-        if self.states.count_of(delivery.integration_id) >= self._rules.max_pending:
+        if self.states.pending_count(delivery.integration_id) >= self._rules.max_pending:
             self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
         else:
             self._tracked.change(delivery.id, state)
@@ -182,31 +183,39 @@ class PartitionDeliveries:
     def add_result(
         self, result: Result, offset: int, timestamp_ms: int, *, is_judged: bool = True
     ) -> bool:
-        """Take a result; return whether it is the one that its delivery waits for.
+        """Add a result; return whether its delivery was waiting for it.
 
-        One that was accepted counts for a delivery that was cancelled or redriven meanwhile, too:
-        a dead letter that comes back must not page again. The judge counts any that was made of
-        the target that the integration has now (`is_judged`).
+        An accepted result also counts for a delivery that has been cancelled or redriven
+        meanwhile: a dead letter that comes back must not page again.
+
+        Args:
+            result: of an attempt.
+            offset: of its record.
+            timestamp_ms: of its record.
+            is_judged: whether it is about the integration's present target. Other results neither
+                pause nor disable the integration.
         """
-        at_ms = ended_ms(result, timestamp_ms)
+        at_ms = attempt_ended_ms(result, timestamp_ms)
         result = msgspec.structs.replace(result, finished_at_ms=at_ms)
         known = self.states.get(result.delivery_id)
-        is_awaited = known is not None and awaits(known, result)
+        is_awaited = known is not None and awaits_result(known, result)
         until_ms = pause_end_ms(result, self._rules.retry_scale)
         if until_ms is not None and is_judged:
             self.pauses.extend(result.integration_id, until_ms)
         is_exhausted = False
         if known is not None and is_awaited:
-            before = forgotten_state(known, result) if isinstance(known, Finished) else known
+            before = (
+                state_of_finished(known, result) if isinstance(known, FinishedDelivery) else known
+            )
             rules = self._rules
-            after = attempted(
+            after = state_after_attempt(
                 before, result, timestamp_ms, rules.retry_scale, rules.max_alert_age_ms
             )
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
             self._tracked.change(before.id, after)
-            self._settled.append(Settled(before, after, result))
+            self._transitions.append(Transition(before, after, result))
         if result.is_sent and is_judged:
-            verdict = self.judge.add(result, offset, is_exhausted=is_exhausted)
+            verdict = self.judge.count(result, offset, is_exhausted=is_exhausted)
             if verdict is not None:
                 self._verdicts.append(verdict)
                 reason = DeadLetterReason.INTEGRATION_DISABLED
@@ -214,7 +223,10 @@ class PartitionDeliveries:
         return is_awaited
 
     def cancel(self, command: Cancel, timestamp_ms: int) -> None:
-        """Give up the pending deliveries that a command names; of a deleted one forget all."""
+        """Give up the pending deliveries that a command names.
+
+        If their integration is deleted, its requests and its pause are forgotten, too.
+        """
         self._cancel_all(command.integration_id, command.epoch, command.reason, timestamp_ms)
         if command.reason is DeadLetterReason.INTEGRATION_DELETED:
             self.judge.forget(command.integration_id)
@@ -223,41 +235,42 @@ class PartitionDeliveries:
     def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
         """Return the command that gives up an integration's pending deliveries; None: needless.
 
-        Those that are routed later, after the integration has been enabled, are not meant.
+        It has the newest epoch of these deliveries, so it spares those that are routed after the
+        integration has been enabled again.
         """
-        states = self.states.of_integration(integration_id)
+        states = self.states.pending_of(integration_id)
         if not states:
-            mark = self.judge.marks.get(integration_id)
-            if mark is None or reason is not DeadLetterReason.INTEGRATION_DELETED:
+            judged = self.judge.judged_epochs.get(integration_id)
+            if judged is None or reason is not DeadLetterReason.INTEGRATION_DELETED:
                 return None
-            return Cancel(mark.client_id, integration_id, reason, mark.epoch)
+            return Cancel(judged.client_id, integration_id, reason, judged.epoch)
         newest = max(states, key=lambda state: state.epoch)
         return Cancel(newest.client_id, integration_id, reason, newest.epoch)
 
     @property
     def known_integrations(self) -> set[int]:
         """The integrations with pending deliveries, or with requests that the judge remembers."""
-        return self.states.integrations | self.judge.marks.keys()
+        return self.states.pending_integrations | self.judge.judged_epochs.keys()
 
     def _cancel_all(
         self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
     ) -> None:
-        for state in self.states.of_integration(integration_id):
+        for state in self.states.pending_of(integration_id):
             if state.epoch <= epoch:
                 self._cancel(state, reason, timestamp_ms)
 
     def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
-        after = finished(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
+        after = finished_state(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
         self._tracked.change(state.id, after)
-        self._settled.append(Settled(state, after))
+        self._transitions.append(Transition(state, after))
 
     # -- flushing
 
     def cut(self) -> DeliveryCut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`."""
-        for delivery_id in self.states.remembered.expired(self.now_ms, MOST_EXPIRED):
+        for delivery_id in self.states.finished.expired(self.now_ms, MOST_EXPIRED):
             self._tracked.change(delivery_id, None)
-        settled, self._settled = self._settled, []
+        transitions, self._transitions = self._transitions, []
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
         paused = self.pauses.cut(self.now_ms)
@@ -267,7 +280,7 @@ class PartitionDeliveries:
             [row for row in written if not has_changed(row[0])],
             self.judge.cut(),
             paused,
-            settled,
+            transitions,
             verdicts,
             offsets,
         )
@@ -280,18 +293,18 @@ class PartitionDeliveries:
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
 
     def restored(self) -> None:
-        """Nothing more to do: what is behind the progress is read again."""
+        """Do nothing: records after the progress are read again."""
 
     def roll_back(self) -> None:
         """Forget everything that is not known to be acknowledged."""
         self._tracked.roll_back()
         self.judge.roll_back()
         self.pauses.roll_back()
-        self._settled, self._verdicts = [], []
+        self._transitions, self._verdicts = [], []
         self._offsets = dict(self._progress)
 
     def rewrite(self) -> None:
-        """Write all that is kept once more with the next flush."""
+        """Write the whole state again with the next flushes."""
         self._tracked.rewrite()
         self.judge.rewrite()
         self.pauses.rewrite()
@@ -309,7 +322,7 @@ class PartitionDeliveries:
         return self._progress[topic]
 
     def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
-        """Return the changelog records of what a cut has changed."""
+        """Return the changelog records of a cut."""
         states: list[tuple[bytes, bytes | None]] = [
             (delivery_id.encode(), _record(state))
             for delivery_id, state in (*cut.changed, *cut.repeated)
@@ -322,8 +335,8 @@ class PartitionDeliveries:
         return PROGRESS_KEY, orjson.dumps(cut.offsets)
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog; of two of one key the newer holds."""
-        if self.states.restore(key, value):
+        """Restore a record of the changelog. Of two records of a key the newer one holds."""
+        if self.states.restore_quickly(key, value):
             return
         if key == PROGRESS_KEY:
             if value is not None:
@@ -341,7 +354,7 @@ class PartitionDeliveries:
         if value is None:
             self._tracked.restore(delivery_id, None)
             return
-        if (end := self.states.remembered.read(value)) is not None:
+        if (end := self.states.finished.decode(value)) is not None:
             self.now_ms = max(self.now_ms, end.hour * HOUR_MS)
             self._tracked.restore(delivery_id, end)
             return
@@ -350,13 +363,13 @@ class PartitionDeliveries:
         self._tracked.restore(delivery_id, state)
 
 
-def _record(state: Known | None) -> bytes | None:
+def _record(state: KnownDelivery | None) -> bytes | None:
     if state is None:
         return None
-    return encode_finished(state) if isinstance(state, Finished) else encode_state(state)
+    return encode_finished(state) if isinstance(state, FinishedDelivery) else encode_state(state)
 
 
 def is_reserved(delivery_id: str) -> bool:
-    """Tell whether a delivery's id would pass for another key of the changelog."""
+    """Tell whether a delivery's id could be taken for another key of the changelog."""
     key = delivery_id.encode()
     return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX))

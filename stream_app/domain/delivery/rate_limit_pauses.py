@@ -1,7 +1,6 @@
-"""Integrations that pause, because the service has had enough of them for a while (429).
+"""Integrations that pause because the service answered 429 (too many requests).
 
-They are kept with the deliveries of their partition: after a restart, too, what waits for one
-must not be sent before its time.
+The pauses are stored with the deliveries of their partition: a restart must not end them early.
 """
 
 from __future__ import annotations
@@ -11,27 +10,27 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from stream_app.domain.delivery.records import Result
-from stream_app.domain.delivery.retry_schedule import LONGEST_ASKED_SECONDS
+from stream_app.domain.delivery.retry_schedule import MAX_RETRY_AFTER_SECONDS
 from stream_app.domain.state.tracked_values import TrackedValues
 
 #: Begins the changelog keys of pauses: no delivery's id has it.
 KEY_PREFIX = b"pause|"
-#: How long an integration pauses after a 429 that doesn't say how long: the larger one of the
-#: windows that the service counts in. What an answer asks for is bounded where it is read.
+#: How long an integration pauses after a 429 that does not say how long: the larger of the two
+#: windows that the service counts in.
 DEFAULT_PAUSE_SECONDS = 60.0
-MAX_PAUSE_MS = int(LONGEST_ASKED_SECONDS * 1000)
+MAX_PAUSE_MS = int(MAX_RETRY_AFTER_SECONDS * 1000)
 
 
 def pause_end_ms(result: Result, scale: float) -> int | None:
-    """Return until when the integration of a result pauses (Unix ms); None: it does not.
+    """Return until when the integration of a result pauses (Unix ms); None: it does not pause.
 
-    `scale` shortens the pause that nobody has asked for, as it does the waits.
+    `scale` shortens the default pause only, not one that the service asked for.
     """
     if result.status != HTTPStatus.TOO_MANY_REQUESTS:
         return None
     asked = result.retry_after_seconds
     seconds = DEFAULT_PAUSE_SECONDS * scale if asked is None else asked
-    seconds = min(max(seconds, 0.0), LONGEST_ASKED_SECONDS)
+    seconds = min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
     return result.finished_at_ms + math.ceil(seconds * 1000)
 
 
@@ -47,17 +46,17 @@ class Pauses:
         return self._tracked.values
 
     def extend(self, integration_id: int, until_ms: int) -> None:
-        """Let an integration pause until then, at least."""
+        """Let an integration pause at least until a time (Unix ms)."""
         if until_ms > self.until_ms.get(integration_id, 0):
             self._tracked.change(integration_id, until_ms)
 
     def forget(self, integration_id: int) -> None:
-        """Let an integration pause no more."""
+        """End the pause of an integration."""
         if integration_id in self.until_ms:
             self._tracked.change(integration_id, None)
 
     def cut(self, now_ms: int) -> list[tuple[int, int | None]]:
-        """Forget what is over; return what has changed since the last cut."""
+        """End the pauses that are over; return what has changed since the last cut."""
         for integration_id, until_ms in list(self.until_ms.items()):
             if until_ms <= now_ms:
                 self._tracked.change(integration_id, None)
@@ -68,15 +67,15 @@ class Pauses:
         self._tracked.confirm(changed)
 
     def roll_back(self) -> None:
-        """Forget everything that is not known to be acknowledged."""
+        """Undo all changes that are not acknowledged."""
         self._tracked.roll_back()
 
     def rewrite(self) -> None:
-        """Put all that is kept into the next cut."""
+        """Write the whole state again with the next cuts."""
         self._tracked.rewrite()
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a record of the changelog whose key begins with `KEY_PREFIX`."""
+        """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
         number = int(key.removeprefix(KEY_PREFIX))
         self._tracked.restore(number, None if value is None else int(value))
 

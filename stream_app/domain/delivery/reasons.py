@@ -1,22 +1,22 @@
-"""What one request to an integration can come to: closed lists, and labels of the metrics."""
+"""How an alert's way to an integration can end: closed lists, which are labels of the metrics."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-#: Stands where an integration could not be resolved, so that no service is known.
+#: The `integration_type` of an integration that is not configured: its service is not known.
 UNKNOWN_TYPE = "unknown"
 
 
 class IntegrationType(StrEnum):
-    """Which service answers; the `integration_type` label of the metrics."""
+    """The service that answers; the `integration_type` label of the metrics."""
 
     OPSGENIE = "opsgenie"
     JSM = "jsm"
 
 
 class AttemptReason(StrEnum):
-    """Why an attempt ended as it did: a closed list, the `reason` label of the metric."""
+    """Why an attempt ended as it did: the `reason` label of the metric."""
 
     ACCEPTED = "accepted"
     REDIRECT = "redirect"
@@ -39,10 +39,14 @@ class AttemptReason(StrEnum):
     BAD_ANSWER = "bad_answer"
 
 
+#: Faults of our own side. They say nothing about an integration, and count as no attempt.
+OWN_REASONS = frozenset({AttemptReason.PROXY_ERROR, AttemptReason.LOCAL_ERROR})
+
+
 class LocalReason(StrEnum):
     """Why an attempt ended before a request was made; more `reason` labels of the metric.
 
-    `DRY_RUN` is no failure: the installation sends nothing.
+    `DRY_RUN` is no failure: such an installation sends nothing.
     """
 
     INTEGRATION_UNAVAILABLE = "integration_unavailable"
@@ -52,9 +56,10 @@ class LocalReason(StrEnum):
 
 
 class RouteResult(StrEnum):
-    """What an alert's integration is found to be; only `sent` and the two after it get it.
+    """What `route` finds about an integration that an alert names.
 
-    For an unknown one a dead letter is left. A deleted one was configured once.
+    A delivery is made for `sent`, `disabled` and `invalid` ones, and a dead letter for unknown
+    ones. A deleted integration was configured once.
     """
 
     SENT = "sent"

@@ -1,6 +1,6 @@
-"""Deliveries: one rendered message for one integration, and what has become of it.
+"""The records of `deliveries` and `delivery-results`, and the state of a delivery.
 
-The records of `deliveries` and `delivery-results`, and the state that follows from them.
+A delivery is one rendered message for one integration.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import msgspec
 from stream_app.domain.alerts.alert import AnyAlert
 from stream_app.domain.alerts.threshold_text import Message
 from stream_app.domain.configuration.alert_options import NO_OPTIONS, AlertOptions
-from stream_app.domain.delivery.own_faults import OWN_REASONS
-from stream_app.domain.delivery.reasons import LocalReason
+from stream_app.domain.delivery.reasons import OWN_REASONS, LocalReason
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.state.keys import NEVER
 
-#: Ids of this project have some 80 characters; a bound keeps a state below what a record may have.
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-#: What the records that follow from these can hold: a longer number would end the process there.
-Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+#: An id. Those of this project have some 80 characters. The bound keeps a state within a record.
+IdText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+#: The integers that an encoder can write: a longer one would end the process there.
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
-#: Header of a delivery: append time of its alert, Unix ms. It is for a metric only.
+#: Header of a delivery: append time of its alert, Unix ms.
 ALERTED_HEADER = "x-alerted-ms"
 
 
@@ -35,14 +34,14 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     taken once, so that every resend has the same body. `epoch` is the integration's.
     """
 
-    id: Text
-    alert_id: Text
-    client_id: Whole
-    integration_id: Whole
+    id: IdText
+    alert_id: IdText
+    client_id: Int64
+    integration_id: Int64
     message: str
     description: str
     details: dict[str, str]
-    epoch: Whole = 0
+    epoch: Int64 = 0
     options: AlertOptions = NO_OPTIONS
 
 
@@ -57,41 +56,41 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     """
 
     delivery_id: str
-    client_id: Whole
-    integration_id: Whole
+    client_id: Int64
+    integration_id: Int64
     integration_type: str
-    attempt: Whole
+    attempt: Int64
     accepted: bool
     reason: str
     message: str
-    finished_at_ms: Whole
+    finished_at_ms: Int64
     duration_seconds: float
-    status: Whole | None = None
+    status: Int64 | None = None
     request_id: str | None = None
     retry_after_seconds: float | None = None
-    epoch: Whole = 0
-    redrives: Whole = 0
+    epoch: Int64 = 0
+    redrives: Int64 = 0
     is_sent: bool = True
     body: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_own_fault(self) -> bool:
-        """Tell whether our own side let no request be made: that is no attempt."""
+        """Whether our own side prevented the request: this counts as no attempt."""
         return self.reason in OWN_REASONS
 
     @property
     def is_dry_run(self) -> bool:
-        """Tell whether the attempt was only recorded."""
+        """Whether the attempt was only recorded."""
         return self.reason == LocalReason.DRY_RUN
 
 
 class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
     """A command: give up the pending deliveries of an integration up to this epoch of it."""
 
-    client_id: Whole
-    integration_id: Whole
+    client_id: Int64
+    integration_id: Int64
     reason: DeadLetterReason
-    epoch: Whole
+    epoch: Int64
 
 
 class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
@@ -101,22 +100,22 @@ class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
     """
 
     delivery_id: str
-    client_id: Whole
-    integration_id: Whole
+    client_id: Int64
+    integration_id: Int64
     integration_type: str
     request_id: str
     outcome: CheckOutcome
     status: str
-    checked_at_ms: Whole
-    epoch: Whole = 0
+    checked_at_ms: Int64
+    epoch: Int64 = 0
 
     @property
     def alert_id(self) -> str:
-        """The alias at the service: `delivery_of` makes a delivery's id of it."""
+        """The id of the alert that the delivery is of."""
         return self.delivery_id.removesuffix(f"/{self.integration_id}")
 
 
-#: What stands on `delivery-results`.
+#: A record of `delivery-results`.
 ResultRecord = Result | Cancel | Checked
 
 
@@ -131,14 +130,18 @@ class DeliveryStatus(StrEnum):
 
 
 class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of a delivery. All times are Unix ms.
+    """The state of a delivery. All times are Unix ms.
 
-    Pending: `attempt` is the next one to be made, `due_ms` when, `failed_ms` when the one before
-    it failed (0: none has); both are of the brokers' clocks. `record` holds the untouched
-    bytes of the delivery's record, `offset` and `since_ms` its offset and time. Finished: no
-    bytes, `attempt` is the last one made, `finished_ms` the record time of what ended it, and
-    `reason` why it is a dead letter. `redrives` is how often it came back from there, and
-    `alerted_ms` when its alert was appended; 0: not known.
+    Of a pending delivery, `attempt` is the next attempt, `due_ms` is when it is due, and
+    `failed_ms` is when the one before it failed (0: there was none); both times are of the broker's
+    clock. `record` holds the untouched bytes of the delivery's record, `offset` and `since_ms` its
+    offset and time.
+
+    Of a finished delivery, `attempt` is the last attempt, `finished_ms` the time of the record that
+    ended it, and `reason` why it is a dead letter; `record` is empty.
+
+    `redrives` is how often it came back from the dead letters, and `alerted_ms` when its alert was
+    appended (0: not known).
     """
 
     id: str
@@ -159,12 +162,12 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_finished(self) -> bool:
-        """Tell whether no further attempt is made."""
+        """Whether no further attempt is made."""
         return self.status is not DeliveryStatus.PENDING
 
     @property
     def order(self) -> tuple[int, bool, int]:
-        """Return what tells the newer of two states of one delivery: it never decreases."""
+        """What orders the states of one delivery; it never decreases."""
         return self.redrives, self.is_finished, self.attempt
 
 
@@ -180,7 +183,15 @@ def delivery_of(
     epoch: int = 0,
     options: AlertOptions = NO_OPTIONS,
 ) -> Delivery:
-    """Return the delivery of an alert to one of its integrations, with what is the latter's."""
+    """Return the delivery of an alert to one of its integrations.
+
+    Args:
+        alert: that is delivered.
+        message: the alert's rendered message.
+        integration_id: that it is delivered to.
+        epoch: the integration's.
+        options: the integration's.
+    """
     return Delivery(
         id=delivery_id(alert.id, integration_id),
         alert_id=alert.id,
@@ -196,21 +207,21 @@ def delivery_of(
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
-#: A record of `delivery-results`. A tag that is not known, from a newer version, is an error.
+#: An unknown tag, which a newer version may have written, is an error.
 decode_result = msgspec.json.Decoder(ResultRecord).decode
 decode_state = msgspec.json.Decoder(DeliveryState).decode
 
 
 def encode_delivery(delivery: Delivery) -> bytes:
-    """Return the delivery as it stands on the topic; equal deliveries give equal bytes."""
+    """Encode a delivery for its topic; equal deliveries give equal bytes."""
     return _encode(delivery)
 
 
 def encode_result(result: ResultRecord) -> bytes:
-    """Return the result, command or check as it stands on the topic."""
+    """Encode a record of `delivery-results`."""
     return _encode(result)
 
 
 def encode_state(state: DeliveryState) -> bytes:
-    """Return the state as it stands in the changelog."""
+    """Encode a pending delivery's state for the changelog."""
     return _encode(state)

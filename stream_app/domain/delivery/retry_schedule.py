@@ -9,21 +9,23 @@ from __future__ import annotations
 import math
 from itertools import chain
 
-#: Seconds to wait before each resend, by cycle.
-CYCLES: tuple[tuple[int, ...], ...] = (
+#: The waits before the resends, by cycle.
+CYCLES_SECONDS: tuple[tuple[int, ...], ...] = (
     (1, 3, 5, 10, 10),
     (0, 1, 3, 5, 30),
     (60, 60, 180, 300, 600, 1800),
 )
 #: The wait before attempt 1, 2, 3 and so on.
-WAITS: tuple[int, ...] = (0, *chain.from_iterable(CYCLES))
-LAST_ATTEMPT = len(WAITS)
-#: Nobody may stop us for longer than this, whatever an answer, or a record, says.
-LONGEST_ASKED_SECONDS = 3600.0
+WAITS_SECONDS: tuple[int, ...] = (0, *chain.from_iterable(CYCLES_SECONDS))
+LAST_ATTEMPT = len(WAITS_SECONDS)
+#: No answer and no record may delay a delivery for longer than this.
+MAX_RETRY_AFTER_SECONDS = 3600.0
+#: How long a delivery waits after a fault of our own side.
+OWN_FAULT_WAIT_SECONDS = 10.0
 
 
-def wait_before_attempt(attempt: int) -> float | None:
-    """Return the documented wait in seconds before an attempt; None: there is no such attempt.
+def seconds_before_attempt(attempt: int) -> float | None:
+    """Return the documented wait before an attempt; None: there is no such attempt.
 
     Args:
         attempt: counted from 1, the first request of a delivery.
@@ -33,7 +35,7 @@ def wait_before_attempt(attempt: int) -> float | None:
     """
     if attempt < 1:
         raise ValueError(f"attempt {attempt}: attempts count from 1")
-    return float(WAITS[attempt - 1]) if attempt <= LAST_ATTEMPT else None
+    return float(WAITS_SECONDS[attempt - 1]) if attempt <= LAST_ATTEMPT else None
 
 
 def next_due_ms(
@@ -49,12 +51,21 @@ def next_due_ms(
         attempt_finished_at_ms: when the failed attempt ended, Unix milliseconds.
         attempt: number of the failed attempt, from 1.
         scale: factor on the documented wait; 1 except in tests.
-        retry_after_seconds: what the service asked for. The longer of both waits counts, and
-            `scale` does not shorten this one: it is not ours to shorten.
+        retry_after_seconds: the wait that the service asked for. The longer wait counts. `scale`
+            does not shorten this one.
     """
-    wait = wait_before_attempt(attempt + 1)
+    wait = seconds_before_attempt(attempt + 1)
     if wait is None:
         return None
-    wait = max(wait * scale, min(retry_after_seconds or 0.0, LONGEST_ASKED_SECONDS))
+    wait = max(wait * scale, min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS))
     # Rounded first, or the binary fraction of a scaled wait would add a millisecond.
     return attempt_finished_at_ms + math.ceil(round(wait * 1000, 3))
+
+
+def own_fault_wait_ms(scale: float) -> int:
+    """Return how long a delivery waits after a fault of our own side.
+
+    Args:
+        scale: factor on that wait; 1 except in tests.
+    """
+    return math.ceil(OWN_FAULT_WAIT_SECONDS * 1000 * scale)

@@ -1,7 +1,7 @@
-"""Checks of accepted requests: which ones, when, and what they can find.
+"""Status checks of accepted requests: which requests are checked, when, and with what outcome.
 
-The service answers 202 before it has looked at its own rules, and may drop the alert afterwards.
-What became of a request can be asked a little later, by its id.
+The service answers 202 before it applies its own rules, and may drop the alert afterwards. A
+little later it can be asked, by the request's id, what became of the request.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 
-#: Seconds to wait before each time of asking; the service needs a moment.
-WAITS = (2, 5, 15)
+#: The wait before each time of asking; the service needs a moment.
+CHECK_WAITS_SECONDS = (2, 5, 15)
 HOUR_MS = 3600 * 1000
 _DIGEST_BYTES = 8
 
@@ -22,15 +22,16 @@ class CheckOutcome(StrEnum):
     FAILED = "failed"
     #: The service has no state of the request (yet), or does not tell it to this kind of key.
     UNKNOWN = "unknown"
-    #: The service could not be asked, or its answer is none.
+    #: The service could not be asked, or its answer cannot be read.
     UNREADABLE = "unreadable"
 
 
 class CheckSample:
     """Chooses the accepted requests that are checked.
 
-    A share of them, by the delivery's id, so that it doesn't matter which worker asks; and the
-    first one of each integration in each hour, so that a quiet integration is checked, too.
+    It chooses a share of them by the delivery's id, so that every worker chooses the same ones.
+    It also chooses the first one of each integration in each hour, so that a quiet integration is
+    checked, too.
 
     Args:
         share: 0 to 1; 0 chooses nothing at all.
@@ -41,7 +42,7 @@ class CheckSample:
         #: Integration -> the hour of its last chosen request.
         self._hours: dict[int, int] = {}
 
-    def takes(self, delivery_id: str, integration_id: int, accepted_at_ms: int) -> bool:
+    def chooses(self, delivery_id: str, integration_id: int, accepted_at_ms: int) -> bool:
         """Tell whether an accepted request is checked."""
         if self._share == 0:
             return False

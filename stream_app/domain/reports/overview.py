@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
-from stream_app.domain.delivery.retry_schedule import WAITS
+from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
 from stream_app.domain.foreign_text.printable import value_text
 from stream_app.domain.times import iso_utc
 
 #: A group that is further behind than this needs attention: more than a busy moment leaves.
 LAG_LIMIT = 10_000
 #: A delivery that waits for longer than the three cycles take, and as long again.
-PENDING_LIMIT_MS = 2 * sum(WAITS) * 1000
+PENDING_LIMIT_MS = 2 * sum(WAITS_SECONDS) * 1000
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,7 @@ async def _integrations(
     rows = []
     for number, record in sorted(stored[Kind.INTEGRATION].items()):
         shown = integration_row(number, record, statuses.get(number))
-        shares = [partition.judge.share(number, now_ms) for partition in deliveries]
+        shares = [partition.judge.totals(number, now_ms) for partition in deliveries]
         waiting = pending.get(number, [])
         rows.append(
             IntegrationRow(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import Integration
-from stream_app.domain.delivery.retry_schedule import CYCLES, wait_before_attempt
+from stream_app.domain.delivery.retry_schedule import CYCLES_SECONDS, seconds_before_attempt
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.notices.config_changes import Difference, NoticeType, integration_subject
 from stream_app.domain.notices.outgoing import Notice
@@ -27,7 +27,7 @@ from stream_app.opsgenie.destination import (
 from stream_app.settings import Settings
 
 SYSTEM_EVENT = "system"
-LAST_ATTEMPT = 1 + len(CYCLES[0])
+LAST_ATTEMPT = 1 + len(CYCLES_SECONDS[0])
 #: Answers that no resend changes: the key or the request is refused.
 REFUSED_STATUSES = (401, 403, 422)
 #: A person waits at the command: a service that asks for more than this is not waited for.
@@ -95,7 +95,7 @@ def wants_last_message(integration: Integration) -> bool:
 
 def _wait_seconds(outcome: Outcome, attempt: int, scale: float) -> float | None:
     """Return how long to wait after a failed attempt; None: there is no other."""
-    step = wait_before_attempt(attempt + 1)
+    step = seconds_before_attempt(attempt + 1)
     asked = outcome.retry_after_seconds or 0.0
     if step is None or attempt >= LAST_ATTEMPT or outcome.status in REFUSED_STATUSES:
         return None

@@ -25,7 +25,7 @@ from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.delivery.finished_deliveries import (
     HOUR_MS,
     REMEMBER_MS,
-    Finished,
+    FinishedDelivery,
     encode_finished,
 )
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
@@ -125,7 +125,7 @@ def _finished() -> Iterator[tuple[int, bytes, bytes | None]]:
         client = data.CLIENTS[number % len(data.CLIENTS)]
         digits = hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
         hour = (begin_ms + (now_ms - begin_ms) * number // FINISHED) // HOUR_MS
-        end = encode_finished(Finished(DeliveryStatus.SENT, 1, 0, hour, ""))
+        end = encode_finished(FinishedDelivery(DeliveryStatus.SENT, 1, 0, hour, ""))
         name = f"{families[client - 1]}:{digits}/{client}"
         yield client % data.PARTITIONS, name.encode(), end
 

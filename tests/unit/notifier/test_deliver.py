@@ -323,7 +323,7 @@ def test_a_result_of_an_older_target_is_not_judged(bench: Bench) -> None:
         bench.result(attempt)
     dead_letters, _, _ = bench.flush()
     assert [send.topic for send in dead_letters] == ["p.deliveries.dlq"], "no verdict"
-    assert bench.states[2].judge.marks == {}
+    assert bench.states[2].judge.judged_epochs == {}
 
 
 def test_an_id_that_is_another_key_of_the_changelog_is_refused(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from stream_app.domain.delivery.own_faults import OWN_ERRNOS, is_own
+from stream_app.domain.delivery.own_errnos import OWN_ERRNOS, is_own
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome

@@ -22,7 +22,7 @@ from stream_app.domain.delivery.auto_disable import (
     judge_record,
 )
 from stream_app.domain.delivery.records import Result
-from stream_app.domain.delivery.retry_schedule import WAITS
+from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
 
 NOW_MS = 1_767_225_600_000 // BUCKET_MS * BUCKET_MS
 HOUR_MS = 3_600_000
@@ -40,7 +40,7 @@ def result(
 
 def add(one: Judge, found: Result, *, is_exhausted: bool) -> Verdict | None:
     """Let a judge take a result; each has an offset of its own."""
-    return one.add(found, next(OFFSETS), is_exhausted=is_exhausted)
+    return one.count(found, next(OFFSETS), is_exhausted=is_exhausted)
 
 
 def judge(on: Occasion = "exhausted", min_requests: int = 17) -> Judge:
@@ -80,7 +80,7 @@ def test_fewer_than_17_requests_disable_nothing(failed: int, *, is_disabled: boo
 
 def test_without_a_delivery_given_up_nothing_is_disabled() -> None:
     one = fed(0, 1000)
-    assert one.share(521, NOW_MS) == (1000, 1000)
+    assert one.totals(521, NOW_MS) == (1000, 1000)
 
 
 def test_the_settings_can_read_the_rule_literally_or_not_at_all() -> None:
@@ -99,14 +99,14 @@ def test_requests_of_12_hours_count_by_the_bucket() -> None:
     assert BUCKETS * BUCKET_MS == WINDOW_HOURS * HOUR_MS == 12 * HOUR_MS
     one = fed(0, 20, NOW_MS)
     newest_that_counts_it = NOW_MS + 12 * HOUR_MS - 1
-    assert one.share(521, newest_that_counts_it) == (20, 20)
-    assert one.share(521, newest_that_counts_it + 1) == (0, 0)
+    assert one.totals(521, newest_that_counts_it) == (20, 20)
+    assert one.totals(521, newest_that_counts_it + 1) == (0, 0)
     one = fed(0, 20, NOW_MS + BUCKET_MS - 1)
-    assert one.share(521, newest_that_counts_it) == (20, 20)
-    assert one.share(521, newest_that_counts_it + 1) == (0, 0), "the same bucket"
+    assert one.totals(521, newest_that_counts_it) == (20, 20)
+    assert one.totals(521, newest_that_counts_it + 1) == (0, 0), "the same bucket"
     one = fed(0, 20, NOW_MS + BUCKET_MS)
-    assert one.share(521, newest_that_counts_it + 1) == (20, 20), "the next bucket"
-    assert one.share(521, NOW_MS) == (0, 0), "a clock that was ahead"
+    assert one.totals(521, newest_that_counts_it + 1) == (20, 20), "the next bucket"
+    assert one.totals(521, NOW_MS) == (0, 0), "a clock that was ahead"
 
 
 def test_failures_of_more_than_12_hours_ago_disable_nothing() -> None:
@@ -133,16 +133,16 @@ def test_it_disables_once_and_counts_nothing_more_of_that_epoch() -> None:
     one = fed(0, 16)
     assert last(one) is not None
     assert last(one) is None
-    assert one.share(521, NOW_MS) == (17, 17)
+    assert one.totals(521, NOW_MS) == (17, 17)
 
 
 def test_a_new_epoch_begins_anew_and_results_of_an_old_one_are_passed_over() -> None:
     one = fed(0, 16)
     assert last(one) is not None
     assert add(one, result(epoch=8), is_exhausted=True) is None
-    assert one.share(521, NOW_MS) == (1, 1)
+    assert one.totals(521, NOW_MS) == (1, 1)
     assert add(one, result(epoch=7), is_exhausted=True) is None
-    assert one.share(521, NOW_MS) == (1, 1)
+    assert one.totals(521, NOW_MS) == (1, 1)
     for _ in range(15):
         add(one, result(epoch=8), is_exhausted=False)
     verdict = add(one, result(epoch=8), is_exhausted=True)
@@ -154,8 +154,8 @@ def test_integrations_are_judged_apart_and_forgotten_alone() -> None:
     one = fed(0, 16)
     add(one, result(integration=7), is_exhausted=True)
     one.forget(521)
-    assert one.share(521, NOW_MS) == (0, 0)
-    assert one.share(7, NOW_MS) == (1, 1)
+    assert one.totals(521, NOW_MS) == (0, 0)
+    assert one.totals(7, NOW_MS) == (1, 1)
 
 
 def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing() -> None:
@@ -164,7 +164,7 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing(
     requests: list[tuple[int, bool]] = []
     for alert in range(3000):
         due_ms = NOW_MS + alert * 100
-        for wait in WAITS:
+        for wait in WAITS_SECONDS:
             due_ms += wait * 1000
             is_up = due_ms >= NOW_MS + outage_ms
             requests.append((due_ms, is_up))
@@ -173,7 +173,7 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing(
                 break
     for at_ms, is_up in sorted(requests):
         assert add(one, result(at_ms, accepted=is_up), is_exhausted=False) is None
-    total, failed = one.share(521, max(at_ms for at_ms, _ in requests))
+    total, failed = one.totals(521, max(at_ms for at_ms, _ in requests))
     assert accepted == 3000
     assert failed / total > 0.8, "the share alone would have disabled it"
 
@@ -204,14 +204,14 @@ def test_a_crash_anywhere_and_a_replay_miscount_nothing(
             if not part or place not in lost:
                 copy.restore(*judge_record(key, value))
     assert named(found + run(copy, rows[start:], start)) == named(verdicts)
-    for number, mark in copy.marks.items():
-        assert whole.marks[number].disabled or not mark.disabled
-    for number, mark in whole.marks.items():
-        if not mark.disabled:
+    for number, judged in copy.judged_epochs.items():
+        assert whole.judged_epochs[number].disabled or not judged.disabled
+    for number, judged in whole.judged_epochs.items():
+        if not judged.disabled:
             newest = max(bucket for bucket, *_ in rows)
             for bucket in range(newest, newest + BUCKETS):
                 at_ms = NOW_MS + bucket * BUCKET_MS
-                assert copy.share(number, at_ms) == whole.share(number, at_ms)
+                assert copy.totals(number, at_ms) == whole.totals(number, at_ms)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans(), st.integers(1, 2))))
@@ -220,14 +220,14 @@ def test_what_is_not_acknowledged_is_rolled_back(rows: list[Row]) -> None:
     verdicts = run(whole, rows, 0)
     run(one, rows, 0)
     one.roll_back()
-    assert one.marks == {}
+    assert one.judged_epochs == {}
     assert run(one, rows, 0) == verdicts
 
 
 def run(one: Judge, rows: list[Row], offset: int) -> list[Verdict]:
     """Let a judge take results whose offsets begin at `offset`."""
     found = [
-        one.add(
+        one.count(
             result(NOW_MS + bucket * BUCKET_MS, accepted=accepted, epoch=epoch),
             offset + place,
             is_exhausted=exhausted and not accepted,
@@ -241,7 +241,7 @@ def named(verdicts: list[Verdict]) -> set[tuple[int, int]]:
     return {(verdict.integration_id, verdict.epoch) for verdict in verdicts}
 
 
-def test_a_mark_comes_back_from_its_record() -> None:
+def test_a_judged_epoch_comes_back_from_its_record() -> None:
     key, value = judge_record((521, None), JudgedEpoch(7, disabled=True, client_id=1111))
     assert (key, value) == (b"judge|521", b"[7,true,1111]")
     assert judge_record((521, 9), Bucket(7, 3, 2, 41)) == (b"judge|521|9", b"[7,3,2,41]")

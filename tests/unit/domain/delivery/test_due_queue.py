@@ -14,7 +14,7 @@ def queue(max_in_flight: int = 10, max_per_group: int = 2) -> DueQueue[str]:
     """Return a queue whose groups have all been quick."""
     found: DueQueue[str] = DueQueue(max_in_flight, max_per_group, FAST)
     for group in range(10):
-        found.learn(group, is_quick=True, is_accepted=True)
+        found.note_result(group, is_quick=True, is_accepted=True)
     return found
 
 
@@ -138,7 +138,7 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
             waiting.discard(key)
             expected.discard(key)
         elif step in ("quick", "slow", "failing"):
-            waiting.learn(number % 3, is_quick=step != "slow", is_accepted=step != "failing")
+            waiting.note_result(number % 3, is_quick=step != "slow", is_accepted=step != "failing")
         elif step == "hold":
             waiting.hold(number % 3, due_ms * 10)
         elif step == "release" and in_flight:
@@ -178,7 +178,7 @@ def test_a_longer_hold_takes_the_place_of_a_shorter_one() -> None:
 
 def test_a_group_starts_no_more_items_in_a_second_than_it_may() -> None:
     waiting: DueQueue[str] = DueQueue(1000, 1000, 5)
-    waiting.learn(1, is_quick=True, is_accepted=True)
+    waiting.note_result(1, is_quick=True, is_accepted=True)
     filled(waiting, 1, 100)
     assert len(waiting.take(0)) == 5, "at once"
     assert waiting.next_due_ms() == 200
@@ -192,9 +192,9 @@ def test_a_group_has_one_place_until_it_has_been_quick_and_again_when_it_is_slow
     waiting: DueQueue[str] = DueQueue(10, 3, FAST)
     filled(waiting, 1, 9)
     assert waiting.take(0) == ["1/0"]
-    waiting.learn(1, is_quick=True, is_accepted=True)
+    waiting.note_result(1, is_quick=True, is_accepted=True)
     assert waiting.take(0) == ["1/1", "1/2"]
-    waiting.learn(1, is_quick=False, is_accepted=True)
+    waiting.note_result(1, is_quick=False, is_accepted=True)
     for key in ("1/0", "1/1"):
         waiting.release(key)
         assert waiting.take(0) == []
@@ -202,11 +202,11 @@ def test_a_group_has_one_place_until_it_has_been_quick_and_again_when_it_is_slow
     assert waiting.take(0) == ["1/3"]
 
 
-def test_a_failing_group_has_one_place_and_its_own_pace_until_it_fails_no_more() -> None:
+def test_a_failing_group_has_one_place_and_its_own_rate_until_it_fails_no_more() -> None:
     waiting: DueQueue[str] = DueQueue(10, 3, FAST, 2)
     filled(waiting, 1, 20)
     for _ in range(3):
-        waiting.learn(1, is_quick=True, is_accepted=False)
+        waiting.note_result(1, is_quick=True, is_accepted=False)
     assert waiting.take(0) == ["1/0"]
     assert waiting.take(0) == [], "one place"
     waiting.release("1/0")
@@ -216,7 +216,7 @@ def test_a_failing_group_has_one_place_and_its_own_pace_until_it_fails_no_more()
         assert waiting.take(now_ms - 1) == []
         assert waiting.take(now_ms) == [key]
         waiting.release(key)
-    waiting.learn(1, is_quick=True, is_accepted=True)
+    waiting.note_result(1, is_quick=True, is_accepted=True)
     assert waiting.take(1499) == []
     assert waiting.take(1500) == ["1/4", "1/5", "1/6"]
 
@@ -227,7 +227,7 @@ def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -
         filled(waiting, group, 100)
     assert len(waiting.take(0)) == 5
     assert waiting.take(0) == []
-    waiting.learn(1, is_quick=True, is_accepted=True)
+    waiting.note_result(1, is_quick=True, is_accepted=True)
     filled(waiting, 1, 50)
     assert waiting.take(0) == [f"1/{number}" for number in range(5)]
 
@@ -240,10 +240,10 @@ def test_a_new_group_does_not_wait_behind_those_that_were_in_vain_before() -> No
     assert waiting.take(0) == ["again"] * 5, "a quarter of all places"
     filled(filled(waiting, 1, 2), 2, 1)
     assert waiting.take(0) == ["1/0", "2/0"], "one place each"
-    waiting.learn(1, is_quick=False, is_accepted=False)
+    waiting.note_result(1, is_quick=False, is_accepted=False)
     waiting.release("1/0")
     assert waiting.take(0) == [], "it is one of them now"
-    waiting.learn(2, is_quick=True, is_accepted=True)
+    waiting.note_result(2, is_quick=True, is_accepted=True)
     waiting.release("2/0")
     waiting.put("2/1", 2, 0, "2/1", attempt=2)
     assert waiting.take(0) == ["2/1"], "one failure of a quick one changes nothing"

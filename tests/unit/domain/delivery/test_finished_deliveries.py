@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from stream_app.domain.delivery.finished_deliveries import (
     HOUR_MS,
     REMEMBER_MS,
-    Finished,
-    Remembered,
+    FinishedDeliveries,
+    FinishedDelivery,
     encode_finished,
 )
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
@@ -66,19 +66,19 @@ IDS = st.one_of(
 )
 
 
-def end(hour: int = HOUR, status: DeliveryStatus = DeliveryStatus.SENT) -> Finished:
-    return Finished(status, 1, 0, hour, "")
+def end(hour: int = HOUR, status: DeliveryStatus = DeliveryStatus.SENT) -> FinishedDelivery:
+    return FinishedDelivery(status, 1, 0, hour, "")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["put", "add", "pop"]), IDS, st.integers(1, 3))))
 def test_it_holds_what_a_dict_would(steps: list[tuple[str, str, int]]) -> None:
-    kept, model = Remembered(), dict[str, Finished]()
+    kept, model = FinishedDeliveries(), dict[str, FinishedDelivery]()
     for step, name, hour in steps:
         if step == "put":
             kept.put(name, end(hour))
             model[name] = end(hour)
         elif step == "add":
-            assert kept.add(name.encode(), end(hour)) == (name not in model)
+            assert kept.put_if_new(name.encode(), end(hour)) == (name not in model)
             model.setdefault(name, end(hour))
         else:
             assert kept.pop(name) == model.pop(name, None)
@@ -87,7 +87,7 @@ def test_it_holds_what_a_dict_would(steps: list[tuple[str, str, int]]) -> None:
 
 
 def test_ids_that_look_alike_are_told_apart() -> None:
-    kept = Remembered()
+    kept = FinishedDeliveries()
     for hour, name in enumerate(ALIKE):
         kept.put(name, end(hour))
     assert [kept.get(name) for name in ALIKE] == [end(hour) for hour in range(len(ALIKE))]
@@ -95,7 +95,7 @@ def test_ids_that_look_alike_are_told_apart() -> None:
 
 
 def test_many_that_are_over_at_once_are_given_out_in_parts() -> None:
-    kept = Remembered()
+    kept = FinishedDeliveries()
     names = [f"p:{number:032x}/{number % 2}" for number in range(10)]
     for name in names:
         kept.put(name, end())
@@ -147,7 +147,7 @@ def test_what_an_older_version_wrote_is_read_and_is_as_short_then(status: Delive
     older = state_of(1, status=status, finished_ms=HOUR * HOUR_MS + 5, redrives=2, reason="stale")
     partition = PartitionDeliveries(TOPICS, DeliveryRules())
     partition.restore(older.id.encode(), encode_state(older))
-    assert partition.states[older.id] == Finished(status, 1, 2, HOUR, "stale")
+    assert partition.states[older.id] == FinishedDelivery(status, 1, 2, HOUR, "stale")
     assert partition.now_ms == older.finished_ms
     partition.rewrite()
     ((key, value),) = partition.records(partition.cut())
@@ -173,6 +173,6 @@ def test_a_request_accepted_after_the_delivery_was_cancelled_counts_after_a_rest
     )  # fmt: skip
     assert partition.add_result(late, 0, (HOUR + 1) * HOUR_MS)
     assert partition.states[one.id] == end(HOUR + 1)
-    (settled,) = partition.cut().settled
-    assert (settled.after.status, settled.before.since_ms) == (DeliveryStatus.SENT, 0)
+    (transition,) = partition.cut().transitions
+    assert (transition.after.status, transition.before.since_ms) == (DeliveryStatus.SENT, 0)
     assert not partition.add_result(late, 1, (HOUR + 1) * HOUR_MS)

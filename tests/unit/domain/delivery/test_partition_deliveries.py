@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_app.domain.delivery.finished_deliveries import HOUR_MS, REMEMBER_MS, Finished
+from stream_app.domain.delivery.finished_deliveries import HOUR_MS, REMEMBER_MS, FinishedDelivery
 from stream_app.domain.delivery.partition_deliveries import (
     DeliveryRules,
     PartitionDeliveries,
@@ -59,7 +59,7 @@ def add(state: PartitionDeliveries, found: Result, timestamp_ms: int) -> bool:
 
 def with_delivery(scale: float = 1.0) -> PartitionDeliveries:
     state = partition(scale)
-    assert state.take("deliveries", 7, NOW_MS)
+    assert state.note_record("deliveries", 7, NOW_MS)
     assert state.add_delivery(DELIVERY, RECORD, 7, NOW_MS)
     return state
 
@@ -102,15 +102,17 @@ def test_a_known_delivery_is_ignored_pending_or_finished() -> None:
 
 def test_a_record_read_again_is_known_by_its_offset() -> None:
     state = partition()
-    assert state.take("deliveries", 7, NOW_MS)
-    assert not state.take("deliveries", 7, NOW_MS)
-    assert state.take("delivery-results", 7, NOW_MS), "each topic has its own offsets"
+    assert state.note_record("deliveries", 7, NOW_MS)
+    assert not state.note_record("deliveries", 7, NOW_MS)
+    assert state.note_record("delivery-results", 7, NOW_MS), "each topic has its own offsets"
 
 
 def test_an_accepted_attempt_finishes_the_delivery_and_drops_the_body() -> None:
     state = with_delivery()
     assert add(state, result(accepted=True), NOW_MS + 1000)
-    assert state.states[DELIVERY.id] == Finished(DeliveryStatus.SENT, 1, 0, NOW_MS // HOUR_MS, "")
+    assert state.states[DELIVERY.id] == FinishedDelivery(
+        DeliveryStatus.SENT, 1, 0, NOW_MS // HOUR_MS, ""
+    )
     assert state.pending == {}
 
 
@@ -128,9 +130,9 @@ def test_17_requests_on_the_three_documented_cycles_to_the_millisecond_then_give
     assert add(state, result(17, finished_at_ms=finished_ms), finished_ms)
     assert (only(state).status, only(state).attempt) == (DeliveryStatus.GIVEN_UP, 17)
     assert only(state).reason == "exhausted"
-    settled = state.cut().settled
-    assert [step.result and step.result.attempt for step in settled] == list(range(1, 18))
-    assert bytes(settled[-1].before.record) == RECORD, "for the dead letter"
+    transitions = state.cut().transitions
+    assert [step.result and step.result.attempt for step in transitions] == list(range(1, 18))
+    assert bytes(transitions[-1].before.record) == RECORD, "for the dead letter"
 
 
 @pytest.mark.parametrize("attempt", [1, 6, 7, 11, 17])
@@ -180,31 +182,31 @@ def test_roll_back_undoes_what_is_not_acknowledged_in_both_topics() -> None:
     state = with_delivery()
     flush(state)
     before = only(state)
-    state.take("delivery-results", 3, NOW_MS)
+    state.note_record("delivery-results", 3, NOW_MS)
     add(state, result(1), NOW_MS)
     state.cut()
-    state.take("delivery-results", 4, NOW_MS)
+    state.note_record("delivery-results", 4, NOW_MS)
     add(state, result(2, accepted=True), NOW_MS)
     state.roll_back()
     assert only(state) == before
     assert state.pending == {DELIVERY.id: before}
     assert state.progress_of("deliveries") == 7
     assert state.progress_of("delivery-results") == -1
-    assert state.take("delivery-results", 3, NOW_MS)
+    assert state.note_record("delivery-results", 3, NOW_MS)
     add(state, result(1), NOW_MS)
-    assert [step.after.attempt for step in state.cut().settled] == [2], "not twice"
+    assert [step.after.attempt for step in state.cut().transitions] == [2], "not twice"
 
 
 def test_roll_back_forgets_a_delivery_that_was_never_acknowledged() -> None:
     state = with_delivery()
     state.roll_back()
     assert not state.states
-    assert state.take("deliveries", 7, NOW_MS)
+    assert state.note_record("deliveries", 7, NOW_MS)
 
 
 def test_the_changelog_gives_the_same_state_again() -> None:
     state = with_delivery()
-    state.take("delivery-results", 3, NOW_MS)
+    state.note_record("delivery-results", 3, NOW_MS)
     add(state, result(1), NOW_MS)
     copy = restored(flush(state))
     assert only(copy) == only(state)
@@ -248,22 +250,22 @@ def test_a_finished_delivery_is_forgotten_after_a_week_of_record_time() -> None:
     # By the hour: until all of the hour in which it ended is a week ago.
     over_ms = (NOW_MS // HOUR_MS + 1) * HOUR_MS + REMEMBER_MS
     for one in (state, copy):
-        one.take("deliveries", 8, over_ms - 1)
+        one.note_record("deliveries", 8, over_ms - 1)
         assert one.cut().changed == []
-        one.take("deliveries", 9, over_ms)
+        one.note_record("deliveries", 9, over_ms)
         cut = one.cut()
         assert cut.changed == [(DELIVERY.id, None)]
         assert one.records(cut) == [(DELIVERY.id.encode(), None)]
         one.roll_back()
         assert only(one).is_finished, "not acknowledged, so it is forgotten once more"
-        one.take("deliveries", 9, over_ms)
+        one.note_record("deliveries", 9, over_ms)
         assert one.cut().changed == [(DELIVERY.id, None)]
 
 
 def test_a_pending_delivery_is_never_forgotten() -> None:
     state = with_delivery()
     flush(state)
-    state.take("deliveries", 8, NOW_MS + 10 * REMEMBER_MS)
+    state.note_record("deliveries", 8, NOW_MS + 10 * REMEMBER_MS)
     assert state.cut().changed == []
     assert list(state.pending) == [DELIVERY.id]
 
@@ -289,10 +291,10 @@ def test_a_command_gives_up_what_is_pending_of_its_integration_and_nothing_else(
     found = state.states[DELIVERY.id]
     assert (found.status, found.reason) == (DeliveryStatus.CANCELLED, "integration_disabled")
     assert list(state.pending) == ["x/7"]
-    (settled,) = state.cut().settled
-    assert bytes(settled.before.record) == RECORD, "for the dead letter"
+    (transition,) = state.cut().transitions
+    assert bytes(transition.before.record) == RECORD, "for the dead letter"
     state.cancel(command, NOW_MS + 6)
-    assert state.cut().settled == [], "the command once more"
+    assert state.cut().transitions == [], "the command once more"
     assert state.cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED) is None
 
 
@@ -308,9 +310,9 @@ def test_a_command_does_not_mean_what_is_routed_after_the_integration_was_enable
 def test_a_deleted_integration_is_forgotten_by_the_judge_too() -> None:
     state = with_delivery()
     add(state, result(1), NOW_MS)
-    assert state.judge.share(521, NOW_MS + 500) == (1, 1)
+    assert state.judge.totals(521, NOW_MS + 500) == (1, 1)
     state.cancel(Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0), NOW_MS)
-    assert state.judge.share(521, NOW_MS + 500) == (0, 0)
+    assert state.judge.totals(521, NOW_MS + 500) == (0, 0)
 
 
 def test_a_request_that_was_accepted_after_all_counts_for_a_cancelled_delivery() -> None:
@@ -391,7 +393,7 @@ def test_a_429_pauses_the_integration_also_after_a_restart() -> None:
     add(copy, result(3, status=429), NOW_MS)
     copy.roll_back()
     assert copy.pauses.until_ms == {521: until_ms}
-    copy.take("delivery-results", 99, until_ms)
+    copy.note_record("delivery-results", 99, until_ms)
     written = dict(flush(copy))
     assert written[b"pause|521"] is None
     assert copy.pauses.until_ms == {}
@@ -404,7 +406,7 @@ def test_a_fault_of_our_own_side_is_no_attempt_and_counts_against_nobody(reason:
         fault = result(1, finished_at_ms=NOW_MS + number, is_sent=False)
         assert add(state, msgspec.structs.replace(fault, reason=reason), NOW_MS + number)
     assert (only(state).attempt, only(state).due_ms) == (1, NOW_MS + 49 + 10_000)
-    assert state.judge.share(521, NOW_MS) == (0, 0)
+    assert state.judge.totals(521, NOW_MS) == (0, 0)
     assert only(restored(flush(state))) == only(state)
     for attempt in range(1, LAST_ATTEMPT + 1):
         assert not only(state).is_finished
@@ -459,10 +461,10 @@ def test_the_judge_counts_a_request_once_and_survives_the_changelog() -> None:
     add(state, result(1), NOW_MS)
     add(state, result(1, is_sent=False), NOW_MS)
     copy = restored(flush(state))
-    assert copy.judge.share(521, NOW_MS + 500) == (1, 1)
+    assert copy.judge.totals(521, NOW_MS + 500) == (1, 1)
     add(copy, result(2), NOW_MS)
     copy.roll_back()
-    assert copy.judge.share(521, NOW_MS + 500) == (1, 1)
+    assert copy.judge.totals(521, NOW_MS + 500) == (1, 1)
 
 
 def test_a_deleted_integration_without_deliveries_is_still_forgotten() -> None:
@@ -500,6 +502,6 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_loses_and_disable
     assert cut.verdicts == []
     assert {found.status for found in state.states.values()} == {DeliveryStatus.SENT}
     assert len(state.states) == 3000
-    total, failed = state.judge.share(521, up_ms + 3_600_000)
+    total, failed = state.judge.totals(521, up_ms + 3_600_000)
     assert total == requests
     assert failed / total > 0.6, "the share alone would have disabled it"

@@ -16,7 +16,7 @@ from stream_app.domain.delivery.records import (
     encode_result,
 )
 from stream_app.domain.delivery.status_checks import CheckOutcome
-from stream_app.domain.delivery.steps import ended_ms, wait_left_ms
+from stream_app.domain.delivery.transitions import attempt_ended_ms, remaining_wait_ms
 from stream_app.domain.errors import DeadLetterReason
 
 DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
@@ -72,7 +72,7 @@ def test_an_attempt_ended_when_its_result_was_written_or_shortly_before(
         "a/1", 1, 1, "opsgenie", 1, accepted=False, reason="timeout", message="",
         finished_at_ms=finished_at_ms, duration_seconds=1.0,
     )  # fmt: skip
-    assert ended_ms(result, NOW_MS) == expected
+    assert attempt_ended_ms(result, NOW_MS) == expected
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_a_delivery_waits_no_longer_than_its_step_whoever_has_written_when_it_is
     state = DeliveryState(
         "a/1", DeliveryStatus.PENDING, 1, 1, attempt, 0, due_ms=due_ms, failed_ms=failed_ms
     )
-    assert wait_left_ms(state, NOW_MS, 1.0) == expected
+    assert remaining_wait_ms(state, NOW_MS, 1.0) == expected

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.delivery.retry_schedule import (
-    CYCLES,
+    CYCLES_SECONDS,
     LAST_ATTEMPT,
     next_due_ms,
-    wait_before_attempt,
+    seconds_before_attempt,
 )
 
 FINISHED_MS = 1_767_225_661_000
@@ -37,23 +37,23 @@ FINISHED_MS = 1_767_225_661_000
     ],
 )
 def test_an_attempt_has_its_documented_wait(attempt: int, seconds: float | None) -> None:
-    assert wait_before_attempt(attempt) == seconds
+    assert seconds_before_attempt(attempt) == seconds
 
 
 @pytest.mark.parametrize("attempt", [0, -1])
 def test_attempts_count_from_one(attempt: int) -> None:
     with pytest.raises(ValueError, match=f"attempt {attempt}: attempts count from 1"):
-        wait_before_attempt(attempt)
+        seconds_before_attempt(attempt)
 
 
 def test_seventeen_requests_take_3068_seconds_of_waiting() -> None:
-    waits = [wait_before_attempt(attempt) for attempt in range(1, LAST_ATTEMPT + 1)]
+    waits = [seconds_before_attempt(attempt) for attempt in range(1, LAST_ATTEMPT + 1)]
     assert len(waits) == 17
     assert sum(wait for wait in waits if wait is not None) == 3068
 
 
 def test_the_cycles_last_29_and_39_seconds_and_50_minutes() -> None:
-    assert [sum(cycle) for cycle in CYCLES] == [29, 39, 3000]
+    assert [sum(cycle) for cycle in CYCLES_SECONDS] == [29, 39, 3000]
 
 
 def test_due_times_of_requests_that_take_no_time_are_the_documented_offsets() -> None:

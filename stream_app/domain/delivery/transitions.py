@@ -1,27 +1,43 @@
-"""The steps from one state of a delivery to the next. Pure: a state and a record, a new state."""
+"""How a record changes the state of a delivery."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import msgspec
 
-from stream_app.domain.delivery.finished_deliveries import Finished, Known
-from stream_app.domain.delivery.own_faults import pause_ms
+from stream_app.domain.delivery.finished_deliveries import FinishedDelivery, KnownDelivery
 from stream_app.domain.delivery.records import (
     Delivery,
     DeliveryState,
     DeliveryStatus,
     Result,
 )
-from stream_app.domain.delivery.retry_schedule import next_due_ms, wait_before_attempt
+from stream_app.domain.delivery.retry_schedule import (
+    next_due_ms,
+    own_fault_wait_ms,
+    seconds_before_attempt,
+)
 from stream_app.domain.errors import DeadLetterReason
 
-#: A result that was written later than this after its attempt has a time of a wrong clock.
+#: A result is written within this time after its attempt, or the clock of its time is wrong.
 LONGEST_WRITE_MS = 60_000
 
 
-def began(
+@dataclass(frozen=True)
+class Transition:
+    """A change of a delivery's state, and the attempt's result if one caused it.
+
+    `before` still has the delivery's record, which a dead letter needs.
+    """
+
+    before: DeliveryState
+    after: DeliveryState
+    result: Result | None = None
+
+
+def new_state(
     delivery: Delivery,
     value: bytes,
     offset: int,
@@ -48,14 +64,19 @@ def began(
     )
 
 
-def comes_back(known: Known, redrives: int) -> bool:
-    """Tell whether a known delivery that is read again, so often redriven, is sent anew."""
-    is_open = known.is_finished and known.status is not DeliveryStatus.SENT
-    return is_open and redrives > known.redrives
+def is_sent_again(known: KnownDelivery, redrives: int) -> bool:
+    """Tell whether a known delivery is sent again when its record returns from the dead letters.
+
+    Args:
+        known: the delivery as it is known.
+        redrives: how often the record has come back.
+    """
+    is_unsent = known.is_finished and known.status is not DeliveryStatus.SENT
+    return is_unsent and redrives > known.redrives
 
 
-def awaits(before: Known, result: Result) -> bool:
-    """Tell whether a result is news for a delivery."""
+def awaits_result(before: KnownDelivery, result: Result) -> bool:
+    """Tell whether a result changes the state of a delivery."""
     if result.accepted and result.redrives < before.redrives:
         return before.status is not DeliveryStatus.SENT
     if (before.redrives, before.attempt) != (result.redrives, result.attempt):
@@ -64,46 +85,47 @@ def awaits(before: Known, result: Result) -> bool:
     return is_late or not before.is_finished
 
 
-def ended_ms(result: Result, timestamp_ms: int) -> int:
-    """Return when an attempt ended, by the clock of the broker that has stamped its result.
+def attempt_ended_ms(result: Result, timestamp_ms: int) -> int:
+    """Return when an attempt ended, by the clock of the broker that stamped its result.
 
-    The clock of the worker that made it is taken for what it says only if that may be: the result
-    was written at once, or within a minute.
+    The worker's own time holds only if it can be right: a result is written within a minute.
     """
     return min(max(result.finished_at_ms, timestamp_ms - LONGEST_WRITE_MS), timestamp_ms)
 
 
-def wait_left_ms(state: DeliveryState, now_ms: int, scale: float) -> int:
-    """Return how long a pending delivery has still to wait: never longer than the whole wait.
+def remaining_wait_ms(state: DeliveryState, now_ms: int, scale: float) -> int:
+    """Return how long a pending delivery must still wait, at most its whole wait.
 
-    That bound holds where `now_ms` is of a wrong clock, or `due_ms` is, as in states of versions
-    that did not look at the broker's.
+    The bound helps where `now_ms` or `due_ms` comes from a wrong clock. Older versions wrote
+    `due_ms` by the worker's clock, not by the broker's.
     """
     if state.failed_ms:
         whole_ms = state.due_ms - state.failed_ms
     else:
-        whole_ms = math.ceil((wait_before_attempt(state.attempt) or 0.0) * scale * 1000)
+        whole_ms = math.ceil((seconds_before_attempt(state.attempt) or 0.0) * scale * 1000)
     return max(0, min(state.due_ms - now_ms, whole_ms))
 
 
-def attempted(
+def state_after_attempt(
     before: DeliveryState, result: Result, timestamp_ms: int, scale: float, max_age_ms: int
 ) -> DeliveryState:
     """Return the state after an attempt: sent, due again, or given up after the last cycle.
 
-    A dry run makes one attempt of each delivery. A fault of our own side is none: the delivery
-    waits for as long as its alert is not too old to page anybody.
+    A dry run makes one attempt of each delivery. A fault of our own side counts as no attempt: the
+    delivery waits, until its alert is too old to page anybody.
     """
     if result.accepted:
-        return finished(before, DeliveryStatus.SENT, timestamp_ms)
+        return finished_state(before, DeliveryStatus.SENT, timestamp_ms)
     if result.is_dry_run:
-        return finished(before, DeliveryStatus.DRY_RUN, timestamp_ms)
+        return finished_state(before, DeliveryStatus.DRY_RUN, timestamp_ms)
     if result.is_own_fault:
         if timestamp_ms - (before.alerted_ms or before.since_ms) > max_age_ms:
             reason = DeadLetterReason.STALE
-            return finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
+            return finished_state(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
         return msgspec.structs.replace(
-            before, due_ms=result.finished_at_ms + pause_ms(scale), failed_ms=result.finished_at_ms
+            before,
+            due_ms=result.finished_at_ms + own_fault_wait_ms(scale),
+            failed_ms=result.finished_at_ms,
         )
     due_ms = next_due_ms(
         result.finished_at_ms,
@@ -113,16 +135,16 @@ def attempted(
     )
     if due_ms is None:
         reason = DeadLetterReason.EXHAUSTED
-        return finished(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
+        return finished_state(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)
     return msgspec.structs.replace(
         before, attempt=before.attempt + 1, due_ms=due_ms, failed_ms=result.finished_at_ms
     )
 
 
-def finished(
+def finished_state(
     before: DeliveryState, status: DeliveryStatus, timestamp_ms: int, reason: str = ""
 ) -> DeliveryState:
-    """Return the state of a delivery that no further attempt is made of: without its record."""
+    """Return the state of a delivery with no further attempt; its record is not kept."""
     return DeliveryState(
         id=before.id,
         status=status,
@@ -137,8 +159,8 @@ def finished(
     )
 
 
-def forgotten_state(end: Finished, result: Result) -> DeliveryState:
-    """Return the state of a delivery that has ended, as far as it is known: for one more result."""
+def state_of_finished(end: FinishedDelivery, result: Result) -> DeliveryState:
+    """Return what is known of a finished delivery as a state that one more result can change."""
     return DeliveryState(
         id=result.delivery_id,
         status=end.status,

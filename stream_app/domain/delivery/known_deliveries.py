@@ -1,0 +1,96 @@
+"""The deliveries of a partition that are known: pending ones in full, others by how they ended."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping
+
+from stream_app.domain.delivery.finished_deliveries import (
+    FinishedDeliveries,
+    FinishedDelivery,
+    KnownDelivery,
+)
+from stream_app.domain.delivery.records import DeliveryState
+
+
+class KnownDeliveries(MutableMapping[str, KnownDelivery]):
+    """The known deliveries by id. The pending ones can also be found by their integration."""
+
+    def __init__(self) -> None:
+        self.pending: dict[str, DeliveryState] = {}
+        self.finished = FinishedDeliveries()
+        #: Ids of the pending deliveries, by integration.
+        self._pending_ids: defaultdict[int, dict[str, None]] = defaultdict(dict)
+
+    def pending_of(self, integration_id: int) -> list[DeliveryState]:
+        """Return the pending deliveries of an integration."""
+        return [self.pending[name] for name in self._pending_ids.get(integration_id, ())]
+
+    def pending_count(self, integration_id: int) -> int:
+        """Return how many deliveries of an integration are pending."""
+        return len(self._pending_ids.get(integration_id, ()))
+
+    @property
+    def pending_integrations(self) -> set[int]:
+        """The integrations with pending deliveries."""
+        return set(self._pending_ids)
+
+    def restore_quickly(self, delivery_id: bytes, value: bytes | None) -> bool:
+        """Restore a finished delivery whose changelog value equals an earlier one.
+
+        Nearly all records of a changelog are of this kind.
+
+        Returns:
+            False if the value is new or the delivery is already known: then nothing was done.
+        """
+        end = self.finished.seen(value)
+        return (
+            end is not None
+            and (not self.pending or delivery_id.decode() not in self.pending)
+            and self.finished.put_if_new(delivery_id, end)
+        )
+
+    # -- a mapping
+
+    def __getitem__(self, delivery_id: str) -> KnownDelivery:
+        """Return what is known of a delivery."""
+        found = self.pending.get(delivery_id) or self.finished.get(delivery_id)
+        if found is None:
+            raise KeyError(delivery_id)
+        return found
+
+    def __setitem__(self, delivery_id: str, known: KnownDelivery) -> None:
+        """Keep what is known of a delivery."""
+        if isinstance(known, DeliveryState) and not known.is_finished:
+            self.finished.pop(delivery_id)
+            self._drop_pending(delivery_id)
+            self.pending[delivery_id] = known
+            self._pending_ids[known.integration_id][delivery_id] = None
+            return
+        self._drop_pending(delivery_id)
+        end = known if isinstance(known, FinishedDelivery) else self.finished.end_of(known)
+        self.finished.put(delivery_id, end)
+
+    def __delitem__(self, delivery_id: str) -> None:
+        """Forget a delivery."""
+        if not self._drop_pending(delivery_id) and self.finished.pop(delivery_id) is None:
+            raise KeyError(delivery_id)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids."""
+        yield from self.pending
+        yield from self.finished
+
+    def __len__(self) -> int:
+        """Return how many are known."""
+        return len(self.pending) + len(self.finished)
+
+    def _drop_pending(self, delivery_id: str) -> bool:
+        state = self.pending.pop(delivery_id, None)
+        if state is None:
+            return False
+        ids = self._pending_ids[state.integration_id]
+        del ids[delivery_id]
+        if not ids:
+            del self._pending_ids[state.integration_id]
+        return True
