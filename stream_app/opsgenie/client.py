@@ -1,8 +1,8 @@
-"""The HTTP client: one attempt a call, and every failure an outcome, never an exception.
+"""The HTTP client: each call makes one attempt, and each failure is an outcome, no exception.
 
-Why httpx on aiohttp's transport: the same client on its own transport makes 240 to 490 POSTs a
-second, on this one 2,500 to 3,000. The tests hold it to timeouts, trust in certificates and no
-redirects; what it does not guarantee by itself is said where it is mended.
+Why httpx on aiohttp's transport: with its own transport httpx makes 240 to 490 POSTs a second, with
+this one 2,500 to 3,000. The tests check its timeouts, its trust in certificates, and that it
+follows no redirects. Where the transport needs help, a comment says why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from stream_app import __version__
 from stream_app.domain.delivery.reasons import AttemptReason
-from stream_app.opsgenie.answers import AnswerConnector, WatchedResponse, watch_answer
+from stream_app.opsgenie.answer_heads import AnswerConnector, WatchedResponse, watch_answer
 from stream_app.opsgenie.network import create_ssl_context, read_proxy
 from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
     from stream_app.opsgenie.endpoints import Endpoint
     from stream_app.setting_groups import DeliverySettings
 
-#: Idle connections go before the service drops them: a POST on a dropped one is a lost attempt.
+#: Idle connections are closed before the service drops them: a POST on a dropped one is lost.
 KEEP_ALIVE_SECONDS = 15.0
-#: The status has decided: the body behind it is for people, and may hold nothing up.
+#: Longest wait for a body. The status alone decides; the body is for people to read.
 BODY_SECONDS = 5.0
-#: ValueError: header values and URLs that the libraries cannot read.
+#: What an attempt may raise. ValueError: a header or a URL that the libraries cannot read;
 #: RuntimeError: no thread for the resolver.
 FAILURES = (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError, MemoryError, RuntimeError)
-#: Why no answer came, by the error of aiohttp; the first that fits.
-REASONS: dict[type[Exception], AttemptReason] = {
+#: aiohttp's error -> why no answer came; the first that fits counts.
+REASONS_BY_ERROR: dict[type[Exception], AttemptReason] = {
     aiohttp.ClientSSLError: AttemptReason.TLS_ERROR,
     aiohttp.ClientConnectorError: AttemptReason.CONNECT_ERROR,
     aiohttp.ClientResponseError: AttemptReason.BAD_ANSWER,
@@ -59,11 +59,11 @@ REASONS: dict[type[Exception], AttemptReason] = {
 
 
 class OpsgenieClient:
-    """Posts alerts over one shared pool of connections; use it as a context manager.
+    """Makes requests over one shared pool of connections; use it as a context manager.
 
-    Neither keys nor bodies are logged here. Redirects are not followed, cookies not kept, and
-    proxies of the environment not used. That of the settings is asked for a tunnel (CONNECT) to
-    every https address, so that it sees neither key nor body; http is the sandbox on loopback.
+    It logs neither keys nor bodies, follows no redirects, keeps no cookies, and ignores the
+    proxies of the environment. The proxy of the settings is asked for a tunnel (CONNECT) to each
+    https address, so it sees neither key nor body. The sandbox on loopback (http) needs no proxy.
 
     Raises:
         ConfigurationError: the CA file or the proxy of the settings cannot be used.
@@ -87,7 +87,7 @@ class OpsgenieClient:
                 ssl=self._ssl_context,
                 keepalive_timeout=KEEP_ALIVE_SECONDS,
             ),
-            # All tenants share the session: what one's answer sets must not reach another's.
+            # All clients share the session: a cookie from one's service must not reach another's.
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=WatchedResponse,
             trace_configs=[] if self._proxy is None else [tunnel_trace(self._connect_seconds)],
@@ -115,7 +115,7 @@ class OpsgenieClient:
             self._client = None
 
     async def post_alert(self, endpoint: Endpoint, key: str, body: bytes) -> Outcome:
-        """Make exactly one attempt to create an alert; `body` comes from `encode_payload`."""
+        """Make exactly one attempt to create an alert; `body` is one of `payload.py`."""
         outcome, _ = await self._attempt("POST", endpoint.alerts_url, key, body)
         return outcome
 
@@ -126,7 +126,7 @@ class OpsgenieClient:
         return read_request_status(outcome, body, key=key.strip())
 
     async def close_alert(self, endpoint: Endpoint, key: str, alias: str) -> Outcome:
-        """Make one attempt to close the alert of an alias, whether there is one or not."""
+        """Make one attempt to close the alert with an alias, whether it exists or not."""
         url = f"{endpoint.alerts_url}/{quote(alias, safe='')}/close?identifierType=alias"
         outcome, _ = await self._attempt("POST", url, key, b"{}")
         return outcome
@@ -141,9 +141,9 @@ class OpsgenieClient:
     ) -> tuple[Outcome, bytes]:
         """Make one request; return its outcome and the beginning of the answer's body.
 
-        An answer whose status came counts, even if its head cannot be read or its body broke off:
-        a 2xx is accepted, and sending again would page a second time once somebody has closed the
-        alert.
+        Once its status has come an answer counts, even if the rest of its head cannot be read or
+        its body breaks off. A 2xx means accepted: to send again would page a second time if
+        somebody has closed the alert meanwhile.
         """
         key = None if key is None else key.strip()
         if key is not None and not (key.isascii() and key.isprintable() and key):
@@ -159,12 +159,12 @@ class OpsgenieClient:
                     tunnel = expect_tunnel(limit if url.startswith("https:") else None)
                 await self._exchange(method, url, key, body, taken, limit)
         except FAILURES as error:
-            if not watch.answer.status:
+            if not watch.head.status:
                 outcome = self._explain(error, key or "", url, tunnel)
-        if watch.answer.status:
+        if watch.head.status:
             outcome = classify(
-                watch.answer.status,
-                watch.answer.headers,
+                watch.head.status,
+                watch.head.headers,
                 bytes(taken),
                 key=key or "",
                 received_at_seconds=time.time(),
@@ -182,12 +182,12 @@ class OpsgenieClient:
         taken: bytearray,
         limit: asyncio.Timeout,
     ) -> None:
-        """Send the request, and take the beginning of the answer's body as it comes."""
+        """Send the request, and add the beginning of the answer's body to `taken`."""
         if self._client is None:
             raise RuntimeError("OpsgenieClient is used outside its context manager")
         headers = {
             "Accept": "application/json",
-            # Read as it comes: a compressed answer could be a thousand times longer.
+            # A compressed answer could unpack to a thousand times its length.
             "Accept-Encoding": "identity",
             "User-Agent": f"stream-app/{__version__}",
         }
@@ -208,8 +208,8 @@ class OpsgenieClient:
     def _explain(self, error: BaseException, key: str, url: str, tunnel: Tunnel | None) -> Outcome:
         """Return the outcome of an attempt that ended without a status.
 
-        The transport takes a broken connection for a connect timeout, so the error of aiohttp
-        behind it is judged, not the one that httpx shows.
+        The transport reports a broken connection as a connect timeout. So this judges the error of
+        aiohttp behind it, not the one that httpx raises.
         """
         cause = error.__cause__ or error if isinstance(error, httpx.HTTPError) else error
         if (fault := own_fault(cause)) is not None:
@@ -228,5 +228,5 @@ class OpsgenieClient:
         if isinstance(cause, TimeoutError):
             return failure(AttemptReason.TIMEOUT, f"gave up after {self._total_seconds:g} s")
         detail = cause.message if isinstance(cause, aiohttp.ClientResponseError) else str(cause)
-        reasons = (reason for kind, reason in REASONS.items() if isinstance(cause, kind))
+        reasons = (reason for kind, reason in REASONS_BY_ERROR.items() if isinstance(cause, kind))
         return failure(next(reasons, AttemptReason.CONNECTION_LOST), detail, key=key)

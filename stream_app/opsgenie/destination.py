@@ -39,8 +39,8 @@ class Destinations:
     """Opens destinations over one shared pool of connections; use it as a context manager.
 
     Args:
-        settings: of deliveries.
-        max_in_flight: most requests at a time, where that is not the setting's number.
+        settings: the settings of deliveries.
+        max_in_flight: most requests at a time, if not as the settings say.
 
     Raises:
         ConfigurationError: the CA file or the proxy of the settings cannot be used.
@@ -72,7 +72,7 @@ class Destinations:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """An endpoint with its API key in the clear, which is shown nowhere. A call is one attempt."""
+    """An endpoint with its API key, which is shown nowhere. Each request is one attempt."""
 
     endpoint: Endpoint
     key: str = field(repr=False)
@@ -94,18 +94,18 @@ class Destination:
     async def check(
         self, request_id: str, sleep: Callable[[float], Awaitable[None]], scale: float
     ) -> RequestCheck:
-        """Ask until it is known what became of an accepted request, or cannot be known."""
+        """Ask until what became of an accepted request is known, or cannot be known."""
         kind = self.endpoint.integration_type
         return await check_request(lambda: self.status(request_id), kind, sleep, scale)
 
     async def close(self, alias: str) -> Outcome:
-        """Close the alert of an alias, whether there is one or not."""
+        """Close the alert with an alias, whether it exists or not."""
         return await self._client.close_alert(self.endpoint, self.key, alias)
 
     async def probe(self) -> Outcome:
-        """Ask for something that needs the right to create alerts, and alerts nobody."""
+        """Make a request that needs the right to create alerts, and alerts nobody."""
         return await probe_key(self._client, self.endpoint, self.key)
 
     async def reach(self) -> Reached:
-        """Try name, connection and TLS; the key is not sent."""
+        """Try name, connection and TLS, without sending the key."""
         return await reach(self._client, self.endpoint)

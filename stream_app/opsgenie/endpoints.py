@@ -1,7 +1,7 @@
 """Where an integration may send to: an allow-list, so that a key never goes to another host.
 
-The hosts are compared exactly; there is no pattern that a look-alike could fit. A sandbox has
-its place here only when the setting names it, and only on loopback.
+Hosts are compared exactly; there is no pattern that a look-alike could match. A sandbox is allowed
+only if the setting names it, and only on loopback.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ALLOWED = ", ".join(f"https://{host}{path}{ALERTS_PATH}" for host, (path, _) in 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A place alerts may be posted to; `alerts_url` ends in `/v2/alerts`."""
+    """An address that alerts may be posted to; `alerts_url` ends in `/v2/alerts`."""
 
     alerts_url: str
     integration_type: IntegrationType
@@ -51,12 +51,11 @@ def resolve_endpoint(api: str, sandbox_url: str | None) -> Endpoint:
     """Return the endpoint that an integration's `target.api` names.
 
     Args:
-        api: a base URL, or the whole URL with `/v2/alerts`; a slash at its end does no harm.
+        api: a base URL, or the whole URL with `/v2/alerts`; either may end in a slash.
         sandbox_url: the setting that allows a sandbox, or None.
 
     Raises:
-        ConfigurationError: `api` is none of the allowed ones, or the setting is not a loopback
-            http URL.
+        ConfigurationError: `api` is not allowed, or the setting is no http URL on loopback.
     """
     sandbox_origin = None if sandbox_url is None else _sandbox_origin(sandbox_url)
     parts = _split(api)
@@ -82,8 +81,7 @@ def allowed_endpoint(api: str, settings: DeliverySettings) -> Endpoint:
     """Return the endpoint that an integration's `target.api` names, as these settings allow it.
 
     Raises:
-        ConfigurationError: `api` is none of the allowed ones, or the waits are shortened and it is
-            a real service.
+        ConfigurationError: `api` is not allowed, or it is a real service and waits are shortened.
     """
     endpoint = resolve_endpoint(api, settings.sandbox_url)
     check_retry_scale(settings.retry_scale, endpoint)
@@ -93,14 +91,14 @@ def allowed_endpoint(api: str, settings: DeliverySettings) -> Endpoint:
 def other_region(endpoint: Endpoint) -> tuple[str, Endpoint] | None:
     """Return the name and the endpoint of Opsgenie's other region; None: there is none.
 
-    A key works in one region only, so who has a wrong one may have the other's.
+    A key works in one region only, so a key that is refused may belong to the other one.
     """
     region, host = OTHER_REGIONS.get(urlsplit(endpoint.alerts_url).hostname or "", ("", ""))
     return (region, resolve_endpoint(f"https://{host}", None)) if host else None
 
 
 def check_retry_scale(scale: float, endpoint: Endpoint) -> None:
-    """Refuse shortened waits towards a real service, which they would flood.
+    """Refuse shortened waits for a real service, which they would flood.
 
     Raises:
         ConfigurationError: `scale` is not 1 and `endpoint` is not a sandbox.
@@ -113,7 +111,7 @@ def check_retry_scale(scale: float, endpoint: Endpoint) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host name or address never leaves this machine."""
+    """Tell whether a host name or address stays on this machine."""
     if host == "localhost":
         return True
     try:
@@ -139,13 +137,13 @@ def _sandbox_origin(sandbox_url: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Split a plain URL; None when it holds anything that two parsers could read differently."""
+    """Split a plain URL; None if it has anything that two parsers could read differently."""
     url = url.strip()
     if not re.fullmatch(r"[A-Za-z0-9:/.\[\]_-]+", url):
         return None
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises when it is no number
+        _ = parts.port  # raises if it is no number
     except ValueError:
         return None
     return None if parts.netloc.endswith(":") else parts
@@ -156,13 +154,13 @@ def _base_path(parts: SplitResult) -> str:
 
 
 def _shown(url: str) -> str:
-    """Return a URL for an error message, without what may be a key."""
+    """Return a URL for an error message, without anything that may be a key."""
     url = re.sub(r"//[^/]*@", "//***@", url.split("?", 1)[0])
-    url = re.sub(r"[\w=+~-]{16,}", _without_long_word, url)
+    url = re.sub(r"[\w=+~-]{16,}", _hidden_if_key, url)
     return repr(url[:200])
 
 
-def _without_long_word(match: re.Match[str]) -> str:
-    """Leave out what may be a key: a long word that is not of small letters and hyphens."""
+def _hidden_if_key(match: re.Match[str]) -> str:
+    """Hide a long word that may be a key: one with more than small letters and hyphens."""
     word = match.group()
     return word if re.fullmatch(r"[a-z-]+", word) else "***"

@@ -1,8 +1,8 @@
-"""Tells whether a service can be reached, and whether it takes a key, without alerting anybody.
+"""Tells whether a service can be reached, and whether it accepts a key, without alerting anybody.
 
-No service has an address to check a key at. The probe closes an alert that does not exist: that
-needs the same right as creating one, and pages nobody. It is composed from what the service's
-documentation and its users say, and has not been verified against the real service.
+The services have no request that checks a key. So the probe closes an alert that does not exist:
+that needs the same right as to create one, and pages nobody. It is based on the service's
+documentation and on reports of its users, and has not been verified against the real service.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UNVERIFIED_PROBE = (
     "this probe is composed from published evidence, and not verified against the real service"
 )
 PROXY_ADVICE = "is a proxy or a firewall in the way?"
-#: What is wrong, by the reason that no answer came. `{host}` and `{why}` are filled in.
+#: Reason that no answer came -> what is wrong, with `{host}` and `{why}` to be filled in.
 UNREACHABLE = {
     AttemptReason.LOCAL_ERROR: "{host} was not asked: {why}",
     AttemptReason.TLS_ERROR: "{host} is there and takes connections, but TLS fails: {why}; a proxy "
@@ -41,29 +41,29 @@ NO_ADDRESS = "no such host: {host} has no address here: {why}; check the name se
 
 @dataclass(frozen=True)
 class Reached:
-    """Whether a service answers; `text` says what works, or which part does not."""
+    """Whether a service answers; `text` says what works, or what does not."""
 
     outcome: Outcome
     text: str
 
     @property
     def is_reached(self) -> bool:
-        """Tell whether an answer came, whatever it says."""
+        """Whether an answer came, whatever it says."""
         return self.outcome.status is not None
 
 
 async def reach(client: OpsgenieClient, endpoint: Endpoint) -> Reached:
-    """Try name, connection and TLS on the way that alerts take, proxies included; no key is sent.
+    """Try name, connection and TLS on the way that alerts take, with the proxy; send no key.
 
-    What fails is found afterwards: behind a proxy a name need not have an address here.
+    The name is looked up only after a failure: behind a proxy it need not have an address here.
     """
     outcome = await client.reach(endpoint)
     parts = urlsplit(endpoint.alerts_url)
     host = parts.hostname or ""
     if outcome.status is not None:
-        well = "name, connection and TLS are" if parts.scheme == "https" else "connection is"
-        took = f"HTTP {outcome.status} after {outcome.duration_seconds * 1000:.0f} ms"
-        return Reached(outcome, f"{host} answers ({took}): {well} well")
+        tried = "name, connection and TLS are" if parts.scheme == "https" else "connection is"
+        answer = f"HTTP {outcome.status} after {outcome.duration_seconds * 1000:.0f} ms"
+        return Reached(outcome, f"{host} answers ({answer}): {tried} well")
     text = UNREACHABLE.get(outcome.reason, OTHER_FAILURE)
     if outcome.reason is AttemptReason.CONNECT_ERROR and not await _has_address(host):
         text = NO_ADDRESS

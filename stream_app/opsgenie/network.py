@@ -24,14 +24,14 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Proxy(httpx.Proxy):
-    """A proxy; what is shown of it has no user and no password."""
+    """A proxy whose `repr` shows neither user nor password."""
 
     def __repr__(self) -> str:
         return f"Proxy({str(self.url)!r})"
 
 
 def create_ssl_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the usual authorities (or SSL_CERT_FILE's) and `ca_file`'s.
+    """Return a context that trusts the usual authorities (or SSL_CERT_FILE's), and `ca_file`'s.
 
     Raises:
         ConfigurationError: the file cannot be read, or holds no certificate.
@@ -54,14 +54,14 @@ def read_proxy(url: SecretStr | None) -> Proxy | None:
     """Return the proxy of the setting; None: there is none.
 
     Raises:
-        ConfigurationError: it is not the URL of a proxy. The message shows nothing of it: in a
-            URL that cannot be read anything may be the password.
+        ConfigurationError: it is not the URL of a proxy. The message shows no part of it: in a
+            URL that cannot be parsed, any part may be the password.
     """
     text = "" if url is None else url.get_secret_value().strip()
     try:
         return _parse(text) if text else None
     except (ValueError, httpx.InvalidURL):
-        # The error itself may show the URL, and so it does not go along.
+        # This error may show the URL, so the other one is raised outside of its `except`.
         problem = ConfigurationError(
             f"{PROXY_SETTING}: (hidden) is not the URL of a proxy: give http://host:port or "
             "https://host:port, with user:password@ before the host if the proxy wants them "
@@ -83,7 +83,7 @@ def _parse(text: str) -> Proxy:
         raise ValueError
     headers = {}
     if parts.username is not None:
-        # A header, because the transport's own way to give them is deprecated below it.
+        # As a header, because aiohttp has deprecated the way in which the transport passes them.
         token = base64.b64encode(f"{user}:{password}".encode()).decode()
         headers["Proxy-Authorization"] = f"Basic {token}"
     shown_host = f"[{host}]" if ":" in host else host

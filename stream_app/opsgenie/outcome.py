@@ -1,7 +1,7 @@
-"""What came of one request: a reason from a closed list, and a sentence for people.
+"""The outcome of one request: a reason from a closed list, and a sentence for people.
 
-Why the body decides, too: a 422 means a bad field or a malformed key, and a 403 has a code that
-tells a key of the wrong kind. Whatever a body says is bounded, cleaned and freed of the key.
+The status alone does not decide: a 422 means a bad field or a malformed key, and a 403 has a code
+for a key of the wrong kind. All text from a body is shortened, cleaned, and freed of the key.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 BODY_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 500
 QUOTE_LIMIT = 200
-#: Most fields of an `errors` map that the message names.
+#: Most entries of `errors` that the message shows.
 ERRORS_SHOWN = 5
 WRONG_KIND_OF_KEY = 40301
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
-#: The headers of an answer that are looked at.
-HEADERS = (
+#: The headers of an answer that are read.
+ANSWER_HEADERS = (
     "date",
     "retry-after",
     "x-opsgenie-errortype",
     "x-ratelimit-period-in-sec",
     "x-request-id",
 )
-#: What the service says of a request that it has accepted and not got to yet.
+#: The service's error type for a request that it has accepted and not processed yet.
 NOT_PROCESSED = "RequestNotProcessed"
 
-REASONS = {
+REASONS_BY_STATUS = {
     400: AttemptReason.BAD_REQUEST,
     401: AttemptReason.UNAUTHORIZED,
     402: AttemptReason.PAYMENT_REQUIRED,
@@ -92,11 +92,11 @@ WRONG_KIND_ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one attempt.
+    """The outcome of one attempt.
 
-    `status` is None when no answer came, `request_id` is the service's own, to ask its support
-    or its request status with, and `retry_after_seconds` is what it asked for on a 429.
-    `is_not_processed`: the service knows the request that is asked about, and is not there yet.
+    `status` is None if no answer came. `request_id` is the service's own: its support and its
+    request status API know it. `retry_after_seconds` is what a 429 asks for. `is_not_processed`
+    answers a request for a status: the service has accepted that request, and not processed it yet.
     """
 
     reason: AttemptReason
@@ -109,7 +109,7 @@ class Outcome:
 
     @property
     def accepted(self) -> bool:
-        """Whether the service took the request over: any 2xx."""
+        """Whether the service accepted the request: any 2xx."""
         return self.reason is AttemptReason.ACCEPTED
 
     @property
@@ -146,10 +146,10 @@ def classify(
 
     Args:
         status: the HTTP status.
-        headers: in any case.
-        body: at most its first 64 KiB are looked at; anything may stand there.
-        key: is taken out of all that is returned, should the service echo it.
-        received_at_seconds: Unix time, for a Retry-After that is a date when there is no Date.
+        headers: names in any case.
+        body: anything; at most its first 64 KiB are read.
+        key: taken out of all that is returned, in case the service echoes it.
+        received_at_seconds: Unix time, for a Retry-After that is a date in an answer without Date.
     """
     fields = {name.lower(): value for name, value in headers.items()}
     answer = _decode(body)
@@ -179,7 +179,7 @@ def failure(reason: AttemptReason, detail: str = "", *, key: str = "") -> Outcom
 
 
 def read_request_status(outcome: Outcome, body: bytes, *, key: str = "") -> RequestStatus:
-    """Return what the answer of the request status API says."""
+    """Return what an answer of the request status API says."""
     data = _decode(body).get("data")
     if not outcome.accepted or not isinstance(data, dict):
         return RequestStatus(outcome)
@@ -215,7 +215,7 @@ def _reason(status: int, answer: Mapping[str, object]) -> AttemptReason:
     says_key = "key format" in str(answer.get("message")).lower() and not answer.get("errors")
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and says_key:
         return AttemptReason.KEY_FORMAT
-    return REASONS.get(status, AttemptReason.OTHER_STATUS)
+    return REASONS_BY_STATUS.get(status, AttemptReason.OTHER_STATUS)
 
 
 def _request_id(value: object, key: str) -> str | None:
@@ -224,7 +224,7 @@ def _request_id(value: object, key: str) -> str | None:
 
 
 def _quote(answer: Mapping[str, object], key: str) -> str:
-    """Return what the service says itself: its message and the fields it refuses."""
+    """Return what the service itself says: its message, and the fields that it refuses."""
     said = answer.get("message")
     said = _plain(said, key) if isinstance(said, str) else ""
     quote = f'; it says "{said}"' if said else ""
@@ -241,12 +241,12 @@ def _quote(answer: Mapping[str, object], key: str) -> str:
 
 
 def _plain(text: str, key: str) -> str:
-    """Return a foreign text fit to be shown; the key goes first, so that no cut leaves half."""
+    """Make a foreign text fit to be shown; the key goes before the cut, which could leave half."""
     return cut(redact(clean(text), key), QUOTE_LIMIT)
 
 
 def _retry_after(fields: Mapping[str, str], received_at_seconds: float | None) -> float | None:
-    """Return the longer of what Retry-After and the throttled period ask for, in seconds."""
+    """Return the longest wait that Retry-After and the throttled period ask for, in seconds."""
     asked = [
         _seconds(fields.get("retry-after", "")),
         _seconds_until(fields.get("retry-after", ""), fields.get("date", ""), received_at_seconds),
@@ -257,27 +257,27 @@ def _retry_after(fields: Mapping[str, str], received_at_seconds: float | None) -
 
 
 def _seconds(text: str) -> float | None:
-    """Return the largest number of seconds: a header that is given twice is a list."""
+    """Return the largest of the numbers: a header that is given twice is a list."""
     parts = [part.strip() for part in text.split(",")]
     numbers = [float(part) for part in parts if re.fullmatch(r"[0-9]+(\.[0-9]+)?", part)]
     return max(numbers, default=None)
 
 
 def _seconds_until(text: str, date: str, received_at_seconds: float | None) -> float | None:
-    """Return the seconds to an HTTP date, by the service's own clock if it tells it."""
+    """Return the seconds to an HTTP date, by the service's own clock if it gives its time."""
     until, now = _unix_time(text), _unix_time(date)
     now = received_at_seconds if now is None else now
     return None if until is None or now is None else max(0.0, until - now)
 
 
 def _unix_time(text: str) -> float | None:
-    """Return the Unix time of an HTTP date; one without a zone is UTC, wherever this runs."""
+    """Return the Unix time of an HTTP date; a date without a zone is UTC, wherever this runs."""
     try:
         parts = parsedate_tz(text)
         if parts is None:
             return None
         year, month, day, hour, minute, second = parts[:6]
-        # `mktime_tz` would take what no calendar has; the last second of a minute may be its 60th.
+        # `mktime_tz` would accept dates that do not exist. A leap second is the 60th of its minute.
         moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
         return moment.timestamp() - (parts[9] or 0)
     except (ValueError, OverflowError, TypeError, IndexError):

@@ -1,7 +1,7 @@
 """The body of a "create alert" request, within the service's limits.
 
-Why cut and never fail: a message that is one character too long must still wake somebody.
-What is cut stays readable elsewhere: the whole message then opens the description.
+A text that is too long is cut and never refused: it must still wake somebody. The description then
+begins with the whole message, so nothing of it is lost.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypedDict
 
 import msgspec
 import orjson
@@ -32,32 +31,22 @@ from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
 MESSAGE_LIMIT = 130
 DESCRIPTION_LIMIT = 15_000
 ALIAS_LIMIT = 512
-#: Keys and values of all details together.
+#: Of all names and values of details together.
 DETAILS_LIMIT = 8_000
 RESPONDER_FIELDS = ("id", "name", "type", "username")
 RESPONDER_TYPES = tuple(ResponderType)
 ALIAS_DIGEST_LENGTH = 32
 TRUNCATED = ("truncated", "true")
-#: A detail whose name has no text that can be shown.
+#: Name of a detail whose own name has no character that can be shown.
 NAMELESS = "detail"
-#: Of a longer text only the beginning is looked at, and of more details only the first ones:
-#: nearly all of it is cut, and the loop waits for it.
+#: At most so much of a text, and so many details, are read. The rest would be cut anyway, and the
+#: event loop waits meanwhile.
 READ_LIMIT = 100_000
 READ_DETAILS = 4_000
 #: The service refuses an empty message.
 NO_MESSAGE = "(no message)"
 #: Who sends an alert, unless its integration says otherwise.
 SOURCE = "stream-app"
-
-
-class OptionalFields(TypedDict):
-    """The optional arguments of `build_payload`."""
-
-    priority: Priority | None
-    tags: Sequence[str]
-    entity: str
-    source: str
-    responders: Sequence[Mapping[str, str]]
 
 
 def build_payload(
@@ -72,25 +61,25 @@ def build_payload(
     source: str = "",
     responders: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, object]:
-    """Return a request body; what is empty or unset is left out.
+    """Return a request body without the fields that are empty.
 
-    Tags, entity, source and responders are configured texts that route: they go out as written.
+    Tags, entity, source and responders decide about routing, so they are sent as configured.
 
     Args:
         message: one line, the title of the alert.
         description: text of many lines.
-        alias: what makes two requests one alert. One that does not fit ends in a digest of the
-            whole, so that two long ones that begin alike stay two alerts.
-        details: nested names are joined by `_`, the most useful ones first: those at the end
-            are dropped when there are too many. Nulls are left out.
-        priority: left out when None, since the service refuses a null.
-        tags: a comma would make one tag two, so commas are taken out.
+        alias: requests with the same alias are one alert. An alias that is too long is cut and
+            ends in a digest of the whole, so that long aliases that begin alike stay apart.
+        details: the most useful ones first, because the last ones are dropped if there are too
+            many. Nested names are joined by `_`, and nulls are left out.
+        priority: None is left out, since the service refuses a null.
+        tags: commas are replaced, since the service would make two tags of one.
         entity: what the alert is about.
         source: who sends it.
         responders: objects with `type` and one of `id`, `name`, `username`; others are left out.
 
     Raises:
-        ValueError: `alias` is empty. The service would invent one, and each resend would page.
+        ValueError: `alias` is empty. The service would make one up, and each resend would page.
     """
     if not alias:
         raise ValueError("alias is empty: resends of the alert could not be told from new ones")
@@ -112,17 +101,6 @@ def build_payload(
     return {name: value for name, value in payload.items() if value}
 
 
-def optional_fields(options: AlertOptions) -> OptionalFields:
-    """Return the arguments of `build_payload` that an integration's options make."""
-    return {
-        "priority": options.priority,
-        "tags": options.tags,
-        "entity": options.entity,
-        "source": options.source or SOURCE,
-        "responders": [msgspec.to_builtins(responder) for responder in options.responders],
-    }
-
-
 def encode_payload(payload: Mapping[str, object]) -> bytes:
     """Return the body as JSON; equal payloads give equal bytes."""
     return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
@@ -135,14 +113,23 @@ def alert_body(
     details: Mapping[str, object],
     options: AlertOptions,
 ) -> bytes:
-    """Return the body of a request that creates an alert."""
-    return encode_payload(
-        build_payload(message, description, alias, details, **optional_fields(options))
+    """Return the body of a request that creates an alert, with an integration's options."""
+    payload = build_payload(
+        message,
+        description,
+        alias,
+        details,
+        priority=options.priority,
+        tags=options.tags,
+        entity=options.entity,
+        source=options.source or SOURCE,
+        responders=[msgspec.to_builtins(responder) for responder in options.responders],
     )
+    return encode_payload(payload)
 
 
 def request_body(delivery: Delivery) -> bytes:
-    """Return the body of a delivery's request: every resend has the same."""
+    """Return the body of a delivery's request; each resend has the same one."""
     return alert_body(
         delivery.message,
         delivery.description,
@@ -153,7 +140,7 @@ def request_body(delivery: Delivery) -> bytes:
 
 
 def _as_written(text: str) -> str:
-    """Return a configured text as it is; one that `apply` refuses now, as it was sent before."""
+    """Return a configured text unchanged, or cleaned if it is one that `apply` now refuses."""
     return clean(text) if UNSENDABLE.search(text) or not text.strip() else text
 
 
@@ -176,7 +163,7 @@ def _fit_tags(tags: Sequence[str]) -> list[str]:
 
 
 def _fit_responders(responders: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Return those that say who they are: one that does not would fail the whole request."""
+    """Return the responders that say who they are; any other would fail the whole request."""
     fitted: list[dict[str, str]] = []
     for item in responders:
         texts = {name: _as_written(item.get(name, "")) for name in RESPONDER_FIELDS}
@@ -187,9 +174,9 @@ def _fit_responders(responders: Sequence[Mapping[str, str]]) -> list[dict[str, s
 
 
 def _fit_details(details: Mapping[str, object]) -> dict[str, str]:
-    """Return flat details within the limit: whole keys are dropped, from the end.
+    """Return flat details within the limit; what does not fit is dropped, from the end.
 
-    A value that alone is too long is dropped first: it must not cost all that precede it.
+    A value that is too long by itself is dropped first: it must not cost the others their place.
     """
     fitted: dict[str, str] = {}
     room = DETAILS_LIMIT - sum(map(len, TRUNCATED))
@@ -213,10 +200,10 @@ def _fit_details(details: Mapping[str, object]) -> dict[str, str]:
 
 
 def _clean_details(details: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield names and texts fit to be shown, one by one: there may be a great many.
+    """Yield names and texts fit to be shown, one by one, because there may be very many.
 
-    Of several with one name the first stays. Names that only become equal here get a number, and
-    one of which nothing is left is called `detail`.
+    Of several details with the same name the first stays. Names that become equal by cleaning get
+    a number, and a name that becomes empty is replaced by `detail`.
     """
     names: set[str] = set()
     taken: set[str] = set()

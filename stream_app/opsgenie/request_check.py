@@ -1,4 +1,4 @@
-"""Asking the service what became of a request that it has accepted."""
+"""Asks the service what became of a request that it has accepted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NOT_YET = "the service has not processed it yet"
 NOT_KNOWN = "the service does not know the request"
 NO_STATE = "the answer does not say what became of the request"
 NOT_TOLD = "Jira Service Management does not tell the state of a request to an integration's key"
-#: What the documentation leaves open for the key of a JSM integration.
-REFUSALS_OF_JSM = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-#: Refusals that no asking again changes, at least for now.
-FINAL = (
+#: JSM's documentation does not say whether an integration's key may ask; so any of these may come.
+JSM_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+#: After these refusals it is no use to ask again, at least for now.
+FINAL_REFUSALS = (
     AttemptReason.UNAUTHORIZED,
     AttemptReason.FORBIDDEN,
     AttemptReason.PAYMENT_REQUIRED,
@@ -28,9 +28,9 @@ FINAL = (
 
 @dataclass(frozen=True, slots=True)
 class RequestCheck:
-    """What a check has found. `status` is the service's own text, or why there is none.
+    """The result of a check. `status` is the service's own text, or why there is none.
 
-    `answer` is the last answer's outcome; `is_final` says that asking again finds nothing else.
+    `answer` is the outcome of the last answer. `is_final`: to ask again would find nothing new.
     """
 
     outcome: CheckOutcome
@@ -45,13 +45,13 @@ async def check_request(
     sleep: Callable[[float], Awaitable[None]],
     scale: float = 1.0,
 ) -> RequestCheck:
-    """Ask after each of the documented waits, until the state is known or cannot be.
+    """Ask after each of the waits (`WAITS`), until the status is known or cannot be known.
 
     Args:
         ask: asks once.
         kind: the service that is asked.
-        sleep: waits for so many seconds.
-        scale: factor on the waits, 1 except in tests.
+        sleep: waits for a number of seconds.
+        scale: factor on the waits; 1 except in tests.
     """
     for wait in CHECK_WAITS_SECONDS:
         await sleep(wait * scale)
@@ -62,16 +62,18 @@ async def check_request(
 
 
 def read_check(status: RequestStatus, kind: IntegrationType) -> RequestCheck:
-    """Return what one answer says."""
+    """Return what one answer means."""
     answer = status.outcome
     if status.is_success is not None:
         outcome = CheckOutcome.SUCCESS if status.is_success else CheckOutcome.FAILED
         return RequestCheck(outcome, status.status, answer)
     if answer.is_not_processed:
         return RequestCheck(CheckOutcome.UNKNOWN, NOT_YET, answer, is_final=False)
-    if kind is IntegrationType.JSM and answer.status in REFUSALS_OF_JSM:
+    if kind is IntegrationType.JSM and answer.status in JSM_REFUSALS:
         return RequestCheck(CheckOutcome.UNKNOWN, NOT_TOLD, answer)
     if answer.status == HTTPStatus.NOT_FOUND:
         return RequestCheck(CheckOutcome.UNKNOWN, NOT_KNOWN, answer, is_final=False)
     why = NO_STATE if answer.accepted else answer.message
-    return RequestCheck(CheckOutcome.UNREADABLE, why, answer, is_final=answer.reason in FINAL)
+    return RequestCheck(
+        CheckOutcome.UNREADABLE, why, answer, is_final=answer.reason in FINAL_REFUSALS
+    )

@@ -1,7 +1,7 @@
-"""Tunnels through a proxy: how long one may take to be made, and what went wrong when it is not.
+"""Tunnels through a proxy: a limit on the time to make one, and what went wrong if that failed.
 
-The transport bounds the connection to the proxy, not the wait for the proxy's answer, and does not
-tell a request that broke off in the tunnel from one that never got into it.
+The transport limits the time to connect to the proxy, not the wait for the proxy's answer. Nor does
+it tell a request that broke off inside the tunnel from one that never got into it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tunnel:
-    """The tunnel of one attempt. While it is being made nothing of the request has been sent.
+    """The tunnel of one attempt. While it is being made, nothing of the request has been sent.
 
-    `limit` is how long the attempt may take, `ends_at` when that was to be before the tunnel.
+    `limit` is the attempt's time limit, and `ends_at` its end, kept while the tunnel's own applies.
     """
 
     limit: asyncio.Timeout
@@ -32,13 +32,13 @@ class Tunnel:
     is_being_made: bool = False
 
     def begin(self, seconds: float) -> None:
-        """Give the tunnel so many seconds, but not more than the attempt has left."""
+        """Give the tunnel a number of seconds, but no more than the attempt has left."""
         self.is_being_made, self.ends_at = True, self.limit.when()
         soon = asyncio.get_running_loop().time() + seconds
         self._end_at(soon if self.ends_at is None else min(soon, self.ends_at))
 
     def end(self) -> None:
-        """Give the attempt its time back."""
+        """Give the attempt its own end back."""
         self.is_being_made = False
         self._end_at(self.ends_at)
 
@@ -47,21 +47,21 @@ class Tunnel:
             self.limit.reschedule(when)
 
 
-#: The tunnel that this task may need: the pool of connections knows the task, not the request.
+#: The tunnel that this task's request needs. The pool of connections knows only the task.
 _expected: ContextVar[Tunnel | None] = ContextVar("expected", default=None)
 
 
 def expect_tunnel(limit: asyncio.Timeout | None) -> Tunnel | None:
-    """Say that this task's next connection is a tunnel, within `limit`; None: that it is none."""
+    """Expect this task's next connection to be a tunnel, made within `limit`; None: no tunnel."""
     tunnel = None if limit is None else Tunnel(limit)
     _expected.set(tunnel)
     return tunnel
 
 
 def tunnel_trace(seconds: float) -> aiohttp.TraceConfig:
-    """Return what a session calls when it makes a connection: a tunnel has so many seconds.
+    """Return a session's hooks that give each tunnel so many seconds to be made.
 
-    Waiting for a free connection of the pool is no part of that.
+    The wait for a free connection of the pool does not count.
     """
 
     async def begin(*_: object) -> None:
@@ -81,16 +81,16 @@ def tunnel_trace(seconds: float) -> aiohttp.TraceConfig:
 def proxy_problem(
     error: BaseException | None, proxy: httpx.URL, target_host: str, seconds: float
 ) -> str | None:
-    """Return what went wrong at the proxy, while a connection through it was made.
+    """Return what went wrong at the proxy while a tunnel through it was made.
 
     Args:
-        error: aiohttp's own error, or a TimeoutError.
-        proxy: where it is.
-        target_host: who was to be reached.
-        seconds: how long it had, for the text.
+        error: aiohttp's error, or a TimeoutError.
+        proxy: its URL.
+        target_host: the host that was to be reached.
+        seconds: how long the tunnel had, for the text.
 
     Returns:
-        None when the service behind it is at fault: then the proxy has let the request through.
+        None if the service behind the proxy is at fault: the proxy has made the connection.
     """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _refusal(error.status, target_host)
@@ -100,7 +100,7 @@ def proxy_problem(
         return None
     if isinstance(error, TimeoutError):
         return f"no way through it to {target_host} within {seconds:g} s"
-    # Neither its words nor the bytes it sent are quoted: they may hold what it was sent.
+    # The proxy's answer is not quoted: it may echo the user and the password.
     if isinstance(error, aiohttp.ClientResponseError):
         return "its answer is not HTTP"
     return f"it broke the connection to {target_host} off"

@@ -11,13 +11,13 @@ from stream_app.domain.configuration.alert_options import (
     TAG_LIMIT,
     TAGS_LIMIT,
     Priority,
-    ResponderType,
 )
 from stream_app.opsgenie.payload import (
     ALIAS_LIMIT,
     DESCRIPTION_LIMIT,
     DETAILS_LIMIT,
     MESSAGE_LIMIT,
+    RESPONDER_TYPES,
 )
 from stream_app.opsgenie.text import length
 
@@ -34,7 +34,6 @@ TEXT_LIMITS = {
 #: Field -> (most items, most UTF-16 units of one).
 TEXT_LIST_LIMITS = {"tags": (TAGS_LIMIT, TAG_LIMIT), "actions": (10, 50)}
 OBJECT_LIST_LIMITS = {"responders": RESPONDERS_LIMIT, "visibleTo": 50}
-RESPONDER_TYPES = tuple(ResponderType)
 
 
 def find_errors(payload: Mapping[str, object]) -> dict[str, str]:

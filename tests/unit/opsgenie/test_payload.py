@@ -15,7 +15,7 @@ from stream_app.domain.configuration.alert_options import (
     Responder,
     ResponderType,
 )
-from stream_app.opsgenie.payload import build_payload, encode_payload, optional_fields
+from stream_app.opsgenie.payload import alert_body, build_payload, encode_payload
 from stream_app.opsgenie.sandbox.limits import find_errors
 
 TITLE = "[Wallarm] Trigger: The number of incidents exceeded the threshold"
@@ -231,7 +231,7 @@ def test_the_options_of_an_integration_are_those_of_the_payload() -> None:
         entity="shop",
         source="acme",
     )
-    assert build_payload("m", "", "a", {}, **optional_fields(options)) == {
+    assert orjson.loads(alert_body("m", "", "a", {}, options)) == {
         "message": "m",
         "alias": "a",
         "priority": "P2",
@@ -243,7 +243,7 @@ def test_the_options_of_an_integration_are_those_of_the_payload() -> None:
 
 
 def test_without_options_only_the_source_is_sent() -> None:
-    payload = build_payload("m", "", "a", {}, **optional_fields(AlertOptions()))
+    payload = orjson.loads(alert_body("m", "", "a", {}, AlertOptions()))
     assert payload == {"message": "m", "alias": "a", "source": "stream-app"}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from stream_app.opsgenie.answers import MAX_HEAD_BYTES, RawAnswer
+from stream_app.opsgenie.answer_heads import MAX_HEAD_BYTES, AnswerHead
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import create_ssl_context
@@ -339,7 +339,7 @@ def test_however_the_bytes_are_cut_the_same_is_read(size: int) -> None:
     before = b"\r\nHTTP/1.1 103 x\r\nDate: x\n\nHTTP/1.1 100\r\n\r\n"
     final = b"HTTP/1.1 429 Too many\r\nRetry-After: 5\r\nbad\r\ndate:1\r\nDate: 2\r\n\r\nbody"
     sent = before + final
-    answer, passed = RawAnswer(), b""
+    answer, passed = AnswerHead(), b""
     for start in range(0, len(sent), size):
         passed += answer.feed(sent[start : start + size])
     answer.end()
@@ -350,7 +350,7 @@ def test_however_the_bytes_are_cut_the_same_is_read(size: int) -> None:
 
 @pytest.mark.parametrize("status", [202, 103])
 def test_little_is_kept_of_an_answer(status: int) -> None:
-    answer = RawAnswer()
+    answer = AnswerHead()
     answer.feed(b"HTTP/1.1 %d x\r\n" % status)
     for _ in range(100):
         answer.feed(b"Date: " + b"x" * 60_000)
@@ -379,5 +379,5 @@ def test_little_is_kept_of_an_answer(status: int) -> None:
 def test_a_connection_is_used_again_only_where_the_end_of_the_body_is_clear(
     lines: bytes, expected: bytes
 ) -> None:
-    head = RawAnswer().feed(b"HTTP/1.1 202 x\r\n" + lines + b"\r\n\r\n")
+    head = AnswerHead().feed(b"HTTP/1.1 202 x\r\n" + lines + b"\r\n\r\n")
     assert head == b"HTTP/1.1 202 OK\r\n" + expected + b"\r\n\r\n"

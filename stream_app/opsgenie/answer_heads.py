@@ -1,8 +1,8 @@
-"""Answers as bytes: the status counts as soon as it has come, whatever stands before or after it.
+"""Reads the head of each answer itself, so that a status counts as soon as it has come.
 
-aiohttp's parser takes no answer whose head it cannot read as a whole, and with the head it drops
-the status: a request that was accepted would be sent again. So each connection reads the heads
-itself, line by line, and the parser gets one of those lines only that are looked at.
+aiohttp's parser rejects a head that it cannot read as a whole, and drops the status with it: a
+request that was accepted would be sent again. So each connection reads the head line by line, and
+the parser gets a short head in its place, with nothing but where the body ends.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import BadHttpMessage
 
-from stream_app.opsgenie.outcome import HEADERS
+from stream_app.opsgenie.outcome import ANSWER_HEADERS
 
-#: The standard's version is in capitals; a service that writes it otherwise has answered, too, and
-#: an alert that it has accepted must not be sent again.
-STATUS = re.compile(rb"(?i:HTTP)/(\d(?:\.\d+)?)[ \t]+([1-9]\d\d)(?![\d.])")
+#: HTTP is in capitals by the standard. A service that writes it otherwise has answered, too, and an
+#: alert that it has accepted must not be sent again.
+STATUS_LINE = re.compile(rb"(?i:HTTP)/(\d(?:\.\d+)?)[ \t]+([1-9]\d\d)(?![\d.])")
 FIRST_FINAL_STATUS = 200
-#: Where no status has come within so many bytes of a line, none will.
-STATUS_BYTES = 64
-#: Most that is kept of a line; a longer one is passed over, but for the status it begins with.
+#: A line without a status in so many bytes has none.
+MAX_STATUS_BYTES = 64
+#: The most that is kept of a line. Of a longer line only the status at its beginning is read.
 MAX_LINE_BYTES = 8190
 MAX_HEAD_BYTES = 8 * 1024 * 1024
-LENGTH = re.compile(r"\d{1,15}")
-#: How the end of the body is found, and whether the connection goes on.
-FRAMING = ("connection", "content-length", "transfer-encoding")
-NAMES = frozenset((*HEADERS, *FRAMING))
+CONTENT_LENGTH = re.compile(r"\d{1,15}")
+#: They tell where the body ends, and whether the connection stays open.
+FRAMING_HEADERS = ("connection", "content-length", "transfer-encoding")
+KEPT_HEADERS = frozenset((*ANSWER_HEADERS, *FRAMING_HEADERS))
 
 
-class RawAnswer:
-    """The head of one answer as it comes. `status` is 0 until it has come.
+class AnswerHead:
+    """The head of one answer, read as its bytes come. `status` is 0 until the status has come.
 
-    Interim answers (1xx) are left out: any number of them, of any length, may come before.
+    Interim answers (1xx) are skipped: any number of them, of any length, may come first.
     """
 
     def __init__(self) -> None:
         self.status = 0
-        #: The headers that are looked at; names in lower case, values of one name joined.
+        #: The headers in `KEPT_HEADERS`: names in lower case, several values of one name joined.
         self.headers: dict[str, str] = {}
-        #: It does not begin as HTTP does.
+        #: Whether the answer does not begin as HTTP does.
         self.is_garbage = False
         self.is_over = False
         self._version = b"1.1"
@@ -52,34 +52,34 @@ class RawAnswer:
         self._line = bytearray()
 
     def feed(self, data: bytes) -> bytes:
-        """Take what has come; return what the parser is to get of it."""
+        """Take the next bytes; return what the parser is to get in their place."""
         if self.is_over:
             return data
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
-            self._add(data[start:end], is_whole=True)
+            self._take(data[start:end], is_whole=True)
             if self.is_garbage:
                 return b""
             start = end + 1
             if self._end_line():
                 self.is_over = True
                 return self._render() + data[start:]
-        self._add(data[start:], is_whole=False)
+        self._take(data[start:], is_whole=False)
         return b""
 
     def end(self) -> None:
-        """Note that no more comes: the last digit of a status may be the last byte."""
+        """Take the end of the connection: the last byte may be the last digit of a status."""
         if not self.is_over:
-            self._add(b"", is_whole=True)
+            self._take(b"", is_whole=True)
 
-    def _add(self, data: bytes, *, is_whole: bool) -> None:
-        """Take some bytes of a line, or all that were missing; find the status it begins with."""
+    def _take(self, data: bytes, *, is_whole: bool) -> None:
+        """Add bytes to the current line, and look for a status at its beginning."""
         self._line += data[: MAX_LINE_BYTES + 1 - len(self._line)]
         if self.status or self._is_interim or not self._line.rstrip(b"\r"):
             return
-        line = STATUS.match(self._line)
+        line = STATUS_LINE.match(self._line)
         if line is None:
-            self.is_garbage = is_whole or len(self._line) >= STATUS_BYTES
+            self.is_garbage = is_whole or len(self._line) >= MAX_STATUS_BYTES
         elif is_whole or line.end() < len(self._line):  # else another digit may come
             code = int(line[2])
             self._is_interim = code < FIRST_FINAL_STATUS
@@ -87,13 +87,13 @@ class RawAnswer:
                 self.status, self._version = code, line[1]
 
     def _end_line(self) -> bool:
-        """Read a line that is whole; tell whether the head ends with it."""
+        """Read a whole line; tell whether the head ends with it."""
         line = bytes(self._line).rstrip(b"\r")
         self._line.clear()
         if line:
             name, colon, value = line.partition(b":")
             key = name.decode("latin-1").lower()
-            if colon and key in NAMES and self.status and len(line) <= MAX_LINE_BYTES:
+            if colon and key in KEPT_HEADERS and self.status and len(line) <= MAX_LINE_BYTES:
                 text = value.decode("latin-1").strip()
                 known = self.headers.get(key)
                 self.headers[key] = text if known is None else f"{known}, {text}"
@@ -103,9 +103,9 @@ class RawAnswer:
         return is_end
 
     def _render(self) -> bytes:
-        """Return the head that the parser gets: how the body ends, and nothing else.
+        """Return the head for the parser: it tells where the body ends, and nothing else.
 
-        Where that is not clear chunks count before a length, as the standard has it, and the
+        If that is not clear, chunks take precedence over a length, as the standard says, and the
         connection is not used again.
         """
         coding = self.headers.get("transfer-encoding", "").lower()
@@ -116,7 +116,7 @@ class RawAnswer:
         lines[0] += b" %d OK" % self.status
         if coding.endswith("chunked"):
             lines.append(b"Transfer-Encoding: chunked")
-        elif LENGTH.fullmatch(length):
+        elif CONTENT_LENGTH.fullmatch(length):
             lines.append(b"Content-Length: " + length.encode())
         else:
             is_clear = is_clear and not length
@@ -129,31 +129,31 @@ class RawAnswer:
 
 
 class AnswerProtocol(ResponseHandler):
-    """A connection that reads the heads of answers itself."""
+    """A connection that reads the heads of answers with `AnswerHead`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self.raw = RawAnswer()
+        self.head = AnswerHead()
         self._head_bytes = 0
-        self._has_head = True  # nothing is asked for yet
+        self._has_head = True  # no answer is awaited yet
 
     def set_response_params(self, **params: Any) -> None:
         """Prepare for the next answer."""
-        self.raw = RawAnswer()
+        self.head = AnswerHead()
         self._head_bytes, self._has_head = 0, False
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Read what is of the head, and hand the rest on."""
+        """Read what belongs to the head, and pass the rest on."""
         if data and self._has_head and (self._payload is None or self._payload.is_eof()):
-            # Nobody has asked: it must not pass for the answer to the next request.
+            # No request waits for this: it must not pass for the answer to the next one.
             self.force_close()
             self.close()
             return
-        rest = self.raw.feed(data) if data else data
+        rest = self.head.feed(data) if data else data
         if rest or not data:
             super().data_received(rest)
-        elif self.raw.is_garbage:
+        elif self.head.is_garbage:
             self._give_up(BadHttpMessage("it does not begin with a status"))
         elif not self._has_head:
             self._head_bytes += len(data)
@@ -161,13 +161,13 @@ class AnswerProtocol(ResponseHandler):
                 self._give_up(BadHttpMessage("its head does not end"))
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """Take a head that the parser has read."""
+        """Take what the parser has read: the head has ended."""
         self._has_head = True
         super().feed_data(data, size)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Note that no more comes."""
-        self.raw.end()
+        """End the head, and the connection."""
+        self.head.end()
         super().connection_lost(exc)
 
     def _give_up(self, error: Exception) -> None:
@@ -177,39 +177,39 @@ class AnswerProtocol(ResponseHandler):
 
 
 class WatchedResponse(aiohttp.ClientResponse):
-    """A response that shows the head to whoever watches the task that it comes to."""
+    """A response that shows its head to the `AnswerWatch` of its task."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Read the head of the answer."""
         watch = _watch.get()
         if watch is not None and isinstance(connection.protocol, AnswerProtocol):
-            watch.answer = connection.protocol.raw
+            watch.head = connection.protocol.head
         return await super().start(connection)
 
 
-class Watch:
-    """Where the head of the answer to a task's next request is found."""
+class AnswerWatch:
+    """Holds the head of the answer to a task's next request, as far as it has come."""
 
     def __init__(self) -> None:
-        self.answer = RawAnswer()
+        self.head = AnswerHead()
 
 
-_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+_watch: ContextVar[AnswerWatch | None] = ContextVar("watch", default=None)
 
 
-def watch_answer() -> Watch:
-    """Watch the answer to the next request of this task: the transport does not show its bytes."""
-    watch = Watch()
+def watch_answer() -> AnswerWatch:
+    """Watch the answer to this task's next request; the transport itself does not show it."""
+    watch = AnswerWatch()
     _watch.set(watch)
     return watch
 
 
 class AnswerConnector(aiohttp.TCPConnector):
-    """A pool of connections that read the heads of answers themselves."""
+    """A pool of connections that read the heads of answers with `AnswerHead`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # There is no public way to choose the protocol: tests/unit/opsgenie/test_answers.py fails
-        # when this one is gone.
+        # There is no public way to choose the protocol. If this attribute ever goes,
+        # tests/unit/opsgenie/test_answer_heads.py fails.
         factory = functools.partial(AnswerProtocol, self._loop)
         self._factory = factory  # type: ignore[assignment] # of a subclass
