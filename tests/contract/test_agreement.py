@@ -17,8 +17,8 @@ from stream_app.contract.records import RecordName
 from stream_app.domain.catalog.attack_types import ATTACK_TYPES
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Reaction
 from stream_app.domain.catalog.filter_values import SENSITIVE_DATA, STATUS_CLASSES, TARGETS
-from stream_app.domain.catalog.roles import role_spellings
 from stream_app.setting_groups import DetectorSettings
+from tests.contract.schemas.filter_values import ROLE_TEXTS
 from tests.contract.schemas.record_schemas import record_schema
 from tests.contract.write import examples
 from tests.examples import examples as number_of
@@ -109,7 +109,7 @@ VALUES: dict[str, list[Any]] = {
     "pii": [*SENSITIVE_DATA, "cvv", "shoe_size", 1],
     "deviation_type": ["shadow", "Zombie", "orphan", "ghost", 1],
     "api_spec_ids": [1, 15, 0, "15", True, None],
-    "role": [*role_spellings(), " Global  Administrator ", "Read\tonly", "king", "", 1],
+    "role": [*ROLE_TEXTS, " Global  Administrator ", "Read\tonly", "king", "", 1],
     "hint_tag": ["b:1:2", "", " ", 1],
     "url": ["/login", "", "\u3000", None],
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream_app.domain.catalog.conditions import CONDITIONS, Family
+from stream_app.domain.catalog.conditions import CONDITIONS, Evaluation
 from stream_app.domain.events.model import EventKind
 
 #: The kind of alerts that subscriptions to notices make. Those of counting triggers have the kind
@@ -11,5 +11,5 @@ NOTICE_ALERT = "notice"
 ALERT_KINDS = (
     *EventKind,
     NOTICE_ALERT,
-    *(name for name, row in CONDITIONS.items() if row.family is Family.NOTICED),
+    *(name for name, row in CONDITIONS.items() if row.evaluation is Evaluation.NOTICE_MATCHING),
 )

@@ -1,9 +1,9 @@
-"""Attack types: the documented codes, and the names people read in an alert."""
+"""Attack types: the documented codes, and their names in alerts."""
 
 from __future__ import annotations
 
-#: Code in lower case -> display name. The documentation matches codes without regard to case
-#: (it writes one of them `Enum`), so the lower-case form is the one that is stored and compared.
+#: Code in lower case -> display name. Codes are documented as case-insensitive (one is written
+#: `Enum`), so they are stored and compared in lower case.
 ATTACK_TYPES: dict[str, str] = {
     "account_takeover": "Account takeover",
     "ai_prompt_injection": "AI prompt injection",
@@ -69,5 +69,5 @@ ATTACK_TYPES: dict[str, str] = {
 
 
 def attack_type_name(code: str) -> str:
-    """Return the name that people read; an unknown code is its own name."""
+    """Return the display name of a code; an unknown code is its own name."""
     return ATTACK_TYPES.get(code.lower(), code)

@@ -1,6 +1,6 @@
-"""Public IP addresses that each cloud sends from, for the allow-lists of who it connects to.
+"""Public IP addresses that each cloud sends from, for the allow-lists of its destinations.
 
-Source: the list "Wallarm Cloud IP addresses" of the documented Opsgenie integration, in its order.
+Source: the list "Wallarm Cloud IP addresses" on the page of the Opsgenie integration, in its order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Conditions of triggers: which filters, threshold and reactions each allows.
+"""Conditions of triggers, and the filters, threshold and reactions that each allows.
 
-A condition is a row of `CONDITIONS`, a filter a row of `FILTERS`; the checks read both tables.
-What the product's documents say of a condition holds for all of them, those that are not
-evaluated here included: what is kept must be what the product would take.
+A condition is a row of `CONDITIONS`, a filter a row of `FILTERS`. The product's documented rules
+hold for all conditions, also for those that are not evaluated here: a trigger that is kept must be
+one that the product would take.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ OPERATORS = ("eq", "ne")
 ONLY_EQ = ("eq",)
 
 
-class Family(Enum):
-    """How a condition is evaluated: by counting events, by matching notices, or not here."""
+class Evaluation(Enum):
+    """How stream_app evaluates a condition; NONE: only the product itself does."""
 
-    COUNTED = "counted"
-    NOTICED = "noticed"
-    ELSEWHERE = "elsewhere"
+    COUNTING = "counting"
+    NOTICE_MATCHING = "notice matching"
+    NONE = "none"
 
 
 class Presence(Enum):
@@ -43,7 +43,7 @@ class Presence(Enum):
 
 
 class Reaction(StrEnum):
-    """What a trigger does when its condition holds. Here only notifications are sent."""
+    """What a trigger does when its condition holds. stream_app only sends notifications."""
 
     SEND_NOTIFICATION = "send_notification"
     BLOCK_IPS = "block_ips"
@@ -54,10 +54,10 @@ class Reaction(StrEnum):
 
 @dataclass(frozen=True)
 class FilterRule:
-    """What a filter's values may be.
+    """A filter's label in texts, its operators, and its values.
 
-    `normal` returns a value in its stored form, or None when it is not allowed; `allowed` says
-    in words what is.
+    `normal` returns a value in its stored form, or None if it is not allowed; `allowed` describes
+    the allowed values.
     """
 
     label: str
@@ -68,24 +68,24 @@ class FilterRule:
 
 @dataclass(frozen=True)
 class Condition:
-    """What a trigger of one `template_id` may say.
+    """What a trigger of one `template_id` may contain.
 
-    `period_step`: its period is a multiple of this, in seconds; None: one of the periods that the
-    installation allows. `notification_type` is that of the notices that it is about.
+    The period is a multiple of `period_step_seconds`, or, if that is None, one of the periods that
+    the installation allows. `notification_type` is the kind of the notices that meet the condition.
     """
 
     name: str
-    family: Family
+    evaluation: Evaluation
     filters: tuple[str, ...]
     threshold: Presence
     reactions: tuple[Reaction, ...]
-    period_step: int | None = None
+    period_step_seconds: int | None = None
     notification_type: str = ""
 
     @property
     def is_evaluated(self) -> bool:
-        """Tell whether this installation tells anybody when the condition holds."""
-        return self.family is not Family.ELSEWHERE
+        """Tell whether stream_app evaluates the condition."""
+        return self.evaluation is not Evaluation.NONE
 
 
 def _one_of(allowed: tuple[str, ...]) -> str:
@@ -129,18 +129,18 @@ _WITH_TARGET = (*_WITHOUT_TARGET, "target")
 _NOTIFY = (Reaction.SEND_NOTIFICATION,)
 _NOTIFY_OR_LIST = (*_NOTIFY, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
 _MARK_OR_LIST = (Reaction.MARK_AS_BRUTE, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
-#: Documented are multiples of 30 seconds and of 10 minutes; the latter are among the former.
-_HALF_MINUTE = 30
+#: The documented periods are multiples of 30 seconds and of 10 minutes, which includes the latter.
+_PERIOD_STEP_SECONDS = 30
 
 
-def _counted(name: str, filters: tuple[str, ...]) -> Condition:
-    return Condition(name, Family.COUNTED, filters, Presence.REQUIRED, _NOTIFY_OR_LIST)
+def _counting_condition(name: str, filters: tuple[str, ...]) -> Condition:
+    return Condition(name, Evaluation.COUNTING, filters, Presence.REQUIRED, _NOTIFY_OR_LIST)
 
 
-def _noticed(name: str, notification_type: str, *filters: str) -> Condition:
+def _notice_condition(name: str, notification_type: str, *filters: str) -> Condition:
     return Condition(
         name,
-        Family.NOTICED,
+        Evaluation.NOTICE_MATCHING,
         filters,
         Presence.FORBIDDEN,
         _NOTIFY,
@@ -148,64 +148,59 @@ def _noticed(name: str, notification_type: str, *filters: str) -> Condition:
     )
 
 
-def _of_requests(name: str, threshold: Presence) -> Condition:
-    """Return a condition on the requests of one address, which the product's nodes count."""
+def _request_condition(name: str, threshold: Presence) -> Condition:
+    """Return a condition on the requests from one address, which the product's nodes count."""
     filters = ("hint_tag", "url", "pool", "ip_address")
-    return Condition(name, Family.ELSEWHERE, filters, threshold, _MARK_OR_LIST, _HALF_MINUTE)
+    return Condition(name, Evaluation.NONE, filters, threshold, _MARK_OR_LIST, _PERIOD_STEP_SECONDS)
 
 
-#: By `template_id`. The product's "Weak JWT" is missing: its id is documented nowhere. A trigger of
-#: an unknown condition is refused, and left out of an answer of the API.
+#: By `template_id`. The product's "Weak JWT" is missing: its id is not documented. A trigger with an
+#: unknown condition is refused in a file, and left out of an answer of the API.
 CONDITIONS: dict[str, Condition] = {
-    "attacks_exceeded": _counted("Number of attacks", _WITH_TARGET),
-    "hits_exceeded": _counted("Number of hits", _WITHOUT_TARGET),
-    "incidents_exceeded": _counted("Number of incidents", _WITH_TARGET),
-    "blacklist_ip_added": _noticed("Denylisted IP", "ip_blocked", "pool"),
-    "api_structure_changed": _noticed(
+    "attacks_exceeded": _counting_condition("Number of attacks", _WITH_TARGET),
+    "hits_exceeded": _counting_condition("Number of hits", _WITHOUT_TARGET),
+    "incidents_exceeded": _counting_condition("Number of incidents", _WITH_TARGET),
+    "blacklist_ip_added": _notice_condition("Denylisted IP", "ip_blocked", "pool"),
+    "api_structure_changed": _notice_condition(
         "Changes in API", "api_structure_changed", "pool", "domain", "change_type", "pii"
     ),
-    "rogue_api_detected": _noticed(
+    "rogue_api_detected": _notice_condition(
         "Rogue API detected",
         "api_comparison_result",
         *("pool", "domain", "deviation_type", "api_spec_ids"),
     ),
-    "compromised_logins": _noticed(
+    "compromised_logins": _notice_condition(
         "Compromised user account", "compromised_logins", "pool", "domain", "response_status"
     ),
-    "user_created": _noticed("User added", "create_user", "role"),
+    "user_created": _notice_condition("User added", "create_user", "role"),
     "vector_attack": Condition(
         "Number of malicious payloads",
-        Family.ELSEWHERE,
+        Evaluation.NONE,
         _WITH_TARGET,
         Presence.REQUIRED,
         _NOTIFY_OR_LIST,
     ),
-    "bruteforce_started": _of_requests("Brute force", Presence.REQUIRED),
-    "forced_browsing_started": _of_requests("Forced browsing", Presence.ALLOWED),
-    "bola_search_started": _of_requests("BOLA", Presence.ALLOWED),
+    "bruteforce_started": _request_condition("Brute force", Presence.REQUIRED),
+    "forced_browsing_started": _request_condition("Forced browsing", Presence.ALLOWED),
+    "bola_search_started": _request_condition("BOLA", Presence.ALLOWED),
     "attack_ip_grouping": Condition(
         "Hits from the same IP",
-        Family.ELSEWHERE,
+        Evaluation.NONE,
         (),
         Presence.ALLOWED,
         (Reaction.GROUP_ATTACK_BY_IP,),
-        _HALF_MINUTE,
+        _PERIOD_STEP_SECONDS,
     ),
 }
 
 
-def conditions_of(family: Family) -> frozenset[str]:
-    """Return the `template_id`s of the conditions that are evaluated in one way."""
-    return frozenset(name for name, row in CONDITIONS.items() if row.family is family)
-
-
 def normal_filter_value(filter_id: str, value: object) -> FilterValue | None:
-    """Return a filter's value in its stored form; None when it is not allowed."""
+    """Return a filter's value in its stored form; None if it is not allowed."""
     return FILTERS[filter_id].normal(value)
 
 
 def allowed_values(filter_id: str, value: object) -> str:
-    """Say which values the filter takes, with the nearest one to a mistyped attack type."""
+    """Return the message on a bad value; for a mistyped attack type it suggests the nearest."""
     rule = FILTERS[filter_id]
     if isinstance(value, int) and value > MAX_INTEGER:
         return TOO_LARGE

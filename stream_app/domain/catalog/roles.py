@@ -1,10 +1,10 @@
-"""Roles of users: the API's codes, and the names that people see in the console."""
+"""Roles of users: the API's codes, and their names in the console."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: Code -> display name. The documents name `admin_ext` as a code only.
+#: Code -> display name. The documentation has only the code of `admin_ext`.
 ROLES: Mapping[str, str] = {
     "admin": "Administrator",
     "admin_ext": "admin_ext",
@@ -16,8 +16,8 @@ ROLES: Mapping[str, str] = {
     "partner_analytic": "Global Analyst",
     "partner_auditor": "Global Read Only",
 }
-#: Other spellings of a code, in lower case: the display names, and those of the vendor's clients.
-_SPELLINGS: Mapping[str, str] = {
+#: Other spelling in lower case -> code: the display names, and the words of the vendor's clients.
+ROLE_SPELLINGS: Mapping[str, str] = {
     **{name.lower(): code for code, name in ROLES.items()},
     "analyst": "analytic",
     "read_only": "auditor",
@@ -28,16 +28,11 @@ _SPELLINGS: Mapping[str, str] = {
 
 
 def role_code(text: str) -> str:
-    """Return the code of a role's code or name, in any case; an unknown one in lower case."""
+    """Return the code for a role's code or name in any case; an unknown role in lower case."""
     word = " ".join(text.lower().split())
-    return _SPELLINGS.get(word, word)
-
-
-def role_spellings() -> tuple[str, ...]:
-    """Return all texts that mean a role, in lower case, each once."""
-    return tuple(dict.fromkeys((*ROLES, *_SPELLINGS)))
+    return ROLE_SPELLINGS.get(word, word)
 
 
 def role_name(role: str) -> str:
-    """Return the display name of a role's code or name; an unknown one as it is."""
+    """Return the display name for a role's code or name; an unknown role unchanged."""
     return ROLES.get(role_code(role), role)

@@ -202,7 +202,7 @@ def _read_threshold(
     if item.obj.get("operator") is not None:
         item.choice("operator", THRESHOLD_OPERATORS)
     if item.obj.get("period") == period:
-        _check_period(item, period, condition.period_step, allowed_periods)
+        _check_period(item, period, condition.period_step_seconds, allowed_periods)
     return Threshold(count=count, period=period)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 
-from stream_app.domain.catalog.conditions import CONDITIONS, Family
+from stream_app.domain.catalog.conditions import CONDITIONS, Evaluation
 from stream_app.domain.configuration.client_names import ApplicationIds, application_ids_by_name
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
@@ -27,7 +27,9 @@ from stream_app.domain.notices.incoming import IncomingNotice
 
 #: Kind of notice -> the condition that it meets.
 CONDITION_OF_KIND: Mapping[str, str] = {
-    row.notification_type: name for name, row in CONDITIONS.items() if row.family is Family.NOTICED
+    row.notification_type: name
+    for name, row in CONDITIONS.items()
+    if row.evaluation is Evaluation.NOTICE_MATCHING
 }
 
 

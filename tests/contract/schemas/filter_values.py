@@ -12,16 +12,18 @@ from stream_app.domain.catalog.filter_values import (
     TARGETS,
 )
 from stream_app.domain.catalog.numbers import MAX_INTEGER
-from stream_app.domain.catalog.roles import role_spellings
+from stream_app.domain.catalog.roles import ROLE_SPELLINGS, ROLES
 from tests.contract.schemas.struct_schemas import Schema
 from tests.contract.schemas.text_schemas import BLANKS, any_case, any_case_pattern, text
 
+#: All texts that mean a role, in lower case, each once.
+ROLE_TEXTS = tuple(dict.fromkeys((*ROLES, *ROLE_SPELLINGS)))
 _STATUS = any_case(STATUS_CLASSES)
 
 
 def _roles() -> Schema:
     """Return the schema of a role's code or name, with any blanks between its words."""
-    names = (any_case_pattern(name).replace(" ", f"[{BLANKS}]+") for name in role_spellings())
+    names = (any_case_pattern(name).replace(" ", f"[{BLANKS}]+") for name in ROLE_TEXTS)
     return {"type": "string", "pattern": f"^[{BLANKS}]*(?:{'|'.join(names)})[{BLANKS}]*$"}
 
 

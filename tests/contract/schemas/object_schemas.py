@@ -95,7 +95,7 @@ def _by_condition(template_id: str, condition: Condition) -> Schema:
 def _threshold(condition: Condition) -> Schema:
     if condition.threshold is Presence.FORBIDDEN:
         return _NOTHING
-    step = condition.period_step
+    step = condition.period_step_seconds
     period = integer(
         "Length of a window, seconds; one of those that the installation allows (1, 60, 3600 and "
         "86400 unless it is set otherwise)."

@@ -8,13 +8,13 @@ from pathlib import Path
 from stream_app.cli.sandbox.serve import DEFAULT_PORT
 from stream_app.demo.customer import api_keys, kept_secret_key, sample_objects
 from stream_app.demo.run import SANDBOX_PORT
-from stream_app.domain.catalog.conditions import Family, conditions_of
 from stream_app.domain.configuration.clients import parse_client
 from stream_app.domain.configuration.integrations import parse_integration
 from stream_app.domain.configuration.triggers import Filter, Threshold, parse_trigger
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.sample.events import DEFAULT_CLIENTS, SITES
+from tests.unit.domain.trigger_tables import COUNTED
 
 URL = "http://127.0.0.1:9999"
 CLIENT, INTEGRATION, *TRIGGERS = sample_objects(URL)
@@ -37,7 +37,7 @@ def test_the_first_trigger_is_the_documented_example() -> None:
 def test_the_triggers_are_valid_enabled_and_of_every_counted_condition() -> None:
     triggers = [parse_trigger(obj, allowed_periods=(1, 60)) for obj in TRIGGERS]
     assert all(t.enabled and t.integration_ids == (INTEGRATION["id"],) for t in triggers)
-    assert {t.template_id for t in triggers} == conditions_of(Family.COUNTED)
+    assert {t.template_id for t in triggers} == set(COUNTED)
     assert len({t.id for t in triggers}) == len(triggers)
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Family, Reaction
+from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Evaluation, Reaction
 from stream_app.opsgenie.sandbox.fault import KINDS
 from stream_app.settings import secret_variables
 from tests.bench.__main__ import AT_LEAST, AT_MOST
@@ -57,7 +57,7 @@ def test_the_conditions_and_reactions_are_those_of_the_code() -> None:
     assert named == {
         name: (row.notification_type, row.filters)
         for name, row in CONDITIONS.items()
-        if row.family is Family.NOTICED
+        if row.evaluation is Evaluation.NOTICE_MATCHING
     }
     assert [name for name in (*CONDITIONS, *Reaction) if f"`{name}`" not in text] == [
         Reaction.SEND_NOTIFICATION

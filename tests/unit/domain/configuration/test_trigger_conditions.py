@@ -7,9 +7,8 @@ import pytest
 from stream_app.domain.catalog.conditions import (
     CONDITIONS,
     FILTERS,
-    Family,
+    Evaluation,
     Reaction,
-    conditions_of,
 )
 from stream_app.domain.configuration.triggers import Filter, Threshold, read_trigger
 from stream_app.domain.foreign_text.printable import quoted
@@ -40,10 +39,12 @@ def test_the_tables_name_everything_that_there_is() -> None:
     assert ACTIONS.keys() == set(Reaction)
 
 
-def test_each_condition_is_counted_noticed_or_left_alone() -> None:
-    assert conditions_of(Family.COUNTED) == set(COUNTED)
-    assert conditions_of(Family.NOTICED) == set(NOTICED)
-    assert conditions_of(Family.ELSEWHERE) == set(ELSEWHERE)
+def test_each_condition_is_counted_matched_by_notices_or_not_evaluated() -> None:
+    assert {name: condition.evaluation for name, condition in CONDITIONS.items()} == {
+        **dict.fromkeys(COUNTED, Evaluation.COUNTING),
+        **dict.fromkeys(NOTICED, Evaluation.NOTICE_MATCHING),
+        **dict.fromkeys(ELSEWHERE, Evaluation.NONE),
+    }
     assert {name: CONDITIONS[name].notification_type for name in NOTICED} == {
         "blacklist_ip_added": "ip_blocked",
         "api_structure_changed": "api_structure_changed",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_app.domain.alerts.alert import decode_alert, encode_alert
 from stream_app.domain.alerts.notice_text import render_notice
-from stream_app.domain.catalog.conditions import CONDITIONS, Family, conditions_of
+from stream_app.domain.catalog.conditions import CONDITIONS
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.notices.filter_fields import FILTER_READERS
@@ -28,6 +28,7 @@ from stream_app.domain.notices.matching import (
     NoticeTriggerIndex,
 )
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS
+from tests.unit.domain.trigger_tables import NOTICED
 
 ACME = Client(
     1111,
@@ -209,7 +210,7 @@ def test_the_conditions_their_kinds_and_their_filters_are_those_of_the_configura
     assert set(CONDITION_OF_KIND) <= KNOWN_KINDS
     for condition, fields in FILTER_READERS.items():
         assert CONDITIONS[condition].filters == tuple(fields)
-    assert FILTER_READERS.keys() == conditions_of(Family.NOTICED)
+    assert FILTER_READERS.keys() == set(NOTICED)
 
 
 @pytest.mark.parametrize(("kind", "condition"), CONDITION_OF_KIND.items())
