@@ -129,7 +129,7 @@ _WITH_TARGET = (*_WITHOUT_TARGET, "target")
 _NOTIFY = (Reaction.SEND_NOTIFICATION,)
 _NOTIFY_OR_LIST = (*_NOTIFY, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
 _MARK_OR_LIST = (Reaction.MARK_AS_BRUTE, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
-#: The documented periods are multiples of 30 seconds and of 10 minutes, which includes the latter.
+#: Documented steps are 30 seconds and 10 minutes; multiples of the latter are multiples of both.
 _PERIOD_STEP_SECONDS = 30
 
 
@@ -154,8 +154,8 @@ def _request_condition(name: str, threshold: Presence) -> Condition:
     return Condition(name, Evaluation.NONE, filters, threshold, _MARK_OR_LIST, _PERIOD_STEP_SECONDS)
 
 
-#: By `template_id`. The product's "Weak JWT" is missing: its id is not documented. A trigger with an
-#: unknown condition is refused in a file, and left out of an answer of the API.
+#: By `template_id`. The product's "Weak JWT" is missing: its id is not documented. A trigger with
+#: an unknown condition is refused in a file, and left out of an answer of the API.
 CONDITIONS: dict[str, Condition] = {
     "attacks_exceeded": _counting_condition("Number of attacks", _WITH_TARGET),
     "hits_exceeded": _counting_condition("Number of hits", _WITHOUT_TARGET),
