@@ -1,4 +1,4 @@
-"""One process of one role: start, health, metrics, and an end within a deadline.
+"""One process of one role: it starts, reports its health and metrics, and ends within a deadline.
 
-`stream-app worker` and the demo import from here. It knows the roles only as apps to start.
+`stream-app worker` and the demo import from here. A role is only an app to start here.
 """

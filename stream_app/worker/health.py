@@ -1,7 +1,7 @@
-"""What a worker says of itself: `/metrics`, `/livez` and `/readyz` on one address.
+"""A worker's health and metrics: `/livez`, `/readyz` and `/metrics` on one address.
 
-`/livez` never asks Kafka: a broker outage must not restart every worker. `/readyz` is 503 while
-a check fails or the worker drains; `?verbose` lists the checks as JSON.
+`/livez` never asks Kafka: a broker outage must not restart every worker. `/readyz` is 503 while a
+check fails or the worker is stopping; `?verbose` lists the checks as JSON.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from prometheus_client.exposition import choose_encoder
 from stream_app.metrics import Metrics
 from stream_app.worker.http_server import Answer, HttpServer, Request, problem
 
-#: Returns why the check fails, `None` when it passes.
+#: Returns why the check fails, or None if it passes.
 Check = Callable[[], str | None]
 
 
 class Health:
-    """The checks of a worker; it is ready when all of them pass."""
+    """A worker's checks: it is ready when all of them pass."""
 
     def __init__(self, metrics: Metrics, *, is_dry_run: bool = False) -> None:
         self._metrics = metrics
@@ -28,12 +28,12 @@ class Health:
         self._checks: dict[str, Check] = {}
         self.is_draining = False
 
-    def add(self, name: str, check: Check) -> None:
-        """Add a check, or replace the one of that name."""
+    def set_check(self, name: str, check: Check) -> None:
+        """Set the check of this name."""
         self._checks[name] = check
 
     def failures(self) -> dict[str, str | None]:
-        """Return every check and why it fails; `None` where it passes."""
+        """Return for each check why it fails, or None if it passes."""
         results = {name: check() for name, check in self._checks.items()}
         if self.is_draining:
             results["draining"] = "the worker is stopping"
@@ -41,7 +41,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether the worker does its work."""
+        """Tell whether all checks pass; the metric `ready` is set as well."""
         ready = all(reason is None for reason in self.failures().values())
         self._metrics.ready.set(ready)
         return ready

@@ -1,9 +1,9 @@
-"""The workers' HTTP: few connections, each for one request and a few seconds, whoever asks.
+"""The workers' HTTP server: few connections, each for one request and a few seconds.
 
-Why not aiohttp's server: it bounds neither the connections nor the time of a request's head, and
-each connection that a stranger holds is a file handle that an alert may need. Here the newest
-connection gets in and the oldest that has not asked for anything goes, so that the probes of an
-orchestrator get their answer whatever else is held open. h11 reads requests and writes answers.
+Why not aiohttp's server: it limits neither the number of connections nor the time that a request's
+head may take, and each connection that a stranger keeps open is a file handle that an alert may
+need. Here a new connection replaces the oldest one that has not sent a request, so the probes of
+an orchestrator are answered whatever others keep open. h11 parses requests and writes answers.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Prometheus, and probes of an orchestrator, need a handful.
+#: Prometheus and the probes of an orchestrator need a handful.
 MAX_CONNECTIONS = 32
 MAX_HEAD_BYTES = 16 * 1024
-#: How long a request may take to come.
+#: How long a client may take to send a request.
 HEAD_SECONDS = 5.0
-#: How long its answer may take to be fetched.
+#: How long a client may take to fetch the answer.
 ANSWER_SECONDS = 10.0
 METHODS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request for a page. Of several headers of one name the last counts; names are lower case.
+    """A request for a page. `options` are the names in the query.
 
-    `options` are the names in the query.
+    Header names are in lower case. Of several headers with one name the last one counts.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered."""
+    """The answer to a request."""
 
     body: bytes
     status: int = 200
@@ -55,14 +55,14 @@ Page = Callable[[Request], Answer]
 
 
 class HttpServer:
-    """Serves pages by path. A page is made at once: it waits for nothing."""
+    """Serves pages by path. Making a page must not wait for anything."""
 
     def __init__(self, pages: Mapping[str, Page], host: str, port: int) -> None:
         self._pages = pages
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
-        #: In the order in which they were made.
+        #: In the order in which they were opened.
         self._connections: dict[_Connection, None] = {}
 
     async def start(self) -> str:
@@ -76,7 +76,7 @@ class HttpServer:
                 lambda: _Connection(self),
                 self._host,
                 self._port,
-                backlog=MAX_CONNECTIONS,  # so many are taken at once, before any is closed
+                backlog=MAX_CONNECTIONS,  # so many may be accepted at once, before any is closed
             )
         except OSError as error:
             raise StreamAppError(
@@ -96,20 +96,20 @@ class HttpServer:
         await self._server.wait_closed()
 
     def admit(self, new: _Connection) -> None:
-        """Take a connection in, in place of the oldest one when there are too many."""
+        """Accept a connection, and close the oldest idle one if there are too many."""
         if len(self._connections) >= MAX_CONNECTIONS:
             idle = (known for known in self._connections if not known.has_asked)
             next(idle, next(iter(self._connections))).abort()
         self._connections[new] = None
 
     def forget(self, connection: _Connection) -> None:
-        """Note that a connection is no more."""
+        """Note that a connection is closed."""
         self._connections.pop(connection, None)
 
     def answer(self, request: h11.Request) -> Answer:
         """Return the answer to a request."""
         target = request.target.decode("latin-1")
-        if "://" in target:  # as a proxy is asked
+        if "://" in target:  # absolute, as it is sent to a proxy
             target = "/" + target.split("://", 1)[1].partition("/")[2]
         path, _, query = target.partition("?")
         page = self._pages.get(path)
@@ -134,7 +134,7 @@ def problem(status: HTTPStatus, why: str) -> Answer:
 
 
 class _Connection(asyncio.Protocol):
-    """A connection: one request, its answer, and the end."""
+    """A connection for one request and its answer."""
 
     def __init__(self, server: HttpServer) -> None:
         self.has_asked = False
@@ -145,7 +145,7 @@ class _Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
+        """Wait for a request."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells the type checker
         self._transport = transport
         self._end_in(HEAD_SECONDS)
@@ -158,7 +158,7 @@ class _Connection(asyncio.Protocol):
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        """Read the request; what follows it, a body or more requests, is thrown away."""
+        """Read the request; ignore what follows it, such as a body or more requests."""
         if self.has_asked:
             return
         try:
@@ -172,18 +172,21 @@ class _Connection(asyncio.Protocol):
             self._send(self._server.answer(event), has_body=event.method != b"HEAD")
 
     def close(self) -> None:
-        """End the connection once its answer is out."""
+        """Close the connection once its answer is sent."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
         self._server.forget(self)
 
     def _send(self, answer: Answer, *, has_body: bool = True) -> None:
-        """Send the answer; then the other side is to close, or its unread bytes would undo it."""
+        """Send the answer, and let the other side close.
+
+        If this side closed while bytes are unread, the answer would be lost.
+        """
         self.has_asked = True
         headers = [
             ("Content-Type", answer.content_type),

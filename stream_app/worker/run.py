@@ -8,7 +8,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka.errors import InvalidTimestampError
@@ -21,11 +22,10 @@ from stream_app.domain.errors import (
     DeadLetterReason,
     KafkaUnreachableError,
     StreamAppError,
-    TopicMismatchError,
 )
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, Role
 from stream_app.kafka.cluster.admin import probe
-from stream_app.kafka.cluster.broker_clock import read_time, watch_time
+from stream_app.kafka.cluster.broker_clock import read_time
 from stream_app.kafka.cluster.connection import CLOCK_STEP
 from stream_app.kafka.cluster.dry_run import check_agreement
 from stream_app.kafka.cluster.topic_check import require_brokers_clocks
@@ -33,7 +33,6 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.engine.changelogs import (
-    check_growth,
     prepare_changelogs,
     source_partitions,
 )
@@ -41,25 +40,23 @@ from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
 from stream_app.kafka.state.state_reset import NOT_REWOUND
 from stream_app.kafka.state.topic_ids import check_changelogs, check_topic_ids
-from stream_app.kafka.watch.lag import LagMeter
-from stream_app.kafka.watch.standstill import Standstill
 from stream_app.kafka.watch.topic_watch import TopicWatch
-from stream_app.kafka.watch.withheld import WithheldMeter
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.app import create_notifier
 from stream_app.settings import Settings
-from stream_app.worker.garbage import collect_seldom, spare_what_is_there
+from stream_app.worker.garbage import collect_seldom, freeze_existing_objects
 from stream_app.worker.health import Health, HealthServer
+from stream_app.worker.watches import Watches
 
 log = get_logger(__name__)
 
 DEFAULT_PORTS: Mapping[Role, int] = {"detector": 9464, "notifier": 9465}
 BROKER_RETRY_SECONDS = 1.0
-LOOK_SECONDS = 0.5
+REMINDER_SECONDS = 60
 
 
-class Create(Protocol):
+class CreateApp(Protocol):
     """Builds the app of a role."""
 
     def __call__(
@@ -73,23 +70,32 @@ class Create(Protocol):
         """Return the app; nothing runs yet."""
 
 
-#: By role: what it reads with state, what else must be there because it writes it, its app.
-ROLES: Mapping[Role, tuple[Sequence[Topic], Sequence[Topic], Create]] = {
-    "detector": (ROLE_SOURCES["detector"], DETECTOR_OUTPUTS, create_detector),
-    "notifier": (ROLE_SOURCES["notifier"], (), create_notifier),
+#: By role: the topics that it only writes, which must exist as well, and what builds its app.
+ROLES: Mapping[Role, tuple[Sequence[Topic], CreateApp]] = {
+    "detector": (DETECTOR_OUTPUTS, create_detector),
+    "notifier": ((), create_notifier),
 }
+
+
+@dataclass(frozen=True)
+class PreparedWork:
+    """What has been made before the work begins."""
+
+    app: StreamApp
+    reader: ConfigurationReader
+    topics: TopicWatch
 
 
 def run_worker(role: Role, settings: Settings) -> None:
     """Run a worker of `role` until SIGTERM or SIGINT, or until it cannot go on.
 
     Raises:
-        StreamAppError: the worker cannot start or cannot go on; nothing is acknowledged that
-            is not done.
+        StreamAppError: the worker cannot start, or cannot go on. Unfinished work is not
+            acknowledged.
     """
     install_fetcher()
     collect_seldom()
-    # Else each counter and histogram has a second series that says when it was made.
+    # Otherwise each counter and histogram has a second series with the time it was made.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     asyncio.run(Worker(role, settings).run())
 
@@ -103,9 +109,6 @@ class Worker:
         self.metrics = Metrics(role)
         self.health = Health(self.metrics, is_dry_run=settings.dry_run)
         self._stop = asyncio.Event()
-        self._app: StreamApp | None = None
-        self._topics: TopicWatch | None = None
-        self._is_broker_away = False
         names = TopicNames(settings.topic_prefix)
         self._base_names = {names(topic): topic for topic in Topic}
 
@@ -117,7 +120,7 @@ class Worker:
         http, port = self.settings.http, self.settings.http.port
         port = DEFAULT_PORTS[self.role] if port is None else port
         server = HealthServer(self.health, self.metrics, http.host, port)
-        self.health.add("started", lambda: "waiting for Kafka")
+        self.health.set_check("started", lambda: "waiting for Kafka")
         url = await server.start()
         UNREADABLE_BATCHES.listeners.append(self._note_unreadable)
         log.info("worker_starting", role=self.role, health=url, dry_run=self.settings.dry_run)
@@ -144,28 +147,27 @@ class Worker:
         )
         topic = self._base_names.get(batch.topic)
         if topic is None:
-            return  # of a changelog: who reads the state judges it
+            return  # a changelog's: the reader of the state decides what it means
         self.metrics.unreadable_batches.labels(topic).inc()
         if topic in DEAD_LETTER_SOURCES and topic in self.metrics.topics:
             self.metrics.dead_letters.labels(topic, DeadLetterReason.UNREADABLE_BATCH).inc()
 
     async def _work(self) -> None:
-        prepared = await self._unless_stopped(self._prepare)
+        prepared = await self._prepare_unless_stopped()
         if prepared is None:
             return
-        app, reader = prepared
         try:
-            await self._run_app(app, reader)
+            await self._run_app(prepared)
         finally:
-            await reader.stop()
+            await prepared.reader.stop()
 
-    async def _prepare(self) -> tuple[StreamApp, ConfigurationReader]:
-        """Read what the work begins with; begin anew when the broker goes away meanwhile."""
+    async def _prepare(self) -> PreparedWork:
+        """Read what is needed before the work; start over if the broker goes away meanwhile."""
         while True:
             bootstrap = await self._wait_for_broker()
             reader = ConfigurationReader(self.settings, self.metrics)
             try:
-                return await self._create_app(bootstrap, reader), reader
+                return await self._create_app(bootstrap, reader)
             except KafkaUnreachableError as error:
                 await reader.stop()
                 log.warning("broker_unreachable", why=str(error), then="waiting for it")
@@ -174,14 +176,14 @@ class Worker:
                 await reader.stop()
                 raise
 
-    async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> StreamApp:
-        sources, outputs, create = ROLES[self.role]
+    async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> PreparedWork:
+        sources, (outputs, create) = ROLE_SOURCES[self.role], ROLES[self.role]
         await check_agreement(self.settings)
         partitions = await source_partitions(self.settings, sources, outputs)
         names = TopicNames(self.settings.topic_prefix)
         topics = [names(topic) for topic in sources]
         await require_brokers_clocks(self.settings, topics)
-        self.health.add("started", lambda: "reading the configuration")
+        self.health.set_check("started", lambda: "reading the configuration")
         await reader.start()
         app = create(self.settings, bootstrap, partitions, reader, self.metrics)
         changelogs = [table.changelog_topic_name for table in app.state_tables]
@@ -191,38 +193,27 @@ class Worker:
         await prepare_changelogs(self.settings, app)
         ids = await check_topic_ids(self.settings, self.role, [*topics, *changelogs])
         counts = {names(topic): count for topic, count in partitions.items()}
-        self._topics = TopicWatch(
-            self.settings, self.role, counts, changelogs, ids, app.fail, lambda: _sources_of(app)
+        topic_watch = TopicWatch(
+            self.settings,
+            self.role,
+            counts,
+            changelogs,
+            ids,
+            app.fail,
+            lambda: _source_partitions(app),
         )
-        spare_what_is_there()
-        return app
+        freeze_existing_objects()
+        return PreparedWork(app, reader, topic_watch)
 
-    async def _run_app(self, app: StreamApp, reader: ConfigurationReader) -> None:
-        self._app = app
+    async def _run_app(self, prepared: PreparedWork) -> None:
+        app = prepared.app
         app.oversized_records.report_to(self.metrics)
         failure = app.failure = asyncio.get_running_loop().create_future()
-        self.health.add("started", lambda: None)
-        recovery = app.tables.recovery
-        self.metrics.recovery_remaining.set_function(
-            lambda: recovery.progress and recovery.progress.remaining
-        )
-        self.metrics.recovery_seconds.set_function(
-            lambda: recovery.progress and recovery.progress.seconds
-        )
-        self.health.add("assigned", lambda: _why_not_assigned(app))
-        self.health.add(
-            "broker", lambda: "no answer from the broker" if self._is_broker_away else None
-        )
-        self.health.add("configuration", lambda: _why_not_configured(reader))
-        self.metrics.clock_ahead.set_function(lambda: app.clock.ahead_seconds)
-        watches = [asyncio.create_task(self._watch(app, reader))]
-        watches.append(asyncio.create_task(watch_time(self.settings, app.clock)))
-        if (topics := self._topics) is not None:
-            standstill = Standstill(app, lambda: topics.ends)
-            self.health.add("topics", topics.failure)
-            self.health.add("partitions", standstill.failure)
-            watches.append(asyncio.create_task(topics.run()))
-            watches.append(asyncio.create_task(self._watch_moves(reader, standstill)))
+        self.health.set_check("started", lambda: None)
+        watches = Watches(app, prepared.reader, prepared.topics, self.metrics)
+        for name, check in watches.checks().items():
+            self.health.set_check(name, check)
+        watching = watches.start()
         starting = asyncio.create_task(app.start())
         crashed = asyncio.create_task(app.wait_until_stopped())
         stop = asyncio.create_task(self._stop.wait())
@@ -234,25 +225,21 @@ class Worker:
                 log.info("worker_started", role=self.role)
                 await asyncio.wait({failure, stop, crashed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (*watches, stop, crashed):
+            for task in (*watching, stop, crashed):
                 task.cancel()
         self.health.is_draining = True
         error = _worker_error(app, failure, starting)
-        if error is not None and topics is not None:
-            # What the broker said of a changelog that is gone is no help.
-            error = topics.lost_state() or error
-        await self._end(app, starting, 0 if error is None else error.exit_code, error)
+        if error is not None:
+            # A changelog that is gone explains more than the error that the broker gave for it.
+            error = prepared.topics.lost_state() or error
+        await self._end(app, starting, error)
         if error is not None:
             raise error
 
     async def _end(
-        self,
-        app: StreamApp,
-        starting: asyncio.Task[Any],
-        exit_code: int,
-        error: StreamAppError | None,
+        self, app: StreamApp, starting: asyncio.Task[Any], error: StreamAppError | None
     ) -> None:
-        """Stop the app; what it has in hand and cannot finish goes to the next owner."""
+        """Stop the app. The next owner takes over what it has begun and cannot finish."""
         log.info("worker_stopping", deadline_seconds=self.settings.shutdown_timeout_seconds)
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -260,17 +247,17 @@ class Worker:
         stopping = asyncio.create_task(app.stop())
         done, _ = await asyncio.wait({stopping}, timeout=self.settings.shutdown_timeout_seconds)
         if not done:
-            # Nothing is lost: what is not acknowledged is read again. But a thread of Faust
-            # would keep the process alive.
+            # Nothing is lost: what is not acknowledged is read again. Without this, a thread of
+            # Faust would keep the process alive.
             log.warning("worker_stop_forced", error=None if error is None else str(error))
             logging.shutdown()
-            os._exit(exit_code)
+            os._exit(0 if error is None else error.exit_code)
         with contextlib.suppress(asyncio.CancelledError, Exception):
             stopping.result()
 
-    async def _unless_stopped(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Await `call()`, or return `None` as soon as the worker is told to stop."""
-        work = asyncio.ensure_future(call())
+    async def _prepare_unless_stopped(self) -> PreparedWork | None:
+        """Prepare the work; return None as soon as the worker is told to stop."""
+        work = asyncio.create_task(self._prepare())
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -281,7 +268,7 @@ class Worker:
         return work.result()
 
     async def _wait_for_broker(self) -> str:
-        """Return the broker's address once it answers; say once that it does not."""
+        """Return the broker's address once it answers; log now and then that it does not."""
         started, said = time.monotonic(), False
         while True:
             try:
@@ -295,73 +282,14 @@ class Worker:
                 self.metrics.broker_connected.set(1)
                 return found
             await asyncio.sleep(BROKER_RETRY_SECONDS)
-            if said and (waited := time.monotonic() - started) > 60:  # noqa: PLR2004 - a reminder each minute
+            if said and (waited := time.monotonic() - started) > REMINDER_SECONDS:
                 log.warning("broker_still_unreachable", waited_seconds=round(waited))
                 started = time.monotonic()
 
-    async def _watch(self, app: StreamApp, reader: ConfigurationReader) -> None:
-        """Look now and then how far the worker is, and whether it still can do its work."""
-        names = TopicNames(self.settings.topic_prefix)
-        lag = LagMeter(app, names, self.metrics)
-        withheld = WithheldMeter(app, reader, names, self.metrics)
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self._look_at_broker(app)
-            lag.look(is_broker_away=self._is_broker_away)
-            withheld.look(is_broker_away=self._is_broker_away)
-            try:
-                check_growth(app)
-            except TopicMismatchError as error:
-                app.fail(error)
-            if not reader.is_ready:
-                app.fail(StreamAppError("the configuration is not followed any more"))
 
-    async def _watch_moves(self, reader: ConfigurationReader, standstill: Standstill) -> None:
-        """Look now and then whether all partitions move."""
-        names = TopicNames(self.settings.topic_prefix)
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            standstill.look(is_held_up=self._is_broker_away or reader.last_error is not None)
-            counts = standstill.counts()
-            for topic in ROLES[self.role][0]:
-                count = None if counts is None else counts[names(topic)]
-                self.metrics.standing_still.labels(str(topic)).set(count)
-
-    def _look_at_broker(self, app: StreamApp) -> None:
-        """Log when the broker stops answering and when it answers again, once each.
-
-        It counts as away when no heartbeat was accepted for half of the session's time.
-        """
-        limit = self.settings.kafka.session_timeout_seconds / 2
-        age = app.consumer.heartbeat_age_seconds if app.started and app.consumer else 0.0
-        is_away = age > limit and not app.rebalancing
-        if is_away != self._is_broker_away:
-            self._is_broker_away = is_away
-            if is_away:
-                log.warning("broker_lost", silent_seconds=round(age, 1))
-            else:
-                log.info("broker_back")
-        self.metrics.broker_connected.set(not is_away)
-
-
-def _sources_of(app: StreamApp) -> list[TP]:
-    """Return the source partitions that a worker has."""
+def _source_partitions(app: StreamApp) -> list[TP]:
+    """Return the source partitions that the worker has now."""
     return list(app.consumer.start_positions) if app.started and app.consumer else []
-
-
-def _why_not_assigned(app: StreamApp) -> str | None:
-    progress = app.tables.recovery.progress
-    if progress is not None and not progress.is_over:
-        return str(progress)
-    if app.rebalancing:
-        return "partitions are being assigned"
-    if not app.tables.actives_ready:
-        return "state is being read"
-    return None
-
-
-def _why_not_configured(reader: ConfigurationReader) -> str | None:
-    return reader.last_error if reader.is_ready else "not read to its end"
 
 
 def _has_started(starting: asyncio.Task[Any]) -> bool:
@@ -371,7 +299,7 @@ def _has_started(starting: asyncio.Task[Any]) -> bool:
 def _worker_error(
     app: StreamApp, failure: asyncio.Future[BaseException], starting: asyncio.Task[Any]
 ) -> StreamAppError | None:
-    """Return why the worker cannot go on; `None` when it was told to stop."""
+    """Return why the worker cannot go on; None if it was told to stop."""
     error = failure.result() if failure.done() else app.crash_reason
     if error is None and starting.done() and not starting.cancelled():
         error = starting.exception()

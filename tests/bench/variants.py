@@ -26,7 +26,7 @@ from stream_app.kafka.engine.changelogs import prepare_changelogs, source_partit
 from stream_app.metrics import Metrics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
-from stream_app.worker.garbage import collect_seldom, spare_what_is_there
+from stream_app.worker.garbage import collect_seldom, freeze_existing_objects
 from tests.bench.data import PARTITIONS, PERIOD
 
 LIMIT_SECONDS = 120.0
@@ -69,7 +69,7 @@ async def detector(bootstrap: str, prefix: str, number: int) -> None:
     app = create_detector(settings, bootstrap, partitions, reader, metrics)
     app.failure = asyncio.get_running_loop().create_future()
     await prepare_changelogs(settings, app)
-    spare_what_is_there()
+    freeze_existing_objects()
     await app.start()
     # Made once: it would take time from what is measured.
     ends = AIOKafkaConsumer(bootstrap_servers=bootstrap)

@@ -28,7 +28,7 @@ def as_before() -> Iterator[None]:
 
 def test_what_is_there_is_spared_and_what_comes_later_is_not() -> None:
     frozen = gc.get_freeze_count()
-    garbage.spare_what_is_there()
+    garbage.freeze_existing_objects()
     assert gc.get_freeze_count() > frozen
     gone = weakref.ref(Cycle())
     assert gone() is not None

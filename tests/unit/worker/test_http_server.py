@@ -212,7 +212,7 @@ async def test_a_page_that_fails_is_logged_and_the_next_one_served() -> None:
     def fail() -> None:
         raise ValueError("a defect")
 
-    health.add("broken", fail)
+    health.set_check("broken", fail)
     async with serving(health) as port:
         with capture_logs() as logs:
             assert status(await get(port, "/readyz")) == 500

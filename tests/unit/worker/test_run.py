@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
 from stream_app.kafka.configuration.reader import ConfigurationReader
-from stream_app.kafka.engine.app import StreamApp
 from stream_app.settings import Settings
 from stream_app.worker import run
-from stream_app.worker.run import Worker
+from stream_app.worker.run import PreparedWork, Worker
 
 
 class Preparing(Worker):
@@ -27,22 +26,23 @@ class Preparing(Worker):
     async def _wait_for_broker(self) -> str:
         return "broker:9092"
 
-    async def _create_app(self, _bootstrap: str, reader: ConfigurationReader) -> StreamApp:
+    async def _create_app(self, _bootstrap: str, reader: ConfigurationReader) -> PreparedWork:
         self.readers.append(reader)
         end = self.ends.pop(0)
         if end is not None:
             raise end
-        return cast("StreamApp", "the app")
+        made: Any = "the app", "the watch of its topics"
+        return PreparedWork(made[0], reader, made[1])
 
 
 async def test_it_begins_anew_when_the_broker_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "BROKER_RETRY_SECONDS", 0.0)
     worker = Preparing(KafkaUnreachableError("gone"), KafkaUnreachableError("gone"), None)
     with capture_logs() as logs:
-        app, reader = await worker._prepare()
-    found: Any = app
+        prepared = await worker._prepare()
+    found: Any = prepared.app
     assert found == "the app"
-    assert reader is worker.readers[2]
+    assert prepared.reader is worker.readers[2]
     assert len({id(one) for one in worker.readers}) == 3, "none is started twice"
     assert [line["event"] for line in logs] == ["broker_unreachable"] * 2
 
@@ -56,4 +56,4 @@ async def test_a_stop_meanwhile_ends_it_too() -> None:
     worker = Preparing(*[KafkaUnreachableError("gone")] * 9)
     asyncio.get_running_loop().call_later(0.05, worker._stop.set)
     async with asyncio.timeout(5):
-        assert await worker._unless_stopped(worker._prepare) is None
+        assert await worker._prepare_unless_stopped() is None
