@@ -22,7 +22,7 @@ from stream_app.domain.counting.partial_counts import (
 )
 from stream_app.domain.counting.partition_windows import PartitionWindows
 from stream_app.domain.counting.windows import CellKey
-from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
+from stream_app.domain.events.model import KIND_OF_CONDITION, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -36,8 +36,6 @@ from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
-
-KIND_OF_CONDITION = {condition: kind for kind, condition in COUNTING_CONDITIONS.items()}
 
 #: While nothing fires, a flush only brings the progress on, and partial counts that are read
 #: again are summed to the same: it is held for this long.

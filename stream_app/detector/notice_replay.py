@@ -10,7 +10,7 @@ from stream_app.detector.match import MatchOutcome, MatchStage
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.notices.incoming import NoticeResult
 from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
-from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.replay.counting_replay import ReplayFigures
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
@@ -49,13 +49,13 @@ class NoticeReplay:
     def __init__(
         self, configuration: Configuration, names: TopicNames, signer: NoticeSigner = NO_SIGNATURES
     ) -> None:
-        self.figures = Figures()
+        self.figures = ReplayFigures()
         self._values: dict[str, bytes] = {}
         self._alerts_topic = names(Topic.ALERTS)
         source = _FixedConfiguration(configuration)
         self._stage = MatchStage(_Progress(), source, names, Metrics(), signer)
 
-    def add(self, partition: int, records: Sequence[Any]) -> None:
+    def replay(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""
         for _ in self._stage.steps(Topic.ACCOUNT, partition, records):
             pass
@@ -75,7 +75,7 @@ class NoticeReplay:
             self.figures.rejected[part.reason.value] += 1
 
     def finish(self, _partition: int) -> None:
-        """Nothing more to do: a notice stands for itself."""
+        """Do nothing: each notice stands for itself."""
 
     def alerts(self) -> Iterator[tuple[Alert | NoticeAlert, int]]:
         """Yield the alerts, each of one notice; the oldest first."""

@@ -20,19 +20,23 @@ from stream_app.cli.replay.selection import (
 )
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.model import EventKind
+from stream_app.domain.events.times import MAX_AHEAD_SECONDS
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.replay.copying import Rest, Spans, parse_rest, rest_texts, seconds_to_now
+from stream_app.domain.replay.copying import (
+    Remainder,
+    Spans,
+    parse_remainder,
+    remainder_texts,
+    seconds_to_now,
+)
 from stream_app.domain.replay.ranges import Range
-from stream_app.domain.replay.time_shift import Shifter
+from stream_app.domain.replay.time_shift import TimeShifter
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic
 from stream_app.kafka.history.copier import Copied, Copier
 from stream_app.kafka.history.copy_target import Target, find_target
 from stream_app.kafka.history.event_log import EventLog
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
-
-#: An event further ahead of its record becomes a dead letter, so it must not count as the newest.
-_MAX_AHEAD_SECONDS = 300
 
 
 @click.command(
@@ -89,7 +93,7 @@ def copy_events(
     if resume and shift_to_now:
         raise UsageError("--resume goes on with the shift that it names: leave --shift-to-now out")
     named = topics_of(settings, topics, (*REPLAYED_TOPICS, *CONFIG_TOPICS))
-    rest = _rest(named, resume)
+    rest = _remainder(named, resume)
     is_shifted = shift_to_now or rest.seconds is not None
     configured = [topic for topic in named.values() if topic in CONFIG_TOPICS]
     if configured and (len(configured) < len(named) or is_shifted):
@@ -101,9 +105,9 @@ def copy_events(
     asyncio.run(copy.run(range_of(start, end), rest))
 
 
-def _rest(topics: Mapping[str, Topic], resume: Sequence[str]) -> Rest:
+def _remainder(topics: Mapping[str, Topic], resume: Sequence[str]) -> Remainder:
     """Return what is left to be copied, by full names of topics; empty: no copy is resumed."""
-    rest = parse_rest(resume)
+    rest = parse_remainder(resume)
     left: Spans = {}
     for name, topic in topics.items() if resume else ():
         left[name] = rest.spans.pop(name if name in rest.spans else topic, [])
@@ -111,7 +115,7 @@ def _rest(topics: Mapping[str, Topic], resume: Sequence[str]) -> Rest:
         raise UsageError(
             f"--resume names {', '.join(rest.spans)}, which is not among the topics given"
         )
-    return Rest(left, rest.seconds)
+    return Remainder(left, rest.seconds)
 
 
 class _Copy:
@@ -133,7 +137,7 @@ class _Copy:
         self._as_json = as_json
         self._seconds: int | None = None
 
-    async def run(self, selected: Range, rest: Rest) -> None:
+    async def run(self, selected: Range, rest: Remainder) -> None:
         target = await find_target(self._settings, self._prefix, list(self._topics.values()))
         self._seconds = rest.seconds
         async with EventLog(self._settings, list(self._topics)) as log:
@@ -161,10 +165,12 @@ class _Copy:
             say(f"{copier.copied.too_large:,} records are larger than the topic there allows")
             raise click.exceptions.Exit(1)
 
-    def _shifters(self) -> dict[str, Shifter]:
+    def _shifters(self) -> dict[str, TimeShifter]:
         """Return the shifter of times for each topic."""
         return {
-            name: Shifter(EventKind(topic.rpartition(".")[2]) if topic in EVENT_TOPICS else None)
+            name: TimeShifter(
+                EventKind(topic.rpartition(".")[2]) if topic in EVENT_TOPICS else None
+            )
             for name, topic in self._topics.items()
         }
 
@@ -175,7 +181,8 @@ class _Copy:
             async for tp, records, _ in log.batches(progress.report):
                 seconds_of = shifters[tp.topic].seconds_of
                 for record in records:
-                    latest = record.timestamp // 1000 + _MAX_AHEAD_SECONDS
+                    # An event that is further ahead becomes a dead letter, so it is not the newest.
+                    latest = record.timestamp // 1000 + MAX_AHEAD_SECONDS
                     for seconds in seconds_of(record.value):
                         if seconds <= latest and (newest is None or seconds > newest):
                             newest = seconds
@@ -224,6 +231,6 @@ class _Copy:
         for tp, span in sorted(log.spans.items()):
             left[tp.topic].append((copied.following[tp], span.end))
         words = ["stream-app", "replay", "copy", *self._topics, "--to-prefix", self._prefix]
-        for text in rest_texts(Rest(left, self._seconds)):
+        for text in remainder_texts(Remainder(left, self._seconds)):
             words += ["--resume", text]
         say(f"{copied.records.total():,} records are copied; to go on: {shlex.join(words)}")

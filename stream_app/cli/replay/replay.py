@@ -25,17 +25,17 @@ from stream_app.cli.replay.selection import (
     topics_of,
 )
 from stream_app.detector.notice_replay import NoticeReplay
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.replay.comparison import (
     ACCOUNT,
-    AnyAlert,
     Circumstances,
-    Compared,
+    ComparedAlert,
     ComparisonResult,
-    Recorded,
+    RecordedAlerts,
     compare,
 )
 from stream_app.domain.replay.counting_replay import CountingReplay
@@ -157,8 +157,8 @@ class _Run:
     client_id: int | None
     against: str | None
     engines: dict[Topic, Engine] = field(default_factory=dict)
-    recorded: Recorded = field(default_factory=Recorded)
-    compared: list[Compared] | None = None
+    recorded: RecordedAlerts = field(default_factory=RecordedAlerts)
+    compared: list[ComparedAlert] | None = None
     records: int = 0
     seconds: float = 0.0
 
@@ -177,7 +177,7 @@ class _Run:
                 async for tp, records, is_last in log.batches(progress.report):
                     engine = self.engines[topics[tp.topic]]
                     if records:
-                        engine.add(tp.partition, records)
+                        engine.replay(tp.partition, records)
                     if is_last:
                         engine.finish(tp.partition)
                 self.seconds = progress.seconds
@@ -197,7 +197,7 @@ class _Run:
             for topic, partition, records in lines.batches():
                 if topic not in self.engines:
                     self.engines[topic] = self._engine(topic, configuration, None)
-                self.engines[topic].add(partition, records)
+                self.engines[topic].replay(partition, records)
                 seen.setdefault(topic, set()).add(partition)
                 self.records += len(records)
                 progress.report(self.records)
@@ -212,7 +212,7 @@ class _Run:
         await self._read_recorded()
         return configuration
 
-    def alerts(self) -> Iterator[tuple[AnyAlert, int]]:
+    def alerts(self) -> Iterator[tuple[Alert | NoticeAlert, int]]:
         """Yield the selected alerts, each with its number of events."""
         for engine in self.engines.values():
             yield from (row for row in engine.alerts() if self._is_meant(row[0]))
@@ -239,7 +239,7 @@ class _Run:
             time.time_ns() // 1_000_000,
         )
 
-    def _is_meant(self, alert: AnyAlert) -> bool:
+    def _is_meant(self, alert: Alert | NoticeAlert) -> bool:
         is_client = self.client_id in (None, alert.client_id)
         return is_client and self.trigger_id in (None, alert.cause.get("trigger_id"))
 
@@ -261,7 +261,7 @@ class _Run:
             for topic, engine in self.engines.items()
             if isinstance(engine, CountingReplay)
         }
-        around = Circumstances(
+        circumstances = Circumstances(
             configuration.triggers,
             configuration.integrations,
             extents,
@@ -269,7 +269,9 @@ class _Run:
             late=partial(_sum, [engine.late.__getitem__ for engine in engines.values()]),
             total=partial(_sum, [engine.total for engine in engines.values()]),
         )
-        self.compared = list(compare([alert for alert, _ in self.alerts()], self.recorded, around))
+        self.compared = list(
+            compare((alert for alert, _ in self.alerts()), self.recorded, circumstances)
+        )
 
 
 def _sum(functions: Sequence[Any], key: Any) -> int:

@@ -9,18 +9,18 @@ from typing import Protocol
 import msgspec
 
 from stream_app.cli.output import print_json, print_json_text, print_table, say
-from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
+from stream_app.domain.alerts.alert import Alert, NoticeAlert, encode_alert
 from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.replay.comparison import AnyAlert, Compared, ComparisonResult
-from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.replay.comparison import ComparedAlert, ComparisonResult
+from stream_app.domain.replay.counting_replay import ReplayFigures
 from stream_app.domain.times import iso_utc
 
 
 class HasFigures(Protocol):
     """What has replayed one topic."""
 
-    figures: Figures
+    figures: ReplayFigures
 
 
 def show_figures(engines: Collection[tuple[str, HasFigures]], records: int, seconds: float) -> None:
@@ -32,7 +32,7 @@ def show_figures(engines: Collection[tuple[str, HasFigures]], records: int, seco
         say(f"{topic}: {figures_text(engine.figures)}")
 
 
-def figures_text(figures: Figures) -> str:
+def figures_text(figures: ReplayFigures) -> str:
     """Return what became of events, in a line."""
     parts = [f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(figures.results.items()) if n]
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(figures.rejected.items()))
@@ -41,7 +41,7 @@ def figures_text(figures: Figures) -> str:
     return ", ".join(parts) or "nothing counted"
 
 
-def show_alerts(rows: Sequence[tuple[AnyAlert, int]], *, as_json: bool) -> None:
+def show_alerts(rows: Sequence[tuple[Alert | NoticeAlert, int]], *, as_json: bool) -> None:
     """Print the alerts: as they stand on the topic, or as a table."""
     if as_json:
         for alert, _ in rows:
@@ -54,7 +54,7 @@ def show_alerts(rows: Sequence[tuple[AnyAlert, int]], *, as_json: bool) -> None:
     say(f"{len(rows):,} alerts")
 
 
-def show_comparison(rows: Sequence[Compared], unreadable: int, *, as_json: bool) -> None:
+def show_comparison(rows: Sequence[ComparedAlert], unreadable: int, *, as_json: bool) -> None:
     """Print what differs, or with JSON every alert; then how many there are of each."""
     if as_json:
         for row in rows:
@@ -63,7 +63,7 @@ def show_comparison(rows: Sequence[Compared], unreadable: int, *, as_json: bool)
         print_table(
             ("RESULT", "WHEN", "CLIENT", "WHAT", "REASON", "ID"),
             [
-                (row.result, *_cells(row.alert), _reason(row), row.alert.id)
+                (row.result, *_cells(row.alert), _why(row), row.alert.id)
                 for row in rows
                 if row.result is not ComparisonResult.SAME
             ],
@@ -74,20 +74,20 @@ def show_comparison(rows: Sequence[Compared], unreadable: int, *, as_json: bool)
         say(f"{unreadable:,} records of the topic are no alerts")
 
 
-def _as_json(row: Compared) -> dict[str, object]:
+def _as_json(row: ComparedAlert) -> dict[str, object]:
     return {
         "result": row.result,
-        "reason": row.reason,
+        "reason": row.cause,
         "detail": row.detail,
         "alert": msgspec.to_builtins(row.alert),
     }
 
 
-def _reason(row: Compared) -> str:
-    return f"{row.reason}: {row.detail}"
+def _why(row: ComparedAlert) -> str:
+    return f"{row.cause}: {row.detail}"
 
 
-def _cells(alert: AnyAlert) -> tuple[str, int, str]:
+def _cells(alert: Alert | NoticeAlert) -> tuple[str, int, str]:
     """Return the time, the client and a summary of an alert."""
     if isinstance(alert, NoticeAlert):
         what = f"{alert.notice.kind}: {alert.notice.summary}"
@@ -98,5 +98,5 @@ def _cells(alert: AnyAlert) -> tuple[str, int, str]:
     return iso_utc(alert.window_start * 1000), alert.client_id, what
 
 
-def _ids(alert: AnyAlert) -> str:
+def _ids(alert: Alert | NoticeAlert) -> str:
     return ",".join(map(str, alert.integration_ids))

@@ -21,12 +21,11 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.errors import UsageError
 from stream_app.domain.events.batches import Record
 from stream_app.domain.events.decoder import EventDecoder
-from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
+from stream_app.domain.events.model import KIND_OF_CONDITION, Event, EventKind
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.events.times import event_seconds
-from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.replay.counting_replay import ReplayFigures
 
-_KINDS = {condition: kind for kind, condition in COUNTING_CONDITIONS.items()}
 #: Fields of an event that are shown of it, in this order.
 _FACTS = (
     "type", "host", "poolid", "target", "remote_addr4", "remote_addr6", "remote_addrs",
@@ -81,16 +80,16 @@ class Backtest:
     def __init__(
         self, trigger: Trigger, clients: Mapping[int, Client], now_ms: int | None = None
     ) -> None:
-        if trigger.template_id not in _KINDS or trigger.threshold is None:
+        if trigger.template_id not in KIND_OF_CONDITION or trigger.threshold is None:
             raise UsageError(
                 f"trigger {trigger.id}: {trigger.template_id} counts no events, so it has no "
-                f"threshold to choose: give one of {', '.join(_KINDS)}"
+                f"threshold to choose: give one of {', '.join(KIND_OF_CONDITION)}"
             )
         self.trigger = trigger
         self._now_ms = now_ms
         self.threshold: Threshold = trigger.threshold
-        self.kind = _KINDS[trigger.template_id]
-        self.figures = Figures()
+        self.kind = KIND_OF_CONDITION[trigger.template_id]
+        self.figures = ReplayFigures()
         #: Window start -> how many events it holds, the late ones included.
         self.counts: Counter[int] = Counter()
         self._index = self._make_index(clients)
@@ -122,7 +121,7 @@ class Backtest:
         state.confirm(cut)
         for (_, start), number in tally.late_windows.items():
             self._note(start, EventPlace(partition, first, last, number))
-        self.figures.take(tally)
+        self.figures.count(tally)
 
     def _note(self, start: int, place: EventPlace) -> None:
         self.counts[start] += place.events

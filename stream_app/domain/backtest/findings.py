@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.configuration.triggers import Trigger
-from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.replay.counting_replay import ReplayFigures
 
 DAY_SECONDS = 86400
 WEEK_SECONDS = 7 * DAY_SECONDS
@@ -60,7 +60,7 @@ class Findings:
 
     trigger: Trigger
     counts: Mapping[int, int]
-    figures: Figures
+    figures: ReplayFigures
     records: int
     from_ms: int
     to_ms: int

@@ -106,6 +106,7 @@ COUNTING_CONDITIONS = {
     EventKind.HITS: "hits_exceeded",
     EventKind.INCIDENTS: "incidents_exceeded",
 }
+KIND_OF_CONDITION = {condition: kind for kind, condition in COUNTING_CONDITIONS.items()}
 
 #: The field with the event time. Where it is missing, `create_time` holds, then the record's
 #: timestamp.

@@ -1,4 +1,5 @@
-"""Recorded events once more: ranges, moved times, copies, and what a replay gives.
+"""Replaying recorded events: ranges, shifted times, copies, and the alerts of a replay.
 
-It counts by `domain/counting`, as the workers do, and never by rules of its own.
+The commands `replay` and `triggers backtest` import from here. It counts by `domain/counting`, as
+the workers do, and never by rules of its own.
 """

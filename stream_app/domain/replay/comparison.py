@@ -1,7 +1,7 @@
-"""What a replay gives, held against the alerts that were recorded, and why they differ.
+"""Compares the alerts of a replay with the recorded ones, and says why they differ.
 
-An alert is a function of configuration and windows, so each difference has a cause: other
-configuration, events that were not read, or other partitions, which decide what is late.
+An alert is a function of configuration and windows, so each difference has a cause: another
+configuration, events that were not read, or another partition count, on which lateness depends.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert, enc
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.windows import CellKey, retention_seconds
-from stream_app.domain.events.model import COUNTING_CONDITIONS
+from stream_app.domain.events.model import KIND_OF_CONDITION
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.replay.ranges import Extent
 from stream_app.domain.times import iso_utc
 
-AnyAlert = Alert | NoticeAlert
-#: Where the alerts of notices come from; those of triggers come from a kind of event.
+#: The source of alerts of notices; the source of a trigger's alerts is a kind of event.
 ACCOUNT = "account"
-_KINDS = {condition: kind.value for kind, condition in COUNTING_CONDITIONS.items()}
+#: (client, trigger, window start) -> the revision that fired.
+Revisions = Mapping[tuple[int, int, int], str]
 
 
 class ComparisonResult(StrEnum):
-    """How an alert of the replay and the recorded one of its id relate."""
+    """How an alert of the replay relates to the recorded alert of the same id."""
 
     SAME = "same"
-    #: Both are there, with different bytes.
+    #: Both exist, with different bytes.
     DIFFERENT = "different"
-    #: The replay gives it, and it is not on the topic.
+    #: Only the replay gives it.
     MISSING = "missing"
-    #: It is on the topic, and the replay does not give it.
+    #: Only the topic has it.
     EXTRA = "extra"
 
 
-class Reason(StrEnum):
-    """Why they differ, as far as it can be told."""
+class Cause(StrEnum):
+    """Why a replayed and a recorded alert differ, as far as is known."""
 
     STALE_CONFIG = "stale_config"
     CHANGED_REVISION = "changed_revision"
@@ -50,23 +50,27 @@ class Reason(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: A cause, and what to tell a person about it.
+Explanation = tuple[Cause, str]
+
+
 @dataclass(frozen=True)
-class Compared:
-    """One alert and what came of it; `detail` says for a person why."""
+class ComparedAlert:
+    """One alert and the result of its comparison; `detail` tells a person the cause."""
 
     result: ComparisonResult
-    alert: AnyAlert
-    reason: Reason | None = None
+    alert: Alert | NoticeAlert
+    cause: Cause | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What explains differences.
+    """The circumstances of a replay that explain differences.
 
-    `extents` says, by kind of event and `account`, which part of the time was read; kinds that
-    are missing in it were not replayed. `partitions` says of kinds that they had other partition
-    counts. `late` and `total` tell of windows how many events came late, and how many counted.
+    `extents` holds the time that was read, by kind of event or `account`; other kinds were not
+    replayed. `partitions` describes, by kind, a partition count that differs. `late` and `total`
+    return how many events of a window came late, and how many it counted.
     """
 
     triggers: Mapping[int, Trigger]
@@ -77,11 +81,11 @@ class Circumstances:
     total: Callable[[CellKey], int] = lambda _key: 0
 
 
-def source_of(alert: AnyAlert) -> str:
+def source_of(alert: Alert | NoticeAlert) -> str:
     """Return the kind of event that an alert comes from; empty for an unknown condition."""
     if isinstance(alert, NoticeAlert):
         return ACCOUNT
-    return _KINDS.get(alert.trigger.template_id, "")
+    return KIND_OF_CONDITION.get(alert.trigger.template_id, "")
 
 
 def window_of(alert: Alert) -> CellKey:
@@ -91,27 +95,32 @@ def window_of(alert: Alert) -> CellKey:
     return name, alert.window_start
 
 
-def span_ms(alert: AnyAlert) -> tuple[int, int]:
-    """Return the time that decides an alert: its window, or when its notice was appended."""
+def span_ms(alert: Alert | NoticeAlert) -> tuple[int, int]:
+    """Return the time that an alert is about: its window, or when its notice was appended."""
     if isinstance(alert, NoticeAlert):
         return alert.notice.appended_ms, alert.notice.appended_ms + 1
     return alert.window_start * 1000, alert.window_end * 1000
 
 
-class Recorded:
-    """The alerts of the topic that a replay may be held against, by id.
+class RecordedAlerts:
+    """All alerts of the topic by id, whatever range is replayed.
 
-    All of them: late uploads make a replay give alerts of windows that lie before what it reads.
+    Late uploads let a replay give alerts of windows that lie before the range.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
-        self.alerts: dict[str, AnyAlert] = {}
-        self.conflicting: dict[str, AnyAlert] = {}
+        self.alerts: dict[str, Alert | NoticeAlert] = {}
+        self.conflicting: dict[str, Alert | NoticeAlert] = {}
         self.unreadable = 0
 
-    def add(self, value: bytes | None, wanted: Callable[[AnyAlert], bool]) -> None:
-        """Take a record. Of one id the first stands, and one with other bytes beside it."""
+    def add_record(
+        self, value: bytes | None, wanted: Callable[[Alert | NoticeAlert], bool]
+    ) -> None:
+        """Add a record's alert if it is wanted.
+
+        Of several records of one id the first is kept, and the first with other bytes as well.
+        """
         try:
             alert = decode_alert(value or b"")
         except DECODE_ERRORS:
@@ -124,38 +133,40 @@ class Recorded:
 
     @property
     def windows(self) -> set[CellKey]:
-        """The windows that they are of."""
+        """The windows of the alerts."""
         return {window_of(one) for one in self.alerts.values() if isinstance(one, Alert)}
 
 
 def compare(
-    replayed: Iterable[AnyAlert], recorded: Recorded, around: Circumstances
-) -> Iterator[Compared]:
-    """Yield every alert that one of the two has: those of the replay, then what is extra.
+    replayed: Iterable[Alert | NoticeAlert], recorded: RecordedAlerts, circumstances: Circumstances
+) -> Iterator[ComparedAlert]:
+    """Yield every alert with the result of its comparison: those of the replay, then extra ones.
 
-    A recorded alert is extra only if the replay has read of its time.
+    A recorded alert is extra only if the replay has read a part of its time.
     """
     given = {alert.id: alert for alert in replayed}
     revisions = _revisions(recorded.alerts.values())
     for number, alert in given.items():
         value = recorded.values.get(number)
         if value is None:
-            yield Compared(ComparisonResult.MISSING, alert, *_why_missing(alert, revisions, around))
+            yield ComparedAlert(
+                ComparisonResult.MISSING, alert, *_why_missing(alert, revisions, circumstances)
+            )
         elif value == encode_alert(alert) and number not in recorded.conflicting:
-            yield Compared(ComparisonResult.SAME, alert)
+            yield ComparedAlert(ComparisonResult.SAME, alert)
         else:
             other = recorded.alerts[number]
             if value == encode_alert(alert):
                 other = recorded.conflicting[number]
-            detail = _differing(alert, other)
-            yield Compared(ComparisonResult.DIFFERENT, alert, Reason.STALE_CONFIG, detail)
+            detail = _difference_text(alert, other)
+            yield ComparedAlert(ComparisonResult.DIFFERENT, alert, Cause.STALE_CONFIG, detail)
     for number, alert in recorded.alerts.items():
-        extent = around.extents.get(source_of(alert))
-        if number not in given and extent is not None and extent.meets(*span_ms(alert)):
-            yield Compared(ComparisonResult.EXTRA, alert, *_why_extra(alert, around))
+        extent = circumstances.extents.get(source_of(alert))
+        if number not in given and extent is not None and extent.overlaps(*span_ms(alert)):
+            yield ComparedAlert(ComparisonResult.EXTRA, alert, *_why_extra(alert, circumstances))
 
 
-def _revisions(alerts: Iterable[AnyAlert]) -> dict[tuple[int, int, int], str]:
+def _revisions(alerts: Iterable[Alert | NoticeAlert]) -> Revisions:
     return {
         (one.client_id, one.trigger.id, one.window_start): one.trigger.revision
         for one in alerts
@@ -163,7 +174,7 @@ def _revisions(alerts: Iterable[AnyAlert]) -> dict[tuple[int, int, int], str]:
     }
 
 
-def _differing(ours: AnyAlert, theirs: AnyAlert) -> str:
+def _difference_text(ours: Alert | NoticeAlert, theirs: Alert | NoticeAlert) -> str:
     """Name the fields in which two alerts of one id differ."""
     mine, other = msgspec.to_builtins(ours), msgspec.to_builtins(theirs)
     names = sorted(n for n in mine.keys() | other.keys() if mine.get(n) != other.get(n))
@@ -173,64 +184,64 @@ def _differing(ours: AnyAlert, theirs: AnyAlert) -> str:
 
 
 def _why_missing(
-    alert: AnyAlert, revisions: Mapping[tuple[int, int, int], str], around: Circumstances
-) -> tuple[Reason, str]:
+    alert: Alert | NoticeAlert, revisions: Revisions, circumstances: Circumstances
+) -> Explanation:
     if isinstance(alert, NoticeAlert):
-        return _why_notice_missing(alert, around)
-    trigger = around.triggers.get(alert.trigger.id)
+        return _why_notice_missing(alert, circumstances)
+    trigger = circumstances.triggers.get(alert.trigger.id)
     known = revisions.get((alert.client_id, alert.trigger.id, alert.window_start))
     if known is not None and known != alert.trigger.revision:
-        return Reason.CHANGED_REVISION, f"it was sent for revision {known} of the trigger"
+        return Cause.CHANGED_REVISION, f"it was sent for revision {known} of the trigger"
     if trigger is not None and trigger.enabled_at > alert.window_start * 1000:
         when = iso_utc(trigger.enabled_at)
-        return Reason.STALE_CONFIG, f"the trigger counts since {when}, after the window began"
-    extent = around.extents[source_of(alert)]
+        return Cause.STALE_CONFIG, f"the trigger counts since {when}, after the window began"
+    extent = circumstances.extents[source_of(alert)]
     kept_ms = retention_seconds(alert.trigger.threshold.period) * 1000
     if extent.from_ms is not None and alert.window_end * 1000 + kept_ms <= extent.from_ms:
-        return Reason.LATE, "its events came when the window was no longer kept"
+        return Cause.LATE, "its events came when the window was no longer kept"
     new = "if its events are new, the detector may not have come to them yet"
-    return _why_counted_otherwise(alert, around) or (Reason.UNKNOWN, new)
+    return _why_counted_otherwise(alert, circumstances) or (Cause.UNKNOWN, new)
 
 
-def _why_notice_missing(alert: NoticeAlert, around: Circumstances) -> tuple[Reason, str]:
+def _why_notice_missing(alert: NoticeAlert, circumstances: Circumstances) -> Explanation:
     for number in alert.integration_ids:
-        found = around.integrations.get(number)
+        found = circumstances.integrations.get(number)
         if found is not None and max(found.updated_at, found.epoch) > alert.notice.appended_ms:
             when = iso_utc(max(found.updated_at, found.epoch))
-            return Reason.STALE_CONFIG, f"integration {number} was changed at {when}, after it"
-    return Reason.UNKNOWN, "if the notice is new, the detector may not have come to it yet"
+            return Cause.STALE_CONFIG, f"integration {number} was changed at {when}, after it"
+    return Cause.UNKNOWN, "if the notice is new, the detector may not have come to it yet"
 
 
-def _why_extra(alert: AnyAlert, around: Circumstances) -> tuple[Reason, str]:
+def _why_extra(alert: Alert | NoticeAlert, circumstances: Circumstances) -> Explanation:
     if isinstance(alert, NoticeAlert):
-        return Reason.UNKNOWN, "no notice that was read gives it; was the subscription ended?"
-    trigger = around.triggers.get(alert.trigger.id)
+        return Cause.UNKNOWN, "no notice that was read gives it; was the subscription ended?"
+    trigger = circumstances.triggers.get(alert.trigger.id)
     if trigger is None or not trigger.enabled:
         state = "not configured" if trigger is None else "disabled"
-        return Reason.STALE_CONFIG, f"trigger {alert.trigger.id} is {state} now"
+        return Cause.STALE_CONFIG, f"trigger {alert.trigger.id} is {state} now"
     if trigger.revision != alert.trigger.revision:
         return (
-            Reason.CHANGED_REVISION,
+            Cause.CHANGED_REVISION,
             f"it is of revision {alert.trigger.revision}, configured is {trigger.revision}",
         )
-    why = _why_counted_otherwise(alert, around)
+    why = _why_counted_otherwise(alert, circumstances)
     if why is not None:
         return why
-    read = f"{around.total(window_of(alert))} events are in its window"
-    if around.extents[source_of(alert)].to_ms is not None:
-        return Reason.RANGE_CUT, f"{read}; others may lie behind the end of what was read"
-    return Reason.UNKNOWN, f"{read}, and more than {alert.trigger.threshold.count} fire"
+    read = f"{circumstances.total(window_of(alert))} events are in its window"
+    if circumstances.extents[source_of(alert)].to_ms is not None:
+        return Cause.RANGE_CUT, f"{read}; others may lie behind the end of what was read"
+    return Cause.UNKNOWN, f"{read}, and more than {alert.trigger.threshold.count} fire"
 
 
-def _why_counted_otherwise(alert: Alert, around: Circumstances) -> tuple[Reason, str] | None:
-    """Return why a window of one configuration may have counted other events."""
+def _why_counted_otherwise(alert: Alert, circumstances: Circumstances) -> Explanation | None:
+    """Return why a window may have counted other events under the same configuration."""
     kind = source_of(alert)
-    extent, span = around.extents[kind], span_ms(alert)
-    if extent.cuts(*span):
-        lies = "only partly within" if extent.meets(*span) else "outside of"
-        return Reason.RANGE_CUT, f"its window lies {lies} what was read: other events may be there"
-    if late := around.late(window_of(alert)):
-        return Reason.LATE, f"{late} events of its window came late in the replay"
-    if kind in around.partitions:
-        return Reason.PARTITION_COUNT, around.partitions[kind]
+    extent, span = circumstances.extents[kind], span_ms(alert)
+    if extent.misses_part_of(*span):
+        lies = "only partly within" if extent.overlaps(*span) else "outside of"
+        return Cause.RANGE_CUT, f"its window lies {lies} what was read: other events may be there"
+    if late := circumstances.late(window_of(alert)):
+        return Cause.LATE, f"{late} events of its window came late in the replay"
+    if kind in circumstances.partitions:
+        return Cause.PARTITION_COUNT, circumstances.partitions[kind]
     return None

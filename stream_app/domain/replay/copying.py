@@ -1,4 +1,4 @@
-"""Copying recorded events to another installation: by how much they are moved, and what is left."""
+"""Copying recorded events to another installation: the time shift, and how a copy is resumed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Spans = dict[str, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
-class Rest:
-    """What an interrupted copy has left, and by how many seconds it moves its events, if at all."""
+class Remainder:
+    """What an interrupted copy has not copied yet, and by how many seconds it shifts the times."""
 
     spans: Spans
     seconds: int | None = None
 
 
 def seconds_to_now(newest_seconds: int, now_ms: int) -> int:
-    """Return by how many seconds events are moved so that the newest happens now.
+    """Return by how many seconds to shift events so that the newest happens now.
 
-    None of them then lies in the future of the record that it comes in.
+    No event is then ahead of its record's timestamp.
 
     Args:
         newest_seconds: time of the newest event, Unix seconds.
@@ -39,11 +39,11 @@ def seconds_to_now(newest_seconds: int, now_ms: int) -> int:
     return ceil(now_ms / 1000) - 1 - newest_seconds
 
 
-def parse_rest(texts: Iterable[str]) -> Rest:
-    """Return what is left to be copied, as `rest_texts` has written it.
+def parse_remainder(texts: Iterable[str]) -> Remainder:
+    """Parse what `remainder_texts` returned.
 
     Raises:
-        UsageError: it is written otherwise.
+        UsageError: a text has another form, or the texts have different shifts.
     """
     spans: Spans = {}
     shifts: set[int | None] = set()
@@ -62,13 +62,13 @@ def parse_rest(texts: Iterable[str]) -> Rest:
             "the --resume of one copy have one shift: give them as the interrupted run has "
             "printed them"
         )
-    return Rest(spans, *shifts)
+    return Remainder(spans, *shifts)
 
 
-def rest_texts(rest: Rest) -> list[str]:
+def remainder_texts(remainder: Remainder) -> list[str]:
     """Return what is left to be copied, one text for each topic."""
-    shift = "" if rest.seconds is None else f"{rest.seconds:+}s"
+    shift = "" if remainder.seconds is None else f"{remainder.seconds:+}s"
     return [
         f"{topic}=" + ",".join(f"{min(first, end)}:{end}" for first, end in rows) + shift
-        for topic, rows in rest.spans.items()
+        for topic, rows in remainder.spans.items()
     ]

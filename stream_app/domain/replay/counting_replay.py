@@ -1,7 +1,7 @@
-"""Replay: which alerts the events of one topic give, by the rules that the workers count by.
+"""Replays the events of one topic through the workers' own counting, and gives their alerts.
 
-It keeps what a worker keeps and writes nothing. Partitions may be added in any interleaving: an
-alert depends on the order within a partition only, as it does live.
+It keeps what a worker keeps, and writes nothing. The partitions may interleave in any way: as in a
+live run, an alert depends only on the order within each partition.
 """
 
 from __future__ import annotations
@@ -28,27 +28,22 @@ RESULTS = ("counted", "unmatched", *(one.value for one in Exclusion), "late")
 
 
 @dataclass
-class Figures:
-    """What became of events, by result, and of those that were refused, by reason."""
+class ReplayFigures:
+    """How many events had each result, and how many were rejected for each reason."""
 
     results: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
 
-    def take(self, tally: Tally) -> None:
-        """Add what became of one batch; the refused parts themselves are not kept."""
+    def count(self, tally: Tally) -> None:
+        """Add the tally of one batch."""
         for result in RESULTS:
             if number := getattr(tally, result):
                 self.results[result] += number
         for _, part in tally.rejected:
             self.rejected[part.reason.value] += 1
 
-    def add(self, other: Figures) -> None:
-        """Add the figures of another topic."""
-        self.results.update(other.results)
-        self.rejected.update(other.rejected)
-
     def as_dict(self) -> dict[str, object]:
-        """Return them for JSON, every result named."""
+        """Return the figures for JSON, with every result."""
         found: dict[str, object] = {name: self.results[name] for name in RESULTS}
         return found | {"dead_letters": dict(sorted(self.rejected.items()))}
 
@@ -58,11 +53,10 @@ class CountingReplay:
 
     Args:
         kind: of the events.
-        clients: who is configured; events of others are refused.
-        triggers: those that count; of other conditions, disabled ones and ones of unknown clients
-            nothing is counted.
-        partitions: those that will be added to. None: not known before, as of a pipe; then no
-            window is given up before the end.
+        clients: the configured clients; events of others are rejected.
+        triggers: disabled ones and those of other conditions or unknown clients count nothing.
+        partitions: the partitions that will be replayed. None: they are not known, as with a pipe,
+            so every window is kept to the end.
         watched: windows whose sums are kept to the end, for `total` and `late`.
         now_ms: the clock that bounds the times which producers claim.
     """
@@ -78,7 +72,7 @@ class CountingReplay:
     ) -> None:
         self.kind = kind
         self._now_ms = now_ms
-        self.figures = Figures()
+        self.figures = ReplayFigures()
         #: How many events of watched windows came late.
         self.late: Counter[CellKey] = Counter()
         self._clients = clients
@@ -86,7 +80,7 @@ class CountingReplay:
         self._triggers = {
             one.key: one.trigger for found in self._index.clients.values() for one in found.triggers
         }
-        self._limits = {
+        self._thresholds = {
             key: trigger.threshold.count
             for key, trigger in self._triggers.items()
             if trigger.threshold is not None
@@ -99,7 +93,7 @@ class CountingReplay:
         #: Partitions that may still bring events for old windows.
         self._unfinished: set[int] | None = None if partitions is None else set(partitions)
 
-    def add(self, partition: int, records: Sequence[Record]) -> None:
+    def replay(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
         tally = state.count(records, self._index, self._now_ms)
@@ -107,18 +101,18 @@ class CountingReplay:
         for key, count in cut.cells:
             self._merge(key, partition, count)
         state.confirm(cut)
-        self.figures.take(tally)
+        self.figures.count(tally)
         for key in self._watched & tally.late_windows.keys():
             self.late[key] += tally.late_windows[key]
-        self._give_up()
+        self._forget_closed()
 
     def finish(self, partition: int) -> None:
-        """Note that a partition brings no more events."""
+        """Note that a partition has no more events."""
         if self._unfinished is not None:
             self._unfinished.discard(partition)
 
     def alerts(self) -> Iterator[tuple[Alert, int]]:
-        """Yield the alerts that would fire, with the events of their windows; the oldest first."""
+        """Yield the alerts, the oldest first, each with the number of events in its window."""
         for key, total in sorted(self._fired.items(), key=lambda item: (item[0][1], item[0][0])):
             trigger = self._triggers[key[0]]
             yield fired_alert(self._clients[trigger.client_id], trigger, key[1]), total
@@ -135,15 +129,15 @@ class CountingReplay:
             name, start = key
             heapq.heappush(self._expiring, (expires_at(start, self._period(name)), key))
         window.merge([(partition, count)], fired=False, seen_ms=0)
-        if (total := window.total) > self._limits[key[0]]:
+        if (total := window.total) > self._thresholds[key[0]]:
             self._fired[key] = total
 
     def _period(self, name: str) -> int:
         threshold = self._triggers[name].threshold
         return threshold.period if threshold is not None else 0
 
-    def _give_up(self) -> None:
-        """Forget windows that no partition counts into any more."""
+    def _forget_closed(self) -> None:
+        """Forget the windows that every partition has passed."""
         if self._unfinished is None:
             return
         states = self._states

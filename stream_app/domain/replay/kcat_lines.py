@@ -1,4 +1,4 @@
-"""Lines as `kcat -J` prints them, read back into records."""
+"""Parses the lines that `kcat -J` prints back into records."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class KcatRecord(msgspec.Struct, gc=False):
     timestamp: int = msgspec.field(name="ts", default=-1)
     tstype: str = "logappend"
     payload: str | None = None
-    #: What a dead letter would have of the record; nobody reads a dead letter of a replay.
+    #: A dead letter would need these; a replay writes none.
     key: ClassVar[None] = None
     headers: ClassVar[tuple[tuple[str, bytes], ...]] = ()
 
     @property
     def timestamp_type(self) -> int:
-        """Kafka's number for whose time `timestamp` is; that of a line that does not say counts."""
+        """Kafka's number for the kind of the timestamp: 0 if the producer set it, 1 otherwise."""
         return int(self.tstype != "create")
 
     @property
     def value(self) -> bytes | None:
-        """Its bytes: what could not be printed as text has been lost on the way."""
+        """The record's bytes, except for those that kcat could not print as text."""
         return None if self.payload is None else self.payload.encode()
 
 
@@ -41,7 +41,7 @@ def parse_line(line: bytes) -> KcatRecord:
     """Return the record of a line.
 
     Raises:
-        UsageError: it holds none.
+        UsageError: the line is not one of `kcat -J`.
     """
     try:
         return _decode(line)

@@ -1,4 +1,4 @@
-"""Which part of a topic is meant: from a time or an offset, to a time or an offset."""
+"""A range of a topic: from a time or an offset, to a time or an offset."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _AGO = re.compile(r"-\d{1,9}[smhd]")
 
 
 class Bound(NamedTuple):
-    """One end: a moment (Unix ms, of the records' timestamps), an offset, or neither.
+    """One end of a range: a record timestamp (Unix ms), an offset, or neither.
 
-    An offset holds in every partition. A bound of neither is the topic's own end.
+    An offset is the same in every partition. A bound with neither is the end of the topic itself.
     """
 
     moment_ms: int | None = None
@@ -24,33 +24,33 @@ class Bound(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Records from the first bound on and before the second."""
+    """The records from `start` on and before `end`."""
 
     start: Bound = Bound()
     end: Bound = Bound()
 
 
 class Extent(NamedTuple):
-    """Times (Unix ms) at which what was read begins and ends; None: the log itself does there."""
+    """The time (Unix ms) that was read; None: everything was read up to that end of the log."""
 
     from_ms: int | None = None
     to_ms: int | None = None
 
-    def cuts(self, from_ms: int, to_ms: int) -> bool:
-        """Tell whether a part of this time was not read."""
+    def misses_part_of(self, from_ms: int, to_ms: int) -> bool:
+        """Tell whether a part of a time span was not read."""
         return (self.from_ms is not None and from_ms < self.from_ms) or (
             self.to_ms is not None and to_ms > self.to_ms
         )
 
-    def meets(self, from_ms: int, to_ms: int) -> bool:
-        """Tell whether a part of this time was read."""
+    def overlaps(self, from_ms: int, to_ms: int) -> bool:
+        """Tell whether a part of a time span was read."""
         return (self.from_ms is None or to_ms > self.from_ms) and (
             self.to_ms is None or from_ms < self.to_ms
         )
 
 
 def parse_bound(text: str | None, now_ms: int) -> Bound:
-    """Return what an end of a range means: `-2h`, an ISO-8601 time, `now`, or an offset.
+    """Parse an end of a range: `-2h`, an ISO-8601 time, `now`, or an offset.
 
     Raises:
         UsageError: it is none of these.
@@ -71,10 +71,10 @@ def parse_bound(text: str | None, now_ms: int) -> Bound:
 
 
 def parse_range(start: str | None, end: str | None, now_ms: int) -> Range:
-    """Return the range between two ends.
+    """Parse the two ends of a range.
 
     Raises:
-        UsageError: one of them is no end, or nothing can lie between them.
+        UsageError: one of them cannot be parsed, or nothing can lie between them.
     """
     found = Range(parse_bound(start, now_ms), parse_bound(end, now_ms))
     first, last = found

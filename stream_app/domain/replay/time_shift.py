@@ -1,8 +1,9 @@
-"""Moving the times inside recorded events by whole seconds, all by as many.
+"""Shifts all times inside recorded events by the same whole seconds.
 
-So their order and the distances between them stay, and the events can happen again now. Only the
-documented time fields are rewritten; every other value keeps its bytes. (Half surrogate pairs, for
-which decoders refuse a whole text, become replacement characters, as readers here see them.)
+The order of the events and the distances between them stay, and the events can happen again now.
+Only the documented time fields are rewritten; every other value keeps its bytes. (One exception:
+half surrogate pairs become replacement characters, as all readers here see them, because decoders
+refuse a text that holds one.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stream_app.domain.events.model import TIME_FIELDS, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS, split
 from stream_app.domain.foreign_text.printable import quoted
 
-#: Rewrites one JSON value. Raises ValueError: no such time is documented.
+#: Rewrites one JSON value. Raises ValueError if it is not a time in a documented form.
 Move = Callable[[bytes, int], bytes]
 #: Name of a field -> how it is moved, or the fields of the object that stands there.
 Fields = Mapping[str, "Move | Fields"]
@@ -30,18 +31,18 @@ _parse_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
 
 
-class Shifted(NamedTuple):
-    """A value whose times are moved, and how many of its parts are copied as they are."""
+class ShiftedValue(NamedTuple):
+    """A record's value with shifted times, and how many of its parts could not be shifted."""
 
     value: bytes | None
     untouched: int
 
 
-class Shifter:
-    """Moves the times in records of one topic.
+class TimeShifter:
+    """Shifts the times in the records of one topic.
 
     Args:
-        kind: of the events; None: notices, whose own time is when they were appended.
+        kind: of the events. None: they are notices, whose own time is when they were appended.
     """
 
     def __init__(self, kind: EventKind | None) -> None:
@@ -49,10 +50,10 @@ class Shifter:
         name = None if kind is None else TIME_FIELDS[kind]
         self._order = () if name is None else (name, "time", "create_time")
 
-    def shift(self, value: bytes | None, seconds: int) -> Shifted:
-        """Return a record's value with its times moved; what cannot be decoded stays as it is."""
+    def shift(self, value: bytes | None, seconds: int) -> ShiftedValue:
+        """Return a record's value with shifted times; parts that cannot be decoded stay as is."""
         if not value:
-            return Shifted(value, 1)
+            return ShiftedValue(value, 1)
         pieces: list[bytes] = []
         end = untouched = 0
         for part in split(value):
@@ -63,10 +64,10 @@ class Shifter:
             except (*DECODE_ERRORS, ValueError, ArithmeticError):
                 pieces.append(part.value)
                 untouched += 1
-        return Shifted(b"".join([*pieces, value[end:]]), untouched)
+        return ShiftedValue(b"".join([*pieces, value[end:]]), untouched)
 
     def seconds_of(self, value: bytes | None) -> Iterator[int]:
-        """Yield the event times (Unix seconds) in a value; events without one yield none."""
+        """Yield the event times (Unix seconds) in a value. An event without one yields nothing."""
         for part in split(value) if value and self._order else ():
             try:
                 event = _parse_object(part.text)
@@ -117,14 +118,14 @@ def _move_seconds(value: bytes, seconds: int) -> bytes:
 
 
 def _move_seconds_or_text(value: bytes, seconds: int) -> bytes:
-    """Move seconds that may stand in quotes, as exports have them."""
+    """Move a number of seconds that may be quoted, as in exports."""
     if value[:1] == b'"':
         return b'"' + _move_seconds(value[1:-1], seconds) + b'"'
     return _move_seconds(value, seconds)
 
 
 def _move_moment(value: bytes, seconds: int) -> bytes:
-    """Move a time as the notice of a denylisted address has it; any other text stays."""
+    """Move a time in the form of the notice of a denylisted address; any other text stays."""
     try:
         moment = datetime.strptime(value[1:-1].decode(), "%Y-%m-%d %H:%M:%S %z")
         return _encode((moment + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S %z"))
@@ -133,7 +134,10 @@ def _move_moment(value: bytes, seconds: int) -> bytes:
 
 
 def _move_seconds_if_any(value: bytes, seconds: int) -> bytes:
-    """Move seconds under a name that notices of other kinds may use for anything else."""
+    """Move a number of seconds; any other value stays.
+
+    Notices of other kinds may use the field for something else.
+    """
     return _move_seconds(value, seconds) if _SECONDS.fullmatch(value) else value
 
 
@@ -148,13 +152,13 @@ _ATTACK: Fields = {
     "create_time": _move_seconds,
     "time": _move_seconds_or_text,
 }
-#: By kind: of the flat event, and of the documented envelope of hits.
+#: By kind; a hit may be flat or in its documented envelope.
 _EVENT: Mapping[EventKind, Fields] = {
     EventKind.ATTACKS: _ATTACK,
     EventKind.HITS: {**_HIT, "details": {"hit": _HIT}},
     EventKind.INCIDENTS: _ATTACK,
 }
-#: The time until which an address is denylisted, and the hour of a count of requests.
+#: `expire_at` is when an address leaves the denylist; `from` and `to` bound a count of requests.
 _NOTICE: Fields = {
     "details": {
         "expire_at": _move_moment,

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.domain.errors import KafkaUnreachableError, error_text
-from stream_app.domain.replay.time_shift import Shifter
+from stream_app.domain.replay.time_shift import TimeShifter
 from stream_app.kafka.cluster.connection import connect_producer, connection_options
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.history.copy_target import Target
@@ -75,7 +75,7 @@ class Copier:
         log: EventLog,
         topics: Mapping[str, Topic],
         target: Target,
-        shifters: Mapping[str, Shifter],
+        shifters: Mapping[str, TimeShifter],
         seconds: int,
     ) -> None:
         self.copied = Copied(following={tp: span.start for tp, span in log.spans.items()})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.domain.replay.comparison import AnyAlert, Recorded
+from stream_app.domain.replay.comparison import RecordedAlerts
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import open_topics, records_to_end
@@ -14,8 +15,8 @@ from stream_app.settings import Settings
 
 
 async def read_sent_alerts(
-    settings: Settings, prefix: str, wanted: Callable[[AnyAlert], bool]
-) -> Recorded:
+    settings: Settings, prefix: str, wanted: Callable[[Alert | NoticeAlert], bool]
+) -> RecordedAlerts:
     """Return the alerts that an installation has sent; `prefix` is that of its topics.
 
     All of the topic is read, because an alert may be appended long after its window if a worker
@@ -25,12 +26,12 @@ async def read_sent_alerts(
         KafkaUnreachableError: no broker answers, or no more.
         TopicMismatchError: the topic is missing.
     """
-    recorded = Recorded()
+    recorded = RecordedAlerts()
     consumer = await open_topics(settings, [TopicNames(prefix)(Topic.ALERTS)])
     try:
         with kafka_errors(settings):
             async for record in records_to_end(consumer):
-                recorded.add(record.value, wanted)
+                recorded.add_record(record.value, wanted)
     finally:
         await consumer.stop()
     return recorded

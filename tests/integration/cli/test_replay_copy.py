@@ -18,7 +18,7 @@ from aiokafka.admin import NewTopic
 from cryptography.fernet import Fernet
 
 from stream_app.cli.replay import copy_events
-from stream_app.domain.replay.copying import Rest
+from stream_app.domain.replay.copying import Remainder
 from stream_app.domain.replay.ranges import Range
 from stream_app.kafka.cluster.admin import Admin, create_topics
 from stream_app.kafka.cluster.topics import Topic
@@ -351,7 +351,7 @@ async def test_ctrl_c_says_how_to_go_on_and_nothing_is_missing_or_twice(
     topics = {f"{settings.topic_prefix}events.hits": Topic.HITS}
     hits = [f"{settings.topic_prefix}events.hits"]
     copy = copy_events._Copy(settings, topics, trial.topic_prefix, shift_to_now=True, as_json=False)
-    task = asyncio.create_task(copy.run(Range(), Rest({})))
+    task = asyncio.create_task(copy.run(Range(), Remainder({})))
     send = Copier._send
 
     async def interrupted(copier: Copier, chunk: Sequence[Placed]) -> None:

@@ -25,7 +25,7 @@ def replayed(*values: bytes) -> NoticeReplay:
         record: Any = SimpleNamespace(
             offset=number, timestamp=1000 * number, key=b"1111", value=value, headers=()
         )
-        replay.add(0, [record])
+        replay.replay(0, [record])
     return replay
 
 

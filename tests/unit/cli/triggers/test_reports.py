@@ -18,7 +18,7 @@ from stream_app.cli.triggers.charts import bar, column_chart
 from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.backtest.findings import Findings
 from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger
-from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.replay.counting_replay import ReplayFigures
 
 GOLDEN = Path(__file__).parent / "golden" / "backtest.txt"
 START = 1_767_225_600
@@ -34,7 +34,7 @@ def findings(counts: dict[int, int] | None = None, name: str = "Hits", **more: A
     known: dict[str, Any] = {
         "trigger": trigger,
         "counts": counts,
-        "figures": Figures(
+        "figures": ReplayFigures(
             Counter(counted=sum(counts.values()) - 12, late=12, unmatched=4000),
             Counter(undecodable=3),
         ),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_app.domain.backtest.findings import Findings, ThresholdRow, Window
 from stream_app.domain.configuration.triggers import Threshold, Trigger
-from stream_app.domain.replay.counting_replay import Figures
+from stream_app.domain.replay.counting_replay import ReplayFigures
 
 DAY = 86_400
 START = 20_000 * DAY
@@ -21,7 +21,7 @@ def findings(counts: dict[int, int], days: float = 7, **changes: Any) -> Finding
     known: dict[str, Any] = {
         "trigger": trigger,
         "counts": counts,
-        "figures": Figures(Counter(counted=sum(counts.values()))),
+        "figures": ReplayFigures(Counter(counted=sum(counts.values()))),
         "records": 1000,
         "from_ms": START * 1000,
         "to_ms": START * 1000 + round(days * DAY * 1000),

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.errors import UsageError
-from stream_app.domain.replay.copying import Rest, parse_rest, rest_texts, seconds_to_now
+from stream_app.domain.replay.copying import (
+    Remainder,
+    parse_remainder,
+    remainder_texts,
+    seconds_to_now,
+)
 
 NOW_MS = 1_767_225_600_400
 
@@ -17,16 +22,18 @@ def test_the_newest_event_is_not_ahead_of_its_record_and_a_second_old_at_most(no
 
 @pytest.mark.parametrize("seconds", [None, 0, 7, -86_400])
 def test_what_is_left_is_read_as_it_is_written(seconds: int | None) -> None:
-    rest = Rest({"events.hits": [(3, 10), (10, 10)], "a.events.attacks": [(0, 5)]}, seconds)
-    texts = rest_texts(rest)
+    remainder = Remainder(
+        {"events.hits": [(3, 10), (10, 10)], "a.events.attacks": [(0, 5)]}, seconds
+    )
+    texts = remainder_texts(remainder)
     shift = "" if seconds is None else f"{seconds:+}s"
     assert texts == [f"events.hits=3:10,10:10{shift}", f"a.events.attacks=0:5{shift}"]
-    assert parse_rest(texts) == rest
+    assert parse_remainder(texts) == remainder
 
 
 def test_texts_of_different_copies_are_refused() -> None:
     with pytest.raises(UsageError, match="have one shift"):
-        parse_rest(["events.hits=3:10+7s", "events.attacks=0:5"])
+        parse_remainder(["events.hits=3:10+7s", "events.attacks=0:5"])
 
 
 @pytest.mark.parametrize(
@@ -34,4 +41,4 @@ def test_texts_of_different_copies_are_refused() -> None:
 )
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="as the interrupted run has printed it"):
-        parse_rest([text])
+        parse_remainder([text])

@@ -52,9 +52,9 @@ def replayed(log: list[tuple[int, bytes, bool]], **more: Any) -> CountingReplay:
         offsets[partition] += 1
         waiting.setdefault(partition, []).append(record)
         if ends:
-            replay.add(partition, waiting.pop(partition))
+            replay.replay(partition, waiting.pop(partition))
     for partition, records in waiting.items():
-        replay.add(partition, records)
+        replay.replay(partition, records)
         replay.finish(partition)
     return replay
 

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.times import event_seconds
-from stream_app.domain.replay.time_shift import Shifted, Shifter
+from stream_app.domain.replay.time_shift import ShiftedValue, TimeShifter
 from tests.unit.domain.documented_events import HIT_ENVELOPE
 
 T = 1_767_225_600
 HOUR = 3600
-HITS, ATTACKS = Shifter(EventKind.HITS), Shifter(EventKind.ATTACKS)
-NOTICES = Shifter(None)
+HITS, ATTACKS = TimeShifter(EventKind.HITS), TimeShifter(EventKind.ATTACKS)
+NOTICES = TimeShifter(None)
 
 
-def moved(shifter: Shifter, event: Any, seconds: int = HOUR) -> Any:
+def moved(shifter: TimeShifter, event: Any, seconds: int = HOUR) -> Any:
     shifted = shifter.shift(json.dumps(event).encode(), seconds)
     assert shifted.untouched == 0
     assert shifted.value is not None
@@ -69,16 +69,16 @@ def test_everything_else_keeps_its_bytes() -> None:
 
 def test_the_parts_of_arrays_and_lines_are_moved_and_bad_ones_left() -> None:
     good = b'{"request_time":1}'
-    assert HITS.shift(b"[%s, nonsense]" % good, 1) == Shifted(b"[%s, nonsense]" % good, 1)
-    assert HITS.shift(b"[%s , 7]" % good, 1) == Shifted(b'[{"request_time":2} , 7]', 1)
+    assert HITS.shift(b"[%s, nonsense]" % good, 1) == ShiftedValue(b"[%s, nonsense]" % good, 1)
+    assert HITS.shift(b"[%s , 7]" % good, 1) == ShiftedValue(b'[{"request_time":2} , 7]', 1)
     lines = b'{"request_time":1}\n{"request_time":"soon"}\n{oops\n{"time":4}\n'
     expected = b'{"request_time":2}\n{"request_time":"soon"}\n{oops\n{"time":5}\n'
-    assert HITS.shift(lines, 1) == Shifted(expected, 2)
+    assert HITS.shift(lines, 1) == ShiftedValue(expected, 2)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"7", b"{", b'{"request_time":1e999}'])
 def test_what_cannot_be_decoded_is_copied_as_it_is_and_counted(value: bytes | None) -> None:
-    assert HITS.shift(value, 60) == Shifted(value, 1)
+    assert HITS.shift(value, 60) == ShiftedValue(value, 1)
     assert list(HITS.seconds_of(value)) == []
 
 
