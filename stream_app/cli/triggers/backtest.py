@@ -17,7 +17,7 @@ from stream_app.cli.replay.selection import range_of, range_options
 from stream_app.cli.triggers import report_html, report_text
 from stream_app.domain.backtest.backtest import Backtest, EventSample
 from stream_app.domain.backtest.findings import Findings, Window, busiest
-from stream_app.domain.backtest.time_basis import timed
+from stream_app.domain.backtest.time_basis import choose_time_basis
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.plans.from_files import read_file_configuration
@@ -145,11 +145,11 @@ async def _run(settings: Settings, engine: Backtest, selected: Range, top: int) 
         with ProgressLine(log.size) as progress:
             async for tp, records, _ in log.batches(progress.report):
                 if records:
-                    engine.add(tp.partition, records)
+                    engine.count(tp.partition, records)
             rate = log.records / progress.seconds
             say(f"{log.records:,} records in {progress.seconds:.1f} s ({rate:,.0f}/s)")
         read = log.read_between(selected, time.time_ns() // 1_000_000)
-        found = timed(engine.counts, engine.threshold.period, *read)
+        found = choose_time_basis(engine.counts, engine.threshold.period, *read)
         samples = await _samples(engine, log, topic, busiest(found.counts, top))
     return Findings(
         trigger=engine.trigger,

@@ -49,7 +49,7 @@ def summary(found: Findings) -> list[str]:
             f"Left out of all figures: {counted(events, 'event')} in {counted(windows, 'window')} "
             "of other times, uploaded late or with a wrong clock."
         )
-    if not found.is_rated:
+    if not found.has_rates:
         lines.append("The time read is too short for figures a day: give an earlier --from.")
     elif found.days < 1:
         lines.append("That is less than a day: the figures a day are what a whole one would give.")

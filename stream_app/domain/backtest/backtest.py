@@ -1,7 +1,7 @@
-"""Backtest: how many recorded events each window of one trigger holds, and which.
+"""Backtest: how many recorded events each window of one trigger holds, and which events.
 
-The workers' own code counts. What it takes for late is added, by event time: a backtest asks what
-the recorded events hold, and a threshold is chosen by that.
+The workers' own code counts. Late events are added to their windows: a threshold is chosen by what
+the recorded events hold, not by when they arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.events.times import event_seconds
 from stream_app.domain.replay.counting_replay import ReplayFigures
 
-#: Fields of an event that are shown of it, in this order.
+#: The fields that are shown of a sample, in this order.
 _FACTS = (
     "type", "host", "poolid", "target", "remote_addr4", "remote_addr6", "remote_addrs",
     "response_status", "response_statuses",
@@ -34,8 +34,8 @@ _FACTS = (
 MAX_FACT_CHARS = 60
 
 
-class EventPlace(NamedTuple):
-    """A stretch of one partition, both ends inclusive, with so many events of a window."""
+class BatchPlace(NamedTuple):
+    """The offsets of a batch, both ends inclusive, and how many events of a window it holds."""
 
     partition: int
     first: int
@@ -44,7 +44,7 @@ class EventPlace(NamedTuple):
 
 
 class EventSample(NamedTuple):
-    """An event of a window: where it stands, its time (Unix seconds), short facts of it."""
+    """An event of a window: its place, its time (Unix seconds) and short facts."""
 
     partition: int
     offset: int
@@ -52,29 +52,32 @@ class EventSample(NamedTuple):
     facts: Mapping[str, str]
 
 
-class _Everyone(dict[int, ClientMatcher]):
-    """The triggers of every client, whether configured or not: none, but of the one."""
+class _MatchersOfAllClients(dict[int, ClientMatcher]):
+    """A matcher for every client id: one without triggers, unless the client is known.
+
+    So events of clients that nobody has configured are not rejected.
+    """
 
     def __init__(self, kind: EventKind, known: Mapping[int, ClientMatcher]) -> None:
         super().__init__(known)
-        self._nothing = ClientMatcher(kind, ())
+        self._without_triggers = ClientMatcher(kind, ())
 
     def get(self, key: int, _default: Any = None) -> ClientMatcher:
-        """Return the triggers of a client."""
-        return super().get(key, self._nothing)
+        """Return the matcher of a client."""
+        return super().get(key, self._without_triggers)
 
 
 class Backtest:
     """Counts the events of one trigger, whether it is enabled or not.
 
     Args:
-        trigger: the one that is tried.
-        clients: who is configured: events may name them and their applications instead of ids.
-            The ids of events are taken whether they are among these or not.
+        trigger: whose events are counted.
+        clients: the configured clients. Events may name them and their applications instead of
+            ids. An event with an id counts even if its client is not among them.
         now_ms: the clock that bounds the times which producers claim.
 
     Raises:
-        UsageError: its condition counts no events.
+        UsageError: the trigger's condition counts no events.
     """
 
     def __init__(
@@ -94,19 +97,19 @@ class Backtest:
         self.counts: Counter[int] = Counter()
         self._index = self._make_index(clients)
         self._states: dict[int, PartitionCounts] = {}
-        #: What open cells had counted at the last batch, by partition and window start.
+        #: (partition, window start) -> the count of the open cell after the last batch.
         self._known: dict[tuple[int, int], int] = {}
-        #: The batch with most events of each window.
-        self._places: dict[int, EventPlace] = {}
+        #: Window start -> the batch that holds most of the window's events.
+        self._places: dict[int, BatchPlace] = {}
 
     def _make_index(self, clients: Mapping[int, Client]) -> TriggerIndex:
         enabled = msgspec.structs.replace(self.trigger, enabled=True)
         index = TriggerIndex(self.kind, {self.trigger.client_id}, [enabled])
         index.names = ClientNames(clients)
-        index.clients = _Everyone(self.kind, index.clients)
+        index.clients = _MatchersOfAllClients(self.kind, index.clients)
         return index
 
-    def add(self, partition: int, records: Sequence[Record]) -> None:
+    def count(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
         tally = state.count(records, self._index, self._now_ms)
@@ -115,22 +118,22 @@ class Backtest:
         for (_, start), count in cut.cells:
             new = count - self._known.get((partition, start), 0)
             self._known[partition, start] = count
-            self._note(start, EventPlace(partition, first, last, new))
+            self._note(start, BatchPlace(partition, first, last, new))
         for _, start in cut.expired:
             self._known.pop((partition, start), None)
         state.confirm(cut)
         for (_, start), number in tally.late_windows.items():
-            self._note(start, EventPlace(partition, first, last, number))
+            self._note(start, BatchPlace(partition, first, last, number))
         self.figures.count(tally)
 
-    def _note(self, start: int, place: EventPlace) -> None:
+    def _note(self, start: int, place: BatchPlace) -> None:
         self.counts[start] += place.events
         best = self._places.get(start)
         if best is None or place.events > best.events:
             self._places[start] = place
 
-    def place_of(self, start: int) -> EventPlace:
-        """Return where most events of a window were read at once."""
+    def place_of(self, start: int) -> BatchPlace:
+        """Return the batch that holds most of a window's events."""
         return self._places[start]
 
     def samples(self, start: int, partition: int, records: Sequence[Any]) -> Iterator[EventSample]:
@@ -138,8 +141,8 @@ class Backtest:
         state, decoder = PartitionCounts(self.kind), EventDecoder(self.kind, self._index.names)
         before = 0
         for number, (record, value, event) in enumerate(_events(decoder, records)):
-            # Each by itself, so that counting decides which of them count.
-            part = _Part(number, record.timestamp, value, record.timestamp_type)
+            # One event at a time, so that the counter tells for each whether it counts.
+            part = _OneEvent(number, record.timestamp, value, record.timestamp_type)
             tally = state.count([part], self._index, self._now_ms)
             late = sum(n for (_, found), n in tally.late_windows.items() if found == start)
             counted = sum(count for (_, found), count in state.cells.items() if found == start)
@@ -150,8 +153,8 @@ class Backtest:
 
 
 @dataclass
-class _Part:
-    """One event of a record, as a record of its own."""
+class _OneEvent:
+    """One event as a record of its own."""
 
     offset: int
     timestamp: int

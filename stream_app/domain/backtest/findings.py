@@ -1,4 +1,4 @@
-"""What a backtest has found, in the figures by which a person chooses a threshold."""
+"""The findings of a backtest: the figures by which a person chooses a threshold."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from stream_app.domain.replay.counting_replay import ReplayFigures
 
 DAY_SECONDS = 86400
 WEEK_SECONDS = 7 * DAY_SECONDS
-#: Rates that people choose a threshold by: the most alerts of any day (UTC), or of each
-#: seven days from the first one on.
+#: The rates for which a threshold is suggested: the most alerts of any day (UTC), or of any seven
+#: days counted from the first one.
 _RATES = (
     (10, DAY_SECONDS, "at most 10 a day"),
     (1, DAY_SECONDS, "at most 1 a day"),
     (1, WEEK_SECONDS, "at most 1 a week"),
 )
 _STEPS = (1, 2, 5)
-#: Of a shorter time no figure a day is told.
+#: A shorter time is too short for figures per day.
 _MIN_RATED_SECONDS = 3600
 
 
 class Window(NamedTuple):
-    """A window by its start (Unix seconds), and how many events it holds."""
+    """A window: its start (Unix seconds) and how many events it holds."""
 
     start: int
     events: int
 
 
 class ThresholdRow(NamedTuple):
-    """What a threshold would have meant.
+    """How many alerts a threshold would have given.
 
-    `per_day` is an average, None where the time is too short for one; `worst_day` is the most
+    `per_day` is an average, or None if the time is too short for one. `worst_day` is the most
     alerts of one day (UTC).
     """
 
@@ -51,11 +51,11 @@ class ThresholdRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a backtest has found.
+    """All findings of a backtest.
 
-    `from_ms` and `to_ms` are the time that the figures are of, `counts` the windows within it and
-    `outside` those that are not (`figures_time.timed` tells which). `read_ms` is the time that the
-    records are of. `samples` holds events of the busiest windows, by window start.
+    `from_ms` and `to_ms` bound the time that the figures cover (see `time_basis.py`). `counts` are
+    the windows within it, and `outside` the others. `read_ms` is the time of the records.
+    `samples` holds events of the busiest windows, by window start.
     """
 
     trigger: Trigger
@@ -71,7 +71,7 @@ class Findings:
 
     @property
     def threshold(self) -> int:
-        """The threshold of the trigger as it stands."""
+        """The trigger's own threshold."""
         return self.trigger.threshold.count if self.trigger.threshold is not None else 0
 
     @property
@@ -81,22 +81,22 @@ class Findings:
 
     @property
     def days(self) -> float:
-        """How many days the figures are of: those of whole windows."""
+        """How many days the figures cover, in whole windows."""
         return (self.to_ms - self.from_ms) / 1000 / DAY_SECONDS
 
     @property
-    def is_rated(self) -> bool:
-        """Whether the time is long enough to tell what a day would have."""
+    def has_rates(self) -> bool:
+        """Whether the time is long enough for figures per day."""
         first, last = (self.from_ms, self.to_ms) if self.is_loaded else self.read_ms
         return last - first >= 1000 * max(_MIN_RATED_SECONDS, self.period)
 
     def per_day(self, alerts: int) -> float | None:
-        """Return so many alerts as an average of a day, if one can be told."""
-        return alerts / self.days if self.is_rated else None
+        """Return the average per day of a number of alerts; None: the time is too short."""
+        return alerts / self.days if self.has_rates else None
 
     @property
     def late(self) -> int:
-        """How many of the events came late."""
+        """How many events came late."""
         return self.figures.results["late"]
 
     @property
@@ -106,7 +106,7 @@ class Findings:
 
     @property
     def events_ms(self) -> tuple[int, int]:
-        """The time (Unix ms) of the windows that hold events."""
+        """The time (Unix ms) from the first window with events to the last."""
         return min(self.counts) * 1000, (max(self.counts) + self.period) * 1000
 
     @cached_property
@@ -128,40 +128,41 @@ class Findings:
         return sorted(Window(s, n) for s, n in self.counts.items() if n > self.threshold)
 
     def busiest(self, number: int) -> list[Window]:
-        """Return the windows with most events, the largest first, of equal ones the oldest."""
+        """Return the windows with most events; see `busiest`."""
         return busiest(self.counts, number)
 
     @cached_property
     def rows(self) -> list[ThresholdRow]:
-        """What thresholds would have meant, the lowest first."""
+        """A row for each threshold that is worth showing, the lowest first."""
         notes = self._notes()
         found: list[ThresholdRow] = []
-        for threshold in sorted({*_steps(self.largest), *notes}):
+        for threshold in sorted({*_round_thresholds(self.largest), *notes}):
             alerts = self.alerts_at(threshold)
             note = ", ".join(notes.get(threshold, ()))
             if found and alerts == found[-1].alerts and not note:
-                continue  # it would change nothing
+                continue
             worst = self.worst_day(threshold)
             found.append(ThresholdRow(threshold, alerts, self.per_day(alerts), worst, note))
         return found
 
     def worst_day(self, threshold: int) -> int:
-        """Return how many windows of one day (UTC), the worst one, exceed a threshold."""
+        """Return how many windows exceed a threshold on the worst day (UTC)."""
         return self._worst_days[self.alerts_at(threshold)]
 
     def _notes(self) -> dict[int, list[str]]:
         notes: dict[int, list[str]] = {self.threshold: ["as it is"]}
-        for number, seconds, text in _RATES if self.is_rated else ():
-            chosen = self._lowest(number, seconds)
+        for number, seconds, text in _RATES if self.has_rates else ():
+            chosen = self._lowest_threshold(number, seconds)
             if chosen is not None:
                 notes.setdefault(chosen, []).append(text)
         notes.setdefault(self.largest, []).append("never")
         return notes
 
-    def _lowest(self, number: int, seconds: int) -> int | None:
-        """Return the lowest threshold with at most `number` alerts in every so many seconds.
+    def _lowest_threshold(self, number: int, seconds: int) -> int | None:
+        """Return the lowest threshold with at most `number` alerts in every `seconds`.
 
-        Of a shorter time it is the share of `number` that is due to it; None: that is below one.
+        If the figures cover less than `seconds`, their share of `number` counts instead. None: that
+        share is less than one alert.
         """
         share = self.days * DAY_SECONDS / seconds
         if share < 1:
@@ -175,18 +176,23 @@ class Findings:
 
     @cached_property
     def _worst_days(self) -> list[int]:
-        return self._worst(0, DAY_SECONDS)
+        return self._most_alerts(0, DAY_SECONDS)
 
     @cached_property
     def _worst_weeks(self) -> list[int]:
-        return self._worst(self.from_ms // 1000, WEEK_SECONDS)
+        return self._most_alerts(self.from_ms // 1000, WEEK_SECONDS)
 
     @cached_property
     def _ranked(self) -> list[int]:
         return sorted(self.counts, key=self.counts.__getitem__, reverse=True)
 
-    def _worst(self, begin: int, seconds: int) -> list[int]:
-        """Return the most alerts of one part of the time when the n busiest windows fire, by n."""
+    def _most_alerts(self, begin: int, seconds: int) -> list[int]:
+        """Return, by n, the most alerts in one part of the time if the n busiest windows fire.
+
+        Args:
+            begin: start of the first part, Unix seconds.
+            seconds: length of each part.
+        """
         parts, most, found = dict[int, int](), 0, [0]
         for start in self._ranked:
             part = (start - begin) // seconds
@@ -196,7 +202,7 @@ class Findings:
         return found
 
     def timeline(self, columns: int) -> list[int]:
-        """Return the largest count of a window in each of so many equal parts of the time read."""
+        """Return the largest count of a window in each of at most `columns` equal parts of time."""
         begin, end = self.from_ms / 1000, max(self.to_ms / 1000, self.from_ms / 1000 + 1)
         columns = max(1, min(columns, math.ceil((end - begin) / self.period)))
         width = (end - begin) / columns
@@ -212,12 +218,12 @@ class Findings:
 
 
 def busiest(counts: Mapping[int, int], number: int) -> list[Window]:
-    """Return the windows with most events, the largest first, of equal ones the oldest."""
+    """Return the windows with most events, the largest first; of equal ones the oldest is first."""
     rows = (Window(start, count) for start, count in counts.items())
     return heapq.nsmallest(number, rows, key=lambda row: (-row.events, row.start))
 
 
-def _steps(largest: int) -> list[int]:
+def _round_thresholds(largest: int) -> list[int]:
     """Return 0, 1, 2, 5, 10, 20, 50 and so on, below the largest count."""
     powers = range(len(str(largest)))
     return [0, *(s * 10**p for p in powers for s in _STEPS if s * 10**p < largest)]

@@ -1,6 +1,6 @@
-"""The range of time that a backtest's figures cover.
+"""The time that a backtest's figures cover.
 
-It is the time of the records. Where events were loaded at once, it is the time of the events.
+It is the time of the records, or of the events themselves if they were loaded in bulk.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from dataclasses import dataclass, field
 
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS
 
-#: An event may have happened so long before its record was appended and still be of the range.
+#: How long before the first record an event may have happened and still be within its time.
 SLACK_SECONDS = MAX_AHEAD_SECONDS
-#: What lies further from the other windows than this has a wrong clock.
+#: Events that are further from all others than this have the time of a wrong clock.
 GAP_SECONDS = 30 * 86400
 
 
 @dataclass(frozen=True)
-class TimedCounts:
-    """The windows (start -> events) in a range of time (Unix ms) that figures per day are made of.
+class TimeBasis:
+    """The time (Unix ms) that the figures cover, and the windows (start -> events) within it.
 
-    The range consists of whole windows, so it has at least one. `is_loaded` says that it is the
-    events' own time, not that of their records. `outside` are the windows that lie elsewhere:
-    figures leave them out.
+    The time consists of whole windows, at least one. `is_loaded` says that it is the events' own
+    time, not that of their records. `outside` are the windows that the figures leave out.
     """
 
     counts: Mapping[int, int]
@@ -32,12 +31,20 @@ class TimedCounts:
     outside: Mapping[int, int] = field(default_factory=dict)
 
 
-def timed(counts: Mapping[int, int], period: int, from_ms: int, to_ms: int) -> TimedCounts:
-    """Return the windows within the time of the records, given here, or within their own.
+def choose_time_basis(
+    counts: Mapping[int, int], period: int, from_ms: int, to_ms: int
+) -> TimeBasis:
+    """Choose the time that the figures cover: that of the records, or that of the events.
 
-    It is their own where most of the events had happened before the first record was appended:
-    then they were loaded at once, and the time of their records tells nothing. Late uploads beside
-    live events are fewer, and are left out: of the time before, the records hold only a part.
+    If most of the events had happened before the first record was appended, they were loaded in
+    bulk, and the time of their records says nothing. Late uploads beside live events are fewer.
+    They are left out, because the records hold only a part of the events of that time.
+
+    Args:
+        counts: window start -> events.
+        period: length of a window, in seconds.
+        from_ms: when the first record was appended.
+        to_ms: when the last one was.
     """
     first = from_ms // 1000 // period * period
     begin = from_ms // 1000 - SLACK_SECONDS
@@ -52,11 +59,11 @@ def timed(counts: Mapping[int, int], period: int, from_ms: int, to_ms: int) -> T
             [-(-to_ms // (1000 * period)) * period, first + period, *(s + period for s in kept)]
         )
     outside = {start: n for start, n in counts.items() if start not in kept}
-    return TimedCounts(kept, first * 1000, end * 1000, is_loaded, outside)
+    return TimeBasis(kept, first * 1000, end * 1000, is_loaded, outside)
 
 
 def _together(counts: Mapping[int, int]) -> dict[int, int]:
-    """Return the windows of the largest group without a gap that no recording has."""
+    """Return the group of windows with most events among those that long gaps separate."""
     groups: list[dict[int, int]] = []
     before: int | None = None
     for start in sorted(counts):

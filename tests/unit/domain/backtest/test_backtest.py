@@ -95,9 +95,9 @@ def after(log: list[tuple[int, bytes, bool]], wanted: dict[str, Any]) -> tuple[B
         topic[partition].append(found)
         waiting.setdefault(partition, []).append(found)
         if ends:
-            engine.add(partition, waiting.pop(partition))
+            engine.count(partition, waiting.pop(partition))
     for partition, records in waiting.items():
-        engine.add(partition, records)
+        engine.count(partition, records)
     return engine, topic
 
 

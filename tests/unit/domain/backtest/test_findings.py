@@ -97,7 +97,7 @@ def test_the_timeline_has_the_largest_window_of_each_part() -> None:
 
 def test_a_time_too_short_for_a_rate_names_none() -> None:
     short = findings({START: 9}, days=0.04)
-    assert not short.is_rated
+    assert not short.has_rates
     assert {(row.note, row.per_day) for row in short.rows} == {
         ("", None), ("as it is", None), ("never", None)
     }  # fmt: skip
