@@ -12,12 +12,12 @@ import httpx
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.errors import InvalidObjectError, StreamAppError, UsageError
 from stream_app.opsgenie.sandbox.control import FAULTS_PATH
-from stream_app.opsgenie.sandbox.fault import KINDS, FaultKind, Operation, parse_fault
-from stream_app.opsgenie.sandbox.service import MARK
+from stream_app.opsgenie.sandbox.fault import KIND_TEXTS, FaultKind, Operation, parse_fault
+from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS
 
 DEFAULT_URL = "http://127.0.0.1:8480"
 TIMEOUT_SECONDS = 5.0
-KIND_LINES = "\n".join(f"  {kind:<12} {text}" for kind, text in KINDS.items())
+KIND_LINES = "\n".join(f"  {kind:<12} {text}" for kind, text in KIND_TEXTS.items())
 #: Fields that have columns of their own.
 SHOWN_APART = ("id", "kind", "on", "key", "failed", "requests_left", "seconds_left")
 
@@ -165,7 +165,7 @@ def _call(url: str, method: str, path: str, body: object = None) -> Any:
             f"no sandbox answers at {url} ({str(error) or type(error).__name__}): start one with "
             "`stream-app sandbox`, or name it with --url"
         ) from None
-    ((name, value),) = MARK.items()
+    ((name, value),) = SANDBOX_HEADERS.items()
     if response.headers.get(name) != value:
         raise StreamAppError(f"{url} is no sandbox of stream-app: name one with --url")
     if response.is_error:

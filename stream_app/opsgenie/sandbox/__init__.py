@@ -1,4 +1,4 @@
-"""A server that plays Opsgenie and JSM Operations on loopback, and fails on demand.
+"""A server on loopback that plays Opsgenie and JSM Operations, and fails on demand.
 
-The command, the demo and tests import `server.py`. No worker imports from here.
+The commands `sandbox` and `demo` and the tests start `server.py`. No worker imports from here.
 """

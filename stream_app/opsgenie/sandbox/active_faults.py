@@ -1,7 +1,7 @@
-"""The failures on demand that are on: which one a request meets, and when they end. Pure.
+"""The faults that are on: which of them a request meets, and when each ends. Pure.
 
-Faults that fit the same request come in the order they were added: a first one for two requests,
-then a second one, are a sequence. Times are seconds of any clock that only goes forward.
+Faults for the same request apply in the order in which they were added. So a fault for two requests
+and a second fault make a sequence. Times are seconds of any clock that only goes forward.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from stream_app.opsgenie.sandbox.fault import RULES, SECRET_FIELDS, Fault, Operation, key_end
 
-#: Most keys that a limit of requests a second remembers.
-KEYS_REMEMBERED = 10_000
+#: Most keys whose tokens are kept for a limit of requests a second.
+MAX_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class FaultView:
-    """A fault as it stands: what it has failed, and what is left of it (None: no end)."""
+    """A fault that is on: how many requests it has failed, and what is left (None: no end)."""
 
     id: int
     fault: Fault
@@ -26,7 +26,7 @@ class FaultView:
     seconds_left: float | None
 
     def as_json(self) -> dict[str, object]:
-        """Return what the view of faults shows: of a key no more than its end."""
+        """Return the fault as `/sandbox/faults` shows it, with only the end of its key."""
         fault = self.fault
         named = {name: getattr(fault, name) for name in RULES if name not in SECRET_FIELDS}
         end = key_end(fault.key or "") if fault.key_end is None else fault.key_end
@@ -47,7 +47,7 @@ class Faults:
     """The faults that are on, oldest first."""
 
     def __init__(self) -> None:
-        self._active: dict[int, _Active] = {}
+        self._active: dict[int, _ActiveFault] = {}
         self._last_id = 0
 
     def __bool__(self) -> bool:
@@ -56,11 +56,11 @@ class Faults:
     def add(self, fault: Fault, now: float) -> FaultView:
         """Turn a fault on."""
         self._last_id += 1
-        active = self._active[self._last_id] = _Active(self._last_id, fault, now)
+        active = self._active[self._last_id] = _ActiveFault(self._last_id, fault, now)
         return active.view(now)
 
     def take(self, operation: Operation, key: str, now: float) -> Fault | None:
-        """Return the fault that a request meets, which is one request less of it; None: none."""
+        """Return the fault that a request meets, and count the request; None: there is none."""
         self._expire(now)
         for active in self._active.values():
             if active.fault.fits(operation, key) and not active.lets_pass(key, now):
@@ -70,7 +70,7 @@ class Faults:
         return None
 
     def clear(self, now: float, fault_id: int | None = None) -> list[FaultView]:
-        """Turn one fault off, or all; return what was on. An unknown id is no error."""
+        """Turn off one fault, or all, and return them. An unknown id is no error."""
         found = [view for view in self.views(now) if fault_id in (None, view.id)]
         for view in found:
             del self._active[view.id]
@@ -87,8 +87,8 @@ class Faults:
             del self._active[fault_id]
 
 
-class _Active:
-    """A fault that is on, what it has done, and the tokens that it has left for each key."""
+class _ActiveFault:
+    """A fault that is on, with its count of failed requests and each key's tokens."""
 
     def __init__(self, fault_id: int, fault: Fault, now: float) -> None:
         self.id = fault_id
@@ -99,12 +99,12 @@ class _Active:
         self._tokens: dict[str, tuple[float, float]] = {}
 
     def is_over(self, now: float) -> bool:
-        """Return whether it has failed its requests, or had its time."""
+        """Tell whether its number of requests or its time is used up."""
         is_spent = self.fault.requests is not None and self.failed >= self.fault.requests
         return is_spent or now >= self._ends_at
 
     def lets_pass(self, key: str, now: float) -> bool:
-        """Take a token of the key's bucket, if it has one; without a rate there are none."""
+        """Take a token from the key's bucket, and tell whether there was one; no rate: none."""
         rate = self.fault.per_second
         if rate is None:
             return False
@@ -113,12 +113,12 @@ class _Active:
         tokens = min(size, tokens + (now - then) * rate)
         passes = tokens >= 1
         self._tokens[key] = (tokens - 1 if passes else tokens, now)
-        if len(self._tokens) > KEYS_REMEMBERED:
+        if len(self._tokens) > MAX_KEYS:
             del self._tokens[next(iter(self._tokens))]
         return passes
 
     def view(self, now: float) -> FaultView:
-        """Return it as it stands."""
+        """Return what it has done by now, and what is left."""
         requests, ends_at = self.fault.requests, self._ends_at
         return FaultView(
             self.id,

@@ -1,7 +1,7 @@
-"""`/sandbox/faults`: tells a running sandbox what shall fail.
+"""`/sandbox/faults`: turns faults of a running sandbox on and off.
 
-GET lists what is on, POST adds a fault, DELETE ends all or `/sandbox/faults/ID`; all of them speak
-JSON, and show no more of a key than its end.
+GET lists the faults that are on, POST adds one, and DELETE ends all, or that of
+`/sandbox/faults/ID`. All of them speak JSON, and show only the end of a key.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ FAULTS_PATH = "/sandbox/faults"
 
 
 class FaultControl:
-    """The routes, and what they do with the faults."""
+    """Serves the routes on the faults of one sandbox."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        """Return them."""
+        """Return the routes."""
         return [
             web.get(FAULTS_PATH, self._list),
             web.post(FAULTS_PATH, self._add),
@@ -47,8 +47,8 @@ class FaultControl:
         except orjson.JSONDecodeError:
             return _json({"message": "the body is not JSON"}, 422)
         except InvalidObjectError as error:
-            said = {"field": error.path, "value": error.value, "problem": error.problem}
-            return _json({"message": str(error), **said}, 422)
+            named = {"field": error.path, "value": error.value, "problem": error.problem}
+            return _json({"message": str(error), **named}, 422)
         return _json(self._faults.add(fault, time.monotonic()).as_json(), 201)
 
     async def _clear(self, _: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A failure that the sandbox makes on demand: what goes wrong, for whom and how long. Pure."""
+"""A fault: a failure on demand, with what goes wrong, for which requests and how long. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.foreign_text.printable import kind_of_value
 
 KEY_END_LENGTH = 4
-#: Below this length the end of a key would be most of it.
-SHOWN_KEY_LENGTH = 16
+#: The end of a shorter key is not shown: it would be too much of it.
+MIN_SHOWN_KEY_LENGTH = 16
 DAY_SECONDS = 86_400.0
-HEADER_LENGTH = 100
+MAX_HEADER_LENGTH = 100
 
 
 class FaultKind(StrEnum):
-    """What a request meets; a closed list."""
+    """What happens to a request; a closed list."""
 
     STATUS = "status"
     KEY_FORMAT = "key-format"
@@ -32,7 +32,7 @@ class FaultKind(StrEnum):
     DISCARD = "discard"
 
 
-KINDS = {
+KIND_TEXTS = {
     FaultKind.STATUS: "an answer with this status, and the body that is documented for it",
     FaultKind.KEY_FORMAT: "422, the key is malformed",
     FaultKind.REDIRECT: "a redirect, which a client must not follow with the key",
@@ -47,7 +47,7 @@ KINDS = {
 
 
 class Operation(StrEnum):
-    """Which of the service's requests."""
+    """The kinds of requests to the service."""
 
     CREATE = "create"
     CLOSE = "close"
@@ -56,10 +56,10 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a field of a fault may hold, and which kinds have it (none: all)."""
+    """The values that a field of a fault may have, and the kinds with that field (empty: all)."""
 
     allowed: str
-    holds: Callable[[Any], bool]
+    accepts: Callable[[Any], bool]
     kinds: tuple[FaultKind, ...] = ()
 
 
@@ -80,19 +80,19 @@ def _text(most: int, least: int = 1) -> Callable[[Any], bool]:
     )
 
 
-#: Field -> its rule; the fields that a person or a program may name, beside `kind` and `on`.
+#: Field -> its rule, for all fields that a caller may set besides `kind` and `on`.
 RULES = {
     "status": Rule(
         "a status from 300 to 599", _whole(300, 599), (FaultKind.STATUS, FaultKind.REDIRECT)
     ),
     "retry_after": Rule(
-        f"a text of 1 to {HEADER_LENGTH} printable ASCII characters, sensible or not",
-        _text(HEADER_LENGTH),
+        f"a text of 1 to {MAX_HEADER_LENGTH} printable ASCII characters, sensible or not",
+        _text(MAX_HEADER_LENGTH),
         (FaultKind.RATE_LIMIT,),
     ),
     "period": Rule(
-        f"a text of 1 to {HEADER_LENGTH} printable ASCII characters, sensible or not",
-        _text(HEADER_LENGTH),
+        f"a text of 1 to {MAX_HEADER_LENGTH} printable ASCII characters, sensible or not",
+        _text(MAX_HEADER_LENGTH),
         (FaultKind.RATE_LIMIT,),
     ),
     "per_second": Rule(
@@ -109,7 +109,7 @@ RULES = {
     "requests": Rule("a whole number from 1 to 1000000", _whole(1, 1_000_000)),
     "seconds": Rule("a number of seconds from 0.001 to 86400", _number(0.001, DAY_SECONDS)),
 }
-#: No error shows what stands here: somebody may have put a whole key into either.
+#: No error shows their values: somebody may have put a whole key into either.
 SECRET_FIELDS = ("key", "key_end")
 
 
@@ -117,12 +117,11 @@ SECRET_FIELDS = ("key", "key_end")
 class Fault:
     """One failure on demand.
 
-    `status` is that of the answer (302 for a redirect, else 500, when it is not given);
-    `retry_after` and `period` are the values of a 429's headers; `per_second` lets that many
-    requests of each key pass (None: none); `interval_seconds` is the time between two bytes.
-    `key` or `key_end` choose whose requests fail (neither: everybody's) and `on` which of them.
-    It ends after so many failed `requests` or after so many `seconds`, whichever comes first;
-    with neither it stays until it is cleared.
+    `status` is the status of the answer (default: 302 for a redirect, else 500). `retry_after` and
+    `period` are the values of a 429's headers. `per_second` requests of each key pass (None: none).
+    `interval_seconds` is the time between two bytes. `key` or `key_end` choose whose requests fail
+    (neither: everybody's), and `on` which of their requests. The fault ends after so many failed
+    `requests` or so many `seconds`, whichever comes first; with neither it stays until cleared.
 
     Raises:
         InvalidObjectError: a value is not allowed, or not together with the others.
@@ -147,7 +146,7 @@ class Fault:
             if value is None:
                 continue
             shown = "(not shown)" if name in SECRET_FIELDS else value
-            if not rule.holds(value):
+            if not rule.accepts(value):
                 raise InvalidObjectError(name, shown, f"must be {rule.allowed}")
             if rule.kinds and self.kind not in rule.kinds:
                 raise InvalidObjectError(
@@ -163,7 +162,7 @@ class Fault:
             )
 
     def fits(self, operation: Operation, key: str) -> bool:
-        """Return whether a request is one of those that this is about."""
+        """Tell whether the fault is for a request."""
         if self.key is not None and key != self.key:
             return False
         if self.key_end is not None and key_end(key) != self.key_end:
@@ -172,10 +171,10 @@ class Fault:
 
 
 def parse_fault(fields: object) -> Fault:
-    """Return the fault that a JSON object tells of.
+    """Return the fault that a JSON object describes.
 
     Raises:
-        InvalidObjectError: names the field, its value and what is allowed; never a key.
+        InvalidObjectError: it names the field, its value and what is allowed, and never a key.
     """
     if not isinstance(fields, Mapping):
         raise InvalidObjectError(
@@ -197,7 +196,7 @@ def parse_fault(fields: object) -> Fault:
 
 
 def parse_fault_text(text: str) -> Fault:
-    """Return the fault that a text such as `status,status=503,requests=3` tells of.
+    """Return the fault that a text describes, such as `status,status=503,requests=3`.
 
     Raises:
         InvalidObjectError: as `parse_fault`.
@@ -216,12 +215,12 @@ def parse_fault_text(text: str) -> Fault:
 
 
 def key_end(key: str) -> str:
-    """Return as much of a key as may be shown: its last characters, of a short one none."""
-    return key[-KEY_END_LENGTH:] if len(key) >= SHOWN_KEY_LENGTH else ""
+    """Return as much of a key as may be shown: its last characters, or nothing if it is short."""
+    return key[-KEY_END_LENGTH:] if len(key) >= MIN_SHOWN_KEY_LENGTH else ""
 
 
 def _read_number(text: str) -> object:
-    """Return a number, or the text itself, which is refused by its rule."""
+    """Return a number, or else the text itself, which the field's rule then refuses."""
     for read in (int, float):
         try:
             return read(text)

@@ -21,7 +21,7 @@ from stream_app.opsgenie.payload import (
 )
 from stream_app.opsgenie.text import length
 
-#: Field -> most UTF-16 units, the stricter of the two ways to count "characters".
+#: Field -> most UTF-16 units: the stricter of two ways to count the documented "characters".
 TEXT_LIMITS = {
     "message": MESSAGE_LIMIT,
     "alias": ALIAS_LIMIT,
@@ -31,13 +31,13 @@ TEXT_LIMITS = {
     "user": 100,
     "note": 25_000,
 }
-#: Field -> (most items, most UTF-16 units of one).
+#: Field -> (most items, most UTF-16 units of an item).
 TEXT_LIST_LIMITS = {"tags": (TAGS_LIMIT, TAG_LIMIT), "actions": (10, 50)}
 OBJECT_LIST_LIMITS = {"responders": RESPONDERS_LIMIT, "visibleTo": 50}
 
 
 def find_errors(payload: Mapping[str, object]) -> dict[str, str]:
-    """Return field -> why it is refused; empty: the request is well. Unknown fields pass."""
+    """Return why each wrong field is refused; empty: none is wrong. Unknown fields are accepted."""
     found: dict[str, str] = {}
     if not str(payload.get("message") or "").strip():
         found["message"] = "Message can not be empty."
@@ -66,8 +66,11 @@ def _is_text(value: object, limit: int) -> bool:
 
 
 def _is_text_list(value: object, count: int, limit: int) -> bool:
-    is_list = isinstance(value, list) and len(value) <= count
-    return is_list and isinstance(value, list) and all(_is_text(item, limit) for item in value)
+    return (
+        isinstance(value, list)
+        and len(value) <= count
+        and all(_is_text(item, limit) for item in value)
+    )
 
 
 def _is_responder_list(value: object, count: int) -> bool:

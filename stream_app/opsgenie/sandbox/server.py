@@ -1,8 +1,8 @@
-"""A sandbox that plays Opsgenie and JSM Operations on loopback: nothing in it reaches anybody.
+"""A sandbox that plays Opsgenie and JSM Operations on loopback, and alerts nobody.
 
-It answers as the services document it: keys, limits, one open alert an alias, and states of
-requests that come a moment later. What it got can be read as JSON below `/sandbox`. It fails on
-demand: `fail` and `heal`, or `/sandbox/faults`.
+It answers as the services document it: with checks of keys and limits, one open alert for each
+alias, and a status of each request that is known a moment later. `/sandbox` shows as JSON what has
+arrived. Requests fail on demand, by `fail` and `heal` or by `/sandbox/faults`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from stream_app.domain.foreign_text.printable import quoted
 from stream_app.opsgenie.endpoints import JSM_PATH, is_loopback
 from stream_app.opsgenie.sandbox.active_faults import Faults
 from stream_app.opsgenie.sandbox.control import FaultControl
-from stream_app.opsgenie.sandbox.failing import FaultStep
-from stream_app.opsgenie.sandbox.service import MARK, ServiceApi
+from stream_app.opsgenie.sandbox.fault_step import FaultStep
+from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS, ServiceApi
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from stream_app.opsgenie.sandbox.fault import Fault
 
 CAPACITY = 10_000
-#: How long the state of an accepted request is not known yet.
+#: How long the status of an accepted request stays unknown.
 PROCESSING_MS = 100
 BODY_LIMIT = 1024 * 1024
 STOP_SECONDS = 1.0
@@ -41,17 +41,17 @@ GREETING = (
 class SandboxOpsgenie:
     """The sandbox: `start` it, read `alerts` and `requests`, `stop` it.
 
-    It can be started again, and has the same URL then; what it got and what shall fail stay.
+    It can be started again with the same URL, and keeps what has arrived and its faults.
 
     Args:
-        host: address to bind; off loopback only with `allow_remote`.
+        host: the address to bind; one off loopback needs `allow_remote`.
         port: 0 takes a free one; `start` returns the URL.
         keys: the keys that are accepted; None: every well-formed one.
-        on_alert: called with the alert after each accepted "create", also when that only counted
-            up an open alert (then `requests` is above 1).
+        on_alert: called with the alert after each accepted "create", even if that only counted up
+            an open alert (then its `requests` is above 1).
         on_request: called with every request to the service, once its answer is known.
         capacity: how many alerts and requests are kept, the newest ones.
-        processing_ms: how long the state of an accepted request is not known yet.
+        processing_ms: how long the status of an accepted request stays unknown.
 
     Raises:
         ConfigurationError: the host is not on loopback.
@@ -88,24 +88,24 @@ class SandboxOpsgenie:
 
     @property
     def requests(self) -> list[RequestView]:
-        """All requests to the service that is played, oldest first."""
+        """All requests to the played service, oldest first."""
         return self._state.requests
 
     @property
     def faults(self) -> list[FaultView]:
-        """The failures that are on, oldest first."""
+        """The faults that are on, oldest first."""
         return self._faults.views(time.monotonic())
 
     def clear(self) -> None:
-        """Forget all alerts and requests; what shall fail does so further on."""
+        """Forget all alerts and requests; the faults stay on."""
         self._state.clear()
 
     def fail(self, fault: Fault) -> FaultView:
-        """Let requests fail from now on."""
+        """Turn a fault on."""
         return self._faults.add(fault, time.monotonic())
 
     def heal(self, fault_id: int | None = None) -> list[FaultView]:
-        """End one failure, or all; return what was on, with what it has failed."""
+        """Turn off one fault, or all; return them, with how many requests each has failed."""
         return self._faults.clear(time.monotonic(), fault_id)
 
     async def start(self) -> str:
@@ -119,7 +119,7 @@ class SandboxOpsgenie:
         try:
             await web.TCPSite(runner, self._host, self._port).start()
         except (OSError, UnicodeError) as error:
-            # The second: it is no name of a host at all.
+            # UnicodeError: the host cannot be a name at all.
             await runner.cleanup()
             why = getattr(error, "strerror", None) or error
             raise ConfigurationError(
@@ -131,14 +131,14 @@ class SandboxOpsgenie:
         return f"http://{host}:{self._port}"
 
     async def stop(self) -> None:
-        """Stop listening; what it got can still be read."""
+        """Stop listening; what has arrived can still be read."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
     def _build_app(self) -> web.Application:
         app = web.Application(client_max_size=BODY_LIMIT)
-        app.on_response_prepare.append(_mark)
+        app.on_response_prepare.append(_add_headers)
         app.add_routes(
             [
                 *self._api.routes("", is_jsm=False),
@@ -167,8 +167,8 @@ async def _greet(_: web.Request) -> web.Response:
     return web.Response(text=GREETING)
 
 
-async def _mark(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(MARK)
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SANDBOX_HEADERS)
 
 
 def _json(rows: list[dict[str, object]]) -> web.Response:

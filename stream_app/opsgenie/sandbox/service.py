@@ -1,7 +1,7 @@
-"""The service that the sandbox plays: its three requests, each run through the same steps.
+"""The service that the sandbox plays: its three requests, which run through the same steps.
 
-A request goes through `ServiceApi.steps` until one of them answers; what none has answered is
-carried out. Every request is noted, answered or refused.
+A request goes through `ServiceApi.steps` until one of them answers it. If none does, the request is
+carried out. Each request is recorded, accepted or not.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxSta
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-#: On every answer of the sandbox.
-MARK = {"X-Sandbox": "stream-app"}
+#: On each answer of the sandbox, so that nobody takes it for the service.
+SANDBOX_HEADERS = {"X-Sandbox": "stream-app"}
 KEY_SCHEME = "GenieKey "
 OPSGENIE_KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ALIAS_SHOWN = 512
@@ -35,10 +35,10 @@ ALIAS_SHOWN = 512
 
 @dataclass(slots=True)
 class Exchange:
-    """One request on its way through the steps, and what they found out about it.
+    """One request on its way through the steps, and what they have found out about it.
 
-    `fault` is the failure on demand that it meets; `change` makes another answer of the one that
-    it gets when it is carried out.
+    `fault` is the fault that it meets. `change` replaces the answer that it gets once it has been
+    carried out.
     """
 
     request: web.Request
@@ -54,13 +54,13 @@ class Exchange:
 
     @property
     def is_discarded(self) -> bool:
-        """Whether it is accepted and nothing is done."""
+        """Whether it is accepted, and then nothing is done."""
         return self.fault is not None and self.fault.kind is FaultKind.DISCARD
 
     def answer(
         self, status: int, fields: Mapping[str, object], headers: Mapping[str, str] | None = None
     ) -> web.Response:
-        """Return an answer with what every one of the service's has."""
+        """Return an answer with the fields and headers that each of the service's has."""
         took = round(time.perf_counter() - self.started, 3)
         return web.Response(
             status=status,
@@ -70,7 +70,7 @@ class Exchange:
         )
 
     def accept(self) -> web.Response:
-        """Return the answer of a request that is carried out later, as the service has it."""
+        """Return the service's answer to a request that it will carry out later."""
         return self.answer(202, {"result": "Request will be processed"})
 
 
@@ -79,7 +79,7 @@ LastStep = Callable[[Exchange], Awaitable[web.Response]]
 
 
 class ServiceApi:
-    """Answers as Opsgenie and JSM Operations do, on the state it is given."""
+    """Answers as Opsgenie and JSM Operations do, and keeps alerts and requests in `state`."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class ServiceApi:
         }
 
     def routes(self, prefix: str, *, is_jsm: bool) -> list[web.RouteDef]:
-        """Return the service's routes below a path."""
+        """Return the service's routes below a path prefix."""
         path = f"{prefix}{ALERTS_PATH}"
         run = partial(self._run, is_jsm)
         return [
@@ -127,11 +127,11 @@ class ServiceApi:
             response = await self._last_steps[operation](exchange)
             if exchange.change is not None:
                 response = exchange.change(response)
-        self._note(exchange, response)
+        self._record(exchange, response)
         return response
 
-    def _note(self, exchange: Exchange, response: web.Response) -> None:
-        noted = RequestView(
+    def _record(self, exchange: Exchange, response: web.Response) -> None:
+        seen = RequestView(
             received_at_ms=exchange.now_ms,
             method=exchange.request.method,
             path=exchange.request.path,
@@ -141,9 +141,9 @@ class ServiceApi:
             key_end=key_end(exchange.key),
             fault=exchange.fault.kind if exchange.fault else "",
         )
-        self._state.note(noted)
+        self._state.add_request(seen)
         if self._on_request is not None:
-            self._on_request(noted)
+            self._on_request(seen)
 
     async def _authenticate(self, exchange: Exchange) -> web.Response | None:
         header = exchange.request.headers.get("Authorization", "")
@@ -151,7 +151,7 @@ class ServiceApi:
             exchange.key = header.removeprefix(KEY_SCHEME).strip()
         if not exchange.key or (self._keys is not None and exchange.key not in self._keys):
             return exchange.answer(401, {"message": "Could not authenticate"})
-        # The shape of a JSM key is not documented.
+        # The format of a JSM key is not documented.
         is_checked = self._keys is None and not exchange.is_jsm
         if is_checked and not OPSGENIE_KEY.fullmatch(exchange.key):
             return exchange.answer(422, {"message": "Key format is not valid!"})

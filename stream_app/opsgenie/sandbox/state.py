@@ -1,7 +1,7 @@
-"""What the sandbox remembers: alerts by alias, and the requests it got. Pure: time is passed in.
+"""What the sandbox remembers: alerts by alias, and requests. Pure: time is passed in.
 
-As the service does it: at most one open alert an alias, whose `count` stops at 100; once closed,
-the same alias opens a new alert. A duplicate changes neither the message nor the description.
+As at the service, an alias has at most one open alert, whose `count` stops at 100. Once that is
+closed, the same alias opens a new one. A duplicate changes neither message nor description.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 
 COUNT_LIMIT = 100
 MS_IN_SECOND = 1000
-#: The service has no documented text for this; it is in the logs of the account.
+#: The service documents no text for this, which is only in the logs of the account.
 DISCARDED = "Discarded by the rules of the integration"
 
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """One alert as it stands; `count` stops at 100, `requests` counts on."""
+    """One alert in its present state; `count` stops at 100, `requests` does not."""
 
     id: str
     alias: str
@@ -36,7 +36,7 @@ class AlertView:
     requests: int = 1
 
     def as_json(self) -> dict[str, object]:
-        """Return what the views show, with the service's own names and times."""
+        """Return the alert as `/sandbox/alerts` shows it, with the service's names and times."""
         fields = asdict(self) | {"tags": list(self.tags)}
         created_at_ms = fields.pop("created_at_ms")
         return fields | {"createdAt": iso_time(created_at_ms)}
@@ -44,9 +44,9 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """One request that came to the service's API, with no more than the end of its key.
+    """One request to the service, with only the end of its key.
 
-    `status` is 0 when no answer was given; `fault` is the kind of the failure on demand.
+    `status` is 0 if it got no answer; `fault` is the kind of fault that it met, if any.
     """
 
     received_at_ms: int
@@ -59,7 +59,7 @@ class RequestView:
     fault: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Return what the view of requests shows."""
+        """Return the request as `/sandbox/requests` shows it."""
         return {
             "time": iso_time(self.received_at_ms),
             "method": self.method,
@@ -73,22 +73,22 @@ class RequestView:
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
-    """What became of an accepted request, told from `ready_at_ms` on."""
+class ProcessedRequest:
+    """What became of an accepted request, which is known from `ready_at_ms` on."""
 
     ready_at_ms: int
     data: Mapping[str, object] = field(default_factory=dict)
 
 
 class SandboxState:
-    """Alerts, requests and request states, each bounded to the newest `capacity`."""
+    """Alerts, requests and what became of requests: of each the newest `capacity`."""
 
     def __init__(self, capacity: int, processing_ms: int) -> None:
         self._capacity = capacity
         self._processing_ms = processing_ms
         self._alerts: OrderedDict[str, AlertView] = OrderedDict()
         self._open_ids: dict[str, str] = {}
-        self._processed: OrderedDict[str, Processed] = OrderedDict()
+        self._processed: OrderedDict[str, ProcessedRequest] = OrderedDict()
         self._requests: deque[RequestView] = deque(maxlen=capacity)
 
     @property
@@ -108,15 +108,15 @@ class SandboxState:
         self._processed.clear()
         self._requests.clear()
 
-    def note(self, request: RequestView) -> None:
+    def add_request(self, request: RequestView) -> None:
         """Remember a request."""
         self._requests.append(request)
 
     def create(self, payload: Mapping[str, object], request_id: str, now_ms: int) -> AlertView:
-        """Open an alert, or count one more of the open alert with the same alias.
+        """Open an alert, or count up the open alert with the same alias.
 
         Args:
-            payload: a request body that `find_errors` has nothing to say about.
+            payload: a request body without errors (`find_errors`).
             request_id: becomes the id of a new alert, too.
             now_ms: Unix milliseconds.
         """
@@ -137,7 +137,7 @@ class SandboxState:
         return alert
 
     def close(self, alias: str, request_id: str, now_ms: int) -> AlertView | None:
-        """Close the open alert of an alias; None: there is none, as the request's state says."""
+        """Close the open alert with an alias; None: there is none, as the request's status says."""
         alert = self._alerts.get(self._open_ids.pop(alias, ""))
         if alert is None:
             self._process("Close", "Alert does not exist", None, request_id, now_ms, alias=alias)
@@ -147,7 +147,7 @@ class SandboxState:
         return alert
 
     def discard(self, action: str, alias: str, request_id: str, now_ms: int) -> None:
-        """Accept a request and do nothing, which only its state says: 202 is not delivery."""
+        """Accept a request and do nothing, as only its status says: 202 is not delivery."""
         self._process(action, DISCARDED, None, request_id, now_ms, alias=alias)
 
     def request_data(self, request_id: str, now_ms: int) -> Mapping[str, object] | None:
@@ -156,7 +156,7 @@ class SandboxState:
         return processed.data if processed and now_ms >= processed.ready_at_ms else None
 
     def is_known(self, request_id: str) -> bool:
-        """Return whether such a request was accepted."""
+        """Tell whether such a request was accepted."""
         return request_id in self._processed
 
     def _process(
@@ -179,7 +179,7 @@ class SandboxState:
             "integrationId": "sandbox",
             "processedAt": iso_time(ready_at_ms),
         }
-        self._processed[request_id] = Processed(ready_at_ms, data)
+        self._processed[request_id] = ProcessedRequest(ready_at_ms, data)
         if len(self._processed) > self._capacity:
             self._processed.popitem(last=False)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Evaluation, Reaction
-from stream_app.opsgenie.sandbox.fault import KINDS
+from stream_app.opsgenie.sandbox.fault import KIND_TEXTS
 from stream_app.settings import secret_variables
 from tests.bench.__main__ import AT_LEAST, AT_MOST
 from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
@@ -68,7 +68,7 @@ def test_the_failures_on_demand_are_those_of_the_sandbox() -> None:
     text = PAGES["deploy/testing-an-integration.md"]
     kinds = text.partition("| kind | what the request meets |\n|---|---|\n")[2]
     named = [line.split("`")[1] for line in kinds.partition("\n\n")[0].split("\n")]
-    assert named == list(KINDS)
+    assert named == list(KIND_TEXTS)
 
 
 def test_the_secrets_that_may_stand_in_files_are_named() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.opsgenie.sandbox.active_faults import KEYS_REMEMBERED, Faults
+from stream_app.opsgenie.sandbox.active_faults import MAX_KEYS, Faults
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 
 KEY, OTHER_KEY = "00000000-1111-2222-3333-444444444444", "00000000-1111-2222-3333-555555555555"
@@ -100,9 +100,9 @@ def test_what_a_rate_lets_pass_is_not_used_up_and_meets_the_next_fault() -> None
 def test_the_keys_that_a_rate_remembers_are_bounded() -> None:
     faults = faults_of(Fault(kind=FaultKind.RATE_LIMIT, per_second=1))
     taken(faults)
-    for number in range(KEYS_REMEMBERED):
+    for number in range(MAX_KEYS):
         taken(faults, key=str(number))
-    assert len(faults._active[1]._tokens) == KEYS_REMEMBERED
+    assert len(faults._active[1]._tokens) == MAX_KEYS
     assert taken(faults) is None, "the oldest is forgotten, and has a token again"
 
 

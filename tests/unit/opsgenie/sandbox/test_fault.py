@@ -4,7 +4,7 @@ import pytest
 
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.opsgenie.sandbox.fault import (
-    KINDS,
+    KIND_TEXTS,
     Fault,
     FaultKind,
     Operation,
@@ -19,7 +19,7 @@ KEY = "00000000-1111-2222-3333-444444444444"
 @pytest.mark.parametrize("kind", list(FaultKind))
 def test_every_kind_needs_no_more_than_its_name_and_is_explained(kind: FaultKind) -> None:
     assert parse_fault({"kind": kind.value}) == Fault(kind=kind)
-    assert KINDS[kind]
+    assert KIND_TEXTS[kind]
 
 
 def test_without_more_a_fault_is_for_everybodys_create_requests() -> None:

@@ -111,7 +111,7 @@ def test_what_is_discarded_is_known_by_its_state_alone(state: SandboxState) -> N
 def test_only_the_newest_are_kept(state: SandboxState) -> None:
     for number in range(5):
         state.create({"message": "m", "alias": f"a{number}"}, f"r{number}", NOW_MS)
-        state.note(RequestView(NOW_MS, "POST", "/", 202, f"a{number}", f"r{number}", "4444"))
+        state.add_request(RequestView(NOW_MS, "POST", "/", 202, f"a{number}", f"r{number}", "4444"))
     assert [alert.alias for alert in state.alerts] == ["a2", "a3", "a4"]
     assert [request.alias for request in state.requests] == ["a2", "a3", "a4"]
     assert [state.is_known(f"r{number}") for number in range(5)] == [False, False, True, True, True]
@@ -128,7 +128,7 @@ def test_a_dropped_alert_does_not_close_the_newer_one_of_its_alias(state: Sandbo
 
 def test_clearing_forgets_everything(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.note(RequestView(NOW_MS, "POST", "/", 202, "a", "r1", "4444"))
+    state.add_request(RequestView(NOW_MS, "POST", "/", 202, "a", "r1", "4444"))
     state.clear()
     assert (state.alerts, state.requests, state.is_known("r1")) == ([], [], False)
     assert state.create({"message": "m", "alias": "a"}, "r2", NOW_MS).count == 1

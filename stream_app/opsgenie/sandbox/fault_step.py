@@ -1,7 +1,7 @@
-"""The step of the sandbox that lets requests fail as told, and the answers that misbehave.
+"""The step of the sandbox that makes requests fail on demand, and the answers that misbehave.
 
-A misbehaving answer does so when it is sent. By then its request is noted like all others, with
-status 0 where no answer is given.
+An answer misbehaves when it is sent. Its request is recorded before that like all others, with
+status 0 if it gets no answer.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from aiohttp import web
 from stream_app.opsgenie.endpoints import ALERTS_PATH, JSM_PATH
 from stream_app.opsgenie.sandbox.active_faults import Faults
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
-from stream_app.opsgenie.sandbox.service import MARK, Exchange
+from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS, Exchange
 
 NO_ANSWER = 0
-#: How often a request that hangs looks whether its client is still there.
-LOOK_SECONDS = 0.05
+#: How often a request that hangs checks whether its client is still connected.
+POLL_SECONDS = 0.05
 DRIP_SECONDS = 0.1
 GARBAGE = b"\x00\xff\xfe this is not HTTP \x00\r\n\r\n"
-#: A client that follows a redirect is seen here, in `/sandbox/requests`.
+#: A client that follows a redirect shows up in `/sandbox/requests` with this path.
 REDIRECTED_PATH = f"{ALERTS_PATH}/requests/redirected"
-#: Periods of the service's limits: which of them broke.
+#: Periods of the service's limits, in seconds, as a header says which limit was exceeded.
 SECOND, MINUTE = "1", "60"
+#: Status -> the body that the service documents for it.
 BODIES: dict[int, dict[str, object]] = {
     401: {"message": "Could not authenticate"},
     402: {"message": "Your plan does not allow this action."},
@@ -44,18 +45,18 @@ BODIES: dict[int, dict[str, object]] = {
     429: {"message": "You are making too many requests!"},
 }
 
-#: Sends something else over a request's connection.
-Send = Callable[[asyncio.Transport], Any]
+#: Does something else to a request's connection than to answer.
+Misbehave = Callable[[asyncio.Transport], Any]
 
 
 class FaultStep:
-    """Lets a request fail when a fault of the list is for it; called by `ServiceApi`."""
+    """Makes a request fail if one of the faults is for it; a step of `ServiceApi`."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
     async def __call__(self, exchange: Exchange) -> web.Response | None:
-        """Return the failing answer; None: there is no fault, or it comes after the work."""
+        """Return the failing answer; None: the request is carried out, and may fail afterwards."""
         if not self._faults:
             return None
         fault = self._faults.take(exchange.operation, exchange.key, time.monotonic())
@@ -64,7 +65,7 @@ class FaultStep:
         exchange.fault = fault
         exchange.alias = await _alias(exchange)
         if fault.kind is FaultKind.LOST_ANSWER:
-            exchange.change = lambda _: Misbehaving(NO_ANSWER, _reset)
+            exchange.change = lambda _: MisbehavingAnswer(NO_ANSWER, _reset)
         elif fault.kind is FaultKind.DRIP:
             exchange.change = partial(_dripping, fault.interval_seconds or DRIP_SECONDS)
         elif fault.kind is not FaultKind.DISCARD:
@@ -72,23 +73,23 @@ class FaultStep:
         return None
 
 
-class Misbehaving(web.Response):
-    """An answer that is not sent: something else happens to the connection.
+class MisbehavingAnswer(web.Response):
+    """An answer that is not sent: something else happens to the connection, which then ends.
 
     Args:
-        status: what the request is noted with.
-        send: gets the connection while it is there; what follows is its end.
+        status: the status that is recorded for the request.
+        misbehave: gets the connection.
     """
 
-    def __init__(self, status: int, send: Send) -> None:
+    def __init__(self, status: int, misbehave: Misbehave) -> None:
         super().__init__(status=status)
-        self._send = send
+        self._misbehave = misbehave
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Misbehave. The error tells the server that nothing more can be sent here."""
+        """Misbehave, and raise the error that tells the server that nothing can be sent here."""
         transport = request.transport
         if isinstance(transport, asyncio.Transport):
-            waiting = self._send(transport)
+            waiting = self._misbehave(transport)
             if waiting is not None:
                 await waiting
             transport.close()
@@ -96,9 +97,9 @@ class Misbehaving(web.Response):
 
 
 def failing_answer(exchange: Exchange, fault: Fault) -> web.Response:
-    """Return the answer of a request that is not carried out."""
-    if fault.kind in SENDS:
-        return Misbehaving(NO_ANSWER, SENDS[fault.kind])
+    """Return the answer to a request that is not carried out."""
+    if fault.kind in MISBEHAVIOURS:
+        return MisbehavingAnswer(NO_ANSWER, MISBEHAVIOURS[fault.kind])
     if fault.kind is FaultKind.KEY_FORMAT:
         return exchange.answer(422, {"message": "Key format is not valid!"})
     if fault.kind is FaultKind.REDIRECT:
@@ -128,7 +129,7 @@ def _phrase(status: int) -> str:
 
 
 async def _alias(exchange: Exchange) -> str:
-    """Return the alias that a request is about, if it says one."""
+    """Return the alias that a request names, if any."""
     if exchange.operation is Operation.CLOSE:
         return exchange.request.match_info["alias"]
     try:
@@ -147,12 +148,12 @@ def _garbage(transport: asyncio.Transport) -> None:
 
 
 async def _until_gone(transport: asyncio.Transport) -> None:
-    while not transport.is_closing():  # noqa: ASYNC110 - the transport has no event for it
-        await asyncio.sleep(LOOK_SECONDS)
+    while not transport.is_closing():  # noqa: ASYNC110 - the transport has no event for its end
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _dripping(interval_seconds: float, answer: web.Response) -> web.Response:
-    return Misbehaving(answer.status, partial(_drip, interval_seconds, _raw(answer)))
+    return MisbehavingAnswer(answer.status, partial(_drip, interval_seconds, _raw(answer)))
 
 
 async def _drip(interval_seconds: float, raw: bytes, transport: asyncio.Transport) -> None:
@@ -164,16 +165,21 @@ async def _drip(interval_seconds: float, raw: bytes, transport: asyncio.Transpor
 
 
 def _raw(answer: web.Response) -> bytes:
-    """Return an answer as the bytes of HTTP."""
+    """Return an answer as HTTP sends it."""
     body = answer.body if isinstance(answer.body, bytes) else b""
-    headers = {**answer.headers, **MARK, "Content-Length": str(len(body)), "Connection": "close"}
+    headers = {
+        **answer.headers,
+        **SANDBOX_HEADERS,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
     lines = [f"HTTP/1.1 {answer.status} {answer.reason}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-#: What is sent instead of an answer.
-SENDS: dict[FaultKind, Send] = {
+#: The faults that give no answer -> what they do to the connection.
+MISBEHAVIOURS: dict[FaultKind, Misbehave] = {
     FaultKind.HANG: _until_gone,
     FaultKind.RESET: _reset,
     FaultKind.GARBAGE: _garbage,
