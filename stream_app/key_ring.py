@@ -26,7 +26,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from stream_app.domain.configuration.integrations import ENV, FILE, key_refusal
 from stream_app.domain.delivery.own_errnos import SHORTAGE_ERRNOS
-from stream_app.domain.errors import NoRoomError, SealingError
+from stream_app.domain.errors import ResourceShortageError, SealingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,7 +203,7 @@ class KeyRing:
                 content = file.read(_MAX_KEY_BYTES + 1)
         except OSError as error:
             if error.errno in SHORTAGE_ERRNOS:
-                raise NoRoomError(f"file:{name}: {error.strerror}") from None
+                raise ResourceShortageError(f"file:{name}: {error.strerror}") from None
             raise SealingError(
                 f"file:{name}: {error.strerror}: put the key below STREAM_APP_KEY_DIR"
             ) from None

@@ -1,5 +1,5 @@
 """The pure rules: typed records and functions. Time is passed in; nothing here does I/O.
 
-A room may import from the rooms below it only; their order stands in `pyproject.toml`. This root
-holds what all rooms share: the errors, the names of the topics, and times as people write them.
+A room may import only from the rooms below it; `pyproject.toml` holds their order. This root has
+what all rooms share: the errors, the names of the topics, and times as people write them.
 """

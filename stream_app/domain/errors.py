@@ -3,18 +3,18 @@
     StreamAppError                     exit code 1
       x UsageError                     exit code 2
       x ConfigurationError             exit code 3
-        - InvalidObjectError           a client, trigger or integration that breaks its rules
-          - UnknownFieldError          a field in a person's file that nobody knows
-        - TopicMismatchError           a topic that is missing or does not fit the state
-        - UnreadableStateError         a changelog that this version cannot make a state of
-      x WithheldError                  exit code 1: it is written, and nobody can see it yet
+        - InvalidObjectError           a client, trigger or integration breaks a rule
+          - UnknownFieldError          a person's file has a field that does not exist
+        - TopicMismatchError           a topic is missing or does not fit the state
+        - UnreadableStateError         this version cannot restore a state from its changelog
+        - SealingError                 a key cannot be sealed or opened
+          - ResourceShortageError      its file cannot be opened: no file handle or memory is left
+      x HiddenWriteError               exit code 1: a record is written, and nobody can see it yet
       x KafkaUnreachableError          exit code 4
       x EmbeddedKafkaError             exit code 1
-      x SealingError                   exit code 3: a key that cannot be sealed or opened
-        - NoRoomError                  its file cannot be opened now: no handle or memory is left
-    RejectedEventError                 a bad record or event: it goes to the dead letters
+    RejectedEventError                 a bad record or event, which becomes a dead letter
 
-Every message names the thing, its value and the next step. No message holds a key.
+Every message names the thing, its value and the next step. No message contains a key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StreamAppError(Exception):
 
 
 class UsageError(StreamAppError):
-    """The command was called with values that do not go together."""
+    """The command was called with values that are wrong or do not go together."""
 
     exit_code = 2
 
@@ -46,13 +46,16 @@ class ConfigurationError(StreamAppError):
 class InvalidObjectError(ConfigurationError):
     """A client, trigger or integration breaks a rule.
 
-    `path` is where in the object (`filters[0].operator`), `value` what stands there. It is not
-    shown where nothing stands, or where `problem` tells it (`is_told`).
+    Args:
+        path: the place in the object, such as `filters[0].operator`.
+        value: what stands there.
+        problem: what is wrong with it, and what is allowed.
+        shows_value: whether the message shows the value; false if `problem` or `path` does.
     """
 
-    def __init__(self, path: str, value: object, problem: str, *, is_told: bool = False) -> None:
+    def __init__(self, path: str, value: object, problem: str, *, shows_value: bool = True) -> None:
         is_missing = value is None and problem.startswith("is missing")
-        shown = "" if is_told or is_missing else f": {quoted(value)}"
+        shown = f": {quoted(value)}" if shows_value and not is_missing else ""
         super().__init__(f"{path}{shown}: {problem}")
         self.path = path
         self.value = value
@@ -60,7 +63,7 @@ class InvalidObjectError(ConfigurationError):
 
 
 class UnknownFieldError(InvalidObjectError):
-    """An object has a field that nobody knows; what stands in it may be a key, and is not shown."""
+    """An object has a field that does not exist; its value may be a key and is not shown."""
 
     def __init__(self, path: str, hint: str) -> None:
         super().__init__(path, None, f"is no field here: {hint}")
@@ -70,23 +73,23 @@ class UnknownFieldError(InvalidObjectError):
 
 
 class TopicMismatchError(ConfigurationError):
-    """A topic is missing, or its partitions or offsets do not fit the state kept of it."""
+    """A topic is missing, or its partitions or offsets do not fit the stored state."""
 
 
 class UnreadableStateError(ConfigurationError):
-    """A changelog has a record that cannot be read, or has lost some: no state comes of it."""
+    """A changelog has lost records, or has one that cannot be read: no state can be restored."""
 
 
 class SealingError(ConfigurationError):
-    """An API key cannot be sealed or opened with the secret keys at hand."""
+    """An API key cannot be sealed or opened with the given secret keys."""
 
 
-class NoRoomError(SealingError):
-    """The file of an API key cannot be opened now, and could be with another load."""
+class ResourceShortageError(SealingError):
+    """The file of an API key cannot be opened for now: file handles or memory are used up."""
 
 
-class WithheldError(StreamAppError):
-    """A record that is written is hidden by a transaction that stays open."""
+class HiddenWriteError(StreamAppError):
+    """A record has been written, but an open transaction hides it from its readers."""
 
 
 class KafkaUnreachableError(StreamAppError):
@@ -121,7 +124,7 @@ class DeadLetterReason(StrEnum):
 
 
 class RejectedEventError(Exception):
-    """A record or an event of it that cannot be used; its bytes go to the dead letters."""
+    """A record, or one event in it, cannot be used; its bytes go to the dead letters."""
 
     def __init__(self, reason: DeadLetterReason, message: str) -> None:
         super().__init__(message)
@@ -129,7 +132,7 @@ class RejectedEventError(Exception):
 
 
 def error_text(error: BaseException) -> str:
-    """Return the name of an error's class and its text. Some texts name the class already."""
+    """Return the class and the text of an error; some texts contain the class already."""
     name, text = type(error).__name__, str(error)
     if not text:
         return name

@@ -13,7 +13,7 @@ _DURATION = re.compile(r"(\d{1,9})([smhd])")
 
 
 def parse_time(text: str, now_ms: int) -> int:
-    """Return the Unix ms of an ISO-8601 time, or of a duration before now.
+    """Return the Unix ms of an ISO-8601 time, or of a duration before now such as `30m`.
 
     A time without a zone is UTC. A time before 1970 is 0: nothing is older.
 
@@ -35,7 +35,7 @@ def parse_time(text: str, now_ms: int) -> int:
 
 
 def iso_utc(unix_ms: int) -> str:
-    """Return Unix ms as an ISO-8601 time in UTC; a number beyond the calendar as it is."""
+    """Return Unix ms as an ISO-8601 time in UTC, or the number itself if no calendar has it."""
     try:
         found = datetime.fromtimestamp(unix_ms // 1000, UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""The topics of the contract by their base names, and which role reads them."""
+"""The base names of the contract's topics, and the topics that each role reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Role = Literal["detector", "notifier"]
 
 
 class Topic(StrEnum):
-    """Base names; `kafka.topics.TopicNames` puts the installation's prefix before them."""
+    """Base names; `kafka.cluster.topics.TopicNames` puts the installation's prefix before them."""
 
     ATTACKS = "events.attacks"
     HITS = "events.hits"
@@ -28,18 +28,18 @@ class Topic(StrEnum):
 
 EVENT_TOPICS = (Topic.ATTACKS, Topic.HITS, Topic.INCIDENTS)
 CONFIG_TOPICS = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
-#: What a worker keeps a view of: the configuration, and what the system has made of it.
+#: Topics that a worker keeps in memory: the configuration, and the integrations' statuses.
 VIEW_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
-#: Topics whose records can be refused and then go to `<topic>.dlq`.
+#: Topics whose records may be refused; these go to `<topic>.dlq`.
 DEAD_LETTER_SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.ALERTS, Topic.DELIVERIES)
-#: Topic of the view -> what it holds: its attribute there, and a label of the metrics.
+#: Topic kept in memory -> its objects: an attribute of the configuration, and a metrics label.
 VIEW_KINDS = {
     Topic.CLIENTS: "clients",
     Topic.TRIGGERS: "triggers",
     Topic.INTEGRATIONS: "integrations",
     Topic.STATUS: "statuses",
 }
-#: Role -> the topics whose records its agents take, and whose partitions its state depends on.
+#: Role -> topics that its agents read, on whose partitions its state depends.
 ROLE_SOURCES: Mapping[Role, tuple[Topic, ...]] = {
     "detector": (*EVENT_TOPICS, Topic.ACCOUNT, Topic.COUNTS, *CONFIG_TOPICS),
     "notifier": (Topic.ALERTS, Topic.DELIVERIES, Topic.RESULTS),

@@ -12,7 +12,7 @@ from stream_app.domain.delivery.reasons import (
     LocalReason,
 )
 from stream_app.domain.delivery.records import Delivery, DeliveryState, Result, decode_delivery
-from stream_app.domain.errors import ConfigurationError, NoRoomError, SealingError
+from stream_app.domain.errors import ConfigurationError, ResourceShortageError, SealingError
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing
 from stream_app.logs import get_logger
@@ -102,7 +102,7 @@ class Attempts:
         integration, endpoint = target_of(self._configuration, self._settings, number, client_id)
         try:
             key = self._keys.open(integration.key, integration.key_context)
-        except NoRoomError as error:
+        except ResourceShortageError as error:
             raise RefusedError(AttemptReason.LOCAL_ERROR, str(error)) from None
         except SealingError as error:
             raise RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None

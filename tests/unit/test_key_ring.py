@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from stream_app.domain.errors import NoRoomError, SealingError
+from stream_app.domain.errors import ResourceShortageError, SealingError
 from stream_app.key_ring import KeyRing, generate_secret_key
 from stream_app.settings import Settings
 
@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_opened_now_is_told_from_one_that_is_wrong(
 
     (tmp_path / "acme").write_text(CLEAR)
     monkeypatch.setattr(Path, "open", fail)
-    with pytest.raises(NoRoomError, match=os.strerror(number)):
+    with pytest.raises(ResourceShortageError, match=os.strerror(number)):
         KeyRing(key_dir=tmp_path).open("file:1111/acme", HERE)
 
 

@@ -14,7 +14,7 @@ from stream_app.cli.configuration.change_report import WOULD, show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
-from stream_app.domain.errors import ConfigurationError, WithheldError
+from stream_app.domain.errors import ConfigurationError, HiddenWriteError
 from stream_app.domain.plans.plan import Action, Rules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.kafka.cluster.dry_run import check_marked
@@ -111,7 +111,7 @@ def apply(
     )
     needs_yes = any(c.action is Action.DELETED for c in plan.changes) and not (yes or dry_run)
     is_dry = dry_run or needs_yes
-    hidden: WithheldError | None = None
+    hidden: HiddenWriteError | None = None
     if not is_dry:
         try:
             asyncio.run(
@@ -119,7 +119,7 @@ def apply(
                     settings, plan.changes, stored, statuses, actor=ACTOR, notify=not no_notify
                 )
             )
-        except WithheldError as error:
+        except HiddenWriteError as error:
             hidden = error  # what has been written is shown anyway
     show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
     for change in plan.changes:

@@ -11,7 +11,7 @@ from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import PLURALS, carry_out
 from stream_app.cli.output import say
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.errors import ConfigurationError, StreamAppError, WithheldError
+from stream_app.domain.errors import ConfigurationError, HiddenWriteError, StreamAppError
 from stream_app.domain.plans.plan import Change, deletion
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.logs import configure_logs
@@ -58,7 +58,7 @@ def delete_objects(
         statuses = asyncio.run(read_statuses(settings))
         try:
             asyncio.run(carry_out(settings, changes, stored, statuses, actor=actor, notify=notify))
-        except WithheldError:
+        except HiddenWriteError:
             show_changes(changes, {}, dry_run=False, as_json=as_json)
             raise
     show_changes(changes, {}, dry_run=not yes, as_json=as_json)

@@ -14,7 +14,7 @@ import msgspec
 
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events import long_arrays
-from stream_app.domain.foreign_text import half_surrogates
+from stream_app.domain.foreign_text.lone_surrogates import without_lone_surrogates
 
 #: Errors of decoders on bytes that are no event. The last is for JSON that is nested too deeply.
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -72,11 +72,11 @@ def split(value: bytes) -> Iterator[Part]:
 def pieces(value: bytes) -> Iterator[Piece | None]:
     """Yield the elements of an array or the lines, many at a time, in short steps.
 
-    `None` is a pause in a longer step. In the text to decode, half surrogate pairs are replacement
+    `None` is a pause in a longer step. In the text to decode, lone surrogates are replacement
     characters.
     """
     text = b""
-    for repaired in half_surrogates.repaired(value):
+    for repaired in without_lone_surrogates(value):
         text = text + repaired if text else repaired
         yield None
     begin = text[: len(text) - len(text.lstrip()) + 1]

@@ -1,4 +1,4 @@
-"""Foreign text made safe to show, and addresses and hosts in the one form that is compared.
+"""Foreign text: made safe to show, and addresses and hosts in the form that is compared.
 
 Everybody may import from here; it imports nothing of ours.
 """

@@ -1,9 +1,9 @@
-"""Addresses and hosts in the one form in which they are compared.
+"""Addresses and hosts in the form in which they are compared.
 
-An IPv4 address that is mapped into IPv6 (`::ffff:203.0.113.10`) is the IPv4 address, whatever zone
-stands behind it; any other address with a zone is one of somebody's own network only. A host is
-compared without port, brackets and the dot of the root, in lower case, and in the form that it has
-in the DNS (punycode). What is neither is compared as it stands.
+An IPv4 address that is mapped into IPv6 (`::ffff:203.0.113.10`) becomes the IPv4 address, with or
+without a zone; other addresses with a zone are unchanged, as they mean something on one network
+only. A host loses its port, its brackets and the root's dot, and is brought into lower case and
+into its DNS form (punycode). Any other text is unchanged.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 import idna
 
-#: A longer text is no address, or no host: it is compared as it stands.
+#: A longer text is no address, or no host, and is not parsed.
 MAX_ADDRESS_CHARS = 64
 MAX_HOST_CHARS = 300
-#: Texts whose normal form is remembered.
+#: How many texts' normal forms are remembered.
 CACHE_SIZE = 10_000
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 def normal_address(text: str) -> str:
-    """Return the one spelling of an address. IPv4 has only one, unless it is mapped."""
+    """Return the compared form of an address. Plain IPv4 has no other form."""
     if ":" not in text or len(text) > MAX_ADDRESS_CHARS:
         return text
     return _normal_address(text)
@@ -34,7 +34,7 @@ def _normal_address(text: str) -> str:
 
 
 def _address(text: str) -> str | None:
-    """Return a text with colons as an address; None: it is none."""
+    """Return the address that a text with colons holds, or None."""
     if text.count(":") == 1:
         host, _, port = text.partition(":")
         return host if _is_ipv4(host) and (not port or port.isdecimal()) else None
@@ -58,7 +58,7 @@ def _is_ipv4(text: str) -> bool:
 
 
 def normal_host(text: str) -> str:
-    """Return a host as it is compared."""
+    """Return the compared form of a host."""
     return _normal_host(text) if len(text) <= MAX_HOST_CHARS else text.strip().lower()
 
 
@@ -77,7 +77,7 @@ def _normal_host(text: str) -> str:
 
 
 def _ascii(host: str) -> str:
-    """Return a host in the form that the DNS has; what has none stays, label by label."""
+    """Return a host in its DNS form; a label that has none is unchanged."""
     try:
         labels = idna.uts46_remap(host, std3_rules=False, transitional=False).split(".")
     except (idna.IDNAError, UnicodeError):

@@ -1,12 +1,12 @@
-r"""Foreign text made fit to be looked at: what a terminal would obey or hide becomes visible.
+r"""Foreign text made safe to show: characters that a terminal obeys or hides become visible.
 
-Names, ids, summaries, headers, reasons and errors of services are written by strangers, and a
-terminal is a program that runs what it is sent. All that reaches one goes through `printable`:
-control characters, what turns the direction of a text around, what has no shape, and heaps of
-combining marks are shown as the escapes of a string, as `\x1b` and `\u202e`.
+Strangers write names, ids, summaries, headers, reasons and errors of services, and a terminal
+carries out what it is sent. So all text for a terminal goes through `printable`, which shows some
+characters as escapes such as `\x1b` and `\u202e`: control characters, those that change the
+direction of text, those without a shape, and combining marks beyond a few on one letter.
 
-Doing it twice is the same as doing it once, so a layer need not know whether another has done it.
-The price: a name with a backslash, an x and two digits in it looks as an escape does. JSON output
+Applying it twice changes nothing, so a layer need not know whether another one has applied it. The
+price: a name that contains a backslash, an x and two digits looks like an escape. JSON output
 tells them apart.
 """
 
@@ -17,18 +17,18 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from types import UnionType
 
-#: What Python counts as printable, and is seen by nobody: fillers, joiners, selectors, the blank
-#: of Braille. Of the combining marks those without a shape.
+#: Characters that Python counts as printable and nobody sees: fillers, joiners, selectors, the
+#: blank of Braille, and combining marks without a shape.
 _SHAPELESS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
     "\U0001d159\U000e0100-\U000e01ef]"
 )
-#: Marks on one letter: Hebrew, Thai and Vietnamese have at most three.
+#: Most combining marks shown on one letter: Hebrew, Thai and Vietnamese have at most three.
 _MOST_MARKS = 4
-_MARKS = frozenset({"Mn", "Me"})
-#: How deep a value is shown: one of an alias in YAML may hold itself.
+_MARK_CATEGORIES = frozenset({"Mn", "Me"})
+#: How deep a value is shown: through an alias in YAML it may contain itself.
 _DEEPEST = 20
-#: Kinds of values in a person's words; true is a number, too.
+#: Types of values in a person's words. The order matters: Python's booleans are numbers, too.
 _KINDS: tuple[tuple[type | UnionType, str], ...] = (
     (bool, "true or false"),
     (int | float, "a number"),
@@ -39,40 +39,40 @@ _KINDS: tuple[tuple[type | UnionType, str], ...] = (
 
 
 def printable(text: str) -> str:
-    """Return text as one line in which each character is seen, and none does anything."""
+    """Return text as one line in which every character is visible and none is carried out."""
     if text.isascii() and text.isprintable():
         return text
     return _visible(text, _as_escape)
 
 
 def is_shapeless(character: str) -> bool:
-    """Tell whether a character is one that Python counts as printable, and nobody sees."""
+    """Tell whether nobody sees a character, though Python counts it as printable."""
     return _SHAPELESS.match(character) is not None
 
 
 def printable_lines(text: str) -> str:
-    """Return text of several lines: the line feeds stay, nothing else that acts does."""
+    """Return text of several lines made printable; only its line feeds stay."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def printable_json(document: str) -> str:
-    """Return a JSON document that means the same, with nothing in it that acts on a terminal."""
+    """Return an equal JSON document in which nothing acts on a terminal."""
     return "\n".join(_visible(line, _as_json_escape) for line in document.split("\n"))
 
 
 def quoted(value: object) -> str:
-    """Return a value as a person writes it in a file, texts in quotes."""
+    """Return a value as a person would write it in a file, with texts in quotes."""
     return _written(value, 0)
 
 
 def kind_of_value(value: object) -> str:
-    """Return what a value of a file is, in a person's words and with its article."""
+    """Return the type of a value from a file in a person's words, with an article."""
     found = (words for kind, words in _KINDS if isinstance(value, kind))
     return next(found, "nothing" if value is None else "of another kind")
 
 
 def value_text(value: object) -> str:
-    """Return a value as a person writes it in a file, a text as it is."""
+    """Return a value as a person would write it in a file, with texts unquoted."""
     return printable(value) if isinstance(value, str) else _written(value, 0)
 
 
@@ -100,13 +100,13 @@ def _written(value: object, depth: int) -> str:
 
 
 def _visible(text: str, escape: Callable[[str], str]) -> str:
-    # At the beginning a mark would land on what stands before the text.
+    # A mark at the beginning would land on the character before the text.
     shown, marks = [], _MOST_MARKS
     for character in text:
         if not character.isprintable() or is_shapeless(character):
             shown.append(escape(character))
             marks = _MOST_MARKS
-        elif unicodedata.category(character) not in _MARKS:
+        elif unicodedata.category(character) not in _MARK_CATEGORIES:
             shown.append(character)
             marks = 0
         else:

@@ -48,9 +48,9 @@ class Draft:
     client_id: int = 0
     integration_ids: tuple[int, ...] = ()
 
-    def problem(self, path: str, value: object, text: str, *, is_told: bool = False) -> None:
+    def problem(self, path: str, value: object, text: str, *, shows_value: bool = True) -> None:
         """Note that a field breaks a rule."""
-        self.problems.append(InvalidObjectError(path, value, text, is_told=is_told))
+        self.problems.append(InvalidObjectError(path, value, text, shows_value=shows_value))
 
 
 def normalise(draft: Draft) -> None:
@@ -92,7 +92,7 @@ def _read_integration(draft: Draft) -> None:
             draft.rules.check_api(integration.api)
         except ConfigurationError as error:
             text = str(error).removeprefix("target.api: ")
-            draft.problem("target.api", HIDDEN, text, is_told=True)
+            draft.problem("target.api", HIDDEN, text, shows_value=False)
 
 
 def _read_trigger(draft: Draft) -> None:

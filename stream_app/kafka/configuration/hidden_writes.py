@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stream_app.domain.errors import WithheldError
+from stream_app.domain.errors import HiddenWriteError
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topic_metadata import PartitionId, stable_ends, topic_metadata
 
@@ -32,7 +32,7 @@ async def wait_until_seen(
         written: the last written offset of each partition.
 
     Raises:
-        WithheldError: a transaction that stays open hides a record.
+        HiddenWriteError: a transaction that stays open hides a record.
     """
     deadline = time.monotonic() + SEEN_SECONDS
     while True:
@@ -47,11 +47,11 @@ async def wait_until_seen(
     place = hidden[0]
     topic, partition = place
     if place not in ends:
-        raise WithheldError(
+        raise HiddenWriteError(
             f"it is written, but nobody knows whether it is in force: {topic} partition "
             f"{partition} does not tell its end. Run `stream-app status`"
         )
-    raise WithheldError(
+    raise HiddenWriteError(
         f"it is written, but not in force: a transaction that is open at offset {ends[place]} of "
         f"{topic} partition {partition} hides what comes behind it from all workers. It is in "
         f"force as soon as that ends: {how_to_end(settings, place, ends[place])}"

@@ -194,7 +194,7 @@ async def write_records(
     Raises:
         KafkaUnreachableError: a record was not acknowledged. The topics before it are written, and
             perhaps a part of its own; running the same command again writes the rest.
-        WithheldError: all records are written, but workers cannot see them yet.
+        HiddenWriteError: all records are written, but workers cannot see them yet.
     """
     names = TopicNames(settings.topic_prefix)
     rows = [

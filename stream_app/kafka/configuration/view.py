@@ -225,7 +225,9 @@ class RecordApplier:
 
 
 def _no_id(key: bytes | None) -> InvalidObjectError:
-    return InvalidObjectError(shown_key(key), key, "must be the object's id as text", is_told=True)
+    return InvalidObjectError(
+        shown_key(key), key, "must be the object's id as text", shows_value=False
+    )
 
 
 def _ids(keys: Iterable[bytes]) -> frozenset[int]:

@@ -178,7 +178,7 @@ def parse_fault(fields: object) -> Fault:
     """
     if not isinstance(fields, Mapping):
         raise InvalidObjectError(
-            "fault", None, f"is {kind_of_value(fields)}: must be a JSON object", is_told=True
+            "fault", None, f"is {kind_of_value(fields)}: must be a JSON object", shows_value=False
         )
     values = dict(fields)
     known = ("kind", "on", *RULES)

@@ -13,7 +13,7 @@ import pytest
 from stream_app.doctor.check import CheckStatus
 from stream_app.doctor.topics import transactions
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.errors import WithheldError
+from stream_app.domain.errors import HiddenWriteError
 from stream_app.kafka.configuration import hidden_writes
 from stream_app.kafka.configuration.records import write_records
 from stream_app.kafka.history import open_transactions
@@ -136,6 +136,6 @@ async def test_what_is_written_is_waited_for_behind_a_transaction_that_ends(
         await writing
         monkeypatch.setattr(hidden_writes, "SEEN_SECONDS", 0.5)
         await begin(producer, settings, rows)
-        with pytest.raises(WithheldError, match=r"status\.integrations partition 0"):
+        with pytest.raises(HiddenWriteError, match=r"status\.integrations partition 0"):
             await write_records(settings, objects, actor="test", cleared=[521])
         await producer.abort_transaction()
