@@ -18,8 +18,8 @@ from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.statuses import decode_status, encode_status
 from stream_app.domain.counting.partial_counts import decode_partial_counts
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
-from stream_app.domain.dead_letters.ledger import Selection
-from stream_app.domain.dead_letters.redrive_rules import next_step, why_not
+from stream_app.domain.dead_letters.dead_letter_index import Selection
+from stream_app.domain.dead_letters.redrive_rules import next_step, why_not_redriven
 from stream_app.domain.delivery.records import (
     decode_delivery,
     decode_result,
@@ -146,7 +146,7 @@ def test_any_dead_letter_can_be_looked_at(
     assert epoch_of(facts) >= 0
     assert is_redrive_mark(record) in (True, False)
     assert next_step(letter, None)
-    assert isinstance(why_not(letter, "alerts", (), {}), str)
+    assert isinstance(why_not_redriven(letter, "alerts", (), {}), str)
     assert Selection().holds(letter)
     Selection(integration_id=521, client_id=1111).holds(letter)
     assert all(isinstance(number, int) for number in letter.integration_ids)

@@ -16,7 +16,7 @@ from stream_app.cli.dlq.selection import (
 )
 from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
-from stream_app.domain.dead_letters.ledger import Ledger
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
@@ -52,11 +52,11 @@ def list_(
     """
     settings = load_settings()
     configure_logs(settings.log)
-    ledger = Ledger(selection_of(**filters))
+    index = DeadLetterIndex(selection_of(**filters))
     named = dead_letter_topics(settings, topics)
     view = _Json(settings, named, with_done=done) if as_json else _Table(with_done=done)
     found = asyncio.run(
-        _list(settings, named, ledger, None if summary else view, limit, with_done=done)
+        _list(settings, named, index, None if summary else view, limit, with_done=done)
     )
     counts = [(topic, reason, number) for (topic, reason), number in sorted(found.items())]
     if summary and as_json:
@@ -73,7 +73,7 @@ def list_(
 async def _list(
     settings: Settings,
     topics: Sequence[str],
-    ledger: Ledger,
+    index: DeadLetterIndex,
     view: _Table | _Json | None,
     limit: int | None,
     *,
@@ -81,17 +81,17 @@ async def _list(
 ) -> Mapping[tuple[str, str], int]:
     """Print the selected dead letters; return their numbers by topic and reason."""
     async with DeadLetterLog(settings, topics) as log:
-        await log.survey(ledger)
+        await log.survey(index)
         if not with_done:
-            ledger.drop_done()
-        counts = ledger.summary()
+            index.drop_redriven()
+        counts = index.summary()
         if limit is not None:
-            ledger.keep(limit, newest=True)
-        if view is None or not len(ledger):
+            index.keep_only(limit, newest=True)
+        if view is None or not len(index):
             return counts
-        await view.begin(ledger)
-        async for letter in log.read(ledger.offsets()):
-            view.row(letter, ledger.target(letter.place))
+        await view.begin(index)
+        async for letter in log.read(index.offsets()):
+            view.row(letter, index.redriven_to(letter.place))
     return counts
 
 
@@ -102,9 +102,9 @@ class _Table:
         self._with_done = with_done
         self._place_width = 0
 
-    async def begin(self, ledger: Ledger) -> None:
+    async def begin(self, index: DeadLetterIndex) -> None:
         """Print the head, as wide as the places need it."""
-        longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in ledger.offsets().items())
+        longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in index.offsets().items())
         self._place_width = max(longest)
         self._print(
             "PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "REDRIVEN", "MESSAGE"
@@ -112,13 +112,13 @@ class _Table:
 
     def row(self, letter: DeadLetter, target: str | None) -> None:
         """Print a dead letter; `target` is where it has been redriven to."""
-        index = "" if letter.index is None else f"[{letter.index}]"
+        event = "" if letter.event_index is None else f"[{letter.event_index}]"
         self._print(
             str(letter.place),
             iso_utc(letter.timestamp_ms),
             letter.reason,
             str(letter.attempt),
-            f"{letter.original or '?'}{index}",
+            f"{letter.original or '?'}{event}",
             ",".join(map(str, letter.integration_ids)),
             "" if target is None else "yes",
             letter.message,
@@ -150,7 +150,7 @@ class _Json:
         self._with_done = with_done
         self._leaders: Mapping[tuple[str, int], int] = {}
 
-    async def begin(self, _ledger: Ledger) -> None:
+    async def begin(self, _index: DeadLetterIndex) -> None:
         """Find out which broker leads each partition."""
         self._leaders = await partition_leaders(self._settings, self._topics)
 

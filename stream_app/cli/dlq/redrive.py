@@ -22,8 +22,8 @@ from stream_app.cli.dlq.show import not_found
 from stream_app.cli.output import print_json, print_line, say, text_of
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
-from stream_app.domain.dead_letters.ledger import Ledger
-from stream_app.domain.dead_letters.redrive_rules import destination_of, why_not
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
+from stream_app.domain.dead_letters.redrive_rules import recipient_of, why_not_redriven
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
-    from stream_app.domain.dead_letters.redrive_rules import RedriveTarget
+    from stream_app.domain.dead_letters.redrive_rules import RedriveRecipient
     from stream_app.kafka.dead_letters.redrive import Redriven
 
 PROGRESS_SECONDS = 5.0
@@ -89,7 +89,9 @@ def redrive(
             "--since, --until, --offset, or --all; --dry-run shows what would be sent"
         )
     named = dead_letter_topics(settings, [*topics, *(place.topic for place in selection.places)])
-    run = _Run(settings, named, Ledger(selection), dry_run=dry_run, force=force, as_json=as_json)
+    run = _Run(
+        settings, named, DeadLetterIndex(selection), dry_run=dry_run, force=force, as_json=as_json
+    )
     asyncio.run(run.carry_out(limit, again=again))
     run.finish()
 
@@ -100,12 +102,12 @@ class _Run:
 
     settings: Settings
     topics: Sequence[str]
-    ledger: Ledger
+    index: DeadLetterIndex
     dry_run: bool
     force: bool
     as_json: bool
     partitions: dict[str, int] = field(default_factory=dict)
-    destinations: dict[int, RedriveTarget] = field(default_factory=dict)
+    recipients: dict[int, RedriveRecipient] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
     sources: dict[str, str] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
@@ -116,19 +118,19 @@ class _Run:
     async def carry_out(self, limit: int | None, *, again: bool) -> None:
         """Read the selected dead letters, and send them."""
         async with DeadLetterLog(self.settings, self.topics) as log:
-            await log.survey(self.ledger)
+            await log.survey(self.index)
             self._check_places(again=again)
             names = TopicNames(self.settings.topic_prefix)
             but = [names.dead_letters(topic) for topic in _KNOWN_BY_ID] if again else []
-            self.ledger.drop_done(but=but)
-            self.ledger.drop_repeats()
+            self.index.drop_redriven(but=but)
+            self.index.drop_repeats()
             if limit is not None:
-                self.ledger.keep(limit, newest=False)
-            if not len(self.ledger):
+                self.index.keep_only(limit, newest=False)
+            if not len(self.index):
                 return
             await self._look_around()
             if self.dry_run:
-                async for letter in log.read(self.ledger.offsets()):
+                async for letter in log.read(self.index.offsets()):
                     self._judge(letter)
                 return
             async with Redriver(self.settings) as redriver:
@@ -154,10 +156,10 @@ class _Run:
 
     def _check_places(self, *, again: bool) -> None:
         """Check that each place that was named has a dead letter that can be sent."""
-        for place in sorted(self.ledger.selection.places):
-            if place.offset not in self.ledger.entries.get(place.log, {}):
+        for place in sorted(self.index.selection.places):
+            if place.offset not in self.index.entries.get(place.log, {}):
                 raise not_found(place)
-            target = self.ledger.target(place)
+            target = self.index.redriven_to(place)
             if target is not None and not again:
                 raise StreamAppError(
                     f"{place} has been redriven to {target}: --again sends alerts and deliveries "
@@ -172,18 +174,17 @@ class _Run:
             self.partitions = await partition_counts(client)
         stored = (await read_stored(self.settings))[Kind.INTEGRATION]
         statuses = await read_statuses(self.settings)
-        self.destinations = {
-            number: destination_of(record, statuses.get(number))
-            for number, record in stored.items()
+        self.recipients = {
+            number: recipient_of(record, statuses.get(number)) for number, record in stored.items()
         }
-        wanted = [entry for entry in self.ledger if entry.delivery_ids]
+        wanted = [entry for entry in self.index if entry.delivery_ids]
         since_ms = min((entry.original_ms for entry in wanted), default=0)
         ids = {number for entry in wanted for number in entry.delivery_ids}
         self.accepted = await read_accepted(self.settings, ids, max(0, since_ms - CLOCKS_MS))
 
     async def _send_all(self, log: DeadLetterLog, redriver: Redriver) -> None:
         batch: list[Redriven] = []
-        async for letter in log.read(self.ledger.offsets()):
+        async for letter in log.read(self.index.offsets()):
             if (sent := self._judge(letter)) is not None:
                 batch.append(sent)
             if len(batch) == BATCH:
@@ -200,14 +201,14 @@ class _Run:
                 self._show(outcome.sent, "redriven", outcome.partition, outcome.offset)
         if time.monotonic() - self.reported >= PROGRESS_SECONDS:
             self.reported = time.monotonic()
-            say(f"{self.done.total()} of {len(self.ledger)} letters")
+            say(f"{self.done.total()} of {len(self.index)} letters")
 
     def _judge(self, letter: DeadLetter) -> Redriven | None:
         """Return the record to be sent for a dead letter, or say why there is none."""
         source = self.sources[letter.place.topic]
-        why = why_not(letter, source, self.accepted, self.destinations, force=self.force)
+        why = why_not_redriven(letter, source, self.accepted, self.recipients, force=self.force)
         if why:
-            if self.ledger.selection.places:
+            if self.index.selection.places:
                 self.problem = f"{letter.place} is not redriven: {why}"
             self._skip(letter.place, why)
             return None
@@ -215,8 +216,8 @@ class _Run:
         if letter.kind is DeadLetterKind.DELIVERY:
             for number in letter.integration_ids:
                 self.to_integration[number] += 1
-                if number in self.destinations:
-                    epoch = self.destinations[number].epoch
+                if number in self.recipients:
+                    epoch = self.recipients[number].epoch
         sent = redriven(letter, source, self.partitions.get(source, 0), epoch)
         if self.dry_run:
             self._show(sent, "would_redrive", sent.partition, None)

@@ -10,7 +10,7 @@ import click
 
 from stream_app.cli.output import text_of
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
-from stream_app.domain.dead_letters.ledger import Selection
+from stream_app.domain.dead_letters.dead_letter_index import Selection
 from stream_app.domain.errors import DeadLetterReason, UsageError
 from stream_app.domain.times import parse_time
 from stream_app.kafka.dead_letters.reading import sources_of

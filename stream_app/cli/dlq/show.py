@@ -11,7 +11,7 @@ import orjson
 from stream_app.cli.dlq.selection import envelope, place_of, shown_bytes
 from stream_app.cli.output import print_data, print_json, print_line, print_lines
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
-from stream_app.domain.dead_letters.ledger import Ledger, Selection
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.foreign_text.printable import printable, printable_json
@@ -63,11 +63,11 @@ def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
 
 
 async def _read(settings: Settings, place: Place) -> tuple[DeadLetter, str | None]:
-    ledger = Ledger(Selection(places=frozenset({place})))
+    index = DeadLetterIndex(Selection(places=frozenset({place})))
     async with DeadLetterLog(settings, [place.topic]) as log:
-        await log.survey(ledger)
-        async for letter in log.read(ledger.offsets()):
-            return letter, ledger.target(place)
+        await log.survey(index)
+        async for letter in log.read(index.offsets()):
+            return letter, index.redriven_to(place)
     raise not_found(place)
 
 

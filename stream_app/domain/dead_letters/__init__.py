@@ -1,5 +1,4 @@
-"""Dead letters as people look for them, and which of them may come back.
+"""Dead letters: finding and selecting them, and which of them may be redriven.
 
-Commands import from here. Workers, which write dead letters, do it in
-`stream_app/kafka/dead_letters`.
+Commands import from here. Workers write dead letters with `stream_app/kafka/dead_letters`.
 """

@@ -1,4 +1,4 @@
-"""Dead letters as people look for them: where they lie, which are meant, which are done."""
+"""A dead letter: its place, and whom it was meant for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_app.domain.foreign_text.printable import quoted
 
 
 class DeadLetterKind(StrEnum):
-    """What a dead letter was meant to be."""
+    """The kind of record that a dead letter holds."""
 
     EVENT = "event"
     ALERT = "alert"
@@ -63,8 +63,8 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < len(str(2**63))
 
 
-class _Named(msgspec.Struct):
-    """What a value says of who it belongs to; whatever else it is."""
+class _Owner(msgspec.Struct):
+    """The fields of any value that say whom it belongs to."""
 
     id: Any = None
     client_id: Any = None
@@ -72,16 +72,17 @@ class _Named(msgspec.Struct):
     integration_ids: Any = None
 
 
-_NOTHING = _Named()
-_decode_named = msgspec.json.Decoder(_Named).decode
+_NO_OWNER = _Owner()
+_decode_owner = msgspec.json.Decoder(_Owner).decode
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A dead letter. `original` is where it was read from; None: its headers don't say.
+    """A dead letter. All times are Unix ms.
 
-    `index` is the place of an event in its record. All times are Unix ms; `is_cut` says that
-    its value is not all of the record's. `still_for` are those integrations of an alert that it
-    has not gone to; none: it has gone to nobody.
+    `original` is the place of the record that failed, or None if the headers do not say.
+    `event_index` is the position of an event in that record. `is_cut` says that the value is only
+    a part of the record's. `still_for` are the integrations that an alert has not reached yet;
+    empty: all of the alert's integrations.
     """
 
     kind: DeadLetterKind
@@ -95,15 +96,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
     attempt: int
     original: Place | None
     original_ms: int
-    index: int | None = None
+    event_index: int | None = None
     is_cut: bool = False
     timestamp_type: int = 0
     still_for: tuple[int, ...] = ()
 
     @property
     def delivery_ids(self) -> tuple[str, ...]:
-        """Ids of the delivery, or of those that an alert becomes; none where it can't be read."""
-        found = self._named().id if self.kind is not DeadLetterKind.EVENT else None
+        """Ids of the deliveries that it is or, as an alert, becomes; none if it can't be read."""
+        found = self._owner().id if self.kind is not DeadLetterKind.EVENT else None
         if not isinstance(found, str) or not found:
             return ()
         if self.kind is DeadLetterKind.DELIVERY:
@@ -112,27 +113,27 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     @property
     def integration_ids(self) -> tuple[int, ...]:
-        """Integrations it was meant for: the one of a delivery, those of an alert."""
+        """The integrations that it is meant for; an event is meant for none."""
         if self.kind is DeadLetterKind.DELIVERY:
-            number = _integer(self._named().integration_id) or self._key_number()
+            number = _integer(self._owner().integration_id) or self._key_number()
             return () if number is None else (number,)
         if self.kind is DeadLetterKind.ALERT:
-            numbers = self._named().integration_ids
+            numbers = self._owner().integration_ids
             ids = [n for n in numbers if _integer(n)] if isinstance(numbers, list) else []
             return tuple(n for n in ids if not self.still_for or n in self.still_for)
         return ()
 
     @property
     def client_id(self) -> int | None:
-        """The client it belongs to, where that can be read."""
-        found = _integer(self._named().client_id)
+        """The client that it belongs to; None: that can't be read."""
+        found = _integer(self._owner().client_id)
         return self._key_number() if found is None and self.kind is DeadLetterKind.ALERT else found
 
-    def _named(self) -> _Named:
+    def _owner(self) -> _Owner:
         try:
-            return _decode_named(self.value or b"")
+            return _decode_owner(self.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return _NOTHING
+            return _NO_OWNER
 
     def _key_number(self) -> int | None:
         text = (self.key or b"").decode("latin-1")

@@ -1,4 +1,4 @@
-"""Which dead letters may come back, and what a person does about each reason."""
+"""Which dead letters may be redriven, and what a person does about each reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKin
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.foreign_text.printable import quoted
 
-#: Reason -> what to do about it; `{integration}` and `{place}` stand for those of the letter.
+#: Reason -> what to do; `{integration}` and `{place}` stand for those of the dead letter.
 NEXT_STEPS = {
     DeadLetterReason.UNDECODABLE: "it is no JSON that can be read: have its producer mend it and "
     "send it anew; redriving these bytes makes the same dead letter",
@@ -52,30 +52,35 @@ NEXT_STEPS = {
 }
 
 
+CUT = "its value is cut short and cannot be redriven: have its producer send the record anew"
+
+
 @dataclass(frozen=True)
-class RedriveTarget:
-    """A configured integration: its epoch, and why it takes nothing; empty: it takes alerts."""
+class RedriveRecipient:
+    """A configured integration. `problem` says why it takes no alerts; empty: it takes them."""
 
     epoch: int
     problem: str = ""
 
 
-def next_step(letter: DeadLetter, target: str | None) -> str:
-    """Return in words what is to be done about a letter; `target` is where it was redriven to."""
+def next_step(dead_letter: DeadLetter, target: str | None) -> str:
+    """Return what a person does about a dead letter; `target` is where it was redriven to."""
     if target is not None:
         return f"nothing: it has been redriven to {target}"
-    if letter.is_cut and letter.reason != DeadLetterReason.UNREADABLE_BATCH:
+    if dead_letter.is_cut and dead_letter.reason != DeadLetterReason.UNREADABLE_BATCH:
         return CUT
-    numbers = letter.integration_ids
+    numbers = dead_letter.integration_ids
     try:
-        text = NEXT_STEPS[DeadLetterReason(letter.reason)]
+        text = NEXT_STEPS[DeadLetterReason(dead_letter.reason)]
     except ValueError:
-        return f"its reason {quoted(letter.reason)} is none that this version knows"
-    return text.format(place=letter.place, integration=numbers[0] if numbers else "ID")
+        return f"its reason {quoted(dead_letter.reason)} is none that this version knows"
+    return text.format(place=dead_letter.place, integration=numbers[0] if numbers else "ID")
 
 
-def destination_of(record: Mapping[str, object], status: IntegrationStatus | None) -> RedriveTarget:
-    """Return what an integration's record, and what the system has made of it, come to."""
+def recipient_of(
+    record: Mapping[str, object], status: IntegrationStatus | None
+) -> RedriveRecipient:
+    """Return an integration as a recipient, from its record and its status."""
     integration, problems = read_integration(record)
     name = f"integration {record.get('id')}"
     if problems:
@@ -89,58 +94,55 @@ def destination_of(record: Mapping[str, object], status: IntegrationStatus | Non
         )
     else:
         problem = ""
-    return RedriveTarget(integration.epoch, problem)
+    return RedriveRecipient(integration.epoch, problem)
 
 
-CUT = "its value is cut short and cannot be redriven: have its producer send the record anew"
-
-
-def why_not(
-    letter: DeadLetter,
+def why_not_redriven(
+    dead_letter: DeadLetter,
     source: str,
     accepted: Collection[str],
-    destinations: Mapping[int, RedriveTarget],
+    recipients: Mapping[int, RedriveRecipient],
     *,
     force: bool = False,
 ) -> str:
-    """Return why a letter is not redriven; empty: it is.
+    """Return why a dead letter is not redriven; empty: it is.
 
     Args:
-        letter: as it lies in the dead-letter topic of `source`.
-        source: full name of the topic that its topic takes dead letters of. Nothing else is
-            written to, whatever the letter's headers say.
+        dead_letter: as it lies in the dead-letter topic of `source`.
+        source: full name of the topic whose dead letters that topic holds. A dead letter is
+            redriven to no other topic, whatever its headers say.
         accepted: ids of deliveries that have been accepted.
-        destinations: the configured integrations.
-        force: also to integrations that take nothing.
+        recipients: the configured integrations, by id.
+        force: whether to redrive even if no integration takes alerts.
     """
-    original = letter.original
+    original = dead_letter.original
     if original is None or original.topic != source:
         found = "missing" if original is None else repr(original.topic)
         return f"its x-original-topic is {found}, and must be {quoted(source)}"
-    if letter.is_cut:
+    if dead_letter.is_cut:
         return CUT
-    if letter.reason == DeadLetterReason.UNREADABLE_BATCH:
+    if dead_letter.reason == DeadLetterReason.UNREADABLE_BATCH:
         return "it is a batch of records that cannot be unpacked: have its producer send them anew"
-    ids = letter.delivery_ids
+    ids = dead_letter.delivery_ids
     if ids and all(number in accepted for number in ids):
         return "it has been accepted meanwhile"
-    return "" if force else _unwanted(letter, destinations)
+    return "" if force else _why_no_recipient(dead_letter, recipients)
 
 
-def _unwanted(letter: DeadLetter, destinations: Mapping[int, RedriveTarget]) -> str:
-    """Return why no integration would take a letter; empty: one does, or it goes to none."""
+def _why_no_recipient(dead_letter: DeadLetter, recipients: Mapping[int, RedriveRecipient]) -> str:
+    """Return why no integration would take a dead letter; empty: one does, or none is meant."""
     problems = []
-    for number in letter.integration_ids:
-        destination = destinations.get(number)
-        if destination is None:
+    for number in dead_letter.integration_ids:
+        recipient = recipients.get(number)
+        if recipient is None:
             problems.append(f"integration {number} is not configured")
-        elif destination.problem:
-            problems.append(destination.problem)
+        elif recipient.problem:
+            problems.append(recipient.problem)
         else:
             return ""
     if not problems:
         return ""
     # `route` drops an alert for integrations that are off: it would not come back a second time.
-    is_delivery = letter.kind is DeadLetterKind.DELIVERY
+    is_delivery = dead_letter.kind is DeadLetterKind.DELIVERY
     end = "it would only become a dead letter again" if is_delivery else "it would reach nobody"
     return f"{'; '.join(problems)}: {end}"

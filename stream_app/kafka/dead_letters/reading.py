@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer
 
-    from stream_app.domain.dead_letters.ledger import Ledger
+    from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
     from stream_app.settings import Settings
 
 _POLL_MS = 200
@@ -82,17 +82,17 @@ class DeadLetterLog:
             raise RuntimeError("the log is read inside its `async with`")
         return self._consumer
 
-    async def survey(self, ledger: Ledger) -> None:
-        """Read the dead letters and the redrive marks into a ledger."""
-        selection = ledger.selection
+    async def survey(self, index: DeadLetterIndex) -> None:
+        """Read the dead letters and the redrive marks into an index."""
+        selection = index.selection
         with kafka_errors(self._settings):
             if selection.places:
                 await self._stand_at(selection.places)
             elif selection.since_ms is not None:
                 await seek_to_time(self._reader, selection.since_ms)
             async for record in records_to_end(self._reader):
-                self._enter(ledger, record)
-        ledger.settle()
+                self._enter(index, record)
+        index.share_targets()
 
     async def read(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[DeadLetter]:
         """Yield the dead letters at these offsets of partitions, the oldest first.
@@ -142,13 +142,15 @@ class DeadLetterLog:
             offset = max(first.get(partition, end), starts[partition])
             self._reader.seek(partition, min(offset, end))
 
-    def _enter(self, ledger: Ledger, record: Any) -> None:
+    def _enter(self, index: DeadLetterIndex, record: Any) -> None:
         if is_redrive_mark(record):
             offset = number_of(record.headers, REDRIVEN_HEADER)
             if offset is not None:
-                ledger.mark(_place(record), offset, _text(dict(record.headers), TARGET_HEADER))
+                index.note_redriven(
+                    _place(record), offset, _text(dict(record.headers), TARGET_HEADER)
+                )
         else:
-            ledger.add(self._dead_letter(record))
+            index.add_if_selected(self._dead_letter(record))
 
     def _dead_letter(self, record: Any) -> DeadLetter:
         kind = _KINDS.get(self._sources[record.topic], DeadLetterKind.EVENT)
@@ -190,7 +192,7 @@ def dead_letter_of(record: Any, kind: DeadLetterKind) -> DeadLetter:
         attempt=attempt_of(headers),
         original=Place(topic, partition or 0, offset or 0) if has_place else None,
         original_ms=number_of(headers, "x-original-timestamp") or 0,
-        index=number_of(headers, "x-event-index"),
+        event_index=number_of(headers, "x-event-index"),
         is_cut="x-original-size" in texts,
         still_for=integrations_of(headers),
         timestamp_type=record.timestamp_type,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.dead_letters.ledger import Ledger, Selection
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.alert_history import AlertHistories, DeadLetterNote
@@ -109,14 +109,14 @@ async def _add_dead_letters(
     settings: Settings, names: TopicNames, histories: AlertHistories, since_ms: int
 ) -> None:
     alerts = names.dead_letters(Topic.ALERTS)
-    ledger = Ledger(Selection(since_ms=since_ms))
+    index = DeadLetterIndex(Selection(since_ms=since_ms))
     async with DeadLetterLog(settings, [alerts, names.dead_letters(Topic.DELIVERIES)]) as log:
-        await log.survey(ledger)
-    ledger.drop_repeats()
-    for where, entries in ledger.entries.items():
+        await log.survey(index)
+    index.drop_repeats()
+    for where, entries in index.entries.items():
         for offset, entry in entries.items():
             place = Place(*where, offset)
             note = DeadLetterNote(
-                str(place), entry.timestamp_ms, entry.reason, ledger.target(place)
+                str(place), entry.timestamp_ms, entry.reason, index.redriven_to(place)
             )
             histories.add_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.domain.dead_letters.dead_letter import DeadLetter
-from stream_app.domain.dead_letters.ledger import Ledger, Selection
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.delivery.records import (
     Cancel,
     Delivery,
@@ -274,11 +274,11 @@ class UnmarkedRedriver(Redriver):
 
 
 async def open_letters(settings: Settings) -> list[DeadLetter]:
-    ledger = Ledger(Selection())
+    index = DeadLetterIndex(Selection())
     async with DeadLetterLog(settings, [f"{settings.topic_prefix}events.hits.dlq"]) as log:
-        await log.survey(ledger)
-        ledger.drop_done()
-        return [letter async for letter in log.read(ledger.offsets())]
+        await log.survey(index)
+        index.drop_redriven()
+        return [letter async for letter in log.read(index.offsets())]
 
 
 async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_not(

@@ -15,7 +15,7 @@ from stream_app.cli.dlq.selection import (
     selection_of,
 )
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.dead_letters.ledger import Selection
+from stream_app.domain.dead_letters.dead_letter_index import Selection
 from stream_app.domain.errors import UsageError
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES
 from stream_app.settings import Settings

@@ -12,7 +12,7 @@ from stream_app.domain.dead_letters.dead_letter import (
     Place,
     parse_place,
 )
-from stream_app.domain.dead_letters.ledger import Ledger, Selection
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.errors import UsageError
 
 NOW_MS = 1_767_225_600_000
@@ -107,69 +107,71 @@ def test_a_selection_holds_what_fits_all_its_rules(selection: Selection, expecte
 
 
 def test_a_mark_behind_a_letter_says_that_it_is_done() -> None:
-    ledger = Ledger(Selection())
+    index = DeadLetterIndex(Selection())
     for offset in (3, 4, 5):
-        ledger.add(letter(offset, original=Place("deliveries", 1, offset)))
-    ledger.mark(Place(TOPIC, 1, 6), 4, "deliveries/1/18")
-    assert ledger.target(Place(TOPIC, 1, 4)) == "deliveries/1/18"
-    assert ledger.target(Place(TOPIC, 1, 3)) is None
-    ledger.drop_done(but=[TOPIC])
-    assert ledger.offsets() == {Log(TOPIC, 1): [3, 4, 5]}
-    ledger.drop_done()
-    assert ledger.offsets() == {Log(TOPIC, 1): [3, 5]}
-    assert ledger.target(Place(TOPIC, 1, 4)) == "deliveries/1/18", "`show` still says so"
+        index.add_if_selected(letter(offset, original=Place("deliveries", 1, offset)))
+    index.note_redriven(Place(TOPIC, 1, 6), 4, "deliveries/1/18")
+    assert index.redriven_to(Place(TOPIC, 1, 4)) == "deliveries/1/18"
+    assert index.redriven_to(Place(TOPIC, 1, 3)) is None
+    index.drop_redriven(but=[TOPIC])
+    assert index.offsets() == {Log(TOPIC, 1): [3, 4, 5]}
+    index.drop_redriven()
+    assert index.offsets() == {Log(TOPIC, 1): [3, 5]}
+    assert index.redriven_to(Place(TOPIC, 1, 4)) == "deliveries/1/18", "`show` still says so"
 
 
 def test_a_mark_of_another_partition_of_nothing_or_before_its_letter_says_nothing() -> None:
-    ledger = Ledger(Selection())
-    ledger.mark(Place(TOPIC, 1, 6), 7, "x")
-    ledger.add(letter(7))
-    ledger.mark(Place(TOPIC, 1, 8), 9, "x")
-    ledger.mark(Place(TOPIC, 2, 8), 7, "x")
-    ledger.mark(Place(TOPIC, 1, 7), 7, "x")
-    assert ledger.targets == {}
-    ledger.drop_done()
-    assert len(ledger) == 1
+    index = DeadLetterIndex(Selection())
+    index.note_redriven(Place(TOPIC, 1, 6), 7, "x")
+    index.add_if_selected(letter(7))
+    index.note_redriven(Place(TOPIC, 1, 8), 9, "x")
+    index.note_redriven(Place(TOPIC, 2, 8), 7, "x")
+    index.note_redriven(Place(TOPIC, 1, 7), 7, "x")
+    assert index.targets == {}
+    index.drop_redriven()
+    assert len(index) == 1
 
 
 def test_letters_of_one_origin_are_one_and_done_together() -> None:
-    def filled() -> Ledger:
-        ledger = Ledger(Selection())
-        ledger.add(letter(3, timestamp_ms=20))
-        ledger.add(letter(0, partition=2, timestamp_ms=10))
-        ledger.add(letter(1, partition=2, index=1))
-        ledger.add(
+    def filled() -> DeadLetterIndex:
+        index = DeadLetterIndex(Selection())
+        index.add_if_selected(letter(3, timestamp_ms=20))
+        index.add_if_selected(letter(0, partition=2, timestamp_ms=10))
+        index.add_if_selected(letter(1, partition=2, event_index=1))
+        index.add_if_selected(
             letter(2, partition=2, original_ms=NOW_MS),
         )
-        ledger.add(letter(3, partition=2, original=None))
-        ledger.add(letter(4, partition=2, original=None))
-        return ledger
+        index.add_if_selected(letter(3, partition=2, original=None))
+        index.add_if_selected(letter(4, partition=2, original=None))
+        return index
 
     others = [1, 2, 3, 4]
-    ledger = filled()
-    ledger.settle()
-    ledger.drop_done()
-    ledger.drop_repeats()
-    assert ledger.offsets() == {Log(TOPIC, 2): [0, *others]}, "the older one of the two"
-    ledger = filled()
-    ledger.mark(Place(TOPIC, 1, 9), 3, "deliveries/1/18")
-    ledger.settle()
-    assert ledger.target(Place(TOPIC, 2, 0)) == "deliveries/1/18"
-    ledger.drop_done()
-    assert ledger.offsets() == {Log(TOPIC, 2): others}
+    index = filled()
+    index.share_targets()
+    index.drop_redriven()
+    index.drop_repeats()
+    assert index.offsets() == {Log(TOPIC, 2): [0, *others]}, "the older one of the two"
+    index = filled()
+    index.note_redriven(Place(TOPIC, 1, 9), 3, "deliveries/1/18")
+    index.share_targets()
+    assert index.redriven_to(Place(TOPIC, 2, 0)) == "deliveries/1/18"
+    index.drop_redriven()
+    assert index.offsets() == {Log(TOPIC, 2): others}
 
 
 def test_the_newest_or_the_oldest_are_kept_over_all_partitions() -> None:
-    def filled() -> Ledger:
-        ledger = Ledger(Selection())
+    def filled() -> DeadLetterIndex:
+        index = DeadLetterIndex(Selection())
         for offset, partition, at_ms in ((0, 1, 30), (1, 1, 40), (0, 2, 10), (1, 2, 50)):
-            ledger.add(letter(offset, partition=partition, timestamp_ms=at_ms, reason="stale"))
-        return ledger
+            index.add_if_selected(
+                letter(offset, partition=partition, timestamp_ms=at_ms, reason="stale")
+            )
+        return index
 
     newest, oldest = filled(), filled()
-    newest.keep(2, newest=True)
+    newest.keep_only(2, newest=True)
     assert newest.offsets() == {Log(TOPIC, 1): [1], Log(TOPIC, 2): [1]}
-    oldest.keep(3, newest=False)
+    oldest.keep_only(3, newest=False)
     assert oldest.offsets() == {Log(TOPIC, 1): [0, 1], Log(TOPIC, 2): [0]}
     assert oldest.summary() == {(TOPIC, "stale"): 3}
     assert sorted(entry.timestamp_ms for entry in oldest) == [10, 30, 40]
