@@ -1,4 +1,4 @@
-"""What the integrations of an alert are: who gets it, who does not, and why."""
+"""Which integrations of an alert get a delivery, which do not, and why."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: The results for which `route` still makes a delivery, so that no alert is lost, and what happens
-#: to that delivery.
+#: Results with a delivery -> what happens to it. Where it cannot be sent now, it keeps the alert
+#: from being lost.
 DELIVERED = {
     RouteResult.SENT: "it is sent",
     RouteResult.DISABLED: "the system has disabled it: its deliveries become dead letters",
     RouteResult.INVALID: "its record cannot be used: its attempts fail until a better one comes",
 }
-#: What happens to an alert that gets no delivery, where something does.
+#: Results without a delivery -> what happens to the alert, where anything does.
 SKIPPED = {RouteResult.UNKNOWN_INTEGRATION: "the alert becomes a dead letter for it"}
 
 
 class Recipients:
-    """Judges integrations by the live configuration."""
+    """Looks integrations up in the live configuration."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        #: (integration, why) of what is not simply served and has been logged.
-        self._said: set[tuple[int, RouteResult]] = set()
+        #: Integrations that get no request, and why, as logged.
+        self._logged: set[tuple[int, RouteResult]] = set()
 
-    def result(self, alert: Alert | NoticeAlert, number: int) -> RouteResult:
-        """Return what one of an alert's integrations is."""
+    def result(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
+        """Return how an alert is routed to one of its integrations."""
         configuration = self._configuration
-        integration = configuration.integrations.get(number)
+        integration = configuration.integrations.get(integration_id)
         if integration is None:
-            if number in configuration.invalid_integrations:
+            if integration_id in configuration.invalid_integrations:
                 return RouteResult.INVALID
-            is_deleted = number in configuration.deleted_integrations
+            is_deleted = integration_id in configuration.deleted_integrations
             unknown = RouteResult.UNKNOWN_INTEGRATION
             return RouteResult.DELETED_INTEGRATION if is_deleted else unknown
         if integration.client_id != alert.client_id:
@@ -45,17 +45,17 @@ class Recipients:
         usable = configuration.is_usable(integration)
         return RouteResult.SENT if usable else RouteResult.DISABLED
 
-    def judge(self, alert: Alert | NoticeAlert, number: int) -> RouteResult:
-        """Return what an integration is, and say it once where it is not simply served."""
-        result = self.result(alert, number)
+    def judge(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
+        """Return the same as `result`, and log once why an integration gets no request."""
+        result = self.result(alert, integration_id)
         if result is RouteResult.SENT:
-            self._said = {cause for cause in self._said if cause[0] != number}
-        elif (number, result) not in self._said:
-            self._said.add((number, result))
+            self._logged = {known for known in self._logged if known[0] != integration_id}
+        elif (integration_id, result) not in self._logged:
+            self._logged.add((integration_id, result))
             log.warning(
                 "integration_not_served",
                 why=result,
-                integration_id=number,
+                integration_id=integration_id,
                 client_id=alert.client_id,
                 alert_id=alert.id,
                 **alert.cause,
