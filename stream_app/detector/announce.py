@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF, id_of_key
 from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import StateTable
@@ -51,40 +53,6 @@ class Announcement:
     actor: str
 
 
-class AnnounceFlush:
-    """Notices; then the objects; then the progress in all topics."""
-
-    def __init__(self, stage: AnnounceStage, notices: Sequence[Notice], cut: AnnouncedCut) -> None:
-        self._stage = stage
-        self._notices = notices
-        self._cut = cut
-        self._state = stage.table.state(PARTITION)
-
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records in their order."""
-        notices = [
-            Send(self._stage.account_topic, notice.key, self._stage.signer.encode(notice))
-            for notice in self._notices
-        ]
-        table = self._stage.table
-        objects = [
-            table.changelog_record(PARTITION, *pair) for pair in self._state.records(self._cut)
-        ]
-        progress = table.changelog_record(PARTITION, *self._state.progress_record(self._cut))
-        return [notices, objects, [progress]]
-
-    def confirm(self) -> None:
-        """Note the objects and the progress."""
-        self._state.confirm(self._cut)
-        for notice in self._notices:
-            log.info(
-                "configuration_change_announced",
-                notice_id=notice.id,
-                client_id=notice.client_id,
-                notification_type=notice.details["notification_type"],
-            )
-
-
 class AnnounceStage:
     """Compares each configuration record with the one before it."""
 
@@ -101,8 +69,8 @@ class AnnounceStage:
         signer: NoticeSigner = NO_SIGNATURES,
     ) -> None:
         self.table = table
-        self.signer = signer
-        self.account_topic = names(Topic.ACCOUNT)
+        self._signer = signer
+        self._account_topic = names(Topic.ACCOUNT)
         self._baselines = baselines
         self._reader = reader
         self._topics = {names(topic): (topic, kind) for kind, topic in TOPIC_OF.items()}
@@ -122,7 +90,7 @@ class AnnounceStage:
         await catch_up(self._reader)
         await self._baselines.known()
 
-    def cut(self) -> AnnounceFlush:
+    def cut(self) -> Flush[AnnouncedCut]:
         """Take all that has changed, and the notices that follow from it."""
         records, self._records = self._records, []
         state = self.table.state(PARTITION)
@@ -133,7 +101,10 @@ class AnnounceStage:
             one.difference.notice(one.notice_id, self._client(one.difference.client_id), one.actor)
             for one in found
         ]
-        return AnnounceFlush(self, notices, state.cut())
+        sends = [
+            Send(self._account_topic, notice.key, self._signer.encode(notice)) for notice in notices
+        ]
+        return Flush(self.table, [sends], {PARTITION: state.cut()}, partial(_report, notices))
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
@@ -216,6 +187,17 @@ class BaselineWriter:
                 await asyncio.sleep(RETRY_SECONDS)  # the worker itself reports it
             else:
                 return [ends[tp] for tp in self._partitions]
+
+
+def _report(notices: Sequence[Notice]) -> None:
+    """Log the notices that the broker has acknowledged."""
+    for notice in notices:
+        log.info(
+            "configuration_change_announced",
+            notice_id=notice.id,
+            client_id=notice.client_id,
+            notification_type=notice.details["notification_type"],
+        )
 
 
 def _object(value: bytes | None) -> dict[str, object] | None:

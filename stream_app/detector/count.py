@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stream_app.domain.counting.matching import TriggerIndex
@@ -20,6 +19,7 @@ from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import event_dead_letters
 from stream_app.kafka.engine.batched_sends import partition_of_key
+from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.send import Send
@@ -40,63 +40,6 @@ HOLD_SECONDS = 0.02
 TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
 
 
-@dataclass(frozen=True)
-class CountShare:
-    """One partition's share of a flush."""
-
-    partition: int
-    state: PartitionCounts
-    cut: CellChanges
-    #: Append time of the newest record in it, Unix ms.
-    appended_ms: int
-
-
-class CountFlush:
-    """Partial counts and dead letters; then the cells and the progress of each partition."""
-
-    def __init__(
-        self,
-        stage: CountStage,
-        cuts: Sequence[CountShare],
-        dead_letters: Sequence[Send],
-        config_position: int,
-    ) -> None:
-        self._stage = stage
-        self._cuts = cuts
-        self._dead_letters = dead_letters
-        self._config_position = config_position
-        self._started = time.monotonic()
-
-    def steps(self) -> Iterator[Sequence[Send]]:
-        """Yield the records: what the events caused, then what has been counted."""
-        yield [*self._dead_letters, *self._partial_counts()]
-        table = self._stage.table
-        changes: list[Send] = []
-        for part in self._cuts:
-            changes += table.changes(part.partition, part.cut.offset, part.state.rows(part.cut))
-        yield changes
-
-    def confirm(self) -> None:
-        """Note the progress."""
-        for part in self._cuts:
-            part.state.confirm(part.cut)
-        newest = max((part.cut.newest for part in self._cuts), default=NEVER)
-        self._stage.flushed(time.monotonic() - self._started, newest)
-
-    def _partial_counts(self) -> Iterator[Send]:
-        """Yield a record for each partition of `counts`, however many cells have changed."""
-        writer = PartialCountsWriter(self._config_position)
-        for part in self._cuts:
-            writer.take(part.partition, part.cut.changed, part.appended_ms)
-        targets: defaultdict[int, list[str]] = defaultdict(list)
-        partitions = self._stage.counts_partitions
-        for name in writer.names:
-            targets[partition_of_key(form_of(name)[0], partitions)].append(name)
-        for target, names in targets.items():
-            for value in writer.records(names):
-                yield Send(self._stage.counts_topic, None, value, target)
-
-
 class CountStage:
     """Counts the batches of one event topic."""
 
@@ -115,7 +58,7 @@ class CountStage:
         self.kind = kind
         self.table = table
         self.topic = TOPIC_OF_KIND[kind]
-        self.counts_topic, self.counts_partitions = names(Topic.COUNTS), counts_partitions
+        self._counts_topic, self._counts_partitions = names(Topic.COUNTS), counts_partitions
         self._configuration = configuration
         self._names = names
         self._metrics = metrics
@@ -156,20 +99,43 @@ class CountStage:
     async def prepare(self) -> None:
         """Wait for nothing: a flush needs no more than the cells."""
 
-    def cut(self) -> CountFlush:
+    def cut(self) -> Flush[CellChanges]:
         """Take what has changed in all partitions since the last cut."""
-        cuts = []
+        started = time.monotonic()
+        writer = PartialCountsWriter(self._configuration.trigger_position)
+        cuts: dict[int, CellChanges] = {}
         for partition, appended_ms in self._changed.items():
-            state = self.table.state(partition)
-            cuts.append(CountShare(partition, state, state.cut(), appended_ms))
+            cut = cuts[partition] = self.table.state(partition).cut()
+            writer.take(partition, cut.changed, appended_ms)
         dead_letters, self._dead_letters, self._changed = self._dead_letters, [], {}
-        return CountFlush(self, cuts, dead_letters, self._configuration.trigger_position)
+        newest = max((cut.newest for cut in cuts.values()), default=NEVER)
+        return Flush(
+            self.table,
+            self._effects(dead_letters, writer),
+            cuts,
+            lambda: self._report_flush(time.monotonic() - started, newest),
+        )
+
+    def _effects(
+        self, dead_letters: Sequence[Send], writer: PartialCountsWriter
+    ) -> Iterator[Sequence[Send]]:
+        yield [*dead_letters, *self._partial_counts(writer)]
+
+    def _partial_counts(self, writer: PartialCountsWriter) -> Iterator[Send]:
+        """Yield a record for each partition of `counts`, however many cells have changed."""
+        targets: defaultdict[int, list[str]] = defaultdict(list)
+        for name in writer.names:
+            target = partition_of_key(form_of(name)[0], self._counts_partitions)
+            targets[target].append(name)
+        for target, names in targets.items():
+            for value in writer.records(names):
+                yield Send(self._counts_topic, None, value, target)
 
     def reset(self) -> None:
         """Forget what is not flushed; the table has rolled its partitions back."""
         self._changed, self._dead_letters, self._skipped = {}, [], 0
 
-    def flushed(self, seconds: float, newest: int) -> None:
+    def _report_flush(self, seconds: float, newest: int) -> None:
         """Report an acknowledged flush; `newest` is the largest event time in it."""
         metrics, kind = self._metrics, self.kind
         metrics.flushes.labels(kind).inc()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
@@ -20,7 +20,7 @@ from stream_app.domain.counting.partial_counts import (
     PartialCounts,
     decode_partial_counts,
 )
-from stream_app.domain.counting.partition_windows import PartitionWindows
+from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
 from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.events.model import KIND_OF_CONDITION, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
@@ -29,6 +29,7 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import number_of
+from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.send import Send
@@ -57,61 +58,6 @@ class Fired(NamedTuple):
     appended_ms: int
 
 
-@dataclass(frozen=True)
-class EvaluateShare:
-    """One partition's share of a flush."""
-
-    partition: int
-    state: PartitionWindows
-    fired: list[Fired]
-    #: Windows that have changed, and when the newest event in them was appended.
-    touched: Mapping[CellKey, int]
-    offset: int
-
-
-class EvaluateFlush:
-    """Alerts, in parts; then the windows, the fired ones marked, and the progress."""
-
-    def __init__(self, stage: EvaluateStage, cuts: Sequence[EvaluateShare]) -> None:
-        self._stage = stage
-        self._cuts = cuts
-
-    def steps(self) -> Iterator[Sequence[Send]]:
-        """Yield the records in their order; report alerts when they are acknowledged."""
-        fired = [one for part in self._cuts for one in part.fired]
-        for start in range(0, max(len(fired), 1), STEP_ALERTS):
-            some = fired[start : start + STEP_ALERTS]
-            alerts = [fired_alert(one.client, one.trigger, one.key[1]) for one in some]
-            topic = self._stage.alerts_topic
-            yield [
-                Send(topic, str(alert.client_id).encode(), encode_alert(alert)) for alert in alerts
-            ]
-            self._stage.report(some)
-            for alert in alerts[: max(MAX_LOGGED - start, 0)]:
-                log.info(
-                    "alert_fired",
-                    alert_id=alert.id,
-                    client_id=alert.client_id,
-                    trigger_id=alert.trigger.id,
-                    window_start=alert.window_start,
-                )
-        if (more := len(fired) - MAX_LOGGED) > 0:
-            log.warning("alerts_not_logged", number=more, fired=len(fired))
-        changes: list[Send] = []
-        for part in self._cuts:
-            rows = part.state.rows(part.touched, [one.key for one in part.fired])
-            changes += self._stage.table.changes(part.partition, part.offset, rows)
-        yield changes
-
-    def confirm(self) -> None:
-        """Note the fired windows and the progress."""
-        for part in self._cuts:
-            for one in part.fired:
-                if (window := part.state.window(one.key)) is not None:
-                    window.fired = True
-            part.state.confirm(part.offset)
-
-
 class EvaluateStage:
     """Sums the partial counts of each window and fires the ones that exceed their threshold."""
 
@@ -126,7 +72,7 @@ class EvaluateStage:
         metrics: Metrics,
     ) -> None:
         self.table = table
-        self.alerts_topic = names(Topic.ALERTS)
+        self._alerts_topic = names(Topic.ALERTS)
         self._reader = reader
         self._configuration: Configuration = reader.configuration
         self._metrics = metrics
@@ -207,23 +153,45 @@ class EvaluateStage:
                     return True
         return False
 
-    def cut(self) -> EvaluateFlush:
+    def cut(self) -> Flush[ChangedWindows]:
         """Take what has changed in all partitions, and the alerts that follow from it."""
-        cuts = []
+        cuts: dict[int, ChangedWindows] = {}
+        fired: list[Fired] = []
         for partition in self._changed:
             state = self.table.state(partition)
-            touched, _ = state.cut()
-            cuts.append(
-                EvaluateShare(partition, state, self._fired(state, touched), touched, state.offset)
-            )
+            cut = state.cut()
+            found = self._fired(state, cut.touched)
+            cuts[partition] = replace(cut, fired=[one.key for one in found])
+            fired += found
         self.reset()
-        return EvaluateFlush(self, cuts)
+        return Flush(self.table, self._alerts(fired), cuts)
+
+    def _alerts(self, fired: Sequence[Fired]) -> Iterator[Sequence[Send]]:
+        """Yield the alerts of a flush in steps; report each step when it is acknowledged."""
+        for start in range(0, max(len(fired), 1), STEP_ALERTS):
+            some = fired[start : start + STEP_ALERTS]
+            alerts = [fired_alert(one.client, one.trigger, one.key[1]) for one in some]
+            yield [
+                Send(self._alerts_topic, str(alert.client_id).encode(), encode_alert(alert))
+                for alert in alerts
+            ]
+            self._report(some)
+            for alert in alerts[: max(MAX_LOGGED - start, 0)]:
+                log.info(
+                    "alert_fired",
+                    alert_id=alert.id,
+                    client_id=alert.client_id,
+                    trigger_id=alert.trigger.id,
+                    window_start=alert.window_start,
+                )
+        if (more := len(fired) - MAX_LOGGED) > 0:
+            log.warning("alerts_not_logged", number=more, fired=len(fired))
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""
         self._changed, self._may_fire = {}, False
 
-    def report(self, fired: Sequence[Fired]) -> None:
+    def _report(self, fired: Sequence[Fired]) -> None:
         """Count alerts that the broker has acknowledged, and say how long they took."""
         now_ms = time.time() * 1000
         by_kind: defaultdict[EventKind, list[int]] = defaultdict(list)

@@ -36,8 +36,8 @@ from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, event_dead_letters
-from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
-from stream_app.kafka.engine.stage import StageTable
+from stream_app.kafka.engine.flush import Flush, StageTable
+from stream_app.kafka.engine.progress_stage import ProgressStage
 from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.state.send import Send
 from stream_app.logs import RepeatedWarnings, get_logger
@@ -123,7 +123,7 @@ class MatchStage(ProgressStage):
             self._settle(self._parts.popleft())
             await time_slice.end_step()
 
-    def cut(self) -> ProgressFlush:
+    def cut(self) -> Flush[int]:
         """Take the notices since the last cut, and the alerts that follow from them."""
         sends, outcome = self.take_matched()
         return self.flush(sends, partial(self._report, outcome))

@@ -15,6 +15,7 @@ from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import PartitionShare
 from stream_app.metrics import Metrics
 
 
@@ -29,8 +30,8 @@ class _Progress:
     def state(self, partition: int) -> PartitionProgress:
         return self._states.setdefault(partition, PartitionProgress())
 
-    def changelog_record(self, partition: int, key: bytes, value: bytes | None) -> Send:
-        return Send("", key, value, partition)
+    def flush_steps(self, _shares: Sequence[PartitionShare]) -> Sequence[Sequence[Send]]:
+        return ()
 
 
 @dataclass(frozen=True)

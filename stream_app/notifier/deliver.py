@@ -8,12 +8,16 @@ given up is acknowledged before its state says so, or a crash between the two wo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries, is_reserved
+from stream_app.domain.delivery.partition_deliveries import (
+    DeliveryCut,
+    PartitionDeliveries,
+    is_reserved,
+)
 from stream_app.domain.delivery.records import (
     ALERTED_HEADER,
     Cancel,
@@ -29,11 +33,12 @@ from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
+from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.notifier.deliver_flush import DeliverFlush, DeliverShare
+from stream_app.notifier.deliver_effects import DeliverEffects, RejectedDelivery
 from stream_app.notifier.deliver_report import DeliveryReports
 
 log = get_logger(__name__)
@@ -103,12 +108,13 @@ class DeliverStage:
         self._canceller = canceller
         self._configuration = configuration
         self._reports = DeliveryReports(metrics)
+        self._effects = DeliverEffects(names, configuration, self._reports, signer)
         self._gate = gate
         self._now_ms = now_ms
         self._deliveries_topic = names(Topic.DELIVERIES)
         self._results_topic = names(Topic.RESULTS)
         self._changed: dict[int, None] = {}
-        self._rejected: list[tuple[int, Any, Rejected]] = []
+        self._rejected: list[RejectedDelivery] = []
         #: Partitions whose pending deliveries wait for the results of earlier attempts.
         self._held: set[int] = set()
         self._warned = -REPEAT_SECONDS
@@ -134,24 +140,13 @@ class DeliverStage:
     async def prepare(self) -> None:
         """Wait for nothing: a flush needs no more than the states."""
 
-    def cut(self) -> DeliverFlush:
+    def cut(self) -> Flush[DeliveryCut]:
         """Take what has changed in all partitions since the last cut."""
-        cuts = []
-        for partition in self._changed:
-            state = self.table.state(partition)
-            cuts.append(DeliverShare(partition, state, state.cut()))
+        cuts = {partition: self.table.state(partition).cut() for partition in self._changed}
         rejected = self._rejected
         self.reset()
-        return DeliverFlush(
-            self.table,
-            self._names,
-            self._configuration,
-            self._reports,
-            cuts,
-            rejected,
-            self.flushed,
-            self._signer,
-        )
+        effects = self._effects.steps(cuts, rejected)
+        return Flush(self.table, effects, cuts, lambda: self._flushed(cuts, rejected))
 
     def reset(self) -> None:
         """Forget what is not flushed; the table has rolled its partitions back."""
@@ -167,20 +162,29 @@ class DeliverStage:
         self._gate.close(sorted(self._held), self._open)
         self._canceller.look_at_all()
 
-    def flushed(self, part: DeliverShare) -> None:
-        """Hand over what an acknowledged flush has changed."""
-        for integration_id, until_ms in part.cut.paused:
+    def _flushed(
+        self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
+    ) -> None:
+        """Hand over what an acknowledged flush has changed, and report it."""
+        for partition, cut in cuts.items():
+            self._hand_over(partition, cut)
+            self._reports.report(cut)
+        self._reports.rejected(part for _, _, part in rejected)
+
+    def _hand_over(self, partition: int, cut: DeliveryCut) -> None:
+        for integration_id, until_ms in cut.paused:
             if until_ms is not None:
                 self._schedule.hold(integration_id, until_ms)
-        if part.partition in self._held:
+        if partition in self._held:
             self._open()
         else:
-            for delivery_id, state in part.cut.changed:
+            pending = self.table.state(partition).pending
+            for delivery_id, state in cut.changed:
                 if not isinstance(state, DeliveryState):
                     self._schedule.forget(delivery_id)
-                elif part.state.pending.get(delivery_id) is state:
-                    self._schedule.schedule(part.partition, state)
-        self._canceller.look(part.cut.integrations)
+                elif pending.get(delivery_id) is state:
+                    self._schedule.schedule(partition, state)
+        self._canceller.look(cut.integrations)
 
     def _open(self) -> bool:
         """Hand over the deliveries of held partitions whose results are read; tell if all are."""

@@ -35,8 +35,8 @@ from stream_app.kafka.dead_letters.writing import (
     dead_letter_headers,
     integrations_of,
 )
-from stream_app.kafka.engine.progress_stage import ProgressFlush, ProgressStage
-from stream_app.kafka.engine.stage import StageTable
+from stream_app.kafka.engine.flush import Flush, StageTable
+from stream_app.kafka.engine.progress_stage import ProgressStage
 from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
@@ -131,7 +131,7 @@ class RouteStage(ProgressStage):
             self._route(self._alerts.popleft())
             await time_slice.end_step()
 
-    def cut(self) -> ProgressFlush:
+    def cut(self) -> Flush[int]:
         """Take the alerts since the last cut, and the deliveries that follow from them."""
         while self._alerts:
             self._route(self._alerts.popleft())

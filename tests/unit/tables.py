@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_table import StateTable
 
 
 def fake_table(state: Callable[[int], Any], **attributes: Any) -> Any:
@@ -16,4 +18,5 @@ def fake_table(state: Callable[[int], Any], **attributes: Any) -> Any:
         return Send("changelog", key, value, partition, table=table)
 
     table: Any = SimpleNamespace(state=state, changelog_record=changelog_record, **attributes)
+    table.flush_steps = partial(StateTable.flush_steps, table)
     return table

@@ -7,7 +7,8 @@ stays, so a replay changes nothing. A window fires once, when the sum first exce
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import orjson
@@ -23,6 +24,20 @@ EXPIRY_STEP_MS = 1000
 
 #: Start of the window, whether it has fired, when it was seen last, and its `WindowSum.flat`.
 WindowRow = tuple[int, bool, int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class ChangedWindows:
+    """What the partial counts since the last cut have changed."""
+
+    #: The windows that have changed, and when the newest event in each was appended (Unix ms).
+    touched: Mapping[CellKey, int]
+    #: The last source offset that is counted.
+    offset: int
+    #: How many windows have expired.
+    expired: int = 0
+    #: The windows whose alerts are acknowledged before the changes are written.
+    fired: Sequence[CellKey] = ()
 
 
 class PartitionWindows:
@@ -99,14 +114,14 @@ class PartitionWindows:
         """The windows that have changed since the last cut, with the time of the newest event."""
         return self._touched
 
-    def cut(self) -> tuple[Mapping[CellKey, int], int]:
-        """Return the windows changed since the last cut, and how many expire now.
+    def cut(self) -> ChangedWindows:
+        """Return the windows changed since the last cut; delete those that expire now.
 
         A changed window does not expire: after an outage one cut may span more than the retention,
         and a window that exceeds its threshold in it must still fire.
         """
         touched, self._touched = self._touched, {}
-        return touched, self._expire(touched)
+        return ChangedWindows(touched, self.offset, self._expire(touched))
 
     def _expire(self, touched: Mapping[CellKey, int]) -> int:
         """Delete the windows whose last partial count is older than the retention."""
@@ -130,9 +145,12 @@ class PartitionWindows:
             self._look_at(*row)
         return before - self.number
 
-    def confirm(self, offset: int) -> None:
-        """Note that the broker has acknowledged everything up to `offset`."""
-        self.progress_offset = max(self.progress_offset, offset)
+    def confirm(self, cut: ChangedWindows) -> None:
+        """Note that the broker has acknowledged all of a cut."""
+        for key in cut.fired:
+            if (window := self.window(key)) is not None:
+                window.fired = True
+        self.progress_offset = max(self.progress_offset, cut.offset)
 
     def roll_back(self) -> None:
         """Go back to the acknowledged progress. The counts stay: they can be merged again."""
@@ -160,20 +178,15 @@ class PartitionWindows:
         """Whether a snapshot may be taken. Of windows it may be taken at any time."""
         return True
 
-    def rows(self, touched: Iterable[CellKey], fired: Iterable[CellKey]) -> list[bytes]:
-        """Return the changes of a cut in the form of the changelog, in parts.
-
-        Args:
-            touched: the windows that have changed.
-            fired: those among them whose alerts are acknowledged before this is written.
-        """
+    def rows(self, cut: ChangedWindows) -> list[bytes]:
+        """Return the changes of a cut in the form of the changelog, in parts."""
         found: dict[str, list[WindowRow]] = {}
-        parts, taken, marked = [], 0, set(fired)
-        for key in touched:
+        parts, taken, fired = [], 0, set(cut.fired)
+        for key in cut.touched:
             window = self.window(key)
             if window is None:
                 continue
-            is_fired = window.fired or key in marked
+            is_fired = window.fired or key in fired
             row = key[1], is_fired, window.seen_ms, window.flat
             found.setdefault(key[0], []).append(row)
             taken += 1

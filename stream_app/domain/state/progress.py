@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
@@ -32,7 +34,11 @@ class PartitionProgress:
         """Return the last source offset whose effects the broker has acknowledged."""
         return self.progress_offset
 
-    def record(self, offset: int) -> tuple[bytes, bytes]:
+    def records(self, _offset: int) -> Sequence[tuple[bytes, bytes | None]]:
+        """Return nothing: only the progress is stored."""
+        return ()
+
+    def progress_record(self, offset: int) -> tuple[bytes, bytes]:
         """Return the changelog record of a progress."""
         return PROGRESS_KEY, orjson.dumps((offset,))
 

@@ -26,9 +26,10 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from stream_app.kafka.engine.batched_sends import Place
+from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.engine.record_batches import BatchValue
-from stream_app.kafka.engine.stage import Flush, Stage
+from stream_app.kafka.engine.stage import Stage
 from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send, Written
@@ -286,7 +287,7 @@ class FlushLoop:
         self._in_flight.add_done_callback(self._end_on_error)
 
     async def _settle(
-        self, flush: Flush, dead_letters: list[Send], taken: list[Any], generation: int
+        self, flush: Flush[Any], dead_letters: list[Send], taken: list[Any], generation: int
     ) -> None:
         written: Written = defaultdict(list)
         for step in chain([dead_letters] if dead_letters else (), flush.steps()):

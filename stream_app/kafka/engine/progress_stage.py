@@ -1,50 +1,13 @@
-"""A stage that keeps only its progress, and the flush of such a stage."""
+"""The part that is common to stages that keep only their progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from stream_app.domain.state.progress import PartitionProgress
-from stream_app.kafka.engine.stage import StageTable
+from stream_app.kafka.engine.flush import Flush, StageTable
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
-
-
-class ProgressFlush:
-    """The records that a stage sends, followed by the progress of each partition.
-
-    Args:
-        table: keeps the progress.
-        effects: the records that the stage sends.
-        offsets: partition -> the last offset that is done.
-        flushed: called when all of it is acknowledged.
-    """
-
-    def __init__(
-        self,
-        table: StageTable[PartitionProgress],
-        effects: Sequence[Send],
-        offsets: Mapping[int, int],
-        flushed: Callable[[], None],
-    ) -> None:
-        self._table = table
-        self._effects = effects
-        self._offsets = offsets
-        self._flushed = flushed
-
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records in their order."""
-        progress = [
-            self._table.changelog_record(partition, *self._table.state(partition).record(offset))
-            for partition, offset in self._offsets.items()
-        ]
-        return [self._effects, progress]
-
-    def confirm(self) -> None:
-        """Note the progress."""
-        for partition, offset in self._offsets.items():
-            self._table.state(partition).confirm(offset)
-        self._flushed()
 
 
 class ProgressStage:
@@ -68,11 +31,11 @@ class ProgressStage:
         """Go on behind a batch that cannot be read."""
         self.advance(partition, batch.offset)
 
-    def flush(self, effects: Sequence[Send], flushed: Callable[[], None]) -> ProgressFlush:
+    def flush(self, effects: Sequence[Send], flushed: Callable[[], None]) -> Flush[int]:
         """Return the flush of everything that is taken; the next one begins behind it."""
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self._changed = {}
-        return ProgressFlush(self.table, effects, offsets, flushed)
+        return Flush(self.table, [effects], offsets, flushed)
 
     def reset(self) -> None:
         """Forget what is not flushed; it will be read again."""

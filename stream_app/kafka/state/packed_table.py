@@ -21,7 +21,13 @@ from stream_app.domain.state.packed_log import GroupKind, PackedLog, PackedPart
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import HOUR_MS, PartitionState, StateTable, TableApp
+from stream_app.kafka.state.state_table import (
+    HOUR_MS,
+    PartitionShare,
+    PartitionState,
+    StateTable,
+    TableApp,
+)
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -51,6 +57,9 @@ class PackedState(PartitionState, Protocol):
     @property
     def can_be_packed(self) -> bool:
         """Tell whether a snapshot may be taken."""
+
+    def rows(self, cut: Any) -> Sequence[bytes]:
+        """Return the rows of what a flush has changed; `cut.offset` is its progress."""
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
         """Take a record that an older version has written; return False if it is not one."""
@@ -97,12 +106,15 @@ class PackedTable(StateTable[Packed]):
         """Return a name for a flush or a snapshot, unique among all workers."""
         return f"{self._writer}-{next(self._groups)}"
 
-    def changes(self, partition: int, version: int, rows: Sequence[bytes]) -> list[Send]:
-        """Return the records of one flush's changes to a partition."""
-        records = packed_log.changes(self.new_group(), version, rows)
-        size = sum(len(value) for _, value in records)
-        self.tail_bytes[partition] = self.tail_bytes.get(partition, 0) + size
-        return [self.changelog_record(partition, key, value) for key, value in records]
+    def flush_steps(self, shares: Sequence[PartitionShare]) -> Iterator[Sequence[Send]]:
+        """Yield the changelog records of a flush in one step: the progress is in its rows."""
+        sends: list[Send] = []
+        for partition, state, cut in shares:
+            records = packed_log.changes(self.new_group(), cut.offset, state.rows(cut))
+            size = sum(len(value) for _, value in records)
+            self.tail_bytes[partition] = self.tail_bytes.get(partition, 0) + size
+            sends += [self.changelog_record(partition, key, value) for key, value in records]
+        yield sends
 
     def snapshot_part(self, partition: int, group: str, number: int, part: PackedPart) -> Send:
         """Return the record of a part of a snapshot."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from faust import Table
 from faust.types import TP
@@ -56,8 +56,22 @@ class PartitionState(Protocol):
 class KeyedState(PartitionState, Protocol):
     """A partition state whose changelog has a record for each key."""
 
+    def records(self, cut: Any) -> Sequence[tuple[bytes, bytes | None]]:
+        """Return the changelog records of what a flush has changed."""
+
+    def progress_record(self, cut: Any) -> tuple[bytes, bytes]:
+        """Return the changelog record of a flush's progress."""
+
     def rewrite(self) -> None:
         """Write the whole state again with the next flush."""
+
+
+class PartitionShare(NamedTuple):
+    """One partition's share of a flush: its state, and what the state has taken since the last."""
+
+    partition: int
+    state: Any
+    cut: Any
 
 
 State = TypeVar("State", bound=PartitionState)
@@ -127,6 +141,19 @@ class StateTable(Table, Generic[State]):
     def changelog_record(self, partition: int, key: bytes, value: bytes | None) -> Send:
         """Return a changelog record for a flush to send."""
         return Send(self.changelog_topic_name, key, value, partition, table=self)
+
+    def flush_steps(self, shares: Sequence[PartitionShare]) -> Iterable[Sequence[Send]]:
+        """Return the changelog records of a flush, in steps: the states, then the progress."""
+        states = [
+            self.changelog_record(partition, key, value)
+            for partition, state, cut in shares
+            for key, value in state.records(cut)
+        ]
+        progress = [
+            self.changelog_record(partition, *state.progress_record(cut))
+            for partition, state, cut in shares
+        ]
+        return [states, progress] if states else [progress]
 
     def known_states(self) -> Collection[State] | None:
         """Return the states of this worker's partitions; None while they are being read."""

@@ -6,12 +6,13 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-from stream_app.detector.announce import PARTITION, AnnounceFlush, AnnounceStage
+from stream_app.detector.announce import PARTITION, AnnounceStage
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.notices.announced_objects import AnnouncedObjects
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.records import ACTOR_HEADER, TOPIC_OF
-from tests.unit.stages import take
+from stream_app.kafka.engine.flush import Flush
+from tests.unit.stages import effects, take
 from tests.unit.tables import fake_table
 
 NAMES = TopicNames("p.")
@@ -39,8 +40,8 @@ class Bench:
         take(self.stage, f"p.{topic}", PARTITION, [record])
 
 
-def notices(flush: AnnounceFlush) -> list[dict[str, Any]]:
-    return [json.loads(send.value or b"") for send in flush.steps()[0]]
+def notices(flush: Flush[Any]) -> list[dict[str, Any]]:
+    return [json.loads(send.value or b"") for send in effects(flush)]
 
 
 def test_the_notice_comes_before_the_state_and_the_progress_last() -> None:
@@ -75,7 +76,7 @@ def test_after_a_crash_the_same_notice_has_the_same_bytes() -> None:
     for _ in range(2):
         bench = Bench(ACME)
         bench.put("config.triggers", 17, b"61", TRIGGER)
-        written.append([send.value for send in bench.stage.cut().steps()[0]])
+        written.append([send.value for send in effects(bench.stage.cut())])
     assert written[0] == written[1]
 
 

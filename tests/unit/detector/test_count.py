@@ -18,6 +18,7 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import TopicNames
+from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from tests.unit.stages import take
 
@@ -34,6 +35,9 @@ class Table:
 
     def state(self, partition: int) -> PartitionCounts:
         return self.states.setdefault(partition, PartitionCounts(EventKind.HITS))
+
+    def flush_steps(self, _shares: object) -> list[list[Send]]:
+        return [[]]
 
 
 def record(offset: int, value: bytes) -> Any:
@@ -176,7 +180,9 @@ def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended()
     configuration: Any = SimpleNamespace(
         version=1, clients={1: None}, triggers={61: found}, trigger_position=1
     )
-    states: Any = SimpleNamespace(state=table.state, states=table.states, changes=lambda *_: [])
+    states: Any = SimpleNamespace(
+        state=table.state, states=table.states, flush_steps=lambda _: [[]]
+    )
     stage = CountStage(EventKind.HITS, states, 4, configuration, TopicNames(), metrics, now_ms)
     rows = [record(offset, b'{"client_id":1,"request_time":1000000000}') for offset in range(3)]
     rows[2].timestamp += 77

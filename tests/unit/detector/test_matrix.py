@@ -195,7 +195,7 @@ class Detector:
         )
         windows = PartitionWindows()
         table: Any = SimpleNamespace(
-            state=lambda _: windows, states={0: windows}, changes=lambda *_: []
+            state=lambda _: windows, states={0: windows}, flush_steps=lambda _: [[]]
         )
         reader: Any = SimpleNamespace(configuration=configuration)
         self._stage = EvaluateStage(table, reader, TopicNames(), Metrics())

@@ -31,7 +31,7 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.route import RouteStage
-from tests.unit.stages import take
+from tests.unit.stages import effects, take
 from tests.unit.tables import fake_table
 
 TRIGGER = AlertTrigger(61, "Hits", "hits_exceeded", "r1", (), Threshold(1, 60))
@@ -296,7 +296,7 @@ async def test_a_record_read_again_is_passed_over_until_a_reset_and_roll_back() 
 async def test_the_progress_of_the_changelog_never_goes_back() -> None:
     state = PartitionProgress()
     for offset in (4, 9, 7):
-        state.restore(*state.record(offset))
+        state.restore(*state.progress_record(offset))
     assert (state.offset, state.progress_of("p.alerts")) == (9, 9)
 
 
@@ -305,7 +305,7 @@ def test_an_alert_too_old_to_page_anybody_is_a_dead_letter_with_one_notice_an_ho
     bench.now_ms += 1000
     later = msgspec.structs.replace(ALERT, id="stream-app:1:y", window_end=ALERT.window_end + 60)
     bench.add(encode_alert(ALERT), encode_alert(later), encode_alert(ALERT))
-    first, second, third, notice = bench.stage.cut().steps()[0]
+    first, second, third, notice = effects(bench.stage.cut())
     assert decode_delivery(first.value or b"").alert_id == later.id
     for dead in (second, third):
         assert (dead.topic, dead.value) == ("p.alerts.dlq", encode_alert(ALERT))
@@ -315,10 +315,10 @@ def test_an_alert_too_old_to_page_anybody_is_a_dead_letter_with_one_notice_an_ho
     assert told["id"] == f"alerts_stale/1111/{bench.now_ms // 3_600_000}"
     assert told["details"]["notification_type"] == "alerts_stale"
     bench.add(encode_alert(ALERT))
-    assert [send.topic for send in bench.stage.cut().steps()[0]] == ["p.alerts.dlq"]
+    assert [send.topic for send in effects(bench.stage.cut())] == ["p.alerts.dlq"]
     bench.now_ms += 3_600_000
     bench.add(encode_alert(ALERT))
-    topics = [send.topic for send in bench.stage.cut().steps()[0]]
+    topics = [send.topic for send in effects(bench.stage.cut())]
     assert topics == ["p.alerts.dlq", "p.events.account"]
 
 
@@ -327,7 +327,7 @@ def test_an_old_alert_that_a_person_sends_again_pages() -> None:
     bench.now_ms *= 2
     bench.headers = (("x-attempt", b"2"),)
     bench.add(encode_alert(ALERT))
-    (send,) = bench.stage.cut().steps()[0]
+    (send,) = effects(bench.stage.cut())
     assert send.topic == "p.deliveries"
 
 
@@ -335,7 +335,7 @@ def test_a_delivery_carries_the_epoch_and_the_options_of_its_integration() -> No
     options = AlertOptions(Priority.P1, tags=("waf",))
     bench = Bench(msgspec.structs.replace(integration(521), epoch=77, alert=options))
     bench.add(encode_alert(ALERT))
-    (send,) = bench.stage.cut().steps()[0]
+    (send,) = effects(bench.stage.cut())
     delivery = decode_delivery(send.value or b"")
     assert (delivery.epoch, delivery.options) == (77, options)
 
@@ -346,7 +346,7 @@ def test_a_notice_is_delivered_with_its_text_and_is_stale_by_the_time_it_was_app
     fresh = NoticeAlert("n:1", 1111, "Acme", "EU", AlertNotice(*fields, 660_000), (521,))
     old = msgspec.structs.replace(fresh, id="n:2", notice=AlertNotice(*fields, 659_999))
     bench.add(encode_alert(fresh), encode_alert(old))
-    delivery, dead, notice = bench.stage.cut().steps()[0]
+    delivery, dead, notice = effects(bench.stage.cut())
     found = decode_delivery(delivery.value or b"")
     assert (found.alert_id, found.message, found.description) == ("n:1", fields[2], "as it is")
     assert found.details["user_id"] == "7"
@@ -365,7 +365,7 @@ def test_a_triggered_notice_goes_to_its_integrations_and_foreign_ones_are_counte
     old = msgspec.structs.replace(alert, id="n:2", notice=AlertNotice(*fields, 659_999))
     bench.add(encode_alert(alert), encode_alert(old))
     flush = bench.stage.cut()
-    delivery, unknown, dead, _ = flush.steps()[0]
+    delivery, unknown, dead, _ = effects(flush)
     found = decode_delivery(delivery.value or b"")
     assert (found.id, found.integration_id) == ("n:1/521", 521)
     assert found.details["trigger_name"] == "New users"
@@ -379,6 +379,6 @@ def test_a_triggered_notice_goes_to_its_integrations_and_foreign_ones_are_counte
 def test_links_lead_to_the_host_that_is_set_for_the_cloud() -> None:
     bench = Bench(integration(521), console_hosts={"EU": "console.acme.example"})
     bench.add(encode_alert(ALERT))
-    (send,) = bench.stage.cut().steps()[0]
+    (send,) = effects(bench.stage.cut())
     link = decode_delivery(send.value or b"").details["link"]
     assert link.startswith("https://console.acme.example/attacks?q=")

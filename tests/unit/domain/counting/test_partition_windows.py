@@ -19,7 +19,7 @@ from stream_app.domain.counting.partial_counts import (
     TriggerCounts,
     decode_partial_counts,
 )
-from stream_app.domain.counting.partition_windows import PartitionWindows
+from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
 from stream_app.domain.counting.windows import CellKey, cell_key_bytes
 from stream_app.domain.state.keys import PROGRESS_KEY
 
@@ -49,10 +49,10 @@ def add(windows: PartitionWindows, one: PartialCount, timestamp_ms: int) -> None
 def cut(windows: PartitionWindows) -> tuple[list[CellKey], list[CellKey]]:
     """Return what a cut has touched, and what it has given up."""
     before = set(windows.windows)
-    touched, number = windows.cut()
+    found = windows.cut()
     gone = sorted(before - windows.windows.keys())
-    assert len(gone) == number
-    return list(touched), gone
+    assert len(gone) == found.expired
+    return list(found.touched), gone
 
 
 def changelog(
@@ -280,7 +280,7 @@ def test_each_window_is_given_up_once_and_only_when_it_is_old(
 
 def test_a_roll_back_returns_to_the_acknowledged_progress_and_keeps_the_counts() -> None:
     windows = PartitionWindows()
-    windows.confirm(7)
+    windows.confirm(ChangedWindows({}, 7))
     add(windows, partial(4), NOW_MS)
     windows.offset = 12
     windows.roll_back()
@@ -294,7 +294,7 @@ def test_progress_never_goes_back() -> None:
     for value in (b"[5]", b"[9]", b"[7]", None):
         windows.restore(PROGRESS_KEY, value)
     windows.restored()
-    windows.confirm(8)
+    windows.confirm(ChangedWindows({}, 8))
     assert (windows.progress_offset, windows.offset) == (9, 9)
 
 
@@ -305,9 +305,9 @@ def test_a_window_comes_back_from_the_rows_of_a_cut_and_of_a_snapshot() -> None:
     windows = PartitionWindows()
     add(windows, partial(4, 2), NOW_MS)
     add(windows, partial(3, 11), NOW_MS + 5)
-    windows.confirm(9)
+    windows.confirm(ChangedWindows({}, 9))
     for fired in (False, True):
-        rows = windows.rows([KEY], [KEY] * fired)
+        rows = windows.rows(ChangedWindows({KEY: 0}, 9, fired=[KEY] * fired))
         windows.by_trigger[KEY[0]][KEY[1]].fired = fired
         for parts in ([(9, one) for one in rows], list(windows.snapshot(1))):
             again = PartitionWindows()
@@ -326,7 +326,7 @@ def test_what_has_fired_stays_fired() -> None:
     windows.roll_back()
     assert windows.windows[KEY].fired
     again = PartitionWindows()
-    for rows in windows.rows([KEY], []):
+    for rows in windows.rows(ChangedWindows({KEY: 0}, 9)):
         again.apply(1, rows)
     assert again.windows[KEY].fired
 

@@ -1,14 +1,16 @@
-"""The records of one flush of `deliver`, in the order in which they must reach the broker."""
+"""What a flush of `deliver` causes: dead letters, verdicts of the judge, and notices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stream_app.domain.configuration.statuses import encode_status
 from stream_app.domain.delivery.auto_disable import status_of
-from stream_app.domain.delivery.partition_deliveries import DeliveryCut, PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import (
+    DeliveryCut,
+)
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
@@ -18,7 +20,6 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dead_letters
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.notifier.deliver_report import DeliveryReports
 
 #: What a dead letter's header says of a delivery that no attempt is made of any more.
@@ -39,65 +40,47 @@ class DeliveryRecord:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True)
-class DeliverShare:
-    """One partition's share of a flush."""
-
-    partition: int
-    state: PartitionDeliveries
-    cut: DeliveryCut
+#: A partition, a record of it, and what is wrong with the record.
+RejectedDelivery = tuple[int, Any, Rejected]
 
 
 @dataclass(frozen=True)
-class DeliverFlush:
-    """Dead letters, verdicts and notices; then the states; then the progress in both topics.
+class DeliverEffects:
+    """Makes the dead letters, verdicts and notices of a flush.
 
-    A verdict goes before the state that remembers it: a crash between the two makes the same
+    A verdict goes before the state that remembers it. A crash between the two makes the same
     verdict again, with the same notice id, and never loses it.
     """
 
-    table: StateTable[PartitionDeliveries]
     names: TopicNames
     configuration: Configuration
     reports: DeliveryReports
-    cuts: Sequence[DeliverShare]
-    rejected: Sequence[tuple[int, Any, Rejected]]
-    flushed: Callable[[DeliverShare], None]
     signer: NoticeSigner
 
-    def steps(self) -> Sequence[Sequence[Send]]:
-        """Return the records in their order."""
-        return [
-            [*self._dead_letters(), *self._verdicts(), *self._overflows()],
-            [send for part in self.cuts for send in self._states(part)],
-            [
-                self.table.changelog_record(part.partition, *part.state.progress_record(part.cut))
-                for part in self.cuts
-            ],
+    def steps(
+        self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
+    ) -> Iterator[Sequence[Send]]:
+        """Yield all of them in one step."""
+        yield [
+            *self._dead_letters(cuts, rejected),
+            *self._verdicts(cuts.values()),
+            *self._overflows(cuts.values()),
         ]
 
-    def confirm(self) -> None:
-        """Note the states, hand over what is due, and report."""
-        for part in self.cuts:
-            part.state.confirm(part.cut)
-            self.flushed(part)
-            self.reports.report(part.cut)
-        self.reports.rejected(part for _, _, part in self.rejected)
-
-    def _dead_letters(self) -> Iterator[Send]:
-        for partition, record, rejected in self.rejected:
-            yield from event_dead_letters(
-                self.names, Topic.DELIVERIES, partition, [(record, rejected)]
-            )
-        for part in self.cuts:
-            for transition in part.cut.transitions:
+    def _dead_letters(
+        self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
+    ) -> Iterator[Send]:
+        for partition, record, part in rejected:
+            yield from event_dead_letters(self.names, Topic.DELIVERIES, partition, [(record, part)])
+        for partition, cut in cuts.items():
+            for transition in cut.transitions:
                 if transition.after.reason:
-                    yield _given_up(self.names, part.partition, transition)
+                    yield _given_up(self.names, partition, transition)
 
-    def _verdicts(self) -> Iterator[Send]:
+    def _verdicts(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
         """Yield a status and a notice for each integration that is found failing."""
         view = self.configuration
-        for verdict in (verdict for part in self.cuts for verdict in part.cut.verdicts):
+        for verdict in (verdict for cut in cuts for verdict in cut.verdicts):
             status = status_of(verdict)
             notice = integration_broken(
                 verdict,
@@ -109,9 +92,9 @@ class DeliverFlush:
             yield Send(self.names(Topic.STATUS), key, encode_status(status))
             yield self._notice(notice)
 
-    def _overflows(self) -> Iterator[Send]:
+    def _overflows(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
         """Yield a notice for each integration that has more pending deliveries than it may."""
-        for transition in (transition for part in self.cuts for transition in part.cut.transitions):
+        for transition in (transition for cut in cuts for transition in cut.transitions):
             if transition.after.reason == DeadLetterReason.OVERFLOW:
                 notice = self.reports.overflow_notice(transition.after, self.configuration)
                 if notice is not None:
@@ -119,12 +102,6 @@ class DeliverFlush:
 
     def _notice(self, notice: Notice) -> Send:
         return Send(self.names(Topic.ACCOUNT), notice.key, self.signer.encode(notice))
-
-    def _states(self, part: DeliverShare) -> list[Send]:
-        return [
-            self.table.changelog_record(part.partition, key, value)
-            for key, value in part.state.records(part.cut)
-        ]
 
 
 def _given_up(names: TopicNames, partition: int, transition: Transition) -> Send:
