@@ -16,7 +16,7 @@ from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
-from stream_app.kafka.engine.changelogs import source_partitions
+from stream_app.kafka.state.topic_partitions import source_partitions
 from stream_app.sample.events import Event, Sample, SampleEvents
 from stream_app.settings import Settings
 

@@ -32,14 +32,14 @@ from stream_app.kafka.cluster.topic_check import require_brokers_clocks
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
-from stream_app.kafka.engine.changelogs import (
-    prepare_changelogs,
-    source_partitions,
-)
 from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
 from stream_app.kafka.state.state_reset import NOT_REWOUND
 from stream_app.kafka.state.topic_ids import check_changelogs, check_topic_ids
+from stream_app.kafka.state.topic_partitions import (
+    prepare_changelogs,
+    source_partitions,
+)
 from stream_app.kafka.watch.topic_watch import TopicWatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics

@@ -12,7 +12,7 @@ from stream_app.kafka.cluster.broker_clock import watch_time
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
-from stream_app.kafka.engine.changelogs import check_growth
+from stream_app.kafka.state.topic_partitions import check_growth
 from stream_app.kafka.watch.lag import LagMeter
 from stream_app.kafka.watch.standstill import Standstill
 from stream_app.kafka.watch.topic_watch import TopicWatch

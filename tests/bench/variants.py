@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream_app.detector.app import create_detector
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.configuration.reader import ConfigurationReader
-from stream_app.kafka.engine.changelogs import prepare_changelogs, source_partitions
+from stream_app.kafka.state.topic_partitions import prepare_changelogs, source_partitions
 from stream_app.metrics import Metrics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings

@@ -9,9 +9,9 @@ import click
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.topics import ROLE_SOURCES, Role
 from stream_app.kafka.cluster.topics import Topic
-from stream_app.kafka.engine.changelogs import source_partitions
 from stream_app.kafka.state.state_reset import reset_plan, reset_state
 from stream_app.kafka.state.topic_ids import app_id_of
+from stream_app.kafka.state.topic_partitions import source_partitions
 from stream_app.settings import Settings, load_settings
 
 

@@ -1,11 +1,14 @@
-"""The real partition counts of topics: their owners may have chosen others than ours."""
+"""Whether topics have the partitions that states were kept for: their owners may add some."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 from stream_app.domain.errors import TopicMismatchError
+from stream_app.domain.topics import Role
 from stream_app.kafka.cluster.admin import Admin, make_topics, partition_counts
+from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
     DEAD_LETTER_SOURCES,
@@ -14,10 +17,33 @@ from stream_app.kafka.cluster.topics import (
     TopicSpec,
 )
 from stream_app.kafka.configuration.records import several_partitions
-from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.state.changelog_settings import ensure_broker_clock
 from stream_app.kafka.state.packed_changelogs import prepare_packed_changelogs
+from stream_app.kafka.state.packed_table import PackedTable
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.settings import Settings
+
+
+class SourceConsumer(Protocol):
+    """The consumer of a worker's topics."""
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Return how many partitions a topic has now; None if that is not known."""
+
+
+class StatefulApp(Protocol):
+    """The app whose states these are."""
+
+    role: Role
+    settings: Settings
+    clock: BrokerClock
+    started: bool
+    state_tables: Sequence[StateTable[Any]]
+    packed_tables: Sequence[PackedTable[Any]]
+
+    @property
+    def consumer(self) -> SourceConsumer | None:
+        """The app's consumer; None before there is one."""
 
 
 async def source_partitions(
@@ -41,7 +67,7 @@ async def source_partitions(
     return {topic: counts[names(topic)] for topic in topics}
 
 
-async def prepare_changelogs(settings: Settings, app: StreamApp) -> None:
+async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
     """Make the changelogs that do not exist, and compare the others with their source topics.
 
     Faust would make them, too, but go on before the brokers know them: it then leaves them out
@@ -70,7 +96,7 @@ async def prepare_changelogs(settings: Settings, app: StreamApp) -> None:
         await prepare_packed_changelogs(settings, client, app.packed_tables, app.clock)
 
 
-def check_growth(app: StreamApp) -> None:
+def check_growth(app: StatefulApp) -> None:
     """Look whether a topic has got more partitions since the worker has started.
 
     Raises:
@@ -85,7 +111,7 @@ def check_growth(app: StreamApp) -> None:
                 raise _mismatch(app, topic, found, table.partitions)
 
 
-def _mismatch(app: StreamApp, topic: str, partitions: int, kept: int) -> TopicMismatchError:
+def _mismatch(app: StatefulApp, topic: str, partitions: int, kept: int) -> TopicMismatchError:
     if topic in map(TopicNames(app.settings.topic_prefix), CONFIG_TOPICS):
         return several_partitions(topic, partitions)
     return TopicMismatchError(
