@@ -1,10 +1,11 @@
 """Alerts: one fired trigger or one matched notice, with everything a reader needs.
 
-The alert of a trigger is a function of (client, trigger as configured, window): no observed
-count, no wall time and no offset is in it. So a replay gives the same alerts, byte for byte.
+The alert of a counting trigger depends only on the client, the trigger as configured, and the
+window: it has no observed count, wall time or offset. So a replay gives the same alerts, byte for
+byte.
 
-The two are told apart by the field `notice`, not by a tag: the records of triggers stay as they
-have always been written, and a reader still gets one of two types that it can't confuse.
+Only the alert of a notice has the field `notice`. There is no tag, so the records of counting
+triggers stay as they have always been written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger
 
 PRODUCT = "stream-app"
-#: Stands in the id of a notice's alert where that of a trigger has the trigger's id.
+#: In the id of an alert of a subscription, it stands for the trigger's id.
 SUBSCRIPTION = "subscription"
 
 
@@ -35,7 +36,7 @@ class AlertTrigger(msgspec.Struct, frozen=True):
 
 
 class AnyAlert(msgspec.Struct, frozen=True):
-    """What both kinds of alerts begin with."""
+    """The first fields of both kinds of alerts."""
 
     id: str
     client_id: int
@@ -55,12 +56,12 @@ class Alert(AnyAlert, frozen=True):
 
     @property
     def happened_at_seconds(self) -> int:
-        """Unix seconds by which it had happened: what makes it stale."""
+        """When the window ended, in Unix seconds: the alert's age counts from it."""
         return self.window_end
 
     @property
     def cause(self) -> dict[str, object]:
-        """What made it, for log lines."""
+        """What caused the alert, for log lines."""
         return {"trigger_id": self.trigger.id}
 
 
@@ -105,21 +106,21 @@ class NoticeAlert(AnyAlert, frozen=True, omit_defaults=True):
 
     @property
     def happened_at_seconds(self) -> int:
-        """Unix seconds at which its notice was appended: what makes it stale."""
+        """When the notice was appended, in Unix seconds: the alert's age counts from it."""
         return self.notice.appended_ms // 1000
 
     @property
     def cause(self) -> dict[str, object]:
-        """What made it, for log lines."""
+        """What caused the alert, for log lines."""
         found: dict[str, object] = {"notification_type": self.notice.kind}
         return found | {"trigger_id": self.trigger.id} if self.trigger else found
 
 
 def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
-    """Return the id of the alert of a window; it is the alias at Opsgenie, too.
+    """Return the id of a window's alert, which is also its alias at Opsgenie.
 
-    Its form is `<product>:<tenant>:<event type>:<32 hex digits of a hash>`: equal for equal
-    identity, never made of time of day, counts or text.
+    Its form is `<product>:<tenant>:<event type>:<32 hex digits>`. The digits are a hash of what
+    identifies the alert; they never depend on the time of day, on counts or on texts.
     """
     identity = ["trigger", client_id, trigger.id, trigger.revision, window_start]
     return _id(client_id, trigger.template_id, identity)
@@ -128,13 +129,13 @@ def alert_id(client_id: int, trigger: Trigger, window_start: int) -> str:
 def notice_alert_id(
     client_id: int, kind: str, notice_id: Sequence[str | int], trigger_id: int | None = None
 ) -> str:
-    """Return the id of the alert of a notice; it is the alias at Opsgenie, too.
+    """Return the id of a notice's alert, which is also its alias at Opsgenie.
 
     Args:
-        client_id: whose notice it is.
-        kind: its `notification_type`, one that is known.
+        client_id: the client that the notice belongs to.
+        kind: the `notification_type`, a known one.
         notice_id: the producer's id alone, or else topic, partition, offset and index.
-        trigger_id: the trigger that tells of it; None: integrations have subscribed to it.
+        trigger_id: the trigger that matches the notice; None if integrations subscribe to it.
     """
     cause = SUBSCRIPTION if trigger_id is None else trigger_id
     return _id(client_id, kind, ["notice", client_id, kind, *notice_id, cause])
@@ -146,7 +147,7 @@ def _id(client_id: int, kind: str, identity: Sequence[object]) -> str:
 
 
 def fired_alert(client: Client, trigger: Trigger, window_start: int) -> Alert:
-    """Return the alert of a trigger whose window has exceeded its threshold."""
+    """Return the alert of a trigger whose threshold a window has exceeded."""
     if trigger.threshold is None:
         raise ValueError(f"trigger {trigger.id} has no threshold")
     return Alert(
@@ -175,20 +176,20 @@ def filtered_applications(trigger: Trigger) -> list[int]:
 
 
 def application_names(client: Client, ids: Iterable[int]) -> dict[str, str]:
-    """Return the names that a client's applications have, by id as text."""
+    """Return the names of a client's applications that have one, by id as text."""
     return {
         str(number): client.applications[number] for number in ids if number in client.applications
     }
 
 
 class _Form(msgspec.Struct):
-    """What tells the two kinds of alerts apart."""
+    """The one field that tells the two kinds of alerts apart."""
 
     notice: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-#: Details stay in their order: the most useful ones come first.
+#: Keeps the order of details, of which the most useful come first.
 _encode_in_order = msgspec.json.Encoder().encode
 _decode_form = msgspec.json.Decoder(_Form).decode
 _decode_fired = msgspec.json.Decoder(Alert).decode
@@ -196,7 +197,7 @@ _decode_notice = msgspec.json.Decoder(NoticeAlert).decode
 
 
 def encode_alert(alert: Alert | NoticeAlert) -> bytes:
-    """Return the alert as it stands on the topic; equal alerts give equal bytes."""
+    """Return the record's value; equal alerts give equal bytes."""
     return _encode_in_order(alert) if isinstance(alert, NoticeAlert) else _encode(alert)
 
 
@@ -204,7 +205,8 @@ def decode_alert(value: bytes) -> Alert | NoticeAlert:
     """Return the alert that a record holds.
 
     Raises:
-        msgspec.MsgspecError: it holds none; `UnicodeDecodeError`, `RecursionError` likewise.
+        msgspec.MsgspecError: it holds none. `UnicodeDecodeError` and `RecursionError` mean the
+            same.
     """
     is_notice = bytes(_decode_form(value).notice) != b"null"
     return _decode_notice(value) if is_notice else _decode_fired(value)

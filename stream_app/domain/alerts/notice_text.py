@@ -1,8 +1,8 @@
-"""The texts of notices: the producer's own, the documented one, or one that follows those.
+"""The texts of notices: the producer's own, the documented one, or one modelled on those.
 
-Documented word for word are `create_user`, `security_issue`, `vuln` and `new_scope_object_ips`.
-Every other kind gets a sentence like the documented ones; a notice that lacks what its text
-needs gets its summary as a sentence, then its facts, one a line.
+`create_user`, `security_issue`, `vuln` and `new_scope_object_ips` are documented word for word.
+Every other kind gets a sentence like the documented ones. A notice without the details that its
+text needs gets its summary as a sentence, then its details, one per line.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 
 from stream_app.domain.alerts.alert import NoticeAlert
-from stream_app.domain.alerts.notice_sentences import COMMON, SENTENCES, Details, facts
+from stream_app.domain.alerts.notice_sentences import (
+    COMMON_DETAILS,
+    SENTENCES,
+    Details,
+    summary_and_details,
+)
 from stream_app.domain.alerts.threshold_text import Message, shown_name
 from stream_app.domain.alerts.triggered_text import triggered_text
 from stream_app.domain.catalog.issue_risks import ISSUE_BODIES, RISK_FIELDS, known_risk
 
-#: Fields of an issue that make a text of it; its link alone does not.
+#: Fields of an issue of which one is enough for its text; a link alone is not.
 _ISSUE_FIELDS = (
     *("id", "title", "host", "domain", "path", "port", "url", "method", "discovered_by"),
     *("parameter", "type", *RISK_FIELDS),
@@ -32,15 +37,15 @@ _PERIMETER_IP = re.compile(r"data_\d+_entity_ip")
 def render_notice(alert: NoticeAlert) -> Message:
     """Return the message of a notice; equal alerts give equal messages.
 
-    What the service shows beside the text begins with whose and what, then the trigger that
-    tells of the notice, then the notice's own details.
+    The message's details begin with the client and the kind, then the trigger that matches the
+    notice, then the notice's own details.
     """
     notice, trigger = alert.notice, alert.trigger
-    details = dict(zip(COMMON, (alert.client_name, alert.cloud, notice.kind), strict=True))
+    details = dict(zip(COMMON_DETAILS, (alert.client_name, alert.cloud, notice.kind), strict=True))
     if trigger is None:
         title, description = (
             notice.summary,
-            notice.description if _says_something(notice.description) else _description(alert),
+            notice.description if _is_visible(notice.description) else _description(alert),
         )
     else:
         title, description = triggered_text(alert, trigger)
@@ -53,8 +58,7 @@ def render_notice(alert: NoticeAlert) -> Message:
     return Message(title, description, {**details, **more})
 
 
-def _says_something(text: str) -> bool:
-    """Tell whether a text has anything that can be seen."""
+def _is_visible(text: str) -> bool:
     return _BLANK.fullmatch(text) is None
 
 
@@ -63,7 +67,10 @@ def _description(alert: NoticeAlert) -> str:
     lines = [
         f"Notification type: {notice.kind}",
         "",
-        *(_text(notice.kind, notice.details) or facts(notice.summary, notice.details)),
+        *(
+            _text(notice.kind, notice.details)
+            or summary_and_details(notice.summary, notice.details)
+        ),
         "",
         f"Client: {alert.client_name}",
         f"Cloud: {alert.cloud}",
@@ -72,9 +79,9 @@ def _description(alert: NoticeAlert) -> str:
 
 
 def _text(kind: str, details: Details) -> list[str]:
-    """Return the lines of a kind; nothing when the notice lacks what they need."""
-    if kind in TEXTS:
-        return TEXTS[kind](details)
+    """Return the lines of a kind; none if the notice lacks details that they need."""
+    if kind in MULTILINE_TEXTS:
+        return MULTILINE_TEXTS[kind](details)
     sentence = SENTENCES[kind](details) if kind in SENTENCES else ""
     return [sentence] if sentence else []
 
@@ -88,13 +95,12 @@ def _vulnerability(details: Details) -> list[str]:
 
 
 def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
-    """Return the documented lines, also those without a value; nothing without any issue.
+    """Return the documented lines, also those without a value; none if there is no issue.
 
-    `host` and `risk` are the labels of the lines for which newer and older issues have different
-    names. Port and URL are documented of issues that a scan from outside has found; others lack
-    them.
+    `host` and `risk` are labels that differ between newer and older issues. Port and URL are
+    documented only for issues that a scan from outside has found.
     """
-    if not any(_said(details, name) for name in _ISSUE_FIELDS):
+    if not any(_issue_field(details, name) for name in _ISSUE_FIELDS):
         return []
     scanned = (("Port", "port"), ("URL", "url"))
     rows = (
@@ -102,7 +108,7 @@ def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
         ("Title", "title"),
         (host, "host", "domain"),
         ("Path", "path"),
-        *(row for row in scanned if _said(details, row[1])),
+        *(row for row in scanned if _issue_field(details, row[1])),
         ("Method", "method"),
         ("Discovered by", "discovered_by"),
         ("Parameter", "parameter"),
@@ -111,25 +117,25 @@ def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
     return [
         f"New {what} was detected in your system.",
         "",
-        *(f"{label}: {_said(details, *names)}" for label, *names in rows),
+        *(f"{label}: {_issue_field(details, *names)}" for label, *names in rows),
         f"{risk}: {_risk(details)}",
         "",
-        f"More details: {_said(details, 'link')}",
+        f"More details: {_issue_field(details, 'link')}",
         "",
     ]
 
 
-def _said(details: Details, *names: str) -> str:
-    """Return what an issue says under the first of the names that says anything."""
+def _issue_field(details: Details, *names: str) -> str:
+    """Return the first of an issue's fields that has a value; empty if none has."""
     places = (f"{body}_{name}" for body in ISSUE_BODIES for name in names)
     return next((details[place] for place in places if details.get(place)), "")
 
 
 def _risk(details: Details) -> str:
-    """Return the risk by which the notice finds its readers; one that is not known as it is."""
-    said = [details.get(f"{body}_{name}") for body in ISSUE_BODIES for name in RISK_FIELDS]
-    known = known_risk(details.get("notification_type", ""), *said)
-    return known or _said(details, *RISK_FIELDS)
+    """Return the risk that decides who gets the notice; an unknown one unchanged."""
+    given = [details.get(f"{body}_{name}") for body in ISSUE_BODIES for name in RISK_FIELDS]
+    known = known_risk(details.get("notification_type", ""), *given)
+    return known or _issue_field(details, *RISK_FIELDS)
 
 
 def _perimeter(details: Details) -> list[str]:
@@ -138,8 +144,8 @@ def _perimeter(details: Details) -> list[str]:
     return [heading, *found] if found else []
 
 
-#: Kinds whose documented text has several lines.
-TEXTS: Mapping[str, Callable[[Details], list[str]]] = {
+#: Kind whose documented text has several lines -> these lines.
+MULTILINE_TEXTS: Mapping[str, Callable[[Details], list[str]]] = {
     "security_issue": _security_issue,
     **dict.fromkeys(("vuln", "vuln_high", "vuln_medium", "vuln_low"), _vulnerability),
     "new_scope_object_ips": _perimeter,

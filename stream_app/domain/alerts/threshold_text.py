@@ -1,8 +1,8 @@
-"""The texts of alerts, word for word as the product's pages document them.
+"""The texts of alerts of counting triggers, word for word as the product's pages show them.
 
-What is odd in them is the documented text, not a mistake: hits carry the type and the query of
-attacks, and their title says "detected" where that of incidents does not. The number in the text
-is the threshold: the count that was observed stands nowhere, because it depends on timing.
+Their oddities are documented, not mistakes: alerts of hits have the type and the query of attacks,
+and their title says "detected" where that of incidents does not. The number in a text is the
+threshold. The observed count is left out because it depends on timing.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ CONSOLE_HOSTS: Mapping[str, str] = {
     "US": "us1.my.wallarm.com",
     "ME": "me1.my.wallarm.com",
 }
-#: Brackets of a name, and those that are shown for them.
+#: Bracket in a name -> the bracket that is shown instead.
 _BRACKETS = {ord("<"): 0x2039, ord(">"): 0x203A}
-#: Periods are named in the largest of these units that divides them.
+#: A period is named in the largest of these units that divides it.
 UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A rendered alert: one line, the text below it, and flat facts for machines."""
+    """A rendered alert: a title of one line, the text below it, and flat details for machines."""
 
     title: str
     description: str
@@ -41,10 +41,9 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """What differs between the conditions' texts.
+    """The words that differ between the conditions' texts.
 
-    `title` is what exceeded the threshold, `sentence` the same within the text, `query` what the
-    console is asked to show.
+    `title` and `sentence` name what exceeded the threshold; `query` is the console's search.
     """
 
     notification_type: str
@@ -66,8 +65,8 @@ def render_alert(alert: Alert, *, console_hosts: Mapping[str, str] | None = None
     """Return the message of a fired trigger; equal alerts give equal messages.
 
     Args:
-        alert: what fired.
-        console_hosts: hosts of consoles by cloud, before those of `CONSOLE_HOSTS`.
+        alert: the alert of the trigger.
+        console_hosts: hosts of consoles by cloud, which win over `CONSOLE_HOSTS`.
 
     Raises:
         RejectedEventError: the alert's condition has no text, so a newer version wrote it.
@@ -124,8 +123,8 @@ def period_text(seconds: int) -> str:
 def console_host(cloud: str, console_hosts: Mapping[str, str] | None = None) -> str:
     """Return the host of a cloud's console.
 
-    A cloud that neither `console_hosts` nor `CONSOLE_HOSTS` names gets the EU's, as the documented
-    texts have it: an alert with a wrong link wakes somebody, one that is refused wakes nobody.
+    An unknown cloud gets the EU's host, as in the documented texts: an alert with a wrong link
+    still wakes somebody, and a refused alert nobody.
     """
     hosts = {**CONSOLE_HOSTS, **(console_hosts or {})}
     return hosts.get(cloud, hosts["EU"])
@@ -137,24 +136,24 @@ def _link(alert: Alert, wording: Wording, host: str) -> str:
 
 
 def trigger_line(name: str) -> str:
-    """Return the sentence that says which trigger sends a message."""
+    """Return the sentence that names the trigger of a message."""
     return f'This notification was triggered by the "{shown_name(name)}" trigger.'
 
 
 def shown_name(text: str) -> str:
-    """Return a configured name as a message shows it: nothing in it is taken for markup.
+    """Return a configured name without brackets that could be taken for markup.
 
-    What looks like a tag is taken out of every text before it is sent, since attackers write some
-    of them. A name is its owner's, so its brackets become others that nobody takes for a tag's.
+    Tags are removed from every text before it is sent, since attackers write some of the texts. A
+    name comes from its owner, so nothing of it is removed: similar brackets replace those of tags.
     """
     return text.translate(_BRACKETS)
 
 
 def clause_lines(filters: Sequence[Filter], applications: Mapping[str, str]) -> list[str]:
-    """Return the block of filters with the blank line after it; nothing without filters.
+    """Return the lines of a trigger's filters and a blank line; none without filters.
 
     Args:
-        filters: of the trigger, in its order.
+        filters: in the trigger's order.
         applications: names of applications by id as text.
     """
     if not filters:
@@ -180,5 +179,5 @@ def _value_text(filter_id: str, value: str | int, applications: Mapping[str, str
     if filter_id == "role":
         return role_name(text)
     if filter_id == "change_type" and text == EXCLUDED:
-        return UNUSED  # as the notices themselves call it, and the console
+        return UNUSED  # the word of the notices and of the console
     return text.lower() if filter_id == "target" else text

@@ -1,7 +1,7 @@
-"""Test messages of an integration: one of each selected kind of event, with made-up contents.
+"""Test messages of an integration: one for each selected event, with made-up contents.
 
-The texts have the documented forms, so that people see what will come, and a prefix that tells
-them from real ones. Nothing in them has happened; names and hosts are those of examples.
+They have the documented forms, so that people see what real messages will look like, and a prefix
+that tells them from real ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from stream_app.domain.alerts.threshold_text import console_host
 from stream_app.domain.configuration.clients import Client
 
 PREFIX = "[Test message] "
-#: Stands for the event of the message that is sent when no event is selected.
+#: The event of the message that is sent if no event is selected.
 NO_EVENT = "none"
 SECURITY_ISSUE = "security_issue_"
 ISSUE_ID = 555
@@ -24,7 +24,7 @@ _TRIGGER = {"id": 61, "name": "Notification about incidents"}
 
 @dataclass(frozen=True)
 class TrialMessage:
-    """One test message. `event` is the selected event that it stands for."""
+    """One test message, which shows what the messages of a selected event look like."""
 
     event: str
     title: str
@@ -34,7 +34,7 @@ class TrialMessage:
 
 @dataclass(frozen=True)
 class _Example:
-    """What differs between the kinds; `lines` is the text between the type and the client."""
+    """The parts of a message that differ; `lines` stand between the type and the client."""
 
     notification_type: str
     title: str
@@ -45,12 +45,12 @@ class _Example:
 def trial_messages(
     events: Sequence[str], client: Client | None, console_hosts: Mapping[str, str] | None = None
 ) -> list[TrialMessage]:
-    """Return a message for each event; without any a plain one, so that something is sent.
+    """Return a message for each event, or a plain one if there are no events.
 
     Args:
-        events: the selected ones, of `stream_app.domain.configuration.integrations.EVENTS`.
-        client: whose integration it is; None: not known, and then not named.
-        console_hosts: as `stream_app.domain.alerts.threshold_text.render_alert` takes them.
+        events: the selected ones of `stream_app.domain.configuration.integrations.EVENTS`.
+        client: the client that the integration belongs to; None if it is not known.
+        console_hosts: as for `stream_app.domain.alerts.threshold_text.render_alert`.
     """
     host = console_host(client.cloud if client else "EU", console_hosts)
     return [_message(event, client, host) for event in events or (NO_EVENT,)]
@@ -90,7 +90,7 @@ def _new_user() -> _Example:
 
 
 def _new_trigger() -> _Example:
-    """Return the example of a kind whose text the documentation does not show."""
+    """Return the example of a kind whose text is not documented."""
     thing = f'The trigger "{_TRIGGER["name"]}" (ID {_TRIGGER["id"]})'
     sentence = f"{thing} was created by {_CREATOR['email']}."
     return _Example(
@@ -140,7 +140,7 @@ def _security_issue(risk: str, host: str) -> _Example:
 
 
 def _plain() -> _Example:
-    """Return the message of an integration that only triggers send to."""
+    """Return the example for an integration that only triggers send to."""
     return _Example(
         "test",
         "Test of the integration",
@@ -149,7 +149,7 @@ def _plain() -> _Example:
     )
 
 
-#: Event -> its example; security issues have one a risk.
+#: Event -> its example; those of security issues depend on the risk.
 EXAMPLES: Mapping[str, Callable[[], _Example]] = {
     "system": _new_user,
     "rules_and_triggers": _new_trigger,

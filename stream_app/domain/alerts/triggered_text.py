@@ -1,15 +1,15 @@
-"""The texts of notices that a trigger tells of, word for word as the product's pages show them.
+"""The texts of notices that a trigger matches, word for word as the product's pages show them.
 
-What is odd in them is documented: two of the prefixes are in lower case, and the texts of APIs
-name the client above their details, indented. Where pages differ:
+Their oddities are documented: some prefixes are in lower case, and the texts about APIs have the
+client indented above the details. Where the pages leave a choice:
 
-- Of a denylisted address the webhook's page and the page of IP lists show two texts. Taken is the
-  webhook's: its title has the form of the other triggers' (`[Wallarm] Trigger: …`), it is what the
-  documented record holds, and the other's line breaks are those of its page.
-- The texts of APIs and of stolen credentials are documented without a line that names the
-  trigger. They stay as they are; a trigger with filters adds its line and its clauses, since
-  nobody could tell whose clauses they are. The details name the trigger always.
-- Of changes of endpoints only the new one is documented; the others follow it.
+- The page of webhooks and the page of IP lists show different texts of a denylisted address. Ours
+  is that of webhooks: its title has the form of other triggers (`[Wallarm] Trigger: …`), the
+  documented record contains it, and the line breaks of the other text belong to its page.
+- The texts about APIs and stolen credentials are documented without a line that names the
+  trigger, and have none here. Only if the trigger has filters, the line stands above their
+  clauses, to say whose clauses they are. The details always name the trigger.
+- Only the text of a new endpoint is documented; those of other changes are modelled on it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.alerts.alert import NoticeAlert, NoticeTrigger
-from stream_app.domain.alerts.notice_sentences import Details, facts, user_added
+from stream_app.domain.alerts.notice_sentences import Details, summary_and_details, user_added
 from stream_app.domain.alerts.threshold_text import clause_lines, trigger_line
 from stream_app.domain.catalog.filter_values import (
     APPLICATION_ID_FIELDS,
@@ -29,7 +29,7 @@ from stream_app.domain.catalog.filter_values import (
 )
 
 DENYLIST = 'You can review blocked IP addresses in the "Denylist" section of Wallarm Console.'
-#: What has become of an endpoint -> title and sentence.
+#: Change of an endpoint -> title and sentence.
 CHANGES: Mapping[str, tuple[str, str]] = {
     "added": (
         "A new endpoint has been discovered in your API",
@@ -50,11 +50,11 @@ CHANGES: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text in its parts: `lines` about what has happened, then the trigger, then the footer.
+class TextParts:
+    """The parts of a text: `lines` about what happened, then the trigger, then the footer.
 
     `has_trigger_line` says whether the documented text names the trigger, directly below `lines`
-    and followed by `after_trigger`; `has_footer`, whether it ends with client and cloud.
+    and followed by `after_trigger`. `has_footer` says whether it ends with client and cloud.
     """
 
     title: str
@@ -65,14 +65,15 @@ class Text:
 
 
 def triggered_text(alert: NoticeAlert, trigger: NoticeTrigger) -> tuple[str, str]:
-    """Return title and description of a notice that a trigger tells of."""
-    text = TEXTS[alert.notice.kind](alert) if alert.notice.kind in TEXTS else None
+    """Return the title and the description of a notice that a trigger matches."""
+    kind = alert.notice.kind
+    text = DOCUMENTED_TEXTS[kind](alert) if kind in DOCUMENTED_TEXTS else None
     if text is None and alert.notice.description:
-        return alert.notice.summary, _below(alert.notice.description, alert, trigger)
+        return alert.notice.summary, _with_trigger(alert.notice.description, alert, trigger)
     if text is None:
-        listed = facts(alert.notice.summary, alert.notice.details)
-        text = Text(alert.notice.summary, [*listed, ""])
-    lines = [f"Notification type: {alert.notice.kind}", "", *text.lines]
+        listed = summary_and_details(alert.notice.summary, alert.notice.details)
+        text = TextParts(alert.notice.summary, [*listed, ""])
+    lines = [f"Notification type: {kind}", "", *text.lines]
     if text.has_trigger_line:
         after = f" {text.after_trigger}" if text.after_trigger else ""
         lines += [f"{trigger_line(trigger.name)}{after}", ""]
@@ -86,20 +87,20 @@ def triggered_text(alert: NoticeAlert, trigger: NoticeTrigger) -> tuple[str, str
     return text.title, "\n".join(lines).rstrip("\n")
 
 
-def _below(description: str, alert: NoticeAlert, trigger: NoticeTrigger) -> str:
+def _with_trigger(description: str, alert: NoticeAlert, trigger: NoticeTrigger) -> str:
     """Return the producer's own text with the trigger below it."""
     clauses = clause_lines(trigger.filters, alert.applications)
     lines = [description.rstrip(), "", trigger_line(trigger.name), "", *clauses]
     return "\n".join(lines).rstrip("\n")
 
 
-def _user_added(alert: NoticeAlert) -> Text | None:
+def _user_added(alert: NoticeAlert) -> TextParts | None:
     sentence = user_added(alert.notice.details)
     title = "[Wallarm] Trigger: New user was added to the company account"
-    return Text(title, [sentence]) if sentence else None
+    return TextParts(title, [sentence]) if sentence else None
 
 
-def _ip_denylisted(alert: NoticeAlert) -> Text | None:
+def _ip_denylisted(alert: NoticeAlert) -> TextParts | None:
     details = alert.notice.details
     ip, until, reason = (details.get(name, "") for name in ("ip", "expire_at", "reason"))
     if not ip:
@@ -107,14 +108,14 @@ def _ip_denylisted(alert: NoticeAlert) -> Text | None:
     until = f" until {until}" if until else ""
     reason = f" for the reason {reason}" if reason else ""
     application = _application(alert)
-    return Text(
+    return TextParts(
         "[Wallarm] Trigger: New IP address was denylisted",
         [f"IP address {ip} was denylisted{until}{reason}. {DENYLIST}"],
         after_trigger=f"The IP is blocked for the application {application}." * bool(application),
     )
 
 
-def _endpoint_changed(alert: NoticeAlert) -> Text | None:
+def _endpoint_changed(alert: NoticeAlert) -> TextParts | None:
     details = alert.notice.details
     endpoint, change = _endpoint(details), normal_change_type(details.get("change_type", ""))
     if not endpoint or change not in CHANGES:
@@ -124,7 +125,7 @@ def _endpoint_changed(alert: NoticeAlert) -> Text | None:
     return _api_text(alert, title, sentence.format(endpoint=endpoint), names)
 
 
-def _rogue_endpoint(alert: NoticeAlert) -> Text | None:
+def _rogue_endpoint(alert: NoticeAlert) -> TextParts | None:
     details = alert.notice.details
     endpoint, deviation = (
         _endpoint(details),
@@ -141,7 +142,7 @@ def _rogue_endpoint(alert: NoticeAlert) -> Text | None:
     )
 
 
-def _api_text(alert: NoticeAlert, title: str, sentence: str, names: Sequence[str]) -> Text:
+def _api_text(alert: NoticeAlert, title: str, sentence: str, names: Sequence[str]) -> TextParts:
     shown = {"application": _application(alert)}
     shown |= {name: alert.notice.details.get(name, "") for name in names}
     lines = [
@@ -154,10 +155,10 @@ def _api_text(alert: NoticeAlert, title: str, sentence: str, names: Sequence[str
         "",
         *(f"      {name}: {value}" for name, value in shown.items() if value),
     ]
-    return Text(f"[wallarm] {title}", lines, has_trigger_line=False, has_footer=False)
+    return TextParts(f"[wallarm] {title}", lines, has_trigger_line=False, has_footer=False)
 
 
-def _stolen_credentials(alert: NoticeAlert) -> Text | None:
+def _stolen_credentials(alert: NoticeAlert) -> TextParts | None:
     details = alert.notice.details
     accounts = details.get("compromised_accounts") or details.get("accounts")
     if not accounts:
@@ -170,38 +171,39 @@ def _stolen_credentials(alert: NoticeAlert) -> Text | None:
         f"Compromised accounts: {accounts}",
         *(f"{label}: {value}" for label, value in rows if value),
     ]
-    return Text("[wallarm] Stolen credentials detected", lines, has_trigger_line=False)
+    return TextParts("[wallarm] Stolen credentials detected", lines, has_trigger_line=False)
 
 
 def _endpoint(details: Details) -> str:
-    """Return `GET example.com/users`; empty: a part of it is missing."""
+    """Return `GET example.com/users`; empty if a part is missing."""
     host = next((details[n] for n in ("domain", "api_host", "host") if details.get(n)), "")
     method, path = details.get("http_method"), details.get("endpoint_path")
     return f"{method} {host}{path}" if method and host and path else ""
 
 
 def _application(alert: NoticeAlert) -> str:
-    """Return the application's name as the notice has it, or else that of its id.
+    """Return the application's name from the notice, or else the name of its id.
 
-    A number in the place of a name is an id, unless an application has it as its name.
+    A number in the place of a name is an id, unless an application has this number as its name.
     """
     details, known = alert.notice.details, alert.applications
-    taken = {name.strip() for name in known.values()}
-    ids = {number: name for number, name in known.items() if number not in taken}
-    for place in ("application", "application_name", "applications"):
-        if said := details.get(place):
-            return _named(said, ids)
+    names = {name.strip() for name in known.values()}
+    ids = {number: name for number, name in known.items() if number not in names}
+    for field in ("application", "application_name", "applications"):
+        if listed := details.get(field):
+            return _named(listed, ids)
     return _named(
         next((details[name] for name in APPLICATION_ID_FIELDS if details.get(name)), ""), known
     )
 
 
 def _named(listed: str, names: Mapping[str, str]) -> str:
-    """Return a list, as details have it, with names in the place of the ids in it."""
+    """Return a comma-separated list with its ids replaced by names."""
     return ", ".join(names.get(part.strip(), part) for part in listed.split(", "))
 
 
-TEXTS: Mapping[str, Callable[[NoticeAlert], Text | None]] = {
+#: Kind -> its documented text; None if the notice lacks details that it needs.
+DOCUMENTED_TEXTS: Mapping[str, Callable[[NoticeAlert], TextParts | None]] = {
     "create_user": _user_added,
     "ip_blocked": _ip_denylisted,
     "api_structure_changed": _endpoint_changed,

@@ -12,7 +12,7 @@ import pytest
 from stream_app.domain.alerts.alert import NoticeAlert
 from stream_app.domain.alerts.notice_text import render_notice
 from stream_app.domain.alerts.threshold_text import Message
-from stream_app.domain.alerts.triggered_text import TEXTS
+from stream_app.domain.alerts.triggered_text import DOCUMENTED_TEXTS
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.notices.filter_fields import FILTER_READERS
 from stream_app.domain.notices.incoming import Origin, notice_decoder, triggered_alerts
@@ -78,7 +78,7 @@ def test_a_documented_text_comes_out_as_it_stands_in_the_documentation(name: str
 
 def test_every_condition_has_its_documented_text_and_every_filter_its_clause() -> None:
     assert DOCUMENTED.keys() == FILTER_READERS.keys() == set(CONDITION_OF_KIND.values())
-    assert TEXTS.keys() == CONDITION_OF_KIND.keys()
+    assert DOCUMENTED_TEXTS.keys() == CONDITION_OF_KIND.keys()
     shown = {item.id for _, one in CASES.values() for item in one.filters}
     assert shown == {name for fields in FILTER_READERS.values() for name in fields} == LABELS.keys()
     whole = "\n".join(text(name) for name in CASES)
