@@ -148,7 +148,7 @@ def _summary(history: AlertHistory) -> dict[str, object]:
         **history.alert.cause,
         "deliveries": [
             {"integration_id": n, "state": d.status, "reason": d.reason or None,
-             "attempts": len(d.ordered)}
+             "attempts": len(d.ordered_attempts)}
             for n, d in sorted(history.deliveries.items())
         ],
     }  # fmt: skip

@@ -21,8 +21,8 @@ from stream_app.domain.reports.alert_history import (
     AlertHistory,
     DeadLetterNote,
     DeliveryHistory,
-    is_named,
-    the_one,
+    find_alert,
+    is_named_by,
 )
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
@@ -64,7 +64,7 @@ def show(alert_id: str, *, as_json: bool) -> None:
 
 async def _read(settings: Settings, text: str) -> tuple[AlertHistory, int | None]:
     def wanted(alert: AnyAlert) -> bool:
-        return is_named(alert.id, text)
+        return is_named_by(alert.id, text)
 
     # Any other text may be escaped in a record, so its bytes cannot be searched for.
     holding = text.encode() if _PLAIN.fullmatch(text) else b""
@@ -72,7 +72,7 @@ async def _read(settings: Settings, text: str) -> tuple[AlertHistory, int | None
         histories, reach = await read_alert_history(
             settings, Bounds(MOST), wanted, progress.report, holding=holding
         )
-    history = the_one(histories, text)
+    history = find_alert(histories, text)
     chosen = AlertHistories()
     chosen.by_id[history.alert.id] = history
     with ProgressLine(what="deliveries") as progress:
@@ -89,7 +89,7 @@ def _document(history: AlertHistory, scale: float) -> dict[str, object]:
         "records": history.records,
         "alert": msgspec.to_builtins(history.alert),
         "deliveries": [_delivery(d, scale) for _, d in sorted(history.deliveries.items())],
-        "dead_letters": [_note(note) for note in history.letters],
+        "dead_letters": [_note(note) for note in history.dead_letters],
     }
 
 
@@ -108,13 +108,13 @@ def _delivery(history: DeliveryHistory, scale: float) -> dict[str, object]:
         "details": sent and sent.details,
         "attempts": [
             msgspec.to_builtins(attempt) | {"finished_at": iso_utc(attempt.finished_at_ms)}
-            for attempt in history.ordered
+            for attempt in history.ordered_attempts
         ],
         "checks": [
             msgspec.to_builtins(check) | {"checked_at": iso_utc(check.checked_at_ms)}
             for check in history.checks
         ],
-        "dead_letters": [_note(note) for note in history.letters],
+        "dead_letters": [_note(note) for note in history.dead_letters],
     }
 
 
@@ -140,7 +140,7 @@ def _lines(history: AlertHistory, scale: float) -> Iterator[str]:
         yield from _window(alert)
     else:
         yield f"event    {alert.notice.subscription}: {alert.notice.summary}"
-    for note in history.letters:
+    for note in history.dead_letters:
         yield _letter(note)
     missing = [n for n in alert.integration_ids if n not in history.deliveries]
     for _, delivery in sorted(history.deliveries.items()):
@@ -171,17 +171,17 @@ def _delivery_lines(history: DeliveryHistory, scale: float) -> Iterator[str]:
         yield f"  message  {history.delivery.message}"
         for line in history.delivery.description.splitlines():
             yield f"           {line}".rstrip()
-    yield from map(_attempt, history.ordered)
+    yield from map(_attempt, history.ordered_attempts)
     for check in history.checks:
         yield (f"  checked  {iso_utc(check.checked_at_ms)}  {check.outcome}: {check.status}")
-    yield from map(partial(_letter, margin="  "), history.letters)
+    yield from map(partial(_letter, margin="  "), history.dead_letters)
     due_ms = history.due_ms(scale)
     if history.status is DeliveryStatus.PENDING and due_ms is not None:
         yield f"  next     attempt {_next_number(history)} is due at {iso_utc(due_ms)}"
 
 
 def _next_number(history: DeliveryHistory) -> int:
-    return 1 if history.last is None else history.last.attempt + 1
+    return 1 if history.last_attempt is None else history.last_attempt.attempt + 1
 
 
 def _attempt(attempt: Result) -> str:

@@ -1,4 +1,5 @@
-"""What commands show of an installation: its overview, and the history of an alert.
+"""Reports that commands show: the overview of an installation, and the history of an alert.
 
-It reads what others have written, and decides nothing for them.
+The commands and `stream_app/kafka/history` import from here. It only describes what has happened,
+and decides nothing.
 """

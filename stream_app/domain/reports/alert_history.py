@@ -1,8 +1,8 @@
 """The history of an alert: what fired, what was sent to whom, and where each delivery stands.
 
-It is told from the records of `alerts`, `deliveries`, `delivery-results` and the dead letters,
-in whatever order these are read. What the notifier alone knows is not in it: a pause that a
-service has asked for can make an attempt later than its due time.
+It is made from the records of `alerts`, `deliveries`, `delivery-results` and the dead letters, in
+whatever order these are read. It does not know what only the notifier knows: if a service has asked
+for a pause, an attempt is made later than the due time shown here.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _SHOWN_IDS = 5
 
 
 class AlertState(StrEnum):
-    """Where an alert stands, as the worst of its deliveries; a closed list."""
+    """The state of an alert, which is that of its worst delivery; a closed list."""
 
     #: A delivery, or the alert itself, is a dead letter that nobody has redriven.
     FAILED = "failed"
     PENDING = "pending"
     SENT = "sent"
-    #: No delivery was made of it: not yet, or no integration takes it.
+    #: No delivery was made yet, or no integration takes the alert.
     NO_DELIVERY = "no_delivery"
 
 
 @dataclass(frozen=True)
 class DeadLetterNote:
-    """A dead letter of an alert or a delivery; `redriven_to` is where it went from there."""
+    """A dead letter of an alert or a delivery; `redriven_to` is where it was redriven to."""
 
     place: str
     at_ms: int
@@ -48,7 +48,10 @@ class DeadLetterNote:
 
 @dataclass
 class DeliveryHistory:
-    """What is known of one delivery. Times are Unix ms; `redrives` is how often it came back."""
+    """The history of one delivery. Times are Unix ms.
+
+    `redrives` is how often it came back from the dead letters.
+    """
 
     id: str
     integration_id: int
@@ -57,77 +60,81 @@ class DeliveryHistory:
     redrives: int = 0
     attempts: list[Result] = field(default_factory=list)
     checks: list[Checked] = field(default_factory=list)
-    letters: list[DeadLetterNote] = field(default_factory=list)
+    dead_letters: list[DeadLetterNote] = field(default_factory=list)
 
     @property
-    def ordered(self) -> list[Result]:
-        """The attempts in the order they were made in; one that was read twice stands once."""
+    def ordered_attempts(self) -> list[Result]:
+        """The attempts in the order in which they were made, each once."""
         known = {(a.redrives, a.attempt, a.finished_at_ms): a for a in self.attempts}
         return [known[key] for key in sorted(known)]
 
     @property
-    def last(self) -> Result | None:
-        """The last attempt since it came back the last time."""
-        return next((a for a in reversed(self.ordered) if a.redrives == self.redrives), None)
+    def last_attempt(self) -> Result | None:
+        """The last attempt since the last redrive; None: there was none."""
+        return next(
+            (a for a in reversed(self.ordered_attempts) if a.redrives == self.redrives), None
+        )
 
     @property
     def status(self) -> DeliveryStatus:
-        """Where it stands."""
+        """The status of the delivery."""
         if any(attempt.accepted for attempt in self.attempts):
             return DeliveryStatus.SENT
-        if (letter := self._open_letter) is not None:
-            is_last = letter.reason == DeadLetterReason.EXHAUSTED
+        if (dead_letter := self._open_dead_letter) is not None:
+            is_last = dead_letter.reason == DeadLetterReason.EXHAUSTED
             return DeliveryStatus.GIVEN_UP if is_last else DeliveryStatus.CANCELLED
-        if self.last is not None and self.last.attempt >= LAST_ATTEMPT:
+        if self.last_attempt is not None and self.last_attempt.attempt >= LAST_ATTEMPT:
             return DeliveryStatus.GIVEN_UP
         return DeliveryStatus.PENDING
 
     @property
     def reason(self) -> str:
-        """Why it is a dead letter, or why its last attempt failed; empty when it is sent."""
+        """Why it is a dead letter, or else why its last attempt failed; empty: it has been sent."""
         if self.status is DeliveryStatus.SENT:
             return ""
-        if self._open_letter is not None:
-            return self._open_letter.reason
-        return "" if self.last is None else self.last.reason
+        if self._open_dead_letter is not None:
+            return self._open_dead_letter.reason
+        return "" if self.last_attempt is None else self.last_attempt.reason
 
     @property
-    def _open_letter(self) -> DeadLetterNote | None:
-        return next((note for note in reversed(self.letters) if note.redriven_to is None), None)
+    def _open_dead_letter(self) -> DeadLetterNote | None:
+        return next(
+            (note for note in reversed(self.dead_letters) if note.redriven_to is None), None
+        )
 
     def due_ms(self, scale: float) -> int | None:
-        """Return when its next attempt is due; None: none is made.
+        """Return when the next attempt is due; None: there is none.
 
         Args:
             scale: factor on the documented waits; 1 except in tests.
         """
         if self.status is not DeliveryStatus.PENDING:
             return None
-        if self.last is None:
+        if self.last_attempt is None:
             return self.appended_ms
         return next_due_ms(
-            self.last.finished_at_ms,
-            self.last.attempt,
+            self.last_attempt.finished_at_ms,
+            self.last_attempt.attempt,
             scale=scale,
-            retry_after_seconds=self.last.retry_after_seconds,
+            retry_after_seconds=self.last_attempt.retry_after_seconds,
         )
 
 
 @dataclass
 class AlertHistory:
-    """An alert and its deliveries, by integration. `fired_ms`: its first record's time, Unix ms."""
+    """An alert, and its deliveries by integration. `fired_ms` is the time of its first record."""
 
     alert: Alert | NoticeAlert
     fired_ms: int
     records: int = 1
     deliveries: dict[int, DeliveryHistory] = field(default_factory=dict)
-    letters: list[DeadLetterNote] = field(default_factory=list)
+    dead_letters: list[DeadLetterNote] = field(default_factory=list)
 
     @property
     def state(self) -> AlertState:
-        """Where it stands."""
+        """The state of the alert."""
         found = {history.status for history in self.deliveries.values()}
-        is_dead = any(note.redriven_to is None for note in self.letters)
+        is_dead = any(note.redriven_to is None for note in self.dead_letters)
         if is_dead or found & {DeliveryStatus.GIVEN_UP, DeliveryStatus.CANCELLED}:
             return AlertState.FAILED
         if DeliveryStatus.PENDING in found:
@@ -136,13 +143,13 @@ class AlertHistory:
 
 
 class AlertHistories:
-    """The histories of chosen alerts, put together of records in any order."""
+    """The histories of chosen alerts, made from records in any order."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, AlertHistory] = {}
 
     def add_alert(self, alert: Alert | NoticeAlert, at_ms: int) -> None:
-        """Take a record of `alerts`; of several of one alert the first says when it fired."""
+        """Add a record of `alerts`. The first record of an alert says when it fired."""
         history = self.by_id.get(alert.id)
         if history is None:
             self.by_id[alert.id] = AlertHistory(alert, at_ms)
@@ -151,13 +158,13 @@ class AlertHistories:
             history.fired_ms = min(history.fired_ms, at_ms)
 
     def add_delivery(self, delivery: Delivery, at_ms: int, redrives: int) -> None:
-        """Take a record of `deliveries`."""
+        """Add a record of `deliveries`."""
         history = self._delivery(delivery.alert_id, delivery.id, delivery.integration_id)
         if history is not None and (history.delivery is None or redrives >= history.redrives):
             history.delivery, history.appended_ms, history.redrives = delivery, at_ms, redrives
 
     def add_result(self, result: Result | Checked) -> None:
-        """Take an attempt, or what has become of an accepted request."""
+        """Add the result of an attempt or of a status check."""
         alert = result.delivery_id.removesuffix(f"/{result.integration_id}")
         history = self._delivery(alert, result.delivery_id, result.integration_id)
         if history is None:
@@ -168,18 +175,20 @@ class AlertHistories:
             history.attempts.append(result)
             history.redrives = max(history.redrives, result.redrives)
 
-    def add_letter(self, ids: tuple[str, ...], note: DeadLetterNote, *, is_alert: bool) -> None:
-        """Take a dead letter; `ids` are those of its deliveries."""
+    def add_dead_letter(
+        self, ids: tuple[str, ...], note: DeadLetterNote, *, is_alert: bool
+    ) -> None:
+        """Add a dead letter; `ids` are those of its deliveries."""
         for name in ids:
             alert, _, number = name.rpartition("/")
             if is_alert:
                 if alert in self.by_id:
-                    self.by_id[alert].letters.append(note)
+                    self.by_id[alert].dead_letters.append(note)
                     return
             elif number.isdecimal():
                 history = self._delivery(alert, name, int(number))
                 if history is not None:
-                    history.letters.append(note)
+                    history.dead_letters.append(note)
 
     def _delivery(self, alert: str, name: str, integration_id: int) -> DeliveryHistory | None:
         history = self.by_id.get(alert)
@@ -188,17 +197,17 @@ class AlertHistories:
         return history.deliveries.setdefault(integration_id, DeliveryHistory(name, integration_id))
 
 
-def is_named(alert_id: str, text: str) -> bool:
-    """Tell whether a person may mean an alert: its id, or the beginning of it or of its hash.
+def is_named_by(alert_id: str, text: str) -> bool:
+    """Tell whether a text names an alert: it is the beginning of the alert's id or of its hash.
 
-    An id that holds what acts on a terminal may be given as it is shown there.
+    If the id holds characters that a terminal would obey, its printed form counts, too.
     """
     names = (alert_id, alert_id.rpartition(":")[2], printable(alert_id))
     return any(name.startswith(text) for name in names)
 
 
-def the_one(histories: AlertHistories, text: str) -> AlertHistory:
-    """Return the alert that is meant.
+def find_alert(histories: AlertHistories, text: str) -> AlertHistory:
+    """Return the history of the alert that a text names.
 
     Raises:
         StreamAppError: there is none.
@@ -206,7 +215,7 @@ def the_one(histories: AlertHistories, text: str) -> AlertHistory:
     """
     if text in histories.by_id:
         return histories.by_id[text]
-    found = sorted(name for name in histories.by_id if is_named(name, text))
+    found = sorted(name for name in histories.by_id if is_named_by(name, text))
     if not found:
         raise StreamAppError(
             f"no alert is named {text}: `stream-app alerts list` shows which there are; the topic "

@@ -1,4 +1,4 @@
-"""What there is to say of an integration: configured, disabled, or of no use, and why."""
+"""The state of an integration: active, off, disabled by the system or invalid, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_app.domain.configuration.statuses import IntegrationStatus, is_disab
 def integration_row(
     number: int, record: dict[str, object], status: IntegrationStatus | None
 ) -> dict[str, object]:
-    """Return what there is to say of an integration, in JSON's types."""
+    """Return the facts about an integration, in JSON's types."""
     integration, problems = read_integration(record)
     note_other_id(number, integration.id, problems)
     row: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""How an installation is doing at a moment, and what of it needs a person."""
+"""The overview of an installation at one moment, and the problems that need a person."""
 
 from __future__ import annotations
 
@@ -8,152 +8,31 @@ from dataclasses import dataclass
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
 from stream_app.domain.foreign_text.printable import value_text
+from stream_app.domain.reports.overview_rows import (
+    AlteredTopicRow,
+    IntegrationRow,
+    LagRow,
+    LostRecordsRow,
+    OpenTransactionRow,
+    StateProblemRow,
+    StuckPartitionRow,
+    TopicRow,
+    TriggerRow,
+    WorkerRow,
+)
 from stream_app.domain.times import iso_utc
 
-#: A group that is further behind than this needs attention: more than a busy moment leaves.
+#: A group whose lag is larger needs attention: a busy moment leaves less.
 LAG_LIMIT = 10_000
-#: A delivery that waits for longer than the three cycles take, and as long again.
+#: A delivery that is pending for longer needs attention: it is twice what the three cycles take.
 PENDING_LIMIT_MS = 2 * sum(WAITS_SECONDS) * 1000
 
 
-@dataclass(frozen=True)
-class TopicRow:
-    """A topic. `records` is what its offsets span: of a compacted topic, at most that many.
-
-    `newest_ms` is the time of its newest record, Unix ms; 0 partitions: it is missing.
-    """
-
-    topic: str
-    partitions: int
-    records: int = 0
-    newest_ms: int | None = None
-
-
-@dataclass(frozen=True)
-class WorkerRow:
-    """A member of a role's group; `restoring` is how far it is with reading its state."""
-
-    role: str
-    host: str
-    member_id: str
-    partitions: dict[str, int]
-    restoring: str | None = None
-
-
-@dataclass(frozen=True)
-class LagRow:
-    """How many records of a topic a group has not acknowledged."""
-
-    group: str
-    role: str
-    topic: str
-    lag: int
-
-
-@dataclass(frozen=True)
-class StateRow:
-    """What is wrong with the state that a role keeps; a reset helps."""
-
-    role: str
-    problem: str
-
-
-@dataclass(frozen=True)
-class AlteredRow:
-    """A topic that somebody has altered so that it does not do."""
-
-    topic: str
-    problem: str
-    remedy: str
-
-
-@dataclass(frozen=True)
-class LostRow:
-    """How many records of a topic were removed before a role has read them, as offsets tell."""
-
-    role: str
-    topic: str
-    records: int
-
-
-@dataclass(frozen=True)
-class StillRow:
-    """A partition that a role's workers do not go on in, and since when its next record waits."""
-
-    role: str
-    topic: str
-    partition: int
-    offset: int
-    since_ms: int
-
-
-@dataclass(frozen=True)
-class WithheldRow:
-    """A partition whose records behind an offset nobody can see: a transaction is open there.
-
-    `since_ms` is when it began, Unix ms; None: not known. `step` is what to do about it.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    records: int
-    since_ms: int | None
-    step: str
-
-    def __str__(self) -> str:
-        since = "" if self.since_ms is None else f" since {iso_utc(self.since_ms)}"
-        return (
-            f"{self.topic} partition {self.partition}: a transaction is open at offset "
-            f"{self.offset}{since}: nobody sees the {self.records:,} records from there on"
-        )
-
-
-@dataclass(frozen=True)
-class IntegrationRow:
-    """An integration. `requests` and `failed` are of the last 12 hours, as the judge counts them.
-
-    `oldest_ms` is when the oldest of its pending deliveries was made, Unix ms.
-    """
-
-    id: int
-    client_id: object
-    name: object
-    state: str
-    why: str | None
-    requests: int
-    failed: int
-    pending: int
-    oldest_ms: int | None
-
-    @property
-    def share(self) -> int | None:
-        """Percent of its requests that failed; None: there were none."""
-        return round(100 * self.failed / self.requests) if self.requests else None
-
-
-@dataclass(frozen=True)
-class TriggerRow:
-    """A trigger. `fired` is how often within what was looked at, `last_fired_ms` when, Unix ms."""
-
-    id: int
-    client_id: object
-    name: object
-    enabled: bool
-    is_evaluated: bool
-    notes: str
-    problem: str | None
-    fired: int
-    last_fired_ms: int | None
-
-
-#: What to do about a batch of records that nobody can read.
+#: What to do about a batch of records that cannot be read.
 UNREADABLE_STEP = (
     "what it held is passed over: find its producer; of config.*, apply its objects again"
 )
-
-
-#: Most records that are told one by one: who writes one with a wrong key writes many.
+#: At most so many unusable records are listed: whoever writes one with a wrong key writes many.
 REFUSED_SHOWN = 20
 REFUSED_STEP = (
     "find who wrote it; apply its object again: stream-app apply -f …; a record of the same key "
@@ -163,7 +42,7 @@ REFUSED_STEP = (
 
 @dataclass(frozen=True)
 class Problem:
-    """What needs attention, and what to do."""
+    """Something that needs attention, and what to do about it."""
 
     what: str
     next_step: str
@@ -171,11 +50,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Overview:
-    """The installation at `now_ms`. The cuts say how far back was looked, None: all that is kept.
+    """The installation at `now_ms`.
 
-    `deliveries_cut_ms` is about pending deliveries and failed shares, `alerts_cut_ms` about when
-    triggers fired. `unreadable` are the batches of what was read for this that cannot be read,
-    `refused` the records of the configuration that are no object, or none that can be used.
+    `deliveries_cut_ms` and `alerts_cut_ms` say how far back records were read to find pending
+    deliveries and failed shares, and fired triggers; None: all the records. `unreadable` are the
+    batches that could not be read for the overview, and `refused` the configuration records that
+    are not usable objects.
     """
 
     now_ms: int
@@ -187,24 +67,24 @@ class Overview:
     roles: Sequence[str]
     alerts_cut_ms: int | None = None
     deliveries_cut_ms: int | None = None
-    state: Sequence[StateRow] = ()
-    altered: Sequence[AlteredRow] = ()
-    lost: Sequence[LostRow] = ()
-    still: Sequence[StillRow] = ()
-    withheld: Sequence[WithheldRow] = ()
+    state_problems: Sequence[StateProblemRow] = ()
+    altered_topics: Sequence[AlteredTopicRow] = ()
+    lost_records: Sequence[LostRecordsRow] = ()
+    stuck_partitions: Sequence[StuckPartitionRow] = ()
+    open_transactions: Sequence[OpenTransactionRow] = ()
     unreadable: Sequence[str] = ()
     refused: Sequence[str] = ()
 
     def problems(self, min_requests: int) -> list[Problem]:
-        """Return what needs attention, what stops most of it first.
+        """Return the problems, those that stop most of the installation first.
 
         Args:
-            min_requests: fewer requests of an integration say nothing about it.
+            min_requests: an integration with fewer requests is not judged by its failures.
         """
         return [
             *self._of_topics(),
             *(
-                Problem(f"cannot be read: {where}", self._step_of_unreadable(where))
+                Problem(f"cannot be read: {where}", self._unreadable_step(where))
                 for where in self.unreadable
             ),
             *self._of_refused(),
@@ -219,7 +99,7 @@ class Overview:
         if (more := len(self.refused) - REFUSED_SHOWN) > 0:
             yield Problem(f"{more:,} more records cannot be used", REFUSED_STEP)
 
-    def _step_of_unreadable(self, where: str) -> str:
+    def _unreadable_step(self, where: str) -> str:
         for role in self.roles:
             if f"stream-app-{role}-" in where:
                 return (
@@ -237,14 +117,14 @@ class Overview:
             )
         elif missing:
             yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
-        for kept in self.state:
+        for state in self.state_problems:
             yield Problem(
-                kept.problem,
-                f"stop every {kept.role}, then: stream-app state reset {kept.role} --yes",
+                state.problem,
+                f"stop every {state.role}, then: stream-app state reset {state.role} --yes",
             )
-        for altered in self.altered:
+        for altered in self.altered_topics:
             yield Problem(f"{altered.topic}: {altered.problem}", altered.remedy)
-        for lost in self.lost:
+        for lost in self.lost_records:
             yield Problem(
                 f"{lost.records:,} records of {lost.topic} were removed before the {lost.role} has "
                 "read them",
@@ -257,15 +137,15 @@ class Overview:
         for role in self.roles:
             if role not in running:
                 yield Problem(f"no {role} is running", f"stream-app worker {role}")
-        for held in self.withheld:
-            yield Problem(str(held), held.step)
-        for still in self.still:
+        for transaction in self.open_transactions:
+            yield Problem(str(transaction), transaction.step)
+        for stuck in self.stuck_partitions:
             yield Problem(
-                f"{still.topic} partition {still.partition} stands still at offset {still.offset}: "
-                f"its next record waits since {iso_utc(still.since_ms)}",
-                _wait(still.role)
-                if still.role in restoring
-                else f"/readyz?verbose of each {still.role} says why; start it again",
+                f"{stuck.topic} partition {stuck.partition} stands still at offset {stuck.offset}: "
+                f"its next record waits since {iso_utc(stuck.since_ms)}",
+                _wait(stuck.role)
+                if stuck.role in restoring
+                else f"/readyz?verbose of each {stuck.role} says why; start it again",
             )
         for row in self.lags:
             if row.lag > LAG_LIMIT:
@@ -310,10 +190,10 @@ class Overview:
 
 
 def _named(kind: str, number: int, name: object) -> str:
-    """Return kind and id of an object, and its name if it has one."""
+    """Return the kind and id of an object, and its name if it has one."""
     return f"{kind} {number}" if name is None else f"{kind} {number} ({value_text(name)})"
 
 
 def _wait(role: str) -> str:
-    """Return the next step where a worker restores: each start and each stop begins it anew."""
+    """Return the next step while a worker restores; a start or a stop would begin that again."""
     return f"wait: a {role} restores its state (see WORKER)"

@@ -119,4 +119,4 @@ async def _add_dead_letters(
             note = DeadLetterNote(
                 str(place), entry.timestamp_ms, entry.reason, index.redriven_to(place)
             )
-            histories.add_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)
+            histories.add_dead_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)

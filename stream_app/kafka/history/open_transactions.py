@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stream_app.domain.reports.overview import WithheldRow
+from stream_app.domain.reports.overview_rows import OpenTransactionRow
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_metadata import (
     PartitionId,
@@ -30,7 +30,7 @@ STAY_SECONDS = 3.0
 SKEW_MS = 60_000
 
 
-async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldRow]:
+async def long_open(settings: Settings, topics: Sequence[str]) -> list[OpenTransactionRow]:
     """Return the partitions where a transaction has held records back for long.
 
     The transaction's first record says since when. That time may come from a producer's clock. So
@@ -58,7 +58,7 @@ async def long_open(settings: Settings, topics: Sequence[str]) -> list[WithheldR
         if at == at_later:
             since_ms = begun[place] if ages.get(place, -1) >= 0 else None
             step = how_to_end(settings, place, at)
-            rows.append(WithheldRow(*place, at, end - at, since_ms, step))
+            rows.append(OpenTransactionRow(*place, at, end - at, since_ms, step))
     return rows
 
 

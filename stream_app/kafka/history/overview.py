@@ -18,13 +18,13 @@ from stream_app.domain.delivery.partition_deliveries import DeliveryRules, Parti
 from stream_app.domain.delivery.records import DeliveryState
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.integration_state import integration_row
-from stream_app.domain.reports.overview import (
-    AlteredRow,
+from stream_app.domain.reports.overview import Overview
+from stream_app.domain.reports.overview_rows import (
+    AlteredTopicRow,
     IntegrationRow,
     LagRow,
-    LostRow,
-    Overview,
-    StateRow,
+    LostRecordsRow,
+    StateProblemRow,
     TopicRow,
     TriggerRow,
     WorkerRow,
@@ -100,8 +100,10 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     names = TopicNames(settings.topic_prefix)
     sources = names.role_sources()
     groups = await read_role_groups(settings, sources)
-    withheld = await long_open(settings, [t for t in names.read_by_workers() if t in counts])
-    still = await partitions_standing_still(settings, sources, groups, starts, ends)
+    open_transactions = await long_open(
+        settings, [t for t in names.read_by_workers() if t in counts]
+    )
+    stuck = await partitions_standing_still(settings, sources, groups, starts, ends)
     unusable = UnusableRecords()
     stored = await _stored(settings, counts, unusable)
     deliveries, deliveries_reach = await _deliveries(settings, counts, watched)
@@ -142,16 +144,18 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
         roles=tuple(ROLE_SOURCES),
         alerts_cut_ms=alerts_reach.cut_ms,
         deliveries_cut_ms=deliveries_reach.cut_ms,
-        still=still,
-        withheld=withheld,
-        lost=[
-            LostRow(role, topic, records)
+        stuck_partitions=stuck,
+        open_transactions=open_transactions,
+        lost_records=[
+            LostRecordsRow(role, topic, records)
             for role, topics in sources.items()
             for topic in topics
             if (records := groups[role].lost(topic, starts))
         ],
-        state=[StateRow(one.role, one.problem) for one in (await state_problems(settings))[1]],
-        altered=[AlteredRow(one.topic, one.problem, one.remedy) for one in altered],
+        state_problems=[
+            StateProblemRow(one.role, one.problem) for one in (await state_problems(settings))[1]
+        ],
+        altered_topics=[AlteredTopicRow(one.topic, one.problem, one.remedy) for one in altered],
         unreadable=[str(batch) for batch in UNREADABLE_BATCHES.found.values()],
         refused=[*unusable, *_unusable_clients(stored)],
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from stream_app.domain.reports.overview import StillRow
+from stream_app.domain.reports.overview_rows import StuckPartitionRow
 from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.history.record_times import times_from
 
@@ -32,7 +32,7 @@ async def partitions_standing_still(
     groups: Mapping[str, GroupView],
     starts: Mapping[PartitionId, int],
     ends: Mapping[PartitionId, int],
-) -> list[StillRow]:
+) -> list[StuckPartitionRow]:
     """Return the partitions that stand still; checking one that may takes some seconds.
 
     Args:
@@ -61,7 +61,7 @@ async def partitions_standing_still(
     await asyncio.sleep(max(0.0, MOVE_SECONDS - (time.monotonic() - looked_at)))
     later = await read_role_groups(settings, sources)
     return [
-        StillRow(role, *place, at, times[place])
+        StuckPartitionRow(role, *place, at, times[place])
         for place, (role, at) in sorted(waiting.items())
         if max(starts[place], later[role].committed.get(place, starts[place])) == at
     ]

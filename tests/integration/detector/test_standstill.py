@@ -32,7 +32,7 @@ async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_
         assert await wait_for(lambda: _says(worker, text), 40)
         assert (await worker.page("/livez"))[0] == 200
         monkeypatch.setattr(standing_still, "WAITED_MS", 0)
-        (still,) = (await read_overview(settings)).still
+        (still,) = (await read_overview(settings)).stuck_partitions
         assert (still.role, still.topic, still.partition, still.offset) == ("detector", topic, 1, 0)
         name = 'stream_app_partitions_standing_still{topic="events.incidents"}'
         assert (await worker.metrics())[name] == 1

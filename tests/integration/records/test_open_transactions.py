@@ -66,7 +66,7 @@ async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hi
         assert await wait_for(lambda: _withheld(worker, {"events.incidents": 5}))
         # So soon it may be normal work.
         monkeypatch.setattr(open_transactions, "OPEN_SECONDS", 600.0)
-        assert (await read_overview(settings)).withheld == []
+        assert (await read_overview(settings)).open_transactions == []
         assert [one.verdict for one in await transactions(settings)] == [CheckStatus.OK]
         file = tmp_path / "client.json"
         file.write_text(json.dumps(CLIENT | {"client_id": 2, "name": "Other"}))
@@ -87,7 +87,7 @@ async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hi
             assert await wait_for(lambda: _withheld(worker, dict.fromkeys(EVENTS, 0)))
         assert await wait_for(lambda: _has_clients(worker, 2))
         await drained(settings, "detector", EVENTS, 30)
-        assert (await read_overview(settings)).withheld == []
+        assert (await read_overview(settings)).open_transactions == []
         again = WorkerProcess.command(settings, "delete", "clients", "2", "--yes")
         assert again.returncode == 0, again.stderr
     assert "agent_failed" not in worker.text
@@ -96,7 +96,7 @@ async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hi
 async def _names_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_transactions, "OPEN_SECONDS", 0.0)
     prefix = settings.topic_prefix
-    rows = {row.topic: row for row in (await read_overview(settings)).withheld}
+    rows = {row.topic: row for row in (await read_overview(settings)).open_transactions}
     assert rows.keys() == {f"{prefix}{topic}" for topic in EVENTS}
     row = rows[f"{prefix}events.incidents"]
     assert (row.partition, row.offset, row.records) == (0, 0, 5)

@@ -17,8 +17,8 @@ from stream_app.domain.reports.alert_history import (
     AlertState,
     DeadLetterNote,
     DeliveryHistory,
-    is_named,
-    the_one,
+    find_alert,
+    is_named_by,
 )
 from tests.unit.domain.alerts.test_alert import fired
 
@@ -50,7 +50,7 @@ def test_after_a_failure_the_next_attempt_is_due_by_the_documented_cycle() -> No
 
 def test_an_accepted_delivery_is_sent_and_nothing_is_due() -> None:
     sent = history(ACCEPTED, FAILED, FAILED)
-    assert [attempt.attempt for attempt in sent.ordered] == [1, 2]
+    assert [attempt.attempt for attempt in sent.ordered_attempts] == [1, 2]
     assert (sent.status, sent.due_ms(1), sent.reason) == (DeliveryStatus.SENT, None, "")
 
 
@@ -83,7 +83,9 @@ def test_after_a_redrive_only_its_own_attempts_say_what_is_due() -> None:
     histories.add_alert(ALERT, 8_000)
     histories.add_delivery(DELIVERY, 9_000, 0)
     histories.add_result(msgspec.structs.replace(FAILED, attempt=LAST_ATTEMPT))
-    histories.add_letter((NAME,), replace(LETTER, redriven_to="deliveries/0/9"), is_alert=False)
+    histories.add_dead_letter(
+        (NAME,), replace(LETTER, redriven_to="deliveries/0/9"), is_alert=False
+    )
     histories.add_delivery(DELIVERY, 20_000, 1)
     found = histories.by_id[ALERT.id].deliveries[521]
     assert (found.status, found.due_ms(1)) == (DeliveryStatus.PENDING, 20_000)
@@ -96,7 +98,7 @@ def test_the_order_of_the_records_does_not_matter() -> None:
         lambda s: s.add_delivery(DELIVERY, 9_000, 0),
         lambda s: s.add_result(FAILED),
         lambda s: s.add_result(ACCEPTED),
-        lambda s: s.add_letter((NAME,), LETTER, is_alert=False),
+        lambda s: s.add_dead_letter((NAME,), LETTER, is_alert=False),
     ]
     found = set()
     for order in permutations(steps):
@@ -105,7 +107,7 @@ def test_the_order_of_the_records_does_not_matter() -> None:
         for step in order:
             step(histories)
         one = histories.by_id[ALERT.id].deliveries[521]
-        found.add((one.status, one.appended_ms, tuple(a.attempt for a in one.ordered)))
+        found.add((one.status, one.appended_ms, tuple(a.attempt for a in one.ordered_attempts)))
     assert found == {(DeliveryStatus.SENT, 9_000, (1, 2))}
 
 
@@ -132,10 +134,10 @@ def test_a_stale_alert_is_failed_until_it_is_redriven() -> None:
     histories.add_alert(ALERT, 8_000)
     stale = DeadLetterNote("alerts.dlq/0/1", 9_000, "stale")
     ids = (NAME, delivery_id(ALERT.id, 522))
-    histories.add_letter(ids, stale, is_alert=True)
+    histories.add_dead_letter(ids, stale, is_alert=True)
     alert = histories.by_id[ALERT.id]
-    assert (alert.state, alert.letters) == (AlertState.FAILED, [stale])
-    alert.letters[0] = replace(stale, redriven_to="alerts/0/4")
+    assert (alert.state, alert.dead_letters) == (AlertState.FAILED, [stale])
+    alert.dead_letters[0] = replace(stale, redriven_to="alerts/0/4")
     assert alert.state is AlertState.NO_DELIVERY
 
 
@@ -155,17 +157,17 @@ def test_an_alert_is_named_by_a_beginning_of_its_id_or_of_its_hash() -> None:
     histories = AlertHistories()
     histories.add_alert(ALERT, 8_000)
     for text in (ALERT.id, ALERT.id[:-3], digest, digest[:6]):
-        assert is_named(ALERT.id, text)
-        assert the_one(histories, text).alert is ALERT
-    assert not is_named(ALERT.id, digest[1:])
+        assert is_named_by(ALERT.id, text)
+        assert find_alert(histories, text).alert is ALERT
+    assert not is_named_by(ALERT.id, digest[1:])
 
 
 def test_a_whole_id_means_itself_though_another_begins_with_it() -> None:
     histories = AlertHistories()
     for end in ("", "0", "1"):
         histories.add_alert(msgspec.structs.replace(ALERT, id=f"{ALERT.id}{end}"), 8_000)
-    assert the_one(histories, ALERT.id).alert.id == ALERT.id
+    assert find_alert(histories, ALERT.id).alert.id == ALERT.id
     with pytest.raises(UsageError, match="names 3 alerts, give more of the id"):
-        the_one(histories, ALERT.id[:-1])
+        find_alert(histories, ALERT.id[:-1])
     with pytest.raises(StreamAppError, match="no alert is named nobody: `stream-app alerts list`"):
-        the_one(histories, "nobody")
+        find_alert(histories, "nobody")

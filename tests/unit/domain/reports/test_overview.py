@@ -6,19 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from stream_app.domain.reports.overview import (
-    LAG_LIMIT,
-    PENDING_LIMIT_MS,
-    AlteredRow,
+from stream_app.domain.reports.overview import LAG_LIMIT, PENDING_LIMIT_MS, Overview
+from stream_app.domain.reports.overview_rows import (
+    AlteredTopicRow,
     IntegrationRow,
     LagRow,
-    LostRow,
-    Overview,
-    StateRow,
-    StillRow,
+    LostRecordsRow,
+    OpenTransactionRow,
+    StateProblemRow,
+    StuckPartitionRow,
     TopicRow,
     TriggerRow,
-    WithheldRow,
     WorkerRow,
 )
 
@@ -66,7 +64,7 @@ def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
         FINE,
         workers=[replace(row, restoring="restoring: 1 of 2") for row in FINE.workers],
         lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)],
-        still=[StillRow("notifier", "alerts", 1, 17, NOW - 90_000)],
+        stuck_partitions=[StuckPartitionRow("notifier", "alerts", 1, 17, NOW - 90_000)],
     )
     steps = [problem.next_step for problem in found.problems(17)]
     assert steps == [
@@ -89,7 +87,7 @@ def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
             "STREAM_APP_TOPIC_PREFIX",
         ),
         (
-            replace(FINE, state=[StateRow("detector", "counts was made anew: …")]),
+            replace(FINE, state_problems=[StateProblemRow("detector", "counts was made anew: …")]),
             "counts was made anew",
             "state reset detector --yes",
         ),
@@ -104,22 +102,32 @@ def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
             "stop every notifier, then: stream-app state reset notifier --yes",
         ),
         (
-            replace(FINE, lost=[LostRow("detector", "events.hits", 1200)]),
+            replace(FINE, lost_records=[LostRecordsRow("detector", "events.hits", 1200)]),
             "1,200 records of events.hits were removed before the detector has read them",
             "retention.ms",
         ),
         (
-            replace(FINE, still=[StillRow("detector", "events.hits", 3, 120, NOW - 90_000)]),
+            replace(
+                FINE,
+                stuck_partitions=[
+                    StuckPartitionRow("detector", "events.hits", 3, 120, NOW - 90_000)
+                ],
+            ),
             "events.hits partition 3 stands still at offset 120: its next record waits",
             "readyz?verbose of each detector",
         ),
         (
-            replace(FINE, altered=[AlteredRow("config.triggers", "has 2 partitions", "delete")]),
+            replace(
+                FINE,
+                altered_topics=[AlteredTopicRow("config.triggers", "has 2 partitions", "delete")],
+            ),
             "config.triggers: has 2 partitions",
             "delete",
         ),
         (
-            replace(FINE, withheld=[WithheldRow("counts", 1, 7, 1200, NOW, "abort it")]),
+            replace(
+                FINE, open_transactions=[OpenTransactionRow("counts", 1, 7, 1200, NOW, "abort it")]
+            ),
             "counts partition 1: a transaction is open at offset 7 since 2026-01-01T00:00:00Z: ",
             "abort it",
         ),

@@ -1,0 +1,142 @@
+"""The rows of an installation's overview."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stream_app.domain.times import iso_utc
+
+
+@dataclass(frozen=True)
+class TopicRow:
+    """A topic; one with 0 partitions is missing.
+
+    `records` is the span of its offsets. A compacted topic holds at most that many. `newest_ms` is
+    the time of its newest record, Unix ms.
+    """
+
+    topic: str
+    partitions: int
+    records: int = 0
+    newest_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A member of a role's group; `restoring` tells its progress while it reads its state."""
+
+    role: str
+    host: str
+    member_id: str
+    partitions: dict[str, int]
+    restoring: str | None = None
+
+
+@dataclass(frozen=True)
+class LagRow:
+    """How many records of a topic a role's group has not processed yet."""
+
+    group: str
+    role: str
+    topic: str
+    lag: int
+
+
+@dataclass(frozen=True)
+class StateProblemRow:
+    """A problem with the state that a role keeps, which a reset solves."""
+
+    role: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class AlteredTopicRow:
+    """A topic whose settings somebody has altered so that it cannot be used."""
+
+    topic: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class LostRecordsRow:
+    """How many records of a topic were removed before a role read them, judging by offsets."""
+
+    role: str
+    topic: str
+    records: int
+
+
+@dataclass(frozen=True)
+class StuckPartitionRow:
+    """A partition that makes no progress; `since_ms` is when its next record was appended."""
+
+    role: str
+    topic: str
+    partition: int
+    offset: int
+    since_ms: int
+
+
+@dataclass(frozen=True)
+class OpenTransactionRow:
+    """A transaction that is open at an offset, so that nobody sees the records after it.
+
+    `since_ms` is when it began, Unix ms; None: not known. `step` is what to do about it.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    records: int
+    since_ms: int | None
+    step: str
+
+    def __str__(self) -> str:
+        since = "" if self.since_ms is None else f" since {iso_utc(self.since_ms)}"
+        return (
+            f"{self.topic} partition {self.partition}: a transaction is open at offset "
+            f"{self.offset}{since}: nobody sees the {self.records:,} records from there on"
+        )
+
+
+@dataclass(frozen=True)
+class IntegrationRow:
+    """An integration. `requests` and `failed` count the last 12 hours, as the judge does.
+
+    `oldest_ms` is when the oldest of its pending deliveries was made, Unix ms.
+    """
+
+    id: int
+    client_id: object
+    name: object
+    state: str
+    why: str | None
+    requests: int
+    failed: int
+    pending: int
+    oldest_ms: int | None
+
+    @property
+    def share(self) -> int | None:
+        """The percentage of its requests that failed; None: there were none."""
+        return round(100 * self.failed / self.requests) if self.requests else None
+
+
+@dataclass(frozen=True)
+class TriggerRow:
+    """A trigger. `fired` is how often it fired in the alerts that were read.
+
+    `last_fired_ms` is when it last fired, Unix ms.
+    """
+
+    id: int
+    client_id: object
+    name: object
+    enabled: bool
+    is_evaluated: bool
+    notes: str
+    problem: str | None
+    fired: int
+    last_fired_ms: int | None
