@@ -1,7 +1,7 @@
 """The Faust app of a role: its settings, its batched topics, and how it ends.
 
-Why these settings: see the notes at each. Faust reads its own environment variables unprefixed
-by default (`WEB_PORT` of a Kubernetes service link would break it), hence `env_prefix`.
+The reason for a setting stands beside it. By default Faust reads environment variables without a
+prefix, so that the `WEB_PORT` of a Kubernetes service link would break it: hence `env_prefix`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
 from stream_app.kafka.dead_letters.truncation import OversizedRecords
 from stream_app.kafka.dead_letters.writing import unreadable_dead_letter
-from stream_app.kafka.engine.batched_sends import Place, Way, send_batches
+from stream_app.kafka.engine.batched_sends import Place, SendPolicy, send_batches
 from stream_app.kafka.engine.consumer import BatchingTransport
 from stream_app.kafka.engine.flush_loop import FlushLimits, FlushLoop
 from stream_app.kafka.engine.lost_batches import LostBatches
@@ -41,26 +41,26 @@ if TYPE_CHECKING:
 
 #: Longest time that a rebalance or a stop waits for flushes in flight.
 SETTLE_SECONDS = 3.0
-#: From one heartbeat to the next: a fraction of the shortest session that the settings take.
+#: Time between heartbeats: a fraction of the shortest session timeout that the settings allow.
 HEARTBEAT_SECONDS = 0.5
-#: Batches that may wait in an agent's queue; their bytes are bounded by `buffer_bytes` before.
+#: Batches that may wait in an agent's queue. `buffer_bytes` bounds their size long before that.
 MAX_WAITING_BATCHES = 4096
 
 
 class AppService(Protocol):
-    """What runs beside the agents, from before their start until before their stop."""
+    """Runs beside the agents: it starts before them and stops before them."""
 
     async def start(self) -> None:
-        """Begin; nothing is assigned yet."""
+        """Start; no partition is assigned yet."""
 
     async def stop(self) -> None:
-        """End within the time that it was given; consumer and producer still work."""
+        """Stop within the time that it was given; the consumer and the producer still work."""
 
 
 class StreamApp(faust.App):
     """A Faust app whose agents take record batches and keep their state in `StateTable`s."""
 
-    # Else mode names the logger after this module, and its chatter passes for ours.
+    # By default mode names the logger after this module, and its chatter would look like ours.
     logger = logging.getLogger("faust.stream_app")
 
     def __init__(self, role: Role, settings: Settings, bootstrap_servers: str) -> None:
@@ -74,7 +74,7 @@ class StreamApp(faust.App):
         self.state_tables: list[StateTable[Any]] = []
         self.packed_tables: list[PackedTable[Any]] = []
         self.flush_loops: list[FlushLoop] = []
-        #: Set when the worker ends: no batch is taken up any more.
+        #: Set when the worker ends: agents take no further batch.
         self.is_stopping = False
         self.services: list[AppService] = [
             Snapshots(self, settings.kafka.snapshot_interval_seconds)
@@ -82,18 +82,19 @@ class StreamApp(faust.App):
         self._named_topics: set[str] = set()
         names = TopicNames(settings.topic_prefix)
         self.oversized_records = OversizedRecords(names)
-        #: Full name -> that of its dead letters.
+        #: Full name of a topic -> full name of its dead letters' topic.
         self._dead_letters = {names(t): names.dead_letters(t) for t in DEAD_LETTER_SOURCES}
-        #: Set when the app cannot go on; the process then ends with this error.
+        #: Resolved when the app cannot go on; the process then ends with this error.
         self.failure: asyncio.Future[BaseException] | None = None
         super().__init__(
             names.group(role),
             env_prefix="STREAM_APP_FAUST_",
             broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
             broker_credentials=_credentials(settings),
-            # A worker that died gives its partitions free after this time.
+            # After this time the group hands on the partitions of a worker that died.
             broker_session_timeout=kafka.session_timeout_seconds,
-            # A worker learns of a rebalance by its next heartbeat: of another one that ends, too.
+            # A worker learns from its next heartbeat that a rebalance has begun, or that another
+            # worker has left.
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
             broker_commit_interval=1.0,
             consumer_auto_offset_reset="earliest",
@@ -104,12 +105,12 @@ class StreamApp(faust.App):
             producer_max_batch_size=256 * 1024,
             # An agent must never wait for an acknowledgement longer than a broker may be away.
             producer_request_timeout=60.0,
-            # Standby copies are dropped by the memory store while their offsets are kept.
+            # The memory store drops standby copies but keeps their offsets.
             store="memory://",
             table_standby_replicas=0,
             TableManager=BulkTables,
             stream_buffer_maxsize=MAX_WAITING_BATCHES,
-            # True would hold a rebalance up until the events in hand are acknowledged.
+            # If true, a rebalance would wait until the events in hand are acknowledged.
             stream_wait_empty=False,
             stream_recovery_delay=0,
             topic_allow_declare=True,
@@ -129,7 +130,7 @@ class StreamApp(faust.App):
         )
 
     def _create_directories(self) -> None:
-        """Make none: state is in memory and in Kafka, and a container's disk may be read-only."""
+        """Create none: state is in memory and in Kafka, and a container's disk may be read-only."""
 
     def batch_agent(self, name: str, sources: Sequence[str], stage: Stage) -> None:
         """Declare an agent that runs `stage` on batches of its source topics' records."""
@@ -161,7 +162,7 @@ class StreamApp(faust.App):
         partitions: int,
         new_state: Callable[[], Packed],
     ) -> PackedTable[Packed]:
-        """Declare a table with packed records and snapshots; else as `state_table`."""
+        """Declare a table with packed records and snapshots; otherwise as `state_table`."""
         table: PackedTable[Packed] = PackedTable(
             self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
         )
@@ -171,11 +172,11 @@ class StreamApp(faust.App):
         return table
 
     def client_options(self) -> dict[str, Any]:
-        """Return the keyword arguments of an aiokafka client beside Faust's own."""
+        """Return the keyword arguments of an aiokafka client that is not Faust's own."""
         return connection_options(self.settings)
 
     def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
-        """Return where to go on reading the source partitions whose progress is known."""
+        """Return the offsets to resume at, for source partitions whose progress is known."""
         assigned = list(assigned)
         offsets: dict[TP, int] = {}
         for table in self.state_tables:
@@ -183,7 +184,7 @@ class StreamApp(faust.App):
         return offsets
 
     def unreadable_dead_letters(self, batch: UnreadableBatch) -> Sequence[Send]:
-        """Return the dead letter of a batch; none where its topic has no dead letters."""
+        """Return the dead letter of an unreadable batch; none if its topic has no dead letters."""
         topic = self._dead_letters.get(batch.topic)
         return [] if topic is None else [unreadable_dead_letter(topic, batch)]
 
@@ -195,11 +196,11 @@ class StreamApp(faust.App):
         partition: int | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> Awaitable[Any]:
-        """Hand a record to the producer; what is returned is the broker's acknowledgement.
+        """Hand a record to the producer; return the future of the broker's acknowledgement.
 
-        A topic is named to aiokafka's client before its first record. The client begins with the
-        metadata of all topics; with the first topic that it doesn't know it goes on with those
-        that were named, and a record of any other waits for a leader until it expires.
+        Each topic is named to aiokafka's client before its first record. The client starts with
+        the metadata of all topics. As soon as it meets a topic that it doesn't know, it keeps only
+        those that were named, and a record of any other waits for a leader until it expires.
         """
         await self._name(topic)
         before_ms, now = self.clock.steady_ms(), self.clock.now_ms() / 1000
@@ -218,9 +219,9 @@ class StreamApp(faust.App):
         for topic in {send.topic for send in step}:
             await self._name(topic)
         producer = self.producer._producer  # noqa: SLF001 - Faust hides it
-        taken = partial(self.clock.note_sent, self.clock.steady_ms())
-        way = Way(self.oversized_records.refused, self.clock.now_ms, taken)
-        return await send_batches(producer, step, way)
+        acknowledged = partial(self.clock.note_sent, self.clock.steady_ms())
+        policy = SendPolicy(self.oversized_records.refused, self.clock.now_ms, acknowledged)
+        return await send_batches(producer, step, policy)
 
     async def _name(self, topic: str) -> None:
         if topic not in self._named_topics:
@@ -235,7 +236,7 @@ class StreamApp(faust.App):
             await service.start()
 
     async def on_stop(self) -> None:
-        """Stop the services first: they need the producer to write down what they have done."""
+        """Stop the services first: they need the producer to write what they have done."""
         for service in reversed(self.services):
             await service.stop()
         await super().on_stop()
@@ -243,7 +244,7 @@ class StreamApp(faust.App):
     async def settle(self) -> None:
         """Let flushes in flight finish, within a bound.
 
-        Cutting one short loses nothing, but what it has sent so far would be sent again.
+        Cutting a flush short loses nothing, but what it has sent would be sent again.
         """
         waits = [asyncio.ensure_future(loop.settled()) for loop in self.flush_loops]
         await asyncio.wait(waits, timeout=SETTLE_SECONDS)
@@ -260,13 +261,13 @@ class StreamApp(faust.App):
         await super().stop()
 
     async def _on_agent_error(self, agent: Any, exc: BaseException) -> None:  # noqa: ARG002
-        """End the worker. Faust would commit what is acknowledged and start the agent again."""
+        """End the worker: Faust would commit what is acknowledged and restart the agent."""
         self.ownership.give_up(exc)
 
     def fail(self, error: BaseException) -> None:
-        """End the worker with `error`, from any place of its loop.
+        """End the worker with `error`; may be called from anywhere in its loop.
 
-        No agent takes up anything from here on: Faust would start the one that failed again.
+        From here on no agent takes anything: Faust would restart the one that failed.
         """
         self.is_stopping = True
         if self.failure is not None and not self.failure.done():

@@ -1,8 +1,8 @@
-"""The records of one step of a flush, sent as whole batches.
+"""Sending the records of one step of a flush as whole batches.
 
-aiokafka makes a future for each record that it is handed, and settles each one by itself: of a
-flush of thousands of cells that is most of its cost. A batch that is built here has one future,
-and its records the offsets behind the first one's, in the order in which they were appended.
+aiokafka makes a future for each record that it is handed and settles each by itself. In a flush of
+thousands of cells that is most of the cost. A batch that is built here has one future, and its
+records have consecutive offsets, in the order in which they were appended.
 """
 
 from __future__ import annotations
@@ -22,59 +22,60 @@ if TYPE_CHECKING:
 #: Keys whose partition is remembered: the hash is plain Python.
 KEY_CACHE_SIZE = 50_000
 
+#: A topic and one of its partitions.
 Place = tuple[str, int]
-#: Is given a record that its topic refuses for its size, and why. Returns what is sent in its
-#: place; None: nothing. It raises the error where there is no other way.
+#: Takes a record that its topic refuses as too large, and the error. Returns what to send instead,
+#: or None for nothing; raises the error if nothing can be sent instead.
 Refused = Callable[["Send", KafkaError], "Send | None"]
 
 
 class Batch(NamedTuple):
-    """A closed batch of aiokafka's, and what is in it."""
+    """A closed aiokafka batch and its records."""
 
     built: Any
     sends: Sequence[Send]
 
 
-def give_up(_send: Send, error: KafkaError) -> None:
-    """Raise the error of a record that is refused for its size."""
+def raise_error(_send: Send, error: KafkaError) -> None:
+    """Raise the error of a record that is refused as too large."""
     raise error
 
 
-class Way(NamedTuple):
+class SendPolicy(NamedTuple):
     """How records are sent.
 
-    `refused` gets those that their topics refuse for their size. `now_ms` tells the time that the
-    others get, where it is not the broker that stamps them; None: this machine's. `taken` gets the
-    broker's acknowledgement of each batch.
+    `refused` decides about records that their topics refuse as too large. `now_ms` returns the
+    timestamp of the records, unless the broker stamps them; None means this machine's time.
+    `acknowledged` is called with the broker's acknowledgement of each batch.
     """
 
-    refused: Refused = give_up
+    refused: Refused = raise_error
     now_ms: Callable[[], int | None] = lambda: None
-    taken: Callable[[Any], None] = lambda _: None
+    acknowledged: Callable[[Any], None] = lambda _: None
 
 
-PLAIN = Way()
+DEFAULT_POLICY = SendPolicy()
 
 
 async def send_batches(
-    producer: Any, step: Sequence[Send], way: Way = PLAIN
+    producer: Any, step: Sequence[Send], policy: SendPolicy = DEFAULT_POLICY
 ) -> dict[Place, list[int]]:
-    """Send records, in their order within each partition; wait for the broker to take them all.
+    """Send records, keeping their order within each partition; wait until all are acknowledged.
 
-    A topic's `max.message.bytes` is about a batch: one that is refused for its size is divided,
-    and comes behind the others, until it holds one record alone.
+    A topic's `max.message.bytes` limits a batch. A batch that is refused as too large is halved,
+    and its halves are sent after the other batches, until it holds a single record.
 
     Args:
-        producer: aiokafka's, which knows the topics by name.
-        step: what to send.
-        way: what becomes of a record that is refused alone, and what time the others get.
+        producer: aiokafka's producer, which must know the topics by name.
+        step: the records.
+        policy: says what to do with a record that is refused alone, and which time records get.
 
     Returns:
-        The offsets of the records, by (topic, partition), in their order.
+        The offsets of the records by topic and partition, in order.
 
     Raises:
-        KafkaError: a record is too large, or the broker has not taken a batch. Its message names
-            topic, partition, records and bytes.
+        KafkaError: a record is too large, or the broker refused a batch. The message names the
+            topic, the partition, the number of records, and the bytes.
     """
     counts = {
         topic: len(await producer.partitions_for(topic)) for topic in {send.topic for send in step}
@@ -86,17 +87,21 @@ async def send_batches(
             partition = _partition(producer, send.topic, send.key, counts[send.topic])
         places[send.topic, partition].append(send)
     found = await asyncio.gather(
-        *[_send(producer, place, rows, way) for place, rows in places.items()]
+        *[_send(producer, place, rows, policy) for place, rows in places.items()]
     )
     return dict(zip(places, found, strict=True))
 
 
-async def _send(producer: Any, place: Place, sends: Sequence[Send], way: Way) -> list[int]:
-    batches = _batches(producer, sends, way.now_ms())
+async def _send(
+    producer: Any, place: Place, sends: Sequence[Send], policy: SendPolicy
+) -> list[int]:
+    batches = _batches(producer, sends, policy.now_ms())
     limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
     if any(batch.built.size() > limit for batch in batches):
-        fitting = [send for batch in batches for send in _fitting(place, batch, limit, way.refused)]
-        return await _send(producer, place, fitting, way) if fitting else []
+        fitting = [
+            send for batch in batches for send in _fitting(place, batch, limit, policy.refused)
+        ]
+        return await _send(producer, place, fitting, policy) if fitting else []
     futures = [await _handed_over(producer, place, batch) for batch in batches]
     offsets: list[int] = []
     results = await asyncio.gather(*futures, return_exceptions=True)
@@ -104,19 +109,19 @@ async def _send(producer: Any, place: Place, sends: Sequence[Send], way: Way) ->
         if isinstance(result, MessageSizeTooLargeError | RecordListTooLargeError):
             error = _not_taken(result, place, batch)
             error.__cause__ = result
-            offsets += await _send_divided(producer, place, batch.sends, way, error)
+            offsets += await _send_divided(producer, place, batch.sends, policy, error)
             continue
         if isinstance(result, KafkaError):
             raise _not_taken(result, place, batch) from result
         if isinstance(result, BaseException):
             raise result
-        way.taken(result)
+        policy.acknowledged(result)
         offsets += range(result.offset, result.offset + batch.built.record_count())
     return offsets
 
 
 async def _handed_over(producer: Any, place: Place, batch: Batch) -> Any:
-    """Hand a batch to the producer; return what will hold its offset, or its error."""
+    """Hand a batch to the producer; return the future of its acknowledgement."""
     topic, partition = place
     try:
         return await producer.send_batch(batch.built, topic, partition=partition)
@@ -125,7 +130,7 @@ async def _handed_over(producer: Any, place: Place, batch: Batch) -> Any:
 
 
 def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequence[Send]:
-    """Return what a batch holds; of one that is larger than a request, what is sent instead."""
+    """Return the records of a batch; if it is larger than a request, what is sent instead."""
     if batch.built.size() <= limit:
         return batch.sends
     why = f"{_shown(place, batch)} is more than the producer's max_request_size of {limit}"
@@ -134,27 +139,27 @@ def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequen
 
 
 async def _send_divided(
-    producer: Any, place: Place, sends: Sequence[Send], way: Way, error: KafkaError
+    producer: Any, place: Place, sends: Sequence[Send], policy: SendPolicy, error: KafkaError
 ) -> list[int]:
-    """Send what was refused for its size as two batches, or the record alone in another form."""
+    """Send a batch that was refused as too large in halves, or a single record in another form."""
     if len(sends) == 1:
-        other = way.refused(sends[0], error)
+        other = policy.refused(sends[0], error)
         if other is None:
             return []
         if other.topic != place[0]:
-            await send_batches(producer, [other], way)
+            await send_batches(producer, [other], policy)
             return []
-        return await _send(producer, place, [other], way)
+        return await _send(producer, place, [other], policy)
     middle = len(sends) // 2
-    first = await _send(producer, place, sends[:middle], way)
-    return first + await _send(producer, place, sends[middle:], way)
+    first = await _send(producer, place, sends[:middle], policy)
+    return first + await _send(producer, place, sends[middle:], policy)
 
 
 def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[Batch]:
     """Return the closed batches of a partition.
 
-    An empty batch takes a record of any size, and none of many records outgrows its own limit. So
-    the size of a batch tells of a record that is too large, at no cost for each record.
+    An empty batch takes a record of any size, and a batch of several stays within its limit. So a
+    batch that is too large holds one record, and no record's size need be looked at.
     """
     batches, built, start = [], producer.create_batch(), 0
     for place, send in enumerate(sends):
@@ -164,12 +169,12 @@ def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[B
             _append(built, send, now_ms)
     batches.append(Batch(built, sends[start:]))
     for batch in batches:
-        batch.built.close()  # else it would wait for more, and take in records of others
+        batch.built.close()  # an open batch would wait, and take records of other senders
     return batches
 
 
 def _not_taken(error: KafkaError, place: Place, batch: Batch) -> KafkaError:
-    """Return an error of the same kind that says what it happened to, and what helps."""
+    """Return an error of the same kind that names the batch and what helps."""
     why = ", ".join(map(str, error.args))
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         why += f"{why and ': '}raise the topic's max.message.bytes (`stream-app topics check`)"
@@ -192,13 +197,13 @@ def _append(batch: Any, send: Send, now_ms: int | None) -> Any:
 def _partition(producer: Any, topic: str, key: bytes | None, count: int) -> int:
     """Return the partition that aiokafka gives a record."""
     if key is None:
-        partition: int = producer._partition(topic, None, None, None, None, None)  # noqa: SLF001 - it knows which have a leader
+        partition: int = producer._partition(topic, None, None, None, None, None)  # noqa: SLF001 - it knows the partitions with a leader
         return partition
     return partition_of_key(key, count)
 
 
 @functools.lru_cache(maxsize=KEY_CACHE_SIZE)
 def partition_of_key(key: bytes, count: int) -> int:
-    """Return the partition that aiokafka's default gives a key among `count`."""
+    """Return the partition, out of `count`, that aiokafka gives a key by default."""
     partition: int = DefaultPartitioner()(key, range(count), ())
     return partition

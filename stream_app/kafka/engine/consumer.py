@@ -1,7 +1,7 @@
-"""Faust's consumer, which hands its agents batches of records (`record_batches.py`).
+"""Faust's consumer, changed so that agents get batches of records (`record_batches.py`).
 
-This leans on private methods of Faust 0.15 and aiokafka 0.14; its tests say so
-when they change (`test_faust_contract.py` and `test_consumer.py` in `tests/unit/kafka/engine`).
+This relies on private methods of Faust 0.15 and aiokafka 0.14. `test_faust_contract.py` and
+`test_consumer.py` in `tests/unit/kafka/engine` fail when they change.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: The broker does not answer: it is asked again after this time.
+#: Pause before a broker that did not answer is asked again.
 RETRY_SECONDS = 1.0
 
 
 class BatchingConsumer(driver.Consumer):
     """A Faust consumer that packs the records of batched topics.
 
-    It stops fetching a topic while more than `app.buffer_bytes` of it wait in the agent's queue,
-    and starts where the state says it should: behind the acknowledged progress, which the
-    group's committed offset can be behind of, or (after a rebalance) ahead of.
+    It stops fetching a topic while more than `app.buffer_bytes` of it wait in the agent's queue.
+    It starts right after the acknowledged progress of the state. The group's committed offset may
+    be older than that, or (after a rebalance) newer.
     """
 
     logger = driver.logger
@@ -51,14 +51,14 @@ class BatchingConsumer(driver.Consumer):
         self._waiting_bytes: Counter[str] = Counter()
         self._space = asyncio.Event()
         self._rewinding: asyncio.Task[None] | None = None
-        #: How often the positions have been set, and what they were set to.
+        #: How often the positions have been set.
         self.epoch = 0
+        #: What the positions were last set to, and where the partitions ended then.
         self.start_positions: dict[TP, int] = {}
-        #: Where the partitions ended then.
         self.end_offsets: dict[TP, int] = {}
-        # What the group has committed of partitions whose start position is ahead of it.
+        # Committed offsets of the group that are behind the start positions.
         self._ahead: dict[TP, int | None] = {}
-        #: Records that retention has removed before they were read.
+        #: Records that retention removed before they were read.
         self.lost = LostRecords()
         #: Batches of a topic that are fetched and not yet taken by its agent.
         self.waiting: Counter[str] = Counter()
@@ -93,11 +93,11 @@ class BatchingConsumer(driver.Consumer):
         return partition_states(self._thread._ensure_consumer())  # noqa: SLF001 - not public
 
     def is_full(self, tp: TP) -> bool:
-        """Tell whether a partition is not fetched because enough of its topic waits."""
+        """Tell whether a partition is not fetched because enough of its topic is waiting."""
         return tp in self._buffered_partitions
 
     def note_lost(self) -> None:
-        """Count what aiokafka has passed over because the broker has it no more."""
+        """Count the records that aiokafka skipped because the broker no longer has them."""
         for tp, state in (self._partition_states() or {}).items():
             while state.lost and tp.topic in self.batched:
                 self.lost.note(tp, *state.lost.pop(0))
@@ -108,9 +108,10 @@ class BatchingConsumer(driver.Consumer):
         committed: Mapping[TP, int | None],
         earliest: Mapping[TP, int],
     ) -> None:
-        """Count what is between the place to go on from and the beginning of the log.
+        """Count the records between the offset to resume at and the beginning of the log.
 
-        Where neither the state nor the group has a place, it is a first start, and no loss.
+        If neither the state nor the group has an offset, this is a first start, and nothing is
+        lost.
         """
         self.note_lost()
         for tp, kept in earliest.items():
@@ -127,14 +128,14 @@ class BatchingConsumer(driver.Consumer):
         )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go to where the state goes on, otherwise to the committed offset or the beginning."""
+        """Resume at the progress of the state, else at the committed offset or the beginning."""
         offsets = dict(await super().seek_to_committed())
         sources = [tp for tp in offsets if tp.topic in self.batched]
         if sources:
             earliest = await self._thread.earliest_offsets(*sources)
             resume = self.app.resume_offsets(sources)
             self.end_offsets = dict(await self._thread.highwaters(*sources))
-            # A state that has counted what is in an open transaction is of an earlier version.
+            # The state of an earlier version may contain records of an open transaction.
             beyond = [tp for tp, offset in resume.items() if offset > self.end_offsets[tp]]
             _check_ends(
                 self.app, resume, {**self.end_offsets, **await self._thread.log_ends(beyond)}
@@ -155,8 +156,9 @@ class BatchingConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Seek to the start positions, and commit those that are ahead of the group's offsets.
 
-        A worker that dies between its progress and its commit leaves the group's offset behind.
-        If no further record comes, no acknowledgement moves that offset, and it looks like lag.
+        A worker that dies after writing its progress and before its commit leaves the group's
+        offset behind. If no further record comes, no acknowledgement moves that offset, and it
+        looks like lag.
         """
         self._ahead = {}
         while True:
@@ -180,11 +182,11 @@ class BatchingConsumer(driver.Consumer):
         return next(found, None)
 
     def rewind(self, event: str, **facts: Any) -> None:
-        """Read again from the progress on: a batch has not come to its agent.
+        """Read again from the progress on: a batch did not reach its agent.
 
         Args:
-            event: what has been seen, for the log.
-            facts: of which batch, and where.
+            event: what happened, for the log.
+            facts: the batch and its place, for the log.
         """
         if not self.app.rebalancing and (self._rewinding is None or self._rewinding.done()):
             log.warning(event, **facts, then="reading again from the progress")
@@ -199,21 +201,21 @@ class BatchingConsumer(driver.Consumer):
                 {tp for tp in self.assignment() if not self._is_changelog_tp(tp)}
             )
         except IllegalStateError:
-            # The partitions are going elsewhere; the next assignment sets new positions.
+            # The partitions are moving; the next assignment sets new positions.
             return
-        except Exception as error:  # noqa: BLE001 - of the broker: the worker cannot go on
+        except Exception as error:  # noqa: BLE001 - the broker's: the worker cannot go on
             self.app.ownership.give_up(error)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Leave the offsets inside a batch alone: Faust takes them for compacted records."""
+        """Ignore the offsets inside a batch, which Faust takes for gaps left by compaction."""
         if tp.topic not in self.batched:
             await super()._add_gap(tp, offset_from, offset_to)
 
     def _new_offset(self, tp: TP) -> int | None:
-        """Return the offset to commit: behind the last acknowledged batch.
+        """Return the offset to commit: the end of the last acknowledged batch.
 
-        Batches are acknowledged strictly in order, so nothing before it is open. Faust would
-        look for holes between every two offsets, and stop at one offset that it lists twice.
+        Batches are acknowledged strictly in order, so nothing before that offset is pending. Faust
+        would look for holes between every two offsets, and stop at an offset that it lists twice.
         """
         if tp.topic not in self.batched:
             offset: int | None = super()._new_offset(tp)
@@ -228,8 +230,8 @@ class BatchingConsumer(driver.Consumer):
     def done_to(self, tp: TP) -> int:
         """Return the offset before which everything in a partition is done.
 
-        The end of a transaction, one that was aborted, and records that are gone are nothing to
-        be done: when everything before them is, they are done, too. No record may follow for long.
+        Transaction markers, aborted records, and records that are gone leave nothing to do: they
+        are done as soon as everything before them is. It may be long until another record follows.
         """
         acked = self._acked.get(tp)
         committed: int | None = self._committed_offset[tp]
@@ -243,23 +245,23 @@ class BatchingConsumer(driver.Consumer):
         return done
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        """Look at all partitions: there may be nothing to acknowledge, and yet a new place.
+        """Yield all partitions: the offset to commit may move without any acknowledgement.
 
-        One that has never had a record, too: without a place nobody would know later what the
-        group has not read.
+        That includes partitions that have never had a record. Without a committed offset nobody
+        could tell later what the group has not read.
         """
         yield from super()._filter_tps_with_pending_acks(topics)
         if topics is None:
             yield from (tp for tp in self.start_positions if tp not in self._acked)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget the places: those of before must not be committed after the next assignment."""
+        """Forget the positions: they must not be committed after the next assignment."""
         self.start_positions = {}
         await super().on_partitions_revoked(revoked)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         if self.flow_active and self._buffered_partitions and not self._get_active_partitions():
-            # Everything is full. Faust would sleep for a second here.
+            # All partitions are full. Faust would sleep for a second here.
             self._space.clear()
             try:
                 await asyncio.wait_for(self._space.wait(), timeout)
@@ -275,7 +277,7 @@ class BatchingConsumer(driver.Consumer):
 
     def _pack(self, tp: TP, records: FetchedRecords) -> RecordBatch:
         last = records[-1]
-        # What ends a transaction behind the last record is done with it.
+        # Transaction markers after the last record are done with it.
         offset = records.end - 1
         size, epoch = size_of(records), self.epoch
         self.waiting[tp.topic] += 1
@@ -307,10 +309,10 @@ class BatchingConsumer(driver.Consumer):
 
 
 def _check_ends(app: Any, resume: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-    """End the worker when a topic ends before what the state has counted of it.
+    """End the worker if a topic ends before the offset that the state has counted up to.
 
     Raises:
-        TopicMismatchError: the topic was made anew, or has lost its newest records.
+        TopicMismatchError: the topic was recreated, or has lost its newest records.
     """
     for tp, offset in resume.items():
         if offset > ends[tp]:

@@ -1,7 +1,7 @@
-"""The thread that Faust's consumer runs its client in.
+"""The thread in which Faust's consumer runs its client.
 
-This leans on private methods of Faust 0.15 and aiokafka 0.14; its tests say so
-when they change (`tests/unit/kafka/engine/test_faust_contract.py`).
+This relies on private methods of Faust 0.15 and aiokafka 0.14.
+`tests/unit/kafka/engine/test_faust_contract.py` fails when they change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stream_app.kafka.records.partition_records import LeanPartitionRecords
 
 
 class BatchingThread(driver.AIOKafkaConsumerThread):
-    """The consumer's thread: it reads what is committed, fetches sooner, and times heartbeats."""
+    """A consumer thread that reads committed records only, fetches sooner, and times heartbeats."""
 
     logger = driver.logger
 
@@ -32,8 +32,8 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms  # noqa: SLF001 - hard-coded to 1,500 by the driver
-        # The driver would do so only for transactions of its own. Ends are then last stable
-        # offsets, too: beyond them nobody knows yet what there is.
+        # The driver would do so only for its own transactions. The ends of partitions are then
+        # last stable offsets: what comes after those is not decided yet.
         consumer._isolation_level = READ_COMMITTED  # noqa: SLF001 - the driver's choice otherwise
         return consumer
 
@@ -52,13 +52,14 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         coordinator._do_heartbeat = timed_heartbeat  # noqa: SLF001
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Leave out what only logs: it ended workers whose fetch was out of range just then.
+        """Skip Faust's check, which only logs.
 
-        It takes for granted that every partition has a position.
+        It assumes that every partition has a position, and ended workers whose fetch was just out
+        of range.
         """
 
     async def log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """Return the ends of partitions with what is in open transactions."""
+        """Return the ends of partitions, records of open transactions included."""
         ends: Mapping[TP, int] = await self.call_thread(self._log_ends, partitions)
         return ends
 
@@ -77,25 +78,25 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         return ends
 
     async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
-        """Commit what is committed of a partition once more, with a note beside the offset.
+        """Commit the committed offset of a partition again, with a note beside it.
 
         Args:
-            partitions: of these the first that the group has an offset of; of all that have a
-                note, where it is taken away.
-            note: makes it of this member's id; empty: it is taken away.
+            partitions: the note goes to the first of these that has a committed offset. An empty
+                note is written to all of them.
+            note: makes the note from this member's id; an empty one removes a note.
 
         Returns:
             The partitions that have a note now.
 
         Raises:
-            KafkaError: they are going elsewhere, or no broker answers.
+            KafkaError: the partitions are moving, or no broker answers.
         """
         found: set[TP] = await self.call_thread(self._commit_note, partitions, note)
         return found
 
     async def _commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
         consumer = self._ensure_consumer()
-        coordinator = consumer._coordinator  # noqa: SLF001 - commits of others are not public
+        coordinator = consumer._coordinator  # noqa: SLF001 - committed offsets' notes are not public
         metadata = note(coordinator.member_id)
         held = sorted(tp for tp in consumer.assignment() if tp in partitions)
         committed = await coordinator.fetch_committed_offsets(held) if held else {}
@@ -108,7 +109,7 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         return set(places) if metadata else set()
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
-        """Go to offsets; what was passed over before belongs to no batch from there."""
+        """Seek, and forget what was skipped before: it belongs to no batch from there on."""
         for tp in partitions:
             LeanPartitionRecords.skipped.pop(tp, None)
         await super()._seek_wait(consumer, partitions)

@@ -5,12 +5,12 @@ the one before. The last step is the progress of each partition. Only then are t
 acknowledged, strictly in the order in which they came: Faust commits past an unacknowledged
 batch when a later one is acknowledged.
 
-A flush starts when no further batch waits, otherwise after an interval or a number of events,
-checked after each batch. One that would write much for the events taken waits longer, within
-bounds: more of them may change what it writes anyway. That it waits for also when the next batch
-is still at the broker. The next batches are taken while a flush waits for the broker; one is in
-flight at a time. A stage may hold a flush back that changes no answer yet; two events followed by
-silence must alert at once.
+A flush starts when no further batch waits. While batches keep coming, it starts after an interval
+or a number of events, checked after each batch. A flush that would write much for the events taken
+waits longer, within bounds, because further events may change the same records. It then also waits
+for batches that are still at the broker. While a flush waits for the broker, the next batches are
+taken; only one flush is in flight at a time. A stage may delay a flush that changes no answer yet;
+two events followed by silence must alert at once.
 """
 
 from __future__ import annotations
@@ -42,19 +42,20 @@ PAUSE_SECONDS = 0.005
 class FlushLimits:
     """When to flush while batches keep coming.
 
-    After the interval or `max_events`, whichever is first. A flush that would write a change for
-    fewer than `events_per_change` events waits for more, at most `patience` times the interval
-    and `most_events`: all that is not flushed is counted once more after a crash.
+    A flush is due after the interval or `max_events`, whichever comes first. One that would write
+    a change for fewer than `events_per_change` events waits for more of them: at most `patience`
+    times the interval, and at most for `most_events`. What is not flushed is counted again after a
+    crash.
     """
 
     interval_seconds: float
     max_events: int
     events_per_change: int = 20
     patience: int = 4
-    #: More changes than this are flushed at once: their records take memory.
+    #: At this many changes a flush is due at once: their records take memory.
     most_changes: int = 20_000
 
-    #: A flush that waits for the broker may be overtaken by this many times `max_events`.
+    #: While a flush waits for the broker, up to this many times `max_events` are taken.
     overtake: int = 3
 
     @property
@@ -134,13 +135,13 @@ class FlushLoop:
         self._dead_letters: list[Send] = []
         self._last_cut = time.monotonic()
         self._in_flight: asyncio.Task[None] | None = None
-        # Whether a batch is in hand: it is being taken, or what was taken waits for more.
+        # Whether a batch is being taken, or waits here for more before a flush.
         self._is_taking = False
         self._waiting: asyncio.Queue[Any] | None = None
         # Where the next batch of each partition must start, in the consumer's epoch.
         self._epoch = -1
         self._next: dict[TP, int] = {}
-        #: Records that are done, by topic: all they have caused is acknowledged.
+        #: Number of records that are done, by topic: all that they caused is acknowledged.
         self.done: Counter[str] = Counter()
 
     async def run(self, stream: Any) -> None:
@@ -157,7 +158,7 @@ class FlushLoop:
         if message.generation_id != self._generation:
             await self._begin(message.generation_id)
         if not self._is_current(message.generation_id):
-            return  # it will be read again, by whoever owns the partition then
+            return  # the next owner of the partition reads it again
         value: BatchValue = event.value
         if self._is_next(message.tp, value):
             if value.records and not await self._take_records(message, value.records):
@@ -170,7 +171,7 @@ class FlushLoop:
             value.release()
         elif not self._taken:
             return
-        # One that is refused may be the last for long: those before it have waited for it.
+        # If this batch was refused, the next may be long in coming: flush those before it.
         if not await self._takes_more(waiting):
             await self._flush()
 
@@ -188,7 +189,7 @@ class FlushLoop:
         return True
 
     async def _takes_more(self, waiting: asyncio.Queue[Any]) -> bool:
-        """Tell whether to take a further batch before the next flush; wait for what decides it."""
+        """Tell whether to take a further batch before the next flush; wait until that is clear."""
         while True:
             has_more = not waiting.empty()
             if has_more and not self._is_due():
@@ -203,11 +204,11 @@ class FlushLoop:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def _is_current(self, generation: int) -> bool:
-        """Tell whether the states in memory are those of `generation`, and it still stands."""
+        """Tell whether the states in memory are of `generation`, which still stands."""
         return self._stage.table.generation == generation and self._ownership.is_current(generation)
 
     def _is_next(self, partition: TP, value: BatchValue) -> bool:
-        """Tell whether a batch follows the one taken before; if one is missing, read again."""
+        """Tell whether a batch follows the last one; if one is missing between them, read again."""
         consumer = self._producer.consumer
         if value.epoch != consumer.epoch:
             return False
@@ -228,7 +229,7 @@ class FlushLoop:
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether no batch waits for this loop, and none in it."""
+        """Tell whether no batch waits for this loop, and none is in it."""
         is_busy = self._is_taking or self._is_flying()
         return self._waiting is None or (self._waiting.empty() and not is_busy)
 
@@ -246,11 +247,11 @@ class FlushLoop:
         return self._limits.is_due(self._events, seconds, lambda: self._stage.changes)
 
     def _is_early(self) -> bool:
-        """Tell whether the stage would rather flush later, together with more."""
+        """Tell whether the stage wants to flush later, together with more."""
         return time.monotonic() - self._last_cut < self._stage.hold_seconds
 
     def _may_wait(self) -> bool:
-        """Tell whether it is worth to wait for a batch that the broker has, and is not here yet."""
+        """Tell whether to wait for a batch that is still at the broker."""
         return (
             self._limits.writes_much(self._events, self._stage.changes)
             and not self._is_due()
@@ -266,7 +267,7 @@ class FlushLoop:
             await task
 
     async def _begin(self, generation: int) -> None:
-        """Start anew after a rebalance: what was taken before it will be read again."""
+        """Start over after a rebalance: what was taken before it will be read again."""
         await self._landed()
         self._taken, self._events, self._dead_letters = [], 0, []
         self._stage.reset()
@@ -297,8 +298,8 @@ class FlushLoop:
         if not await self._ownership.confirm(generation):
             return
         flush.confirm()
-        # Only now: a rebalance in the midst of this has rolled the states back, and what they
-        # then lack must be read from the changelog together with a progress that got through.
+        # Only now: if a rebalance has rolled the states back meanwhile, recovery must read all of
+        # these records again, together with a progress that got through.
         for (table, partition), offsets in written.items():
             table.note_written(partition, offsets)
         for event in taken:
@@ -306,13 +307,13 @@ class FlushLoop:
             self.done[event.message.topic] += event.value.size
 
     async def _send(self, step: Sequence[Send], written: Written) -> None:
-        """Send one step; add the changelog offsets that the broker has given it to `written`."""
+        """Send one step; add the changelog offsets of its records to `written`."""
         tables = {send.topic: send.table for send in step}
         for (topic, partition), offsets in (await self._producer.produce_step(step)).items():
             if (table := tables[topic]) is not None:
                 written[table, partition] += offsets
 
     def _end_on_error(self, task: asyncio.Task[None]) -> None:
-        """End the process at once: an agent that waits for batches would not notice."""
+        """End the process at once: an agent that waits for batches would not notice the error."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._ownership.give_up(error)

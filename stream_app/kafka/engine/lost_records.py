@@ -1,4 +1,4 @@
-"""Records that retention has removed before they were read: counted once, and told."""
+"""Counting and logging records that retention removed before they were read."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ log = get_logger(__name__)
 
 
 class LostRecords:
-    """What a worker has noticed to be lost, by topic.
+    """Counts the lost records of each topic, each loss once.
 
-    The same loss can be noticed twice: by a fetch, and by a rebalance before the group's offset
-    is behind it. It is counted by offsets, of which transactions and compaction leave some
-    without records.
+    The same loss can be noticed twice: by a fetch, and by a rebalance that comes before the group
+    has committed an offset beyond it. Offsets are counted; transactions and compaction leave some
+    offsets without a record.
     """
 
     def __init__(self) -> None:
         self.total: Counter[str] = Counter()
-        # The last part of each partition that is counted.
+        # The last range of offsets that was counted, by partition.
         self._counted: dict[TP, tuple[int, int]] = {}
 
     def note(self, tp: TP, start: int, end: int) -> None:
-        """Count the records from offset `start` up to `end`, but for those that are counted."""
+        """Count the offsets from `start` up to `end` (exclusive) that are not counted yet."""
         first, last = self._counted.get(tp, (start, start))
         lost = end - start - max(0, min(end, last) - max(start, first))
         if lost <= 0:

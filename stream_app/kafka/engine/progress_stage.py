@@ -1,4 +1,4 @@
-"""The part that is common to stages that keep only their progress."""
+"""What stages have in common that keep only their progress."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ProgressStage:
         self._changed[partition] = None
 
     def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
-        """Go on behind a batch that cannot be read."""
+        """Move past a batch that cannot be read."""
         self.advance(partition, batch.offset)
 
     def flush(self, effects: Sequence[Send], flushed: Callable[[], None]) -> Flush[int]:
-        """Return the flush of everything that is taken; the next one begins behind it."""
+        """Return the flush of everything that has been taken since the last one."""
         offsets = {partition: self.table.state(partition).offset for partition in self._changed}
         self._changed = {}
         return Flush(self.table, [effects], offsets, flushed)

@@ -1,12 +1,12 @@
-"""Snapshots: each owner writes its partitions' whole states now and then.
+"""Snapshots: each owner writes the whole states of its partitions from time to time.
 
-What a restart must read is then bounded by the state, not by the time that the system has run: it
-begins at the newest whole snapshot. Behind the changelog offset that a snapshot covers nothing is
-lost; before the offset that the *previous* one covers nothing is needed any more, even should the
-newest turn out damaged, and the records there are deleted.
+A restart reads from the newest whole snapshot on. So what it reads is bounded by the size of the
+state, not by how long the system has run. A snapshot says which changelog offset it *covers*: it
+contains everything up to there. Records up to the offset that the *previous* snapshot covers are
+deleted: they are not needed even if the newest snapshot turns out to be damaged.
 
-A snapshot is written in small slices, one partition at a time and at leisure, so that neither the
-event loop nor the producer is held up. It stops where the worker loses the partition.
+A snapshot is written in small slices with pauses, one partition at a time, so that it holds up
+neither the event loop nor the producer. It stops when the worker loses the partition.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Cells or windows in one slice: some 10 ms of the loop.
+#: Cells or windows in one slice, which takes some 10 ms of the event loop.
 SLICE = 2_000
-#: A slice is followed by a pause of this many times its length.
-LEISURE = 3
-#: So much has changed since the last snapshot that the next one is due before its time.
+#: The pause after a slice is this many times as long as the slice took.
+PAUSE_FACTOR = 3
+#: A snapshot is due early when the changelog has grown, since the last one, by more than this and
+#: by more than this many times the size of that snapshot.
 MIN_TAIL_BYTES = 16 * 1024 * 1024
 TAIL_PER_SNAPSHOT = 4
-#: Before there is a second one nothing can be deleted: it comes after this share of the time.
+#: The first snapshot comes after this share of the interval: nothing can be deleted before there
+#: are two.
 FIRST_SHARE = 0.2
-#: Longest look-out for a snapshot that is due.
+#: Longest time between two looks for snapshots that are due.
 LOOK_SECONDS = 1.0
-#: A write of this worker's own takes less than this to be acknowledged, or the worker ends.
+#: A write of this worker is acknowledged within this time, or the worker ends.
 GAP_SECONDS = 5.0
 FETCH_MS = 500
 
@@ -54,8 +56,8 @@ class Snapshots:
     """Writes the snapshots of one worker.
 
     Args:
-        app: the worker's.
-        interval_seconds: how often each partition's state is written, if it has changed.
+        app: the worker's app.
+        interval_seconds: time between two snapshots of a partition that has changed.
     """
 
     def __init__(self, app: StreamApp, interval_seconds: float) -> None:
@@ -65,17 +67,17 @@ class Snapshots:
         self._said_refused = False
 
     async def start(self) -> None:
-        """Begin to look out for snapshots that are due."""
+        """Start to look for snapshots that are due."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._end_on_error)
 
     def _end_on_error(self, task: asyncio.Task[None]) -> None:
-        """End the worker: without snapshots a restart would take longer and longer, unnoticed."""
+        """End the worker: without snapshots restarts would silently take longer and longer."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._app.ownership.give_up(error)
 
     async def stop(self) -> None:
-        """End; one that is being written stays a torn one."""
+        """Stop; a snapshot that is being written stays incomplete."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -120,7 +122,7 @@ class Snapshots:
         covers = await self._known_to(table, partition, epoch)
         if covers is None or table.epoch != epoch:
             return
-        # What comes from here on stands behind it, whatever of it a slice holds already.
+        # Changes from here on come after the snapshot, even if a slice already contains them.
         version, rows, tail = state.version, state.progress_rows(), table.tail_bytes[partition]
         group, number, size, started = table.new_group(), 0, 0, time.monotonic()
         for slice_version, slice_rows in state.snapshot(SLICE):
@@ -129,14 +131,15 @@ class Snapshots:
             if not await self._write(table, partition, group, number, part, generation):
                 return
             number, size = number + 1, size + len(slice_rows)
-            await asyncio.sleep(min(LEISURE * (time.monotonic() - began), 0.1))
+            await asyncio.sleep(min(PAUSE_FACTOR * (time.monotonic() - began), 0.1))
         last = PackedPart(number + 1, covers, version, rows)
         if not await self._write(table, partition, group, number, last, generation):
             return
         previous = table.covered.get(partition, NEVER)
         table.covered[partition], table.snapshot_bytes[partition] = covers, size
         table.snapshot_at[partition] = time.monotonic()
-        # The records before the first one go with the second, whether more has changed or not.
+        # After the first snapshot a byte stays, so that the second one, which deletes the records
+        # before the first, comes even if nothing else changes.
         table.tail_bytes[partition] -= tail - (previous == NEVER)
         log.debug(
             "snapshot_written",
@@ -158,7 +161,7 @@ class Snapshots:
         part: PackedPart,
         generation: int,
     ) -> bool:
-        """Write one part; tell whether the partition is still this worker's."""
+        """Write one part; return whether the partition still belongs to this worker."""
         app, epoch = self._app, table.epoch
         if table.generation != generation or not app.ownership.is_current(generation):
             return False
@@ -173,7 +176,7 @@ class Snapshots:
         return True
 
     async def _known_to(self, table: PackedTable[Any], partition: int, epoch: int) -> int | None:
-        """Return up to where the state holds the changelog; None: that is not known now."""
+        """Return the changelog offset up to which the state is complete; None if unknown now."""
         known, since = table.known_to(partition), time.monotonic()
         while table.gap(partition):
             await asyncio.sleep(LOOK_SECONDS / 20)
@@ -204,7 +207,7 @@ class Snapshots:
     async def _read(
         self, table: PackedTable[Any], partition: int, offsets: range
     ) -> tuple[Sequence[Any], int]:
-        """Return the records of some offsets, and where the source partition ends."""
+        """Return the changelog records of some offsets, and the end of the source partition."""
         consumer = AIOKafkaConsumer(
             **self._app.client_options(),
             enable_auto_commit=False,
@@ -225,7 +228,7 @@ class Snapshots:
             await consumer.stop()
 
     async def _delete(self, table: PackedTable[Any], partition: int, before: int) -> None:
-        """Delete the records before an offset: nobody needs them any more."""
+        """Delete the changelog records before an offset."""
         tp = TopicPartition(table.changelog_topic_name, partition)
         try:
             async with Admin(self._app.settings) as client:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, Unknown
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from stream_app.kafka.engine.batched_sends import Way, send_batches
+from stream_app.kafka.engine.batched_sends import SendPolicy, send_batches
 from stream_app.kafka.state.send import Send
 
 PARTITIONS = 4
@@ -130,7 +130,7 @@ async def test_a_record_that_is_refused_alone_is_sent_in_another_form_or_not_at_
 
     step = [Send("a", b"1", start + b"x" * 500, 3) for start in (b"large", b"lost", b"large")]
     step += [Send("a", b"1", b"largest" * LIMIT, 3)]
-    found = await send_batches(producer, [*step, Send("a", b"1", b"x", 3)], Way(refused))
+    found = await send_batches(producer, [*step, Send("a", b"1", b"x", 3)], SendPolicy(refused))
     assert sorted(found["a", 3]) == [0, 1, 2, 3]
 
 
