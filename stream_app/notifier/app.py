@@ -30,11 +30,11 @@ from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
 WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
-#: Of a worker's time to stop, what Faust needs when the requests in flight have ended.
+#: The part of a worker's time to stop that Faust needs after the last request has ended.
 FAUST_STOP_SECONDS = 3.0
-#: Of a dry run, which pages nobody: neither old alerts nor many are kept from being recorded.
+#: A dry run pages nobody, so it records all alerts, however old or many they are.
 NO_LIMIT = 2**53
-#: Attempts of a dry run that wait for the broker, which is all that they wait for.
+#: Most attempts of a dry run at a time. They wait only for the broker.
 MAX_DRY_IN_FLIGHT = 500
 
 
@@ -47,7 +47,7 @@ def create_notifier(
 ) -> StreamApp:
     """Build the app; nothing runs before `app.start()`.
 
-    `partitions` are the real partition counts of what the role reads (`ROLE_SOURCES`).
+    `partitions` are the real partition counts of the topics that the role reads (`ROLE_SOURCES`).
 
     Raises:
         TopicMismatchError: `deliveries` and `delivery-results` differ in their partitions.
@@ -120,7 +120,7 @@ def _sender(
     metrics: Metrics,
     write: WriteRecord,
 ) -> Sender:
-    """Return the sender, with the checks of what it has sent beside it."""
+    """Return the sender, and add the service that checks what it has sent."""
     delivery = settings.delivery
     destinations = Destinations(delivery)
     attempts = Attempts(
@@ -138,7 +138,7 @@ def _sender(
 
     async def write_result(partition: int, result: Result) -> None:
         await write(partition, result)
-        checks.note(partition, result)
+        checks.offer(partition, result)
 
     return Sender(
         client=destinations,
@@ -158,7 +158,7 @@ def _dry_sender(
     metrics: Metrics,
     write: WriteRecord,
 ) -> Sender:
-    """Return a sender that sends nothing: no HTTP client is made, no key opened, nothing asked."""
+    """Return a sender that sends nothing: it makes no HTTP client, and opens no key."""
     unbounded = {
         "max_requests_per_second": float(NO_LIMIT),
         "max_in_flight": MAX_DRY_IN_FLIGHT,

@@ -1,4 +1,4 @@
-"""One attempt of a delivery: who it goes to now, with which key, and what came of it."""
+"""One attempt of a delivery: where it goes now, with which key, and its result."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)
 
-#: What is wrong with our own side is said at most this often.
+#: Shortest time between two log lines about a fault of this machine or its network.
 REPEAT_MS = 60_000
 
 
 class RefusedError(Exception):
-    """The configuration allows no request: an attempt ends before one."""
+    """No request may be made, so the attempt ends before one."""
 
     def __init__(self, reason: LocalReason | AttemptReason, message: str) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
 
 class Attempts:
-    """Makes single attempts. The key is opened just before each, and kept nowhere."""
+    """Makes single attempts. It opens the key just before each, and keeps it nowhere."""
 
     def __init__(
         self,
@@ -57,20 +57,20 @@ class Attempts:
         self._settings = settings
         self._metrics = metrics
         self._now_ms = now_ms
-        #: Integrations that were refused, and why, so that the log says it once.
+        #: Integration -> why no request may be made, so that the log says it once.
         self._refused: dict[int, LocalReason | AttemptReason] = {}
-        self._told_ms = -REPEAT_MS
+        self._fault_logged_ms = -REPEAT_MS
 
     async def make(self, state: DeliveryState) -> Result:
-        """Make the attempt that is due; every failure is a result."""
+        """Make the attempt that is due; a failure is a result, too."""
         delivery = decode_delivery(state.record)
         try:
             integration, endpoint, key = self.resolve(delivery.integration_id, delivery.client_id)
         except RefusedError as error:
             if error.reason in OWN_REASONS:
-                self._say_own(error.reason, str(error))
+                self._log_own_fault(error.reason, str(error))
             else:
-                self._say(delivery, error)
+                self._log_refusal(delivery, error)
             return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
         self._refused.pop(delivery.integration_id, None)
         destination = self._destinations.open(endpoint, key)
@@ -78,7 +78,7 @@ class Attempts:
         kind = endpoint.integration_type
         self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
         if outcome.reason in OWN_REASONS:
-            self._say_own(outcome.reason, outcome.message)
+            self._log_own_fault(outcome.reason, outcome.message)
         return self._result(
             state,
             kind,
@@ -93,13 +93,15 @@ class Attempts:
             is_sent=outcome.reason not in OWN_REASONS,
         )
 
-    def resolve(self, number: int, client_id: int) -> tuple[Integration, Endpoint, str]:
-        """Return a client's integration as it is now, where its requests go, and their key.
+    def resolve(self, integration_id: int, client_id: int) -> tuple[Integration, Endpoint, str]:
+        """Return a client's integration as it is now, where its requests go, and its key.
 
         Raises:
             RefusedError: no request may be made.
         """
-        integration, endpoint = target_of(self._configuration, self._settings, number, client_id)
+        integration, endpoint = target_of(
+            self._configuration, self._settings, integration_id, client_id
+        )
         try:
             key = self._keys.open(integration.key, integration.key_context)
         except ResourceShortageError as error:
@@ -108,21 +110,21 @@ class Attempts:
             raise RefusedError(LocalReason.KEY_UNREADABLE, str(error)) from None
         return integration, endpoint, key
 
-    def _say(self, delivery: Delivery, error: RefusedError) -> None:
-        number = delivery.integration_id
-        if self._refused.get(number) is not error.reason:
-            self._refused[number] = error.reason
+    def _log_refusal(self, delivery: Delivery, error: RefusedError) -> None:
+        integration_id = delivery.integration_id
+        if self._refused.get(integration_id) is not error.reason:
+            self._refused[integration_id] = error.reason
             log.error(
                 "integration_unusable",
-                integration_id=number,
+                integration_id=integration_id,
                 client_id=delivery.client_id,
                 reason=error.reason,
                 why=str(error),
             )
 
-    def _say_own(self, reason: str, why: str) -> None:
-        if self._now_ms() - self._told_ms >= REPEAT_MS:
-            self._told_ms = self._now_ms()
+    def _log_own_fault(self, reason: str, why: str) -> None:
+        if self._now_ms() - self._fault_logged_ms >= REPEAT_MS:
+            self._fault_logged_ms = self._now_ms()
             log.error(
                 "requests_not_possible",
                 reason=reason,
@@ -167,14 +169,14 @@ class Attempts:
 
 
 def target_of(
-    configuration: Configuration, settings: DeliverySettings, number: int, client_id: int
+    configuration: Configuration, settings: DeliverySettings, integration_id: int, client_id: int
 ) -> tuple[Integration, Endpoint]:
     """Return a client's integration as it is now, and where its requests go.
 
     Raises:
         RefusedError: no request may be made.
     """
-    integration = configuration.integrations.get(number)
+    integration = configuration.integrations.get(integration_id)
     if (
         integration is None
         or not configuration.is_usable(integration)
@@ -182,7 +184,7 @@ def target_of(
     ):
         raise RefusedError(
             LocalReason.INTEGRATION_UNAVAILABLE,
-            f"integration {number} of client {client_id} is not configured or not "
+            f"integration {integration_id} of client {client_id} is not configured or not "
             "active, or the system has disabled it: see `stream-app integrations list`",
         )
     try:

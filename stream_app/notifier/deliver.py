@@ -1,13 +1,12 @@
 """`deliver`: keeps the state of each delivery, and hands what is due to the sender.
 
-It reads deliveries and the results of attempts, and is the only writer of their state. A request
-is made only for a state that the broker has acknowledged; the dead letter of a delivery that is
-given up is acknowledged before its state says so, or a crash between the two would lose it.
+It reads deliveries and the results of attempts, and is the only writer of their states. A request
+is made only for a state that the broker has acknowledged. When a delivery is given up, its dead
+letter is acknowledged before its state: a crash between the two must not lose it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -36,21 +35,19 @@ from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, e
 from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.state_table import StateTable
-from stream_app.logs import get_logger
+from stream_app.logs import RepeatedWarnings, get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver_effects import DeliverEffects, RejectedDelivery
 from stream_app.notifier.deliver_report import DeliveryReports
 
 log = get_logger(__name__)
 
-REPEAT_SECONDS = 60.0
-
 
 class AttemptSchedule(Protocol):
     """Makes attempts when they are due: the `Sender`."""
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Forget all that waits."""
 
     def schedule(self, partition: int, state: DeliveryState) -> None:
         """Have the attempt of a pending delivery made when it is due."""
@@ -65,8 +62,8 @@ class AttemptSchedule(Protocol):
 class Gate(Protocol):
     """Tells when the results of earlier attempts have been read: the `ResultsGate`."""
 
-    def close(self, partitions: Iterable[int], look: Callable[[], bool]) -> None:
-        """Close for these partitions; `look` is called now and then until it returns true."""
+    def close(self, partitions: Iterable[int], try_open: Callable[[], bool]) -> None:
+        """Close for these partitions, and call `try_open` at intervals until it returns true."""
 
     def is_open(self, partition: int, progress: int) -> bool:
         """Tell whether a partition whose results are read up to `progress` may send."""
@@ -75,17 +72,17 @@ class Gate(Protocol):
 class Canceller(Protocol):
     """Cancels what an integration that is off still has: the `Reconciler`."""
 
-    def look(self, integration_ids: Iterable[int]) -> None:
-        """Look at integrations that have had new deliveries or attempts."""
+    def check(self, integration_ids: Iterable[int]) -> None:
+        """Check integrations that have had new deliveries or attempts."""
 
-    def look_at_all(self) -> None:
-        """Look at all integrations that the states know."""
+    def check_all(self) -> None:
+        """Check all integrations that the states know."""
 
 
 class DeliverStage:
     """Takes deliveries and results, and schedules attempts."""
 
-    #: Each of its effects is written once, however long a flush waits.
+    #: Waiting would save no writes: each record of a flush is written once anyway.
     changes = 0
     hold_seconds = 0.0
 
@@ -117,7 +114,7 @@ class DeliverStage:
         self._rejected: list[RejectedDelivery] = []
         #: Partitions whose pending deliveries wait for the results of earlier attempts.
         self._held: set[int] = set()
-        self._warned = -REPEAT_SECONDS
+        self._repeated = RepeatedWarnings(log)
         table.on_restored.append(self.restored)
         metrics.pending_deliveries.set_function(self._count_pending)
         metrics.oldest_pending.set_function(self._oldest_pending_seconds)
@@ -153,25 +150,25 @@ class DeliverStage:
         self._changed, self._rejected = {}, []
 
     def restored(self) -> None:
-        """Begin anew with the states of the partitions that are assigned now."""
+        """Start again with the states of the partitions that are assigned now."""
         self._schedule.clear()
         for state in self.table.states.values():
             for integration_id, until_ms in state.pauses.until_ms.items():
                 self._schedule.hold(integration_id, until_ms)
-        self._held = {number for number, state in self.table.states.items() if state.pending}
+        self._held = {p for p, state in self.table.states.items() if state.pending}
         self._gate.close(sorted(self._held), self._open)
-        self._canceller.look_at_all()
+        self._canceller.check_all()
 
     def _flushed(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
     ) -> None:
-        """Hand over what an acknowledged flush has changed, and report it."""
+        """Schedule what an acknowledged flush has changed, and report it."""
         for partition, cut in cuts.items():
-            self._hand_over(partition, cut)
+            self._schedule_changes(partition, cut)
             self._reports.report(cut)
         self._reports.rejected(part for _, _, part in rejected)
 
-    def _hand_over(self, partition: int, cut: DeliveryCut) -> None:
+    def _schedule_changes(self, partition: int, cut: DeliveryCut) -> None:
         for integration_id, until_ms in cut.paused:
             if until_ms is not None:
                 self._schedule.hold(integration_id, until_ms)
@@ -184,10 +181,10 @@ class DeliverStage:
                     self._schedule.forget(delivery_id)
                 elif pending.get(delivery_id) is state:
                     self._schedule.schedule(partition, state)
-        self._canceller.look(cut.integrations)
+        self._canceller.check(cut.integrations)
 
     def _open(self) -> bool:
-        """Hand over the deliveries of held partitions whose results are read; tell if all are."""
+        """Schedule the deliveries of held partitions whose results are read; tell if all are."""
         for partition in sorted(self._held):
             state = self.table.states.get(partition)
             if state is None:
@@ -229,25 +226,25 @@ class DeliverStage:
         try:
             result = decode_result(record.value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self._warn("delivery_result_unreadable", partition, record.offset, str(error))
+            self._repeated.warn(
+                "delivery_result_unreadable",
+                partition=partition,
+                offset=record.offset,
+                why=str(error),
+            )
             return
         if isinstance(result, Cancel):
             state.cancel(result, record.timestamp)
         elif isinstance(result, Result):
             integration = self._configuration.integrations.get(result.integration_id)
-            # Of an older target than the configured one: it has been mended meanwhile.
+            # A result of an older target is not judged: the integration has been mended since.
             is_judged = integration is None or result.epoch >= integration.epoch
             state.add_result(result, record.offset, record.timestamp, is_judged=is_judged)
-        # What a check has found changes nothing: the service has taken the request over.
+        # The result of a status check changes nothing: the service has accepted the request.
 
     def _reject(self, partition: int, record: Any, reason: DeadLetterReason, why: str) -> None:
         self._rejected.append((partition, record, Rejected(None, record.value, reason, why)))
-        self._warn("delivery_rejected", partition, record.offset, why)
-
-    def _warn(self, event: str, partition: int, offset: int, why: str) -> None:
-        if time.monotonic() - self._warned >= REPEAT_SECONDS:
-            self._warned = time.monotonic()
-            log.warning(event, partition=partition, offset=offset, why=why)
+        self._repeated.warn("delivery_rejected", partition=partition, offset=record.offset, why=why)
 
     def _count_pending(self) -> float | None:
         found = self.table.known_states()

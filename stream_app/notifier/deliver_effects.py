@@ -8,9 +8,7 @@ from typing import Any
 
 from stream_app.domain.configuration.statuses import encode_status
 from stream_app.domain.delivery.auto_disable import status_of
-from stream_app.domain.delivery.partition_deliveries import (
-    DeliveryCut,
-)
+from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
@@ -22,8 +20,8 @@ from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dea
 from stream_app.kafka.state.send import Send
 from stream_app.notifier.deliver_report import DeliveryReports
 
-#: What a dead letter's header says of a delivery that no attempt is made of any more.
-WHY = {
+#: Reason of a cancellation -> the message of its dead letter.
+CANCELLATION_TEXTS = {
     DeadLetterReason.OVERFLOW: "its integration has too many pending deliveries",
     DeadLetterReason.INTEGRATION_DISABLED: "its integration is disabled: enable it with "
     "`stream-app integrations enable`, then `stream-app dlq redrive`",
@@ -33,7 +31,7 @@ WHY = {
 
 @dataclass(frozen=True)
 class DeliveryRecord:
-    """What a dead letter needs of a delivery's record."""
+    """The parts of a delivery's record that its dead letter needs."""
 
     offset: int
     timestamp: int
@@ -48,8 +46,8 @@ RejectedDelivery = tuple[int, Any, Rejected]
 class DeliverEffects:
     """Makes the dead letters, verdicts and notices of a flush.
 
-    A verdict goes before the state that remembers it. A crash between the two makes the same
-    verdict again, with the same notice id, and never loses it.
+    A verdict comes before the state that remembers it. After a crash between the two it is made
+    again, with the same notice id, and is never lost.
     """
 
     names: TopicNames
@@ -60,7 +58,7 @@ class DeliverEffects:
     def steps(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
     ) -> Iterator[Sequence[Send]]:
-        """Yield all of them in one step."""
+        """Yield these records, as one step."""
         yield [
             *self._dead_letters(cuts, rejected),
             *self._verdicts(cuts.values()),
@@ -78,7 +76,7 @@ class DeliverEffects:
                     yield _given_up(self.names, partition, transition)
 
     def _verdicts(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
-        """Yield a status and a notice for each integration that is found failing."""
+        """Yield a status and a notice for each integration that the judge disables."""
         view = self.configuration
         for verdict in (verdict for cut in cuts for verdict in cut.verdicts):
             status = status_of(verdict)
@@ -93,7 +91,7 @@ class DeliverEffects:
             yield self._notice(notice)
 
     def _overflows(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
-        """Yield a notice for each integration that has more pending deliveries than it may."""
+        """Yield a notice for each integration with too many pending deliveries."""
         for transition in (transition for cut in cuts for transition in cut.transitions):
             if transition.after.reason == DeadLetterReason.OVERFLOW:
                 notice = self.reports.overflow_notice(transition.after, self.configuration)
@@ -105,11 +103,11 @@ class DeliverEffects:
 
 
 def _given_up(names: TopicNames, partition: int, transition: Transition) -> Send:
-    """Return the dead letter of a delivery that is given up: the bytes of its own record."""
+    """Return the dead letter of a delivery that is given up; its value is the delivery's record."""
     before, result = transition.before, transition.result
     reason = DeadLetterReason(transition.after.reason)
     if result is None:
-        why = WHY[reason]
+        why = CANCELLATION_TEXTS[reason]
     elif result.is_own_fault:
         why = f"no request could be made until the alert was too old: {result.message}"
     else:

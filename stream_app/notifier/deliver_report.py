@@ -1,4 +1,4 @@
-"""What `deliver` tells people: metrics, log lines, and the notice that too much is waiting."""
+"""What `deliver` reports: metrics, log lines, and the notice of too many pending deliveries."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = get_logger(__name__)
 
 
 class DeliveryReports:
-    """Counts and logs what acknowledged flushes have made of deliveries."""
+    """Counts and logs what acknowledged flushes have changed."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        #: Integration -> hour in which its owner was told that too much is waiting.
-        self._told: dict[int, int] = {}
+        #: Integration -> hour of the last notice of an overflow.
+        self._notice_hours: dict[int, int] = {}
         #: Integration -> why its last request failed, so that the log says it once.
         self._failing: dict[int, str] = {}
 
@@ -60,19 +60,20 @@ class DeliveryReports:
             )
 
     def rejected(self, parts: Iterable[Rejected]) -> None:
-        """Report records that are no deliveries."""
+        """Count records that are no deliveries."""
         for part in parts:
             self._metrics.dead_letters.labels(Topic.DELIVERIES, part.reason).inc()
 
     def overflow_notice(self, state: DeliveryState, view: Configuration) -> Notice | None:
-        """Return the notice of an overflow; None when one was made this hour."""
-        number, hour = state.integration_id, state.finished_ms // HOUR_MS
-        if self._told.get(number) == hour:
+        """Return the notice of an overflow; None if one was made this hour."""
+        integration_id, hour = state.integration_id, state.finished_ms // HOUR_MS
+        if self._notice_hours.get(integration_id) == hour:
             return None
-        self._told[number] = hour
-        client, integration = view.clients.get(state.client_id), view.integrations.get(number)
+        self._notice_hours[integration_id] = hour
+        client = view.clients.get(state.client_id)
+        integration = view.integrations.get(integration_id)
         return deliveries_overflowed(
-            state.client_id, client, number, integration, state.finished_ms
+            state.client_id, client, integration_id, integration, state.finished_ms
         )
 
     def _report_attempt(self, transition: Transition) -> None:
@@ -94,7 +95,7 @@ class DeliveryReports:
         if after.is_finished:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
         if after.status is DeliveryStatus.SENT:
-            # Of one that had been given up before it was accepted, the beginning is forgotten.
+            # If it was given up before it was accepted, its beginning is not known any more.
             if since_ms := before.alerted_ms or before.since_ms:
                 self._metrics.alert_to_accepted.labels(result.integration_type).observe(
                     max(0.0, (result.finished_at_ms - since_ms) / 1000)

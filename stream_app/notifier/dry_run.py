@@ -1,6 +1,6 @@
-"""Attempts of a dry run: what would have been posted where is recorded, and nothing is sent.
+"""Attempts of a dry run: they record what would have been posted where, and send nothing.
 
-There is nothing here that could send: no HTTP client and no key. Keys need not be readable.
+Nothing here could send: there is no HTTP client and no key. Keys need not even be readable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stream_app.setting_groups import DeliverySettings
 
 
 class DryAttempts:
-    """Makes the one attempt that a dry run makes of a delivery."""
+    """Makes the single attempt that a dry run makes of each delivery."""
 
     def __init__(
         self,

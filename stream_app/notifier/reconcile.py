@@ -1,8 +1,7 @@
-"""Pending deliveries follow the configuration: those of an integration that is off are cancelled.
+"""Cancels the pending deliveries of integrations that are deleted or disabled.
 
-A person has disabled or deleted the integration, or the judge has disabled it. The owner of the
-partition writes a command for `deliver`, which alone changes states; a command that is written
-twice changes nothing the second time.
+A person has done that, or the judge. Only `deliver` changes states, so the owner of the partition
+writes a command for it. A command that is written twice changes nothing the second time.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class ReconcilerApp(Protocol):
 
 
 class Reconciler:
-    """Finds integrations that take no deliveries any more, and has what they have cancelled."""
+    """Finds integrations that take no deliveries any more, and has what is pending cancelled."""
 
     def __init__(
         self,
@@ -71,19 +70,19 @@ class Reconciler:
         self._table = table
         self._write = write
         self._is_busy = False
-        self._look_again = False
-        reader.subscribe(lambda _: self.look_at_all())
+        self._check_again = False
+        reader.subscribe(lambda _: self.check_all())
 
-    def look(self, integration_ids: Iterable[int]) -> None:
-        """Look at integrations that have had new deliveries or attempts."""
-        if any(self._why(number) for number in integration_ids):
+    def check(self, integration_ids: Iterable[int]) -> None:
+        """Check integrations that have had new deliveries or attempts."""
+        if any(self._cancel_reason(integration_id) for integration_id in integration_ids):
             self._begin()
 
-    def look_at_all(self) -> None:
-        """Look at all integrations that the states know."""
-        self.look({n for state in self._table.states.values() for n in state.known_integrations})
+    def check_all(self) -> None:
+        """Check all integrations that the states know."""
+        self.check({n for state in self._table.states.values() for n in state.known_integrations})
 
-    def _why(self, integration_id: int) -> DeadLetterReason | None:
+    def _cancel_reason(self, integration_id: int) -> DeadLetterReason | None:
         """Return why an integration takes no deliveries; None: it takes them."""
         view = self._reader.configuration
         integration = view.integrations.get(integration_id)
@@ -94,7 +93,7 @@ class Reconciler:
         return None if view.is_usable(integration) else DeadLetterReason.INTEGRATION_DISABLED
 
     def _begin(self) -> None:
-        self._look_again = True
+        self._check_again = True
         if not self._is_busy:
             self._is_busy = True
             # An error of this task ends the app, as that of an agent does.
@@ -102,9 +101,9 @@ class Reconciler:
 
     async def _run(self) -> None:
         try:
-            while self._look_again:
-                self._look_again = False
-                # The view may be behind: an integration just applied is not a deleted one.
+            while self._check_again:
+                self._check_again = False
+                # The view may be behind: an integration just applied must not count as deleted.
                 await catch_up(self._reader)
                 await self._cancel()
         finally:
@@ -114,11 +113,11 @@ class Reconciler:
         ownership = self._app.ownership
         generation = self._table.generation
         for partition, state in list(self._table.states.items()):
-            for number in sorted(state.known_integrations):
-                why = self._why(number)
-                command = state.cancel_command(number, why) if why else None
+            for integration_id in sorted(state.known_integrations):
+                reason = self._cancel_reason(integration_id)
+                command = state.cancel_command(integration_id, reason) if reason else None
                 if command is None:
                     continue
                 if not ownership.is_current(generation):
-                    return  # the new owner of the partitions begins by looking at all
+                    return  # the new owner of the partitions starts with a check of all
                 await self._write(partition, command)

@@ -1,7 +1,7 @@
-"""Holds deliveries back, after a start or a rebalance, until earlier results have been read.
+"""Holds deliveries back after a start or a rebalance until earlier results have been read.
 
 Another worker, or this one before a crash, may have made an attempt and written its result, which
-`deliver` has not read yet. Its state then says that the attempt is due, and making it at once
+`deliver` has not read yet. The state then says that the attempt is due; if it were made at once, it
 would page twice.
 """
 
@@ -61,26 +61,26 @@ class ResultsGate:
         self._ends: dict[int, int] | None = None
         self._watching: asyncio.Future[None] | None = None
 
-    def close(self, partitions: Iterable[int], look: Callable[[], bool]) -> None:
-        """Close for these partitions; `look` is called now and then until it returns true."""
+    def close(self, partitions: Iterable[int], try_open: Callable[[], bool]) -> None:
+        """Close for these partitions, and call `try_open` at intervals until it returns true."""
         if self._watching is not None:
             self._watching.cancel()
         self._ends = None
         tps = [TP(self._topic, partition) for partition in partitions]
         # An error of this task ends the app, as that of an agent does.
-        self._watching = self._app.add_future(self._watch(tps, look)) if tps else None
+        self._watching = self._app.add_future(self._watch(tps, try_open)) if tps else None
 
     def is_open(self, partition: int, progress: int) -> bool:
         """Tell whether a partition whose results are read up to offset `progress` may send."""
         if self._ends is None:
             return False
-        # Beyond the progress there may be the end of a transaction, which is no result.
+        # The marker that ends a transaction may follow the progress, and is no result.
         done = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
         return self._ends.get(partition, 0) <= done
 
-    async def _watch(self, tps: list[TP], look: Callable[[], bool]) -> None:
+    async def _watch(self, tps: list[TP], try_open: Callable[[], bool]) -> None:
         ends: dict[TP, int] = {}
-        started, said = time.monotonic(), False
+        started, is_logged = time.monotonic(), False
         while True:
             try:
                 ends = ends or dict(await self._app.consumer.highwaters(*tps))
@@ -88,13 +88,13 @@ class ResultsGate:
             except KafkaError:
                 pass  # the worker itself reports that the broker is away
             else:
-                # Results that the topic has dropped by age cannot be read any more.
+                # Results that the topic has deleted by age cannot be read any more.
                 self._ends = {
                     tp.partition: end if end > starts[tp] else 0 for tp, end in ends.items()
                 }
-                if look():
+                if try_open():
                     return
-            if not said and time.monotonic() - started > WARN_SECONDS:
-                said = True
+            if not is_logged and time.monotonic() - started > WARN_SECONDS:
+                is_logged = True
                 log.warning("delivery_results_not_read", topic=self._topic, then="waiting for them")
             await asyncio.sleep(WATCH_SECONDS)

@@ -1,7 +1,7 @@
-"""The sender: posts due deliveries, and writes each attempt's result for `deliver` to read.
+"""The sender: posts due deliveries, and writes the result of each attempt for `deliver` to read.
 
-It knows nothing of retries: `deliver` hands it what is due when. It makes one attempt at a time
-of a delivery, and none unless the partition is still this worker's.
+It knows nothing of retries: `deliver` tells it what is due when. It makes one attempt of a delivery
+at a time, and only while the partition is this worker's.
 """
 
 from __future__ import annotations
@@ -23,47 +23,48 @@ from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership
 from stream_app.setting_groups import DeliverySettings
 
-#: An answer that takes this long is a slow one.
+#: An answer that takes longer is slow.
 SLOW_SECONDS = 2.0
-#: A failing integration gets no more requests a second than this until one is accepted: ten
-#: thousand resends to a dead endpoint must not cost the others anything.
+#: Most requests a second to a failing integration, until one is accepted: ten thousand resends to
+#: a dead endpoint must not slow down the others.
 FAILING_PER_SECOND = 5.0
-#: Longest sleep of the loop: a machine may sleep, too.
+#: Longest sleep of the loop, since the machine may be suspended meanwhile.
 MAX_SLEEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Job:
-    """A delivery that is due some time, and the partition its result goes to."""
+    """A delivery that will be due, and the partition that its result goes to."""
 
     partition: int
     state: DeliveryState
 
 
 class MakeAttempt(Protocol):
-    """Makes one attempt; an error of it ends the worker."""
+    """Makes one attempt; an exception ends the worker."""
 
     def __call__(self, state: DeliveryState) -> Awaitable[Result]:
         """Return the attempt's result."""
 
 
-#: Writes a result to a partition, raises when it cannot; done when the broker has acknowledged it.
+#: Writes a result to a partition, or raises; done when the broker has acknowledged it.
 WriteResult = Callable[[int, Result], Awaitable[None]]
 
 
 class Sender:
     """A service beside the agents, with the due times of this worker's pending deliveries.
 
-    It waits by a clock that nobody sets: how long is found out once, when it is told of the wait.
+    How long to wait is computed once, when a delivery is scheduled, and then measured by a clock
+    that is never set.
 
     Args:
-        client: is opened with the service and closed with it.
+        client: is opened when the service starts, and closed when it stops.
         make_attempt: makes one attempt.
-        write_result: puts the result on its topic.
-        ownership: says whether the partitions are still this worker's.
-        settings: the bounds on requests in flight.
-        stop_seconds: how long requests in flight may go on when the service is stopped.
-        clock: the brokers' time, and one that is never set.
+        write_result: writes the result to its topic.
+        ownership: tells whether the partitions are still this worker's.
+        settings: the limits on requests in flight.
+        stop_seconds: how long requests in flight may continue when the service is stopped.
+        clock: the brokers' time, and a clock that is never set.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Sender:
     # -- called by `deliver`
 
     def clear(self) -> None:
-        """Forget what waits: the partitions have been assigned anew, and the state read."""
+        """Forget all that waits: the partitions have been assigned anew, and the states read."""
         self._generation = self._ownership.generation
         self._queue.clear()
 
@@ -123,15 +124,16 @@ class Sender:
     # -- the service
 
     async def start(self) -> None:
-        """Open the client, and begin to send what is scheduled."""
+        """Open the client, and start to send what is scheduled."""
         await self._resources.enter_async_context(self._client)
         self._loop = asyncio.create_task(self._run(), name="sender")
         self._loop.add_done_callback(self._end_on_error)
 
     async def stop(self) -> None:
-        """Begin no more requests; give those in flight time to end and to write their result.
+        """Start no more requests; give those in flight time to end and to write their results.
 
-        What does not end in time is cut off: its delivery stays due, and the next owner sends it.
+        A request that does not end in time is cut off. Its delivery stays due, and the next owner
+        sends it.
         """
         self._is_stopping = True
         self._wake.set()
@@ -153,7 +155,7 @@ class Sender:
                     await self._wake.wait()
 
     def _dispatch(self) -> float | None:
-        """Start what is due; return how long nothing else will be, `None`: until the next wake."""
+        """Start what is due; return the seconds until more is due, `None`: until the next wake."""
         if not self._queue:
             return None
         if not self._ownership.is_current(self._generation):
@@ -172,45 +174,45 @@ class Sender:
         try:
             if await self._may_send(generation):
                 result = await self._make_attempt(job.state)
-                self._learn(result)
-                # Also after a rebalance: an attempt that was made is a fact for the new owner.
+                self._note_answer(result)
+                # Even after a rebalance: the new owner must know of an attempt that was made.
                 await self._write_result(job.partition, result)
-                # After a fault of our own the same attempt is made again, and may wait already.
+                # After a fault of our own the same attempt is due again, and may wait already.
                 is_made = not result.is_own_fault
         finally:
             self._settle(job, is_made=is_made)
 
     async def _may_send(self, generation: int) -> bool:
-        """Tell, just before a request, whether it is still this worker's to make.
+        """Tell, just before a request, whether this worker may still make it.
 
-        A fresh heartbeat alone is not enough: it may come in the middle of a rebalance, in which
-        a flush may end, but a request would run into the next owner's.
+        A fresh heartbeat alone is not enough. It may come in the middle of a rebalance: a flush may
+        still end then, but a request would overlap with one of the next owner.
         """
         is_fresh = await self._ownership.confirm(generation)
         return is_fresh and self._ownership.is_current(generation) and not self._is_stopping
 
-    def _learn(self, result: Result) -> None:
-        """Note how an integration answers: slowly, in vain, or that it has had enough for a while.
+    def _note_answer(self, result: Result) -> None:
+        """Note how an integration answers: slowly, not accepting, or asking for a pause.
 
-        The service limits an account, not one alert: what else waits for it would fail, too.
+        The service limits an account and not one alert, so its other deliveries would fail, too.
         """
-        number = result.integration_id
+        integration_id = result.integration_id
         if result.is_own_fault:
-            # What else waits for it would most probably meet the same fault.
-            self.hold(number, result.finished_at_ms + own_fault_wait_ms(self._retry_scale))
+            # Its other deliveries would most probably meet the same fault.
+            self.hold(integration_id, result.finished_at_ms + own_fault_wait_ms(self._retry_scale))
         if result.reason == AttemptReason.LOCAL_ERROR:
-            return  # nobody has been asked
+            return  # no request was made
         is_quick = result.duration_seconds < SLOW_SECONDS
         is_accepted = result.accepted or result.is_dry_run
-        self._queue.note_result(number, is_quick=is_quick, is_accepted=is_accepted)
+        self._queue.note_result(integration_id, is_quick=is_quick, is_accepted=is_accepted)
         until_ms = pause_end_ms(result, self._retry_scale)
         if until_ms is not None:
-            self.hold(number, until_ms)
+            self.hold(integration_id, until_ms)
 
     def _settle(self, job: Job, *, is_made: bool) -> None:
         """Free the place of an attempt.
 
-        After a rebalance the same attempt may wait again: not if its result has been written.
+        After a rebalance the same attempt may wait again; it is dropped if its result is written.
         """
         waiting = self._queue.waiting(job.state.id)
         if is_made and waiting is not None and waiting.state.order <= job.state.order:

@@ -1,9 +1,9 @@
-"""Checks, in the background, of what became of a sample of the accepted requests.
+"""Checks in the background what became of a sample of the accepted requests.
 
-A 202 says that the service has taken a request over, not that it has made an alert of it. What a
-check finds is shown and changes no delivery: the service has refused the alert by rules of its
-own, and would refuse it again. So nothing here may cost a delivery anything. The checks have
-connections of their own and a bound on their number, and one that is lost is no loss.
+A 202 says that the service has accepted a request, not that it has made an alert of it. A check
+only reports, and changes no delivery: a service that drops an alert by its own rules would drop it
+again. So checks must not slow down deliveries: they are limited in number, and have connections of
+their own. It does no harm if one is lost.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)
 
-#: Most checks under way; beyond it accepted requests are not checked.
+#: Most checks at a time. Beyond it, accepted requests are not checked.
 MAX_CHECKS = 500
-#: Most questions in flight, on connections of their own.
+#: Most requests of checks in flight.
 MAX_IN_FLIGHT = 4
 
 #: Returns a client's integration, its endpoint and its key; raises RefusedError.
 Resolve = Callable[[int, int], tuple[Integration, Endpoint, str]]
-#: Puts what was found on a partition of its topic; done when the broker has acknowledged it.
+#: Writes the result of a check to a partition; done when the broker has acknowledged it.
 WriteChecked = Callable[[int, Checked], Awaitable[None]]
 
 
 class _DroppedError(Exception):
-    """The check is given up: it isn't this worker's any more, or may not be made now."""
+    """The check is dropped: it is not this worker's any more, or may not be made now."""
 
 
 class StatusChecks:
@@ -52,10 +52,10 @@ class StatusChecks:
 
     Args:
         resolve: finds an integration as it is configured now.
-        write: writes what was found.
-        ownership: says whether the partitions are still this worker's.
-        settings: the share that is checked, and the timeouts.
-        metrics: counts what was found.
+        write: writes the result of a check.
+        ownership: tells whether the partitions are still this worker's.
+        settings: the share of requests that is checked, and the timeouts.
+        metrics: counts the results.
         now_ms: the wall clock, Unix ms.
     """
 
@@ -78,9 +78,9 @@ class StatusChecks:
         self._sample = CheckSample(settings.status_check_share)
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._checks: set[asyncio.Task[None]] = set()
-        #: Integration -> until when it is not asked about, Unix ms.
-        self._paused: dict[int, int] = {}
-        #: Integrations whose last state was a failure, so that the log says it once.
+        #: Integration -> time before which its requests are not checked, Unix ms.
+        self._paused_until_ms: dict[int, int] = {}
+        #: Integrations whose last check found a failure, so that the log says it once.
         self._failing: set[int] = set()
 
     async def start(self) -> None:
@@ -94,14 +94,14 @@ class StatusChecks:
         await asyncio.gather(*self._checks, return_exceptions=True)
         await self._destinations.__aexit__(None, None, None)
 
-    def note(self, partition: int, result: Result) -> None:
-        """Have an accepted request checked, if it belongs to the sample; returns at once."""
-        number, now_ms = result.integration_id, result.finished_at_ms
+    def offer(self, partition: int, result: Result) -> None:
+        """Start a check of an accepted request if it belongs to the sample; do not wait for it."""
+        integration_id, now_ms = result.integration_id, result.finished_at_ms
         if (
             not (result.accepted and result.request_id)
             or len(self._checks) >= MAX_CHECKS
-            or self._is_paused(number)
-            or not self._sample.chooses(result.delivery_id, number, now_ms)
+            or self._is_paused(integration_id)
+            or not self._sample.chooses(result.delivery_id, integration_id, now_ms)
         ):
             return
         check = self._check(partition, result, result.request_id, self._ownership.generation)
@@ -114,7 +114,7 @@ class StatusChecks:
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, _DroppedError):
                 return
-            # Not the worker's end: the delivery itself is done, and its result is written.
+            # The worker goes on: the delivery itself is done, and its result is written.
             log.error("status_check_failed", error=str(error) or type(error).__name__)
 
     async def _check(
@@ -140,11 +140,11 @@ class StatusChecks:
             checked_at_ms=self._now_ms(),
             epoch=result.epoch,
         )
-        self._say(checked)
+        self._log(checked)
         await self._write(partition, checked)
 
     def _target(self, result: Result, generation: int) -> tuple[Endpoint, str]:
-        """Return whom to ask, and with which key; just before each question."""
+        """Return whom to ask and with which key, as it is just before each request."""
         if not self._ownership.is_current(generation) or self._is_paused(result.integration_id):
             raise _DroppedError
         try:
@@ -152,38 +152,38 @@ class StatusChecks:
         except RefusedError:
             raise _DroppedError from None
         if integration.epoch != result.epoch:
-            raise _DroppedError  # another target knows nothing of the request
+            raise _DroppedError  # the new target does not know the request
         return endpoint, key
 
-    def _pause(self, number: int, kind: IntegrationType, check: RequestCheck) -> None:
-        """Ask no more for a while if the service has had enough, or does not tell."""
+    def _pause(self, integration_id: int, kind: IntegrationType, check: RequestCheck) -> None:
+        """Pause the checks of an integration after a rate limit, or if JSM does not tell."""
         if check.answer.reason is AttemptReason.RATE_LIMITED:
             asked = check.answer.retry_after_seconds or DEFAULT_PAUSE_SECONDS * self._scale
-            self._paused[number] = self._now_ms() + math.ceil(asked * 1000)
+            self._paused_until_ms[integration_id] = self._now_ms() + math.ceil(asked * 1000)
         elif kind is IntegrationType.JSM and check.outcome is CheckOutcome.UNKNOWN:
-            self._paused[number] = self._now_ms() + HOUR_MS
+            self._paused_until_ms[integration_id] = self._now_ms() + HOUR_MS
 
-    def _is_paused(self, number: int) -> bool:
-        until_ms = self._paused.get(number)
+    def _is_paused(self, integration_id: int) -> bool:
+        until_ms = self._paused_until_ms.get(integration_id)
         if until_ms is not None and until_ms <= self._now_ms():
-            del self._paused[number]
+            del self._paused_until_ms[integration_id]
             return False
         return until_ms is not None
 
-    def _say(self, checked: Checked) -> None:
-        """Log a failure, and the first success after one; not each of them."""
-        number = checked.integration_id
+    def _log(self, checked: Checked) -> None:
+        """Log the first failure, and the first success after it."""
+        integration_id = checked.integration_id
         facts = {
-            "integration_id": number,
+            "integration_id": integration_id,
             "client_id": checked.client_id,
             "alert_id": checked.alert_id,
             "request_id": checked.request_id,
             "status": checked.status,
         }
-        if checked.outcome is CheckOutcome.FAILED and number not in self._failing:
-            self._failing.add(number)
+        if checked.outcome is CheckOutcome.FAILED and integration_id not in self._failing:
+            self._failing.add(integration_id)
             then = "look at the rules of the integration at the service; it is not sent again"
             log.warning("request_not_successful", **facts, then=then)
-        elif checked.outcome is CheckOutcome.SUCCESS and number in self._failing:
-            self._failing.discard(number)
+        elif checked.outcome is CheckOutcome.SUCCESS and integration_id in self._failing:
+            self._failing.discard(integration_id)
             log.info("request_successful_again", **facts)

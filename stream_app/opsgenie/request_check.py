@@ -45,7 +45,7 @@ async def check_request(
     sleep: Callable[[float], Awaitable[None]],
     scale: float = 1.0,
 ) -> RequestCheck:
-    """Ask after each of the waits (`WAITS`), until the status is known or cannot be known.
+    """Ask after each of `CHECK_WAITS_SECONDS`, until the status is known or cannot be known.
 
     Args:
         ask: asks once.

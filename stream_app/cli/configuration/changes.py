@@ -15,7 +15,7 @@ from stream_app.domain.notices.config_changes import NoticeType
 from stream_app.domain.plans.plan import Action
 from stream_app.kafka.cluster.dry_run import is_dry_run
 from stream_app.kafka.configuration.records import read_stored, write_records
-from stream_app.notifier.direct.last_message import LastMessages, wants_last_message
+from stream_app.notifier.direct.last_message import LastMessageSender, wants_last_message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stream_app.domain.configuration.kinds import Stored
     from stream_app.domain.configuration.statuses import IntegrationStatus
     from stream_app.domain.plans.plan import Change
-    from stream_app.notifier.direct.last_message import LastMessage
+    from stream_app.notifier.direct.last_message import LastMessageResult
     from stream_app.settings import Settings
 
 Statuses = dict[int, "IntegrationStatus"]
@@ -91,7 +91,7 @@ async def _send_last_messages(
     actor: str,
 ) -> None:
     """Send the last messages of integrations that go out of use; a failure is only shown."""
-    messages, slots = LastMessages(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
+    messages, slots = LastMessageSender(settings, actor), asyncio.Semaphore(LAST_MESSAGES_AT_ONCE)
     sends = []
     for change in writes:
         if not change.turns_off:
@@ -109,13 +109,13 @@ async def _send_last_messages(
 
 
 async def _one_of_several(
-    slots: asyncio.Semaphore, sending: Coroutine[None, None, LastMessage]
-) -> LastMessage:
+    slots: asyncio.Semaphore, sending: Coroutine[None, None, LastMessageResult]
+) -> LastMessageResult:
     async with slots:
         return await sending
 
 
-def _result_line(message: LastMessage) -> str:
+def _result_line(message: LastMessageResult) -> str:
     label = f"integration {message.integration_id}: last message"
     requests = f"{message.requests} request{'' if message.requests == 1 else 's'}"
     if not message.problem:

@@ -22,7 +22,7 @@ from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.logs import configure_logs
 from stream_app.notifier.direct.trial import Trial
-from stream_app.notifier.direct.trial_report import Step, StepMark, TrialResult, TrialStage
+from stream_app.notifier.direct.trial_report import Step, StepStatus, TrialResult, TrialStage
 from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test(
 
     def report(step: Step) -> None:
         steps.append(step)
-        say(f"{step.stage}: {step.mark}: {step.text}")
+        say(f"{step.stage}: {step.status}: {step.text}")
 
     subject = _subject(settings, integration_id, file, report)
     result = TrialResult.INVALID
@@ -134,7 +134,7 @@ def _subject(
             return _of_file(settings, file, number)
         return _of_record(settings, number or 0)
     except ConfigurationError as error:
-        report(Step(TrialStage.CONFIGURATION, StepMark.FAILED, str(error), TrialResult.INVALID))
+        report(Step(TrialStage.CONFIGURATION, StepStatus.FAILED, str(error), TrialResult.INVALID))
         return None
 
 

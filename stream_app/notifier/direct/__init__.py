@@ -1,4 +1,4 @@
-"""What commands send without Kafka: the test of an integration, and its last message.
+"""Requests that commands make themselves: the test of an integration, and its last message.
 
-It never touches a topic; deliveries are sent by `sender.py`, one level up.
+Nothing here reads or writes a topic. `sender.py`, one level up, sends the deliveries.
 """

@@ -1,7 +1,7 @@
 """The last message of an integration that a person disables or deletes, sent by the command.
 
-It says why nothing more will come. The command waits for it: one request, and the resends of the
-first cycle. What comes of it never keeps the command from its work.
+It says why no more messages will come. The command waits for one request and the resends of the
+first cycle. If they all fail, the command still does its work.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from stream_app.settings import Settings
 
 SYSTEM_EVENT = "system"
 LAST_ATTEMPT = 1 + len(CYCLES_SECONDS[0])
-#: Answers that no resend changes: the key or the request is refused.
+#: Answers that a resend would not change: the key or the request is refused.
 REFUSED_STATUSES = (401, 403, 422)
-#: A person waits at the command: a service that asks for more than this is not waited for.
+#: If a service asks for a longer wait, nothing is resent: a person waits for the command.
 MAX_WAIT_SECONDS = 30.0
 _ALIAS_CHARACTERS = 32
 
 
 @dataclass(frozen=True)
-class LastMessage:
-    """What came of a last message; `problem` is empty when it was accepted."""
+class LastMessageResult:
+    """The outcome of a last message; `problem` is empty if it was accepted."""
 
     integration_id: int
     requests: int
     problem: str = ""
 
 
-class LastMessages:
+class LastMessageSender:
     """Sends last messages.
 
     Args:
-        settings: of the installation.
-        actor: the command, named in the message.
-        sleep: waits for so many seconds.
+        settings: the settings of the installation.
+        actor: the command, which the message names.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class LastMessages:
         self._sleep = sleep
 
     async def send(
-        self, integration: Integration, client: Client | None, type_: NoticeType
-    ) -> LastMessage:
+        self, integration: Integration, client: Client | None, notice_type: NoticeType
+    ) -> LastMessageResult:
         """Send the last message of an integration; every failure is a result."""
         delivery = self._settings.delivery
         try:
@@ -74,27 +74,27 @@ class LastMessages:
             key = keys.open(integration.key, integration.key_context)
             destinations = Destinations(delivery)
         except ConfigurationError as error:
-            return LastMessage(integration.id, 0, str(error))
-        body = _body(integration, client, type_, self._actor)
+            return LastMessageResult(integration.id, 0, str(error))
+        body = _body(integration, client, notice_type, self._actor)
         attempt = 1
         async with destinations:
             destination = destinations.open(endpoint, key)
             while not (outcome := await destination.post(body)).accepted:
                 wait = _wait_seconds(outcome, attempt, delivery.retry_scale)
                 if wait is None:
-                    return LastMessage(integration.id, attempt, outcome.message)
+                    return LastMessageResult(integration.id, attempt, outcome.message)
                 await self._sleep(wait)
                 attempt += 1
-        return LastMessage(integration.id, attempt)
+        return LastMessageResult(integration.id, attempt)
 
 
 def wants_last_message(integration: Integration) -> bool:
-    """Tell whether an integration has the kind of event selected that its end is."""
+    """Tell whether an integration has selected the kind of event that its own end is."""
     return SYSTEM_EVENT in integration.events
 
 
 def _wait_seconds(outcome: Outcome, attempt: int, scale: float) -> float | None:
-    """Return how long to wait after a failed attempt; None: there is no other."""
+    """Return how long to wait after a failed attempt; None: it was the last one."""
     step = seconds_before_attempt(attempt + 1)
     asked = outcome.retry_after_seconds or 0.0
     if step is None or attempt >= LAST_ATTEMPT or outcome.status in REFUSED_STATUSES:
@@ -102,15 +102,17 @@ def _wait_seconds(outcome: Outcome, attempt: int, scale: float) -> float | None:
     return None if asked > MAX_WAIT_SECONDS else max(step * scale, asked)
 
 
-def _body(integration: Integration, client: Client | None, type_: NoticeType, actor: str) -> bytes:
-    """Return the request's body. The same integration's end has one alias, however often sent."""
+def _body(
+    integration: Integration, client: Client | None, notice_type: NoticeType, actor: str
+) -> bytes:
+    """Return the request's body. Its alias stays the same however often the command is run."""
     facts: Mapping[str, object] | None = (
         None if client is None else {"name": client.name, "cloud": client.cloud}
     )
     subject = integration_subject(integration.id, integration.type, integration.name)
-    alias = f"{integration.client_id}/{integration.id}/{integration.epoch}/{type_}"
+    alias = f"{integration.client_id}/{integration.id}/{integration.epoch}/{notice_type}"
     alias = hashlib.sha256(alias.encode()).hexdigest()[:_ALIAS_CHARACTERS]
-    notice = Difference(type_, integration.client_id, subject).notice(alias, facts, actor)
+    notice = Difference(notice_type, integration.client_id, subject).notice(alias, facts, actor)
     text = _description(notice, integration)
     return alert_body(notice.summary, text, alias, notice.details, integration.alert)
 

@@ -1,8 +1,7 @@
-"""The test of an integration, step by step, before anything of it is saved.
+"""Tests an integration step by step, even before its configuration is saved.
 
-It tells in plain words what works and what does not: the configuration, the host, the key, and,
-if wanted, messages that go all the way. It changes nothing here, and sends the key to no host
-that is not on the allow-list.
+It says in plain words what works and what does not: the configuration, the host, the key, and if
+wanted messages that become alerts. It stores nothing, and sends the key only to allowed hosts.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import ConfigurationError
 from stream_app.key_ring import KeyRing
-from stream_app.notifier.direct.trial_messages import TrialSending
+from stream_app.notifier.direct.trial_messages import TrialSender
 from stream_app.notifier.direct.trial_report import (
     Report,
     Step,
-    StepMark,
+    StepStatus,
     TrialResult,
     TrialStage,
-    failed,
+    failed_step,
 )
 from stream_app.opsgenie.destination import (
     UNVERIFIED_PROBE,
@@ -41,10 +40,10 @@ class Trial:
     """Tests one integration.
 
     Args:
-        settings: of deliveries.
+        settings: the settings of deliveries.
         keys: opens the integration's key.
         report: takes each step as it happens.
-        sleep: waits for so many seconds.
+        sleep: waits for a number of seconds.
         console_hosts: hosts of links by cloud, before the documented ones.
     """
 
@@ -69,18 +68,18 @@ class Trial:
         """Run the steps until one fails.
 
         Args:
-            integration: obeys the rules of `apply`.
-            client: whose it is; None: not known, and then not named in the messages.
+            integration: it has passed the rules of `apply`.
+            client: its client; None: not known, and not named in the messages.
             silent: send no message.
             keep_open: leave the alerts of the messages open.
         """
         try:
             endpoint, key = self._open(integration)
         except ConfigurationError as error:
-            return self._tell(
-                Step(TrialStage.CONFIGURATION, StepMark.FAILED, str(error), TrialResult.INVALID)
+            return self._report_step(
+                Step(TrialStage.CONFIGURATION, StepStatus.FAILED, str(error), TrialResult.INVALID)
             )
-        self._tell(_configured(integration, endpoint, client))
+        self._report_step(_configured(integration, endpoint, client))
         async with Destinations(self._settings) as destinations:
             destination = destinations.open(endpoint, key)
             result = await self._host(destination)
@@ -88,12 +87,12 @@ class Trial:
                 result = await self._key(destination)
             if result is TrialResult.OK and not silent:
                 check = partial(destination.check, sleep=self._sleep, scale=self._scale)
-                sending = TrialSending(destination, check, integration, self._report)
+                sender = TrialSender(destination, check, integration, self._report)
                 messages = trial_messages(integration.events, client, self._console_hosts)
-                result = await sending.run(messages, keep_open=keep_open)
+                result = await sender.run(messages, keep_open=keep_open)
         return result
 
-    def _tell(self, step: Step) -> TrialResult:
+    def _report_step(self, step: Step) -> TrialResult:
         self._report(step)
         return step.result
 
@@ -104,16 +103,16 @@ class Trial:
     async def _host(self, destination: Destination) -> TrialResult:
         reached = await destination.reach()
         if not reached.is_reached:
-            return self._tell(failed(TrialStage.HOST, reached.outcome, reached.text))
+            return self._report_step(failed_step(TrialStage.HOST, reached.outcome, reached.text))
         facts = {"http_status": reached.outcome.status}
-        return self._tell(Step(TrialStage.HOST, StepMark.OK, reached.text, facts=facts))
+        return self._report_step(Step(TrialStage.HOST, StepStatus.OK, reached.text, facts=facts))
 
     async def _key(self, destination: Destination) -> TrialResult:
         outcome = await destination.probe()
         facts = {"probe": "unverified"}
         if not outcome.key_works:
             text = f"the key does not work: {outcome.message} ({UNVERIFIED_PROBE})"
-            result = self._tell(failed(TrialStage.KEY, outcome, text, **facts))
+            result = self._report_step(failed_step(TrialStage.KEY, outcome, text, **facts))
             if outcome.reason is AttemptReason.UNAUTHORIZED:
                 await self._look_elsewhere(destination)
             return result
@@ -122,23 +121,26 @@ class Trial:
             f"which pages nobody ({UNVERIFIED_PROBE})"
         )
         known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
-        self._tell(Step(TrialStage.KEY, StepMark.OK, text, facts=known))
+        self._report_step(Step(TrialStage.KEY, StepStatus.OK, text, facts=known))
         if outcome.accepted and outcome.request_id:
             await self._follow_probe(destination, outcome.request_id)
         return TrialResult.OK
 
     async def _follow_probe(self, destination: Destination, request_id: str) -> None:
-        """Tell what became of the probe; whatever it is, the key was taken."""
+        """Report what became of the probe. Whatever it is, the key was accepted."""
         check = await destination.check(request_id, self._sleep, self._scale)
         facts = {"request_id": request_id, "status": check.status, "probe": "unverified"}
-        mark, text = StepMark.UNKNOWN, f"what became of that request is not known: {check.status}"
+        status, text = (
+            StepStatus.UNKNOWN,
+            f"what became of that request is not known: {check.status}",
+        )
         if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
             expected = ", as it must be" if check.outcome is CheckOutcome.FAILED else ""
-            mark, text = StepMark.OK, f'that request has ended with "{check.status}"{expected}'
-        self._tell(Step(TrialStage.KEY, mark, text, facts=facts))
+            status, text = StepStatus.OK, f'that request has ended with "{check.status}"{expected}'
+        self._report_step(Step(TrialStage.KEY, status, text, facts=facts))
 
     async def _look_elsewhere(self, destination: Destination) -> None:
-        """Try a refused key at the other region of the same service; nothing is changed."""
+        """Try a refused key at the other region of the same service, and change nothing."""
         found = destination.other_region()
         if found is None:
             return
@@ -152,7 +154,7 @@ class Trial:
             text = f"the {region} instance refuses the key, too: it is wrong or turned off"
         else:
             text = f"the {region} instance could not be asked: {outcome.message}"
-        self._tell(Step(TrialStage.KEY, StepMark.NOTE, text, facts=facts))
+        self._report_step(Step(TrialStage.KEY, StepStatus.NOTE, text, facts=facts))
 
 
 def _configured(integration: Integration, endpoint: Endpoint, client: Client | None) -> Step:
@@ -167,4 +169,4 @@ def _configured(integration: Integration, endpoint: Endpoint, client: Client | N
     if client is None:
         parts.append("its client is not known here, and not named in messages")
     facts = {"api": endpoint.alerts_url, "events": list(integration.events)}
-    return Step(TrialStage.CONFIGURATION, StepMark.OK, "; ".join(parts), facts=facts)
+    return Step(TrialStage.CONFIGURATION, StepStatus.OK, "; ".join(parts), facts=facts)

@@ -1,7 +1,7 @@
-"""The test messages of an integration: sent, asked about, and closed again.
+"""Sends the test messages of an integration, asks what became of them, and closes them again.
 
-Each message is one request, without resends: a person waits, and can call the command again.
-Nothing of this goes through Kafka, so no test ever counts against an integration.
+Each message is one request without resends: a person waits, and can run the command again. None of
+this goes through Kafka, so no test ever counts against an integration.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.notifier.direct.trial_report import (
     Report,
     Step,
-    StepMark,
+    StepStatus,
     TrialResult,
     TrialStage,
-    failed,
+    failed_step,
     result_of,
     worst,
 )
 from stream_app.opsgenie.destination import Destination, RequestCheck, alert_body
 
-#: A key may be allowed to create alerts and not to read: that is no fault of the integration.
+#: A key may have the right to create alerts and not to read them: the integration is still fine.
 MAY_NOT_READ = (AttemptReason.UNAUTHORIZED, AttemptReason.FORBIDDEN)
 REFUSED_LATER = (
     "the service took the request and then made no alert of it: look at the rules of the "
@@ -38,8 +38,8 @@ REFUSED_LATER = (
 )
 
 
-class TrialSending:
-    """Sends the messages of one test: with the integration's options, but for the priority."""
+class TrialSender:
+    """Sends the messages of one test, with the integration's options except its priority."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class TrialSending:
         self._open: dict[str, str] = {}
 
     async def run(self, messages: Sequence[TrialMessage], *, keep_open: bool) -> TrialResult:
-        """Send, ask, and close, also when the command is interrupted in between."""
+        """Send, ask, and close; close even if the command is interrupted before."""
         what = "1 test alert" if len(messages) == 1 else f"{len(messages)} test alerts"
         text = f"{what} of priority P5 will be sent now, which may page somebody"
-        self._report(Step(TrialStage.SEND, StepMark.NOTE, text))
+        self._report(Step(TrialStage.SEND, StepStatus.NOTE, text))
         results: list[TrialResult] = []
         try:
             sent, result = await self._send_all(messages)
@@ -74,15 +74,15 @@ class TrialSending:
     async def _send_all(
         self, messages: Sequence[TrialMessage]
     ) -> tuple[list[tuple[str, str | None]], TrialResult]:
-        """Send until one is not accepted; return (event, request id) of those that are."""
+        """Send until a message is not accepted; return (event, request id) of the accepted ones."""
         sent: list[tuple[str, str | None]] = []
         for number, message in enumerate(messages, start=1):
             step, request_id = await self._send(message)
             self._report(step)
-            if step.mark is StepMark.FAILED:
+            if step.status is StepStatus.FAILED:
                 left = ", ".join(skipped.event for skipped in messages[number:])
                 if left:
-                    self._report(Step(TrialStage.SEND, StepMark.NOTE, f"not sent: {left}"))
+                    self._report(Step(TrialStage.SEND, StepStatus.NOTE, f"not sent: {left}"))
                 return sent, step.result
             sent.append((message.event, request_id))
         return sent, TrialResult.OK
@@ -90,7 +90,7 @@ class TrialSending:
     async def _send(self, message: TrialMessage) -> tuple[Step, str | None]:
         alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
         body = alert_body(message.title, message.description, alias, message.details, self._options)
-        # Noted first: an interrupted request may have been accepted.
+        # Before the request: if that is interrupted, it may have been accepted all the same.
         self._open[alias] = message.event
         outcome = await self._destination.post(body)
         facts = {"event": message.event, "alias": alias, "request_id": outcome.request_id}
@@ -98,16 +98,16 @@ class TrialSending:
             if outcome.status is not None:
                 del self._open[alias]
             text = f"{message.event}: not accepted: {outcome.message}"
-            return failed(TrialStage.SEND, outcome, text, **facts), None
+            return failed_step(TrialStage.SEND, outcome, text, **facts), None
         text = f'{message.event}: "{message.title}" accepted, request {outcome.request_id}'
         known = {"http_status": outcome.status, **facts}
-        return Step(TrialStage.SEND, StepMark.OK, text, facts=known), outcome.request_id
+        return Step(TrialStage.SEND, StepStatus.OK, text, facts=known), outcome.request_id
 
     async def _follow(self, event: str, request_id: str | None) -> TrialResult:
-        """Tell what became of an accepted message."""
+        """Report what became of an accepted message."""
         if request_id is None:
             text = f"{event}: the service gave no request id to ask with"
-            self._report(Step(TrialStage.STATUS, StepMark.UNKNOWN, text, facts={"event": event}))
+            self._report(Step(TrialStage.STATUS, StepStatus.UNKNOWN, text, facts={"event": event}))
             return TrialResult.OK
         step = self._status_step(event, request_id, await self._check(request_id))
         self._report(step)
@@ -123,15 +123,15 @@ class TrialSending:
         }
         if check.outcome is CheckOutcome.SUCCESS:
             text = f'{event}: isSuccess true, "{check.status}"'
-            return Step(TrialStage.STATUS, StepMark.OK, text, facts=facts)
+            return Step(TrialStage.STATUS, StepStatus.OK, text, facts=facts)
         if check.outcome is CheckOutcome.FAILED:
             text = f'{event}: isSuccess false, "{check.status}": {REFUSED_LATER}'
-            return Step(TrialStage.STATUS, StepMark.FAILED, text, TrialResult.REFUSED, facts)
+            return Step(TrialStage.STATUS, StepStatus.FAILED, text, TrialResult.REFUSED, facts)
         text = f"{event}: accepted, and what became of it is not known: {check.status}"
-        return Step(TrialStage.STATUS, StepMark.UNKNOWN, text, self._unknown(check), facts)
+        return Step(TrialStage.STATUS, StepStatus.UNKNOWN, text, self._unknown(check), facts)
 
     def _unknown(self, check: RequestCheck) -> TrialResult:
-        """Return what a test comes to whose message was accepted, and no more is known."""
+        """Return the result if a message was accepted, and what became of it is not known."""
         if check.answer.reason in MAY_NOT_READ:
             return TrialResult.OK
         if check.outcome is CheckOutcome.UNKNOWN:
@@ -143,13 +143,15 @@ class TrialSending:
         facts = {"event": event, "alias": alias}
         if keep_open:
             text = f"{event}: left open, alias {alias}"
-            self._report(Step(TrialStage.CLOSE, StepMark.NOTE, text, facts=facts))
+            self._report(Step(TrialStage.CLOSE, StepStatus.NOTE, text, facts=facts))
             return TrialResult.OK
         outcome = await self._destination.close(alias)
         if outcome.key_works:
-            self._report(Step(TrialStage.CLOSE, StepMark.OK, f"{event}: closed again", facts=facts))
+            self._report(
+                Step(TrialStage.CLOSE, StepStatus.OK, f"{event}: closed again", facts=facts)
+            )
             return TrialResult.OK
         text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"
-        step = failed(TrialStage.CLOSE, outcome, text, **facts)
+        step = failed_step(TrialStage.CLOSE, outcome, text, **facts)
         self._report(step)
         return step.result

@@ -1,4 +1,4 @@
-"""What the test of an integration tells: its steps, and what follows for who called it."""
+"""What the test of an integration reports: its steps, and the exit code that they come to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum
 from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.opsgenie.destination import Outcome
 
-#: What the service means for good; anything else may be otherwise in a while.
+#: Refusals that are final. After any other failure the same test may succeed later.
 REFUSALS = (
     AttemptReason.REDIRECT,
     AttemptReason.BAD_REQUEST,
@@ -23,7 +23,7 @@ REFUSALS = (
 
 
 class TrialStage(StrEnum):
-    """The steps, in their order."""
+    """The stages of a test, in their order."""
 
     CONFIGURATION = "configuration"
     HOST = "host"
@@ -33,8 +33,8 @@ class TrialStage(StrEnum):
     CLOSE = "close"
 
 
-class StepMark(StrEnum):
-    """How a step has ended."""
+class StepStatus(StrEnum):
+    """How a step ended."""
 
     OK = "ok"
     NOTE = "note"
@@ -43,7 +43,7 @@ class StepMark(StrEnum):
 
 
 class TrialResult(IntEnum):
-    """What a test comes to; the exit code of the command."""
+    """The result of a test; the exit code of the command."""
 
     OK = 0
     INVALID = 3
@@ -53,17 +53,17 @@ class TrialResult(IntEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was done, in plain words; `facts` are for machines, and hold no key."""
+    """One step of a test, in plain words; `facts` are for machines, and hold no key."""
 
     stage: TrialStage
-    mark: StepMark
+    status: StepStatus
     text: str
     result: TrialResult = TrialResult.OK
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return the step as the command prints it."""
-        return {"step": self.stage, "result": self.mark, "text": self.text, **self.facts}
+        return {"step": self.stage, "result": self.status, "text": self.text, **self.facts}
 
 
 #: Takes each step as it happens.
@@ -71,19 +71,19 @@ Report = Callable[[Step], None]
 
 
 def result_of(outcome: Outcome) -> TrialResult:
-    """Return what an answer means for the test."""
+    """Return the result of a test that ends with an outcome."""
     if outcome.accepted:
         return TrialResult.OK
     return TrialResult.REFUSED if outcome.reason in REFUSALS else TrialResult.RETRYABLE
 
 
 def worst(*results: TrialResult) -> TrialResult:
-    """Return what several results come to: one refusal for good stands above the rest."""
+    """Return the worst of several results; to be refused is worse than to be retryable."""
     order = (TrialResult.OK, TrialResult.RETRYABLE, TrialResult.REFUSED, TrialResult.INVALID)
     return max(results, key=order.index, default=TrialResult.OK)
 
 
-def failed(stage: TrialStage, outcome: Outcome, text: str, **facts: object) -> Step:
-    """Return the step of an answer that was not the wanted one."""
+def failed_step(stage: TrialStage, outcome: Outcome, text: str, **facts: object) -> Step:
+    """Return the step of a request without the wanted outcome."""
     known = {"http_status": outcome.status, "reason": outcome.reason, **facts}
-    return Step(stage, StepMark.FAILED, text, result_of(outcome), known)
+    return Step(stage, StepStatus.FAILED, text, result_of(outcome), known)

@@ -60,10 +60,10 @@ class SwitchGate:
     def __init__(self) -> None:
         self.open = False
         self.closed_for: list[int] = []
-        self.look: Callable[[], bool] = lambda: True
+        self.try_open: Callable[[], bool] = lambda: True
 
-    def close(self, partitions: Iterable[int], look: Callable[[], bool]) -> None:
-        self.closed_for, self.look = list(partitions), look
+    def close(self, partitions: Iterable[int], try_open: Callable[[], bool]) -> None:
+        self.closed_for, self.try_open = list(partitions), try_open
 
     def is_open(self, _partition: int, _progress: int) -> bool:
         return self.open
@@ -72,13 +72,13 @@ class SwitchGate:
 class RecordingReconciler:
     def __init__(self) -> None:
         self.seen: list[set[int]] = []
-        self.looked_at_all = 0
+        self.checks_of_all = 0
 
-    def look(self, integration_ids: Iterable[int]) -> None:
+    def check(self, integration_ids: Iterable[int]) -> None:
         self.seen.append(set(integration_ids))
 
-    def look_at_all(self) -> None:
-        self.looked_at_all += 1
+    def check_all(self) -> None:
+        self.checks_of_all += 1
 
 
 class Bench:
@@ -371,12 +371,12 @@ def test_after_a_rebalance_nothing_is_sent_before_earlier_results_are_read(bench
     bench.restored()
     assert bench.sender.waiting == {}
     assert bench.gate.closed_for == [2]
-    assert not bench.gate.look()
+    assert not bench.gate.try_open()
     bench.result(1)
     bench.flush()
     assert bench.sender.waiting == {}
     bench.gate.open = True
-    assert bench.gate.look()
+    assert bench.gate.try_open()
     assert bench.sender.waiting == {"a/521": (2, 2)}
 
 

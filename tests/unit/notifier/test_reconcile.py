@@ -65,8 +65,8 @@ class Bench:
     async def write(self, partition: int, command: Cancel) -> None:
         self.written.append((partition, command))
 
-    async def look(self) -> list[tuple[int, str]]:
-        self.reconciler.look({521})
+    async def check(self) -> list[tuple[int, str]]:
+        self.reconciler.check({521})
         await asyncio.gather(*self.tasks)
         return [(partition, command.reason) for partition, command in self.written]
 
@@ -74,7 +74,7 @@ class Bench:
 async def test_an_integration_in_use_keeps_its_deliveries() -> None:
     bench = Bench()
     bench.reader.configuration.integrations = {521: INTEGRATION}
-    assert await bench.look() == []
+    assert await bench.check() == []
     assert bench.tasks == []
 
 
@@ -82,7 +82,7 @@ async def test_one_that_a_person_has_turned_off_loses_them() -> None:
     bench = Bench()
     inactive = msgspec.structs.replace(INTEGRATION, active=False)
     bench.reader.configuration.integrations = {521: inactive}
-    assert await bench.look() == [(2, "integration_disabled")]
+    assert await bench.check() == [(2, "integration_disabled")]
     assert bench.written[0][1] == Cancel(1111, 521, bench.written[0][1].reason, 7)
 
 
@@ -90,27 +90,27 @@ async def test_one_that_the_system_has_disabled_loses_them_until_somebody_enable
     bench = Bench()
     bench.reader.configuration.integrations = {521: INTEGRATION}
     bench.reader.configuration.statuses = {521: STATUS}
-    assert await bench.look() == [(2, "integration_disabled")]
+    assert await bench.check() == [(2, "integration_disabled")]
     enabled = msgspec.structs.replace(INTEGRATION, enabled_at=8)
     bench.reader.configuration.integrations = {521: enabled}
     bench.written.clear()
-    assert await bench.look() == []
+    assert await bench.check() == []
 
 
 async def test_one_that_is_deleted_loses_them() -> None:
-    assert await Bench().look() == [(2, "integration_deleted")]
+    assert await Bench().check() == [(2, "integration_deleted")]
 
 
 async def test_one_whose_record_cannot_be_used_is_no_deleted_one() -> None:
     bench = Bench()
     bench.reader.configuration.invalid_integrations = frozenset({521})
-    assert await bench.look() == []
+    assert await bench.check() == []
 
 
 async def test_one_that_was_applied_a_moment_ago_is_not_a_deleted_one() -> None:
     bench = Bench()
     bench.reader.to_come = [INTEGRATION]
-    assert await bench.look() == []
+    assert await bench.check() == []
     assert len(bench.tasks) == 1
 
 
@@ -121,17 +121,17 @@ async def test_nothing_is_cancelled_before_all_of_the_configuration_is_read(
     monkeypatch.setattr(catching_up, "RETRY_SECONDS", 0.001)
     bench = Bench()
     bench.reader.to_come = [behind or False, behind or False, INTEGRATION]
-    assert await bench.look() == []
+    assert await bench.check() == []
     assert bench.reader.to_come == []
     bench.reader.configuration.integrations = {}
     bench.reader.to_come = [behind or False, behind or False]
-    assert await bench.look() == [(2, "integration_deleted")]
+    assert await bench.check() == [(2, "integration_deleted")]
 
 
 async def test_a_worker_that_has_lost_the_partitions_writes_nothing() -> None:
     bench = Bench()
     bench.is_current = False
-    assert await bench.look() == []
+    assert await bench.check() == []
 
 
 async def test_each_change_of_the_configuration_is_looked_at() -> None:

@@ -77,18 +77,18 @@ class Bench:
             return await client.post_alert(self.endpoint(kind), KEY, body)
 
     async def check(self, request_id: str | None = None, **changes: Any) -> None:
-        """Note an accepted request, and wait until nothing is checked any more."""
+        """Offer an accepted request, and wait until nothing is checked any more."""
         kind = changes.pop("kind", OPSGENIE)
         request_id = request_id or (await self.post(kind)).request_id
-        self.note(request_id, integration_type=str(kind), **changes)
+        self.offer(request_id, integration_type=str(kind), **changes)
         await self.settled()
 
-    def note(self, request_id: str | None, **changes: Any) -> None:
+    def offer(self, request_id: str | None, **changes: Any) -> None:
         result = Result(
             "alert 1/521", 1111, 521, "opsgenie", 1, True, "accepted", "", NOW_MS, 0.1, 202,
             request_id,
         )  # fmt: skip
-        self.checks.note(3, msgspec.structs.replace(result, **changes))
+        self.checks.offer(3, msgspec.structs.replace(result, **changes))
 
     async def settled(self) -> None:
         async with asyncio.timeout(5):
@@ -177,10 +177,10 @@ async def test_a_failure_is_said_once_until_it_is_over() -> None:
 
 async def test_only_accepted_requests_with_an_id_and_in_the_sample_are_checked() -> None:
     async with running() as bench:
-        bench.note("x", accepted=False)
-        bench.note(None)
+        bench.offer("x", accepted=False)
+        bench.offer(None)
     async with running(status_check_share=0) as off:
-        off.note("x")
+        off.offer("x")
     assert (bench.asked, off.asked, bench.written, off.written) == ([], [], [], [])
 
 
@@ -205,7 +205,7 @@ async def test_a_rate_limit_drops_the_checks_that_wait() -> None:
         # One question at a time: the others wait until the first has its answer.
         bench.checks._places = asyncio.Semaphore(1)
         for _ in range(6):
-            bench.note(request_id)
+            bench.offer(request_id)
         await bench.settled()
         assert (bench.counts(), len(bench.asked)) == ({"unreadable": 1}, 1)
 
@@ -236,7 +236,7 @@ async def test_a_rebalance_and_a_new_target_drop_checks() -> None:
     for change in changes:
         async with running() as bench:
             request_id = (await bench.post()).request_id
-            bench.note(request_id)
+            bench.offer(request_id)
             change(bench)
             with capture_logs() as logs:
                 await bench.settled()
@@ -245,7 +245,7 @@ async def test_a_rebalance_and_a_new_target_drop_checks() -> None:
 
 async def test_a_stop_drops_checks_at_once() -> None:
     async with running(retry_scale=1.0) as bench:
-        bench.note((await bench.post()).request_id)
+        bench.offer((await bench.post()).request_id)
         async with asyncio.timeout(1):
             await bench.checks.stop()
         assert (bench.asked, bench.written) == ([], [])
@@ -265,7 +265,7 @@ async def test_few_questions_are_in_flight_and_few_checks_wait() -> None:
 
         bench.sandbox._api.steps.append(hold)
         for _ in range(700):
-            bench.note(request_id)
+            bench.offer(request_id)
         await bench.settled()
         assert most == MAX_IN_FLIGHT
         assert bench.counts() == {"success": 500}

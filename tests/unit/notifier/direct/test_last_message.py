@@ -13,7 +13,11 @@ from stream_app.domain.configuration.alert_options import AlertOptions, Priority
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.notices.config_changes import NoticeType
-from stream_app.notifier.direct.last_message import LastMessage, LastMessages, wants_last_message
+from stream_app.notifier.direct.last_message import (
+    LastMessageResult,
+    LastMessageSender,
+    wants_last_message,
+)
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.setting_groups import DeliverySettings
 from stream_app.settings import Settings
@@ -36,7 +40,7 @@ class Bench:
         self.waits: list[float] = []
         self._answers = list(answers)
 
-    async def send(self, times: int = 1, proxy_url: str = "", **changes: Any) -> LastMessage:
+    async def send(self, times: int = 1, proxy_url: str = "", **changes: Any) -> LastMessageResult:
         async def answer(_: Any) -> web.Response | None:
             return self._answers.pop(0) if self._answers else None
 
@@ -48,7 +52,7 @@ class Bench:
         try:
             proxy = SecretStr(proxy_url)
             settings = Settings(delivery=DeliverySettings(sandbox_url=url, proxy_url=proxy))
-            messages = LastMessages(settings, "stream-app apply", sleep)
+            messages = LastMessageSender(settings, "stream-app apply", sleep)
             for _ in range(times):
                 sent = await messages.send(integration(**{"api": url} | changes), ACME, DISABLED)
         finally:
@@ -63,7 +67,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_it_says_what_happened_and_who_did_it() -> None:
     bench = Bench()
-    assert await bench.send() == LastMessage(521, 1)
+    assert await bench.send() == LastMessageResult(521, 1)
     (alert,) = bench.sandbox.alerts
     assert alert.message == "[Wallarm] Integration was disabled"
     assert alert.description == (

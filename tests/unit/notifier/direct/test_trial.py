@@ -64,8 +64,8 @@ class Bench:
             return await self.trial().run(integration, ACME, silent=silent, keep_open=keep_open)
 
     def told(self, stage: str = "") -> list[str]:
-        """Return what was said, `mark: text`, of one stage or of all."""
-        return [f"{s.mark}: {s.text}" for s in self.steps if stage in ("", s.stage)]
+        """Return what was said, `status: text`, of one stage or of all."""
+        return [f"{s.status}: {s.text}" for s in self.steps if stage in ("", s.stage)]
 
     def kinds(self) -> list[str]:
         return [_kind(request.method, request.path) for request in self.sandbox.requests]
