@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from stream_app.domain.configuration.integrations import ENV, FILE, key_refusal
+from stream_app.domain.configuration.integrations import ENV_PREFIX, FILE_PREFIX, key_refusal
 from stream_app.domain.delivery.own_errnos import SHORTAGE_ERRNOS
 from stream_app.domain.errors import ResourceShortageError, SealingError
 
@@ -117,10 +117,10 @@ class KeyRing:
         if stored.startswith(SEALED):
             return self._open_sealed(stored, context, self._ring)
         client, _ = _parts(context)
-        if stored.startswith(ENV):
-            return self._read_variable(stored.removeprefix(ENV), client)
-        if stored.startswith(FILE):
-            return self._read_file(stored.removeprefix(FILE), client)
+        if stored.startswith(ENV_PREFIX):
+            return self._read_variable(stored.removeprefix(ENV_PREFIX), client)
+        if stored.startswith(FILE_PREFIX):
+            return self._read_file(stored.removeprefix(FILE_PREFIX), client)
         raise SealingError(
             f"the stored API key of {_shown(context)} is not sealed: "
             "write the integration with `stream-app apply`, which seals it"
@@ -173,7 +173,7 @@ class KeyRing:
             raise SealingError(
                 f"env:{shown}: only variables STREAM_APP_KEY_<CLIENT>_<NAME> may be named"
             )
-        _check_owner(f"{ENV}{name}", client)
+        _check_owner(f"{ENV_PREFIX}{name}", client)
         value = self._environ.get(name, "").strip()
         if not value:
             raise SealingError(
@@ -186,7 +186,7 @@ class KeyRing:
             raise SealingError(f"file:{name}: keys in files are off: set STREAM_APP_KEY_DIR")
         is_plain = ".." not in name.split("/")
         if is_plain:
-            _check_owner(f"{FILE}{name}", client)
+            _check_owner(f"{FILE_PREFIX}{name}", client)
         try:
             folder = self._key_dir.resolve()
             own = (folder / client).resolve()

@@ -17,11 +17,12 @@ import orjson
 from stream_app.contract.decoders import decoder_of
 from stream_app.contract.records import RecordName
 from stream_app.contract.schema_files import Schema, part_schema
-from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS, flattened
+from stream_app.domain.configuration.api_objects import stored_form
+from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS
 
 #: Names of fields that hold keys; their values are not shown.
 KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "password", "secret", "authorization"})
-#: Records of configured objects: they are flattened before they are read, and their key is an id.
+#: Records of configured objects: they are stored_form before they are read, and their key is an id.
 CONFIGURED = frozenset({RecordName.CLIENT, RecordName.TRIGGER, RecordName.INTEGRATION})
 #: Record -> field with the id that its key must be.
 ID_FIELDS = {
@@ -77,7 +78,7 @@ class Checker:
         for index, part, refusals in self._decode(value or b"", timestamp):
             obj = _parsed(part)
             if self.name in CONFIGURED and isinstance(obj, dict):
-                obj = flattened(obj)
+                obj = stored_form(obj)
             breaches = list(self._breaches(index, obj))
             # A list is a record, or the rest of one, that was refused as a whole.
             is_unread = isinstance(obj, list)

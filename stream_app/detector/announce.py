@@ -20,7 +20,7 @@ import orjson
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from stream_app.domain.configuration.fields import flattened
+from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.notices.announced_objects import AnnouncedCut, AnnouncedObjects
 from stream_app.domain.notices.config_changes import DEFAULT_ACTOR, Difference
@@ -205,4 +205,4 @@ def _object(value: bytes | None) -> dict[str, object] | None:
         obj = orjson.loads(value or b"null")
     except orjson.JSONDecodeError:
         return None
-    return flattened(obj) if isinstance(obj, dict) else None
+    return stored_form(obj) if isinstance(obj, dict) else None

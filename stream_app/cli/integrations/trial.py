@@ -10,8 +10,8 @@ import click
 from stream_app.cli.configuration.apply import rules_of, with_own_secret
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, say
+from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.clients import usable_client
-from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.integrations import is_stored_key, read_integration
 from stream_app.domain.configuration.kinds import Kind, kind_of
 from stream_app.domain.errors import ConfigurationError, StreamAppError, UsageError
@@ -161,7 +161,7 @@ def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
     """Return the integration of a file as `apply` would store it."""
     objects = read_objects([file])
     chosen = _choose(file, objects, number)
-    target = flattened(chosen.obj).get("target")
+    target = stored_form(chosen.obj).get("target")
     token = target.get("token") if isinstance(target, dict) else None
     if settings.secret_keys is None and not is_stored_key(token):
         # The plan seals a key; a secret key of this process will do, as nothing is stored.
@@ -185,7 +185,7 @@ def _choose(file: str, objects: list[FileObject], number: int | None) -> FileObj
         if kind_of(item.obj) is Kind.INTEGRATION
         and other_type(item.obj, is_answer=item.is_answer) is None
     ]
-    ids = [flattened(item.obj).get("id") for item in found]
+    ids = [stored_form(item.obj).get("id") for item in found]
     shown = ", ".join(map(str, ids)) or "none"
     if number is not None:
         found = [item for item, known in zip(found, ids, strict=True) if known == number]
@@ -200,7 +200,7 @@ def _choose(file: str, objects: list[FileObject], number: int | None) -> FileObj
 
 def _known_clients(chosen: FileObject) -> Stored:
     """Return stored records that hold only the integration's client: Kafka is not asked."""
-    number = flattened(chosen.obj).get("client_id")
+    number = stored_form(chosen.obj).get("client_id")
     stored: Stored = {kind: {} for kind in Kind}
     if isinstance(number, int):
         stored[Kind.CLIENT][number] = {}

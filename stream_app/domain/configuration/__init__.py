@@ -1,5 +1,5 @@
-"""What people configure: clients, triggers and integrations, as they are read and checked.
+"""What people configure: clients, triggers and integrations, and how they are read and checked.
 
-The readers of these objects are imported by both roles and by the commands. What `apply` does to
-the stored objects is in `domain/plans`; nothing here counts, renders or sends.
+Both roles and the commands import the readers of these objects. What `apply` does to the stored
+objects is in `domain/plans`; nothing here counts, renders or sends.
 """

@@ -1,8 +1,8 @@
-"""What an integration's owner may set on all of its alerts: priority, tags, responders, ...
+"""Options that an integration's owner may set on all of its alerts: priority, tags, responders, ...
 
-The optional object `alert` of an integration. The service's own defaults hold for what is not
-set, so that is not sent. The limits are the service's: what a person writes is refused beyond
-them, because a tag that is cut routes nothing; what comes from events is cut elsewhere.
+They are the optional object `alert` of an integration. An option that is not set is not sent, so
+the service's default holds. The limits are the service's. What a person writes beyond them is
+refused, because a tag that is cut routes nothing; texts of events are cut elsewhere.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ SOURCE_LIMIT = 100
 TAG_LIMIT = 50
 TAGS_LIMIT = 20
 RESPONDERS_LIMIT = 50
+#: The field of an integration that holds the options.
 ALERT = "alert"
-#: Controls, line breaks, halves of surrogate pairs, and what turns the direction of a text around.
+#: Controls, line breaks, lone surrogates, and characters that change the direction of text.
 UNSENDABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -71,14 +72,14 @@ class AlertOptions(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     source: str = ""
 
 
-#: The one object for "nothing is set": records leave a default out when it is the very same.
+#: No option is set. It is one object: records leave out a default if it is the same object.
 NO_OPTIONS = AlertOptions()
 
 
 def read_alert_options(integration: Fields) -> AlertOptions:
-    """Return the options of an integration; what breaks a rule is among its problems.
+    """Return the options of an integration, and add what breaks a rule to its problems.
 
-    Names that nobody knows are passed over: a newer version may have written them.
+    Unknown fields are passed over: a newer version may have written them.
     """
     if integration.obj.get(ALERT) is None:
         return NO_OPTIONS
@@ -102,25 +103,25 @@ def _read_priority(fields: Fields) -> Priority | None:
 def _read_text(fields: Fields, name: str, limit: int) -> str:
     value = fields.text(name, default="")
     if _length(value) > limit:
-        fields.problem(name, value, f"must be a text of at most {limit} characters")
+        fields.add_problem(name, value, f"must be a text of at most {limit} characters")
     elif UNSENDABLE.search(value):
-        fields.problem(name, value, _SENDABLE)
+        fields.add_problem(name, value, _SENDABLE)
     return value
 
 
 def _read_tags(fields: Fields) -> tuple[str, ...]:
     tags = fields.items("tags", required=False)
     if len(tags) > TAGS_LIMIT:
-        fields.problem("tags", len(tags), f"must be at most {TAGS_LIMIT} tags")
+        fields.add_problem("tags", len(tags), f"must be at most {TAGS_LIMIT} tags")
     found = []
     for index, tag in enumerate(tags):
         if isinstance(tag, str) and tag.strip() and "," not in tag and _length(tag) <= TAG_LIMIT:
             if UNSENDABLE.search(tag):
-                fields.problem(f"tags[{index}]", tag, _SENDABLE)
+                fields.add_problem(f"tags[{index}]", tag, _SENDABLE)
             found.append(tag)
             continue
         wanted = f"must be a text of 1 to {TAG_LIMIT} characters without a comma"
-        fields.problem(f"tags[{index}]", tag, wanted)
+        fields.add_problem(f"tags[{index}]", tag, wanted)
     return tuple(found)
 
 
@@ -128,7 +129,7 @@ def _read_responders(fields: Fields) -> tuple[Responder, ...]:
     responders = tuple(map(_read_responder, fields.children("responders", required=False)))
     if len(responders) > RESPONDERS_LIMIT:
         wanted = f"must be at most {RESPONDERS_LIMIT} responders"
-        fields.problem("responders", len(responders), wanted)
+        fields.add_problem("responders", len(responders), wanted)
     return responders
 
 
@@ -137,17 +138,17 @@ def _read_responder(fields: Fields) -> Responder:
     name = "username" if type_ == ResponderType.USER else "name"
     given = [key for key in ("id", "name", "username") if fields.obj.get(key) is not None]
     if given not in (["id"], [name]):
-        fields.problem(
+        fields.add_problem(
             name, given, f"must be given, or id instead of it: one of the two for {quoted(type_)}"
         )
         return Responder(ResponderType.TEAM)
     text = fields.text(given[0])
     if UNSENDABLE.search(text):
-        fields.problem(given[0], text, _SENDABLE)
+        fields.add_problem(given[0], text, _SENDABLE)
     found = next((known for known in ResponderType if known == type_), ResponderType.TEAM)
     return Responder(found, **{given[0]: text})
 
 
 def _length(text: str) -> int:
-    """Return the length in UTF-16 units, the stricter way to count characters."""
+    """Return the length in UTF-16 code units, the stricter way to count characters."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

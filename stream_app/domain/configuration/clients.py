@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from stream_app.domain.configuration.fields import Fields, Problems, flattened, raise_first
+from stream_app.domain.configuration.api_objects import stored_form
+from stream_app.domain.configuration.fields import Fields, Problems, raise_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CLOUDS = ("EU", "US", "ME")
-#: One spelling: with `+7` or `1_0` two names could be one application's.
+#: Allows one spelling of each id: with `+7` and `7` an application could get two names.
 _APPLICATION_ID = re.compile(r"-1|[0-9]{1,18}")
 
 
 class Client(msgspec.Struct, frozen=True):
-    """An account in one of the clouds, with the names of its applications by id."""
+    """An account in one of the clouds. `applications` holds names by id."""
 
     client_id: int
     name: str
@@ -38,9 +39,9 @@ def parse_client(obj: Mapping[str, object]) -> Client:
 
 
 def read_client(obj: Mapping[str, object]) -> tuple[Client, Problems]:
-    """Return the client and all its problems; with any problem the client is not to be used."""
+    """Return the client and all its problems; with any problem it must not be used."""
     problems: Problems = []
-    fields = Fields(flattened(obj), problems)
+    fields = Fields(stored_form(obj), problems)
     client = Client(
         client_id=fields.integer("client_id", 1),
         name=fields.text("name"),
@@ -51,7 +52,7 @@ def read_client(obj: Mapping[str, object]) -> tuple[Client, Problems]:
 
 
 def usable_client(obj: Mapping[str, object] | None) -> Client | None:
-    """Return the client of a record; None: there is none, or it breaks a rule."""
+    """Return the client of a record; None if there is no record, or if it breaks a rule."""
     client, problems = read_client(obj or {})
     return None if problems else client
 
@@ -63,7 +64,7 @@ def _read_applications(fields: Fields) -> dict[int, str]:
     names = {}
     for key in item.obj:
         if _APPLICATION_ID.fullmatch(str(key)) is None:
-            item.problem(key, key, "must be an application id: -1 (default) or more")
+            item.add_problem(key, key, "must be an application id: -1 (default) or more")
             continue
         names[int(key)] = item.text(key)
     return names

@@ -1,4 +1,4 @@
-"""Integrations: where alerts are posted, with which key, and which notices are wanted."""
+"""Integrations: where alerts are posted, with which key, and which notices are selected."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stream_app.domain.configuration.alert_options import (
     AlertOptions,
     read_alert_options,
 )
+from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import (
     HIDDEN,
     Fields,
     Problems,
-    flattened,
     hide_key,
     raise_first,
 )
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TYPES = ("opsgenie",)
-#: Where an integration sends that names no address: the documented default, Opsgenie in the US.
+#: The documented address of an integration that names none: Opsgenie in the US.
 DEFAULT_API = "https://api.opsgenie.com/v2/alerts"
 EVENTS = (
     "system",
@@ -37,9 +37,10 @@ EVENTS = (
     "security_issue_low",
     "security_issue_info",
 )
-ENV, FILE = "env:", "file:"
-VARIABLE_PREFIX = "STREAM_APP_KEY_"
-#: How a key may stand in a record: sealed, or named. It is never there in the clear.
+#: What a key begins with that names an environment variable or a file.
+ENV_PREFIX, FILE_PREFIX = "env:", "file:"
+KEY_VARIABLE_PREFIX = "STREAM_APP_KEY_"
+#: The forms of a key in a record: sealed, or named. It never stands there in the clear.
 _STORED_KEY = re.compile(
     r"sealed:v1:[A-Za-z0-9_=-]+|env:STREAM_APP_KEY_(?!DIR\Z)[A-Z0-9_]+|file:[^\s]+"
 )
@@ -49,9 +50,9 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     """A configured integration.
 
     `key` is sealed, or names an environment variable or a file: see `stream_app.key_ring`.
-    `events` holds the active subscriptions, `alert` what is set on its alerts. `updated_at`,
-    `epoch` (of the target, raised with each new one and each enabling) and `enabled_at` are Unix
-    ms, 0 when nobody set them.
+    `events` holds the active subscriptions, `alert` the options of all alerts. `updated_at`,
+    `epoch` and `enabled_at` are Unix ms, 0 if nobody has set them. The epoch rises with each new
+    target and each enabling.
     """
 
     id: int
@@ -72,12 +73,12 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def key_context(self) -> str:
-        """Whose key it is, and what a sealed one is bound to."""
+        """What the integration's key is bound to."""
         return key_context(self.client_id, self.id, self.api)
 
 
 def api_host(api: str) -> str:
-    """Return the host of an API address; an address without one stands for itself."""
+    """Return the host of an API address, or the address itself if it has none."""
     try:
         return urlsplit(api).hostname or api
     except ValueError:
@@ -85,28 +86,28 @@ def api_host(api: str) -> str:
 
 
 def given_api(target: Mapping[str, object]) -> object:
-    """Return the address that a target names, or the default; it may be of any type."""
+    """Return the address of a target that has not been read yet, or the default address."""
     api = target.get("api")
     return DEFAULT_API if api is None else api
 
 
 def key_context(client_id: int, integration_id: int, api: str) -> str:
-    """Return what the key of an integration is bound to: a client, the integration, and a host."""
+    """Return what an integration's key is bound to: the client, the integration and the host."""
     return f"{client_id}/{integration_id}@{api_host(api)}"
 
 
 def key_refusal(token: str, client_id: int) -> str | None:
-    """Return why a named key is not one that a client may use; None when it is, or is sealed.
+    """Return why a client may not use a named key; None if it may, or if the key is sealed.
 
-    Names begin with the client's id, so that a client's file can name no key of another.
+    Names begin with the client's id, so that no client's file can name a key of another client.
     """
-    if token.startswith(ENV):
-        owned, how = f"{ENV}{VARIABLE_PREFIX}{client_id}_", "rename the variable"
-        rest = token.removeprefix(f"{ENV}{VARIABLE_PREFIX}")
+    if token.startswith(ENV_PREFIX):
+        owned, how = f"{ENV_PREFIX}{KEY_VARIABLE_PREFIX}{client_id}_", "rename the variable"
+        rest = token.removeprefix(f"{ENV_PREFIX}{KEY_VARIABLE_PREFIX}")
         other = re.match(r"(\d+)_.", rest)
-    elif token.startswith(FILE):
-        owned, how = f"{FILE}{client_id}/", "move the file"
-        rest = token.removeprefix(FILE)
+    elif token.startswith(FILE_PREFIX):
+        owned, how = f"{FILE_PREFIX}{client_id}/", "move the file"
+        rest = token.removeprefix(FILE_PREFIX)
         other = re.match(r"(\d+)/.", rest)
     else:
         return None
@@ -121,7 +122,7 @@ def key_refusal(token: str, client_id: int) -> str | None:
 
 
 def is_stored_key(text: object) -> bool:
-    """Tell whether a key has a form in which it may stand in a record."""
+    """Tell whether a text has one of the forms of a key in a record."""
     return isinstance(text, str) and _STORED_KEY.fullmatch(text) is not None
 
 
@@ -137,9 +138,9 @@ def parse_integration(obj: Mapping[str, object]) -> Integration:
 
 
 def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
-    """Return the integration and all its problems; with any problem it is not to be used."""
+    """Return the integration and all its problems; with any problem it must not be used."""
     problems: Problems = []
-    fields = Fields(flattened(obj), problems)
+    fields = Fields(stored_form(obj), problems)
     integration_id, client_id = fields.integer("id", 1), fields.integer("client_id", 1)
     target = fields.child("target", hidden=True)
     integration = Integration(
@@ -169,7 +170,7 @@ def _read_api(target: Fields) -> str:
 def _read_key(target: Fields) -> str:
     token = target.obj.get("token")
     if token is None or token == "":
-        target.problem(
+        target.add_problem(
             "token",
             token,
             "is missing: must be a key, env:STREAM_APP_KEY_<CLIENT>_<NAME> or file:<client>/<name>",
@@ -177,7 +178,7 @@ def _read_key(target: Fields) -> str:
     elif isinstance(token, str) and is_stored_key(token):
         return token
     else:
-        target.problem(
+        target.add_problem(
             "token",
             HIDDEN,
             "the key is neither sealed nor env:STREAM_APP_KEY_<CLIENT>_<NAME> nor "

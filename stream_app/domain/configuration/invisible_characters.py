@@ -1,7 +1,7 @@
-"""Names with characters that nobody sees: two that look the same would be two.
+"""Names with invisible characters are refused: names that look the same must be the same.
 
-A name is what a person reads, what events name their client by, and what routes an alert. It is
-judged where a person writes it: what is stored already stays in force.
+People read names, events name their client, and names route alerts. They are checked when a person
+writes them: those that are stored already stay in force.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from stream_app.domain.configuration.integrations import ENV, FILE
+from stream_app.domain.configuration.integrations import ENV_PREFIX, FILE_PREFIX
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.foreign_text.printable import is_shapeless
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.fields import Problems
 
-#: Controls, what only formats, halves of surrogate pairs, and ends of lines.
-_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: They part and join letters of Persian and of India, and make one emoji of several.
+#: Control and format characters, lone surrogates, and separators of lines and paragraphs.
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: They separate and join letters of Persian and Indian scripts, and combine emoji into one.
 _JOINERS = "\u200c\u200d"
-_SHOWN = 3
+_MOST_NAMED = 3
 
 
 def trimmed(record: dict[str, object]) -> dict[str, object]:
-    """Return an object without the line break that YAML's `|` leaves at the end of a name.
+    """Return an object without the line breaks that YAML's `|` leaves at the end of names.
 
-    A key has no white space around it either.
+    White space around its key is removed, too.
     """
     found = dict(record)
     if isinstance(name := record.get("name"), str):
@@ -43,42 +43,43 @@ def trimmed(record: dict[str, object]) -> dict[str, object]:
     return found
 
 
-def note_invisible(record: Mapping[str, object], problems: Problems) -> None:
-    """Add a problem for each name of an object with characters that nobody sees."""
+def note_invisible_characters(record: Mapping[str, object], problems: Problems) -> None:
+    """Add a problem for each of an object's names that has invisible characters."""
     known = {problem.path for problem in problems}
     for path, text in _names(record):
-        if path not in known and (found := invisible(text)):
-            listed = ", ".join(map(_named, found[:_SHOWN]))
-            what = f"{listed}, …" if len(found) > _SHOWN else listed
+        if path not in known and (found := invisible_characters(text)):
+            listed = ", ".join(map(_code_and_name, found[:_MOST_NAMED]))
+            what = f"{listed}, …" if len(found) > _MOST_NAMED else listed
             problems.append(
                 InvalidObjectError(path, text, f"has characters that nobody sees: take out {what}")
             )
 
 
-def invisible(text: str) -> list[str]:
-    """Return the characters of a text that nobody sees, each once."""
+def invisible_characters(text: str) -> list[str]:
+    """Return the invisible characters of a text, each once."""
     found: dict[str, None] = {}
     for place, character in enumerate(text):
         if character.isascii() and character.isprintable():
             continue
         if character in _JOINERS:
+            # It is visible in its effect, between two letters that are not ASCII.
             around = text[place - 1 : place] + text[place + 1 : place + 2]
-            is_seen = len(around) == len("ab") and not any(map(str.isascii, around))
+            is_visible = len(around) == len("ab") and not any(map(str.isascii, around))
         else:
-            is_seen = unicodedata.category(character) not in _CATEGORIES
-        if not is_seen or is_shapeless(character):
+            is_visible = unicodedata.category(character) not in _INVISIBLE_CATEGORIES
+        if not is_visible or is_shapeless(character):
             found[character] = None
     return list(found)
 
 
-def _named(character: str) -> str:
+def _code_and_name(character: str) -> str:
     code = f"U+{ord(character):04X}"
     name = unicodedata.name(character, "")
     return f"{code} ({name.lower()})" if name else code
 
 
 def _names(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield path and text of what names something, or routes an alert."""
+    """Yield (path, text) of each field that names something or routes an alert."""
     texts = [("name", record.get("name"))]
     for field, names in (("applications", ()), ("alert", ("entity", "source"))):
         inner = record.get(field)
@@ -89,7 +90,7 @@ def _names(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         texts += _listed("alert.responders", alert.get("responders"))
     target = record.get("target")
     token = target.get("token") if isinstance(target, Mapping) else None
-    if isinstance(token, str) and token.startswith((ENV, FILE)):
+    if isinstance(token, str) and token.startswith((ENV_PREFIX, FILE_PREFIX)):
         texts.append(("target.token", token))
     yield from ((path, text) for path, text in texts if isinstance(text, str))
 

@@ -1,4 +1,4 @@
-"""The kinds of configured objects, how one is recognised, and how all of them are kept."""
+"""The kinds of configured objects, how they are recognised, and how they are kept in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Kinds of configured objects, in the order in which they are written."""
+    """The kinds of configured objects, in the order in which `apply` writes them."""
 
     CLIENT = "client"
     INTEGRATION = "integration"
@@ -16,14 +16,14 @@ class Kind(StrEnum):
 
 INTEGRATION_STAMPS = ("updated_at", "epoch", "enabled_at")
 TRIGGER_STAMPS = ("enabled_at",)
-#: What our commands set themselves; what a file says there is ignored.
+#: Fields that only our commands set; their values in a file are ignored.
 STAMPS = {Kind.CLIENT: (), Kind.INTEGRATION: INTEGRATION_STAMPS, Kind.TRIGGER: TRIGGER_STAMPS}
-#: Kind -> id -> the record as it is stored, flattened.
+#: Kind -> id -> the object in its stored form.
 Stored = dict[Kind, dict[int, dict[str, object]]]
 
 
 def kind_of(obj: Mapping[str, object]) -> Kind | None:
-    """Recognise an object by `kind` or by its shape; None when it is neither."""
+    """Return the kind of an object, from its field `kind` or its shape; None if it is unknown."""
     if "kind" in obj:
         return next((kind for kind in Kind if kind == obj["kind"]), None)
     if "trigger" in obj or "template_id" in obj or ("template" in obj and "actions" in obj):

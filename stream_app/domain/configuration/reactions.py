@@ -1,7 +1,7 @@
-"""What a trigger does: whom it notifies, and the reactions that are kept, but not carried out here.
+"""A trigger's reactions: which integrations it notifies, and what it does besides.
 
-Blocking and marking are the product's own work; its triggers are taken as they are, so that one
-file holds for both.
+Only notifications are carried out here. Blocking and marking are left to the product; they are
+read and kept, so that the same file can be used for both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from stream_app.domain.catalog.conditions import Condition
     from stream_app.domain.configuration.fields import Fields
 
-#: Reactions that say for how many seconds an address stays on a list.
-TIMED = (Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
+#: Reactions with a `lock_time`: for how many seconds an address stays on a list.
+TIMED_REACTIONS = (Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Reactions:
 
 
 def read_reactions(fields: Fields, condition: Condition | None, suffix: str) -> Reactions:
-    """Read `actions`; those of an unknown condition may be any.
+    """Read `actions`. An unknown condition allows all reactions.
 
     Args:
-        fields: of the trigger.
-        condition: what its `template_id` names; None when that is unknown.
-        suffix: names the condition in the message on a reaction that it does not have.
+        fields: the trigger's fields.
+        condition: the condition of its `template_id`; None if it is unknown.
+        suffix: ends the message on a reaction that the condition does not allow.
     """
     allowed = tuple(condition.reactions if condition is not None else Reaction)
     notified: dict[int, None] = {}
@@ -48,7 +48,7 @@ def read_reactions(fields: Fields, condition: Condition | None, suffix: str) -> 
             notified |= dict.fromkeys(_integration_ids(action))
             continue
         others[name] = None
-        if name in TIMED:
+        if name in TIMED_REACTIONS:
             action.child("params").integer("lock_time", 0)
         else:
             _check_no_params(action, name)
@@ -60,18 +60,18 @@ def _integration_ids(action: Fields) -> list[int]:
     found = []
     for index, value in enumerate(params.items("integration_ids")):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            params.problem(f"integration_ids[{index}]", value, "must be an integration's id")
+            params.add_problem(f"integration_ids[{index}]", value, "must be an integration's id")
         elif value > MAX_INTEGER:
-            params.problem(f"integration_ids[{index}]", value, TOO_LARGE)
+            params.add_problem(f"integration_ids[{index}]", value, TOO_LARGE)
         else:
             found.append(value)
     return found
 
 
 def _check_no_params(action: Fields, name: str) -> None:
-    """See that there are none; the API may write them as empty or null."""
+    """Add a problem if there are parameters; the API may write them as empty or null."""
     params = action.obj.get("params")
     if isinstance(params, Mapping) and all(value is None for value in params.values()):
         return
     if params is not None:
-        action.problem("params", params, f"must not be given: {name} has none")
+        action.add_problem("params", params, f"must not be given: {name} has none")

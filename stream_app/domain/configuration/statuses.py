@@ -1,7 +1,7 @@
-"""Integrations as they are, beside what their owners want: disabled by the system, and why.
+"""Statuses of integrations: whether the system has disabled one, and why.
 
-The record of `status.integrations` is written by the judge. It counts for as long as nobody has
-enabled the integration since: a record of a judge that had not heard of the enabling is void.
+The judge writes them to `status.integrations`. A status is valid until somebody enables the
+integration. If the judge had not yet heard of that when it wrote the status, the status is void.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from stream_app.domain.configuration.integrations import Integration
 
-#: Why an integration is disabled by the system: the only reason there is.
+#: The only reason for which the system disables an integration.
 FAILED_SHARE = "failed_share"
 
 
@@ -52,7 +52,7 @@ def parse_status(obj: Mapping[str, object]) -> IntegrationStatus:
     """Build a status from its record.
 
     Raises:
-        InvalidObjectError: it is none.
+        InvalidObjectError: the record is no status.
     """
     try:
         return msgspec.convert(obj, IntegrationStatus)
@@ -61,5 +61,5 @@ def parse_status(obj: Mapping[str, object]) -> IntegrationStatus:
 
 
 def is_disabled_by_system(integration: Integration, status: IntegrationStatus | None) -> bool:
-    """Tell whether the system has disabled an integration, and nobody has enabled it since."""
+    """Tell whether the system has disabled an integration that nobody has enabled since."""
     return status is not None and status.disabled and status.epoch >= integration.enabled_at

@@ -1,7 +1,7 @@
-"""Triggers: when enough of the matching events come within a period, or one notice, tell somebody.
+"""Triggers: rules that notify integrations of many events within a period, or of one notice.
 
-A trigger whose condition is not evaluated here is read by the same rules and kept: it counts
-nothing, matches nothing, and says so.
+A trigger whose condition is not evaluated here is read by the same rules and kept. It counts and
+matches nothing, and the commands say so.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -23,7 +22,8 @@ from stream_app.domain.catalog.conditions import (
     allowed_values,
     normal_filter_value,
 )
-from stream_app.domain.configuration.fields import Fields, Problems, flattened, raise_first
+from stream_app.domain.configuration.api_objects import stored_form
+from stream_app.domain.configuration.fields import Fields, Problems, raise_first
 from stream_app.domain.configuration.reactions import read_reactions
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from stream_app.domain.catalog.filter_values import FilterValue
 
 THRESHOLD_OPERATORS = ("gt",)
+#: Parts of a trigger that may be kept without being evaluated.
+NOT_EVALUATED_PARTS = ("condition", "reactions")
 _REVISION_CHARACTERS = 16
 
 
@@ -51,10 +53,10 @@ class Threshold(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trigger(msgspec.Struct, frozen=True, dict=True):
-    """A configured trigger. `enabled_at` is in Unix ms, 0 when nobody has set it.
+    """A configured trigger. `enabled_at` is in Unix ms, 0 if nobody has set it.
 
-    Filters without values are left out: they let everything through. Only a counted condition is
-    sure to have a threshold; `other_reactions` are those that are not carried out here.
+    Filters without values are left out, because they let everything through. A trigger of a
+    counted condition always has a threshold. `other_reactions` are not carried out here.
     """
 
     id: int
@@ -71,31 +73,30 @@ class Trigger(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def is_evaluated(self) -> bool:
-        """Tell whether its condition is evaluated here."""
+        """Tell whether the trigger's condition is evaluated here."""
         condition = CONDITIONS.get(self.template_id)
         return condition is not None and condition.is_evaluated
 
     @property
     def not_evaluated(self) -> tuple[str, ...]:
-        """What of it is kept, but comes to nothing here: `condition X`, `reaction Y`."""
+        """The parts that are kept without effect here: `condition X`, `reaction Y`."""
         condition = () if self.is_evaluated else (f"condition {self.template_id}",)
         return (*condition, *(f"reaction {name}" for name in self.other_reactions))
 
     @property
     def tells_nobody(self) -> bool:
-        """Tell whether its condition is evaluated here, and then no integration is told."""
+        """Tell whether the trigger is evaluated here although it notifies no integration."""
         return self.is_evaluated and not self.integration_ids
 
     @functools.cached_property
     def revision(self) -> str:
-        """A hash of what decides a count: a trigger of another revision counts anew.
+        """A hash of everything that affects a count: a trigger with a new revision counts anew.
 
-        The order of filters and of their values decides nothing, so it is not part of it; nor
-        are names and integrations.
+        The order of filters and of their values has no effect, nor have names and integrations.
         """
 
         def order(value: str | int) -> tuple[bool, str | int]:
-            return isinstance(value, str), value  # a number and a text have no order of their own
+            return isinstance(value, str), value  # Python cannot compare a number with a text
 
         filters = sorted(
             ([f.id, f.operator, sorted(f.values, key=order)] for f in self.filters),
@@ -122,9 +123,9 @@ def parse_trigger(obj: Mapping[str, object], *, allowed_periods: Collection[int]
 def read_trigger(
     obj: Mapping[str, object], *, allowed_periods: Collection[int]
 ) -> tuple[Trigger, Problems]:
-    """Return the trigger and all its problems; with any problem the trigger is not to be used."""
+    """Return the trigger and all its problems; with any problem it must not be used."""
     problems: Problems = []
-    fields = Fields(flattened(obj), problems)
+    fields = Fields(stored_form(obj), problems)
     condition = _read_condition(fields)
     suffix = f" for condition {fields.obj.get('template_id')}" if condition is not None else ""
     trigger = Trigger(
@@ -148,12 +149,14 @@ def _read_condition(fields: Fields) -> Condition | None:
     condition = CONDITIONS.get(template_id)
     if template_id and condition is None:
         known = ", ".join(CONDITIONS)
-        fields.problem("template_id", template_id, f"condition is unknown: must be one of {known}")
+        fields.add_problem(
+            "template_id", template_id, f"condition is unknown: must be one of {known}"
+        )
     return condition
 
 
 def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> tuple[Filter, ...]:
-    """Return the filters; those of an unknown condition are not judged."""
+    """Return the filters; those of an unknown condition are not checked."""
     if condition is None:
         return ()
     filters = []
@@ -167,7 +170,7 @@ def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> t
         for index, value in enumerate(item.items("values")):
             normal = normal_filter_value(filter_id, value)
             if normal is None:
-                item.problem(f"values[{index}]", value, allowed_values(filter_id, value))
+                item.add_problem(f"values[{index}]", value, allowed_values(filter_id, value))
             else:
                 values[normal] = None
         if values:
@@ -178,7 +181,7 @@ def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> t
 def _read_filter_id(item: Fields, condition: Condition, suffix: str) -> str:
     if condition.filters:
         return item.choice("id", condition.filters, suffix)
-    item.problem("id", item.obj.get("id"), f"no filter is allowed{suffix}")
+    item.add_problem("id", item.obj.get("id"), f"no filter is allowed{suffix}")
     return ""
 
 
@@ -187,12 +190,12 @@ def _read_threshold(
 ) -> Threshold | None:
     if "thresholds" in fields.obj:
         text = "says something else than threshold, and a trigger has one: leave it out"
-        fields.problem("thresholds", fields.obj["thresholds"], text)
+        fields.add_problem("thresholds", fields.obj["thresholds"], text)
     if condition is None:
         return None
     given = fields.obj.get("threshold")
     if condition.threshold is Presence.FORBIDDEN and given is not None:
-        fields.problem("threshold", given, f"must not be given{suffix}")
+        fields.add_problem("threshold", given, f"must not be given{suffix}")
     if condition.threshold is Presence.FORBIDDEN:
         return None
     if condition.threshold is Presence.ALLOWED and given is None:
@@ -211,28 +214,21 @@ def _check_period(
 ) -> None:
     if step is not None:
         if period % step:
-            item.problem("period", period, f"must be a multiple of {step} (seconds)")
+            item.add_problem("period", period, f"must be a multiple of {step} (seconds)")
     elif period not in allowed_periods:
         allowed = ", ".join(str(p) for p in sorted(allowed_periods))
-        item.problem("period", period, f"must be one of {allowed} (seconds)")
-
-
-#: What of a trigger is kept, and does nothing here.
-NOT_EVALUATED_PARTS = ("condition", "reactions")
+        item.add_problem("period", period, f"must be one of {allowed} (seconds)")
 
 
 @dataclass(frozen=True)
 class TriggerNotes:
-    """What a person should know of a trigger that does less than it says.
-
-    `not_evaluated` is as in `Trigger`; `tells_nobody`: it is evaluated, and no alert goes out.
-    """
+    """Notes for a person on a trigger that does less than it says; the fields are `Trigger`'s."""
 
     not_evaluated: tuple[str, ...] = ()
     tells_nobody: bool = False
 
     def __str__(self) -> str:
-        """Return both as one text; empty when there is nothing to say."""
+        """Return the notes as one text, empty if there are none."""
         parts = []
         if self.not_evaluated:
             parts.append(f"not evaluated here: {', '.join(self.not_evaluated)}")

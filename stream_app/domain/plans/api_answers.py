@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stream_app.domain.configuration.fields import flattened
+from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.kinds import Kind, kind_of
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.foreign_text.printable import kind_of_value
@@ -38,24 +38,26 @@ def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
         return None
     if kind is Kind.TRIGGER and not isinstance(found, list):
         raise ConfigurationError(f"{path}: is {kind_of_value(found)}: must be a list")
-    beside = flattened({name: obj[name] for name in ("client_id", "clientid") if name in obj})
+    beside = stored_form({name: obj[name] for name in ("client_id", "clientid") if name in obj})
     objects: list[dict[str, object]] = []
     for index, item in enumerate(found if isinstance(found, list) else [found]):
         if not isinstance(item, Mapping):
             where = f"{path}[{index}]" if isinstance(found, list) else path
             raise ConfigurationError(f"{where}: is {kind_of_value(item)}: must have named fields")
-        objects.append({**beside, **_without_empty_threshold(flattened(item)), "kind": kind.value})
+        objects.append(
+            {**beside, **_without_empty_threshold(stored_form(item)), "kind": kind.value}
+        )
     return objects
 
 
 def _without_empty_threshold(obj: dict[str, object]) -> dict[str, object]:
     """Return an object without an empty threshold: there is none, or it is in `thresholds`."""
-    return flattened({**obj, "threshold": None}) if obj.get("threshold") == {} else obj
+    return stored_form({**obj, "threshold": None}) if obj.get("threshold") == {} else obj
 
 
 def of_client(obj: Mapping[str, object], client_id: int) -> Mapping[str, object]:
     """Return a trigger or an integration, with this client if it names none."""
-    flat = flattened(obj)
+    flat = stored_form(obj)
     if kind_of(obj) in (None, Kind.CLIENT) or flat.get("client_id") is not None:
         return obj
     return {**flat, "client_id": client_id}

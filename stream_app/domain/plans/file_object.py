@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from stream_app.domain.configuration.fields import HIDDEN, flattened, has_description
+from stream_app.domain.configuration.api_objects import has_full_condition, stored_form
+from stream_app.domain.configuration.fields import HIDDEN
 from stream_app.domain.configuration.integrations import is_stored_key
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 
@@ -54,7 +55,7 @@ class FileObject:
     @property
     def is_lenient(self) -> bool:
         """Return whether it may have unknown fields, as the answers of the API have."""
-        return self.is_answer or has_description(self.obj)
+        return self.is_answer or has_full_condition(self.obj)
 
     def where(self, path: str) -> str:
         """Return file and line of a path, for a message."""
@@ -63,7 +64,7 @@ class FileObject:
 
     def record(self, kind: Kind) -> dict[str, object]:
         """Return the object in the form of a record, without what our commands set."""
-        record = flattened(self.obj)
+        record = stored_form(self.obj)
         for name in ("kind", *STAMPS[kind]):
             record.pop(name, None)
         if kind is Kind.CLIENT and record.get("client_id") is None and "id" in record:

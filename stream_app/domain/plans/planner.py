@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from stream_app.domain.configuration.kinds import Kind, Stored, kind_of
-from stream_app.domain.configuration.known_fields import hint_of_no_kind
+from stream_app.domain.configuration.known_fields import hint_for_unknown_kind
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.plan import Change, Plan, Rules, deletion
@@ -74,7 +74,7 @@ class _Planner:
             self._entries.append(
                 f"{source.where('kind')}: object {source.number}: kind: "
                 f"{quoted(source.obj.get('kind'))}: must be "
-                f"client, integration or trigger{hint_of_no_kind(source.obj)}"
+                f"client, integration or trigger{hint_for_unknown_kind(source.obj)}"
             )
             return
         draft = self._draft(source, kind)

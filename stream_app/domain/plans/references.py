@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.client_names import normal_name
-from stream_app.domain.configuration.fields import flattened
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.plans.steps import Draft
@@ -125,7 +125,7 @@ def _stored_integrations(draft: Draft) -> tuple[int, ...]:
 
 def _path_of(number: int, obj: Mapping[str, object]) -> str:
     """Return the path of an integration's id in a trigger, which may be malformed elsewhere."""
-    actions = flattened(obj).get("actions")
+    actions = stored_form(obj).get("actions")
     for place, action in enumerate(actions if isinstance(actions, list) else []):
         params = action.get("params") if isinstance(action, dict) else None
         ids = params.get("integration_ids") if isinstance(params, dict) else None

@@ -13,11 +13,10 @@ from stream_app.domain.configuration.fields import (
     MAX_CLIENT_BYTES,
     MAX_OBJECT_BYTES,
     Problems,
-    changed_fields,
     hide_key,
 )
 from stream_app.domain.configuration.integrations import read_integration
-from stream_app.domain.configuration.invisible_characters import note_invisible, trimmed
+from stream_app.domain.configuration.invisible_characters import note_invisible_characters, trimmed
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, note_unknown_fields
 from stream_app.domain.configuration.triggers import read_trigger
@@ -72,7 +71,7 @@ def read(draft: Draft) -> None:
     """Read the record as the workers do; note what they refuse, and invisible characters."""
     draft.record = known_part(draft.kind, draft.record)
     _READERS[draft.kind](draft)
-    note_invisible(draft.record, draft.problems)
+    note_invisible_characters(draft.record, draft.problems)
 
 
 def _read_client(draft: Draft) -> None:
@@ -156,3 +155,17 @@ def compare(draft: Draft) -> Change:
         stamps = trigger_stamps(stored, record, draft.rules.now_ms)
     name, record = str(record.get("name") or ""), {**record, **stamps}
     return Change(kind, draft.id, name, action, record, fields, draft.key_fields, stored)
+
+
+def changed_fields(
+    before: Mapping[str, object], after: Mapping[str, object], path: str = ""
+) -> list[str]:
+    """Return the paths of the fields that differ; lists are compared as a whole."""
+    found: list[str] = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += changed_fields(old, new, f"{path}{name}.")
+        elif old != new or (name in before) != (name in after):
+            found.append(f"{path}{name}")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from stream_app.domain.configuration.fields import note_other_id
+from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
 
@@ -14,7 +14,7 @@ def integration_row(
 ) -> dict[str, object]:
     """Return the facts about an integration, in JSON's types."""
     integration, problems = read_integration(record)
-    note_other_id(number, integration.id, problems)
+    note_id_mismatch(number, integration.id, problems)
     row: dict[str, object] = {
         "id": number,
         "client_id": record.get("client_id"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from stream_app.domain.configuration.fields import flattened
+from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import parse_status
 from stream_app.domain.errors import (
@@ -152,7 +152,7 @@ def _store(objects: dict[int, dict[str, object]], record: Any, unusable: Unusabl
     except orjson.JSONDecodeError:
         obj = None
     if isinstance(obj, dict):
-        objects[object_id] = flattened(obj)
+        objects[object_id] = stored_form(obj)
     else:
         unusable.note(record, f"{shown_key(record.key)}: its value is no JSON object")
 

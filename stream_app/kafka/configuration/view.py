@@ -17,7 +17,7 @@ from stream_app.domain.configuration.fields import (
     MAX_CLIENT_BYTES,
     MAX_OBJECT_BYTES,
     Problems,
-    note_other_id,
+    note_id_mismatch,
     raise_first,
 )
 from stream_app.domain.configuration.integrations import Integration, parse_integration
@@ -208,7 +208,7 @@ class RecordApplier:
         parsed: ConfigObject = self._parsers[kind](obj)
         problems: Problems = []
         own_id = parsed.client_id if isinstance(parsed, Client) else parsed.id
-        note_other_id(object_id, own_id, problems)
+        note_id_mismatch(object_id, own_id, problems)
         raise_first(problems)
         return parsed
 

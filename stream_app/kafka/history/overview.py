@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from stream_app.domain.configuration.clients import read_client
-from stream_app.domain.configuration.fields import note_other_id
+from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import notes_of, read_trigger
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
@@ -183,7 +183,7 @@ def _unusable_clients(stored: Stored) -> Iterator[str]:
     """Yield the clients that cannot be used, since clients have no rows of their own."""
     for number, record in sorted(stored[Kind.CLIENT].items()):
         client, problems = read_client(record)
-        note_other_id(number, client.client_id, problems)
+        note_id_mismatch(number, client.client_id, problems)
         if problems:
             yield f"client {number}: {problems[0]}"
 
@@ -283,7 +283,7 @@ def _trigger(
     settings: Settings, number: int, record: Mapping[str, object], fired: Sequence[int]
 ) -> TriggerRow:
     trigger, problems = read_trigger(record, allowed_periods=settings.detector.allowed_periods)
-    note_other_id(number, trigger.id, problems)
+    note_id_mismatch(number, trigger.id, problems)
     return TriggerRow(
         id=number,
         client_id=record.get("client_id"),

@@ -18,7 +18,7 @@ from stream_app.domain.configuration.alert_options import (
 )
 from stream_app.domain.configuration.clients import CLOUDS
 from stream_app.domain.configuration.integrations import DEFAULT_API, EVENTS, TYPES
-from stream_app.domain.configuration.reactions import TIMED
+from stream_app.domain.configuration.reactions import TIMED_REACTIONS
 from stream_app.domain.configuration.triggers import THRESHOLD_OPERATORS
 from tests.contract.schemas.filter_values import value_schema
 from tests.contract.schemas.struct_schemas import Schema
@@ -151,7 +151,7 @@ def _by_reaction(reaction: Reaction) -> Schema:
     if reaction is Reaction.SEND_NOTIFICATION:
         params = objects("Whom it notifies.", {"integration_ids": ids}, ("integration_ids",))
         more = {"properties": {"params": params}, "required": ["params"]}
-    elif reaction in TIMED:
+    elif reaction in TIMED_REACTIONS:
         params = objects("For how long.", {"lock_time": lock}, ("lock_time",))
         more = {"properties": {"params": params}, "required": ["params"]}
     else:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from stream_app.cli.configuration.change_report import show_changes
-from stream_app.domain.configuration.fields import changed_fields
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.plan import Action, Change
+from stream_app.domain.plans.steps import changed_fields
 
 BLOCK = {"id": "block_ips", "params": {"lock_time": 3600}}
 VECTOR: dict[str, Any] = {"template_id": "vector_attack", "actions": [BLOCK]}

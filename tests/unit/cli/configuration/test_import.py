@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.configuration.get import get
-from stream_app.domain.configuration.fields import flattened
-from stream_app.domain.configuration.invisible_characters import invisible
+from stream_app.domain.configuration.api_objects import stored_form
+from stream_app.domain.configuration.invisible_characters import invisible_characters
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.errors import ConfigurationError, UsageError
@@ -133,7 +133,9 @@ FILTERS = st.lists(
 )
 TRIGGERS = st.builds(
     trigger,
-    name=st.text(min_size=1, max_size=20).filter(lambda name: name.strip() and not invisible(name)),
+    name=st.text(min_size=1, max_size=20).filter(
+        lambda name: name.strip() and not invisible_characters(name)
+    ),
     comment=st.none() | st.text(max_size=20),
     enabled=st.booleans(),
     template_id=st.sampled_from(["attacks_exceeded", "hits_exceeded", "incidents_exceeded"]),
@@ -263,7 +265,7 @@ def test_the_client_comes_from_the_object_or_beside_it_or_from_the_command(place
         {"trigger": one},
     ]
     found = place.read(*documents, client=1111)
-    assert [flattened(item.obj)["client_id"] for item in found] == [2222, 3333, 2222, 2222, 1111]
+    assert [stored_form(item.obj)["client_id"] for item in found] == [2222, 3333, 2222, 2222, 1111]
     (client,) = place.read({"id": 5, "name": "Other", "cloud": "EU"}, client=1111)
     assert "client_id" not in client.obj, "a client says itself who it is"
 

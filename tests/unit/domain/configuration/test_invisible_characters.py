@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.configuration.invisible_characters import invisible
+from stream_app.domain.configuration.invisible_characters import invisible_characters
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.plan import Plan, Rules
@@ -81,7 +81,7 @@ def test_the_line_break_that_a_block_scalar_leaves_is_no_part_of_a_name() -> Non
 )  # fmt: skip
 def test_what_is_seen_may_stand_in_a_name(name: str) -> None:
     """Persian parts its letters with a joiner, and some emoji are several."""
-    assert invisible(name) == []
+    assert invisible_characters(name) == []
     assert planned(client(name=name)).problems == ()
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.configuration.fields import changed_fields
 from stream_app.domain.configuration.kinds import Kind, Stored, kind_of
 from stream_app.domain.plans.keys import shown_form
 from stream_app.domain.plans.plan import Action, Change
+from stream_app.domain.plans.steps import changed_fields
 from tests.unit.domain.plans.planning import (
     SEALED,
     STAMPED,
