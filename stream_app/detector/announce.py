@@ -1,10 +1,10 @@
 """`announce`: changes of the configuration become notices on `events.account`.
 
-A notice is acknowledged by the broker before the state says that it was written: a crash between
-the two writes the same notice again, with the same id.
+The broker acknowledges a notice before the state records it as written. A crash between the two
+writes the same notice again, with the same id.
 
-The topics are compacted. Of an object that was changed twice while no detector ran, the broker
-may have kept the last record only; the notice is then about that one.
+The topics are compacted. If an object was changed twice while no detector ran, the broker may have
+kept only the last record, and there is a notice for that one alone.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ BASELINE_POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Announcement:
-    """A difference, with what its notice needs of the record that made it."""
+    """A difference, with the facts that its notice needs from the record."""
 
     difference: Difference
     notice_id: str
@@ -56,7 +56,7 @@ class Announcement:
 class AnnounceStage:
     """Compares each configuration record with the one before it."""
 
-    #: Each of its effects is written once, however long a flush waits.
+    #: A flush writes each notice once, however long it waits, so waiting saves nothing.
     changes = 0
     hold_seconds = 0.0
 
@@ -77,26 +77,26 @@ class AnnounceStage:
         self._records: list[tuple[str, Any]] = []
 
     def steps(self, topic: str, _partition: int, records: Sequence[Any]) -> Iterator[None]:
-        """Take the records of one batch; they are looked at when the flush is cut."""
+        """Take the records of one batch; they are compared when the flush is cut."""
         self._records += ((topic, record) for record in records)
         yield
 
     def pass_over(self, topic: str, _partition: int, batch: UnreadableBatch) -> None:
-        """Take it as a record that holds no object: it has its turn when the flush is cut."""
+        """Take the batch as a record without an object, in its place among the records."""
         self._records.append((topic, batch))
 
     async def prepare(self) -> None:
-        """Wait for the names of new clients, and until it is known where to begin."""
+        """Wait until new clients are known, and until it is known where announcing begins."""
         await catch_up(self._reader)
         await self._baselines.known()
 
     def cut(self) -> Flush[AnnouncedCut]:
-        """Take all that has changed, and the notices that follow from it."""
+        """Take all changes since the last cut, with the notices about them."""
         records, self._records = self._records, []
         state = self.table.state(PARTITION)
         found: list[Announcement] = []
         for topic, record in records:
-            found += self._take(state, topic, record)
+            found += self._announcements(state, topic, record)
         notices = [
             one.difference.notice(one.notice_id, self._client(one.difference.client_id), one.actor)
             for one in found
@@ -110,7 +110,10 @@ class AnnounceStage:
         """Forget what is not flushed; it will be read again."""
         self._records = []
 
-    def _take(self, state: AnnouncedObjects, topic: str, record: Any) -> list[Announcement]:
+    def _announcements(
+        self, state: AnnouncedObjects, topic: str, record: Any
+    ) -> list[Announcement]:
+        """Compare a record with the object before it; return what is to be announced."""
         if not state.is_new(topic, record.offset):
             return []
         base, kind = self._topics[topic]
@@ -127,7 +130,7 @@ class AnnounceStage:
         return [Announcement(change, notice_id, actor or DEFAULT_ACTOR) for change in changes]
 
     def _client(self, client_id: int) -> Mapping[str, object] | None:
-        """Return a client's name and cloud: of the newest record, or the last one there was."""
+        """Return a client as configured now or, if it is deleted, as last seen."""
         client = self._reader.configuration.clients.get(client_id)
         if client is not None:
             found: dict[str, object] = msgspec.to_builtins(client)
@@ -136,10 +139,10 @@ class AnnounceStage:
 
 
 class BaselineWriter:
-    """Writes down at the very first start where announcing begins: at the end of the topics.
+    """Writes at the very first start where announcing begins: at the end of the topics.
 
-    It is written at once, also when no record comes: a change that is made while no detector
-    runs must be announced by the next one.
+    It writes at once, even if no record comes, so that a change made while no detector runs is
+    announced by the next one.
     """
 
     def __init__(
@@ -152,19 +155,19 @@ class BaselineWriter:
         table.on_restored.append(self._restored)
 
     async def known(self) -> None:
-        """Wait until there is a baseline, or the assignment has gone."""
+        """Wait until there is a baseline, or until the partition is lost."""
         is_current, table = self._app.ownership.is_current, self._table
         while is_current(table.generation) and table.state(PARTITION).baseline is None:  # noqa: ASYNC110 - the state has no event
             await asyncio.sleep(BASELINE_POLL_SECONDS)
 
     def _restored(self) -> None:
-        """Write a baseline when this worker has the partition and there is none."""
+        """Write a baseline if this worker owns the partition and there is none."""
         if self._writing is not None:
             self._writing.cancel()
         self._writing = None
         is_owner = self._partitions[0] in self._app.consumer.assignment()
         if is_owner and self._table.state(PARTITION).baseline is None:
-            # An error of this task ends the app, as that of an agent does.
+            # An error of this task ends the app, like an error of an agent.
             self._writing = self._app.add_future(self._write(self._table.generation))
 
     async def _write(self, generation: int) -> None:

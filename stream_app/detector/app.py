@@ -36,8 +36,8 @@ def create_detector(
 ) -> StreamApp:
     """Build the app; nothing runs before `app.start()`.
 
-    `partitions` are the real partition counts of what the role reads (`ROLE_SOURCES`): their
-    owners may have chosen others than the setting.
+    `partitions` holds the real partition counts of the topics that the role reads
+    (`ROLE_SOURCES`): their owners may have chosen others than the setting.
 
     Raises:
         TopicMismatchError: a `config.*` topic has several partitions.

@@ -1,4 +1,4 @@
-"""`count`: events of one kind become partial counts. Stage 1 of counting."""
+"""`count`, stage 1 of counting: events of one kind become partial counts."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-#: A crash is followed by replays of what was not flushed, which this is far beyond. More means
-#: that something else makes this worker read old records again.
+#: After a crash the events that were not flushed are read again, and these are far fewer. More
+#: skipped events mean that something else makes this worker read old records again.
 EXPLAINED_SKIPS = 1_000_000
 
-#: While events keep coming one at a time, this is the shortest time between two flushes: those of
-#: some events take no more records than that of one.
+#: Shortest time between two flushes while events come one at a time: a flush of several events
+#: takes no more records than a flush of one.
 HOLD_SECONDS = 0.02
 
-#: Results that a tally has numbers of.
+#: Results that a tally counts by name.
 TALLIED = [result for result in EventResult if result is not EventResult.REJECTED]
 
 
@@ -63,7 +63,7 @@ class CountStage:
         self._names = names
         self._metrics = metrics
         self._now_ms = now_ms
-        #: Partitions changed since the last cut, and the append time of their newest record.
+        #: Partitions changed since the last cut -> append time of their newest record, Unix ms.
         self._changed: dict[int, int] = {}
         self._dead_letters: list[Send] = []
         self._index: TriggerIndex | None = None
@@ -91,13 +91,13 @@ class CountStage:
         self._report(tally)
 
     def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
-        """Go on behind a batch that cannot be read."""
+        """Skip a batch that cannot be read."""
         state = self.table.state(partition)
         state.offset = max(state.offset, batch.offset)
         self._changed.setdefault(partition, batch.timestamp)
 
     async def prepare(self) -> None:
-        """Wait for nothing: a flush needs no more than the cells."""
+        """Do nothing: a flush needs only the cells."""
 
     def cut(self) -> Flush[CellChanges]:
         """Take what has changed in all partitions since the last cut."""
@@ -122,7 +122,7 @@ class CountStage:
         yield [*dead_letters, *self._partial_counts(writer)]
 
     def _partial_counts(self, writer: PartialCountsWriter) -> Iterator[Send]:
-        """Yield a record for each partition of `counts`, however many cells have changed."""
+        """Yield records for the partitions of `counts`, each with all counts for its partition."""
         targets: defaultdict[int, list[str]] = defaultdict(list)
         for name in writer.names:
             target = partition_of_key(form_of(name)[0], self._counts_partitions)
@@ -132,7 +132,7 @@ class CountStage:
                 yield Send(self._counts_topic, None, value, target)
 
     def reset(self) -> None:
-        """Forget what is not flushed; the table has rolled its partitions back."""
+        """Forget what is not flushed; the table rolls back the cells."""
         self._changed, self._dead_letters, self._skipped = {}, [], 0
 
     def _report_flush(self, seconds: float, newest: int) -> None:

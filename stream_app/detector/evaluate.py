@@ -1,7 +1,7 @@
-"""`evaluate`: partial counts become alerts. Stage 2 of counting.
+"""`evaluate`, stage 2 of counting: partial counts become alerts.
 
-An alert is sent and acknowledged by the broker before its window is marked as fired: a crash
-between the two sends the same alert again, with the same id, and never loses it.
+The broker acknowledges an alert before its window is marked as fired. A crash between the two sends
+the same alert again, with the same id, but never loses it.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-#: While nothing fires, a flush only brings the progress on, and partial counts that are read
-#: again are summed to the same: it is held for this long.
+#: Shortest time between two flushes while nothing fires. Such a flush only saves progress; partial
+#: counts that are read again give the same sums.
 HOLD_SECONDS = 0.1
-#: Most alerts of a flush that have a log line each: one record can fire tens of thousands, whose
-#: lines alone would keep the event loop for a second. All of them are on the topic `alerts`.
+#: Most alerts of a flush that are logged. One record can fire tens of thousands, and logging them
+#: all would hold the event loop for a second. All of them are on the topic `alerts`.
 MAX_LOGGED = 1000
-#: Alerts that are made, sent and reported at a time: one flush may have tens of thousands.
+#: How many alerts are made, sent and reported at a time, since a flush may have tens of thousands.
 STEP_ALERTS = 1000
 
 
 class Fired(NamedTuple):
-    """A window that exceeds its threshold, and whose alert it is."""
+    """A window that exceeds its threshold, with its client and trigger."""
 
     key: CellKey
     client: Client
     trigger: Trigger
-    #: When the newest event in it was appended, Unix ms.
+    #: Append time of the newest event in the window, Unix ms.
     appended_ms: int
 
 
 class EvaluateStage:
     """Sums the partial counts of each window and fires the ones that exceed their threshold."""
 
-    #: An alert must not wait: a flush of this stage is due as soon as its time has come.
+    #: A flush never waits for further changes, because an alert must not wait.
     changes = 0
 
     def __init__(
@@ -83,7 +83,7 @@ class EvaluateStage:
 
     @property
     def hold_seconds(self) -> float:
-        """Shortest time to the next flush: none where a window may fire."""
+        """Shortest time to the next flush: none if a window may fire."""
         return 0.0 if self._may_fire else HOLD_SECONDS
 
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
@@ -98,18 +98,18 @@ class EvaluateStage:
             except (*DECODE_ERRORS, TypeError) as error:
                 log.warning("partial_count_unreadable", offset=record.offset, why=str(error))
                 continue
-            self._add(state, found, record)
+            self._merge(state, found, record)
             self._config_position = max(self._config_position, found.config_position)
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
 
     def pass_over(self, _topic: str, partition: int, batch: UnreadableBatch) -> None:
-        """Go on behind a batch that cannot be read."""
+        """Skip a batch that cannot be read."""
         state = self.table.state(partition)
         state.offset = max(state.offset, batch.offset)
         self._changed[partition] = None
 
-    def _add(self, state: PartitionWindows, found: PartialCounts, record: Any) -> None:
+    def _merge(self, state: PartitionWindows, found: PartialCounts, record: Any) -> None:
         timestamp_ms = record.timestamp
         appended_of = found.appended_ms.get
         older = number_of(record.headers, APPENDED_HEADER) or 0
@@ -123,9 +123,10 @@ class EvaluateStage:
                     self._may_fire = True
 
     def _limit(self, client_id: int, trigger_id: int) -> int:
-        """Return the count beyond which a window of a trigger may fire.
+        """Return the count above which a window of a trigger may fire.
 
-        One that is unknown here may be known when its flush has waited for the configuration.
+        A trigger that is unknown now may be known once the flush has waited for the configuration,
+        so its windows may fire, too.
         """
         trigger = self._configuration.triggers.get(trigger_id)
         if trigger is None or client_id not in self._configuration.clients:
@@ -133,18 +134,18 @@ class EvaluateStage:
         return NEVER if trigger.threshold is None else trigger.threshold.count
 
     async def prepare(self) -> None:
-        """Wait until this worker knows at least what the counting worker knew.
+        """Wait until this worker's configuration is as new as that of the counting worker.
 
-        A window of a client or trigger that is unknown here would be passed over for good.
+        Otherwise the windows of a client or trigger unknown here would be skipped for good.
         """
         is_behind = self._configuration.trigger_position < self._config_position
         if is_behind or self._has_unknown():
             await catch_up(self._reader)
-        # It is still behind when the topic has been made anew: its offsets begin again.
+        # If the topic was made anew, its offsets start again: do not wait for the old ones.
         self._config_position = min(self._config_position, self._configuration.trigger_position)
 
     def _has_unknown(self) -> bool:
-        """Tell whether a changed window is of a client or trigger that this worker doesn't know."""
+        """Tell whether a changed window belongs to a client or trigger unknown to this worker."""
         clients, triggers = self._configuration.clients, self._configuration.triggers
         for partition in self._changed:
             for name, _ in self.table.state(partition).touched:
@@ -154,7 +155,7 @@ class EvaluateStage:
         return False
 
     def cut(self) -> Flush[ChangedWindows]:
-        """Take what has changed in all partitions, and the alerts that follow from it."""
+        """Take the changed windows of all partitions, and those that fire."""
         cuts: dict[int, ChangedWindows] = {}
         fired: list[Fired] = []
         for partition in self._changed:
@@ -192,7 +193,7 @@ class EvaluateStage:
         self._changed, self._may_fire = {}, False
 
     def _report(self, fired: Sequence[Fired]) -> None:
-        """Count alerts that the broker has acknowledged, and say how long they took."""
+        """Count alerts that the broker has acknowledged, and observe how long they took."""
         now_ms = time.time() * 1000
         by_kind: defaultdict[EventKind, list[int]] = defaultdict(list)
         for one in fired:
@@ -228,7 +229,7 @@ class EvaluateStage:
         return found
 
     def _owner(self, name: str) -> tuple[Client, Trigger] | None:
-        """Return whose windows these are; None: their revision is not in force."""
+        """Return the client and trigger of windows; None if their revision is not in force."""
         client_id, trigger_id, revision, _ = name.split(":")
         client = self._configuration.clients.get(int(client_id))
         trigger = self._configuration.triggers.get(int(trigger_id))

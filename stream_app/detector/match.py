@@ -1,10 +1,11 @@
 """`match`: a notice becomes an alert for the integrations that have subscribed to it.
 
-Each trigger without a count that tells of the notice makes an alert of its own beside that one:
-who has chosen both gets two messages, as the documented product sends them.
+Each matching trigger without a count makes an alert of its own, too. Whoever has chosen both gets
+two messages, as the documented product sends them.
 
-An alert's id is a function of the notice and of what it is sent for, so what a crash makes this
-send again has the ids that it had. A partition's alerts are sent in the order of its notices.
+An alert's id is a function of the notice and of its subscription or trigger, so alerts that are
+sent again after a crash have the same ids. A partition's alerts are sent in the order of its
+notices.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 
-#: Kinds nobody knows that the log names, once each: a producer may make up any number of them.
-MAX_KINDS_SAID = 100
+#: How many unknown kinds of notices are logged, once each: a producer may invent any number.
+MAX_KINDS_LOGGED = 100
 
 
 @dataclass(frozen=True)
 class TakenPart:
-    """A part of a record: a notice, or what is wrong with it."""
+    """A part of a record: a notice, or a part that cannot be read as one."""
 
     partition: int
     record: Any
@@ -62,7 +63,7 @@ class TakenPart:
 
 @dataclass(frozen=True)
 class MatchOutcome:
-    """What a flush has made of notices, to be reported when it is acknowledged."""
+    """The results of a flush's notices, to be reported once it is acknowledged."""
 
     results: Counter[NoticeResult]
     alerts: list[NoticeAlert]
@@ -70,7 +71,7 @@ class MatchOutcome:
 
 
 class MatchStage(ProgressStage):
-    """Finds who has subscribed to notices, and the triggers that tell of them."""
+    """Finds the subscribers of notices, and the triggers that match them."""
 
     def __init__(
         self,
@@ -86,13 +87,13 @@ class MatchStage(ProgressStage):
         self._metrics = metrics
         self._signer = signer
         self._parts: deque[TakenPart] = deque()
-        #: Of the notices that are settled, since the last cut.
+        #: Records and results of the notices matched since the last cut.
         self._sends: list[Send] = []
         self._outcome = MatchOutcome(Counter(), [], [])
         self._subscribers = Subscribers({}, ())
         self._triggers = NoticeTriggerIndex({}, ())
         self._version = -1
-        self._said: set[str] = set()
+        self._logged_kinds: set[str] = set()
         self._repeated = RepeatedWarnings(log)
 
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
@@ -110,29 +111,30 @@ class MatchStage(ProgressStage):
         self.advance(partition, records[-1].offset)
 
     async def prepare(self) -> None:
-        """Read the configuration to its end: what is missing in it cannot be seen in a notice.
+        """Read the configuration to its end, then match the notices, in slices of time.
 
-        An integration, or its client, may have been applied a moment before the notice. While
-        Kafka does not answer this goes on waiting: nothing could be flushed either.
+        An integration, or its client, may have been applied a moment before a notice, and the
+        notice does not show that it is missing here. While Kafka does not answer, this waits:
+        nothing could be flushed either.
         """
         if self._parts:
             await catch_up(self._reader)
-        self._index()
+        self._update_indexes()
         time_slice = TimeSlice()
         while self._parts:
-            self._settle(self._parts.popleft())
+            self._match(self._parts.popleft())
             await time_slice.end_step()
 
     def cut(self) -> Flush[int]:
-        """Take the notices since the last cut, and the alerts that follow from them."""
+        """Take the alerts and dead letters of all notices since the last cut."""
         sends, outcome = self.take_matched()
         return self.flush(sends, partial(self._report, outcome))
 
     def take_matched(self) -> tuple[list[Send], MatchOutcome]:
-        """Match all notices that are taken; return the records, and what became of each notice."""
-        self._index()
+        """Match the remaining notices; return all records and results since the last cut."""
+        self._update_indexes()
         while self._parts:
-            self._settle(self._parts.popleft())
+            self._match(self._parts.popleft())
         matched = self._sends, self._outcome
         self._sends, self._outcome = [], MatchOutcome(Counter(), [], [])
         return matched
@@ -143,22 +145,22 @@ class MatchStage(ProgressStage):
         self._parts = deque()
         self._sends, self._outcome = [], MatchOutcome(Counter(), [], [])
 
-    def _settle(self, part: TakenPart) -> None:
-        """Find out what becomes of a notice, for the next cut."""
+    def _match(self, part: TakenPart) -> None:
+        """Match a notice, and keep its records and its result for the next cut."""
         outcome = self._outcome
-        result, found, problem = self._take(part)
+        result, found, problem = self._checked_alerts(part)
         outcome.results[result] += 1
         outcome.alerts.extend(alert for alert, _ in found)
         self._sends += (send for _, send in found)
         if problem is not None:
-            letter = Rejected(part.index, part.value, problem.reason, str(problem))
-            outcome.rejected.append((part, letter))
+            rejected = Rejected(part.index, part.value, problem.reason, str(problem))
+            outcome.rejected.append((part, rejected))
             self._sends += event_dead_letters(
-                self._names, Topic.ACCOUNT, part.partition, [(part.record, letter)]
+                self._names, Topic.ACCOUNT, part.partition, [(part.record, rejected)]
             )
 
     def _report(self, outcome: MatchOutcome) -> None:
-        """Report an acknowledged flush."""
+        """Report the results of an acknowledged flush."""
         for result, number in outcome.results.items():
             self._metrics.notices.labels(result).inc(number)
         for alert in outcome.alerts:
@@ -186,7 +188,7 @@ class MatchStage(ProgressStage):
                 why=found.message,
             )
 
-    def _index(self) -> None:
+    def _update_indexes(self) -> None:
         configuration = self._reader.configuration
         if configuration.version != self._version:
             self._version = configuration.version
@@ -197,19 +199,19 @@ class MatchStage(ProgressStage):
                 configuration.clients, configuration.triggers.values()
             )
 
-    def _take(
+    def _checked_alerts(
         self, part: TakenPart
     ) -> tuple[NoticeResult, list[tuple[NoticeAlert, Send]], RejectedEventError | None]:
-        """Return what becomes of a notice, its alerts, and why it is a dead letter if it is one.
+        """Return a notice's result, its alerts, and why it is a dead letter (None if it is not).
 
-        An alert that no topic takes costs its neighbours nothing. The notice is a dead letter
-        all the same: when it is sent again they have the ids that they had.
+        If the topic would refuse one of its alerts, the others are sent, and the notice is a dead
+        letter as well: when it is redriven, they get the same ids.
         """
         problem: RejectedEventError | None = None
         found: list[tuple[NoticeAlert, Send]] = []
         result = NoticeResult.REJECTED
         try:
-            result, alerts = self._match(part)
+            result, alerts = self._alerts_for(part)
         except RejectedEventError as error:
             problem, alerts = error, []
         for alert in alerts:
@@ -219,18 +221,18 @@ class MatchStage(ProgressStage):
                 problem, result = error, NoticeResult.REJECTED
         return result, found, problem
 
-    def _match(self, part: TakenPart) -> tuple[NoticeResult, list[NoticeAlert]]:
-        """Return what becomes of a notice, and its alerts: of its subscription, then of triggers.
+    def _alerts_for(self, part: TakenPart) -> tuple[NoticeResult, list[NoticeAlert]]:
+        """Return a notice's result and alerts: for its subscription, then for triggers.
 
         Raises:
-            RejectedEventError: it is none, or it does not say what it is or whose.
+            RejectedEventError: it is not a notice, or its kind or client is missing or unknown.
         """
         notice = part.found
         if isinstance(notice, Rejected):
             raise RejectedEventError(notice.reason, notice.message)
         check_kind(notice)
         if notice.kind not in KNOWN_KINDS:
-            self._say_unknown(notice.kind)
+            self._log_unknown(notice.kind)
             return NoticeResult.UNKNOWN_KIND, []
         client = self._subscribers.client_of(notice)
         record = part.record
@@ -249,17 +251,18 @@ class MatchStage(ProgressStage):
         return NoticeResult.MATCHED if alerts else NoticeResult.UNSUBSCRIBED, alerts
 
     def _too_large(self, part: TakenPart) -> Send:
-        """Return the dead letter of a notice whose alert is refused."""
+        """Return the dead letter of a notice whose alert the topic has refused."""
         text = f"topic {self._names(Topic.ALERTS)} refuses its alert for its size"
-        letter = Rejected(part.index, part.value, DeadLetterReason.TOO_LARGE, text)
-        found = [(part.record, letter)]
+        rejected = Rejected(part.index, part.value, DeadLetterReason.TOO_LARGE, text)
+        found = [(part.record, rejected)]
         return event_dead_letters(self._names, Topic.ACCOUNT, part.partition, found)[0]
 
     def _send(self, alert: NoticeAlert, part: TakenPart) -> Send:
-        """Return the alert's record, if a topic takes it.
+        """Return the alert's record.
 
         Raises:
-            RejectedEventError: it would never be acknowledged, and nothing behind it either.
+            RejectedEventError: it is too large. It would never be acknowledged, and it would block
+                everything behind it.
         """
         value = encode_alert(alert)
         if len(value) > MAX_VALUE_BYTES:
@@ -274,7 +277,7 @@ class MatchStage(ProgressStage):
             otherwise=partial(self._too_large, part),
         )
 
-    def _say_unknown(self, kind: str) -> None:
-        if kind not in self._said and len(self._said) < MAX_KINDS_SAID:
-            self._said.add(kind)
+    def _log_unknown(self, kind: str) -> None:
+        if kind not in self._logged_kinds and len(self._logged_kinds) < MAX_KINDS_LOGGED:
+            self._logged_kinds.add(kind)
             log.info("notice_kind_unknown", notification_type=kind[:100], then="nobody gets it")

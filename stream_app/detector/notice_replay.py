@@ -1,4 +1,4 @@
-"""Replay of notices: the worker's own stage matches them, and what it would send is kept."""
+"""Replays notices: the worker's own stage matches them, and its alerts are kept, not sent."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stream_app.kafka.state.state_table import PartitionShare
 from stream_app.metrics import Metrics
 
 
-class _Progress:
-    """How far each partition has been read: a table of states without Kafka behind it."""
+class _ProgressTable:
+    """The progress of each partition, in memory only."""
 
     epoch = generation = 0
 
@@ -45,7 +45,7 @@ class _FixedConfiguration:
 
 
 class NoticeReplay:
-    """Matches notices against one configuration, and keeps their alerts by id."""
+    """Matches notices against one fixed configuration, and keeps their alerts by id."""
 
     def __init__(
         self, configuration: Configuration, names: TopicNames, signer: NoticeSigner = NO_SIGNATURES
@@ -54,7 +54,7 @@ class NoticeReplay:
         self._values: dict[str, bytes] = {}
         self._alerts_topic = names(Topic.ALERTS)
         source = _FixedConfiguration(configuration)
-        self._stage = MatchStage(_Progress(), source, names, Metrics(), signer)
+        self._stage = MatchStage(_ProgressTable(), source, names, Metrics(), signer)
 
     def replay(self, partition: int, records: Sequence[Any]) -> None:
         """Match the notices of one batch of a partition."""
@@ -68,7 +68,7 @@ class NoticeReplay:
         self._note(outcome)
 
     def _note(self, outcome: MatchOutcome) -> None:
-        """Add what has become of each notice; the refused ones by their reasons."""
+        """Count the results of notices, and the rejected ones by reason."""
         for result, number in outcome.results.items():
             if result is not NoticeResult.REJECTED:
                 self.figures.results[result.value] += number
@@ -79,7 +79,7 @@ class NoticeReplay:
         """Do nothing: each notice stands for itself."""
 
     def alerts(self) -> Iterator[tuple[Alert | NoticeAlert, int]]:
-        """Yield the alerts, each of one notice; the oldest first."""
+        """Yield the alerts, oldest first, each with its count of notices: one."""
         found = [decode_alert(value) for value in self._values.values()]
         for alert in sorted(found, key=lambda one: (one.happened_at_seconds, one.id)):
             yield alert, 1
