@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from stream_app.domain.counting.matching import TriggerIndex
-from stream_app.domain.counting.partial_counts import PartialCountsWriter, form_of
+from stream_app.domain.counting.partial_counts import PartialCountsWriter, encoded_trigger
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.stored_counts import CellChanges
 from stream_app.domain.counting.tally import EventResult, Tally
@@ -106,7 +106,7 @@ class CountStage:
         cuts: dict[int, CellChanges] = {}
         for partition, appended_ms in self._changed.items():
             cut = cuts[partition] = self.table.state(partition).cut()
-            writer.take(partition, cut.changed, appended_ms)
+            writer.add_changes(partition, cut.changed, appended_ms)
         dead_letters, self._dead_letters, self._changed = self._dead_letters, [], {}
         newest = max((cut.newest for cut in cuts.values()), default=NEVER)
         return Flush(
@@ -125,7 +125,7 @@ class CountStage:
         """Yield records for the partitions of `counts`, each with all counts for its partition."""
         targets: defaultdict[int, list[str]] = defaultdict(list)
         for name in writer.names:
-            target = partition_of_key(form_of(name)[0], self._counts_partitions)
+            target = partition_of_key(encoded_trigger(name)[0], self._counts_partitions)
             targets[target].append(name)
         for target, names in targets.items():
             for value in writer.records(names):

@@ -207,7 +207,7 @@ class EvaluateStage:
 
     def _count_windows(self) -> float | None:
         found = self.table.known_states()
-        return None if found is None else sum(state.number for state in found)
+        return None if found is None else sum(state.open_windows for state in found)
 
     def _fired(self, state: PartitionWindows, touched: Mapping[CellKey, int]) -> list[Fired]:
         """Return the windows that exceed their threshold and have not fired."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from stream_app.domain.counting.cells import TriggerCells
 from stream_app.domain.counting.matching import ClientMatcher, CountingTrigger
+from stream_app.domain.counting.windows import window_start
 
 #: Before the first span.
 UNSET = -1
@@ -32,7 +33,7 @@ class BoundTrigger:
         self.pending = 0
         self.cells: TriggerCells | None = None
 
-    def settle(self) -> None:
+    def add_pending(self) -> None:
         """Add the pending events to the cell."""
         if self.pending and self.cells is not None:
             self.cells.counts[self.start] += self.pending
@@ -91,7 +92,7 @@ def _span_from(first: int, keeps: tuple[tuple[int, int], ...]) -> tuple[int, int
 
     It is cached so that all clients share the same numbers, which each event is compared with.
     """
-    starts = [(first - first % period, period, keep) for period, keep in keeps]
+    starts = [(window_start(first, period), period, keep) for period, keep in keeps]
     return (
         first,
         min(start + period for start, period, _ in starts),

@@ -2,8 +2,8 @@
 
 A *cell* is the partial count of one (trigger, revision, window): how many events it has counted.
 The cells of a trigger are one dict by window start, so a cell costs some tens of bytes. A cell's
-count is noted before it changes. So a flush writes only the changed cells, and a lost flush can be
-undone.
+count is noted before it changes, so that a flush writes only the changed cells, and a lost flush
+can be undone.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ CellRow = tuple[str, Flat]
 class TriggerCells:
     """The open cells of one trigger's revision.
 
-    `before` holds the counts before the events since the last cut, `in_flight` the counts before
-    the events of the cut in flight. 0 stands for a cell that was not there.
+    `before` holds the counts at the last cut of the cells that have changed since, and `in_flight`
+    those at the cut before it while the last cut is in flight. 0 stands for a cell that was not
+    there.
     """
 
     __slots__ = ("before", "counts", "in_flight", "keep", "name", "period")
@@ -52,19 +53,19 @@ class Cells:
     def __init__(self) -> None:
         self.by_trigger: dict[str, TriggerCells] = {}
         #: How many cells are open, and how many have changed since the last cut.
-        self.number = self.changes = 0
+        self.open_cells = self.changes = 0
         #: Cells that an older version wrote beyond the progress, with the offset up to which each
         #: has counted, and the largest of these offsets.
         self.restored_offset = NEVER
         self.ahead: dict[CellKey, int] = {}
         self._changed: list[TriggerCells] = []
         self._in_flight: list[TriggerCells] = []
-        # By start and period of a window: the start, as one object that all dicts share, and the
-        # triggers that count in it. The heap has the watermarks at which these windows expire.
+        # (start, period) of a window -> the start, as one object that all dicts share, and the
+        # triggers that count in the window. The heap has the watermarks at which they expire.
         self._expiring: dict[tuple[int, int], tuple[int, list[TriggerCells]]] = {}
         self._watermarks: list[tuple[int, tuple[int, int]]] = []
 
-    def of(self, name: str) -> TriggerCells:
+    def cells_of(self, name: str) -> TriggerCells:
         """Return the cells of a trigger."""
         found = self.by_trigger.get(name)
         if found is None:
@@ -91,11 +92,11 @@ class Cells:
             heapq.heappush(self._watermarks, (start + cells.keep, place))
         sharing[1].append(cells)
         cells.counts[sharing[0]] = count
-        self.number += 1
+        self.open_cells += 1
 
     def _remove(self, cells: TriggerCells, start: int) -> None:
         del cells.counts[start]
-        self.number -= 1
+        self.open_cells -= 1
         if not cells.counts and self.by_trigger.get(cells.name) is cells:
             del self.by_trigger[cells.name]
 
@@ -103,7 +104,7 @@ class Cells:
         """Take what has changed since the last cut.
 
         Args:
-            watermark: the acknowledged one. Cells that take no more events from there on expire.
+            watermark: the acknowledged one. Cells that take no more events at it expire.
 
         Returns:
             The changed cells by trigger, and the keys of the expired ones.
@@ -117,7 +118,7 @@ class Cells:
             counts = cells.counts
             flat: Flat = []
             for start in cells.in_flight or ():
-                # A cell that expires now has counted nothing; it was only to be rewritten.
+                # A cell that expires now has counted nothing since; it was only to be rewritten.
                 if start in counts:
                     flat += (start, counts[start])
             if flat:
@@ -188,9 +189,9 @@ class Cells:
 
     # -- the changelog
 
-    def put(self, name: str, flat: Flat, version: int) -> None:
+    def restore_row(self, name: str, flat: Flat, version: int) -> None:
         """Restore counts of a trigger. `version` is the source offset up to which they count."""
-        cells, ahead = self.of(name), self.ahead
+        cells, ahead = self.cells_of(name), self.ahead
         numbers = iter(flat)
         for start, count in zip(numbers, numbers, strict=True):
             if ahead and ahead.get((name, start), NEVER) > version:
@@ -200,20 +201,20 @@ class Cells:
             else:
                 self._create(cells, start, count)
 
-    def restore(self, key: CellKey, count: int, offset: int, base: int) -> None:
+    def restore_older(self, key: CellKey, count: int, offset: int, base: int) -> None:
         """Restore a cell that an older version wrote. The one with the larger offset holds.
 
         `base` is the offset of the cells that are restored already.
         """
         name, start = key
         if offset > base and offset >= self.ahead.get(key, NEVER):
-            cells = self.of(name)
+            cells = self.cells_of(name)
             if start not in cells.counts:
                 self._create(cells, start, count)
             cells.counts[start] = count
             self.ahead[key] = offset
 
-    def forget(self, key: CellKey) -> None:
+    def forget_older(self, key: CellKey) -> None:
         """Restore a tombstone that an older version wrote."""
         name, start = key
         self.ahead.pop(key, None)
@@ -232,8 +233,8 @@ class Cells:
         self.ahead = {
             (name, start): found
             for (name, start), found in self.ahead.items()
-            if found > offset and name in self.by_trigger and start in self.of(name).counts
+            if found > offset and name in self.by_trigger and start in self.cells_of(name).counts
         }
         self.restored_offset = max(self.ahead.values(), default=NEVER)
         for name, start in self.ahead:
-            self.open(self.of(name), start)
+            self.open(self.cells_of(name), start)

@@ -14,7 +14,7 @@ FALSE_POSITIVE_STATE = "falsepositive"
 
 
 class Exclusion(StrEnum):
-    """Why an event is not counted, in the order in which the reasons are looked for."""
+    """Why an event is not counted, in the order in which the reasons are checked."""
 
     EXPERIMENTAL = "experimental"
     UNSAMPLED = "unsampled"

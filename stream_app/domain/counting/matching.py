@@ -19,7 +19,7 @@ from typing import Any
 from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Trigger
-from stream_app.domain.counting.windows import retention_seconds
+from stream_app.domain.counting.windows import keep_seconds
 from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from stream_app.domain.events.older_names import Pools
 from stream_app.domain.foreign_text.network_names import normal_address, normal_host
@@ -48,7 +48,7 @@ class CountingTrigger:
         self.client_id = trigger.client_id
         self.period = trigger.threshold.period
         #: Seconds from a window's start until it takes no more events.
-        self.keep = self.period + retention_seconds(self.period)
+        self.keep = keep_seconds(self.period)
         self.key = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{self.period}"
         self.conditions = tuple(_compile(item) for item in trigger.filters if item.values)
 

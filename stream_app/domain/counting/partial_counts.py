@@ -17,7 +17,7 @@ from stream_app.domain.counting.cells import CellRow
 from stream_app.domain.counting.windows import CellKey
 
 #: Header of an older version's partial count: append time of the newest record in its flush, Unix
-#: ms. It is for a metric only.
+#: ms. Only a metric uses it.
 APPENDED_HEADER = "x-appended-ms"
 #: Numbers have at most 64 bits.
 MAX_NUMBER = 2**63 - 1
@@ -26,8 +26,8 @@ Number = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Window = Annotated[list[Number], msgspec.Meta(min_length=3, max_length=3)]
 #: Windows in one record. It stays far below a broker's limit.
 MAX_WINDOWS = 10_000
-#: Triggers whose part of the record is remembered.
-FORM_CACHE_SIZE = 50_000
+#: Triggers whose encoded part of a record is remembered.
+ENCODED_CACHE_SIZE = 50_000
 
 
 class TriggerCounts(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +62,7 @@ class PartialCounts(msgspec.Struct, frozen=True):
 
 
 class PartialCount(msgspec.Struct, frozen=True):
-    """One partial count, as an older version has written each as a record of its own."""
+    """A record of an older version, which wrote each partial count as a record of its own."""
 
     client_id: Number
     trigger_id: Number
@@ -127,7 +127,7 @@ class PartialCountsWriter:
         self._rows: defaultdict[str, list[bytes]] = defaultdict(list)
         self._appended_ms: dict[int, int] = {}
 
-    def take(self, partition: int, changed: Iterable[CellRow], appended_ms: int) -> None:
+    def add_changes(self, partition: int, changed: Iterable[CellRow], appended_ms: int) -> None:
         """Add the changed cells of a source partition. `appended_ms` is of its newest record."""
         self._appended_ms[partition] = appended_ms
         rows = self._rows
@@ -148,7 +148,7 @@ class PartialCountsWriter:
         parts: list[bytes] = []
         number = 0
         for name in names:
-            rows, head = self._rows[name], form_of(name)[1]
+            rows, head = self._rows[name], encoded_trigger(name)[1]
             for at in range(0, len(rows), MAX_WINDOWS):
                 piece = rows[at : at + MAX_WINDOWS]
                 parts.append(head + b",".join(piece) + b"]}")
@@ -165,9 +165,12 @@ class PartialCountsWriter:
         return b'{"triggers":[' + b",".join(parts) + tail.encode()
 
 
-@functools.lru_cache(maxsize=FORM_CACHE_SIZE)
-def form_of(name: str) -> tuple[bytes, bytes]:
-    """Return the trigger's id, which decides the partition, and the head of its counts."""
+@functools.lru_cache(maxsize=ENCODED_CACHE_SIZE)
+def encoded_trigger(name: str) -> tuple[bytes, bytes]:
+    """Return the encoded id of a trigger, by which its partition is chosen, and its record's head.
+
+    `name` is the key of the trigger's counts. The rows of its windows follow the head.
+    """
     client_id, trigger_id, revision, period = name.split(":")
     part = TriggerCounts(int(client_id), int(trigger_id), revision, int(period), [])
     return trigger_id.encode(), msgspec.json.encode(part).removesuffix(b"]}")

@@ -59,7 +59,7 @@ class PartitionCounts(StoredCounts):
     def cells(self) -> dict[CellKey, int]:
         """The open cells, with all that is counted."""
         for trigger in self._running:
-            trigger.settle()
+            trigger.add_pending()
         return {
             (name, start): count
             for name, cells in self._cells.by_trigger.items()
@@ -95,7 +95,7 @@ class PartitionCounts(StoredCounts):
         """
         if index is not self._index:
             self._index, self._clients = index, {}
-            self._decoder.use(index.names, reads_pools=index.reads_pools)
+            self._decoder.use_names(index.names, reads_pools=index.reads_pools)
         if records and records[0].offset <= self.offset:
             fresh = [record for record in records if record.offset > self.offset]
             tally.skipped += len(records) - len(fresh)
@@ -269,8 +269,8 @@ class PartitionCounts(StoredCounts):
         start = seconds - seconds % trigger.period
         cells = trigger.cells
         if start != trigger.start or cells is None:
-            trigger.settle()
-            cells = trigger.cells = self._cells.of(trigger.key)
+            trigger.add_pending()
+            cells = trigger.cells = self._cells.cells_of(trigger.key)
             trigger.start = start
         self._cells.open(cells, start)
         if trigger.span == UNSET:
@@ -314,7 +314,7 @@ class PartitionCounts(StoredCounts):
         run starts at that watermark, so it cannot count an event into a cell that is gone.
         """
         for trigger in self._running:
-            trigger.settle()
+            trigger.add_pending()
             trigger.span = UNSET  # so that it opens its cell again, which notes the count
         self._running = []
         changed, expired = self._cells.cut(self._progress_watermark)

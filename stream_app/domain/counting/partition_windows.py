@@ -1,6 +1,6 @@
 """Stage 2 of counting: partial counts of all source partitions become fired windows.
 
-A partial count is absolute and never decreases. Of two for one source partition the larger one
+A partial count is absolute and never decreases. Of two counts of one source partition the larger
 stays, so a replay changes nothing. A window fires once, when the sum first exceeds the threshold.
 """
 
@@ -46,15 +46,15 @@ class PartitionWindows:
     def __init__(self) -> None:
         self.by_trigger: dict[str, dict[int, WindowSum]] = {}
         #: How many windows are open.
-        self.number = 0
+        self.open_windows = 0
         self.offset = NEVER
         self.progress_offset = NEVER
         #: Largest record time seen: windows expire by it, never by the wall clock.
         self.now_ms = 0
-        self._coming = NEVER
+        self._restored_offset = NEVER
         # Windows changed since the last cut, and the append time of the newest event in them.
         self._touched: dict[CellKey, int] = {}
-        # By time step, the windows to look at then: a name, a start, the next name, and so on.
+        # Time step -> the windows that may expire then: a name, a start, the next name, and so on.
         self._expiring: dict[int, list[str | int]] = {}
         self._times: list[int] = []
 
@@ -81,7 +81,7 @@ class PartitionWindows:
         timestamp_ms: int,
         appended_ms: int = 0,
     ) -> WindowSum:
-        """Take a partial count; return its window."""
+        """Add a partial count to its window; return the window."""
         self.now_ms = max(self.now_ms, timestamp_ms)
         window = self._window(name, start)
         window.raise_to(partition, count)
@@ -97,11 +97,11 @@ class PartitionWindows:
         window = windows.get(start)
         if window is None:
             window = windows[start] = WindowSum()
-            self.number += 1
-            self._look_at(self.now_ms + _retention_ms(name), name, start)
+            self.open_windows += 1
+            self._schedule_expiry(self.now_ms + _retention_ms(name), name, start)
         return window
 
-    def _look_at(self, due_ms: int, name: str, start: int) -> None:
+    def _schedule_expiry(self, due_ms: int, name: str, start: int) -> None:
         step = -(-due_ms // EXPIRY_STEP_MS)
         found = self._expiring.get(step)
         if found is None:
@@ -125,7 +125,7 @@ class PartitionWindows:
 
     def _expire(self, touched: Mapping[CellKey, int]) -> int:
         """Delete the windows whose last partial count is older than the retention."""
-        before, kept = self.number, []
+        before, kept = self.open_windows, []
         while self._times and self._times[0] * EXPIRY_STEP_MS <= self.now_ms:
             found = iter(self._expiring.pop(heapq.heappop(self._times)))
             for name, start in zip(found, found, strict=True):
@@ -138,12 +138,12 @@ class PartitionWindows:
                     continue
                 windows = self.by_trigger[str(name)]
                 del windows[int(start)]
-                self.number -= 1
+                self.open_windows -= 1
                 if not windows:
                     del self.by_trigger[str(name)]
         for row in kept:
-            self._look_at(*row)
-        return before - self.number
+            self._schedule_expiry(*row)
+        return before - self.open_windows
 
     def confirm(self, cut: ChangedWindows) -> None:
         """Note that the broker has acknowledged all of a cut."""
@@ -171,11 +171,11 @@ class PartitionWindows:
     @property
     def newest_version(self) -> int:
         """The largest offset in the restored state."""
-        return max(self.progress_offset, self._coming)
+        return max(self.progress_offset, self._restored_offset)
 
     @property
     def can_be_packed(self) -> bool:
-        """Whether a snapshot may be taken. Of windows it may be taken at any time."""
+        """Whether a snapshot may be taken: it may be at any time."""
         return True
 
     def rows(self, cut: ChangedWindows) -> list[bytes]:
@@ -232,7 +232,7 @@ class PartitionWindows:
 
     def apply(self, version: int, rows: bytes) -> None:
         """Restore a part of the changelog or of a snapshot. `restored` follows the last one."""
-        self._coming = max(self._coming, version)
+        self._restored_offset = max(self._restored_offset, version)
         if not rows:
             return
         now_ms, found = _decode_rows(rows)
@@ -243,21 +243,17 @@ class PartitionWindows:
                 window = known.get(start)
                 if window is None:
                     known[start] = WindowSum(flat, fired, seen_ms)
-                    self.number += 1
-                    self._look_at(seen_ms + retention_ms, name, start)
+                    self.open_windows += 1
+                    self._schedule_expiry(seen_ms + retention_ms, name, start)
                 else:
                     counts = zip(flat[::2], flat[1::2], strict=True)
                     window.merge(counts, fired=fired, seen_ms=seen_ms)
-
-    def _take(self, name: str, start: int, seen_ms: int) -> WindowSum:
-        self.now_ms = max(self.now_ms, seen_ms)
-        return self._window(name, start)
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
         """Restore a record of an older version; return False if it is none."""
         if key == PROGRESS_KEY:
             if value is not None:
-                self._coming = max(self._coming, _decode_progress(value)[0])
+                self._restored_offset = max(self._restored_offset, _decode_progress(value)[0])
             return True
         try:
             name, start = parse_cell_key(key)
@@ -267,15 +263,16 @@ class PartitionWindows:
         if value is None:
             windows = self.by_trigger.get(name, {})
             if windows.pop(start, None) is not None:
-                self.number -= 1
+                self.open_windows -= 1
             return True
         counts, fired, seen_ms = _decode_window(value)
-        self._take(name, start, seen_ms).merge(counts, fired=fired, seen_ms=seen_ms)
+        self.now_ms = max(self.now_ms, seen_ms)
+        self._window(name, start).merge(counts, fired=fired, seen_ms=seen_ms)
         return True
 
     def restored(self) -> None:
         """End the restoring. Partial counts after the progress are read again."""
-        self.progress_offset = max(self.progress_offset, self._coming)
+        self.progress_offset = max(self.progress_offset, self._restored_offset)
         self.offset = self.progress_offset
         self._expire(self._touched)
 

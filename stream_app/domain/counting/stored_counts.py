@@ -1,4 +1,4 @@
-"""The counts of one source partition as its changelog has them: cells, watermark and progress.
+"""The counts of one source partition as its changelog stores them: cells, watermark and progress.
 
 A flush writes the changed cells and the progress as one record, or several. Of two versions of a
 cell the one with the larger offset holds.
@@ -56,15 +56,15 @@ class StoredCounts:
         #: The last offset, and the watermark, of the last flush that the broker acknowledged.
         self.progress_offset = NEVER
         self._progress_watermark = NEVER
-        # While the state is restored: the offset of the cells that are there, and what the rest of
-        # the changelog brings offset and watermark to.
-        self._base = NEVER
-        self._coming = (NEVER, NEVER)
+        # While the state is restored: the offset of the cells that were in memory before, and the
+        # newest progress (offset, watermark) in the changelog.
+        self._base_offset = NEVER
+        self._restored_progress = (NEVER, NEVER)
 
     @property
     def open_cells(self) -> int:
         """How many cells are open."""
-        return self._cells.number
+        return self._cells.open_cells
 
     @property
     def changes(self) -> int:
@@ -74,7 +74,7 @@ class StoredCounts:
     def confirm(self, cut: CellChanges) -> None:
         """Note that the broker has acknowledged all of the cut, including its progress."""
         self._cells.confirm(cut.offset)
-        self.progress_offset = self._base = cut.offset
+        self.progress_offset = self._base_offset = cut.offset
         self._progress_watermark = cut.watermark
 
     def progress_of(self, _topic: str) -> int:
@@ -89,7 +89,9 @@ class StoredCounts:
     @property
     def newest_version(self) -> int:
         """The largest offset in any cell, which an unfinished flush may have."""
-        return max(self.progress_offset, self._coming[0], *self._cells.ahead.values(), NEVER)
+        return max(
+            self.progress_offset, self._restored_progress[0], *self._cells.ahead.values(), NEVER
+        )
 
     @property
     def can_be_packed(self) -> bool:
@@ -121,8 +123,8 @@ class StoredCounts:
             return
         watermark, changed = _decode_rows(rows)
         for name, flat in changed:
-            self._cells.put(name, flat, version)
-        self._coming = max(self._coming, (version, watermark))
+            self._cells.restore_row(name, flat, version)
+        self._restored_progress = max(self._restored_progress, (version, watermark))
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
         """Restore a record of an older version; return False if it is none.
@@ -132,25 +134,25 @@ class StoredCounts:
         """
         if key == PROGRESS_KEY:
             if value is not None:
-                self._coming = max(self._coming, _decode_progress(value))
+                self._restored_progress = max(self._restored_progress, _decode_progress(value))
             return True
         try:
             cell_key = parse_cell_key(key)
         except ValueError:
             return False
         if value is None:
-            self._cells.forget(cell_key)
+            self._cells.forget_older(cell_key)
         else:
             count, offset = _decode_cell(value)
-            self._cells.restore(cell_key, count, offset, self._base)
+            self._cells.restore_older(cell_key, count, offset, self._base_offset)
         return True
 
     def restored(self) -> None:
         """End the restoring: the changelog has been read to its end."""
-        if self._coming[0] > self.progress_offset:
-            self.progress_offset, self._progress_watermark = self._coming
-            self.offset, self.watermark = self._coming
-        self._base = self.progress_offset
+        if self._restored_progress[0] > self.progress_offset:
+            self.progress_offset, self._progress_watermark = self._restored_progress
+            self.offset, self.watermark = self._restored_progress
+        self._base_offset = self.progress_offset
         self._cells.restored(self.progress_offset, self._progress_watermark)
 
 

@@ -13,7 +13,10 @@ MAX_RETENTION_SECONDS = 86400
 
 
 def window_start(seconds: int, period: int) -> int:
-    """Return the start (Unix seconds) of the window that holds the time `seconds`."""
+    """Return the start (Unix seconds) of the window that holds the time `seconds`.
+
+    Code that runs for each event does the same without a call.
+    """
     return seconds - seconds % period
 
 
@@ -36,12 +39,11 @@ def expires_at(start: int, period: int) -> int:
 CellKey = tuple[str, int]
 
 
-def cell_key_bytes(key: CellKey) -> bytes:
-    """Return the changelog key of a cell."""
-    return f"{key[0]}|{key[1]}".encode()
-
-
 def parse_cell_key(key: bytes) -> CellKey:
-    """Return the cell key of a changelog key."""
+    """Return the cell key of a changelog key that an older version wrote.
+
+    Raises:
+        ValueError: it is no such key.
+    """
     name, _, start = key.decode().rpartition("|")
     return name, int(start)

@@ -19,7 +19,7 @@ MAX_REFUSED, TRY_AGAIN = 4, 32
 
 #: Most that one step decodes and yields: the event loop waits for a step.
 STEP_RECORDS, STEP_BYTES, STEP_EVENTS = 500, 512 * 1024, 500
-#: So many addresses take as long to count as one event.
+#: Counting so many addresses takes as long as counting one event.
 ADDRESSES = 20
 #: A larger record may hold more than one step takes.
 LARGE_BYTES = 16 * 1024
@@ -46,8 +46,8 @@ Refused = list[tuple[Record, Rejected]]
 class BatchDecoder:
     """Decodes the records of one partition of one kind of event.
 
-    The records before decide which way is tried first, but not the result. It yields in short
-    steps, whatever a record holds.
+    Earlier records decide which way is tried first, but not the result. It yields in short steps,
+    whatever a record holds.
     """
 
     def __init__(self, kind: EventKind) -> None:
@@ -56,9 +56,9 @@ class BatchDecoder:
         # How many records `_decode` has refused in a row, or has not been asked for.
         self._refused_in_a_row = 0
 
-    def use(self, names: ClientNames, *, reads_pools: bool) -> None:
-        """Take the names of the configured clients, and whether their applications matter."""
-        self._decoder.use(names, reads_pools=reads_pools)
+    def use_names(self, names: ClientNames, *, reads_pools: bool) -> None:
+        """Set the names of the configured clients, and whether their applications matter."""
+        self._decoder.use_names(names, reads_pools=reads_pools)
         self._decode = self._decoder.decode_named if reads_pools else self._decoder.decode
 
     def decode(self, records: Sequence[Record]) -> Iterator[tuple[Pairs, Refused]]:
@@ -92,7 +92,7 @@ class BatchDecoder:
             ]
             decoded = [event for _, event in pairs]
         if self._decoder.reads_pools:
-            self._decoder.settle(decoded)
+            self._decoder.fill_pools(decoded)
         yield pairs, []
 
     def _one(self, record: Record) -> Iterator[tuple[Pairs, Refused]]:
@@ -125,7 +125,7 @@ class BatchDecoder:
         events = self._flat(value)
         self._refused_in_a_row = 0
         if self._decoder.reads_pools:
-            self._decoder.settle(events)
+            self._decoder.fill_pools(events)
         return events
 
     def _flat(self, value: bytes | None) -> list[Any]:
@@ -169,7 +169,7 @@ class BatchDecoder:
             yield
             if self._decoder.reads_pools:
                 for first in range(0, len(events), STEP_EVENTS):
-                    self._decoder.settle(events[first : first + STEP_EVENTS])
+                    self._decoder.fill_pools(events[first : first + STEP_EVENTS])
                     yield
         except _REFUSED:
             yield

@@ -15,7 +15,7 @@ import msgspec
 from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events import parts as record_parts
-from stream_app.domain.events.model import EVENT_TYPES, LISTS, Event, EventKind
+from stream_app.domain.events.model import EVENT_TYPES, LIST_FIELDS, Event, EventKind
 from stream_app.domain.events.older_names import MAX_VALUES, NOTHING, application_ids
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.parts_decoder import PartsDecoder, check_size
@@ -36,29 +36,30 @@ _NO_POOL = frozenset({None, ()})
 class EventDecoder(PartsDecoder):
     """Decodes record values of one kind of event, in all shapes.
 
-    There are three ways, from the fastest to the most patient. `decode`, or `decode_named` and
-    `settle`, takes a flat event with the present names, or an array of them. `decode_shapes` takes
-    every shape. `decode_parts` tells the good events of a record from the bad ones.
+    There are three ways, from the fastest to the most patient. `decode` takes a flat event with the
+    present names, or an array of them; so does `decode_named`, which `fill_pools` follows.
+    `decode_shapes` takes every shape. `decode_parts` tells the good events of a record from the bad
+    ones.
     """
 
     def __init__(self, kind: EventKind, names: ClientNames = NO_NAMES) -> None:
         event_type = EVENT_TYPES[kind]
         super().__init__(event_type)
         self.kind = kind
-        #: One event, or the events of an array. Raises `DECODE_ERRORS`, of `None` `TypeError`.
+        #: Decodes one event or an array of events. Raises `DECODE_ERRORS`, and `TypeError` on None.
         self.decode = msgspec.json.Decoder(event_type | list[event_type]).decode  # type: ignore[valid-type]
         named = _with_application_names(event_type)
-        #: The same, but it keeps the older names of `poolid`, unread, for `settle`.
+        #: The same, but it keeps the older names of `poolid`, unread, for `fill_pools`.
         self.decode_named = msgspec.json.Decoder(named | list[named]).decode  # type: ignore[valid-type]
         self._shapes = ShapeDecoder(SHAPES[kind])
-        self.use(names, reads_pools=True)
+        self.use_names(names, reads_pools=True)
         self._decode_one = self._decode_checked
         # Older names are fields of an event, too, but hold nothing.
         self._fields = attrgetter(
             *(info.name for info in msgspec.structs.fields(event_type) if info.type is not NoneType)
         )
 
-    def use(self, names: ClientNames, *, reads_pools: bool) -> None:
+    def use_names(self, names: ClientNames, *, reads_pools: bool) -> None:
         """Set the names that events may have instead of ids.
 
         Without `reads_pools` no time is spent on the applications of an event without `poolid`.
@@ -83,20 +84,20 @@ class EventDecoder(PartsDecoder):
         """Tell whether an event has more addresses, statuses or applications than it may have."""
         return any(
             values.__class__ is tuple and len(values) > MAX_VALUES
-            for name in LISTS[self.kind]
+            for name in LIST_FIELDS[self.kind]
             for values in map(attrgetter(name), events)
         )
 
     def _decode_checked(self, text: bytes) -> Any:
         event = self._shapes.decode_one(text)
         if len(text) > MAX_VALUES and self.has_long_list([event]):
-            names = ", ".join(LISTS[self.kind])
+            names = ", ".join(LIST_FIELDS[self.kind])
             raise RejectedEventError(
                 DeadLetterReason.TOO_LARGE, f"it has more than {MAX_VALUES} of one of: {names}"
             )
         return event
 
-    def settle(self, events: Sequence[Any]) -> None:
+    def fill_pools(self, events: Sequence[Any]) -> None:
         """Set the `poolid` of events from `decode_named` that have it under an older name."""
         if _NO_POOL.isdisjoint(map(_pool_of, events)):
             return

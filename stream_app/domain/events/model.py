@@ -93,8 +93,8 @@ EVENT_TYPES: dict[EventKind, type[Hit | Attack]] = {
     EventKind.INCIDENTS: Incident,
 }
 
-#: The fields of each kind that may hold lists.
-LISTS = {
+#: The fields of each kind of event that may hold lists.
+LIST_FIELDS = {
     EventKind.ATTACKS: ("remote_addrs", "response_statuses", "poolid"),
     EventKind.HITS: ("poolid",),
     EventKind.INCIDENTS: ("remote_addrs", "response_statuses", "poolid"),
@@ -106,6 +106,7 @@ COUNTING_CONDITIONS = {
     EventKind.HITS: "hits_exceeded",
     EventKind.INCIDENTS: "incidents_exceeded",
 }
+#: The kind of event that a condition counts.
 KIND_OF_CONDITION = {condition: kind for kind, condition in COUNTING_CONDITIONS.items()}
 
 #: The field with the event time. Where it is missing, `create_time` holds, then the record's

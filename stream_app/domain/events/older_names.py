@@ -1,4 +1,4 @@
-"""Older names of an event's fields: one table for each kind, and how a value under one is read.
+"""Older names of an event's fields: one table for each kind, and how their values are read.
 
 A value under an older name is kept as raw JSON and read only when no better name has a value. So
 an older name that is not needed cannot spoil an event.
@@ -54,7 +54,7 @@ def _listed(parse: Parse) -> Parse:
 
 
 def _parse_seconds(raw: msgspec.Raw) -> Seconds | None:
-    """Return a time, which exports write as a text."""
+    """Parse a time; exports write it as a text."""
     older: Seconds | str | None = _parse_number(raw)
     if not isinstance(older, str):
         return older
@@ -72,7 +72,7 @@ _EMPTY = (None, "", ())
 
 
 class OlderNames(NamedTuple):
-    """A field, its older names in the order in which they hold, and the parser of their values."""
+    """A field, its older names with the preferred one first, and the parser of their values."""
 
     field: str
     names: tuple[str, ...]
@@ -98,7 +98,7 @@ OLDER_ATTACK_NAMES = (
 )
 
 
-def settle(body: Any, table: tuple[OlderNames, ...]) -> None:
+def fill_from_older_names(body: Any, table: tuple[OlderNames, ...]) -> None:
     """Set the empty fields of an event that have a value under an older name.
 
     Raises:
@@ -128,8 +128,8 @@ def _wrong_type(error: msgspec.ValidationError, path: str) -> RejectedEventError
     )
 
 
-def parsed(raw: msgspec.Raw, parse: Parse, path: str) -> Any:
-    """Return the value of a field that is needed; None where it is missing.
+def parse_needed(raw: msgspec.Raw, parse: Parse, path: str) -> Any:
+    """Parse a field whose value is needed; None: it is missing.
 
     Raises:
         RejectedEventError: it is of a wrong type. Also other `DECODE_ERRORS`.
@@ -142,8 +142,8 @@ def parsed(raw: msgspec.Raw, parse: Parse, path: str) -> Any:
         raise _wrong_type(error, path) from None
 
 
-def readable(raw: msgspec.Raw, parse: Parse) -> Any:
-    """Return the value of a field; None where it is missing or cannot be read."""
+def parse_or_none(raw: msgspec.Raw, parse: Parse) -> Any:
+    """Parse a field; None: it is missing or cannot be read."""
     if raw is NOTHING:
         return None
     try:
@@ -160,11 +160,11 @@ def application_ids(
     What cannot be read counts as missing: applications matter only while a trigger has a filter
     for them, and a trigger of another client must not decide whether an event is counted.
     """
-    pools = readable(ids, _parse_pools)
+    pools = parse_or_none(ids, _parse_pools)
     if pools is None or pools == ():
-        found = readable(applications, _parse_names)
+        found = parse_or_none(applications, _parse_names)
         if found and len(found) > MAX_VALUES:
-            # More than an event's applications may be: as many ids are refused.
+            # There are too many: so many ids are refused, like too many in `poolid`.
             return tuple(range(len(found)))
         pools = names.application_ids(client_id, found) if found else None
     if pools.__class__ is tuple and len(pools) < 2:  # noqa: PLR2004

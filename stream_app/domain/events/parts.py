@@ -45,7 +45,8 @@ class Part(NamedTuple):
 class Piece:
     """Some neighbouring events of a record.
 
-    `text` is a value of its own: an array or lines. `is_whole`: the record is this one event.
+    `text` holds them as a value of its own, an array or lines. `is_whole` says that the record is
+    this one event.
     """
 
     __slots__ = ("_find", "is_whole", "text")
@@ -72,8 +73,8 @@ def split(value: bytes) -> Iterator[Part]:
 def pieces(value: bytes) -> Iterator[Piece | None]:
     """Yield the elements of an array or the lines, many at a time, in short steps.
 
-    `None` is a pause in a longer step. In the text to decode, lone surrogates are replacement
-    characters.
+    `None` is a pause in a longer step. The text to decode has replacement characters in place of
+    lone surrogates.
     """
     text = b""
     for repaired in without_lone_surrogates(value):

@@ -19,7 +19,7 @@ from stream_app.domain.events.parts import DECODE_ERRORS
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 #: After so many refused parts, the rest of a record is one dead letter.
 MAX_REFUSED_PARTS = 1_000
-#: A larger event or notice is refused unread: the worker does nothing else while it reads one.
+#: A larger event or notice is refused without decoding it: that would block the worker.
 MAX_EVENT_BYTES = 512 * 1024
 
 #: Decodes a value with many parts, or returns None when they must be decoded one by one.
@@ -29,9 +29,10 @@ AtOnce = Callable[[bytes], Sequence[Any] | None]
 class Rejected(msgspec.Struct, frozen=True):
     """A part of a record that cannot be used.
 
-    `index` is the place of the event in the record's array or lines, `None` for the whole record.
-    `value` is the untouched bytes of that part. When a record has very many refused events, the
-    last ones are one part: `index` is then the place of the first, and `events` is their number.
+    `index` is the position of the event in the record's array or lines, `None` for the whole
+    record. `value` holds the untouched bytes of that part. If a record has very many refused
+    events, the last ones are one part: `index` is then the position of the first of them, and
+    `events` their number.
     """
 
     index: int | None
@@ -47,7 +48,7 @@ class PartsDecoder:
     Args:
         part_type: the struct of a part.
         needs_client: whether a part without `client_id` is refused for that reason.
-        most_bytes: a larger part is refused unread.
+        most_bytes: a larger part is refused without decoding it.
     """
 
     def __init__(

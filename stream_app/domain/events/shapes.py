@@ -1,10 +1,10 @@
 """Events as producers have them: older field names, and the documented webhook envelope.
 
 `{summary, details: {client_name, cloud, notification_type: "new_hits", hit: {...}}}` is an
-envelope. Where an event says one thing under several names, the first that is set holds, in the
-order of the fields below: the present name, then the older ones, of which only the one that holds
-is read. `schemas/events.md` has the table. Every flat event with present names only is one of
-these shapes, too, so this decoder reads all that the faster one of `events` reads, and alike.
+envelope. Where an event says one thing under several names, the present name holds, or else the
+first older name that is set, in the order of the fields below. No other older name is read.
+`schemas/events.md` has the table. A flat event with present names only is one of these shapes, too:
+this decoder gives the same result as the faster ones of `decoder.py`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from stream_app.domain.events.older_names import (
     Pools,
     Seconds,
     application_ids,
+    fill_from_older_names,
+    parse_needed,
+    parse_or_none,
     parse_text,
-    parsed,
-    readable,
-    settle,
 )
 from stream_app.domain.foreign_text.printable import quoted
 
@@ -65,16 +65,16 @@ class HitNames(_Names, gc=False):
     request_time: Seconds | None = None
     sampled: bool | None = True
 
-    def settle(self) -> None:
+    def fill_from_older_names(self) -> None:
         """Set the empty fields that have a value under an older name."""
         # "" stands for an address that is not used.
         if not self.remote_addr4 and not self.remote_addr6:
-            address = parsed(self.ip, parse_text, "ip")
+            address = parse_needed(self.ip, parse_text, "ip")
             if address and ":" in address:
                 self.remote_addr6 = address
             elif address:
                 self.remote_addr4 = address
-        settle(self, OLDER_HIT_NAMES)
+        fill_from_older_names(self, OLDER_HIT_NAMES)
 
 
 class AttackNames(_Names, gc=False):
@@ -89,12 +89,12 @@ class AttackNames(_Names, gc=False):
     status_code: msgspec.Raw = NOTHING
     first_time: Seconds | None = None
 
-    def settle(self) -> None:
+    def fill_from_older_names(self) -> None:
         """Set the empty fields that have a value under an older name."""
-        settle(self, OLDER_ATTACK_NAMES)
+        fill_from_older_names(self, OLDER_ATTACK_NAMES)
 
 
-#: What stands in the place of an object that decides something is an unknown field, and ignored.
+#: Any other value in the place of `details` or `hit` is like an unknown field: it is ignored.
 _Ignored = str | bool | int | float | list[msgspec.Raw] | None
 
 
@@ -123,11 +123,11 @@ class HitShape(HitNames, gc=False):
         details = self.details
         if not isinstance(details, _HitDetails):
             return self
-        kind, hit = readable(details.notification_type, parse_text), details.hit
+        kind, hit = parse_or_none(details.notification_type, parse_text), details.hit
         if kind is None:
             if not isinstance(hit, HitNames):
                 return self
-            # An envelope all the same: the event outside of its hit would be an empty one.
+            # It is still an envelope: without its hit the event would be empty.
             raise _wrong_type("details.notification_type is missing or no text")
         if kind != NEW_HITS:
             raise _wrong_topic(kind)
@@ -151,7 +151,7 @@ class AttackShape(AttackNames, gc=False):
         """
         details = self.details
         if isinstance(details, _Details):
-            kind = readable(details.notification_type, parse_text)
+            kind = parse_or_none(details.notification_type, parse_text)
             if kind is not None:
                 raise _wrong_topic(kind)
         return self
@@ -161,10 +161,10 @@ Shape = HitShape | AttackShape
 
 
 class ShapeDecoder:
-    """Decodes events of one kind in all shapes; `shape` is what each of them must be.
+    """Decodes events of one kind in all shapes.
 
     Args:
-        shape: the struct with all names.
+        shape: the struct with all names that each event must fit.
     """
 
     def __init__(self, shape: type[Shape]) -> None:
@@ -181,7 +181,7 @@ class ShapeDecoder:
         return self.event(self._one(text))
 
     def decode(self, value: bytes) -> list[Any]:
-        """Decode one event, an array of them, or lines, all of which `event` makes events of.
+        """Decode one event, an array of them, or lines, into shapes for `event`.
 
         Raises as `decode_one` does.
         """
@@ -209,7 +209,7 @@ class ShapeDecoder:
         if self.reads_pools and (pools is None or pools == ()):
             pools = application_ids(self.names, client_id, body.application_id, body.applications)
         try:
-            body.settle()
+            body.fill_from_older_names()
         except RejectedEventError as error:
             if body is shape:
                 raise
@@ -220,9 +220,9 @@ class ShapeDecoder:
 
 
 def _are_lines(value: bytes, number: int) -> bool:
-    """Tell whether so many objects stand in as many lines; the decoder does not look at lines.
+    """Tell whether a number of objects stand in as many lines, which the decoder does not check.
 
-    Between a line that ends with `}` and one that begins with `{` no object goes on.
+    No object spans a line that ends with `}` and the next one that begins with `{`.
     """
     text = value.strip()
     return text.count(b"}\n{") == text.count(b"\n") == number - 1
@@ -234,10 +234,10 @@ def _named_client(shape: Shape, body: HitNames | AttackNames, names: ClientNames
         places.append(("details.hit.client_name", body.client_name))
         places.append(("details.client_name", shape.details.client_name))
     for _, name in places:
-        if text := readable(name, parse_text):
+        if text := parse_or_none(name, parse_text):
             return names.client_id(text)
     for path, name in places:
-        parsed(name, parse_text, path)
+        parse_needed(name, parse_text, path)
     raise RejectedEventError(
         DeadLetterReason.MISSING_CLIENT, "neither client_id nor client_name says whose it is"
     )

@@ -28,8 +28,8 @@ from stream_app.domain.state.keys import NEVER
 
 #: Version of the form, the first byte of each value.
 FORM = 2
-#: The end of each key. A version that knows no packed records stops at it, and shows the text
-#: behind the bar in its error.
+#: The end of each key. A version that does not know packed records cannot parse it, ends, and shows
+#: the text after the bar in its error.
 KEY_END = b"|a newer stream-app keeps this state: stop all workers of older versions"
 #: Bytes before the body: the form and the checksum.
 HEAD = 5
@@ -115,8 +115,8 @@ class _Group:
     def gaps(self) -> Iterator[tuple[int, int, int]]:
         """Yield between which offsets a snapshot's missing parts were written, and how many.
 
-        A part is written when the one before it is acknowledged, and the first one behind what
-        the snapshot covers.
+        A part is written when the one before it is acknowledged, and the first one after the offset
+        that the snapshot covers.
         """
         places = sorted(self.places.items())
         if self.size:
@@ -232,8 +232,8 @@ class PackedLog:
 
         Args:
             begin: the first offset that was read, or that the log still has.
-            base: the version of a state that exists already and holds all before `begin`, or None.
-                A snapshot is used then, too, because the changes that it covers are not kept.
+            base: the version of a state that exists already and holds everything before `begin`, or
+                None. Even then a snapshot is used, because the changes that it covers are not kept.
 
         Raises:
             UnreadableStateError: something is missing that no whole snapshot covers.

@@ -212,7 +212,7 @@ class Detector:
             self.tallies.append(state.count(records, index))
             cut = state.cut()
             writer = PartialCountsWriter(0)
-            writer.take(partition, cut.changed, 0)
+            writer.add_changes(partition, cut.changed, 0)
             for value in writer.records(writer.names):
                 self._partial(value)
             state.confirm(cut)

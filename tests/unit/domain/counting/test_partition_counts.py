@@ -19,7 +19,7 @@ from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting import partition_counts
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
-from stream_app.domain.counting.windows import CellKey, cell_key_bytes
+from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
@@ -375,6 +375,11 @@ def test_the_bad_event_of_an_array_is_refused_alone_with_its_own_bytes() -> None
 KEY: CellKey = ("1:1:abc:60", BASE)
 
 
+def older_key(key: CellKey) -> bytes:
+    """Return the changelog key that an older version wrote a cell under."""
+    return f"{key[0]}|{key[1]}".encode()
+
+
 def older(*rows: tuple[bytes, bytes | None]) -> PartitionCounts:
     """Return what records of an older version are restored to."""
     counts = PartitionCounts(EventKind.HITS)
@@ -385,7 +390,7 @@ def older(*rows: tuple[bytes, bytes | None]) -> PartitionCounts:
 
 
 def test_of_an_older_versions_cells_the_one_with_the_larger_offset_holds() -> None:
-    name = cell_key_bytes(KEY)
+    name = older_key(KEY)
     stale = (name, b"[3, 12]")  # from a worker that woke up too late
     for rows in ([(name, b"[9, 40]"), stale], [stale, (name, b"[9, 40]")]):
         assert older(*rows, (PROGRESS_KEY, b"[40, 0]")).cells == {KEY: 9}
@@ -395,7 +400,7 @@ def test_an_older_versions_unfinished_flush_is_sent_again_and_counts_nothing_twi
     found = index([trigger(1)])
     (one,) = found.clients[1].triggers
     key = (one.key, BASE)
-    counts = older((cell_key_bytes(key), b"[2, 41]"), (PROGRESS_KEY, b"[40, 0]"))
+    counts = older((older_key(key), b"[2, 41]"), (PROGRESS_KEY, b"[40, 0]"))
     assert not counts.can_be_packed, "a snapshot would not say that 41 is counted"
     tally = counts.count([Record(41, hit(0))], found)
     assert (tally.skipped, tally.counted) == (1, 0)
@@ -409,10 +414,10 @@ def test_an_older_versions_unfinished_flush_is_sent_again_and_counts_nothing_twi
 
 def test_what_an_older_versions_cell_has_counted_is_not_taken_back_by_a_packed_one() -> None:
     counts = PartitionCounts(EventKind.HITS)
-    counts.restore(cell_key_bytes(KEY), b"[9, 40]")
+    counts.restore(older_key(KEY), b"[9, 40]")
     behind, ahead = PartitionCounts(EventKind.HITS), PartitionCounts(EventKind.HITS)
     for other, version, count in ((behind, 30, 7), (ahead, 50, 11)):
-        other.restore(cell_key_bytes(KEY), b"[%d, %d]" % (count, version))
+        other.restore(older_key(KEY), b"[%d, %d]" % (count, version))
         other.restore(PROGRESS_KEY, b"[%d, 0]" % version)
         other.restored()
         for slice_version, rows in other.snapshot(10):
@@ -425,7 +430,7 @@ def test_a_record_that_is_none_of_a_state_is_told_from_one_that_is_damaged() -> 
     for key in (b"", b"x", b"x|y", b"\xff|1"):
         assert not counts.restore(key, b"[1, 2]")
     with pytest.raises(ValueError, match="array"):
-        counts.restore(cell_key_bytes(KEY), b"[1]")
+        counts.restore(older_key(KEY), b"[1]")
 
 
 def test_what_is_counted_stays_counted_when_the_configuration_changes() -> None:

@@ -20,8 +20,9 @@ from stream_app.domain.counting.partial_counts import (
     decode_partial_counts,
 )
 from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
-from stream_app.domain.counting.windows import CellKey, cell_key_bytes
+from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.state.keys import PROGRESS_KEY
+from tests.unit.domain.counting.test_partition_counts import older_key
 
 START = 1_767_225_600
 NOW_MS = START * 1000
@@ -59,7 +60,7 @@ def changelog(
     counts: dict[int, int], *, fired: bool = False, seen_ms: int = NOW_MS, key: CellKey = KEY
 ) -> tuple[bytes, bytes]:
     value = [[[partition, count] for partition, count in counts.items()], fired, seen_ms]
-    return cell_key_bytes(key), json.dumps(value).encode()
+    return older_key(key), json.dumps(value).encode()
 
 
 def contents(windows: PartitionWindows) -> dict[CellKey, tuple[dict[int, int], bool, int]]:
@@ -86,8 +87,8 @@ def test_a_window_is_the_sum_over_its_source_partitions() -> None:
 def test_the_record_of_partial_counts_is_their_json_whatever_the_trigger(revision: str) -> None:
     one, other = f"1111:61:{revision}:60", f"7:8:{revision}:1"
     writer = PartialCountsWriter(12)
-    writer.take(3, [(one, [START, 7, START + 60, 2**40]), (other, [START, 1])], 5)
-    writer.take(0, [(one, [START, 9])], 4)
+    writer.add_changes(3, [(one, [START, 7, START + 60, 2**40]), (other, [START, 1])], 5)
+    writer.add_changes(0, [(one, [START, 9])], 4)
     (value,) = writer.records(writer.names)
     windows = [[START, 3, 7], [START + 60, 3, 2**40], [START, 0, 9]]
     expected = PartialCounts(
@@ -107,7 +108,7 @@ def test_many_partial_counts_are_several_records(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(partial_counts, "MAX_WINDOWS", 3)
     writer = PartialCountsWriter(0)
     changed = [(f"1:{n}:r:60", [x for k in range(n) for x in (k, n)]) for n in range(1, 6)]
-    writer.take(0, changed, 0)
+    writer.add_changes(0, changed, 0)
     found = [decode_partial_counts(value) for value in writer.records(writer.names)]
     sizes = [sum(len(part.windows) for part in one.triggers) for one in found]
     assert sum(sizes) == 15
@@ -357,21 +358,21 @@ def test_records_in_any_order_and_any_repetition_restore_the_same_windows(
     again = data.draw(st.lists(st.sampled_from(records), max_size=6) if records else st.just([]))
     order = data.draw(st.permutations(records + again))
     windows = replayed(order)
-    found = {cell_key_bytes(key): window for key, window in contents(windows).items()}
+    found = {older_key(key): window for key, window in contents(windows).items()}
     assert found == expected
     assert windows.now_ms == max((seen_ms for *_, seen_ms in expected.values()), default=0)
 
 
 def test_a_tombstone_ends_a_window_and_a_later_record_begins_it_anew() -> None:
     windows = replayed([changelog({0: 5}, fired=True), changelog({0: 4})])
-    windows.restore(cell_key_bytes(KEY), None)
+    windows.restore(older_key(KEY), None)
     assert cut(windows) == ([], [])
     assert windows.windows == {}
     windows.restore(*changelog({1: 2}))
     assert contents(windows) == {KEY: ({1: 2}, False, NOW_MS)}
     windows.now_ms += 2 * HOUR_MS
     assert cut(windows) == ([], [KEY])
-    windows.restore(cell_key_bytes(KEY), None)
+    windows.restore(older_key(KEY), None)
     assert cut(windows) == ([], [])
 
 

@@ -57,7 +57,7 @@ def read(value: bytes, kind: EventKind = HITS) -> list[Any]:
     except DECODE_ERRORS:
         return events
     flat = found if isinstance(found, list) else [found]
-    decoder.settle(flat)
+    decoder.fill_pools(flat)
     fields = EVENT_TYPES[kind].__struct_fields__
     assert [[getattr(one, name) for name in fields] for one in flat] == [
         [getattr(one, name) for name in fields] for one in events
@@ -213,7 +213,7 @@ def test_the_fast_decoder_reads_applications_of_all_names_at_once() -> None:
     values: list[dict[str, Any]]
     values = [{}, {"applications": ["default"]}, {"application_id": [7, 8]}, {"poolid": 9}]
     flat = [decoder.decode_named(text({"client_id": ACME} | value)) for value in values]
-    decoder.settle(flat)
+    decoder.fill_pools(flat)
     assert [event.poolid for event in flat] == [None, -1, (7, 8), 9]
 
 
