@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 
-_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+HOUR_MS = 3600 * 1000
+_UNIT_MS = {"s": 1000, "m": 60 * 1000, "h": HOUR_MS, "d": 24 * HOUR_MS}
 _DURATION = re.compile(r"(\d{1,9})([smhd])")
 
 

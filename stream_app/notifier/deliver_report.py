@@ -10,7 +10,8 @@ from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.events.parts_decoder import Rejected
-from stream_app.domain.notices.outgoing import HOUR_MS, Notice, deliveries_overflowed
+from stream_app.domain.notices.outgoing import Notice, deliveries_overflowed
+from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
-from stream_app.domain.notices.outgoing import HOUR_MS, alerts_stale
+from stream_app.domain.notices.outgoing import alerts_stale
 from stream_app.domain.notices.signatures import NoticeSigner
+from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import attempt_of
 from stream_app.kafka.state.send import Send

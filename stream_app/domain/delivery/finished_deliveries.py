@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
+from stream_app.domain.times import HOUR_MS
 
-HOUR_MS: Final = 3600 * 1000
 #: How long a finished delivery is remembered after its last result.
 REMEMBER_MS: Final = 7 * 24 * HOUR_MS
 _DIGITS: Final = 32  # as in the formats below

@@ -24,7 +24,6 @@ from stream_app.domain.delivery.auto_disable import (
     judge_record,
 )
 from stream_app.domain.delivery.finished_deliveries import (
-    HOUR_MS,
     FinishedDelivery,
     KnownDelivery,
     encode_finished,
@@ -54,6 +53,7 @@ from stream_app.domain.delivery.transitions import (
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
 from stream_app.domain.state.tracked_values import TrackedValues
+from stream_app.domain.times import HOUR_MS
 
 #: Most deliveries that one flush forgets: after a pause a whole week's may expire at once.
 MOST_EXPIRED = 5000

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 
+from stream_app.domain.times import HOUR_MS
+
 #: The wait before each time of asking; the service needs a moment.
 CHECK_WAITS_SECONDS = (2, 5, 15)
-HOUR_MS = 3600 * 1000
 _DIGEST_BYTES = 8
 
 

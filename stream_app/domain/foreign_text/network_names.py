@@ -16,8 +16,8 @@ import idna
 #: A longer text is no address, or no host, and is not parsed.
 MAX_ADDRESS_CHARS = 64
 MAX_HOST_CHARS = 300
-#: How many texts' normal forms are remembered.
-CACHE_SIZE = 10_000
+#: How many texts are remembered with their normal forms.
+_CACHE_SIZE = 10_000
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
@@ -28,7 +28,7 @@ def normal_address(text: str) -> str:
     return _normal_address(text)
 
 
-@functools.lru_cache(maxsize=CACHE_SIZE)
+@functools.lru_cache(maxsize=_CACHE_SIZE)
 def _normal_address(text: str) -> str:
     return _address(text.strip().lower()) or text
 
@@ -62,7 +62,7 @@ def normal_host(text: str) -> str:
     return _normal_host(text) if len(text) <= MAX_HOST_CHARS else text.strip().lower()
 
 
-@functools.lru_cache(maxsize=CACHE_SIZE)
+@functools.lru_cache(maxsize=_CACHE_SIZE)
 def _normal_host(text: str) -> str:
     host = text.strip().lower()
     if ":" in host:

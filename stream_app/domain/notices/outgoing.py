@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stream_app.domain.times import HOUR_MS
+
 if TYPE_CHECKING:
     from stream_app.domain.configuration.clients import Client
     from stream_app.domain.configuration.integrations import Integration
     from stream_app.domain.configuration.statuses import IntegrationStatus
     from stream_app.domain.delivery.auto_disable import Verdict
-
-HOUR_MS = 3600 * 1000
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,11 +18,11 @@ from stream_app.domain.errors import UnreadableStateError
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.state.packed_log import GroupKind, PackedLog, PackedPart
+from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import (
-    HOUR_MS,
     PartitionShare,
     PartitionState,
     StateTable,

@@ -14,6 +14,7 @@ from faust import Table
 from faust.types import TP
 
 from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.times import HOUR_MS
 from stream_app.domain.topics import Role
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
@@ -22,7 +23,6 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-HOUR_MS = 3600 * 1000
 
 #: Recovery merges the records of one key by their content, because a worker that was suspended
 #: may have written an older record after a newer one. So compaction waits for an hour.

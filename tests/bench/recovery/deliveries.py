@@ -23,7 +23,6 @@ from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.delivery.finished_deliveries import (
-    HOUR_MS,
     REMEMBER_MS,
     FinishedDelivery,
     encode_finished,
@@ -36,6 +35,7 @@ from stream_app.domain.delivery.records import (
     encode_delivery,
 )
 from stream_app.domain.state.keys import NEVER
+from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.engine.batched_sends import send_batches
 from stream_app.kafka.state.send import Send

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.delivery.finished_deliveries import (
-    HOUR_MS,
     REMEMBER_MS,
     FinishedDeliveries,
     FinishedDelivery,
@@ -26,6 +25,7 @@ from stream_app.domain.delivery.records import (
     decode_state,
     encode_state,
 )
+from stream_app.domain.times import HOUR_MS
 
 TOPICS = ("deliveries", "delivery-results")
 HOUR = 490_000

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_app.domain.delivery.finished_deliveries import HOUR_MS, REMEMBER_MS, FinishedDelivery
+from stream_app.domain.delivery.finished_deliveries import REMEMBER_MS, FinishedDelivery
 from stream_app.domain.delivery.partition_deliveries import (
     DeliveryRules,
     PartitionDeliveries,
@@ -23,6 +23,7 @@ from stream_app.domain.delivery.records import (
 )
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.times import HOUR_MS
 
 TOPICS = ("deliveries", "delivery-results")
 NOW_MS = 1_767_225_600_000

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from stream_app.domain.delivery.status_checks import HOUR_MS, CheckSample
+from stream_app.domain.delivery.status_checks import CheckSample
+from stream_app.domain.times import HOUR_MS
 
 NOW_MS = 1_767_225_600_000
 
