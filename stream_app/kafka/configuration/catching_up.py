@@ -1,8 +1,8 @@
-"""Waiting until all of the configuration is read, however long that takes.
+"""Waits until the whole configuration is read, however long that takes.
 
-All agents wait here. An object that is missing from a view that is behind may be among the records
-that are not read yet, and no event may be skipped for that. The wait has no limit: while Kafka is
-away a flush could not end either, and slow reading reaches its end.
+All agents wait here. While the view is behind, an object that it lacks may be among the records
+that are not read yet, and no event may be skipped because of that. The wait has no limit: while
+Kafka is away no flush could end either, and slow reading ends at some point.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ log = get_logger(__name__)
 #: Longest wait before the ends of the topics are asked for again.
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
-#: After this time a line of the log says again that it still waits.
+#: How often the log says that an agent still waits.
 REMIND_SECONDS = 60.0
 
 
 class ConfigurationSource(Protocol):
-    """Where an agent finds the configuration: a worker's `ConfigurationReader`."""
+    """Where an agent gets the configuration from: in a worker, its `ConfigurationReader`."""
 
     @property
     def configuration(self) -> Configuration:
@@ -36,9 +36,9 @@ class ConfigurationSource(Protocol):
 
 
 async def catch_up(source: ConfigurationSource) -> None:
-    """Read all that the configuration topics hold now."""
+    """Wait until everything that the configuration topics hold now is read."""
     started = time.monotonic()
-    said: float | None = None
+    warned_at: float | None = None
     while True:
         why = "it is read more slowly than it was written"
         try:
@@ -47,8 +47,8 @@ async def catch_up(source: ConfigurationSource) -> None:
         except KafkaUnreachableError as error:
             why = str(error)
         now = time.monotonic()
-        if said is None or now - said >= REMIND_SECONDS:
-            said = now
+        if warned_at is None or now - warned_at >= REMIND_SECONDS:
+            warned_at = now
             log.warning(
                 "configuration_behind",
                 why=why,
@@ -56,6 +56,6 @@ async def catch_up(source: ConfigurationSource) -> None:
                 then="waiting for it",
             )
         await asyncio.sleep(RETRY_SECONDS)
-    if said is not None:
+    if warned_at is not None:
         waited = round(time.monotonic() - started, 1)
         log.info("configuration_caught_up", waited_seconds=waited)

@@ -23,15 +23,15 @@ class NotEvaluated:
     """The configured triggers that have parts which do nothing here."""
 
     def __init__(self) -> None:
-        self._said: dict[int, tuple[str, ...]] = {}
+        self._logged: dict[int, tuple[str, ...]] = {}
         #: Triggers that are not evaluated at all, and others with parts that do nothing.
         self._counts = (0, 0)
 
     def note(self, triggers: Mapping[int, Trigger]) -> None:
-        """Look at all triggers after a change, and log those that are new or different."""
+        """Log which of all triggers have such parts, if that is new or has changed."""
         found = {number: what for number, t in triggers.items() if (what := t.not_evaluated)}
-        new = {number: what for number, what in found.items() if self._said.get(number) != what}
-        self._said = found
+        new = {number: what for number, what in found.items() if self._logged.get(number) != what}
+        self._logged = found
         if new:
             log.info(
                 "triggers_not_evaluated",

@@ -1,7 +1,7 @@
-"""The reader that keeps a worker's view of the configuration up to date.
+"""Keeps a worker's view of the configuration up to date.
 
-Every worker reads all of the `config.*` topics and `status.integrations` to their end before it
-is ready, and follows them from then on. While Kafka is away the last view stays.
+Every worker reads all `config.*` topics and `status.integrations` to their end before it is ready,
+and follows them from then on. While Kafka is away, the last view remains.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from stream_app.settings import Settings
 
 log = get_logger(__name__)
 
-
 PROBE_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 5.0
 _POLL_MS = 1000
@@ -47,6 +46,8 @@ class ConfigurationReader:
         self._applier = RecordApplier(settings)
         self.configuration = self._applier.configuration
         self._consumer: AIOKafkaConsumer | None = None
+        self._triggers_topic = TopicNames(settings.topic_prefix)(Topic.TRIGGERS)
+        #: The offset to read next, by partition.
         self._next: dict[TopicPartition, int] = {}
         self._ids: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -139,31 +140,29 @@ class ConfigurationReader:
             self._apply(batch)
         for partition in consumer.assignment():
             # This is beyond the last record if compaction has removed the newest ones.
-            self._next[partition] = await consumer.position(partition)
-            if partition.topic == TopicNames(self._settings.topic_prefix)(Topic.TRIGGERS):
-                self.configuration.trigger_position = self._next[partition]
+            self._set_position(partition, await consumer.position(partition))
         with kafka_errors(self._settings):
             self._ids = await self._topic_ids(consumer)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             try:
-                fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
+                batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_POLL_RECORDS)
             except (KafkaError, OSError) as error:
-                self._lose(error)
+                self._note_outage(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            for partition, batch in fetched.items():
+            for partition, batch in batches.items():
                 if batch[0].offset < self._next[partition]:
                     self._restart(partition)
                 self._next[partition] = batch[-1].offset + 1
-            self._apply([record for batch in fetched.values() for record in batch])
-            await self._pass_over(consumer)
+            self._apply([record for batch in batches.values() for record in batch])
+            await self._skip_gaps(consumer)
 
-    async def _pass_over(self, consumer: AIOKafkaConsumer) -> None:
-        """Go on behind what holds no record.
+    async def _skip_gaps(self, consumer: AIOKafkaConsumer) -> None:
+        """Skip offsets without records.
 
-        That is the marker of a transaction, an aborted one, or a batch that cannot be read.
+        These are markers of transactions, aborted records, and batches that cannot be read.
         """
         for partition, place in list(self._next.items()):
             # Without a position yet, `position` would wait for one.
@@ -171,11 +170,14 @@ class ConfigurationReader:
                 async with asyncio.timeout(0):
                     position = await consumer.position(partition)
                 if position > place:
-                    self._next[partition] = position
-                    if partition.topic == TopicNames(self._settings.topic_prefix)(Topic.TRIGGERS):
-                        self.configuration.trigger_position = position
+                    self._set_position(partition, position)
                     self._changed.set()
                     self._changed.clear()
+
+    def _set_position(self, partition: TopicPartition, position: int) -> None:
+        self._next[partition] = position
+        if partition.topic == self._triggers_topic:
+            self.configuration.trigger_position = position
 
     async def _probe(self, consumer: AIOKafkaConsumer) -> None:
         """Notice new topics, and outages, which a consumer without a group does not report."""
@@ -187,7 +189,7 @@ class ConfigurationReader:
                     ids = await self._topic_ids(consumer)
                 ends = await end_offsets(consumer, PROBE_TIMEOUT_SECONDS)
             except (KafkaError, OSError, TimeoutError, TopicMismatchError) as error:
-                self._lose(error)
+                self._note_outage(error)
                 continue
             if self._error is not None:
                 self._error = None
@@ -222,7 +224,7 @@ class ConfigurationReader:
         self._next[partition] = 0
         self._applier.forget(partition.topic)
 
-    def _lose(self, error: Exception) -> None:
+    def _note_outage(self, error: Exception) -> None:
         reason = f"Kafka does not answer: {str(error) or type(error).__name__}"
         if isinstance(error, UnknownTopicOrPartitionError | TopicMismatchError):
             reason = str(error)

@@ -15,10 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import parse_status
-from stream_app.domain.errors import (
-    InvalidObjectError,
-    TopicMismatchError,
-)
+from stream_app.domain.errors import InvalidObjectError, TopicMismatchError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,

@@ -1,7 +1,7 @@
 """The live configuration of a worker: clients, triggers, integrations and their statuses.
 
-A record that cannot be used takes its object out of the view, because what stood there before is
-no longer what its owner wants.
+A record that cannot be used removes its object from the view, because the earlier object is no
+longer what its owner wants.
 """
 
 from __future__ import annotations
@@ -27,16 +27,11 @@ from stream_app.domain.configuration.statuses import (
     parse_status,
 )
 from stream_app.domain.configuration.triggers import Trigger, parse_trigger
-from stream_app.domain.errors import (
-    InvalidObjectError,
-)
+from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.topics import VIEW_KINDS
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.not_evaluated import NotEvaluated
-from stream_app.kafka.configuration.records import (
-    id_of_key,
-    shown_key,
-)
+from stream_app.kafka.configuration.records import id_of_key, shown_key
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
@@ -86,7 +81,7 @@ class Configuration:
 
 
 class RecordApplier:
-    """Brings records of the `config.*` topics into a `Configuration`, without a Kafka client."""
+    """Applies records of the `config.*` topics to a `Configuration`, without a Kafka client."""
 
     def __init__(self, settings: Settings) -> None:
         self.configuration = Configuration()
@@ -108,7 +103,7 @@ class RecordApplier:
         self._shared_names: dict[int, int] = {}
 
     def report_to(self, metrics: Metrics) -> None:
-        """Show figures from now on, because everything has been read once."""
+        """Keep these metrics up to date from now on; call it when everything has been read once."""
         self._metrics = metrics
         for kind in VIEW_KINDS.values():
             self._count(kind)
@@ -133,7 +128,7 @@ class RecordApplier:
                 self.configuration.trigger_position = batch[-1].offset + 1
                 self._not_evaluated.note(objects)
             if kind == CLIENTS:
-                self._note_names(objects)
+                self._warn_of_shared_names(objects)
             self._count(kind)
         self._note_integrations()
         self.configuration.version += 1
@@ -158,7 +153,7 @@ class RecordApplier:
         self.configuration.invalid_integrations = _ids(invalid)
         self.configuration.deleted_integrations = _ids(deleted)
 
-    def _note_names(self, clients: dict[int, Client]) -> None:
+    def _warn_of_shared_names(self, clients: dict[int, Client]) -> None:
         """Log clients that get no events by their name, because another client has it."""
         shared = shared_names({number: client.name for number, client in clients.items()})
         for number, keeper in shared.items():
@@ -231,5 +226,5 @@ def _no_id(key: bytes | None) -> InvalidObjectError:
 
 
 def _ids(keys: Iterable[bytes]) -> frozenset[int]:
-    """Return the ids that keys hold; what holds none is nobody's."""
+    """Return the ids that keys hold, and skip keys that hold none."""
     return frozenset(number for key in keys if (number := id_of_key(key)) is not None)
