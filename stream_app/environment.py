@@ -1,4 +1,4 @@
-"""The environment variables of a process: those of Kubernetes, and secrets in files."""
+"""Reads environment variables: tells those of Kubernetes apart, and reads secrets from files."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from stream_app.domain.errors import ConfigurationError
 
-FILE = "_FILE"
+FILE_SUFFIX = "_FILE"
 #: No secret is longer.
-MAX_BYTES = 64 * 1024
+MAX_SECRET_BYTES = 64 * 1024
 #: Variables that Kubernetes sets in every container for each Service (kubernetes.io, "Accessing the
 #: Service", and Docker's links). A Service named `stream-app…` gives variables with our prefix.
 _SERVICE = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)\Z|_PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?\Z")
 _SERVICE_PORT = re.compile(r"[a-z]+://")
 
 
-def is_of_service(name: str, value: str) -> bool:
+def is_service_variable(name: str, value: str) -> bool:
     """Tell whether Kubernetes has set a variable for a Service.
 
-    A `…_PORT` must hold an address for that; with a number it may be a mistyped setting.
+    Its `…_PORT` holds an address. One that holds a number may be a mistyped setting.
     """
     if _SERVICE.search(name):
         return True
@@ -28,9 +28,9 @@ def is_of_service(name: str, value: str) -> bool:
 
 
 def secrets_in_files(variables: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return, by variable, the secrets that stand in a file which `<variable>_FILE` names.
+    """Return the secrets from files that a `<variable>_FILE` names, by variable.
 
-    Line ends after a secret are dropped. The file's permissions are not checked, because everybody
+    Line ends after a secret are dropped. The files' permissions are not checked, because everybody
     in a container may read what Kubernetes mounts.
 
     Raises:
@@ -39,13 +39,13 @@ def secrets_in_files(variables: Iterable[str], environ: Mapping[str, str]) -> di
     """
     found = {}
     for variable in variables:
-        if (path := environ.get(f"{variable}{FILE}")) is None:
+        if (path := environ.get(f"{variable}{FILE_SUFFIX}")) is None:
             continue
         if variable in environ:
             raise ConfigurationError(
-                f"{variable} and {variable}{FILE} are both set: unset one of them"
+                f"{variable} and {variable}{FILE_SUFFIX} are both set: unset one of them"
             )
-        found[variable] = _secret(f"{variable}{FILE}", path)
+        found[variable] = _secret(f"{variable}{FILE_SUFFIX}", path)
     return found
 
 
@@ -54,13 +54,14 @@ def _secret(variable: str, path: str) -> str:
         raise ConfigurationError(f"{variable} is empty: name a file, or unset it")
     try:
         with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(MAX_SECRET_BYTES + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no path"
         raise ConfigurationError(f"{variable}: {path}: {why}: name a file that is there") from None
-    if len(content) > MAX_BYTES:
+    if len(content) > MAX_SECRET_BYTES:
         raise ConfigurationError(
-            f"{variable}: {path}: holds more than {MAX_BYTES} bytes: name the file of the secret"
+            f"{variable}: {path}: holds more than {MAX_SECRET_BYTES} bytes: "
+            "name the file of the secret"
         )
     try:
         text = content.decode().rstrip("\r\n")

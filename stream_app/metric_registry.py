@@ -74,20 +74,26 @@ class MetricRegistry:
         combinations: Iterable[Sequence[str]] = (),
         **labels: Iterable[str],
     ) -> Counter:
-        metric = Counter(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
-        return self._filled(metric, f"{name}_total", "counter", text, role, labels, combinations)
+        metric = Counter(
+            f"stream_app_{name}", text, list(labels), registry=self._registry_for(role)
+        )
+        return self._with_labels(
+            metric, f"{name}_total", "counter", text, role, labels, combinations
+        )
 
     def _gauge(
         self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
     ) -> Gauge:
-        metric = Gauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
-        return self._filled(metric, name, "gauge", text, role, labels)
+        metric = Gauge(f"stream_app_{name}", text, list(labels), registry=self._registry_for(role))
+        return self._with_labels(metric, name, "gauge", text, role, labels)
 
-    def _known(
+    def _known_gauge(
         self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
     ) -> KnownGauge:
-        metric = KnownGauge(f"stream_app_{name}", text, list(labels), registry=self._shown(role))
-        return self._filled(metric, name, "gauge", text, role, labels)
+        metric = KnownGauge(
+            f"stream_app_{name}", text, list(labels), registry=self._registry_for(role)
+        )
+        return self._with_labels(metric, name, "gauge", text, role, labels)
 
     def _histogram(
         self,
@@ -101,15 +107,15 @@ class MetricRegistry:
             f"stream_app_{name}",
             text,
             list(labels),
-            registry=self._shown(role),
+            registry=self._registry_for(role),
             buckets=buckets,
         )
-        return self._filled(metric, name, "histogram", text, role, labels)
+        return self._with_labels(metric, name, "histogram", text, role, labels)
 
-    def _shown(self, role: Role | None) -> CollectorRegistry | None:
+    def _registry_for(self, role: Role | None) -> CollectorRegistry | None:
         return self.registry if role is None or self._role in (None, role) else None
 
-    def _filled(
+    def _with_labels(
         self,
         metric: Metric,
         name: str,

@@ -78,22 +78,22 @@ class Metrics(MetricRegistry):
         self.build_info.labels(__version__).set(1)
         self.ready = self._gauge("ready", "1 while the worker is ready")
         self.broker_connected = self._gauge("broker_connected", "1 while the broker answers")
-        self.consumer_lag = self._known(
+        self.consumer_lag = self._known_gauge(
             "consumer_lag_records",
             "Records of the worker's own partitions that are not done; the sum is the group's; "
             "absent while it recovers or rebalances, or has none",
             topic=self.topics,
         )
-        self.recovery_remaining = self._known(
+        self.recovery_remaining = self._known_gauge(
             "recovery_remaining_records",
             "Changelog records that a worker has still to read of its states; 0: it has them, "
             "absent before it is known how many there are",
         )
-        self.recovery_seconds = self._known(
+        self.recovery_seconds = self._known_gauge(
             "recovery_seconds",
             "How long the newest reading of the states takes or took; absent before the first",
         )
-        self.clock_ahead = self._known(
+        self.clock_ahead = self._known_gauge(
             "clock_ahead_seconds",
             "How far the machine's clock is ahead of the brokers'; behind: below 0; absent before "
             "it is known",
@@ -108,19 +108,19 @@ class Metrics(MetricRegistry):
             "Records that retention removed before they were read",
             topic=self.topics,
         )
-        self.standing_still = self._known(
+        self.standing_still = self._known_gauge(
             "partitions_standing_still",
             "The worker's partitions that have records and do not move, with nothing in the way",
             topic=self.topics,
         )
         read = dict.fromkeys([*self.topics, *VIEW_TOPICS])
-        self.withheld_records = self._known(
+        self.withheld_records = self._known_gauge(
             "withheld_records",
             "Records that open transactions hold back in the worker's own partitions, and in the "
             "configuration's topics; absent while it recovers or rebalances, or has none",
             topic=read,
         )
-        self.withheld_seconds = self._known(
+        self.withheld_seconds = self._known_gauge(
             "withheld_seconds",
             "For how long one transaction has been holding them back; 0: none does",
             topic=read,
@@ -141,21 +141,21 @@ class Metrics(MetricRegistry):
             "Record batches that cannot be read: their records are passed over",
             topic=read,
         )
-        self.config_objects = self._known(
+        self.config_objects = self._known_gauge(
             "config_objects", "Configured objects", kind=VIEW_KINDS.values()
         )
-        self.config_invalid = self._known(
+        self.config_invalid = self._known_gauge(
             "config_invalid",
             "Configuration records that cannot be used",
             kind=VIEW_KINDS.values(),
         )
-        self.config_applied = self._known(
+        self.config_applied = self._known_gauge(
             "config_last_applied_timestamp_seconds",
             "When the newest configuration record was written, as Unix seconds; absent: none yet",
             kind=VIEW_KINDS.values(),
         )
-        self.triggers_active = self._known("triggers_active", "Triggers that are enabled")
-        self.triggers_not_evaluated = self._known(
+        self.triggers_active = self._known_gauge("triggers_active", "Triggers that are enabled")
+        self.triggers_not_evaluated = self._known_gauge(
             "triggers_not_evaluated",
             "Configured triggers that are kept, but whose condition, or some of whose reactions "
             "although the condition is evaluated, do nothing here",
@@ -188,13 +188,13 @@ class Metrics(MetricRegistry):
             role,
             kind=EventKind,
         )
-        self.watermark = self._known(
+        self.watermark = self._known_gauge(
             "watermark_seconds",
             "Largest event time seen in the worker's partitions, as Unix seconds; absent: none yet",
             role,
             kind=EventKind,
         )
-        self.open_cells = self._known(
+        self.open_cells = self._known_gauge(
             "open_cells", "Partial counts held in memory", role, kind=EventKind
         )
         self.flushes = self._counter("flushes", "Flushes of partial counts", role, kind=EventKind)
@@ -205,7 +205,7 @@ class Metrics(MetricRegistry):
             role,
             kind=EventKind,
         )
-        self.windows_open = self._known("windows_open", "Windows whose sum is kept", role)
+        self.windows_open = self._known_gauge("windows_open", "Windows whose sum is kept", role)
         self.stale_counts = self._counter(
             "stale_counts",
             "Partial counts of a trigger revision that is no longer configured",
@@ -272,13 +272,13 @@ class Metrics(MetricRegistry):
         self.auto_disables = self._counter(
             "integration_auto_disables", "Integrations disabled because their requests failed", role
         )
-        self.integrations_disabled = self._known(
+        self.integrations_disabled = self._known_gauge(
             "integrations_disabled", "Integrations that the system has disabled", role
         )
-        self.pending_deliveries = self._known(
+        self.pending_deliveries = self._known_gauge(
             "pending_deliveries", "Deliveries not yet accepted", role
         )
-        self.oldest_pending = self._known(
+        self.oldest_pending = self._known_gauge(
             "delivery_oldest_pending_seconds",
             "Age of the oldest delivery that is not yet accepted; 0: none waits",
             role,

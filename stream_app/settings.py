@@ -32,7 +32,7 @@ from pydantic_settings import (
 )
 
 from stream_app.domain.errors import ConfigurationError
-from stream_app.environment import FILE, is_of_service, secrets_in_files
+from stream_app.environment import FILE_SUFFIX, is_service_variable, secrets_in_files
 from stream_app.setting_groups import (
     DeliverySettings,
     DetectorSettings,
@@ -175,25 +175,24 @@ def secret_variables() -> list[str]:
     ]
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def load_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
         ConfigurationError: a value is not allowed, or a variable is not a setting.
     """
     names = [variable for variable, _ in setting_fields()]
-    names += [f"{variable}{FILE}" for variable in secret_variables()]
-    environ = os.environ if environ is None else environ
-    for variable, value in environ.items():
+    names += [f"{variable}{FILE_SUFFIX}" for variable in secret_variables()]
+    for variable, value in os.environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(FREE_PREFIXES):
             continue
-        if variable in names or is_of_service(variable, value):
+        if variable in names or is_service_variable(variable, value):
             continue
         close = difflib.get_close_matches(variable, names, n=1)
         hint = f": did you mean {close[0]}?" if close else ""
         raise ConfigurationError(f"{variable} is not a setting of stream-app{hint}")
     try:
-        return Settings(**overrides)
+        return Settings()
     except ValidationError as error:
         problems = "; ".join(_problem(item) for item in error.errors())
         raise ConfigurationError(problems) from None

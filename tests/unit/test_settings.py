@@ -125,7 +125,8 @@ def test_a_secret_in_a_file_leaves_its_neighbours_alone(
     (tmp_path / "password").write_text(SECRET)
     monkeypatch.setenv("STREAM_APP_KAFKA__SASL_USERNAME", "bo")
     monkeypatch.setenv("STREAM_APP_KAFKA__SASL_PASSWORD_FILE", str(tmp_path / "password"))
-    settings = load_settings(partitions=3)
+    monkeypatch.setenv("STREAM_APP_PARTITIONS", "3")
+    settings = load_settings()
     assert (settings.kafka.sasl_username, settings.partitions) == ("bo", 3)
     assert settings.kafka.sasl_password is not None
 
