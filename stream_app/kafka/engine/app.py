@@ -25,7 +25,8 @@ from stream_app.kafka.dead_letters.truncation import OversizedRecords
 from stream_app.kafka.dead_letters.writing import unreadable_dead_letter
 from stream_app.kafka.engine.batched_sends import Place, SendPolicy, send_batches
 from stream_app.kafka.engine.consumer import BatchingTransport
-from stream_app.kafka.engine.flush_loop import FlushLimits, FlushLoop
+from stream_app.kafka.engine.flush import FlushLimits
+from stream_app.kafka.engine.flush_loop import FlushLoop
 from stream_app.kafka.engine.lost_batches import LostBatches
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.engine.snapshots import Snapshots

@@ -1,4 +1,4 @@
-"""What one flush of an agent sends, in the order in which it must reach the broker.
+"""What one flush of an agent sends, in the order in which it must reach the broker, and when.
 
 First what the events have caused: alerts, deliveries, notices, dead letters. Then the state that
 remembers it, and its progress last. A crash between two steps causes the same again, under the same
@@ -8,6 +8,7 @@ ids, and never loses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,6 +17,48 @@ from stream_app.kafka.state.state_table import PartitionShare
 
 Cut = TypeVar("Cut")
 State_co = TypeVar("State_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class FlushLimits:
+    """When to flush while batches keep coming.
+
+    A flush is due after the interval or `max_events`, whichever comes first. One that would write
+    a change for fewer than `events_per_change` events waits for more of them: at most `patience`
+    times the interval, and at most for `most_events`. What is not flushed is counted again after a
+    crash.
+    """
+
+    interval_seconds: float
+    max_events: int
+    events_per_change: int = 20
+    patience: int = 4
+    #: At this many changes a flush is due at once: their records take memory.
+    most_changes: int = 20_000
+
+    #: While a flush waits for the broker, up to this many times `max_events` are taken.
+    overtake: int = 3
+
+    @property
+    def most_events(self) -> int:
+        """Return the most events between two flushes."""
+        return 10 * self.max_events
+
+    def is_due(self, events: int, seconds: float, changes: Callable[[], int]) -> bool:
+        """Tell whether to flush what has been taken since the last flush."""
+        if events < self.max_events and seconds < self.interval_seconds:
+            return False
+        number = changes()
+        return (
+            events >= self.most_events
+            or seconds >= self.patience * self.interval_seconds
+            or number >= self.most_changes
+            or not self.writes_much(events, number)
+        )
+
+    def writes_much(self, events: int, changes: int) -> bool:
+        """Tell whether a flush would write much for the events that it has taken."""
+        return events < self.events_per_change * changes
 
 
 class StageTable(Protocol[State_co]):

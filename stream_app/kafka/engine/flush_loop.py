@@ -18,15 +18,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
 from faust.types import TP
 
 from stream_app.kafka.engine.batched_sends import Place
-from stream_app.kafka.engine.flush import Flush
+from stream_app.kafka.engine.flush import Flush, FlushLimits
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.engine.record_batches import BatchValue
 from stream_app.kafka.engine.stage import Stage
@@ -36,48 +35,6 @@ from stream_app.kafka.state.send import Send, Written
 
 #: How often to look whether a batch has come, where a flush waits for one.
 PAUSE_SECONDS = 0.005
-
-
-@dataclass(frozen=True)
-class FlushLimits:
-    """When to flush while batches keep coming.
-
-    A flush is due after the interval or `max_events`, whichever comes first. One that would write
-    a change for fewer than `events_per_change` events waits for more of them: at most `patience`
-    times the interval, and at most for `most_events`. What is not flushed is counted again after a
-    crash.
-    """
-
-    interval_seconds: float
-    max_events: int
-    events_per_change: int = 20
-    patience: int = 4
-    #: At this many changes a flush is due at once: their records take memory.
-    most_changes: int = 20_000
-
-    #: While a flush waits for the broker, up to this many times `max_events` are taken.
-    overtake: int = 3
-
-    @property
-    def most_events(self) -> int:
-        """Return the most events between two flushes."""
-        return 10 * self.max_events
-
-    def is_due(self, events: int, seconds: float, changes: Callable[[], int]) -> bool:
-        """Tell whether to flush what has been taken since the last flush."""
-        if events < self.max_events and seconds < self.interval_seconds:
-            return False
-        number = changes()
-        return (
-            events >= self.most_events
-            or seconds >= self.patience * self.interval_seconds
-            or number >= self.most_changes
-            or not self.writes_much(events, number)
-        )
-
-    def writes_much(self, events: int, changes: int) -> bool:
-        """Tell whether a flush would write much for the events that it has taken."""
-        return events < self.events_per_change * changes
 
 
 class Positions(Protocol):

@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
@@ -25,12 +25,13 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.state.packed_log import PackedPart
 from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.engine.batched_sends import Place
+from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.records.fetched_records import lean_records
+from stream_app.kafka.state.packed_table import PackedTable
+from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
-
-if TYPE_CHECKING:
-    from stream_app.kafka.engine.app import StreamApp
-    from stream_app.kafka.state.packed_table import PackedTable
+from stream_app.settings import Settings
 
 log = get_logger(__name__)
 
@@ -52,6 +53,26 @@ GAP_SECONDS = 5.0
 FETCH_MS = 500
 
 
+class SnapshotApp(Protocol):
+    """The app whose states are written."""
+
+    settings: Settings
+
+    @property
+    def ownership(self) -> Ownership:
+        """Tells whether the partitions still belong to this worker."""
+
+    @property
+    def packed_tables(self) -> Sequence[PackedTable[Any]]:
+        """The tables that have snapshots."""
+
+    def client_options(self) -> Mapping[str, Any]:
+        """Return the keyword arguments of an aiokafka client."""
+
+    async def produce_step(self, step: Sequence[Send]) -> Mapping[Place, list[int]]:
+        """Send records and wait for the broker; return their offsets by topic and partition."""
+
+
 class Snapshots:
     """Writes the snapshots of one worker.
 
@@ -60,7 +81,7 @@ class Snapshots:
         interval_seconds: time between two snapshots of a partition that has changed.
     """
 
-    def __init__(self, app: StreamApp, interval_seconds: float) -> None:
+    def __init__(self, app: SnapshotApp, interval_seconds: float) -> None:
         self._app = app
         self._interval = interval_seconds
         self._task: asyncio.Task[None] | None = None

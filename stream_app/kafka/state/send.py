@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from stream_app.kafka.state.state_table import StateTable
+
+class WrittenTable(Protocol):
+    """A table that wants to know the offsets of its changelog records."""
+
+    def note_written(self, partition: int, offsets: Sequence[int]) -> None:
+        """Note the offsets of acknowledged changelog records of a partition."""
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -26,9 +30,9 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     partition: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()
-    table: StateTable[Any] | None = None
+    table: WrittenTable | None = None
     otherwise: Callable[[], Send] | None = None
 
 
 #: Changelog offsets that a flush was given, by table and partition.
-Written = defaultdict[tuple["StateTable[Any]", int], list[int]]
+Written = defaultdict[tuple[WrittenTable, int], list[int]]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream_app.kafka.engine.flush_loop import FlushLimits, FlushLoop
+from stream_app.kafka.engine.flush import FlushLimits
+from stream_app.kafka.engine.flush_loop import FlushLoop
 from stream_app.kafka.engine.record_batches import BatchValue
 from stream_app.kafka.records.fetched_records import FetchedRecords
 
