@@ -1,4 +1,5 @@
-"""The checks of `stream-app doctor`: each looks at one thing, changes nothing, and says what to do.
+"""The checks of `stream-app doctor`. Each looks at one thing, says what to do, and changes nothing.
 
-Only its command imports from here. What `status` needs, too, is read in `kafka/`.
+Only the command `doctor` imports from here. What `status` shows, too, is read in `kafka/`, once for
+both.
 """

@@ -1,4 +1,4 @@
-"""Checks of the cluster: it answers, it is new enough, and its replicas and clock are right."""
+"""Checks of the cluster: whether it answers and is new enough, and its replicas and clock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from stream_app.kafka.history.newest_records import read_newest
 from stream_app.settings import Settings
 
 SLOW_SECONDS = 1.0
-#: Numbers of requests in Kafka's protocol.
+#: Kinds of requests, as Kafka's protocol numbers them.
 PRODUCE, FETCH, INIT_PRODUCER_ID = 0, 1, 22
 #: Produce requests of this version carry headers and idempotent writes (Kafka 0.11).
 HEADERS_VERSION = 3
-#: Kafka 4.0 takes no older fetch requests than these.
-FETCH_OF_4 = 4
+#: The oldest version of fetch requests that Kafka 4.0 accepts.
+KAFKA_4_FETCH_VERSION = 4
 
 
 async def broker(settings: Settings) -> Sequence[Finding]:
@@ -43,18 +43,18 @@ async def broker(settings: Settings) -> Sequence[Finding]:
     return [ok("broker", text)]
 
 
-async def features(settings: Settings) -> Sequence[Finding]:
+async def version(settings: Settings) -> Sequence[Finding]:
     """Check whether the broker has what the workers need: headers and idempotent writes."""
     name = "broker's version"
     async with Admin(settings) as client:
-        # The client asks this on each connection, too, but does not show the answer.
+        # The client itself asks this on each connection, but does not give the answer away.
         response: Any = await client._send_request(ApiVersionRequest())  # noqa: SLF001 - as said
     versions = {row[0]: (row[1], row[2]) for row in response.api_versions}
     newest = versions.get(PRODUCE, (0, 0))[1]
     if newest < HEADERS_VERSION or INIT_PRODUCER_ID not in versions:
         text = f"too old: produce requests up to version {newest}, {HEADERS_VERSION} is needed"
         return [fail(name, text, "use Kafka 2.0 or newer")]
-    is_new = versions.get(FETCH, (0, 0))[0] >= FETCH_OF_4
+    is_new = versions.get(FETCH, (0, 0))[0] >= KAFKA_4_FETCH_VERSION
     text = "Kafka 4.0 or newer" if is_new else "a Kafka before 4.0"
     return [ok(name, f"{text}, by the requests it takes: headers and idempotent writes are there")]
 
@@ -93,8 +93,8 @@ async def replication(settings: Settings) -> Sequence[Finding]:
 async def clocks(settings: Settings) -> Sequence[Finding]:
     """Compare this machine's clock with the cluster's, or with the newest time of a record.
 
-    If the cluster does not tell its time, records show a clock that is behind (they are from its
-    future), but not one that is ahead.
+    If the cluster does not tell its time, a record from the future shows that this clock is behind.
+    Nothing shows that it is ahead.
     """
     name = "clocks"
     async with Admin(settings) as client:
@@ -102,9 +102,9 @@ async def clocks(settings: Settings) -> Sequence[Finding]:
         stamp = await cluster_time(client, lambda: time.time_ns() // 1_000_000)
     if stamp is not None:
         return [_difference(name, stamp.ahead_seconds)]
-    newest = await _newest_stamp(settings, known)
-    ahead_seconds = time.time() - newest / 1000
-    if not newest:
+    newest_ms = await _newest_stamp_ms(settings, known)
+    ahead_seconds = time.time() - newest_ms / 1000
+    if not newest_ms:
         return [warn(name, "not known: no topic has a record yet", "look again when one has")]
     if ahead_seconds < 0:
         return [_difference(name, ahead_seconds)]
@@ -123,9 +123,9 @@ def _difference(name: str, ahead_seconds: float) -> Finding:
     return ok(name, f"this machine's and the brokers' differ by {abs(ahead_seconds):.1f} s")
 
 
-async def _newest_stamp(settings: Settings, known: Mapping[str, int]) -> int:
-    """Return the newest time that a broker has given a record; 0 if there is none."""
-    newest = 0
+async def _newest_stamp_ms(settings: Settings, known: Mapping[str, int]) -> int:
+    """Return the newest timestamp that a broker has given a record; 0 if there is none."""
+    newest_ms = 0
     stamped = [
         spec.name
         for spec in topic_specs(settings)
@@ -133,10 +133,10 @@ async def _newest_stamp(settings: Settings, known: Mapping[str, int]) -> int:
     ]
 
     def take(record: Any) -> None:
-        nonlocal newest
+        nonlocal newest_ms
         if record.timestamp_type == BY_THE_BROKER:
-            newest = max(newest, record.timestamp)
+            newest_ms = max(newest_ms, record.timestamp)
 
     if stamped:
         await read_newest(settings, stamped, take, most=sum(known[topic] for topic in stamped))
-    return newest
+    return newest_ms

@@ -1,4 +1,4 @@
-"""What a check is, what it finds, and how checks are run. One that raises has failed by itself."""
+"""Runs the doctor's checks and collects their findings. A check that raises has failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, error_text
 from stream_app.settings import Settings
 
-#: A check that takes longer has failed.
+#: A check that takes longer counts as failed.
 CHECK_SECONDS = 30.0
 
 
@@ -19,14 +19,14 @@ class CheckStatus(StrEnum):
     """The result of a check."""
 
     OK = "ok"
-    #: It works, but a person should know; or it could not be checked.
+    #: It works, but somebody should know something; or it could not be checked.
     WARN = "warn"
     FAIL = "fail"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found, what to do about it, and how many seconds the check took."""
+    """What a check has found, what to do about it, and how long the check took."""
 
     check: str
     verdict: CheckStatus
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A named check; one that needs a broker is skipped without one."""
+    """A check. If it needs a broker, it is skipped once the check of the broker has failed."""
 
     name: str
     run: Callable[[Settings], Awaitable[Sequence[Finding]]]
@@ -51,7 +51,7 @@ def ok(check: str, text: str) -> Finding:
 
 
 def warn(check: str, text: str, next_step: str) -> Finding:
-    """Return the finding that a person should know something."""
+    """Return the finding that somebody should know something."""
     return Finding(check, CheckStatus.WARN, text, next_step)
 
 
@@ -63,7 +63,7 @@ def fail(check: str, text: str, next_step: str) -> Finding:
 async def run_checks(
     checks: Sequence[Check], settings: Settings, limit_seconds: float = CHECK_SECONDS
 ) -> AsyncIterator[Finding]:
-    """Run checks one after the other, and yield what each finds at once."""
+    """Run checks one after the other, and yield the findings of each as soon as it ends."""
     has_broker = True
     for check in checks:
         if check.needs_broker and not has_broker:

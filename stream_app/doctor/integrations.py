@@ -1,4 +1,4 @@
-"""Checks of the integrations: their keys can be opened and their hosts reached from here."""
+"""Checks of the integrations: whether their keys can be opened and their hosts reached."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def _integrations(settings: Settings) -> list[tuple[Integration, Problems]
 
 
 async def keys(settings: Settings) -> Sequence[Finding]:
-    """Check whether each integration's API key can be opened here; no key is sent or shown."""
+    """Check whether each integration's API key can be opened here; send and show no key."""
     name, ring, findings, opened = "API keys", KeyRing.from_settings(settings), [], 0
     for integration, problems in await _integrations(settings):
         if problems:
@@ -46,13 +46,13 @@ async def keys(settings: Settings) -> Sequence[Finding]:
 
 
 async def endpoints(settings: Settings) -> Sequence[Finding]:
-    """Try name, connection and TLS for each host of an active integration; no key is sent."""
+    """Try name, connection and TLS for each host of an active integration; send no key."""
     found = await _integrations(settings)
-    return await reached(settings, [one for one, wrong in found if one.active and not wrong])
+    return await reach_hosts(settings, [one for one, wrong in found if one.active and not wrong])
 
 
-async def reached(settings: Settings, integrations: Sequence[Integration]) -> Sequence[Finding]:
-    """Try each host of these integrations once, in the way that alerts are sent."""
+async def reach_hosts(settings: Settings, integrations: Sequence[Integration]) -> Sequence[Finding]:
+    """Try each host of these integrations once, on the way that alerts take."""
     name = "endpoints"
     wanted: dict[str, Endpoint] = {}
     findings: list[Finding] = []

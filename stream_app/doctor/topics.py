@@ -1,8 +1,8 @@
-"""Checks of the topics, of the state that is kept for them, and of the workers that read them."""
+"""Checks of the topics, the state that is kept for them, and the workers that read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
@@ -17,7 +17,7 @@ from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
 from stream_app.kafka.state.state_problems import state_problems
 from stream_app.settings import Settings
 
-#: Most records of configuration and dead letters that are read: some seconds.
+#: Most records of configuration and dead letters that are read, which takes some seconds.
 MOST_RECORDS = 20_000
 
 
@@ -47,10 +47,8 @@ async def state(settings: Settings) -> Sequence[Finding]:
 async def records(settings: Settings) -> Sequence[Finding]:
     """Check whether the newest batches of configuration and dead letters can be read."""
     names = TopicNames(settings.topic_prefix)
-    async with Admin(settings) as client:
-        counts = await partition_counts(client)
     wanted = [*map(names, VIEW_TOPICS), *map(names.dead_letters, DEAD_LETTER_SOURCES)]
-    present = [topic for topic in wanted if topic in counts]
+    present = await _existing(settings, wanted)
     reach = await read_newest(settings, present, lambda _: None, most=MOST_RECORDS)
     broken = [str(batch) for batch in UNREADABLE_BATCHES.found.values()]
     return [fail("records", f"cannot be read: {where}", UNREADABLE_STEP) for where in broken] or [
@@ -61,10 +59,7 @@ async def records(settings: Settings) -> Sequence[Finding]:
 async def transactions(settings: Settings) -> Sequence[Finding]:
     """Check whether a transaction that nobody ends hides records from workers."""
     names = TopicNames(settings.topic_prefix)
-    async with Admin(settings) as client:
-        counts = await partition_counts(client)
-    topics = [topic for topic in names.read_by_workers() if topic in counts]
-    found = await long_open(settings, topics)
+    found = await long_open(settings, await _existing(settings, names.read_by_workers()))
     return [fail("transactions", str(row), row.step) for row in found] or [
         ok("transactions", "none has been open for long")
     ]
@@ -72,11 +67,9 @@ async def transactions(settings: Settings) -> Sequence[Finding]:
 
 async def groups(settings: Settings) -> Sequence[Finding]:
     """Check whether both roles have workers, and how far behind these are."""
-    names = TopicNames(settings.topic_prefix)
-    async with Admin(settings) as client:
-        counts = await partition_counts(client)
-    sources = names.role_sources()
-    present = [topic for topics in sources.values() for topic in topics if topic in counts]
+    sources = TopicNames(settings.topic_prefix).role_sources()
+    wanted = [topic for topics in sources.values() for topic in topics]
+    present = await _existing(settings, wanted)
     starts, ends = await offset_bounds(settings, present)
     findings = []
     for role, group in (await read_role_groups(settings, sources)).items():
@@ -89,3 +82,10 @@ async def groups(settings: Settings) -> Sequence[Finding]:
         else:
             findings.append(ok("workers", text))
     return findings
+
+
+async def _existing(settings: Settings, topics: Iterable[str]) -> list[str]:
+    """Return those of the topics that exist."""
+    async with Admin(settings) as client:
+        counts = await partition_counts(client)
+    return [topic for topic in topics if topic in counts]

@@ -21,7 +21,7 @@ CHECKS = (
     Check("disk", local.disk, needs_broker=False),
     Check("embedded Kafka", local.embedded_kafka, needs_broker=False),
     Check("broker", broker.broker, needs_broker=False, is_broker=True),
-    Check("broker's version", broker.features),
+    Check("broker's version", broker.version),
     Check("topics", topics.topics),
     Check("records", topics.records),
     Check("transactions", topics.transactions),

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from stream_app.doctor.check import CheckStatus
-from stream_app.doctor.integrations import reached
+from stream_app.doctor.integrations import reach_hosts
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.settings import Settings
 from tests.unit.opsgenie.proxies import proxy
@@ -37,7 +37,7 @@ async def test_each_host_is_asked_once_through_the_proxy_without_a_key(tmp_path:
         delivery = settings(way.port, auth=IN_URL, ca_file=ca_file)
         apis = (US, EU, US)
         those = [integration(number, api) for number, api in enumerate(apis, 521)]
-        findings = await reached(Settings(delivery=delivery), those)
+        findings = await reach_hosts(Settings(delivery=delivery), those)
     assert [(one.check, one.verdict) for one in findings] == [("endpoints", CheckStatus.OK)] * 2
     for finding, host in zip(findings, ("api.opsgenie.com", "api.eu.opsgenie.com"), strict=True):
         assert finding.text.startswith(f"{host} answers (HTTP 401 after ")
@@ -56,7 +56,7 @@ async def test_each_host_is_asked_once_through_the_proxy_without_a_key(tmp_path:
 async def test_a_proxy_that_lets_nobody_through_is_named_and_its_password_is_not() -> None:
     async with proxy(9, refuse=answers(answer("403 x"))) as way:
         delivery = settings(way.port, auth=IN_URL)
-        (finding,) = await reached(Settings(delivery=delivery), [integration(521, US)])
+        (finding,) = await reach_hosts(Settings(delivery=delivery), [integration(521, US)])
     assert finding.verdict is CheckStatus.FAIL
     assert "does not allow connections to api.opsgenie.com (HTTP 403)" in finding.text
     assert finding.text.endswith(", through the proxy")
@@ -68,6 +68,6 @@ async def test_a_proxy_that_lets_nobody_through_is_named_and_its_password_is_not
 async def test_a_proxy_that_is_away_fails_what_goes_through_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    (finding,) = await reached(Settings(delivery=settings(port)), [integration(521, US)])
+    (finding,) = await reach_hosts(Settings(delivery=settings(port)), [integration(521, US)])
     assert finding.verdict is CheckStatus.FAIL
     assert "STREAM_APP_DELIVERY__PROXY_URL is in the way: no connection to it" in finding.text
