@@ -1,7 +1,8 @@
-"""Finds where a record breaks its schema. The schema says where; the decoder has the last word.
+"""Finds where a record breaks the contract: its decoder or its schema refuses it.
 
-A record is broken if its decoder or its schema refuses it. Keys are never shown: neither the value
-of a field whose name is that of a key, nor the same text in another field.
+Where both do, the schema's findings are shown, except for configured objects: their decoders say
+more. API keys are never shown: neither the value of a field with the name of a key, nor the same
+text in another field.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS
 
 #: Names of fields that hold keys; their values are not shown.
 KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "password", "secret", "authorization"})
-#: Records of configured objects: they are stored_form before they are read, and their key is an id.
+#: Records of configured objects. They are brought into their stored form before they are read, and
+#: their key is an id.
 CONFIGURED = frozenset({RecordName.CLIENT, RecordName.TRIGGER, RecordName.INTEGRATION})
-#: Record -> field with the id that its key must be.
+#: Record -> the field whose id must be the record's key.
 ID_FIELDS = {
     RecordName.CLIENT: "client_id",
     RecordName.TRIGGER: "id",
@@ -80,10 +82,10 @@ class Checker:
             if self.name in CONFIGURED and isinstance(obj, dict):
                 obj = stored_form(obj)
             breaches = list(self._breaches(index, obj))
-            # A list is a record, or the rest of one, that was refused as a whole.
+            # A list is a whole record, or the rest of one, that was refused without being read.
             is_unread = isinstance(obj, list)
             if refusals and (not breaches or is_unread or self.name in CONFIGURED):
-                # These decoders find every problem, and suggest a value for a misspelt one.
+                # Decoders of configured objects find every problem, and suggest a correct value.
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
             breaches += self._wrong_key(index, obj, key)
             if breaches:
@@ -93,7 +95,7 @@ class Checker:
     def _breaches(self, index: int | None, obj: object) -> Iterator[Breach]:
         if obj is _UNREADABLE:
             return
-        # The validator raises for deep nesting; the decoder judges such a value.
+        # The validator raises for deep nesting; the decoder decides about such a value.
         with contextlib.suppress(ValueError):
             if self._validator.is_valid(obj):
                 return
@@ -104,14 +106,18 @@ class Checker:
 
     def _breach(self, index: int | None, error: jsonschema_rs.ValidationError) -> Breach:
         path, at = list(error.instance_path), list(error.schema_path)
-        keyword, limit, parent = at[-1], _at(self._schema, at), _at(self._schema, at[:-1])
+        keyword, limit, parent = (
+            at[-1],
+            _value_at(self._schema, at),
+            _value_at(self._schema, at[:-1]),
+        )
         if keyword == "required":
             missing = str(getattr(error.kind, "property", ""))
             return Breach(index, _path([*path, missing]), "", "is missing")
         if keyword == "propertyNames" or "propertyNames" in at:
             keyword, parent = (
                 "propertyNames",
-                _at(self._schema, at[: at.index("propertyNames") + 1]),
+                _value_at(self._schema, at[: at.index("propertyNames") + 1]),
             )
         return Breach(index, _path(path), _shown(error.instance), _allowed(keyword, limit, parent))
 
@@ -147,7 +153,7 @@ def _shown_refusal(path: str, value: object, problem: str) -> tuple[str, str, st
     return path, "" if value is None else _shown(value), problem
 
 
-def _at(schema: Schema, path: Sequence[str | int]) -> Any:
+def _value_at(schema: Schema, path: Sequence[str | int]) -> Any:
     found: Any = schema
     for step in path:
         found = found[step]
@@ -161,7 +167,7 @@ def _path(steps: Sequence[str | int]) -> str:
     return text
 
 
-_WORDS = {
+_LIMIT_TEXTS = {
     "minimum": "must be {} or more",
     "maximum": "must be {} or less",
     "multipleOf": "must be a multiple of {}",
@@ -173,20 +179,20 @@ _WORDS = {
 
 
 def _allowed(keyword: str | int, limit: Any, parent: Any) -> str:
-    """Say what is allowed, from the broken keyword, its value and the schema it stands in."""
+    """Say what is allowed, from the broken keyword, its value and the schema that it is part of."""
     if keyword == "type":
         types = [limit] if isinstance(limit, str) else limit
         return "must be " + " or ".join(types)
     if keyword == "enum":
         return "must be one of " + ", ".join("null" if one is None else str(one) for one in limit)
-    if keyword in _WORDS:
-        return _WORDS[str(keyword)].format(limit)
-    words = parent.get("$comment") if isinstance(parent, dict) else None
-    return f"must be {words}" if words else f"is not allowed by {keyword} of the schema"
+    if keyword in _LIMIT_TEXTS:
+        return _LIMIT_TEXTS[str(keyword)].format(limit)
+    comment = parent.get("$comment") if isinstance(parent, dict) else None
+    return f"must be {comment}" if comment else f"is not allowed by {keyword} of the schema"
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of a value as JSON; of an object or a list only its size."""
+    """Return the beginning of a value as JSON, or the size of an object or a list."""
     if isinstance(value, dict):
         return f"(object of {len(value)} fields)"
     if isinstance(value, list | tuple):
@@ -199,7 +205,7 @@ def _shown(value: object) -> str:
 
 
 def _keys_in(obj: object) -> Iterator[str]:
-    """Yield the texts in fields whose names are those of keys."""
+    """Yield the texts in fields with the names of keys."""
     waiting = [obj]
     while waiting:
         found = waiting.pop()
@@ -225,7 +231,7 @@ def _without(breach: Breach, keys: Sequence[str]) -> Breach:
     for key in keys:
         if len(key) < LEAST_KEY_CHARACTERS:
             continue
-        # Only its beginning may be there, since a long value is cut.
+        # A long value is cut, so only the beginning of the key may be there.
         for number, text in enumerate(texts):
             if key[:LEAST_KEY_CHARACTERS] in text:
                 texts[number] = text.replace(key, HIDDEN) if key in text else HIDDEN

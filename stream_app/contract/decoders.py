@@ -1,4 +1,4 @@
-"""What the workers' own decoders refuse in records. A record's bytes never stand in a problem."""
+"""Runs the workers' own decoders, and collects what they refuse. No problem shows raw bytes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _TEXT_HEADERS = (
 
 
 class Refusal(NamedTuple):
-    """What a decoder refuses, and why; an empty path is the whole record or part."""
+    """A value that a decoder refuses, and why; an empty path means the whole record or part."""
 
     path: str
     value: object
@@ -78,17 +78,17 @@ Decoded = tuple[int | None, bytes, list[Refusal]]
 
 
 class Decoder(Protocol):
-    """Yields each part of a value with what is refused in it."""
+    """Yields each part of a value, with what is refused in it."""
 
     def __call__(self, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
-        """Decode a value; `timestamp` is its record's in Unix ms: -1: none; None: unknown."""
+        """Decode a value; `timestamp` is its record's, Unix ms (-1: none; None: not known)."""
         ...
 
 
 def decoder_of(name: RecordName, allowed_periods: Collection[int]) -> Decoder:
-    """Return what decodes a record's value: of a dead letter, its headers as a JSON object."""
+    """Return the decoder of a record's value; a dead letter's is its headers, as a JSON object."""
     if name in EVENT_KINDS:
-        decoder = EventDecoder(EVENT_KINDS[name], _ANYBODY)
+        decoder = EventDecoder(EVENT_KINDS[name], _ANY_CLIENT)
         return partial(_events, decoder)
     if name is RecordName.NOTICE:
         return _without_time(partial(_parts, notice_decoder, _check_notice))
@@ -100,13 +100,13 @@ def decoder_of(name: RecordName, allowed_periods: Collection[int]) -> Decoder:
     if name in read_configured:
         return _without_time(partial(_configured, read_configured[name]))
     if name is RecordName.DEAD_LETTER:
-        return _without_time(_letter)
+        return _without_time(_dead_letter)
     return _without_time(partial(_decoded, _DECODERS[name]))
 
 
 def _without_time(read: Callable[[bytes], Iterator[Decoded]]) -> Decoder:
-    """Return the decoder of a record that may be of any time."""
-    return lambda value, timestamp=None: read(value)  # noqa: ARG005 - the signature of them all
+    """Return a decoder that ignores the timestamp."""
+    return lambda value, timestamp=None: read(value)  # noqa: ARG005 - a decoder gets one
 
 
 _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
@@ -118,7 +118,7 @@ _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
 }
 
 
-class _Anybody(ClientNames):
+class _AnyClient(ClientNames):
     """Knows every name: the contract does not say which clients exist."""
 
     def client_id(self, name: str) -> int:  # noqa: ARG002 - the signature of its base
@@ -130,7 +130,7 @@ class _Anybody(ClientNames):
         return ()
 
 
-_ANYBODY = _Anybody({})
+_ANY_CLIENT = _AnyClient({})
 
 
 def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) -> Iterator[Decoded]:
@@ -146,12 +146,12 @@ def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) ->
 
 
 def _events(decoder: EventDecoder, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
-    """Judge events; their clients need not be configured."""
+    """Decode events, whose clients need not be configured."""
     return _parts(decoder, partial(_check_time, decoder.kind, timestamp), value)
 
 
 def _check_time(kind: EventKind, timestamp: int | None, event: Event) -> None:
-    """Refuse a time that `count` refuses; it depends on the record's timestamp."""
+    """Refuse a time that `count` refuses, by the record's timestamp."""
     if timestamp is None:
         return
     seconds = event_seconds(event, kind, timestamp)
@@ -159,16 +159,16 @@ def _check_time(kind: EventKind, timestamp: int | None, event: Event) -> None:
         raise ahead_error(seconds, timestamp)
 
 
-_NOBODY = Subscribers({}, ())
+_NO_SUBSCRIBERS = Subscribers({}, ())
 
 
 def _check_notice(notice: IncomingNotice) -> None:
-    """Refuse what `match` refuses in any configuration."""
+    """Refuse what `match` refuses whatever is configured."""
     check_kind(notice)
     if notice.kind not in KNOWN_KINDS:
         return
     try:
-        _NOBODY.client_of(notice)
+        _NO_SUBSCRIBERS.client_of(notice)
     except RejectedEventError as error:
         if error.reason is not DeadLetterReason.UNKNOWN_CLIENT:
             raise
@@ -205,7 +205,7 @@ def _object(value: bytes) -> dict[str, object]:
     return obj
 
 
-def _letter(value: bytes) -> Iterator[Decoded]:
+def _dead_letter(value: bytes) -> Iterator[Decoded]:
     try:
         problems = list(_wrong_headers(_object(value)))
     except InvalidObjectError as error:

@@ -9,7 +9,7 @@ from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
 
 
 class RecordName(StrEnum):
-    """The records; each has a file `schemas/<name>.schema.json`."""
+    """The records; the schema of each is `schemas/<name>.schema.json`."""
 
     ATTACK = "attack"
     HIT = "hit"
@@ -41,13 +41,13 @@ TOPICS: dict[RecordName, Topic] = {
     RecordName.DELIVERY: Topic.DELIVERIES,
     RecordName.DELIVERY_RESULT: Topic.RESULTS,
 }
-#: Kinds of events by their record.
+#: Record -> the kind of its events.
 EVENT_KINDS: dict[RecordName, EventKind] = {
     RecordName.ATTACK: EventKind.ATTACKS,
     RecordName.HIT: EventKind.HITS,
     RecordName.INCIDENT: EventKind.INCIDENTS,
 }
-#: Records whose value may hold several objects: an array, or one a line.
+#: Records whose value may hold several objects, in an array or one a line.
 IN_PARTS = frozenset({*EVENT_KINDS, RecordName.NOTICE})
 
 

@@ -14,7 +14,7 @@ from stream_app.contract.records import IN_PARTS, RecordName
 
 Schema = dict[str, Any]
 
-#: Name under `$defs` of the schema of one object, where a record's value may hold several.
+#: Name under `$defs` of one object's schema, if a record's value may hold several objects.
 ONE = "One"
 _IN_WHEEL = Path(__file__).parent / "schemas"
 _IN_CHECKOUT = Path(__file__).parents[2] / "schemas"

@@ -62,7 +62,7 @@ async def apply(objects: list[dict[str, Any]], environ: Mapping[str, str]) -> No
         stderr=PIPE,
     )
     try:
-        # As text keys: JSON has no others.
+        # YAML may have keys that are no texts; JSON has only texts.
         content = orjson.dumps(objects, option=orjson.OPT_NON_STR_KEYS)
         _, errors = await process.communicate(content)
     except asyncio.CancelledError:

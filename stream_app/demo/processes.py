@@ -22,8 +22,8 @@ POLL_SECONDS = 0.2
 SHOWN_LEVELS = ("warning", "error", "critical")
 LAST_LINES = 12
 MAX_PORT = 65535
-#: Fields of a log line that its short form leaves out or has already.
-SAID = ("event", "level", "logger", "timestamp")
+#: Fields of a log line that its short form leaves out, or shows at its beginning.
+OMITTED_FIELDS = ("event", "level", "logger", "timestamp")
 
 
 class WorkerProcess:
@@ -37,7 +37,7 @@ class WorkerProcess:
         self._shown_bytes = 0
 
     async def start(self, environ: Mapping[str, str]) -> None:
-        """Start it with a new log."""
+        """Start the process with a new log."""
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "stream_app", "worker", self.role),
@@ -48,10 +48,10 @@ class WorkerProcess:
             )
 
     async def wait_until_ready(self) -> None:
-        """Wait until `/readyz` says yes.
+        """Wait until `/readyz` says that the worker is ready.
 
         Raises:
-            StreamAppError: it ended, or is not ready in time.
+            StreamAppError: it has ended, or is not ready in time.
         """
         deadline = time.monotonic() + READY_SECONDS
         async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
@@ -93,11 +93,11 @@ class WorkerProcess:
         return "\n  ".join([f"its log {self.log} ends with:", *shown])
 
     async def stop(self, timeout_seconds: float) -> bool:
-        """Send SIGTERM, and SIGKILL at the deadline; return whether it ended by itself."""
+        """Send SIGTERM, and SIGKILL at the deadline; tell whether the process ended in time."""
         process = self._process
         if process is None:
             return True
-        # It may have ended already.
+        # The process may have ended already.
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
@@ -114,7 +114,7 @@ async def watch(workers: Sequence[WorkerProcess], show: Callable[[str], None]) -
     """Show the workers' warnings as long as all of them run.
 
     Raises:
-        StreamAppError: one of them ended.
+        StreamAppError: one of them has ended.
     """
     while True:
         for worker in workers:
@@ -125,10 +125,10 @@ async def watch(workers: Sequence[WorkerProcess], show: Callable[[str], None]) -
 
 
 def free_ports(host: str, wanted: Iterable[int]) -> list[int]:
-    """Return a port for each wanted one: itself, or the next one that is free.
+    """Return a port for each wanted one: that port, or the next free one.
 
     Raises:
-        StreamAppError: there is none.
+        StreamAppError: no port is free.
     """
     found: list[int] = []
     for first in wanted:
@@ -152,7 +152,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _log_fields(line: bytes) -> dict[str, Any]:
-    """Return the fields of a log line; nothing when it is none, as the lines of a traceback."""
+    """Return the fields of a log line; none if it is no JSON, as a line of a traceback."""
     try:
         fields = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -161,6 +161,6 @@ def _log_fields(line: bytes) -> dict[str, Any]:
 
 
 def _short(fields: Mapping[str, Any]) -> str:
-    """Return a log line as `warning event name=value ...`; empty when there are no fields."""
-    said = [str(fields[name]) for name in ("level", "event") if name in fields]
-    return " ".join(said + [f"{n}={v}" for n, v in fields.items() if n not in SAID])
+    """Return a log line as `warning event name=value ...`; empty if there are no fields."""
+    parts = [str(fields[name]) for name in ("level", "event") if name in fields]
+    return " ".join(parts + [f"{n}={v}" for n, v in fields.items() if n not in OMITTED_FIELDS])

@@ -1,4 +1,4 @@
-"""The demo's run: start everything in order, feed events, stop everything in time."""
+"""Runs the demo: starts everything in order, feeds events, and stops everything in time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView
 from stream_app.sample.events import SampleEvents
-from stream_app.sample.feed import feed, kafka_writer, paced
+from stream_app.sample.feed import events_at_rate, feed, kafka_writer
 from stream_app.settings import Settings
 
 PREFIX = "demo."
@@ -30,14 +30,14 @@ DIRECTORY = Path(".local/demo")
 HOST = "127.0.0.1"
 SANDBOX_PORT = 8480
 WORKER_PORTS = {"detector": 9464, "notifier": 9465}
-#: Together less than ten seconds: the feed and the workers at once, then the broker.
+#: Together less than ten seconds: the feed and the workers stop at the same time, then the broker.
 WORKER_STOP_SECONDS = 5.0
 KAFKA_STOP_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """The caller's options; `seconds` is the time to run once ready (None: until cancelled)."""
+    """The caller's options; `seconds` counts once all is ready (None: run until cancelled)."""
 
     rate: float
     seed: int
@@ -48,7 +48,7 @@ class Demo:
     """One run of the demo.
 
     Args:
-        settings: of the process; the Kafka they name is used, else the embedded one.
+        settings: the settings of the process; if they name no Kafka, the embedded one is used.
         options: the caller's options.
         on_alert: called with each alert of this run that arrives at the sandbox.
         say: prints a line.
@@ -69,10 +69,10 @@ class Demo:
         self._has_hidden = False
 
     async def run(self) -> None:
-        """Run until the time is over or the task is cancelled; nothing is left behind.
+        """Run until the time is over or the task is cancelled, and leave no process behind.
 
         Raises:
-            StreamAppError: a part cannot start, or ended by itself.
+            StreamAppError: a part cannot start, or has ended by itself.
         """
         with _only_one(DIRECTORY):
             async with self._kafka() as bootstrap:
@@ -84,7 +84,7 @@ class Demo:
         self._say(f"topics    {settings.topic_prefix}*{new}")
         (port,) = free_ports(HOST, [SANDBOX_PORT])
         keys = api_keys(sample_objects(""))
-        sandbox = SandboxOpsgenie(HOST, port, keys, self._arrived)
+        sandbox = SandboxOpsgenie(HOST, port, keys, self._show_arrived)
         url = await sandbox.start()
         try:
             self._say(f"Opsgenie  {url}/sandbox/alerts (a sandbox: nobody is alerted)")
@@ -127,7 +127,7 @@ class Demo:
             await _to_its_end(self._stop(workers, feeding))
 
     async def _feed(self, settings: Settings) -> None:
-        rows = paced(SampleEvents(self._options.seed), self._options.rate, asyncio.Event())
+        rows = events_at_rate(SampleEvents(self._options.seed), self._options.rate, asyncio.Event())
         async with kafka_writer(settings) as write:
             await feed(rows, write, lambda _text: None)
 
@@ -142,8 +142,8 @@ class Demo:
             # If it failed, the reason has been printed.
             await asyncio.wait({feeding})
 
-    def _arrived(self, alert: AlertView) -> None:
-        """Show an alert, unless its window ended before this run began."""
+    def _show_arrived(self, alert: AlertView) -> None:
+        """Show an alert that has arrived, unless its window ended before this run began."""
         if int(alert.details.get("time_to", self._started_at)) >= self._started_at:
             self._on_alert(alert)
         elif not self._has_hidden:
@@ -152,7 +152,7 @@ class Demo:
 
     @contextlib.asynccontextmanager
     async def _kafka(self) -> AsyncIterator[str]:
-        """Yield the brokers' address; an embedded Kafka that was not running is stopped again."""
+        """Yield the brokers' address, and stop an embedded Kafka that was started for it."""
         named = self._settings.kafka.bootstrap_servers
         if named:
             self._say(f"Kafka     {named}")
@@ -192,10 +192,10 @@ class Demo:
 
 
 async def _start_embedded() -> str:
-    """Run `stream-app kafka start`, which unlike a thread can be ended while it downloads.
+    """Run `stream-app kafka start`: a process can be ended while it downloads, a thread cannot.
 
     Raises:
-        EmbeddedKafkaError: it failed, and has printed the reason.
+        EmbeddedKafkaError: the command failed, and has printed the reason.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream_app", "kafka", "start"), stdin=DEVNULL, stdout=PIPE
@@ -213,7 +213,7 @@ async def _start_embedded() -> str:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
-    """Await `work` even if cancelled meanwhile, so that Ctrl-C leaves nothing behind."""
+    """Await `work` to its end even if cancelled, so that Ctrl-C leaves nothing behind."""
     task, is_cancelled = asyncio.ensure_future(work), False
     while not task.done():
         try:
@@ -227,7 +227,7 @@ async def _to_its_end(work: Coroutine[Any, Any, object]) -> None:
 
 @contextlib.contextmanager
 def _only_one(directory: Path) -> Iterator[None]:
-    """Lock the demo's folder, because two demos would share topics and each other's alerts."""
+    """Lock the demo's folder: two demos would share topics, and show each other's alerts."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         try:

@@ -1,8 +1,7 @@
-"""Made-up attacks, hits and incidents in their documented shapes, to try the processor with.
+"""Makes up attacks, hits and incidents in their documented shapes, to try the processor with.
 
-Hits belong to attacks that have opened before, most of them harmless noise; now and then there
-is a burst that makes triggers fire. Addresses are of the ranges kept for documentation, hosts
-end in `.example`.
+Each hit belongs to an earlier attack. Most events are noise; now and then a burst makes triggers
+fire. Addresses come from the ranges for documentation, and hosts end in `.example`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Event = dict[str, Any]
 Sample = tuple[EventKind, str, Event]
 
 DEFAULT_CLIENTS = (1111,)
-#: Of each 300 events the 50th begins a burst, so the first comes soon.
+#: A burst begins with the 50th of each 300 events, so the first one comes soon.
 BURST_EVERY, BURST_AT = 300, 50
 ATTACK_SHARE, INCIDENT_SHARE = 0.08, 0.003
 EXPERIMENTAL_SHARE, UNSAMPLED_SHARE, FALSE_POSITIVE_SHARE = 0.04, 0.10, 0.02
@@ -48,7 +47,7 @@ SITES = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to attack. Behavioral attacks have no payloads."""
+    """One kind of attack. Behavioral attacks have no payloads."""
 
     type: str
     target: str
@@ -105,7 +104,7 @@ EXPLOITS = (SQLI, PTRAV, RCE)
 
 
 class SampleEvents:
-    """An endless series of events; the same seed gives the same ones, except for their times.
+    """An endless series of events. The same seed gives the same events, except for their times.
 
     Args:
         seed: decides everything but the times.
@@ -123,9 +122,9 @@ class SampleEvents:
         )
 
     def next(self, now_seconds: int) -> Sample:
-        """Return the next event as (kind, random key, event); it happens now.
+        """Return the next event as (kind, random key, event). It happens at `now_seconds`.
 
-        The events of a burst share the second in which it began, however slowly they are taken.
+        All events of a burst happen in the second in which it began, however slowly they are taken.
         """
         if self._made % BURST_EVERY == BURST_AT:
             self._bursts[0](now_seconds)
@@ -134,18 +133,18 @@ class SampleEvents:
         kind, event = self._burst.popleft() if self._burst else self._noise(now_seconds)
         return kind, self._hex(16), event
 
-    def _noise(self, now: int) -> tuple[EventKind, Event]:
+    def _noise(self, now_seconds: int) -> tuple[EventKind, Event]:
         share = self._random.random()
         if share < INCIDENT_SHARE:
             recipe = self._random.choice(EXPLOITS)
-            return EventKind.INCIDENTS, self._marked(self._incident(recipe, now))
+            return EventKind.INCIDENTS, self._marked(self._incident(recipe, now_seconds))
         if share < INCIDENT_SHARE + ATTACK_SHARE or not self._open:
             recipe = self._random.choice(RECIPES)
-            event = self._marked(self._attack(recipe, now))
+            event = self._marked(self._attack(recipe, now_seconds))
             self._open.append((recipe, event))
             return EventKind.ATTACKS, event
         recipe, attack = self._random.choice(self._open)
-        hit = self._hit(recipe, attack, now)
+        hit = self._hit(recipe, attack, now_seconds)
         hit["sampled"] = self._random.random() >= UNSAMPLED_SHARE
         if self._random.random() < FALSE_POSITIVE_SHARE:
             hit["state"] = "falsepositive"
@@ -158,35 +157,37 @@ class SampleEvents:
             event["state"] = "falsepositive"
         return event
 
-    def _incident_burst(self, now: int) -> None:
+    def _incident_burst(self, now_seconds: int) -> None:
         """Two or three incidents in one second: the documented example of a trigger."""
         recipe = self._random.choice(EXPLOITS)
         client_id = self._random.choice(self._client_ids)
         for _ in range(self._random.randint(2, 3)):
-            self._burst.append((EventKind.INCIDENTS, self._incident(recipe, now, client_id)))
+            self._burst.append(
+                (EventKind.INCIDENTS, self._incident(recipe, now_seconds, client_id))
+            )
 
-    def _hit_burst(self, now: int) -> None:
+    def _hit_burst(self, now_seconds: int) -> None:
         """One tool that tries its SQL injections."""
-        attack = self._attack(SQLI, now)
+        attack = self._attack(SQLI, now_seconds)
         self._burst.append((EventKind.ATTACKS, attack))
         for _ in range(self._random.randint(15, 25)):
-            self._burst.append((EventKind.HITS, self._hit(SQLI, attack, now)))
+            self._burst.append((EventKind.HITS, self._hit(SQLI, attack, now_seconds)))
 
-    def _attack_burst(self, now: int) -> None:
+    def _attack_burst(self, now_seconds: int) -> None:
         """Attacks in many places that the application answers with server errors."""
         client_id = self._random.choice(self._client_ids)
         for _ in range(self._random.randint(6, 9)):
-            attack = self._attack(self._random.choice(RECIPES), now, client_id)
+            attack = self._attack(self._random.choice(RECIPES), now_seconds, client_id)
             attack["response_statuses"] = [self._random.choice((500, 502, 504))]
             self._burst.append((EventKind.ATTACKS, attack))
 
-    def _attack(self, recipe: Recipe, now: int, client_id: int | None = None) -> Event:
+    def _attack(self, recipe: Recipe, now_seconds: int, client_id: int | None = None) -> Event:
         client = self._random.choice(self._client_ids) if client_id is None else client_id
         site = self._random.choice(SITES)
         return {
             "object_type": "attack",
             "client_id": client,
-            "id": self._id("attacks", client, now),
+            "id": self._id("attacks", client, now_seconds),
             "type": recipe.type,
             "host": site.host,
             "path": recipe.path,
@@ -196,29 +197,29 @@ class SampleEvents:
             "remote_addrs": [self._address()],
             "response_statuses": [self._random.choice(recipe.statuses)],
             "block_status": "monitored",
-            "first_time": now,
-            "last_time": now,
+            "first_time": now_seconds,
+            "last_time": now_seconds,
             "hits_count": 1,
             "experimental": False,
             "state": None,
             "vulnid": None,
         }
 
-    def _incident(self, recipe: Recipe, now: int, client_id: int | None = None) -> Event:
-        return self._attack(recipe, now, client_id) | {
+    def _incident(self, recipe: Recipe, now_seconds: int, client_id: int | None = None) -> Event:
+        return self._attack(recipe, now_seconds, client_id) | {
             "object_type": "incident",
             "response_statuses": [200],
             "vulnid": self._random.randint(100_000, 199_999),
         }
 
-    def _hit(self, recipe: Recipe, attack: Event, now: int) -> Event:
+    def _hit(self, recipe: Recipe, attack: Event, now_seconds: int) -> Event:
         client: int = attack["client_id"]
         distance = round(self._random.uniform(5, 30), 2) if recipe.payloads else 0
         application = next(site.application for site in SITES if site.pool == attack["poolid"])
         return {
             "object_type": "hit",
             "client_id": client,
-            "id": self._id("hits", client, now),
+            "id": self._id("hits", client, now_seconds),
             "attackid": attack["id"],
             "type": recipe.type,
             "host": attack["host"],
@@ -240,8 +241,8 @@ class SampleEvents:
             "datacenter": self._random.choice(("unknown", "unknown", "aws")),
             "tor": "none",
             "proxy_type": None,
-            "request_time": now,
-            "create_time": now,
+            "request_time": now_seconds,
+            "create_time": now_seconds,
             "response_len": self._random.randint(150, 9000),
             "response_status": attack["response_statuses"][0],
             "response_time": self._random.randint(2, 900),
@@ -262,8 +263,8 @@ class SampleEvents:
             "state": None,
         }
 
-    def _id(self, index: str, client_id: int, now: int) -> list[str]:
-        month = datetime.fromtimestamp(now, UTC).strftime("%Y%m")
+    def _id(self, index: str, client_id: int, now_seconds: int) -> list[str]:
+        month = datetime.fromtimestamp(now_seconds, UTC).strftime("%Y%m")
         return [f"{index}_production_{client_id}_{month}_v_1", self._hex(16)]
 
     def _address(self) -> str:

@@ -1,4 +1,4 @@
-"""Sample events on their way: at a given rate, to Kafka or to another writer."""
+"""Sends sample events at a given rate, to Kafka or to another writer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from stream_app.sample.events import Event, Sample, SampleEvents
 from stream_app.settings import Settings
 
 PROGRESS_SECONDS = 5.0
-#: Events that are later than this are not made up for: the computer slept or is too slow.
+#: A longer delay is not made up for: the computer was suspended, or is too slow.
 LATE_SECONDS = 1.0
-#: The broker has this long to acknowledge an event.
+#: The time that a broker has to acknowledge an event.
 ACKNOWLEDGE_MS = 10_000
 STOP_SECONDS = 3.0
 
@@ -36,7 +36,7 @@ def topic_of(kind: EventKind) -> Topic:
     return Topic(f"events.{kind}")
 
 
-async def paced(
+async def events_at_rate(
     source: SampleEvents,
     rate: float,
     stopped: asyncio.Event,
@@ -51,7 +51,7 @@ async def paced(
         if wait < -LATE_SECONDS:
             due -= wait
         with contextlib.suppress(TimeoutError):
-            # It yields to the loop even without a wait, so that a signal is noticed at any rate.
+            # Without a wait it still yields to the event loop, which must notice a signal.
             await (asyncio.wait_for(stopped.wait(), wait) if wait > 0 else asyncio.sleep(0))
         if stopped.is_set():
             return

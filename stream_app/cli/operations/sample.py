@@ -16,7 +16,7 @@ from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.logs import configure_logs
 from stream_app.sample.events import DEFAULT_CLIENTS, Event, Sample, SampleEvents
-from stream_app.sample.feed import feed, kafka_writer, paced
+from stream_app.sample.feed import events_at_rate, feed, kafka_writer
 from stream_app.settings import Settings, load_settings
 
 DEFAULT_RATE = 50.0
@@ -84,7 +84,7 @@ def sample(
         raise click.UsageError("--format kcat prints no topics: name one with --topic")
     settings = load_settings()
     source = SampleEvents(secrets.randbits(SEED_BITS) if seed is None else seed, clients)
-    rows = partial(paced, source, rate, count=count, topic=Topic(topic) if topic else None)
+    rows = partial(events_at_rate, source, rate, count=count, topic=Topic(topic) if topic else None)
     try:
         asyncio.run(_run(settings, rows, form))
     except BrokenPipeError:

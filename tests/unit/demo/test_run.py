@@ -23,7 +23,7 @@ def test_alerts_of_windows_that_ended_before_the_run_are_hidden_and_that_is_said
     demo = Demo(Settings(), Options(1, 1, None), shown.append, said.append)
     now = int(time.time())
     for time_to in (now - 3600, now - 10, now + 60):
-        demo._arrived(alert(time_to))
+        demo._show_arrived(alert(time_to))
     assert [a.alias for a in shown] == [str(now + 60)]
     assert said == ["alerts of an earlier run arrive, too; they are not shown"]
 
