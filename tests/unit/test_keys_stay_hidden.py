@@ -32,7 +32,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.keys import shown_form
-from stream_app.domain.plans.plan import Rules
+from stream_app.domain.plans.plan import PlanRules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
 from stream_app.key_ring import KeyRing
@@ -186,7 +186,7 @@ def misplaced(key: str) -> list[dict[str, Any]]:
 
 
 def plan(obj: dict[str, Any]) -> tuple[str, ...]:
-    rules = Rules(
+    rules = PlanRules(
         now_ms=1,
         allowed_periods=(60,),
         keeper=KeyRing([NEW]),

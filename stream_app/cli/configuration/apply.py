@@ -15,7 +15,7 @@ from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
-from stream_app.domain.plans.plan import Action, Rules
+from stream_app.domain.plans.plan import Action, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.kafka.cluster.dry_run import check_marked
 from stream_app.kafka.configuration.records import read_statuses, read_stored
@@ -157,7 +157,7 @@ async def _plan(
     return plan, stored, statuses
 
 
-def rules_of(settings: Settings) -> Rules:
+def rules_of(settings: Settings) -> PlanRules:
     """Return the rules by which an installation judges objects.
 
     A dry run opens no key. Without a secret key it seals with one that is thrown away.
@@ -167,7 +167,7 @@ def rules_of(settings: Settings) -> Rules:
     """
     if settings.dry_run and settings.secret_keys is None:
         settings = with_own_secret(settings)
-    return Rules(
+    return PlanRules(
         now_ms=time.time_ns() // 1_000_000,
         allowed_periods=settings.detector.allowed_periods,
         keeper=KeyRing.from_settings(settings),

@@ -11,7 +11,7 @@ from functools import partial
 from stream_app.cli.configuration.file_texts import FileText, read_file
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.foreign_text.printable import kind_of_value
-from stream_app.domain.plans.api_answers import of_client, unwrapped
+from stream_app.domain.plans.api_answers import unwrap_answer, with_client
 from stream_app.domain.plans.file_object import FileObject
 
 
@@ -53,7 +53,7 @@ def _objects(file: FileText, client_id: int | None) -> Iterator[FileObject]:
                 f"{file.name}: object {number}: is {kind_of_value(row)}: must have named fields"
             )
         try:
-            answered = unwrapped(row)
+            answered = unwrap_answer(row)
         except ConfigurationError as error:
             raise ConfigurationError(f"{file.name}: object {number}: {error}") from None
         is_answer = answered is not None
@@ -61,7 +61,7 @@ def _objects(file: FileText, client_id: int | None) -> Iterator[FileObject]:
         for obj, inner in zip([row] if answered is None else answered, places, strict=True):
             count += 1
             line_of = partial(file.line_of, document, inner)
-            whose = obj if client_id is None else of_client(obj, client_id)
+            whose = obj if client_id is None else with_client(obj, client_id)
             yield FileObject(file.name, count, whose, is_answer=is_answer, line_of=line_of)
 
 

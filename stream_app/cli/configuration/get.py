@@ -14,7 +14,7 @@ from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, unknown_paths
 from stream_app.domain.configuration.triggers import notes_of
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.plans.api_answers import answer
+from stream_app.domain.plans.api_answers import wrap_answer
 from stream_app.domain.plans.keys import shown_form
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.logs import configure_logs
@@ -84,7 +84,7 @@ def get(
         _say_what_is_not_shown(chosen, obj)
     rows = [shown(chosen, obj) for obj in found]
     if output == "api":
-        print_json(answer(chosen, rows, is_one=object_id is not None))
+        print_json(wrap_answer(chosen, rows, is_one=object_id is not None))
     elif as_json or output == "json":
         print_json(rows)
     elif output == "yaml":

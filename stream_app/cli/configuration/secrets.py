@@ -14,7 +14,7 @@ from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import SealingError
 from stream_app.domain.plans.plan import Action
-from stream_app.domain.plans.resealing import resealed
+from stream_app.domain.plans.resealing import reseal
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing, generate_secret_key
 from stream_app.logs import configure_logs
@@ -80,7 +80,7 @@ async def _rotate(settings: Settings, *, dry_run: bool) -> tuple[list[Change], l
     changes, problems = [], []
     for number, record in sorted(stored[Kind.INTEGRATION].items()):
         try:
-            change = resealed(number, record, keys, now_ms)
+            change = reseal(number, record, keys, now_ms)
         except SealingError as error:
             problems.append(f"integration {number}: {error}")
             continue

@@ -5,8 +5,8 @@
     {"body": {"result": "...", "object": [{...}, ...]}}   the integrations of a client
     {"body": {"result": "...", "object": {...}}}          one of them
 
-Items of `triggers` may be wrapped once more. The client may stand in each object or beside the
-wrapper (`client_id`, `clientid`); an answer about integrations does not name it.
+Items of `triggers` may be wrapped once more. The client may be named in each object or beside the
+wrapper (`client_id`, `clientid`). An answer about integrations does not name it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from stream_app.domain.foreign_text.printable import kind_of_value
 RESULT = "success"
 
 
-def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
-    """Return the objects of an answer; None where `obj` is an object itself.
+def unwrap_answer(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
+    """Return the objects of an answer; None: `obj` is an object itself.
 
     Raises:
-        ConfigurationError: it is an answer that holds something else than objects.
+        ConfigurationError: it is an answer that holds anything but objects.
     """
     if not {"triggers", "body"} & obj.keys() or kind_of(obj) is not None:
         return None
@@ -51,29 +51,29 @@ def unwrapped(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
 
 
 def _without_empty_threshold(obj: dict[str, object]) -> dict[str, object]:
-    """Return an object without an empty threshold: there is none, or it is in `thresholds`."""
+    """Return an object without its threshold if that is empty; `thresholds` may have another."""
     return stored_form({**obj, "threshold": None}) if obj.get("threshold") == {} else obj
 
 
-def of_client(obj: Mapping[str, object], client_id: int) -> Mapping[str, object]:
-    """Return a trigger or an integration, with this client if it names none."""
+def with_client(obj: Mapping[str, object], client_id: int) -> Mapping[str, object]:
+    """Return an object; if it is a trigger or integration without a client, with this client."""
     flat = stored_form(obj)
     if kind_of(obj) in (None, Kind.CLIENT) or flat.get("client_id") is not None:
         return obj
     return {**flat, "client_id": client_id}
 
 
-def answer(
+def wrap_answer(
     kind: Kind, objects: Sequence[Mapping[str, object]], *, is_one: bool = False
 ) -> dict[str, object]:
-    """Return the answer that the API gives with objects of one kind, in its spelling.
+    """Return the answer by which the API gives objects of one kind, with its field names.
 
-    `alert` stays in an integration although the API does not have it: else `apply` would drop it.
+    An integration keeps `alert`, which the API does not have: without it `apply` would drop it.
 
     Args:
         kind: of the objects; there is no answer with clients.
         objects: as `get` shows them.
-        is_one: one was asked for by its id, which the API answers without a list.
+        is_one: whether one object was asked for by its id, so that the answer has no list.
     """
     client_id = "client_id" if kind is Kind.TRIGGER else "clientid"
     spelled = [

@@ -1,4 +1,4 @@
-"""Shows what a change does to the fields of a record: old → new."""
+"""Describes how a change alters the fields of a record: old → new."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stream_app.domain.plans.keys import KEY_PATH, is_secret_name, shown_form
 if TYPE_CHECKING:
     from stream_app.domain.plans.plan import Change
 
-#: How many characters of a long value are shown, and how many before the first difference.
+#: How many characters of a long value are shown, and how many of them before the first difference.
 _MOST, _BEFORE = 160, 20
 _NOT_SHOWN = "changes, and is not shown"
 
 
 def difference_lines(change: Change) -> Iterator[str]:
-    """Yield a line for each field that differs. The values of a secret one are not shown."""
+    """Yield a line for each field that differs; the values of a secret field are not shown."""
     if change.record is None or change.before is None:
         return
     old, new = change.before, change.record

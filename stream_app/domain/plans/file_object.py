@@ -24,10 +24,10 @@ def _no_line(_path: str) -> int | None:
 class FileObject:
     """The `number`-th object (from 1) of `file`.
 
-    `key` is the key that stands in it in the clear, with `HIDDEN` in its place: nothing that looks
-    at the object or shows a part of it can show the key. `is_answer` tells that the object is from
-    an answer of the API, which lists more than is used here. `line_of` returns the line of a path
-    in the object, where it is known.
+    `key` is the key that the object held in the clear. `HIDDEN` takes its place in `obj`, so that
+    nothing that shows a part of the object can show the key. `is_answer` tells that the object is
+    from an answer of the API, which lists more than is used here. `line_of` returns the line of a
+    path in the object, if it is known.
     """
 
     file: str
@@ -54,16 +54,16 @@ class FileObject:
 
     @property
     def is_lenient(self) -> bool:
-        """Return whether it may have unknown fields, as the answers of the API have."""
+        """Whether it may have unknown fields, as answers of the API do."""
         return self.is_answer or has_full_condition(self.obj)
 
     def where(self, path: str) -> str:
-        """Return file and line of a path, for a message."""
+        """Return the file and the line of a path, for a message."""
         line = self.line_of(path)
         return self.file if line is None else f"{self.file}: line {line}"
 
     def record(self, kind: Kind) -> dict[str, object]:
-        """Return the object in the form of a record, without what our commands set."""
+        """Return the object in the form of a record, without the fields that our commands set."""
         record = stored_form(self.obj)
         for name in ("kind", *STAMPS[kind]):
             record.pop(name, None)

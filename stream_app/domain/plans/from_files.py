@@ -1,4 +1,4 @@
-"""Objects of files in place of the configured ones: for a replay or a backtest, not for `apply`."""
+"""Reads the objects of files that a replay or a backtest uses in place of the configured ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_KEY = "env:STREAM_APP_KEY_NOT_READ"
 
 @dataclass
 class FileConfiguration:
-    """What files hold, by id; `kinds` are those that occur in them."""
+    """The objects of files, by id."""
 
     clients: dict[int, Client] = field(default_factory=dict)
     triggers: dict[int, Trigger] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class FileConfiguration:
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds that occur."""
+        """The kinds that occur in the files."""
         rows = {
             Kind.CLIENT: self.clients,
             Kind.TRIGGER: self.triggers,
@@ -46,7 +46,7 @@ def read_file_configuration(
     """Return the objects of the files.
 
     Raises:
-        ConfigurationError: an object breaks a rule, or stands twice; all problems are named.
+        ConfigurationError: an object breaks a rule or is there twice; all problems are named.
     """
     configuration, texts = FileConfiguration(), list[str]()
     for item in objects:
@@ -70,10 +70,10 @@ def read_file_configuration(
 
 
 def as_enabled(triggers: Mapping[int, Trigger], live: Mapping[int, Trigger]) -> dict[int, Trigger]:
-    """Return triggers with the times at which the configured ones of their ids were enabled.
+    """Return triggers that were enabled when the configured triggers of the same ids were.
 
-    That time is part of a revision, and so of an alert's id: an unchanged trigger gives alerts with
-    the same ids.
+    That time is part of a revision, and so of an alert's id. So an unchanged trigger gives alerts
+    with the same ids.
     """
     return {
         number: msgspec.structs.replace(trigger, enabled_at=live[number].enabled_at)

@@ -1,4 +1,7 @@
-"""Keys of integrations: sealed before they leave the process, kept where a file has none."""
+"""Keys of integrations: they are sealed before they leave the process.
+
+If a file has no key for an integration, the stored one stays.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +37,10 @@ class KeyKeeper(Protocol):
         """Return the sealed key."""
 
     def open(self, stored: str, context: str) -> str:
-        """Return the key that is sealed or named; raise SealingError when it cannot be had."""
+        """Return the key that is sealed or named; raise SealingError if it cannot be read."""
 
     def is_sealed_with_newest(self, clear: str, stored: str, context: str) -> bool:
-        """Return whether sealing anew would change nothing."""
+        """Return whether sealing again would change nothing."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -54,14 +57,14 @@ def sealed_record(
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """Return the record of an integration with its key sealed, and the paths that were left out.
 
-    An address that the file does not give is the default, which then stands in the record.
+    If the file gives no address, the record gets the default.
 
     Args:
         record: as the file has it, without the key.
-        key: the key that stood there in the clear, if one did.
+        key: the key that the file had in the clear, if any.
         stored: the record as it is stored, if it is.
-        keeper: what seals.
-        problems: get what is wrong with the key.
+        keeper: seals the key.
+        problems: problems with the key are added to it.
     """
     target = record.get("target")
     if not isinstance(target, dict):
@@ -85,7 +88,7 @@ def _token(
     stored: Mapping[str, object] | None,
     keeper: KeyKeeper,
 ) -> str | None:
-    """Return the token of the record: a clear key sealed, or for a missing one what is stored.
+    """Return the token of the record: the clear key sealed, the named one, or the stored one.
 
     Raises:
         InvalidObjectError: there is none that can be stored.
@@ -109,7 +112,7 @@ def _token(
 def _sealed(
     key: SecretStr, stored: Mapping[str, object] | None, keeper: KeyKeeper, context: str
 ) -> str:
-    """Return the sealed key: the stored seal, if it is still good."""
+    """Seal a key, or return its stored seal if that is still good."""
     clear = key.get_secret_value()
     if clear.startswith(_REFERENCE_PREFIXES):
         raise SealingError(
@@ -158,9 +161,7 @@ def _note_copies(record: Mapping[str, object], clear: str, problems: Problems) -
 def shown_form(record: Mapping[str, object]) -> dict[str, object]:
     """Return an integration's record without its key, sealed or clear.
 
-    `apply` takes the result as unchanged.
-
-    The name of a key (`env:`, `file:`) stays.
+    The name of a key (`env:`, `file:`) stays. `apply` takes the result as unchanged.
     """
     shown = _without_keys(record, "", [])
     target = shown.get("target")

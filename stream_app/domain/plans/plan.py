@@ -26,10 +26,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """The change of one record; without `record` it is deleted.
+    """The change of one stored record.
 
-    `fields` says which of its fields change; `before` is the record as it is stored. `key_fields`
-    are the fields of the file that look like keys, and are not in the record.
+    `record` is the new record, or None if it is deleted; `before` is the stored one. `fields` are
+    those that change. `key_fields` are fields of the file that look like keys, so the record does
+    not have them.
     """
 
     kind: Kind
@@ -62,8 +63,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What a plan depends on beside the objects: the installation and the time (Unix ms).
+class PlanRules:
+    """The rules of the installation and the time (Unix ms) that a plan depends on.
 
     `check_api` raises ConfigurationError for an address that no alert may be posted to.
     """

@@ -1,4 +1,4 @@
-"""The decision of `apply`: what becomes of each object that a person wrote."""
+"""Makes the plan of `apply`: what each object that a person wrote would change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stream_app.domain.configuration.kinds import Kind, Stored, kind_of
 from stream_app.domain.configuration.known_fields import hint_for_unknown_kind
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.plan import Change, Plan, Rules, deletion
+from stream_app.domain.plans.plan import Change, Plan, PlanRules, deletion
 from stream_app.domain.plans.references import check_references
 from stream_app.domain.plans.steps import STEPS, Draft, compare
 from stream_app.domain.plans.unsupported import (
@@ -22,21 +22,22 @@ from stream_app.domain.plans.unsupported import (
 def make_plan(
     objects: Iterable[FileObject],
     stored: Stored,
-    rules: Rules,
+    rules: PlanRules,
     *,
     prune: bool = False,
     only_client: int | None = None,
 ) -> Plan:
     """Compare the objects with the stored records.
 
-    With `only_client` all objects of the files must be of that client, also those left out.
+    With `only_client` all objects of the files must be of that client, even those that are left
+    out.
 
-    With `prune` the plan deletes triggers and integrations that the files don't hold: of the
-    kinds that occur in the files, and of the clients that these mention. Clients stay.
+    With `prune` the plan deletes triggers and integrations that the files don't hold, if their kind
+    occurs in the files and the files mention their client. Clients are never deleted.
     """
     planner = _Planner(stored, rules, only_client)
     for source in objects:
-        planner.judge(source)
+        planner.plan_object(source)
     deletions = planner.deletions() if prune else []
     pruned = {change.id for change in deletions if change.kind is Kind.INTEGRATION}
     planner.left_out += check_references(planner.drafts, stored, planner.others, pruned)
@@ -47,16 +48,16 @@ def make_plan(
 
 
 class _Planner:
-    """Judges one object after the other."""
+    """Plans one object after the other."""
 
-    def __init__(self, stored: Stored, rules: Rules, only_client: int | None) -> None:
+    def __init__(self, stored: Stored, rules: PlanRules, only_client: int | None) -> None:
         self._stored = stored
         self._rules = rules
         self._only_client = only_client
         self.changes: list[Change] = []
         self.left_out: list[LeftOut] = []
         self.others = UnsupportedIntegrations()
-        #: In the order of the files; a text is the problem of an object without a draft.
+        #: In the order of the files. A text is the problem of an object that has no draft.
         self._entries: list[Draft | str] = []
         self._first: dict[tuple[Kind, int], FileObject] = {}
         #: Kinds and clients of the objects that are left out.
@@ -67,8 +68,8 @@ class _Planner:
         """All drafts, in the order of the files."""
         return [entry for entry in self._entries if isinstance(entry, Draft)]
 
-    def judge(self, source: FileObject) -> None:
-        """Judge one object by itself, and note what it would change."""
+    def plan_object(self, source: FileObject) -> None:
+        """Check one object by itself, and note what it would change."""
         kind = kind_of(source.obj)
         if kind is None:
             self._entries.append(
@@ -111,7 +112,7 @@ class _Planner:
         found: LeftOut | None = None
         record, is_answer = draft.record, draft.source.is_answer
         if draft.kind is Kind.INTEGRATION:
-            found = self.others.take(record, is_answer=is_answer)
+            found = self.others.note_if_unsupported(record, is_answer=is_answer)
         elif draft.kind is Kind.TRIGGER and is_answer:
             found = unknown_condition(record) or unknown_attack_type(record)
         if found is None:

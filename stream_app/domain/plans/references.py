@@ -28,7 +28,7 @@ def check_references(
         pruned: integrations that the plan deletes.
 
     Returns:
-        references of triggers to `others`, which are left out.
+        The references of triggers to `others`, which are left out.
     """
     clients = {draft.id for draft in drafts if draft.kind is Kind.CLIENT}
     clients |= stored[Kind.CLIENT].keys()
@@ -54,7 +54,7 @@ def check_references(
 
 
 def _check_client_names(drafts: Sequence[Draft], stored: Stored) -> None:
-    """Note names that several clients would have: the client that has one already keeps it."""
+    """Note names that several clients would have. The client that already has the name keeps it."""
     kept = {
         number: normal_name(str(record.get("name") or ""))
         for number, record in stored[Kind.CLIENT].items()
@@ -80,17 +80,16 @@ def _check_client_names(drafts: Sequence[Draft], stored: Stored) -> None:
 
 @dataclass(frozen=True)
 class _KnownIntegrations:
-    """All integrations of the files and the records: `owners` are their clients by id."""
+    """All integrations of the files and the records. `owners` are their clients, by id."""
 
     owners: Mapping[int, object]
     others: UnsupportedIntegrations
     pruned: Collection[int]
 
     def refusal(self, number: int, client_id: int, kept: Collection[int]) -> str | None:
-        """Return why a trigger of a client may not refer to an integration; None where it may.
+        """Return why a trigger of a client may not refer to an integration; None: it may.
 
-        It may keep the id of one that has been deleted since: `kept` are those of the stored
-        trigger.
+        It may keep the id of a deleted integration: `kept` are those of the stored trigger.
         """
         if number in self.others.clients:
             owner = self.others.clients[number]
@@ -112,7 +111,7 @@ def _check_integrations(draft: Draft, known: _KnownIntegrations) -> Iterator[Lef
         if refusal is not None:
             draft.problem(path, number, refusal)
         elif number in known.others.clients:
-            yield known.others.not_reached(draft.id, path, number)
+            yield known.others.left_out_reference(draft.id, path, number)
 
 
 def _stored_integrations(draft: Draft) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Seals an integration's key again with the newest secret key, for their rotation."""
+"""Seals an integration's key again with the newest secret key, after a rotation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from stream_app.domain.plans.keys import KeyKeeper
 
-#: Keys that are kept elsewhere have no seal.
+#: These name a key that is kept elsewhere, and have no seal.
 _NAMED = ("env:", "file:")
 
 
-def resealed(
+def reseal(
     number: int, record: Mapping[str, object], keeper: KeyKeeper, now_ms: int
 ) -> Change | None:
-    """Return the change of an integration's record; None: it holds no key to be sealed.
+    """Return the change that seals an integration's key again; None: the record holds no key.
 
-    Neither target nor epoch changes, so deliveries under way stay valid.
+    Neither the target nor the epoch changes, so pending deliveries stay valid.
 
     Raises:
         SealingError: none of the secret keys opens the seal.

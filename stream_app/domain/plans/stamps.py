@@ -1,8 +1,8 @@
-"""Times that our commands write into records; those of a file are ignored.
+"""Times (Unix ms) that our commands write into records; those in a file are ignored.
 
-`epoch` grows with each new target and each enabling of an integration; results of deliveries with
-an older one are ignored. `enabled_at` is when an integration was enabled; a status that the system
-has set before is void. Both are Unix ms.
+`epoch` grows with each new target and each enabling of an integration. Results of deliveries with
+an older epoch are ignored. `enabled_at` is when an integration was enabled. A status that the
+system set before that no longer holds.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def integration_stamps(
 ) -> dict[str, object]:
     """Return the stamps of an integration that is created or changed.
 
-    `apply` keeps `enabled_at` of one that exists, so what the system has disabled stays disabled
-    until a person enables it by its id.
+    `apply` keeps `enabled_at` of an existing integration. So what the system has disabled stays
+    disabled until a person enables it by its id.
     """
     if before is None:
         return dict.fromkeys(INTEGRATION_STAMPS, now_ms)

@@ -23,7 +23,7 @@ from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.keys import sealed_record
-from stream_app.domain.plans.plan import Action, Change, Rules
+from stream_app.domain.plans.plan import Action, Change, PlanRules
 from stream_app.domain.plans.stamps import integration_stamps, trigger_stamps
 from stream_app.domain.plans.unsupported import LeftOut, without_other_events
 
@@ -32,7 +32,7 @@ from stream_app.domain.plans.unsupported import LeftOut, without_other_events
 class Draft:
     """A record on its way from a file to the plan; each step changes it.
 
-    `id` is 0 if the object has none that can be used; `stored` is the record that it replaces.
+    `id` is 0 if the object has no usable id. `stored` is the record that it replaces.
     """
 
     source: FileObject
@@ -40,7 +40,7 @@ class Draft:
     id: int
     record: dict[str, object]
     stored: dict[str, object] | None
-    rules: Rules
+    rules: PlanRules
     problems: Problems = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     key_fields: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def _read_trigger(draft: Draft) -> None:
 
 
 def _say_whose(draft: Draft) -> None:
-    """Say what to do about a missing client: answers of the API may not name it."""
+    """Tell what to do about a missing client, because answers of the API may not name it."""
     for index, problem in enumerate(draft.problems):
         if problem.path == "client_id" and problem.value is None:
             hint = f"write whose {draft.kind} it is, or give `stream-app apply --client ID`"
@@ -118,7 +118,7 @@ _READERS: Mapping[Kind, Callable[[Draft], None]] = {
 
 
 def leave_out(draft: Draft) -> None:
-    """Take out of an integration the events that this project has no use for."""
+    """Remove from an integration the events that this project has no use for."""
     if draft.kind is Kind.INTEGRATION:
         is_answer = draft.source.is_answer
         draft.record, events = without_other_events(
@@ -128,7 +128,7 @@ def leave_out(draft: Draft) -> None:
 
 
 def bound(draft: Draft) -> None:
-    """Take the key out of the problems; note a record that is too large for Kafka."""
+    """Remove the key from the problems, and note a record that is too large for Kafka."""
     if draft.source.key is not None:
         hide_key(draft.problems, draft.source.key.get_secret_value())
     size = len(orjson.dumps(draft.record, option=orjson.OPT_NON_STR_KEYS))

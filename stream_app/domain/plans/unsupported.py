@@ -1,11 +1,11 @@
-"""What answers of the security cloud's API hold and this project does not support: it is left out.
+"""Leaves out what answers of the security cloud's API hold and this project does not support.
 
 One answer has a client's integrations of all types, but alerts are posted to Opsgenie and Jira
-Service Management only. Inactive events of other types of integrations are dropped. A condition or
-an attack type may be newer than this project, or documented without its id: a trigger with one
-cannot be checked, so it is not stored.
+Service Management only. Inactive events that only other types have are dropped. A condition or an
+attack type may be newer than this project, or documented without its id. A trigger with such a
+value cannot be checked, so it is not stored.
 
-In a file that a person wrote an undocumented name is an error.
+In a file that a person wrote, an undocumented name is an error.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
 _UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
 _UNKNOWN_CONDITION = "its condition is not known here"
 _UNKNOWN_ATTACK_TYPE = "an attack type that is not known here"
-#: Any other text may be a misplaced key, and is not shown. A key has many digits.
+#: Only such a name is shown. Any other text may be a misplaced key, which has many digits.
 _NAME = re.compile(r"(?!(?:[^0-9]*[0-9]){5})[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A part of an object that is not used: `path` is where in it, `value` what stands there."""
+    """A part of an object that is not used: the value at a path in it."""
 
     kind: str
     id: int
@@ -73,7 +73,7 @@ class LeftOut:
 
 
 def other_type(record: Mapping[str, object], *, is_answer: bool) -> str | None:
-    """Return the type of an integration that is not supported; None where it is, or is misspelt.
+    """Return the type of an integration if it is not supported; None: it is, or is misspelt.
 
     An answer of the API may have any type; elsewhere it must be a documented one.
     """
@@ -91,22 +91,24 @@ class UnsupportedIntegrations:
         self.clients: dict[int, object] = {}
         self._types: dict[int, str] = {}
 
-    def take(self, record: Mapping[str, object], *, is_answer: bool) -> LeftOut | None:
-        """Note an integration if its type is not supported; None where it is."""
+    def note_if_unsupported(
+        self, record: Mapping[str, object], *, is_answer: bool
+    ) -> LeftOut | None:
+        """Note an integration if its type is not supported; None: it is supported."""
         type_, number = other_type(record, is_answer=is_answer), record.get("id")
         if type_ is None or not isinstance(number, int):
             return None
         self.clients[number], self._types[number] = record.get("client_id"), type_
         return LeftOut("integration", number, "type", type_, _POSTED_TO)
 
-    def not_reached(self, trigger_id: int, path: str, number: int) -> LeftOut:
-        """Return the reference of a trigger to one of these, which is left out."""
+    def left_out_reference(self, trigger_id: int, path: str, number: int) -> LeftOut:
+        """Return a trigger's reference to one of these integrations as a part that is left out."""
         reason = f"it is of type {self._types[number]}: {_POSTED_TO}"
         return LeftOut("trigger", trigger_id, path, number, reason)
 
 
 def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
-    """Return the unknown condition of an answer's trigger, for which it is left out."""
+    """Return the unknown condition for which an answer's trigger is left out; None: it has none."""
     name, number = record.get("template_id"), record.get("id")
     if not isinstance(name, str) or not name.strip() or name in CONDITIONS:
         return None
@@ -116,7 +118,7 @@ def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
 
 
 def unknown_attack_type(record: Mapping[str, object]) -> LeftOut | None:
-    """Return the unknown attack type of an answer's trigger, for which it is left out.
+    """Return the unknown attack type for which an answer's trigger is left out; None: it has none.
 
     Without that value the trigger would count something else.
     """
@@ -141,11 +143,11 @@ def _shown(name: str) -> str:
 def without_other_events(
     record: dict[str, object], problems: Problems, *, is_answer: bool
 ) -> tuple[dict[str, object], list[LeftOut]]:
-    """Return an integration without inactive events that Opsgenie does not have, and these.
+    """Return an integration without inactive events that Opsgenie does not have, and these events.
 
-    In an answer of the API any other event is left out; elsewhere only a documented one. `problems`
-    are those of the whole record: problems of events that are left out are removed, and those of
-    active ones get the reason.
+    In an answer of the API any such event is left out, elsewhere only a documented one. `problems`
+    are those of the whole record. The problems of events that are left out are removed, and those
+    of active ones get the reason.
     """
     events, number = record.get("events"), record.get("id")
     if not isinstance(events, list):
@@ -159,7 +161,7 @@ def without_other_events(
         if is_answer and is_inactive and isinstance(event, str) and event not in EVENTS:
             reason = reason or _UNKNOWN_EVENT
         if reason is None:
-            kept.append(_with_headers_judged(item, f"events[{index}]", problems))
+            kept.append(_without_headers(item, f"events[{index}]", problems))
             continue
         path = f"events[{index}].event"
         problems[:] = [problem for problem in problems if problem.path != path]
@@ -173,8 +175,8 @@ def without_other_events(
     return {**record, "events": kept}, found
 
 
-def _with_headers_judged(item: object, path: str, problems: Problems) -> object:
-    """Return an event without `with_headers`, which has no effect unless it is on."""
+def _without_headers(item: object, path: str, problems: Problems) -> object:
+    """Return an event without `with_headers`, which is a problem if it is on."""
     if not isinstance(item, dict) or WITH_HEADERS not in item:
         return item
     if item[WITH_HEADERS] and item.get("active") is not False:

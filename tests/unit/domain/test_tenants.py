@@ -8,7 +8,7 @@ import pytest
 
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.plan import Plan, Rules
+from stream_app.domain.plans.plan import Plan, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.planning import (
     KEEPER,
@@ -27,7 +27,7 @@ OTHER = client(client_id=2222, name="Bolt")
 
 def only(*objects: dict[str, Any], stored: Stored | None = None, is_answer: bool = False) -> Plan:
     rows = [FileObject("acme.yaml", n, obj, is_answer) for n, obj in enumerate(objects, start=1)]
-    rules = Rules(now_ms=NOW, allowed_periods=(1, 60, 3600), keeper=KEEPER, check_api=check_api)
+    rules = PlanRules(now_ms=NOW, allowed_periods=(1, 60, 3600), keeper=KEEPER, check_api=check_api)
     found = stored_objects() if stored is None else stored
     return make_plan(rows, found, rules, prune=True, only_client=1111)
 

@@ -12,16 +12,16 @@ from typing import Any
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.configuration.get import shown
 from stream_app.domain.configuration.kinds import Kind, Stored
-from stream_app.domain.plans.api_answers import answer
+from stream_app.domain.plans.api_answers import wrap_answer
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.plan import Plan, Rules
+from stream_app.domain.plans.plan import Plan, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from tests.api_answers import CLIENT, TOKEN
 
 PERIODS = (1, 60, 3600, 86400)
-RULES = Rules(
+RULES = PlanRules(
     now_ms=1767225600000,
     allowed_periods=PERIODS,
     keeper=KeyRing([base64.urlsafe_b64encode(bytes(32)).decode()]),
@@ -58,7 +58,7 @@ class Place:
     def get(self, kind: Kind, *, is_one: bool = False) -> dict[str, Any]:
         """Return what `get -o api` prints."""
         rows = [shown(kind, obj) for obj in self.stored[kind].values()]
-        return answer(kind, rows, is_one=is_one)
+        return wrap_answer(kind, rows, is_one=is_one)
 
     def problems(self, *documents: object, client: int | None = 1111) -> list[str]:
         found = self.plan(CLIENT, *documents, client=client).problems

@@ -17,7 +17,7 @@ from stream_app.domain.configuration.invisible_characters import invisible_chara
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.errors import ConfigurationError, UsageError
-from stream_app.domain.plans.api_answers import unwrapped
+from stream_app.domain.plans.api_answers import unwrap_answer
 from stream_app.domain.plans.plan import Action, Plan
 from stream_app.domain.plans.planner import make_plan
 from tests.api_answers import (
@@ -251,8 +251,8 @@ def test_an_answer_that_holds_something_else_is_refused(
 
 def test_what_is_no_answer_is_an_object_itself() -> None:
     for obj in (trigger(), {"trigger": trigger()}, integration(), CLIENT, {"body": "Forbidden"}):
-        assert unwrapped(obj) is None
-    assert unwrapped(CLIENT | {"triggers": [], "body": {}}) is None
+        assert unwrap_answer(obj) is None
+    assert unwrap_answer(CLIENT | {"triggers": [], "body": {}}) is None
 
 
 def test_the_client_comes_from_the_object_or_beside_it_or_from_the_command(place: Place) -> None:

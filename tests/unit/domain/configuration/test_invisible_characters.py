@@ -9,7 +9,7 @@ import pytest
 from stream_app.domain.configuration.invisible_characters import invisible_characters
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.plan import Plan, Rules
+from stream_app.domain.plans.plan import Plan, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.planning import KEEPER, NOW, check_api, client, integration, trigger
 
@@ -21,7 +21,7 @@ UNSEEN = (
 
 def planned(*objects: dict[str, Any]) -> Plan:
     items = [FileObject("a.yaml", number, obj) for number, obj in enumerate(objects, 1)]
-    rules = Rules(NOW, (1, 60), KEEPER, check_api)
+    rules = PlanRules(NOW, (1, 60), KEEPER, check_api)
     return make_plan(items, {kind: {} for kind in Kind}, rules)
 
 
@@ -88,7 +88,7 @@ def test_what_is_seen_may_stand_in_a_name(name: str) -> None:
 def test_what_is_stored_already_stays_as_it_is() -> None:
     stored: Any = {kind: {} for kind in Kind}
     stored[Kind.CLIENT][1111] = client(name="Ac\u200bme")
-    rules = Rules(NOW, (1, 60), KEEPER, check_api)
+    rules = PlanRules(NOW, (1, 60), KEEPER, check_api)
     plan = make_plan([FileObject("a.yaml", 1, trigger(actions=[]))], stored, rules)
     assert plan.problems == ()
 

@@ -17,7 +17,7 @@ from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.from_files import read_file_configuration
-from stream_app.domain.plans.plan import Rules
+from stream_app.domain.plans.plan import PlanRules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.planning import KEEPER, check_api, client, integration, plan, trigger
 
@@ -171,7 +171,7 @@ def test_records_of_other_versions_are_read_whatever_else_they_have() -> None:
 
 
 def test_a_line_stands_before_the_problem() -> None:
-    rules = Rules(now_ms=0, allowed_periods=(60,), keeper=KEEPER, check_api=check_api)
+    rules = PlanRules(now_ms=0, allowed_periods=(60,), keeper=KEEPER, check_api=check_api)
     rows = [FileObject("a.yaml", 1, client(), line_of=lambda _: 1)]
     rows.append(FileObject("a.yaml", 2, client(clowd=1), line_of={"clowd": 12}.get))
     (problem, _) = make_plan(rows, {kind: {} for kind in Kind}, rules).problems

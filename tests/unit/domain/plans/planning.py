@@ -7,7 +7,7 @@ from typing import Any
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.errors import ConfigurationError, SealingError
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.plan import Change, Plan, Rules
+from stream_app.domain.plans.plan import Change, Plan, PlanRules
 from stream_app.domain.plans.planner import make_plan
 
 NOW = 1767225600000
@@ -91,7 +91,7 @@ def plan(
         FileObject("acme.yaml", number, obj, is_answer)
         for number, obj in enumerate(objects, start=1)
     ]
-    rules = Rules(now_ms=NOW, allowed_periods=(1, 60, 3600), keeper=KEEPER, check_api=check_api)
+    rules = PlanRules(now_ms=NOW, allowed_periods=(1, 60, 3600), keeper=KEEPER, check_api=check_api)
     return make_plan(rows, stored or {kind: {} for kind in Kind}, rules, prune=prune)
 
 

@@ -9,7 +9,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import SealingError
 from stream_app.domain.notices.config_changes import differences, remembered
 from stream_app.domain.plans.plan import Action, Change
-from stream_app.domain.plans.resealing import resealed
+from stream_app.domain.plans.resealing import reseal
 from stream_app.key_ring import KeyRing
 
 NOW = 1_767_225_600_000
@@ -36,12 +36,12 @@ def record(token: object) -> dict[str, Any]:
 
 
 def rotated(token: object, keys: KeyRing = BOTH) -> Change | None:
-    return resealed(521, record(token), keys, NOW)
+    return reseal(521, record(token), keys, NOW)
 
 
 def test_a_key_is_sealed_anew_with_the_newest_secret_key_and_nothing_else_changes() -> None:
     before = record(KeyRing([OLD]).seal(CLEAR, CONTEXT))
-    change = resealed(521, before, BOTH, NOW)
+    change = reseal(521, before, BOTH, NOW)
     assert change is not None
     assert change.record is not None
     assert (change.action, change.fields) == (Action.UPDATED, ("target.token",))
@@ -56,7 +56,7 @@ def test_a_key_is_sealed_anew_with_the_newest_secret_key_and_nothing_else_change
 def test_a_key_without_an_address_was_sealed_for_the_default_one() -> None:
     before = record(KeyRing([OLD]).seal(CLEAR, CONTEXT))
     before["target"] = {"token": before["target"]["token"]}
-    change = resealed(521, before, BOTH, NOW)
+    change = reseal(521, before, BOTH, NOW)
     assert change is not None
     assert change.record is not None
     token = change.record["target"]["token"]  # type: ignore[index]
@@ -73,7 +73,7 @@ def test_what_the_newest_secret_key_sealed_is_left_as_it_is() -> None:
 @pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_1111_ACME", "file:1111/acme", None, 7])
 def test_what_holds_no_seal_is_passed_over(token: object) -> None:
     assert rotated(token) is None
-    assert resealed(521, {"id": 521, "target": token}, BOTH, NOW) is None
+    assert reseal(521, {"id": 521, "target": token}, BOTH, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.file_object import FileObject
-from stream_app.domain.plans.plan import Action, Rules
+from stream_app.domain.plans.plan import Action, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.planning import (
     NOW,
@@ -93,7 +93,7 @@ def test_a_key_that_is_sealed_anew_is_no_new_target() -> None:
         def open(self, stored: str, context: str) -> str:
             return super().open(stored.removesuffix("_2"), context)
 
-    rules = Rules(now_ms=NOW, allowed_periods=(60,), keeper=Rotated(), check_api=check_api)
+    rules = PlanRules(now_ms=NOW, allowed_periods=(60,), keeper=Rotated(), check_api=check_api)
     stored = stored_objects(integration={521: integration(SEALED) | STAMPED})
     (change,) = make_plan([FileObject("a", 1, integration())], stored, rules).changes
     assert change.fields == ("target.token",)
