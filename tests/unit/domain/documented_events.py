@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the documented texts are kept as they are
-"""The documented events, word for word, and clients that they belong to."""
+"""The documented events, word for word, and their clients."""
 
 from __future__ import annotations
 

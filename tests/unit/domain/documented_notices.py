@@ -1,7 +1,7 @@
-"""The documented notices, by kind: as the product's pages show them, or as they follow from these.
+"""The documented notices by kind, as the product's pages show them or modelled on these.
 
-The name of each is that of its golden file; the comment says where it comes from in the domain
-reference (section 1.5, "Every other notification kind", unless another is named).
+Each is named like its golden file. The comments give the source in the domain reference, which is
+section 1.5, "Every other notification kind", unless another section is named.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ NOTICES: dict[str, dict[str, Any]] = {
         trigger={"id": 62, "name": "SQLi burst"},
         actor=ACTOR,
     ),
-    # This project's own, see `stream_app.domain.notices.outgoing`.
+    # Our own kinds, see `stream_app.domain.notices.outgoing`.
     "deliveries_overflowed": notice(
         "[Wallarm] Alerts of an integration are held back: too many wait for it",
         "deliveries_overflowed",

@@ -1,7 +1,7 @@
-"""Notices that triggers tell of, with their triggers, by the name of the golden file.
+"""Notices with the triggers that match them, by the name of the golden file.
 
 `DOCUMENTED` holds the texts as the product's pages show them; the comment of each names the page.
-The other files follow these: the clauses are those of the documented text of incidents.
+The other files are modelled on these, with clauses as in the documented text of incidents.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOGINS_LINK = (
 
 
 def said(name: str, kind: str, cloud: str = "EU", **details: Any) -> dict[str, Any]:
-    """Return a notice of the client with this name."""
+    """Return a notice about the client with this name."""
     found = notice("[wallarm] Summary of the notice", kind, cloud, **details)
     found["details"]["client_name"] = name
     return found
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[dict[str, Any], Trigger]] = {
         said("Acme Retail", "ip_blocked", application="Shop", **DENYLISTED),
         trigger("blacklist_ip_added", "Denylist watch"),
     ),
-    # For good, for no reason that is told, and the application by its id.
+    # Without end and reason, and with the application's id instead of its name.
     "blacklist_ip_added_with_an_application": (
         said("Acme Retail", "ip_blocked", application_id=8, ip="2001:db8::1"),
         trigger("blacklist_ip_added", "Denylist watch", Filter("pool", "ne", (7, -1, 99))),
@@ -146,7 +146,7 @@ CASES: dict[str, tuple[dict[str, Any], Trigger]] = {
             Filter("pool", "eq", (-1,)),
         ),
     ),
-    # The producer's own text where the documented one cannot be made.
+    # The producer's own text if the documented one cannot be made.
     "description": (
         said("Acme Retail", "ip_blocked") | {"description": "As it came.\n\nClient: Acme Retail\n"},
         trigger("blacklist_ip_added", "Denylist watch", Filter("pool", "eq", (7,))),

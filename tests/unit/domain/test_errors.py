@@ -1,4 +1,4 @@
-"""What an error says of itself, with its class named once."""
+"""The text of an error names its class once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_class_of_an_error_is_named_once(error: Exception, text: str) -> Non
     assert error_text(error) == text
 
 
-def test_a_broker_that_is_away_is_told_without_saying_so_twice() -> None:
+def test_the_message_on_an_unreachable_broker_names_the_error_once() -> None:
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
     with pytest.raises(StreamAppError) as caught, kafka_errors(settings):
         raise KafkaConnectionError("no route")

@@ -1,4 +1,4 @@
-"""Ids and other numbers of configured objects are those that every record takes."""
+"""Numbers in configured objects are refused if they are too large for a record."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def test_a_number_that_no_record_takes_is_refused(path: str, value: int) -> None
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_largest_one_is_taken(path: str) -> None:
+def test_the_largest_number_is_taken(path: str) -> None:
     assert problems(of_trigger(path, MAX_INTEGER)) == []
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_negative_one_is_not(path: str) -> None:
+def test_a_negative_number_is_refused(path: str) -> None:
     assert len(problems(of_trigger(path, -2))) == 1
 
 
 @pytest.mark.parametrize("value", [0, -1, LARGE])
-def test_neither_are_ids_of_clients_and_integrations(value: int) -> None:
+def test_ids_of_clients_and_integrations_have_the_same_limits(value: int) -> None:
     client = {"client_id": value, "name": "Acme", "cloud": "EU"}
     assert [problem.path for problem in read_client(client)[1]] == ["client_id"]
     for path in ("id", "client_id"):
@@ -83,6 +83,6 @@ def test_an_id_of_a_specification_has_the_same_limits() -> None:
 
 
 @pytest.mark.parametrize("number", ["-2", "9999999999999999999", "1.5", ""])
-def test_an_id_of_an_application_has_them_too(number: str) -> None:
+def test_an_id_of_an_application_is_a_whole_number_within_the_limits(number: str) -> None:
     client = {"client_id": 1, "name": "Acme", "cloud": "EU", "applications": {number: "Shop"}}
     assert len(read_client(client)[1]) == 1

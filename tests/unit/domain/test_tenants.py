@@ -1,4 +1,4 @@
-"""Clients do not trust each other: what one writes names nothing of another's."""
+"""Clients do not trust each other: no client's file can name anything of another client."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
         ("0001-01-01T00:00:00", 0),
     ],
 )
-def test_a_time_or_a_duration_back_from_now_is_a_moment(text: str, expected: int) -> None:
+def test_a_time_is_read_and_so_is_a_duration_before_now(text: str, expected: int) -> None:
     assert parse_time(text, NOW_MS) == expected
 
 
@@ -33,6 +33,6 @@ def test_anything_else_is_wrong_usage_that_says_how_to_write_it(text: str) -> No
         parse_time(text, NOW_MS)
 
 
-def test_a_moment_is_shown_in_utc_and_one_of_no_calendar_as_its_number() -> None:
+def test_a_time_is_shown_in_utc_or_as_a_number_if_no_calendar_has_it() -> None:
     assert iso_utc(NOW_MS + 999) == "2026-01-01T00:00:00Z"
     assert iso_utc(10**18) == str(10**18)

@@ -1,6 +1,6 @@
-"""Triggers as the documents have them: filters, values, thresholds and reactions by condition.
+"""The documented triggers: filters, values, thresholds and reactions by condition.
 
-Written down by hand, not made from the code's own tables, which they are held against.
+These tables are written by hand, because the code's own tables are compared with them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from stream_app.domain.configuration.triggers import Trigger, parse_trigger, rea
 
 PERIODS = (1, 60, 3600, 86400)
 COUNTED = ("attacks_exceeded", "hits_exceeded", "incidents_exceeded")
-NOTICED = (
+OF_NOTICES = (
     "blacklist_ip_added",
     "api_structure_changed",
     "rogue_api_detected",
@@ -19,8 +19,8 @@ NOTICED = (
     "user_created",
 )
 OF_REQUESTS = ("bruteforce_started", "forced_browsing_started", "bola_search_started")
-ELSEWHERE = ("vector_attack", *OF_REQUESTS, "attack_ip_grouping")
-ALL = (*COUNTED, *NOTICED, *ELSEWHERE)
+NOT_EVALUATED = ("vector_attack", *OF_REQUESTS, "attack_ip_grouping")
+ALL = (*COUNTED, *OF_NOTICES, *NOT_EVALUATED)
 
 FILTERS_OF = {
     "attacks_exceeded": "attack_type pool ip_address domain response_status target",
@@ -111,7 +111,7 @@ ACTIONS: dict[str, dict[str, Any]] = {
 }
 REACTIONS_OF = {
     **dict.fromkeys(COUNTED, "send_notification block_ips add_to_graylist"),
-    **dict.fromkeys(NOTICED, "send_notification"),
+    **dict.fromkeys(OF_NOTICES, "send_notification"),
     "vector_attack": "send_notification block_ips add_to_graylist",
     **dict.fromkeys(OF_REQUESTS, "mark_as_brute block_ips add_to_graylist"),
     "attack_ip_grouping": "group_attack_by_ip",

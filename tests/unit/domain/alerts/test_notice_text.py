@@ -1,4 +1,4 @@
-"""The texts of notices against files of bytes; the sources are in `documented_notices`."""
+"""The texts of notices, compared with golden files; `documented_notices` names the sources."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from tests.unit.domain.documented_notices import ISSUE, NOTICES, USER, notice
 GOLDEN = Path(__file__).parent / "golden" / "notices"
 ACME = Client(1111, "Acme Retail, as configured", "ME", {})
 ORIGIN = Origin("events.account", 0, 17, 0, 1767225600000)
-#: The documented description of the first example, as it stands there; its last line break is no
-#: part of the text that is built.
+#: The documented description of the first example, with a last line break that ours does not have.
 DOCUMENTED_ISSUE = (
     "Notification type: security_issue\n\nNew security issue was detected in your system.\n\n"
     "ID: 106279\nTitle: Reflected XSS\nHost: shop.acme.example\nPath: /search\nMethod: GET\n"

@@ -1,4 +1,4 @@
-"""The texts against files of bytes; the first two are the documented examples themselves."""
+"""The texts of alerts, compared with golden files; the first two are the documented examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts of notices that triggers tell of, against files of bytes and the documented texts."""
+"""The texts of notices that triggers match, compared with golden files and documented texts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.unit.domain.documented_triggers import (
     trigger,
 )
 
-#: As people read them.
+#: Filter -> its label in a text.
 LABELS = {
     "pool": "Application",
     "domain": "Domain",

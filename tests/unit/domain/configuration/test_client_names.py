@@ -1,4 +1,4 @@
-"""Clients and applications found by name."""
+"""Clients and applications are found by their names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_client_is_found_by_its_name_in_any_spelling_that_looks_the_same(name:
 
 
 def test_the_exact_spelling_of_a_client_stays_its_own() -> None:
-    """Two that were stored before `apply` refused it: nobody's events go elsewhere."""
+    """Such clients may be stored already: the events of each must stay its own."""
     clients = {
         n: Client(n, name, "EU", {}) for n, name in ((4, "Acme"), (7, "ACME"), (9, "\u200b"))
     }
@@ -42,13 +42,13 @@ def test_other_spellings_cost_neither_memory_nor_time_without_a_bound() -> None:
 
 
 @pytest.mark.parametrize("name", ["acmeretail", "Acme-Retail", "Nobody"])
-def test_a_name_of_no_client_is_refused_and_told(name: str) -> None:
+def test_a_name_of_no_client_is_refused(name: str) -> None:
     with pytest.raises(RejectedEventError, match=f"'{name}': 0 clients .* one must") as told:
         NAMES.client_id(name)
     assert told.value.reason is DeadLetterReason.UNKNOWN_CLIENT
 
 
-def test_a_name_of_several_clients_stays_that_of_the_lowest_id() -> None:
+def test_a_name_of_several_clients_belongs_to_the_lowest_id() -> None:
     assert NAMES.client_id("Twin") == TWIN
     clients = {n: Client(n, "Twin", "EU", {}) for n in (OTHER_TWIN, TWIN)}
     assert ClientNames(clients).client_id("Twin") == TWIN, "in whatever order they come"
@@ -65,7 +65,7 @@ def test_a_name_of_several_clients_stays_that_of_the_lowest_id() -> None:
         "Acme\u202eRetail x",
     ],
 )
-def test_names_that_look_the_same_are_the_same(name: str) -> None:
+def test_names_that_look_the_same_have_one_normal_form(name: str) -> None:
     assert (normal_name(name) == "acme retail") is ("x" not in name)
 
 

@@ -1,4 +1,4 @@
-"""Names with characters that nobody sees are refused where a person writes them."""
+"""Names with invisible characters are refused in a person's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_app.domain.plans.plan import Plan, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from tests.unit.domain.plans.planning import KEEPER, NOW, check_api, client, integration, trigger
 
-UNSEEN = (
+INVISIBLE = (
     "\u200b", "\u2060", "\ufeff", "\u202e", "\u2066", "\u200e", "\u061c", "\u00ad", "\u200d",
     "\u200c", "\u3164", "\u115f", "\u2028", "\x00", "\x1b", "\t", "\n", "\x85", "\U000e0041",
 )  # fmt: skip
@@ -25,9 +25,9 @@ def planned(*objects: dict[str, Any]) -> Plan:
     return make_plan(items, {kind: {} for kind in Kind}, rules)
 
 
-@pytest.mark.parametrize("unseen", UNSEEN)
-def test_a_name_with_what_nobody_sees_is_refused_with_its_place(unseen: str) -> None:
-    text = f"On{unseen}call"
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_a_name_with_an_invisible_character_is_refused_with_its_path(character: str) -> None:
+    text = f"On{character}call"
     responders = [{"type": "team", "name": text}, {"type": "user", "username": text}]
     alert = {"entity": text, "tags": ["vpn", text], "responders": responders, "source": text}
     plan = planned(
@@ -48,11 +48,11 @@ def test_a_name_with_what_nobody_sees_is_refused_with_its_place(unseen: str) -> 
         "trigger[61].name",
     }
     (problem,) = [problem for problem in plan.problems if "client[1111].name" in problem]
-    assert f"has characters that nobody sees: take out U+{ord(unseen):04X}" in problem
-    assert unseen not in problem
+    assert f"has characters that nobody sees: take out U+{ord(character):04X}" in problem
+    assert character not in problem
 
 
-def test_a_named_key_with_what_nobody_sees_is_refused() -> None:
+def test_a_named_key_with_an_invisible_character_is_refused() -> None:
     plan = planned(client(), integration("file:1111/on\u200bcall"))
     assert [problem.split(": ")[1] for problem in plan.problems] == [
         "integration[521].target.token"
@@ -79,8 +79,8 @@ def test_the_line_break_that_a_block_scalar_leaves_is_no_part_of_a_name() -> Non
      "1\ufe0f\u20e3",
      "\U0001f469\u200d\U0001f4bb team", "R&D  Ops <EU>"],
 )  # fmt: skip
-def test_what_is_seen_may_stand_in_a_name(name: str) -> None:
-    """Persian parts its letters with a joiner, and some emoji are several."""
+def test_visible_characters_may_stand_in_a_name(name: str) -> None:
+    """Persian separates letters with a joiner, and some emoji consist of several."""
     assert invisible_characters(name) == []
     assert planned(client(name=name)).problems == ()
 
@@ -93,7 +93,7 @@ def test_what_is_stored_already_stays_as_it_is() -> None:
     assert plan.problems == ()
 
 
-def test_many_of_them_are_not_all_named() -> None:
-    (problem,) = planned(client(name="A" + "".join(UNSEEN))).problems
+def test_of_many_invisible_characters_only_some_are_named() -> None:
+    (problem,) = planned(client(name="A" + "".join(INVISIBLE))).problems
     assert problem.endswith("…")
     assert len(problem) < 400

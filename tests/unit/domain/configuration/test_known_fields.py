@@ -92,7 +92,7 @@ def test_a_name_that_may_be_a_key_is_not_shown() -> None:
     assert problem.startswith("acme.yaml: integration[521].(hidden): is no field here")
 
 
-def test_a_wrapped_trigger_is_held_to_the_same_names_inside_and_beside() -> None:
+def test_a_wrapped_trigger_may_have_no_unknown_field_inside_or_beside_the_wrapper() -> None:
     wrapped = {"trigger": trigger(filter=[]), "comments": ""}
     found = plan(client(), integration(), wrapped).problems
     assert [text.split(": ")[1] for text in found] == [
@@ -127,13 +127,13 @@ def test_what_the_api_documents_is_known_in_a_file_and_what_only_an_answer_has_i
     assert kept == given
 
 
-def test_a_trigger_with_its_condition_in_full_is_taken_as_the_answer_that_it_is() -> None:
+def test_a_trigger_with_its_whole_condition_is_read_as_an_answer() -> None:
     answered = {"trigger": trigger(template={"id": "incidents_exceeded"}, position=1)}
     assert plan(client(), integration(), answered).problems == ()
 
 
 @pytest.mark.parametrize("name", ["filter", "treshold", "Filters"])
-def test_a_slip_that_decides_what_is_counted_is_one_in_the_form_of_an_answer_too(name: str) -> None:
+def test_a_misspelt_filter_or_threshold_is_a_problem_in_an_answer_too(name: str) -> None:
     given = trigger()
     given.pop("threshold" if "hold" in name else "filters")
     found = plan(client(), integration(), given | {name: []}, is_answer=True)
@@ -142,18 +142,18 @@ def test_a_slip_that_decides_what_is_counted_is_one_in_the_form_of_an_answer_too
     assert with_both.problems == (), "its own field beside the one that counts"
 
 
-def test_options_of_alerts_are_ours_in_an_answer_too() -> None:
+def test_an_unknown_alert_option_is_a_problem_in_an_answer_too() -> None:
     found = plan(client(), integration(alert={"prioirty": "P1"}), is_answer=True)
     assert "alert.prioirty: is no field here" in found.problems[0]
 
 
-def test_an_object_of_no_kind_is_told_what_was_meant() -> None:
+def test_the_message_on_an_unknown_kind_hints_at_the_misspelt_field() -> None:
     slip = {name: value for name, value in client().items() if name != "cloud"} | {"clowd": "EU"}
     (problem,) = plan(slip).problems
     assert problem.endswith("must be client, integration or trigger: clowd: did you mean cloud?")
 
 
-def test_files_for_a_backtest_are_held_to_the_same_names() -> None:
+def test_files_for_a_backtest_may_have_no_unknown_field() -> None:
     obj = trigger(filter=[])
     with pytest.raises(
         ConfigurationError, match=r"line 7: trigger\[61\]\.filter: is no field here"
@@ -163,7 +163,7 @@ def test_files_for_a_backtest_are_held_to_the_same_names() -> None:
         )
 
 
-def test_records_of_other_versions_are_read_whatever_else_they_have() -> None:
+def test_records_are_read_with_fields_of_other_versions() -> None:
     record = trigger(colour="red", threshold={"count": 1, "period": 60, "unit": "s"})
     assert read_trigger(record, allowed_periods=(60,))[1] == []
     assert unknown_paths("trigger", record) == ["threshold.unit", "colour"]
@@ -179,7 +179,7 @@ def test_a_line_stands_before_the_problem() -> None:
 
 
 def names_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a schema as a shape, those of its conditions included."""
+    """Return the fields of a schema as a tree, with those of its conditional parts."""
     parts = [schema[name] for name in ("then", "else") if name in schema]
     parts += [part for name in ("allOf", "oneOf", "anyOf") for part in schema.get(name, ())]
     found = {

@@ -1,4 +1,4 @@
-"""Statuses: when the system's word on an integration counts."""
+"""Statuses: whether the system has disabled an integration."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from tests.unit.domain.trigger_tables import (
     ACTIONS,
     ALL,
     COUNTED,
-    ELSEWHERE,
     FILTERS_OF,
-    NOTICED,
+    NOT_EVALUATED,
     NOTIFY,
+    OF_NOTICES,
     OF_REQUESTS,
     ONLY_EQ,
     PERIODS,
@@ -33,7 +33,7 @@ from tests.unit.domain.trigger_tables import (
 )
 
 
-def test_the_tables_name_everything_that_there_is() -> None:
+def test_the_tables_are_complete() -> None:
     assert set(ALL) == FILTERS_OF.keys() == REACTIONS_OF.keys() == CONDITIONS.keys()
     assert TAKEN.keys() == REFUSED.keys() == FILTERS.keys()
     assert ACTIONS.keys() == set(Reaction)
@@ -42,10 +42,10 @@ def test_the_tables_name_everything_that_there_is() -> None:
 def test_each_condition_is_counted_matched_by_notices_or_not_evaluated() -> None:
     assert {name: condition.evaluation for name, condition in CONDITIONS.items()} == {
         **dict.fromkeys(COUNTED, Evaluation.COUNTING),
-        **dict.fromkeys(NOTICED, Evaluation.NOTICE_MATCHING),
-        **dict.fromkeys(ELSEWHERE, Evaluation.NONE),
+        **dict.fromkeys(OF_NOTICES, Evaluation.NOTICE_MATCHING),
+        **dict.fromkeys(NOT_EVALUATED, Evaluation.NONE),
     }
-    assert {name: CONDITIONS[name].notification_type for name in NOTICED} == {
+    assert {name: CONDITIONS[name].notification_type for name in OF_NOTICES} == {
         "blacklist_ip_added": "ip_blocked",
         "api_structure_changed": "api_structure_changed",
         "rogue_api_detected": "api_comparison_result",
@@ -110,7 +110,7 @@ def test_a_value_is_refused_by_its_place(template_id: str, filter_id: str, value
 
 @pytest.mark.parametrize("template_id", ALL)
 @pytest.mark.parametrize("filter_id", ["asn", "", None, 5])
-def test_a_filter_that_nobody_knows_is_refused(template_id: str, filter_id: object) -> None:
+def test_an_unknown_filter_is_refused(template_id: str, filter_id: object) -> None:
     (message,) = messages(template_id, filters=clause(filter_id, 7))
     assert message.startswith("filters[0].id: ")
     assert message.endswith(f" for condition {template_id}")
@@ -127,7 +127,7 @@ def test_more_filters_and_actions_than_a_form_offers_are_no_error() -> None:
 
 
 @pytest.mark.parametrize("template_id", ALL)
-def test_a_threshold_that_is_missing(template_id: str) -> None:
+def test_a_missing_threshold_is_refused_where_it_is_required(template_id: str) -> None:
     is_required = template_id in (*COUNTED, "vector_attack", "bruteforce_started")
     for changes in ({"threshold": None}, {}):
         record = obj(template_id)
@@ -137,7 +137,7 @@ def test_a_threshold_that_is_missing(template_id: str) -> None:
         assert [str(problem) for problem in found] == (missing if is_required else [])
 
 
-@pytest.mark.parametrize("template_id", NOTICED)
+@pytest.mark.parametrize("template_id", OF_NOTICES)
 def test_a_condition_of_notices_takes_no_threshold(template_id: str) -> None:
     assert parse(template_id).threshold is None
     for threshold in ({"count": 1, "period": 60}, {}, 5):
@@ -146,9 +146,9 @@ def test_a_condition_of_notices_takes_no_threshold(template_id: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("template_id", [*COUNTED, *ELSEWHERE])
+@pytest.mark.parametrize("template_id", [*COUNTED, *NOT_EVALUATED])
 @pytest.mark.parametrize("period", [1, 29, 30, 45, 60, 90, 600, 900, 3600, 86400])
-def test_periods(template_id: str, period: int) -> None:
+def test_a_period_is_allowed_or_a_multiple_of_the_step(template_id: str, period: int) -> None:
     in_steps = template_id in (*OF_REQUESTS, "attack_ip_grouping")
     is_taken = period % 30 == 0 if in_steps else period in PERIODS
     why = "a multiple of 30 (seconds)" if in_steps else "one of 1, 60, 3600, 86400 (seconds)"
@@ -161,7 +161,7 @@ def test_periods(template_id: str, period: int) -> None:
         ]
 
 
-@pytest.mark.parametrize("template_id", [*COUNTED, *ELSEWHERE])
+@pytest.mark.parametrize("template_id", [*COUNTED, *NOT_EVALUATED])
 @pytest.mark.parametrize(
     ("threshold", "path"),
     [

@@ -1,4 +1,4 @@
-"""Every condition with every reaction: taken or refused, and what becomes of what is kept."""
+"""Every condition with every reaction: taken or refused, and its effect if it is kept."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_condition_takes_its_own_reactions_and_no_others(template_id: str, rea
 
 
 @pytest.mark.parametrize("template_id", ALL)
-def test_a_reaction_that_nobody_knows_is_refused(template_id: str) -> None:
+def test_an_unknown_reaction_is_refused(template_id: str) -> None:
     allowed = ", ".join(REACTIONS_OF[template_id].split())
     why = f"must be one of {allowed} for condition {template_id}"
     assert messages(template_id, actions=[{"id": "run_script"}]) == [
@@ -53,7 +53,7 @@ def test_a_reaction_that_nobody_knows_is_refused(template_id: str) -> None:
     ]
 
 
-def test_with_an_unknown_condition_only_that_is_said() -> None:
+def test_an_unknown_condition_is_the_only_problem_that_is_reported() -> None:
     record = obj("vector_attack") | {"template_id": "weak_jwt"}
     _, found = read_trigger(record, allowed_periods=PERIODS)
     (message,) = map(str, found)
@@ -104,7 +104,7 @@ def test_each_reaction_and_integration_is_kept_once() -> None:
     assert found.other_reactions == ("block_ips",)
 
 
-# -- what comes of them
+# -- effects
 
 
 def test_only_triggers_of_counted_conditions_reach_the_counting() -> None:
@@ -161,7 +161,7 @@ NAMES_NOBODY = [{"id": "send_notification", "params": {"integration_ids": []}}]
         ),
     ],
 )
-def test_what_does_nothing_here_is_said(
+def test_parts_without_effect_are_noted(
     template_id: str, actions: list[dict[str, Any]], text: str
 ) -> None:
     assert str(notes_of(obj(template_id, actions=actions))) == text

@@ -157,7 +157,7 @@ def test_a_threshold_of_zero_and_other_allowed_periods_are_taken() -> None:
 @pytest.mark.parametrize(
     "name", ["id", "client_id", "name", "enabled", "template_id", "threshold", "actions"]
 )
-def test_a_required_field_is_missed(name: str) -> None:
+def test_a_missing_required_field_is_refused(name: str) -> None:
     obj = {key: value for key, value in DOCUMENTED.items() if key != name}
     with pytest.raises(InvalidObjectError, match=f"^{name}: is missing: must be"):
         parse_trigger(obj, allowed_periods=PERIODS)

@@ -1,4 +1,4 @@
-"""Two spellings of one address, host or application are one, in events and in filters."""
+"""All spellings of an address, host or application are one, in events and in filters."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_host_has_one_spelling(host: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_what_is_no_address_and_no_host_stops_nothing(text: str) -> None:
+def test_a_text_that_is_neither_address_nor_host_raises_no_error(text: str) -> None:
     assert isinstance(normal_address(text), str)
     assert isinstance(normal_host(text), str)
     assert normal_host(normal_host(text)) == normal_host(text)
@@ -103,7 +103,7 @@ def test_filters_and_events_may_spell_an_address_as_they_like(kind: EventKind, w
 @pytest.mark.parametrize(
     ("wanted", "said"), [(text, host) for host, texts in HOSTS.items() for text in texts[:2]]
 )
-def test_so_they_may_a_host(wanted: str, said: str) -> None:
+def test_filters_and_events_may_spell_a_host_as_they_like(wanted: str, said: str) -> None:
     kind = EventKind.HITS
     found = index(
         kind, trigger(1, kind, 60, {"id": "domain", "operator": "eq", "values": [wanted]})
@@ -113,7 +113,7 @@ def test_so_they_may_a_host(wanted: str, said: str) -> None:
     assert counted(found, kind, {"host": "other.example"}) == 0
 
 
-def test_so_they_may_in_notices() -> None:
+def test_filters_and_notices_may_spell_a_host_as_they_like() -> None:
     read = FILTER_READERS["compromised_logins"]["domain"]
     wanted = wanted_values("domain", ["bücher.example"])
     for details in ({"domain": "XN--BCHER-KVA.example."}, {"url": "https://BÜCHER.example:443/x"}):

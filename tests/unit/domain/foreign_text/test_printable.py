@@ -15,7 +15,7 @@ from stream_app.domain.foreign_text.printable import (
     value_text,
 )
 
-#: Any code point, those that act or hide more often than chance would have them.
+#: Any code point; those that act or hide come more often than by chance.
 CHARACTERS = st.characters() | st.sampled_from(
     "\x00\x07\x08\t\n\r\x1b\x7f\x85\x90\x9b\x9d\xa0\xad\u0301\u034f\u0488\u061c\u115f\u200b\u200d"
     "\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\u2800\u3164\ufe0f\ufeff\ufff9\ud800\udcff"
@@ -47,7 +47,7 @@ def test_what_acts_or_hides_is_shown_and_the_rest_is_as_written(text: str, shown
 
 @given(TEXTS)
 @example("\\" + "\n")
-def test_whatever_comes_is_one_line_that_is_seen(text: str) -> None:
+def test_any_text_becomes_one_visible_line(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
     shown.encode()
@@ -60,7 +60,7 @@ def test_whatever_comes_is_one_line_that_is_seen(text: str) -> None:
 
 
 @given(TEXTS.filter(lambda text: "\\" not in text))
-def test_the_text_can_be_told_from_what_is_shown(text: str) -> None:
+def test_the_text_can_be_recovered_from_what_is_shown(text: str) -> None:
     assert json.loads(f'"{_as_json(printable(text))}"') == _joined(text)
 
 
@@ -84,7 +84,7 @@ def test_lines_stay_lines_and_nothing_else_acts(text: str) -> None:
 
 
 @given(st.dictionaries(TEXTS, TEXTS | st.lists(TEXTS)))
-def test_json_means_the_same_and_does_nothing(value: object) -> None:
+def test_json_keeps_its_meaning_and_nothing_in_it_acts(value: object) -> None:
     document = json.dumps(value, ensure_ascii=False, indent=1)
     shown = printable_json(document)
     assert all(line.isprintable() for line in shown.split("\n"))

@@ -24,7 +24,7 @@ def take(state: AnnouncedObjects, offset: int, obj: dict[str, Any] | None) -> li
     return [difference.type for difference in state.take("t", offset, 61, obj)]
 
 
-def test_what_stood_there_at_the_first_start_is_known_and_not_announced() -> None:
+def test_objects_before_the_baseline_are_known_and_not_announced() -> None:
     state = begun(0, 0, 5)
     assert take(state, 2, trigger()) == []
     assert take(state, 4, trigger("Other")) == []
@@ -32,14 +32,14 @@ def test_what_stood_there_at_the_first_start_is_known_and_not_announced() -> Non
     assert take(state, 9, None) == [NoticeType.TRIGGER_DELETE]
 
 
-def test_a_record_that_is_read_again_says_nothing() -> None:
+def test_a_record_that_is_read_again_announces_nothing() -> None:
     state = begun()
     assert take(state, 0, trigger()) == [NoticeType.TRIGGER_CREATE]
     assert not state.is_new("t", 0)
     assert take(state, 0, trigger("Older")) == []
 
 
-def test_a_restored_state_goes_on_without_saying_anything_twice() -> None:
+def test_a_restored_state_announces_nothing_twice() -> None:
     state = begun()
     take(state, 0, trigger())
     cut = state.cut()
@@ -51,7 +51,7 @@ def test_a_restored_state_goes_on_without_saying_anything_twice() -> None:
     assert take(restored, 1, None) == [NoticeType.TRIGGER_DELETE]
 
 
-def test_a_deleted_object_stays_deleted_for_a_record_of_before() -> None:
+def test_an_older_record_does_not_bring_a_deleted_object_back() -> None:
     state = begun()
     take(state, 0, trigger())
     take(state, 1, None)
@@ -75,7 +75,7 @@ def test_rolling_back_forgets_what_is_not_acknowledged() -> None:
     assert take(state, 2, None) == [NoticeType.TRIGGER_DELETE]
 
 
-def test_all_objects_are_written_once_more_when_somebody_may_have_spoiled_one() -> None:
+def test_a_rewrite_writes_all_objects_again() -> None:
     state = begun()
     take(state, 0, trigger())
     first = state.cut()
@@ -88,7 +88,7 @@ def test_all_objects_are_written_once_more_when_somebody_may_have_spoiled_one() 
     assert state.records(state.cut()) == []
 
 
-def test_of_two_records_of_one_object_the_later_offset_holds() -> None:
+def test_of_two_records_of_one_object_the_later_offset_wins() -> None:
     state = begun()
     state.restore(b"trigger/61", b'[7,{"client_id":1111,"id":61,"name":"New"}]')
     state.restore(b"trigger/61", b'[3,{"client_id":1111,"id":61,"name":"Old"}]')
@@ -107,7 +107,7 @@ def test_the_progress_of_all_topics_is_one_record_and_never_goes_back() -> None:
     assert [restored.progress_of(topic) for topic in "cit"] == [-1, 9, 4]
 
 
-def test_the_earlier_of_two_baselines_holds() -> None:
+def test_the_earlier_of_two_baselines_wins() -> None:
     state = begun(1, 5, 3)
     state.restore(*state.baseline_record((4, 4, 4)))
     assert state.baseline == {"c": 1, "i": 4, "t": 3}

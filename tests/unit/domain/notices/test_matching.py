@@ -1,4 +1,4 @@
-"""Which triggers tell of a notice: each filter by each operator, and a naive oracle beside it."""
+"""Which triggers match a notice: each filter with each operator, and a naive oracle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from stream_app.domain.notices.matching import (
     NoticeTriggerIndex,
 )
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS
-from tests.unit.domain.trigger_tables import NOTICED
+from tests.unit.domain.trigger_tables import OF_NOTICES
 
 ACME = Client(
     1111,
@@ -83,7 +83,7 @@ def holds(
     return matched(incoming(condition, **details), one) == [61]
 
 
-#: Condition, filter, its values, what the notice says, whether one of the values is said.
+#: Condition, filter, its values, the notice's details, and whether these have one of the values.
 ROWS: list[tuple[str, str, tuple[str | int, ...], dict[str, Any], bool]] = [
     (BLOCKED, "pool", (7,), {"application_id": 7}, True),
     (BLOCKED, "pool", (7,), {"application_id": "7"}, True),
@@ -176,7 +176,7 @@ def test_eq_holds_when_one_of_the_values_is_said_and_ne_when_none_is(
     assert holds(condition, filter_id, "ne", values, details) is not is_said
 
 
-def test_the_rows_tell_of_every_filter_both_ways() -> None:
+def test_the_rows_cover_every_filter_both_ways() -> None:
     every = {(condition, name) for condition, fields in FILTER_READERS.items() for name in fields}
     assert {(row[0], row[1]) for row in ROWS} == every
     shared = {(BLOCKED, "pool"), (CHANGED, "domain"), (LOGINS, "domain")}
@@ -205,16 +205,16 @@ def test_a_filter_of_a_later_version_fails_eq_and_passes_ne() -> None:
         assert matched(incoming(BLOCKED, asn=64496), one) == found
 
 
-def test_the_conditions_their_kinds_and_their_filters_are_those_of_the_configuration() -> None:
+def test_conditions_kinds_and_filters_are_those_of_the_catalog() -> None:
     assert tuple(CONDITION_OF_KIND) == KINDS
     assert set(CONDITION_OF_KIND) <= KNOWN_KINDS
     for condition, fields in FILTER_READERS.items():
         assert CONDITIONS[condition].filters == tuple(fields)
-    assert FILTER_READERS.keys() == set(NOTICED)
+    assert FILTER_READERS.keys() == set(OF_NOTICES)
 
 
 @pytest.mark.parametrize(("kind", "condition"), CONDITION_OF_KIND.items())
-def test_a_kind_of_notice_is_held_against_the_triggers_of_its_condition(
+def test_a_notice_is_matched_with_the_triggers_of_its_condition_only(
     kind: str, condition: str
 ) -> None:
     every = [trigger(name, id=number) for number, name in enumerate(FILTER_READERS, 1)]
@@ -238,7 +238,7 @@ def test_disabled_triggers_other_clients_and_other_conditions_are_left_out() -> 
     assert matched(IncomingNotice("x", {"notification_type": "delete_user"}), *triggers) == []
 
 
-def test_thousands_of_triggers_of_others_are_not_looked_at(
+def test_triggers_of_other_clients_and_conditions_cost_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_at = []
@@ -258,7 +258,7 @@ def test_thousands_of_triggers_of_others_are_not_looked_at(
     assert looked_at == [1]
 
 
-# -- a naive oracle: words of its own, one filter at a time, no sets and no index
+# -- a naive oracle with tables of its own, which takes one filter at a time
 
 APPLICATIONS = st.sampled_from([7, 8, 9, -1, 99])
 HOSTS = st.sampled_from(["a.example", "b.example"])
@@ -415,7 +415,7 @@ def test_no_notice_makes_anything_but_an_alert_with_a_text(
     every += [trigger(condition, Filter(name, "eq", (1,))) for name in FILTER_READERS[condition]]
     index = NoticeTriggerIndex({1111: ACME}, every)
     found = triggered_alerts(notice, ORIGIN, ACME, index.matching(1111, notice))
-    # The one without a filter, and of each filter one of the two.
+    # The trigger without a filter, and for each filter either `eq` or `ne`.
     assert len(found) == 1 + len(FILTER_READERS[condition])
     for alert in found:
         assert decode_alert(encode_alert(alert)) == alert

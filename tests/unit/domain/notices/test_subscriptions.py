@@ -1,4 +1,4 @@
-"""Which event of an integration each kind of notice belongs to, and who gets it."""
+"""The event that each kind of notice belongs to, and the integrations that get it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_each_kind_belongs_to_its_event(kind: str, event: str | None) -> None:
     assert subscription_of(incoming(kind)) == event
 
 
-def test_no_kind_is_left_out_and_what_nobody_knows_is_not_known() -> None:
+def test_the_known_kinds_are_complete() -> None:
     listed = {kind for kinds in BY_EVENT.values() for kind in kinds.split()}
     assert KNOWN_KINDS - listed == {
         "security_issue",
@@ -94,7 +94,7 @@ def test_a_security_issue_belongs_to_the_event_of_its_risk(
     assert event in EVENTS
 
 
-def test_an_older_kind_without_a_risk_names_it() -> None:
+def test_an_older_kind_names_the_risk_that_its_notice_lacks() -> None:
     assert subscription_of(incoming("vuln_high")) == "security_issue_high"
 
 
@@ -109,7 +109,7 @@ def test_an_older_kind_without_a_risk_names_it() -> None:
         ("security_issue", {"security_issue": {"title": "x"}, "vuln": {"threat": "High"}}),
     ],
 )
-def test_the_first_word_that_is_a_risk_is_taken(kind: str, details: dict[str, Any]) -> None:
+def test_the_first_value_that_is_a_risk_is_taken(kind: str, details: dict[str, Any]) -> None:
     assert subscription_of(incoming(kind, details=details)) == "security_issue_high"
 
 
@@ -139,7 +139,7 @@ def test_an_issue_of_no_known_risk_is_refused_not_passed_over(body: object) -> N
     assert error.value.reason is DeadLetterReason.WRONG_TYPE
 
 
-def test_the_active_subscribers_of_the_client_get_it() -> None:
+def test_the_active_subscribers_of_the_client_get_a_notice() -> None:
     found = subscribers(
         integration(524, "system"),
         integration(521, "system", "rules_and_triggers"),
@@ -199,7 +199,7 @@ def alert_id(origin: Origin = ORIGIN, client: Client = ACME, **fields: Any) -> s
     return notice_alert(incoming(**fields), origin, client, "system", (521,)).id
 
 
-def test_an_id_is_that_of_the_producer_or_else_the_place() -> None:
+def test_an_id_depends_on_the_producers_id_or_else_on_the_place() -> None:
     # Open alerts at Opsgenie are known by it: an upgrade must not page for them again.
     assert alert_id(id="n/1") == "stream-app:1111:delete_user:7c664ac8ac8d4db66c53245a1d268b6b"
     elsewhere = msgspec.structs.replace(ORIGIN, offset=18, timestamp_ms=0)
@@ -244,7 +244,7 @@ def triggered(number: int = 61, **fields: Any) -> NoticeAlert:
     return found
 
 
-def test_the_alert_of_a_trigger_has_an_id_of_its_own_in_every_version_of_the_program() -> None:
+def test_an_alert_of_a_trigger_has_the_same_id_of_its_own_in_every_version() -> None:
     found = triggered(kind="create_user", id="n/1")
     assert found.id == "stream-app:1111:create_user:ba3b0eb66b0d7b4ced9f9e793487c949"
     ids = {found.id, triggered(62, kind="create_user", id="n/1").id}
@@ -268,7 +268,7 @@ def test_the_alert_of_a_trigger_says_what_a_reader_needs_and_comes_back_from_its
     assert found.cause == {"notification_type": "create_user", "trigger_id": 61}
 
 
-def test_the_record_of_a_subscription_is_what_it_was_before_there_were_triggers() -> None:
+def test_an_alert_of_a_subscription_has_no_trigger_in_its_record() -> None:
     found = notice_alert(incoming(id="n/1"), ORIGIN, ACME, "system", (521,))
     record = (
         b'{"id":"stream-app:1111:delete_user:7c664ac8ac8d4db66c53245a1d268b6b","client_id":1111,'
@@ -292,7 +292,7 @@ def test_the_record_of_a_subscription_is_what_it_was_before_there_were_triggers(
         (b"[" * 2000, "undecodable"),
     ],
 )
-def test_what_is_no_notice_is_refused(value: bytes | None, reason: str) -> None:
+def test_a_record_that_is_no_notice_is_refused(value: bytes | None, reason: str) -> None:
     ((_, _, found),) = notice_decoder.parts(value)
     assert isinstance(found, Rejected)
     assert found.reason == reason
