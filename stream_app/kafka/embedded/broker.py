@@ -21,15 +21,13 @@ from stream_app.domain.errors import EmbeddedKafkaError
 from stream_app.kafka.embedded.jars import KAFKA_VERSION, Progress, class_path, locked
 from stream_app.kafka.embedded.log_recovery import LogRecovery
 from stream_app.kafka.embedded.packages import require_packages
+from stream_app.kafka.embedded.ports import HOST, becomes_free, free_or_new, is_free
 from stream_app.kafka.embedded.process import (
     DATA,
-    HOST,
     answers,
     cluster_id,
     format_data,
-    free_port,
     is_broker,
-    is_free,
     java_command,
     last_lines,
     launch,
@@ -41,11 +39,9 @@ from stream_app.setting_groups import EmbeddedSettings
 #: Longest wait for a broker that makes no progress; one that reads its log has more time.
 READY_SECONDS = 60.0
 #: How often the progress is shown.
-TELL_SECONDS = 5.0
+SHOW_SECONDS = 5.0
 POLL_SECONDS = 0.05
 KILLED_SECONDS = 10.0
-#: A killed broker holds its ports for a moment; the next one waits to get the same ones.
-PORT_SECONDS = 2.0
 #: How often other ports are tried if another program takes a free one before the broker does.
 PORT_ATTEMPTS = 3
 #: Java's message about a port that is taken.
@@ -190,10 +186,10 @@ class EmbeddedKafka:
         """Return the broker's and the controller's port: those of the last run if they are free."""
         last = self._read_state()
         configured = self._settings.port
-        if configured and not _becomes_free(configured):
+        if configured and not becomes_free(configured):
             raise self._configured_port_taken()
-        port = configured or _free_or_new(last.port if last else 0, set())
-        return port, _free_or_new(last.controller if last else 0, {port})
+        port = configured or free_or_new(last.port if last else 0, set())
+        return port, free_or_new(last.controller if last else 0, {port})
 
     def _configured_port_taken(self) -> EmbeddedKafkaError:
         return EmbeddedKafkaError(
@@ -209,7 +205,7 @@ class EmbeddedKafka:
         """
         cluster = cluster_id(self._directory)
         recovery = LogRecovery(self._log, self._directory / DATA)
-        moved = told = time.monotonic()
+        moved = shown = time.monotonic()
         while time.monotonic() < moved + READY_SECONDS:
             if not self._lives(state):
                 return False
@@ -217,8 +213,8 @@ class EmbeddedKafka:
                 return True
             if recovery.has_moved():
                 moved = time.monotonic()
-                if moved >= told + TELL_SECONDS:
-                    told = moved
+                if moved >= shown + SHOW_SECONDS:
+                    shown = moved
                     progress(str(recovery))
             time.sleep(POLL_SECONDS)
         raise EmbeddedKafkaError(
@@ -287,21 +283,3 @@ class EmbeddedKafka:
                 return False
             time.sleep(POLL_SECONDS)
         return True
-
-
-def _free_or_new(wanted: int, taken: set[int]) -> int:
-    """Return the wanted port if it is free, else any other."""
-    if wanted and wanted not in taken and _becomes_free(wanted):
-        return wanted
-    while (port := free_port()) in taken:
-        pass
-    return port
-
-
-def _becomes_free(port: int) -> bool:
-    deadline = time.monotonic() + PORT_SECONDS
-    while not is_free(port):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True

@@ -20,8 +20,8 @@ from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import EmbeddedKafkaError
 from stream_app.kafka.embedded.log_recovery import RECOVERY_LOGGER
+from stream_app.kafka.embedded.ports import HOST
 
-HOST = "127.0.0.1"
 MAIN_CLASS = "kafka.Kafka"
 PROBE_SECONDS = 2.0
 LOG_LINES_IN_ERROR = 15
@@ -219,23 +219,3 @@ def last_lines(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     told = [line for line in lines if not line.startswith("\tat ")]
     return "\n".join([*told[-LOG_LINES_IN_ERROR:], f"(log: {log})"])
-
-
-def is_free(port: int) -> bool:
-    """Return whether a broker could listen on the port now."""
-    with socket.socket() as probe:
-        # As Java does, so that lingering connections of an earlier broker do not matter.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def free_port() -> int:
-    """Return a free port; another program may take it a moment later."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, topic_specs
-from stream_app.kafka.embedded.process import free_port
+from stream_app.kafka.embedded.ports import free_port
 from stream_app.setting_groups import EmbeddedSettings
 from stream_app.settings import Settings
 from tests import processes

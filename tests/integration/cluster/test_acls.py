@@ -18,7 +18,8 @@ from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
 from stream_app.kafka.embedded import broker
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.kafka.embedded.process import free_port, write_properties
+from stream_app.kafka.embedded.ports import free_port
+from stream_app.kafka.embedded.process import write_properties
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.setting_groups import EmbeddedSettings

@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_app.domain.errors import EmbeddedKafkaError
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.kafka.embedded.process import HOST, free_port
+from stream_app.kafka.embedded.ports import HOST, free_port
 from stream_app.setting_groups import EmbeddedSettings
 from tests.conftest import JARS
 from tests.integration.harness import put, read_all

@@ -27,10 +27,9 @@ from stream_app.kafka.embedded.jars import (
     locked,
     pinned_hashes,
 )
+from stream_app.kafka.embedded.ports import free_port, is_free
 from stream_app.kafka.embedded.process import (
-    free_port,
     is_broker,
-    is_free,
     last_lines,
     make_private,
 )

@@ -65,7 +65,7 @@ class Bench:
         for name, call in replaced.items():
             self._patch.setattr(broker, name, call)
         self._patch.setattr(broker, "READY_SECONDS", 2.0)
-        self._patch.setattr(broker, "TELL_SECONDS", 0.5)
+        self._patch.setattr(broker, "SHOW_SECONDS", 0.5)
         return EmbeddedKafka(EmbeddedSettings(directory=self.directory)).start(
             progress=self.said.append
         )
