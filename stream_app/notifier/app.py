@@ -51,7 +51,7 @@ def create_notifier(
 
     Raises:
         TopicMismatchError: `deliveries` and `delivery-results` differ in their partitions.
-        SealingError: a secret key is not one.
+        SealingError: a secret key is not valid.
     """
     names = TopicNames(settings.topic_prefix)
     _check_partitions(names, partitions)

@@ -70,7 +70,7 @@ class Gate(Protocol):
 
 
 class Canceller(Protocol):
-    """Cancels what an integration that is off still has: the `Reconciler`."""
+    """Cancels pending deliveries of integrations that are off: the `Reconciler`."""
 
     def check(self, integration_ids: Iterable[int]) -> None:
         """Check integrations that have had new deliveries or attempts."""

@@ -1,7 +1,7 @@
 """Cancels the pending deliveries of integrations that are deleted or disabled.
 
-A person has done that, or the judge. Only `deliver` changes states, so the owner of the partition
-writes a command for it. A command that is written twice changes nothing the second time.
+A person has turned them off, or the judge. Only `deliver` changes states, so the owner of the
+partition writes a command for it. A command that is written twice changes nothing the second time.
 """
 
 from __future__ import annotations

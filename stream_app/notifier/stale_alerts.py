@@ -18,7 +18,7 @@ class StaleAlerts:
     """Refuses alerts that are too old, and makes the notices of them.
 
     Args:
-        max_age_seconds: the age from which an alert is too old.
+        max_age_seconds: an older alert is refused.
         configuration: knows the clients.
         topic: name of the topic of notices.
         signer: encodes notices.

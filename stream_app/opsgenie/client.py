@@ -1,4 +1,4 @@
-"""The HTTP client: each call makes one attempt, and each failure is an outcome, no exception.
+"""The HTTP client: each call makes one attempt, and each failure is an outcome, never an exception.
 
 Why httpx on aiohttp's transport: with its own transport httpx makes 240 to 490 POSTs a second, with
 this one 2,500 to 3,000. The tests check its timeouts, its trust in certificates, and that it
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 #: Idle connections are closed before the service drops them: a POST on a dropped one is lost.
 KEEP_ALIVE_SECONDS = 15.0
-#: Longest wait for a body. The status alone decides; the body is for people to read.
+#: Longest wait for a body. The status has told before whether the request was accepted.
 BODY_SECONDS = 5.0
 #: What an attempt may raise. ValueError: a header or a URL that the libraries cannot read;
 #: RuntimeError: no thread for the resolver.

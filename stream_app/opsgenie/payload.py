@@ -1,7 +1,7 @@
 """The body of a "create alert" request, within the service's limits.
 
-A text that is too long is cut and never refused: it must still wake somebody. The description then
-begins with the whole message, so nothing of it is lost.
+A text that is too long is cut and never refused: it must still wake somebody. If the message is
+cut, the description begins with the whole of it.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ async def check_request(
         ask: asks once.
         kind: the service that is asked.
         sleep: waits for a number of seconds.
-        scale: factor on the waits; 1 except in tests.
+        scale: factor on the waits; 1 except for a sandbox.
     """
     for wait in CHECK_WAITS_SECONDS:
         await sleep(wait * scale)

@@ -45,7 +45,7 @@ BODIES: dict[int, dict[str, object]] = {
     429: {"message": "You are making too many requests!"},
 }
 
-#: Does something else to a request's connection than to answer.
+#: Does something to a request's connection instead of answering.
 Misbehave = Callable[[asyncio.Transport], Any]
 
 
