@@ -9,9 +9,8 @@ That keeps counts exact under any crash and any replay.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -20,12 +19,11 @@ from stream_app.domain.counting.exclusions import Exclusion, exclusion_of
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.stored_counts import CellChanges, StoredCounts
 from stream_app.domain.counting.tally import Tally
+from stream_app.domain.counting.unusable_events import Unusable, reject, unknown_client
 from stream_app.domain.counting.windows import CellKey
-from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.errors import RejectedEventError
 from stream_app.domain.events.batches import STEP_EVENTS, BatchDecoder, Record
 from stream_app.domain.events.model import TIME_FIELDS, EventKind
-from stream_app.domain.events.parts_decoder import MAX_REFUSED_PARTS, Rejected, bounded
-from stream_app.domain.events.time_units import shown_number
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds, trusted_ms
 from stream_app.domain.state.keys import NEVER
 
@@ -33,10 +31,6 @@ from stream_app.domain.state.keys import NEVER
 #: values. Producers write them, so memory needs a bound.
 MATCH_CACHE_SIZE = 20_000
 MAX_REMEMBERED_CHARS = 200
-
-
-#: A record, an event of it that decodes, and why the event cannot be used.
-Unusable = tuple[Record, Any, RejectedEventError]
 
 
 class PartitionCounts(StoredCounts):
@@ -111,7 +105,7 @@ class PartitionCounts(StoredCounts):
             while self._count(islice(pairs, STEP_EVENTS), tally, unusable, is_again=is_again):
                 yield
             yield
-        yield from self._reject(unusable, tally)
+        yield from reject(unusable, self._decoder, tally)
         self.offset = records[-1].offset
 
     def _count(  # noqa: C901, PLR0912, PLR0915 - runs for every event: a call costs more than it tidies
@@ -139,7 +133,7 @@ class PartitionCounts(StoredCounts):
                 client = clients[event.client_id]
             except KeyError:
                 if not self._bind(event.client_id):
-                    refused.append((record, event, _unknown_client(event.client_id)))
+                    refused.append((record, event, unknown_client(event.client_id)))
                     continue
                 client = clients[event.client_id]
             seconds = time_of(event)
@@ -285,26 +279,6 @@ class PartitionCounts(StoredCounts):
         self._clients[client_id] = BoundClient(triggers)
         return True
 
-    def _reject(self, unusable: Iterable[Unusable], tally: Tally) -> Iterator[None]:
-        """Add events that decode but cannot be used to the rejected parts."""
-        for _, group in groupby(unusable, key=lambda item: item[0].offset):
-            items = list(group)
-            record = items[0][0]
-            found: list[Rejected] = []
-            more: list[bytes] = []
-            for place in self._decoder.places_of(record.value or b"", [e for _, e, _ in items]):
-                if place is None:
-                    yield
-                    continue
-                error = items[len(found) + len(more)][2]
-                if len(found) <= MAX_REFUSED_PARTS:
-                    found.append(Rejected(*place, error.reason, str(error)))
-                else:
-                    more.append(place[1])
-                if not len(more) % STEP_EVENTS:
-                    yield
-            tally.rejected += [(record, part) for part in bounded(found, more)]
-
     # -- flushing
 
     def cut(self) -> CellChanges:
@@ -327,11 +301,3 @@ class PartitionCounts(StoredCounts):
         self._running = []
         self._clients, self._newest = {}, NEVER
         self.offset, self.watermark = self.progress_offset, self._progress_watermark
-
-
-@functools.lru_cache(maxsize=100)
-def _unknown_client(client_id: int) -> RejectedEventError:
-    return RejectedEventError(
-        DeadLetterReason.UNKNOWN_CLIENT,
-        f"client {shown_number(client_id)} is not in config.clients",
-    )
