@@ -25,6 +25,7 @@ from stream_app.domain.delivery.records import (
     decode_delivery,
     decode_result,
 )
+from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.foreign_text.printable import quoted
@@ -213,13 +214,15 @@ class DeliverStage:
                 self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
                 return
             state.add_delivery(
-                delivery,
-                record.value,
-                record.offset,
-                record.timestamp,
-                redrives=attempt_of(record.headers) - 1,
-                epoch=epoch_of(record.headers),
-                alerted_ms=number_of(record.headers, ALERTED_HEADER) or 0,
+                new_state(
+                    delivery,
+                    record.value,
+                    record.offset,
+                    record.timestamp,
+                    redrives=attempt_of(record.headers) - 1,
+                    epoch=epoch_of(record.headers),
+                    alerted_ms=number_of(record.headers, ALERTED_HEADER) or 0,
+                )
             )
 
     def _take_result(self, state: PartitionDeliveries, partition: int, record: Any) -> None:

@@ -33,7 +33,6 @@ from stream_app.domain.delivery.rate_limit_pauses import KEY_PREFIX as PAUSE_PRE
 from stream_app.domain.delivery.rate_limit_pauses import Pauses, pause_end_ms, pause_record
 from stream_app.domain.delivery.records import (
     Cancel,
-    Delivery,
     DeliveryState,
     DeliveryStatus,
     Result,
@@ -46,7 +45,6 @@ from stream_app.domain.delivery.transitions import (
     awaits_result,
     finished_state,
     is_sent_again,
-    new_state,
     state_after_attempt,
     state_of_finished,
 )
@@ -136,48 +134,20 @@ class PartitionDeliveries:
         """Note records that cannot be read."""
         self._offsets[topic] = max(self._offsets[topic], offset)
 
-    def add_delivery(
-        self,
-        delivery: Delivery,
-        value: bytes,
-        offset: int,
-        timestamp_ms: int,
-        redrives: int = 0,
-        epoch: int = 0,
-        alerted_ms: int = 0,
-    ) -> bool:
-        """Add a delivery, due at once; return whether it is new.
+    def add_delivery(self, state: DeliveryState) -> bool:
+        """Add the state of a delivery whose record was just read; return whether it is new.
 
         A known delivery is ignored, unless it was not accepted and comes back from the dead
         letters. Its schedule then begins anew. If its integration has too many pending deliveries,
         it becomes a dead letter.
-
-        Args:
-            delivery: as its record says.
-            value: the record's bytes.
-            offset: of the record.
-            timestamp_ms: of the record.
-            redrives: how often it has come back from the dead letters.
-            epoch: the integration's when it came back. Commands and verdicts of earlier epochs do
-                not apply to it.
-            alerted_ms: when its alert was appended.
         """
-        known = self.states.get(delivery.id)
-        if known is not None and not is_sent_again(known, redrives):
+        known = self.states.get(state.id)
+        if known is not None and not is_sent_again(known, state.redrives):
             return False
-        state = new_state(
-            delivery,
-            value,
-            offset,
-            timestamp_ms,
-            redrives=redrives,
-            epoch=epoch,
-            alerted_ms=alerted_ms,
-        )
-        if self.states.pending_count(delivery.integration_id) >= self._rules.max_pending:
-            self._cancel(state, DeadLetterReason.OVERFLOW, timestamp_ms)
+        if self.states.pending_count(state.integration_id) >= self._rules.max_pending:
+            self._cancel(state, DeadLetterReason.OVERFLOW, state.since_ms)
         else:
-            self._tracked.change(delivery.id, state)
+            self._tracked.change(state.id, state)
         return True
 
     def add_result(

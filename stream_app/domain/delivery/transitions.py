@@ -43,11 +43,22 @@ def new_state(
     offset: int,
     timestamp_ms: int,
     *,
-    redrives: int,
-    epoch: int,
+    redrives: int = 0,
+    epoch: int = 0,
     alerted_ms: int = 0,
 ) -> DeliveryState:
-    """Return the state of a delivery whose record was just read: due at once."""
+    """Return the state of a delivery whose record was just read: due at once.
+
+    Args:
+        delivery: as its record says.
+        value: the record's bytes.
+        offset: of the record.
+        timestamp_ms: of the record.
+        redrives: how often it has come back from the dead letters.
+        epoch: the integration's when it came back. Commands and verdicts of earlier epochs do not
+            apply to it.
+        alerted_ms: when its alert was appended; 0: not known.
+    """
     return DeliveryState(
         id=delivery.id,
         status=DeliveryStatus.PENDING,

@@ -34,6 +34,7 @@ from stream_app.domain.delivery.records import (
     delivery_of,
     encode_delivery,
 )
+from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.cluster.admin import create_topics
@@ -137,7 +138,7 @@ def _pending() -> Iterator[tuple[int, bytes, bytes | None]]:
     now_ms = time.time_ns() // 1_000_000
     for one in _deliveries(FINISHED, PENDING):
         state = partitions[one.integration_id % data.PARTITIONS]
-        state.add_delivery(one, encode_delivery(one), NEVER, now_ms)
+        state.add_delivery(new_state(one, encode_delivery(one), NEVER, now_ms))
     for number, state in enumerate(partitions):
         cut = state.cut()
         for key, value in (*state.records(cut), state.progress_record(cut)):

@@ -19,6 +19,7 @@ from stream_app.domain.delivery.records import (
     encode_delivery,
     encode_result,
 )
+from stream_app.domain.delivery.transitions import new_state
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.dry_run import DryAttempts
@@ -81,7 +82,7 @@ async def test_a_delivery_ends_with_it_and_the_judge_hears_nothing() -> None:
     topics = ("deliveries", "delivery-results")
     rules = DeliveryRules(judge=JudgeRules("any-failure", 1))
     state = PartitionDeliveries(topics, rules)
-    state.add_delivery(DELIVERY, RECORD, 0, NOW_MS)
+    state.add_delivery(new_state(DELIVERY, RECORD, 0, NOW_MS))
     assert state.add_result(await attempt(Metrics()), 0, NOW_MS)
     cut = state.cut()
     ((_, after),) = cut.changed

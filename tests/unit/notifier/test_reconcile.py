@@ -13,6 +13,7 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.statuses import FAILED_SHARE, IntegrationStatus
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel, Delivery, encode_delivery
+from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.configuration import catching_up
 from stream_app.kafka.configuration.view import Configuration
@@ -49,7 +50,7 @@ class Bench:
         self.is_current = True
         self.states = {2: PartitionDeliveries(TOPICS, DeliveryRules())}
         delivery = Delivery("a/521", "a", 1111, 521, "", "", {}, epoch=7)
-        self.states[2].add_delivery(delivery, encode_delivery(delivery), 1, 1)
+        self.states[2].add_delivery(new_state(delivery, encode_delivery(delivery), 1, 1))
         app: Any = SimpleNamespace(
             ownership=SimpleNamespace(is_current=lambda _: self.is_current),
             add_future=lambda coro: self.tasks.append(asyncio.ensure_future(coro)),

@@ -22,6 +22,7 @@ from stream_app.domain.delivery.records import (
     encode_state,
 )
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
+from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.times import HOUR_MS
 
@@ -61,7 +62,7 @@ def add(state: PartitionDeliveries, found: Result, timestamp_ms: int) -> bool:
 def with_delivery(scale: float = 1.0) -> PartitionDeliveries:
     state = partition(scale)
     assert state.note_record("deliveries", 7, NOW_MS)
-    assert state.add_delivery(DELIVERY, RECORD, 7, NOW_MS)
+    assert state.add_delivery(new_state(DELIVERY, RECORD, 7, NOW_MS))
     return state
 
 
@@ -94,10 +95,10 @@ def test_a_new_delivery_is_due_at_once_with_its_own_bytes() -> None:
 
 def test_a_known_delivery_is_ignored_pending_or_finished() -> None:
     state = with_delivery()
-    assert not state.add_delivery(DELIVERY, RECORD, 8, NOW_MS + 1)
+    assert not state.add_delivery(new_state(DELIVERY, RECORD, 8, NOW_MS + 1))
     assert only(state).offset == 7
     add(state, result(accepted=True), NOW_MS + 1000)
-    assert not state.add_delivery(DELIVERY, RECORD, 9, NOW_MS + 2000)
+    assert not state.add_delivery(new_state(DELIVERY, RECORD, 9, NOW_MS + 2000))
     assert only(state).status is DeliveryStatus.SENT
 
 
@@ -286,7 +287,7 @@ def disabled(state: PartitionDeliveries) -> Cancel:
 def test_a_command_gives_up_what_is_pending_of_its_integration_and_nothing_else() -> None:
     state = with_delivery()
     other = msgspec.structs.replace(DELIVERY, id="x/7", integration_id=7)
-    state.add_delivery(other, encode_delivery(other), 8, NOW_MS)
+    state.add_delivery(new_state(other, encode_delivery(other), 8, NOW_MS))
     command = disabled(state)
     state.cancel(command, NOW_MS + 5)
     found = state.states[DELIVERY.id]
@@ -303,7 +304,7 @@ def test_a_command_does_not_mean_what_is_routed_after_the_integration_was_enable
     state = with_delivery()
     command = disabled(state)
     later = msgspec.structs.replace(DELIVERY, id="y/521", epoch=1)
-    state.add_delivery(later, encode_delivery(later), 8, NOW_MS)
+    state.add_delivery(new_state(later, encode_delivery(later), 8, NOW_MS))
     state.cancel(command, NOW_MS)
     assert list(state.pending) == ["y/521"]
 
@@ -321,30 +322,32 @@ def test_a_request_that_was_accepted_after_all_counts_for_a_cancelled_delivery()
     state.cancel(disabled(state), NOW_MS)
     assert add(state, result(1, accepted=True), NOW_MS + 9)
     assert (only(state).status, only(state).reason) == (DeliveryStatus.SENT, "")
-    assert not state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1), "it must not page again"
+    assert not state.add_delivery(new_state(DELIVERY, RECORD, 9, NOW_MS, redrives=1)), (
+        "it must not page again"
+    )
 
 
 def test_one_pending_delivery_too_many_is_given_up_and_leaves_the_others_alone() -> None:
     state = PartitionDeliveries(TOPICS, DeliveryRules(max_pending=2))
     for number in range(3):
         one = msgspec.structs.replace(DELIVERY, id=f"{number}/521")
-        state.add_delivery(one, encode_delivery(one), number, NOW_MS)
+        state.add_delivery(new_state(one, encode_delivery(one), number, NOW_MS))
     assert sorted(state.pending) == ["0/521", "1/521"]
     assert state.states["2/521"].reason == "overflow"
     add(state, msgspec.structs.replace(result(1, accepted=True), delivery_id="0/521"), NOW_MS)
     one = msgspec.structs.replace(DELIVERY, id="3/521")
-    state.add_delivery(one, encode_delivery(one), 9, NOW_MS)
+    state.add_delivery(new_state(one, encode_delivery(one), 9, NOW_MS))
     assert sorted(state.pending) == ["1/521", "3/521"]
 
 
 def test_what_comes_back_from_the_dead_letters_begins_anew_and_ignores_older_results() -> None:
     state = with_delivery()
     state.cancel(disabled(state), NOW_MS)
-    assert not state.add_delivery(DELIVERY, RECORD, 8, NOW_MS)
-    assert state.add_delivery(DELIVERY, RECORD, 9, NOW_MS + 100, redrives=1)
+    assert not state.add_delivery(new_state(DELIVERY, RECORD, 8, NOW_MS))
+    assert state.add_delivery(new_state(DELIVERY, RECORD, 9, NOW_MS + 100, redrives=1))
     assert (only(state).attempt, only(state).redrives) == (1, 1)
     assert not add(state, result(1), NOW_MS), "an attempt of before"
-    assert not state.add_delivery(DELIVERY, RECORD, 10, NOW_MS, redrives=1)
+    assert not state.add_delivery(new_state(DELIVERY, RECORD, 10, NOW_MS, redrives=1))
     copy = restored(flush(state))
     assert only(copy) == only(state)
     assert add(state, result(1, accepted=True, redrives=1), NOW_MS)
@@ -357,7 +360,7 @@ def test_a_redriven_delivery_has_the_epoch_of_its_redrive_and_obeys_no_command_f
     state = with_delivery()
     old = disabled(state)
     state.cancel(old, NOW_MS)
-    assert state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1, epoch=7)
+    assert state.add_delivery(new_state(DELIVERY, RECORD, 9, NOW_MS, redrives=1, epoch=7))
     state.cancel(old, NOW_MS + 1)
     assert (only(state).status, only(state).epoch) == (DeliveryStatus.PENDING, 7)
     state.cancel(disabled(state), NOW_MS + 2)
@@ -367,14 +370,16 @@ def test_a_redriven_delivery_has_the_epoch_of_its_redrive_and_obeys_no_command_f
 def test_an_epoch_from_before_the_routing_changes_nothing() -> None:
     state = partition()
     routed = msgspec.structs.replace(DELIVERY, epoch=9)
-    assert state.add_delivery(routed, encode_delivery(routed), 7, NOW_MS, redrives=1, epoch=7)
+    assert state.add_delivery(
+        new_state(routed, encode_delivery(routed), 7, NOW_MS, redrives=1, epoch=7)
+    )
     assert only(state).epoch == 9
 
 
 def test_a_request_that_is_accepted_after_the_redrive_is_not_made_again() -> None:
     state = with_delivery()
     state.cancel(disabled(state), NOW_MS)
-    state.add_delivery(DELIVERY, RECORD, 9, NOW_MS, redrives=1)
+    state.add_delivery(new_state(DELIVERY, RECORD, 9, NOW_MS, redrives=1))
     assert add(state, result(1, accepted=True), NOW_MS + 1), "it was in flight all the time"
     assert (only(state).status, state.pending) == (DeliveryStatus.SENT, {})
     assert not add(state, result(1, accepted=True), NOW_MS + 2)
@@ -493,7 +498,7 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_loses_and_disable
         at_ms, delivery_id, attempt = heapq.heappop(due)
         if attempt == 1:
             one = msgspec.structs.replace(DELIVERY, id=delivery_id)
-            state.add_delivery(one, encode_delivery(one), requests, at_ms)
+            state.add_delivery(new_state(one, encode_delivery(one), requests, at_ms))
         requests += 1
         found = result(attempt, accepted=at_ms >= up_ms, finished_at_ms=at_ms)
         assert add(state, msgspec.structs.replace(found, delivery_id=delivery_id), at_ms)
