@@ -23,7 +23,7 @@ from stream_app.cli.output import (
 )
 from stream_app.domain.errors import StreamAppError
 
-#: Command -> its module and name. It is imported on demand: Faust is slow to import, few need it.
+#: Command -> its module and name. Modules are imported on demand, because Faust imports slowly.
 COMMANDS = {
     "alerts": "stream_app.cli.alerts:alerts",
     "apply": "stream_app.cli.configuration.apply:apply",
@@ -86,8 +86,8 @@ def main(args: list[str] | None = None) -> Any:
     print_any_encoding()
     sys.excepthook = show_traceback
     try:
-        # Not standalone, or click would print our errors as tracebacks. It returns the exit code
-        # of a command that ends itself.
+        # In standalone mode our errors would end in tracebacks. Here click returns the exit code of
+        # a command that ends itself.
         code = cli.main(args=args, prog_name="stream-app", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
@@ -100,10 +100,10 @@ def main(args: list[str] | None = None) -> Any:
         say("stream-app: interrupted")
         sys.exit(130)
     finally:
-        _say_what_was_unreadable()
+        _report_unreadable_batches()
 
 
-def _say_what_was_unreadable() -> None:
+def _report_unreadable_batches() -> None:
     """Say on stderr which batches of records were skipped. A worker logs them instead."""
     notes = sys.modules.get("stream_app.kafka.records.unreadable_batches")
     if notes is None or notes.UNREADABLE_BATCHES.listeners:

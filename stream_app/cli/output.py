@@ -31,8 +31,8 @@ from stream_app.domain.foreign_text.printable import (
 
 #: Widest table in a file or a pipe, where no terminal limits the width.
 _WIDTH_ELSEWHERE = 200
-#: Longest cell: a name of a hundred thousand characters would hide all other rows.
-_MOST_OF_CELL = 1000
+#: Longest cell in characters: a name of a hundred thousand would hide all other rows.
+_MAX_CELL = 1000
 _CLEAR = "\r\x1b[2K"
 
 
@@ -84,7 +84,7 @@ def print_data(data: bytes) -> None:
 
 
 def print_kcat_line(key: str, value: Any) -> None:
-    """Print a record as kcat takes it with a tab as its -K: its key, the tab, its value as JSON."""
+    """Print a record as `kcat -K` reads it with a tab: its key, the tab, its value as JSON."""
     document = orjson.dumps(value).decode()
     shown = (printable(key), printable_json(document)) if is_terminal() else (key, document)
     click.echo("\t".join(shown))
@@ -179,9 +179,9 @@ def drop_output() -> None:
 
 def _cell(value: object) -> str:
     text = value_text(value)
-    if len(text) <= _MOST_OF_CELL:
+    if len(text) <= _MAX_CELL:
         return text
-    return f"{text[:_MOST_OF_CELL]}… ({len(text):,} characters)"
+    return f"{text[:_MAX_CELL]}… ({len(text):,} characters)"
 
 
 def _painted(part: str | Styled) -> str:

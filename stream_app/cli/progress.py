@@ -8,7 +8,7 @@ from typing import Self
 
 from stream_app.cli.output import is_watched, paint_over, say
 
-#: Between two updates of the line.
+#: Shortest time between two updates of the line.
 _REPAINT_SECONDS = 0.2
 
 

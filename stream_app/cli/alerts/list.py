@@ -51,18 +51,18 @@ class AlertFilter:
 @click.option(
     "--since", metavar="T",
     help="Only those fired at this time or later: ISO-8601, UTC without a zone, or how long ago, "
-    "as 30m, 2h, 7d.",
+    "such as 30m, 2h, 7d.",
 )  # fmt: skip
-@click.option("--until", metavar="T", help="Only those fired before it.")
+@click.option("--until", metavar="T", help="Only those fired before this time.")
 @click.option(
     "--state", type=click.Choice([state.value for state in AlertState]),
-    help="Only those that stand so.",
+    help="Only those in this state.",
 )  # fmt: skip
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1), default=50, show_default=True,
     help="Only the newest N.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def list_(
     client_id: int | None,
     trigger_id: int | None,

@@ -87,8 +87,8 @@ def apply(
     integration `target` and `events`, a client `name` and `cloud`. If one object breaks a rule,
     none is applied. Keys of integrations are sealed before they leave this process.
 
-    Answers of the security cloud's API with triggers or integrations are taken as they are; add
-    --client, since integrations do not name their client there. Integrations of other types than
+    Answers of the security cloud's API with triggers or integrations are accepted as they are; add
+    --client, because integrations do not name their client there. Integrations of other types than
     opsgenie are left out, and named.
 
     --prune deletes only objects of the kinds that occur in the files, and only of the clients

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: stream-app delete triggers 61 62 --yes")
 @click.argument("kind", type=click.Choice(sorted(PLURALS)))
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=int)
-@click.option("--yes", is_flag=True, help="Do it; without it the command only says what it would.")
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
+)
 @click.option("--no-notify", is_flag=True, help="Send integrations no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
 def delete(kind: str, ids: tuple[int, ...], *, yes: bool, no_notify: bool, as_json: bool) -> None:

@@ -47,8 +47,8 @@ COLUMNS = {
     type=click.Choice(["table", "yaml", "json", "api"]),
     default="table",
     show_default=True,
-    help="How to print them; all but the table can be given to `stream-app apply`. api: as the "
-    "security cloud's API answers with triggers or integrations.",
+    help="How to print them; `stream-app apply` accepts all but the table. api: as the security "
+    "cloud's API answers with triggers or integrations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as `-o json`.")
 @click.option("--client", "client_id", type=int, help="Only those of this client.")

@@ -103,7 +103,7 @@ class _Table:
         self._place_width = 0
 
     async def begin(self, index: DeadLetterIndex) -> None:
-        """Print the head, as wide as the places need it."""
+        """Print the head, with a column as wide as the longest place."""
         longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in index.offsets().items())
         self._place_width = max(longest)
         self._print(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 5.0
 #: Most that the clocks of two workers may differ.
-CLOCKS_MS = 600_000
+MAX_CLOCK_DIFFERENCE_MS = 600_000
 #: Topics to which a record may be sent twice: their readers recognise it by its id.
 _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
 
@@ -51,10 +51,16 @@ _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
     epilog="Example: stream-app dlq redrive deliveries --integration 521 --since 2h --dry-run"
 )
 @selecting
-@click.option("--offset", "places", metavar="PLACE", multiple=True, help="Only the letter there.")
+@click.option(
+    "--offset", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
+)
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the oldest N.")
-@click.option("--all", "is_all", is_flag=True, help="All there are: needed without a selection.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be sent; with --json, whole.")
+@click.option(
+    "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would be sent; --json shows it whole."
+)
 @click.option("--force", is_flag=True, help="Also to integrations that take nothing now.")
 @click.option("--again", is_flag=True, help="Also alerts and deliveries redriven before.")
 @click.option("--json", "as_json", is_flag=True, help="Print each letter as JSON.")
@@ -98,7 +104,7 @@ def redrive(
 
 @dataclass
 class _Run:
-    """One call of the command: what it has read and done."""
+    """One call of the command: its options, and what it has read and done."""
 
     settings: Settings
     topics: Sequence[str]
@@ -128,10 +134,10 @@ class _Run:
                 self.index.keep_only(limit, newest=False)
             if not len(self.index):
                 return
-            await self._look_around()
+            await self._read_facts()
             if self.dry_run:
                 async for letter in log.read(self.index.offsets()):
-                    self._judge(letter)
+                    self._record_for(letter)
                 return
             async with Redriver(self.settings) as redriver:
                 await self._send_all(log, redriver)
@@ -166,7 +172,7 @@ class _Run:
                     "once more"
                 )
 
-    async def _look_around(self) -> None:
+    async def _read_facts(self) -> None:
         """Read what decides whether one is sent: partitions, integrations, accepted deliveries."""
         names = TopicNames(self.settings.topic_prefix)
         self.sources = {dead: names(topic) for dead, topic in sources_of(self.settings).items()}
@@ -180,12 +186,14 @@ class _Run:
         wanted = [entry for entry in self.index if entry.delivery_ids]
         since_ms = min((entry.original_ms for entry in wanted), default=0)
         ids = {number for entry in wanted for number in entry.delivery_ids}
-        self.accepted = await read_accepted(self.settings, ids, max(0, since_ms - CLOCKS_MS))
+        self.accepted = await read_accepted(
+            self.settings, ids, max(0, since_ms - MAX_CLOCK_DIFFERENCE_MS)
+        )
 
     async def _send_all(self, log: DeadLetterLog, redriver: Redriver) -> None:
         batch: list[Redriven] = []
         async for letter in log.read(self.index.offsets()):
-            if (sent := self._judge(letter)) is not None:
+            if (sent := self._record_for(letter)) is not None:
                 batch.append(sent)
             if len(batch) == BATCH:
                 await self._send(redriver, batch)
@@ -203,7 +211,7 @@ class _Run:
             self.reported = time.monotonic()
             say(f"{self.done.total()} of {len(self.index)} letters")
 
-    def _judge(self, letter: DeadLetter) -> Redriven | None:
+    def _record_for(self, letter: DeadLetter) -> Redriven | None:
         """Return the record to be sent for a dead letter, or say why there is none."""
         source = self.sources[letter.place.topic]
         why = why_not_redriven(letter, source, self.accepted, self.recipients, force=self.force)

@@ -33,14 +33,16 @@ _OPTIONS = (
     click.option(
         "--reason", "reasons", metavar="R", multiple=True,
         type=click.Choice([reason.value for reason in DeadLetterReason]),
-        help="Only those with this x-error-reason; can be names several times.",
+        help="Only those with this x-error-reason; may be given several times.",
     ),
     click.option(
         "--since", metavar="T",
         help="Only those that became dead letters at this time or later: ISO-8601, UTC without a "
-        "zone, or how long ago, as 30m, 2h, 7d.",
+        "zone, or how long ago, such as 30m, 2h, 7d.",
     ),
-    click.option("--until", metavar="T", help="Only those that became dead letters before it."),
+    click.option(
+        "--until", metavar="T", help="Only those that became dead letters before this time.",
+    ),
 )  # fmt: skip
 
 
@@ -132,5 +134,5 @@ def flat_headers(headers: Sequence[tuple[str, bytes]]) -> list[str | None]:
 
 
 def shown_bytes(value: bytes | None) -> str:
-    r"""Return bytes as text for a person: what is no UTF-8 is shown as `\xff`."""
+    r"""Return bytes as text for a person; bytes that are not UTF-8 are shown as `\xff`."""
     return "" if value is None else value.decode(errors="backslashreplace")

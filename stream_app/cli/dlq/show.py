@@ -23,8 +23,8 @@ from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
 _PARTS = 3
-#: Width of the column of header names; a longer one sticks out.
-_MOST_WIDTH = 40
+#: Most width of the column of header names; a longer name exceeds it.
+_MAX_WIDTH = 40
 
 
 @click.command(
@@ -35,8 +35,7 @@ _MOST_WIDTH = 40
 @click.option(
     "--raw",
     is_flag=True,
-    help="Print the payload alone, byte for byte; a terminal is shown escapes instead of what "
-    "would act there.",
+    help="Print only the payload, byte for byte; on a terminal, control characters are escaped.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, as `kcat -J` does.")
 def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
@@ -87,7 +86,7 @@ def _print(letter: DeadLetter, target: str | None) -> None:
     print_line()
     print_line("headers")
     rows = [(printable(name), printable(shown_bytes(value))) for name, value in letter.headers]
-    width = min(_MOST_WIDTH, max((len(name) for name, _ in rows), default=0))
+    width = min(_MAX_WIDTH, max((len(name) for name, _ in rows), default=0))
     for name, text in rows:
         meaning = HEADERS.get(name)
         time = f" ({iso_utc(int(text))})" if _is_time(name, text) else ""

@@ -35,7 +35,7 @@ ACTOR = "stream-app integrations"
 @click.option("--client", "client_id", type=int, help="Only those of this client.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_(client_id: int | None, *, as_json: bool) -> None:
-    """List integrations: what is configured, and what the system has made of it.
+    """List integrations: how they are configured, and whether they are in use.
 
     STATE is `active`, `off` (its owner has disabled it), `disabled` (the system has) or
     `invalid` (the record can't be used: apply it again).
@@ -75,7 +75,9 @@ def enable(integration_id: int, *, as_json: bool) -> None:
 
 @click.command(epilog="Example: stream-app integrations disable 521 --yes")
 @click.argument("integration_id", metavar="ID", type=int)
-@click.option("--yes", is_flag=True, help="Do it; without it the command only says what it would.")
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
+)
 @click.option("--no-notify", is_flag=True, help="Send it no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
 def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:
@@ -96,7 +98,9 @@ def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -
 
 @click.command(epilog="Example: stream-app integrations delete 521 --yes")
 @click.argument("integration_id", metavar="ID", type=int)
-@click.option("--yes", is_flag=True, help="Do it; without it the command only says what it would.")
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
+)
 @click.option("--no-notify", is_flag=True, help="Send it no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
 def delete(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:

@@ -74,7 +74,7 @@ class Subject(NamedTuple):
 def test(
     integration_id: int | None, file: str | None, *, silent: bool, keep_open: bool, as_json: bool
 ) -> None:
-    """Test an integration: its configuration, host and key, then messages all the way.
+    """Test an integration: its configuration, host and key, then a message for each event.
 
     The key is checked by closing an alert that does not exist, which pages nobody; no service
     documents such a check, and it is not verified against the real one. Then each selected event

@@ -24,7 +24,7 @@ SHELLS = ("bash", "fish", "zsh")
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in bash (4.4 or newer), zsh or fish.
 
-    The shell asks stream-app at each TAB, so completion stays right after an update.
+    The shell asks stream-app at each TAB, so completion stays up to date.
     """
     kind: Any = get_completion_class(shell)
     root = ctx.find_root()

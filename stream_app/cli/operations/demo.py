@@ -39,7 +39,7 @@ View = Callable[[AlertView], None]
 @click.option(
     "--seconds",
     type=PositiveNumber(),
-    help="Stop so long after everything is ready.",
+    help="Stop this long after everything is ready.",
 )
 @click.option(
     "--rate",
@@ -47,9 +47,9 @@ View = Callable[[AlertView], None]
     type=PositiveNumber(),
     default=DEFAULT_RATE,
     show_default=True,
-    help="How many sample events a second.",
+    help="How many sample events per second.",
 )
-@click.option("--seed", type=int, help="Makes the same events again, but for their times.")
+@click.option("--seed", type=int, help="Makes the same events again, except for their times.")
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
 def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool) -> None:
     """Start Kafka, both workers and a sandbox Opsgenie, and show each alert that arrives.

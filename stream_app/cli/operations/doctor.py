@@ -38,12 +38,12 @@ _SETTINGS = "settings"
 
 
 @click.command(epilog="Example: stream-app doctor --json | jq 'select(.verdict == \"fail\")'")
-@click.option("--json", "as_json", is_flag=True, help="Print each finding as JSON, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print each finding as JSON, one per line.")
 def doctor(*, as_json: bool) -> None:
     """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
 
-    It ends with 0 when nothing fails, with 4 when only the broker does, else with 1. It changes
-    nothing and sends no key to anybody. A check that cannot be carried out counts as failed.
+    It ends with 0 when nothing fails, with 4 when only the broker does, and otherwise with 1. It
+    changes nothing and sends no key to anybody. A check that cannot be carried out counts as failed.
     """
     # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

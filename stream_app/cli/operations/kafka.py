@@ -26,9 +26,9 @@ def kafka() -> None:
 
 
 @kafka.command(epilog="Example: stream-app kafka start")
-@click.option("--json", "as_json", is_flag=True, help="Print what is known of it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print its status as JSON.")
 def start(*, as_json: bool) -> None:
-    """Start it unless it runs; print its address."""
+    """Start the broker unless it runs; print its address."""
     broker = EmbeddedKafka(load_settings().embedded)
     address = broker.start(progress=say)
     if as_json:
@@ -40,7 +40,7 @@ def start(*, as_json: bool) -> None:
 @kafka.command(epilog="Example: stream-app kafka stop")
 @click.option("--quiet", is_flag=True, help="Say nothing.")
 def stop(*, quiet: bool) -> None:
-    """Stop it; its data stays."""
+    """Stop the broker; its data stays."""
     was_running = EmbeddedKafka(load_settings().embedded).stop()
     if not quiet:
         say("Kafka is stopped" if was_running else "no Kafka was running")
@@ -49,7 +49,7 @@ def stop(*, quiet: bool) -> None:
 @kafka.command(epilog="Example: stream-app kafka status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
-    """Say whether it runs; exit code 1 if not."""
+    """Tell whether the broker runs; exit code 1 if not."""
     found = EmbeddedKafka(load_settings().embedded).status()
     if as_json:
         print_json(_facts(found))

@@ -42,10 +42,10 @@ def _client_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tupl
     type=PositiveNumber(),
     default=DEFAULT_RATE,
     show_default=True,
-    help="How many events a second.",
+    help="How many events per second.",
 )
-@click.option("--count", type=click.IntRange(1), help="Stop after so many events.")
-@click.option("--seed", type=int, help="Makes the same events again, but for their times.")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many events.")
+@click.option("--seed", type=int, help="Makes the same events again, except for their times.")
 @click.option(
     "--clients",
     metavar="ID,ID...",

@@ -27,7 +27,7 @@ _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
 @click.option("--fail-on-problems", is_flag=True, help="End with 1 when something needs attention.")
 def status(*, as_json: bool, fail_on_problems: bool) -> None:
-    """Show topics, lag, workers, integrations and triggers; first what needs attention.
+    """Show what needs attention, then topics, lag, workers, integrations and triggers.
 
     It ends with 0 whatever it finds, as `git status` does; --fail-on-problems is for scripts.
     RECORDS comes from offsets: a compacted topic, or one with transactions, holds at most that

@@ -50,7 +50,7 @@ from stream_app.settings import Settings, load_settings
     "--to-prefix",
     metavar="PREFIX",
     required=True,
-    help="Prefix of the topics that are copied to; not of live ones.",
+    help="Prefix of the topics to copy to; not that of a live installation.",
 )
 @click.option(
     "--shift-to-now",
@@ -61,7 +61,7 @@ from stream_app.settings import Settings, load_settings
     "--resume",
     metavar="TOPIC=FIRST:END,...",
     multiple=True,
-    help="Go on with an interrupted copy, as it has printed it.",
+    help="Resume an interrupted copy, with what it has printed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was copied as JSON.")
 def copy_events(
@@ -142,7 +142,7 @@ class _Copy:
         self._seconds = rest.seconds
         async with EventLog(self._settings, list(self._topics)) as log:
             await (log.choose_offsets(rest.spans) if rest.spans else log.choose(selected))
-            self._say_what(log, target)
+            self._warn(log, target)
             if self._shift_to_now:
                 self._seconds = await self._seconds_to_now(log)
                 say(f"all times inside events are moved by {self._seconds} s")
@@ -158,7 +158,7 @@ class _Copy:
             with progress:
                 await copier.copy(progress.report)
         except BaseException:
-            self._say_how_to_go_on(log, copier.copied)
+            self._say_how_to_resume(log, copier.copied)
             raise
         self._show_result(copier.copied, progress.seconds)
         if copier.copied.too_large:
@@ -190,7 +190,7 @@ class _Copy:
             newest = max(last for _, last in log.times.values()) // 1000
         return seconds_to_now(newest, time.time_ns() // 1_000_000)
 
-    def _say_what(self, log: EventLog, target: Target) -> None:
+    def _warn(self, log: EventLog, target: Target) -> None:
         """Warn of other partition counts, and of a target that sends."""
         for name, topic in self._topics.items():
             here, there = sum(tp.topic == name for tp in log.spans), target.partitions[topic]
@@ -225,7 +225,7 @@ class _Copy:
         say(f"{total:,} records copied to {quoted(self._prefix)} in {seconds:.1f} s "
             f"({rate:,.0f}/s)")  # fmt: skip
 
-    def _say_how_to_go_on(self, log: EventLog, copied: Copied) -> None:
+    def _say_how_to_resume(self, log: EventLog, copied: Copied) -> None:
         """Print the command that copies the rest."""
         left: Spans = {name: [] for name in self._topics}
         for tp, span in sorted(log.spans.items()):

@@ -83,7 +83,7 @@ class _Replay(click.Group):
     "files",
     metavar="FILE",
     multiple=True,
-    help="Use the clients, triggers, integrations of this file: of each kind in it, only those.",
+    help="Use this file's clients, triggers and integrations; of each kind in it, no others.",
 )
 @click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only this trigger's alerts.")
 @click.option("--client", "client_id", metavar="ID", type=int, help="Only this client's alerts.")
@@ -96,7 +96,7 @@ class _Replay(click.Group):
 @click.option(
     "--compare-prefix",
     metavar="PREFIX",
-    help="The same with the alerts of the installation with this topic prefix.",
+    help="Compare them with the alerts of the installation with this topic prefix.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each alert as it stands on the topic.")
 def replay(
@@ -113,7 +113,7 @@ def replay(
 ) -> None:
     """Show the alerts that recorded events give.
 
-    They follow from the rules and the configuration as they are now.
+    The rules and the configuration are those of now.
 
     TOPIC is events.attacks, events.hits, events.incidents or events.account, or `-` for the lines
     of `kcat -J` on stdin. Nothing is sent and no offset is committed. With the configuration and
@@ -215,7 +215,7 @@ class _Run:
     def alerts(self) -> Iterator[tuple[Alert | NoticeAlert, int]]:
         """Yield the selected alerts, each with its number of events."""
         for engine in self.engines.values():
-            yield from (row for row in engine.alerts() if self._is_meant(row[0]))
+            yield from (row for row in engine.alerts() if self._is_selected(row[0]))
 
     async def _configuration(self, topics: Any, files: Sequence[str]) -> Configuration:
         needed = {Kind.CLIENT, Kind.TRIGGER}
@@ -239,13 +239,13 @@ class _Run:
             time.time_ns() // 1_000_000,
         )
 
-    def _is_meant(self, alert: Alert | NoticeAlert) -> bool:
+    def _is_selected(self, alert: Alert | NoticeAlert) -> bool:
         is_client = self.client_id in (None, alert.client_id)
         return is_client and self.trigger_id in (None, alert.cause.get("trigger_id"))
 
     async def _read_recorded(self) -> None:
         if self.against is not None:
-            self.recorded = await read_sent_alerts(self.settings, self.against, self._is_meant)
+            self.recorded = await read_sent_alerts(self.settings, self.against, self._is_selected)
 
     async def _compare(
         self,

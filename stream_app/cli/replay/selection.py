@@ -22,20 +22,23 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 STDIN = "-"
 REPLAYED_TOPICS = (*EVENT_TOPICS, Topic.ACCOUNT)
-BOUND_HELP = "ISO-8601 (UTC without a zone), as long ago as -30m, -2h, -7d, or an offset"
+BOUND_HELP = "ISO-8601 (UTC without a zone), how long ago (-30m, -2h, -7d), or an offset"
 
 
 def range_options(default_from: str | None) -> Callable[[_Command], _Command]:
     """Add `--from` and `--to` to a command."""
 
     def decorate(command: _Command) -> _Command:
-        shown = "" if default_from else "; else all that the topics hold"
+        shown = "" if default_from else "; without it, all that the topics hold"
         command = click.option(
-            "--to", "end", metavar="T", help="Only what was recorded before it; else up to now."
+            "--to",
+            "end",
+            metavar="T",
+            help="Only what was recorded before this time; without it, up to now.",
         )(command)
         return click.option(
             "--from", "start", metavar="T", default=default_from, show_default=bool(default_from),
-            help=f"What was recorded from then on: {BOUND_HELP}{shown}.",
+            help=f"Only what was recorded from this time on: {BOUND_HELP}{shown}.",
         )(command)  # fmt: skip
 
     return decorate

@@ -1,4 +1,4 @@
-"""`stream-app sandbox fail|faults|heal`: let requests to a running sandbox fail."""
+"""`stream-app sandbox fail|faults|heal`: make requests to a running sandbox fail."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def url_option(command: _Command) -> _Command:
 
 
 @click.command(
-    help="Let requests to a running sandbox fail.\n\nKIND is one of\n\n\b\n"
-    f"{KIND_LINES}\n\nWithout --requests and --seconds it stays on until `stream-app sandbox "
+    help="Make requests to a running sandbox fail.\n\nKIND is one of\n\n\b\n"
+    f"{KIND_LINES}\n\nWithout --requests and --seconds a fault stays on until `stream-app sandbox "
     "heal`. Faults for the same requests come one after the other.",
     epilog="Example: stream-app sandbox fail status --status 503 --requests 3",
 )
 @click.argument("kind", metavar="KIND", type=click.Choice([kind.value for kind in FaultKind]))
-@click.option("--requests", type=int, help="Only for the next so many requests.")
-@click.option("--seconds", type=float, help="Only for so long.")
-@click.option("--key-end", help="Only with the API key that ends so (four characters).")
+@click.option("--requests", type=int, help="Only for this many requests.")
+@click.option("--seconds", type=float, help="Only for this long.")
+@click.option("--key-end", help="Only with the API key that ends with these four characters.")
 @click.option(
     "--key", help="Only with this API key; --key-end keeps it out of the shell's history."
 )
@@ -53,17 +53,19 @@ def url_option(command: _Command) -> _Command:
     "--on",
     type=click.Choice([name.value for name in Operation]),
     multiple=True,
-    help="Which requests fail; can be given again.  [default: create]",
+    help="Which requests fail; may be given several times.  [default: create]",
 )
-@click.option("--status", type=int, help="Of status (default 500) and redirect (default 302).")
-@click.option("--per-second", type=float, help="Of rate-limit: so many requests of a key pass.")
-@click.option("--retry-after", help="Of rate-limit: the Retry-After header, sensible or not.")
-@click.option("--period", help="Of rate-limit: the X-RateLimit-Period-In-Sec header.")
-@click.option("--interval-seconds", type=float, help="Of drip: between two bytes (default 0.1).")
+@click.option("--status", type=int, help="For status (default 500) and redirect (default 302).")
+@click.option("--per-second", type=float, help="For rate-limit: this many requests of a key pass.")
+@click.option("--retry-after", help="For rate-limit: the Retry-After header, sensible or not.")
+@click.option("--period", help="For rate-limit: the X-RateLimit-Period-In-Sec header.")
+@click.option(
+    "--interval-seconds", type=float, help="For drip: time between two bytes (default 0.1)."
+)
 @url_option
 @click.option("--json", "as_json", is_flag=True, help="Print the fault as JSON.")
 def fail(url: str, *, on: tuple[str, ...], as_json: bool, **fields: Any) -> None:
-    """Check the fault here, so that its errors name options, then add it."""
+    """Check the fault here, so that errors name options, then set it on the sandbox."""
     named = {name: value for name, value in fields.items() if value is not None}
     if on:
         named["on"] = list(dict.fromkeys(on))
@@ -82,7 +84,7 @@ def fail(url: str, *, on: tuple[str, ...], as_json: bool, **fields: Any) -> None
 @url_option
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def faults(url: str, *, as_json: bool) -> None:
-    """List what a running sandbox lets fail, and what is left of it."""
+    """List what fails in a running sandbox, and how much of it is left."""
     found = _call(url, "GET", FAULTS_PATH)
     if as_json:
         print_json(found)
@@ -131,7 +133,7 @@ def describe_fault(row: dict[str, Any]) -> str:
 
 def _details(row: dict[str, Any]) -> str:
     named = {name: value for name, value in row.items() if name not in SHOWN_APART}
-    # The columns of what is left show its limits.
+    # The column LEFT shows the limits.
     return ", ".join(
         f"{name} {value}" for name, value in named.items() if name not in ("requests", "seconds")
     )

@@ -56,7 +56,7 @@ def _read_faults(
     metavar="KIND[,NAME=VALUE]...",
     multiple=True,
     callback=_read_faults,
-    help="Let requests fail from the start, as `sandbox fail` does: hang,requests=2,key_end=4444",
+    help="Make requests fail from the start, as `sandbox fail` does: hang,requests=2,key_end=4444",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
 @click.pass_context
@@ -66,7 +66,7 @@ def sandbox(
     """Play Opsgenie until Ctrl-C and print each alert that arrives; nobody is alerted.
 
     GET /sandbox/alerts and /sandbox/requests show what has arrived, DELETE /sandbox clears it. The
-    commands below let requests to a running sandbox fail.
+    commands below make requests to a running sandbox fail.
     """
     if ctx.invoked_subcommand is None:
         asyncio.run(_run(host, port, faults, as_json=as_json))

@@ -42,15 +42,15 @@ MAX_TOP = 100
     "files",
     metavar="FILE",
     multiple=True,
-    help="The trigger, as `apply` takes it, and its client if that is not configured; `-` is "
-    "stdin. Without it --trigger names one.",
+    help="The trigger, in the form for `apply`, and its client if that is not configured; `-` is "
+    "stdin. Without it, --trigger names a configured one.",
 )
 @click.option(
     "--trigger",
     "trigger_id",
     metavar="ID",
     type=int,
-    help="Which trigger: of the files, or of those that are configured.",
+    help="Which trigger of the files, or of the configured ones.",
 )
 @range_options("-7d")
 @click.option(
@@ -85,7 +85,7 @@ def backtest(
     counts and some of their events, and what other thresholds would have meant. The trigger need
     not be applied or enabled; nothing is sent and nothing is saved.
 
-    Events count by their own time, the late ones too: live these count in no window.
+    Events count by their own time, even late ones, which count in no window of a live run.
     """  # fmt: skip
     settings = load_settings()
     configure_logs(settings.log)

@@ -33,11 +33,11 @@ _PROGRESS_SECONDS = 1.0
     "--schema",
     metavar="NAME",
     type=click.Choice([name.value for name in RecordName]),
-    help="What the records are to be; needed where neither a topic nor an envelope says it. "
+    help="What the records should be; needed if neither a topic nor an envelope says it. "
     f"One of {', '.join(RecordName)}.",
 )
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop at the Nth broken record.")
-@click.option("--json", "as_json", is_flag=True, help="Print each breach as JSON, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print each breach as JSON, one per line.")
 def validate(source: str, schema: str | None, limit: int | None, *, as_json: bool) -> None:
     """Show which records break the contract (`schemas/`), and where.
 
@@ -76,7 +76,7 @@ def _of_file(items: Iterator[InputRecord], report: _Report) -> None:
 
 
 def _topic(settings: Settings, source: str, schema: str | None) -> str | None:
-    """Return the full name of the topic, or None where the source is a file.
+    """Return the full name of the topic, or None if the source is a file.
 
     Raises:
         UsageError: it is neither.
@@ -145,7 +145,7 @@ class _Report:
             what = (
                 f"the topic {quoted(item.topic)} is none of the contract"
                 if item.topic
-                else ("a record by itself does not say what it is")
+                else "a record by itself does not say what it is"
             )
             raise UsageError(f"{item.place}: {what}: give --schema, one of {', '.join(RecordName)}")
         if name not in self._checkers:
