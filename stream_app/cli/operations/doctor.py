@@ -43,7 +43,8 @@ def doctor(*, as_json: bool) -> None:
     """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
 
     It ends with 0 when nothing fails, with 4 when only the broker does, and otherwise with 1. It
-    changes nothing and sends no key to anybody. A check that cannot be carried out counts as failed.
+    changes nothing and sends no key to anybody. A check that cannot be carried out counts as
+    failed.
     """
     # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
