@@ -39,7 +39,11 @@ def normal_name(name: str) -> str:
 
 
 def shared_names(names: Mapping[int, str]) -> dict[int, int]:
-    """Return, of names by client id: client whose name another one keeps -> that other client."""
+    """Return each client whose name a client with a lower id keeps -> that lower id.
+
+    Args:
+        names: by client id.
+    """
     keepers: dict[str, int] = {}
     for client_id in sorted(names):
         keepers.setdefault(names[client_id], client_id)

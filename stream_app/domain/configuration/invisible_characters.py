@@ -62,9 +62,9 @@ def invisible_characters(text: str) -> list[str]:
         if character.isascii() and character.isprintable():
             continue
         if character in _JOINERS:
-            # It is visible in its effect, between two letters that are not ASCII.
-            around = text[place - 1 : place] + text[place + 1 : place + 2]
-            is_visible = len(around) == len("ab") and not any(map(str.isascii, around))
+            # Between two letters that are not ASCII its effect is visible.
+            neighbours = (text[place - 1 : place], text[place + 1 : place + 2])
+            is_visible = not any(map(str.isascii, neighbours))
         else:
             is_visible = unicodedata.category(character) not in _INVISIBLE_CATEGORIES
         if not is_visible or is_shapeless(character):
@@ -81,11 +81,10 @@ def _code_and_name(character: str) -> str:
 def _names(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield (path, text) of each field that names something or routes an alert."""
     texts = [("name", record.get("name"))]
-    for field, names in (("applications", ()), ("alert", ("entity", "source"))):
-        inner = record.get(field)
-        if isinstance(inner, Mapping):
-            texts += [(f"{field}.{key}", inner.get(key)) for key in names or inner]
+    if isinstance(applications := record.get("applications"), Mapping):
+        texts += [(f"applications.{number}", name) for number, name in applications.items()]
     if isinstance(alert := record.get("alert"), Mapping):
+        texts += [(f"alert.{option}", alert.get(option)) for option in ("entity", "source")]
         texts += _listed("alert.tags", alert.get("tags"))
         texts += _listed("alert.responders", alert.get("responders"))
     target = record.get("target")

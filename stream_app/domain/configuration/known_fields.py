@@ -102,22 +102,22 @@ def hint_for_unknown_kind(obj: Mapping[str, object]) -> str:
     return ""
 
 
-def _unknown(value: object, shape: FieldTree, path: str) -> Iterator[UnknownFieldError]:
+def _unknown(value: object, tree: FieldTree, path: str) -> Iterator[UnknownFieldError]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _unknown(item, shape, f"{path}[{index}]")
+            yield from _unknown(item, tree, f"{path}[{index}]")
     if not isinstance(value, Mapping):
         return  # its reader refuses a wrong type
     for name, inner in value.items():
         before = f"{path}." if path else ""
-        if name not in shape:
-            yield UnknownFieldError(f"{before}{_shown(name)}", _hint(name, shape))
-        elif (known := shape[name]) is not None:
+        if name not in tree:
+            yield UnknownFieldError(f"{before}{_shown(name)}", _hint(name, tree))
+        elif (known := tree[name]) is not None:
             yield from _unknown(inner, known, f"{before}{name}")
 
 
-def _hint(name: str, shape: FieldTree) -> str:
-    names = [known for known in shape if known != _THRESHOLDS]
+def _hint(name: str, tree: FieldTree) -> str:
+    names = [known for known in tree if known != _THRESHOLDS]
     meant = difflib.get_close_matches(name.lower(), names, 1, _CLOSE)
     return f"did you mean {meant[0]}?" if meant else f"use {', '.join(names)}"
 
@@ -126,15 +126,15 @@ def _shown(name: str) -> str:
     return name if _SHOWN_NAME.fullmatch(name) else HIDDEN
 
 
-def _known_object(value: Mapping[str, object], shape: FieldTree) -> dict[str, object]:
+def _known_object(value: Mapping[str, object], tree: FieldTree) -> dict[str, object]:
     return {
-        name: inner if (known := shape[name]) is None else _known(inner, known)
+        name: inner if (known := tree[name]) is None else _known(inner, known)
         for name, inner in value.items()
-        if name in shape
+        if name in tree
     }
 
 
-def _known(value: object, shape: FieldTree) -> object:
+def _known(value: object, tree: FieldTree) -> object:
     if isinstance(value, list):
-        return [_known(item, shape) for item in value]
-    return _known_object(value, shape) if isinstance(value, Mapping) else value
+        return [_known(item, tree) for item in value]
+    return _known_object(value, tree) if isinstance(value, Mapping) else value

@@ -85,7 +85,7 @@ class Trigger(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def tells_nobody(self) -> bool:
-        """Tell whether the trigger is evaluated here although it notifies no integration."""
+        """Tell whether the trigger is evaluated here, but notifies no integration."""
         return self.is_evaluated and not self.integration_ids
 
     @functools.cached_property

@@ -21,7 +21,7 @@ BASELINE_KEY = b"baseline"
 
 @dataclass(frozen=True)
 class LastObject:
-    """The last object with an id, None if it was deleted, and the offset of its record."""
+    """The last version of an object, None if it was deleted, and the offset of its record."""
 
     offset: int
     obj: dict[str, object] | None
@@ -62,7 +62,7 @@ class AnnouncedObjects:
         return offset > self._offsets[topic]
 
     def skip(self, topic: str, offset: int) -> None:
-        """Move the offset past a record; nothing is announced of it."""
+        """Note that a record has been read."""
         self._offsets[topic] = max(self._offsets[topic], offset)
 
     def take(

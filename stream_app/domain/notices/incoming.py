@@ -33,6 +33,8 @@ from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner, al
 
 #: The kind of notice with a URL that the cloud fetches, which may contain a password.
 SPECIFICATION_FAILED = "spec_update_failed"
+#: A larger notice is refused: making Python objects of all its parts takes too long.
+MAX_NOTICE_BYTES = 256 * 1024
 _CREDENTIALS = re.compile(r"://[^\s/?#]*@")
 
 
@@ -74,8 +76,14 @@ class Origin(msgspec.Struct, frozen=True):
     timestamp_ms: int
 
 
-#: A larger notice is refused: making Python objects of all its parts takes too long.
-MAX_NOTICE_BYTES = 256 * 1024
+class NoticeResult(StrEnum):
+    """What became of a notice."""
+
+    MATCHED = "matched"
+    UNSUBSCRIBED = "unsubscribed"
+    UNKNOWN_KIND = "unknown_kind"
+    REJECTED = "rejected"
+
 
 #: A notice needs no client id, since its details may name the client.
 notice_decoder = PartsDecoder(IncomingNotice, needs_client=False, most_bytes=MAX_NOTICE_BYTES)
@@ -168,12 +176,3 @@ def _alert_notice(notice: IncomingNotice, origin: Origin, subscription: str) -> 
 def _without_credentials(text: str) -> str:
     """Return a text without the `user:password@` of URLs, which no alert may show."""
     return _CREDENTIALS.sub("://", text)
-
-
-class NoticeResult(StrEnum):
-    """What became of a notice."""
-
-    MATCHED = "matched"
-    UNSUBSCRIBED = "unsubscribed"
-    UNKNOWN_KIND = "unknown_kind"
-    REJECTED = "rejected"

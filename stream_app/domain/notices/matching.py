@@ -27,9 +27,9 @@ from stream_app.domain.notices.incoming import IncomingNotice
 
 #: Kind of notice -> the condition that it meets.
 CONDITION_OF_KIND: Mapping[str, str] = {
-    row.notification_type: name
-    for name, row in CONDITIONS.items()
-    if row.evaluation is Evaluation.NOTICE_MATCHING
+    condition.notification_type: name
+    for name, condition in CONDITIONS.items()
+    if condition.evaluation is Evaluation.NOTICE_MATCHING
 }
 
 
@@ -86,7 +86,7 @@ class NoticeTriggerIndex:
         for one in triggers:
             if one.enabled and one.template_id in FILTER_READERS and one.client_id in clients:
                 found.setdefault((one.client_id, one.template_id), []).append(one)
-        self._by_client = {
+        self._matchers = {
             (client_id, condition): ConditionMatcher(clients[client_id], condition, its_triggers)
             for (client_id, condition), its_triggers in found.items()
         }
@@ -94,5 +94,5 @@ class NoticeTriggerIndex:
     def matching(self, client_id: int, notice: IncomingNotice) -> list[Trigger]:
         """Return the client's triggers that match the notice, in the order of their ids."""
         condition = CONDITION_OF_KIND.get(notice.kind)
-        triggers = self._by_client.get((client_id, condition)) if condition else None
-        return triggers.matching(notice) if triggers else []
+        matcher = self._matchers.get((client_id, condition)) if condition else None
+        return matcher.matching(notice) if matcher else []

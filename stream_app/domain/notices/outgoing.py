@@ -59,10 +59,10 @@ def notice_of(
     return Notice(client_id, notice_id, f"[Wallarm] {summary}", body)
 
 
-def integration_details(number: int, integration: Integration | None) -> dict[str, object]:
+def integration_details(integration_id: int, integration: Integration | None) -> dict[str, object]:
     """Return what a notice says about an integration, which may be deleted by now."""
     kind = integration.type if integration else "opsgenie"
-    return {"id": number, "type": kind, "name": integration.name if integration else ""}
+    return {"id": integration_id, "type": kind, "name": integration.name if integration else ""}
 
 
 def integration_broken(
@@ -88,7 +88,7 @@ def integration_broken(
 def deliveries_overflowed(
     client_id: int,
     client: Client | None,
-    number: int,
+    integration_id: int,
     integration: Integration | None,
     at_ms: int,
 ) -> Notice:
@@ -99,10 +99,10 @@ def deliveries_overflowed(
     return notice_of(
         client_id,
         client,
-        f"deliveries_overflowed/{number}/{at_ms // HOUR_MS}",
+        f"deliveries_overflowed/{integration_id}/{at_ms // HOUR_MS}",
         "deliveries_overflowed",
         "Alerts of an integration are held back: too many wait for it",
-        integration=integration_details(number, integration),
+        integration=integration_details(integration_id, integration),
     )
 
 
