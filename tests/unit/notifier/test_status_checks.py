@@ -91,7 +91,7 @@ class Bench:
         self.checks.offer(3, msgspec.structs.replace(result, **changes))
 
     async def settled(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.checks._checks:  # noqa: ASYNC110 - ends of tasks
                 await asyncio.sleep(0.005)
 

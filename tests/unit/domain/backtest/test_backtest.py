@@ -1,4 +1,4 @@
-"""The backtest against an independent reading: every event by its own time, one at a time."""
+"""The backtest compared with a naive reading that counts every event by its own time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIENTS = {n: Client(n, NAMES[n], "EU", {7: "Shop", 8: "Blog"}) for n in (1, 2)}
 
 
 def in_names(event: dict[str, Any], application: str | None, shape: str) -> bytes:
-    """Write an event with names in the place of its ids: in an envelope, or flat."""
+    """Write an event with names in place of its ids, in an envelope or flat."""
     body = {name: value for name, value in event.items() if name not in ("client_id", "poolid")}
     if application is not None:
         body["applications"] = [application]
@@ -122,7 +122,7 @@ def hit(seconds: int, **more: Any) -> bytes:
     return json.dumps({"client_id": 1, "request_time": seconds, **more}).encode()
 
 
-def test_late_events_count_and_are_told() -> None:
+def test_late_events_count_and_are_reported() -> None:
     values = [hit(BASE), hit(BASE + 10_000), hit(BASE), hit(BASE + 10_000), hit(BASE)]
     engine, _ = after([(0, value, True) for value in values], trigger(1, 1))
     assert dict(engine.counts) == {BASE: 3, BASE + 10_000: 2}

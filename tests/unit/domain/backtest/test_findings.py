@@ -31,7 +31,7 @@ def findings(counts: dict[int, int], days: float = 7, **changes: Any) -> Finding
     return Findings(**known | changes)
 
 
-def test_thresholds_are_told_in_alerts_a_day() -> None:
+def test_thresholds_are_rated_in_alerts_a_day() -> None:
     # Day n has n + 1 windows, with 1, 2 ... n + 1 times ten events.
     counts = {START + day * DAY + 60 * n: 10 * (n + 1) for day in range(7) for n in range(day + 1)}
     rows = findings(counts).rows
@@ -64,7 +64,7 @@ def test_a_threshold_for_a_rate_is_the_lowest_that_keeps_it(counts: dict[int, in
 
 
 def test_one_bad_day_is_not_hidden_by_quiet_ones() -> None:
-    """Seven bursts of one day are one a day on average, and seven pages in a day."""
+    """Seven bursts on one day of a week are one a day on average, but seven pages on that day."""
     counts = {START + day * DAY + n * 600: 1 + n % 4 for day in range(7) for n in range(144)}
     counts |= {START + 3 * DAY + n * 600: 30 for n in range(7)}
     by_note = {row.note: row for row in findings(counts).rows}
@@ -72,7 +72,7 @@ def test_one_bad_day_is_not_hidden_by_quiet_ones() -> None:
     assert by_note["at most 1 a day, at most 1 a week, never"].threshold == 30
 
 
-def test_less_than_a_day_names_no_rate_of_days() -> None:
+def test_less_than_a_day_has_no_rates_of_whole_days() -> None:
     rows = findings({START: 9}, days=0.5).rows
     assert {row.note for row in rows} == {"at most 10 a day", "as it is", "never"}
     assert next(row for row in rows if row.threshold == 0).per_day == 2
@@ -95,7 +95,7 @@ def test_the_timeline_has_the_largest_window_of_each_part() -> None:
     assert findings({}).timeline(3) == [0, 0, 0]
 
 
-def test_a_time_too_short_for_a_rate_names_none() -> None:
+def test_a_time_too_short_for_rates_has_none() -> None:
     short = findings({START: 9}, days=0.04)
     assert not short.has_rates
     assert {(row.note, row.per_day) for row in short.rows} == {
@@ -103,7 +103,7 @@ def test_a_time_too_short_for_a_rate_names_none() -> None:
     }  # fmt: skip
     hour = findings({START: 9}, days=1 / 24)
     assert hour.per_day(1) == 24
-    # A time shorter than a window says nothing of a day, though the window is one.
+    # A time shorter than a window has no rate, even if the window is a day.
     daily = Trigger(1, 1, "d", "hits_exceeded", True, (), Threshold(5, DAY), (1,), 0)
     brief = {"trigger": daily, "read_ms": (START * 1000, (START + 7200) * 1000)}
     assert findings({START: 9}, days=1, **brief).per_day(1) is None

@@ -1,4 +1,4 @@
-"""Which time the figures of a backtest are of, and what lies outside of it."""
+"""The time that the figures of a backtest cover, and the windows outside of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from stream_app.domain.backtest.time_basis import TimeBasis, choose_time_basis
 
 HOUR, DAY = 3600, 86_400
 START = 20_000 * DAY
-#: A window of three events each minute of two hours.
+#: Two hours with three events in each minute.
 LIVE = {START - 2 * HOUR + 60 * n: 3 for n in range(120)}
 TWO_HOURS = (START - 2 * HOUR) * 1000, START * 1000
 
 
-def test_live_events_are_of_the_time_of_their_records() -> None:
+def test_the_figures_of_live_events_cover_the_time_of_their_records() -> None:
     assert choose_time_basis(LIVE, 60, *TWO_HOURS) == TimeBasis(LIVE, *TWO_HOURS)
     assert choose_time_basis({}, 60, *TWO_HOURS) == TimeBasis({}, *TWO_HOURS)
 
@@ -25,7 +25,7 @@ def test_a_late_upload_beside_live_events_is_no_load() -> None:
     assert found == TimeBasis(LIVE, *TWO_HOURS, is_loaded=False, outside=backlog)
 
 
-def test_what_happened_just_before_the_first_record_is_of_its_time() -> None:
+def test_what_happened_just_before_the_first_record_is_within_its_time() -> None:
     before = {START - 2 * HOUR - 240: 1}
     found = choose_time_basis(LIVE | before, 60, *TWO_HOURS)
     assert found == TimeBasis(LIVE | before, (START - 2 * HOUR - 240) * 1000, START * 1000)

@@ -1,4 +1,4 @@
-"""The rule of what is not counted, and that counting holds to it for every kind of event."""
+"""The rule of what is not counted, and that counting obeys it for every kind of event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which triggers count an event: the rules one by one, and all of them against the oracle."""
+"""Which triggers count an event: each rule by itself, and all of them against the oracle."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_status_matches_a_number_a_class_and_a_mix_of_both(
         ({"response_statuses": []}, clause("response_status", "2xx"), False),
     ],
 )
-def test_of_several_values_any_passes_eq_and_none_may_match_for_ne(
+def test_any_of_several_values_passes_eq_and_none_may_match_for_ne(
     kind: EventKind, event: dict[str, Any], item: dict[str, Any], *, is_equal: bool
 ) -> None:
     check(kind, event, item, is_equal=is_equal)
@@ -379,7 +379,7 @@ def test_any_triggers_match_any_events_as_the_oracle_says(
         event = decode(kind, fields)
         expected = [obj["id"] for obj in objects if oracle._matches(kind, fields, obj)]
         assert [t.trigger.id for t in client.matching(event)] == expected
-        # Counting asks once for each signature: events of one must be matched alike.
+        # Counting asks once for each signature, so equal signatures must match alike.
         assert remembered.setdefault(client.signature(event), expected) == expected
 
 

@@ -86,7 +86,7 @@ class Log:
     def flush(
         self, counts: PartitionCounts, crash_after: int | None, owner: Owner | None = None
     ) -> bool:
-        """Write a flush; crash after so many records. Return whether it is complete."""
+        """Write a flush, and crash after a number of records; return whether it is complete."""
         owner = self.owner if owner is None else owner
         cut = counts.cut()
         writes: list[Callable[[], Any]] = [
@@ -332,7 +332,7 @@ CREATED, APPENDED = 0, 1
         (300, None, CREATED, True),
         (-2 * 86400, 0, CREATED, False),
         (-2 * 86400, None, CREATED, True),
-        # The broker's clock stands: this worker's may be two days behind.
+        # The broker's clock counts: this worker's may be two days behind.
         (2 * 86400, 2 * 86400, APPENDED, True),
         (2 * 86400, None, APPENDED, True),
     ],
@@ -389,7 +389,7 @@ def older(*rows: tuple[bytes, bytes | None]) -> PartitionCounts:
     return counts
 
 
-def test_of_an_older_versions_cells_the_one_with_the_larger_offset_holds() -> None:
+def test_the_older_versions_cell_with_the_larger_offset_holds() -> None:
     name = older_key(KEY)
     stale = (name, b"[3, 12]")  # from a worker that woke up too late
     for rows in ([(name, b"[9, 40]"), stale], [stale, (name, b"[9, 40]")]):
@@ -425,7 +425,7 @@ def test_what_an_older_versions_cell_has_counted_is_not_taken_back_by_a_packed_o
         assert counts.cells == {KEY: max(9, count)}
 
 
-def test_a_record_that_is_none_of_a_state_is_told_from_one_that_is_damaged() -> None:
+def test_a_foreign_record_is_told_from_a_damaged_one() -> None:
     counts = PartitionCounts(EventKind.HITS)
     for key in (b"", b"x", b"x|y", b"\xff|1"):
         assert not counts.restore(key, b"[1, 2]")
@@ -495,7 +495,7 @@ def test_the_memory_of_matches_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert list(counts.cells.values()) == [1] * 50
 
 
-def test_of_a_thousand_addresses_only_the_one_that_is_looked_for_is_remembered() -> None:
+def test_only_the_address_of_a_filter_is_remembered_out_of_a_thousand() -> None:
     by_address = [{"id": "ip_address", "operator": "eq", "values": ["203.0.113.7"]}]
     found = trigger(1, 60, template_id="attacks_exceeded", filters=by_address)
     parsed = [parse_trigger(found, allowed_periods=(60,))]

@@ -48,7 +48,7 @@ def add(windows: PartitionWindows, one: PartialCount, timestamp_ms: int) -> None
 
 
 def cut(windows: PartitionWindows) -> tuple[list[CellKey], list[CellKey]]:
-    """Return what a cut has touched, and what it has given up."""
+    """Return the windows that a cut has touched, and those that have expired."""
     before = set(windows.windows)
     found = windows.cut()
     gone = sorted(before - windows.windows.keys())
@@ -125,7 +125,7 @@ def test_a_partial_count_of_an_older_version_is_read_as_one_of_many() -> None:
     )
 
 
-def test_of_two_partial_counts_of_a_partition_the_larger_one_stays() -> None:
+def test_the_larger_of_two_partial_counts_of_a_partition_stays() -> None:
     windows = PartitionWindows()
     for count in (5, 3, 5, 1):
         add(windows, partial(count), NOW_MS)
@@ -183,7 +183,7 @@ def test_any_order_and_any_replay_of_partial_counts_give_the_same_sums(
     assert {key: window.counts for key, window in windows.windows.items()} == largest
 
 
-def test_a_cut_names_what_was_touched_since_the_last_one() -> None:
+def test_a_cut_names_the_windows_touched_since_the_last_one() -> None:
     windows = PartitionWindows()
     add(windows, partial(1), NOW_MS)
     add(windows, partial(2), NOW_MS)
@@ -194,7 +194,7 @@ def test_a_cut_names_what_was_touched_since_the_last_one() -> None:
     assert cut(windows) == ([KEY], [])
 
 
-def test_what_the_next_cut_will_touch_can_be_looked_at_before_it() -> None:
+def test_the_windows_of_the_next_cut_can_be_seen_before_it() -> None:
     windows = PartitionWindows()
     add(windows, partial(), NOW_MS)
     assert list(windows.touched) == [KEY]
@@ -206,7 +206,7 @@ def test_what_the_next_cut_will_touch_can_be_looked_at_before_it() -> None:
 
 
 def advance(windows: PartitionWindows, to_ms: int) -> list[CellKey]:
-    """Let a partial count of another window pass by; return what is given up."""
+    """Add a partial count of another window at a time; return the windows that expire."""
     add(windows, partial(1, start=START + 500_000, period=86_400), to_ms)
     return cut(windows)[1]
 
@@ -214,7 +214,7 @@ def advance(windows: PartitionWindows, to_ms: int) -> list[CellKey]:
 @pytest.mark.parametrize(
     ("period", "kept_ms"), [(1, HOUR_MS), (60, 60_000_000), (3600, 24 * HOUR_MS)]
 )
-def test_a_window_is_given_up_when_its_last_partial_count_is_older_than_the_retention(
+def test_a_window_expires_when_its_last_partial_count_is_older_than_the_retention(
     period: int, kept_ms: int
 ) -> None:
     windows = PartitionWindows()
@@ -243,7 +243,7 @@ def test_an_older_record_time_neither_ages_a_window_nor_turns_time_back() -> Non
     assert advance(windows, NOW_MS + HOUR_MS - 1) == []
 
 
-def test_what_a_cut_touches_is_not_given_up_in_it_however_much_time_the_cut_spans() -> None:
+def test_a_touched_window_does_not_expire_in_its_cut_however_much_time_that_spans() -> None:
     windows = PartitionWindows()
     add(windows, partial(9), NOW_MS)
     add(windows, partial(1, start=START + 9000), NOW_MS + 3 * HOUR_MS)
@@ -254,7 +254,7 @@ def test_what_a_cut_touches_is_not_given_up_in_it_however_much_time_the_cut_span
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * HOUR_MS)), max_size=20), st.data())
-def test_each_window_is_given_up_once_and_only_when_it_is_old(
+def test_each_window_expires_once_and_only_when_it_is_old(
     found: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     windows, seen, now_ms = PartitionWindows(), dict[CellKey, int](), 0

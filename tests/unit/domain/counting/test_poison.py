@@ -1,4 +1,4 @@
-"""Stage 1 against records that nobody should send: nothing escapes, and every event is found."""
+"""Stage 1 against records that nobody should send: no error escapes, and no event is lost."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_record_of_a_batch_that_overlaps_what_is_done_is_skipped() -> None:
     assert (tally.skipped, tally.counted) == (2, 2)
 
 
-def test_a_cell_that_comes_back_from_the_log_after_its_window_expired_is_given_up() -> None:
+def test_a_restored_cell_of_an_expired_window_is_given_up() -> None:
     kind = EventKind.HITS
     counts, triggers = PartitionCounts(kind), index(kind, trigger(1, kind, 1))
     times = (BASE, BASE + 4000)

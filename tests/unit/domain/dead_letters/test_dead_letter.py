@@ -106,7 +106,7 @@ def test_a_selection_holds_what_fits_all_its_rules(selection: Selection, expecte
     assert selection.is_everything == (selection == Selection())
 
 
-def test_a_mark_behind_a_letter_says_that_it_is_done() -> None:
+def test_a_mark_after_a_dead_letter_says_that_it_was_redriven() -> None:
     index = DeadLetterIndex(Selection())
     for offset in (3, 4, 5):
         index.add_if_selected(letter(offset, original=Place("deliveries", 1, offset)))
@@ -120,7 +120,7 @@ def test_a_mark_behind_a_letter_says_that_it_is_done() -> None:
     assert index.redriven_to(Place(TOPIC, 1, 4)) == "deliveries/1/18", "`show` still says so"
 
 
-def test_a_mark_of_another_partition_of_nothing_or_before_its_letter_says_nothing() -> None:
+def test_a_mark_of_another_partition_of_nothing_or_before_its_dead_letter_says_nothing() -> None:
     index = DeadLetterIndex(Selection())
     index.note_redriven(Place(TOPIC, 1, 6), 7, "x")
     index.add_if_selected(letter(7))
@@ -132,7 +132,7 @@ def test_a_mark_of_another_partition_of_nothing_or_before_its_letter_says_nothin
     assert len(index) == 1
 
 
-def test_letters_of_one_origin_are_one_and_done_together() -> None:
+def test_dead_letters_of_one_origin_count_as_one_and_are_redriven_together() -> None:
     def filled() -> DeadLetterIndex:
         index = DeadLetterIndex(Selection())
         index.add_if_selected(letter(3, timestamp_ms=20))

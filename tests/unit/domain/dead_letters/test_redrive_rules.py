@@ -33,12 +33,12 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_a_letter_of_our_own_topic_to_an_integration_in_use_comes_back() -> None:
+def test_a_dead_letter_of_our_own_topic_for_an_integration_in_use_is_redriven() -> None:
     assert why_not_redriven(letter(), "deliveries", set(), OPEN) == ""
 
 
 @pytest.mark.parametrize("topic", ["config.integrations", "alerts", "p.deliveries", "deliveries "])
-def test_a_header_cannot_send_a_letter_anywhere_else(topic: str) -> None:
+def test_a_header_cannot_redrive_a_dead_letter_to_another_topic(topic: str) -> None:
     forged = letter(original=Place(topic, 1, 17))
     why = why_not_redriven(forged, "deliveries", set(), OPEN, force=True)
     assert why == f"its x-original-topic is {topic!r}, and must be 'deliveries'"
@@ -86,7 +86,7 @@ def test_an_alert_comes_back_when_one_of_its_integrations_takes_it() -> None:
     assert why_not_redriven(event, "events.hits", set(), {}) == ""
 
 
-def test_an_alert_that_some_have_got_is_judged_by_the_others() -> None:
+def test_an_alert_that_some_integrations_got_depends_on_the_others() -> None:
     value = b'{"id":"a","client_id":1111,"integration_ids":[520,521]}'
     one = letter(
         kind=DeadLetterKind.ALERT, value=value, original=Place("alerts", 1, 2), still_for=(520,)
@@ -101,7 +101,7 @@ def test_an_alert_that_some_have_got_is_judged_by_the_others() -> None:
     )
 
 
-def test_a_destination_says_why_it_takes_nothing_and_how_to_change_that() -> None:
+def test_a_recipient_says_why_it_takes_nothing_and_how_to_change_that() -> None:
     assert recipient_of(RECORD, None) == RedriveRecipient(7)
     status = IntegrationStatus(521, 1111, True, "failed_share", 7, 18, 20, 12, 1)
     enable = "`stream-app integrations enable 521` first"
@@ -115,7 +115,7 @@ def test_a_destination_says_why_it_takes_nothing_and_how_to_change_that() -> Non
     assert "00000000" not in broken.problem
 
 
-def test_every_reason_has_a_next_step_with_the_names_of_the_letter() -> None:
+def test_every_reason_has_a_next_step_that_names_the_dead_letter() -> None:
     assert set(NEXT_STEPS) == set(DeadLetterReason)
     for reason in DeadLetterReason:
         text = next_step(letter(reason=reason.value), None)

@@ -39,7 +39,7 @@ def result(
 
 
 def add(one: Judge, found: Result, *, is_exhausted: bool) -> Verdict | None:
-    """Let a judge take a result; each has an offset of its own."""
+    """Let a judge count a result, each with an offset of its own."""
     return one.count(found, next(OFFSETS), is_exhausted=is_exhausted)
 
 
@@ -159,7 +159,7 @@ def test_integrations_are_judged_apart_and_forgotten_alone() -> None:
 
 
 def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing() -> None:
-    """Every alert is accepted on one of its resends, so none is given up and all are sent."""
+    """Every alert is accepted at one of its resends, so none is given up."""
     outage_ms, one, accepted = 300_000, judge(), 0
     requests: list[tuple[int, bool]] = []
     for alert in range(3000):
@@ -190,7 +190,7 @@ def test_a_total_outage_of_five_minutes_at_ten_alerts_a_second_disables_nothing(
 def test_a_crash_anywhere_and_a_replay_miscount_nothing(
     rows: list[Row], acknowledged: int, crash: int, lost: set[int]
 ) -> None:
-    """The worker dies in a flush: some of its records are written, and not its progress."""
+    """The worker dies in a flush: some of its records are written, but not its progress."""
     whole = judge(min_requests=3)
     verdicts = run(whole, rows, 0)
     start, end = sorted((min(acknowledged, len(rows)), min(crash, len(rows))))
@@ -225,7 +225,7 @@ def test_what_is_not_acknowledged_is_rolled_back(rows: list[Row]) -> None:
 
 
 def run(one: Judge, rows: list[Row], offset: int) -> list[Verdict]:
-    """Let a judge take results whose offsets begin at `offset`."""
+    """Let a judge count results whose offsets begin at `offset`."""
     found = [
         one.count(
             result(NOW_MS + bucket * BUCKET_MS, accepted=accepted, epoch=epoch),

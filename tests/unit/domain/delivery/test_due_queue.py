@@ -41,7 +41,7 @@ def test_a_group_with_many_due_items_does_not_hold_the_others_back() -> None:
     for group in (2, 3):
         waiting.put(f"quiet {group}", group, 100, f"quiet {group}")
     assert waiting.take(100)[:3] == ["busy", "quiet 2", "quiet 3"]
-    # Also while the busy one waits for its own places.
+    # This holds while the busy group waits for its own places, too.
     waiting.put("late", 4, 100, "late")
     assert waiting.take(100) == []
     waiting.release("busy 0")
@@ -58,7 +58,7 @@ def test_the_bound_of_a_group_holds_and_a_release_frees_its_place() -> None:
     assert waiting.take(10) == ["2"]
 
 
-def test_the_bound_in_all_holds() -> None:
+def test_the_total_bound_holds() -> None:
     waiting = queue(max_in_flight=3)
     for group in range(1, 6):
         waiting.put(str(group), group, 0, str(group))
@@ -158,7 +158,7 @@ def test_bounds_hold_and_nothing_is_lost_whatever_happens(
         expected -= set(in_flight)
 
 
-def test_a_group_that_is_held_starts_nothing_until_then_and_others_go_on() -> None:
+def test_a_held_group_starts_nothing_until_its_time_and_others_go_on() -> None:
     waiting = filled(filled(queue(), 1, 3), 2, 1)
     waiting.hold(1, 5000)
     assert waiting.take(0) == ["2/0"]
@@ -221,7 +221,7 @@ def test_a_failing_group_has_one_place_and_its_own_rate_until_it_fails_no_more()
     assert waiting.take(1500) == ["1/4", "1/5", "1/6"]
 
 
-def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -> None:
+def test_groups_that_do_not_answer_leave_half_of_the_places_to_those_that_do() -> None:
     waiting: DueQueue[str] = DueQueue(10, 5, FAST)
     for group in range(100, 200):
         filled(waiting, group, 100)
@@ -232,8 +232,8 @@ def test_groups_that_do_not_answer_leave_half_of_all_places_to_those_that_do() -
     assert waiting.take(0) == [f"1/{number}" for number in range(5)]
 
 
-def test_a_new_group_does_not_wait_behind_those_that_were_in_vain_before() -> None:
-    """As after a restart: nothing is known but how often the items have been started."""
+def test_a_new_group_does_not_wait_behind_groups_that_failed_before() -> None:
+    """As after a restart: only the attempts of the items are known."""
     waiting: DueQueue[str] = DueQueue(20, 5, FAST)
     for group in range(100, 200):
         waiting.put(f"{group}", group, 0, "again", attempt=9)
@@ -249,7 +249,7 @@ def test_a_new_group_does_not_wait_behind_those_that_were_in_vain_before() -> No
     assert waiting.take(0) == ["2/1"], "one failure of a quick one changes nothing"
 
 
-def test_of_those_that_were_in_vain_the_one_with_fewest_failures_is_next() -> None:
+def test_the_failed_group_with_fewest_failures_is_next() -> None:
     waiting: DueQueue[str] = DueQueue(4, 4, FAST)
     for group, attempt in ((100, 9), (101, 12), (102, 2), (103, 4)):
         waiting.put(str(group), group, 0, str(group), attempt=attempt)
@@ -261,8 +261,8 @@ def test_of_those_that_were_in_vain_the_one_with_fewest_failures_is_next() -> No
     assert order == ["102", "103", "100", "101"]
 
 
-def test_of_a_groups_due_items_the_one_with_most_attempts_is_next() -> None:
-    """So that one delivery keeps its schedule, and comes to an end, however many wait."""
+def test_the_due_item_of_a_group_with_most_attempts_is_next() -> None:
+    """So one delivery keeps its schedule and comes to an end, however many wait."""
     waiting = queue(max_per_group=1)
     for number in range(3):
         waiting.put(f"new {number}", 1, 0, f"new {number}")

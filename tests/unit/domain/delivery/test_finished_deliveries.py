@@ -1,4 +1,4 @@
-"""What is kept of finished deliveries, against a plain dict; and what it costs."""
+"""Finished deliveries compared with a plain dict, and what they cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOPICS = ("deliveries", "delivery-results")
 HOUR = 490_000
 DIGITS = "0123456789abcdef0123456789abcdef"
 OURS = f"stream-app:1:attack_type:{DIGITS}/521"
-#: Each differs from the one above in what the short form could lose.
+#: Ids that the short form could take for one another.
 ALIKE = [
     OURS,
     OURS.replace(DIGITS, DIGITS.upper()),
@@ -94,7 +94,7 @@ def test_ids_that_look_alike_are_told_apart() -> None:
     assert sorted(kept) == sorted(ALIKE)
 
 
-def test_many_that_are_over_at_once_are_given_out_in_parts() -> None:
+def test_many_that_expire_at_once_are_returned_in_parts() -> None:
     kept = FinishedDeliveries()
     names = [f"p:{number:032x}/{number % 2}" for number in range(10)]
     for name in names:
@@ -143,7 +143,9 @@ def test_a_finished_delivery_takes_few_bytes_in_memory_and_on_kafka() -> None:
 
 
 @pytest.mark.parametrize("status", [s for s in DeliveryStatus if s is not DeliveryStatus.PENDING])
-def test_what_an_older_version_wrote_is_read_and_is_as_short_then(status: DeliveryStatus) -> None:
+def test_the_record_of_an_older_version_is_read_and_rewritten_in_the_short_form(
+    status: DeliveryStatus,
+) -> None:
     older = state_of(1, status=status, finished_ms=HOUR * HOUR_MS + 5, redrives=2, reason="stale")
     partition = PartitionDeliveries(TOPICS, DeliveryRules())
     partition.restore(older.id.encode(), encode_state(older))
@@ -157,8 +159,8 @@ def test_what_an_older_version_wrote_is_read_and_is_as_short_then(status: Delive
     assert copy.states == partition.states
 
 
-def test_an_older_version_does_not_take_the_short_record_for_another() -> None:
-    """It ends and says so, as with every form that it does not know."""
+def test_an_older_version_refuses_the_short_form() -> None:
+    """It ends with an error, as with every form that it does not know."""
     with pytest.raises(msgspec.ValidationError):
         decode_state(encode_finished(end()))
 

@@ -55,7 +55,7 @@ def result(attempt: int = 1, *, accepted: bool = False, **fields: Any) -> Result
 
 
 def add(state: PartitionDeliveries, found: Result, timestamp_ms: int) -> bool:
-    """Let a state take a result; each has an offset of its own."""
+    """Add a result to a state, each with an offset of its own."""
     return state.add_result(found, next(OFFSETS), timestamp_ms)
 
 
@@ -123,7 +123,7 @@ def test_17_requests_on_the_three_documented_cycles_to_the_millisecond_then_give
     waits = [1, 3, 5, 10, 10, 0, 1, 3, 5, 30, 60, 60, 180, 300, 600, 1800]
     assert sum(waits) == 3068
     for attempt, wait in enumerate(waits, 1):
-        finished_ms += 250 + attempt  # the request takes its own time: waits run from its end
+        finished_ms += 250 + attempt  # a wait runs from the end of the request
         assert add(state, result(attempt, finished_at_ms=finished_ms), finished_ms + 40)
         assert only(state).attempt == attempt + 1
         assert only(state).due_ms == finished_ms + wait * 1000
@@ -230,7 +230,7 @@ def test_recovery_is_a_join_whatever_the_order_of_the_records() -> None:
     assert only(restored(changelog[:4][::-1])).attempt == 2
 
 
-def test_a_state_that_a_stale_record_followed_is_written_again_and_stays_due() -> None:
+def test_a_state_followed_by_a_stale_record_is_written_again_and_stays_due() -> None:
     state = with_delivery()
     stale = flush(state)
     add(state, result(1), NOW_MS)
@@ -239,7 +239,7 @@ def test_a_state_that_a_stale_record_followed_is_written_again_and_stays_due() -
     cut = copy.cut()
     assert (cut.changed, dict(cut.repeated)) == ([], {DELIVERY.id: only(state)})
     assert copy.records(cut) == [(DELIVERY.id.encode(), encode_state(only(state)))]
-    # Still so when that flush was not acknowledged; no longer when it was.
+    # If that flush is not acknowledged, the state is written again; else not.
     copy.roll_back()
     copy.confirm(copy.cut())
     assert copy.cut().repeated == []
@@ -249,7 +249,7 @@ def test_a_finished_delivery_is_forgotten_after_a_week_of_record_time() -> None:
     state = with_delivery()
     add(state, result(accepted=True), NOW_MS + 1000)
     copy = restored(flush(state))
-    # By the hour: until all of the hour in which it ended is a week ago.
+    # By the hour: the whole hour in which it ended must be a week ago.
     over_ms = (NOW_MS // HOUR_MS + 1) * HOUR_MS + REMEMBER_MS
     for one in (state, copy):
         one.note_record("deliveries", 8, over_ms - 1)
@@ -284,7 +284,7 @@ def disabled(state: PartitionDeliveries) -> Cancel:
     return command
 
 
-def test_a_command_gives_up_what_is_pending_of_its_integration_and_nothing_else() -> None:
+def test_a_command_gives_up_the_pending_deliveries_of_its_integration_and_nothing_else() -> None:
     state = with_delivery()
     other = msgspec.structs.replace(DELIVERY, id="x/7", integration_id=7)
     state.add_delivery(new_state(other, encode_delivery(other), 8, NOW_MS))
@@ -300,7 +300,7 @@ def test_a_command_gives_up_what_is_pending_of_its_integration_and_nothing_else(
     assert state.cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED) is None
 
 
-def test_a_command_does_not_mean_what_is_routed_after_the_integration_was_enabled() -> None:
+def test_a_command_spares_what_is_routed_after_the_integration_was_enabled() -> None:
     state = with_delivery()
     command = disabled(state)
     later = msgspec.structs.replace(DELIVERY, id="y/521", epoch=1)
@@ -327,7 +327,7 @@ def test_a_request_that_was_accepted_after_all_counts_for_a_cancelled_delivery()
     )
 
 
-def test_one_pending_delivery_too_many_is_given_up_and_leaves_the_others_alone() -> None:
+def test_a_delivery_beyond_the_bound_is_given_up_and_the_others_stay() -> None:
     state = PartitionDeliveries(TOPICS, DeliveryRules(max_pending=2))
     for number in range(3):
         one = msgspec.structs.replace(DELIVERY, id=f"{number}/521")
@@ -340,7 +340,7 @@ def test_one_pending_delivery_too_many_is_given_up_and_leaves_the_others_alone()
     assert sorted(state.pending) == ["1/521", "3/521"]
 
 
-def test_what_comes_back_from_the_dead_letters_begins_anew_and_ignores_older_results() -> None:
+def test_a_redriven_delivery_begins_anew_and_ignores_older_results() -> None:
     state = with_delivery()
     state.cancel(disabled(state), NOW_MS)
     assert not state.add_delivery(new_state(DELIVERY, RECORD, 8, NOW_MS))
@@ -457,7 +457,7 @@ def test_a_429_that_asks_for_nothing_pauses_for_a_minute() -> None:
 
 
 @pytest.mark.parametrize("delivery_id", ["progress", "judge|521", "pause|x"])
-def test_ids_that_would_pass_for_other_keys_are_known(delivery_id: str) -> None:
+def test_ids_that_look_like_other_changelog_keys_are_reserved(delivery_id: str) -> None:
     assert is_reserved(delivery_id)
     assert not is_reserved(DELIVERY.id)
 

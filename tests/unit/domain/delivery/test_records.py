@@ -78,21 +78,21 @@ def test_an_attempt_ended_when_its_result_was_written_or_shortly_before(
 @pytest.mark.parametrize(
     ("attempt", "due_ms", "failed_ms", "expected"),
     [
-        # By a right clock, by one that is behind, and by one that is ahead.
+        # Read by a right clock, by one that is behind, and by one that is ahead.
         (4, NOW_MS + 2000, NOW_MS - 3000, 2000),
         (4, NOW_MS + 7_200_000, NOW_MS + 7_195_000, 5000),
         (4, NOW_MS - 7_200_000, NOW_MS - 7_205_000, 0),
-        # What the service asked for, and a pause of our own before the first attempt.
+        # The wait that the service asked for, and our own pause before the first attempt.
         (2, NOW_MS + 3_600_000, NOW_MS, 3_600_000),
         (1, NOW_MS + 10_000, NOW_MS, 10_000),
-        # An older version's, made by a worker two hours ahead.
+        # Due times of an older version, whose worker was two hours ahead.
         (4, NOW_MS + 7_200_000, 0, 5000),
         (17, NOW_MS + 7_200_000, 0, 1_800_000),
         (1, NOW_MS + 7_200_000, 0, 0),
         (18, NOW_MS + 7_200_000, 0, 0),
     ],
 )
-def test_a_delivery_waits_no_longer_than_its_step_whoever_has_written_when_it_is_due(
+def test_a_delivery_waits_no_longer_than_its_step_whatever_clock_set_its_due_time(
     attempt: int, due_ms: int, failed_ms: int, expected: int
 ) -> None:
     state = DeliveryState(

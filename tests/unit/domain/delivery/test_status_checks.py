@@ -7,7 +7,7 @@ NOW_MS = 1_767_225_600_000
 
 
 def chosen(sample: CheckSample, number: int) -> set[int]:
-    """Return which of so many deliveries a sample takes, without the hour's first one."""
+    """Return which deliveries a sample chooses beside the first one of the hour."""
     sample.chooses("first/521", 521, NOW_MS)
     return {n for n in range(number) if sample.chooses(f"alert {n}/521", 521, NOW_MS)}
 

@@ -1,4 +1,4 @@
-"""Decoding: every form of a record's value, and what becomes of the parts that are no events."""
+"""Decoding: every form of a record's value, and how parts that are no events are refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ DOCUMENTED_ATTACK: dict[str, Any] = {
 
 
 def read(value: bytes | None, kind: EventKind = EventKind.HITS) -> tuple[dict[int, Any], list[Any]]:
-    """Return what counting reads of a value: events by index, and what is refused."""
+    """Return what counting reads from a value: events by index, and refused parts."""
     decoder = EventDecoder(kind)
     try:
         found: Any = decoder.decode(value)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def read(value: bytes | None, kind: EventKind = EventKind.HITS) -> tuple[dict[in
 
 
 def clients(value: bytes) -> tuple[dict[int, int], list[Any]]:
-    """Return the client of each event by its index, and what is refused."""
+    """Return the client of each event by its index, and the refused parts."""
     good, refused = read(value)
     return {index: event.client_id for index, event in good.items()}, refused
 

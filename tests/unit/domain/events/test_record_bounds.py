@@ -1,4 +1,4 @@
-"""What a small compressed record may unfold to: its cost is bounded, and nothing of it is lost."""
+"""Small compressed records that unfold to much: their cost is bounded, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def count(*values: bytes, kind: EventKind = EventKind.HITS) -> Tally:
 
 @pytest.fixture
 def peak() -> Iterator[list[int]]:
-    """Measure the most memory that a test takes, in bytes; it is there when the test asks."""
+    """Trace memory while a test runs, and give the test a list for the peak that it reads."""
     tracemalloc.start()
     found: list[int] = []
     yield found
@@ -46,7 +46,7 @@ def peak() -> Iterator[list[int]]:
 
 @pytest.mark.parametrize(("form", "between"), [(b"[%s]", b","), (b"%s", b"\n")])
 @pytest.mark.parametrize("before", [[], [GOOD] * 3])
-def test_behind_so_many_bad_parts_the_rest_of_a_record_is_one_letter_that_can_be_sent_again(
+def test_after_the_most_bad_parts_the_rest_of_a_record_is_one_dead_letter_that_can_be_sent_again(
     form: bytes, between: bytes, before: list[bytes]
 ) -> None:
     rest = [b"2"] * 7 + [GOOD]
@@ -61,7 +61,7 @@ def test_behind_so_many_bad_parts_the_rest_of_a_record_is_one_letter_that_can_be
     assert (again.counted, len(again.rejected)) == (1, 7)
 
 
-def test_exactly_so_many_bad_parts_leave_no_rest() -> None:
+def test_exactly_the_most_bad_parts_leave_no_rest() -> None:
     tally = count(b"[%s]" % b",".join([b"1"] * MAX_REFUSED_PARTS))
     assert [part.value for _, part in tally.rejected] == [b"1"] * MAX_REFUSED_PARTS
 
@@ -75,13 +75,13 @@ def test_a_great_many_bad_parts_cost_little(kind: EventKind, value: bytes, peak:
     assert peak[0] < 40_000_000
 
 
-def test_so_do_notices() -> None:
+def test_a_great_many_bad_notices_cost_little() -> None:
     parts = list(notice_decoder.parts(b"[" + b"1," * 200_000 + b"1]"))
     assert len(parts) == MAX_REFUSED_PARTS + 1
 
 
 @pytest.mark.parametrize("part", [GOOD, b"1", b'{"client_id":1,"domain":"a"}'])
-def test_a_record_that_is_too_large_is_one_letter_whatever_it_holds(part: bytes) -> None:
+def test_a_record_that_is_too_large_is_one_dead_letter_whatever_it_holds(part: bytes) -> None:
     fits = b"[" + part
     fits += b" " * (MAX_RECORD_BYTES - 1 - len(fits)) + b"]"
     value = fits[:-1] + b" ]"

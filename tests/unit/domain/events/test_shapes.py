@@ -1,4 +1,4 @@
-"""Events under older names and in envelopes: read as the flat event that says the same."""
+"""Events with older names and in envelopes are read like the flat event that says the same."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ THE_HIT = Hit(
 
 
 def read(value: bytes, kind: EventKind = HITS) -> list[Any]:
-    """Decode a record in each of the ways that take it; they must agree."""
+    """Decode a record in each way that accepts it; the results must agree."""
     decoder = EventDecoder(kind, NAMES)
     good, refused = decoder.decode_parts(value)
     assert refused == []
@@ -217,7 +217,7 @@ def test_the_fast_decoder_reads_applications_of_all_names_at_once() -> None:
     assert [event.poolid for event in flat] == [None, -1, (7, 8), 9]
 
 
-#: Values that are no application, or no name, by their field.
+#: Field -> values that are no application or no name.
 UNREADABLE = [
     ("application_id", "7"),
     ("application_id", [7, "8"]),

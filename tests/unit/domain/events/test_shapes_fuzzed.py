@@ -1,4 +1,4 @@
-"""Valid records of all shapes, spoiled: nothing escapes, and every event is found somewhere."""
+"""Spoiled records of all shapes: no error escapes, and no event is lost."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def places(event: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 @st.composite
 def spoiled_event(draw: st.DrawFn) -> dict[str, Any]:
-    """Return a valid event with fields taken out, or of another type, or renamed."""
+    """Return a valid event with fields removed, renamed, or of another type."""
     event: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(VALID)))
     for _ in range(draw(st.integers(0, 3))):
         fields = places(event)
@@ -116,7 +116,7 @@ def record_of(draw: st.DrawFn, event: st.SearchStrategy[Any]) -> tuple[bytes, in
 
 @st.composite
 def spoiled_bytes(draw: st.DrawFn) -> bytes:
-    """Return a valid record with bytes flipped, or cut short."""
+    """Return a valid record with flipped bytes, or cut short."""
     value, _ = draw(record_of(st.sampled_from(VALID)))
     spoiled = bytearray(value)
     for place in draw(st.lists(st.integers(0, len(value) - 1), max_size=4)):
@@ -146,13 +146,13 @@ def index(kind: EventKind, *, with_pools: bool) -> TriggerIndex:
 
 
 def check(kind: EventKind, values: list[bytes], *, with_pools: bool) -> Tally:
-    """Count records in one batch and one by one; both must tell the same."""
+    """Count records in one batch and one by one; the results must agree."""
     triggers = index(kind, with_pools=with_pools)
     records = [Record(n, value) for n, value in enumerate(values)]
     together, apart = PartitionCounts(kind), PartitionCounts(kind)
     whole = together.count(records, triggers)
     tallies = [apart.count([record], triggers) for record in records]
-    # Each record for itself, where no other one has been before it.
+    # Each record with a new decoder, which has seen no other.
     alone = [PartitionCounts(kind).count([record], triggers) for record in records]
     assert together.cells == apart.cells
     assert together.watermark == apart.watermark

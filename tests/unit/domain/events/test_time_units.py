@@ -1,4 +1,4 @@
-"""A time in another unit than seconds is told as such."""
+"""Times in other units than seconds are recognised."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def message(kind: EventKind, event: dict[str, Any], timestamp: int = BASE * 1000
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize(("kind", "field"), FIELDS)
-def test_a_time_in_another_unit_is_told_as_such(kind: EventKind, field: str, unit: str) -> None:
+def test_a_time_in_another_unit_is_recognised(kind: EventKind, field: str, unit: str) -> None:
     number = BASE * UNITS[unit]
     values: list[Any] = [number, float(number)]
     if field == "time":
@@ -44,21 +44,21 @@ def test_a_time_in_another_unit_is_told_as_such(kind: EventKind, field: str, uni
 
 @pytest.mark.parametrize("seconds", [1e300, 1.7e308, 10**30, 10**400])
 @pytest.mark.parametrize(("kind", "field"), FIELDS)
-def test_a_time_of_hundreds_of_digits_is_told_in_short(
+def test_a_time_of_hundreds_of_digits_is_shortened(
     kind: EventKind, field: str, seconds: float
 ) -> None:
     assert len(told := message(kind, {field: seconds})) < 200, told
 
 
 @pytest.mark.parametrize("number", [10**400, -(10**30), 10**20])
-def test_a_client_of_hundreds_of_digits_is_told_in_short(number: int) -> None:
+def test_a_client_of_hundreds_of_digits_is_shortened(number: int) -> None:
     assert len(told := message(EventKind.HITS, {"client_id": number})) < 100, told
 
 
-def test_a_number_that_a_person_reads_is_told_as_it_is() -> None:
+def test_a_number_that_a_person_can_read_is_not_shortened() -> None:
     assert message(EventKind.HITS, {"client_id": 10**19}).startswith(f"client {10**19} is not in")
 
 
 @pytest.mark.parametrize("seconds", [BASE + 301, BASE + 86_400, 10**11 - 1, 10**20, 10**30])
-def test_one_that_is_only_ahead_is_not(seconds: int) -> None:
+def test_a_time_that_is_only_ahead_is_not_taken_for_another_unit(seconds: int) -> None:
     assert "looks like" not in message(EventKind.HITS, {"request_time": seconds})

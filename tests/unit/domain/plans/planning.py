@@ -1,4 +1,4 @@
-"""Objects of files, stored records, and the plan that comes of them."""
+"""Objects of files and stored records, and the plan made from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAMPED = {"updated_at": 5, "epoch": 6, "enabled_at": 4}
 
 
 class FakeKeeper:
-    """Seals readably, so that a test can look at what was bound to what."""
+    """Seals readably, so that a test can see which key was bound to which context."""
 
     def seal(self, clear: str, context: str) -> str:
         if clear == "unsealable":
@@ -96,6 +96,6 @@ def plan(
 
 
 def written(change: Change) -> dict[str, object]:
-    """Return the record of a change that is no deletion."""
+    """Return the record of a change that is not a deletion."""
     assert change.record is not None
     return change.record

@@ -210,7 +210,7 @@ def test_a_trigger_may_keep_the_id_of_an_integration_that_is_gone() -> None:
     ("before", "after", "turns_off"),
     [(True, False, True), (True, None, True), (True, True, False), (False, None, False)],
 )
-def test_a_change_knows_whether_it_takes_an_integration_out_of_use(
+def test_a_change_knows_whether_it_turns_an_integration_off(
     *, before: bool, after: bool | None, turns_off: bool
 ) -> None:
     record = None if after is None else integration(active=after)

@@ -71,7 +71,7 @@ def test_what_the_newest_secret_key_sealed_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("token", ["env:STREAM_APP_KEY_1111_ACME", "file:1111/acme", None, 7])
-def test_what_holds_no_seal_is_passed_over(token: object) -> None:
+def test_a_record_without_a_seal_is_skipped(token: object) -> None:
     assert rotated(token) is None
     assert reseal(521, {"id": 521, "target": token}, BOTH, NOW) is None
 

@@ -149,7 +149,7 @@ def test_only_alerts_of_what_was_replayed_can_be_extra() -> None:
 
 
 def test_an_alert_of_late_uploads_is_found_though_its_window_lies_before_what_was_read() -> None:
-    """Its events were appended within the range, and happened before it."""
+    """Its events were appended within the range, but happened before it."""
     later = {"hits": Extent((START + 3600) * 1000)}
     (row,) = compare([ALERT], recorded(ALERT), circumstances(extents=later))
     assert row == ComparedAlert(ComparisonResult.SAME, ALERT)

@@ -21,7 +21,7 @@ def test_the_newest_event_is_not_ahead_of_its_record_and_a_second_old_at_most(no
 
 
 @pytest.mark.parametrize("seconds", [None, 0, 7, -86_400])
-def test_what_is_left_is_read_as_it_is_written(seconds: int | None) -> None:
+def test_a_remainder_survives_its_texts(seconds: int | None) -> None:
     remainder = Remainder(
         {"events.hits": [(3, 10), (10, 10)], "a.events.attacks": [(0, 5)]}, seconds
     )

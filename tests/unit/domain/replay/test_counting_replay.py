@@ -1,4 +1,4 @@
-"""The replay of counted events against the oracle, and the bound on what it keeps."""
+"""The replay of counted events compared with the oracle, and the bound on what it keeps."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def hit(number: int, seconds: int) -> tuple[int, bytes, bool]:
     return number, json.dumps({"client_id": 2, "request_time": seconds, "poolid": 7}).encode(), True
 
 
-def test_a_window_is_given_up_when_every_partition_has_passed_it() -> None:
+def test_a_window_is_forgotten_when_every_partition_has_passed_it() -> None:
     log = [hit(n, BASE + 3600 * hour) for hour in range(200) for n in range(PARTITIONS)]
     replay = replayed(log)
     assert len(list(replay.alerts())) == 200
-    # A day is how long windows of an hour are kept.
+    # Windows of an hour are kept for a day.
     assert len(replay._windows) == 25
     behind = replayed([hit(0, BASE + 3600 * hour) for hour in range(200)])
     assert len(behind._windows) == 200, "the others may still bring events for all of them"

@@ -23,7 +23,7 @@ NOW = 1_767_225_600_000
         ("2026-01-01T00:00:00.5Z", Bound(NOW + 500)),
     ],
 )
-def test_an_end_is_a_time_or_an_offset(text: str | None, bound: Bound) -> None:
+def test_a_bound_is_a_time_or_an_offset(text: str | None, bound: Bound) -> None:
     assert parse_bound(text, NOW) == bound
 
 
@@ -40,7 +40,7 @@ def test_a_range_that_cannot_hold_anything_is_refused() -> None:
     assert parse_range("5", "-1h", NOW) == Range(Bound(offset=5), Bound(NOW - 3_600_000))
 
 
-def test_an_extent_cuts_what_reaches_beyond_it() -> None:
+def test_an_extent_misses_a_part_of_what_reaches_beyond_it() -> None:
     extent = Extent(1000, 5000)
     assert not extent.misses_part_of(1000, 5000)
     assert extent.misses_part_of(999, 2000)

@@ -1,4 +1,4 @@
-"""Times inside events are moved, all of them by as much, and nothing else is."""
+"""All times inside events are moved by the same seconds, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_attacks_have_a_first_and_a_last_time() -> None:
     }
 
 
-def test_notices_tell_of_times_in_their_details() -> None:
+def test_the_times_in_the_details_of_notices_are_moved() -> None:
     details = {"expire_at": "2026-01-01 02:27:15 +0300", "from": T, "to": T + HOUR}
     found = moved(NOTICES, {"summary": "s", "details": details}, 86_400)["details"]
     expected = {"from": T + 86_400, "to": T + 90_000, "expire_at": "2026-01-02 02:27:15 +0300"}
@@ -67,7 +67,7 @@ def test_everything_else_keeps_its_bytes() -> None:
     assert HITS.shift(value, 5).value == value.replace(b":10", b":15")
 
 
-def test_the_parts_of_arrays_and_lines_are_moved_and_bad_ones_left() -> None:
+def test_the_parts_of_arrays_and_lines_are_moved_and_bad_ones_stay() -> None:
     good = b'{"request_time":1}'
     assert HITS.shift(b"[%s, nonsense]" % good, 1) == ShiftedValue(b"[%s, nonsense]" % good, 1)
     assert HITS.shift(b"[%s , 7]" % good, 1) == ShiftedValue(b'[{"request_time":2} , 7]', 1)
@@ -89,9 +89,7 @@ TIMES = st.one_of(
 
 @given(st.dictionaries(st.sampled_from(["request_time", "create_time"]), TIMES, min_size=1),
        st.integers(-(10**9), 10**9))  # fmt: skip
-def test_the_time_that_is_counted_by_moves_by_as_many_seconds(
-    times: dict[str, float], seconds: int
-) -> None:
+def test_the_event_time_moves_by_as_many_seconds(times: dict[str, float], seconds: int) -> None:
     decode = EventDecoder(EventKind.HITS).decode_shapes
     value = json.dumps({"client_id": 1, **times}).encode()
     (before,) = decode(value)

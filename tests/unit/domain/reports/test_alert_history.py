@@ -111,7 +111,7 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     assert found == {(DeliveryStatus.SENT, 9_000, (1, 2))}
 
 
-def test_an_alert_stands_as_the_worst_of_its_deliveries() -> None:
+def test_the_state_of_an_alert_is_that_of_its_worst_delivery() -> None:
     histories = AlertHistories()
     histories.add_alert(ALERT, 8_000)
     alert = histories.by_id[ALERT.id]

@@ -1,4 +1,4 @@
-"""What needs a person is found, and what does not is left alone."""
+"""The overview finds what needs a person, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ FINE = Overview(
 )
 
 
-def test_nothing_is_wrong_with_what_is_well() -> None:
+def test_a_healthy_installation_has_no_problems() -> None:
     assert FINE.problems(17) == []
 
 
-def test_many_records_that_cannot_be_used_are_not_all_told() -> None:
+def test_only_the_first_of_many_unusable_records_are_listed() -> None:
     problems = replace(FINE, refused=[f"record {n}" for n in range(1_020)]).problems(17)
     assert len(problems) == 21
     assert problems[0].what == "cannot be used: record 0"
@@ -58,8 +58,8 @@ def test_an_object_without_a_name_is_called_by_its_id() -> None:
     ]
 
 
-def test_nobody_is_told_to_start_a_worker_again_that_restores() -> None:
-    """It would begin anew, and a further one makes all of them begin anew."""
+def test_nobody_is_told_to_restart_a_worker_that_restores() -> None:
+    """It would begin again, and a further worker makes all of them begin again."""
     found = replace(
         FINE,
         workers=[replace(row, restoring="restoring: 1 of 2") for row in FINE.workers],

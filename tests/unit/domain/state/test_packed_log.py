@@ -1,4 +1,4 @@
-"""What is made of a changelog's packed records: whole, torn, damaged, foreign, of a newer form."""
+"""Packed records of a changelog: whole, torn, damaged, foreign, and of a newer form."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_a_whole_snapshot_stands_for_what_is_before_the_offset_that_it_covers() 
     assert log.covered == 0
 
 
-def test_a_snapshot_stands_for_them_also_where_a_state_is_there_already() -> None:
-    """As for a worker that was stopped, and gets its partition back from another one."""
+def test_a_snapshot_is_used_even_if_a_state_exists_already() -> None:
+    """As for a stopped worker that gets its partition back from another one."""
     log = read(*changes(5), *changes(6), *snapshot(1, [6, 8], "a"), *changes(8), begin=3)
     assert rows(log, begin=3, base=4) == [b"5.0", b"s6", b"end", b"6.0", b"s8", b"8.0"]
     log = read(*changes(5), *changes(6), *snapshot(4, [6, 8], "a"), *changes(8), begin=3)
@@ -87,7 +87,7 @@ def test_a_damaged_snapshot_stands_for_nothing_and_hides_nothing(place: int) -> 
     assert log.passed_over == 1
 
 
-def test_of_two_whole_snapshots_the_one_that_covers_more_holds_wherever_it_stands() -> None:
+def test_the_whole_snapshot_that_covers_more_holds_wherever_it_stands() -> None:
     newer, zombies = snapshot(1, [6], "a"), snapshot(0, [5], "z")
     for first, second in ((newer, zombies), (zombies, newer)):
         log = read(*changes(5), *changes(6), *first, *second)
@@ -103,7 +103,7 @@ def test_damaged_changes_are_refused_unless_a_snapshot_stands_for_them() -> None
 
 
 def unreadable(*records: KeyValue | None) -> PackedLog:
-    """Return what is read of a log; in the place of each None is something that cannot be read."""
+    """Return what is read of a log in which each None stands for an unreadable record."""
     log = PackedLog()
     for offset, found in enumerate(records):
         if found is None:
@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_refused_unless_a_snapshot_stands_for_it() -> Non
 
 @pytest.mark.parametrize("lost", [{0}, {1}, {0, 1}])
 def test_parts_of_a_snapshot_that_cannot_be_read_cost_only_that_snapshot(lost: set[int]) -> None:
-    """It is known from the parts around them that nothing else can have been there."""
+    """The parts around them show that nothing else can have been there."""
     torn = [
         None if place in lost else part for place, part in enumerate(snapshot(3, [6, 6, 6], "b"))
     ]

@@ -1,4 +1,4 @@
-"""Tracked values against a plain dict: any sequence of changes, cuts, crashes and recoveries."""
+"""Tracked values compared with a plain dict, in any sequence of changes, cuts and crashes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_all_values_are_written_once_more_when_somebody_may_have_spoiled_one() -
     assert kept.cut() == []
 
 
-def test_who_keeps_an_index_is_told_of_every_change_and_of_its_undoing() -> None:
+def test_on_put_is_called_for_every_change_and_for_its_undoing() -> None:
     told: list[tuple[str, int | None, int | None]] = []
     kept: TrackedValues[str, int] = TrackedValues(
         lambda value: (value,), lambda *change: told.append(change)
