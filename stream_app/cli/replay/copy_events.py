@@ -141,7 +141,7 @@ class _Copy:
         target = await find_target(self._settings, self._prefix, list(self._topics.values()))
         self._seconds = rest.seconds
         async with EventLog(self._settings, list(self._topics)) as log:
-            await (log.choose_offsets(rest.spans) if rest.spans else log.choose(selected))
+            await (log.select_offsets(rest.spans) if rest.spans else log.select(selected))
             self._warn(log, target)
             if self._shift_to_now:
                 self._seconds = await self._seconds_to_now(log)
@@ -153,7 +153,7 @@ class _Copy:
                 await self._copy(log, copier)
 
     async def _copy(self, log: EventLog, copier: Copier) -> None:
-        progress = ProgressLine(log.size, at_stop="the rest is not copied")
+        progress = ProgressLine(log.spans.size, at_stop="the rest is not copied")
         try:
             with progress:
                 await copier.copy(progress.report)
@@ -177,7 +177,7 @@ class _Copy:
     async def _seconds_to_now(self, log: EventLog) -> int:
         """Read all records to find the newest event; return by how many seconds it is moved."""
         newest, shifters = None, self._shifters()
-        with ProgressLine(log.size, at_stop="nothing is copied yet") as progress:
+        with ProgressLine(log.spans.size, at_stop="nothing is copied yet") as progress:
             async for tp, records, _ in log.batches(progress.report):
                 seconds_of = shifters[tp.topic].seconds_of
                 for record in records:
@@ -187,13 +187,13 @@ class _Copy:
                         if seconds <= latest and (newest is None or seconds > newest):
                             newest = seconds
         if newest is None:
-            newest = max(last for _, last in log.times.values()) // 1000
+            newest = max(last for _, last in log.spans.times.values()) // 1000
         return seconds_to_now(newest, time.time_ns() // 1_000_000)
 
     def _warn(self, log: EventLog, target: Target) -> None:
         """Warn of other partition counts, and of a target that sends."""
         for name, topic in self._topics.items():
-            here, there = sum(tp.topic == name for tp in log.spans), target.partitions[topic]
+            here, there = log.spans.partition_count(name), target.partitions[topic]
             if here != there:
                 say(
                     f"{name} has {here} partitions, {target.name(topic)} {there}: records go by "

@@ -170,10 +170,10 @@ class _Run:
         # Alerts first: the events of each alert that is read are then already in their topics.
         await self._read_recorded()
         async with EventLog(self.settings, list(topics)) as log:
-            await log.choose(selected)
+            await log.select(selected)
             for name, topic in topics.items():
-                self.engines[topic] = self._engine(topic, configuration, log.partitions(name))
-            with ProgressLine(log.size) as progress:
+                self.engines[topic] = self._engine(topic, configuration, log.spans.partitions(name))
+            with ProgressLine(log.spans.size) as progress:
                 async for tp, records, is_last in log.batches(progress.report):
                     engine = self.engines[topics[tp.topic]]
                     if records:
@@ -182,10 +182,10 @@ class _Run:
                         engine.finish(tp.partition)
                 self.seconds = progress.seconds
             self.records = log.records
-            extents = {_kind(topic): log.extent(name) for name, topic in topics.items()}
-            counts = {
-                topic: sum(tp.topic == name for tp in log.spans) for name, topic in topics.items()
+            extents = {
+                _kind(topic): log.spans.extent(name, selected) for name, topic in topics.items()
             }
+            counts = {topic: log.spans.partition_count(name) for name, topic in topics.items()}
         await self._compare(configuration, extents, counts)
 
     def from_lines(self, files: Sequence[str]) -> None:

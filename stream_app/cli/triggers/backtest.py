@@ -141,14 +141,14 @@ def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) ->
 async def _run(settings: Settings, engine: Backtest, selected: Range, top: int) -> Findings:
     topic = TopicNames(settings.topic_prefix)(Topic(f"events.{engine.kind}"))
     async with EventLog(settings, [topic]) as log:
-        await log.choose(selected)
-        with ProgressLine(log.size) as progress:
+        await log.select(selected)
+        with ProgressLine(log.spans.size) as progress:
             async for tp, records, _ in log.batches(progress.report):
                 if records:
                     engine.count(tp.partition, records)
             rate = log.records / progress.seconds
             say(f"{log.records:,} records in {progress.seconds:.1f} s ({rate:,.0f}/s)")
-        read = log.read_between(selected, time.time_ns() // 1_000_000)
+        read = log.spans.covered_ms(selected, time.time_ns() // 1_000_000)
         found = choose_time_basis(engine.counts, engine.threshold.period, *read)
         samples = await _samples(engine, log, topic, busiest(found.counts, top))
     return Findings(

@@ -91,7 +91,7 @@ class Copier:
         self._same = {
             name
             for name, topic in topics.items()
-            if target.partitions[topic] == sum(tp.topic == name for tp in log.spans)
+            if target.partitions[topic] == log.spans.partition_count(name)
         }
         self._producer = AIOKafkaProducer(
             **connection_options(settings),

@@ -6,13 +6,12 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
-from stream_app.domain.replay.ranges import Bound, Extent, Range
+from stream_app.domain.errors import TopicMismatchError, UsageError
+from stream_app.domain.replay.ranges import Bound, Range
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
@@ -20,6 +19,7 @@ from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_errors,
 )
+from stream_app.kafka.history.spans import LogSpans, Span
 from stream_app.kafka.records.fetched_records import FetchedRecords
 from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
 from stream_app.kafka.records.partition_records import LeanPartitionRecords
@@ -29,24 +29,6 @@ _POLL_MS = 500
 _FETCH_BYTES = 4 * 1024 * 1024
 #: Records of a part that are unpacked at a time; a reader of it may stop early.
 _PART_RECORDS = 500
-
-
-@dataclass(frozen=True)
-class Span:
-    """The offsets of one partition that are read, and those that it has (`low` to `high`).
-
-    Both ends are exclusive.
-    """
-
-    start: int
-    end: int
-    low: int
-    high: int
-
-    @property
-    def size(self) -> int:
-        """The number of offsets; compaction and transactions leave some without records."""
-        return self.end - self.start
 
 
 class EventLog:
@@ -64,11 +46,9 @@ class EventLog:
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
         self._settings = settings
         self.topics = tuple(dict.fromkeys(topics))
-        self.spans: dict[TopicPartition, Span] = {}
-        #: Timestamps (Unix ms) of the first and the last record that each partition has given.
-        self.times: dict[TopicPartition, tuple[int, int]] = {}
+        self.spans = LogSpans()
+        #: Number of records that were read.
         self.records = 0
-        self._range = Range()
         self._consumer: AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
@@ -120,13 +100,13 @@ class EventLog:
             raise RuntimeError("the log is read inside its `async with`")
         return self._consumer
 
-    async def choose(self, wanted: Range) -> None:
-        """Find the offsets of a range, as the topics are now.
+    async def select(self, wanted: Range) -> None:
+        """Select the offsets of a range, as the topics are now.
 
         Raises:
             StreamAppError: the range holds no record.
         """
-        reader, self._range = self._reader, wanted
+        reader = self._reader
         with kafka_errors(self._settings):
             async with asyncio.timeout(CONNECT_SECONDS):
                 partitions = sorted(reader.assignment())
@@ -135,32 +115,28 @@ class EventLog:
                 starts = await self._offsets(wanted.start, lows, highs)
                 ends = await self._offsets(wanted.end, highs, highs)
         for tp in partitions:
-            start, end = (min(max(o[tp], lows[tp]), highs[tp]) for o in (starts, ends))
-            self.spans[tp] = Span(start, max(start, end), lows[tp], highs[tp])
-        if not self.size:
-            raise StreamAppError(self._empty())
+            self.spans.select(tp, starts[tp], ends[tp], lows[tp], highs[tp])
+        self.spans.require_records(self.topics)
 
-    async def choose_offsets(self, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> None:
-        """Choose (first offset, end) of each partition, by topic, without what has been removed.
+    async def select_offsets(self, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+        """Select (first offset, end) of each partition, by topic, without what has been removed.
 
         Raises:
             UsageError: a topic has other partitions.
-            StreamAppError: it holds no record.
+            StreamAppError: they hold no record.
         """
-        await self.choose(Range())
+        await self.select(Range())
         for topic in self.topics:
-            rows, count = wanted.get(topic, ()), sum(tp.topic == topic for tp in self.spans)
+            rows, count = wanted.get(topic, ()), self.spans.partition_count(topic)
             if len(rows) != count:
                 raise UsageError(
                     f"--resume names {len(rows)} partitions of {topic}, which has {count}: give it "
                     "as the interrupted run has printed it, with the same topics"
                 )
         for tp, span in self.spans.items():
-            low, high = span.low, span.high
-            start, end = (min(max(o, low), high) for o in wanted[tp.topic][tp.partition])
-            self.spans[tp] = Span(start, max(start, end), low, high)
-        if not self.size:
-            raise StreamAppError(self._empty())
+            start, end = wanted[tp.topic][tp.partition]
+            self.spans.select(tp, start, end, span.low, span.high)
+        self.spans.require_records(self.topics)
 
     def hold(self, partition: TopicPartition) -> None:
         """Pause a partition."""
@@ -185,69 +161,6 @@ class EventLog:
         return {
             tp: high if found.get(tp) is None else found[tp].offset for tp, high in highs.items()
         }
-
-    def _empty(self) -> str:
-        parts = []
-        for topic in self.topics:
-            spans = [span for tp, span in self.spans.items() if tp.topic == topic]
-            held = sum(span.high - span.low for span in spans)
-            low, high = min(s.low for s in spans), max(s.high for s in spans)
-            parts.append(
-                f"{topic} holds {held} records"
-                + (f", at offsets {low} to {high - 1} of its partitions" if held else "")
-            )
-        return f"nothing to read in this range: {'; '.join(parts)}: give another --from or --to"
-
-    @property
-    def size(self) -> int:
-        """The number of records to be read, as far as offsets tell."""
-        return sum(span.size for span in self.spans.values())
-
-    def partitions(self, topic: str) -> list[int]:
-        """Return the partitions of a topic that have something to read."""
-        return [tp.partition for tp, span in self.spans.items() if tp.topic == topic and span.size]
-
-    def extent(self, topic: str) -> Extent:
-        """Return the time range that has been read in all partitions of a topic."""
-        start, end = self._range.start.moment_ms, self._range.end.moment_ms
-        first, last = [], []
-        for tp, span in self.spans.items():
-            if tp.topic != topic:
-                continue
-            read = self.times.get(tp)
-            if span.start > span.low and start is not None:
-                first.append(start)
-            elif span.start > 0 and read is not None:
-                first.append(read[0])
-            if span.end < span.high and end is not None:
-                last.append(end)
-            elif span.end < span.high and read is not None:
-                last.append(read[1] + 1)
-        return Extent(max(first, default=None), min(last, default=None))
-
-    def read_between(self, wanted: Range, now_ms: int) -> tuple[int, int]:
-        """Return the time range (Unix ms) that the records of a range cover.
-
-        It begins with the first record if the log holds nothing older, and goes on until now if it
-        holds nothing newer: a time without events counts, too.
-
-        Raises:
-            StreamAppError: no record was read, though the range has offsets.
-        """
-        if not self.times:
-            raise StreamAppError(
-                "nothing to read in this range: its offsets hold no records, only what "
-                "transactions or compaction have left: give another --from or --to"
-            )
-        first = min(first for first, _ in self.times.values())
-        last = max(last for _, last in self.times.values())
-        is_older = any(span.start > span.low for span in self.spans.values())
-        is_newer = any(span.end < span.high for span in self.spans.values())
-        start, end = wanted.start.moment_ms, wanted.end.moment_ms
-        from_ms = start if start is not None and is_older else first
-        if end is None:
-            end = last + 1 if is_newer else now_ms
-        return from_ms, max(min(end, now_ms), from_ms + 1)
 
     async def batches(
         self, report: Callable[[int], None] = lambda _done: None
@@ -295,8 +208,7 @@ class EventLog:
             records = list(itertools.takewhile(lambda record: record.offset < span.end, records))
         if records:
             self.records += len(records)
-            first, _ = self.times.get(tp, (records[0].timestamp, 0))
-            self.times[tp] = first, records[-1].timestamp
+            self.spans.note_read(tp, records)
         return records
 
     async def read_part(

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from aiokafka import TopicPartition
 
-from stream_app.kafka.history.event_log import EventLog, Span
+from stream_app.kafka.history.event_log import EventLog
+from stream_app.kafka.history.spans import Span
 from stream_app.kafka.history.time_order import in_time_order
 
 
