@@ -81,14 +81,12 @@ class Verdict:
 JudgeKey = tuple[int, int | None]
 
 
-class Judge:
-    """The buckets of the integrations of one partition."""
+class Judge(TrackedValues[JudgeKey, Bucket | JudgedEpoch]):
+    """The buckets and the judged epochs of the integrations of one partition."""
 
     def __init__(self, rules: JudgeRules) -> None:
+        super().__init__(_order, self._index)
         self._rules = rules
-        self._tracked: TrackedValues[JudgeKey, Bucket | JudgedEpoch] = TrackedValues(
-            _order, self._index
-        )
         #: Integration -> the epoch that is judged.
         self.judged_epochs: dict[int, JudgedEpoch] = {}
         #: Integration -> the numbers of its buckets.
@@ -109,7 +107,7 @@ class Judge:
         if judged is None or result.epoch > judged.epoch:
             self.forget(number)
             judged = JudgedEpoch(result.epoch, disabled=False, client_id=result.client_id)
-            self._tracked.change((number, None), judged)
+            self.change((number, None), judged)
         if judged.disabled or not self._count_if_new(result, offset):
             return None
         is_due = not result.accepted and (
@@ -120,7 +118,7 @@ class Judge:
         total, failed = self.totals(number, result.finished_at_ms)
         if total < self._rules.min_requests or failed * 100 < total * SHARE_PERCENT:
             return None
-        self._tracked.change((number, None), replace(judged, disabled=True))
+        self.change((number, None), replace(judged, disabled=True))
         return Verdict(number, result.client_id, judged.epoch, failed, total, result.finished_at_ms)
 
     def totals(self, integration_id: int, now_ms: int) -> tuple[int, int]:
@@ -132,7 +130,7 @@ class Judge:
         judged = self.judged_epochs.get(integration_id)
         requests = failures = 0
         for number in self._numbers.get(integration_id, ()):
-            bucket = self._tracked.values[integration_id, number]
+            bucket = self.values[integration_id, number]
             if not isinstance(bucket, Bucket) or judged is None or bucket.epoch != judged.epoch:
                 continue
             if newest - BUCKETS < number <= newest:
@@ -143,9 +141,9 @@ class Judge:
     def forget(self, integration_id: int) -> None:
         """Drop all that is kept of an integration."""
         for number in sorted(self._numbers.get(integration_id, ())):
-            self._tracked.change((integration_id, number), None)
+            self.change((integration_id, number), None)
         if integration_id in self.judged_epochs:
-            self._tracked.change((integration_id, None), None)
+            self.change((integration_id, None), None)
 
     def _count_if_new(self, result: Result, offset: int) -> bool:
         """Count a result unless its bucket holds it already; tell whether it was new.
@@ -154,7 +152,7 @@ class Judge:
         the bucket may hold later results by now.
         """
         key = (result.integration_id, result.finished_at_ms // BUCKET_MS)
-        known = self._tracked.values.get(key)
+        known = self.values.get(key)
         if not isinstance(known, Bucket):
             self._drop_old(*key)
             known = Bucket(result.epoch, 0, 0)
@@ -163,13 +161,13 @@ class Judge:
         if known.epoch != result.epoch:
             known = Bucket(result.epoch, 0, 0)
         failures = known.failures + (not result.accepted)
-        self._tracked.change(key, Bucket(result.epoch, known.requests + 1, failures, offset))
+        self.change(key, Bucket(result.epoch, known.requests + 1, failures, offset))
         return True
 
     def _drop_old(self, integration_id: int, newest: int) -> None:
         for number in sorted(self._numbers.get(integration_id, ())):
             if number <= newest - BUCKETS:
-                self._tracked.change((integration_id, number), None)
+                self.change((integration_id, number), None)
 
     def _index(self, key: JudgeKey, _before: object, value: Bucket | JudgedEpoch | None) -> None:
         integration_id, number = key
@@ -186,33 +184,15 @@ class Judge:
         else:
             numbers.add(number)
 
-    # -- flushing and the changelog
-
-    def cut(self) -> list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]:
-        """Return what has changed since the last cut; `confirm` it or `roll_back`."""
-        return self._tracked.cut()
-
-    def confirm(self, changed: list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]) -> None:
-        """Note that the broker has acknowledged the cut."""
-        self._tracked.confirm(changed)
-
-    def roll_back(self) -> None:
-        """Undo all changes that are not acknowledged."""
-        self._tracked.roll_back()
-
-    def rewrite(self) -> None:
-        """Write the whole state again with the next cuts."""
-        self._tracked.rewrite()
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
+    def restore_record(self, key: bytes, value: bytes | None) -> None:
         """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
         integration, _, number = key.removeprefix(KEY_PREFIX).partition(b"|")
         judge_key = int(integration), int(number) if number else None
         if value is None:
-            self._tracked.restore(judge_key, None)
+            self.restore(judge_key, None)
             return
         kind = Bucket if number else JudgedEpoch
-        self._tracked.restore(judge_key, kind(*orjson.loads(value)))
+        self.restore(judge_key, kind(*orjson.loads(value)))
 
 
 def judge_record(key: JudgeKey, value: Bucket | JudgedEpoch | None) -> tuple[bytes, bytes | None]:

@@ -243,13 +243,13 @@ class PartitionDeliveries:
         transitions, self._transitions = self._transitions, []
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
-        paused = self.pauses.cut(self.now_ms)
+        self.pauses.end_until(self.now_ms)
         written, has_changed = self._tracked.cut(), self._tracked.has_changed
         return DeliveryCut(
             [row for row in written if has_changed(row[0])],
             [row for row in written if not has_changed(row[0])],
             self.judge.cut(),
-            paused,
+            self.pauses.cut(),
             transitions,
             verdicts,
             offsets,
@@ -314,9 +314,9 @@ class PartitionDeliveries:
                 self._progress = {topic: max(known, found) for (topic, known), found in offsets}
                 self._offsets = dict(self._progress)
         elif key.startswith(JUDGE_PREFIX):
-            self.judge.restore(key, value)
+            self.judge.restore_record(key, value)
         elif key.startswith(PAUSE_PREFIX):
-            self.pauses.restore(key, value)
+            self.pauses.restore_record(key, value)
         else:
             self._restore_state(key.decode(), value)
 

@@ -34,50 +34,37 @@ def pause_end_ms(result: Result, scale: float) -> int | None:
     return result.finished_at_ms + math.ceil(seconds * 1000)
 
 
-class Pauses:
+class Pauses(TrackedValues[int, int]):
     """The integrations of one partition that pause, and until when (Unix ms)."""
 
     def __init__(self) -> None:
-        self._tracked: TrackedValues[int, int] = TrackedValues(lambda until_ms: (until_ms,))
+        super().__init__(lambda until_ms: (until_ms,))
 
     @property
     def until_ms(self) -> Mapping[int, int]:
         """Until when each integration pauses."""
-        return self._tracked.values
+        return self.values
 
     def extend(self, integration_id: int, until_ms: int) -> None:
         """Let an integration pause at least until a time (Unix ms)."""
         if until_ms > self.until_ms.get(integration_id, 0):
-            self._tracked.change(integration_id, until_ms)
+            self.change(integration_id, until_ms)
 
     def forget(self, integration_id: int) -> None:
         """End the pause of an integration."""
         if integration_id in self.until_ms:
-            self._tracked.change(integration_id, None)
+            self.change(integration_id, None)
 
-    def cut(self, now_ms: int) -> list[tuple[int, int | None]]:
-        """End the pauses that are over; return what has changed since the last cut."""
+    def end_until(self, now_ms: int) -> None:
+        """End the pauses that are over."""
         for integration_id, until_ms in list(self.until_ms.items()):
             if until_ms <= now_ms:
-                self._tracked.change(integration_id, None)
-        return self._tracked.cut()
+                self.change(integration_id, None)
 
-    def confirm(self, changed: list[tuple[int, int | None]]) -> None:
-        """Note that the broker has acknowledged the cut."""
-        self._tracked.confirm(changed)
-
-    def roll_back(self) -> None:
-        """Undo all changes that are not acknowledged."""
-        self._tracked.roll_back()
-
-    def rewrite(self) -> None:
-        """Write the whole state again with the next cuts."""
-        self._tracked.rewrite()
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
+    def restore_record(self, key: bytes, value: bytes | None) -> None:
         """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
         number = int(key.removeprefix(KEY_PREFIX))
-        self._tracked.restore(number, None if value is None else int(value))
+        self.restore(number, None if value is None else int(value))
 
 
 def pause_record(integration_id: int, until_ms: int | None) -> tuple[bytes, bytes | None]:

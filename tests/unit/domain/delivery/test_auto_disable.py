@@ -202,7 +202,7 @@ def test_a_crash_anywhere_and_a_replay_miscount_nothing(
         first.confirm(cut)
         for place, (key, value) in enumerate(cut):
             if not part or place not in lost:
-                copy.restore(*judge_record(key, value))
+                copy.restore_record(*judge_record(key, value))
     assert named(found + run(copy, rows[start:], start)) == named(verdicts)
     for number, judged in copy.judged_epochs.items():
         assert whole.judged_epochs[number].disabled or not judged.disabled
