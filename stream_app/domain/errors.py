@@ -66,10 +66,7 @@ class UnknownFieldError(InvalidObjectError):
     """An object has a field that does not exist; its value may be a key and is not shown."""
 
     def __init__(self, path: str, hint: str) -> None:
-        super().__init__(path, None, f"is no field here: {hint}")
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem}"
+        super().__init__(path, None, f"is no field here: {hint}", shows_value=False)
 
 
 class TopicMismatchError(ConfigurationError):

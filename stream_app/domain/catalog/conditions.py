@@ -74,7 +74,6 @@ class Condition:
     the installation allows. `notification_type` is the kind of the notices that meet the condition.
     """
 
-    name: str
     evaluation: Evaluation
     filters: tuple[str, ...]
     threshold: Presence
@@ -133,13 +132,12 @@ _MARK_OR_LIST = (Reaction.MARK_AS_BRUTE, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRA
 _PERIOD_STEP_SECONDS = 30
 
 
-def _counting_condition(name: str, filters: tuple[str, ...]) -> Condition:
-    return Condition(name, Evaluation.COUNTING, filters, Presence.REQUIRED, _NOTIFY_OR_LIST)
+def _counting_condition(filters: tuple[str, ...]) -> Condition:
+    return Condition(Evaluation.COUNTING, filters, Presence.REQUIRED, _NOTIFY_OR_LIST)
 
 
-def _notice_condition(name: str, notification_type: str, *filters: str) -> Condition:
+def _notice_condition(notification_type: str, *filters: str) -> Condition:
     return Condition(
-        name,
         Evaluation.NOTICE_MATCHING,
         filters,
         Presence.FORBIDDEN,
@@ -148,43 +146,44 @@ def _notice_condition(name: str, notification_type: str, *filters: str) -> Condi
     )
 
 
-def _request_condition(name: str, threshold: Presence) -> Condition:
+def _request_condition(threshold: Presence) -> Condition:
     """Return a condition on the requests from one address, which the product's nodes count."""
     filters = ("hint_tag", "url", "pool", "ip_address")
-    return Condition(name, Evaluation.NONE, filters, threshold, _MARK_OR_LIST, _PERIOD_STEP_SECONDS)
+    return Condition(Evaluation.NONE, filters, threshold, _MARK_OR_LIST, _PERIOD_STEP_SECONDS)
 
 
-#: By `template_id`. The product's "Weak JWT" is missing: its id is not documented. A trigger with
-#: an unknown condition is refused in a file, and left out of an answer of the API.
+#: By `template_id`; the comments are the product's names. Its "Weak JWT" is missing, because the id
+#: is not documented. A trigger with an unknown condition is refused in a file, and left out of an
+#: answer of the API.
 CONDITIONS: dict[str, Condition] = {
-    "attacks_exceeded": _counting_condition("Number of attacks", _WITH_TARGET),
-    "hits_exceeded": _counting_condition("Number of hits", _WITHOUT_TARGET),
-    "incidents_exceeded": _counting_condition("Number of incidents", _WITH_TARGET),
-    "blacklist_ip_added": _notice_condition("Denylisted IP", "ip_blocked", "pool"),
+    # Number of attacks, of hits, of incidents
+    "attacks_exceeded": _counting_condition(_WITH_TARGET),
+    "hits_exceeded": _counting_condition(_WITHOUT_TARGET),
+    "incidents_exceeded": _counting_condition(_WITH_TARGET),
+    # Denylisted IP
+    "blacklist_ip_added": _notice_condition("ip_blocked", "pool"),
+    # Changes in API
     "api_structure_changed": _notice_condition(
-        "Changes in API", "api_structure_changed", "pool", "domain", "change_type", "pii"
+        "api_structure_changed", "pool", "domain", "change_type", "pii"
     ),
+    # Rogue API detected
     "rogue_api_detected": _notice_condition(
-        "Rogue API detected",
-        "api_comparison_result",
-        *("pool", "domain", "deviation_type", "api_spec_ids"),
+        "api_comparison_result", "pool", "domain", "deviation_type", "api_spec_ids"
     ),
+    # Compromised user account
     "compromised_logins": _notice_condition(
-        "Compromised user account", "compromised_logins", "pool", "domain", "response_status"
+        "compromised_logins", "pool", "domain", "response_status"
     ),
-    "user_created": _notice_condition("User added", "create_user", "role"),
-    "vector_attack": Condition(
-        "Number of malicious payloads",
-        Evaluation.NONE,
-        _WITH_TARGET,
-        Presence.REQUIRED,
-        _NOTIFY_OR_LIST,
-    ),
-    "bruteforce_started": _request_condition("Brute force", Presence.REQUIRED),
-    "forced_browsing_started": _request_condition("Forced browsing", Presence.ALLOWED),
-    "bola_search_started": _request_condition("BOLA", Presence.ALLOWED),
+    # User added
+    "user_created": _notice_condition("create_user", "role"),
+    # Number of malicious payloads
+    "vector_attack": Condition(Evaluation.NONE, _WITH_TARGET, Presence.REQUIRED, _NOTIFY_OR_LIST),
+    # Brute force, forced browsing, BOLA
+    "bruteforce_started": _request_condition(Presence.REQUIRED),
+    "forced_browsing_started": _request_condition(Presence.ALLOWED),
+    "bola_search_started": _request_condition(Presence.ALLOWED),
+    # Hits from the same IP
     "attack_ip_grouping": Condition(
-        "Hits from the same IP",
         Evaluation.NONE,
         (),
         Presence.ALLOWED,
@@ -192,11 +191,6 @@ CONDITIONS: dict[str, Condition] = {
         _PERIOD_STEP_SECONDS,
     ),
 }
-
-
-def normal_filter_value(filter_id: str, value: object) -> FilterValue | None:
-    """Return a filter's value in its stored form; None if it is not allowed."""
-    return FILTERS[filter_id].normal(value)
 
 
 def allowed_values(filter_id: str, value: object) -> str:

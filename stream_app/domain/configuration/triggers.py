@@ -20,7 +20,6 @@ from stream_app.domain.catalog.conditions import (
     Condition,
     Presence,
     allowed_values,
-    normal_filter_value,
 )
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import Fields, Problems, raise_first
@@ -164,11 +163,11 @@ def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> t
         filter_id = _read_filter_id(item, condition, suffix)
         if filter_id not in condition.filters:
             continue
-        operators = FILTERS[filter_id].operators
-        operator = item.choice("operator", operators, f" for filter {filter_id}")
+        rule = FILTERS[filter_id]
+        operator = item.choice("operator", rule.operators, f" for filter {filter_id}")
         values: dict[FilterValue, None] = {}
         for index, value in enumerate(item.items("values")):
-            normal = normal_filter_value(filter_id, value)
+            normal = rule.normal(value)
             if normal is None:
                 item.add_problem(f"values[{index}]", value, allowed_values(filter_id, value))
             else:

@@ -39,7 +39,7 @@ _KINDS: tuple[tuple[type | UnionType, str], ...] = (
 
 
 def printable(text: str) -> str:
-    """Return text as one line in which every character is visible and none is carried out."""
+    """Return text as one line in which every character is visible, and none acts on a terminal."""
     if text.isascii() and text.isprintable():
         return text
     return _visible(text, _as_escape)

@@ -23,7 +23,7 @@ LOGINS_LINK = (
 )
 
 
-def said(name: str, kind: str, cloud: str = "EU", **details: Any) -> dict[str, Any]:
+def client_notice(name: str, kind: str, cloud: str = "EU", **details: Any) -> dict[str, Any]:
     """Return a notice about the client with this name."""
     found = notice("[wallarm] Summary of the notice", kind, cloud, **details)
     found["details"]["client_name"] = name
@@ -44,7 +44,7 @@ def trigger(template_id: str, name: str, *filters: Filter) -> Trigger:
     )
 
 
-NEW_USER = said(
+NEW_USER = client_notice(
     "TestCompany",
     "create_user",
     user=ISSUED,
@@ -84,20 +84,20 @@ CASES: dict[str, tuple[dict[str, Any], Trigger]] = {
         trigger("user_created", "Added user", Filter("role", "ne", ("admin", "deploy"))),
     ),
     "blacklist_ip_added": (
-        said("Acme Retail", "ip_blocked", application="Shop", **DENYLISTED),
+        client_notice("Acme Retail", "ip_blocked", application="Shop", **DENYLISTED),
         trigger("blacklist_ip_added", "Denylist watch"),
     ),
     # Without end and reason, and with the application's id instead of its name.
     "blacklist_ip_added_with_an_application": (
-        said("Acme Retail", "ip_blocked", application_id=8, ip="2001:db8::1"),
+        client_notice("Acme Retail", "ip_blocked", application_id=8, ip="2001:db8::1"),
         trigger("blacklist_ip_added", "Denylist watch", Filter("pool", "ne", (7, -1, 99))),
     ),
     "api_structure_changed": (
-        said("Client 001", "api_structure_changed", "US", **NEW_ENDPOINT),
+        client_notice("Client 001", "api_structure_changed", "US", **NEW_ENDPOINT),
         trigger("api_structure_changed", "API changes"),
     ),
     "api_structure_changed_with_filters": (
-        said("Client 001", "api_structure_changed", "US", **NEW_ENDPOINT),
+        client_notice("Client 001", "api_structure_changed", "US", **NEW_ENDPOINT),
         trigger(
             "api_structure_changed",
             "API changes",
@@ -108,23 +108,25 @@ CASES: dict[str, tuple[dict[str, Any], Trigger]] = {
         ),
     ),
     "api_structure_changed_changed": (
-        said(
+        client_notice(
             "Client 001", "api_structure_changed", "US", **NEW_ENDPOINT | {"change_type": "changed"}
         ),
         trigger("api_structure_changed", "API changes"),
     ),
     "api_structure_changed_unused": (
-        said(
+        client_notice(
             "Client 001", "api_structure_changed", "US", **NEW_ENDPOINT | {"change_type": "unused"}
         ),
         trigger("api_structure_changed", "API changes"),
     ),
     "rogue_api_detected": (
-        said("Client-01", "api_comparison_result", "US", **SHADOW),
+        client_notice("Client-01", "api_comparison_result", "US", **SHADOW),
         trigger("rogue_api_detected", "Rogue APIs"),
     ),
     "rogue_api_detected_with_filters": (
-        said("Client-01", "api_comparison_result", "US", **SHADOW | {"type_of_endpoint": "orphan"}),
+        client_notice(
+            "Client-01", "api_comparison_result", "US", **SHADOW | {"type_of_endpoint": "orphan"}
+        ),
         trigger(
             "rogue_api_detected",
             "Rogue APIs",
@@ -133,11 +135,11 @@ CASES: dict[str, tuple[dict[str, Any], Trigger]] = {
         ),
     ),
     "compromised_logins": (
-        said("YourCompany", "compromised_logins", **LOGINS),
+        client_notice("YourCompany", "compromised_logins", **LOGINS),
         trigger("compromised_logins", "Stolen credentials"),
     ),
     "compromised_logins_with_filters": (
-        said("YourCompany", "compromised_logins", **LOGINS),
+        client_notice("YourCompany", "compromised_logins", **LOGINS),
         trigger(
             "compromised_logins",
             "Stolen credentials",
@@ -148,11 +150,14 @@ CASES: dict[str, tuple[dict[str, Any], Trigger]] = {
     ),
     # The producer's own text if the documented one cannot be made.
     "description": (
-        said("Acme Retail", "ip_blocked") | {"description": "As it came.\n\nClient: Acme Retail\n"},
+        client_notice("Acme Retail", "ip_blocked")
+        | {"description": "As it came.\n\nClient: Acme Retail\n"},
         trigger("blacklist_ip_added", "Denylist watch", Filter("pool", "eq", (7,))),
     ),
     "facts": (
-        said("Acme Retail", "api_structure_changed", domain="example.com", change_type="moved"),
+        client_notice(
+            "Acme Retail", "api_structure_changed", domain="example.com", change_type="moved"
+        ),
         trigger("api_structure_changed", "API changes"),
     ),
 }

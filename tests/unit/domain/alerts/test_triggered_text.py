@@ -28,7 +28,7 @@ from tests.unit.domain.documented_triggers import (
     NEW_ENDPOINT,
     NEW_USER,
     SHADOW,
-    said,
+    client_notice,
     trigger,
 )
 
@@ -121,7 +121,7 @@ NAMED = {7: "Shop", 8: "Blog", 12: "404", 404: "Lost"}
 def test_an_application_is_shown_by_its_name_wherever_its_id_stands(
     details: dict[str, Any], shown: str
 ) -> None:
-    body = said("Acme Retail", "ip_blocked", **DENYLISTED, **details)
+    body = client_notice("Acme Retail", "ip_blocked", **DENYLISTED, **details)
     one = trigger("blacklist_ip_added", "Denylist", Filter("pool", "ne", (8,)))
     ((_, _, found),) = notice_decoder.parts(json.dumps(body).encode())
     client = msgspec.structs.replace(CLIENT, applications=NAMED)
@@ -130,10 +130,12 @@ def test_an_application_is_shown_by_its_name_wherever_its_id_stands(
 
 
 def test_words_in_any_case_with_white_space_have_the_documented_texts() -> None:
-    added = said("Acme Retail", "api_structure_changed", **NEW_ENDPOINT | {"change_type": " Added"})
+    added = client_notice(
+        "Acme Retail", "api_structure_changed", **NEW_ENDPOINT | {"change_type": " Added"}
+    )
     found = render_notice(alert(added, trigger("api_structure_changed", "API")))
     assert found.title == "[wallarm] A new endpoint has been discovered in your API"
-    shadow = said(
+    shadow = client_notice(
         "Acme Retail", "api_comparison_result", **SHADOW | {"type_of_endpoint": "Shadow "}
     )
     found = render_notice(alert(shadow, trigger("rogue_api_detected", "Rogue")))

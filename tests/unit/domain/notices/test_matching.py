@@ -163,17 +163,17 @@ ROWS: list[tuple[str, str, tuple[str | int, ...], dict[str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("condition", "filter_id", "values", "details", "is_said"), ROWS)
-def test_eq_holds_when_one_of_the_values_is_said_and_ne_when_none_is(
+@pytest.mark.parametrize(("condition", "filter_id", "values", "details", "is_given"), ROWS)
+def test_eq_holds_when_one_of_the_values_is_given_and_ne_when_none_is(
     condition: str,
     filter_id: str,
     values: tuple[str | int, ...],
     details: dict[str, Any],
     *,
-    is_said: bool,
+    is_given: bool,
 ) -> None:
-    assert holds(condition, filter_id, "eq", values, details) is is_said
-    assert holds(condition, filter_id, "ne", values, details) is not is_said
+    assert holds(condition, filter_id, "eq", values, details) is is_given
+    assert holds(condition, filter_id, "ne", values, details) is not is_given
 
 
 def test_the_rows_cover_every_filter_both_ways() -> None:
