@@ -137,7 +137,7 @@ async def test_an_accepted_attempt_says_who_what_and_when(kind: str) -> None:
         assert (alert.alias, alert.details) == (DELIVERY.alert_id, {"a": "b"})
 
 
-async def test_the_options_of_the_delivery_are_sent_whatever_those_of_the_integration_are() -> None:
+async def test_the_options_come_from_the_delivery_and_not_from_the_integration() -> None:
     team = Responder(ResponderType.TEAM, name="On-call")
     options = AlertOptions(Priority.P2, ("waf",), (team,), "shop", "acme")
     delivery = msgspec.structs.replace(DELIVERY, options=options)
@@ -173,7 +173,7 @@ async def test_every_attempt_has_the_same_body() -> None:
         assert len(set(bodies)) == 1 < len(bodies)
 
 
-async def test_an_answer_that_refuses_is_a_failed_attempt_with_its_wait(kind: str) -> None:
+async def test_a_refusal_is_a_failed_attempt_with_the_wait_that_it_asks_for(kind: str) -> None:
     async with running() as bench:
 
         async def throttle(exchange: Exchange) -> web.Response:
@@ -218,7 +218,7 @@ async def test_a_host_that_is_not_allowed_gets_no_request() -> None:
         assert bench.sandbox.requests == []
 
 
-async def test_what_the_proxy_keeps_back_is_a_failure_and_counts_against_nobody(kind: str) -> None:
+async def test_a_failure_at_the_proxy_counts_against_nobody(kind: str) -> None:
     api = "https://api.atlassian.com" + JSM_PATH if PATH else "https://api.opsgenie.com"
     nobody = DeliverySettings(proxy_url=SecretStr("http://127.0.0.1:9"))
     async with running() as bench, Destinations(nobody) as bench._destinations:
@@ -228,7 +228,7 @@ async def test_what_the_proxy_keeps_back_is_a_failure_and_counts_against_nobody(
         assert (result.accepted, result.is_sent) == (False, False)
 
 
-async def test_a_fault_of_our_own_is_told_as_ours_once_a_minute() -> None:
+async def test_a_fault_of_our_own_is_logged_as_ours_once_a_minute() -> None:
     nobody = DeliverySettings(proxy_url=SecretStr("http://127.0.0.1:9"))
     async with running() as bench, Destinations(nobody) as bench._destinations:
         bench.configure(api="https://api.opsgenie.com")
@@ -258,7 +258,7 @@ async def test_a_key_whose_file_cannot_be_opened_now_is_our_own_fault(
     assert [line["event"] for line in logs] == ["requests_not_possible"]
 
 
-async def test_a_key_that_cannot_be_had_is_said_once_until_it_can() -> None:
+async def test_a_key_that_cannot_be_opened_is_logged_once_until_it_can() -> None:
     async with running() as bench:
         attempts = bench.attempts()
         bench.keys.clear()

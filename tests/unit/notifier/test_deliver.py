@@ -1,4 +1,4 @@
-"""The order of what `deliver` writes, and what it hands to the sender and when."""
+"""The order of what `deliver` writes, and what it schedules and when."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_a_delivery_is_handed_over_when_its_state_is_acknowledged_not_before(bench: Bench) -> None:
+def test_a_delivery_is_scheduled_only_once_its_state_is_acknowledged(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
     dead_letters, states, progress = bench.flush(confirm=False)
     assert bench.sender.waiting == {}
@@ -189,7 +189,7 @@ def test_the_dead_letter_comes_before_the_state_that_gives_up(bench: Bench) -> N
         ("delivery_given_up", "error"),
         ("integration_disabled", "error"),
     ]
-    # All 17 requests have failed, so the judge speaks, too, before the state that remembers it.
+    # All 17 requests have failed, so there is a verdict, too, before the state that remembers it.
     assert (status.topic, status.key) == ("p.status.integrations", b"521")
     found = decode_status(status.value or b"")
     assert (found.disabled, found.failed, found.total) == (True, 17, 17)
@@ -198,7 +198,7 @@ def test_the_dead_letter_comes_before_the_state_that_gives_up(bench: Bench) -> N
     assert bench.sample("integration_auto_disables_total") == 1
 
 
-def test_a_verdict_cancels_what_else_is_pending_to_the_dead_letters(bench: Bench) -> None:
+def test_a_verdict_turns_other_pending_deliveries_into_dead_letters(bench: Bench) -> None:
     other = msgspec.structs.replace(DELIVERY, id="b/521", alert_id="b")
     foreign = msgspec.structs.replace(DELIVERY, id="c/7", alert_id="c", integration_id=7)
     for delivery in (DELIVERY, other, foreign):
@@ -247,7 +247,7 @@ def test_one_delivery_too_many_is_a_dead_letter_with_one_notice(bench: Bench) ->
     assert [send.topic for send in bench.flush()[0]] == ["p.deliveries.dlq"], "told once an hour"
 
 
-def test_what_our_own_side_kept_back_for_too_long_is_a_dead_letter(bench: Bench) -> None:
+def test_a_delivery_that_our_own_faults_delay_too_long_is_a_dead_letter(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
     for age_ms in (0, 7 * 3_600_000):
         fault = Result("a/521", 1111, 521, "opsgenie", 1, False, "local_error", "no handle", 0, 0.0)
@@ -284,7 +284,7 @@ def test_a_pause_goes_on_after_a_restart(bench: Bench) -> None:
     assert bench.sender.held == {521: NOW_MS + 60_000}
 
 
-def test_a_pause_that_was_not_read_before_a_restart_begins_with_its_result(bench: Bench) -> None:
+def test_a_pause_that_is_unread_at_a_restart_begins_with_its_result(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
     bench.flush()
     bench.restored()
@@ -294,8 +294,8 @@ def test_a_pause_that_was_not_read_before_a_restart_begins_with_its_result(bench
     assert bench.sender.held == {521: NOW_MS + 60_000}
 
 
-def test_what_is_only_written_again_is_not_handed_over_again(bench: Bench) -> None:
-    """Its attempt may be made already, and its result not be read yet."""
+def test_a_state_that_is_only_rewritten_is_not_scheduled_again(bench: Bench) -> None:
+    """Its attempt may have been made already, with a result that is not read yet."""
     bench.add(TOPICS[0], RECORD)
     bench.flush()
     bench.sender.waiting.clear()
@@ -306,7 +306,7 @@ def test_what_is_only_written_again_is_not_handed_over_again(bench: Bench) -> No
     assert bench.sender.waiting == {"b/521": (2, 1)}
 
 
-def test_a_state_that_is_no_longer_the_newest_is_not_handed_over(bench: Bench) -> None:
+def test_a_state_that_is_no_longer_the_newest_is_not_scheduled(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
     flush = bench.stage.cut()
     list(map(list, flush.steps()))
@@ -326,7 +326,7 @@ def test_a_result_of_an_older_target_is_not_judged(bench: Bench) -> None:
     assert bench.states[2].judge.judged_epochs == {}
 
 
-def test_an_id_that_is_another_key_of_the_changelog_is_refused(bench: Bench) -> None:
+def test_an_id_that_is_a_reserved_key_of_the_changelog_is_refused(bench: Bench) -> None:
     bench.add(TOPICS[0], encode_delivery(msgspec.structs.replace(DELIVERY, id="judge|x")))
     (dead,), _ = bench.flush()  # no state
     assert dict(dead.headers)["x-error-reason"] == b"wrong_type"
@@ -346,7 +346,7 @@ def test_the_epoch_of_a_redrive_is_that_of_its_header(bench: Bench) -> None:
     assert (state.redrives, state.epoch) == (1, 1_767_225_600_000)
 
 
-def test_a_result_hands_the_next_attempt_over_or_ends_the_waiting(bench: Bench) -> None:
+def test_a_result_schedules_the_next_attempt_or_ends_the_delivery(bench: Bench) -> None:
     bench.add(TOPICS[0], RECORD)
     bench.flush()
     bench.result(1)
@@ -462,7 +462,7 @@ def test_a_record_of_a_newer_version_is_a_warning_only(bench: Bench) -> None:
 def test_the_time_to_acceptance_begins_with_the_alert(
     bench: Bench, headers: tuple[tuple[str, bytes], ...], seconds: float
 ) -> None:
-    """Where the alert's time is not known, as with a redrive, it begins with the delivery."""
+    """If the alert's time is not known, as after a redrive, it begins with the delivery."""
     headers = tuple((name, value % (NOW_MS - 2500)) for name, value in headers)
     bench.add(TOPICS[0], RECORD, headers=headers)
     bench.flush()

@@ -40,7 +40,7 @@ STATE = DeliveryState(
     epoch=3,
     record=msgspec.Raw(RECORD),
 )
-#: Sealed by nobody that this process knows.
+#: Its key is sealed with a secret key that this process does not have.
 UNREADABLE = Integration(521, 1111, "On-call", True, "opsgenie", EU, "sealed:x", (), epoch=9)
 
 
@@ -78,7 +78,7 @@ async def test_the_result_says_when_no_request_could_have_been_made() -> None:
     assert "no request could have been made (integration_unavailable)" in off.message
 
 
-async def test_a_delivery_ends_with_it_and_the_judge_hears_nothing() -> None:
+async def test_a_dry_run_ends_a_delivery_and_tells_the_judge_nothing() -> None:
     topics = ("deliveries", "delivery-results")
     rules = DeliveryRules(judge=JudgeRules("any-failure", 1))
     state = PartitionDeliveries(topics, rules)
@@ -105,12 +105,12 @@ class DryBench(Bench):
         return msgspec.structs.replace(result, delivery_id=state.id)
 
 
-async def test_what_is_only_recorded_does_not_count_as_failing_for_the_sender() -> None:
+async def test_a_recorded_delivery_does_not_count_as_failing() -> None:
     bench = DryBench()
     await bench.sender.start()
     bench.sender.clear()
     for number in range(40):
         bench.sender.schedule(0, pending(number))
-    # One that fails is let through five times a second, by the clock of the test.
+    # A failing integration would get five requests a second, by the test's clock that stands.
     await eventually(lambda: len(bench.written) == 40)
     await bench.sender.stop()

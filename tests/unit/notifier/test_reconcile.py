@@ -1,4 +1,4 @@
-"""What is cancelled because of the configuration, and never because the view of it is behind."""
+"""Which deliveries the configuration cancels, and that a view which is behind cancels none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOPICS = ("deliveries", "results")
 class Reader:
     def __init__(self) -> None:
         self.configuration = Configuration()
-        #: What the next looks bring; False: the reader is behind.
+        #: What the next calls of `catch_up` bring; False: the reader is behind.
         self.to_come: list[Integration | Exception | bool] = []
         self.callbacks: list[Any] = []
 
@@ -79,7 +79,7 @@ async def test_an_integration_in_use_keeps_its_deliveries() -> None:
     assert bench.tasks == []
 
 
-async def test_one_that_a_person_has_turned_off_loses_them() -> None:
+async def test_an_integration_that_a_person_turns_off_loses_its_deliveries() -> None:
     bench = Bench()
     inactive = msgspec.structs.replace(INTEGRATION, active=False)
     bench.reader.configuration.integrations = {521: inactive}
@@ -87,7 +87,7 @@ async def test_one_that_a_person_has_turned_off_loses_them() -> None:
     assert bench.written[0][1] == Cancel(1111, 521, bench.written[0][1].reason, 7)
 
 
-async def test_one_that_the_system_has_disabled_loses_them_until_somebody_enables_it() -> None:
+async def test_an_integration_that_the_system_disables_loses_them_until_it_is_enabled() -> None:
     bench = Bench()
     bench.reader.configuration.integrations = {521: INTEGRATION}
     bench.reader.configuration.statuses = {521: STATUS}
@@ -98,17 +98,17 @@ async def test_one_that_the_system_has_disabled_loses_them_until_somebody_enable
     assert await bench.check() == []
 
 
-async def test_one_that_is_deleted_loses_them() -> None:
+async def test_a_deleted_integration_loses_its_deliveries() -> None:
     assert await Bench().check() == [(2, "integration_deleted")]
 
 
-async def test_one_whose_record_cannot_be_used_is_no_deleted_one() -> None:
+async def test_an_invalid_integration_does_not_count_as_deleted() -> None:
     bench = Bench()
     bench.reader.configuration.invalid_integrations = frozenset({521})
     assert await bench.check() == []
 
 
-async def test_one_that_was_applied_a_moment_ago_is_not_a_deleted_one() -> None:
+async def test_an_integration_applied_a_moment_ago_does_not_count_as_deleted() -> None:
     bench = Bench()
     bench.reader.to_come = [INTEGRATION]
     assert await bench.check() == []
@@ -135,7 +135,7 @@ async def test_a_worker_that_has_lost_the_partitions_writes_nothing() -> None:
     assert await bench.check() == []
 
 
-async def test_each_change_of_the_configuration_is_looked_at() -> None:
+async def test_each_change_of_the_configuration_starts_a_check() -> None:
     bench = Bench()
     bench.reader.callbacks[0](bench.reader.configuration)
     await asyncio.gather(*bench.tasks)

@@ -13,7 +13,7 @@ from stream_app.notifier.results_gate import ResultsGate
 
 
 class FakeApp:
-    """The two questions that the gate asks the consumer of the app."""
+    """Answers what the gate asks the consumer of its app."""
 
     def __init__(self) -> None:
         self.consumer = self
@@ -53,7 +53,7 @@ def results_gate(app: FakeApp) -> ResultsGate:
     return ResultsGate(app, "delivery-results")
 
 
-async def test_the_gate_opens_when_the_results_of_before_are_read(app: FakeApp) -> None:
+async def test_the_gate_opens_when_earlier_results_are_read(app: FakeApp) -> None:
     gate = results_gate(app)
     gate.close([0, 1], lambda: False)
     assert not gate.is_open(1, -1), "nothing is known yet"
@@ -87,7 +87,7 @@ async def test_the_gate_stays_closed_while_the_broker_is_away(app: FakeApp) -> N
     assert gate.is_open(1, -1)
 
 
-async def test_it_looks_until_nothing_is_held_any_more(app: FakeApp) -> None:
+async def test_it_tries_to_open_until_nothing_is_held(app: FakeApp) -> None:
     looks = iter([False, False, True])
     gate = results_gate(app)
     gate.close([0], lambda: next(looks))
@@ -95,7 +95,7 @@ async def test_it_looks_until_nothing_is_held_any_more(app: FakeApp) -> None:
     assert next(looks, None) is None
 
 
-async def test_closing_again_ends_the_look_of_before(app: FakeApp) -> None:
+async def test_closing_again_ends_the_earlier_watch(app: FakeApp) -> None:
     gate = results_gate(app)
     gate.close([0], lambda: False)
     gate.close([], lambda: False)

@@ -46,12 +46,12 @@ def integration(number: int, *, client_id: int = 1111, active: bool = True) -> I
 
 
 class Reader:
-    """A reader that knows what it is told, after `catch_up` at the earliest."""
+    """A reader whose `catch_up` brings what the test says."""
 
     def __init__(self, *known: Integration) -> None:
         self.configuration = Configuration()
         self.configuration.integrations = {one.id: one for one in known}
-        #: What each look brings; False: the reader is behind.
+        #: What each call of `catch_up` brings; False: the reader is behind.
         self.to_come: list[Integration | Exception | bool] = []
         self.waits = 0
 
@@ -142,7 +142,7 @@ async def test_equal_alerts_give_equal_deliveries() -> None:
     assert values[0] == values[1] != []
 
 
-async def test_what_may_not_be_sent_is_skipped_counted_and_said_once() -> None:
+async def test_an_alert_that_may_not_be_sent_is_skipped_counted_and_logged_once() -> None:
     bench = Bench(integration(522, client_id=2222), integration(523, active=False))
     bench.reader.configuration.deleted_integrations = frozenset({524})
     bench.add(alert(522, 523, 524), alert(522, 523, 524))
@@ -174,7 +174,7 @@ async def test_an_integration_that_stays_unknown_leaves_a_dead_letter_for_it_alo
     assert letters == 1
 
 
-async def test_what_is_redriven_goes_to_those_it_has_not_reached_and_to_nobody_twice() -> None:
+async def test_a_redriven_alert_goes_only_to_integrations_that_it_has_not_reached() -> None:
     bench = Bench(integration(521), integration(998))
     bench.headers = (("x-attempt", b"2"), ("x-integration-ids", b"998,999"))
     bench.add(alert(521, 998, 999))
@@ -195,7 +195,7 @@ async def test_an_integration_that_was_enabled_a_moment_ago_is_waited_for() -> N
     assert [send.topic for send in sends] == ["p.deliveries"]
 
 
-async def test_what_its_owner_has_not_turned_off_is_delivered_or_becomes_a_dead_letter() -> None:
+async def test_an_integration_that_its_owner_has_not_turned_off_still_gets_deliveries() -> None:
     bench = Bench(msgspec.structs.replace(integration(521), epoch=7))
     status = IntegrationStatus(521, 1111, True, "failed_share", 7, 18, 27, 12, 0)
     bench.reader.configuration.statuses = {521: status}
@@ -219,7 +219,7 @@ async def test_an_integration_applied_a_moment_ago_is_waited_for() -> None:
     assert bench.reader.waits == 1
 
 
-async def test_an_unknown_integration_costs_one_look_for_each_flush_not_each_alert() -> None:
+async def test_an_unknown_integration_costs_one_catch_up_a_flush_and_not_one_an_alert() -> None:
     bench = Bench()
     bench.add(*[alert(521)] * 100)
     await bench.flush()
@@ -250,7 +250,7 @@ async def test_while_the_configuration_is_behind_no_integration_is_called_unknow
     assert [line["event"] for line in logs] == ["configuration_behind", "configuration_caught_up"]
 
 
-async def test_an_alert_whose_delivery_no_topic_takes_is_a_dead_letter() -> None:
+async def test_an_alert_whose_delivery_is_too_large_is_a_dead_letter() -> None:
     bench = Bench(integration(521))
     trigger = msgspec.structs.replace(ALERT.trigger, name="x" * 500_000)
     large = encode_alert(msgspec.structs.replace(ALERT, trigger=trigger, integration_ids=(521,)))
@@ -280,7 +280,7 @@ async def test_bad_alerts_are_dead_letters_with_their_bytes() -> None:
     assert progress.value == b"[5]"
 
 
-async def test_a_record_read_again_is_passed_over_until_a_reset_and_roll_back() -> None:
+async def test_a_record_read_again_is_skipped_unless_the_state_was_rolled_back() -> None:
     bench = Bench(integration(521))
     bench.add(alert(521))
     await bench.flush()

@@ -1,4 +1,4 @@
-"""The sender with a clock of the test's; a broker and a service are not needed for its rules."""
+"""The rules of the sender, with a clock of the test's, and without a broker or a service."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def eventually(claim: Callable[[], bool]) -> None:
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Give everything that can run the time to do so."""
     await asyncio.sleep(0.12)
 
 
@@ -164,13 +164,13 @@ async def test_no_second_attempt_while_one_is_in_flight(bench: Bench) -> None:
     await eventually(lambda: len(bench.written) == 2)
 
 
-async def test_a_redriven_delivery_is_sent_though_a_later_attempt_of_before_has_just_ended(
+async def test_a_redriven_delivery_is_sent_though_a_later_attempt_has_just_ended(
     bench: Bench,
 ) -> None:
     bench.gate.clear()
     bench.sender.schedule(0, pending(attempt=3))
     await eventually(lambda: len(bench.made) == 1)
-    # Cancelled, and come back from the dead letters, while the request hangs.
+    # It is cancelled, and comes back from the dead letters, while the request hangs.
     bench.sender.forget("alert 1/521")
     bench.sender.schedule(0, msgspec.structs.replace(pending(), redrives=1))
     bench.gate.set()
@@ -178,7 +178,7 @@ async def test_a_redriven_delivery_is_sent_though_a_later_attempt_of_before_has_
     assert bench.attempts() == [("alert 1/521", 3), ("alert 1/521", 1)]
 
 
-async def test_what_is_forgotten_is_not_attempted(bench: Bench) -> None:
+async def test_a_forgotten_delivery_is_not_attempted(bench: Bench) -> None:
     bench.sender.schedule(0, pending(attempt=2, due_ms=NOW_MS + 100))
     bench.sender.forget("alert 1/521")
     bench.now_ms += 100
@@ -255,7 +255,7 @@ async def test_a_result_that_cannot_be_written_ends_the_worker(bench: Bench) -> 
     assert isinstance(bench.failures[0], OSError)
 
 
-async def test_stop_lets_requests_in_flight_end_and_begins_no_more() -> None:
+async def test_stop_lets_requests_in_flight_end_and_starts_no_more() -> None:
     bench = Bench()
     await bench.sender.start()
     bench.sender.clear()
@@ -273,7 +273,7 @@ async def test_stop_lets_requests_in_flight_end_and_begins_no_more() -> None:
     assert len(bench.made) == 2
 
 
-async def test_stop_cuts_off_what_does_not_end_in_time() -> None:
+async def test_stop_cuts_off_a_request_that_does_not_end_in_time() -> None:
     bench = Bench()
     sender = bench.build(stop_seconds=0.1)
     bench.gate.clear()
@@ -330,7 +330,7 @@ async def test_after_a_fault_of_our_own_the_same_attempt_waits_and_is_made_again
 
     async def write(partition: int, result: Result) -> None:
         bench.written.append((partition, result.delivery_id, result.attempt))
-        if len(bench.written) == 1:  # as `deliver` does, should it be the quicker one
+        if len(bench.written) == 1:  # as `deliver` does if it is quicker
             bench.sender.schedule(partition, again)
 
     bench.sender._write_result = write

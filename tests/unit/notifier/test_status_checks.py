@@ -1,4 +1,4 @@
-"""Checks of accepted requests against the real sandbox; the broker is not needed for them."""
+"""Checks of accepted requests at a real sandbox, without a broker."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def running(**settings: Any) -> AsyncIterator[Bench]:
 
 
 def close_unknown(bench: Bench) -> str:
-    """Have the sandbox take over a request that cannot succeed; return its id."""
+    """Have the sandbox accept a request that cannot succeed; return its id."""
     bench.sandbox._api._state.close("nobody", "request-1", 0)
     return "request-1"
 
@@ -155,7 +155,7 @@ async def test_a_request_that_became_an_alert_is_counted_and_written() -> None:
         assert (checked.client_id, checked.integration_id, checked.epoch) == (1111, 521, 0)
 
 
-async def test_a_failure_is_said_once_until_it_is_over() -> None:
+async def test_a_failure_is_logged_once_until_it_is_over() -> None:
     async with running() as bench:
         failing = close_unknown(bench)
         with capture_logs() as logs:
@@ -202,7 +202,7 @@ async def test_a_rate_limit_drops_the_checks_that_wait() -> None:
     async with running() as bench:
         request_id = (await bench.post()).request_id
         bench.answers = [(429, {})]
-        # One question at a time: the others wait until the first has its answer.
+        # One request at a time: the others wait until the first has its answer.
         bench.checks._places = asyncio.Semaphore(1)
         for _ in range(6):
             bench.offer(request_id)
@@ -251,7 +251,7 @@ async def test_a_stop_drops_checks_at_once() -> None:
         assert (bench.asked, bench.written) == ([], [])
 
 
-async def test_few_questions_are_in_flight_and_few_checks_wait() -> None:
+async def test_requests_in_flight_and_waiting_checks_are_bounded() -> None:
     async with running() as bench:
         request_id = (await bench.post()).request_id
         in_flight, most = 0, 0

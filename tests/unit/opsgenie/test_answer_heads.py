@@ -1,4 +1,4 @@
-"""An answer is its status: real servers that send literal bytes, in every way a head can break."""
+"""A status counts whatever follows: real servers send heads that are broken in every way."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def settings(**changes: Any) -> DeliverySettings:
 async def way_to(
     respond: Respond, way: str, folder: Path, **changes: Any
 ) -> AsyncIterator[tuple[Callable[[], OpsgenieClient], Endpoint]]:
-    """Serve; yield what makes clients that reach the server plainly, by TLS, or by a proxy."""
+    """Serve plainly, by TLS or behind a proxy; yield a factory of clients, and the endpoint."""
     async with AsyncExitStack() as stack:
         endpoint = None
         if way == "plain":
@@ -245,7 +245,7 @@ async def test_a_head_or_body_that_never_ends_is_bounded_in_time(
     assert time.monotonic() - started < 10
 
 
-async def test_a_body_holds_an_answer_up_for_seconds_only(
+async def test_a_body_delays_an_answer_for_seconds_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream_app.opsgenie.client.BODY_SECONDS", 0.2)
@@ -299,7 +299,7 @@ async def test_a_status_that_comes_in_single_bytes_counts(tmp_path: Path) -> Non
 async def test_an_answer_that_nobody_asked_for_is_not_the_next_one(
     stray: bytes, tmp_path: Path
 ) -> None:
-    """A service that sends more than it was asked for must not have an alert pass for accepted."""
+    """Bytes that come unasked must not make the next alert pass for accepted."""
     has_sent = asyncio.Event()
 
     async def respond(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -335,7 +335,7 @@ async def test_a_proxy_with_a_large_head_lets_alerts_pass(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_however_the_bytes_are_cut_the_same_is_read(size: int) -> None:
+def test_the_same_is_read_however_the_bytes_are_cut(size: int) -> None:
     before = b"\r\nHTTP/1.1 103 x\r\nDate: x\n\nHTTP/1.1 100\r\n\r\n"
     final = b"HTTP/1.1 429 Too many\r\nRetry-After: 5\r\nbad\r\ndate:1\r\nDate: 2\r\n\r\nbody"
     sent = before + final

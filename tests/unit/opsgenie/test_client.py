@@ -285,7 +285,7 @@ async def test_a_compressed_answer_is_neither_wanted_nor_unpacked() -> None:
     assert b"accept-encoding: identity\r\n" in server.requests[0].lower()
 
 
-# One of the two cookie jars below the client keeps no cookies of bare addresses by itself.
+# One of the client's two cookie jars would not keep the cookies of bare addresses anyway.
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_cookies_of_one_answer_are_not_sent_with_the_next_request(host: str) -> None:
     with_cookie = answer("202 x", b"", "Set-Cookie: session=1; Path=/")

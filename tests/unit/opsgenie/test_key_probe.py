@@ -1,4 +1,4 @@
-"""Reaching a service: which part is said to fail, against real servers that fail there."""
+"""Which part of reaching a service is said to fail, with real servers that fail there."""
 
 from __future__ import annotations
 

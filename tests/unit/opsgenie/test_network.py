@@ -217,7 +217,7 @@ async def test_a_service_that_hangs_behind_the_proxy_is_not_the_proxys_fault(
         (True, HOSTS[1], False, "not valid for"),
     ],
 )
-async def test_only_a_certificate_of_a_trusted_authority_for_this_host_is_taken(
+async def test_only_a_certificate_of_a_trusted_authority_for_this_host_is_accepted(
     trusted: object,
     host: str,
     is_expired: object,
@@ -299,7 +299,7 @@ def test_a_file_that_holds_no_authority_is_named(
         KEY,
     ],
 )
-def test_what_is_no_proxy_is_refused_and_nothing_of_it_shown(url: str) -> None:
+def test_a_wrong_proxy_url_is_refused_and_no_part_of_it_shown(url: str) -> None:
     with pytest.raises(ConfigurationError, match="STREAM_APP_DELIVERY__PROXY_URL: ") as told:
         OpsgenieClient(DeliverySettings(proxy_url=SecretStr(url)))
     assert told.value.exit_code == 3

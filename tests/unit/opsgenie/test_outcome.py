@@ -75,7 +75,7 @@ def test_the_request_id_comes_from_the_body_or_else_the_header() -> None:
 
 
 @pytest.mark.parametrize("request_id", ["x" * 101, "a b", "<b>", 7, {"a": 1}, "a\n"])
-def test_a_request_id_that_is_none_is_not_passed_on(request_id: object) -> None:
+def test_an_invalid_request_id_is_left_out(request_id: object) -> None:
     body = json.dumps({"requestId": request_id}).encode()
     assert classify(202, {}, body).request_id is None
 
@@ -205,7 +205,7 @@ def test_a_date_without_a_zone_is_utc_wherever_this_runs(
 
 
 @pytest.mark.parametrize("year", ["94", "69", "00"])
-def test_two_digits_of_a_year_that_is_over_are_no_wait(year: str) -> None:
+def test_a_past_year_of_two_digits_is_no_wait(year: str) -> None:
     headers = {"Retry-After": f"Sunday, 06-Nov-{year} 08:49:37 GMT"}
     outcome = classify(429, headers, b"", received_at_seconds=1_767_225_600.0)
     assert outcome.retry_after_seconds == 0
@@ -314,6 +314,6 @@ def test_only_a_request_that_the_service_knows_is_not_processed_yet() -> None:
 
 
 @pytest.mark.parametrize("data", [{}, {"isSuccess": None}, {"isSuccess": "true"}])
-def test_a_state_that_is_not_said_is_no_failure(data: dict[str, object]) -> None:
+def test_a_status_without_a_success_flag_is_no_failure(data: dict[str, object]) -> None:
     body = json.dumps({"data": data}).encode()
     assert read_request_status(classify(200, {}, body), body).is_success is None

@@ -1,4 +1,4 @@
-"""What this machine lacks is told as that, and as nobody's failure."""
+"""A lack of resources on this machine is reported as such, and as nobody's failure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def post_to_real_host(**changes: Any) -> Outcome:
 
 
 def refuse_connections(monkeypatch: pytest.MonkeyPatch, *errors: OSError) -> None:
-    """Let every connection to one of several addresses end with the next of the errors."""
+    """Make the connection to each of several addresses fail with the next of the errors."""
     left = list(errors)
 
     async def refuse(*_: object) -> None:
@@ -123,7 +123,7 @@ async def test_of_several_addresses_all_must_fail_on_our_side(
 @pytest.mark.parametrize(
     "number", [errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ETIMEDOUT]
 )
-async def test_what_the_other_side_refuses_is_not_ours(
+async def test_a_refusal_by_the_other_side_is_not_our_fault(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_connections(monkeypatch, OSError(number, os.strerror(number)))
@@ -172,7 +172,7 @@ async def test_any_other_error_of_the_run_time_is_not_hidden(
         await post_to_real_host()
 
 
-async def test_memory_that_ends_after_the_status_does_not_undo_it(
+async def test_running_out_of_memory_after_the_status_does_not_undo_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -193,7 +193,9 @@ async def test_memory_that_ends_after_the_status_does_not_undo_it(
         (0, "[Errno 24]", False),
     ],
 )
-def test_numbers_tell_whose_fault_it_is(number: int | None, text: str, expected: object) -> None:
+def test_error_numbers_tell_whose_fault_it_is(
+    number: int | None, text: str, expected: object
+) -> None:
     assert is_own(number, text) is expected
 
 

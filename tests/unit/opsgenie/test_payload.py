@@ -117,7 +117,7 @@ def test_long_aliases_that_begin_alike_stay_apart() -> None:
     assert one == build_payload("m", "d", "a" * 600 + "x", {})["alias"]
 
 
-def test_aliases_that_markup_tells_apart_stay_apart() -> None:
+def test_aliases_that_differ_only_in_markup_stay_apart() -> None:
     assert build_payload("m", "d", "a<b>", {})["alias"] != build_payload("m", "d", "a", {})["alias"]
 
 
@@ -151,7 +151,7 @@ def test_details_are_flat_texts_without_nulls() -> None:
     }
 
 
-def test_the_first_of_two_details_of_one_flat_name_stays() -> None:
+def test_the_first_of_two_details_with_the_same_flat_name_stays() -> None:
     assert details_of({"a": {"b": 1}, "a_b": 2}) == {"a_b": "1"}
 
 
@@ -191,7 +191,7 @@ def test_equal_payloads_give_equal_bytes() -> None:
     assert one == two == b'{"alias":"a","details":{"a":"2","b":"1"},"message":"m"}'
 
 
-def test_a_responder_that_says_not_who_it_is_is_left_out() -> None:
+def test_a_responder_that_does_not_say_who_it_is_is_left_out() -> None:
     responders = [
         {"type": "team", "name": "<b>On-call</b>\x00"},
         {"type": "team", "name": "On-call"},
@@ -206,7 +206,7 @@ def test_a_responder_that_says_not_who_it_is_is_left_out() -> None:
     ]
 
 
-def test_configured_texts_that_route_go_out_as_they_are_written() -> None:
+def test_configured_texts_are_sent_as_they_are_written() -> None:
     names = ["SOC <EU>", "SOC", "R&D  Ops", "R&D Ops", "<b>", " x "]
     responders = [{"type": "team", "name": name} for name in names]
     payload = build_payload(
@@ -274,7 +274,7 @@ RESPONDERS = st.dictionaries(st.sampled_from(["type", "id", "name", "username", 
     st.sampled_from([None, *Priority]),
     st.sampled_from([1, 40, 400]),
 )
-def test_any_input_makes_a_body_that_the_service_takes(
+def test_any_input_makes_a_body_that_the_service_accepts(
     texts: tuple[str, str, str],
     details: dict[str, object],
     facts: tuple[str, str],

@@ -1,4 +1,4 @@
-"""What the answers of the request status API mean."""
+"""What the answers of the request status API mean, and when it is asked again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOST = RequestStatus(failure(AttemptReason.CONNECTION_LOST))
 async def check(
     *answers: RequestStatus, kind: IntegrationType = OPSGENIE, scale: float = 1.0
 ) -> tuple[RequestCheck, list[float]]:
-    """Return what a check finds, and its waits; an answer too few is an error."""
+    """Return the result of a check, and its waits; all answers must be used."""
     left, waits = list(answers), []
 
     async def ask() -> RequestStatus:
@@ -73,7 +73,7 @@ async def test_the_waits_can_be_scaled() -> None:
         (answer(200, {"isSuccess": "yes"}), CheckOutcome.UNREADABLE, "does not say"),
     ],
 )
-async def test_what_stays_open_after_the_last_wait_is_told_as_it_is(
+async def test_a_check_that_stays_open_after_the_last_wait_says_why(
     status: RequestStatus, outcome: CheckOutcome, text: str
 ) -> None:
     found, waits = await check(status, status, status)
@@ -95,7 +95,7 @@ async def test_jsm_may_not_tell(status: int) -> None:
     assert "does not tell" in found.status
 
 
-async def test_jsm_that_tells_is_heard() -> None:
+async def test_a_status_that_jsm_tells_is_used() -> None:
     assert (await check(NOT_YET, DONE, kind=JSM))[0].outcome is CheckOutcome.SUCCESS
     found, _ = await check(answer(500), answer(500), answer(500), kind=JSM)
     assert found.outcome is CheckOutcome.UNREADABLE

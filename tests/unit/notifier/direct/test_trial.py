@@ -1,4 +1,4 @@
-"""The test of an integration against real sandboxes: every step, and what it comes to."""
+"""The test of an integration against real sandboxes: every step, and the result."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def state(*, is_success: bool, status: str) -> Answer:
     return 200, {"data": {"isSuccess": is_success, "status": status}}, {}
 
 
-#: The probe's own request is well.
+#: What becomes of the probe if all is well.
 PROBED = state(is_success=False, status="Alert does not exist")
 
 
@@ -156,7 +156,7 @@ async def test_every_event_gets_its_message_and_without_events_one_is_sent() -> 
         )
 
 
-async def test_the_options_of_the_integration_are_tried_too_but_for_its_priority() -> None:
+async def test_the_options_of_the_integration_are_sent_except_its_priority() -> None:
     async with running() as bench:
         options = AlertOptions(Priority.P1, tags=("waf",), entity="shop")
         assert await bench.run(alert=options) is OK
@@ -190,7 +190,7 @@ async def test_a_silent_test_sends_nothing() -> None:
         ({"api": "https://api.opsgenie.com"}, "RETRY_SCALE"),
     ],
 )
-async def test_an_invalid_configuration_is_told_and_nothing_sent(
+async def test_an_invalid_configuration_is_reported_and_nothing_sent(
     changes: dict[str, Any], text: str
 ) -> None:
     async with running() as bench:
@@ -242,7 +242,7 @@ async def test_a_404_to_the_probe_says_that_the_key_works() -> None:
     assert bench.told("key")[0].startswith("ok: the key works: HTTP 404")
 
 
-async def test_a_malformed_key_is_told_as_such() -> None:
+async def test_a_malformed_key_is_reported_as_such() -> None:
     async with running() as bench:
         bench.key = "not-a-uuid"
         assert await bench.run("system") is REFUSED
@@ -263,7 +263,7 @@ async def test_a_key_of_the_other_region_is_found_there() -> None:
     assert step.as_json()["use"] == url
 
 
-async def test_a_key_that_no_region_takes_is_told() -> None:
+async def test_a_key_that_no_region_accepts_is_reported() -> None:
     async with running("another") as here, running("another") as there:
         here.elsewhere = ("US", resolve_endpoint(there.url, there.url))
         assert await here.run("system") is REFUSED
@@ -290,7 +290,7 @@ async def test_jsm_has_no_other_region() -> None:
         (says(500), RETRYABLE, "fault"),
     ],
 )
-async def test_a_message_that_is_not_accepted_stops_the_sending_and_the_rest_is_closed(
+async def test_a_message_that_is_not_accepted_ends_the_sending_and_the_sent_ones_are_closed(
     answer: Answer, result: TrialResult, text: str
 ) -> None:
     async with running() as bench:
@@ -326,7 +326,7 @@ async def test_an_accepted_message_that_becomes_no_alert_is_a_refusal() -> None:
         (says(403), OK, "HTTP 403", 1),
     ],
 )
-async def test_a_state_that_is_not_told_is_not_known(
+async def test_a_status_that_the_service_does_not_tell_is_unknown(
     answer: Answer, result: TrialResult, text: str, asked: int
 ) -> None:
     async with running() as bench:
@@ -341,7 +341,7 @@ async def test_a_state_that_is_not_told_is_not_known(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-async def test_jsm_that_does_not_tell_the_state_fails_nothing(status: int) -> None:
+async def test_jsm_may_keep_the_status_to_itself_and_the_test_does_not_fail(status: int) -> None:
     async with running() as bench:
         bench.answers["status"] = [says(status)] * 2
         assert await bench.run("system", api=f"{bench.url}/jsm/ops/integration") is OK
@@ -351,7 +351,9 @@ async def test_jsm_that_does_not_tell_the_state_fails_nothing(status: int) -> No
 
 
 @pytest.mark.parametrize(("status", "result"), [(403, REFUSED), (500, RETRYABLE), (404, OK)])
-async def test_an_alert_that_cannot_be_closed_is_named(status: int, result: TrialResult) -> None:
+async def test_an_alert_that_cannot_be_closed_is_reported_with_its_alias(
+    status: int, result: TrialResult
+) -> None:
     async with running() as bench:
         bench.answers["close"] = [None, says(status)]
         assert await bench.run("system") is result
@@ -395,7 +397,7 @@ async def test_a_message_whose_answer_got_lost_is_closed_too() -> None:
     assert "may or may not have been accepted" in bench.told("send")[-1]
 
 
-def test_one_refusal_for_good_stands_above_the_rest() -> None:
+def test_to_be_refused_is_worse_than_to_be_retryable() -> None:
     assert worst() is OK
     assert worst(OK, RETRYABLE) is RETRYABLE
     assert worst(RETRYABLE, REFUSED, OK) is REFUSED

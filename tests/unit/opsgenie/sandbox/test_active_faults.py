@@ -36,7 +36,7 @@ def test_a_fault_lasts_for_a_time() -> None:
     assert [taken(faults, NOW + s) for s in (0, 4.999, 5, 4)] == ["hang", "hang", None, None]
 
 
-def test_what_comes_first_ends_a_fault() -> None:
+def test_a_fault_ends_at_the_first_of_its_limits() -> None:
     faults = faults_of(Fault(kind=FaultKind.HANG, seconds=5, requests=2))
     assert [taken(faults, NOW + s) for s in (0, 6)] == ["hang", None]
 
@@ -90,7 +90,7 @@ def test_in_the_long_run_no_more_pass_than_the_rate(rate: float) -> None:
     assert rate * 100 - 1 <= passed <= rate * 100 + max(1, rate)
 
 
-def test_what_a_rate_lets_pass_is_not_used_up_and_meets_the_next_fault() -> None:
+def test_a_request_that_a_rate_lets_pass_meets_the_next_fault() -> None:
     faults = faults_of(
         Fault(kind=FaultKind.RATE_LIMIT, per_second=1, requests=1), Fault(kind=FaultKind.HANG)
     )

@@ -22,7 +22,7 @@ def test_every_kind_needs_no_more_than_its_name_and_is_explained(kind: FaultKind
     assert KIND_TEXTS[kind]
 
 
-def test_without_more_a_fault_is_for_everybodys_create_requests() -> None:
+def test_a_fault_is_for_create_requests_of_all_keys_by_default() -> None:
     fault = parse_fault({"kind": "hang"})
     assert fault.fits(Operation.CREATE, KEY)
     assert not fault.fits(Operation.CLOSE, KEY)
@@ -93,7 +93,7 @@ def test_a_wrong_value_is_refused_with_its_field_and_what_is_allowed(
 @pytest.mark.parametrize(
     "fields",
     [
-        {"key_end": KEY},  # somebody took one option for the other
+        {"key_end": KEY},  # somebody took one field for the other
         {"key": KEY, "key_end": "4444"},
         {"key": KEY + "\n"},
         {"key": [KEY]},
@@ -107,7 +107,7 @@ def test_no_error_shows_a_key(fields: dict[str, object]) -> None:
     assert KEY not in repr(Fault(kind=FaultKind.HANG, key=KEY))
 
 
-def test_a_fault_can_be_told_in_one_text() -> None:
+def test_a_fault_can_be_described_in_one_text() -> None:
     text = "rate-limit, per_second=2.5,retry_after=soon,on=create+close,requests=3,seconds=9"
     assert parse_fault_text(text) == Fault(
         kind=FaultKind.RATE_LIMIT,
@@ -125,7 +125,7 @@ def test_a_fault_can_be_told_in_one_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "hang,", "hang,requests", "hang,requests=x", "hang,on="])
-def test_a_text_that_says_no_fault_is_refused(text: str) -> None:
+def test_a_text_that_describes_no_fault_is_refused(text: str) -> None:
     with pytest.raises(InvalidObjectError):
         parse_fault_text(text)
 

@@ -43,7 +43,7 @@ def test_an_open_alias_counts_and_keeps_its_text(state: SandboxState) -> None:
     assert (alert.message, alert.count, alert.created_at_ms) == ("first", 2, NOW_MS)
 
 
-def test_the_count_stops_at_100_and_the_requests_count_on(state: SandboxState) -> None:
+def test_the_count_stops_at_100_and_the_requests_do_not(state: SandboxState) -> None:
     for number in range(120):
         state.create({"message": "m", "alias": "a"}, f"r{number}", NOW_MS)
     (alert,) = state.alerts
@@ -99,7 +99,7 @@ def test_closing_what_is_not_open_is_no_success(state: SandboxState) -> None:
         assert (data["status"], data["alias"]) == ("Alert does not exist", alias)
 
 
-def test_what_is_discarded_is_known_by_its_state_alone(state: SandboxState) -> None:
+def test_a_discarded_request_shows_only_in_its_status(state: SandboxState) -> None:
     state.discard("Create", "a", "r1", NOW_MS)
     assert state.alerts == []
     assert state.request_data("r1", NOW_MS + 99) is None
