@@ -26,7 +26,7 @@ def example(name: str, stem: str) -> dict[str, Any]:
     return found
 
 
-def test_it_names_the_place_the_path_the_value_and_what_is_allowed() -> None:
+def test_a_breach_names_place_path_value_and_what_is_allowed() -> None:
     good = {"client_id": 1}
     events = [good, good | {"sampled": "no"}, good | {"remote_addr4": 7}]
     assert breaches("hit", events) == [
@@ -42,7 +42,7 @@ def test_the_lines_of_a_record_are_told_apart() -> None:
     assert [(one.part, one.path) for one in breaches("hit", value)] == [(1, "")]
 
 
-def test_what_no_schema_can_say_is_told_by_the_decoder() -> None:
+def test_the_decoder_reports_what_no_schema_can_say() -> None:
     assert breaches("hit", b'{"client_id": 1, "response_status": 404.0}') == [
         Breach(None, "response_status", "", "wrong_type: Expected `int | null`, got `float`")
     ]
@@ -55,7 +55,7 @@ def test_what_no_schema_can_say_is_told_by_the_decoder() -> None:
     ]
 
 
-def test_a_record_or_a_rest_that_is_refused_as_a_whole_is_told_as_that() -> None:
+def test_a_record_or_a_rest_refused_as_a_whole_is_reported_as_a_whole() -> None:
     event = b'{"client_id": 1}'
     (found,) = breaches("hit", b"[" + b",".join([event] * 300_000) + b"]")
     assert (found.part, found.allowed[:34]) == (None, "too_large: the record has 5100001 ")
@@ -77,7 +77,7 @@ def test_the_form_of_the_api_is_read_as_the_workers_read_it() -> None:
     assert breaches("trigger", {"trigger": trigger, "clientid": client_id}) == []
 
 
-def test_what_is_no_json_is_told_without_its_bytes() -> None:
+def test_a_value_that_is_no_json_is_reported_without_its_bytes() -> None:
     for name in ("hit", "client", "alert", "delivery"):
         (found,) = breaches(name, f'{{"token": "{KEY}'.encode())
         assert found.value == ""
@@ -86,7 +86,7 @@ def test_what_is_no_json_is_told_without_its_bytes() -> None:
 
 @pytest.mark.parametrize("name", RecordName)
 @pytest.mark.parametrize("value", [b"", b"null", b"7", b'"x"', b"[[]]", b"{", b"\xff", b"[" * 5000])
-def test_no_value_stops_it(name: RecordName, value: bytes) -> None:
+def test_no_value_stops_the_check(name: RecordName, value: bytes) -> None:
     assert Checker(name, PERIODS).check(value) != []
 
 

@@ -1,4 +1,4 @@
-"""Logs and ports of the demo's workers; their lives are in the integration tests."""
+"""Logs and ports of the demo's workers; the integration tests start and stop them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_line_that_is_being_written_is_shown_when_it_is_whole(worker: WorkerPr
     assert list(worker.new_warnings()) == ["detector: warning late"]
 
 
-def test_the_last_lines_name_the_log_and_keep_what_is_no_log_line(worker: WorkerProcess) -> None:
+def test_the_last_lines_name_the_log_and_keep_other_lines(worker: WorkerProcess) -> None:
     write(worker, "".join(line("info", f"step_{n}") for n in range(50)) + "KeyError: 'x'\n")
     shown = worker.last_lines().splitlines()
     assert str(worker.log) in shown[0]

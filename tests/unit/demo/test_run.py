@@ -17,7 +17,7 @@ def alert(time_to: int) -> AlertView:
     return SandboxState(10, 0).create(payload, "id", 0)
 
 
-def test_alerts_of_windows_that_ended_before_the_run_are_hidden_and_that_is_said_once() -> None:
+def test_alerts_of_windows_before_the_run_are_hidden_as_a_line_says_once() -> None:
     shown: list[AlertView] = []
     said: list[str] = []
     demo = Demo(Settings(), Options(1, 1, None), shown.append, said.append)
@@ -28,7 +28,7 @@ def test_alerts_of_windows_that_ended_before_the_run_are_hidden_and_that_is_said
     assert said == ["alerts of an earlier run arrive, too; they are not shown"]
 
 
-async def test_an_end_goes_to_its_end_however_often_it_is_cancelled() -> None:
+async def test_work_is_awaited_to_its_end_however_often_it_is_cancelled() -> None:
     steps: list[str] = []
 
     async def end() -> None:
@@ -45,7 +45,7 @@ async def test_an_end_goes_to_its_end_however_often_it_is_cancelled() -> None:
     assert steps == ["begun", "done"]
 
 
-async def test_what_an_end_raises_is_not_lost() -> None:
+async def test_an_error_of_awaited_work_is_not_lost() -> None:
     async def end() -> None:
         await asyncio.sleep(0)
         raise ValueError("broken")

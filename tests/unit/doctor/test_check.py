@@ -1,4 +1,4 @@
-"""Checks are run to their end, whatever one of them does."""
+"""All checks run to their end, whatever one of them does."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def run(*checks: Check) -> list[tuple[str, CheckStatus, str]]:
     return [(f.check, f.verdict, f.text) for f in found]
 
 
-async def test_a_check_that_raises_or_hangs_has_failed_and_ends_no_other() -> None:
+async def test_a_check_that_raises_or_hangs_has_failed_and_stops_no_other() -> None:
     found = await run(
         Check("raises", raises), Check("refuses", refuses), Check("hangs", hangs),
         Check("well", well),
@@ -59,7 +59,7 @@ async def test_a_check_that_raises_or_hangs_has_failed_and_ends_no_other() -> No
     ]
 
 
-async def test_without_the_broker_what_needs_it_is_not_looked_at() -> None:
+async def test_without_the_broker_checks_that_need_it_are_skipped() -> None:
     found = await run(
         Check("broker", away, needs_broker=False, is_broker=True),
         Check("topics", well),
@@ -70,7 +70,7 @@ async def test_without_the_broker_what_needs_it_is_not_looked_at() -> None:
     assert [name for name, *_ in found[2:]] == ["well", "well"]
 
 
-async def test_secret_keys_are_looked_at_and_never_shown(tmp_path: Path) -> None:
+async def test_secret_keys_are_checked_and_never_shown(tmp_path: Path) -> None:
     key = generate_secret_key()
     (good,) = await secret_keys(Settings(secret_keys=f"{key},{key}"))
     assert (good.verdict, good.text) == (CheckStatus.OK, "2 of them, valid")
@@ -83,13 +83,15 @@ async def test_secret_keys_are_looked_at_and_never_shown(tmp_path: Path) -> None
     assert "STREAM_APP_KEY_DIR" in gone.text
 
 
-async def test_the_disk_is_that_of_the_embedded_kafka_or_of_here(tmp_path: Path) -> None:
+async def test_the_disk_is_that_of_the_embedded_kafka_or_of_the_current_folder(
+    tmp_path: Path,
+) -> None:
     embedded = EmbeddedSettings(directory=tmp_path / "not" / "yet")
     (found,) = await disk(Settings(embedded=embedded))
     assert found.text.endswith(f"GiB free at {tmp_path}")
 
 
-async def test_the_embedded_kafka_is_looked_at_only_where_it_is_used(
+async def test_the_embedded_kafka_is_checked_only_if_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (other,) = await embedded_kafka(Settings(kafka=KafkaSettings(bootstrap_servers="b:9092")))

@@ -1,4 +1,4 @@
-"""The doctor tells of clients that share a name."""
+"""The doctor reports clients that share a name."""
 
 from __future__ import annotations
 

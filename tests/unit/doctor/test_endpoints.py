@@ -1,4 +1,4 @@
-"""The doctor takes the way to the hosts that alerts take: through the proxy, without a key."""
+"""The doctor reaches hosts on the way that alerts take: through the proxy, without a key."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_a_proxy_that_lets_nobody_through_is_named_and_its_password_is_not
         assert hidden not in finding.text + finding.next_step
 
 
-async def test_a_proxy_that_is_away_fails_what_goes_through_it() -> None:
+async def test_an_unreachable_proxy_fails_the_check_of_the_hosts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     (finding,) = await reach_hosts(Settings(delivery=settings(port)), [integration(521, US)])

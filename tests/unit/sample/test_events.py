@@ -113,7 +113,7 @@ def test_a_hit_belongs_to_an_attack_that_opened_before_it() -> None:
         (EventKind.ATTACKS, lambda e: e["state"] == "falsepositive"),
     ],
 )
-def test_some_events_and_not_many_are_ones_that_are_not_counted(
+def test_a_small_share_of_events_is_not_counted(
     kind: EventKind, is_marked: Callable[[dict[str, Any]], bool]
 ) -> None:
     events = of(kind)

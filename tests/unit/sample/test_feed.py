@@ -1,4 +1,4 @@
-"""The pace of sample events, and who gets which."""
+"""The rate of sample events, and the topics that they go to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_events_come_at_the_rate_and_happen_now() -> None:
     assert before <= min(times) <= max(times) <= int(time.time())
 
 
-async def test_a_stop_ends_a_slow_row_at_once() -> None:
+async def test_a_stop_ends_a_slow_feed_at_once() -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, stopped.set)
     started = time.monotonic()
@@ -36,7 +36,7 @@ async def test_a_stop_ends_a_slow_row_at_once() -> None:
     assert time.monotonic() - started < 2
 
 
-async def test_a_long_pause_is_not_caught_up_with() -> None:
+async def test_a_long_delay_is_not_made_up_for() -> None:
     rows = events_at_rate(SampleEvents(1), 100, asyncio.Event())
     await anext(rows)
     time.sleep(1.5)  # noqa: ASYNC251 - the whole process stands still, as when a computer sleeps
