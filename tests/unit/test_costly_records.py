@@ -191,7 +191,7 @@ def notices() -> Iterator[tuple[str, Make]]:
 
 
 @pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in notices()])
-async def test_no_record_of_notices_does(make: Make) -> None:
+async def test_no_record_of_notices_keeps_the_loop_for_long(make: Make) -> None:
     value = make()
 
     async def measured() -> float:
@@ -205,7 +205,7 @@ async def test_no_record_of_notices_does(make: Make) -> None:
 
 
 @pytest.mark.parametrize("unit", ["<a>", "<a@b.c>", "<a", "<<", "\x01", "a ", "\ud800", "<!", "@"])
-def test_no_text_of_an_alert_does(unit: str) -> None:
+def test_no_text_of_an_alert_keeps_the_loop_for_long(unit: str) -> None:
     text = unit * (900_000 // len(unit.encode("utf-8", "surrogatepass")))
     details = {f"{number}{unit}": unit for number in range(60_000)}
 
@@ -217,7 +217,7 @@ def test_no_text_of_an_alert_does(unit: str) -> None:
     assert least(measure) < BOUND_SECONDS
 
 
-def test_what_is_refused_for_its_size_says_so_and_its_neighbours_count() -> None:
+def test_an_event_refused_for_its_size_says_so_and_its_neighbours_count() -> None:
     good = b'{"client_id":1,"request_time":%d}' % BASE
     many = b'{"client_id":1,"remote_addrs":[%s]}' % b",".join([b'"::1"'] * (MAX_VALUES + 1))
     large = b'{"client_id":1,"host":"%s"}' % (b"x" * (M // 2))

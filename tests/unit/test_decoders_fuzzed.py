@@ -52,7 +52,7 @@ from tests.unit.mutations import mutated
     ],
 )
 @given(data=st.data())
-def test_what_decodes_can_be_written_again_and_the_rest_is_a_decode_error(
+def test_decoded_records_can_be_encoded_again_and_others_are_decode_errors(
     decode: Callable[[bytes], Any],
     encode: Callable[[Any], bytes],
     records: Sequence[bytes],
@@ -128,7 +128,7 @@ headers = st.lists(
     st.sampled_from(list(DeadLetterKind)),
     st.none() | st.binary(max_size=8),
 )
-def test_any_dead_letter_can_be_looked_at(
+def test_any_dead_letter_can_be_shown(
     facts: Any, value: bytes, kind: DeadLetterKind, key: bytes | None
 ) -> None:
     record = SimpleNamespace(

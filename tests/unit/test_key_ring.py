@@ -47,7 +47,7 @@ def test_all_keys_of_the_ring_open_and_the_newest_seals() -> None:
     assert KeyRing([NEW]).open(ring.seal(CLEAR, HERE), HERE) == CLEAR
 
 
-def test_what_an_older_key_sealed_is_to_be_sealed_anew() -> None:
+def test_a_key_sealed_with_an_older_secret_is_to_be_sealed_again() -> None:
     ring = KeyRing([NEW, OLD])
     assert ring.is_sealed_with_newest(CLEAR, ring.seal(CLEAR, HERE), HERE)
     assert not ring.is_sealed_with_newest(CLEAR, KeyRing([OLD]).seal(CLEAR, HERE), HERE)
@@ -73,20 +73,20 @@ def test_a_broken_seal_is_a_sealing_error(stored: str) -> None:
         KeyRing([NEW]).open(stored, HERE)
 
 
-def test_a_key_in_the_clear_is_not_opened_nor_shown() -> None:
+def test_a_key_in_the_clear_is_neither_opened_nor_shown() -> None:
     with pytest.raises(SealingError, match="stream-app apply") as caught:
         KeyRing([NEW]).open(CLEAR, HERE)
     assert CLEAR not in str(caught.value)
 
 
 @pytest.mark.parametrize("clear", ["", "two words", "line\nbreak", "ключ", "x" * 4097])
-def test_what_cannot_stand_in_a_header_is_not_sealed_nor_shown(clear: str) -> None:
+def test_a_key_that_cannot_stand_in_a_header_is_neither_sealed_nor_shown(clear: str) -> None:
     with pytest.raises(SealingError, match="is not an API key") as caught:
         KeyRing([NEW]).seal(clear, HERE)
     assert not clear or clear not in str(caught.value)
 
 
-def test_a_secret_key_that_is_none_is_named_by_its_place_and_shown_nowhere() -> None:
+def test_an_invalid_secret_key_is_named_by_its_place_and_never_shown() -> None:
     with pytest.raises(SealingError, match="key 2 of 2") as caught:
         KeyRing([NEW, CLEAR])
     # Neither in the error nor in the one it was raised from.
@@ -176,7 +176,7 @@ def test_a_sealed_key_opens_for_its_client_only() -> None:
         ring.open(sealed, "2222/521@api.opsgenie.com")
 
 
-def test_what_an_older_version_has_sealed_opens_and_is_bound_by_the_next_rotation() -> None:
+def test_a_key_sealed_by_an_older_version_opens_and_is_bound_by_the_next_rotation() -> None:
     inner = json.dumps({"context": "521@api.opsgenie.com", "key": CLEAR}).encode()
     older = "sealed:v1:" + Fernet(NEW).encrypt(inner).decode()
     ring = KeyRing([NEW])
@@ -186,7 +186,7 @@ def test_what_an_older_version_has_sealed_opens_and_is_bound_by_the_next_rotatio
         ring.open(older, "1111/522@api.opsgenie.com")
 
 
-def test_an_older_version_opens_what_is_sealed_now() -> None:
+def test_an_older_version_opens_a_key_that_is_sealed_now() -> None:
     token = KeyRing([NEW]).seal(CLEAR, HERE).removeprefix("sealed:v1:")
     inner = json.loads(Fernet(NEW).decrypt(token.encode()))
     assert (inner["context"], inner["key"]) == ("521@api.opsgenie.com", CLEAR)
@@ -225,7 +225,7 @@ def test_a_file_that_holds_no_key_is_a_sealing_error(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_a_file_that_cannot_be_opened_now_is_told_from_one_that_is_wrong(
+def test_a_file_that_cannot_be_opened_now_is_told_from_a_wrong_one(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:

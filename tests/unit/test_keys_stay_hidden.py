@@ -203,7 +203,7 @@ def test_no_problem_of_an_integration_shows_its_key(key: str) -> None:
         assert_hidden(key, *map(str, problems), *map(repr, problems), *map(vars, problems))
 
 
-def test_what_get_shows_has_no_key_even_if_a_record_had_one(key: str) -> None:
+def test_get_shows_no_key_even_if_a_record_has_one(key: str) -> None:
     for obj in (
         integration(key),
         integration(KeyRing([NEW]).seal(key, HERE)),

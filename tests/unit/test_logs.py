@@ -65,7 +65,7 @@ def test_a_console_shows_every_line_as_text(text: str) -> None:
 
 
 @given(st.just(HOSTILE) | st.text(st.characters()))
-def test_a_line_of_json_is_one_line_of_ascii_that_everybody_reads(text: str) -> None:
+def test_a_json_line_is_one_line_of_ascii_that_every_parser_reads(text: str) -> None:
     lines = logged(text, "json").split("\n")
     assert lines.pop() == ""
     rows = [orjson.loads(line) for line in lines]
@@ -75,7 +75,7 @@ def test_a_line_of_json_is_one_line_of_ascii_that_everybody_reads(text: str) -> 
         assert rows[0]["name"] == text
 
 
-def test_a_library_that_repeats_itself_is_heard_once_a_minute() -> None:
+def test_a_repeated_line_of_a_library_is_logged_once_a_minute() -> None:
     out = io.StringIO()
     configure_logs(LogSettings(format="json"), out)
     for text in ("socket.accept() out of system resource\nsocket: <fd=6>", "another"):

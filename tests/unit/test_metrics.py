@@ -59,7 +59,7 @@ def test_a_scrape_shows_every_combination_of_labels_before_anything_happens(
     assert all(row.combinations for row in shown)
 
 
-def test_what_is_not_known_is_absent_and_not_0() -> None:
+def test_an_unknown_value_is_absent_and_not_0() -> None:
     metrics = Metrics()
     unknown = {row.name for row in metrics.rows if not row.is_known}
     gauges = {row.name for row in metrics.rows if row.kind == "gauge"}
@@ -97,7 +97,7 @@ def test_each_role_shows_its_own_topics() -> None:
         assert refused <= set(sources)
 
 
-def test_no_metric_is_of_one_object_and_each_has_a_name_with_its_unit() -> None:
+def test_no_metric_has_an_id_as_label_and_each_names_its_unit() -> None:
     for row in Metrics().rows:
         assert set(row.labels) <= LABELS, row.name
         assert (row.kind == "counter") == row.name.endswith("_total"), row.name
@@ -105,6 +105,6 @@ def test_no_metric_is_of_one_object_and_each_has_a_name_with_its_unit() -> None:
         assert len(row.help) < 160, row.name
 
 
-def test_nothing_of_fausts_own_is_shown() -> None:
+def test_no_metric_of_faust_itself_is_shown() -> None:
     names = {family.name for family in Metrics().registry.collect()}
     assert {name for name in names if not name.startswith(("stream_app_", "process_"))} == set()

@@ -55,7 +55,7 @@ def test_an_empty_setting_is_named_and_said_to_be_empty(
     )
 
 
-def test_a_wrong_value_among_several_is_told_with_the_name_of_its_setting(
+def test_a_wrong_value_among_several_is_reported_with_its_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("STREAM_APP_DETECTOR__ALLOWED_PERIODS", "1, x")
@@ -79,7 +79,7 @@ def test_a_wrong_value_among_several_is_told_with_the_name_of_its_setting(
         ("EU=a.example,EU=b.example", "EU"),
     ],
 )
-def test_a_console_host_that_is_none_is_refused_by_name(
+def test_an_invalid_console_host_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, text: str, part: str
 ) -> None:
     monkeypatch.setenv(NAME, text)
@@ -164,7 +164,7 @@ def test_a_file_without_a_secret_is_named_and_its_content_is_not_shown(
     assert SECRET not in str(error.value)
 
 
-def test_a_secret_is_given_in_one_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(SECRET)
     monkeypatch.setenv("STREAM_APP_SECRET_KEYS", SECRET)
     monkeypatch.setenv("STREAM_APP_SECRET_KEYS_FILE", str(tmp_path / "keys"))
@@ -207,7 +207,7 @@ def service(name: str) -> dict[str, str]:
         "stream-app-delivery--proxy-url",
     ],
 )  # fmt: skip
-def test_what_kubernetes_sets_for_a_service_is_no_setting(
+def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     before = load_settings()
@@ -227,7 +227,7 @@ def test_what_kubernetes_sets_for_a_service_is_no_setting(
         ("STREAM_APP_KAFKA__SASL_PASSWORDS", "x", "STREAM_APP_KAFKA__SASL_PASSWORD"),
     ],
 )
-def test_a_slip_is_still_an_error_beside_a_service(
+def test_a_mistyped_setting_is_still_an_error_beside_a_service(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, meant: str
 ) -> None:
     for name, one in service("stream-app").items():

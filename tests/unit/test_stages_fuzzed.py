@@ -51,7 +51,7 @@ def assert_written(sends: list[Send]) -> None:
 
 
 @given(batches(valid.NOTICE_RECORDS))
-def test_each_notice_is_matched_passed_over_or_a_dead_letter(values: list[bytes | None]) -> None:
+def test_each_notice_is_matched_skipped_or_a_dead_letter(values: list[bytes | None]) -> None:
     bench = test_match.Bench()
     with capture_logs():
         bench.add(*values)
@@ -137,7 +137,7 @@ def counts_nothing(value: bytes | None) -> bool:
 
 
 @given(batches(valid.PARTIALS))
-def test_each_partial_count_is_summed_or_said_to_be_unreadable(values: list[bytes | None]) -> None:
+def test_each_partial_count_is_summed_or_logged_as_unreadable(values: list[bytes | None]) -> None:
     partition = test_evaluate.Partition(test_evaluate.trigger())
     with capture_logs() as logs:
         for offset, value in enumerate(values):

@@ -1,8 +1,9 @@
-"""Reading dead letters, all of a topic or selected ones, in the order of their time.
+"""Reads dead letters, all of a topic or selected ones, in the order of their time.
 
-There are two passes, so that memory does not grow with the bytes of the dead letters. `survey`
-reads everything and keeps a few numbers of each selected one. Only then is it known which of them
-a mark further behind says are redriven. `read` reads the others again, one by one.
+There are two passes, so that memory does not grow with the size of the dead letters. `survey` reads
+everything and keeps a few numbers for each selected one. Only then is it known which of them have
+been redriven, because their marks come later in the topic. `read` reads the others again, one by
+one.
 """
 
 from __future__ import annotations
@@ -87,11 +88,11 @@ class DeadLetterLog:
         selection = index.selection
         with kafka_errors(self._settings):
             if selection.places:
-                await self._stand_at(selection.places)
+                await self._seek_to_places(selection.places)
             elif selection.since_ms is not None:
                 await seek_to_time(self._reader, selection.since_ms)
             async for record in records_to_end(self._reader):
-                self._enter(index, record)
+                self._index_record(index, record)
         index.share_targets()
 
     async def read(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[DeadLetter]:
@@ -129,7 +130,7 @@ class DeadLetterLog:
                         patience.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
                     position = await self._reader.position(partition)
 
-    async def _stand_at(self, places: Iterable[Place]) -> None:
+    async def _seek_to_places(self, places: Iterable[Place]) -> None:
         """Seek the first place in each partition, and the end of partitions without one."""
         first: dict[TopicPartition, int] = {}
         for place in sorted(places):
@@ -142,7 +143,7 @@ class DeadLetterLog:
             offset = max(first.get(partition, end), starts[partition])
             self._reader.seek(partition, min(offset, end))
 
-    def _enter(self, index: DeadLetterIndex, record: Any) -> None:
+    def _index_record(self, index: DeadLetterIndex, record: Any) -> None:
         if is_redrive_mark(record):
             offset = number_of(record.headers, REDRIVEN_HEADER)
             if offset is not None:

@@ -1,4 +1,4 @@
-"""Whether topics have the partitions that states were kept for: their owners may add some."""
+"""Compares topics' partitions with those that states are kept for: their owners may add some."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SourceConsumer(Protocol):
 
 
 class StatefulApp(Protocol):
-    """The app whose states these are."""
+    """The app that keeps the states."""
 
     role: Role
     settings: Settings
@@ -52,7 +52,7 @@ async def source_partitions(
     """Return the partition count of each topic.
 
     Raises:
-        TopicMismatchError: one of them does not exist, or one of `outputs` or its dead letters.
+        TopicMismatchError: a topic, an output, or the dead-letter topic of a topic is missing.
     """
     names = TopicNames(settings.topic_prefix)
     async with Admin(settings) as client:
@@ -68,13 +68,13 @@ async def source_partitions(
 
 
 async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
-    """Make the changelogs that do not exist, and compare the others with their source topics.
+    """Make the missing changelogs, and compare the others with their source topics.
 
-    Faust would make them, too, but go on before the brokers know them: it then leaves them out
-    of the assignment.
+    Faust would make them, too, but it does not wait until the brokers know them, and then leaves
+    them out of the assignment.
 
     Raises:
-        TopicMismatchError: a topic has got other partitions than its state was kept for.
+        TopicMismatchError: a topic has other partitions than its state was kept for.
         StreamAppError: the broker refuses a changelog.
     """
     async with Admin(settings) as client:
@@ -97,10 +97,10 @@ async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
 
 
 def check_growth(app: StatefulApp) -> None:
-    """Look whether a topic has got more partitions since the worker has started.
+    """Check that no topic has got more partitions since the worker started.
 
     Raises:
-        TopicMismatchError: it has; events of the new ones are not read.
+        TopicMismatchError: one has; the records of its new partitions are not read.
     """
     if not app.started or app.consumer is None:
         return

@@ -53,7 +53,7 @@ class Faults:
     def __bool__(self) -> bool:
         return bool(self._active)
 
-    def add(self, fault: Fault, now: float) -> FaultView:
+    def turn_on(self, fault: Fault, now: float) -> FaultView:
         """Turn a fault on."""
         self._last_id += 1
         active = self._active[self._last_id] = _ActiveFault(self._last_id, fault, now)

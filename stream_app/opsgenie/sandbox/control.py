@@ -49,7 +49,7 @@ class FaultControl:
         except InvalidObjectError as error:
             named = {"field": error.path, "value": error.value, "problem": error.problem}
             return _json({"message": str(error), **named}, 422)
-        return _json(self._faults.add(fault, time.monotonic()).as_json(), 201)
+        return _json(self._faults.turn_on(fault, time.monotonic()).as_json(), 201)
 
     async def _clear(self, _: web.Request) -> web.Response:
         return _views(self._faults.clear(time.monotonic()))

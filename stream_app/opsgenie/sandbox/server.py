@@ -102,7 +102,7 @@ class SandboxOpsgenie:
 
     def fail(self, fault: Fault) -> FaultView:
         """Turn a fault on."""
-        return self._faults.add(fault, time.monotonic())
+        return self._faults.turn_on(fault, time.monotonic())
 
     def heal(self, fault_id: int | None = None) -> list[FaultView]:
         """Turn off one fault, or all; return them, with how many requests each has failed."""

@@ -23,6 +23,6 @@ def test_a_command_within_a_sentence_can_be_typed(command: str) -> None:
     assert code_of(*words, "--help") == 0
 
 
-def test_a_command_that_is_none_would_be_found() -> None:
+def test_a_command_that_does_not_exist_would_be_found() -> None:
     assert code_of("state", "forget", "--help") == 2
     assert code_of("state", "reset", "detector", "--sure", "--help") == 2

@@ -129,7 +129,7 @@ def test_every_option_and_argument_is_described(name: str) -> None:
     assert silent == []
 
 
-def test_what_prints_data_prints_json() -> None:
+def test_every_command_that_prints_data_can_print_json() -> None:
     without = {
         name
         for name in LEAVES
@@ -157,7 +157,7 @@ def test_every_command_is_tried_without_a_broker_or_there_is_a_reason() -> None:
 
 @pytest.mark.usefixtures("_logs_stay")
 @pytest.mark.parametrize("name", sorted(NEEDS_BROKER))
-def test_without_a_broker_it_ends_with_4_and_names_the_address(
+def test_without_a_broker_a_command_ends_with_4_and_names_the_address(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -198,7 +198,7 @@ def test_without_a_broker_it_ends_with_4_and_names_the_address(
     ],
 )
 @pytest.mark.usefixtures("_logs_stay")
-def test_what_cannot_be_meant_is_a_usage_error(
+def test_invalid_arguments_are_a_usage_error(
     args: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert code_of(*args) == 2
@@ -217,7 +217,7 @@ def test_a_wrong_setting_ends_with_3(
     assert "STREAM_APP_PARTITION is not a setting" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_a_long_one_with_130() -> None:
+def test_ctrl_c_ends_a_long_command_with_130() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = "{}:{}".format(*silent.getsockname())
         command = subprocess.Popen(

@@ -108,7 +108,7 @@ def as_json(text: str) -> None:
 
 @settings(max_examples=FEW)
 @given(TEXTS)
-def test_nothing_that_is_printed_acts(text: str) -> None:
+def test_nothing_that_is_printed_acts_on_a_terminal(text: str) -> None:
     for call in (
         output.print_line, output.print_lines, output.say, output.say_lines, output.paint_over,
         raised, styled, table, traced, misused, as_json,
@@ -149,7 +149,7 @@ def test_data_for_another_program_is_as_it_is(capfdbinary: pytest.CaptureFixture
     assert capfdbinary.readouterr().out.splitlines()[-1].endswith('{"a":"\u202e"}'.encode())
 
 
-def test_only_the_first_line_of_an_error_begins_as_one() -> None:
+def test_only_the_first_line_of_an_error_has_the_prefix() -> None:
     text = printed(raised, "wrong:\n  a\nstream-app: all is well\r\x1b[2J")
     assert text == "stream-app: wrong:\n  a\n  stream-app: all is well\\r\\x1b[2J\n"
 
@@ -174,9 +174,7 @@ def test_nothing_but_this_module_prints() -> None:
 
 
 @pytest.mark.parametrize("cell", ["x" * 100_000, "\x1b" * 25_000, ["x" * 99_996]])
-def test_a_cell_that_would_bury_the_other_rows_is_cut(
-    cell: object, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_very_long_cell_is_cut(cell: object, capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(["A", "B"], [[61, cell], [62, "y" * 1000]])
     text = capsys.readouterr().out
     assert len(text.splitlines()) < 20

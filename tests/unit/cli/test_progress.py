@@ -26,7 +26,9 @@ def test_a_terminal_sees_amount_rate_and_time_left(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_anything_else_sees_nothing_but_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_only_the_end_of_an_interrupted_read_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stderr = io.StringIO()
     monkeypatch.setattr("sys.stderr", stderr)
     with ProgressLine(10) as shown:

@@ -35,7 +35,7 @@ def test_the_commands_are_found_and_their_capitals_are_known() -> None:
 
 @pytest.mark.usefixtures("_logs_stay")
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one not in WORKERS])
-def test_a_command_goes_as_far_as_the_broker(
+def test_a_command_of_the_runbook_gets_as_far_as_the_broker(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "client.yaml"
@@ -47,5 +47,5 @@ def test_a_command_goes_as_far_as_the_broker(
 
 
 @pytest.mark.parametrize("command", sorted(WORKERS))
-def test_a_worker_s_command_is_one(command: str) -> None:
+def test_the_command_of_a_worker_is_valid(command: str) -> None:
     assert code_of(*command.split(), "--help") == 0

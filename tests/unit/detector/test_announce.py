@@ -108,7 +108,7 @@ def test_a_client_that_is_gone_is_named_by_its_last_record() -> None:
     assert (notice["details"]["client_name"], notice["details"]["cloud"]) == ("Acme", "US")
 
 
-def test_records_that_hold_no_object_are_passed_over_and_not_read_again() -> None:
+def test_records_without_an_object_are_skipped_and_not_read_again() -> None:
     bench = Bench(ACME)
     bench.put("config.triggers", 3, b"not-a-number", TRIGGER)
     bench.put("config.triggers", 4, b"61", b"{")
@@ -121,7 +121,7 @@ def test_records_that_hold_no_object_are_passed_over_and_not_read_again() -> Non
     assert bench.state.progress_of("p.config.integrations") == 6
 
 
-def test_what_is_not_flushed_is_forgotten() -> None:
+def test_a_reset_forgets_what_is_not_flushed() -> None:
     bench = Bench(ACME)
     bench.put("config.triggers", 0, b"61", TRIGGER)
     bench.stage.reset()

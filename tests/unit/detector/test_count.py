@@ -71,7 +71,7 @@ def test_more_skips_than_a_crash_explains_are_a_warning_once_a_minute(
     assert [row["skipped"] for row in warnings] == [6]
 
 
-def test_a_rebalance_begins_the_count_of_skips_anew(
+def test_a_rebalance_resets_the_count_of_skips(
     stage: CountStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(count, "EXPLAINED_SKIPS", 3)
@@ -95,7 +95,7 @@ def test_each_result_and_each_reason_is_counted(stage: CountStage) -> None:
         assert registry.get_sample_value("stream_app_dead_letters_total", labels) == 1
 
 
-def test_events_that_share_a_letter_are_each_counted(stage: CountStage) -> None:
+def test_events_that_share_a_dead_letter_are_counted_each(stage: CountStage) -> None:
     value = b"[%s]" % b",".join([b'{"client_id":7}'] * 1005)
     take(stage, "events.hits", 0, [record(0, value)])
     sample = stage._metrics.registry.get_sample_value
@@ -127,7 +127,7 @@ def test_a_flush_of_any_number_of_events_is_measured_once(
     assert sample("stream_app_open_cells", {"kind": "hits"}) is None
 
 
-def test_the_lag_is_that_of_the_events_of_the_flush_whatever_came_before(
+def test_the_lag_is_that_of_the_events_in_the_flush_whatever_came_before(
     stage: CountStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000_000_000
@@ -154,7 +154,7 @@ def test_the_lag_is_that_of_the_events_of_the_flush_whatever_came_before(
     assert sample("stream_app_event_lag_seconds_count", {"kind": "hits"}) == 5
 
 
-def test_what_a_lost_partition_has_seen_is_no_event_of_the_next_flush(stage: CountStage) -> None:
+def test_events_of_a_lost_partition_are_not_in_the_next_flush(stage: CountStage) -> None:
     value = b'{"client_id":1,"request_time":1000000000}'
     take(stage, "events.hits", 0, [record(0, value)])
     stage.table.state(0).roll_back()

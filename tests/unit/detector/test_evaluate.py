@@ -1,4 +1,4 @@
-"""What the `evaluate` stage fires of the windows of a partition."""
+"""Which windows of a partition the `evaluate` stage fires."""
 
 from __future__ import annotations
 
@@ -119,9 +119,7 @@ def test_a_window_fires_when_its_sum_first_exceeds_the_threshold_and_never_again
 
 
 @pytest.mark.parametrize("revision", ["a:b", "a|b"])
-def test_a_record_that_is_no_partial_count_is_passed_over(
-    windows: Partition, revision: str
-) -> None:
+def test_a_record_that_is_no_partial_count_is_skipped(windows: Partition, revision: str) -> None:
     windows.send(9, revision=revision)
     windows.send(9, partition="0")  # type: ignore[arg-type]
     assert windows.flush() == []
@@ -186,7 +184,7 @@ def test_a_fired_window_is_written_as_fired_together_with_the_progress(windows: 
 
 
 @pytest.mark.parametrize("change", ["revision", "disabled", "deleted", "client"])
-def test_counts_of_a_trigger_that_is_no_more_fire_nothing(windows: Partition, change: str) -> None:
+def test_counts_of_a_deleted_trigger_fire_nothing(windows: Partition, change: str) -> None:
     configuration = windows.stage._configuration
     if change == "revision":
         configuration.triggers[61] = trigger(count=1)
@@ -200,7 +198,7 @@ def test_counts_of_a_trigger_that_is_no_more_fire_nothing(windows: Partition, ch
     assert windows.flush() == []
 
 
-def test_the_time_to_an_alert_begins_with_the_newest_record_of_the_count_that_fires(
+def test_the_time_to_an_alert_starts_with_the_newest_record_of_the_count_that_fires(
     windows: Partition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: 100.0)
@@ -224,7 +222,7 @@ def test_the_time_to_an_alert_begins_with_the_newest_record_of_the_count_that_fi
     assert sample(f"{name}_sum", {"kind": "hits"}) == 2.5
 
 
-def test_only_what_may_fire_is_flushed_at_once(windows: Partition) -> None:
+def test_only_counts_that_may_fire_are_flushed_at_once(windows: Partition) -> None:
     assert windows.stage.hold_seconds > 0
     windows.send(2)
     assert windows.stage.hold_seconds > 0
@@ -249,7 +247,7 @@ def test_the_log_lines_of_a_flush_that_fires_thousands_are_bounded(windows: Part
     assert lines[-1]["number"] == more
 
 
-def test_many_alerts_are_made_and_sent_a_part_at_a_time(windows: Partition) -> None:
+def test_many_alerts_are_made_and_sent_in_parts(windows: Partition) -> None:
     for second in range(2 * STEP_ALERTS + 1):
         windows.send(3, second=second)
     *parts, changes = windows.stage.cut().steps()

@@ -128,7 +128,7 @@ async def test_alerts_come_in_the_order_of_the_notices_and_the_progress_last() -
     assert bench.results() == [3, 0, 0, 0]
 
 
-async def test_what_reaches_nobody_is_counted_and_what_cannot_be_used_is_a_dead_letter() -> None:
+async def test_notices_for_nobody_are_counted_and_unusable_ones_are_dead_letters() -> None:
     bench = Bench()
     lines = b"\n".join([notice("rule_create"), notice("of a later version"), b"[]"])
     bench.add(lines, None, notice(client_id=9), notice(details={}))
@@ -147,7 +147,7 @@ async def test_what_reaches_nobody_is_counted_and_what_cannot_be_used_is_a_dead_
     assert bench.results() == [0, 1, 1, 4]
 
 
-async def test_an_alert_that_no_topic_takes_is_a_dead_letter() -> None:
+async def test_the_notice_of_an_alert_that_is_too_large_is_a_dead_letter() -> None:
     bench = Bench()
     bench.add(notice(description="x" * 900_000), notice())
     sends, _ = await bench.flush()
@@ -155,7 +155,7 @@ async def test_an_alert_that_no_topic_takes_is_a_dead_letter() -> None:
     assert dict(sends[0].headers)["x-error-reason"] == b"too_large"
 
 
-async def test_refused_notices_are_logged_once_a_minute_and_reason_and_all_counted() -> None:
+async def test_rejected_notices_are_logged_once_per_minute_and_reason_and_all_are_counted() -> None:
     bench = Bench()
     with capture_logs() as logs:
         for offset in (0, 1):
@@ -170,7 +170,9 @@ async def test_refused_notices_are_logged_once_a_minute_and_reason_and_all_count
     assert bench.results() == [0, 0, 0, 8]
 
 
-async def test_a_record_read_again_gives_the_same_bytes_and_one_that_is_done_nothing() -> None:
+async def test_a_record_read_again_gives_the_same_bytes_and_one_that_is_done_gives_nothing() -> (
+    None
+):
     values = []
     for _ in range(2):
         bench = Bench()
@@ -194,7 +196,7 @@ async def test_while_the_configuration_is_behind_no_client_is_called_unknown(
     assert len(alerts(sends)) == 1
 
 
-async def test_an_alert_of_a_record_without_a_timestamp_is_sent_and_not_timed() -> None:
+async def test_an_alert_of_a_record_without_a_timestamp_is_sent_but_not_timed() -> None:
     bench = Bench()
     bench.add(notice(), timestamp=-1)
     assert len(alerts((await bench.flush())[0])) == 1
@@ -204,7 +206,7 @@ async def test_an_alert_of_a_record_without_a_timestamp_is_sent_and_not_timed() 
     assert bench.metrics.registry.get_sample_value(name, labels) == 1
 
 
-async def test_what_is_not_flushed_is_forgotten() -> None:
+async def test_a_reset_forgets_what_is_not_flushed() -> None:
     bench = Bench()
     bench.add(notice())
     bench.stage.reset()
@@ -242,7 +244,7 @@ async def test_a_notice_makes_an_alert_for_its_subscribers_and_one_for_each_trig
     }
 
 
-async def test_a_notice_that_only_a_trigger_tells_of_is_matched_and_else_unsubscribed() -> None:
+async def test_a_notice_that_only_a_trigger_matches_is_matched_and_otherwise_unsubscribed() -> None:
     bench = Bench()
     bench.reader.triggers = [trigger(61, "compromised_logins")]
     bench.add(notice("compromised_logins"), notice("ip_blocked"))
@@ -250,7 +252,7 @@ async def test_a_notice_that_only_a_trigger_tells_of_is_matched_and_else_unsubsc
     assert bench.results() == [1, 1, 0, 0]
 
 
-async def test_an_alert_that_no_topic_takes_costs_its_neighbours_nothing() -> None:
+async def test_an_alert_that_is_too_large_does_not_stop_its_neighbours() -> None:
     bench = Bench()
     # One trigger's filters are what makes the record too large.
     huge = Filter("role", "ne", tuple(f"{number:>100}" for number in range(8000)))
@@ -263,7 +265,7 @@ async def test_an_alert_that_no_topic_takes_costs_its_neighbours_nothing() -> No
     assert bench.results() == [0, 0, 0, 1]
 
 
-async def test_triggers_are_compiled_once_for_a_state_of_the_configuration(
+async def test_triggers_are_compiled_once_per_version_of_the_configuration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()

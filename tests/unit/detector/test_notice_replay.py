@@ -1,4 +1,4 @@
-"""What a replay of notices says of those that it has read."""
+"""What a replay of notices reports about the notices that it has read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def replayed(*values: bytes) -> NoticeReplay:
     return replay
 
 
-def test_every_notice_is_in_its_figures() -> None:
+def test_every_notice_is_counted_in_the_figures() -> None:
     new_user = notice("create_user", details=NEW_USER)
     replay = replayed(
         notice(), new_user, notice("ip_blocked"), notice("never_heard_of"), b"{",
@@ -42,7 +42,7 @@ def test_every_notice_is_in_its_figures() -> None:
     assert figures.rejected == {"undecodable": 1, "unknown_client": 1, "wrong_type": 1}
 
 
-def test_what_nobody_has_subscribed_to_is_told() -> None:
+def test_unknown_kinds_of_notices_are_named_in_the_summary() -> None:
     text = figures_text(replayed(notice("never_heard_of")).figures)
     assert text == "1 unknown kind"
     assert figures_text(replayed().figures) == "nothing counted"

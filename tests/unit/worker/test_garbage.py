@@ -26,7 +26,7 @@ def as_before() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_what_is_there_is_spared_and_what_comes_later_is_not() -> None:
+def test_existing_objects_are_exempt_and_later_ones_are_not() -> None:
     frozen = gc.get_freeze_count()
     garbage.freeze_existing_objects()
     assert gc.get_freeze_count() > frozen

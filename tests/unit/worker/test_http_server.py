@@ -98,7 +98,9 @@ async def test_a_request_that_drips_ends_at_its_deadline(
     assert answer == b""
 
 
-async def test_who_never_fetches_the_answer_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_never_fetches_the_answer_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.2)
     async with serving() as port:
         reader, writer = await asyncio.open_connection(HOST, port)
@@ -149,7 +151,7 @@ async def test_who_never_fetches_the_answer_is_let_go(monkeypatch: pytest.Monkey
         (b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: what\r\n\r\n", 501),
     ],
 )
-async def test_whatever_is_asked_has_an_answer_and_none_is_a_500(
+async def test_every_request_gets_an_answer_and_none_is_a_500(
     request_bytes: bytes, expected: int
 ) -> None:
     async with serving() as port:
@@ -183,7 +185,7 @@ async def test_head_is_answered_as_get_without_the_body(path: str) -> None:
         ("", 200),
     ],
 )
-async def test_no_accept_is_a_fault_of_ours(accept: str, expected: int) -> None:
+async def test_no_accept_header_causes_a_500(accept: str, expected: int) -> None:
     async with serving() as port:
         assert status(await get(port, "/metrics", f"Accept: {accept}")) == expected
 

@@ -19,7 +19,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
         (OPENMETRICS, "application/openmetrics-text; version=1.0.0", "\n# EOF\n"),
     ],
 )
-async def test_old_and_new_scrapes_get_the_form_that_they_ask_for(
+async def test_old_and_new_scrapers_get_the_format_that_they_ask_for(
     accept: str, content_type: str, end: str
 ) -> None:
     metrics = Metrics("detector")

@@ -16,7 +16,7 @@ from stream_app.worker.run import PreparedWork, Worker
 
 
 class Preparing(Worker):
-    """A worker whose broker answers, and whose preparation ends as it is told."""
+    """A worker whose broker answers, and whose preparation ends with given outcomes."""
 
     def __init__(self, *ends: Exception | None) -> None:
         super().__init__("detector", Settings())
@@ -35,7 +35,9 @@ class Preparing(Worker):
         return PreparedWork(made[0], reader, made[1])
 
 
-async def test_it_begins_anew_when_the_broker_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_preparing_starts_over_when_the_broker_goes_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(run, "BROKER_RETRY_SECONDS", 0.0)
     worker = Preparing(KafkaUnreachableError("gone"), KafkaUnreachableError("gone"), None)
     with capture_logs() as logs:
@@ -47,12 +49,12 @@ async def test_it_begins_anew_when_the_broker_goes_away(monkeypatch: pytest.Monk
     assert [line["event"] for line in logs] == ["broker_unreachable"] * 2
 
 
-async def test_another_error_ends_it() -> None:
+async def test_another_error_ends_the_preparation() -> None:
     with pytest.raises(TopicMismatchError):
         await Preparing(TopicMismatchError("missing"))._prepare()
 
 
-async def test_a_stop_meanwhile_ends_it_too() -> None:
+async def test_a_stop_ends_the_preparation() -> None:
     worker = Preparing(*[KafkaUnreachableError("gone")] * 9)
     asyncio.get_running_loop().call_later(0.05, worker._stop.set)
     async with asyncio.timeout(5):

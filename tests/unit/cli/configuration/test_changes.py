@@ -41,7 +41,7 @@ def test_a_line_says_what_is_not_evaluated(capsys: pytest.CaptureFixture[str]) -
     ]
 
 
-def test_json_says_it_in_fields(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_fields_for_what_is_not_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
     show_changes(CHANGES, {}, dry_run=True, as_json=True)
     rows = json.loads(capsys.readouterr().out)["changes"]
     assert [row["not_evaluated"] for row in rows] == [SAID, SAID, [], []]
@@ -60,7 +60,7 @@ def changed(before: dict[str, Any], after: dict[str, Any], kind: Kind = Kind.TRI
     return Change(kind, 61, "Hits", Action.UPDATED, after, fields, before=before)
 
 
-def test_what_changes_is_shown_in_the_words_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_changes_are_shown_with_the_names_used_in_files(capsys: pytest.CaptureFixture[str]) -> None:
     item = {"id": "domain", "operator": "eq", "values": ["a.example"]}
     before = {"name": "Old", "enabled": True, "comment": None, "filters": [item], "ids": [1]}
     after = {
@@ -76,7 +76,9 @@ def test_what_changes_is_shown_in_the_words_of_a_file(capsys: pytest.CaptureFixt
     ]
 
 
-def test_of_a_long_text_the_part_that_differs_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_differing_part_of_a_long_text_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     same = "same " * 100
     change = changed({"text": f"{same}old"}, {"text": f"{same}new"})
     assert lines_of(change, capsys, dry_run=False) == [
@@ -85,7 +87,7 @@ def test_of_a_long_text_the_part_that_differs_is_shown(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("token", ["sealed:1:a", "a-clear-key-of-before"])
-def test_of_a_key_it_is_shown_that_it_changes(
+def test_a_changed_key_is_reported_without_its_value(
     token: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {"target": {"token": token, "api": "https://a.example"}}

@@ -123,7 +123,7 @@ def test_a_file_that_holds_something_else_is_refused(
         ("{a: 1, a: 2}", "line 1, column 8", "read as YAML: this key stands twice"),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_read_as_one_thing_is_refused_with_its_place(
+def test_a_malformed_file_is_refused_with_the_place(
     tmp_path: Path, text: str, place: str, problem: str
 ) -> None:
     path = written(tmp_path, text)
@@ -166,14 +166,14 @@ def test_scalars_are_those_of_the_core_schema_of_yaml_1_2(
         (b'{"a": "\xff"}', "line 1, column 8: the byte 0xFF is no UTF-8"),
     ],
 )
-def test_what_is_not_utf_8_is_refused_with_its_place(
+def test_text_that_is_not_utf_8_is_refused_with_its_place(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
     refused(tmp_path / "objects.yaml", content, message)
 
 
 @pytest.mark.parametrize("text", ["id: 1", '{"id": 1}'])
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path, text: str) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, text: str) -> None:
     path = tmp_path / "objects.yaml"
     path.write_text(text, encoding="utf-8-sig")
     assert [row.obj for row in read_objects([str(path)])] == [{"id": 1}]
@@ -241,13 +241,13 @@ triggers:
         (3, "actions", 13),
     ],
 )
-def test_a_field_is_known_by_its_line_and_one_that_is_missing_by_what_is_around(
+def test_a_field_has_its_line_and_a_missing_one_that_of_what_is_around_it(
     tmp_path: Path, number: int, path: str, line: int
 ) -> None:
     assert read_objects([written(tmp_path, LINES)])[number - 1].line_of(path) == line
 
 
-def test_a_field_of_json_is_known_by_its_line(tmp_path: Path) -> None:
+def test_a_field_of_json_has_its_line(tmp_path: Path) -> None:
     text = '{"body": {"object": [\n {"id": 1,\n  "events": [\n {"event":\n "x"}]}\n]}}'
     (found,) = read_objects([written(tmp_path, text)])
     assert [found.line_of(path) for path in ("id", "events[0].event", "name", "")] == [2, 4, 2, 2]
@@ -263,7 +263,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.text(), JSON_VALUES, min_size=1), min_size=1, max_size=3))
-def test_what_is_printed_as_yaml_or_json_is_read_as_what_it_is(
+def test_printed_yaml_and_json_are_read_back_unchanged(
     documents: list[dict[str, object]],
 ) -> None:
     assert list(yaml_values.load_all(yaml_values.dump_all(documents))) == documents

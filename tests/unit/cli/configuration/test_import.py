@@ -49,7 +49,7 @@ def actions(plan: Plan) -> set[Action]:
     return {change.action for change in plan.changes}
 
 
-def test_the_documented_bodies_come_back_equal_in_all_that_the_api_takes(place: Place) -> None:
+def test_the_documented_bodies_come_back_equal_in_all_fields_of_the_api(place: Place) -> None:
     trigger_body = {"trigger": {**TRIGGER_BODY["trigger"], "id": 61}}
     place.apply(CLIENT, {**INTEGRATION_BODY, "id": 521}, trigger_body)
     (got,) = place.get(Kind.TRIGGER)["triggers"]
@@ -78,7 +78,7 @@ def test_the_documented_bodies_come_back_equal_in_all_that_the_api_takes(place: 
         [trigger()],
     ],
 )
-def test_every_form_of_an_answer_is_taken(
+def test_every_form_of_an_answer_is_accepted(
     place: Place, integrations: object, triggers: object
 ) -> None:
     place.apply(CLIENT, integrations, triggers)
@@ -91,7 +91,7 @@ def test_every_form_of_an_answer_is_taken(
     assert (record["client_id"], record["created_by"]) == (1111, "bo@acme.example")
 
 
-def test_what_get_prints_changes_nothing(place: Place) -> None:
+def test_applying_what_get_prints_changes_nothing(place: Place) -> None:
     alert = {"priority": "P2", "tags": ["waf"]}
     place.apply(
         CLIENT,
@@ -249,7 +249,7 @@ def test_an_answer_that_holds_something_else_is_refused(
         place.read(document)
 
 
-def test_what_is_no_answer_is_an_object_itself() -> None:
+def test_an_object_that_is_no_answer_is_taken_itself() -> None:
     for obj in (trigger(), {"trigger": trigger()}, integration(), CLIENT, {"body": "Forbidden"}):
         assert unwrap_answer(obj) is None
     assert unwrap_answer(CLIENT | {"triggers": [], "body": {}}) is None
@@ -270,7 +270,7 @@ def test_the_client_comes_from_the_object_or_beside_it_or_from_the_command(place
     assert "client_id" not in client.obj, "a client says itself who it is"
 
 
-def test_what_an_object_lacks_is_told_with_the_next_step(place: Place) -> None:
+def test_a_missing_field_is_reported_with_the_next_step(place: Place) -> None:
     assert place.problems(TRIGGER_BODY, INTEGRATION_BODY, client=None)[:2] == [
         ("trigger[#1].id: is missing: must be an integer, 1 or more"),
         (
@@ -295,7 +295,7 @@ def test_there_is_no_answer_with_clients() -> None:
     assert done.exception.exit_code == 2
 
 
-def test_get_prints_what_apply_takes_and_names_what_it_does_not_know(
+def test_get_prints_what_apply_accepts_and_names_unknown_fields(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.apply(CLIENT, integrations_answer(integration()), triggers_answer(trigger()))

@@ -85,7 +85,7 @@ def test_a_key_in_place_of_a_type_is_not_shown(place: Place) -> None:
     assert problem == "integration[521].type: '(hidden)': holds the key: take it out"
 
 
-def test_one_that_is_stored_does_not_become_another_type(place: Place) -> None:
+def test_a_stored_integration_does_not_become_another_type(place: Place) -> None:
     place.apply(CLIENT, integrations_answer(integration()))
     assert place.problems(integrations_answer(integration(type="slack"))) == [
         "integration[521].type: 'slack': must be one of opsgenie"
@@ -118,7 +118,7 @@ def test_events_of_other_types_are_left_out_when_inactive_and_refused_when_activ
     )
 
 
-def test_headers_are_of_hits_which_opsgenie_has_not(place: Place) -> None:
+def test_headers_belong_to_hits_which_opsgenie_does_not_take(place: Place) -> None:
     events = [{"event": "system", "active": True, "with_headers": False}]
     place.apply(CLIENT, integrations_answer(integration(events=events)))
     assert place.stored[Kind.INTEGRATION][521]["events"] == [{"event": "system", "active": True}]
@@ -174,7 +174,7 @@ def test_names_with_digits_are_names_of_types(place: Place, type_: str) -> None:
 @pytest.mark.parametrize(
     "type_", [TOKEN.replace("-", ""), "ab035033e540a0390aa00a102e5b556a7", "a" * 41, "amazon_s3 "]
 )
-def test_what_may_be_a_key_is_no_name_of_a_type(place: Place, type_: str) -> None:
+def test_a_text_that_may_be_a_key_is_no_name_of_a_type(place: Place, type_: str) -> None:
     (problem,) = place.problems(integrations_answer(integration(type=type_)))
     assert problem.startswith("integration[521].type: ")
 
@@ -192,7 +192,9 @@ def test_a_trigger_of_an_unknown_condition_is_left_out_of_an_answer_only(place: 
 
 
 @pytest.mark.parametrize("values", [["sqli", "new_kind"], ["new_kind"]])
-def test_so_is_a_trigger_with_an_unknown_attack_type(place: Place, values: list[str]) -> None:
+def test_a_trigger_with_an_unknown_attack_type_is_left_out_too(
+    place: Place, values: list[str]
+) -> None:
     filters = [{"id": "attack_type", "operator": "eq", "values": values}]
     other = trigger(id=72, filters=filters)
     plan = place.apply(

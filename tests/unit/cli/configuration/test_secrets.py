@@ -14,7 +14,7 @@ def test_a_generated_key_stands_alone_on_stdout_and_is_a_secret_key() -> None:
     assert repr(KeyRing([done.stdout.removesuffix("\n")])) == "KeyRing(1 secret keys)"
 
 
-def test_every_key_is_another() -> None:
+def test_every_generated_key_is_different() -> None:
     keys = {
         json.loads(CliRunner().invoke(secrets, ["generate", "--json"]).stdout)["secret_key"]
         for _ in range(3)

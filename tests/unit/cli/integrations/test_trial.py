@@ -72,7 +72,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     await sandbox.stop()
 
 
-async def test_an_integration_of_a_file_is_tested_all_the_way(place: Place) -> None:
+async def test_an_integration_of_a_file_is_tested_up_to_its_messages(place: Place) -> None:
     done = await place.run("-f", place.write(CLIENT, place.integration(), TRIGGER))
     lines = done.stderr.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [
@@ -86,7 +86,7 @@ async def test_an_integration_of_a_file_is_tested_all_the_way(place: Place) -> N
     assert "Cloud: US" in alert.description
 
 
-async def test_of_an_answer_of_the_api_the_one_that_is_used_is_tested(place: Place) -> None:
+async def test_the_usable_integration_of_an_api_answer_is_tested(place: Place) -> None:
     slack = place.integration(530, type="slack")
     answer = {
         "clientid": 1111,
@@ -140,7 +140,7 @@ async def test_the_exit_code_tells_whether_to_try_again(
         ({"note": f"the key is {KEY}"}, "integration[521].note"),
     ],
 )
-async def test_what_apply_refuses_is_invalid_here_too(
+async def test_an_integration_that_apply_refuses_is_invalid_here_too(
     place: Place, changes: dict[str, Any], text: str
 ) -> None:
     done = await place.run("-f", place.write(place.integration(**changes)), "--json", code=3)

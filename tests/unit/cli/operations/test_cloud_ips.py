@@ -76,7 +76,7 @@ def test_a_cloud_that_nobody_knows_is_a_usage_error() -> None:
     assert "'US', 'EU', 'ME'" in done.output
 
 
-def test_it_needs_neither_kafka_nor_valid_settings() -> None:
+def test_the_command_needs_neither_kafka_nor_valid_settings() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "stream_app", "cloud-ips", "--cloud", "ME"],
         env=os.environ | {"STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1", "STREAM_APP_X": ""},

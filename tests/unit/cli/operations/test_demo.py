@@ -9,7 +9,7 @@ LINK = "https://my.wallarm.com/attacks?q=incidents&time_from=1767225661&time_to=
 TITLE = "[Wallarm] Trigger: The number of [bold]hits exceeded the threshold"
 
 
-def test_a_terminal_shows_the_whole_text_as_it_is_and_no_line_of_it_broken(
+def test_a_terminal_shows_the_whole_text_with_its_lines_unbroken(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     payload = {"message": TITLE, "description": f"View events:\n{LINK}\n\n[red]x"}

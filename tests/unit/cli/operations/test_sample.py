@@ -54,14 +54,14 @@ def test_the_events_belong_to_the_clients_asked_for() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5,", "five", "0", "-1", "5;6"])
-def test_what_is_no_list_of_clients_is_refused(text: str) -> None:
+def test_a_malformed_list_of_clients_is_refused(text: str) -> None:
     done = run("--format", "json", "--count", "1", "--clients", text)
     assert done.exit_code == 2
     assert "as 1111,2222" in done.stderr
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1", "fast"])
-def test_a_rate_that_is_none_is_refused(rate: str) -> None:
+def test_an_invalid_rate_is_refused(rate: str) -> None:
     done = run("--format", "json", "--count", "1", "--rate", rate)
     assert done.exit_code == 2
     assert "--rate" in done.stderr

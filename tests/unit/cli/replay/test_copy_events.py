@@ -30,7 +30,7 @@ LEFT = "events.hits=0:5"
         (["events.hits", *TO, "--from", "-1h", "--to", "-2h"], "nothing lies between them"),
     ],
 )
-def test_what_does_not_go_together_is_a_usage_error(
+def test_options_that_exclude_each_other_are_a_usage_error(
     args: list[str], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STREAM_APP_TOPIC_PREFIX", "live.")

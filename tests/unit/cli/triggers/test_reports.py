@@ -106,7 +106,7 @@ def test_a_page_names_its_days_and_what_each_bar_is() -> None:
     assert "It would not have fired." in report_html.page(years, top=1)
 
 
-def test_the_filters_are_told_in_the_words_of_alerts() -> None:
+def test_filters_are_worded_as_in_alerts() -> None:
     filters = (
         Filter("attack_type", "eq", ("sqli", "xss")),
         Filter("target", "ne", ("client",)),
@@ -136,7 +136,7 @@ def test_json_has_every_fired_window() -> None:
     ).items()
 
 
-def test_what_was_loaded_or_left_out_is_said() -> None:
+def test_loaded_and_left_out_records_are_reported() -> None:
     text = "\n".join(
         report_text.summary(
             findings(is_loaded=True, outside={0: 7}, read_ms=(1_767_900_000_000, 1_767_900_060_000))
@@ -148,7 +148,7 @@ def test_what_was_loaded_or_left_out_is_said() -> None:
     assert "Left out of all figures: 7 events in 1 window of other times" in text
 
 
-def test_of_a_short_time_no_figure_a_day_is_told() -> None:
+def test_a_short_time_gives_no_rate_per_day() -> None:
     short = findings({START: 50}, to_ms=(START + HOUR) * 1000, read_ms=(START * 1000,) * 2)
     text = "\n".join(report_text.report(short, top=1))
     assert "It would have fired 1 time in 1.0 hours.\n" in text
@@ -162,13 +162,13 @@ def test_of_a_short_time_no_figure_a_day_is_told() -> None:
     assert "a day (" not in page
 
 
-def test_events_of_unknown_names_are_told() -> None:
+def test_events_of_unknown_clients_are_reported() -> None:
     nothing = findings({})
     nothing.figures.rejected["unknown_client"] = 3
     assert "name a client that is not known by that name" in report_text.summary(nothing)[-1]
 
 
-def test_nothing_counted_is_said_and_draws_nothing() -> None:
+def test_without_counted_events_the_report_says_so_and_draws_nothing() -> None:
     nothing = findings({})
     nothing.figures.results.clear()
     text = "\n".join(report_text.report(nothing, top=3))

@@ -56,7 +56,7 @@ def test_each_form_tells_the_place_of_a_broken_record(text: str, place: str) -> 
     assert (code, out) == (1, f"{place}: {BROKEN}\n")
 
 
-def test_a_line_that_is_no_json_is_told_beside_its_neighbours() -> None:
+def test_a_line_that_is_no_json_is_reported_beside_its_neighbours() -> None:
     text = f"{{broken\n{json.dumps(GOOD)}\n{json.dumps(BAD)}\n"
     code, out, err = run("-", "--schema", "hit", text=text)
     lines = out.splitlines()
@@ -120,7 +120,7 @@ def test_a_record_without_a_timestamp_can_hold_no_event_and_an_unknown_one_any()
     assert run("-", "--schema", "hit", text=json.dumps(timed))[0] == 0
 
 
-def test_json_tells_each_breach_on_a_line() -> None:
+def test_json_has_one_line_for_each_breach() -> None:
     code, out, _ = run("-", "--json", text=envelope("events.hits", BAD))
     assert code == 1
     assert json.loads(out) == {
@@ -155,7 +155,7 @@ def test_a_key_in_a_file_is_not_printed() -> None:
     assert key not in out + err
 
 
-def test_a_record_that_says_not_what_it_is_needs_a_schema() -> None:
+def test_a_record_that_does_not_say_what_it_is_needs_a_schema() -> None:
     code, _, err = run("-", text=json.dumps(GOOD))
     assert code == 2
     assert "give --schema, one of attack, hit" in err

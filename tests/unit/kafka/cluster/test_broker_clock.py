@@ -1,4 +1,4 @@
-"""What a worker takes for the time, whatever its own clock shows."""
+"""The time that a worker goes by, whatever its own clock shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRUE_MS = 1_767_225_600_000
 
 
 class Machine:
-    """One whose clock is off; `steady` begins anywhere."""
+    """A worker whose clock is off; `steady` begins anywhere."""
 
     def __init__(self, ahead_ms: int) -> None:
         self.ahead_ms, self.true_ms = ahead_ms, TRUE_MS
@@ -33,7 +33,7 @@ class Machine:
         self.clock.note_sent(before_ms, stamp)
 
 
-def test_before_anything_is_known_it_is_the_machines() -> None:
+def test_before_the_brokers_time_is_known_it_is_the_machines_time() -> None:
     machine = Machine(1234)
     assert (machine.clock.now_ms(), machine.clock.ahead_seconds) == (TRUE_MS + 1234, None)
     machine.send(kind=0)
@@ -44,7 +44,7 @@ def test_before_anything_is_known_it_is_the_machines() -> None:
     st.integers(-(10**9), 10**9),
     st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=1),
 )
-def test_it_is_no_further_off_than_the_quickest_answer_allows(
+def test_the_time_is_as_exact_as_the_quickest_answer(
     ahead_ms: int, ways: list[tuple[int, int]]
 ) -> None:
     machine = Machine(ahead_ms)
@@ -65,7 +65,7 @@ def test_a_right_clock_is_left_alone() -> None:
         assert machine.clock.now_ms() == machine.true_ms
 
 
-def test_a_clock_that_is_set_moves_nothing_and_is_told_once_each_way() -> None:
+def test_setting_the_machines_clock_changes_nothing_and_is_logged_once_each_way() -> None:
     machine = Machine(0)
     with capture_logs() as logs:
         machine.send()
@@ -80,7 +80,7 @@ def test_a_clock_that_is_set_moves_nothing_and_is_told_once_each_way() -> None:
     ]
 
 
-def test_the_answer_of_the_cluster_counts_as_well() -> None:
+def test_the_clusters_own_answer_sets_the_time_too() -> None:
     machine = Machine(-7_200_000)
     steady_ms = machine.clock.steady_ms()
     machine.clock.note(ClockReading(steady_ms, machine.true_ms, steady_ms))

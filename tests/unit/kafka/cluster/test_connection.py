@@ -31,7 +31,7 @@ SETTINGS = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
         (TopicAuthorizationFailedError("config.triggers"), 1),
     ],
 )
-def test_a_broker_that_refuses_is_not_one_that_is_away(error: KafkaError, exit_code: int) -> None:
+def test_a_refusal_is_told_from_an_absent_broker(error: KafkaError, exit_code: int) -> None:
     with pytest.raises(StreamAppError) as caught, kafka_errors(SETTINGS):
         raise error
     assert caught.value.exit_code == exit_code
@@ -51,11 +51,11 @@ class Closing:
         await asyncio.sleep(self._seconds)
 
 
-async def test_a_fetch_that_the_driver_cancels_is_no_cancellation_of_the_caller() -> None:
+async def test_a_fetch_cancelled_by_the_driver_does_not_cancel_the_caller() -> None:
     await close(Closing(0))
 
 
-async def test_a_caller_that_is_cancelled_stays_so() -> None:
+async def test_a_cancelled_caller_stays_cancelled() -> None:
     task = asyncio.create_task(close(Closing(60)))
     await asyncio.sleep(0)
     task.cancel()

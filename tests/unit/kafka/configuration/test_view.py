@@ -80,7 +80,7 @@ def test_records_become_objects_by_id() -> None:
     assert feed.gauge("invalid", "triggers") == 0
 
 
-def test_the_time_of_the_last_change_is_that_of_the_newest_record_not_of_its_reading() -> None:
+def test_the_time_of_the_last_change_is_that_of_the_newest_record_not_of_reading_it() -> None:
     feed, name = Feed(), "last_applied_timestamp_seconds"
     assert feed.gauge(name, "triggers") is None
     feed.put("triggers", 61, TRIGGER, timestamp=1767225600500)
@@ -127,7 +127,7 @@ def test_offsets_of_triggers_are_known() -> None:
         (61, TRIGGER | {"id": 62}, "the record's key is 61"),
     ],
 )
-def test_a_bad_record_takes_its_object_out_until_a_good_one_comes(
+def test_a_bad_record_removes_its_object_until_a_good_one_comes(
     key: int, value: object, reason: str
 ) -> None:
     feed = Feed()
@@ -166,7 +166,7 @@ def test_a_key_that_is_too_long_for_a_line_is_cut_in_the_log(key: bytes) -> None
     assert "of 1,000,000 bytes: must be the object's id as text" in line["reason"]
 
 
-def test_what_is_told_of_a_short_key_is_all_of_it() -> None:
+def test_a_short_key_is_logged_whole() -> None:
     feed = Feed()
     with capture_logs() as logs:
         feed.put("triggers", b"k" * 80, TRIGGER)
@@ -197,7 +197,7 @@ def test_a_record_that_is_too_large_is_invalid_and_its_integration_not_deleted()
     assert feed.view.invalid_integrations == frozenset()
 
 
-def test_no_figure_is_shown_before_all_has_been_read() -> None:
+def test_no_metric_is_shown_before_everything_has_been_read() -> None:
     metrics = Metrics()
     applier = RecordApplier(Settings(topic_prefix="t."))
     value = orjson.dumps(TRIGGER)
@@ -212,7 +212,7 @@ def test_no_figure_is_shown_before_all_has_been_read() -> None:
     assert [sample(name, labels) for name, labels in gauges] == [1, 0, 1767225600.5, 1, 0]
 
 
-def test_an_integration_that_was_deleted_is_known_from_one_that_never_was() -> None:
+def test_a_deleted_integration_is_told_from_one_that_never_existed() -> None:
     feed = Feed()
     feed.put("integrations", 521, INTEGRATION)
     feed.put("triggers", 61, None)
@@ -238,7 +238,7 @@ def test_a_batch_is_one_change() -> None:
     assert feed.view.trigger_offsets == {61: 2}
 
 
-def test_what_is_forgotten_is_of_one_topic() -> None:
+def test_forgetting_a_topic_leaves_the_others_alone() -> None:
     feed = Feed()
     feed.put("clients", 1111, CLIENT)
     feed.put("triggers", 61, TRIGGER)
@@ -262,7 +262,7 @@ def not_evaluated(feed: Feed) -> list[float | None]:
     return [value(name, {"part": part}) for part in ("condition", "reactions")]
 
 
-def test_what_is_not_evaluated_is_counted_and_said_once() -> None:
+def test_triggers_that_are_not_evaluated_are_counted_and_logged_once() -> None:
     feed = Feed()
     assert not_evaluated(feed) == [0, 0]
     with capture_logs() as logs:
@@ -286,7 +286,7 @@ def test_what_is_not_evaluated_is_counted_and_said_once() -> None:
     assert not_evaluated(feed) == [0, 0]
 
 
-def test_many_that_are_not_evaluated_are_one_line() -> None:
+def test_many_triggers_that_are_not_evaluated_are_one_log_line() -> None:
     feed = Feed()
     records = [
         Record("t.config.triggers", b"%d" % n, orjson.dumps(VECTOR | {"id": n}), n)
@@ -299,7 +299,7 @@ def test_many_that_are_not_evaluated_are_one_line() -> None:
     assert not_evaluated(feed) == [200, 0]
 
 
-def test_clients_that_share_a_name_are_told_once_and_the_lower_id_keeps_it() -> None:
+def test_clients_that_share_a_name_are_logged_once_and_the_lower_id_keeps_it() -> None:
     feed = Feed()
     with capture_logs() as logs:
         feed.put("clients", 2222, CLIENT | {"client_id": 2222})

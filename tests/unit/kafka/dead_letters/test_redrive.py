@@ -38,7 +38,7 @@ def buried(headers: Headers, **fields: Any) -> Headers:
     )
 
 
-def test_what_comes_back_keeps_its_headers_and_is_one_attempt_older() -> None:
+def test_a_redriven_record_keeps_its_headers_and_has_one_attempt_more() -> None:
     headers = buried([("trace", b"t")])
     one = dead_letter_of(record(headers), DeadLetterKind.DELIVERY)
     assert (one.attempt, one.reason, one.message) == (1, "exhausted", "no")
@@ -52,7 +52,7 @@ def test_what_comes_back_keeps_its_headers_and_is_one_attempt_older() -> None:
     assert second.headers == [*headers[:-1], ("x-attempt", b"3")]
 
 
-def test_it_goes_to_the_partition_it_came_from_or_by_its_key_where_that_is_gone() -> None:
+def test_a_redriven_record_goes_to_its_old_partition_or_by_its_key_if_that_is_gone() -> None:
     assert redriven(letter(original=Place("deliveries", 5, 1)), "deliveries", 6, 1).partition == 5
     assert (
         redriven(letter(original=Place("deliveries", 6, 1)), "deliveries", 6, 1).partition is None
@@ -60,7 +60,7 @@ def test_it_goes_to_the_partition_it_came_from_or_by_its_key_where_that_is_gone(
     assert redriven(letter(original=None), "deliveries", 6, 1).partition is None
 
 
-def test_the_partition_of_a_key_is_the_one_that_other_producers_take() -> None:
+def test_a_key_has_the_same_partition_as_with_other_producers() -> None:
     """Murmur2 of the key, as the default of Kafka's own clients; route's producer has it, too."""
     choose = DefaultPartitioner()
     everyone = list(range(8))
@@ -69,7 +69,7 @@ def test_the_partition_of_a_key_is_the_one_that_other_producers_take() -> None:
     ]
 
 
-def test_a_mark_is_told_from_a_letter_and_no_producer_can_write_one() -> None:
+def test_marks_are_told_from_dead_letters_and_no_producer_can_write_one() -> None:
     sent = redriven(letter(4), "deliveries", 8, epoch=7)
     mark = mark_headers(RedriveOutcome(sent, 1, 18))
     assert is_redrive_mark(record(mark))
@@ -85,7 +85,7 @@ def test_a_mark_is_told_from_a_letter_and_no_producer_can_write_one() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"-1", b"1.5", b"x", "²".encode(), b"9" * 19])
-def test_a_header_that_holds_no_number_holds_none(text: bytes) -> None:
+def test_a_header_without_a_valid_number_gives_none(text: bytes) -> None:
     assert number_of([("x-original-offset", text)], "x-original-offset") is None
     one = dead_letter_of(
         record([("x-original-topic", b"deliveries"), ("x-original-offset", text)]),

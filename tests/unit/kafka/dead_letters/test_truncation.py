@@ -63,7 +63,7 @@ def test_a_dead_letter_is_truncated_to_its_coordinates_and_says_how_large_the_re
     assert all(is_dead_letter(send) for send in found)
 
 
-def test_the_value_goes_first_by_halves_then_the_records_own_headers_then_the_words() -> None:
+def test_first_the_value_is_halved_then_own_headers_go_then_the_message() -> None:
     found = forms(refused_record(b"x" * 256, own=b"h"))
     assert [len(send.value or b"") for send in found[:5]] == [256, 128, 64, 0, 0]
     assert [len(send.headers) for send in found[3:]] == [12, 11, 10, 5, 5]
@@ -71,7 +71,7 @@ def test_the_value_goes_first_by_halves_then_the_records_own_headers_then_the_wo
     assert "x-error-message" not in dict(found[5].headers)
 
 
-def test_what_cannot_be_written_is_counted_and_logged_and_a_cut_is_said_once() -> None:
+def test_a_lost_dead_letter_is_counted_and_logged_and_truncation_is_logged_once() -> None:
     records, metrics = OversizedRecords(TopicNames("p.")), Metrics()
     records.report_to(metrics)
     send: Send | None = refused_record(b"x" * 5000)
@@ -85,7 +85,7 @@ def test_what_cannot_be_written_is_counted_and_logged_and_a_cut_is_said_once() -
     assert sample("stream_app_lost_dead_letters_total", lost) == 1
 
 
-def test_in_the_place_of_a_record_that_may_become_a_dead_letter_that_is_sent_and_counted() -> None:
+def test_a_refused_record_is_replaced_by_its_dead_letter_which_is_counted() -> None:
     records, metrics = OversizedRecords(TopicNames("p.")), Metrics()
     records.report_to(metrics)
     found = refused_record(b"{}")
@@ -95,6 +95,6 @@ def test_in_the_place_of_a_record_that_may_become_a_dead_letter_that_is_sent_and
     assert metrics.registry.get_sample_value("stream_app_dead_letters_total", reason) == 1
 
 
-def test_what_is_no_dead_letter_is_not_cut() -> None:
+def test_a_record_that_is_no_dead_letter_is_not_truncated() -> None:
     with pytest.raises(MessageSizeTooLargeError):
         OversizedRecords(TopicNames("p.")).refused(Send("p.alerts", b"1", b"{}"), ERROR)

@@ -126,7 +126,7 @@ def test_a_state_file_that_cannot_be_read_does_not_count(
     assert not broker.status().is_running
 
 
-def test_a_process_is_the_broker_only_of_its_own_configuration(tmp_path: Path) -> None:
+def test_a_process_is_the_broker_only_if_it_runs_with_its_configuration(tmp_path: Path) -> None:
     waiting = "import sys; print(flush=True); sys.stdin.read()"
     mine, other = tmp_path / "a" / "server.properties", tmp_path / "b" / "server.properties"
     with subprocess.Popen(
@@ -262,7 +262,7 @@ def test_a_download_that_gives_out_another_jar_is_refused_and_not_kept(
     assert not (tmp_path / f"kafka-{KAFKA_VERSION}").exists()
 
 
-def test_the_pins_are_those_of_this_version_and_of_the_jars_that_are_here() -> None:
+def test_the_pinned_hashes_are_of_this_version_and_of_the_jars_in_use() -> None:
     pinned = pinned_hashes()
     for coordinate in COORDINATES:
         _, artifact, version = coordinate.split(":")
@@ -348,7 +348,7 @@ def test_a_port_with_a_listener_is_not_free() -> None:
     assert is_free(port)
 
 
-def test_the_end_of_the_log_is_told_without_stack_frames(tmp_path: Path) -> None:
+def test_the_end_of_the_log_is_shown_without_stack_frames(tmp_path: Path) -> None:
     log = tmp_path / "broker.log"
     log.write_text("ERROR it failed\n" + "\tat kafka.Some.method(Some.scala:1)\n" * 40)
 

@@ -107,7 +107,7 @@ def test_a_broker_that_stands_still_fails_with_its_log_and_is_ended(
     assert bench.lives() == [False]
 
 
-def test_what_is_no_step_of_the_recovery_does_not_prolong_the_wait(bench: Bench) -> None:
+def test_other_lines_than_recovery_steps_do_not_prolong_the_wait(bench: Bench) -> None:
     with pytest.raises(EmbeddedKafkaError, match="has not moved"):
         bench.start(WAITING, 200, answers=True)
 

@@ -19,8 +19,8 @@ def copier(*sent: asyncio.Future[Any]) -> Copier:
     return made
 
 
-async def test_an_interrupt_cancels_no_batch_that_is_on_its_way() -> None:
-    """Else it counts as not copied while the broker gets it, and going on copies it once more."""
+async def test_an_interrupt_cancels_no_batch_that_is_already_sent() -> None:
+    """Otherwise the broker gets it, but it counts as not copied, and a resumed copy repeats it."""
     batch = asyncio.get_running_loop().create_future()
     copy = copier(batch)
     waiting = asyncio.create_task(copy._acknowledged())

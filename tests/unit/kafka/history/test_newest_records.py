@@ -27,7 +27,7 @@ def test_small_partitions_leave_their_share_to_large_ones(
 
 
 @given(sizes=st.lists(st.integers(0, 1000), max_size=20), most=st.integers(0, 5000))
-def test_no_more_is_read_than_may_be_and_no_share_is_wasted(sizes: list[int], most: int) -> None:
+def test_no_more_is_read_than_allowed_and_no_share_is_wasted(sizes: list[int], most: int) -> None:
     cap = fair_cap(sizes, most)
     read = sum(min(size, cap) for size in sizes)
     assert read <= most

@@ -1,4 +1,4 @@
-"""What is read of a fetch, whatever bytes it has; nothing ends the reading."""
+"""What is read from a fetch of any bytes; nothing ends the reading."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_header_name_that_is_not_utf_8_costs_nobody_a_record(codec: str, name:
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("cut", [0, 1, 7, -1])
-def test_what_cannot_be_unpacked_is_passed_over(codec: str, cut: int) -> None:
+def test_a_batch_that_cannot_be_unpacked_is_skipped(codec: str, cut: int) -> None:
     number, encoder = ENCODERS[codec]
     packed = encoder(os.urandom(300))
     broken = framed(packed[:cut] if cut else b"", 5, number, 3)
@@ -144,14 +144,14 @@ def test_what_cannot_be_unpacked_is_passed_over(codec: str, cut: int) -> None:
 
 
 @pytest.mark.parametrize("codec", [5, 6, 7])
-def test_an_unknown_codec_is_passed_over(codec: int) -> None:
+def test_a_batch_of_an_unknown_codec_is_skipped(codec: int) -> None:
     read = Reading(framed(b"??", 2, codec) + three(2))
     assert (read.values, read.holes) == ([b"a", b"b", b"c"], [(0, 1)])
     assert read.unreadable[0].error == f"unknown compression codec {codec}"
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_unpacks_to_more_than_the_bound_is_not_unpacked(codec: str) -> None:
+def test_a_batch_that_unpacks_beyond_the_bound_is_not_unpacked(codec: str) -> None:
     number, _ = ENCODERS[codec]
     large = bomb(MAX_UNPACKED_BYTES // (1 << 20) + 1, codec)
     with pytest.raises(UnpackedTooLargeError):
@@ -164,12 +164,12 @@ def test_what_unpacks_to_more_than_the_bound_is_not_unpacked(codec: str) -> None
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_unpacks_to_less_than_the_bound_is_read(codec: str) -> None:
+def test_a_batch_that_unpacks_within_the_bound_is_read(codec: str) -> None:
     read = Reading(bomb(17, codec) + three(1))
     assert list(map(len, read.values)) == [17 << 20, 1, 1, 1]
 
 
-def test_a_wrong_checksum_is_fetched_once_more_before_it_is_given_up() -> None:
+def test_a_batch_with_a_wrong_checksum_is_fetched_again_before_it_is_given_up() -> None:
     broken = bytearray(three(3))
     broken[CHECKSUM_AT] ^= 1
     data = three(0) + broken + three(6)
@@ -177,12 +177,12 @@ def test_a_wrong_checksum_is_fetched_once_more_before_it_is_given_up() -> None:
     assert (first.values, first.position, first.holes) == ([b"a", b"b", b"c"], 3, [])
     second = Reading(data[len(three(0)) :], first.position)
     assert (second.values, second.position, second.holes) == ([b"a", b"b", b"c"], 9, [(3, 5)])
-    # It was on the way: what comes the second time is sound.
+    # The fault happened on the way: the second fetch is sound.
     Reading(data)
     assert Reading(three(3), 3).values == [b"a", b"b", b"c"]
 
 
-def test_a_record_that_makes_no_sense_spoils_none_before_it() -> None:
+def test_a_damaged_record_leaves_the_records_before_it_readable() -> None:
     body = encode(Raw(b"1"), 0) + encode(Raw(b"2"), 1) + b"\x0e" + b"\xff" * 20
     read = Reading(framed(body, 4) + three(4))
     assert read.values == [b"1", b"2", b"a", b"b", b"c"]
@@ -198,7 +198,7 @@ def lying(raw: bytes, delta: int) -> bytes:
 
 
 def read_twice(data: bytes, offset: int, log_end: int | None = None) -> Reading:
-    """Return the second reading: of a wrong checksum the first one makes sure."""
+    """Return the second reading; the first one only notes a wrong checksum."""
     Reading(data, offset)
     return Reading(data, offset, log_end=log_end)
 
@@ -207,7 +207,7 @@ def read_twice(data: bytes, offset: int, log_end: int | None = None) -> Reading:
 @pytest.mark.parametrize(
     "following", [three(6), three(6, "zstd"), three(6)[:20]], ids=["whole", "packed", "cut"]
 )
-def test_a_last_offset_that_is_damaged_costs_no_neighbour(delta: int, following: bytes) -> None:
+def test_a_damaged_last_offset_loses_no_neighbouring_record(delta: int, following: bytes) -> None:
     read = read_twice(lying(three(3), delta) + following, 3)
     assert read.holes == [(3, 5)]
     is_whole = len(following) > 20
@@ -215,14 +215,14 @@ def test_a_last_offset_that_is_damaged_costs_no_neighbour(delta: int, following:
     assert read.position == (9 if is_whole else 6), "what is cut off is fetched again"
 
 
-def test_a_damaged_batch_that_the_broker_takes_for_a_later_one_is_passed_over() -> None:
+def test_a_damaged_batch_that_the_broker_takes_for_a_later_one_is_skipped() -> None:
     """Its last offset is too large: the broker finds it instead of the batch behind it."""
     read = read_twice(lying(three(3), 100) + three(6), 7)
     assert (read.values, read.holes, read.position) == ([b"b", b"c"], [], 9)
 
 
 @pytest.mark.parametrize(("delta", "holes"), [(2, [(3, 5)]), (3, [(3, 3)]), (10**9, [(3, 3)])])
-def test_a_damaged_batch_at_the_end_goes_no_further_than_the_log(
+def test_a_damaged_batch_at_the_end_is_not_taken_to_exceed_the_log(
     delta: int, holes: list[tuple[int, int]]
 ) -> None:
     assert read_twice(lying(three(3), delta), 3, log_end=6).holes == holes
@@ -236,7 +236,7 @@ def test_where_an_older_message_set_begins_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 9, 13, -1, -12, -(2**31), 2**31 - 1])
-def test_a_batch_of_a_senseless_length_is_passed_over(length: int) -> None:
+def test_a_batch_of_a_senseless_length_is_skipped(length: int) -> None:
     broken = bytearray(three(3))
     struct.pack_into(">i", broken, 8, length)
     read = Reading(bytes(broken), 3)
@@ -244,12 +244,12 @@ def test_a_batch_of_a_senseless_length_is_passed_over(length: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 11, 12, 16, 17, 30, 60])
-def test_a_fetch_that_is_too_short_for_a_batch_is_passed_over(size: int) -> None:
+def test_a_fetch_that_is_too_short_for_a_batch_is_skipped(size: int) -> None:
     read = Reading(three(4)[:size], 4)
     assert (read.values, read.position, len(read.unreadable)) == ([], 5, 1)
 
 
-def test_what_the_broker_cuts_off_behind_a_batch_is_fetched_again() -> None:
+def test_a_batch_that_the_broker_has_cut_off_is_fetched_again() -> None:
     read = Reading(three(0) + three(3)[:-1])
     assert (read.values, read.position, read.unreadable) == ([b"a", b"b", b"c"], 3, [])
 
@@ -285,8 +285,8 @@ def emptied(count: int, base: int) -> bytes:
 
 
 @pytest.mark.parametrize("codec", ["none", *CODECS])
-def test_what_is_odd_among_small_batches_costs_no_neighbour(codec: str) -> None:
-    """Whatever small batches look like, they are read as any other where there is more to them."""
+def test_an_odd_batch_among_small_ones_loses_no_neighbouring_record(codec: str) -> None:
+    """A small batch with anything unusual in it is read like any other batch."""
     tiny = [Raw(None)] * 2_000
     odd = (
         emptied(2, 10),
@@ -329,7 +329,7 @@ def test_millions_of_tiny_records_are_handed_out_in_parts() -> None:
 
 
 @pytest.mark.parametrize("headers", [2_000_000, 150_000])
-def test_a_record_that_is_all_headers_is_passed_over(headers: int) -> None:
+def test_a_record_with_too_many_headers_is_skipped(headers: int) -> None:
     head = b"\0" + varint(0) + varint(0) + varint(-1) + varint(-1) + varint(headers)
     rest = head + b"\0\x01" * headers
     body = varint(len(rest)) + rest + encode(Raw(bytes(1 << 20)), 1)
@@ -368,7 +368,7 @@ def test_a_senseless_length_inside_an_older_batch_is_no_endless_loop(length: int
     assert (read.values, read.holes) == ([b"a", b"b", b"c"], [(0, 0)])
 
 
-def test_a_batch_is_noted_once_and_told_to_who_listens() -> None:
+def test_an_unreadable_batch_is_noted_once_and_told_to_listeners() -> None:
     told: list[UnreadableBatch] = []
     unreadable_batches.UNREADABLE_BATCHES.listeners.append(told.append)
     for _ in range(2):
@@ -379,7 +379,7 @@ def test_a_batch_is_noted_once_and_told_to_who_listens() -> None:
 
 
 def test_fuzzed_batches_never_end_the_reading() -> None:
-    """Whatever is changed in the bytes of sound batches: no error, an end, and a neighbour read."""
+    """Whatever bytes change, the reading ends without an error and reads the neighbours."""
     seed = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().getrandbits(32))
     print(f"FUZZ_SEED={seed}")
     chance = random.Random(seed)
@@ -405,7 +405,7 @@ def test_fuzzed_batches_never_end_the_reading() -> None:
     assert rounds > 100
 
 
-def test_the_readable_records_of_a_fetch_are_without_the_batches_that_are_not() -> None:
+def test_readable_leaves_unreadable_batches_out() -> None:
     records = FetchedRecords([1, 2])
     assert records.readable() is records
     assert Reading(framed(b"??", 2, 5) + three(2)).parts[0].readable() != []  # type: ignore[attr-defined]

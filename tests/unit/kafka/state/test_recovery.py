@@ -20,7 +20,7 @@ PLACE = TP("changelog", 0)
 
 
 class Bench:
-    """A recovery whose reads end as they are told."""
+    """A recovery whose reads end with given outcomes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -> None:
         self.table: Any = SimpleNamespace(epoch=3, note_read=self._note_read)
@@ -85,7 +85,7 @@ async def test_a_refusal_and_a_state_that_cannot_be_read_end_the_worker(
     assert (bench.read, bench.failures) == ([], [error])
 
 
-async def test_a_reading_that_the_next_rebalance_overtakes_waits_for_that_one(
+async def test_a_reading_overtaken_by_a_rebalance_starts_again_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench(monkeypatch, StaleRestoreError())

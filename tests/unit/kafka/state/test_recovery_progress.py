@@ -1,4 +1,4 @@
-"""What a worker that restores says of itself beside its group's offsets, and who believes it."""
+"""The note that a restoring worker leaves beside its group's offsets, and when it counts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_note_says_what_the_health_page_says() -> None:
     assert found.how_far.startswith("state is being read: 60000 of 120000 changelog records, ")
 
 
-def test_what_others_have_put_beside_an_offset_is_no_note() -> None:
+def test_metadata_of_others_beside_an_offset_is_no_note() -> None:
     for metadata in ("", "x", "{}", "[]", '{"restoring": 7}', '{"how_far": "x"}'):
         assert read_note(metadata) is None
 

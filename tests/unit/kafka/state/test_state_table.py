@@ -19,7 +19,7 @@ class State:
 
 
 class Written:
-    """The part of a table that is told of its writes, for a changelog read up to offset 9."""
+    """The part of a table that notes its writes; its changelog has been read up to offset 9."""
 
     def __init__(self) -> None:
         self.state = State()
@@ -40,7 +40,7 @@ class Written:
 
 
 @pytest.mark.parametrize("flushes", [[(10, 11, 12), (13,)], [(12, 10, 11), (13,)]])
-def test_writes_without_a_gap_are_read(flushes: list[tuple[int, ...]]) -> None:
+def test_writes_without_a_gap_count_as_restored(flushes: list[tuple[int, ...]]) -> None:
     written = Written()
     for offsets in flushes:
         written.note(*offsets)
@@ -49,7 +49,7 @@ def test_writes_without_a_gap_are_read(flushes: list[tuple[int, ...]]) -> None:
 
 
 @pytest.mark.parametrize("flushes", [[(10, 12)], [(10,), (12,)]])
-def test_a_gap_has_all_written_once_more_and_the_changelog_read_from_there(
+def test_after_a_gap_the_state_is_written_again_and_the_changelog_read_from_there(
     flushes: list[tuple[int, ...]],
 ) -> None:
     written = Written()
@@ -64,7 +64,7 @@ def test_a_gap_has_all_written_once_more_and_the_changelog_read_from_there(
     assert written.state.rewrites == 2
 
 
-def test_a_partition_that_went_elsewhere_is_passed_over() -> None:
+def test_writes_of_a_partition_that_moved_away_are_ignored() -> None:
     written = Written()
     StateTable.note_written(written.table, 4, [99])
     assert written.state.rewrites == 0

@@ -64,7 +64,7 @@ def lag(
         ({"stable": None, "end": 40, "progress": 59}, 0),
     ],
 )
-def test_what_is_not_done_is_counted(known: dict[str, Any], records: int) -> None:
+def test_the_lag_counts_the_records_that_are_not_done(known: dict[str, Any], records: int) -> None:
     assert lag(**known) == records
 
 
@@ -102,7 +102,7 @@ class Worker:
         return sample("stream_app_consumer_lag_records", {"topic": topic})
 
 
-def test_the_lag_is_absent_until_it_is_known_and_whenever_it_is_not() -> None:
+def test_the_lag_is_absent_whenever_it_is_not_known() -> None:
     worker = Worker()
     assert (
         worker.metrics.registry.get_sample_value(
@@ -131,7 +131,7 @@ def test_the_lag_is_absent_until_it_is_known_and_whenever_it_is_not() -> None:
     assert worker.lag() is None
 
 
-def test_what_is_lost_is_counted_once_however_often_it_is_noticed() -> None:
+def test_lost_records_are_counted_once_however_often_they_are_noticed() -> None:
     worker = Worker()
     sample = worker.metrics.registry.get_sample_value
     name, labels = "stream_app_lost_records_total", {"topic": "alerts"}
@@ -156,7 +156,7 @@ def test_what_is_lost_is_counted_once_however_often_it_is_noticed() -> None:
     assert sample(name, labels) == 62
 
 
-def test_of_a_silent_broker_only_what_waited_before_is_known() -> None:
+def test_while_the_broker_is_silent_only_a_lag_above_zero_is_still_shown() -> None:
     worker = Worker()
     assert worker.lag(is_broker_away=True) == 5
     worker.consumer.start_positions[worker.partition] = 5

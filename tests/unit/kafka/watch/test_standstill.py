@@ -1,4 +1,4 @@
-"""A partition that has records and does not move is found, and nothing else is taken for one."""
+"""Partitions that have records but do not advance are found, and no others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Worker:
         return self.standstill.failure()
 
 
-def test_a_partition_that_is_not_fetched_is_named_and_ends_the_worker_at_last() -> None:
+def test_a_partition_that_is_not_fetched_is_reported_and_finally_ends_the_worker() -> None:
     worker = Worker()
     assert worker.after(UNREAD.not_ready_seconds - 1) is None
     why = worker.after(2)
@@ -61,7 +61,7 @@ def test_a_partition_that_is_not_fetched_is_named_and_ends_the_worker_at_last() 
     assert "stands still at offset 40" in str(worker.failed[0])
 
 
-def test_it_is_well_as_soon_as_it_moves() -> None:
+def test_a_partition_that_advances_again_is_no_longer_reported() -> None:
     worker = Worker()
     assert worker.after(UNREAD.not_ready_seconds + 2) is not None
     worker.positions[ONE] = 41
@@ -70,7 +70,7 @@ def test_it_is_well_as_soon_as_it_moves() -> None:
     assert worker.after(UNREAD.end_seconds) is None
 
 
-def test_what_is_fetched_and_not_finished_has_longer() -> None:
+def test_fetched_records_may_wait_for_longer() -> None:
     worker = Worker()
     worker.positions[ONE] = 50
     assert worker.after(UNDONE.not_ready_seconds - 1) is None
@@ -105,14 +105,14 @@ def state_being_read(worker: Worker) -> None:
 @pytest.mark.parametrize(
     "hindrance", [no_leader, open_transaction, full_buffer, rebalance, state_being_read]
 )
-def test_what_is_in_the_way_is_no_standstill(hindrance: Any) -> None:
+def test_a_partition_with_something_in_the_way_does_not_stand_still(hindrance: Any) -> None:
     worker = Worker()
     hindrance(worker)
     assert worker.after(UNDONE.end_seconds) is None
     assert worker.failed == []
 
 
-def test_a_broker_that_is_away_is_no_standstill_and_neither_is_a_worker_that_was_stopped() -> None:
+def test_an_absent_broker_and_a_suspended_worker_are_no_standstill() -> None:
     worker = Worker()
     assert worker.after(UNDONE.end_seconds, is_held_up=True) is None
     worker.now += 3600
@@ -120,7 +120,7 @@ def test_a_broker_that_is_away_is_no_standstill_and_neither_is_a_worker_that_was
     assert worker.failed == []
 
 
-def test_a_partition_without_a_position_is_not_fetched_either() -> None:
+def test_a_partition_without_a_position_counts_as_not_fetched() -> None:
     worker = Worker()
     worker.positions[ONE] = None
     assert worker.after(UNREAD.not_ready_seconds + 1) is not None

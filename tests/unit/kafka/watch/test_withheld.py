@@ -1,4 +1,4 @@
-"""What open transactions hold back is told by its time: a short one is normal work."""
+"""Records that open transactions hold back for long are reported; a short wait is normal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HITS, OTHER = TP("hits", 0), TP("hits", 1)
 
 
 class Looks:
-    """Looks each second at what fetches say."""
+    """Looks at the fetches each second."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -33,7 +33,7 @@ class Looks:
         return self.withheld.by_topic.get("hits")
 
 
-def test_of_a_topic_that_is_not_fetched_yet_nothing_is_known() -> None:
+def test_nothing_is_known_of_a_topic_before_its_first_fetch() -> None:
     looks = Looks()
     assert looks.look() is None
     assert looks.look(hits=(None, None)) is None
@@ -43,7 +43,7 @@ def test_of_a_topic_that_is_not_fetched_yet_nothing_is_known() -> None:
     assert looks.withheld.by_topic == {}
 
 
-def test_the_time_counts_as_long_as_one_transaction_holds_the_same_place() -> None:
+def test_time_is_counted_while_one_transaction_holds_records_back() -> None:
     looks = Looks()
     assert looks.look(hits=(5, 8), other=(3, 3)) == (3, 0)
     assert looks.look(hits=(5, 9), other=(3, 3)) == (4, 1)
@@ -52,14 +52,14 @@ def test_the_time_counts_as_long_as_one_transaction_holds_the_same_place() -> No
     assert looks.look(hits=(9, 9), other=(4, 4)) == (0, 0)
 
 
-def test_short_transactions_that_follow_each_other_are_never_long() -> None:
+def test_short_transactions_in_a_row_do_not_add_up() -> None:
     looks = Looks()
     for end in range(200):
         records, seconds = looks.look(hits=(end, end + 3))
         assert (records, seconds) == (3, 0)
 
 
-def test_a_partition_that_is_not_fetched_and_a_worker_that_was_stopped_say_nothing() -> None:
+def test_no_time_is_counted_without_fetches_or_while_the_worker_is_suspended() -> None:
     looks = Looks()
     looks.look(hits=(5, 8), fetched_at=101)
     for _ in range(50):  # its buffer is full
@@ -68,7 +68,7 @@ def test_a_partition_that_is_not_fetched_and_a_worker_that_was_stopped_say_nothi
     assert looks.look(hits=(5, 8)) == (3, 2)
 
 
-def test_a_look_in_the_midst_of_a_change_finds_nothing_that_is_not_there() -> None:
+def test_a_look_during_a_change_finds_no_negative_number() -> None:
     assert Looks().look(hits=(9, 5)) == (0, 0)
 
 

@@ -19,7 +19,7 @@ def taken(faults: Faults, now: float = NOW, key: str = KEY) -> FaultKind | None:
 def faults_of(*faults: Fault) -> Faults:
     found = Faults()
     for fault in faults:
-        found.add(fault, NOW)
+        found.turn_on(fault, NOW)
     return found
 
 
@@ -70,7 +70,7 @@ def test_one_fault_can_be_cleared_alone() -> None:
     assert [view.id for view in faults.clear(NOW, 1)] == [1]
     assert faults.clear(NOW, 1) == faults.clear(NOW, 99) == []
     assert taken(faults) == "reset"
-    assert faults.add(Fault(kind=FaultKind.HANG), NOW).id == 3, "an id is used once"
+    assert faults.turn_on(Fault(kind=FaultKind.HANG), NOW).id == 3, "an id is used once"
 
 
 def test_a_rate_is_a_bucket_of_tokens_for_each_key() -> None:
