@@ -37,6 +37,8 @@ ROOT = Path(__file__).parents[1]
 JARS = ROOT / ".local" / "jars"
 #: Read before any test runs: the environment of a test has no settings.
 REAL_KAFKA = os.environ.get("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS")
+#: Kept until the end: the broker outlives the tests of the process that started it.
+SHARED: dict[str, EmbeddedKafka] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -45,19 +47,30 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+def _shared_broker(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedKafka:
+    """Return the one broker of all processes of this run."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent  # that of the process that started this one
+    settings = EmbeddedSettings(directory=directory / "kafka", jars_directory=JARS, heap_mb=1024)
+    return EmbeddedKafka(settings)
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a broker for all tests. It fails where Kafka cannot start."""
     if REAL_KAFKA:
         yield REAL_KAFKA
         return
-    # Not one folder for all: sessions that run side by side must not share a broker.
-    directory = tmp_path_factory.mktemp("kafka")
-    broker = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
-    try:
-        yield broker.start()
-    finally:
-        broker.stop()
+    # The first process that asks starts it; the others wait for that.
+    yield SHARED.setdefault("broker", _shared_broker(tmp_path_factory)).start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the shared broker when all processes are done with it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _shared_broker(session.config._tmp_path_factory).stop()  # type: ignore[attr-defined]
 
 
 @pytest.fixture
