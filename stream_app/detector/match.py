@@ -274,7 +274,7 @@ class MatchStage(ProgressStage):
             self._names(Topic.ALERTS),
             str(alert.client_id).encode(),
             value,
-            otherwise=partial(self._too_large, part),
+            if_too_large=partial(self._too_large, part),
         )
 
     def _log_unknown(self, kind: str) -> None:

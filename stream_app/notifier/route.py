@@ -150,7 +150,7 @@ class RouteStage(ProgressStage):
                     str(delivery.integration_id).encode(),
                     _fitting(encode_delivery(delivery)),
                     headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
-                    otherwise=partial(self._too_large, taken, delivery.integration_id),
+                    if_too_large=partial(self._too_large, taken, delivery.integration_id),
                 )
                 for delivery in self._deliveries(taken.alert, found)
             ]

@@ -8,21 +8,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka.errors import InvalidTimestampError
 from faust.types import TP
 from prometheus_client import disable_created_metrics
 
-from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
-from stream_app.detector.app import create_detector
-from stream_app.domain.errors import (
-    DeadLetterReason,
-    KafkaUnreachableError,
-    StreamAppError,
-)
+from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError, StreamAppError
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, Role
 from stream_app.kafka.cluster.admin import probe
 from stream_app.kafka.cluster.broker_clock import read_time
@@ -36,45 +29,20 @@ from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
 from stream_app.kafka.state.state_reset import NOT_REWOUND
 from stream_app.kafka.state.topic_ids import check_changelogs, check_topic_ids
-from stream_app.kafka.state.topic_partitions import (
-    prepare_changelogs,
-    source_partitions,
-)
+from stream_app.kafka.state.topic_partitions import prepare_changelogs, source_partitions
 from stream_app.kafka.watch.topic_watch import TopicWatch
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.notifier.app import create_notifier
 from stream_app.settings import Settings
 from stream_app.worker.garbage import collect_seldom, freeze_existing_objects
 from stream_app.worker.health import Health, HealthServer
+from stream_app.worker.roles import WORKER_ROLES
 from stream_app.worker.watches import Watches
 
 log = get_logger(__name__)
 
-DEFAULT_PORTS: Mapping[Role, int] = {"detector": 9464, "notifier": 9465}
 BROKER_RETRY_SECONDS = 1.0
 REMINDER_SECONDS = 60
-
-
-class CreateApp(Protocol):
-    """Builds the app of a role."""
-
-    def __call__(
-        self,
-        settings: Settings,
-        bootstrap_servers: str,
-        partitions: Mapping[Topic, int],
-        reader: ConfigurationReader,
-        metrics: Metrics,
-    ) -> StreamApp:
-        """Return the app; nothing runs yet."""
-
-
-#: By role: the topics that it only writes, which must exist as well, and what builds its app.
-ROLES: Mapping[Role, tuple[Sequence[Topic], CreateApp]] = {
-    "detector": (DETECTOR_OUTPUTS, create_detector),
-    "notifier": ((), create_notifier),
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +86,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         http, port = self.settings.http, self.settings.http.port
-        port = DEFAULT_PORTS[self.role] if port is None else port
+        port = WORKER_ROLES[self.role].default_port if port is None else port
         server = HealthServer(self.health, self.metrics, http.host, port)
         self.health.set_check("started", lambda: "waiting for Kafka")
         url = await server.start()
@@ -177,15 +145,15 @@ class Worker:
                 raise
 
     async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> PreparedWork:
-        sources, (outputs, create) = ROLE_SOURCES[self.role], ROLES[self.role]
+        sources, role = ROLE_SOURCES[self.role], WORKER_ROLES[self.role]
         await check_agreement(self.settings)
-        partitions = await source_partitions(self.settings, sources, outputs)
+        partitions = await source_partitions(self.settings, sources, role.outputs)
         names = TopicNames(self.settings.topic_prefix)
         topics = [names(topic) for topic in sources]
         await require_brokers_clocks(self.settings, topics)
         self.health.set_check("started", lambda: "reading the configuration")
         await reader.start()
-        app = create(self.settings, bootstrap, partitions, reader, self.metrics)
+        app = role.create_app(self.settings, bootstrap, partitions, reader, self.metrics)
         changelogs = [table.changelog_topic_name for table in app.state_tables]
         rewound = [names(topic) for topic in sources if topic not in NOT_REWOUND]
         await check_changelogs(self.settings, self.role, changelogs, rewound)

@@ -43,7 +43,7 @@ from stream_app.domain.replay.ranges import Extent, Range
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.history.event_log import EventLog
-from stream_app.kafka.history.sent_alerts import other_partitions, read_sent_alerts
+from stream_app.kafka.history.sent_alerts import partition_differences, read_sent_alerts
 from stream_app.key_ring import secret_keys_of
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -255,7 +255,7 @@ class _Run:
     ) -> None:
         if self.against is None:
             return
-        others = await other_partitions(self.settings, self.against, counts)
+        others = await partition_differences(self.settings, self.against, counts)
         engines = {
             _kind(topic): engine
             for topic, engine in self.engines.items()

@@ -80,8 +80,8 @@ class OversizedRecords:
         Raises:
             KafkaError: the record is no dead letter, and has none that could replace it.
         """
-        if send.otherwise is not None:
-            return self._in_place_of(send.topic, send.otherwise(), error)
+        if send.if_too_large is not None:
+            return self._in_place_of(send.topic, send.if_too_large(), error)
         if not is_dead_letter(send):
             raise error
         found = truncated(send)

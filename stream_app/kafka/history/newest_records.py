@@ -77,7 +77,7 @@ async def read_newest(
     consumer = await open_topics(settings, topics)
     try:
         with kafka_errors(settings):
-            total, cut = await _stand(consumer, most, since_ms)
+            total, cut = await _seek_start(consumer, most, since_ms)
             read, oldest = 0, dict.fromkeys(cut, 0)
             progress(0, total)
             async for record in records_to_end(consumer):
@@ -94,7 +94,7 @@ async def read_newest(
     return Reach(read, max(oldest.values(), default=None))
 
 
-async def _stand(
+async def _seek_start(
     consumer: AIOKafkaConsumer, most: int, since_ms: int | None
 ) -> tuple[int, set[tuple[str, int]]]:
     """Seek where the read begins; return how many records follow, and the shortened partitions."""

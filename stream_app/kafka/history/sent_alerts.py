@@ -37,7 +37,7 @@ async def read_sent_alerts(
     return recorded
 
 
-async def other_partitions(
+async def partition_differences(
     settings: Settings, prefix: str, counts: Mapping[Topic, int]
 ) -> dict[Topic, str]:
     """Return the topics whose partition count differs from the replayed one, and both counts.

@@ -19,7 +19,7 @@ class WrittenTable(Protocol):
 class Send(msgspec.Struct, frozen=True, gc=False):
     """A record to be sent. `table` is set if it is a changelog record of that table.
 
-    `otherwise` makes the dead letter to send instead if the topic refuses the record as too large.
+    `if_too_large` makes the dead letter that is sent instead if the topic refuses the record's size.
 
     This is a struct because a flush may have tens of thousands of them: making one takes a tenth of
     the time of a data class.
@@ -31,7 +31,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     partition: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()
     table: WrittenTable | None = None
-    otherwise: Callable[[], Send] | None = None
+    if_too_large: Callable[[], Send] | None = None
 
 
 #: Changelog offsets that a flush was given, by table and partition.

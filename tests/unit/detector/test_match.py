@@ -293,8 +293,8 @@ async def test_a_notice_whose_alert_the_topic_refuses_is_a_dead_letter() -> None
     bench = Bench()
     bench.add(notice("delete_user"), offset=4)
     (send,), _ = await bench.flush()
-    assert send.otherwise is not None
-    letter = send.otherwise()
+    assert send.if_too_large is not None
+    letter = send.if_too_large()
     assert (letter.topic, letter.value) == ("p.events.account.dlq", notice("delete_user"))
     headers = dict(letter.headers)
     assert headers["x-error-reason"] == b"too_large"

@@ -12,7 +12,7 @@ import yaml
 
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic
 from stream_app.metrics import Metrics
-from stream_app.worker.run import DEFAULT_PORTS
+from stream_app.worker.roles import WORKER_ROLES
 from tests.acls import PAGE, page_part, rights
 from tests.conftest import ROOT
 from tests.promql import SELECTOR, known_series, problems
@@ -168,7 +168,9 @@ def test_the_example_scrape_is_of_both_roles_at_their_ports() -> None:
     (job,) = config["scrape_configs"]
     assert job["job_name"] == "stream-app"
     found = {one["labels"]["role"]: one["targets"] for one in job["static_configs"]}
-    assert found == {role: [f"localhost:{port}"] for role, port in DEFAULT_PORTS.items()}
+    assert found == {
+        name: [f"localhost:{role.default_port}"] for name, role in WORKER_ROLES.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_refused_record_is_replaced_by_its_dead_letter_which_is_counted() -> N
     records, metrics = OversizedRecords(TopicNames("p.")), Metrics()
     records.report_to(metrics)
     found = refused_record(b"{}")
-    send = Send("p.deliveries", b"1", b"x", otherwise=lambda: found)
+    send = Send("p.deliveries", b"1", b"x", if_too_large=lambda: found)
     assert records.refused(send, ERROR) is found
     reason = {"topic": "events.hits", "reason": "undecodable"}
     assert metrics.registry.get_sample_value("stream_app_dead_letters_total", reason) == 1

@@ -1,0 +1,46 @@
+"""The roles of workers: which app each one runs, which topics it only writes, and its port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
+from stream_app.detector.app import create_detector
+from stream_app.domain.topics import Role
+from stream_app.kafka.cluster.topics import Topic
+from stream_app.kafka.configuration.reader import ConfigurationReader
+from stream_app.kafka.engine.app import StreamApp
+from stream_app.metrics import Metrics
+from stream_app.notifier.app import create_notifier
+from stream_app.settings import Settings
+
+
+class CreateApp(Protocol):
+    """Builds the app of a role."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        bootstrap_servers: str,
+        partitions: Mapping[Topic, int],
+        reader: ConfigurationReader,
+        metrics: Metrics,
+    ) -> StreamApp:
+        """Return the app; nothing runs yet."""
+
+
+@dataclass(frozen=True)
+class WorkerRole:
+    """What a worker of a role is made of; `outputs` are topics that it only writes to."""
+
+    create_app: CreateApp
+    outputs: Sequence[Topic]
+    default_port: int
+
+
+WORKER_ROLES: Mapping[Role, WorkerRole] = {
+    "detector": WorkerRole(create_detector, DETECTOR_OUTPUTS, 9464),
+    "notifier": WorkerRole(create_notifier, (), 9465),
+}
