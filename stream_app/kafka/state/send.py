@@ -19,7 +19,7 @@ class WrittenTable(Protocol):
 class Send(msgspec.Struct, frozen=True, gc=False):
     """A record to be sent. `table` is set if it is a changelog record of that table.
 
-    `if_too_large` makes the dead letter that is sent instead if the topic refuses the record's size.
+    `if_too_large` makes the dead letter that is sent instead if its topic finds it too large.
 
     This is a struct because a flush may have tens of thousands of them: making one takes a tenth of
     the time of a data class.
