@@ -136,15 +136,14 @@ class SandboxState:
         self._process("Create", "Created alert", alert, request_id, now_ms)
         return alert
 
-    def close(self, alias: str, request_id: str, now_ms: int) -> AlertView | None:
-        """Close the open alert with an alias; None: there is none, as the request's status says."""
+    def close(self, alias: str, request_id: str, now_ms: int) -> None:
+        """Close the open alert with an alias. If there is none, the request's status says so."""
         alert = self._alerts.get(self._open_ids.pop(alias, ""))
         if alert is None:
             self._process("Close", "Alert does not exist", None, request_id, now_ms, alias=alias)
-            return None
-        alert = self._alerts[alert.id] = replace(alert, status="closed")
-        self._process("Close", "Closed alert", alert, request_id, now_ms)
-        return alert
+        else:
+            alert = self._alerts[alert.id] = replace(alert, status="closed")
+            self._process("Close", "Closed alert", alert, request_id, now_ms)
 
     def discard(self, action: str, alias: str, request_id: str, now_ms: int) -> None:
         """Accept a request and do nothing, as only its status says: 202 is not delivery."""
