@@ -23,9 +23,9 @@ CellRow = tuple[str, Flat]
 class TriggerCells:
     """The open cells of one trigger's revision.
 
-    `before` holds the counts at the last cut of the cells that have changed since, and `in_flight`
-    those at the cut before it while the last cut is in flight. 0 stands for a cell that was not
-    there.
+    `before` holds the counts at the last cut, for the cells that have changed since. While that cut
+    is in flight, `in_flight` holds the counts before it, for the cells in it. 0 means that there
+    was no cell.
     """
 
     __slots__ = ("before", "counts", "in_flight", "keep", "name", "period")

@@ -39,14 +39,14 @@ class CountingTrigger:
     `key` names client, trigger, revision and period. Counts of one key belong together.
     """
 
-    __slots__ = ("client_id", "conditions", "keep", "key", "period", "trigger")
+    __slots__ = ("conditions", "keep", "key", "period", "threshold", "trigger")
 
     def __init__(self, trigger: Trigger) -> None:
         if trigger.threshold is None:
             raise ValueError(f"trigger {trigger.id} has no threshold")
         self.trigger = trigger
-        self.client_id = trigger.client_id
         self.period = trigger.threshold.period
+        self.threshold = trigger.threshold.count
         #: Seconds from a window's start until it takes no more events.
         self.keep = keep_seconds(self.period)
         self.key = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{self.period}"
@@ -155,13 +155,6 @@ def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
     return found
 
 
-def _signature(looks: Iterable[Look], event: Any) -> int:
-    found = 0
-    for look in looks:
-        found |= look(event)
-    return found
-
-
 class ClientMatcher:
     """The triggers of one client for one kind of event.
 
@@ -196,11 +189,10 @@ class ClientMatcher:
 
     def few(self, event: Event) -> int:
         """Return the part of the signature that fields with few values give."""
-        return _signature(self._few, event)
-
-    def signature(self, event: Event) -> int:
-        """Return a bit for each clause whose values are among the event's."""
-        return _signature(self._few, event) | _signature(self.looks, event)
+        found = 0
+        for look in self._few:
+            found |= look(event)
+        return found
 
     def of_signature(self, signature: int) -> list[CountingTrigger]:
         """Return the triggers that count events of a signature."""
@@ -209,10 +201,6 @@ class ClientMatcher:
             for trigger, wanted, refused in self._needs
             if signature & wanted == wanted and not signature & refused
         ]
-
-    def matching(self, event: Event) -> list[CountingTrigger]:
-        """Return the triggers that count the event."""
-        return self.of_signature(self.signature(event))
 
 
 class TriggerIndex:

@@ -30,11 +30,6 @@ def keep_seconds(period: int) -> int:
     return period + retention_seconds(period)
 
 
-def expires_at(start: int, period: int) -> int:
-    """Return the watermark at which the window that starts at `start` expires."""
-    return start + keep_seconds(period)
-
-
 #: Key of the trigger's counts, and the start of the window (Unix seconds).
 CellKey = tuple[str, int]
 

@@ -65,7 +65,7 @@ class IndexEntry(NamedTuple):
 class DeadLetterIndex:
     """The selected dead letters, and where the redriven ones went.
 
-    Each partition must be read in its order, because a redrive mark stands after its dead letter.
+    Each partition must be read in its order, because a redrive mark comes after its dead letter.
     After a crash a worker writes its dead letters again, perhaps to another partition. Those of one
     origin count as one, and are redriven together.
     """

@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, OrderedDict
 
-#: A group with so many failures in a row is failing, even if it answers quickly.
+#: With this many failures in a row a group is failing, even if it answers quickly.
 FAILING = 3
 
 
@@ -56,7 +56,7 @@ class FairOrder:
     # -- what is known of a group
 
     def is_failing(self, group: int) -> bool:
-        """Tell whether a group has failed so often in a row that it must be asked less often."""
+        """Tell whether a group is failing: then it is asked less often."""
         return self._failures.get(group, 0) >= FAILING
 
     def note_result(self, group: int, *, is_quick: bool, is_accepted: bool) -> None:
@@ -65,7 +65,7 @@ class FairOrder:
         self._set_standing(group, is_quick=is_quick, failures=failures)
 
     def assume_failures(self, group: int, failures: int) -> None:
-        """Assume that a group has failed so often in a row, unless it is known to be better."""
+        """Assume a number of failures in a row, unless the group is known to be better."""
         if group not in self._quick and failures > self._failures.get(group, 0):
             self._set_standing(group, is_quick=False, failures=failures)
 

@@ -13,13 +13,13 @@ from stream_app.domain.events.model import Event, EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, Rejected, check_size
 
-#: A partition may hold only records of another shape than the usual one. After so many in a row,
-#: only each `TRY_AGAIN`th is tried as a usual one first, because a failed try takes time.
+#: A partition may hold only records of another shape than the usual one. After `MAX_REFUSED` in a
+#: row only each `TRY_AGAIN`th is first tried as a usual one, because a failed try takes time.
 MAX_REFUSED, TRY_AGAIN = 4, 32
 
 #: Most that one step decodes and yields: the event loop waits for a step.
 STEP_RECORDS, STEP_BYTES, STEP_EVENTS = 500, 512 * 1024, 500
-#: Counting so many addresses takes as long as counting one event.
+#: Counting this many addresses takes as long as counting one event.
 ADDRESSES = 20
 #: A larger record may hold more than one step takes.
 LARGE_BYTES = 16 * 1024

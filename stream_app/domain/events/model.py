@@ -32,8 +32,8 @@ class _OlderNames(msgspec.Struct, gc=False):
     details: None = None
 
 
-# The decoder starts to look for a name behind the last one it found. So the fields are in the order
-# of the documented hit and attack. They are not inherited, because inherited fields come first.
+# The decoder looks for a name from the last one that it found onwards, so the fields are in the
+# order of the documented hit and attack. They are not inherited: inherited fields come first.
 
 
 class Hit(_OlderNames, gc=False, kw_only=True):

@@ -164,7 +164,7 @@ def application_ids(
     if pools is None or pools == ():
         found = parse_or_none(applications, _parse_names)
         if found and len(found) > MAX_VALUES:
-            # There are too many: so many ids are refused, like too many in `poolid`.
+            # There are too many. As many ids are refused later, like too many in `poolid`.
             return tuple(range(len(found)))
         pools = names.application_ids(client_id, found) if found else None
     if pools.__class__ is tuple and len(pools) < 2:  # noqa: PLR2004

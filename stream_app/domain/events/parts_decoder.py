@@ -17,7 +17,7 @@ from stream_app.domain.events.parts import DECODE_ERRORS
 
 #: A larger record is refused as a whole.
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-#: After so many refused parts, the rest of a record is one dead letter.
+#: After this many refused parts the rest of a record is one dead letter.
 MAX_REFUSED_PARTS = 1_000
 #: A larger event or notice is refused without decoding it: that would block the worker.
 MAX_EVENT_BYTES = 512 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-#: A time of so many seconds (after the year 5138) is in a smaller unit.
+#: Least number -> the unit that it must be in: as seconds it would be after the year 5138.
 _UNITS = ((10**17, "nanoseconds"), (10**14, "microseconds"), (10**11, "milliseconds"))
 _MOST = 10**20
 #: Most digits of a number in a message.

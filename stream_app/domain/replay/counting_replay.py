@@ -19,7 +19,7 @@ from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.counting.window_sum import WindowSum
-from stream_app.domain.counting.windows import CellKey, expires_at
+from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.events.batches import Record
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import NEVER
@@ -78,12 +78,7 @@ class CountingReplay:
         self._clients = clients
         self._index = TriggerIndex(kind, clients, triggers)
         self._triggers = {
-            one.key: one.trigger for found in self._index.clients.values() for one in found.triggers
-        }
-        self._thresholds = {
-            key: trigger.threshold.count
-            for key, trigger in self._triggers.items()
-            if trigger.threshold is not None
+            one.key: one for found in self._index.clients.values() for one in found.triggers
         }
         self._watched = frozenset(watched)
         self._windows: dict[CellKey, WindowSum] = {}
@@ -114,7 +109,7 @@ class CountingReplay:
     def alerts(self) -> Iterator[tuple[Alert, int]]:
         """Yield the alerts, the oldest first, each with the number of events in its window."""
         for key, total in sorted(self._fired.items(), key=lambda item: (item[0][1], item[0][0])):
-            trigger = self._triggers[key[0]]
+            trigger = self._triggers[key[0]].trigger
             yield fired_alert(self._clients[trigger.client_id], trigger, key[1]), total
 
     def total(self, key: CellKey) -> int:
@@ -123,18 +118,15 @@ class CountingReplay:
         return 0 if window is None else window.total
 
     def _merge(self, key: CellKey, partition: int, count: int) -> None:
+        name, start = key
+        trigger = self._triggers[name]
         window = self._windows.get(key)
         if window is None:
             window = self._windows[key] = WindowSum()
-            name, start = key
-            heapq.heappush(self._expiring, (expires_at(start, self._period(name)), key))
+            heapq.heappush(self._expiring, (start + trigger.keep, key))
         window.merge([(partition, count)], fired=False, seen_ms=0)
-        if (total := window.total) > self._thresholds[key[0]]:
+        if (total := window.total) > trigger.threshold:
             self._fired[key] = total
-
-    def _period(self, name: str) -> int:
-        threshold = self._triggers[name].threshold
-        return threshold.period if threshold is not None else 0
 
     def _forget_closed(self) -> None:
         """Forget the windows that every partition has passed."""

@@ -22,7 +22,7 @@ from stream_app.domain.foreign_text.printable import quoted
 
 #: Rewrites one JSON value. Raises ValueError if it is not a time in a documented form.
 Move = Callable[[bytes, int], bytes]
-#: Name of a field -> how it is moved, or the fields of the object that stands there.
+#: Name of a field -> how it is moved, or the fields of the object in it.
 Fields = Mapping[str, "Move | Fields"]
 
 _SECONDS = re.compile(rb"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?")

@@ -1,4 +1,4 @@
-"""The history of an alert: what fired, what was sent to whom, and where each delivery stands.
+"""The history of an alert: what fired, what was sent to whom, and the status of each delivery.
 
 It is made from the records of `alerts`, `deliveries`, `delivery-results` and the dead letters, in
 whatever order these are read. It does not know what only the notifier knows: if a service has asked

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
+from stream_app.domain.times import iso_utc
 
 
 def integration_row(
@@ -29,11 +28,9 @@ def integration_row(
     if problems:
         row |= {"state": "invalid", "why": str(problems[0])}
     elif status is not None and is_disabled_by_system(integration, status):
-        since = datetime.fromtimestamp(status.since_ms / 1000, UTC)
         why = (
             f"{status.reason}: {status.failed} of {status.total} requests failed "
             f"in {status.window_hours} h"
         )
-        row |= {"why": why, "since": since.isoformat(timespec="seconds").replace("+00:00", "Z")}
-        row["state"] = "disabled"
+        row |= {"state": "disabled", "why": why, "since": iso_utc(status.since_ms)}
     return row

@@ -32,7 +32,7 @@ PENDING_LIMIT_MS = 2 * sum(WAITS_SECONDS) * 1000
 UNREADABLE_STEP = (
     "what it held is passed over: find its producer; of config.*, apply its objects again"
 )
-#: At most so many unusable records are listed: whoever writes one with a wrong key writes many.
+#: Most unusable records that are listed: whoever writes one with a wrong key writes many.
 REFUSED_SHOWN = 20
 REFUSED_STEP = (
     "find who wrote it; apply its object again: stream-app apply -f …; a record of the same key "

@@ -47,8 +47,8 @@ class GroupKind(StrEnum):
 class PackedPart(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one record holds.
 
-    `parts` is how many the group has, 0 on all but the last; `covers` is the changelog offset up to
-    which a snapshot stands for the log, -1 for changes; `rows` is the state's own.
+    `parts` is how many parts the group has, and 0 on all but the last. `covers` is the changelog
+    offset up to which a snapshot replaces the log, and -1 for changes. `rows` is the state's own.
     """
 
     parts: int

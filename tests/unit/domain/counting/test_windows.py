@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.counting.windows import expires_at, retention_seconds, window_start
+from stream_app.domain.counting.windows import keep_seconds, retention_seconds, window_start
 
 NOON = int(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp())
 
@@ -59,4 +59,4 @@ def test_a_window_is_kept_1000_periods_but_an_hour_at_least_and_a_day_at_most(
 
 
 def test_retention_begins_at_the_end_of_the_window() -> None:
-    assert expires_at(NOON, 60) == NOON + 60 + 60_000
+    assert keep_seconds(60) == 60 + 60_000
