@@ -47,28 +47,28 @@ class BoundClient:
     or ends. The windows of a span are looked up once for all its events. From the watermark
     `expiry` on, at least one of them takes no more events.
 
-    `few` remembers the signature's part for the values that `values` reads from an event.
+    `cached_parts` has the cacheable part of a signature by its cache key.
     """
 
     __slots__ = (
         "_bound",
         "_keeps",
+        "cache_key",
+        "cached_parts",
         "end",
         "expiry",
-        "few",
         "first",
-        "looks",
+        "lookups",
         "matches",
         "span",
         "triggers",
-        "values",
     )  # fmt: skip
 
     def __init__(self, triggers: ClientMatcher) -> None:
         self.triggers = triggers
-        self.values = triggers.values
-        self.looks = triggers.looks
-        self.few: dict[Any, int] = {}
+        self.cache_key = triggers.cache_key
+        self.lookups = triggers.lookups
+        self.cached_parts: dict[Any, int] = {}
         self.matches: dict[int, tuple[BoundTrigger, ...]] = {}
         self.first = self.end = self.expiry = self.span = UNSET
         self._bound = {trigger.key: BoundTrigger(trigger) for trigger in triggers.triggers}

@@ -4,10 +4,10 @@ Filters combine with AND, the values of one filter with OR. `eq` holds when any 
 values is among the filter's; `ne` when none is. A field that the event lacks fails `eq` and
 passes `ne`. An empty list of values is no filter.
 
-A filter costs at most one look-up per event, however many triggers have it. The look-ups give the
+A filter costs at most one lookup per event, however many triggers have it. The lookups give the
 *signature* of the event: a bit for each clause whose values are among the event's. There are few
-signatures, however many addresses and hosts there are, so the triggers of each are remembered. The
-signature's part for fields with few values is remembered, too.
+signatures, however many addresses and hosts there are, so the triggers of each are cached. The
+signature's part for fields with few values is cached, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLIENT_TYPES = frozenset({"xss", "redir", "crlf", "csrf"})
 
 Values = frozenset[str | int]
 #: Returns the bits of the clauses of one filter whose values an event has.
-Look = Callable[[Any], int]
+Lookup = Callable[[Any], int]
 
 
 class CountingTrigger:
@@ -83,8 +83,8 @@ def inferred_target(attack_type: str | None) -> str:
     return "client" if code in CLIENT_TYPES else "server"
 
 
-#: Filters of fields with few values. The result for a combination of values can be remembered.
-FEW_VALUES = frozenset({"attack_type", "pool", "response_status", "target"})
+#: Filters of fields with few values. The result for a combination of values can be cached.
+CACHEABLE_FILTERS = frozenset({"attack_type", "pool", "response_status", "target"})
 
 #: Filter id -> the event's fields that decide it, by kind.
 _SHARED_FIELDS = {
@@ -109,13 +109,13 @@ FILTER_FIELDS: dict[EventKind, dict[str, tuple[str, ...]]] = {
 }
 
 
-def _look(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Look:
-    """Return the look-up of a filter. `bits` are the bits of each value of its clauses."""
+def _lookup(kind: EventKind, filter_id: str, bits: dict[str | int, int]) -> Lookup:
+    """Return the lookup of a filter. `bits` are the bits of each value of its clauses."""
     get, names = bits.get, FILTER_FIELDS[kind][filter_id]
     if filter_id == "target":
         return lambda event: get((event.target or inferred_target(event.type)).lower(), 0)
     if filter_id == "ip_address":
-        return _look_at_hit(get) if kind is EventKind.HITS else _look_at_addresses(get, names)
+        return _lookup_of_hit(get) if kind is EventKind.HITS else _lookup_of_addresses(get, names)
     field: Callable[[Any], Any] = attrgetter(*names)
     if filter_id == "response_status":
         if kind is EventKind.HITS:
@@ -132,20 +132,20 @@ def _pool_bits(get: Callable[[Any, int], int], pools: Pools) -> int:
     return _union(get, pools) if isinstance(pools, tuple) else get(pools, 0)
 
 
-def _look_at_addresses(get: Callable[[Any, int], int], names: tuple[str, ...]) -> Look:
+def _lookup_of_addresses(get: Callable[[Any, int], int], names: tuple[str, ...]) -> Lookup:
     field: Callable[[Any], Any] = attrgetter(*names)
     return lambda event: _union(get, map(normal_address, field(event) or ()))
 
 
-def _look_at_hit(get: Callable[[Any, int], int]) -> Look:
-    def look(event: Any) -> int:
+def _lookup_of_hit(get: Callable[[Any, int], int]) -> Lookup:
+    def lookup(event: Any) -> int:
         address = event.remote_addr4
         if not event.remote_addr6:
             # The usual hit has one IPv4 address, or none.
             return 0 if not address else get(normal_address(address), 0)
         return _union(get, map(normal_address, filter(None, (address, event.remote_addr6))))
 
-    return look
+    return lookup
 
 
 def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
@@ -158,11 +158,11 @@ def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
 class ClientMatcher:
     """The triggers of one client for one kind of event.
 
-    `few` returns the signature's part for the fields with few values, which `values` reads. The
-    `looks` return the other parts. Events of equal signatures match the same triggers.
+    An event's signature is its `cacheable_part`, which its `cache_key` decides, and the results of
+    the `lookups`. Events of equal signatures match the same triggers.
     """
 
-    __slots__ = ("_few", "_needs", "looks", "triggers", "values")
+    __slots__ = ("_cacheable", "_needs", "cache_key", "lookups", "triggers")
 
     def __init__(self, kind: EventKind, triggers: Iterable[CountingTrigger]) -> None:
         self.triggers = tuple(triggers)
@@ -179,19 +179,21 @@ class ClientMatcher:
             bits = by_filter.setdefault(name, {})
             for value in values:
                 bits[value] = bits.get(value, 0) | bit
-        looks = {name: _look(kind, name, bits) for name, bits in sorted(by_filter.items())}
-        self._few = tuple(look for name, look in looks.items() if name in FEW_VALUES)
-        self.looks = tuple(look for name, look in looks.items() if name not in FEW_VALUES)
-        few = [FILTER_FIELDS[kind][name] for name in looks if name in FEW_VALUES]
-        fields = dict.fromkeys(field for names in few for field in names)
-        #: Reads the values that `few` depends on. Without any it returns the same for all events.
-        self.values: Callable[[Any], Any] = attrgetter(*fields) if fields else type
+        lookups = {name: _lookup(kind, name, bits) for name, bits in sorted(by_filter.items())}
+        cacheable = [name for name in lookups if name in CACHEABLE_FILTERS]
+        self._cacheable = tuple(lookups[name] for name in cacheable)
+        self.lookups = tuple(
+            lookup for name, lookup in lookups.items() if name not in CACHEABLE_FILTERS
+        )
+        fields = dict.fromkeys(field for name in cacheable for field in FILTER_FIELDS[kind][name])
+        #: Reads the values that `cacheable_part` depends on. If there are none, all keys are equal.
+        self.cache_key: Callable[[Any], Any] = attrgetter(*fields) if fields else type
 
-    def few(self, event: Event) -> int:
-        """Return the part of the signature that fields with few values give."""
+    def cacheable_part(self, event: Event) -> int:
+        """Return the part of the signature that depends on the cache key alone."""
         found = 0
-        for look in self._few:
-            found |= look(event)
+        for lookup in self._cacheable:
+            found |= lookup(event)
         return found
 
     def of_signature(self, signature: int) -> list[CountingTrigger]:

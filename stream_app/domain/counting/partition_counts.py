@@ -27,10 +27,10 @@ from stream_app.domain.events.model import TIME_FIELDS, EventKind
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds, trusted_ms
 from stream_app.domain.state.keys import NEVER
 
-#: Most signatures, and values that give them, that a partition remembers, and the longest such
-#: values. Producers write them, so memory needs a bound.
+#: Most signatures and cache keys that a partition caches, and the longest such key. Producers
+#: decide how many there are, so memory needs a bound.
 MATCH_CACHE_SIZE = 20_000
-MAX_REMEMBERED_CHARS = 200
+MAX_CACHED_KEY_CHARS = 200
 
 
 class PartitionCounts(StoredCounts):
@@ -44,7 +44,7 @@ class PartitionCounts(StoredCounts):
         self._time_of = attrgetter(TIME_FIELDS[kind])
         self._index: TriggerIndex | None = None
         self._clients: dict[int, BoundClient] = {}
-        self._remembered = 0
+        self._cached = 0
         self._now_ms: int | None = None
         #: Triggers that have counted since the last cut.
         self._running: list[BoundTrigger] = []
@@ -160,11 +160,11 @@ class PartitionCounts(StoredCounts):
                     excluded.append(exclusion)
                     continue
             try:
-                signature = client.few[client.values(event)]
+                signature = client.cached_parts[client.cache_key(event)]
             except KeyError:
-                signature = self._few(client, event)
-            for look in client.looks:
-                signature |= look(event)
+                signature = self._cacheable_part(client, event)
+            for lookup in client.lookups:
+                signature |= lookup(event)
             try:
                 matched = client.matches[signature]
             except KeyError:
@@ -210,28 +210,28 @@ class PartitionCounts(StoredCounts):
         if isinstance(last, int) and self._newest < last <= watermark:
             self._newest = last
 
-    def _few(self, client: BoundClient, event: Any) -> int:
-        """Find the signature's part for the fields with few values, and remember it."""
-        values, found = client.values(event), client.triggers.few(event)
-        if len(repr(values)) <= MAX_REMEMBERED_CHARS:
+    def _cacheable_part(self, client: BoundClient, event: Any) -> int:
+        """Find the cacheable part of a signature, and cache it."""
+        key, found = client.cache_key(event), client.triggers.cacheable_part(event)
+        if len(repr(key)) <= MAX_CACHED_KEY_CHARS:
             self._make_room()
-            client.few[values] = found
+            client.cached_parts[key] = found
         return found
 
     def _match(self, client: BoundClient, signature: int) -> tuple[BoundTrigger, ...]:
-        """Find the triggers that count events of this signature, and remember them."""
+        """Find the triggers that count events of a signature, and cache them."""
         self._make_room()
         matched = client.matches[signature] = client.match(signature)
         return matched
 
     def _make_room(self) -> None:
-        """Forget all signatures when too many are remembered."""
-        self._remembered += 1
-        if self._remembered > MATCH_CACHE_SIZE:
+        """Clear the caches when they hold too much."""
+        self._cached += 1
+        if self._cached > MATCH_CACHE_SIZE:
             for known in self._clients.values():
-                known.few.clear()
+                known.cached_parts.clear()
                 known.matches.clear()
-            self._remembered = 1
+            self._cached = 1
 
     @staticmethod
     def _in_time(

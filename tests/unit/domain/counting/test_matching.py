@@ -53,9 +53,9 @@ def decode(kind: EventKind, event: dict[str, Any]) -> Event:
 
 def signature(client: ClientMatcher, event: Event) -> int:
     """Return an event's signature, as counting puts it together."""
-    found = client.few(event)
-    for look in client.looks:
-        found |= look(event)
+    found = client.cacheable_part(event)
+    for lookup in client.lookups:
+        found |= lookup(event)
     return found
 
 
