@@ -22,8 +22,8 @@ class KafkaSettings(Group):
 
     bootstrap_servers: str | None = Field(
         None,
-        description="Brokers as `host:port,host:port`, of which whichever answers first is used; "
-        "unset: the embedded Kafka",
+        description="Brokers as `host:port,host:port`, the first to answer is used; unset: the "
+        "embedded Kafka",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to speak to the brokers"
@@ -43,13 +43,13 @@ class KafkaSettings(Group):
         10.0, ge=6, description="A worker silent for this long loses its partitions"
     )
     fetch_max_wait_ms: int = Field(
-        50, ge=1, description="How long the broker may hold a fetch back when it has no records"
+        50, ge=1, description="How long the broker may delay a fetch while it has no records"
     )
     snapshot_interval_seconds: float = Field(
         300.0,
         gt=0,
-        description="How often a worker writes the whole state of a partition that has changed; "
-        "earlier when much has",
+        description="How often a worker writes the whole state of a changed partition; earlier "
+        "after many changes",
     )
     fetch_max_bytes_per_partition: int = Field(
         4 * 1024 * 1024, ge=65536, description="Most bytes of one partition in one fetch"
@@ -61,10 +61,10 @@ class EmbeddedSettings(Group):
 
     directory: Path = Field(Path(".local/kafka"), description="Data and log of the broker")
     jars_directory: Path = Field(
-        Path(".local/jars"), description="Its jars; many brokers can share them"
+        Path(".local/jars"), description="The broker's jars; several brokers can share them"
     )
     port: Port = Field(0, description="Its port on loopback; 0: a free one, kept while it runs")
-    heap_mb: int = Field(512, ge=128, description="Its Java heap")
+    heap_mb: int = Field(512, ge=128, description="The broker's Java heap")
 
 
 class HttpSettings(Group):
@@ -92,18 +92,18 @@ class DetectorSettings(Group):
         250,
         ge=1,
         description="Longest time between flushes while batches keep coming; "
-        "4 times as long where there are fewer than 20 events for each record to write",
+        "4 times as long if there are fewer than 20 events for each record to write",
     )
     flush_max_events: int = Field(
         20_000,
         ge=1,
         description="Most records between flushes while batches keep coming; "
-        "10 times as many where there are fewer than 20 for each record to write",
+        "10 times as many if there are fewer than 20 for each record to write",
     )
     buffer_bytes: int = Field(
         64 * 1024 * 1024,
         ge=1024 * 1024,
-        description="Most bytes of fetched records that wait, of one topic",
+        description="Most bytes of one topic's fetched records that may wait",
     )
     allowed_periods: Annotated[tuple[int, ...], NoDecode] = Field(
         (1, 60, 3600, 86400), description="Periods, in seconds, that a counting trigger may have"
@@ -127,7 +127,7 @@ class DeliverySettings(Group):
         "unset: only the real hosts are allowed",
     )
     ca_file: Path | None = Field(
-        None, description="CA certificates (PEM) that are trusted beside the usual ones"
+        None, description="CA certificates (PEM) that are trusted besides the usual ones"
     )
     proxy_url: SecretStr | None = Field(
         None,
@@ -139,10 +139,12 @@ class DeliverySettings(Group):
         5, ge=1, description="Most requests in flight to one integration"
     )
     max_requests_per_second: float = Field(
-        50.0, gt=0, description="Most requests to one integration in a second, and at once"
+        50.0, gt=0, description="Most requests per second to one integration, and most at once"
     )
     max_pending_per_integration: int = Field(
-        5000, ge=1, description="More deliveries that wait for one integration are dead letters"
+        5000,
+        ge=1,
+        description="Most deliveries that may wait for one integration; any more are dead letters",
     )
     connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection")
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest wait for an answer")
@@ -150,7 +152,7 @@ class DeliverySettings(Group):
         0.01,
         ge=0,
         le=1,
-        description="Share of the accepted requests whose state is asked later, beside the first "
+        description="Share of the accepted requests whose state is asked later, besides the first "
         "one of each integration in an hour; 0: none",
     )
     retry_scale: float = Field(
@@ -163,8 +165,8 @@ class JudgeSettings(Group):
 
     on: Literal["exhausted", "any-failure", "never"] = Field(
         "exhausted",
-        description="When the share is looked at: when a delivery is given up after its last "
-        "cycle, after any failed request, or never",
+        description="When the share is checked: when a delivery is given up after its last cycle, "
+        "after any failed request, or never",
     )
     min_requests: int = Field(
         17, ge=1, description="Fewer requests than this in 12 hours disable nothing"

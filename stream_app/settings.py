@@ -75,7 +75,7 @@ class Settings(BaseSettings):
 
     dry_run: bool = Field(
         False,
-        description="Render and record every delivery and send nothing to anybody; for an "
+        description="Render and record every delivery, and send nothing to anybody; for an "
         "installation with topics and a prefix of its own",
     )
     topic_prefix: str = Field(
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         description="Alerts of windows or notices older than this, in seconds, are dead letters",
     )
     shutdown_timeout_seconds: float = Field(
-        8.0, gt=0, description="A worker told to stop is gone after this time"
+        8.0, gt=0, description="A worker that is told to stop ends within this time"
     )
     secret_keys: SecretStr | None = Field(
         None,
@@ -104,8 +104,8 @@ class Settings(BaseSettings):
     )
     console_hosts: Annotated[dict[str, str], NoDecode] = Field(
         {},
-        description="Hosts that links of alerts lead to, `CLOUD=host,CLOUD=host`, "
-        "before the documented ones",
+        description="Hosts for the links in alerts, `CLOUD=host,CLOUD=host`, in place of the "
+        "documented ones",
     )
     key_dir: Path | None = Field(
         None, description="Folder of API keys in files that an integration may name; unset: off"
