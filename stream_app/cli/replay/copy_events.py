@@ -94,7 +94,7 @@ def copy_events(
         raise UsageError("--resume goes on with the shift that it names: leave --shift-to-now out")
     named = topics_of(settings, topics, (*REPLAYED_TOPICS, *CONFIG_TOPICS))
     rest = _remainder(named, resume)
-    is_shifted = shift_to_now or rest.seconds is not None
+    is_shifted = shift_to_now or rest.shift_seconds is not None
     configured = [topic for topic in named.values() if topic in CONFIG_TOPICS]
     if configured and (len(configured) < len(named) or is_shifted):
         raise UsageError(
@@ -115,7 +115,7 @@ def _remainder(topics: Mapping[str, Topic], resume: Sequence[str]) -> Remainder:
         raise UsageError(
             f"--resume names {', '.join(rest.spans)}, which is not among the topics given"
         )
-    return Remainder(left, rest.seconds)
+    return Remainder(left, rest.shift_seconds)
 
 
 class _Copy:
@@ -139,7 +139,7 @@ class _Copy:
 
     async def run(self, selected: Range, rest: Remainder) -> None:
         target = await find_target(self._settings, self._prefix, list(self._topics.values()))
-        self._seconds = rest.seconds
+        self._seconds = rest.shift_seconds
         async with EventLog(self._settings, list(self._topics)) as log:
             await (log.select_offsets(rest.spans) if rest.spans else log.select(selected))
             self._warn(log, target)

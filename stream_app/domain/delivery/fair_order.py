@@ -19,7 +19,7 @@ import heapq
 from collections import Counter, OrderedDict
 
 #: With this many failures in a row a group is failing, even if it answers quickly.
-FAILING = 3
+FAILING_AFTER = 3
 
 
 class FairOrder:
@@ -57,7 +57,7 @@ class FairOrder:
 
     def is_failing(self, group: int) -> bool:
         """Tell whether a group is failing: then it is asked less often."""
-        return self._failures.get(group, 0) >= FAILING
+        return self._failures.get(group, 0) >= FAILING_AFTER
 
     def note_result(self, group: int, *, is_quick: bool, is_accepted: bool) -> None:
         """Note how an item of a group has ended."""

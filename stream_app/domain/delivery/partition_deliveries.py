@@ -54,7 +54,7 @@ from stream_app.domain.state.tracked_values import TrackedValues
 from stream_app.domain.times import HOUR_MS
 
 #: Most deliveries that one flush forgets: after a pause a whole week's may expire at once.
-MOST_EXPIRED = 5000
+MAX_EXPIRED_PER_FLUSH = 5000
 
 
 @dataclass(frozen=True)
@@ -238,12 +238,12 @@ class PartitionDeliveries:
 
     def cut(self) -> DeliveryCut:
         """Take what has changed since the last cut; `confirm` it or `roll_back`."""
-        for delivery_id in self.states.finished.expired(self.now_ms, MOST_EXPIRED):
+        for delivery_id in self.states.finished.expired(self.now_ms, MAX_EXPIRED_PER_FLUSH):
             self._tracked.change(delivery_id, None)
         transitions, self._transitions = self._transitions, []
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
-        self.pauses.end_until(self.now_ms)
+        self.pauses.end_expired(self.now_ms)
         written, has_changed = self._tracked.cut(), self._tracked.has_changed
         return DeliveryCut(
             [row for row in written if has_changed(row[0])],

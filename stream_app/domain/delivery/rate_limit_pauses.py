@@ -55,7 +55,7 @@ class Pauses(TrackedValues[int, int]):
         if integration_id in self.until_ms:
             self.change(integration_id, None)
 
-    def end_until(self, now_ms: int) -> None:
+    def end_expired(self, now_ms: int) -> None:
         """End the pauses that are over."""
         for integration_id, until_ms in list(self.until_ms.items()):
             if until_ms <= now_ms:

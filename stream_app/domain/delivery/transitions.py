@@ -22,7 +22,7 @@ from stream_app.domain.delivery.retry_schedule import (
 from stream_app.domain.errors import DeadLetterReason
 
 #: A result is written within this time after its attempt, or the clock of its time is wrong.
-LONGEST_WRITE_MS = 60_000
+MAX_WRITE_DELAY_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def attempt_ended_ms(result: Result, timestamp_ms: int) -> int:
 
     The worker's own time holds only if it can be right: a result is written within a minute.
     """
-    return min(max(result.finished_at_ms, timestamp_ms - LONGEST_WRITE_MS), timestamp_ms)
+    return min(max(result.finished_at_ms, timestamp_ms - MAX_WRITE_DELAY_MS), timestamp_ms)
 
 
 def remaining_wait_ms(state: DeliveryState, now_ms: int, scale: float) -> int:

@@ -24,7 +24,7 @@ class Remainder:
     """What an interrupted copy has not copied yet, and by how many seconds it shifts the times."""
 
     spans: Spans
-    seconds: int | None = None
+    shift_seconds: int | None = None
 
 
 def seconds_to_now(newest_seconds: int, now_ms: int) -> int:
@@ -67,7 +67,7 @@ def parse_remainder(texts: Iterable[str]) -> Remainder:
 
 def remainder_texts(remainder: Remainder) -> list[str]:
     """Return what is left to be copied, one text for each topic."""
-    shift = "" if remainder.seconds is None else f"{remainder.seconds:+}s"
+    shift = "" if remainder.shift_seconds is None else f"{remainder.shift_seconds:+}s"
     return [
         f"{topic}=" + ",".join(f"{min(first, end)}:{end}" for first, end in rows) + shift
         for topic, rows in remainder.spans.items()
