@@ -51,25 +51,25 @@ class _Unfinished:
     seconds: float = 0.0
 
 
-class Fetching(Protocol):
-    """The consumer: how far its partitions are."""
+class WatchedConsumer(Protocol):
+    """What the consumer tells: how far its partitions are fetched and done."""
 
     @property
     def start_positions(self) -> Mapping[TP, int]:
-        """Where it began with the partitions that it has now."""
+        """The offset at which it started with each of its current partitions."""
 
     def fetched(self) -> Mapping[TP, Fetched] | None:
-        """Return how far each partition is fetched; None: there is no assignment now."""
+        """Return how far each partition is fetched; None without an assignment."""
 
     def done_to(self, tp: TP) -> int:
         """Return the offset before which everything in a partition is done."""
 
     def is_full(self, tp: TP) -> bool:
-        """Tell whether a partition is not fetched because enough of its topic waits."""
+        """Tell whether a partition is not fetched because its topic's buffer is full."""
 
 
-class EventCounts(Protocol):
-    """An agent's loop: how much it has done."""
+class WatchedLoop(Protocol):
+    """What an agent's flush loop tells: how much it has done."""
 
     @property
     def topics(self) -> Sequence[str]:
@@ -80,18 +80,18 @@ class EventCounts(Protocol):
         """Records that are done, by topic."""
 
 
-class Reading(Protocol):
-    """The app of a worker that reads partitions."""
+class WatchedApp(Protocol):
+    """What the watch needs of the worker's app."""
 
     started: bool
     rebalancing: bool
 
     @property
-    def consumer(self) -> Fetching | None:
+    def consumer(self) -> WatchedConsumer | None:
         """The consumer; None before there is one."""
 
     @property
-    def flush_loops(self) -> Sequence[EventCounts]:
+    def flush_loops(self) -> Sequence[WatchedLoop]:
         """The loops of the agents."""
 
     def fail(self, error: BaseException) -> None:
@@ -110,7 +110,7 @@ class Standstill:
 
     def __init__(
         self,
-        app: Reading,
+        app: WatchedApp,
         ends: Callable[[], Mapping[TP, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
