@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.reasons import (
     OWN_REASONS,
@@ -71,7 +73,7 @@ class Attempts:
                 self._log_own_fault(error.reason, str(error))
             else:
                 self._log_refusal(delivery, error)
-            return self._result(state, UNKNOWN_TYPE, error.reason, str(error), is_sent=False)
+            return self._result(state, UNKNOWN_TYPE, error.reason, str(error))
         self._refused.pop(delivery.integration_id, None)
         destination = self._destinations.open(endpoint, key)
         outcome = await destination.post(request_body(delivery))
@@ -79,11 +81,9 @@ class Attempts:
         self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
         if outcome.reason in OWN_REASONS:
             self._log_own_fault(outcome.reason, outcome.message)
-        return self._result(
-            state,
-            kind,
-            outcome.reason,
-            outcome.message,
+        result = self._result(state, kind, outcome.reason, outcome.message)
+        return msgspec.structs.replace(
+            result,
             accepted=outcome.accepted,
             duration_seconds=round(outcome.duration_seconds, 6),
             status=outcome.status,
@@ -133,39 +133,32 @@ class Attempts:
             )
 
     def _result(
-        self,
-        state: DeliveryState,
-        integration_type: str,
-        reason: str,
-        message: str,
-        *,
-        accepted: bool = False,
-        duration_seconds: float = 0.0,
-        status: int | None = None,
-        request_id: str | None = None,
-        retry_after_seconds: float | None = None,
-        epoch: int | None = None,
-        is_sent: bool = True,
+        self, state: DeliveryState, integration_type: str, reason: str, message: str
     ) -> Result:
+        """Count an attempt, and return its result as if nothing had been sent."""
         self._metrics.delivery_attempts.labels(integration_type, reason).inc()
-        return Result(
-            delivery_id=state.id,
-            client_id=state.client_id,
-            integration_id=state.integration_id,
-            integration_type=integration_type,
-            attempt=state.attempt,
-            accepted=accepted,
-            reason=reason,
-            message=message,
-            finished_at_ms=self._now_ms(),
-            duration_seconds=duration_seconds,
-            status=status,
-            request_id=request_id,
-            retry_after_seconds=retry_after_seconds,
-            epoch=state.epoch if epoch is None else epoch,
-            redrives=state.redrives,
-            is_sent=is_sent,
-        )
+        return unsent_result(state, integration_type, reason, message, self._now_ms())
+
+
+def unsent_result(
+    state: DeliveryState, integration_type: str, reason: str, message: str, now_ms: int
+) -> Result:
+    """Return the result of an attempt that sent nothing."""
+    return Result(
+        delivery_id=state.id,
+        client_id=state.client_id,
+        integration_id=state.integration_id,
+        integration_type=integration_type,
+        attempt=state.attempt,
+        accepted=False,
+        reason=reason,
+        message=message,
+        finished_at_ms=now_ms,
+        duration_seconds=0.0,
+        epoch=state.epoch,
+        redrives=state.redrives,
+        is_sent=False,
+    )
 
 
 def target_of(

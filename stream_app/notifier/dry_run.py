@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, LocalReason
 from stream_app.domain.delivery.records import DeliveryState, Result, decode_delivery
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
-from stream_app.notifier.attempt import RefusedError, target_of
+from stream_app.notifier.attempt import RefusedError, target_of, unsent_result
 from stream_app.opsgenie.destination import request_body
 from stream_app.setting_groups import DeliverySettings
 
@@ -47,19 +49,5 @@ class DryAttempts:
             message = f"dry run: not posted to {endpoint.alerts_url}: {delivery.message}"
         reason = LocalReason.DRY_RUN
         self._metrics.delivery_attempts.labels(UNKNOWN_TYPE, reason).inc()
-        return Result(
-            delivery_id=state.id,
-            client_id=state.client_id,
-            integration_id=state.integration_id,
-            integration_type=kind,
-            attempt=state.attempt,
-            accepted=False,
-            reason=reason,
-            message=message,
-            finished_at_ms=self._now_ms(),
-            duration_seconds=0.0,
-            epoch=epoch,
-            redrives=state.redrives,
-            is_sent=False,
-            body=request_body(delivery).decode(),
-        )
+        result = unsent_result(state, kind, reason, message, self._now_ms())
+        return msgspec.structs.replace(result, epoch=epoch, body=request_body(delivery).decode())
