@@ -43,15 +43,15 @@ def choose_time_basis(
     Args:
         counts: window start -> events.
         period: length of a window, in seconds.
-        from_ms: when the first record was appended.
-        to_ms: when the last one was.
+        from_ms: beginning of the time of the records, Unix ms.
+        to_ms: its end.
     """
     first = from_ms // 1000 // period * period
     begin = from_ms // 1000 - SLACK_SECONDS
     kept = {start: n for start, n in counts.items() if start + period > begin}
     is_loaded = 2 * sum(kept.values()) < sum(counts.values())
     if is_loaded:
-        kept = _together(counts)
+        kept = _largest_group(counts)
         first, end = min(kept), max(kept) + period
     else:
         first = min([first, *kept])
@@ -62,7 +62,7 @@ def choose_time_basis(
     return TimeBasis(kept, first * 1000, end * 1000, is_loaded, outside)
 
 
-def _together(counts: Mapping[int, int]) -> dict[int, int]:
+def _largest_group(counts: Mapping[int, int]) -> dict[int, int]:
     """Return the group of windows with most events among those that long gaps separate."""
     groups: list[dict[int, int]] = []
     before: int | None = None
