@@ -35,7 +35,7 @@ class ProgressLine:
         self._unit = unit
         self._done = 0
         self._began = time.monotonic()
-        self._painted = 0.0
+        self._painted_at = 0.0
         self._is_shown = is_watched()
 
     def __enter__(self) -> Self:
@@ -47,7 +47,7 @@ class ProgressLine:
         self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
     ) -> None:
         """Remove the line; after an interrupt or a failure say how far the command got."""
-        if self._is_shown and self._painted:
+        if self._is_shown and self._painted_at:
             paint_over("")
         if kind is not None:
             say(f"stopped after {self._amount()}: {self._at_stop}")
@@ -61,8 +61,8 @@ class ProgressLine:
         """Note how many are done, and how many there are once that is known."""
         self._done, self._total = done, total or self._total
         now = time.monotonic()
-        if self._is_shown and now - self._painted >= _REPAINT_SECONDS:
-            self._painted = now
+        if self._is_shown and now - self._painted_at >= _REPAINT_SECONDS:
+            self._painted_at = now
             paint_over(self._line())
 
     def _amount(self) -> str:

@@ -108,13 +108,13 @@ class Watches:
         It counts as away if it has accepted no heartbeat for half of the session timeout.
         """
         app = self._app
-        limit = app.settings.kafka.session_timeout_seconds / 2
-        age = app.consumer.heartbeat_age_seconds if app.started and app.consumer else 0.0
-        is_away = age > limit and not app.rebalancing
+        most_seconds = app.settings.kafka.session_timeout_seconds / 2
+        silent_seconds = app.consumer.heartbeat_age_seconds if app.started and app.consumer else 0.0
+        is_away = silent_seconds > most_seconds and not app.rebalancing
         if is_away != self._is_broker_away:
             self._is_broker_away = is_away
             if is_away:
-                log.warning("broker_lost", silent_seconds=round(age, 1))
+                log.warning("broker_lost", silent_seconds=round(silent_seconds, 1))
             else:
                 log.info("broker_back")
         self._metrics.broker_connected.set(not is_away)
