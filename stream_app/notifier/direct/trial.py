@@ -82,9 +82,9 @@ class Trial:
         self._report_step(_configured(integration, endpoint, client))
         async with Destinations(self._settings) as destinations:
             destination = destinations.open(endpoint, key)
-            result = await self._host(destination)
+            result = await self._try_host(destination)
             if result is TrialResult.OK:
-                result = await self._key(destination)
+                result = await self._try_key(destination)
             if result is TrialResult.OK and not silent:
                 check = partial(destination.check, sleep=self._sleep, scale=self._scale)
                 sender = TrialSender(destination, check, integration, self._report)
@@ -100,14 +100,14 @@ class Trial:
         endpoint = allowed_endpoint(integration.api, self._settings)
         return endpoint, self._keys.open(integration.key, integration.key_context)
 
-    async def _host(self, destination: Destination) -> TrialResult:
+    async def _try_host(self, destination: Destination) -> TrialResult:
         reached = await destination.reach()
         if not reached.is_reached:
             return self._report_step(failed_step(TrialStage.HOST, reached.outcome, reached.text))
         facts = {"http_status": reached.outcome.status}
         return self._report_step(Step(TrialStage.HOST, StepStatus.OK, reached.text, facts=facts))
 
-    async def _key(self, destination: Destination) -> TrialResult:
+    async def _try_key(self, destination: Destination) -> TrialResult:
         outcome = await destination.probe()
         facts = {"probe": "unverified"}
         if not outcome.key_works:
@@ -130,13 +130,12 @@ class Trial:
         """Report what became of the probe. Whatever it is, the key was accepted."""
         check = await destination.check(request_id, self._sleep, self._scale)
         facts = {"request_id": request_id, "status": check.status, "probe": "unverified"}
-        status, text = (
-            StepStatus.UNKNOWN,
-            f"what became of that request is not known: {check.status}",
-        )
         if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
             expected = ", as it must be" if check.outcome is CheckOutcome.FAILED else ""
             status, text = StepStatus.OK, f'that request has ended with "{check.status}"{expected}'
+        else:
+            status = StepStatus.UNKNOWN
+            text = f"what became of that request is not known: {check.status}"
         self._report_step(Step(TrialStage.KEY, status, text, facts=facts))
 
     async def _look_elsewhere(self, destination: Destination) -> None:
