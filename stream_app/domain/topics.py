@@ -32,7 +32,7 @@ CONFIG_TOPICS = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
 VIEW_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
 #: Topics whose records may be refused; these go to `<topic>.dlq`.
 DEAD_LETTER_SOURCES = (*EVENT_TOPICS, Topic.ACCOUNT, Topic.ALERTS, Topic.DELIVERIES)
-#: Topic kept in memory -> its objects: an attribute of the configuration, and a metrics label.
+#: Topic kept in memory -> the name of its objects, in the configuration and in metrics.
 VIEW_KINDS = {
     Topic.CLIENTS: "clients",
     Topic.TRIGGERS: "triggers",

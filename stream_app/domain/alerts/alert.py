@@ -4,8 +4,8 @@ The alert of a counting trigger depends only on the client, the trigger as confi
 window: it has no observed count, wall time or offset. So a replay gives the same alerts, byte for
 byte.
 
-Only the alert of a notice has the field `notice`. There is no tag, so the records of counting
-triggers stay as they have always been written.
+Only the alert of a notice has the field `notice`. No field names the kind of an alert, so the
+records of counting triggers stay as they have always been written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger
 
 PRODUCT = "stream-app"
-#: In the id of an alert of a subscription, it stands for the trigger's id.
+#: Stands in the place of a trigger's id in what the alert id of a subscription is made of.
 SUBSCRIPTION = "subscription"
 
 

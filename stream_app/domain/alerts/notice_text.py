@@ -43,10 +43,9 @@ def render_notice(alert: NoticeAlert) -> Message:
     notice, trigger = alert.notice, alert.trigger
     details = dict(zip(COMMON_DETAILS, (alert.client_name, alert.cloud, notice.kind), strict=True))
     if trigger is None:
-        title, description = (
-            notice.summary,
-            notice.description if _is_visible(notice.description) else _description(alert),
-        )
+        title, description = notice.summary, notice.description
+        if not _is_visible(description):
+            description = _description(alert)
     else:
         title, description = triggered_text(alert, trigger)
         details |= {

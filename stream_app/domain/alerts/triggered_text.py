@@ -108,10 +108,11 @@ def _ip_denylisted(alert: NoticeAlert) -> TextParts | None:
     until = f" until {until}" if until else ""
     reason = f" for the reason {reason}" if reason else ""
     application = _application(alert)
+    blocked_for = f"The IP is blocked for the application {application}." if application else ""
     return TextParts(
         "[Wallarm] Trigger: New IP address was denylisted",
         [f"IP address {ip} was denylisted{until}{reason}. {DENYLIST}"],
-        after_trigger=f"The IP is blocked for the application {application}." * bool(application),
+        after_trigger=blocked_for,
     )
 
 

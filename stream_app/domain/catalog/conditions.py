@@ -128,7 +128,7 @@ _WITH_TARGET = (*_WITHOUT_TARGET, "target")
 _NOTIFY = (Reaction.SEND_NOTIFICATION,)
 _NOTIFY_OR_LIST = (*_NOTIFY, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
 _MARK_OR_LIST = (Reaction.MARK_AS_BRUTE, Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
-#: Documented steps are 30 seconds and 10 minutes; multiples of the latter are multiples of both.
+#: Documented steps are 30 seconds and 10 minutes; a multiple of 10 minutes is one of both.
 _PERIOD_STEP_SECONDS = 30
 
 
@@ -193,8 +193,8 @@ CONDITIONS: dict[str, Condition] = {
 }
 
 
-def allowed_values(filter_id: str, value: object) -> str:
-    """Return the message on a bad value; for a mistyped attack type it suggests the nearest."""
+def bad_value_message(filter_id: str, value: object) -> str:
+    """Return what to say of a bad value; for a mistyped attack type it suggests the nearest."""
     rule = FILTERS[filter_id]
     if isinstance(value, int) and value > MAX_INTEGER:
         return TOO_LARGE

@@ -33,7 +33,7 @@ def has_full_condition(obj: Mapping[str, object]) -> bool:
 
 
 def _drop_additions(trigger: dict[str, object]) -> None:
-    """Remove what the API's answers add to a trigger, after taking what only stands there.
+    """Remove what the API's answers add to a trigger; what stands only there is kept.
 
     `template` is the condition with all that it allows, and may be the only place of its id.
     `thresholds` is the threshold as a list. A list that differs from the threshold stays, so that

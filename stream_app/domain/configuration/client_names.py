@@ -30,7 +30,7 @@ _MOST_SPELLINGS = 10_000
 
 
 def normal_name(name: str) -> str:
-    """Return the form that names which look the same share: no case, no width, single spaces."""
+    """Return the one form of all names that look the same: no case, no width, single spaces."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     visible = "".join(
         c for c in folded if unicodedata.category(c) not in ("Cc", "Cf") or c.isspace()
@@ -39,7 +39,7 @@ def normal_name(name: str) -> str:
 
 
 def shared_names(names: Mapping[int, str]) -> dict[int, int]:
-    """Return each client whose name a client with a lower id keeps -> that lower id.
+    """Return the clients that share a name with a client of a lower id, which keeps it -> that id.
 
     Args:
         names: by client id.

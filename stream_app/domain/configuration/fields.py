@@ -143,6 +143,7 @@ class Fields:
         if not self._note_missing(name, "an object") and not isinstance(value, Mapping):
             self.add_problem(name, HIDDEN if hidden else value, "must be an object")
         found = value if isinstance(value, Mapping) else {}
+        # What is missing in a missing object is no problem of its own.
         problems = self.problems if isinstance(value, Mapping) else []
         return Fields(found, problems, self.path(name))
 

@@ -1,7 +1,8 @@
 """Statuses of integrations: whether the system has disabled one, and why.
 
-The judge writes them to `status.integrations`. A status is valid until somebody enables the
-integration. If the judge had not yet heard of that when it wrote the status, the status is void.
+The judge (`domain/delivery/auto_disable.py`) writes them to `status.integrations`. A status holds
+until somebody enables the integration. A judge that has not heard of the enabling yet may write one
+after it: that status has an older epoch, and is void.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from stream_app.domain.catalog.conditions import (
     FILTERS,
     Condition,
     Presence,
-    allowed_values,
+    bad_value_message,
 )
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import Fields, Problems, raise_first
@@ -169,7 +169,7 @@ def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> t
         for index, value in enumerate(item.items("values")):
             normal = rule.normal(value)
             if normal is None:
-                item.add_problem(f"values[{index}]", value, allowed_values(filter_id, value))
+                item.add_problem(f"values[{index}]", value, bad_value_message(filter_id, value))
             else:
                 values[normal] = None
         if values:
@@ -203,7 +203,7 @@ def _read_threshold(
     count, period = item.integer("count", 0), item.integer("period", 1)
     if item.obj.get("operator") is not None:
         item.choice("operator", THRESHOLD_OPERATORS)
-    if item.obj.get("period") == period:
+    if item.obj.get("period") == period:  # else it is no integer, which is a problem already
         _check_period(item, period, condition.period_step_seconds, allowed_periods)
     return Threshold(count=count, period=period)
 

@@ -25,7 +25,7 @@ _STEP_BYTES = 512 * 1024
 
 
 def without_lone_surrogates(text: bytes) -> Iterator[bytes]:
-    """Yield a text without lone surrogates in pieces, together as long as it was."""
+    """Yield a text in pieces, with its lone surrogates replaced; its length stays the same."""
     if not _SURROGATE.search(text):
         yield text
         return

@@ -29,7 +29,7 @@ class LastObject:
 
 @dataclass(frozen=True)
 class AnnouncedCut:
-    """What one flush writes: the changed objects, and the offsets that have been taken."""
+    """What one flush writes: the changed objects, and the last offset taken from each topic."""
 
     changed: dict[tuple[Kind, int], LastObject]
     offsets: tuple[int, ...]
@@ -62,7 +62,7 @@ class AnnouncedObjects:
         return offset > self._offsets[topic]
 
     def skip(self, topic: str, offset: int) -> None:
-        """Note that a record has been read."""
+        """Note that a record has been read; it changes no object."""
         self._offsets[topic] = max(self._offsets[topic], offset)
 
     def take(

@@ -109,7 +109,7 @@ def notice_alert(
     integration_ids: tuple[int, ...],
     signer: NoticeSigner = NO_SIGNATURES,
 ) -> NoticeAlert:
-    """Return the alert of a notice. What it says about its client wins over the configuration."""
+    """Return the alert of a notice; the client name and cloud in it win over the configured."""
     return NoticeAlert(
         id=notice_alert_id(
             client.client_id, notice.kind, _notice_id(notice, origin, client, signer)

@@ -67,7 +67,7 @@ NO_SIGNATURES = NoticeSigner()
 def alert_identity(
     notice: Notice, description: str | None, signature: object, signer: NoticeSigner
 ) -> tuple[str, ...]:
-    """Return what identifies the alert of a notice with an id: the id alone, if it may have it.
+    """Return what identifies the alert of a notice with an id: the id alone, if it is its own.
 
     A notice that may not have its id is identified by its content as well. So it is one alert
     however often it is sent, and never the alert that it claims to be. Our own notices have no

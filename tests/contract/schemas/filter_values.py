@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stream_app.domain.catalog.attack_types import ATTACK_TYPES
-from stream_app.domain.catalog.conditions import FILTERS, allowed_values
+from stream_app.domain.catalog.conditions import FILTERS, bad_value_message
 from stream_app.domain.catalog.filter_values import (
     CHANGE_TYPES,
     DEFAULT_APPLICATION,
@@ -52,7 +52,7 @@ _VALUES: dict[str, Schema] = {
 
 def value_schema(filter_id: str) -> Schema:
     """Return the schema of one value of a filter."""
-    words = allowed_values(filter_id, None).removeprefix("must be ")
+    words = bad_value_message(filter_id, None).removeprefix("must be ")
     rule = FILTERS[filter_id]
     known = _VALUES.get(filter_id, {})
     return {"description": f"{rule.label}: {words}.", "$comment": words, **known}

@@ -5,7 +5,7 @@ from stream_app.domain.catalog.conditions import (
     FILTERS,
     Evaluation,
     Presence,
-    allowed_values,
+    bad_value_message,
 )
 from stream_app.domain.events.model import COUNTING_CONDITIONS
 from tests.unit.domain.trigger_tables import COUNTED
@@ -35,6 +35,6 @@ def test_a_condition_of_notices_names_their_type_and_has_no_threshold() -> None:
 
 
 def test_the_message_on_a_mistyped_attack_type_suggests_the_nearest_one() -> None:
-    assert allowed_values("attack_type", "sqil").endswith("did you mean sqli?")
-    assert "did you mean" not in allowed_values("attack_type", "?????")
-    assert "did you mean" not in allowed_values("pool", "sqli")
+    assert bad_value_message("attack_type", "sqil").endswith("did you mean sqli?")
+    assert "did you mean" not in bad_value_message("attack_type", "?????")
+    assert "did you mean" not in bad_value_message("pool", "sqli")
