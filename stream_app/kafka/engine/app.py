@@ -80,7 +80,7 @@ class StreamApp(faust.App):
         self.services: list[AppService] = [
             Snapshots(self, settings.kafka.snapshot_interval_seconds)
         ]
-        self._named_topics: set[str] = set()
+        self._known_topics: set[str] = set()
         names = TopicNames(settings.topic_prefix)
         self.oversized_records = OversizedRecords(names)
         #: Full name of a topic -> full name of its dead letters' topic.
@@ -203,7 +203,7 @@ class StreamApp(faust.App):
         the metadata of all topics. As soon as it meets a topic that it doesn't know, it keeps only
         those that were named, and a record of any other waits for a leader until it expires.
         """
-        await self._name(topic)
+        await self._make_known(topic)
         before_ms, now = self.clock.steady_ms(), self.clock.now_ms() / 1000
         sent: asyncio.Future[Any] = await self.producer.send(
             topic, key, value, partition, now, list(headers) or None
@@ -218,16 +218,16 @@ class StreamApp(faust.App):
     async def produce_step(self, step: Sequence[Send]) -> dict[Place, list[int]]:
         """Send records and wait for the broker; return their offsets by topic and partition."""
         for topic in {send.topic for send in step}:
-            await self._name(topic)
+            await self._make_known(topic)
         producer = self.producer._producer  # noqa: SLF001 - Faust hides it
         acknowledged = partial(self.clock.note_sent, self.clock.steady_ms())
         policy = SendPolicy(self.oversized_records.refused, self.clock.now_ms, acknowledged)
         return await send_batches(producer, step, policy)
 
-    async def _name(self, topic: str) -> None:
-        if topic not in self._named_topics:
+    async def _make_known(self, topic: str) -> None:
+        if topic not in self._known_topics:
             await self.producer._producer.client.add_topic(topic)  # noqa: SLF001 - Faust hides it
-            self._named_topics.add(topic)
+            self._known_topics.add(topic)
 
     async def on_start(self) -> None:
         """Start the services."""

@@ -102,7 +102,7 @@ async def _send(
             send for batch in batches for send in _fitting(place, batch, limit, policy.refused)
         ]
         return await _send(producer, place, fitting, policy) if fitting else []
-    futures = [await _handed_over(producer, place, batch) for batch in batches]
+    futures = [await _hand_over(producer, place, batch) for batch in batches]
     offsets: list[int] = []
     results = await asyncio.gather(*futures, return_exceptions=True)
     for batch, result in zip(batches, results, strict=True):
@@ -120,7 +120,7 @@ async def _send(
     return offsets
 
 
-async def _handed_over(producer: Any, place: Place, batch: Batch) -> Any:
+async def _hand_over(producer: Any, place: Place, batch: Batch) -> Any:
     """Hand a batch to the producer; return the future of its acknowledgement."""
     topic, partition = place
     try:
@@ -130,7 +130,7 @@ async def _handed_over(producer: Any, place: Place, batch: Batch) -> Any:
 
 
 def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequence[Send]:
-    """Return the records of a batch; if it is larger than a request, what is sent instead."""
+    """Return the records of a batch, or, if no request can hold it, those to send instead."""
     if batch.built.size() <= limit:
         return batch.sends
     why = f"{_shown(place, batch)} is more than the producer's max_request_size of {limit}"
@@ -162,10 +162,10 @@ def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[B
     batch that is too large holds one record, and no record's size need be looked at.
     """
     batches, built, start = [], producer.create_batch(), 0
-    for place, send in enumerate(sends):
+    for index, send in enumerate(sends):
         if _append(built, send, now_ms) is None:
-            batches.append(Batch(built, sends[start:place]))
-            built, start = producer.create_batch(), place
+            batches.append(Batch(built, sends[start:index]))
+            built, start = producer.create_batch(), index
             _append(built, send, now_ms)
     batches.append(Batch(built, sends[start:]))
     for batch in batches:

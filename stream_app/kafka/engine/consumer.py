@@ -57,7 +57,7 @@ class BatchingConsumer(driver.Consumer):
         self.start_positions: dict[TP, int] = {}
         self.end_offsets: dict[TP, int] = {}
         # Committed offsets of the group that are behind the start positions.
-        self._ahead: dict[TP, int | None] = {}
+        self._stale_commits: dict[TP, int | None] = {}
         #: Records that retention removed before they were read.
         self.lost = LostRecords()
         #: Batches of a topic that are fetched and not yet taken by its agent.
@@ -115,9 +115,9 @@ class BatchingConsumer(driver.Consumer):
         """
         self.note_lost()
         for tp, kept in earliest.items():
-            places = [at for at in (resume.get(tp), committed[tp]) if at is not None]
-            if places and max(places) < kept:
-                self.lost.note(tp, max(places), kept)
+            known = [offset for offset in (resume.get(tp), committed[tp]) if offset is not None]
+            if known and max(known) < kept:
+                self.lost.note(tp, max(known), kept)
 
     def is_behind(self, topics: Collection[str]) -> bool:
         """Tell whether the broker had more of these topics at the last fetches."""
@@ -135,7 +135,8 @@ class BatchingConsumer(driver.Consumer):
             earliest = await self._thread.earliest_offsets(*sources)
             resume = self.app.resume_offsets(sources)
             self.end_offsets = dict(await self._thread.highwaters(*sources))
-            # The state of an earlier version may contain records of an open transaction.
+            # The state of an earlier version may contain records of an open transaction, which
+            # come after the end that readers of committed records see.
             beyond = [tp for tp, offset in resume.items() if offset > self.end_offsets[tp]]
             _check_ends(
                 self.app, resume, {**self.end_offsets, **await self._thread.log_ends(beyond)}
@@ -144,7 +145,9 @@ class BatchingConsumer(driver.Consumer):
             self._note_removed(resume, offsets, earliest)
             await self.seek_wait(positions)
             self.start_positions = positions
-            self._ahead = {tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)}
+            self._stale_commits = {
+                tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)
+            }
             offsets.update(positions)
         self.epoch += 1
         self.waiting.clear()
@@ -160,7 +163,7 @@ class BatchingConsumer(driver.Consumer):
         offset behind. If no further record comes, no acknowledgement moves that offset, and it
         looks like lag.
         """
-        self._ahead = {}
+        self._stale_commits = {}
         while True:
             try:
                 await super().perform_seek()
@@ -170,7 +173,7 @@ class BatchingConsumer(driver.Consumer):
                     raise
                 self.log.warning("no start positions: %r: trying again", error)
             await asyncio.sleep(RETRY_SECONDS)
-        for tp, committed in self._ahead.items():
+        for tp, committed in self._stale_commits.items():
             self._committed_offset[tp] = committed
             last = self.start_positions[tp] - 1
             self._acked[tp] = [last]
@@ -277,7 +280,7 @@ class BatchingConsumer(driver.Consumer):
 
     def _pack(self, tp: TP, records: FetchedRecords) -> RecordBatch:
         last = records[-1]
-        # Transaction markers after the last record are done with it.
+        # Covers the transaction markers after the last record, too.
         offset = records.end - 1
         size, epoch = size_of(records), self.epoch
         self.waiting[tp.topic] += 1

@@ -32,8 +32,8 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms  # noqa: SLF001 - hard-coded to 1,500 by the driver
-        # The driver would do so only for its own transactions. The ends of partitions are then
-        # last stable offsets: what comes after those is not decided yet.
+        # The driver reads committed records only if it makes transactions itself. The ends of
+        # partitions are then last stable offsets: what comes after those is not decided yet.
         consumer._isolation_level = READ_COMMITTED  # noqa: SLF001 - the driver's choice otherwise
         return consumer
 
@@ -100,13 +100,13 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         metadata = note(coordinator.member_id)
         held = sorted(tp for tp in consumer.assignment() if tp in partitions)
         committed = await coordinator.fetch_committed_offsets(held) if held else {}
-        places = [tp for tp in held if tp in committed and committed[tp].offset >= 0]
-        places = places[:1] if metadata else places
-        if places:
+        noted = [tp for tp in held if tp in committed and committed[tp].offset >= 0]
+        noted = noted[:1] if metadata else noted
+        if noted:
             await consumer.commit(
-                {tp: OffsetAndMetadata(committed[tp].offset, metadata) for tp in places}
+                {tp: OffsetAndMetadata(committed[tp].offset, metadata) for tp in noted}
             )
-        return set(places) if metadata else set()
+        return set(noted) if metadata else set()
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         """Seek, and forget what was skipped before: it belongs to no batch from there on."""

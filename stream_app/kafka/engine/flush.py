@@ -35,7 +35,6 @@ class FlushLimits:
     patience: int = 4
     #: At this many changes a flush is due at once: their records take memory.
     most_changes: int = 20_000
-
     #: While a flush waits for the broker, up to this many times `max_events` are taken.
     overtake: int = 3
 
@@ -70,7 +69,7 @@ class StageTable(Protocol[State_co]):
 
     @property
     def generation(self) -> int:
-        """The assignment that the states are of; -1 while they are being read."""
+        """The generation that the states belong to; -1 while they are being read."""
 
     def state(self, partition: int) -> State_co:
         """Return the state of a partition, empty when there is none."""

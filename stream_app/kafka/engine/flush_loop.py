@@ -92,8 +92,9 @@ class FlushLoop:
         self._dead_letters: list[Send] = []
         self._last_cut = time.monotonic()
         self._in_flight: asyncio.Task[None] | None = None
-        # Whether a batch is being taken, or waits here for more before a flush.
+        # Whether a batch is being taken, or the loop waits for more before a flush.
         self._is_taking = False
+        # The batches that wait for this loop; None before it runs.
         self._waiting: asyncio.Queue[Any] | None = None
         # Where the next batch of each partition must start, in the consumer's epoch.
         self._epoch = -1
@@ -151,10 +152,10 @@ class FlushLoop:
             has_more = not waiting.empty()
             if has_more and not self._is_due():
                 return True
-            if self._is_flying():
+            if self._is_flushing():
                 if has_more and self._events < self._overtake_limit:
                     return True
-                await self._landed()
+                await self._wait_for_flush()
             elif has_more or not (self._is_early() or self._may_wait()):
                 return False
             else:
@@ -187,7 +188,7 @@ class FlushLoop:
     @property
     def is_idle(self) -> bool:
         """Tell whether no batch waits for this loop, and none is in it."""
-        is_busy = self._is_taking or self._is_flying()
+        is_busy = self._is_taking or self._is_flushing()
         return self._waiting is None or (self._waiting.empty() and not is_busy)
 
     async def settled(self) -> None:
@@ -215,23 +216,24 @@ class FlushLoop:
             and self._producer.consumer.is_behind(self.topics)
         )
 
-    def _is_flying(self) -> bool:
+    def _is_flushing(self) -> bool:
         return self._in_flight is not None and not self._in_flight.done()
 
-    async def _landed(self) -> None:
+    async def _wait_for_flush(self) -> None:
+        """Wait until no flush is in flight; an error of that flush is raised here."""
         if self._in_flight is not None:
             task, self._in_flight = self._in_flight, None
             await task
 
     async def _begin(self, generation: int) -> None:
         """Start over after a rebalance: what was taken before it will be read again."""
-        await self._landed()
+        await self._wait_for_flush()
         self._taken, self._events, self._dead_letters = [], 0, []
         self._stage.reset()
         self._generation = generation
 
     async def _flush(self) -> None:
-        await self._landed()
+        await self._wait_for_flush()
         await self._stage.prepare()
         if not self._is_current(self._generation):
             return
@@ -240,18 +242,19 @@ class FlushLoop:
         dead_letters, self._dead_letters = self._dead_letters, []
         self._last_cut = time.monotonic()
         self._in_flight = asyncio.create_task(
-            self._settle(flush, dead_letters, taken, self._generation)
+            self._send_flush(flush, dead_letters, taken, self._generation)
         )
         self._in_flight.add_done_callback(self._end_on_error)
 
-    async def _settle(
+    async def _send_flush(
         self, flush: Flush[Any], dead_letters: list[Send], taken: list[Any], generation: int
     ) -> None:
+        """Send the steps of a flush, then acknowledge the batches that it took."""
         written: Written = defaultdict(list)
         for step in chain([dead_letters] if dead_letters else (), flush.steps()):
             if not await self._ownership.confirm(generation):
                 return
-            await self._send(step, written)
+            await self._send_step(step, written)
         if not await self._ownership.confirm(generation):
             return
         flush.confirm()
@@ -263,7 +266,7 @@ class FlushLoop:
             event.ack()
             self.done[event.message.topic] += event.value.size
 
-    async def _send(self, step: Sequence[Send], written: Written) -> None:
+    async def _send_step(self, step: Sequence[Send], written: Written) -> None:
         """Send one step; add the changelog offsets of its records to `written`."""
         tables = {send.topic: send.table for send in step}
         for (topic, partition), offsets in (await self._producer.produce_step(step)).items():

@@ -21,9 +21,9 @@ from faust.types import TP
 from stream_app.kafka.engine.record_batches import BatchValue
 
 LOOK_SECONDS = 0.5
-#: How often a batch must be seen to wait for an idle agent.
+#: How often a batch must be seen waiting for an idle agent.
 LOOKS = 4
-#: It must have waited this many times as long as the event loop was late at worst meanwhile.
+#: It must have waited this many times as long as the longest delay of the event loop meanwhile.
 DELAYS = 10
 
 
@@ -72,8 +72,8 @@ class Suspect:
     #: When it was first seen, by the monotonic clock.
     since: float
     looks: int = 0
-    #: How late the event loop was at worst meanwhile, in seconds.
-    delay: float = 0.0
+    #: The longest delay of the event loop meanwhile.
+    delay_seconds: float = 0.0
 
 
 class LostBatches:
@@ -91,8 +91,8 @@ class LostBatches:
             now = time.monotonic()
             self.look(now, now - planned)
 
-    def look(self, now: float, delay: float) -> None:
-        """Look once; `delay` is how late the event loop is with it, in seconds."""
+    def look(self, now: float, delay_seconds: float) -> None:
+        """Look once; `delay_seconds` is how late the event loop has made this look."""
         agents = self._agents
         if agents.rebalancing:
             self._suspects.clear()
@@ -109,9 +109,9 @@ class LostBatches:
             if suspect is None or suspect.batch is not batch:
                 suspect = self._suspects[number] = Suspect(batch, now)
             suspect.looks += 1
-            suspect.delay = max(suspect.delay, delay)
+            suspect.delay_seconds = max(suspect.delay_seconds, delay_seconds)
             waited = now - suspect.since
-            if suspect.looks >= LOOKS and waited >= DELAYS * suspect.delay:
+            if suspect.looks >= LOOKS and waited >= DELAYS * suspect.delay_seconds:
                 agents.consumer.rewind(
                     "batch_not_taken",
                     topic=partition.topic,

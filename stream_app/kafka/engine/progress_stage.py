@@ -1,4 +1,4 @@
-"""What stages have in common that keep only their progress."""
+"""What the stages that keep nothing but their progress have in common."""
 
 from __future__ import annotations
 

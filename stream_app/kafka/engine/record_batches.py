@@ -14,6 +14,7 @@ from stream_app.kafka.records.fetched_records import FetchedRecords
 
 #: A fetched record takes about this much more memory than its value.
 RECORD_OVERHEAD_BYTES = 200
+#: A batch's size is estimated from this many of its records, or up to twice as many.
 SAMPLE = 16
 
 

@@ -48,7 +48,8 @@ TAIL_PER_SNAPSHOT = 4
 FIRST_SHARE = 0.2
 #: Longest time between two looks for snapshots that are due.
 LOOK_SECONDS = 1.0
-#: A write of this worker is acknowledged within this time, or the worker ends.
+#: Records that are unknown for longer are another worker's: a write of this one is acknowledged by
+#: then, or this worker ends.
 GAP_SECONDS = 5.0
 FETCH_MS = 500
 
@@ -85,7 +86,7 @@ class Snapshots:
         self._app = app
         self._interval = interval_seconds
         self._task: asyncio.Task[None] | None = None
-        self._said_refused = False
+        self._has_logged_refusal = False
 
     async def start(self) -> None:
         """Start to look for snapshots that are due."""
@@ -110,7 +111,7 @@ class Snapshots:
             for table in self._app.packed_tables:
                 for partition in list(table.states):
                     if self._is_due(table, partition):
-                        await self._try(table, partition)
+                        await self._try_to_write(table, partition)
 
     def _is_due(self, table: PackedTable[Any], partition: int) -> bool:
         state, tail = table.states.get(partition), table.tail_bytes.get(partition, 0)
@@ -124,9 +125,9 @@ class Snapshots:
             MIN_TAIL_BYTES, TAIL_PER_SNAPSHOT * table.snapshot_bytes.get(partition, 0)
         )
 
-    async def _try(self, table: PackedTable[Any], partition: int) -> None:
+    async def _try_to_write(self, table: PackedTable[Any], partition: int) -> None:
         try:
-            await self._take(table, partition)
+            await self._write_snapshot(table, partition)
         except (KafkaError, OSError, StreamAppError) as error:
             why = str(error) or type(error).__name__
             log.warning(
@@ -138,7 +139,7 @@ class Snapshots:
             )
             table.snapshot_at[partition] = time.monotonic()
 
-    async def _take(self, table: PackedTable[Any], partition: int) -> None:
+    async def _write_snapshot(self, table: PackedTable[Any], partition: int) -> None:
         generation, epoch, state = table.generation, table.epoch, table.states[partition]
         covers = await self._known_to(table, partition, epoch)
         if covers is None or table.epoch != epoch:
@@ -149,12 +150,12 @@ class Snapshots:
         for slice_version, slice_rows in state.snapshot(SLICE):
             part = PackedPart(0, NEVER, slice_version, slice_rows)
             began = time.monotonic()
-            if not await self._write(table, partition, group, number, part, generation):
+            if not await self._write_part(table, partition, group, number, part, generation):
                 return
             number, size = number + 1, size + len(slice_rows)
             await asyncio.sleep(min(PAUSE_FACTOR * (time.monotonic() - began), 0.1))
         last = PackedPart(number + 1, covers, version, rows)
-        if not await self._write(table, partition, group, number, last, generation):
+        if not await self._write_part(table, partition, group, number, last, generation):
             return
         previous = table.covered.get(partition, NEVER)
         table.covered[partition], table.snapshot_bytes[partition] = covers, size
@@ -171,9 +172,9 @@ class Snapshots:
             seconds=round(time.monotonic() - started, 2),
         )
         if previous != NEVER:
-            await self._delete(table, partition, previous + 1)
+            await self._delete_before(table, partition, previous + 1)
 
-    async def _write(
+    async def _write_part(
         self,
         table: PackedTable[Any],
         partition: int,
@@ -209,7 +210,7 @@ class Snapshots:
                 break
         gap = table.gap(partition)
         if gap:
-            records, source_end = await self._read(table, partition, gap)
+            records, source_end = await self._read_changelog(table, partition, gap)
             if table.epoch != epoch or table.known_to(partition) != known:
                 return None
             others = table.close_gap(partition, records, source_end)
@@ -225,7 +226,7 @@ class Snapshots:
                 return None
         return table.known_to(partition)
 
-    async def _read(
+    async def _read_changelog(
         self, table: PackedTable[Any], partition: int, offsets: range
     ) -> tuple[Sequence[Any], int]:
         """Return the changelog records of some offsets, and the end of the source partition."""
@@ -248,15 +249,15 @@ class Snapshots:
         finally:
             await consumer.stop()
 
-    async def _delete(self, table: PackedTable[Any], partition: int, before: int) -> None:
+    async def _delete_before(self, table: PackedTable[Any], partition: int, before: int) -> None:
         """Delete the changelog records before an offset."""
         tp = TopicPartition(table.changelog_topic_name, partition)
         try:
             async with Admin(self._app.settings) as client:
                 await client.delete_records({tp: RecordsToDelete(before)})
         except StreamAppError as error:
-            if not self._said_refused:
-                self._said_refused = True
+            if not self._has_logged_refusal:
+                self._has_logged_refusal = True
                 log.warning(
                     "changelog_not_trimmed",
                     changelog=tp.topic,

@@ -14,7 +14,7 @@ class Stage(Protocol):
 
     @property
     def table(self) -> StageTable[Any]:
-        """What the agent keeps."""
+        """The states that the agent keeps."""
 
     @property
     def changes(self) -> int:

@@ -17,7 +17,7 @@ FAILING_SEND_OF_ONE = 60
 
 
 def fail_one_flush() -> None:
-    send, calls = flush_loop.FlushLoop._send, 0
+    send, calls = flush_loop.FlushLoop._send_step, 0
 
     async def failing(self: Any, step: Sequence[Send], written: Any) -> None:
         nonlocal calls
@@ -27,7 +27,7 @@ def fail_one_flush() -> None:
             raise KafkaTimeoutError
         await send(self, step, written)
 
-    flush_loop.FlushLoop._send = failing  # type: ignore[method-assign]
+    flush_loop.FlushLoop._send_step = failing  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from stream_app.kafka.engine.snapshots import Snapshots
 
 
 def die_in_a_snapshot(place: str) -> None:
-    write, seen = Snapshots._write, 0
+    write, seen = Snapshots._write_part, 0
 
     async def dying(
         self: Any,
@@ -36,7 +36,7 @@ def die_in_a_snapshot(place: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return done
 
-    Snapshots._write = dying  # type: ignore[method-assign]
+    Snapshots._write_part = dying  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from stream_app.kafka.state.send import Send
 
 
 def die_behind_an_alert() -> None:
-    send = flush_loop.FlushLoop._send
+    send = flush_loop.FlushLoop._send_step
 
     async def dying(self: Any, step: Sequence[Send], written: Any) -> None:
         await send(self, step, written)
         if any(one.topic.endswith("alerts") for one in step):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    flush_loop.FlushLoop._send = dying  # type: ignore[method-assign]
+    flush_loop.FlushLoop._send_step = dying  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

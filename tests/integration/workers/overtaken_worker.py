@@ -20,7 +20,7 @@ PARTITIONS = 5
 
 
 def delay_one_progress() -> None:
-    send, on_rebalance = flush_loop.FlushLoop._send, state_table.StateTable.on_rebalance
+    send, on_rebalance = flush_loop.FlushLoop._send_step, state_table.StateTable.on_rebalance
     rolled_back, landed = asyncio.Event(), asyncio.Event()
     held: list[Any] = []
 
@@ -32,7 +32,7 @@ def delay_one_progress() -> None:
         held.append(step[0].table)
         print("progress_held", flush=True)
         await rolled_back.wait()
-        produce = self._app.produce
+        produce = self._producer.produce
         await asyncio.gather(
             *[await produce(s.topic, s.key, s.value, s.partition, s.headers) for s in step]
         )
@@ -47,7 +47,7 @@ def delay_one_progress() -> None:
             rolled_back.set()
             await landed.wait()
 
-    flush_loop.FlushLoop._send = overtaken  # type: ignore[method-assign]
+    flush_loop.FlushLoop._send_step = overtaken  # type: ignore[method-assign]
     state_table.StateTable.on_rebalance = rebalanced  # type: ignore[method-assign]
 
 
