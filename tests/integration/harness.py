@@ -236,6 +236,22 @@ async def _numbers(bootstrap: str, topic: str) -> list[int]:
     return sorted(row["partition"] for row in found[0]["partitions"])
 
 
+#: How the prefix of an installation of a test begins.
+TEST_PREFIX = re.compile(r"t[0-9a-f]{10}\.")
+
+
+async def groups(settings: Settings) -> set[str]:
+    """Return the names of all consumer groups but those of other tests' installations."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers or "")
+    await admin.start()
+    try:
+        names = {name for name, _ in await admin.list_consumer_groups()}
+    finally:
+        await admin.close()
+    prefix = settings.topic_prefix
+    return {name for name in names if name.startswith(prefix) or not TEST_PREFIX.match(name)}
+
+
 async def drained(
     settings: Settings, role: str, topics: Sequence[str], timeout_seconds: float
 ) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.cli.operations.doctor import CHECKS
 from stream_app.domain.alerts.alert import Alert
@@ -22,7 +21,7 @@ from stream_app.kafka.history.newest_records import read_newest
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess, drained, put, put_objects
+from tests.integration.harness import WorkerProcess, drained, groups, put, put_objects
 from tests.integration.notifier.test_notifier import KEY, SCALE, Bench, alert, integration
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -199,19 +198,14 @@ async def test_the_status_shows_all_parts_and_what_needs_attention(
 
 
 async def test_reading_joins_no_group(installation: Installation) -> None:
-    bootstrap = installation.bench.settings.kafka.bootstrap_servers
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        before = set(await admin.list_consumer_groups())
-        for command in (("status",), ("alerts", "list"), ("doctor",)):
-            await installation.run(*command)
-        after = set(await admin.list_consumer_groups())
-    finally:
-        await admin.close()
-    prefix = installation.bench.settings.topic_prefix
+    settings = installation.bench.settings
+    before = await groups(settings)
+    for command in (("status",), ("alerts", "list"), ("doctor",)):
+        await installation.run(*command)
+    after = await groups(settings)
+    prefix = settings.topic_prefix
     assert after - before == set()
-    assert {name for name, *_ in after if name.startswith(prefix)} == {
+    assert {name for name in after if name.startswith(prefix)} == {
         f"{prefix}stream-app-detector",
         f"{prefix}stream-app-notifier",
     }

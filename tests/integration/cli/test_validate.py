@@ -10,12 +10,11 @@ import sys
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import Settings
 from tests.documentation.pages import PAGES, blocks
-from tests.integration.harness import WorkerProcess, read_all
+from tests.integration.harness import WorkerProcess, groups, read_all
 from tests.tools import FOLDER, tool
 
 Row = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -33,15 +32,6 @@ async def write(settings: Settings, rows: Sequence[Row]) -> None:
         for topic, key, value, headers in rows:
             name = f"{settings.topic_prefix}{topic}"
             await producer.send_and_wait(name, value, key, partition=0, headers=headers)
-
-
-async def groups(settings: Settings) -> set[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
-    await admin.start()
-    try:
-        return {name for name, _ in await admin.list_consumer_groups()}
-    finally:
-        await admin.close()
 
 
 def test_broken_records_of_topics_are_told_with_their_places(settings: Settings) -> None:
