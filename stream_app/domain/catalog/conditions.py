@@ -3,6 +3,10 @@
 A condition is a row of `CONDITIONS`, a filter a row of `FILTERS`. The product's documented rules
 hold for all conditions, also for those that are not evaluated here: a trigger that is kept must be
 one that the product would take.
+
+A new condition that counts events also needs a row in `events/model.py` and its words in
+`alerts/threshold_text.py`. One that matches notices needs a row in `notices/filter_fields.py`, its
+text in `alerts/triggered_text.py`, and its kind of notice in `notices/subscriptions.py`.
 """
 
 from __future__ import annotations
