@@ -68,9 +68,9 @@ class Alert(AnyAlert, frozen=True):
 class AlertNotice(msgspec.Struct, frozen=True):
     """The notice as it came. `details` are flat, in the producer's order.
 
-    `subscription` is the event of the integrations that it was matched by, empty where a trigger
-    tells of it; `description` is empty where the producer sent none; `appended_ms` is its
-    record's timestamp, Unix ms.
+    `subscription` is the integrations' event that matched the notice; it is empty if a trigger did.
+    `description` is empty if the producer sent none. `appended_ms` is the timestamp of the notice's
+    record, Unix ms.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class AlertNotice(msgspec.Struct, frozen=True):
 
 
 class NoticeTrigger(msgspec.Struct, frozen=True):
-    """The trigger without a count that tells of a notice, as it was configured at that time."""
+    """The trigger that matched a notice, as it was configured then. It has no threshold."""
 
     id: int
     name: str
@@ -92,10 +92,10 @@ class NoticeTrigger(msgspec.Struct, frozen=True):
 
 
 class NoticeAlert(AnyAlert, frozen=True, omit_defaults=True):
-    """One notice: of integrations that have subscribed to it, or of a trigger that tells of it.
+    """One notice, for the integrations that subscribed to it or for those of a matching trigger.
 
-    `integration_ids` are those that have subscribed, or the trigger's. Both are written in one
-    form: without a trigger the record is what it was before there were triggers of notices.
+    `integration_ids` are these integrations. Without a trigger the record has no `trigger` field,
+    as before triggers could match notices.
     """
 
     notice: AlertNotice

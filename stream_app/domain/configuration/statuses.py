@@ -23,10 +23,10 @@ FAILED_SHARE = "failed_share"
 
 
 class IntegrationStatus(msgspec.Struct, frozen=True, gc=False):
-    """What the system has made of an integration.
+    """Whether the system has disabled an integration, and why.
 
-    `failed` of `total` requests of the last `window_hours` had failed when it was disabled at
-    `since_ms` (Unix ms). `epoch` is the one of the integration that was judged.
+    It was disabled at `since_ms` (Unix ms), when `failed` of the `total` requests of the last
+    `window_hours` had failed. `epoch` is that of the integration that was judged.
     """
 
     integration_id: int

@@ -50,10 +50,10 @@ class TriggerCounts(msgspec.Struct, frozen=True, gc=False):
 
 
 class PartialCounts(msgspec.Struct, frozen=True):
-    """How many events windows have counted, each of one source partition.
+    """Partial counts of windows, each for one source partition.
 
-    `config_position` is how far the counting worker had read `config.triggers`; `appended_ms` is
-    for a metric only.
+    `config_position` is the offset up to which the counting worker had read `config.triggers`.
+    `appended_ms` serves a metric only.
     """
 
     triggers: list[TriggerCounts]

@@ -39,7 +39,7 @@ _CREDENTIALS = re.compile(r"://[^\s/?#]*@")
 
 
 class IncomingNotice(msgspec.Struct, frozen=True):
-    """One notice. Without `client_id` the client is the one that `details` name."""
+    """One notice. Without `client_id`, `details` name the client."""
 
     summary: str
     details: dict[str, Any]

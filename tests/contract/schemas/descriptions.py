@@ -149,8 +149,8 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
     },
     AlertNotice: {
         "kind": "The notice's `notification_type`.",
-        "subscription": "Event of the integrations that it was matched by; empty: a trigger tells "
-        "of it.",
+        "subscription": "The integrations' event that matched the notice; empty: a trigger "
+        "matched it.",
         "summary": "Title as the producer sent it.",
         "description": "Text as the producer sent it; empty: there was none.",
         "details": "Details, flat, in the producer's order.",
@@ -159,7 +159,7 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
     NoticeAlert: {
         "notice": "The notice as it came.",
         "integration_ids": _INTEGRATIONS,
-        "trigger": "The trigger that tells of it; missing: integrations have subscribed to it.",
+        "trigger": "The trigger that matched the notice; missing: integrations subscribed to it.",
         "applications": "Names of the applications that are mentioned, by id.",
     },
     NoticeTrigger: {

@@ -67,7 +67,7 @@ _TITLES: dict[RecordName, str] = {
     RecordName.CLIENT: "A client as it is configured",
     RecordName.TRIGGER: "A trigger as it is configured",
     RecordName.INTEGRATION: "An integration as it is configured",
-    RecordName.INTEGRATION_STATUS: "What the system has made of an integration",
+    RecordName.INTEGRATION_STATUS: "Whether the system has disabled an integration, and why",
     RecordName.COUNT: "Partial counts of triggers, windows and source partitions",
     RecordName.ALERT: "An alert of a fired trigger or of a notice",
     RecordName.DELIVERY: "One rendered message for one integration",
@@ -101,7 +101,7 @@ def _notice() -> _Form:
 def _alert() -> _Form:
     has_notice = {"required": ["notice"], "properties": {"notice": {"not": {"type": "null"}}}}
     schema = {
-        "description": "An alert of a notice has the field `notice`, one of a trigger has not.",
+        "description": "The alert of a notice has the field `notice`; that of a counting trigger does not.",
         "type": "object",
         "if": has_notice,
         "then": reference(NoticeAlert),
@@ -114,7 +114,7 @@ def _result() -> _Form:
     structs = (Result, Cancel, Checked)
     tags = {str(struct.__struct_config__.tag): struct for struct in structs}
     schema = {
-        "description": "Which of the records it is tells its `type`.",
+        "description": "`type` says which of the records it is.",
         "type": "object",
         "required": ["type"],
         "properties": {"type": {"description": "What it is.", "enum": list(tags)}},
