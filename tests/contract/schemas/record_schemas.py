@@ -101,7 +101,7 @@ def _notice() -> _Form:
 def _alert() -> _Form:
     has_notice = {"required": ["notice"], "properties": {"notice": {"not": {"type": "null"}}}}
     schema = {
-        "description": "The alert of a notice has the field `notice`; that of a counting trigger does not.",
+        "description": "The alert of a notice has the field `notice`; a counting one has not.",
         "type": "object",
         "if": has_notice,
         "then": reference(NoticeAlert),
