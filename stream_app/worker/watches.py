@@ -67,12 +67,22 @@ class Watches:
 
     def start(self) -> list[asyncio.Task[Any]]:
         """Start the watches; cancel the tasks to stop them."""
-        return [
-            asyncio.create_task(self._watch_work()),
-            asyncio.create_task(watch_time(self._app.settings, self._app.clock)),
-            asyncio.create_task(self._topics.run()),
-            asyncio.create_task(self._watch_standstill()),
-        ]
+        app = self._app
+        work = (
+            self._watch_work(),
+            watch_time(app.settings, app.clock),
+            self._topics.run(),
+            self._watch_standstill(),
+        )
+        watching = [asyncio.create_task(one) for one in work]
+        for task in watching:
+            task.add_done_callback(self._end_on_error)
+        return watching
+
+    def _end_on_error(self, task: asyncio.Task[Any]) -> None:
+        """End the worker: without its watches it would look well whatever happens."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._app.ownership.give_up(error)
 
     async def _watch_work(self) -> None:
         """Keep the metrics of the work; end the app if it can do no more work."""

@@ -27,8 +27,6 @@ from tests.unit.detector.test_match import Bench as MatchBench
 from tests.unit.detector.test_match import notice
 from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
 
-#: What the loop may be kept for is 100 ms.
-BOUND_SECONDS = 0.08
 ATTEMPTS = 3
 M = 1024 * 1024
 ESCAPES = [rb"\u0041", rb"\ud800", rb"\udc00", rb"\ud83d\ude00", rb"\\", rb"\n", rb"\\\ud800"]
@@ -120,6 +118,19 @@ def many_windows() -> bytes:
     return b"[%s]" % b",".join(events)
 
 
+def bound_seconds() -> float:
+    """Return how long the loop may be kept: 100 ms, and more on a slower or a busy machine."""
+
+    def work() -> float:
+        began = time.thread_time()
+        for number in range(300_000):
+            str(number)
+        return time.thread_time() - began
+
+    # It takes 33 ms where the bound was set.
+    return 0.1 * max(1.0, min(work() for _ in range(ATTEMPTS)) / 0.033)
+
+
 def longest(steps: Iterable[Any]) -> float:
     """Return the seconds of this thread between two of the steps, at most."""
     most, began = 0.0, time.thread_time()
@@ -147,7 +158,7 @@ def least(measure: Callable[[], float]) -> float:
     """Return the shortest of a few tries: a busy machine spoils caches, too."""
     found = measure()
     for _ in range(ATTEMPTS - 1):
-        if found < BOUND_SECONDS:
+        if found < bound_seconds():
             break
         found = min(found, measure())
     return found
@@ -175,7 +186,7 @@ def counted(kind: EventKind, value: bytes) -> tuple[float, Tally]:
 def test_no_record_of_events_keeps_the_loop_for_long(make: Make) -> None:
     value = make()
     kind = EventKind.ATTACKS if b"remote_addrs" in value[:40] else EventKind.HITS
-    assert least(lambda: counted(kind, value)[0]) < BOUND_SECONDS
+    assert least(lambda: counted(kind, value)[0]) < bound_seconds()
 
 
 def notices() -> Iterator[tuple[str, Make]]:
@@ -201,7 +212,7 @@ async def test_no_record_of_notices_keeps_the_loop_for_long(make: Make) -> None:
         return max(taken, await _held(bench.stage.prepare()))
 
     found = await measured()
-    assert found < BOUND_SECONDS or await measured() < BOUND_SECONDS
+    assert found < bound_seconds() or await measured() < bound_seconds()
 
 
 @pytest.mark.parametrize("unit", ["<a>", "<a@b.c>", "<a", "<<", "\x01", "a ", "\ud800", "<!", "@"])
@@ -214,7 +225,7 @@ def test_no_text_of_an_alert_keeps_the_loop_for_long(unit: str) -> None:
             build_payload(t, d, "alias", m) for t, d, m in ((text, text, {}), ("", "", details))
         )
 
-    assert least(measure) < BOUND_SECONDS
+    assert least(measure) < bound_seconds()
 
 
 def test_an_event_refused_for_its_size_says_so_and_its_neighbours_count() -> None:
