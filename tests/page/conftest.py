@@ -20,7 +20,7 @@ StartSystem = Callable[[float], System]
 
 @pytest.fixture(scope="session")
 def start_system(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSystem]:
-    """Return a function that starts a system whose waits are that share of the documented ones."""
+    """Return a function that starts a system whose waits are a share of the documented ones."""
     systems: list[System] = []
 
     def start(scale: float) -> System:

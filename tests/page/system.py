@@ -27,13 +27,13 @@ STEP_SECONDS = 0.05
 
 
 class System:
-    """An installation; `start` it, and `stop` it. All waits of deliveries are `scale` of theirs."""
+    """An installation to `start` and `stop`; requests wait `scale` times the documented waits."""
 
     def __init__(self, settings: Settings, folder: Path, scale: float) -> None:
         self.settings = settings
         self.scale = scale
         self.folder = folder
-        #: Ids of the triggers that are enabled, as far as tests have applied them.
+        #: Ids of the triggers that tests have applied; all of them are enabled.
         self.triggers: set[int] = set()
         self.url = ""
         self._env: dict[str, str] = {}
@@ -79,7 +79,7 @@ class System:
         return done
 
     def apply(self, *objects: Json, flags: tuple[str, ...] = (), code: int = 0) -> str:
-        """Run `stream-app apply`, wait until the detector counts by it; return what it has said."""
+        """Run `stream-app apply`, wait until the detector counts by it, and return its output."""
         file = self.folder / "objects.json"
         file.write_text(json.dumps(objects))
         done = self.run("apply", "-f", str(file), *flags, code=code)
@@ -90,7 +90,7 @@ class System:
         return done.stdout + done.stderr
 
     def put(self, topic: str, key: int, records: Iterable[Mapping[str, Any]]) -> None:
-        """Send records of one key, so in their order, and wait for the broker."""
+        """Send records with one key, which keeps their order, and wait for the broker."""
         rows = [(str(key).encode(), json.dumps(record).encode()) for record in records]
         bootstrap = self.settings.kafka.bootstrap_servers or ""
         asyncio.run(put(bootstrap, f"{self.settings.topic_prefix}{topic}", rows))
@@ -104,7 +104,7 @@ class System:
         return [row.value and json.loads(row.value) for row in rows]
 
     def requests(self, key_end: str) -> list[Json]:
-        """Return the requests that the sandbox got with a key of this end, oldest first."""
+        """Return the sandbox's requests whose key ends like this, oldest first."""
         rows: list[Json] = self._http.get(f"{self.url}/sandbox/requests").raise_for_status().json()
         return [row for row in rows if row["key"].endswith(key_end)]
 
@@ -114,12 +114,12 @@ class System:
         return {row["alias"]: row for row in rows}
 
     def fail(self, key_end: str, **fault: Any) -> None:
-        """Let requests with a key of this end fail, as `stream-app sandbox fail` does."""
+        """Let requests whose key ends like this fail, as `stream-app sandbox fail` does."""
         body = {"key_end": key_end, **fault}
         self._http.post(f"{self.url}/sandbox/faults", json=body).raise_for_status()
 
     def _active_triggers(self) -> int:
-        """Return how many triggers the detector knows that are enabled."""
+        """Return how many enabled triggers the detector knows."""
         page = self._http.get(f"{self._workers[0].url}/metrics").raise_for_status().text
         found = ACTIVE_TRIGGERS.search(page)
         return int(float(found.group(1))) if found else 0

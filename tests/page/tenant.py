@@ -13,9 +13,9 @@ from stream_app.opsgenie.endpoints import ALERTS_PATH
 from tests.page.system import Json, System, eventually
 from tests.unit.domain.documented_notices import NOTICES
 
-#: What comes too much has come by then.
+#: Any alert too many has come by then.
 SETTLE_SECONDS = 0.3
-#: A moment that is over for all tests of a session, so that no event comes late or early.
+#: A time in the past for all tests of a session, so that no event comes late or early.
 NOW = int(time.time()) - 600
 
 
@@ -29,7 +29,7 @@ class Tenant:
         self.client |= changes
 
     def integration_id(self, place: int) -> int:
-        """Return the id of an integration: four digits, as many as a key's end shows."""
+        """Return the id of an integration: four digits, as many as are shown of a key."""
         return self.id * 10 + place
 
     def key(self, place: int = 1) -> str:
@@ -73,7 +73,7 @@ class Tenant:
         return found | changes
 
     def apply(self, *objects: Json) -> str:
-        """Apply the client and the objects; return what the command has said."""
+        """Apply the client and the objects; return the command's output."""
         said = self.system.apply(self.client, *objects)
         assert "44444444" not in said, "a key is shown"
         return said
@@ -88,7 +88,7 @@ class Tenant:
         return next((row for row in rows if row["id"] == self.integration_id(place)), None)
 
     def send(self, kind: str, *events: Mapping[str, Any]) -> None:
-        """Write attacks, hits or incidents; one that says no time is of `NOW`."""
+        """Write attacks, hits or incidents; those without a time happen at `NOW`."""
         time_name = "request_time" if kind == "hits" else "first_time"
         rows = [{"client_id": self.id, time_name: NOW, **event} for event in events]
         self.system.put(f"events.{kind}", self.id, rows)
@@ -121,9 +121,9 @@ class Tenant:
 
 
 def told_of(tenant: Tenant, event: str, *notices: Mapping[str, Any]) -> list[Json]:
-    """Return what an integration is told that has selected only this event.
+    """Return what an integration that has selected only this event is told.
 
-    One that has selected all the others is told nothing.
+    Check that an integration that has selected all other events is told nothing.
     """
     others = [name for name in EVENTS if name != event]
     tenant.apply(tenant.integration(1, event), tenant.integration(2, *others))

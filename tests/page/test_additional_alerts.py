@@ -41,8 +41,8 @@ def minute(time: int) -> int:
 def counted(tenant: Tenant, kind: str, ignored: dict[str, Any]) -> None:
     """Check that a mark keeps an event from being counted.
 
-    More than three are wanted in a minute: three and many with the mark are not enough, and four
-    in the next minute are.
+    An alert needs more than three events in a minute: three and many with the mark are not enough,
+    and four in the next minute are.
     """
     trigger = tenant.trigger(f"{kind}_exceeded", exceeds=(3, MINUTE))
     tenant.apply(tenant.integration(), trigger)
@@ -114,7 +114,7 @@ def test_hits_that_are_not_in_the_sample_are_not_counted(tenant: Tenant) -> None
     counted(tenant, "hits", {"sampled": False})
 
 
-def test_changes_in_api_are_told(tenant: Tenant) -> None:
+def test_changes_in_api_are_announced(tenant: Tenant) -> None:
     """Changes in API took place"""
     trigger = tenant.trigger("api_structure_changed")
     tenant.apply(tenant.integration(), trigger)
@@ -124,7 +124,7 @@ def test_changes_in_api_are_told(tenant: Tenant) -> None:
     assert "The new GET shop.acme.example/users endpoint has been" in alert["description"]
 
 
-def test_a_denylisted_ip_address_is_told(tenant: Tenant) -> None:
+def test_a_denylisted_ip_address_is_announced(tenant: Tenant) -> None:
     """IP address was denylisted"""
     tenant.apply(tenant.integration(), tenant.trigger("blacklist_ip_added"))
     tenant.notify(CHANGE, DENYLISTED)
@@ -133,7 +133,7 @@ def test_a_denylisted_ip_address_is_told(tenant: Tenant) -> None:
     assert "IP address 203.0.113.10 was denylisted until" in alert["description"]
 
 
-def test_a_new_rogue_api_is_told(tenant: Tenant) -> None:
+def test_a_new_rogue_api_is_announced(tenant: Tenant) -> None:
     """New rogue API (shadow, zombie) was detected"""
     tenant.apply(tenant.integration(), tenant.trigger("rogue_api_detected"))
     tenant.notify(CHANGE, rogue("shadow"), rogue("zombie"))
@@ -143,7 +143,7 @@ def test_a_new_rogue_api_is_told(tenant: Tenant) -> None:
     ]
 
 
-def test_a_new_user_is_told(tenant: Tenant) -> None:
+def test_a_new_user_is_announced(tenant: Tenant) -> None:
     """New user was added to the company account"""
     tenant.apply(tenant.integration(), tenant.trigger("user_created"))
     tenant.notify(documented("delete_user"), documented("create_user"))

@@ -21,8 +21,8 @@ def incident(tenant: Tenant, number: int) -> None:
     tenant.told(number, place=2)
 
 
-def got(tenant: Tenant) -> Json:
-    """Return what is configured of the first integration."""
+def stored(tenant: Tenant) -> Json:
+    """Return the configuration of the first integration."""
     done = tenant.run("get", "integrations", str(tenant.integration_id(1)), "-o", "json")
     found: Json = json.loads(done.stdout)[0]
     return found
@@ -56,29 +56,29 @@ def test_deleting_stops_notifications_and_deletes_all_configuration(tenant: Tena
 def test_disabling_just_stops_notifications(tenant: Tenant) -> None:
     """disabling just stops sending notifications"""
     number = with_trigger(tenant)
-    before = got(tenant)
+    before = stored(tenant)
     incident(tenant, 1)
     tenant.told(1)
     tenant.run("integrations", "disable", number, "--yes")
     incident(tenant, 2)
     assert len(tenant.told(1)) == 1
-    assert got(tenant) == before | {"active": False}
+    assert stored(tenant) == before | {"active": False}
 
 
 def test_a_disabled_integration_can_be_enabled_with_the_same_settings(tenant: Tenant) -> None:
     """which you can at any moment re-enable with the same settings."""
     number = with_trigger(tenant)
-    before = got(tenant)
+    before = stored(tenant)
     tenant.run("integrations", "disable", number, "--yes")
     incident(tenant, 1)
     tenant.run("integrations", "enable", number)
     incident(tenant, 2)
     (alert,) = tenant.told(1)
     assert f"time_from={NOW + 2}&" in alert["description"], "not what came meanwhile"
-    assert got(tenant) == before
+    assert stored(tenant) == before
 
 
-def test_both_are_told_to_integrations_with_system_related_events(tenant: Tenant) -> None:
+def test_integrations_with_system_related_events_are_told_of_both(tenant: Tenant) -> None:
     """If for the integration the System related events are selected to trigger notifications, \
 Wallarm will notify about both of these actions."""
     tenant.apply(

@@ -1,4 +1,4 @@
-"""The event types that an integration can select: one test an item of the page's list."""
+"""The event types that an integration can select: one test for each item of the page's list."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def issue(risk: str, **details: object) -> dict[str, object]:
     return documented("security_issue", security_issue=known | {"risk": risk} | details)
 
 
-def told_of_the_risk(tenant: Tenant, risk: str) -> None:
-    """Check that an issue is told to who has selected its risk, and to nobody else."""
+def check_risk_level(tenant: Tenant, risk: str) -> None:
+    """Check that only an integration that has selected a risk is told of its issues."""
     (alert,) = told_of(tenant, f"security_issue_{risk.lower()}", issue(risk))
     assert alert["message"] == ISSUE
     assert f"\nRisk: {risk}\n" in alert["description"]
@@ -52,7 +52,7 @@ def test_system_related_events_tell_of_application_changes(tenant: Tenant) -> No
     assert tenant.told(0, place=2) == []
 
 
-def test_system_related_events_tell_of_errors_during_updates_of_specifications(
+def test_system_related_events_tell_of_failed_updates_of_specifications(
     tenant: Tenant,
 ) -> None:
     """Errors during regular update of specifications used for rogue API detection \
@@ -63,7 +63,7 @@ or API specification enforcement"""
     assert "URI is unavailable" in alert["description"]
 
 
-def test_rules_and_triggers_that_are_created_updated_or_deleted_are_told(tenant: Tenant) -> None:
+def test_changes_of_rules_and_triggers_are_announced(tenant: Tenant) -> None:
     """Rules and triggers changed (creating, updating, or deleting the rule or trigger)"""
     rules = [documented(f"rule_{verb}") for verb in ("create", "update", "delete")]
     told_of(tenant, "rules_and_triggers", *rules)
@@ -80,7 +80,7 @@ def test_rules_and_triggers_that_are_created_updated_or_deleted_are_told(tenant:
     assert tenant.told(0, place=2) == []
 
 
-def test_security_issues_are_told_of_all_or_only_of_the_selected_risk_levels(
+def test_security_issues_are_announced_for_all_or_only_the_selected_risk_levels(
     tenant: Tenant,
 ) -> None:
     """Security issues detected by all methods, all or only for the selected risk level(s):"""
@@ -100,24 +100,24 @@ def test_security_issues_are_told_of_all_or_only_of_the_selected_risk_levels(
 
 def test_issues_of_critical_risk_can_be_selected(tenant: Tenant) -> None:
     """Critical risk"""
-    told_of_the_risk(tenant, "Critical")
+    check_risk_level(tenant, "Critical")
 
 
 def test_issues_of_high_risk_can_be_selected(tenant: Tenant) -> None:
     """High risk"""
-    told_of_the_risk(tenant, "High")
+    check_risk_level(tenant, "High")
 
 
 def test_issues_of_medium_risk_can_be_selected(tenant: Tenant) -> None:
     """Medium risk"""
-    told_of_the_risk(tenant, "Medium")
+    check_risk_level(tenant, "Medium")
 
 
 def test_issues_of_low_risk_can_be_selected(tenant: Tenant) -> None:
     """Low risk"""
-    told_of_the_risk(tenant, "Low")
+    check_risk_level(tenant, "Low")
 
 
 def test_issues_of_info_risk_can_be_selected(tenant: Tenant) -> None:
     """Info risk"""
-    told_of_the_risk(tenant, "Info")
+    check_risk_level(tenant, "Info")

@@ -13,7 +13,7 @@ SERVER, DATABASE, CLIENT = ({"target": name} for name in ("server", "database", 
 def configured(
     system: System, *, name: str = NAME, company: str | None = None, cloud: str = "EU"
 ) -> Tenant:
-    """Apply what the page describes; some names may differ. No two clients have the same one."""
+    """Apply what the page describes; names may differ, as no two clients can share one."""
     named = {} if company is None else {"name": company}
     tenant = Tenant(system, cloud=cloud, **named)
     target = ("target", "eq", ["server", "database"])
@@ -30,7 +30,7 @@ def notified(tenant: Tenant) -> str:
 
 
 def documented_text(company: str = COMPANY) -> str:
-    """Return the page's text with the time of the incidents, and the name of a client."""
+    """Return the page's text with the time of the incidents and the name of a client."""
     found = example().replace("time_from=XXXXXXXXXX", f"time_from={NOW}")
     found = found.replace(COMPANY, company)
     return found.replace("time_to=XXXXXXXXXX", f"time_to={NOW + 1}")

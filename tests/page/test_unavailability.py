@@ -12,12 +12,12 @@ from tests.page.conftest import StartSystem
 from tests.page.system import System, eventually
 from tests.page.tenant import NOW, Tenant, messages
 
-#: So many alerts fail at once; of each wait the shortest counts, which a busy machine cannot make.
+#: How many alerts fail at once. The shortest of their waits counts: a busy machine only adds time.
 ALERTS = 4
 FIRST, SECOND, THIRD = [1, 3, 5, 10, 10], [0, 1, 3, 5, 30], [1, 1, 3, 5, 10, 30]
-#: The lengths that the page has, and one more.
+#: The lengths of waits on the page, and a longer one.
 STEPS = (0, 1, 3, 5, 10, 30, 60)
-#: Requests are stamped with whole milliseconds: two of them, at the scale of the shortened waits.
+#: How much too short a wait may seem: two of the milliseconds that stamp requests, scaled.
 EARLY = 0.01
 #: The first two cycles take 14 s of waits.
 SLOW_SCALE = 0.2
@@ -29,7 +29,7 @@ def incidents(tenant: Tenant, start: int, number: int) -> None:
 
 
 def failing(system: System, requests: int) -> Tenant:
-    """Let some alerts of a client fail so many times each, and then be accepted."""
+    """Let `ALERTS` alerts of a client fail this many times each, and then be accepted."""
     tenant = Tenant(system)
     trigger = tenant.trigger("incidents_exceeded", exceeds=(0, 1))
     tenant.apply(tenant.integration(), trigger)
@@ -41,7 +41,7 @@ def failing(system: System, requests: int) -> Tenant:
 def waits(tenant: Tenant) -> list[float]:
     """Return the times between the requests of an alert as the service saw them, in seconds.
 
-    They are given as the documented system has them: divided by the system's scale.
+    They are divided by the system's scale, to be compared with the documented ones.
     """
     times: dict[str, list[float]] = {}
     for request in tenant.requests():
@@ -53,7 +53,7 @@ def waits(tenant: Tenant) -> list[float]:
 
 
 def assert_waits(found: list[float], documented: list[int], unit_seconds: int) -> None:
-    """Compare waits with the page's, which are in such units.
+    """Compare waits with the page's, which are in units of `unit_seconds`.
 
     The service sees a wait a little late and never early. So each is as long as documented, and
     shorter than the next longer one that the page has.
@@ -65,7 +65,7 @@ def assert_waits(found: list[float], documented: list[int], unit_seconds: int) -
 
 
 def with_share(system: System, accepted: int) -> Tenant:
-    """Let 18 requests of a client fail, 17 of them of one alert, and so many be accepted."""
+    """Let 18 requests of a client fail, 17 of them of one alert, and `accepted` ones succeed."""
     tenant = Tenant(system)
     trigger = tenant.trigger("incidents_exceeded", exceeds=(0, 1))
     others = (tenant.integration(2, "system"), tenant.integration(3, "security_issue_low"))
@@ -89,9 +89,9 @@ def disabled(tenant: Tenant) -> bool:
 
 @dataclass(frozen=True)
 class Outages:
-    """Clients with failing requests: `slow` is of a system that is slow enough to be measured.
+    """Clients with failing requests; the waits of `slow` are long enough to be measured.
 
-    `broken` has 60 % of failed requests, `spared` a little less.
+    60 % of the requests of `broken` fail, and a little less of those of `spared`.
     """
 
     third: Tenant
@@ -183,7 +183,7 @@ automatically disabled."""
     assert not disabled(outages.spared), "18 of 31 are less"
 
 
-def test_who_receives_system_notifications_is_told_of_it(outages: Outages) -> None:
+def test_those_who_receive_system_notifications_are_told_of_it(outages: Outages) -> None:
     """If you receive system notifications, you will get a message about automatically disabled \
 integration."""
     tenant = outages.broken
