@@ -90,7 +90,7 @@ def throughput(bootstrap: str) -> dict[str, Any]:
 
 
 def bytes_per_cell() -> int:
-    """Return the memory of an open cell, from many of them in one partition."""
+    """Return the memory of an open cell, measured on many of them in one partition."""
 
     parsed = [
         parse_trigger(item | {"filters": []}, allowed_periods=(1,))

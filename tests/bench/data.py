@@ -95,7 +95,7 @@ def triggers(*, count: int = 5, period: int = PERIOD) -> list[dict[str, Any]]:
 
 Filters = list[dict[str, Any]]
 
-#: Of the five triggers of a client: a hit passes some three of them, or exactly one.
+#: Filters of a client's five triggers: a hit passes about three of them, or exactly one.
 THREE_OF_FIVE: list[Filters] = [
     [],
     [{"id": "attack_type", "operator": "eq", "values": ["sqli", "xss"]}],
@@ -110,10 +110,10 @@ ONE_OF_FIVE: list[Filters] = [
 
 
 def many_triggers(filters: Sequence[Filters]) -> list[dict[str, Any]]:
-    """Return a trigger of each of the filters for each of 200 clients.
+    """Return a trigger with each of the filters for each of 200 clients.
 
-    Twenty of them fire in each window, as all of `triggers` do: it is triggers that are compared
-    here, and not how many alerts there are.
+    Twenty of them fire in each window, as all of `triggers` do, so that runs differ in their number
+    of triggers and not in their number of alerts.
     """
     (sample, *_) = triggers()
     return [
@@ -163,7 +163,7 @@ def key_of(number: int) -> str:
 async def configure(
     settings: Settings, url: str, triggers: list[dict[str, Any]] | None = None
 ) -> None:
-    """Write the clients, an integration of each with the sandbox at `url`, and triggers."""
+    """Write the clients, their triggers, and an integration of each with the sandbox at `url`."""
     ring, bootstrap = KeyRing.from_settings(settings), settings.kafka.bootstrap_servers or ""
     integrations = [
         {

@@ -1,8 +1,8 @@
 """Deliveries a second: one notifier worker beside a bare loop, at the same sandbox.
 
-The worker keeps durable state and writes a result of each attempt; the bare loop is a plain
-`httpx.AsyncClient` with as many requests in flight, and keeps nothing. The sandbox is a process
-of its own, which both share the machine with.
+The worker keeps durable state and writes a result for each attempt; the bare loop is a plain
+`httpx.AsyncClient` with as many requests in flight, and keeps nothing. The sandbox is a process of
+its own on the same machine.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SENT = 'stream_app_deliveries_total{integration_type="opsgenie",outcome="sent"}'
 
 
 def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
-    """Return the deliveries a second of both, and their ratio: medians of rounds by turns."""
+    """Return the deliveries a second of both, and their ratio: medians of alternating rounds."""
     ours, theirs = [], []
     with sandbox() as url:
         for number in range(ROUNDS):
@@ -81,7 +81,7 @@ def sandbox() -> Iterator[str]:
 
 
 def _deliveries(number: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield (client, record, request body) of deliveries, by turns to all integrations."""
+    """Yield (client, record, request body) of deliveries, to all integrations in turn."""
     triggers = [parse_trigger(item, allowed_periods=(1,)) for item in data.triggers(period=1)]
     for index in range(number):
         client = data.CLIENTS[index % len(data.CLIENTS)]

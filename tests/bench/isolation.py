@@ -1,6 +1,6 @@
 """Latency of a healthy integration, alone and beside 10,000 pending deliveries to dead ones.
 
-The dead ones hang, reset, drip and answer garbage, on the documented waits; the judge is off. The
+The dead ones hang, reset, drip or answer garbage, with the documented waits; the judge is off. The
 latency is from the alert's record to its arrival at the sandbox, all in one run of one worker.
 """
 
@@ -91,7 +91,7 @@ def _note(arrived: dict[str, float], alert: AlertView) -> None:
 
 
 class _Alerts:
-    """Writes alerts, each of another window."""
+    """Writes alerts, each for another window."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
         self._producer, self._topic = producer, topic

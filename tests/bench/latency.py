@@ -1,4 +1,4 @@
-"""From the produce of an event to the POST that it causes: the whole installation under load.
+"""Latency from sending an event to the POST that it causes: the whole installation under load.
 
 20 clients get 1,000 hits a second. Each client's trigger fires on the first hit of each second,
 so the hit that causes an alert is known, and so is when it was sent.
@@ -29,7 +29,7 @@ WARM_UP_SECONDS = 3
 
 
 async def measure(bootstrap: str, prefix: str, seconds: int, logs: Path) -> dict[str, Any]:
-    """Return p50 and p99 in milliseconds, and how many alerts they are of."""
+    """Return p50 and p99 in milliseconds, and the number of alerts measured."""
     key = Fernet.generate_key().decode()
     arrived: dict[tuple[int, int], float] = {}
 

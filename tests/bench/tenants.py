@@ -2,12 +2,12 @@
 
 The same number of hits, of 20 clients with a trigger each, and of 200 clients with five each:
 
-- *live*: 100,000 of them happen in a second, about as many as are counted in one. This is what
-  the requirement is held against. Of five triggers a hit passes one, as a hit does of the 20
-  clients; `wide` has filters of which a hit passes some three, so that it is counted three times.
-- *backlog*: they have happened in ten minutes, at the 150th part of the speed that they are read
-  with. Then 200 clients have a window of a minute for each few hits, and most of the work is to
-  write and to sum these windows, of which the 20 clients have a fiftieth.
+- *live*: 100,000 of them happen in a second, about as many as are counted in a second. The
+  requirement is about this case. A hit passes one of its client's triggers, in both variants; in
+  `wide` it passes about three of five, so that it is counted three times.
+- *backlog*: they have happened over ten minutes, at a 150th of the speed at which they are read.
+  Then 200 clients have a window of a minute for every few hits, and most of the work is to write
+  and to sum these windows; the 20 clients have a fiftieth of them.
 
 `python -m tests.bench.tenants BOOTSTRAP` measures this alone.
 """
@@ -29,7 +29,7 @@ LIVE_SECONDS = EVENTS // 100_000
 
 
 class Variant(NamedTuple):
-    """Whose hits, over how many seconds of event time, and the variant it is held against."""
+    """Whose hits, over how many seconds of event time, and the variant that it is compared with."""
 
     tenants: data.Tenants
     span_seconds: int
@@ -46,7 +46,7 @@ VARIANTS = {
 
 
 def measure(bootstrap: str) -> dict[str, Any]:
-    """Return the events a second with 1,000 triggers, and ratios: medians of rounds by turns."""
+    """Return the events a second with 1,000 triggers, and ratios: medians of alternating rounds."""
     rows: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for number in range(ROUNDS):
         say(f"round {number + 1} of {ROUNDS}")

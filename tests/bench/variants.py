@@ -71,7 +71,7 @@ async def detector(bootstrap: str, prefix: str, number: int) -> None:
     await prepare_changelogs(settings, app)
     freeze_existing_objects()
     await app.start()
-    # Made once: it would take time from what is measured.
+    # Made once: making it again would take time from what is measured.
     ends = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await ends.start()
     cells, windows = app.state_tables[1], app.state_tables[3]

@@ -1,4 +1,4 @@
-"""Workers as they run in production: in new interpreters, whose start and memory is theirs."""
+"""Workers as they run in production: in new interpreters, with a start and memory of their own."""
 
 from __future__ import annotations
 

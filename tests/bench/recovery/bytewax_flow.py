@@ -1,9 +1,9 @@
 # mypy: ignore-errors
 """The rival: Bytewax counts the same hits in the same windows, and keeps its state in SQLite.
 
-It runs in an environment of its own (`rival.py`), so it imports nothing of this project. What a
-hit is counted in is known beforehand: five triggers of its client. Once for each process it says
-on stdout that a hit came through behind the counting.
+It runs in an environment of its own (`rival.py`), so it imports nothing of this project. A hit
+always counts in the five triggers of its client. Each process says on stdout, once, that a hit has
+come through the counting.
 """
 
 import functools
@@ -36,12 +36,12 @@ def count(counts: dict[int, int] | None, start: int) -> tuple[dict[int, int], in
 
 @functools.cache
 def say() -> None:
-    """Say, the first time, that a hit came through."""
+    """Say that a hit has come through, the first time only."""
     print("counting", flush=True)
 
 
 def is_exceeded(item: tuple[str, int]) -> bool:
-    """Hold a count against the threshold."""
+    """Tell whether a count exceeds the threshold, which is never reached."""
     say()
     return item[1] > 1_000_000
 

@@ -1,8 +1,8 @@
 """Changelogs as a longer run would have left them.
 
-Two hours of events would take two hours. Here what a shorter run has left is written again and
-again: changes, and a snapshot as often as a worker writes one. Then what a worker would have
-deleted is deleted: all before the last snapshot but one. The state stays what it was.
+Two hours of events would take two hours. Instead the records of a shorter run are written again and
+again: changes, and a snapshot as often as a worker writes one. Then all records before the last
+snapshot but one are deleted, as a worker would have done. The state stays what it was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _decode = msgspec.msgpack.Decoder(PackedPart).decode
 
 
 async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
-    """Write until the changelogs have had so many times their records, and trim them.
+    """Write until the changelogs have had `times` times their records, and trim them.
 
     Returns:
         How many have been written.
@@ -56,9 +56,9 @@ async def lengthen(settings: Settings, times: int, snapshots: int) -> int:
 
 
 def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple[int, KeyValue]]:
-    """Yield all changes of a log again and again, and by turns its newest snapshot.
+    """Yield all changes of a log again and again, with its newest snapshot in between.
 
-    Beside each stands the offset up to which the snapshot before the newest one covers the log.
+    With each record comes the offset up to which the last snapshot but one covers the log.
     """
     changes, snapshot, written = _parts(records)
     if not changes or not snapshot:
@@ -71,7 +71,7 @@ def _again(records: Sequence[Any], times: int, snapshots: int) -> Iterator[tuple
             last = msgspec.structs.replace(part, covers=covers) if part.parts else part
             yield previous, packed_log.record(GroupKind.SNAPSHOT, group, n, last)
         offset += len(snapshot)
-        # All of them at least once behind a snapshot: it is older than they are.
+        # All changes follow each snapshot at least once: the snapshot is older than they are.
         until = max(wanted * (turn + 1) // snapshots, offset + len(changes))
         while offset < until:
             part = changes[place % len(changes)]

@@ -1,6 +1,6 @@
 """A notifier that remembers a million finished deliveries and has 10,000 pending ones.
 
-To deliver them would take a quarter of an hour: what the notifier would have written is put into
+Delivering them would take a quarter of an hour, so what the notifier would have written is put into
 its changelog. The sandbox never answers, so that the pending ones stay pending.
 """
 

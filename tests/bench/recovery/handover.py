@@ -1,4 +1,4 @@
-"""How long events wait when one of two detectors goes, each with half of a million windows.
+"""How long events wait when a detector ends or joins; two of them share a million windows.
 
 Beside the windows, each of 20 more clients has a trigger that fires on the first hit of a second.
 Each sends one hit a second, in turn, so each partition gets one every 0.2 s. The figure is the
@@ -23,7 +23,7 @@ from tests.bench.recovery import load, windows
 from tests.bench.workers import Worker
 from tests.integration.harness import drained, read_all
 
-#: Behind the clients of `load`, five for each partition.
+#: Further clients beside those of `load`, five for each partition.
 FIRING = range(load.CLIENTS + 1, load.CLIENTS + 1 + 5 * data.PARTITIONS)
 STEADY_SECONDS = 5.0
 AFTER_SECONDS = 40.0
@@ -32,7 +32,7 @@ Sent = dict[tuple[int, int], float]
 
 
 async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
-    """Return the seconds of a hand-over by SIGTERM, to one that joins, and after a `kill -9`."""
+    """Return the seconds of a hand-over after SIGTERM, to a new worker, and after `kill -9`."""
     settings = await load.installation(bootstrap)
     await _configure(settings)
     with contextlib.ExitStack() as stack:
@@ -68,7 +68,7 @@ async def _configure(settings: Settings) -> None:
 
 
 async def _worst(settings: Settings, change: Any) -> float:
-    """Send hits, end or start a worker in their midst; return the longest wait for an alert."""
+    """Send hits, end or start a worker meanwhile, and return the longest wait for an alert."""
     sent: Sent = {}
     sending = asyncio.create_task(_send(settings, sent))
     await asyncio.sleep(STEADY_SECONDS)

@@ -22,9 +22,9 @@ from tests.bench.workers import Worker
 CLIENTS = 200
 TRIGGERS_PER_CLIENT = 5
 PERIOD_SECONDS = 60
-#: A state of a million windows has to fit the start that it is measured by.
+#: Long enough for a start that reads a state of a million windows.
 READY_SECONDS = 900.0
-#: What the tests shorten and the product does not.
+#: The product's own session timeout, which the tests shorten.
 SESSION = {"STREAM_APP_KAFKA__SESSION_TIMEOUT_SECONDS": "10"}
 
 

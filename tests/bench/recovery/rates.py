@@ -15,8 +15,8 @@ from tests.integration.harness import drained
 
 LOW_RATE, LOW_SECONDS = 200, 60
 HIGH_RATE, HIGH_SECONDS = 2000, 600
-#: The high rate's changelog is made this many times as long: that of two hours. In these a worker
-#: writes so many snapshots.
+#: The high rate's changelog is made this many times as long, which makes it that of two hours; in
+#: two hours a worker writes this many snapshots.
 LONGER, SNAPSHOTS = 12, 24
 
 
@@ -36,7 +36,7 @@ async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
 
 
 async def _written(settings: Settings, log: Path, rate: int, seconds: int) -> float:
-    """Have a detector count at a rate, and kill it; return how many records it writes an event."""
+    """Have a detector count at a rate, and kill it; return the records written per event."""
     bootstrap = settings.kafka.bootstrap_servers or ""
     topic = f"{settings.topic_prefix}events.hits"
     with load.detector(settings, log) as worker:

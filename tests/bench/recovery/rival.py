@@ -2,8 +2,8 @@
 
 Bytewax is installed in an environment of its own below `.local/bench`. Where it does not install
 (it has no wheels for every Python), its figures are None. Its seconds go from the start of the
-process to the first hit that comes through behind the counting: it joins no group, so that ten of
-our seconds, in which the broker gives the dead worker up, have no counterpart there.
+process to the first hit that comes through the counting. It joins no group, so ten of our seconds,
+in which the broker waits for the dead worker, have no counterpart there.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ async def _bytewax(settings: Settings, logs: Path) -> float | None:
 
 
 def _counted_and_killed(python: str, settings: Settings, logs: Path) -> Path:
-    """Have it count all hits and write its state down; return where that is."""
+    """Have Bytewax count all hits and save its state, and kill it; return where the state is."""
     state = (logs / "bytewax-state").absolute()
     state.mkdir()
     subprocess.run([python, "-m", "bytewax.recovery", state, "1"], check=True)
     process = _start(python, settings, state, logs / "bytewax.log")
     try:
         _said(process, logs / "bytewax.log")
-        # It reads 100,000 updates in a second or two; then the next snapshots have all of them.
+        # It reads 100,000 updates in a second or two; the snapshots after that hold all of them.
         time.sleep(4 * SNAPSHOT_SECONDS)
     finally:
         process.kill()
