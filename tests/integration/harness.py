@@ -22,7 +22,7 @@ from stream_app.domain.counting.partial_counts import decode_partial_counts
 from stream_app.settings import Settings
 from tests.processes import STREAM_APP, Program, run
 
-#: Where the programs are that run a worker in a way of their own.
+#: The folder of the programs that run a worker in some special way.
 PROGRAMS = Path(__file__).with_name("workers")
 START_SECONDS = 60.0
 HEALTH_LINE = re.compile(r'"health": ?"(http://[^"]+)"')
@@ -40,7 +40,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "STREAM_APP_LOG__FORMAT": "json",
         # Tests count the requests that a sandbox gets.
         "STREAM_APP_DELIVERY__STATUS_CHECK_SHARE": "0",
-        # Most tests tell of windows of a fixed time, which is long ago.
+        # Most tests use windows of a fixed time, which is long ago.
         "STREAM_APP_MAX_ALERT_AGE": str(10**9),
         **more,
     }
@@ -49,7 +49,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 class WorkerProcess:
     """`stream-app worker ROLE` in a process of its own; its log is a file."""
 
-    #: Starts it.
+    #: What starts the process.
     program: Callable[..., Program | subprocess.Popen[bytes]] = Program
 
     def __init__(
@@ -61,7 +61,7 @@ class WorkerProcess:
         **env: str,
     ) -> None:
         self.log = log
-        # Tests read it before the worker has written to it.
+        # Tests read the log before the worker has written to it.
         log.touch()
         args = (*command, "worker", role)
         self.process = self.program(args, environment(settings, **env), stdout=log, stderr=log)
@@ -76,7 +76,7 @@ class WorkerProcess:
         return found.group(1) if found else None
 
     async def ready(self, timeout_seconds: float = START_SECONDS) -> WorkerProcess:
-        """Wait until `/readyz` is 200; an end of the process before that is a failure."""
+        """Wait until `/readyz` is 200; it is a failure if the process ends before that."""
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -98,7 +98,7 @@ class WorkerProcess:
         return await get(f"{self.url}{path}")
 
     async def metrics(self) -> dict[str, float]:
-        """Return the samples of `/metrics` by name and labels as they stand there."""
+        """Return the samples of `/metrics` by their names and labels, as written there."""
         status, body = await get(f"{self.url}/metrics")
         assert status == 200, body
         rows = (line.rpartition(" ") for line in body.splitlines() if not line.startswith("#"))
@@ -167,9 +167,9 @@ async def put_objects(settings: Settings, topic: str, objects: Iterable[Mapping[
 
 
 async def configure_topics(bootstrap: str, topics: Mapping[str, Mapping[str, str]]) -> None:
-    """Set all of topics' own configuration, by their names, and wait until the broker goes by it.
+    """Set the whole configuration of topics, by their names, and wait until the broker applies it.
 
-    The answer comes before that: what a process reads or writes at once is under the old one.
+    The broker answers before that: reads and writes right after its answer are under the old one.
     """
     wanted = {name: dict(config) for name, config in topics.items()}
 

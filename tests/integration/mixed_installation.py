@@ -1,6 +1,6 @@
 """A large installation made of one seed: 200 clients, 1,000 triggers, 500 integrations, events.
 
-All of it are plain objects and bytes, as people and producers write them.
+All of it is plain objects and bytes, as people and producers write them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class MixedInstallation:
         #: Written and then deleted again.
         self.deleted = {n: self._integration(n) for n in range(9001, 9021)}
         active = [n for n, one in self.integrations.items() if one["active"]]
-        #: Disabled by the system; none has selected events: that is `route`'s part alone.
+        #: Disabled by the system. None has selected events, so only `route` deals with them.
         self.disabled = set(self.chance.sample(active, 10))
         for number in self.disabled:
             self.integrations[number]["events"] = []
@@ -71,7 +71,7 @@ class MixedInstallation:
         ]
 
     def sealed(self, one: dict[str, Any], settings: Settings) -> dict[str, Any]:
-        """Return an integration as its record is: its key is sealed."""
+        """Return an integration as in its record, with a sealed key."""
         ring = KeyRing.from_settings(settings)
         key = f"{KEY_START}{one['id']:012}"
         token = ring.seal(key, key_context(one["client_id"], one["id"], self.url))

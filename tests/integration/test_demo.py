@@ -23,13 +23,13 @@ GOLDEN = Path(__file__).parents[1] / "unit" / "domain" / "alerts" / "golden" / "
 GOLDEN_WINDOW = ("1767225661", "1767225662")
 START_SECONDS = 120
 STOP_SECONDS = 20
-#: Itself, two workers and the broker.
+#: The demo itself, two workers and the broker.
 DEMO_PROCESSES = 4
 
 
 @contextmanager
 def demo(directory: Path, *args: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the demo in a folder of its own; whatever happens, all of it has ended afterwards."""
+    """Run the demo in a folder of its own; end all of its processes afterwards."""
     clean = {name: v for name, v in os.environ.items() if not name.startswith("STREAM_APP_")}
     env = clean | {
         "STREAM_APP_EMBEDDED__DIRECTORY": str(directory / "kafka"),
@@ -55,7 +55,7 @@ def demo(directory: Path, *args: str, **environ: str) -> Iterator[subprocess.Pop
 def family(directory: Path) -> list[psutil.Process]:
     """Return all processes of the demo in a folder: itself, its commands, the broker.
 
-    They are told by the folder they work in, so one that lost its parent is found, too.
+    They are recognised by the folder they work in, so orphans are found, too.
     """
     found = []
     for process in psutil.process_iter():

@@ -92,7 +92,7 @@ async def test_two_incidents_in_one_second_and_then_silence_are_an_alert_within_
             value = json.dumps({"client_id": 1, "first_time": second, "type": "ptrav"}).encode()
             topic = f"{settings.topic_prefix}events.incidents"
             sent = time.time()
-            # Two records by two producers, without a key: they may be in two partitions.
+            # Two records of two producers, without a key: they may be in two partitions.
             await put(settings.kafka.bootstrap_servers or "", topic, [(None, value)])
             await put(settings.kafka.bootstrap_servers or "", topic, [(None, value)])
             while len(arrived) <= pair and time.time() - sent < 10:  # noqa: ASYNC110 - of a callback

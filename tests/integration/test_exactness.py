@@ -38,7 +38,7 @@ EVENTS = 200_000
 SECONDS_OF_PRODUCING = 70
 KINDS = ("attacks", "hits", "incidents")
 TOPICS = ["events.attacks", "events.hits", "events.incidents", "counts"]
-#: So often that each kill falls into one.
+#: Snapshots are written so often that each kill falls into one.
 SNAPSHOTS = {"STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS": "0.5"}
 FAILING_WORKER = str(PROGRAMS / "failing_worker.py")
 
@@ -124,8 +124,8 @@ def event(chance: random.Random, kind: str, now: int) -> dict[str, Any]:
 async def produce(settings: Settings, seconds: float, until: asyncio.Event | None = None) -> None:
     """Send the events over `seconds`, by key, by explicit partition and without a key.
 
-    With `until` they last: the last fifth only trickles until that is set, however slow the
-    machine is.
+    With `until` the last fifth only trickles until that is set, so that the events last however
+    slow the machine is.
     """
     bootstrap, prefix = settings.kafka.bootstrap_servers, settings.topic_prefix
     chance, start = random.Random(7), int(time.time()) - 600
@@ -338,7 +338,7 @@ async def test_a_graceful_rebalance_leaves_the_counts_exact(
             await producing
             await drained(settings, "detector", TOPICS, 60)
             figures = await compare(settings)
-            # None, unless a heartbeat was late: the flush that it cut short is sent again.
+            # None, unless a heartbeat was late: then the flush that this cut short is sent again.
             assert figures["alert records sent again"] < figures["alerts"] / 100
             assert second.stop() == 0
     print(figures)

@@ -51,7 +51,7 @@ KILLS = 5
 
 @dataclass
 class Figures:
-    """What came of one run. `repeated`: POSTs of an attempt that had been made before."""
+    """The figures of one run; `repeated` counts POSTs of an attempt that had been made before."""
 
     judge: str
     faults: dict[str, int]
@@ -93,11 +93,11 @@ class Run:
         await put_objects(self.settings, "config.integrations", rows)
 
     def _api(self, number: int) -> str:
-        """Return where alerts go: of every third integration to JSM, else to Opsgenie."""
+        """Return where alerts go: to JSM for every third integration, else to Opsgenie."""
         return self.url + (JSM_PATH if number % 3 == 0 else "")
 
     def _token(self, number: int) -> str:
-        """Return a key as it is stored: of every second integration sealed, else by its name."""
+        """Return a key as it is stored: sealed for every second integration, else by its name."""
         if number % 2:
             return f"env:STREAM_APP_KEY_1111_N{number}"
         ring = KeyRing([SECRET_KEY])
@@ -144,7 +144,7 @@ class Run:
         return [record for records in found.values() for record in records]
 
     async def no_longer_pending(self, workers: list[WorkerProcess]) -> None:
-        """Wait until no delivery is pending in any worker, as long as they become fewer."""
+        """Wait until no worker has a pending delivery, as long as their number falls."""
         least, deadline = math.inf, time.monotonic() + 60
         while time.monotonic() < deadline:
             await drained(self.settings, "notifier", ["alerts"], 30)
@@ -183,7 +183,7 @@ class Run:
 
     async def figures(self) -> Figures:
         expected = {decode_alert(record.value).id for record in await self.records("alerts")}
-        # A kill between a verdict and the state that remembers it has the same one made again.
+        # After a kill between a verdict and the state that remembers it, the verdict is made again.
         verdicts = dict.fromkeys(r.value for r in await self.records("status.integrations"))
         disabled = [decode_status(value).id for value in verdicts]
         alerts = Counter(found.alias for found in self.faulty.sandbox.alerts)
@@ -250,12 +250,12 @@ async def test_no_alert_is_lost_or_doubled_whatever_dies(
     if judge == "never":
         assert figures.disabled == []
     else:
-        assert figures.disabled, "the dead one"
+        assert figures.disabled, "only the dead integration"
         assert len(figures.disabled) == len(set(figures.disabled)), "no other verdict"
 
 
 async def _replaced(run: Run, worker: WorkerProcess) -> WorkerProcess:
-    """Kill a worker in the midst of its work; return one that has taken its place, at work, too."""
+    """Kill a worker while it works; return its replacement, once that is at work, too."""
     worker.kill()
     found = await run.worker().ready()
     await asyncio.sleep(1)

@@ -20,7 +20,7 @@ from tests import oracle, oracle_alerts
 from tests.integration.harness import WorkerProcess, drained, put, put_objects, read_all
 from tests.integration.mixed_installation import KEY_START, KINDS, MixedInstallation
 
-#: Another one makes another installation, and other events.
+#: Another seed makes another installation, and other events.
 SEED = int(os.environ.get("MIXED_SEED", "5"))
 DETECTOR_TOPICS = [*(f"events.{kind}" for kind in KINDS), "events.account", "counts"]
 
@@ -66,7 +66,7 @@ class Run:
         return notices
 
     async def values(self, topic: str) -> list[dict[str, Any]]:
-        """Return the records of a topic; what a rebalance has sent twice must be equal, once."""
+        """Return each record of a topic once; what a rebalance has sent twice must be equal."""
         found: dict[str, bytes] = {}
         for records in (await read_all(self._bootstrap, self.name(topic))).values():
             for record in records:
@@ -105,7 +105,7 @@ class Run:
 
 
 def facts(alert: dict[str, Any]) -> dict[str, Any]:
-    """Return the alert of a notice as the oracle tells it; its texts have tests of their own."""
+    """Return the facts of a notice's alert that the oracle gives; texts have tests of their own."""
     told = {name: alert[name] for name in ("id", "client_id", "integration_ids")}
     return told | {"kind": alert["notice"]["kind"], "summary": alert["notice"]["summary"]}
 
@@ -119,7 +119,7 @@ def by_id(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 async def test_a_large_mixed_installation_alerts_whom_the_oracle_names(
     settings: Settings, tmp_path: Path
 ) -> None:
-    print(f"MIXED_SEED={SEED}")  # shown with a failure: it makes the same run again
+    print(f"MIXED_SEED={SEED}")  # shown with a failure, to make the same run again
     sandbox = SandboxOpsgenie()
     run = Run(settings, await sandbox.start())
     mixed = run.mixed

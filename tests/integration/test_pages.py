@@ -44,20 +44,20 @@ COMMAND = (
     "STREAM_APP_TOPIC_PREFIX= stream-app ",
 )
 WORKER = "stream-app worker "
-#: Lines that are not run here, and why.
+#: Lines that are not run here, and the reason.
 NOT_RUN = {
     "make run": "runs `stream-app demo`, which tests/integration/test_demo.py does",
     "make test": "runs this test",
     "make bench": "takes half an hour; test_pages.py in tests/unit/project knows its bounds",
 }
-#: What blocks that run elsewhere have in them, and where that is.
+#: Text in blocks that another test runs -> that test.
 RUN_ELSEWHERE = {
     "STREAM_APP_DRY_RUN=true": "tests/integration/test_pages_dry_run.py",
     "--allow-principal": "tests/integration/cluster/test_acls.py",
     "kcat -P -b": "tests/integration/cli/test_validate.py",
     "import asyncio": "tests/integration/cli/test_validate.py",
 }
-#: What stands in a line for something of the reader's own -> what it is here.
+#: What a reader replaces by something of their own -> what this test puts there.
 PLACEHOLDERS = {
     "REPOSITORY": "{repository}",
     "broker-1:9092,broker-2:9092": "{broker}",
@@ -81,7 +81,7 @@ def lines(pages: Iterable[str] = ORDER) -> list[str]:
 
 
 def write_files(folder: Path, config: str) -> None:
-    """Write the files that the pages' commands name, of their own example."""
+    """Write the files that the pages' commands name, made from the pages' own example."""
     (folder / "acme.yaml").write_text(config)
     client, integration, *triggers = yaml.safe_load_all(config)
     (folder / "client.yaml").write_text(yaml.safe_dump(client))
@@ -96,7 +96,7 @@ def write_files(folder: Path, config: str) -> None:
 
 
 class Shell:
-    """Runs lines one after the other in what seems to be one shell: exports stay."""
+    """Runs lines one after the other as in one shell: exports stay."""
 
     def __init__(self, folder: Path, settings: Settings, sandbox: str) -> None:
         self._folder = folder
@@ -192,7 +192,7 @@ async def _records(settings: Settings, topic: str) -> list[Any]:
 
 
 async def _something_happens(settings: Settings) -> dict[str, str]:
-    """Let the example's trigger fire, and one delivery be unusable; return what they are called."""
+    """Let the example's trigger fire, and write an unusable delivery; return the names of both."""
     bootstrap, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
     event = {"client_id": 1111, "first_time": int(time.time()), "type": "ptrav"}
     rows = [(None, json.dumps(event).encode())] * 2

@@ -27,7 +27,7 @@ def lines() -> list[str]:
 
 
 def bound(text: str, settings: Settings) -> str:
-    """Put the test's own broker and prefixes where the page has a reader's."""
+    """Put the test's own broker and prefixes in place of the reader's."""
     live = settings.topic_prefix
     text = text.replace("STREAM_APP_TOPIC_PREFIX= ", f"STREAM_APP_TOPIC_PREFIX={live} ")
     text = re.sub(r"(?<=[= ])trial\.", f"{live}trial.", text)
@@ -69,7 +69,7 @@ async def test_the_trial_of_the_page_shows_what_would_have_been_posted(
 
 
 async def _results(look: str, folder: Path, paths: str) -> list[Any]:
-    """Look, as the page says, until something is there."""
+    """Run the page's last line until it shows something."""
     async with asyncio.timeout(60):
         while True:
             kcat = await asyncio.create_subprocess_exec(

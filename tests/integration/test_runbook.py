@@ -1,4 +1,4 @@
-"""What the runbook says of kcat is so: its command, as written, prints what is told of it."""
+"""The runbook's kcat command, as written, prints what the runbook says."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Runs commands of stream-app on a terminal of their own, one after the other.
 
-On stdin a JSON list of {"name", "args", "env"}; on stdout, a line each as it ends, its exit code
-and all that it has written to the terminal, in base64. The commands are imported once: each is a
-fork, since a process of its own would spend most of the time on that.
+It reads a JSON list of {"name", "args", "env"} from stdin. As each command ends, it writes a line
+to stdout: the exit code, and in base64 all that the command has written to the terminal. Commands
+are forked from a process that has imported them, since imports would take most of the time.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 
 from stream_app.cli import main
 
-#: So wide that a table folds the longest name alone.
+#: So wide that a table folds only the longest name.
 ROWS, COLUMNS = 50, 2000
 
 
 def run(case: dict[str, Any]) -> None:
     child, terminal = pty.fork()
     if child == 0:
-        # Some runners of tests set these: then they count, and not the size of the terminal.
+        # Some test runners set these, and they win over the size of the terminal.
         os.environ.update(case["env"] | {"LINES": str(ROWS), "COLUMNS": str(COLUMNS)})
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         try:
@@ -35,7 +35,7 @@ def run(case: dict[str, Any]) -> None:
         except SystemExit as end:
             sys.stdout.flush()
             os._exit(end.code if isinstance(end.code, int) else 1)
-        except BaseException as error:  # noqa: BLE001 - what nobody has caught is shown, too
+        except BaseException as error:  # noqa: BLE001 - uncaught errors are shown, too
             sys.excepthook(type(error), error, error.__traceback__)
             os._exit(99)
     written = b""

@@ -64,7 +64,7 @@ Apply = Callable[..., Done]
 
 @pytest.fixture
 def cli(settings: Settings, kafka: str, tmp_path: Path) -> Cli:
-    """Run `stream-app` with some arguments."""
+    """Return a function that runs `stream-app`, and checks that no key is shown."""
     asyncio.run(create_topics(settings))
     clean = {name: v for name, v in os.environ.items() if not name.startswith("STREAM_APP_")}
 
@@ -83,7 +83,7 @@ def cli(settings: Settings, kafka: str, tmp_path: Path) -> Cli:
 
 @pytest.fixture
 def apply(cli: Cli, tmp_path: Path) -> Apply:
-    """Run `stream-app apply` on files of the given contents."""
+    """Return a function that runs `stream-app apply` on files with the given contents."""
 
     def run(files: dict[str, str], *flags: str, stdin: str = "", **environ: str) -> Done:
         for name, content in files.items():
@@ -159,7 +159,9 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(settings: Settings, appl
     assert stored(settings) == before
 
 
-def test_what_is_not_evaluated_is_kept_and_said(settings: Settings, apply: Apply, cli: Cli) -> None:
+def test_what_is_not_evaluated_is_kept_and_reported(
+    settings: Settings, apply: Apply, cli: Cli
+) -> None:
     block = {"id": "block_ips", "params": {"lock_time": 3600}}
     changes: list[dict[str, Any]] = [
         {"id": 62, "template_id": "vector_attack", "actions": [block]},
@@ -204,7 +206,7 @@ def test_disabling_and_enabling_makes_a_new_revision(settings: Settings, apply: 
     assert on.revision != first.revision
 
 
-def test_one_bad_object_stops_them_all_and_every_problem_is_told(
+def test_one_bad_object_stops_them_all_and_every_problem_is_reported(
     settings: Settings, apply: Apply
 ) -> None:
     bad = TRIGGER | {"id": 62, "enabled": "yes", "threshold": {"count": 1, "period": 7}}

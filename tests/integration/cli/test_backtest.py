@@ -17,14 +17,14 @@ from tests.integration.cli.test_replay import command
 from tests.integration.harness import WorkerProcess, put, put_objects
 from tests.integration.test_exactness import event, triggers
 
-#: Of client 2, in windows of a second, which are kept for an hour.
+#: A trigger of client 2 with windows of a second, which are kept for an hour.
 TRIGGER = triggers()[1] | {"filters": [], "threshold": {"count": 1, "period": 1}}
 CLIENT = {"client_id": 2, "name": "Bravo Foods", "cloud": "EU"}
 EVENTS = 9000
 
 
 def in_envelope(row: dict[str, Any]) -> bytes:
-    """Write an event of the client as the documented webhook does: by its name."""
+    """Return an event as the documented webhook writes it: it gives the client's name."""
     hit = {name: value for name, value in row.items() if name != "client_id"}
     about = {"client_name": CLIENT["name"], "notification_type": "new_hits", "hit": hit}
     return json.dumps({"summary": "New hit", "details": about}).encode()
@@ -101,14 +101,14 @@ async def test_a_range_with_offsets_and_no_records_is_empty(
     args = ["triggers", "backtest", "-f", str(file)]
     code, lines, errors = await command(one, *args, "--from", "0")
     assert code == 0, errors
-    # The second offset is that of the transaction's end.
+    # The second offset is the marker at the end of the transaction.
     code, lines, errors = await command(one, *args, "--from", "1")
     assert (code, lines) == (1, []), errors
     assert "nothing to read in this range: its offsets hold no records" in errors
     assert "Traceback" not in errors
 
 
-async def test_what_is_wrong_is_said_with_its_exit_code(settings: Settings, tmp_path: Path) -> None:
+async def test_an_error_is_reported_with_its_exit_code(settings: Settings, tmp_path: Path) -> None:
     await create_topics(settings)
     one, two, bad = (tmp_path / name for name in ("one.json", "two.json", "bad.json"))
     one.write_text(json.dumps(TRIGGER))

@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: they are listed, shown, come back once, and go nowhere else."""
+"""Dead letters on a real broker: they are listed, shown and redriven once, and go nowhere else."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def records(settings: Settings, topic: str) -> list[Any]:
     return [record for rows in found.values() for record in rows]
 
 
-async def letters(settings: Settings, topic: str) -> list[Any]:
+async def dead_letters(settings: Settings, topic: str) -> list[Any]:
     """Return the dead letters of a topic, without the marks of those redriven."""
     found = await records(settings, f"{topic}.dlq")
     return [record for record in found if "x-error-reason" in dict(record.headers)]
@@ -122,7 +122,7 @@ async def test_a_refused_event_is_counted_once_after_its_client_is_configured(
     assert await dlq(settings, "list") == []
     (done,) = await dlq(settings, "list", "--done")
     assert (done["redriven"], done["offset"]) == (True, listed["offset"])
-    assert len(await letters(settings, "events.incidents")) == 1
+    assert len(await dead_letters(settings, "events.incidents")) == 1
 
 
 async def test_a_stale_alert_that_is_redriven_pages_once(bench: Bench) -> None:
@@ -157,7 +157,7 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     await bench.fire(*fired)
     await eventually(lambda: "integration_disabled" in worker.text)
     await bench.drained()
-    dead = await letters(bench.settings, "deliveries")
+    dead = await dead_letters(bench.settings, "deliveries")
     assert len(dead) == 8
 
     skipped = await dlq(bench.settings, "redrive", "--integration", "521")
@@ -165,7 +165,7 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     assert "`stream-app integrations enable 521` first" in skipped[0]["why"]
     (forced,) = await dlq(bench.settings, "redrive", "deliveries", "--limit", "1", "--force")
     await bench.drained()
-    again = (await letters(bench.settings, "deliveries"))[-1]
+    again = (await dead_letters(bench.settings, "deliveries"))[-1]
     assert (dict(again.headers)["x-attempt"], again.value) == (b"2", forced["payload"].encode())
     made = len(bench.sandbox.requests)
 
@@ -179,7 +179,7 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     rest = await dlq(bench.settings, "redrive", "--integration", "521")
     assert actions(rest) == ["redriven"] * 4
     assert actions(await dlq(bench.settings, "redrive", "--integration", "521")) == []
-    # Of a worker that had not heard of the enabling.
+    # Written by a worker that had not heard of the enabling.
     old = Cancel(1111, 521, DeadLetterReason.INTEGRATION_DISABLED, epoch=0)
     await bench.put("delivery-results", (b"521", encode_result(old)))
     await bench.worker().ready()
@@ -188,7 +188,9 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
 
     assert sorted(one.alias for one in bench.sandbox.alerts) == sorted(one.id for one in fired)
     assert len(bench.sandbox.requests) == made + 8
-    assert len(await letters(bench.settings, "deliveries")) == 9, "nothing is a dead letter again"
+    assert len(await dead_letters(bench.settings, "deliveries")) == 9, (
+        "there are no new dead letters"
+    )
     by_key = DefaultPartitioner()(b"521", [0, 1, 2, 3], [0, 1, 2, 3])
     assert {row["partition"] for row in (*live, *rest)} == {by_key}
     assert {record.partition for record in await records(bench.settings, "deliveries")} == {by_key}
@@ -200,7 +202,7 @@ OFFSETS = count(17)
 DELIVERY = Delivery("a/521", "a", 1111, 521, "Title", "Text", {}, epoch=1)
 
 
-def letter_headers(settings: Settings, topic: str, **changes: str) -> list[tuple[str, bytes]]:
+def dead_letter_headers(settings: Settings, topic: str, **changes: str) -> list[tuple[str, bytes]]:
     facts = {
         "x-original-topic": f"{settings.topic_prefix}{topic}",
         "x-original-partition": "1",
@@ -213,7 +215,7 @@ def letter_headers(settings: Settings, topic: str, **changes: str) -> list[tuple
     return [(name, text.encode()) for name, text in (facts | changes).items()]
 
 
-async def test_what_was_accepted_is_cut_or_names_another_topic_is_not_sent(bench: Bench) -> None:
+async def test_accepted_cut_and_misdirected_dead_letters_are_not_sent(bench: Bench) -> None:
     settings, prefix = bench.settings, bench.settings.topic_prefix
     one, two = (
         encode_delivery(DELIVERY),
@@ -221,7 +223,7 @@ async def test_what_was_accepted_is_cut_or_names_another_topic_is_not_sent(bench
     )
 
     async def bury(topic: str, value: bytes, **changes: str) -> None:
-        headers = letter_headers(settings, changes.pop("source", topic), **changes)
+        headers = dead_letter_headers(settings, changes.pop("source", topic), **changes)
         name = f"{prefix}{topic}.dlq"
         await put(bench.bootstrap, name, [(b"521", value)], partition=1, headers=headers)
 
@@ -267,13 +269,13 @@ async def test_what_was_accepted_is_cut_or_names_another_topic_is_not_sent(bench
 
 
 class UnmarkedRedriver(Redriver):
-    """Loses the broker when it comes to the marks."""
+    """A redriver that loses the broker before it writes the marks."""
 
     async def _mark(self, outcome: RedriveOutcome) -> None:
         raise KafkaTimeoutError(str(outcome))
 
 
-async def open_letters(settings: Settings) -> list[DeadLetter]:
+async def open_dead_letters(settings: Settings) -> list[DeadLetter]:
     index = DeadLetterIndex(Selection())
     async with DeadLetterLog(settings, [f"{settings.topic_prefix}events.hits.dlq"]) as log:
         await log.survey(index)
@@ -287,11 +289,11 @@ async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_no
     await create_topics(settings)
     topic, bootstrap = f"{settings.topic_prefix}events.hits", settings.kafka.bootstrap_servers or ""
     rows = [(None, b"{"), (b"k", None), (b"k", b"{")]
-    headers = letter_headers(settings, "events.hits")
+    headers = dead_letter_headers(settings, "events.hits")
     await put(bootstrap, f"{topic}.dlq", rows, partition=1, headers=headers)
 
     async def batch() -> list[Redriven]:
-        found = await open_letters(settings)
+        found = await open_dead_letters(settings)
         return [redriven(letter, topic, settings.partitions, None) for letter in found]
 
     async with UnmarkedRedriver(settings) as unlucky:
@@ -310,13 +312,13 @@ async def test_a_broker_lost_before_the_mark_repeats_and_an_interruption_does_no
     assert [(record.key, record.value) for record in sent] == [*rows, *rows]
 
 
-async def test_letters_of_many_partitions_are_listed_by_their_time(settings: Settings) -> None:
+async def test_dead_letters_of_many_partitions_are_listed_by_their_time(settings: Settings) -> None:
     await create_topics(settings)
     topic, bootstrap = f"{settings.topic_prefix}events.hits", settings.kafka.bootstrap_servers or ""
     minutes_ago, now = {0: (50, 30, 10), 1: (40, 5), 3: (45, 20)}, time.time()
     for partition, times in minutes_ago.items():
         for minutes in times:
-            headers = letter_headers(settings, "events.hits")
+            headers = dead_letter_headers(settings, "events.hits")
             at_ms = int((now - minutes * 60) * 1000)
             row = (b"k", str(minutes).encode())
             await put(
@@ -334,10 +336,12 @@ async def test_letters_of_many_partitions_are_listed_by_their_time(settings: Set
     assert [int(row["payload"]) for row in oldest] == [50, 45]
 
 
-async def test_a_letter_that_a_crash_has_written_twice_comes_back_once(settings: Settings) -> None:
+async def test_a_dead_letter_that_a_crash_has_written_twice_comes_back_once(
+    settings: Settings,
+) -> None:
     await create_topics(settings)
     topic, bootstrap = f"{settings.topic_prefix}events.hits", settings.kafka.bootstrap_servers or ""
-    headers = letter_headers(settings, "events.hits")
+    headers = dead_letter_headers(settings, "events.hits")
     for partition in (0, 3):
         await put(
             bootstrap, f"{topic}.dlq", [(None, b"{}")], partition=partition, headers=headers

@@ -25,7 +25,7 @@ from tests.integration.harness import WorkerProcess, drained, groups, put, put_o
 from tests.integration.notifier.test_notifier import KEY, SCALE, Bench, alert, integration
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-#: Ends of the keys by which the sandbox fails requests.
+#: The key whose requests the sandbox lets fail.
 BROKEN_KEY = "00000000-1111-2222-3333-555555555555"
 TRIGGER = {
     "id": 61, "client_id": 1111, "name": "Notification about incidents", "enabled": True,
@@ -38,7 +38,7 @@ DAY = 1_767_225_600
 
 @dataclass
 class Installation:
-    """One alert has reached 521 on its second attempt, and 522 never; another waits nowhere."""
+    """One alert has reached 521 on its second attempt, and never 522; a later one waits nowhere."""
 
     bench: Bench
     both: Alert
@@ -93,7 +93,7 @@ async def installation(
         async with asyncio.timeout(60):
             while not await bench.records("deliveries.dlq"):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
-        # `status` shows the lag of each topic: what is announced is read, too, before it is asked.
+        # `status` shows the lag of each topic, so announcements must have been read before it runs.
         await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
         await bench.drained()
         yield Installation(bench, both, later)
@@ -271,7 +271,7 @@ async def test_the_doctor_finds_what_is_broken(installation: Installation) -> No
     assert any("takes no connection" in text for check, text in failed if check == "endpoints")
 
 
-async def test_a_prefix_of_nobody_is_told_in_one_line(installation: Installation) -> None:
+async def test_a_prefix_without_topics_is_reported_in_one_line(installation: Installation) -> None:
     settings = installation.bench.settings.model_copy(update={"topic_prefix": "nobodys."})
     run = WorkerProcess.command
     found = await asyncio.to_thread(run, settings, "status", "--json")

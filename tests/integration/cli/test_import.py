@@ -34,7 +34,7 @@ CLIENTS, INTEGRATIONS, TRIGGERS = 200, 2_000, 5_000
 
 @pytest.fixture
 def run(settings: Settings) -> Run:
-    """Run a command, expect its exit code, and see that it shows no key."""
+    """Return a function that runs a command, and checks its exit code and that it shows no key."""
     asyncio.run(create_topics(settings))
     keys = generate_secret_key()
 

@@ -116,7 +116,7 @@ async def test_a_replay_is_the_live_run_of_two_workers_and_a_kill_byte_for_byte(
 async def _compare_with_another(
     settings: Settings, live: dict[str, bytes], topics: list[str]
 ) -> None:
-    """Hold the events against an installation that lacks one, has one more and a changed one."""
+    """Compare with an installation that lacks one alert, has another one and a changed one."""
     other = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}other."})
     await create_topics(other)
     counted = sorted(value for value in live.values() if b'"notice"' not in value)
@@ -168,7 +168,7 @@ async def test_files_and_a_narrower_choice_decide_what_fires(
         settings, "replay", f"{prefix}events.hits", "--config", str(file), "--client", "4"
     )
     assert (code, lines) == (0, [])
-    # The very same from a pipe, with everything in the file: no broker is asked.
+    # The same from a pipe, with everything in the file: no broker is needed.
     whole = tmp_path / "whole.json"
     whole.write_text(json.dumps([mine, *clients()]))
     piped = [
@@ -193,7 +193,7 @@ async def _piped(settings: Settings, text: str, *args: str) -> tuple[int, str, s
     return done.returncode, done.stdout, done.stderr
 
 
-async def test_what_is_wrong_is_said_with_its_exit_code(settings: Settings) -> None:
+async def test_an_error_is_reported_with_its_exit_code(settings: Settings) -> None:
     await prepared(settings)
     for args, code, text in (
         (["events.nothing"], 2, "events.nothing holds no events"),
@@ -216,7 +216,7 @@ async def test_what_is_wrong_is_said_with_its_exit_code(settings: Settings) -> N
     assert "none.config" in errors
 
 
-async def test_ctrl_c_says_how_far_it_came(settings: Settings, tmp_path: Path) -> None:
+async def test_ctrl_c_reports_how_far_the_replay_came(settings: Settings, tmp_path: Path) -> None:
     await prepared(settings)
     line = json.dumps({"topic": "events.hits", "payload": "{}", "ts": 1}) + "\n"
     process = await asyncio.create_subprocess_exec(
@@ -236,7 +236,9 @@ async def test_ctrl_c_says_how_far_it_came(settings: Settings, tmp_path: Path) -
     assert b"interrupted" in errors
 
 
-async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_told(settings: Settings) -> None:
+async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_reported(
+    settings: Settings,
+) -> None:
     one = settings.model_copy(update={"partitions": 1})
     await prepared(one)
     bootstrap, prefix = one.kafka.bootstrap_servers or "", one.topic_prefix
@@ -267,7 +269,7 @@ async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_told(settings:
         assert code == 0, errors
         shown = lines[-1].split(b" in 1 minute")[1].split()[0].decode() if lines else None
         assert shown == events, (args, lines)
-    # What the whole gives is on the topic; of a part of it the same alert is told as cut.
+    # The topic has the alert of the whole range; compared with a part of it, that alert is cut.
     _, lines, _ = await command(one, *base, "--json")
     await put(bootstrap, f"{prefix}alerts", [(b"9", lines[0])])
     code, lines, errors = await command(one, *base, "--compare")
@@ -277,7 +279,7 @@ async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_told(settings:
     (row,) = [json.loads(line) for line in lines]
     assert (row["result"], row["reason"]) == ("extra", "range_cut")
     assert "2 events are in its window" in row["detail"]
-    # Uploaded within the range, and happened before it: its alert is on the topic, so not missing.
+    # Events that were uploaded within the range and happened before it: their alert is not missing.
     late = {"client_id": 9, "request_time": second - 3600}
     await put(bootstrap, f"{prefix}events.hits", [(None, json.dumps(late).encode())] * 3)
     _, lines, errors = await command(one, *base, "--json", "--from", moment)

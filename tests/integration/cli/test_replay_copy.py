@@ -40,7 +40,7 @@ EVENTS = [f"events.{name}" for name in (*KINDS, "account")]
 CONFIG = ["config.clients", "config.triggers", "config.integrations"]
 #: A key that no secret of this test opens.
 UNREADABLE = f"sealed:v1:{Fernet(Fernet.generate_key()).encrypt(b'{}').decode()}"
-#: The events are of ten minutes, but for those that come late.
+#: The events happen within ten minutes, except those that come late.
 SECONDS, MOST_LATE_SECONDS = 600, 5000
 
 
@@ -112,7 +112,7 @@ async def test_a_copy_gives_the_same_alerts_and_a_dry_run_connects_to_nobody(
             await _shifted_to_now(settings, trial, live)
             await _no_last_message(trial, STREAM_APP_DELIVERY__SANDBOX_URL=endpoint.url)
         assert endpoint.connections == 0
-        # The counter counts: this is what a sender would have done.
+        # The counter works: this is what a sender would have done.
         _, writer = await asyncio.open_connection(*endpoint.url.removeprefix("http://").split(":"))
         writer.close()
         await asyncio.sleep(0.1)
@@ -182,7 +182,7 @@ async def _nothing_was_sent(trial: Settings, notifier: WorkerProcess, url: str) 
 
 
 async def _no_last_message(trial: Settings, **env: str) -> None:
-    """Disable an integration that wants to hear of it, where only the mark says what it is."""
+    """Disable an integration that wants a last message; only the mark tells of the dry run."""
     code, _, errors = await command(trial, "integrations", "disable", "1", "--yes", **env)
     assert code == 0, errors
     assert "dry run: no last message is sent" in errors
@@ -207,7 +207,7 @@ async def _shifted_to_now(settings: Settings, trial: Settings, live: dict[str, b
     recent = [alert for alert in shifted if alert["window_end"] > now - SECONDS - 60]
     assert len(recent) > len(shifted) / 2
     before = [json.loads(value) for value in live.values() if b'"window_start"' in value]
-    # Windows of a second move by as much as their events; so order and distances stay.
+    # Windows of a second move by as much as their events, so order and distances stay.
     expected = {
         (a["trigger"]["id"], a["window_start"] + delta)
         for a in before
@@ -222,7 +222,7 @@ async def _shifted_to_now(settings: Settings, trial: Settings, live: dict[str, b
     assert found == expected
 
 
-async def test_live_installations_are_refused_and_what_is_wrong_is_said(
+async def test_live_installations_are_refused_and_errors_are_reported(
     settings: Settings, tmp_path: Path
 ) -> None:
     await create_topics(settings)
@@ -292,7 +292,7 @@ async def _dry_and_live_workers_keep_apart(
 
 
 async def _any_key_will_do(trial: Settings, tmp_path: Path) -> None:
-    """Apply a key in the clear without a secret key: it is sealed, and nobody can open it."""
+    """Apply a key in the clear without a secret key: it is sealed so that nobody can open it."""
     key = "00000000-1111-2222-3333-444444444444"
     target = {"api": "https://api.opsgenie.com/v2/alerts", "token": key}
     file = tmp_path / "trial.json"
@@ -308,7 +308,7 @@ async def _any_key_will_do(trial: Settings, tmp_path: Path) -> None:
 
 
 async def _recorded_over_time(settings: Settings, number: int, apart_ms: int) -> None:
-    """Write hits to a topic whose owner has chosen the producers' clock, a second apart each."""
+    """Write hits, each a second apart, to a topic whose owner has chosen the producers' clock."""
     name = f"{settings.topic_prefix}events.hits"
     async with Admin(settings) as client:
         await client.create_topics([NewTopic(name, 4, 1)])
@@ -377,7 +377,7 @@ async def test_ctrl_c_says_how_to_go_on_and_nothing_is_missing_or_twice(
     source, copied = await rows(settings, "events.hits"), await rows(trial, "events.hits")
     for records in copied.values():
         times = [json.loads(value)["request_time"] for _, value, _ in records]
-        assert times == sorted(times), "in the order of their time, whatever partition they had"
+        assert times == sorted(times), "in the order of their times, whatever partition they had"
     expected = sorted(
         json.loads(v)["request_time"] + shift for r in source.values() for _, v, _ in r
     )

@@ -1,7 +1,7 @@
-"""Every command on a terminal, with names and texts of strangers: each is shown as written.
+"""Every command on a terminal, with hostile names and texts: each is shown as written.
 
 All configuration, alerts, deliveries, results, dead letters and events of one installation are
-hostile. Nothing but our own styles may reach the terminal; what a person sees is then the text.
+hostile. Only our own styles may act on the terminal, so that a person sees the texts themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stream_app.settings import Settings
 from tests.integration.harness import environment, put
 from tests.unit.cli.test_every_command import LEAVES
 
-#: As it stands and as it is shown.
+#: A hostile name, and how it is shown.
 NAME = (
     "Notify [/marketing] [on hold] :100: [link=https://evil.example]x[/link] \x1b]0;pwned\x07"
     "\x1b[2J\x9b31m a\u202eb\u2066c \u200bz\u2028 r\rn\nt\t \x7f"
@@ -44,7 +44,7 @@ LONG = "[red]L" * 1700
 ID = "stream-app:1111:incidents_exceeded:100:[/b]\x1b[2J"
 SHOWN_ID = r"stream-app:1111:incidents_exceeded:100:[/b]\x1b[2J"
 DAY = 1_767_225_600
-#: What is ours: colours and weights, and the line of progress that is painted over.
+#: Our own styles: colours and weights, and the progress line that is painted over.
 OURS = re.compile(rb"\x1b\[[0-9;]*m|\r\x1b\[2K|\r\n")
 SURROGATE = b"not \\ud800 whole"
 
@@ -168,7 +168,7 @@ async def write(settings: Settings) -> None:
 
 
 class Sandbox(BaseHTTPRequestHandler):
-    """Answers as a sandbox whose faults are hostile."""
+    """Answers like a sandbox whose faults are hostile."""
 
     def _answer(self) -> None:
         row = {
@@ -309,7 +309,7 @@ def test_every_command_is_tried_with_hostile_texts(tmp_path: Path) -> None:
     assert sorted(cases(tmp_path, "http://127.0.0.1:1")) == LEAVES
 
 
-def test_nothing_of_a_stranger_acts_on_the_terminal(seen: Seen) -> None:
+def test_no_hostile_text_acts_on_the_terminal(seen: Seen) -> None:
     wrong = {}
     for name, (_, written) in seen.items():
         lines = text_of(written).replace("\t", " ", 1 if name == "sample 1" else 0).split("\n")
@@ -341,7 +341,7 @@ def test_nothing_of_a_stranger_acts_on_the_terminal(seen: Seen) -> None:
     ],
 )  # fmt: skip
 def test_a_name_is_shown_as_it_is_written(seen: Seen, call: str, text: str) -> None:
-    # A table folds what is wider than its column.
+    # A table folds texts that are wider than its columns.
     assert re.sub(r"\s", "", text) in re.sub(r"\s", "", text_of(seen[call][1]))
 
 

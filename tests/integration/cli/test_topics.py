@@ -98,7 +98,7 @@ def wait_for_partitions(bootstrap: str, topic: str, count: int) -> None:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for a change that the controller has accepted and the broker learns of later."""
+    """Wait until the broker knows of a change that the controller has accepted."""
     deadline = time.monotonic() + 20
     while not is_so():
         assert time.monotonic() < deadline, "the broker does not show the change"
@@ -133,9 +133,7 @@ def test_all_topics_are_made_once_and_then_fit(topics: Run, kafka: str, settings
         assert listed[spec.name]["partitions"] == spec.partitions
 
 
-def test_two_who_make_topics_at_once_make_each_of_them_once(
-    topics: Run, settings: Settings
-) -> None:
+def test_two_commands_at_once_make_each_topic_once(topics: Run, settings: Settings) -> None:
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda _: topics("create", "--json"), range(2)))
 

@@ -34,7 +34,7 @@ async def write(settings: Settings, rows: Sequence[Row]) -> None:
             await producer.send_and_wait(name, value, key, partition=0, headers=headers)
 
 
-def test_broken_records_of_topics_are_told_with_their_places(settings: Settings) -> None:
+def test_broken_records_of_topics_are_reported_with_their_places(settings: Settings) -> None:
     prefix = settings.topic_prefix
     key = "00000000-1111-2222-3333-444444444444"
     integration = {"id": 521, "client_id": 1, "name": key, "target": {"token": key}}
@@ -83,12 +83,12 @@ def test_broken_records_of_topics_are_told_with_their_places(settings: Settings)
 
     assert validate(settings, "events.attacks")[0] == 0
     assert validate(settings, f"{prefix}events.other", "--schema", "hit")[0] == 3
-    # It is in no group and commits nothing.
+    # `validate` joins no group and commits nothing.
     assert asyncio.run(groups(settings)) - before == set()
 
 
 def snippet(language: str, settings: Settings) -> str:
-    """Return what the page of events tells to run, for this test's topics."""
+    """Return what the page on events tells a reader to run, for this test's topics."""
     (text,) = [text for name, text in blocks(PAGES["schemas/events.md"]) if name == language]
     assert "events.hits" in text
     lines = [line for line in text.splitlines() if line.strip()]

@@ -44,7 +44,7 @@ def password(user: str) -> str:
 
 
 def properties(directory: Path, port: int, controller: int, *data: str, sasl: int) -> Path:
-    """Write a configuration in which only the plain listener may do everything."""
+    """Write a configuration in which only clients of the plain listener may do everything."""
     file = write_properties(directory, port, controller, *data)
     text = file.read_text()
     for line in ("listeners=", "advertised.listeners="):
@@ -64,7 +64,7 @@ def properties(directory: Path, port: int, controller: int, *data: str, sasl: in
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Return the addresses of a broker that refuses what no right allows: for all, for users."""
+    """Return a broker's two addresses: an open one, and one where users need rights."""
     sasl = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(broker, "write_properties", lambda *args: properties(*args, sasl=sasl))

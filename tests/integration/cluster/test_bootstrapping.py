@@ -46,7 +46,7 @@ async def short(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take the question and break the connection."""
+    """Read the request and reset the connection."""
     await reader.read(1000)
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -95,7 +95,7 @@ async def unknown_name() -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def black_hole() -> AsyncIterator[str]:
-    """A port whose queue of connections is full: further ones get no answer at all."""
+    """Yield a port whose connection queue is full: further connections get no answer at all."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -125,11 +125,11 @@ def with_servers(settings: Settings, *servers: str) -> Settings:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_bad_address_before_a_good_one_costs_a_moment(
+async def test_a_bad_address_before_a_good_one_costs_only_a_moment(
     settings: Settings, kafka: str, name: str
 ) -> None:
     async with FAULTS[name]() as bad:
-        # A command waits 8 s for all of them together; one after the other would take longer.
+        # A command waits 8 s for all addresses together; one after the other would take longer.
         await probe(with_servers(settings, bad, kafka))
 
 
@@ -170,7 +170,7 @@ async def test_workers_start_and_commands_answer_behind_silent_servers(
             assert worker.stop() == 0
 
 
-def test_aiokafka_still_has_what_the_first_connection_leans_on() -> None:
+def test_aiokafka_still_has_what_the_first_connection_relies_on() -> None:
     source = inspect.getsource(AIOKafkaClient)
     for line in (
         "for host, port, _ in self.hosts:",

@@ -93,7 +93,7 @@ async def administering(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient
         await admin.close()
 
 
-async def test_everything_there_is_has_been_read_when_start_returns(
+async def test_everything_stored_has_been_read_when_start_returns(
     settings: Settings, put: Put
 ) -> None:
     await put("clients", 1111, CLIENT)
@@ -145,7 +145,7 @@ async def test_what_a_transaction_leaves_is_passed_over_and_not_waited_for(
             assert await reader.catch_up(20), "an open one has no end yet"
             assert reader.configuration.triggers[61].name == TRIGGER["name"]
             await end()
-            assert await reader.catch_up(20), "its end is no record"
+            assert await reader.catch_up(20), "the marker at its end is no record"
         assert reader.configuration.triggers[61].name == "no"
     await producer.stop()
 
@@ -198,7 +198,7 @@ async def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
         await eventually(lambda: f"{name} has disappeared" in str(reader.last_error))
         await admin.create_topics([NewTopic(name, 1, 1)])
         await asyncio.sleep(0.5)
-        # Fewer than before, and more: it is another topic, whatever its offsets are.
+        # With fewer records than before or with more: it is another topic, whatever its offsets.
         ids = range(3333, 3333 + number)
         for client_id in ids:
             await put("clients", client_id, CLIENT | {"client_id": client_id})
@@ -242,7 +242,7 @@ async def test_status_names_the_records_that_stand_for_no_object_and_says_what_t
     await put("triggers", 7, TRIGGER)
     await put("clients", 1111, CLIENT)
     await put("clients", 2222, CLIENT | {"client_id": 2222, "cloud": "moon"})
-    # Stored before such texts were refused: it is not in use since.
+    # Stored before such texts were refused, and not in force since then.
     await put("integrations", 521, INTEGRATION | {"alert": {"entity": "On\x07call"}})
     found = await asyncio.to_thread(WorkerProcess.command, settings, "status", "--json")
     assert found.returncode == 0, found.stderr

@@ -1,4 +1,4 @@
-"""Workers where a container puts them, and the settings that it gives them."""
+"""Workers in a container's surroundings, with the variables that Kubernetes sets."""
 
 from __future__ import annotations
 

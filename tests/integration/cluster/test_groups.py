@@ -1,4 +1,4 @@
-"""Groups as a broker tells of them that has only just started."""
+"""What a broker that has just started says about groups."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 
 
-async def test_a_broker_that_has_never_had_a_group_tells_that_there_is_none(
+async def test_a_broker_that_has_never_had_a_group_reports_none(
     own_kafka: Callable[[], EmbeddedKafka],
 ) -> None:
-    """It makes the topic of the groups when it is asked first, and refuses until that is there."""
+    """The broker makes the groups' topic at the first request, and refuses requests until then."""
     kafka = await asyncio.to_thread(own_kafka)
     settings = Settings(kafka=KafkaSettings(bootstrap_servers=kafka.status().bootstrap_servers))
     found = await read_groups(settings, {"nobody": ["events.hits"]})

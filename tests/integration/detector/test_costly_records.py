@@ -1,4 +1,4 @@
-"""Records that are a few kilobytes and much work, on a running worker: the others go on."""
+"""Records of a few kilobytes that are much work: the worker goes on with the others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.integration.harness import WorkerProcess, drained, put, read_all
 from tests.raw_batches import Raw, batch, produce_raw
 from tests.unit.test_costly_records import filled
 
-#: It is less than half a second on a loaded machine. Taken in one go, the records kept /readyz from
-#: answering within five.
+#: On a loaded machine an answer takes less than half a second. When records were taken in one go,
+#: `/readyz` did not answer within five seconds.
 LONGEST_ANSWER_SECONDS = 2.0
 COSTLY = [
     filled(b"[]"),
@@ -61,7 +61,7 @@ async def test_a_worker_answers_and_alerts_while_records_take_long(
         await asyncio.gather(*others)
         await drained(settings, "detector", ["events.incidents", "counts"], 30)
         assert worker.stop() == 0
-    letters = await _letters(settings, topic)
+    letters = await _dead_letter_times(settings, topic)
     assert len(letters) >= 12 + len(COSTLY)
     longest = max(seconds for _, _, seconds in answers)
     first, last = min(letters), max(letters)
@@ -71,7 +71,7 @@ async def test_a_worker_answers_and_alerts_while_records_take_long(
     found = await read_all(bootstrap, f"{settings.topic_prefix}alerts")
     times = [record.timestamp for records in found.values() for record in records]
     meanwhile = [at for at in times if at < last]
-    # How many come meanwhile depends on the machine: a quick one is done before the first of them.
+    # How many come meanwhile depends on the machine: a quick one is done before the first.
     print(f"{len(meanwhile)} of {len(times)} alerts before the last letter; {sent} sent")
     assert len(await alerts(settings)) == sent
 
@@ -97,7 +97,7 @@ async def _are_read(settings: Settings, topic: str, end: int) -> bool:
         await consumer.stop()
 
 
-async def _letters(settings: Settings, topic: str) -> list[int]:
+async def _dead_letter_times(settings: Settings, topic: str) -> list[int]:
     """Return the times of the dead letters."""
     found = await read_all(settings.kafka.bootstrap_servers or "", f"{topic}.dlq")
     return [record.timestamp for records in found.values() for record in records]

@@ -73,7 +73,7 @@ async def alerts(settings: Settings) -> list[bytes]:
 
 
 async def wait_for(claim: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until an async claim holds; return what it says last."""
+    """Wait until an async claim holds; return its last answer."""
     deadline = time.monotonic() + seconds
     while not (last := await claim()) and time.monotonic() < deadline:  # noqa: ASYNC110 - of another process
         await asyncio.sleep(0.1)
@@ -81,7 +81,7 @@ async def wait_for(claim: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 def kinds_of_poison(now: int) -> list[tuple[bytes, str]]:
-    """Return 20 kinds of malformed records, each with the reason that it must have."""
+    """Return 20 kinds of malformed records, each with the reason that it must get."""
     good = f'"client_id":1,"first_time":{now}'
     return [
         (b"", "undecodable"),
@@ -236,7 +236,7 @@ async def test_a_changed_trigger_counts_anew_and_a_disabled_one_not_at_all(
         await drained(settings, "detector", ["events.incidents"], 20)
         await put_objects(settings, "config.triggers", [trigger(enabled_at=2)])
         await asyncio.sleep(1)
-        await send(settings, "incidents", incident(now))  # the first of the new revision
+        await send(settings, "incidents", incident(now))  # the first event of the new revision
         await drained(settings, "detector", TOPICS, 20)
         assert await alerts(settings) == []
         await send(settings, "incidents", incident(now))
@@ -268,7 +268,7 @@ async def test_a_worker_started_before_the_broker_waits_for_it_and_says_so_once(
         assert worker.text.count("broker_unreachable") == 1
         await asyncio.to_thread(broker.start)
         try:
-            # It does not wait for topics: they are its operator's business.
+            # The worker does not wait for topics: these are the operator's business.
             assert await asyncio.to_thread(worker.process.wait, 60) == 3
             assert "stream-app topics create" in worker.text
         finally:
@@ -380,7 +380,7 @@ async def test_a_record_larger_than_a_dead_letter_may_be_is_cut_and_says_so(
     assert record.value == b"x" * 900_000
 
 
-async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
+async def test_progress_that_lands_during_a_rebalance_loses_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:
     settings = settings.model_copy(update={"partitions": 8})
@@ -392,7 +392,7 @@ async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
     with WorkerProcess("detector", settings, tmp_path / "a.log", command) as first:
         await first.ready()
         sent = 0
-        # On a busy machine a flush may have too few partitions to hold the progress of one.
+        # On a busy machine a flush may have too few partitions for the progress to be held.
         while not await wait_for(lambda: _says(first, "progress_held"), 2):
             assert sent < 10 * len(hits)
             await send(settings, "hits", *hits)
@@ -409,10 +409,10 @@ async def test_a_progress_that_lands_in_the_midst_of_a_rebalance_loses_nothing(
     assert sum(parts.values()) == sent + len(hits)
 
 
-async def test_what_the_group_has_not_committed_of_the_progress_is_no_lag_after_a_restart(
+async def test_progress_that_the_group_has_not_committed_is_no_lag_after_a_restart(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """A worker killed between its progress and its commit, and nothing more comes."""
+    """A worker is killed between its progress and its commit, and no more events come."""
     await prepared(settings)
     now = int(time.time())
     with WorkerProcess("detector", settings, tmp_path / "a.log") as first:

@@ -111,10 +111,10 @@ async def test_documented_payloads_of_all_forms_become_the_right_alerts(
     ]
 
 
-async def test_tiny_compressed_records_of_very_many_parts_stop_no_worker(
+async def test_tiny_compressed_records_with_very_many_parts_stop_no_worker(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """A few kilobytes of gzip unfold to megabytes; what comes behind them is counted at once."""
+    """A few kilobytes of gzip unpack to megabytes; what comes after them is counted at once."""
     bootstrap, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
     assert WorkerProcess.command(settings, "topics", "create").returncode == 0
     await put_objects(settings, "config.clients", [CLIENT])

@@ -19,7 +19,7 @@ COUNTED = 'stream_app_events_total{kind="incidents",result="counted"}'
 
 @asynccontextmanager
 async def losing(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[WorkerProcess, bytes]]:
-    """Start a worker that loses its first batch; with an event for it."""
+    """Start a worker that loses its first batch; yield it, and an event to send."""
     await prepared(settings, trigger())
     with WorkerProcess("detector", settings, tmp_path / "log", (LOSING,)) as worker:
         await worker.ready()

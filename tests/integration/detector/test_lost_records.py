@@ -1,4 +1,4 @@
-"""Records that are removed before they were read are counted, told, and not waited for."""
+"""Records that are removed before they are read are counted, reported and not waited for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def remove(settings: Settings, before: int) -> None:
 async def shows(worker: WorkerProcess, lost: int, counted: int) -> bool:
     assert worker.process.poll() is None, worker.text
     if (await worker.page("/livez"))[0] == 0:
-        return False  # one that was stopped for long has other things to do first
+        return False  # after a long stop it has other things to do first
     metrics = await worker.metrics()
     return (metrics[LOST], metrics[COUNTED]) == (lost, counted)
 
@@ -48,7 +48,7 @@ async def stopped(worker: WorkerProcess) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-async def test_what_retention_removed_before_it_was_read_is_counted_once_and_told(
+async def test_records_that_retention_removed_unread_are_counted_and_reported_once(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings, trigger(threshold={"count": 10**6, "period": 3600, "operator": "gt"}))
@@ -61,21 +61,21 @@ async def test_what_retention_removed_before_it_was_read_is_counted_once_and_tol
     await remove(settings, 2)
     with WorkerProcess("detector", settings, log) as worker:
         await worker.ready()
-        # A first start takes what there is.
+        # A first start takes what is still there.
         assert await wait_for(lambda: shows(worker, 0, 2))
         await drained(settings, "detector", [TOPIC], 30)
-        # Stopped for a moment, while the log goes on: of 0..3, 4..13 and 14..15.
+        # Stopped for a moment, while records 4..13 are written and removed; 14..15 follow.
         await stopped(worker)
         await events(10)
         await remove(settings, 14)
         worker.signal(signal.SIGCONT)
-        # Nothing follows, and nothing is waited for.
+        # No record follows, and none is waited for.
         assert await wait_for(lambda: shows(worker, 10, 2), 40), worker.text
         await drained(settings, "detector", [TOPIC], 30)
         await events(2)
         assert await wait_for(lambda: shows(worker, 10, 4), 40)
         await drained(settings, "detector", [TOPIC], 30)
-        # For longer than a session: it comes back to partitions that are assigned anew.
+        # Stopped for longer than a session: its partitions are assigned anew when it comes back.
         await stopped(worker)
         await events(5)
         await remove(settings, 20)
@@ -103,4 +103,4 @@ async def test_what_retention_removed_before_it_was_read_is_counted_once_and_tol
     with WorkerProcess("detector", settings, tmp_path / "last.log") as worker:
         await worker.ready()
         await events(1)
-        assert await wait_for(lambda: shows(worker, 0, 1), 40), "it is told once"
+        assert await wait_for(lambda: shows(worker, 0, 1), 40), "the loss is reported once"

@@ -74,7 +74,7 @@ def condition(number: int, template_id: str, *filters: dict[str, Any]) -> dict[s
 
 
 def other(found: dict[str, Any], number: int, **change: Any) -> dict[str, Any]:
-    """Return the trigger again, with a first filter that the notice does not pass."""
+    """Return the trigger with another id, and a first filter that the notice does not pass."""
     filters = [found["filters"][0] | change, *found["filters"][1:]]
     return found | {"id": number, "name": "Never", "filters": filters}
 
@@ -97,7 +97,7 @@ MATCHING = (
     ),
     condition(74, "user_created", {"id": "role", "values": ["Analyst"]}),
 )
-#: Each of those above, and one beside it that its notice does not pass.
+#: The triggers above, and for each one a trigger that its notice does not pass.
 TRIGGERS = (
     *MATCHING,
     other(MATCHING[0], 80, values=[8]),
@@ -106,10 +106,10 @@ TRIGGERS = (
     other(MATCHING[3], 83, values=["blog.acme.example"]),
     other(MATCHING[4], 84, operator="ne"),
 )
-#: Documented notices that no subscription and no trigger above stands for.
+#: Documented notices that no subscription and no trigger above is for.
 UNHEARD = ("new_scope_object_ips",)
 API = {"endpoint_path": "/users", "http_method": "GET", "application": "Shop"}
-#: The documented examples of what only triggers tell of.
+#: The documented examples of notices that only triggers send.
 TRIGGERED = (
     notice(
         "[Wallarm] Trigger: New IP address was denylisted",
@@ -145,7 +145,7 @@ TRIGGERED = (
         link="https://my.wallarm.com/attacks/?q=attacks+credential_stuffing",
     ),
 )
-#: Trigger -> the title of what it tells, and parts of the text.
+#: Trigger -> the title of its message, and parts of the text.
 TOLD: dict[int, tuple[str, ...]] = {
     70: (
         "[Wallarm] Trigger: New IP address was denylisted",
@@ -178,7 +178,7 @@ TOLD: dict[int, tuple[str, ...]] = {
 
 
 class Place:
-    """An installation whose integrations are told apart by the ends of their keys."""
+    """An installation; its sandbox tells integrations apart by the ends of their keys."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
@@ -216,7 +216,7 @@ class Place:
         assert done.returncode == 0, done.stderr
 
     def worker(self, role: str, *command: str) -> WorkerProcess:
-        # A log of its own: it says where this process answers.
+        # Each worker has a log of its own, which says at which address it answers.
         log = self._folder / f"{role}.{len(list(self._folder.iterdir()))}.log"
         return WorkerProcess(role, self.settings, log, command or ("-m", "stream_app"), **self._env)
 
@@ -231,7 +231,7 @@ class Place:
         return [record for records in found.values() for record in records]
 
     async def arrived(self, number: int) -> list[tuple[str, str]]:
-        """Wait for so many requests; return each one's end of the key and message, in order."""
+        """Wait for so many requests; return each one's end of the key and its message, in order."""
         async with asyncio.timeout(30):
             while len(self.sandbox.requests) < number:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
@@ -248,7 +248,7 @@ async def place(settings: Settings, tmp_path: Path) -> AsyncIterator[Place]:
 
 
 @pytest.mark.long
-async def test_notices_reach_those_who_subscribed_once_also_after_a_kill(place: Place) -> None:
+async def test_notices_reach_their_subscribers_once_even_after_a_kill(place: Place) -> None:
     first = place.integration(521, "system", "rules_and_triggers", "security_issue_high")
     await place.apply(CLIENT, first, place.integration(522, "system"), place.integration(523))
     with place.worker("notifier") as notifier:
@@ -293,13 +293,13 @@ async def test_every_documented_notice_becomes_the_alerts_of_its_subscribers_and
     place: Place,
 ) -> None:
     client = CLIENT | {"name": "Acme Retail", "applications": {"7": "Shop", "8": "Blog"}}
-    # Not 521, whose end some of the notices tell.
+    # Not 521: some of the notices announce its end.
     every = place.integration(522, *EVENTS)
     await place.apply(client, every, place.integration(523), place.integration(524), *TRIGGERS)
     documented = {name: body for name, body in NOTICES.items() if name not in UNHEARD}
     expected = Counter(("0522", body["summary"]) for body in documented.values())
     expected += Counter((end, title) for title, *_ in TOLD.values() for end in ("0523", "0524"))
-    # The older ones name another company.
+    # The older examples name another company.
     named = [
         body | {"client_id": 1111}
         for body in (*documented.values(), *(NOTICES[name] for name in UNHEARD))
@@ -308,7 +308,7 @@ async def test_every_documented_notice_becomes_the_alerts_of_its_subscribers_and
     with place.worker("notifier") as notifier, place.worker("detector") as detector:
         await detector.ready()
         await notifier.ready()
-        # As one array, as lines, and one a record.
+        # Some in one array, some as lines, and the rest one per record.
         lines = b"\n".join(json.dumps(body).encode() for body in values[8:16])
         rest = [json.dumps(body).encode() for body in values[16:]]
         await place.put(json.dumps(values[:8]).encode(), lines, *rest)
@@ -353,7 +353,7 @@ async def test_a_reset_of_the_detector_tells_nobody_of_old_notices_again(place: 
     ends = await consumer.end_offsets(partitions)
     (used,) = [tp for tp in partitions if ends[tp]]
     anew, *others = [tp for tp in partitions if tp != used]
-    # Behind two of three; of one that was made anew, what is left of the old one.
+    # Two of three records; and an old offset in a partition of a topic that was made anew.
     await consumer.commit({used: 2, anew: 7})
     reset = await asyncio.to_thread(
         WorkerProcess.command, settings, "state", "reset", "detector", "--yes"

@@ -17,7 +17,7 @@ from tests.integration.records.test_unreadable_batches import configure
 
 TWO_DAYS = 2 * 86400
 ACCEPTED = {"STREAM_APP_ACCEPT_PRODUCER_TIME": "true"}
-#: Brokers of today refuse what lies an hour ahead, unless they are told not to.
+#: Today's brokers refuse records an hour ahead, unless they are told not to.
 CREATE_TIME = {
     "message_timestamp_type": "CreateTime",
     "message_timestamp_after_max_ms": str(2**63 - 1),
@@ -89,7 +89,7 @@ async def test_a_record_two_days_ahead_closes_no_windows_and_its_neighbours_coun
         assert worker.stop() == 0
     event = 'stream_app_events_total{kind="incidents",result="%s"}'
     assert found[event % "counted"] == 4
-    # That of two days behind which has no time of its own.
+    # The event without a time of its own, in a record that claims to be two days old.
     assert found['stream_app_late_events_total{kind="incidents"}'] == 1
     assert found['stream_app_watermark_seconds{kind="incidents"}'] <= time.time()
     letters = [r for rows in (await read_all(bootstrap, f"{name}.dlq")).values() for r in rows]
@@ -100,7 +100,7 @@ async def test_a_record_two_days_ahead_closes_no_windows_and_its_neighbours_coun
     assert len(await alerts(settings)) == 1
 
 
-async def test_a_topic_that_is_altered_while_its_worker_runs_is_told(
+async def test_a_topic_that_is_altered_while_its_worker_runs_is_reported(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings)

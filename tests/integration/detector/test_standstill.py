@@ -1,4 +1,4 @@
-"""Ready means moving: a partition that is not read any more is seen from outside."""
+"""Ready means moving: a partition that is no longer read shows from outside."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 
-#: What goes wrong. `dead` stays so after the healing.
+#: What goes wrong. `dead` stays dead after the healing.
 FAULTS = {
     "hang": Fault(kind=FaultKind.HANG),
     "reset": Fault(kind=FaultKind.RESET),
@@ -28,7 +28,7 @@ class FaultySandbox:
 
     def __init__(self, faults: dict[str, str]) -> None:
         self.sandbox = SandboxOpsgenie(keys=[*faults], capacity=100_000)
-        #: Id of a fault -> its kind, of all that have been on.
+        #: Id of a fault -> its kind, for all faults that have been on.
         self._kinds: dict[int, str] = {}
         self._ended: Counter[str] = Counter()
         for key, kind in faults.items():
@@ -60,7 +60,7 @@ class FaultySandbox:
         await self.sandbox.start()
 
     def heal(self) -> None:
-        """Answer everybody as the service does, but for the dead."""
+        """Answer everybody as the service does, except the dead."""
         for fault_id, kind in self._kinds.items():
             if kind != "dead":
                 for view in self.sandbox.heal(fault_id):

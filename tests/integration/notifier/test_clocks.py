@@ -1,4 +1,4 @@
-"""Machines whose clocks are hours off: their workers do the same, in time, and say so."""
+"""Machines whose clocks are hours off: their workers do all in time, and report the clock."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = ["bench"]
 
 SHIFTED = str(PROGRAMS / "shifted_clock.py")
 TWO_HOURS = 2 * 3600
-#: Of the documented waits.
+#: The share of the documented waits.
 SCALE = 0.03
 WAITS = [seconds * SCALE for seconds in (1, 3, 5, 10, 10, 0, 1, 3, 5, 30, 60, 60)]
-#: As older versions have made changelogs.
+#: How older versions made changelogs.
 OLDER = {"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000"}
 TOLD = {"by the cluster": {}, "by acknowledgements": {"TELLS_NO_TIME": "1"}}
 
@@ -83,7 +83,7 @@ async def test_a_notifier_with_a_wrong_clock_keeps_the_schedule_and_leaves_it_to
     assert "clock_off" in worker.text
     assert abs((await worker.metrics())["stream_app_clock_ahead_seconds"] - seconds) < 5
     worker.kill()
-    assert len(bench.sandbox.requests) <= len(WAITS), "the next worker has none to send"
+    assert len(bench.sandbox.requests) <= len(WAITS), "the next worker has nothing to send"
     following = await bench.worker(**scale).ready()
     await finished(following, "sent", 1)
     times = [one.received_at_ms / 1000 for one in bench.sandbox.requests]
@@ -100,7 +100,7 @@ async def test_a_notifier_with_a_wrong_clock_keeps_the_schedule_and_leaves_it_to
 
 
 @pytest.mark.parametrize("told", TOLD)
-async def test_a_detector_two_hours_ahead_counts_alerts_and_refuses_as_any(
+async def test_a_detector_two_hours_ahead_counts_alerts_and_refuses_like_any_other(
     settings: Settings, tmp_path: Path, told: str
 ) -> None:
     bootstrap, topic = await prepared(settings, trigger(1)), f"{settings.topic_prefix}events."
@@ -115,17 +115,17 @@ async def test_a_detector_two_hours_ahead_counts_alerts_and_refuses_as_any(
         await put(bootstrap, f"{topic}incidents", [(None, b"{")], partition=0)
         notice = {"client_id": 1, "kind": "system", "id": "n", "text": "t"}
         await put(bootstrap, f"{topic}account", [(b"1", json.dumps(notice).encode())])
-        assert await wait_for(lambda: letters(settings))
+        assert await wait_for(lambda: dead_letters(settings))
         assert worker.stop() == 0
     assert all(
         BROKER_CLOCK.items() <= found.items() for found in await settings_of(settings, names)
     )
-    for record in await letters(settings):
+    for record in await dead_letters(settings):
         assert abs(record.timestamp / 1000 - time.time()) < 600
     assert "clock_off" in worker.text
 
 
-async def letters(settings: Settings) -> list[Any]:
+async def dead_letters(settings: Settings) -> list[Any]:
     bootstrap = settings.kafka.bootstrap_servers or ""
     found = await read_all(bootstrap, f"{settings.topic_prefix}events.incidents.dlq")
     return [record for records in found.values() for record in records]
@@ -141,7 +141,7 @@ async def letters(settings: Settings) -> list[Any]:
         (TWO_HOURS, "by acknowledgements", "warn", "or this machine's clock is ahead"),
     ],
 )
-async def test_the_doctor_tells_a_wrong_clock_whichever_way(
+async def test_the_doctor_reports_a_wrong_clock_in_either_direction(
     settings: Settings, seconds: int, told: str, verdict: str, text: str
 ) -> None:
     await create_topics(settings)
@@ -165,7 +165,7 @@ async def test_the_doctor_tells_a_wrong_clock_whichever_way(
     assert bool(found["next_step"]) == (verdict != "ok")
 
 
-async def test_a_person_whose_clock_is_ahead_is_told_what_to_mend(
+async def test_a_person_whose_clock_is_ahead_is_told_what_to_fix(
     settings: Settings, tmp_path: Path
 ) -> None:
     await create_topics(settings)

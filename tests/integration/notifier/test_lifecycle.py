@@ -140,7 +140,7 @@ class Place:
         return [json.loads(record.value) for record in records]
 
     async def announced(self, number: int) -> dict[str, str]:
-        """Wait for so many notices; return their types by id, which no two share."""
+        """Wait for so many notices; return their types by their ids, which must differ."""
         async with asyncio.timeout(30):
             while len(found := await self.notices()) < number:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
@@ -237,7 +237,7 @@ async def test_what_the_system_has_disabled_stays_so_until_it_is_enabled(place: 
     )
     off = await place.apply(place.integration(active=False))
     await place.apply(place.integration())
-    assert "last message" not in off.stderr, "it gets no messages any more"
+    assert "last message" not in off.stderr, "it gets no more messages"
     assert (await place.listed())["state"] == "disabled"
     await place.run("integrations", "enable", "521")
     assert (await place.listed())["state"] == "active"
@@ -350,7 +350,7 @@ async def test_a_client_with_objects_left_is_not_deleted(place: Place) -> None:
 
 
 @pytest.mark.long
-async def test_changes_are_announced_once_each_also_across_restarts(place: Place) -> None:
+async def test_each_change_is_announced_once_even_across_restarts(place: Place) -> None:
     quiet: dict[str, Any] = {"events": []}
     await place.apply(CLIENT, place.integration(**quiet), trigger())
     first = await place.detector().ready()
@@ -404,7 +404,7 @@ async def test_changes_are_announced_once_each_also_across_restarts(place: Place
 
 
 async def test_a_change_made_before_the_second_start_is_announced(place: Place) -> None:
-    """A detector that has seen no record at all knows nevertheless where announcing begins."""
+    """A detector that has seen no record at all still knows where announcing begins."""
     first = await place.detector().ready()
     await eventually(lambda: "announcing_begins" in first.text)
     first.kill()
@@ -420,7 +420,7 @@ async def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 async def test_a_compacted_topic_with_gaps_is_followed(place: Place) -> None:
-    """Of forty changes the broker keeps the last of each object: the offsets have gaps."""
+    """The broker keeps only the last of forty changes of each object: offsets have gaps."""
     settings = place.settings
     topic, bootstrap = f"{settings.topic_prefix}config.triggers", settings.kafka.bootstrap_servers
     assert bootstrap is not None

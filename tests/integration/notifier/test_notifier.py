@@ -83,7 +83,7 @@ async def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 async def finished(worker: WorkerProcess, outcome: str, number: int) -> None:
-    """Wait until a worker has finished so many deliveries."""
+    """Wait until a worker has finished this many deliveries."""
     labels = f'integration_type="opsgenie",outcome="{outcome}"'
     async with asyncio.timeout(30):
         while (await worker.metrics())[f"stream_app_deliveries_total{{{labels}}}"] < number:  # noqa: ASYNC110 - another process
@@ -298,7 +298,7 @@ async def test_17_failures_end_in_the_dead_letters_with_the_records_own_bytes(
     await eventually(lambda: len(bench.sandbox.alerts) == 13)
 
 
-async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebody_enables_it(
+async def test_a_failing_integration_is_disabled_and_announced_once_until_it_is_enabled(
     bench: Bench,
 ) -> None:
     worker = await bench.worker().ready()
@@ -328,9 +328,9 @@ async def test_an_integration_that_fails_is_disabled_once_and_told_until_somebod
     assert metrics['stream_app_routed_alerts_total{result="disabled"}'] == 1
     assert metrics["stream_app_integrations_disabled"] == 1
     dead = [dict(r.headers)["x-error-reason"] for r in await bench.records("deliveries.dlq")]
-    assert len(dead) == 4, "nobody has wanted that it gets nothing: its alerts are kept"
+    assert len(dead) == 4, "it was not its owner who turned it off, so its alerts are kept"
     assert dead.count(b"integration_disabled") >= 1
-    assert len(await bench.records("status.integrations")) == 1, "not once more by the next worker"
+    assert len(await bench.records("status.integrations")) == 1, "not again by the next worker"
     # What `integrations enable` writes; and a record of a judge that had not heard of it.
     bench.sandbox.heal()
     enabled = integration(521, bench.url, epoch=status.since_ms + 1, enabled_at=status.since_ms + 1)
@@ -345,7 +345,7 @@ async def test_turning_an_integration_off_cancels_what_waits_for_it(bench: Bench
     worker = await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE="1").ready()
     bench.fail(500, 3)
     await bench.fire(alert())
-    await eventually(lambda: len(bench.sandbox.requests) == 3)  # now it waits for 5 s
+    await eventually(lambda: len(bench.sandbox.requests) == 3)  # now the delivery waits for 5 s
     await put_objects(
         bench.settings, "config.integrations", [integration(521, bench.url, active=False)]
     )
@@ -420,7 +420,7 @@ async def test_an_unknown_integration_gets_its_alert_from_the_dead_letters_and_n
         json.loads(record.value)["integration_id"] for record in await bench.records("deliveries")
     ]
     assert routed == [521, 777]
-    assert len(await bench.records("alerts.dlq")) == 2, "the letter and its mark"
+    assert len(await bench.records("alerts.dlq")) == 2, "the dead letter and its mark"
 
 
 async def test_catching_up_reads_all_configuration_that_was_written_before(bench: Bench) -> None:
@@ -432,7 +432,7 @@ async def test_catching_up_reads_all_configuration_that_was_written_before(bench
             await put_objects(bench.settings, "config.integrations", [row])
             assert await reader.catch_up(5)
             assert number in reader.configuration.integrations
-        assert await reader.catch_up(5), "at once when there is nothing new"
+        assert await reader.catch_up(5), "it returns at once if there is nothing new"
     finally:
         await reader.stop()
 
@@ -558,12 +558,12 @@ async def test_a_restart_reads_no_topic_from_its_beginning_whatever_the_group_ha
     await bench.drained()
     found = await again.metrics()
     consumed = [found[f'stream_app_consumed_records_total{{topic="{one}"}}'] for one in SOURCES]
-    assert consumed == [2, 2, 1], "an alert that is known makes a delivery that is known"
+    assert consumed == [2, 2, 1], "a known alert makes a known delivery"
     assert len(bench.sandbox.requests) == 4
 
 
 async def commit_beginnings(settings: Settings) -> None:
-    """Have the group of the notifiers, none of which runs, begin anew."""
+    """Set the notifiers' group back to the beginning; no notifier runs."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka.bootstrap_servers or "",
         group_id=f"{settings.topic_prefix}stream-app-notifier",
@@ -627,7 +627,7 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
 async def test_after_a_restart_a_new_integration_does_not_wait_behind_those_that_hang(
     bench: Bench,
 ) -> None:
-    """More integrations hang than there are places for those that have not answered yet."""
+    """More integrations hang than there are places for integrations that have not answered yet."""
     hanging, key = tuple(range(600, 660)), "00000000-1111-2222-3333-555555555555"
     target = {"token": "env:STREAM_APP_KEY_1111_HANG", "api": bench.url}
     rows = [integration(number, bench.url, target=target) for number in hanging]

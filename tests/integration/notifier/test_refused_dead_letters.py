@@ -1,4 +1,4 @@
-"""Dead letters that their topic refuses for their size end no worker, and say where they lie."""
+"""Dead letters too large for their topic end no worker: they are cut, or counted as lost."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ async def bench(settings: Settings, tmp_path: Path) -> AsyncIterator[Bench]:
 
 async def limit(settings: Settings, topic: str, number: int) -> None:
     name = f"{settings.topic_prefix}{topic}"
-    # The others are taken away: a worker refuses a topic without its broker's clock.
+    # This removes other settings, and a worker refuses a topic without the broker's clock.
     config = {"max.message.bytes": str(number), **BROKER_CLOCK}
     await configure_topics(settings.kafka.bootstrap_servers or "", {name: config})
 
 
-async def letters(settings: Settings, topic: str) -> list[Any]:
+async def dead_letters(settings: Settings, topic: str) -> list[Any]:
     found = await read_all(
         settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}{topic}"
     )
     return [record for records in found.values() for record in records]
 
 
-async def test_a_detector_cuts_its_letters_and_passes_those_that_cannot_be_written(
+async def test_a_detector_cuts_its_dead_letters_and_skips_those_that_cannot_be_written(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings, trigger())
@@ -50,7 +50,7 @@ async def test_a_detector_cuts_its_letters_and_passes_those_that_cannot_be_writt
     for topic in ("incidents", "hits", "attacks"):
         name = f"{settings.topic_prefix}events.{topic}"
         await put(bootstrap, name, [(b"key", value) for value in values], partition=1)
-    # A batch of letters that each would fit alone.
+    # A batch of dead letters, each of which would fit alone.
     await put(bootstrap, name, [(b"key", b"." * 900)] * 100, partition=1)
     with WorkerProcess("detector", settings, tmp_path / "log") as worker:
         await worker.ready()
@@ -61,18 +61,18 @@ async def test_a_detector_cuts_its_letters_and_passes_those_that_cannot_be_writt
         assert worker.stop() == 0
     found = {
         int(dict(one.headers)["x-original-offset"]): one
-        for one in await letters(settings, "events.incidents.dlq")
+        for one in await dead_letters(settings, "events.incidents.dlq")
     }
     assert found.keys() == {0, 1, 2}
     assert found[1].value == b"["
     for offset, size in ((0, 300_000), (2, 5000)):
         assert dict(found[offset].headers)["x-original-size"] == str(size).encode()
         assert len(found[offset].value) < 1000
-    assert await letters(settings, "events.hits.dlq") == []
+    assert await dead_letters(settings, "events.hits.dlq") == []
     lost = 'stream_app_lost_dead_letters_total{topic="events.hits"}'
     counted = 'stream_app_dead_letters_total{reason="undecodable",topic="events.hits"}'
     assert (metrics[lost], metrics[counted]) == (3, 3)
-    whole = await letters(settings, "events.attacks.dlq")
+    whole = await dead_letters(settings, "events.attacks.dlq")
     assert sorted(len(one.value) for one in whole if one.value.startswith(b".")) == [900] * 100
     skipped = WorkerProcess.command(settings, "dlq", "redrive", "events.incidents")
     assert "1 redriven, 2 skipped" in skipped.stderr
@@ -88,7 +88,7 @@ async def test_a_delivery_that_its_topic_refuses_is_a_dead_letter_for_its_integr
     await bench.fire(large, alert(1_767_225_900))
     await eventually(lambda: len(bench.sandbox.alerts) == 1)
     await bench.drained()
-    (letter,) = await letters(bench.settings, "alerts.dlq")
+    (letter,) = await dead_letters(bench.settings, "alerts.dlq")
     headers = dict(letter.headers)
     assert letter.value == encode_alert(large)
     assert headers["x-error-reason"] == b"too_large"
@@ -97,7 +97,7 @@ async def test_a_delivery_that_its_topic_refuses_is_a_dead_letter_for_its_integr
     assert (await worker.metrics())[counted] == 1
 
 
-async def test_a_notifier_cuts_the_letters_of_alerts_and_of_deliveries(bench: Bench) -> None:
+async def test_a_notifier_cuts_the_dead_letters_of_alerts_and_of_deliveries(bench: Bench) -> None:
     settings = bench.settings
     for topic in ("alerts.dlq", "deliveries.dlq"):
         await limit(settings, topic, 700)
@@ -110,7 +110,7 @@ async def test_a_notifier_cuts_the_letters_of_alerts_and_of_deliveries(bench: Be
     await bench.drained()
     sizes = {}
     for topic in ("alerts.dlq", "deliveries.dlq"):
-        for one in await letters(settings, topic):
+        for one in await dead_letters(settings, topic):
             headers = dict(one.headers)
             sizes[headers["x-error-reason"]] = (len(one.value), int(headers["x-original-size"]))
     assert sizes.keys() == {b"undecodable", b"unknown_integration", b"exhausted"}

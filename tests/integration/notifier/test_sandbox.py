@@ -29,7 +29,7 @@ BODY = encode_payload(build_payload("Too many hits", "Client: Acme", "acme:1", {
 
 @asynccontextmanager
 async def running(sandbox: SandboxOpsgenie, service: str = "") -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a plain HTTP client of a sandbox that runs, at the path of one of its services."""
+    """Yield a plain HTTP client of a running sandbox, at the path of one of its services."""
     base_url = await sandbox.start()
     try:
         async with httpx.AsyncClient(base_url=base_url + service, trust_env=False) as http:

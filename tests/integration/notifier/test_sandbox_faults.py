@@ -1,4 +1,4 @@
-"""Failures on demand over real connections: what the client makes of each, and the commands."""
+"""Failures on demand over real connections: how the client takes each, and the commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BODY = b'{"message":"m","alias":"a"}'
 
 
 class Bench:
-    """A sandbox that runs, the client of the product and a plain one."""
+    """A running sandbox, the product's client and a plain one."""
 
     def __init__(self, sandbox: SandboxOpsgenie, endpoint: Endpoint) -> None:
         self.sandbox = sandbox
@@ -85,7 +85,7 @@ async def running(path: str = "", **settings: Any) -> AsyncIterator[Bench]:
     ],
 )
 @pytest.mark.parametrize("path", ["", "/jsm/ops/integration"])
-async def test_every_failure_is_what_the_client_takes_it_for_and_the_next_request_passes(
+async def test_the_client_recognises_every_failure_and_the_next_request_passes(
     path: str, kind: str, fields: dict[str, Any], status: int | None, reason: str, said: str
 ) -> None:
     async with running(path) as bench:
@@ -119,7 +119,7 @@ async def test_a_request_hangs_until_its_client_gives_up_and_is_seen_at_once() -
 async def test_a_sandbox_with_hanging_requests_stops_in_time() -> None:
     async with running() as bench:
         bench.fail(FaultKind.HANG, requests=1)
-        # So slowly that the status, which would count, has not come by the end.
+        # So slow that the status, which would count, has not come by the end.
         bench.fail(FaultKind.DRIP, interval_seconds=5)
         waiting = asyncio.gather(bench.post(), bench.post())
         async with asyncio.timeout(5):
@@ -252,7 +252,7 @@ async def test_a_body_of_any_kind_can_fail(body: bytes) -> None:
         assert (await bench.http.post("/v2/alerts", content=body)).status_code == 503
 
 
-async def test_every_request_is_told_of_with_the_failure_it_met() -> None:
+async def test_every_request_is_listed_with_the_failure_it_met() -> None:
     told: list[RequestView] = []
     sandbox = SandboxOpsgenie(on_request=told.append)
     url = await sandbox.start()
@@ -335,7 +335,7 @@ async def run(*args: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-async def test_commands_tell_a_running_sandbox_what_shall_fail() -> None:
+async def test_commands_tell_a_running_sandbox_what_to_fail() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream_app", "sandbox", "--port", "0"),
         *("--fail", "status,status=503,requests=1,key_end=4444"),

@@ -1,4 +1,4 @@
-"""A transaction that nobody ends hides what comes behind it: that is seen, and told."""
+"""A transaction that nobody ends hides what comes after it; this is seen and reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.detector.test_detector import CLIENT, incident, prepared,
 from tests.integration.harness import WorkerProcess, drained
 from tests.integration.records.test_transactions import begin, transactional
 
-#: A producer that is killed in the midst of a transaction: it neither commits nor aborts.
+#: A producer that is killed within a transaction: it neither commits nor aborts.
 KILLED = """
 import asyncio, os, signal, sys
 from aiokafka import AIOKafkaProducer
@@ -53,7 +53,7 @@ async def kill_in_transaction(settings: Settings, name: str, *topics: str) -> No
     assert await process.wait() == -9
 
 
-async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hides(
+async def test_the_transaction_of_a_killed_producer_is_reported_by_what_it_hides(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await prepared(settings)
@@ -64,7 +64,7 @@ async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hi
         await kill_in_transaction(settings, "killed", *EVENTS)
         await send(settings, "incidents", *[incident(now)] * 4, partition=0)
         assert await wait_for(lambda: _withheld(worker, {"events.incidents": 5}))
-        # So soon it may be normal work.
+        # A transaction that has just begun may be normal work.
         monkeypatch.setattr(open_transactions, "OPEN_SECONDS", 600.0)
         assert (await read_overview(settings)).open_transactions == []
         assert [one.verdict for one in await transactions(settings)] == [CheckStatus.OK]
@@ -82,7 +82,7 @@ async def test_a_producer_that_was_killed_in_a_transaction_is_seen_by_what_it_hi
         found = await worker.metrics()
         assert found['stream_app_withheld_seconds{topic="config.clients"}'] > 5
         assert (await worker.page("/readyz"))[0] == 200
-        # Its producer comes back, and the broker ends what it had begun.
+        # Its producer comes back, and the broker ends the transaction that it had begun.
         async with transactional(settings, "killed"):
             assert await wait_for(lambda: _withheld(worker, dict.fromkeys(EVENTS, 0)))
         assert await wait_for(lambda: _has_clients(worker, 2))
@@ -118,7 +118,7 @@ async def _has_clients(worker: WorkerProcess, number: int) -> bool:
     return (await worker.metrics())['stream_app_config_objects{kind="clients"}'] == number
 
 
-async def test_what_is_written_is_waited_for_behind_a_transaction_that_ends(
+async def test_a_write_waits_until_an_open_transaction_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await prepared(settings)
@@ -127,7 +127,7 @@ async def test_what_is_written_is_waited_for_behind_a_transaction_that_ends(
     rows = [("status.integrations", 0, b"521", b"{}")]
     async with transactional(settings, "short") as producer:
         await begin(producer, settings, rows)
-        # Of topics that a transaction has nothing to do with, nothing is hidden.
+        # A transaction hides nothing in topics that it does not write to.
         await write_records(settings, objects, actor="test")
         writing = asyncio.create_task(write_records(settings, objects, actor="test", cleared=[521]))
         await asyncio.sleep(1)

@@ -91,7 +91,7 @@ def status(settings: Settings) -> dict[str, Any]:
     return found
 
 
-async def test_a_detector_takes_what_is_committed_and_is_done_behind_every_transaction(
+async def test_a_detector_counts_what_is_committed_and_goes_on_after_every_transaction(
     settings: Settings, tmp_path: Path
 ) -> None:
     now = int(time.time())
@@ -106,7 +106,7 @@ async def test_a_detector_takes_what_is_committed_and_is_done_behind_every_trans
     await transaction(settings, incidents(0, 3, now))
     await transaction(settings, incidents(0, 50, now), is_aborted=True)
     await transaction(settings, incidents(3, 50, now), is_aborted=True)
-    # Over several partitions, with its markers at their ends.
+    # A transaction over several partitions, with its markers at their ends.
     await transaction(settings, [*incidents(1, 4, now), *incidents(2, 4, now)])
     log = tmp_path / "worker.log"
     async with transactional(settings, "kept") as kept, transactional(settings, "not") as dropped:
@@ -119,14 +119,14 @@ async def test_a_detector_takes_what_is_committed_and_is_done_behind_every_trans
             assert await wait_for(lambda: _has_no_lag(worker))
             # The plain record behind an open transaction waits for it.
             assert await _counted(worker, 13)
-            # What a worker has counted is committed a little later.
+            # A worker commits what it has counted a little later.
             assert await wait_for(lambda: _status_has_no_lag(settings, "detector"))
             assert [row["id"] for row in status(settings)["triggers"]] == [1]
             await kept.commit_transaction()
             assert await wait_for(lambda: _counted(worker, 13 + 7))
             await dropped.abort_transaction()
             assert await wait_for(lambda: _counted(worker, 13 + 7 + 1))
-            # An aborted one alone behind everything else, on partitions with and without records.
+            # An aborted transaction after everything else, on partitions with and without records.
             await transaction(settings, incidents(0, 5, now), is_aborted=True)
             await drained(settings, "detector", SOURCES, 30)
             assert await wait_for(lambda: _has_no_lag(worker))
@@ -157,13 +157,13 @@ async def _has_no_lag(worker: WorkerProcess) -> bool:
     return not lags(await worker.metrics())
 
 
-async def test_a_notifier_pages_what_is_committed_and_goes_on_behind_markers(
+async def test_a_notifier_sends_what_is_committed_and_goes_on_after_markers(
     bench: Bench,
 ) -> None:
     settings = bench.settings
     whole = [alert(1_767_225_600 + 10 * n) for n in range(4)]
     real, aborted, later, last = ([("alerts", 0, b"1111", encode_alert(one))] for one in whole)
-    # Alerts wait for the configuration's end, and deliveries for that of earlier results.
+    # Alerts wait for the end of the configuration, and deliveries for that of earlier results.
     ends = [
         (topic, n, b"521", b"{}") for topic in ("deliveries", "delivery-results") for n in range(4)
     ]
@@ -210,7 +210,7 @@ async def test_commands_show_what_is_committed_and_end_before_an_open_transactio
         await send(settings, "incidents", incident(now - 1200), partition=0)
         topic = "events.incidents"
         replayed = _run(settings, "replay", topic, "--json").splitlines()
-        assert len(replayed) == 1, "of the committed ones, which are of one window"
+        assert len(replayed) == 1, "one, for the committed events, which are of one window"
         assert [row["id"] for row in json.loads(_run(settings, "get", "triggers", "--json"))] == [1]
         assert _run(settings, "dlq", "list", "--json") == ""
         found = status(settings)
@@ -219,7 +219,7 @@ async def test_commands_show_what_is_committed_and_end_before_an_open_transactio
             row["topic"].removeprefix(settings.topic_prefix): row["newest_at"]
             for row in found["topics"]
         }
-        assert newest[topic] is not None, "behind it there are markers only"
+        assert newest[topic] is not None, "only markers come after it"
         assert newest["events.incidents.dlq"] is None
         tested = json.loads(_run(settings, "triggers", "backtest", "--trigger", "1", "--json"))
         assert tested["events"]["counted"] == 2

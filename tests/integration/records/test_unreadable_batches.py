@@ -56,13 +56,13 @@ from tests.raw_batches import (
     send_raw,
 )
 
-#: What a worker takes is some 0.9 GiB of addresses, most of them of threads and libraries.
+#: A worker's address space is about 0.9 GiB, most of it for threads and libraries.
 LIMIT_MEBIBYTES = 1400
 LIMITED = ("-m", "tests.integration.workers.limited_worker", str(LIMIT_MEBIBYTES))
 
 
 async def configure(settings: Settings, topics: Iterable[str], **values: str) -> None:
-    """Set configurations of topics beside their own; underscores in their names stand for dots."""
+    """Set topics' configuration beside their own; underscores in the names stand for dots."""
     own = {spec.name: spec.config for spec in topic_specs(settings)}
     wanted = {name.replace("_", "."): value for name, value in values.items()}
     configs = {topic: own.get(topic, CHANGELOG_CONFIG) | wanted for topic in topics}
@@ -131,7 +131,7 @@ async def test_every_codec_is_read_on_every_topic_by_workers_and_commands(
     file.write_text(yaml.safe_dump_all(objects(url)))
     await run(settings, "apply", "-f", str(file), env=env)
     for turn in (CODECS, ("zstd",)):
-        # The second time with states that were written with each of them.
+        # The second time the states were written with all of these codecs.
         with (
             WorkerProcess(
                 "detector", settings, tmp_path / f"detector-{len(turn)}", **env
@@ -251,7 +251,7 @@ async def test_bombs_are_dead_letters_and_cost_neither_memory_nor_their_neighbou
         assert f"{topic} partition 1, offset 1: UnpackedTooLargeError" in done.stderr, done
 
 
-async def test_what_cannot_be_read_in_the_configuration_is_passed_over_and_said(
+async def test_unreadable_batches_of_the_configuration_are_passed_over_and_reported(
     settings: Settings, tmp_path: Path
 ) -> None:
     bootstrap = await prepared(
@@ -259,7 +259,7 @@ async def test_what_cannot_be_read_in_the_configuration_is_passed_over_and_said(
     )
     prefix, now = settings.topic_prefix, int(time.time())
     shown = json.dumps(CLIENT | {"name": "Odd"}).encode()
-    # Read in spite of its header's name; what comes behind it as well.
+    # It is read in spite of its header's name, and so is what comes after it.
     odd = batch([Raw(shown, b"1", [(b"\xff", b"x")])])
     assert await produce_raw(bootstrap, f"{prefix}config.clients", 0, odd) == 0
     for topic in (
@@ -316,9 +316,9 @@ async def test_what_cannot_be_read_in_the_configuration_is_passed_over_and_said(
 
 
 async def test_fuzzed_batches_that_a_broker_takes_are_read_past(own_kafka: Any) -> None:
-    """Whatever a broker has taken: no error, an end, and every sound neighbour is read.
+    """Reading ends without an error and finds every sound neighbour, whatever a broker has taken.
 
-    The broker is the test's own: strange bytes can end it, too.
+    The test has a broker of its own, because strange bytes can end a broker, too.
     """
     broker: EmbeddedKafka = await asyncio.to_thread(own_kafka)
     kafka = KafkaSettings(bootstrap_servers=broker.status().bootstrap_servers)
@@ -329,7 +329,7 @@ async def test_fuzzed_batches_that_a_broker_takes_are_read_past(own_kafka: Any) 
     await create_topics(settings)
     bootstrap, topic = settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}events.hits"
     records = [Raw(b'{"n": %d}' % n, b"key", [(b"name", b"value")] * (n % 3)) for n in range(20)]
-    # A length that is changed in snappy, lz4 or zstd can end the broker itself: out of memory.
+    # A changed length in snappy, lz4 or zstd can run the broker itself out of memory.
     sound = [batch(records, codec) for codec in ("none", "gzip")]
     taken, refused, neighbours = 0, 0, []
     until = time.monotonic() + 5
@@ -344,7 +344,7 @@ async def test_fuzzed_batches_that_a_broker_takes_are_read_past(own_kafka: Any) 
                     neighbour = b"neighbour %d" % taken
                     assert await send_raw(client, topic, 0, batch([Raw(neighbour)])) == 0
                     neighbours.append(neighbour)
-        except KafkaConnectionError:  # some batches are no request to the broker: it hangs up
+        except KafkaConnectionError:  # the broker hangs up on bytes that are no request
             refused += 1
     print(f"{taken} taken, {refused} refused")
     assert taken >= 10

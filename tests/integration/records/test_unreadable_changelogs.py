@@ -1,6 +1,6 @@
-"""Batches that cannot be read, of changelogs above all: bombs, and what a disk has damaged.
+"""Unreadable batches, above all in changelogs: bombs, and what a disk has damaged.
 
-To go on without them would count events twice, or send again what has been sent.
+Going on without them would count events twice, or send again what has been sent.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ async def counted_by(bench: Bench, worker: WorkerProcess, events: int) -> None:
 
 
 async def ended(worker: WorkerProcess) -> str:
-    """Wait for a worker to end with the code of a configuration that is wrong; return its log."""
+    """Wait for a worker to end with the exit code of a wrong configuration; return its log."""
     assert await asyncio.to_thread(worker.process.wait, 60) == 3, worker.text
     return worker.text
 
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stands_for_does_not(
+async def test_a_bomb_among_changes_ends_the_worker_unless_a_snapshot_covers_it(
     bench: Bench,
 ) -> None:
     large = bomb(80, "zstd", key=b"k")
@@ -67,9 +67,9 @@ async def test_a_bomb_among_changes_ends_the_worker_and_one_that_a_snapshot_stan
     with bench.worker() as worker:
         await worker.ready()
         await bench.counted()
-        # One that comes while a worker has the state: its next snapshot stands for it.
+        # The worker's next snapshot covers a bomb that comes while it has the state.
         assert await produce_raw(bench.bootstrap, bench.changelog, 0, large) == 0
-        # None where a snapshot has come before this look, and it is deleted.
+        # None if a snapshot has been written meanwhile, and the bomb is deleted.
         places = [r.offset for r in await bench.all_records() if r.key == b"k"]
 
         async def is_covered() -> bool:
@@ -127,7 +127,7 @@ def is_of_changes(batch: StoredBatch) -> bool:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_worker(
+async def test_damage_on_the_brokers_disk_costs_a_snapshot_or_ends_the_worker(
     own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
 ) -> None:
     broker = await asyncio.to_thread(own_kafka)
@@ -143,7 +143,7 @@ async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_wo
     snapshots = await bench.records(GroupKind.SNAPSHOT)
     *_, closing = (record for record in snapshots if part_of(record).parts)
     newest = [record for record in snapshots if key_of(record) == key_of(closing)]
-    # The snapshot before it stands, and what has come behind that.
+    # The snapshot before it is used, with the changes after that one.
     damage(tmp_path, bench.changelog, await stored(bench, newest[1].offset))
     with bench.worker(STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS="3600") as worker:
         await counted_by(bench, worker, 30)
@@ -160,10 +160,10 @@ async def test_what_the_brokers_disk_has_damaged_costs_a_snapshot_or_ends_the_wo
     assert "stream-app state reset detector --yes" in said
 
 
-async def test_a_last_offset_that_the_disk_has_damaged_costs_no_neighbour(
+async def test_a_last_offset_damaged_on_disk_costs_no_neighbour(
     own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path
 ) -> None:
-    """The broker goes by it, too: it finds the damaged batch where it should find another."""
+    """The broker uses that offset, too: it finds the damaged batch where another should be."""
     broker = await asyncio.to_thread(own_kafka)
     servers = broker.status().bootstrap_servers or ""
     settings = Settings(kafka=KafkaSettings(bootstrap_servers=servers), partitions=1)

@@ -1,4 +1,4 @@
-"""Partitions that somebody adds while workers run: nobody takes them for read."""
+"""Partitions that somebody adds while workers run are never taken for read."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ async def grow(settings: Settings, topic: str, partitions: int) -> None:
 
 
 def words(settings: Settings, *args: str) -> str:
-    """Return what a command prints, without what its table adds."""
+    """Return what a command prints, without the spaces and line breaks of its table."""
     done = WorkerProcess.command(settings, *args)
     return " ".join((done.stdout + done.stderr).split())
 
 
-async def test_events_of_added_partitions_are_missed_at_once_and_counted_after_the_reset(
+async def test_added_partitions_are_reported_at_once_and_counted_after_the_reset(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings, trigger(threshold={"count": 10**6, "period": 3600, "operator": "gt"}))
@@ -56,7 +56,7 @@ async def test_events_of_added_partitions_are_missed_at_once_and_counted_after_t
         )
         assert "state reset detector --yes" in (await worker.page("/readyz"))[1]
         await send(settings, "incidents", *[incident(now)] * 5, partition=5)
-        # Of what it has, it goes on.
+        # It goes on with the partitions that it has.
         await send(settings, "incidents", *[incident(now)] * 2, partition=1)
         assert await wait_for(lambda: _counted(worker, 5))
         problem = f"{prefix}events.incidents has 6 partitions, but the state of the detector"
@@ -64,7 +64,7 @@ async def test_events_of_added_partitions_are_missed_at_once_and_counted_after_t
             found = words(settings, command)
             assert problem in found, command
             assert "state reset detector --yes" in found, command
-        # What only some workers read, they are the ones to tell of.
+        # Topics that only some workers read are reported by these workers.
         await grow(settings, "counts", 5)
         await grow(settings, "config.triggers", 2)
         for text in (f"{prefix}counts had 4 partitions", f"{prefix}config.triggers has 2 {SINGLE}"):
@@ -89,7 +89,7 @@ async def _counted(worker: WorkerProcess, number: int) -> bool:
     return (await worker.metrics())[COUNTED] == number
 
 
-async def test_a_notifier_tells_of_its_topics_and_of_the_configuration(
+async def test_a_notifier_reports_added_partitions_of_its_topics_and_of_the_configuration(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings)

@@ -1,4 +1,4 @@
-"""A changelog that somebody deletes is a state that is lost, and no first start."""
+"""A changelog that somebody deletes is lost state, not a first start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGELOGS = [
 ]  # fmt: skip
 
 
-async def test_a_deleted_changelog_is_told_at_once_and_never_made_anew_in_silence(
+async def test_a_deleted_changelog_is_reported_at_once_and_never_silently_made_anew(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings, trigger(threshold={"count": 10**6, "period": 3600, "operator": "gt"}))
@@ -40,7 +40,7 @@ async def test_a_deleted_changelog_is_told_at_once_and_never_made_anew_in_silenc
         await worker.ready()
         await drained(settings, "detector", TOPICS, 30)
         await delete(settings, cells)
-        # Its write waits for a topic that is not there.
+        # The worker's write waits for a topic that no longer exists.
         await send(settings, "incidents", *[incident(now)] * 3, partition=0)
         assert await wait_for(lambda: says(worker, gone))
         await _lost(worker, gone)
@@ -55,7 +55,7 @@ async def test_a_deleted_changelog_is_told_at_once_and_never_made_anew_in_silenc
     with WorkerProcess("detector", settings, tmp_path / "anew.log") as worker:
         await _lost(worker, anew)
     assert anew in words(settings, "status")
-    # All of them, and what says that there were any.
+    # Delete all changelogs, and the one that says which there were.
     for name in CHANGELOGS:
         await delete(settings, name)
     with WorkerProcess("detector", settings, tmp_path / "none.log") as worker:
@@ -72,7 +72,7 @@ async def _lost(worker: WorkerProcess, text: str) -> None:
 
 
 async def _is_reset(settings: Settings) -> bool:
-    """Reset; a worker that could not stop in time is in its group for a session more."""
+    """Reset the state; a worker that could not stop in time stays in its group for a session."""
     args = ("state", "reset", "detector", "--yes")
     done = await asyncio.to_thread(WorkerProcess.command, settings, *args)
     assert done.returncode == 0 or "are its workers still running" in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""How a worker's states come back on a real broker, whatever comes between."""
+"""How a worker's states come back on a real broker, whatever interferes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def says(worker: WorkerProcess, text: str) -> bool:
 async def test_a_recovery_that_waits_long_for_the_broker_goes_on(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """Faust takes a wait that times out for a stop."""
+    """Faust takes a wait that times out for a stop of the worker."""
     await create_topics(settings)
     log = tmp_path / "slow.log"
     with WorkerProcess("detector", settings, log, HINDERED, HINDER="slow") as worker:
@@ -58,7 +58,7 @@ async def committed(settings: Settings, topic: str) -> Any:
     return {place: offset for place, offset in view.committed.items() if offset}
 
 
-async def test_status_shows_how_far_a_worker_is_that_restores_its_state(
+async def test_status_shows_how_far_a_worker_has_restored_its_state(
     settings: Settings, tmp_path: Path
 ) -> None:
     await create_topics(settings)

@@ -26,7 +26,7 @@ COUNTED = 'stream_app_events_total{kind="incidents",result="counted"}'
 
 
 async def delete(settings: Settings, topic: str) -> None:
-    """Delete a topic, and wait until the brokers do not know it any more."""
+    """Delete a topic, and wait until the brokers no longer know it."""
     name = f"{settings.topic_prefix}{topic}"
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers or "")
     await admin.start()
@@ -54,7 +54,7 @@ async def make_anew(settings: Settings, topic: str, partitions: int) -> None:
 
 
 async def ended(worker: WorkerProcess, topic: str, role: str) -> None:
-    """Wait until a worker has ended because of a topic, with the command that helps."""
+    """Wait until a worker has ended because of a topic, and named the command that helps."""
     assert await asyncio.to_thread(worker.process.wait, 60) == 3
     assert f"{topic} was made anew" in worker.text
     assert f"stream-app state reset {role} --yes" in worker.text
@@ -113,7 +113,7 @@ async def test_a_source_topic_that_disappears_is_named_and_its_successor_is_anot
         )
         await drained(settings, "notifier", ["alerts", "deliveries", topic], 30)
         assert worker.stop() == 0
-    # A state of before topics were known by their ids is taken over.
+    # A state from before topics were known by their ids is taken over.
     await delete(settings, "stream-app-notifier-known-topics-changelog")
     with WorkerProcess("notifier", settings, tmp_path / "older.log") as worker:
         await worker.ready()

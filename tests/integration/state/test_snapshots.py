@@ -1,4 +1,4 @@
-"""Snapshots on a real broker: torn, damaged, foreign ones, and the changelog that they shorten.
+"""Snapshots on a real broker: torn, damaged and foreign ones, and how they shorten changelogs.
 
 Each event is counted by three triggers in windows of a second, so that a partition has many cells.
 """
@@ -95,7 +95,7 @@ class Bench:
         return (await read_all(self.bootstrap, self.changelog))[0]
 
     async def has_snapshots(self, number: int) -> bool:
-        """Tell whether so many whole snapshots were written; records before are deleted then."""
+        """Tell whether so many whole snapshots were written, and the records before are deleted."""
         found = await self.records(GroupKind.SNAPSHOT)
         whole = [record for record in found if part_of(record).parts]
         return len(whole) >= min(number, 2) and (number < 3 or (found[0].offset > 0))
@@ -192,18 +192,18 @@ def rewritten(record: Any, name: str) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.timeout(240)
-async def test_what_a_zombie_writes_behind_the_owner_is_mended_by_a_snapshot(bench: Bench) -> None:
+async def test_a_snapshot_repairs_what_a_zombie_writes_after_the_owner(bench: Bench) -> None:
     with bench.worker() as worker:
         await worker.ready()
         await bench.send(100)
         await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
-        # A snapshot may just have taken their place.
+        # A snapshot may just have replaced the changes.
         while not (changes := await bench.records(GroupKind.CHANGES)):
             await bench.send(10)
         again = packed_log.record(GroupKind.CHANGES, "zombie", 0, part_of(changes[0]))
         await put(bench.bootstrap, bench.changelog, [again], partition=0)
         deadline = time.monotonic() + 60
-        # The snapshot that is being written just now does not look at it.
+        # A snapshot that is being written right now does not see the zombie's record.
         while not await wait_for(lambda: says(worker, "a snapshot stands for them"), 2):
             assert time.monotonic() < deadline
             await bench.send(10)
@@ -219,7 +219,7 @@ async def test_what_a_zombie_writes_behind_the_owner_is_mended_by_a_snapshot(ben
 
 
 @pytest.mark.timeout(120)
-async def test_damaged_or_deleted_changes_that_nothing_stands_for_end_the_worker(
+async def test_damaged_or_deleted_changes_that_no_snapshot_covers_end_the_worker(
     bench: Bench,
 ) -> None:
     with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
@@ -241,6 +241,6 @@ async def test_damaged_or_deleted_changes_that_nothing_stands_for_end_the_worker
         assert "are deleted, and no whole snapshot stands for them" in worker.text, "not empty"
 
 
-def test_nothing_of_a_packed_changelog_goes_by_itself() -> None:
+def test_no_record_of_a_packed_changelog_expires() -> None:
     assert PACKED_CONFIG["cleanup.policy"] == "delete"
     assert PACKED_CONFIG["retention.ms"] == PACKED_CONFIG["retention.bytes"] == "-1"

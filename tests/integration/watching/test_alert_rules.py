@@ -1,4 +1,4 @@
-"""Each alert rule fires by its real cause, and clears when that is mended: a real Prometheus.
+"""Each alert rule fires on its real cause and clears when that is fixed, in a real Prometheus.
 
 The rules are those of `deploy/`, with shorter ranges and waits.
 """
@@ -33,7 +33,7 @@ from tests.raw_batches import bomb, produce_raw
 
 HEALTHY, LIMITED, BROKEN, DISCARDING = 521, 522, 523, 524
 KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in (HEALTHY, LIMITED, BROKEN, DISCARDING)}
-#: Of the data: they fire together, and one look at the result is enough.
+#: Rules that records make fire; they fire together, so one look at the result is enough.
 BY_RECORDS = {
     "StreamAppConfigurationInvalid",
     "StreamAppDeadLetters",
@@ -49,12 +49,12 @@ BY_RECORDS = {
     "StreamAppIntegrationDisabled",
     "StreamAppRequestsNotSuccessful",
 }
-#: What waits for a detector that falls behind: so many seconds of its work, and some records.
+#: What waits for a detector that falls behind: seconds of its work, and some records more.
 WAITING_SECONDS = 8
 WAITING_RECORDS = 500
 #: A worker whose clock is wrong.
 AHEAD = (str(PROGRAMS / "shifted_clock.py"),)
-#: As an offset before which records are removed.
+#: The offset that stands for the end of a log when records before it are removed.
 LOG_END = -1
 #: Where things are in a partition's file: the length of its first batch, and the end of its last.
 LENGTH = (8, 4)
@@ -100,21 +100,21 @@ class Place:
         await self.installation.put("alerts", *rows)
 
     async def keep_coming(self, seconds: int, over: asyncio.Event) -> None:
-        """Send hits of one and the same time, and alerts that are dropped, until it is over."""
+        """Send hits of the same second, and alerts that are dropped, until `over` is set."""
         while not over.is_set():
             await self.events("hits", seconds)
             await self.fire(DISCARDING, int(time.time()))
             await asyncio.sleep(0.5)
 
     async def keep_busy(self, over: asyncio.Event) -> None:
-        """Send incidents until it is over."""
+        """Send incidents until `over` is set."""
         while not over.is_set():
             await self.events("incidents", *[int(time.time())] * 2000)
 
     async def keep_ahead(self, over: asyncio.Event) -> None:
-        """Send more hits than the detector does, until it is over: seconds of work wait for it.
+        """Send more hits than the detector counts until `over` is set, so that work waits for it.
 
-        How many these are follows its speed, so that a slow machine has done them as soon.
+        Their number follows its speed, so that a slow machine catches up as soon as a fast one.
         """
         hit = {"client_id": 1111, "request_time": int(time.time()), "path": "x" * 4000}
         record = json.dumps(hit).encode()
@@ -129,7 +129,7 @@ class Place:
             await asyncio.sleep(0.1)
 
     async def progress(self, topic: str) -> tuple[float, float]:
-        """Return how many records of a topic the detector has done, and how many wait."""
+        """Return how many records of a topic the detector has read, and how many wait."""
         found = await self.installation.workers["detector"].metrics()
         label = f'{{topic="{topic}"}}'
         return (
@@ -144,8 +144,8 @@ class Place:
     def damaged_log(self, topic: str, place: int, size: int) -> Iterator[None]:
         """Invert bytes of partition 0 of a topic on the broker's disk; put them back at the end.
 
-        A batch whose length is wrong is not handed out, though the broker knows that it is there;
-        one with other wrong bytes is.
+        The broker does not hand out a batch whose length is wrong, though it knows that one is
+        there; it hands out a batch with other wrong bytes.
         """
         folder = self._data / f"{self.settings.topic_prefix}{topic}-0"
         file = os.open(max(folder.glob("*.log")), os.O_RDWR)
@@ -163,7 +163,7 @@ class Place:
     async def keep_losing_handles(self, over: asyncio.Event) -> None:
         """Let the notifier open no file and no connection for a second, again and again.
 
-        It cannot be looked at meanwhile: each look is a connection, too.
+        Nobody can look at the notifier meanwhile, because that takes a connection, too.
         """
         sandbox = self.installation.sandbox
         pid = self.installation.workers["notifier"].process.pid
@@ -195,7 +195,7 @@ async def place(own_kafka: Callable[[], EmbeddedKafka], tmp_path: Path) -> Async
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_each_rule_fires_by_its_cause_and_clears_when_that_is_mended(
+async def test_each_rule_fires_on_its_cause_and_clears_when_that_is_fixed(
     place: Place, tmp_path: Path
 ) -> None:
     with Prometheus(tmp_path / "prometheus", place.installation.workers) as prometheus:
@@ -270,7 +270,7 @@ async def _records(place: Place, prometheus: Prometheus) -> None:
 
 
 async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
-    """It comes back to partitions that have changed meanwhile."""
+    """Stop the detector; when it comes back, its partitions have changed."""
     detector, put = place.installation.workers["detector"], place.installation.put
     detector.signal(signal.SIGSTOP)
     await prometheus.fire("StreamAppWorkerDown", "StreamAppRoleMissing")
@@ -286,12 +286,12 @@ async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
         with place.damaged_log("events.attacks", *LENGTH):
             detector.signal(signal.SIGCONT)
             await prometheus.fire("StreamAppRecordsLost", "StreamAppConfigurationUnreadable")
-            # A partition stands still for long before that is told of; the rest goes on.
+            # A partition stands still for long before that is reported; the rest goes on.
             await _no_handles(place, prometheus)
             await _slow_detector(place, prometheus)
             await prometheus.fire("StreamAppPartitionStandsStill")
         await prometheus.clear("StreamAppConfigurationUnreadable")
-    # What was passed over is read at the next start, which has a state to read before.
+    # What was passed over is read at the next start, after the state.
     with place.damaged_log("stream-app-detector-cells-attacks-changelog", *LENGTH):
         await place.installation.restart("detector", AHEAD, SHIFTED_BY_SECONDS="7200")
         await prometheus.fire("StreamAppRecoversLong", "StreamAppClockOff")
@@ -302,7 +302,7 @@ async def _stopped_detector(place: Place, prometheus: Prometheus) -> None:
 
 
 async def _knows_triggers(place: Place, number: int) -> None:
-    """Wait until the notifier has read so many triggers."""
+    """Wait until the notifier has read this many triggers."""
     name = 'stream_app_config_objects{kind="triggers"}'
     async with asyncio.timeout(60):
         while (await place.installation.workers["notifier"].metrics())[name] != number:  # noqa: ASYNC110 - another process
@@ -320,7 +320,7 @@ async def _no_handles(place: Place, prometheus: Prometheus) -> None:
 
 
 async def _slow_detector(place: Place, prometheus: Prometheus) -> None:
-    """More comes than it does."""
+    """Send more hits than the detector can count."""
     url = place.installation.workers["detector"].url or ""
     over = asyncio.Event()
     coming = asyncio.create_task(place.keep_ahead(over))
@@ -338,13 +338,13 @@ def _is_behind(topic: str, url: str, prometheus: Prometheus) -> bool:
 
 
 async def _silent_broker(place: Place, prometheus: Prometheus) -> None:
-    """It acknowledges nothing any more, in the midst of work."""
+    """Stop the broker in the midst of work, so that it acknowledges nothing."""
     over = asyncio.Event()
     busy = asyncio.create_task(place.keep_busy(over))
     try:
         await asyncio.sleep(1)
         place.signal_broker(signal.SIGSTOP)
-        await asyncio.sleep(1)  # longer than between two looks at the lag
+        await asyncio.sleep(1)  # longer than the time between two looks at the lag
         while not (await place.progress("events.incidents"))[
             1
         ]:  # it was stopped between two flushes

@@ -23,7 +23,7 @@ SOURCES = {
 
 
 def check(scrape: str) -> None:
-    """Have a scrape looked at by the program that Prometheus brings for it."""
+    """Check a scrape with promtool, the program that Prometheus has for this."""
     done = subprocess.run(
         [tool("promtool"), "check", "metrics"],
         input=scrape,
@@ -79,7 +79,7 @@ async def test_a_live_scrape_under_load_is_well_formed_complete_and_right(
     assert notifier["stream_app_triggers_active"] == 1
 
 
-async def test_a_worker_that_waits_for_kafka_says_no_figure_that_it_does_not_know(
+async def test_a_worker_that_waits_for_kafka_shows_no_figure_that_it_does_not_know(
     tmp_path: Path,
 ) -> None:
     nobody = KafkaSettings(bootstrap_servers="127.0.0.1:1")

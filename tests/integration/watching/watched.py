@@ -25,7 +25,7 @@ from tests.processes import STREAM_APP
 from tests.tools import tool
 
 DEPLOY = ROOT / "deploy" / "prometheus"
-#: What the rules' ranges are in the test, so that they fire and clear in seconds.
+#: The rules' ranges in the test, short enough that rules fire and clear in seconds.
 RANGE = "6s"
 CLIENT = {"client_id": 1111, "name": "TestCompany", "cloud": "EU", "applications": {}}
 
@@ -51,7 +51,7 @@ class Installation:
     def __init__(self, settings: Settings, folder: Path, **env: str) -> None:
         self.settings = settings
         self.bootstrap = settings.kafka.bootstrap_servers or ""
-        # Waits are so short here that a state that comes later is never asked for.
+        # Waits are so short here that a state that comes late is never asked for.
         self.sandbox = SandboxOpsgenie(processing_ms=0)
         self.workers: dict[str, WorkerProcess] = {}
         self.env = env
@@ -101,7 +101,7 @@ class Installation:
 
 
 def quick(rules: dict[str, Any]) -> dict[str, Any]:
-    """Return the rules with short ranges and waits, the expressions otherwise untouched."""
+    """Return the rules with short ranges and waits, and otherwise unchanged."""
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         rule["for"] = "1s"
         rule["expr"] = re.sub(r"\[\d+[mh]\]", f"[{RANGE}]", rule["expr"])
@@ -192,7 +192,7 @@ class Prometheus:
         await self.until(lambda: self.fired >= set(names))
 
     async def clear(self, *but: str) -> None:
-        """Wait until no alert fires, but for some."""
+        """Wait until no alert fires except these."""
         await self.until(lambda: self.firing.keys() <= set(but))
 
     def __enter__(self) -> Self:

@@ -1,1 +1,1 @@
-"""Programs that run the worker's command in a way of their own: killed, hindered, or limited."""
+"""Programs that run the worker's command in a special way: killed, hindered or limited."""

@@ -1,6 +1,6 @@
-"""A worker as a container runs it: no disk that can be written, no home, and no folder.
+"""A worker as a container runs it: no writable disk, no home and no folder.
 
-Who runs the tests may be root, whom no permission stops; so writing is refused from within.
+The tests may run as root, whom no permission stops, so the process itself refuses to write.
 """
 
 from __future__ import annotations

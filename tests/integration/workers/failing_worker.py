@@ -1,4 +1,4 @@
-"""The worker's command, in which one flush fails in the middle: half of it reaches the broker."""
+"""The worker's command; one flush fails in the middle, and half of it reaches the broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_app.kafka.engine import flush_loop
 from stream_app.kafka.state.send import Send
 
 FAILING_SEND = 12
-#: Where events only trickle, as on a slow machine, no step may have two records to part.
+#: Used when events only trickle, as on a slow machine, so that no step has two records to split.
 FAILING_SEND_OF_ONE = 60
 
 

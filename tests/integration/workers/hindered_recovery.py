@@ -2,7 +2,7 @@
 
 `slow`: what Faust waits for takes longer than Faust waits. `overtaken`: the first recovery ends in
 the gap between the next rebalance's change of the states and the start of its recovery. `held`: the
-reading of the states stops behind the first records, for as long as there is a file `HOLD`.
+reading of the states stops after the first records, as long as the file `HOLD` exists.
 """
 
 from __future__ import annotations

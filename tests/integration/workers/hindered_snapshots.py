@@ -1,7 +1,7 @@
-"""The worker's command; its snapshots have two cells in a record, and end it where `DIE` says.
+"""The worker's command; its snapshots have two cells per record, and it dies where `DIE` says.
 
-`DIE` is the number of snapshot records of the hits' cells behind which it ends as by `kill -9`;
-`whole`: behind the first closing one, before anything is deleted.
+`DIE` is the number of snapshot records of the hits' cells after which it ends as by `kill -9`, or
+`whole` for the end after the first closing record, before anything is deleted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The worker's command, killed as by `kill -9` between an alert and the progress behind it."""
+"""The worker's command, killed as by `kill -9` between an alert and the progress after it."""
 
 from __future__ import annotations
 

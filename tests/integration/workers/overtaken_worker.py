@@ -1,6 +1,6 @@
 """The worker's command; the progress of one flush reaches the broker in the midst of a rebalance.
 
-The states have been rolled back by then, and the changelog has not been read to its end yet. The
+By then the states have been rolled back, and the changelog has not been read to its end. The
 broker's answer comes after that.
 """
 
@@ -15,7 +15,7 @@ from stream_app.kafka.engine import flush_loop
 from stream_app.kafka.state import state_table
 from stream_app.kafka.state.send import Send
 
-#: So many that this worker keeps one of them when another comes to share the topic's eight.
+#: Of the topic's eight; so many that this worker keeps one of them when another worker joins.
 PARTITIONS = 5
 
 

@@ -1,6 +1,6 @@
-"""The command of this project, on a machine whose clock is off by the seconds of the environment.
+"""Runs `stream-app` as on a machine whose clock is off by `SHIFTED_BY_SECONDS`.
 
-`TELLS_NO_TIME` takes away the cluster's answer to what time it is, as an old cluster's.
+With `TELLS_NO_TIME` the cluster does not tell its time, like an old cluster.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ time.time_ns = lambda: _time_ns() + SECONDS * 1_000_000_000
 
 
 def shift_records() -> None:
-    """Shift what aiokafka's compiled code asks the system for: the time of a record without one."""
+    """Shift the system time that aiokafka's compiled code gives to records without a time."""
     append = BatchBuilder.append
 
     def shifted(self: Any, *, timestamp: int | None, **fields: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The worker's command, which never fetches partition 1 of incidents, as after a fault."""
+"""The worker's command, which never fetches partition 1 of the incidents, as after a fault."""
 
 from __future__ import annotations
 
