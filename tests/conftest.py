@@ -17,14 +17,14 @@ from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
 from tests.examples import HAS_FEW_EXAMPLES, examples
 
-# The tests' own clients leave no connection open, either: a warning of one fails another test.
+# The tests' own clients leave no connection open, either: its warning would fail another test.
 bootstrapping.install()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell in the background ignores it, and so would every process that a test starts.
+    # A shell in the background ignores SIGINT, and so would every process that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine says nothing about a strategy.
+# Slow examples come from a busy machine, and say nothing about a strategy.
 hypothesis.settings.register_profile(
     "quiet", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )

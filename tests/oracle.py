@@ -95,7 +95,7 @@ def count(  # noqa: C901, PLR0912 - one loop, read from top to bottom
 
 
 def _dropped(kind: str, event: Mapping[str, Any]) -> str:
-    """Say why an event is not counted: empty, it is."""
+    """Return why an event is not counted; empty if it is counted."""
     if event.get("experimental"):
         return "experimental"
     if kind == "hits" and event.get("sampled") is False:
@@ -178,7 +178,7 @@ def _equal(name: str, value: Any, wanted: Any) -> bool:
 
 
 def _address(text: str) -> Any:
-    """Return an address whatever its spelling; a text that is none equals only itself."""
+    """Parse an address in any spelling; a text that is no address equals only itself."""
     try:
         return ipaddress.ip_address(text.strip())
     except ValueError:

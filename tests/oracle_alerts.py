@@ -1,4 +1,4 @@
-"""An independent reading of what is told to whom: alerts of windows and notices, and deliveries.
+"""An independent reading of who is told what: alerts of windows and notices, and deliveries.
 
 Like `tests.oracle` it shares no code with `stream_app`: plain dicts in, plain dicts out.
 """
@@ -54,7 +54,7 @@ def alert(trigger: Mapping[str, Any], client: Mapping[str, Any], start: int) -> 
 def notice_alert(
     notice: Mapping[str, Any], client: Mapping[str, Any], integrations: Objects
 ) -> dict[str, Any] | None:
-    """Return the facts of the alert of a notice that has an id; None where nobody gets one."""
+    """Return the facts of the alert of a notice with an id; None if nobody gets an alert."""
     details = notice["details"]
     kind = details["notification_type"]
     event = subscription(details)
@@ -78,7 +78,7 @@ def notice_alert(
 
 
 def subscription(details: Mapping[str, Any]) -> str | None:
-    """Return the event of the integrations that a notice belongs to."""
+    """Return the event that an integration selects to get this notice."""
     kind = details["notification_type"]
     if kind == "security_issue":
         return f"security_issue_{details['security_issue']['risk'].lower()}"

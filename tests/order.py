@@ -1,8 +1,8 @@
 """The order of the tests of a run: long ones first, those with Kafka next, quick ones last.
 
-pytest-randomly shuffles before. With pytest-xdist each process gets an equal part of the list, and
-takes from the end of others' when it is done. So each part begins with long tests, and ends with
-quick ones: no process is left alone with a long one.
+pytest-randomly has shuffled them before. With pytest-xdist each process gets an equal part of the
+list, and takes from the end of another part when it is done. So each part begins with long tests
+and ends with quick ones: no process is left alone with a long one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-#: What shares more than a broker: the tests of a file, or of a whole folder.
+#: Folders of tests that share more than a broker: in each file, or in the whole folder.
 FILES, FOLDER = "tests/integration/", "tests/page/"
 
 

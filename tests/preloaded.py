@@ -6,7 +6,7 @@ import importlib
 
 from stream_app.cli import COMMANDS
 
-#: What Faust imports by its name when a worker starts.
+#: Modules that Faust imports by name when a worker starts.
 LATE = ("faust.app.router", "faust.topics", "faust.transport.drivers.aiokafka", "faust.worker")
 
 for _place in COMMANDS.values():

@@ -2,9 +2,9 @@
 
 A new interpreter spends more than a second of a core on what a worker or a command imports, and
 the tests start hundreds. All else is the process's own: environment, folder, files, signals,
-memory and exit code. What only a new interpreter shows, such as a missing import, is shown where
-`subprocess` is used: workers start so in `test_pages.py` and `test_demo.py`, commands there and
-in `test_embedded_kafka.py`.
+memory and exit code. Some faults show only in a new interpreter, such as a missing import. Tests
+that use `subprocess` find these: with workers in `test_pages.py` and `test_demo.py`, with commands
+there and in `test_embedded_kafka.py`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Program:
     ) -> None:
         files = (str(stdin or os.devnull), str(stdout), str(stderr))
         asked = (tuple(args), dict(env), files, str(cwd or Path.cwd()))
-        # What a test that failed has left running is ended with the tests.
-        self._process = _FORKING.Process(target=_be, args=asked, daemon=True)
+        # What a failed test leaves running ends with the tests.
+        self._process = _FORKING.Process(target=_become, args=asked, daemon=True)
         with _ASKING:
             self._process.start()
 
@@ -109,7 +109,7 @@ def run(
         return subprocess.CompletedProcess([*args], code, out.read_text(), err.read_text())
 
 
-def _be(args: Sequence[str], env: Mapping[str, str], files: Sequence[str], cwd: str) -> None:
+def _become(args: Sequence[str], env: Mapping[str, str], files: Sequence[str], cwd: str) -> None:
     """Become the program, in the process that was forked for it."""
     written = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     for number, file in enumerate(files):

@@ -1,4 +1,4 @@
-"""Record batches made by hand, also such as no client would make, and sending them as they are."""
+"""Makes record batches by hand, including some that no client would make, and sends them as is."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ENCODERS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "zstd": (4, zstd_encode),
 }
 CODECS = ("gzip", "snappy", "lz4", "zstd")
-#: Where a batch has the checksum of all that is behind it.
+#: Where in a batch the checksum of everything after it stands.
 CHECKSUM_AT = 17
-#: Of a topic that has just been made: the broker does not know yet who leads it.
+#: Error codes for a topic that was just made: the broker does not know yet who leads it.
 _LEADER_UNKNOWN = (3, 5, 6)
 
 
@@ -80,7 +80,7 @@ def framed(body: bytes, count: int, attributes: int = 0, base: int = 0) -> bytes
 
 
 def _streamed(pieces: Iterable[bytes], codec: str) -> bytes:
-    """Return compressed bytes that are never in memory as a whole before."""
+    """Return the compressed pieces, which are never in memory together uncompressed."""
     if codec == "snappy":
         found = [b"\x82SNAPPY\x00" + struct.pack(">ii", 1, 1)]
         for piece in pieces:
@@ -157,7 +157,7 @@ async def fetch_raw(servers: str, topic: str, partition: int, offset: int = 0) -
 
 
 def mutated(chance: random.Random, sound: bytes) -> bytes:
-    """Return a batch with some bytes changed; mostly with a checksum that is right again."""
+    """Return a batch with some bytes changed, mostly with a checksum that is right again."""
     data = bytearray(sound)
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(data))
