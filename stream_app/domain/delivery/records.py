@@ -30,8 +30,8 @@ ALERTED_HEADER = "x-alerted-ms"
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rendered message for one integration: a function of the alert and the integration.
 
-    `alert_id` is the alias at the service; the texts are rendered and the integration's `options`
-    taken once, so that every resend has the same body. `epoch` is the integration's.
+    `alert_id` is the alias at the service. The texts are rendered once, and the integration's
+    `options` are copied once, so that every resend has the same body. `epoch` is the integration's.
     """
 
     id: IdText
@@ -46,13 +46,13 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
-    """What came of one attempt. `finished_at_ms` is when it ended, in Unix ms.
+    """The result of one attempt. `finished_at_ms` is when it ended, in Unix ms.
 
-    `status` is absent when no answer came; `retry_after_seconds` is what the service asked for.
-    `epoch` is the integration's at the time of the request, `redrives` the delivery's. `is_sent`
-    is false when no request was made: the configuration allowed none, the proxy let none pass,
-    this machine had no means for one (for both the same attempt is made again), or it is a dry
-    run. Then `body` is what would have been posted, JSON.
+    `status` is absent if no answer came. `retry_after_seconds` is what the service asked for.
+    `epoch` is that of the integration at the time of the request; `redrives` is that of the
+    delivery. `is_sent` is false if no request was made: the configuration allowed none, a proxy let
+    none pass, this machine could not make one, or it was a dry run. After the second and the third
+    the same attempt is made again. In a dry run `body` is what would have been posted, as JSON.
     """
 
     delivery_id: str
@@ -85,7 +85,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
-    """A command: give up the pending deliveries of an integration up to this epoch of it."""
+    """A command: give up the pending deliveries of an integration, up to this epoch."""
 
     client_id: Int64
     integration_id: Int64
@@ -94,9 +94,9 @@ class Cancel(msgspec.Struct, frozen=True, tag_field="type", tag="cancel"):
 
 
 class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
-    """What became of an accepted request, asked later; it changes no delivery.
+    """What later became of an accepted request. It changes no delivery.
 
-    `status` is the service's own text, or why there is none; `checked_at_ms` is Unix ms.
+    `status` is the service's own text, or says why there is none. `checked_at_ms` is Unix ms.
     """
 
     delivery_id: str

@@ -99,7 +99,7 @@ _Ignored = str | bool | int | float | list[msgspec.Raw] | None
 
 
 class _Details(msgspec.Struct, gc=False):
-    """What an envelope is about; without a text for its type it is an unknown field."""
+    """What an envelope is about. Unless its type is a text, this is an unknown field."""
 
     client_name: msgspec.Raw = NOTHING
     notification_type: msgspec.Raw = NOTHING
@@ -139,7 +139,7 @@ class HitShape(HitNames, gc=False):
 
 
 class AttackShape(AttackNames, gc=False):
-    """An attack or incident. No envelope of these is documented, so what is in one is refused."""
+    """An attack or incident. No envelope of them is documented, so an envelope is refused."""
 
     details: _Details | _Ignored = None
 
