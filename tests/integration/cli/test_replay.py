@@ -80,7 +80,7 @@ async def command(settings: Settings, *args: str, **env: str) -> tuple[int, list
     return done.returncode, done.stdout.encode().splitlines(), done.stderr
 
 
-async def test_a_replay_is_the_live_run_of_two_workers_and_a_kill_byte_for_byte(
+async def test_a_replay_equals_the_live_run_of_two_workers_and_a_kill_byte_for_byte(
     settings: Settings, tmp_path: Path
 ) -> None:
     await prepared(settings)

@@ -91,14 +91,14 @@ def test_missing_topics_are_an_error_that_says_how_to_make_them(settings: Settin
     assert "stream-app topics create" in errors
 
 
-def test_no_broker_is_exit_code_4() -> None:
+def test_without_a_broker_it_ends_with_exit_code_4() -> None:
     nowhere = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     code, errors = run(nowhere, "--count", "1")
     assert code == 4
     assert "127.0.0.1:1" in errors
 
 
-def test_a_broker_that_goes_away_is_exit_code_4(
+def test_a_broker_that_goes_away_ends_it_with_exit_code_4(
     own_kafka: Callable[[], EmbeddedKafka], topic_prefix: str
 ) -> None:
     broker = own_kafka()

@@ -72,7 +72,7 @@ def test_secret_keys_are_rotated_without_the_api_keys(settings: Settings, tmp_pa
     assert stored(settings) == after
 
 
-def test_a_worker_with_a_proxy_or_authority_that_is_none_ends_with_3(settings: Settings) -> None:
+def test_a_worker_with_an_invalid_proxy_or_authority_ends_with_3(settings: Settings) -> None:
     asyncio.run(create_topics(settings))
     for name, value in (("PROXY_URL", f"socks5://bo:{KEY}@127.0.0.1:1"), ("CA_FILE", "/nowhere")):
         variable = f"STREAM_APP_DELIVERY__{name}"

@@ -209,7 +209,7 @@ def test_unequal_deliveries_and_results_are_a_problem(
     assert topics("check").returncode == 0
 
 
-def test_results_are_made_with_the_partitions_that_deliveries_have(
+def test_results_are_made_with_as_many_partitions_as_deliveries(
     topics: Run, kafka: str, settings: Settings
 ) -> None:
     make(kafka, NewTopic(f"{settings.topic_prefix}deliveries", 6, 1, topic_configs=BROKER_CLOCK))

@@ -222,7 +222,7 @@ async def test_several_partitions_of_triggers_are_refused(settings: Settings, pu
         await ConfigurationReader(settings).start()
 
 
-async def test_a_broker_that_is_not_there_is_an_error_that_says_so() -> None:
+async def test_a_missing_broker_is_an_error_that_says_so() -> None:
     nowhere = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     with pytest.raises(KafkaUnreachableError, match=r"127\.0\.0\.1:1: .*BOOTSTRAP_SERVERS"):
         await ConfigurationReader(nowhere).start()

@@ -202,7 +202,7 @@ async def test_a_rate_limit_says_so_in_its_headers(
     assert answer.headers.get("Retry-After") == retry_after
 
 
-async def test_a_rate_limit_lets_so_many_requests_of_each_key_pass() -> None:
+async def test_a_rate_limit_lets_its_number_of_requests_of_each_key_pass() -> None:
     async with running() as bench:
         bench.fail(FaultKind.RATE_LIMIT, per_second=5)
         started = time.monotonic()
