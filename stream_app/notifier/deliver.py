@@ -157,7 +157,7 @@ class DeliverStage:
             for integration_id, until_ms in state.pauses.until_ms.items():
                 self._schedule.hold(integration_id, until_ms)
         self._held = {p for p, state in self.table.states.items() if state.pending}
-        self._gate.close(sorted(self._held), self._open)
+        self._gate.close(sorted(self._held), self._release_held)
         self._canceller.check_all()
 
     def _flushed(
@@ -167,14 +167,14 @@ class DeliverStage:
         for partition, cut in cuts.items():
             self._schedule_changes(partition, cut)
             self._reports.report(cut)
-        self._reports.rejected(part for _, _, part in rejected)
+        self._reports.count_rejected(part for _, _, part in rejected)
 
     def _schedule_changes(self, partition: int, cut: DeliveryCut) -> None:
         for integration_id, until_ms in cut.paused:
             if until_ms is not None:
                 self._schedule.hold(integration_id, until_ms)
         if partition in self._held:
-            self._open()
+            self._release_held()
         else:
             pending = self.table.state(partition).pending
             for delivery_id, state in cut.changed:
@@ -184,8 +184,8 @@ class DeliverStage:
                     self._schedule.schedule(partition, state)
         self._canceller.check(cut.integrations)
 
-    def _open(self) -> bool:
-        """Schedule the deliveries of held partitions whose results are read; tell if all are."""
+    def _release_held(self) -> bool:
+        """Release partitions whose results have been read; tell whether none is held any more."""
         for partition in sorted(self._held):
             state = self.table.states.get(partition)
             if state is None:

@@ -58,7 +58,7 @@ class DeliverEffects:
     def steps(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
     ) -> Iterator[Sequence[Send]]:
-        """Yield these records, as one step."""
+        """Yield the records of a flush, as one step."""
         yield [
             *self._dead_letters(cuts, rejected),
             *self._verdicts(cuts.values()),
@@ -73,7 +73,7 @@ class DeliverEffects:
         for partition, cut in cuts.items():
             for transition in cut.transitions:
                 if transition.after.reason:
-                    yield _given_up(self.names, partition, transition)
+                    yield _dead_letter_of(self.names, partition, transition)
 
     def _verdicts(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
         """Yield a status and a notice for each integration that the judge disables."""
@@ -102,7 +102,7 @@ class DeliverEffects:
         return Send(self.names(Topic.ACCOUNT), notice.key, self.signer.encode(notice))
 
 
-def _given_up(names: TopicNames, partition: int, transition: Transition) -> Send:
+def _dead_letter_of(names: TopicNames, partition: int, transition: Transition) -> Send:
     """Return the dead letter of a delivery that is given up; its value is the delivery's record."""
     before, result = transition.before, transition.result
     reason = DeadLetterReason(transition.after.reason)

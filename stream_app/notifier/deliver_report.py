@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
-from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus, Result
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.outgoing import Notice, deliveries_overflowed
@@ -40,7 +40,7 @@ class DeliveryReports:
                 self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()
                 self._metrics.deliveries.labels(UNKNOWN_TYPE, after.status).inc()
             else:
-                self._report_attempt(transition)
+                self._report_attempt(transition, transition.result)
         for (integration_id, reason), number in cancelled.items():
             log.error(
                 "deliveries_cancelled",
@@ -60,7 +60,7 @@ class DeliveryReports:
                 then="mend it, then run `stream-app integrations enable`",
             )
 
-    def rejected(self, parts: Iterable[Rejected]) -> None:
+    def count_rejected(self, parts: Iterable[Rejected]) -> None:
         """Count records that are no deliveries."""
         for part in parts:
             self._metrics.dead_letters.labels(Topic.DELIVERIES, part.reason).inc()
@@ -77,10 +77,8 @@ class DeliveryReports:
             state.client_id, client, integration_id, integration, state.finished_ms
         )
 
-    def _report_attempt(self, transition: Transition) -> None:
-        before, after, result = transition.before, transition.after, transition.result
-        if result is None:
-            return
+    def _report_attempt(self, transition: Transition, result: Result) -> None:
+        before, after = transition.before, transition.after
         facts = {
             "delivery_id": before.id,
             "client_id": before.client_id,
@@ -96,7 +94,7 @@ class DeliveryReports:
         if after.is_finished:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
         if after.status is DeliveryStatus.SENT:
-            # If it was given up before it was accepted, its beginning is not known any more.
+            # The start of a delivery that had been given up before is not known any more.
             if since_ms := before.alerted_ms or before.since_ms:
                 self._metrics.alert_to_accepted.labels(result.integration_type).observe(
                     max(0.0, (result.finished_at_ms - since_ms) / 1000)

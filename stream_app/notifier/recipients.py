@@ -9,8 +9,8 @@ from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
-#: Results with a delivery -> what happens to it. Where it cannot be sent now, it keeps the alert
-#: from being lost.
+#: Results with a delivery -> what happens to it. A delivery is made even if it cannot be sent now:
+#: otherwise the alert would be lost.
 DELIVERED = {
     RouteResult.SENT: "it is sent",
     RouteResult.DISABLED: "the system has disabled it: its deliveries become dead letters",
@@ -25,7 +25,7 @@ class Recipients:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        #: Integrations that get no request, and why, as logged.
+        #: The integrations, and why each gets no request, that the log has named.
         self._logged: set[tuple[int, RouteResult]] = set()
 
     def result(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
@@ -35,9 +35,9 @@ class Recipients:
         if integration is None:
             if integration_id in configuration.invalid_integrations:
                 return RouteResult.INVALID
-            is_deleted = integration_id in configuration.deleted_integrations
-            unknown = RouteResult.UNKNOWN_INTEGRATION
-            return RouteResult.DELETED_INTEGRATION if is_deleted else unknown
+            if integration_id in configuration.deleted_integrations:
+                return RouteResult.DELETED_INTEGRATION
+            return RouteResult.UNKNOWN_INTEGRATION
         if integration.client_id != alert.client_id:
             return RouteResult.FOREIGN_INTEGRATION
         if not integration.active:
@@ -45,7 +45,7 @@ class Recipients:
         usable = configuration.is_usable(integration)
         return RouteResult.SENT if usable else RouteResult.DISABLED
 
-    def judge(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
+    def logged_result(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
         """Return the same as `result`, and log once why an integration gets no request."""
         result = self.result(alert, integration_id)
         if result is RouteResult.SENT:

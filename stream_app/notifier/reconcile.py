@@ -41,7 +41,7 @@ class DeliveryStates(Protocol):
 
     @property
     def generation(self) -> int:
-        """The assignment that the states are of."""
+        """The assignment that the states belong to."""
 
 
 class ReconcilerApp(Protocol):

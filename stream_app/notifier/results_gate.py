@@ -24,7 +24,7 @@ WARN_SECONDS = 15.0
 
 
 class ResultsPositions(Protocol):
-    """The consumer: where a partition begins and ends, and how far it is."""
+    """The consumer: where a partition begins and ends, and how far it has been read."""
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Return where partitions end."""
@@ -74,7 +74,7 @@ class ResultsGate:
         """Tell whether a partition whose results are read up to offset `progress` may send."""
         if self._ends is None:
             return False
-        # The marker that ends a transaction may follow the progress, and is no result.
+        # The next offset may be the marker that ends a transaction, which is no result.
         done = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
         return self._ends.get(partition, 0) <= done
 

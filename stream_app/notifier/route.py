@@ -116,9 +116,9 @@ class RouteStage(ProgressStage):
         self.advance(partition, records[-1].offset)
 
     async def prepare(self) -> None:
-        """Read all of the configuration before any integration gets nothing.
+        """Catch up with the configuration before an integration is left without a delivery.
 
-        The integration may have been applied, or enabled, a moment before the alert.
+        It may have been applied, or enabled, a moment before the alert.
         """
         if any(
             self._recipients.result(taken.alert, integration_id) not in DELIVERED
@@ -143,7 +143,10 @@ class RouteStage(ProgressStage):
     def _route(self, taken: TakenAlert) -> None:
         try:
             self._stale.check(taken.alert, taken.record.headers)
-            found = {n: self._recipients.judge(taken.alert, n) for n in taken.integration_ids}
+            found = {
+                integration_id: self._recipients.logged_result(taken.alert, integration_id)
+                for integration_id in taken.integration_ids
+            }
             self._sends += [
                 Send(
                     self._names(Topic.DELIVERIES),

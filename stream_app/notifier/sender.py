@@ -155,7 +155,7 @@ class Sender:
                     await self._wake.wait()
 
     def _dispatch(self) -> float | None:
-        """Start what is due; return the seconds until more is due, `None`: until the next wake."""
+        """Start what is due; return how many seconds to sleep (None: until the next wake)."""
         if not self._queue:
             return None
         if not self._ownership.is_current(self._generation):
@@ -177,7 +177,7 @@ class Sender:
                 self._note_answer(result)
                 # Even after a rebalance: the new owner must know of an attempt that was made.
                 await self._write_result(job.partition, result)
-                # After a fault of our own the same attempt is due again, and may wait already.
+                # After a fault of our own the attempt is repeated, and may be queued already.
                 is_made = not result.is_own_fault
         finally:
             self._settle(job, is_made=is_made)
@@ -212,7 +212,7 @@ class Sender:
     def _settle(self, job: Job, *, is_made: bool) -> None:
         """Free the place of an attempt.
 
-        After a rebalance the same attempt may wait again; it is dropped if its result is written.
+        If it was made, it is dropped from the queue, where a rebalance may have put it again.
         """
         waiting = self._queue.waiting(job.state.id)
         if is_made and waiting is not None and waiting.state.order <= job.state.order:

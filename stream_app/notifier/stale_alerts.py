@@ -1,4 +1,4 @@
-"""Keeps alerts about what is long over from paging anybody, and tells their owners once an hour."""
+"""Refuses alerts about what is long over, and tells their clients so, at most once an hour."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class StaleAlerts:
         )
 
     def notices(self) -> list[Send]:
-        """Return a notice for each client with refused alerts that has had none this hour."""
+        """Return a notice for each client with refused alerts, unless it has had one this hour."""
         now_ms = self._now_ms()
         clients, hour = self._configuration.clients, now_ms // HOUR_MS
         notices = [

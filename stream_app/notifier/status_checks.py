@@ -3,7 +3,7 @@
 A 202 says that the service has accepted a request, not that it has made an alert of it. A check
 only reports, and changes no delivery: a service that drops an alert by its own rules would drop it
 again. So checks must not slow down deliveries: they are limited in number, and have connections of
-their own. It does no harm if one is lost.
+their own. A lost check does no harm.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class StatusChecks:
         await self._write(partition, checked)
 
     def _target(self, result: Result, generation: int) -> tuple[Endpoint, str]:
-        """Return whom to ask and with which key, as it is just before each request."""
+        """Return the endpoint to ask and the key, as they are just before each request."""
         if not self._ownership.is_current(generation) or self._is_paused(result.integration_id):
             raise _DroppedError
         try:
@@ -157,7 +157,7 @@ class StatusChecks:
         return endpoint, key
 
     def _pause(self, integration_id: int, kind: IntegrationType, check: RequestCheck) -> None:
-        """Pause the checks of an integration after a rate limit, or if JSM does not tell."""
+        """Pause the checks of an integration after a rate limit, or if JSM tells no status."""
         if check.answer.reason is AttemptReason.RATE_LIMITED:
             asked = check.answer.retry_after_seconds or DEFAULT_PAUSE_SECONDS * self._scale
             self._paused_until_ms[integration_id] = self._now_ms() + math.ceil(asked * 1000)

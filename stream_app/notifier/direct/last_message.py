@@ -89,7 +89,7 @@ class LastMessageSender:
 
 
 def wants_last_message(integration: Integration) -> bool:
-    """Tell whether an integration has selected the kind of event that its own end is."""
+    """Tell whether an integration has selected system events: its own end is one."""
     return SYSTEM_EVENT in integration.events
 
 

@@ -1,7 +1,7 @@
 """Tests an integration step by step, even before its configuration is saved.
 
-It says in plain words what works and what does not: the configuration, the host, the key, and if
-wanted messages that become alerts. It stores nothing, and sends the key only to allowed hosts.
+It says in plain words what works and what does not: the configuration, the host, the key and, if
+wanted, messages that become alerts. It stores nothing, and sends the key only to allowed hosts.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Trial:
             return self._report_step(
                 Step(TrialStage.CONFIGURATION, StepStatus.FAILED, str(error), TrialResult.INVALID)
             )
-        self._report_step(_configured(integration, endpoint, client))
+        self._report_step(_configuration_step(integration, endpoint, client))
         async with Destinations(self._settings) as destinations:
             destination = destinations.open(endpoint, key)
             result = await self._try_host(destination)
@@ -114,7 +114,7 @@ class Trial:
             text = f"the key does not work: {outcome.message} ({UNVERIFIED_PROBE})"
             result = self._report_step(failed_step(TrialStage.KEY, outcome, text, **facts))
             if outcome.reason is AttemptReason.UNAUTHORIZED:
-                await self._look_elsewhere(destination)
+                await self._try_other_region(destination)
             return result
         text = (
             f"the key works: HTTP {outcome.status} to closing an alert that does not exist, "
@@ -138,8 +138,8 @@ class Trial:
             text = f"what became of that request is not known: {check.status}"
         self._report_step(Step(TrialStage.KEY, status, text, facts=facts))
 
-    async def _look_elsewhere(self, destination: Destination) -> None:
-        """Try a refused key at the other region of the same service, and change nothing."""
+    async def _try_other_region(self, destination: Destination) -> None:
+        """Try a refused key at the other region of the same service, and report what that says."""
         found = destination.other_region()
         if found is None:
             return
@@ -156,7 +156,9 @@ class Trial:
         self._report_step(Step(TrialStage.KEY, StepStatus.NOTE, text, facts=facts))
 
 
-def _configured(integration: Integration, endpoint: Endpoint, client: Client | None) -> Step:
+def _configuration_step(
+    integration: Integration, endpoint: Endpoint, client: Client | None
+) -> Step:
     events = ", ".join(integration.events) or "none, only triggers send to it"
     parts = [
         f'integration {integration.id} "{integration.name}" is valid',

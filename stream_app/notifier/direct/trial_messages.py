@@ -90,7 +90,7 @@ class TrialSender:
     async def _send(self, message: TrialMessage) -> tuple[Step, str | None]:
         alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
         body = alert_body(message.title, message.description, alias, message.details, self._options)
-        # Before the request: if that is interrupted, it may have been accepted all the same.
+        # Noted before the request, which may be accepted even if the command is interrupted.
         self._open[alias] = message.event
         outcome = await self._destination.post(body)
         facts = {"event": message.event, "alias": alias, "request_id": outcome.request_id}

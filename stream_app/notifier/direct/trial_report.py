@@ -1,4 +1,4 @@
-"""What the test of an integration reports: its steps, and the exit code that they come to."""
+"""What the test of an integration reports: its steps, and the exit code that follows."""
 
 from __future__ import annotations
 
@@ -84,6 +84,6 @@ def worst(*results: TrialResult) -> TrialResult:
 
 
 def failed_step(stage: TrialStage, outcome: Outcome, text: str, **facts: object) -> Step:
-    """Return the step of a request without the wanted outcome."""
+    """Return the step of a request that did not have the wanted outcome."""
     known = {"http_status": outcome.status, "reason": outcome.reason, **facts}
     return Step(stage, StepStatus.FAILED, text, result_of(outcome), known)
