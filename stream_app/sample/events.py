@@ -15,8 +15,8 @@ from typing import Any
 
 from stream_app.domain.events.model import EventKind
 
-Event = dict[str, Any]
-Sample = tuple[EventKind, str, Event]
+SampleEvent = dict[str, Any]
+Sample = tuple[EventKind, str, SampleEvent]
 
 DEFAULT_CLIENTS = (1111,)
 #: A burst begins with the 50th of each 300 events, so the first one comes soon.
@@ -115,8 +115,8 @@ class SampleEvents:
         self._random = Random(seed)  # noqa: S311 - made-up events need no cryptographic randomness
         self._client_ids = client_ids
         self._made = 0
-        self._open: deque[tuple[Recipe, Event]] = deque(maxlen=OPEN_ATTACKS)
-        self._burst: deque[tuple[EventKind, Event]] = deque()
+        self._open: deque[tuple[Recipe, SampleEvent]] = deque(maxlen=OPEN_ATTACKS)
+        self._burst: deque[tuple[EventKind, SampleEvent]] = deque()
         self._bursts: deque[Callable[[int], None]] = deque(
             [self._incident_burst, self._hit_burst, self._attack_burst]
         )
@@ -133,7 +133,7 @@ class SampleEvents:
         kind, event = self._burst.popleft() if self._burst else self._noise(now_seconds)
         return kind, self._hex(16), event
 
-    def _noise(self, now_seconds: int) -> tuple[EventKind, Event]:
+    def _noise(self, now_seconds: int) -> tuple[EventKind, SampleEvent]:
         share = self._random.random()
         if share < INCIDENT_SHARE:
             recipe = self._random.choice(EXPLOITS)
@@ -150,7 +150,7 @@ class SampleEvents:
             hit["state"] = "falsepositive"
         return EventKind.HITS, hit
 
-    def _marked(self, event: Event) -> Event:
+    def _marked(self, event: SampleEvent) -> SampleEvent:
         """Make some attacks and incidents experimental or false positives, which do not count."""
         event["experimental"] = self._random.random() < EXPERIMENTAL_SHARE
         if self._random.random() < FALSE_POSITIVE_SHARE:
@@ -181,7 +181,9 @@ class SampleEvents:
             attack["response_statuses"] = [self._random.choice((500, 502, 504))]
             self._burst.append((EventKind.ATTACKS, attack))
 
-    def _attack(self, recipe: Recipe, now_seconds: int, client_id: int | None = None) -> Event:
+    def _attack(
+        self, recipe: Recipe, now_seconds: int, client_id: int | None = None
+    ) -> SampleEvent:
         client = self._random.choice(self._client_ids) if client_id is None else client_id
         site = self._random.choice(SITES)
         return {
@@ -205,14 +207,16 @@ class SampleEvents:
             "vulnid": None,
         }
 
-    def _incident(self, recipe: Recipe, now_seconds: int, client_id: int | None = None) -> Event:
+    def _incident(
+        self, recipe: Recipe, now_seconds: int, client_id: int | None = None
+    ) -> SampleEvent:
         return self._attack(recipe, now_seconds, client_id) | {
             "object_type": "incident",
             "response_statuses": [200],
             "vulnid": self._random.randint(100_000, 199_999),
         }
 
-    def _hit(self, recipe: Recipe, attack: Event, now_seconds: int) -> Event:
+    def _hit(self, recipe: Recipe, attack: SampleEvent, now_seconds: int) -> SampleEvent:
         client: int = attack["client_id"]
         distance = round(self._random.uniform(5, 30), 2) if recipe.payloads else 0
         application = next(site.application for site in SITES if site.pool == attack["poolid"])

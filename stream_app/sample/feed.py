@@ -17,7 +17,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.kafka.state.topic_partitions import source_partitions
-from stream_app.sample.events import Event, Sample, SampleEvents
+from stream_app.sample.events import Sample, SampleEvent, SampleEvents
 from stream_app.settings import Settings
 
 PROGRESS_SECONDS = 5.0
@@ -28,7 +28,7 @@ ACKNOWLEDGE_MS = 10_000
 STOP_SECONDS = 3.0
 
 #: Takes one event: its topic, its key and itself.
-Write = Callable[[Topic, str, Event], Awaitable[None]]
+Write = Callable[[Topic, str, SampleEvent], Awaitable[None]]
 
 
 def topic_of(kind: EventKind) -> Topic:
@@ -95,7 +95,7 @@ async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
         if failures:
             raise failures[0]
 
-    async def write(topic: Topic, key: str, event: Event) -> None:
+    async def write(topic: Topic, key: str, event: SampleEvent) -> None:
         check()
         sent = await producer.send(names(topic), orjson.dumps(event), key=key.encode())
         sent.add_done_callback(note)

@@ -16,7 +16,7 @@ from stream_app.metrics import Metrics
 from stream_app.worker.http_server import Answer, HttpServer, Request, problem
 
 #: Returns why the check fails, or None if it passes.
-Check = Callable[[], str | None]
+HealthCheck = Callable[[], str | None]
 
 
 class Health:
@@ -25,10 +25,10 @@ class Health:
     def __init__(self, metrics: Metrics, *, is_dry_run: bool = False) -> None:
         self._metrics = metrics
         self.is_dry_run = is_dry_run
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, HealthCheck] = {}
         self.is_draining = False
 
-    def set_check(self, name: str, check: Check) -> None:
+    def set_check(self, name: str, check: HealthCheck) -> None:
         """Set the check of this name."""
         self._checks[name] = check
 

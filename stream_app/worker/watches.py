@@ -19,7 +19,7 @@ from stream_app.kafka.watch.topic_watch import TopicWatch
 from stream_app.kafka.watch.withheld import WithheldMeter
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.worker.health import Check
+from stream_app.worker.health import HealthCheck
 
 log = get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Watches:
         )
         metrics.clock_ahead.set_function(lambda: app.clock.ahead_seconds)
 
-    def checks(self) -> Mapping[str, Check]:
+    def checks(self) -> Mapping[str, HealthCheck]:
         """Return the checks of a running worker's health."""
         return {
             "assigned": self._why_not_assigned,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from stream_app.cli.configuration.yaml_values import MAX_DEPTH, Place, TextError, position
+from stream_app.cli.configuration.yaml_values import MAX_DEPTH, NotePlace, TextError, position
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _MAX_DIGITS = 20
@@ -41,7 +41,7 @@ def load(text: str) -> Any:
     return found
 
 
-def locate(text: str, place: Place) -> None:
+def locate(text: str, place: NotePlace) -> None:
     """Report the line of each value of a text that is JSON."""
     _Walker(text, place).walk(_skip(text, 0), "", 0)
 
@@ -87,7 +87,7 @@ def _placed(text: str, error: Exception) -> TextError:
 class _Walker:
     """Walks through JSON value by value; `index` is the current position."""
 
-    def __init__(self, text: str, place: Place | None) -> None:
+    def __init__(self, text: str, place: NotePlace | None) -> None:
         self._text = text
         self._place = place
         self.index = 0

@@ -48,7 +48,7 @@ _UNPRINTABLE = re.compile(
 _INT_TAG, _FLOAT_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
 #: Called with the path and the line of each object, list and value of a document.
-Place = Callable[[str, int], None]
+NotePlace = Callable[[str, int], None]
 
 
 @dataclass
@@ -72,7 +72,7 @@ class TextError(Exception):
         return self.line, self.column
 
 
-def load_all(text: str, place: Place | None = None) -> Iterator[Any]:
+def load_all(text: str, place: NotePlace | None = None) -> Iterator[Any]:
     """Yield the documents of a text as plain JSON values.
 
     Args:
@@ -142,7 +142,7 @@ class _Dumper(yaml.SafeDumper):
 class _Builder:
     """Makes the value of one document from the parser's events."""
 
-    def __init__(self, events: Iterator[Any], place: Place | None) -> None:
+    def __init__(self, events: Iterator[Any], place: NotePlace | None) -> None:
         self._events = events
         self._place = place
 

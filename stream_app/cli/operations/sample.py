@@ -15,7 +15,7 @@ from stream_app.cli.parameters import PositiveNumber
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.logs import configure_logs
-from stream_app.sample.events import DEFAULT_CLIENTS, Event, Sample, SampleEvents
+from stream_app.sample.events import DEFAULT_CLIENTS, Sample, SampleEvent, SampleEvents
 from stream_app.sample.feed import events_at_rate, feed, kafka_writer
 from stream_app.settings import Settings, load_settings
 
@@ -107,7 +107,9 @@ async def _run(
         await feed(rows(stopped), partial(_print_row, names, form), say)
 
 
-async def _print_row(names: TopicNames, form: str, topic: Topic, key: str, event: Event) -> None:
+async def _print_row(
+    names: TopicNames, form: str, topic: Topic, key: str, event: SampleEvent
+) -> None:
     if form == "kcat":
         print_kcat_line(key, event)
     else:

@@ -12,7 +12,7 @@ from functools import partial
 from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.catalog.roles import role_name
 
-Details = Mapping[str, str]
+FlatDetails = Mapping[str, str]
 #: Details of every message. They are not listed, since its first and last lines show them.
 COMMON_DETAILS = ("client_name", "cloud", "notification_type")
 #: Words that are written in capitals.
@@ -25,7 +25,7 @@ SENTENCE_ENDS = (".", "!", "?")
 CAN_BE_SENT_AGAIN = "they are dead letters and can be sent again."
 
 
-def user_added(details: Details) -> str:
+def user_added(details: FlatDetails) -> str:
     """Return the documented sentence. Older, flat records have just `email` and `role`."""
     user = _person(details, "user") or details.get("email", "")
     role = details.get("user_role") or details.get("role", "")
@@ -38,7 +38,7 @@ def user_added(details: Details) -> str:
     )
 
 
-def summary_and_details(summary: str, details: Details) -> list[str]:
+def summary_and_details(summary: str, details: FlatDetails) -> list[str]:
     """Return the lines of a notice without a sentence: its summary, then one detail per line."""
     sentence = summary.strip()
     while sentence.startswith("[") and "]" in sentence:
@@ -55,7 +55,7 @@ def _with_full_stop(text: str, ends: tuple[str, ...] = SENTENCE_ENDS) -> str:
     return text if text.endswith(ends) else f"{text}."
 
 
-def _person(details: Details, prefix: str) -> str:
+def _person(details: FlatDetails, prefix: str) -> str:
     """Return `Name <address>`, or the part that the notice has; a person may be a plain text."""
     name, email = (details.get(f"{prefix}_{part}", "") for part in ("name", "email"))
     if name and email:
@@ -63,16 +63,16 @@ def _person(details: Details, prefix: str) -> str:
     return name or email or details.get(prefix, "")
 
 
-def _actor(details: Details) -> str:
+def _actor(details: FlatDetails) -> str:
     return next((found for name in ACTOR_FIELDS if (found := _person(details, name))), "")
 
 
-def _by(details: Details) -> str:
+def _by(details: FlatDetails) -> str:
     actor = _actor(details)
     return f" by {actor}" if actor else ""
 
 
-def _thing(details: Details, noun: str) -> str:
+def _thing(details: FlatDetails, noun: str) -> str:
     """Return `the vpatch rule (ID 932)`, `the application "Blog" (ID 8)`; empty if unnamed."""
     kind, number = (details.get(f"{noun}_{part}", "") for part in ("type", "id"))
     name = details.get(f"{noun}_name") or details.get(f"{noun}_title", "")
@@ -83,19 +83,19 @@ def _thing(details: Details, noun: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _subject(details: Details, noun: str) -> str:
+def _subject(details: FlatDetails, noun: str) -> str:
     """Return the thing as the first words of a sentence."""
     thing = _thing(details, noun)
     return thing[:1].upper() + thing[1:]
 
 
-def _was(details: Details, *, noun: str, done: str) -> str:
+def _was(details: FlatDetails, *, noun: str, done: str) -> str:
     """Return the sentence that a thing was created, updated, deleted or disabled."""
     subject = _subject(details, noun)
     return f"{subject} was {done}{_by(details)}." if subject else ""
 
 
-def _role_changed(details: Details) -> str:
+def _role_changed(details: FlatDetails) -> str:
     user, role = _person(details, "user"), details.get("user_role", "")
     if not (user and role):
         return ""
@@ -104,7 +104,7 @@ def _role_changed(details: Details) -> str:
     return f"The role of the user {user} was changed {change} {role_name(role)}{_by(details)}."
 
 
-def _user_deleted(details: Details) -> str:
+def _user_deleted(details: FlatDetails) -> str:
     user, role = _person(details, "user"), details.get("user_role", "")
     if not user:
         return ""
@@ -112,7 +112,7 @@ def _user_deleted(details: Details) -> str:
     return f"The user {user}{role} was deleted from the company account{_by(details)}."
 
 
-def _application_renamed(details: Details) -> str:
+def _application_renamed(details: FlatDetails) -> str:
     name, old = details.get("application_name", ""), details.get("application_old_name", "")
     if not (name and old):
         return ""
@@ -120,7 +120,7 @@ def _application_renamed(details: Details) -> str:
     return f'{subject} was renamed to "{name}"{_by(details)}.'
 
 
-def _integration_broken(details: Details) -> str:
+def _integration_broken(details: FlatDetails) -> str:
     subject = _subject(details, "integration")
     failed, total, hours = (details.get(name) for name in ("failed", "total", "window_hours"))
     figures = f": {failed} of {total} requests of the last {hours} hours failed"
@@ -128,7 +128,7 @@ def _integration_broken(details: Details) -> str:
     return f"{subject} was disabled because of delivery errors{end}." if subject else ""
 
 
-def _specification_not_updated(details: Details) -> str:
+def _specification_not_updated(details: FlatDetails) -> str:
     subject = _subject(details, "specification")
     source, error = details.get("specification_uri", ""), details.get("error", "").rstrip()
     if not subject:
@@ -137,14 +137,14 @@ def _specification_not_updated(details: Details) -> str:
     return _with_full_stop(f"{subject} was not updated{source}{f': {error}' if error else ''}")
 
 
-def _held_back(details: Details) -> str:
+def _held_back(details: FlatDetails) -> str:
     thing = _thing(details, "integration")
     if not thing:
         return ""
     return f"Alerts of {thing} are held back because too many wait for it: {CAN_BE_SENT_AGAIN}"
 
 
-def _too_old(details: Details) -> str:
+def _too_old(details: FlatDetails) -> str:
     age = details.get("max_age_seconds", "").removesuffix(".0")
     if not age.isdecimal() or age == "0":
         return ""
@@ -158,7 +158,7 @@ def _label(name: str) -> str:
 
 
 #: Kind -> its sentence; empty if the notice lacks the subject.
-SENTENCES: Mapping[str, Callable[[Details], str]] = {
+SENTENCES: Mapping[str, Callable[[FlatDetails], str]] = {
     "create_user": user_added,
     "update_user": _role_changed,
     "delete_user": _user_deleted,

@@ -14,7 +14,7 @@ from stream_app.domain.alerts.alert import NoticeAlert
 from stream_app.domain.alerts.notice_sentences import (
     COMMON_DETAILS,
     SENTENCES,
-    Details,
+    FlatDetails,
     summary_and_details,
 )
 from stream_app.domain.alerts.threshold_text import Message, shown_name
@@ -77,7 +77,7 @@ def _description(alert: NoticeAlert) -> str:
     return "\n".join(lines)
 
 
-def _text(kind: str, details: Details) -> list[str]:
+def _text(kind: str, details: FlatDetails) -> list[str]:
     """Return the lines of a kind; none if the notice lacks details that they need."""
     if kind in MULTILINE_TEXTS:
         return MULTILINE_TEXTS[kind](details)
@@ -85,15 +85,15 @@ def _text(kind: str, details: Details) -> list[str]:
     return [sentence] if sentence else []
 
 
-def _security_issue(details: Details) -> list[str]:
+def _security_issue(details: FlatDetails) -> list[str]:
     return _issue(details, "security issue", host="Host", risk="Risk")
 
 
-def _vulnerability(details: Details) -> list[str]:
+def _vulnerability(details: FlatDetails) -> list[str]:
     return _issue(details, "vulnerability", host="Domain", risk="Threat")
 
 
-def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
+def _issue(details: FlatDetails, what: str, *, host: str, risk: str) -> list[str]:
     """Return the documented lines, also those without a value; none if there is no issue.
 
     `host` and `risk` are labels that differ between newer and older issues. Port and URL are
@@ -124,27 +124,27 @@ def _issue(details: Details, what: str, *, host: str, risk: str) -> list[str]:
     ]
 
 
-def _issue_field(details: Details, *names: str) -> str:
+def _issue_field(details: FlatDetails, *names: str) -> str:
     """Return the first of an issue's fields that has a value; empty if none has."""
     places = (f"{body}_{name}" for body in ISSUE_BODIES for name in names)
     return next((details[place] for place in places if details.get(place)), "")
 
 
-def _risk(details: Details) -> str:
+def _risk(details: FlatDetails) -> str:
     """Return the risk that decides who gets the notice; an unknown one unchanged."""
     given = [details.get(f"{body}_{name}") for body in ISSUE_BODIES for name in RISK_FIELDS]
     known = known_risk(details.get("notification_type", ""), *given)
     return known or _issue_field(details, *RISK_FIELDS)
 
 
-def _perimeter(details: Details) -> list[str]:
+def _perimeter(details: FlatDetails) -> list[str]:
     found = [text for name, text in details.items() if _PERIMETER_IP.fullmatch(name)]
     heading = "New IP addresses were discovered in the network perimeter:"
     return [heading, *found] if found else []
 
 
 #: Kind whose documented text has several lines -> these lines.
-MULTILINE_TEXTS: Mapping[str, Callable[[Details], list[str]]] = {
+MULTILINE_TEXTS: Mapping[str, Callable[[FlatDetails], list[str]]] = {
     "security_issue": _security_issue,
     **dict.fromkeys(("vuln", "vuln_high", "vuln_medium", "vuln_low"), _vulnerability),
     "new_scope_object_ips": _perimeter,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.alerts.alert import NoticeAlert, NoticeTrigger
-from stream_app.domain.alerts.notice_sentences import Details, summary_and_details, user_added
+from stream_app.domain.alerts.notice_sentences import FlatDetails, summary_and_details, user_added
 from stream_app.domain.alerts.threshold_text import clause_lines, trigger_line
 from stream_app.domain.catalog.filter_values import (
     APPLICATION_ID_FIELDS,
@@ -175,7 +175,7 @@ def _stolen_credentials(alert: NoticeAlert) -> TextParts | None:
     return TextParts("[wallarm] Stolen credentials detected", lines, has_trigger_line=False)
 
 
-def _endpoint(details: Details) -> str:
+def _endpoint(details: FlatDetails) -> str:
     """Return `GET example.com/users`; empty if a part is missing."""
     host = next((details[n] for n in ("domain", "api_host", "host") if details.get(n)), "")
     method, path = details.get("http_method"), details.get("endpoint_path")

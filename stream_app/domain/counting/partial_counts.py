@@ -23,7 +23,7 @@ APPENDED_HEADER = "x-appended-ms"
 MAX_NUMBER = 2**63 - 1
 Number = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 #: Start, source partition and count.
-Window = Annotated[list[Number], msgspec.Meta(min_length=3, max_length=3)]
+WindowCount = Annotated[list[Number], msgspec.Meta(min_length=3, max_length=3)]
 #: Windows in one record. It stays far below a broker's limit.
 MAX_WINDOWS = 10_000
 #: Triggers whose encoded part of a record is remembered.
@@ -37,7 +37,7 @@ class TriggerCounts(msgspec.Struct, frozen=True, gc=False):
     trigger_id: Number
     revision: str
     period: Number
-    windows: list[Window]
+    windows: list[WindowCount]
 
     def __post_init__(self) -> None:
         """Refuse what would not fit the window's key."""

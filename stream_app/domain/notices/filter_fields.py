@@ -22,10 +22,10 @@ from stream_app.domain.configuration.client_names import (
     application_ids_by_name,
     normal_application_name,
 )
+from stream_app.domain.counting.matching import Values
 from stream_app.domain.foreign_text.network_names import normal_host
 
 Details = Mapping[str, Any]
-Values = frozenset[str | int]
 Reader = Callable[[Details, ApplicationIds], Values]
 
 NOTHING: Values = frozenset()

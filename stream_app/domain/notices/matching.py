@@ -17,12 +17,8 @@ from stream_app.domain.catalog.conditions import CONDITIONS, Evaluation
 from stream_app.domain.configuration.client_names import ApplicationIds, application_ids_by_name
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
-from stream_app.domain.notices.filter_fields import (
-    FILTER_READERS,
-    NOTHING,
-    Values,
-    wanted_values,
-)
+from stream_app.domain.counting.matching import Values
+from stream_app.domain.notices.filter_fields import FILTER_READERS, NOTHING, wanted_values
 from stream_app.domain.notices.incoming import IncomingNotice
 
 #: Kind of notice -> the condition that it meets.

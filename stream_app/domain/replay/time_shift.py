@@ -23,7 +23,7 @@ from stream_app.domain.foreign_text.printable import quoted
 #: Rewrites one JSON value. Raises ValueError if it is not a time in a documented form.
 Move = Callable[[bytes, int], bytes]
 #: Name of a field -> how it is moved, or the fields of the object in it.
-Fields = Mapping[str, "Move | Fields"]
+MovedFields = Mapping[str, "Move | MovedFields"]
 
 _SECONDS = re.compile(rb"-?\d{1,18}(\.\d{1,18})?([eE][+-]?\d{1,2})?")
 
@@ -81,7 +81,7 @@ class TimeShifter:
                 yield found
 
 
-def _moved(text: bytes | msgspec.Raw, fields: Fields, seconds: int) -> bytes:
+def _moved(text: bytes | msgspec.Raw, fields: MovedFields, seconds: int) -> bytes:
     obj = _parse_object(text)
     for name, rule in fields.items():
         raw = obj.get(name)
@@ -141,25 +141,25 @@ def _move_seconds_if_any(value: bytes, seconds: int) -> bytes:
     return _move_seconds(value, seconds) if _SECONDS.fullmatch(value) else value
 
 
-_HIT: Fields = {
+_HIT: MovedFields = {
     "request_time": _move_seconds,
     "create_time": _move_seconds,
     "time": _move_seconds_or_text,
 }
-_ATTACK: Fields = {
+_ATTACK: MovedFields = {
     "first_time": _move_seconds,
     "last_time": _move_seconds,
     "create_time": _move_seconds,
     "time": _move_seconds_or_text,
 }
 #: By kind; a hit may be flat or in its documented envelope.
-_EVENT: Mapping[EventKind, Fields] = {
+_EVENT: Mapping[EventKind, MovedFields] = {
     EventKind.ATTACKS: _ATTACK,
     EventKind.HITS: {**_HIT, "details": {"hit": _HIT}},
     EventKind.INCIDENTS: _ATTACK,
 }
 #: `expire_at` is when an address leaves the denylist; `from` and `to` bound a count of requests.
-_NOTICE: Fields = {
+_NOTICE: MovedFields = {
     "details": {
         "expire_at": _move_moment,
         "from": _move_seconds_if_any,

@@ -23,7 +23,7 @@ from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
 from stream_app.kafka.dead_letters.truncation import OversizedRecords
 from stream_app.kafka.dead_letters.writing import unreadable_dead_letter
-from stream_app.kafka.engine.batched_sends import Place, SendPolicy, send_batches
+from stream_app.kafka.engine.batched_sends import PartitionName, SendPolicy, send_batches
 from stream_app.kafka.engine.consumer import BatchingTransport
 from stream_app.kafka.engine.flush import FlushLimits
 from stream_app.kafka.engine.flush_loop import FlushLoop
@@ -215,7 +215,7 @@ class StreamApp(faust.App):
         if not sent.cancelled() and sent.exception() is None:
             self.clock.note_sent(before_ms, sent.result())
 
-    async def produce_step(self, step: Sequence[Send]) -> dict[Place, list[int]]:
+    async def produce_step(self, step: Sequence[Send]) -> dict[PartitionName, list[int]]:
         """Send records and wait for the broker; return their offsets by topic and partition."""
         for topic in {send.topic for send in step}:
             await self._make_known(topic)

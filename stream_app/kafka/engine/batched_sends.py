@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 KEY_CACHE_SIZE = 50_000
 
 #: A topic and one of its partitions.
-Place = tuple[str, int]
+PartitionName = tuple[str, int]
 #: Takes a record that its topic refuses as too large, and the error. Returns what to send instead,
 #: or None for nothing; raises the error if nothing can be sent instead.
-Refused = Callable[["Send", KafkaError], "Send | None"]
+OnTooLarge = Callable[["Send", KafkaError], "Send | None"]
 
 
 class Batch(NamedTuple):
@@ -49,7 +49,7 @@ class SendPolicy(NamedTuple):
     `acknowledged` is called with the broker's acknowledgement of each batch.
     """
 
-    refused: Refused = raise_error
+    refused: OnTooLarge = raise_error
     now_ms: Callable[[], int | None] = lambda: None
     acknowledged: Callable[[Any], None] = lambda _: None
 
@@ -59,7 +59,7 @@ DEFAULT_POLICY = SendPolicy()
 
 async def send_batches(
     producer: Any, step: Sequence[Send], policy: SendPolicy = DEFAULT_POLICY
-) -> dict[Place, list[int]]:
+) -> dict[PartitionName, list[int]]:
     """Send records, keeping their order within each partition; wait until all are acknowledged.
 
     A topic's `max.message.bytes` limits a batch. A batch that is refused as too large is halved,
@@ -80,7 +80,7 @@ async def send_batches(
     counts = {
         topic: len(await producer.partitions_for(topic)) for topic in {send.topic for send in step}
     }
-    places: defaultdict[Place, list[Send]] = defaultdict(list)
+    places: defaultdict[PartitionName, list[Send]] = defaultdict(list)
     for send in step:
         partition = send.partition
         if partition is None:
@@ -93,7 +93,7 @@ async def send_batches(
 
 
 async def _send(
-    producer: Any, place: Place, sends: Sequence[Send], policy: SendPolicy
+    producer: Any, place: PartitionName, sends: Sequence[Send], policy: SendPolicy
 ) -> list[int]:
     batches = _batches(producer, sends, policy.now_ms())
     limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
@@ -120,7 +120,7 @@ async def _send(
     return offsets
 
 
-async def _hand_over(producer: Any, place: Place, batch: Batch) -> Any:
+async def _hand_over(producer: Any, place: PartitionName, batch: Batch) -> Any:
     """Hand a batch to the producer; return the future of its acknowledgement."""
     topic, partition = place
     try:
@@ -129,7 +129,7 @@ async def _hand_over(producer: Any, place: Place, batch: Batch) -> Any:
         raise _not_taken(error, place, batch) from error
 
 
-def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequence[Send]:
+def _fitting(place: PartitionName, batch: Batch, limit: int, refused: OnTooLarge) -> Sequence[Send]:
     """Return the records of a batch, or, if no request can hold it, those to send instead."""
     if batch.built.size() <= limit:
         return batch.sends
@@ -139,7 +139,11 @@ def _fitting(place: Place, batch: Batch, limit: int, refused: Refused) -> Sequen
 
 
 async def _send_divided(
-    producer: Any, place: Place, sends: Sequence[Send], policy: SendPolicy, error: KafkaError
+    producer: Any,
+    place: PartitionName,
+    sends: Sequence[Send],
+    policy: SendPolicy,
+    error: KafkaError,
 ) -> list[int]:
     """Send a batch that was refused as too large in halves, or a single record in another form."""
     if len(sends) == 1:
@@ -173,7 +177,7 @@ def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[B
     return batches
 
 
-def _not_taken(error: KafkaError, place: Place, batch: Batch) -> KafkaError:
+def _not_taken(error: KafkaError, place: PartitionName, batch: Batch) -> KafkaError:
     """Return an error of the same kind that names the batch and what helps."""
     why = ", ".join(map(str, error.args))
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
@@ -181,7 +185,7 @@ def _not_taken(error: KafkaError, place: Place, batch: Batch) -> KafkaError:
     return type(error)(f"{_shown(place, batch)} was not taken by the broker{why and f': {why}'}")
 
 
-def _shown(place: Place, batch: Batch) -> str:
+def _shown(place: PartitionName, batch: Batch) -> str:
     topic, partition = place
     number = batch.built.record_count()
     records = f"{number} record{'s' * (number != 1)}"

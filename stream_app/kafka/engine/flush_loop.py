@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
-from stream_app.kafka.engine.batched_sends import Place
+from stream_app.kafka.engine.batched_sends import PartitionName
 from stream_app.kafka.engine.flush import Flush, FlushLimits
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.engine.record_batches import BatchValue
@@ -62,7 +62,7 @@ class Producer(Protocol):
     def consumer(self) -> Positions:
         """The app's consumer."""
 
-    async def produce_step(self, step: Sequence[Send]) -> Mapping[Place, list[int]]:
+    async def produce_step(self, step: Sequence[Send]) -> Mapping[PartitionName, list[int]]:
         """Send records and wait for the broker; return their offsets by topic and partition."""
 
     def unreadable_dead_letters(self, batch: UnreadableBatch) -> Sequence[Send]:

@@ -25,7 +25,7 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.state.packed_log import PackedPart
 from stream_app.kafka.cluster.admin import Admin
-from stream_app.kafka.engine.batched_sends import Place
+from stream_app.kafka.engine.batched_sends import PartitionName
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.records.fetched_records import lean_records
 from stream_app.kafka.state.packed_table import PackedTable
@@ -70,7 +70,7 @@ class SnapshotApp(Protocol):
     def client_options(self) -> Mapping[str, Any]:
         """Return the keyword arguments of an aiokafka client."""
 
-    async def produce_step(self, step: Sequence[Send]) -> Mapping[Place, list[int]]:
+    async def produce_step(self, step: Sequence[Send]) -> Mapping[PartitionName, list[int]]:
         """Send records and wait for the broker; return their offsets by topic and partition."""
 
 

@@ -19,7 +19,7 @@ from stream_app.kafka.dead_letters.writing import attempt_of
 from stream_app.kafka.history.newest_records import Reach, read_newest
 
 if TYPE_CHECKING:
-    from stream_app.kafka.history.newest_records import Progress
+    from stream_app.kafka.history.newest_records import ReportRead
     from stream_app.settings import Settings
 
 
@@ -36,7 +36,7 @@ async def read_alert_history(
     settings: Settings,
     bounds: Bounds,
     wanted: Callable[[Alert | NoticeAlert], bool],
-    progress: Progress,
+    progress: ReportRead,
     *,
     holding: bytes = b"",
 ) -> tuple[AlertHistories, Reach]:
@@ -69,7 +69,7 @@ async def read_alert_history(
 
 
 async def add_deliveries(
-    settings: Settings, histories: AlertHistories, most: int, progress: Progress
+    settings: Settings, histories: AlertHistories, most: int, progress: ReportRead
 ) -> Reach:
     """Add to the alerts their deliveries, attempts, status checks and dead letters."""
     if not histories.by_id:

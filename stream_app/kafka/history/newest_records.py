@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stream_app.settings import Settings
 
 #: Called with the number of records that are read, and the number of all that will be read.
-Progress = Callable[[int, int], None]
+ReportRead = Callable[[int, int], None]
 _PROGRESS_EVERY = 5000
 
 
@@ -58,7 +58,7 @@ async def read_newest(
     *,
     most: int,
     since_ms: int | None = None,
-    progress: Progress = lambda _read, _all: None,
+    progress: ReportRead = lambda _read, _all: None,
 ) -> Reach:
     """Hand the newest records of topics to `take`, in the order of each partition.
 

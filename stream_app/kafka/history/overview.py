@@ -41,7 +41,7 @@ from stream_app.kafka.cluster.topics import (
     topic_specs,
 )
 from stream_app.kafka.configuration.records import UnusableRecords, read_statuses, read_stored
-from stream_app.kafka.history.newest_records import Progress, Reach, read_newest
+from stream_app.kafka.history.newest_records import Reach, ReportRead, read_newest
 from stream_app.kafka.history.open_transactions import long_open
 from stream_app.kafka.history.standing_still import partitions_standing_still
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
@@ -56,11 +56,11 @@ MOST = 200_000
 #: Offsets of a partition that are read if its newest ones hold no record.
 _BEHIND_MARKERS = 100
 #: Returns what shows the progress of a read, by the name of what is read.
-Watched = Callable[[str], AbstractContextManager[Progress]]
+Watched = Callable[[str], AbstractContextManager[ReportRead]]
 
 
 @contextlib.contextmanager
-def _unwatched(_what: str) -> Iterator[Progress]:
+def _unwatched(_what: str) -> Iterator[ReportRead]:
     yield lambda _read, _all: None
 
 

@@ -6,7 +6,7 @@ import struct
 
 from aiokafka.errors import CorruptRecordException
 
-from stream_app.kafka.records.codecs import CODEC_MASK, Packed
+from stream_app.kafka.records.codecs import CODEC_MASK, PackedBytes
 
 #: All formats begin with: offset, length of what follows.
 FRAME = struct.Struct(">qi")
@@ -24,7 +24,7 @@ LEGACY = struct.Struct(">qiIbb")
 _VARINT_BITS = 70
 
 
-def plain_header(raw: Packed) -> bytearray:
+def plain_header(raw: PackedBytes) -> bytearray:
     """Return the header of a compressed batch as if the batch were not compressed."""
     header = bytearray(raw[: HEADER.size])
     header[_ATTRIBUTES_AT + 1] &= ~CODEC_MASK
@@ -34,7 +34,7 @@ def plain_header(raw: Packed) -> bytearray:
 class Cursor:
     """Reads numbers and fields from bytes, one after the other."""
 
-    def __init__(self, data: Packed, place: int = 0) -> None:
+    def __init__(self, data: PackedBytes, place: int = 0) -> None:
         self.data = data
         self.place = place
 

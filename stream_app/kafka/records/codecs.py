@@ -34,7 +34,7 @@ _XERIAL_LENGTH = struct.Struct(">i")
 #: In cramjam's error when the output is full.
 _FULL = "failed to write whole buffer"
 
-Packed = bytes | bytearray | memoryview
+PackedBytes = bytes | bytearray | memoryview
 
 
 class UnpackedTooLargeError(Exception):
@@ -52,7 +52,9 @@ class _Scratch(threading.local):
 _SCRATCH = _Scratch()
 
 
-def unpack(codec: int, data: Packed, most: int = MAX_UNPACKED_BYTES, head: Packed = b"") -> bytes:
+def unpack(
+    codec: int, data: PackedBytes, most: int = MAX_UNPACKED_BYTES, head: PackedBytes = b""
+) -> bytes:
     """Return `head` followed by the unpacked records of a batch. Other threads run meanwhile.
 
     Raises:
@@ -67,8 +69,8 @@ def unpack(codec: int, data: Packed, most: int = MAX_UNPACKED_BYTES, head: Packe
     return unpacker(data, most, head)
 
 
-def _gzip(data: Packed, most: int, head: Packed) -> bytes:
-    pieces: list[Packed] = [head]
+def _gzip(data: PackedBytes, most: int, head: PackedBytes) -> bytes:
+    pieces: list[PackedBytes] = [head]
     size = members = 0
     stream = zlib.decompressobj(wbits=31)
     while True:
@@ -90,7 +92,7 @@ def _gzip(data: Packed, most: int, head: Packed) -> bytes:
             raise CorruptRecordException("the gzip stream is cut short")
 
 
-def _snappy(data: Packed, most: int, head: Packed) -> bytes:
+def _snappy(data: PackedBytes, most: int, head: PackedBytes) -> bytes:
     """Unpack the blocks of Java's stream format, or one raw block of other clients."""
     if data[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC:
         if cramjam.snappy.decompress_raw_len(data) > most:
@@ -112,8 +114,10 @@ def _snappy(data: Packed, most: int, head: Packed) -> bytes:
     return b"".join(pieces)
 
 
-def _into(decompress_into: Callable[[Any, Any], int]) -> Callable[[Packed, int, Packed], bytes]:
-    def unpacked(data: Packed, most: int, head: Packed) -> bytes:
+def _into(
+    decompress_into: Callable[[Any, Any], int],
+) -> Callable[[PackedBytes, int, PackedBytes], bytes]:
+    def unpacked(data: PackedBytes, most: int, head: PackedBytes) -> bytes:
         if _SCRATCH_SHARE * len(data) <= _SCRATCH_BYTES:
             room = _SCRATCH.room
             try:
@@ -141,7 +145,7 @@ def _into(decompress_into: Callable[[Any, Any], int]) -> Callable[[Packed, int, 
     return unpacked
 
 
-_UNPACKERS: dict[int, Callable[[Packed, int, Packed], bytes]] = {
+_UNPACKERS: dict[int, Callable[[PackedBytes, int, PackedBytes], bytes]] = {
     1: _gzip,
     2: _snappy,
     3: _into(cramjam.lz4.decompress_into),

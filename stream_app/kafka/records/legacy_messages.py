@@ -10,12 +10,12 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecord
 
 from stream_app.kafka.records.batch_format import FRAME, LEGACY, LOG_APPEND_TIME, Cursor
-from stream_app.kafka.records.codecs import CODEC_MASK, Packed, unpack
+from stream_app.kafka.records.codecs import CODEC_MASK, PackedBytes, unpack
 
 _LZ4 = 3
 
 
-def unpack_legacy(raw: Packed) -> bytes:
+def unpack_legacy(raw: PackedBytes) -> bytes:
     """Return the messages inside a compressed one."""
     _, form, attributes, _, _, value = _message(raw, 0)
     if attributes & CODEC_MASK == _LZ4 and form == 0:
@@ -23,7 +23,7 @@ def unpack_legacy(raw: Packed) -> bytes:
     return unpack(attributes & CODEC_MASK, value or b"")
 
 
-def legacy_records(raw: Packed, inner: Packed) -> Iterator[Any]:
+def legacy_records(raw: PackedBytes, inner: PackedBytes) -> Iterator[Any]:
     """Yield the record that a message is, or the ones packed inside it (`inner`)."""
     offset, form, attributes, timestamp, key, value = _message(raw, 0)
     is_appended = int(bool(attributes & LOG_APPEND_TIME))
@@ -43,7 +43,7 @@ def legacy_records(raw: Packed, inner: Packed) -> Iterator[Any]:
         yield DefaultRecord(base + delta, ms, is_appended, key, value, [])
 
 
-def _places(data: Packed) -> Iterator[int]:
+def _places(data: PackedBytes) -> Iterator[int]:
     place = 0
     while place < len(data):
         yield place
@@ -55,7 +55,9 @@ def _places(data: Packed) -> Iterator[int]:
         raise CorruptRecordException("the last message is cut short")
 
 
-def _message(data: Packed, place: int) -> tuple[int, int, int, int, bytes | None, bytes | None]:
+def _message(
+    data: PackedBytes, place: int
+) -> tuple[int, int, int, int, bytes | None, bytes | None]:
     """Return offset, format, attributes, time (0: none), key and value of a message."""
     offset, _, _, form, attributes = LEGACY.unpack_from(data, place)
     place += LEGACY.size

@@ -9,13 +9,13 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecord
 
 from stream_app.kafka.records.batch_format import HEADER, LOG_APPEND_TIME, Cursor
-from stream_app.kafka.records.codecs import Packed
+from stream_app.kafka.records.codecs import PackedBytes
 
 #: Most bytes of one record's headers: more would make an object for each of tens of thousands.
 MAX_HEADERS_BYTES = 256 * 1024
 
 
-def tolerant_records(body: Packed, count: int) -> Iterator[Any]:
+def tolerant_records(body: PackedBytes, count: int) -> Iterator[Any]:
     """Yield the records of a batch, whatever their headers' names are."""
     base, _, _, _, _, attributes, _, first_ms, largest_ms, *_ = HEADER.unpack_from(body)
     is_appended = bool(attributes & LOG_APPEND_TIME)
@@ -38,7 +38,7 @@ def tolerant_records(body: Packed, count: int) -> Iterator[Any]:
         yield DefaultRecord(base + delta, timestamp, int(is_appended), key, value, headers)
 
 
-def check_headers(body: Packed) -> None:
+def check_headers(body: PackedBytes) -> None:
     """Search an unpacked batch for a record with too many headers.
 
     Raises:

@@ -74,7 +74,7 @@ class Exchange:
         return self.answer(202, {"result": "Request will be processed"})
 
 
-Step = Callable[[Exchange], Awaitable[web.Response | None]]
+ExchangeStep = Callable[[Exchange], Awaitable[web.Response | None]]
 LastStep = Callable[[Exchange], Awaitable[web.Response]]
 
 
@@ -92,7 +92,7 @@ class ServiceApi:
         self._keys = None if keys is None else frozenset(keys)
         self._on_alert = on_alert
         self._on_request = on_request
-        self.steps: list[Step] = [self._authenticate]
+        self.steps: list[ExchangeStep] = [self._authenticate]
         self._last_steps: dict[Operation, LastStep] = {
             Operation.CREATE: self._create,
             Operation.CLOSE: self._close,

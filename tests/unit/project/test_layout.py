@@ -80,10 +80,18 @@ def test_files_and_folders_that_pages_name_exist() -> None:
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
-def test_a_public_class_has_a_name_of_its_own() -> None:
+def type_names(node: ast.stmt) -> list[str]:
+    """Return the public types that a statement defines: a class, or an alias in its spelling."""
+    names = [node.name] if isinstance(node, ast.ClassDef) else []
+    if isinstance(node, ast.Assign):
+        names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [name for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name)]
+
+
+def test_a_public_type_has_a_name_of_its_own() -> None:
     places: dict[str, list[str]] = {}
     for file in sorted((ROOT / "stream_app").rglob("*.py")):
         for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(file.relative_to(ROOT).as_posix())
+            for name in type_names(node):
+                places.setdefault(name, []).append(file.relative_to(ROOT).as_posix())
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
