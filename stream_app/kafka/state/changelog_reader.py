@@ -31,7 +31,7 @@ FETCH_BYTES = 32 * 1024 * 1024
 PARTITION_FETCH_BYTES = 512 * 1024
 #: Most records that are unpacked at once.
 FETCH_RECORDS = 5_000
-#: A slice ends after this time; it is looked at after so many records each.
+#: A slice ends after this time. The clock is read once for so many records.
 SLICE_SECONDS = 0.02
 SLICE_RECORDS = 200
 FETCH_WAIT_MS = 20
@@ -106,7 +106,8 @@ class _Reading:
         for tp in partitions:
             if ends[tp] < self._next_offset(tp):
                 raise _lost_records_error(tp, self._next_offset(tp), ends[tp])
-        # A log whose records are all deleted has nothing to read, but is not a new one.
+        # A log whose records are all deleted is not a new one: its table must find out at the end
+        # of the reading that they are missing.
         wanted = [
             tp
             for tp in partitions
@@ -168,7 +169,7 @@ class _Reading:
         ends: Mapping[TopicPartition, int],
         positions: dict[TopicPartition, int],
     ) -> None:
-        """Read up to the ends, judged by position: the last record may be compacted away."""
+        """Read until each position is at the end; the last record may be compacted away."""
         open_partitions = set(wanted)
         while open_partitions:
             found = await self._consumer.getmany(

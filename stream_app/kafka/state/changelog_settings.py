@@ -29,7 +29,7 @@ async def ensure_broker_clock(client: AIOKafkaAdminClient, topics: Sequence[str]
 
 
 async def _wait_for_broker_clock(client: AIOKafkaAdminClient, name: str) -> None:
-    """Wait until the setting is applied, but not for longer than the looks take."""
+    """Wait until the setting is applied; give up after `LOOKS` looks."""
     for _ in range(LOOKS):
         if BROKER_CLOCK.items() <= (await topic_overrides(client, [name]))[name].items():
             return

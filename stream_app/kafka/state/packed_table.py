@@ -84,6 +84,8 @@ class PackedTable(StateTable[Packed]):
 
     def __init__(self, app: TableApp, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
+        # For each partition whose changelog is being read: what was read of it so far, and the
+        # version of the state before the reading (None: there was no state).
         self._logs: dict[int, PackedLog] = {}
         self._bases: dict[int, int | None] = {}
         # Changelog offsets that this worker has written beyond a gap.

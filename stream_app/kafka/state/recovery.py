@@ -133,7 +133,7 @@ class BulkRecovery(Recovery):
             if not await self._read(tables, is_current, progress):
                 return
             is_read.set()
-            # Its last commit must come before those of the agents' progress.
+            # The note's last commit must come before the agents commit their progress.
             await noting
         finally:
             noting.cancel()
@@ -176,7 +176,7 @@ class BulkRecovery(Recovery):
         written, the worker goes on without it.
         """
         app: RestoringApp = self.app
-        while not await _is_set(is_read, NOTE_SECONDS):
+        while not await _is_set_within(is_read, NOTE_SECONDS):
             with contextlib.suppress(KafkaError, OSError):
                 sources = {tp for tp in app.consumer.assignment() if tp.topic in app.batched_topics}
                 await self._commit_note(sources, partial(note_of, str(progress)))
@@ -197,8 +197,8 @@ class BulkRecovery(Recovery):
         """Do nothing: the changelog reader reports its progress."""
 
 
-async def _is_set(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for some seconds; tell whether it is set."""
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait some seconds for an event; tell whether it is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()

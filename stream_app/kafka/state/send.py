@@ -1,4 +1,4 @@
-"""A record to be sent to Kafka, and the changelog offsets that a flush was given."""
+"""A record to be sent to Kafka, and the offsets that the broker gave to changelog records."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     if_too_large: Callable[[], Send] | None = None
 
 
-#: Changelog offsets that a flush was given, by table and partition.
+#: The offsets that the broker gave to a flush's changelog records, by table and partition.
 Written = defaultdict[tuple[WrittenTable, int], list[int]]

@@ -53,6 +53,6 @@ async def state_problems(settings: Settings) -> tuple[int, list[StateProblem]]:
                 lost = f"{name} {what}: the state of the {role} that was kept in it is lost"
                 problems.append(StateProblem(role, lost))
             elif what != GONE:  # a missing source topic is reported elsewhere
-                of = f"{name} {what}: the state of the {role} is of the topic before"
-                problems.append(StateProblem(role, of))
+                outdated = f"{name} {what}: the state of the {role} is of the topic before"
+                problems.append(StateProblem(role, outdated))
     return changelogs, problems

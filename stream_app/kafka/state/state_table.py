@@ -67,7 +67,7 @@ class KeyedState(PartitionState, Protocol):
 
 
 class PartitionShare(NamedTuple):
-    """One partition's share of a flush: its state, and what the state has taken since the last."""
+    """One partition's share of a flush: its state, and the cut of what has changed in it."""
 
     partition: int
     state: Any

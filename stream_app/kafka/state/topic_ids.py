@@ -79,8 +79,8 @@ async def check_changelogs(
     """Check that a role's changelogs still hold its state, before missing ones are made.
 
     Args:
-        settings: where.
-        role: whose state.
+        settings: of the installation.
+        role: the one that keeps the state.
         changelogs: their full names.
         topics: full names of the source topics that are read from the beginning at a first start
             and after a reset.
@@ -107,7 +107,7 @@ async def check_changelogs(
 async def _require_nothing_read(
     settings: Settings, role: str, group: GroupView, topics: Sequence[str]
 ) -> None:
-    """Check that this is the role's first start: it has no changelog at all.
+    """Check that a role without any changelog starts for the first time.
 
     Raises:
         TopicMismatchError: the role has read its topics before, so it had a state.
@@ -134,9 +134,9 @@ async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) 
     """Compare the ids of topics with the known ones of a role's state, and keep the new ones.
 
     Args:
-        settings: where.
-        role: whose state.
-        topics: full names of its source topics, and of its changelogs.
+        settings: of the installation.
+        role: the one that keeps the state.
+        topics: full names of the role's source topics and changelogs.
 
     Returns:
         The id of each topic; empty if the brokers are too old to tell.

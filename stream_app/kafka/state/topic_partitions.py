@@ -1,4 +1,4 @@
-"""Compares topics' partitions with those that states are kept for: their owners may add some."""
+"""Compares the partition counts of topics with those of states: topics may get more partitions."""
 
 from __future__ import annotations
 

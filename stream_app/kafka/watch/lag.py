@@ -50,7 +50,7 @@ class LagMeter:
         lags = self._lags()
         for topic, label in self._labels.items():
             lag = lags.get(topic)
-            self._metrics.consumer_lag.labels(label).set(lag or None if is_broker_away else lag)
+            self._metrics.consumer_lag.labels(label).set((lag or None) if is_broker_away else lag)
 
     def _count_lost(self) -> None:
         consumer = self._app.consumer

@@ -35,7 +35,7 @@ LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 #: A worker whose state is lost ends after this time, before its waiting writes fail.
 LOST_SECONDS = 20.0
-#: Every so many looks, whose times the records of the topics have is checked, too.
+#: Once in so many looks it is checked that the brokers, not producers, set the records' times.
 LOOKS_PER_CLOCK_CHECK = 10
 
 
@@ -46,7 +46,7 @@ class TopicWatch:
     for. It ends if a topic was made anew or its state is lost, because then its work is lost, too.
 
     Args:
-        settings: where.
+        settings: of the installation.
         role: the worker's.
         sources: full name of each source topic -> how many partitions its state is kept for.
         changelogs: their full names.
@@ -127,7 +127,7 @@ class TopicWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _check_clocks(self, client: AIOKafkaAdminClient) -> None:
-        """Check now and then that no topic was altered to have its producers' times."""
+        """Check now and then that no topic was altered so that producers set its records' times."""
         self._looks += 1
         if self._looks % LOOKS_PER_CLOCK_CHECK:
             return
@@ -171,7 +171,7 @@ class TopicWatch:
     def _compare_partitions(self, facts: Mapping[str, TopicMetadata]) -> None:
         """Notice added partitions, for which no state is kept.
 
-        Those of the configuration's topics are noticed where these are read.
+        The reader of the configuration notices those that are added to its topics.
         """
         grown = {
             topic: len(facts[topic].leaders)

@@ -50,7 +50,7 @@ class WithheldRecords:
         self.by_topic: Mapping[str, tuple[int, float]] = {}
 
     def look(self, fetched: Mapping[TP, Fetched]) -> None:
-        """Bring it up to date. A topic is left out until one of its partitions is fetched."""
+        """Bring `by_topic` up to date. It has no topic of which no partition was fetched yet."""
         now = self._clock()
         step, self._last_look = min(now - self._last_look, MAX_STEP_SECONDS), now
         by_topic: dict[str, tuple[int, float]] = {}
@@ -129,7 +129,8 @@ class WithheldMeter:
             withheld.look({tp: at for tp, at in fetched.items() if tp.topic in labels})
         for topic, label in labels.items():
             known = withheld.by_topic.get(topic)
-            # While the broker is silent, held back records stay so; but none may be out of date.
+            # While the broker is silent, records that were held back still are; but a count of 0
+            # may be out of date.
             if is_silent and known is not None and not known[0]:
                 known = None
             records, seconds = (None, None) if known is None else known
