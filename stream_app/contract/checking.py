@@ -33,10 +33,12 @@ ID_FIELDS = {
     RecordName.INTEGRATION: "id",
     RecordName.INTEGRATION_STATUS: "integration_id",
 }
-_MAX_SHOWN = 80
-#: Most breaches that are shown of one object.
+#: Most characters of a value that are shown.
+_MAX_SHOWN_CHARACTERS = 80
+#: Most breaches of one object that are shown.
 MAX_BREACHES = 20
-_AT = re.compile(r" - at `\$\.?(.*)`$")
+#: The path at the end of msgspec's messages.
+_PATH_AT_END = re.compile(r" - at `\$\.?(.*)`$")
 
 
 class Breach(NamedTuple):
@@ -89,7 +91,8 @@ class Checker:
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
             breaches += self._wrong_key(index, obj, key)
             if breaches:
-                found += _without_keys(breaches, list(_keys_in(obj)))
+                keys = list(_keys_in(obj))
+                found += [_without_keys(breach, keys) for breach in breaches]
         return found
 
     def _breaches(self, index: int | None, obj: object) -> Iterator[Breach]:
@@ -106,19 +109,15 @@ class Checker:
 
     def _breach(self, index: int | None, error: jsonschema_rs.ValidationError) -> Breach:
         path, at = list(error.instance_path), list(error.schema_path)
-        keyword, limit, parent = (
-            at[-1],
-            _value_at(self._schema, at),
-            _value_at(self._schema, at[:-1]),
-        )
+        keyword, limit = at[-1], _value_at(self._schema, at)
+        parent = _value_at(self._schema, at[:-1])
         if keyword == "required":
             missing = str(getattr(error.kind, "property", ""))
             return Breach(index, _path([*path, missing]), "", "is missing")
-        if keyword == "propertyNames" or "propertyNames" in at:
-            keyword, parent = (
-                "propertyNames",
-                _value_at(self._schema, at[: at.index("propertyNames") + 1]),
-            )
+        if "propertyNames" in at:
+            # Whatever is wrong with a name, the comment on all names says what is allowed.
+            keyword = "propertyNames"
+            parent = _value_at(self._schema, at[: at.index(keyword) + 1])
         return Breach(index, _path(path), _shown(error.instance), _allowed(keyword, limit, parent))
 
     def _wrong_key(self, index: int | None, obj: object, key: bytes | None) -> list[Breach]:
@@ -148,7 +147,7 @@ def _parsed(part: bytes) -> object:
 
 def _shown_refusal(path: str, value: object, problem: str) -> tuple[str, str, str]:
     """Return path, value and text of a refusal; msgspec puts the path at the end of its text."""
-    if (found := _AT.search(problem)) is not None:
+    if (found := _PATH_AT_END.search(problem)) is not None:
         return found[1], "", problem[: found.start()]
     return path, "" if value is None else _shown(value), problem
 
@@ -201,7 +200,7 @@ def _shown(value: object) -> str:
         text = orjson.dumps(value).decode()
     except (TypeError, orjson.JSONEncodeError):
         text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS] + "…"
 
 
 def _keys_in(obj: object) -> Iterator[str]:
@@ -218,11 +217,7 @@ def _keys_in(obj: object) -> Iterator[str]:
             waiting += found
 
 
-def _without_keys(breaches: list[Breach], keys: Sequence[str]) -> list[Breach]:
-    return [_without(breach, keys) for breach in breaches]
-
-
-def _without(breach: Breach, keys: Sequence[str]) -> Breach:
+def _without_keys(breach: Breach, keys: Sequence[str]) -> Breach:
     names = {name.lower() for name in re.split(r"[.\[\]]+", breach.path)}
     value = breach.value
     if value and (names & KEY_NAMES or breach.path.startswith("target")):

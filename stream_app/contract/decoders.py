@@ -163,7 +163,7 @@ _NO_SUBSCRIBERS = Subscribers({}, ())
 
 
 def _check_notice(notice: IncomingNotice) -> None:
-    """Refuse what `match` refuses whatever is configured."""
+    """Refuse what `match` refuses under any configuration."""
     check_kind(notice)
     if notice.kind not in KNOWN_KINDS:
         return

@@ -65,7 +65,7 @@ class Demo:
         self._options = options
         self._on_alert = on_alert
         self._say = say
-        self._started_at = int(time.time())
+        self._started_seconds = int(time.time())
         self._has_hidden = False
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class Demo:
 
     def _show_arrived(self, alert: AlertView) -> None:
         """Show an alert that has arrived, unless its window ended before this run began."""
-        if int(alert.details.get("time_to", self._started_at)) >= self._started_at:
+        if int(alert.details.get("time_to", self._started_seconds)) >= self._started_seconds:
             self._on_alert(alert)
         elif not self._has_hidden:
             self._has_hidden = True

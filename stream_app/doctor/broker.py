@@ -47,15 +47,15 @@ async def version(settings: Settings) -> Sequence[Finding]:
     """Check whether the broker has what the workers need: headers and idempotent writes."""
     name = "broker's version"
     async with Admin(settings) as client:
-        # The client itself asks this on each connection, but does not give the answer away.
+        # The client itself asks this on each connection, but keeps the answer to itself.
         response: Any = await client._send_request(ApiVersionRequest())  # noqa: SLF001 - as said
-    versions = {row[0]: (row[1], row[2]) for row in response.api_versions}
-    newest = versions.get(PRODUCE, (0, 0))[1]
+    versions = {kind: (oldest, newest) for kind, oldest, newest, *_ in response.api_versions}
+    _, newest = versions.get(PRODUCE, (0, 0))
     if newest < HEADERS_VERSION or INIT_PRODUCER_ID not in versions:
         text = f"too old: produce requests up to version {newest}, {HEADERS_VERSION} is needed"
         return [fail(name, text, "use Kafka 2.0 or newer")]
-    is_new = versions.get(FETCH, (0, 0))[0] >= KAFKA_4_FETCH_VERSION
-    text = "Kafka 4.0 or newer" if is_new else "a Kafka before 4.0"
+    oldest, _ = versions.get(FETCH, (0, 0))
+    text = "Kafka 4.0 or newer" if oldest >= KAFKA_4_FETCH_VERSION else "a Kafka before 4.0"
     return [ok(name, f"{text}, by the requests it takes: headers and idempotent writes are there")]
 
 

@@ -15,7 +15,7 @@ from stream_app.key_ring import KeyRing
 from stream_app.settings import Settings
 
 _GIB = 1024**3
-#: With less free space than the first Kafka may stop soon, with less than the second any moment.
+#: With less free space than the first, Kafka may stop soon; with less than the second, at once.
 LOW_BYTES, FULL_BYTES = 2 * _GIB, _GIB // 4
 
 

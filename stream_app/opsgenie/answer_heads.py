@@ -23,7 +23,7 @@ from stream_app.opsgenie.outcome import ANSWER_HEADERS
 #: alert that it has accepted must not be sent again.
 STATUS_LINE = re.compile(rb"(?i:HTTP)/(\d(?:\.\d+)?)[ \t]+([1-9]\d\d)(?![\d.])")
 FIRST_FINAL_STATUS = 200
-#: A line without a status in so many bytes has none.
+#: Where the status must be in a line; a line without one in these first bytes has none.
 MAX_STATUS_BYTES = 64
 #: The most that is kept of a line. Of a longer line only the status at its beginning is read.
 MAX_LINE_BYTES = 8190
@@ -110,7 +110,7 @@ class AnswerHead:
         """
         coding = self.headers.get("transfer-encoding", "").lower()
         lengths = set(re.split(r"\s*,\s*", self.headers.get("content-length", "")))
-        length = lengths.pop() if len(lengths) == 1 else "?"
+        length = lengths.pop() if len(lengths) == 1 else "?"  # "?": they contradict each other
         is_clear = coding in ("", "chunked") and not (coding and length)
         lines = [b"HTTP/1.0" if self._version == b"1.0" else b"HTTP/1.1"]
         lines[0] += b" %d OK" % self.status

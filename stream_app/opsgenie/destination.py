@@ -40,7 +40,7 @@ class Destinations:
 
     Args:
         settings: the settings of deliveries.
-        max_in_flight: most requests at a time, if not as the settings say.
+        max_in_flight: most requests at a time; None: as the settings say.
 
     Raises:
         ConfigurationError: the CA file or the proxy of the settings cannot be used.

@@ -96,7 +96,7 @@ class Outcome:
 
     `status` is None if no answer came. `request_id` is the service's own: its support and its
     request status API know it. `retry_after_seconds` is what a 429 asks for. `is_not_processed`
-    answers a request for a status: the service has accepted that request, and not processed it yet.
+    is true if the service was asked about a request that it has accepted and not processed yet.
     """
 
     reason: AttemptReason
@@ -212,8 +212,8 @@ def _reason(status: int, answer: Mapping[str, object]) -> AttemptReason:
         return AttemptReason.REDIRECT
     if HTTPStatus.INTERNAL_SERVER_ERROR <= status < 600:  # noqa: PLR2004 - ends the 5xx
         return AttemptReason.SERVER_ERROR
-    says_key = "key format" in str(answer.get("message")).lower() and not answer.get("errors")
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY and says_key:
+    is_about_key = "key format" in str(answer.get("message")).lower() and not answer.get("errors")
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and is_about_key:
         return AttemptReason.KEY_FORMAT
     return REASONS_BY_STATUS.get(status, AttemptReason.OTHER_STATUS)
 
@@ -241,7 +241,7 @@ def _quote(answer: Mapping[str, object], key: str) -> str:
 
 
 def _plain(text: str, key: str) -> str:
-    """Make a foreign text fit to be shown; the key goes before the cut, which could leave half."""
+    """Make a foreign text fit to be shown; the key is taken out before a cut could halve it."""
     return cut(redact(clean(text), key), QUOTE_LIMIT)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Tunnel:
     """The tunnel of one attempt. While it is being made, nothing of the request has been sent.
 
-    `limit` is the attempt's time limit, and `ends_at` its end, kept while the tunnel's own applies.
+    The tunnel shortens the attempt's time `limit`; `ends_at` keeps the attempt's end meanwhile.
     """
 
     limit: asyncio.Timeout

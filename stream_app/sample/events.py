@@ -26,6 +26,7 @@ EXPERIMENTAL_SHARE, UNSAMPLED_SHARE, FALSE_POSITIVE_SHARE = 0.04, 0.10, 0.02
 OPEN_ATTACKS = 8
 NETWORKS = ("203.0.113", "198.51.100", "192.0.2")
 COUNTRIES = ("BR", "DE", "JP", "NL", "PL", "US", None)
+#: The hash of an empty list, as in the documented hit.
 NOTHING_MATCHED = -2147483648
 
 

@@ -104,7 +104,7 @@ class _ActiveFault:
         return is_spent or now >= self._ends_at
 
     def lets_pass(self, key: str, now: float) -> bool:
-        """Take a token from the key's bucket, and tell whether there was one; no rate: none."""
+        """Take a token from the key's bucket, and tell whether it had one; without a rate: no."""
         rate = self.fault.per_second
         if rate is None:
             return False

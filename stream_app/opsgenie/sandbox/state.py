@@ -146,7 +146,7 @@ class SandboxState:
             self._process("Close", "Closed alert", alert, request_id, now_ms)
 
     def discard(self, action: str, alias: str, request_id: str, now_ms: int) -> None:
-        """Accept a request and do nothing, as only its status says: 202 is not delivery."""
+        """Accept a request and do nothing. Only its status says so: 202 is not delivery."""
         self._process(action, DISCARDED, None, request_id, now_ms, alias=alias)
 
     def request_data(self, request_id: str, now_ms: int) -> Mapping[str, object] | None:
