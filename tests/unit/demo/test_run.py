@@ -17,7 +17,7 @@ def alert(time_to: int) -> AlertView:
     return SandboxState(10, 0).create(payload, "id", 0)
 
 
-def test_alerts_of_windows_before_the_run_are_hidden_as_a_line_says_once() -> None:
+def test_alerts_of_windows_before_the_run_are_hidden_and_a_line_says_so_once() -> None:
     shown: list[AlertView] = []
     said: list[str] = []
     demo = Demo(Settings(), Options(1, 1, None), shown.append, said.append)

@@ -226,13 +226,13 @@ async def test_a_rebalance_and_a_new_target_drop_checks() -> None:
     def rebalance(bench: Bench) -> None:
         bench.app.consumer_generation_id = bench.app.consumer.group_generation = 2
 
-    def aim_anew(bench: Bench) -> None:
+    def change_target(bench: Bench) -> None:
         bench.integration = msgspec.structs.replace(bench.integration, epoch=1)
 
     def turn_off(bench: Bench) -> None:
         bench.integration = msgspec.structs.replace(bench.integration, active=False)
 
-    changes: list[Callable[[Bench], None]] = [rebalance, aim_anew, turn_off]
+    changes: list[Callable[[Bench], None]] = [rebalance, change_target, turn_off]
     for change in changes:
         async with running() as bench:
             request_id = (await bench.post()).request_id

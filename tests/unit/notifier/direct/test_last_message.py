@@ -135,6 +135,6 @@ async def test_without_its_key_or_with_another_host_nothing_is_sent() -> None:
     assert bench.sandbox.requests == []
 
 
-def test_only_integrations_with_system_selected_want_one() -> None:
+def test_only_integrations_with_system_selected_want_a_last_message() -> None:
     assert wants_last_message(integration("x"))
     assert not wants_last_message(integration("x", events=("rules_and_triggers",)))
