@@ -88,7 +88,7 @@ class AnnounceStage:
     async def prepare(self) -> None:
         """Wait until new clients are known, and until it is known where announcing begins."""
         await catch_up(self._reader)
-        await self._baselines.known()
+        await self._baselines.wait_until_known()
 
     def cut(self) -> Flush[AnnouncedCut]:
         """Take all changes since the last cut, with the notices about them."""
@@ -139,7 +139,7 @@ class AnnounceStage:
 
 
 class BaselineWriter:
-    """Writes at the very first start where announcing begins: at the end of the topics.
+    """Writes, at the very first start, that announcing begins at the present end of the topics.
 
     It writes at once, even if no record comes, so that a change made while no detector runs is
     announced by the next one.
@@ -154,7 +154,7 @@ class BaselineWriter:
         self._writing: asyncio.Future[None] | None = None
         table.on_restored.append(self._restored)
 
-    async def known(self) -> None:
+    async def wait_until_known(self) -> None:
         """Wait until there is a baseline, or until the partition is lost."""
         is_current, table = self._app.ownership.is_current, self._table
         while is_current(table.generation) and table.state(PARTITION).baseline is None:  # noqa: ASYNC110 - the state has no event

@@ -112,12 +112,12 @@ class EvaluateStage:
     def _merge(self, state: PartitionWindows, found: PartialCounts, record: Any) -> None:
         timestamp_ms = record.timestamp
         appended_of = found.appended_ms.get
-        older = number_of(record.headers, APPENDED_HEADER) or 0
+        header_ms = number_of(record.headers, APPENDED_HEADER) or 0
         for part in found.triggers:
             name = part.name
             limit = self._limit(part.client_id, part.trigger_id)
             for start, partition, count in part.windows:
-                appended_ms = appended_of(str(partition), older)
+                appended_ms = appended_of(str(partition), header_ms)
                 window = state.take_count(name, start, partition, count, timestamp_ms, appended_ms)
                 if not self._may_fire and not window.fired and window.total > limit:
                     self._may_fire = True

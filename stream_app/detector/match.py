@@ -177,15 +177,15 @@ class MatchStage(ProgressStage):
                 **alert.cause,
                 integrations=len(alert.integration_ids),
             )
-        for part, found in outcome.rejected:
-            self._metrics.dead_letters.labels(Topic.ACCOUNT, found.reason).inc()
+        for part, rejected in outcome.rejected:
+            self._metrics.dead_letters.labels(Topic.ACCOUNT, rejected.reason).inc()
             self._repeated.warn(
                 "notice_rejected",
-                key=found.reason,
+                key=rejected.reason,
                 partition=part.partition,
                 offset=part.record.offset,
-                reason=found.reason,
-                why=found.message,
+                reason=rejected.reason,
+                why=rejected.message,
             )
 
     def _update_indexes(self) -> None:

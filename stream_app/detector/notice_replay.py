@@ -72,8 +72,8 @@ class NoticeReplay:
         for result, number in outcome.results.items():
             if result is not NoticeResult.REJECTED:
                 self.figures.results[result.value] += number
-        for _, part in outcome.rejected:
-            self.figures.rejected[part.reason.value] += 1
+        for _, rejected in outcome.rejected:
+            self.figures.rejected[rejected.reason.value] += 1
 
     def finish(self, _partition: int) -> None:
         """Do nothing: each notice stands for itself."""

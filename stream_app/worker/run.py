@@ -51,7 +51,7 @@ class PreparedWork:
 
     app: StreamApp
     reader: ConfigurationReader
-    topics: TopicWatch
+    topic_watch: TopicWatch
 
 
 def run_worker(role: Role, settings: Settings) -> None:
@@ -178,7 +178,7 @@ class Worker:
         app.oversized_records.report_to(self.metrics)
         failure = app.failure = asyncio.get_running_loop().create_future()
         self.health.set_check("started", lambda: None)
-        watches = Watches(app, prepared.reader, prepared.topics, self.metrics)
+        watches = Watches(app, prepared.reader, prepared.topic_watch, self.metrics)
         for name, check in watches.checks().items():
             self.health.set_check(name, check)
         watching = watches.start()
@@ -199,7 +199,7 @@ class Worker:
         error = _worker_error(app, failure, starting)
         if error is not None:
             # A changelog that is gone explains more than the error that the broker gave for it.
-            error = prepared.topics.lost_state() or error
+            error = prepared.topic_watch.lost_state() or error
         await self._end(app, starting, error)
         if error is not None:
             raise error

@@ -32,19 +32,23 @@ class Watches:
     Args:
         app: the worker's.
         reader: follows the configuration for it.
-        topics: looks at its topics.
+        topic_watch: watches the topics for it.
         metrics: kept up to date.
     """
 
     def __init__(
-        self, app: StreamApp, reader: ConfigurationReader, topics: TopicWatch, metrics: Metrics
+        self,
+        app: StreamApp,
+        reader: ConfigurationReader,
+        topic_watch: TopicWatch,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._reader = reader
-        self._topics = topics
+        self._topic_watch = topic_watch
         self._metrics = metrics
         self._names = TopicNames(app.settings.topic_prefix)
-        self._standstill = Standstill(app, lambda: topics.ends)
+        self._standstill = Standstill(app, lambda: topic_watch.ends)
         self._is_broker_away = False
         recovery = app.tables.recovery
         metrics.recovery_remaining.set_function(
@@ -61,7 +65,7 @@ class Watches:
             "assigned": self._why_not_assigned,
             "broker": lambda: "no answer from the broker" if self._is_broker_away else None,
             "configuration": self._why_not_configured,
-            "topics": self._topics.failure,
+            "topics": self._topic_watch.failure,
             "partitions": self._standstill.failure,
         }
 
@@ -71,7 +75,7 @@ class Watches:
         work = (
             self._watch_work(),
             watch_time(app.settings, app.clock),
-            self._topics.run(),
+            self._topic_watch.run(),
             self._watch_standstill(),
         )
         watching = [asyncio.create_task(one) for one in work]
