@@ -96,7 +96,7 @@ class DeadLetterIndex:
             self.targets.setdefault(place.log, {})[offset] = target
 
     def share_targets(self) -> None:
-        """Note that what has been redriven holds for all dead letters of its origin.
+        """Count every dead letter as redriven if another one of its origin has been.
 
         Call it when everything has been read.
         """

@@ -109,8 +109,8 @@ def why_not_redriven(
 
     Args:
         dead_letter: as it lies in the dead-letter topic of `source`.
-        source: full name of the topic whose dead letters that topic holds. A dead letter is
-            redriven to no other topic, whatever its headers say.
+        source: full name of the source topic. A dead letter is redriven to no other topic,
+            whatever its headers say.
         accepted: ids of deliveries that have been accepted.
         recipients: the configured integrations, by id.
         force: whether to redrive even if no integration takes alerts.

@@ -35,7 +35,7 @@ class DueQueue(Generic[Item]):
     Args:
         max_in_flight: most items in flight in all.
         max_per_group: most items of one group in flight.
-        max_per_second: most items of one group started in a second, and at once.
+        max_per_second: most items of one group started in a second. They may all start at once.
         max_failing_per_second: the same while the group is failing.
     """
 

@@ -160,7 +160,7 @@ class FinishedDeliveries:
         )
 
     def seen(self, value: bytes | None) -> FinishedDelivery | None:
-        """Return the end that a changelog value says if an equal value was decoded before."""
+        """Return what a changelog value says if an equal value was decoded before; else None."""
         return self._seen.get(value)  # type: ignore[arg-type]
 
     def decode(self, value: bytes) -> FinishedDelivery | None:

@@ -1,7 +1,7 @@
 """Errors of the operating system that are faults of our own side.
 
-The kernel has refused, or the name service that this machine asks, before the service was reached.
-Such an error says nothing about an integration.
+The kernel, or the name service that this machine asks, refused before the service was reached. Such
+an error says nothing about an integration.
 """
 
 from __future__ import annotations

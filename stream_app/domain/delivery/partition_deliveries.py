@@ -203,7 +203,7 @@ class PartitionDeliveries:
             self.pauses.forget(command.integration_id)
 
     def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
-        """Return the command that gives up an integration's pending deliveries; None: needless.
+        """Return the command that cancels an integration's deliveries; None: it is not needed.
 
         It has the newest epoch of these deliveries, so it spares those that are routed after the
         integration has been enabled again.

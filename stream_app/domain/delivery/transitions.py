@@ -21,7 +21,7 @@ from stream_app.domain.delivery.retry_schedule import (
 )
 from stream_app.domain.errors import DeadLetterReason
 
-#: A result is written within this time after its attempt, or the clock of its time is wrong.
+#: A result is written within this time after its attempt, or the clock of its worker is wrong.
 MAX_WRITE_DELAY_MS = 60_000
 
 

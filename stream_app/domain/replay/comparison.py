@@ -144,25 +144,27 @@ def compare(
 
     A recorded alert is extra only if the replay has read a part of its time.
     """
-    given = {alert.id: alert for alert in replayed}
+    replayed_by_id = {alert.id: alert for alert in replayed}
     revisions = _revisions(recorded.alerts.values())
-    for number, alert in given.items():
-        value = recorded.values.get(number)
+    for alert_id, alert in replayed_by_id.items():
+        value = recorded.values.get(alert_id)
         if value is None:
             yield ComparedAlert(
                 ComparisonResult.MISSING, alert, *_why_missing(alert, revisions, circumstances)
             )
-        elif value == encode_alert(alert) and number not in recorded.conflicting:
+        elif value == encode_alert(alert) and alert_id not in recorded.conflicting:
             yield ComparedAlert(ComparisonResult.SAME, alert)
         else:
-            other = recorded.alerts[number]
+            other = recorded.alerts[alert_id]
             if value == encode_alert(alert):
-                other = recorded.conflicting[number]
+                other = recorded.conflicting[alert_id]
             detail = _difference_text(alert, other)
             yield ComparedAlert(ComparisonResult.DIFFERENT, alert, Cause.STALE_CONFIG, detail)
-    for number, alert in recorded.alerts.items():
+    for alert_id, alert in recorded.alerts.items():
+        if alert_id in replayed_by_id:
+            continue
         extent = circumstances.extents.get(source_of(alert))
-        if number not in given and extent is not None and extent.overlaps(*span_ms(alert)):
+        if extent is not None and extent.overlaps(*span_ms(alert)):
             yield ComparedAlert(ComparisonResult.EXTRA, alert, *_why_extra(alert, circumstances))
 
 

@@ -16,7 +16,8 @@ _AGO = re.compile(r"-\d{1,9}[smhd]")
 class Bound(NamedTuple):
     """One end of a range: a record timestamp (Unix ms), an offset, or neither.
 
-    An offset is the same in every partition. A bound with neither is the end of the topic itself.
+    An offset is the same in every partition. A bound with neither is the beginning or the end of
+    the topic itself.
     """
 
     moment_ms: int | None = None

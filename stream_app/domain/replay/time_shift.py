@@ -48,7 +48,8 @@ class TimeShifter:
     def __init__(self, kind: EventKind | None) -> None:
         self._fields = _NOTICE if kind is None else _EVENT[kind]
         name = None if kind is None else TIME_FIELDS[kind]
-        self._order = () if name is None else (name, "time", "create_time")
+        #: The fields that may hold an event's own time; the first one that is there holds it.
+        self._own_fields = () if name is None else (name, "time", "create_time")
 
     def shift(self, value: bytes | None, seconds: int) -> ShiftedValue:
         """Return a record's value with shifted times; parts that cannot be decoded stay as is."""
@@ -68,13 +69,14 @@ class TimeShifter:
 
     def seconds_of(self, value: bytes | None) -> Iterator[int]:
         """Yield the event times (Unix seconds) in a value. An event without one yields nothing."""
-        for part in split(value) if value and self._order else ():
+        for part in split(value) if value and self._own_fields else ():
             try:
                 event = _parse_object(part.text)
-                found = _own_seconds(event, self._order)
+                found = _own_seconds(event, self._own_fields)
                 if found is None and "details" in event:
                     details = _parse_object(event["details"])
-                    found = _own_seconds(_parse_object(details.get("hit", b"{}")), self._order)
+                    hit = _parse_object(details.get("hit", b"{}"))
+                    found = _own_seconds(hit, self._own_fields)
             except (*DECODE_ERRORS, ValueError, ArithmeticError):
                 continue
             if found is not None:
@@ -97,8 +99,8 @@ def _moved(text: bytes | msgspec.Raw, fields: MovedFields, seconds: int) -> byte
     return _encode(obj)
 
 
-def _own_seconds(event: Mapping[str, msgspec.Raw], order: tuple[str, ...]) -> int | None:
-    for name in order:
+def _own_seconds(event: Mapping[str, msgspec.Raw], names: tuple[str, ...]) -> int | None:
+    for name in names:
         value = bytes(event.get(name, b"null")).strip(b'"')
         if value != b"null":
             return int(_number(value))

@@ -165,8 +165,8 @@ class AlertHistories:
 
     def add_result(self, result: Result | Checked) -> None:
         """Add the result of an attempt or of a status check."""
-        alert = result.delivery_id.removesuffix(f"/{result.integration_id}")
-        history = self._delivery(alert, result.delivery_id, result.integration_id)
+        alert_id = result.delivery_id.removesuffix(f"/{result.integration_id}")
+        history = self._delivery(alert_id, result.delivery_id, result.integration_id)
         if history is None:
             return
         if isinstance(result, Checked):
@@ -180,19 +180,19 @@ class AlertHistories:
     ) -> None:
         """Add a dead letter; `ids` are those of its deliveries."""
         for name in ids:
-            alert, _, number = name.rpartition("/")
+            alert_id, _, number = name.rpartition("/")
             if is_alert:
-                if alert in self.by_id:
-                    self.by_id[alert].dead_letters.append(note)
+                if alert_id in self.by_id:
+                    self.by_id[alert_id].dead_letters.append(note)
                     return
             elif number.isdecimal():
-                history = self._delivery(alert, name, int(number))
+                history = self._delivery(alert_id, name, int(number))
                 if history is not None:
                     history.dead_letters.append(note)
 
-    def _delivery(self, alert: str, name: str, integration_id: int) -> DeliveryHistory | None:
-        history = self.by_id.get(alert)
-        if history is None or name != delivery_id(alert, integration_id):
+    def _delivery(self, alert_id: str, name: str, integration_id: int) -> DeliveryHistory | None:
+        history = self.by_id.get(alert_id)
+        if history is None or name != delivery_id(alert_id, integration_id):
             return None
         return history.deliveries.setdefault(integration_id, DeliveryHistory(name, integration_id))
 

@@ -52,8 +52,8 @@ class Problem:
 class Overview:
     """The installation at `now_ms`.
 
-    `deliveries_cut_ms` and `alerts_cut_ms` say how far back records were read to find pending
-    deliveries and failed shares, and fired triggers; None: all the records. `unreadable` are the
+    `deliveries_cut_ms` says how far back records were read to find pending deliveries and failed
+    shares, and `alerts_cut_ms` the same for fired triggers; None: all records. `unreadable` are the
     batches that could not be read for the overview, and `refused` the configuration records that
     are not usable objects.
     """
