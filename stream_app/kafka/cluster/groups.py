@@ -96,7 +96,7 @@ async def read_groups(
     """Return the groups by their name; a group that nobody has joined yet is empty.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         groups: name of each group -> full names of its source topics.
     """
     async with Admin(settings) as client:

@@ -27,7 +27,7 @@ async def wait_until_seen(
     """Wait until readers of committed records can see what has been written.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         client: a connected client.
         written: the last written offset of each partition.
 

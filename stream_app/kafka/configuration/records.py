@@ -183,7 +183,7 @@ async def write_records(
     acknowledgement, because a reader of a trigger must be able to find its integrations.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         records: None for an object is a tombstone, which deletes it.
         actor: the command that writes them.
         cleared: integrations whose status is deleted afterwards.

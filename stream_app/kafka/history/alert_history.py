@@ -43,7 +43,7 @@ async def read_alert_history(
     """Return the alerts that are wanted, without their deliveries.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         bounds: how much is read.
         wanted: which alerts.
         progress: called with the progress of the read.

@@ -35,7 +35,7 @@ class EventLog:
     """A part of some topics. Use it with `async with`.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         topics: full names.
 
     Raises:

@@ -63,7 +63,7 @@ async def read_newest(
     """Hand the newest records of topics to `take`, in the order of each partition.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         topics: their full names.
         take: called with each record.
         most: most records in all; older ones are left out.

@@ -38,7 +38,7 @@ async def long_open(settings: Settings, topics: Sequence[str]) -> list[OpenTrans
     is reported without a time.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         topics: full names of topics.
     """
     now_ms = time.time_ns() // 1_000_000

@@ -81,7 +81,7 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     """Return how the installation is doing.
 
     Args:
-        settings: where the installation is.
+        settings: those of the installation.
         watched: shows the progress of a long read while it runs.
 
     Raises:

@@ -36,7 +36,7 @@ async def partitions_standing_still(
     """Return the partitions that stand still; checking one that may takes some seconds.
 
     Args:
-        settings: where.
+        settings: those of the installation.
         sources: full names of the source topics, by role.
         groups: the roles' groups, just read.
         starts: first offset of each partition.
