@@ -77,8 +77,8 @@ class BatchingConsumer(driver.Consumer):
     @property
     def group_generation(self) -> int:
         """The generation that the group coordinator has this worker in; -1 when in none."""
-        coordinator = self._thread._ensure_consumer()._coordinator  # noqa: SLF001 - not public
-        return int(coordinator.generation)
+        client = self._started_client()
+        return -1 if client is None else int(client._coordinator.generation)  # noqa: SLF001 - not public
 
     async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
         """Write a note beside the committed offset of partitions: see `BatchingThread`."""
@@ -87,10 +87,23 @@ class BatchingConsumer(driver.Consumer):
 
     def fetched(self) -> dict[TP, Fetched] | None:
         """Return how far each assigned partition is fetched; None: there is no assignment now."""
-        return fetched(self._thread._ensure_consumer())  # noqa: SLF001 - not public
+        client = self._started_client()
+        return None if client is None else fetched(client)
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Return how many partitions a topic has now; None before that is known."""
+        client = self._started_client()
+        return None if client is None else client._coordinator._metadata_snapshot.get(topic)  # noqa: SLF001 - not public
 
     def _partition_states(self) -> dict[TP, Any] | None:
-        return partition_states(self._thread._ensure_consumer())  # noqa: SLF001 - not public
+        client = self._started_client()
+        return None if client is None else partition_states(client)
+
+    def _started_client(self) -> Any | None:
+        """Return aiokafka's consumer; None while Faust still starts it, which may take seconds."""
+        client = self._thread._consumer  # noqa: SLF001 - not public
+        is_started = client is not None and client._coordinator is not None  # noqa: SLF001 - not public
+        return client if is_started else None
 
     def is_full(self, tp: TP) -> bool:
         """Tell whether a partition is not fetched because enough of its topic is waiting."""

@@ -24,7 +24,11 @@ class Consumer:
     fetched = BatchingConsumer.fetched
     is_behind = BatchingConsumer.is_behind
     done_to = BatchingConsumer.done_to
+    topic_partitions = BatchingConsumer.topic_partitions
+    group_generation = BatchingConsumer.group_generation
+    note_lost = BatchingConsumer.note_lost
     _partition_states = BatchingConsumer._partition_states
+    _started_client = BatchingConsumer._started_client
 
     def __init__(self) -> None:
         self._acked: dict[TP, list[int]] = defaultdict(list)
@@ -32,11 +36,28 @@ class Consumer:
         self.start_positions: dict[TP, int] = {}
         self.subscriptions = SubscriptionState()
         self._thread: Any = driver.AIOKafkaConsumerThread.__new__(driver.AIOKafkaConsumerThread)
-        self._thread._consumer = SimpleNamespace(_subscription=self.subscriptions)
+        coordinator = SimpleNamespace(generation=7, _metadata_snapshot={HITS.topic: 4})
+        self._thread._consumer = SimpleNamespace(
+            _subscription=self.subscriptions, _coordinator=coordinator
+        )
 
     def assign(self) -> Any:
         self.subscriptions.assign_from_user({HITS, COUNTS})
         return self.subscriptions.subscription.assignment
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+async def test_while_faust_starts_the_consumer_nothing_is_known(*, is_made: bool) -> None:
+    consumer: Any = Consumer()
+    assert (consumer.topic_partitions(HITS.topic), consumer.group_generation) == (4, 7)
+    if is_made:
+        consumer._thread._consumer._coordinator = None
+    else:
+        consumer._thread._consumer = None
+    assert (consumer.topic_partitions(HITS.topic), consumer.group_generation) == (None, -1)
+    assert consumer.fetched() is None
+    assert not consumer.is_behind([HITS.topic])
+    consumer.note_lost()
 
 
 async def test_before_there_is_an_assignment_nothing_is_fetched_and_nothing_is_behind() -> None:
