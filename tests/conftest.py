@@ -16,6 +16,7 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
 from tests.examples import HAS_FEW_EXAMPLES, examples
+from tests.processes import STREAM_APP, run
 
 # The tests' own clients leave no connection open, either: its warning would fail another test.
 bootstrapping.install()
@@ -37,8 +38,12 @@ ROOT = Path(__file__).parents[1]
 JARS = ROOT / ".local" / "jars"
 #: Read before any test runs: the environment of a test has no settings.
 REAL_KAFKA = os.environ.get("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS")
-#: Kept until the end: the broker outlives the tests of the process that started it.
-SHARED: dict[str, EmbeddedKafka] = {}
+
+
+#: What the shared broker is told.
+SHARED_SETTINGS = ("directory", "jars_directory", "heap_mb")
+#: Longest start of a broker, with its download.
+START_SECONDS = 600
 
 
 @pytest.fixture(autouse=True)
@@ -47,30 +52,34 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def _shared_broker(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedKafka:
-    """Return the one broker of all processes of this run."""
+def _shared_broker(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedSettings:
+    """Return the settings of the one broker of all processes of this run."""
     directory = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         directory = directory.parent  # that of the process that started this one
-    settings = EmbeddedSettings(directory=directory / "kafka", jars_directory=JARS, heap_mb=1024)
-    return EmbeddedKafka(settings)
+    return EmbeddedSettings(directory=directory / "kafka", jars_directory=JARS, heap_mb=1024)
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the address of a broker for all tests. It fails where Kafka cannot start."""
     if REAL_KAFKA:
-        yield REAL_KAFKA
-        return
-    # The first process that asks starts it; the others wait for that.
-    yield SHARED.setdefault("broker", _shared_broker(tmp_path_factory)).start()
+        return REAL_KAFKA
+    settings = _shared_broker(tmp_path_factory).model_dump(include={*SHARED_SETTINGS})
+    env = {f"STREAM_APP_EMBEDDED__{name.upper()}": str(value) for name, value in settings.items()}
+    # The first process that asks starts it; the others wait for that. By a command, because the
+    # broker outlives the process that asks.
+    started = run([*STREAM_APP, "kafka", "start"], os.environ | env, timeout=START_SECONDS)
+    assert started.returncode == 0, started.stderr
+    return started.stdout.strip()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the shared broker when all processes are done with it."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        _shared_broker(session.config._tmp_path_factory).stop()  # type: ignore[attr-defined]
+        settings = _shared_broker(session.config._tmp_path_factory)  # type: ignore[attr-defined]
+        EmbeddedKafka(settings).stop()
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""The order of the tests of a run: long ones first, those with Kafka next, quick ones last.
+"""The order of the tests of a run: what takes longest first, with Kafka next, quick ones last.
 
-pytest-randomly has shuffled them before. With pytest-xdist each process gets an equal part of the
-list, and takes from the end of another part when it is done. So each part begins with long tests
-and ends with quick ones: no process is left alone with a long one.
+pytest-randomly shuffles before. With pytest-xdist each process gets an equal part of the list, and
+takes from the end of others' when it is done. So what must stay in one process is dealt out by how
+long it takes, the longest first, each to the process with the least so far; and each part ends with
+quick tests: no process is left alone with a long one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import pytest
 
 #: Folders of tests that share more than a broker: in each file, or in the whole folder.
 FILES, FOLDER = "tests/integration/", "tests/page/"
+#: A long test takes about as long as this many others with Kafka.
+LONG = 12
 
 
 @pytest.hookimpl(trylast=True)
@@ -31,9 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             sharing.setdefault(place, []).append(item)
         else:
             quick.append(item)
+    blocks = [(LONG, block) for block in long]
+    blocks += [(len(block), block) for block in sharing.values()]
     parts: list[list[pytest.Item]] = [[] for _ in range(processes)]
-    for number, block in enumerate([*long, *sorted(sharing.values(), key=len, reverse=True)]):
-        parts[number % processes] += block
+    taken = [0] * processes
+    for size, block in sorted(blocks, key=lambda one: one[0], reverse=True):
+        number = taken.index(min(taken))
+        parts[number] += block
+        taken[number] += size
     left = len(items)
     for number, part in enumerate(parts):
         size = left // (processes - number)  # as pytest-xdist cuts the list

@@ -25,6 +25,8 @@ NEXT_SECONDS = 0.5
 #: Longest time for all addresses together; it is always less than a request may take.
 MOST_SECONDS = 12.0
 SHARE_OF_REQUEST = 0.8
+#: Longest wait of a client that closes for the end of what connects.
+CLOSE_SECONDS = 1.0
 
 Address = tuple[str, int]
 
@@ -45,8 +47,13 @@ async def _close(client: Any) -> None:
     """
     client.is_closed = True
     await _aiokafka_close(client)
-    for connecting in list(getattr(client, "connecting", ())):
-        connecting.close()
+    connecting = dict(getattr(client, "connecting", {}))
+    for connection in connecting:
+        connection.close()
+    if connecting:
+        # One without a socket yet cannot be closed before it has one, or none.
+        await asyncio.wait(connecting.values(), timeout=CLOSE_SECONDS)
+        await asyncio.sleep(0)  # asyncio closes the socket a step later
 
 
 async def _connection(host: str, port: int, **options: Any) -> AIOKafkaConnection:
@@ -60,14 +67,17 @@ async def _connection(host: str, port: int, **options: Any) -> AIOKafkaConnectio
     if client is None:
         await connection.connect()
         return connection
-    client.connecting = getattr(client, "connecting", set()) | {connection}
+    if not hasattr(client, "connecting"):
+        client.connecting = {}
+    ended = client.connecting[connection] = asyncio.get_running_loop().create_future()
     try:
         await connection.connect()
+        if getattr(client, "is_closed", False):
+            connection.close()
+            raise KafkaConnectionError("the client is closed")
     finally:
-        client.connecting = client.connecting - {connection}
-    if getattr(client, "is_closed", False):
-        connection.close()
-        raise KafkaConnectionError("the client is closed")
+        del client.connecting[connection]
+        ended.set_result(None)
     return connection
 
 

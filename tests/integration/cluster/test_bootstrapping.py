@@ -193,5 +193,6 @@ async def test_a_connection_that_is_made_while_its_client_closes_does_not_stay_o
     connecting = asyncio.create_task(client._get_conn(broker.nodeId))
     await asyncio.sleep(0)
     await client.close()
+    assert client.connecting == {}, "it has waited for what was connecting"
     assert await connecting is None
     assert client._conns == {}
