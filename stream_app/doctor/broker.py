@@ -10,7 +10,7 @@ from aiokafka.protocol.admin import ApiVersionRequest
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.events.times import BY_THE_BROKER
-from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS
 from stream_app.kafka.cluster.cluster_time import cluster_time
 from stream_app.kafka.cluster.connection import resolve_bootstrap
@@ -64,7 +64,7 @@ async def replication(settings: Settings) -> Sequence[Finding]:
     name, wanted = "replication", settings.kafka.replication_factor
     async with Admin(settings) as client:
         brokers = len((await client.describe_cluster())["brokers"])
-        known = await partition_counts(client)
+        known = await contract_counts(client, settings)
         topics = [spec.name for spec in topic_specs(settings) if spec.name in known]
         rows = await client.describe_topics(topics) if topics else []
     findings = []
@@ -98,7 +98,7 @@ async def clocks(settings: Settings) -> Sequence[Finding]:
     """
     name = "clocks"
     async with Admin(settings) as client:
-        known = await partition_counts(client)
+        known = await contract_counts(client, settings)
         stamp = await cluster_time(client, lambda: time.time_ns() // 1_000_000)
     if stamp is not None:
         return [_difference(name, stamp.ahead_seconds)]

@@ -86,6 +86,7 @@ async def groups(settings: Settings) -> Sequence[Finding]:
 
 async def _existing(settings: Settings, topics: Iterable[str]) -> list[str]:
     """Return those of the topics that exist."""
+    topics = list(topics)
     async with Admin(settings) as client:
-        counts = await partition_counts(client)
+        counts = await partition_counts(client, topics)
     return [topic for topic in topics if topic in counts]

@@ -25,7 +25,7 @@ from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.domain.dead_letters.redrive_rules import recipient_of, why_not_redriven
 from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.kafka.dead_letters.reading import DeadLetterLog, sources_of
@@ -177,7 +177,7 @@ class _Run:
         names = TopicNames(self.settings.topic_prefix)
         self.sources = {dead: names(topic) for dead, topic in sources_of(self.settings).items()}
         async with Admin(self.settings) as client:
-            self.partitions = await partition_counts(client)
+            self.partitions = await contract_counts(client, self.settings)
         stored = (await read_stored(self.settings))[Kind.INTEGRATION]
         statuses = await read_statuses(self.settings)
         self.recipients = {

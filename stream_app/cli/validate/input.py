@@ -13,7 +13,7 @@ from stream_app.cli.output import text_of
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import end_offsets, open_topics, records_to_end
+from stream_app.kafka.cluster.consumers import close, end_offsets, open_topics, records_to_end
 from stream_app.settings import Settings
 
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -54,7 +54,7 @@ async def topic_records(
                 key, timestamp = record.key or b"", record.timestamp
                 yield InputRecord(str(place), topic, key, record.value, headers, timestamp)
     finally:
-        await consumer.stop()
+        await close(consumer)
 
 
 def file_records(stream: BinaryIO, name: str) -> Iterator[InputRecord]:

@@ -53,7 +53,7 @@ async def open_topics(
                 await consumer.start()
             consumer.assign(partitions)
         except BaseException:
-            await consumer.stop()
+            await close(consumer)
             raise
     return consumer
 
@@ -62,7 +62,7 @@ async def close(consumer: AIOKafkaConsumer) -> None:
     """Stop a consumer, whatever has become of its broker.
 
     When a connection has just broken, aiokafka cancels a fetch of its own and raises that error
-    as if the caller had been cancelled.
+    as if the caller had been cancelled. It then leaves its other connections open.
     """
     try:
         await consumer.stop()
@@ -70,6 +70,8 @@ async def close(consumer: AIOKafkaConsumer) -> None:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
+    finally:
+        await consumer._client.close()  # noqa: SLF001 - again, unless `stop` has got that far
 
 
 async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:

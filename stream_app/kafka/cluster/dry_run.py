@@ -9,8 +9,6 @@ the mark agree.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.topics import dry_run_mark
@@ -57,10 +55,5 @@ async def check_marked(settings: Settings) -> None:
 
 
 async def _is_marked(settings: Settings) -> bool:
-    return dry_run_mark(settings.topic_prefix) in await topic_names(settings)
-
-
-async def topic_names(settings: Settings) -> Collection[str]:
-    """Return the names of all topics of the cluster."""
     async with Admin(settings) as client:
-        return await partition_counts(client)
+        return bool(await partition_counts(client, [dry_run_mark(settings.topic_prefix)]))

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError
-from stream_app.kafka.cluster.admin import Admin, equal_pair, partition_counts
+from stream_app.kafka.cluster.admin import Admin, contract_counts, equal_pair
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topics import (
     BROKER_CLOCK,
@@ -52,7 +52,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     single = [names(topic) for topic in SINGLE_TOPICS]
     specs = topic_specs(settings)
     async with Admin(settings) as client:
-        counts = await partition_counts(client)
+        counts = await contract_counts(client, settings)
         wanted = {
             spec.name: _wanted(settings, spec, single) for spec in specs if spec.name in counts
         }

@@ -17,7 +17,7 @@ from faust.types import TP
 
 from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
 from stream_app.kafka.cluster.connection import kafka_errors
-from stream_app.kafka.cluster.consumers import batches_to_end, end_offsets
+from stream_app.kafka.cluster.consumers import batches_to_end, close, end_offsets
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
 from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
 from stream_app.kafka.configuration.records import open_configuration, several_partitions
@@ -108,7 +108,7 @@ class ConfigurationReader:
                 await task
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await close(consumer)
 
     def subscribe(self, callback: Callable[[Configuration], None]) -> None:
         """Call `callback` on the loop after each batch of changes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from stream_app.kafka.cluster.connection import READ_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import batches_to_end
+from stream_app.kafka.cluster.consumers import batches_to_end, close
 from stream_app.kafka.cluster.topics import VIEW_TOPICS
 from stream_app.kafka.configuration.records import open_configuration
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
@@ -28,5 +28,5 @@ async def read_configuration(settings: Settings) -> Configuration:
                     if batch:
                         applier.apply(batch)
     finally:
-        await consumer.stop()
+        await close(consumer)
     return applier.configuration

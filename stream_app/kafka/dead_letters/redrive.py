@@ -25,7 +25,7 @@ from stream_app.kafka.cluster.connection import (
     is_refusal,
     kafka_errors,
 )
-from stream_app.kafka.cluster.consumers import open_topics, records_to_end, seek_to_time
+from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end, seek_to_time
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
@@ -226,7 +226,7 @@ async def read_accepted(
                 if result and result.accepted and result.delivery_id in delivery_ids:
                     accepted.add(result.delivery_id)
     finally:
-        await consumer.stop()
+        await close(consumer)
     return accepted
 
 

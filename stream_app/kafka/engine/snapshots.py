@@ -25,6 +25,7 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.state.packed_log import PackedPart
 from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.engine.batched_sends import PartitionName
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.records.fetched_records import lean_records
@@ -247,7 +248,7 @@ class Snapshots:
             sources = [TopicPartition(topic, partition) for topic in table.source_topics]
             return found, max((await consumer.end_offsets(sources)).values())
         finally:
-            await consumer.stop()
+            await close(consumer)
 
     async def _delete_before(self, table: PackedTable[Any], partition: int, before: int) -> None:
         """Delete the changelog records before an offset."""

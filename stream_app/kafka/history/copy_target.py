@@ -58,7 +58,8 @@ async def find_target(settings: Settings, prefix: str, topics: Sequence[Topic]) 
         )
     names = TopicNames(prefix)
     async with Admin(settings) as client:
-        counts = await partition_counts(client)
+        asked = [*map(names, topics), dry_run_mark(prefix)]
+        counts = await partition_counts(client, asked)
         is_dry_run = dry_run_mark(prefix) in counts
         _check_topics(prefix, [names(topic) for topic in topics], counts, is_dry_run=is_dry_run)
         if not is_dry_run:

@@ -19,6 +19,7 @@ from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_errors,
 )
+from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.history.spans import LogSpans, Span
 from stream_app.kafka.records.fetched_records import FetchedRecords
 from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
@@ -54,7 +55,7 @@ class EventLog:
     async def __aenter__(self) -> Self:
         """Connect."""
         async with Admin(self._settings) as client:
-            counts = await partition_counts(client)
+            counts = await partition_counts(client, self.topics)
         for topic in self.topics:
             if topic not in counts:
                 raise TopicMismatchError(
@@ -84,7 +85,7 @@ class EventLog:
                     ]
                 )
             except BaseException:
-                await consumer.stop()
+                await close(consumer)
                 raise
         self._consumer = consumer
         return self
@@ -92,7 +93,7 @@ class EventLog:
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await close(self._consumer)
 
     @property
     def _reader(self) -> AIOKafkaConsumer:

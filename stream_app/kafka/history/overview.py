@@ -30,7 +30,7 @@ from stream_app.domain.reports.overview_rows import (
     WorkerRow,
 )
 from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.consumers import offset_bounds
 from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.cluster.topic_check import partition_problems, producers_clocks
@@ -89,7 +89,7 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     """
     now_ms = time.time_ns() // 1_000_000
     async with Admin(settings) as client:
-        counts = await partition_counts(client)
+        counts = await contract_counts(client, settings, _deliveries_changelog(settings))
         altered = partition_problems(settings, counts)
         altered += await producers_clocks(settings, client, counts)
     specs = topic_specs(settings)
@@ -197,6 +197,10 @@ async def _stored(
     return await read_stored(settings, unusable)
 
 
+def _deliveries_changelog(settings: Settings) -> str:
+    return f"{TopicNames(settings.topic_prefix).group('notifier')}-deliveries-changelog"
+
+
 async def _deliveries(
     settings: Settings, counts: Mapping[str, int], watched: Watched
 ) -> tuple[list[PartitionDeliveries], Reach]:
@@ -204,8 +208,7 @@ async def _deliveries(
 
     `delivery-results` would not do: only the state says what is pending and which failures count.
     """
-    names = TopicNames(settings.topic_prefix)
-    topic = f"{names.group('notifier')}-deliveries-changelog"
+    names, topic = TopicNames(settings.topic_prefix), _deliveries_changelog(settings)
     partitions: dict[int, PartitionDeliveries] = {}
     sources = (names(Topic.DELIVERIES), names(Topic.RESULTS))
 

@@ -9,7 +9,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.replay.comparison import RecordedAlerts
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import kafka_errors
-from stream_app.kafka.cluster.consumers import open_topics, records_to_end
+from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.settings import Settings
 
@@ -33,7 +33,7 @@ async def read_sent_alerts(
             async for record in records_to_end(consumer):
                 recorded.add_record(record.value, wanted)
     finally:
-        await consumer.stop()
+        await close(consumer)
     return recorded
 
 
@@ -47,7 +47,7 @@ async def partition_differences(
     """
     names = TopicNames(prefix)
     async with Admin(settings) as client:
-        found = await partition_counts(client)
+        found = await partition_counts(client, map(names, counts))
     for topic in counts:
         if names(topic) not in found:
             raise TopicMismatchError(f"topic {names(topic)} does not exist: check the prefix")

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError, TopicMismatchError, error_text
+from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.records.fetched_records import FetchedRecords, lean_records
 from stream_app.kafka.state.recovery_progress import RestoreProgress
 from stream_app.kafka.state.state_table import StateTable
@@ -78,7 +79,7 @@ async def restore(
         await consumer._client.set_topics({tp.topic for tp in tables})  # noqa: SLF001 - not public
         await _Reading(consumer, tables, is_current, progress).run()
     finally:
-        await consumer.stop()
+        await close(consumer)
 
 
 class _Reading:

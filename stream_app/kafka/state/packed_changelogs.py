@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from stream_app.domain.state import packed_log
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.connection import connection_options
+from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.state.changelog_settings import override, topic_overrides
 from stream_app.kafka.state.packed_table import PACKED_CONFIG, PackedTable
 from stream_app.settings import Settings
@@ -58,7 +59,7 @@ async def _write_marks(
     try:
         ends = await consumer.end_offsets(places)
     finally:
-        await consumer.stop()
+        await close(consumer)
     wanted = [tp for tp in places if tp.topic in older or not ends[tp]]
     if not wanted:
         return

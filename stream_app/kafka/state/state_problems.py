@@ -32,8 +32,14 @@ class StateProblem:
 async def state_problems(settings: Settings) -> tuple[int, list[StateProblem]]:
     """Return how many changelogs there are, and the problems of the states kept in them."""
     names = TopicNames(settings.topic_prefix)
+    asked = [
+        name
+        for role, tables in TABLES.items()
+        for table, topic in tables.items()
+        for name in (f"{app_id_of(settings, role)}-{table}-changelog", names(topic))
+    ]
     async with Admin(settings) as client:
-        counts = await partition_counts(client)
+        counts = await partition_counts(client, asked)
     changelogs, problems = 0, []
     for role, tables in TABLES.items():
         for table, topic in tables.items():

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, for_code
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import connection_options
+from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.state.topic_ids import ANEW, app_id_of, changed_topics
 from stream_app.settings import Settings
@@ -90,7 +91,7 @@ async def _rewind(
             f"{settings.kafka.session_timeout_seconds:g} s more"
         ) from None
     finally:
-        await consumer.stop()
+        await close(consumer)
 
 
 async def _committed_offsets(

@@ -95,11 +95,11 @@ async def check_changelogs(
             raise state_lost(changelog, role, changed[changelog])
     made = {ids_topic(app_id_of(settings, role)), *changelogs}
     async with Admin(settings) as client:
-        if made & (await partition_counts(client)).keys():
+        if await partition_counts(client, made):
             return
         group = await read_group(client, app_id_of(settings, role))
         # Meanwhile another worker may have started for the first time, made them, and read events.
-        if made & (await partition_counts(client)).keys():
+        if await partition_counts(client, made):
             return
     await _require_nothing_read(settings, role, group, topics)
 
@@ -152,7 +152,7 @@ async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) 
         found = {topic: fact.id for topic, fact in facts.items() if fact.id}
         if not found:
             return {}
-        if name not in await partition_counts(client):
+        if not await partition_counts(client, [name]):
             spec = TopicSpec(name, 1, "topic", {"cleanup.policy": "compact", **BROKER_CLOCK})
             await make_topics(client, [spec], settings.kafka.replication_factor)
         await ensure_broker_clock(client, [name])
@@ -168,7 +168,7 @@ async def changed_topics(settings: Settings, role: str) -> dict[str, str]:
     """Return the topics of a role's state that are gone or made anew, and which of the two."""
     name = ids_topic(app_id_of(settings, role))
     async with Admin(settings) as client:
-        if name not in await partition_counts(client):
+        if not await partition_counts(client, [name]):
             return {}
         known = await _read_ids(settings, name)
         facts = await topic_metadata(client._client, list(known))  # noqa: SLF001 - sends our own request

@@ -55,10 +55,10 @@ async def source_partitions(
         TopicMismatchError: a topic, an output, or the dead-letter topic of a topic is missing.
     """
     names = TopicNames(settings.topic_prefix)
-    async with Admin(settings) as client:
-        counts = await partition_counts(client)
     wanted = [names(topic) for topic in (*topics, *outputs)]
     wanted += [names.dead_letters(topic) for topic in topics if topic in DEAD_LETTER_SOURCES]
+    async with Admin(settings) as client:
+        counts = await partition_counts(client, wanted)
     missing = [name for name in wanted if name not in counts]
     if missing:
         raise TopicMismatchError(
@@ -78,7 +78,8 @@ async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
         StreamAppError: the broker refuses a changelog.
     """
     async with Admin(settings) as client:
-        counts = await partition_counts(client)
+        changelogs = [table.changelog_topic_name for table in app.state_tables]
+        counts = await partition_counts(client, changelogs)
         for table in app.state_tables:
             found = counts.get(table.changelog_topic_name)
             if found is not None and found != table.partitions:
@@ -90,9 +91,7 @@ async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
             if table.changelog_topic_name not in counts
         ]
         await make_topics(client, missing, settings.kafka.replication_factor)
-        await ensure_broker_clock(
-            client, [table.changelog_topic_name for table in app.state_tables]
-        )
+        await ensure_broker_clock(client, changelogs)
         await prepare_packed_changelogs(settings, client, app.packed_tables, app.clock)
 
 
