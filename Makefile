@@ -38,8 +38,9 @@ run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample e
 	@exec $(RUN) demo
 
 .PHONY: tools
-tools: ## Fetch promtool, prometheus and kcat, which tests run (Debian's packages, unpacked in .local)
+tools: setup ## Fetch promtool, prometheus and kcat, which tests run (Debian's packages, unpacked in .local)
 	@bash tests/tools.sh $(TOOLS)
+	@$(BIN)/python -m tests.java_cache
 
 .PHONY: test
 test: setup tools ## Run all tests (Kafka included: it is started for them)

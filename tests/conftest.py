@@ -15,8 +15,8 @@ from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
+from tests import java_cache
 from tests.examples import HAS_FEW_EXAMPLES, examples
-from tests.processes import STREAM_APP, run
 
 # The tests' own clients leave no connection open, either: its warning would fail another test.
 bootstrapping.install()
@@ -34,16 +34,12 @@ if HAS_FEW_EXAMPLES:
     hypothesis.settings.register_profile("few", hypothesis.settings(), max_examples=examples(100))
     hypothesis.settings.load_profile("few")
 
-ROOT = Path(__file__).parents[1]
-JARS = ROOT / ".local" / "jars"
+ROOT, JARS = java_cache.ROOT, java_cache.JARS
+# All brokers start from it, those of commands too.
+os.environ.update(java_cache.java_options())
+
 #: Read before any test runs: the environment of a test has no settings.
 REAL_KAFKA = os.environ.get("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS")
-
-
-#: What the shared broker is told.
-SHARED_SETTINGS = ("directory", "jars_directory", "heap_mb")
-#: Longest start of a broker, with its download.
-START_SECONDS = 600
 
 
 @pytest.fixture(autouse=True)
@@ -52,34 +48,19 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def _shared_broker(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedSettings:
-    """Return the settings of the one broker of all processes of this run."""
-    directory = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        directory = directory.parent  # that of the process that started this one
-    return EmbeddedSettings(directory=directory / "kafka", jars_directory=JARS, heap_mb=1024)
-
-
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> str:
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a broker for all tests. It fails where Kafka cannot start."""
     if REAL_KAFKA:
-        return REAL_KAFKA
-    settings = _shared_broker(tmp_path_factory).model_dump(include={*SHARED_SETTINGS})
-    env = {f"STREAM_APP_EMBEDDED__{name.upper()}": str(value) for name, value in settings.items()}
-    # The first process that asks starts it; the others wait for that. By a command, because the
-    # broker outlives the process that asks.
-    started = run([*STREAM_APP, "kafka", "start"], os.environ | env, timeout=START_SECONDS)
-    assert started.returncode == 0, started.stderr
-    return started.stdout.strip()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End the shared broker when all processes are done with it."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        settings = _shared_broker(session.config._tmp_path_factory)  # type: ignore[attr-defined]
-        EmbeddedKafka(settings).stop()
+        yield REAL_KAFKA
+        return
+    # Each process of a run has its own: one that has the topics of all tests is slower.
+    directory = tmp_path_factory.mktemp("kafka")
+    broker = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()
 
 
 @pytest.fixture
@@ -108,9 +89,16 @@ def topic_prefix() -> str:
     return f"t{uuid.uuid4().hex[:10]}."
 
 
+def shared_kafka(address: str) -> KafkaSettings:
+    """Return the settings of a connection to the shared broker.
+
+    Idle workers ask it for records 5 times a second, not 20 times as by default: with many of them
+    that was most of its work.
+    """
+    return KafkaSettings(bootstrap_servers=address, fetch_max_wait_ms=200)
+
+
 @pytest.fixture
 def settings(kafka: str, topic_prefix: str) -> Settings:
     """Return the settings of an installation of this test's own on the shared broker."""
-    return Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka), topic_prefix=topic_prefix, partitions=4
-    )
+    return Settings(kafka=shared_kafka(kafka), topic_prefix=topic_prefix, partitions=4)

@@ -34,6 +34,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     return kept | {
         "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
         "STREAM_APP_KAFKA__SESSION_TIMEOUT_SECONDS": "6",
+        "STREAM_APP_KAFKA__FETCH_MAX_WAIT_MS": str(settings.kafka.fetch_max_wait_ms),
         "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
         "STREAM_APP_PARTITIONS": str(settings.partitions),
         "STREAM_APP_HTTP__PORT": "0",

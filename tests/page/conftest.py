@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
+from tests.conftest import shared_kafka
 from tests.page.system import System
 from tests.page.tenant import Tenant
 
@@ -25,7 +25,7 @@ def start_system(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     def start(scale: float) -> System:
         settings = Settings(
-            kafka=KafkaSettings(bootstrap_servers=kafka),
+            kafka=shared_kafka(kafka),
             topic_prefix=f"p{uuid.uuid4().hex[:10]}.",
             partitions=2,
         )

@@ -19,8 +19,8 @@ from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
-from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
+from tests.conftest import shared_kafka
 from tests.integration.harness import WorkerProcess, drained, groups, put, put_objects
 from tests.integration.notifier.test_notifier import KEY, SCALE, Bench, alert, integration
 
@@ -71,7 +71,7 @@ async def installation(
     kafka: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Installation]:
     settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka),
+        kafka=shared_kafka(kafka),
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
         partitions=2,
     )

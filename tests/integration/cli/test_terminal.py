@@ -24,8 +24,8 @@ import pytest
 
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.kafka.cluster.admin import create_topics
-from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
+from tests.conftest import shared_kafka
 from tests.integration.harness import environment, put
 from tests.unit.cli.test_every_command import LEAVES
 
@@ -270,7 +270,7 @@ def seen(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """Return what each call has written to its terminal, by the call's name."""
     folder = tmp_path_factory.mktemp("terminal")
     settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka),
+        kafka=shared_kafka(kafka),
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
         partitions=1,
     )
