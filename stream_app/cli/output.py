@@ -19,9 +19,8 @@ from typing import Any, NamedTuple, Self
 import click
 import orjson
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from stream_app.cli.tables import block_lines, table_lines
 from stream_app.domain.foreign_text.printable import (
     printable,
     printable_json,
@@ -29,8 +28,6 @@ from stream_app.domain.foreign_text.printable import (
     value_text,
 )
 
-#: Widest table in a file or a pipe, where no terminal limits the width.
-_WIDTH_ELSEWHERE = 200
 #: Longest cell in characters: a name of a hundred thousand would hide all other rows.
 _MAX_CELL = 1000
 _CLEAR = "\r\x1b[2K"
@@ -92,15 +89,17 @@ def print_kcat_line(key: str, value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under their columns; only a very long text is cut."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(Text(printable(column)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_ELSEWHERE, markup=False, emoji=False, highlight=False)
-    console.print(table)
+    headings = [printable(column) for column in columns]
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    for heading, text in table_lines(headings, cells, terminal_width()):
+        print_line(Styled(heading, bold=True), text)
+
+
+def print_block(columns: Sequence[str], row: Sequence[object], width: int) -> None:
+    """Print one row as a block of lines, and an empty line."""
+    for heading, text in block_lines(columns, [_cell(cell) for cell in row], width):
+        print_line(Styled(heading, bold=True), text)
+    print_line()
 
 
 def print_line(*parts: str | Styled) -> None:
@@ -161,6 +160,11 @@ def is_watched() -> bool:
     return sys.stderr.isatty()
 
 
+def terminal_width() -> int | None:
+    """Return the width of the terminal that stdout is; None: it is a file or a pipe."""
+    return Console().width if is_terminal() else None
+
+
 def is_terminal() -> bool:
     """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
@@ -185,6 +189,8 @@ def _cell(value: object) -> str:
 
 
 def _painted(part: str | Styled) -> str:
+    if not (part.text if isinstance(part, Styled) else part):
+        return ""
     if isinstance(part, Styled):
         text = printable(part.text)
         return click.style(text, fg=part.color, bold=part.bold or None, dim=part.dim or None)

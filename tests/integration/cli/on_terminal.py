@@ -20,7 +20,7 @@ from typing import Any
 
 from stream_app.cli import main
 
-#: So wide that a table folds only the longest name.
+#: So wide that a table wraps only the longest name.
 ROWS, COLUMNS = 50, 2000
 
 

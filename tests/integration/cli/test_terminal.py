@@ -341,7 +341,7 @@ def test_no_hostile_text_acts_on_the_terminal(seen: Seen) -> None:
     ],
 )  # fmt: skip
 def test_a_name_is_shown_as_it_is_written(seen: Seen, call: str, text: str) -> None:
-    # A table folds texts that are wider than its columns.
+    # A table wraps texts that are wider than its columns.
     assert re.sub(r"\s", "", text) in re.sub(r"\s", "", text_of(seen[call][1]))
 
 
