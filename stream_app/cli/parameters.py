@@ -1,16 +1,25 @@
-"""Types of command-line values that click does not have."""
+"""Types and options that commands share: times, old names of options, numbers."""
 
 from __future__ import annotations
 
 import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream_app.cli.output import say
+from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
+from stream_app.domain.times import parse_time
 
 if TYPE_CHECKING:
     from click import Context, Parameter
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_FORMER_AGO = re.compile(r"-\d{1,9}[smhd]")
 
 
 class PositiveNumber(click.FloatRange):
@@ -27,3 +36,103 @@ class PositiveNumber(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{quoted(value)} is not a finite number above 0", param, ctx)
         return number
+
+
+class FormerOption(click.Option):
+    """The old name of an option: works for one more version, hidden, with a word on stderr.
+
+    Args:
+        names: its old name.
+        now: the name that it has now.
+        dest: the parameter that takes its value.
+        multiple: whether it may be given several times.
+    """
+
+    def __init__(self, names: Sequence[str], now: str, dest: str, *, multiple: bool) -> None:
+        super().__init__(
+            names, hidden=True, expose_value=False, is_eager=True, multiple=multiple,
+            help=f"Old name of {now}.",
+        )  # fmt: skip
+        self._word = f"{names[0]} is called {now} now; the old name ends with the next version"
+        self._dest = dest
+
+    def handle_parse_result(
+        self, ctx: Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Hand the value over to the option that has the new name: it is read after this one."""
+        value = opts.get(self.name or "")
+        if value is not None and isinstance(opts, dict):
+            if not ctx.resilient_parsing:
+                say(self._word)
+            opts[self._dest] = [*opts.get(self._dest, []), *value] if self.multiple else value
+        return None, args
+
+
+def formerly(old: str, now: str, dest: str, *, multiple: bool = False) -> Decorator:
+    """Accept the old name of an option of a command for one more version."""
+    return click.option(old, cls=FormerOption, now=now, dest=dest, multiple=multiple)
+
+
+class TimeText(click.ParamType):
+    """A time as people write it, which the command parses: it may also take offsets."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Parameter | None, ctx: Context | None) -> str:
+        """Return the text; `-2h` is how older versions wrote `2h`."""
+        text = str(value)
+        if _FORMER_AGO.fullmatch(text) is None:
+            return text
+        if ctx is None or not ctx.resilient_parsing:
+            name = f"{param.opts[0]} " if param is not None else ""
+            say(
+                f"{name}{text} is written {name}{text[1:]} now; the old form ends with the next "
+                "version"
+            )
+        return text[1:]
+
+
+def time_options(
+    only: str, default_from: str | None = None, *, takes_offsets: bool = False
+) -> Decorator:
+    """Add `--from` and `--to` to a command, which gets their texts as `start` and `end`.
+
+    Args:
+        only: what is selected, as `Only those fired`.
+        default_from: where it starts without `--from`.
+        takes_offsets: whether they may also be offsets of a topic.
+    """
+    also = ", or an offset" if takes_offsets else ""
+    options = (
+        click.option(
+            "--from", "start", metavar="T", type=TimeText(), default=default_from,
+            show_default=bool(default_from),
+            help=f"{only} at this time or later: ISO-8601 (UTC without a zone), or how long ago, "
+            f"as 30m, 2h, 7d{also}.",
+        ),
+        click.option(
+            "--to", "end", metavar="T", type=TimeText(), help=f"{only} before this time."
+        ),
+        formerly("--since", "--from", "start"),
+        formerly("--until", "--to", "end"),
+    )  # fmt: skip
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def moments_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Return the Unix ms of `--from` and `--to`.
+
+    Raises:
+        UsageError: one is no time, or no time is left between the two.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    from_ms, to_ms = (None if text is None else parse_time(text, now_ms) for text in (start, end))
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise UsageError(f"--from {start} is not before --to {end}: no time is left between")
+    return from_ms, to_ms

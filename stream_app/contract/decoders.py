@@ -247,6 +247,6 @@ def _wrong_numbers(headers: Sequence[tuple[str, bytes]]) -> Iterator[Refusal]:
 def _wrong_mark(texts: Mapping[str, object]) -> Iterator[Refusal]:
     target = texts.get(TARGET_HEADER)
     with contextlib.suppress(Exception):
-        parse_place(str(target))
-        return
+        if "/" in str(target) and parse_place(str(target)):
+            return
     yield Refusal(TARGET_HEADER, target, "must be a place, topic/partition/offset")

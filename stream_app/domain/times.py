@@ -14,13 +14,15 @@ _DURATION = re.compile(r"(\d{1,9})([smhd])")
 
 
 def parse_time(text: str, now_ms: int) -> int:
-    """Return the Unix ms of an ISO-8601 time, or of a duration before now such as `30m`.
+    """Return the Unix ms of an ISO-8601 time, of a duration before now such as `30m`, or of `now`.
 
     A time without a zone is UTC. A time before 1970 is 0: nothing is older.
 
     Raises:
         UsageError: the text is neither.
     """
+    if text == "now":
+        return now_ms
     if (duration := _DURATION.fullmatch(text)) is not None:
         return max(0, now_ms - int(duration[1]) * _UNIT_MS[duration[2]])
     try:

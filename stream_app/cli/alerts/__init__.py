@@ -17,6 +17,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app alerts list --since 1d")
+@click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app alerts list --from 1d")
 def alerts() -> None:
     """List alerts, and show the history of one: what fired, and what became of it."""

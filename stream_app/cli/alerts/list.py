@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 
 import click
 
 from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.parameters import moments_of, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
-from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import AlertHistories, AlertHistory, AlertState
-from stream_app.domain.times import iso_utc, parse_time
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -40,7 +39,7 @@ class AlertFilter:
 
 
 @click.command(
-    "list", epilog="Example: stream-app alerts list --integration 521 --state failed --since 2h"
+    "list", epilog="Example: stream-app alerts list --integration 521 --state failed --from 2h"
 )
 @click.option("--client", "client_id", metavar="ID", type=int, help="Only those of this client.")
 @click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only those of this trigger.")
@@ -48,12 +47,7 @@ class AlertFilter:
     "--integration", "integration_id", metavar="ID", type=int,
     help="Only those for this integration.",
 )  # fmt: skip
-@click.option(
-    "--since", metavar="T",
-    help="Only those fired at this time or later: ISO-8601, UTC without a zone, or how long ago, "
-    "such as 30m, 2h, 7d.",
-)  # fmt: skip
-@click.option("--until", metavar="T", help="Only those fired before this time.")
+@time_options("Only those fired")
 @click.option(
     "--state", type=click.Choice([state.value for state in AlertState]),
     help="Only those in this state.",
@@ -67,8 +61,8 @@ def list_(
     client_id: int | None,
     trigger_id: int | None,
     integration_id: int | None,
-    since: str | None,
-    until: str | None,
+    start: str | None,
+    end: str | None,
     state: str | None,
     limit: int,
     *,
@@ -82,11 +76,7 @@ def list_(
     """
     settings = load_settings()
     configure_logs(settings.log)
-    now_ms = time.time_ns() // 1_000_000
-    since_ms, until_ms = (None if t is None else parse_time(t, now_ms) for t in (since, until))
-    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
-        raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
-    bounds = Bounds(MOST, since_ms, until_ms)
+    bounds = Bounds(MOST, *moments_of(start, end))
     selected = AlertFilter(client_id, trigger_id, integration_id)
     found, cut_ms = asyncio.run(_read(settings, bounds, selected, None if state else limit))
     rows = [history for history in found if state in (None, history.state)][-limit:]

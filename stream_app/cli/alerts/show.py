@@ -198,7 +198,7 @@ def _attempt(attempt: Result) -> str:
 
 def _letter(note: DeadLetterNote, margin: str = "") -> str:
     after = (
-        f"redrive it with: stream-app dlq redrive --offset {note.place}"
+        f"redrive it with: stream-app dlq redrive --place {note.place}"
         if note.redriven_to is None
         else f"redriven to {note.redriven_to}"
     )

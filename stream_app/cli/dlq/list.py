@@ -27,9 +27,7 @@ from stream_app.settings import Settings, load_settings
 _WHEN_WIDTH, _REASON_WIDTH, _NUMBER_WIDTH = 20, 20, 11
 
 
-@click.command(
-    "list", epilog="Example: stream-app dlq list deliveries --integration 521 --since 2h"
-)
+@click.command("list", epilog="Example: stream-app dlq list deliveries --integration 521 --from 2h")
 @selecting
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the newest N.")
 @click.option("--done", is_flag=True, help="Also those that have been redriven.")

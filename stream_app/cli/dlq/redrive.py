@@ -20,6 +20,7 @@ from stream_app.cli.dlq.selection import (
 )
 from stream_app.cli.dlq.show import not_found
 from stream_app.cli.output import print_json, print_line, say, text_of
+from stream_app.cli.parameters import formerly
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
@@ -48,12 +49,13 @@ _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
 
 
 @click.command(
-    epilog="Example: stream-app dlq redrive deliveries --integration 521 --since 2h --dry-run"
+    epilog="Example: stream-app dlq redrive deliveries --integration 521 --from 2h --dry-run"
 )
 @selecting
 @click.option(
-    "--offset", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
+    "--place", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
 )
+@formerly("--offset", "--place", "places", multiple=True)
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the oldest N.")
 @click.option(
     "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
@@ -92,7 +94,7 @@ def redrive(
     if selection.is_everything and not topics and not is_all:
         raise UsageError(
             "say which dead letters are meant: a TOPIC, --integration, --client, --reason, "
-            "--since, --until, --offset, or --all; --dry-run shows what would be sent"
+            "--from, --to, --place, or --all; --dry-run shows what would be sent"
         )
     named = dead_letter_topics(settings, [*topics, *(place.topic for place in selection.places)])
     run = _Run(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from stream_app.cli.output import text_of
+from stream_app.cli.parameters import moments_of, time_options
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
 from stream_app.domain.dead_letters.dead_letter_index import Selection
 from stream_app.domain.errors import DeadLetterReason, UsageError
-from stream_app.domain.times import parse_time
 from stream_app.kafka.dead_letters.reading import sources_of
 from stream_app.settings import Settings
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 #: Types of a record's timestamp, as kcat names them.
 _TIMESTAMP_TYPES = {0: "create", 1: "logappend"}
 
@@ -35,18 +33,11 @@ _OPTIONS = (
         type=click.Choice([reason.value for reason in DeadLetterReason]),
         help="Only those with this x-error-reason; may be given several times.",
     ),
-    click.option(
-        "--since", metavar="T",
-        help="Only those that became dead letters at this time or later: ISO-8601, UTC without a "
-        "zone, or how long ago, such as 30m, 2h, 7d.",
-    ),
-    click.option(
-        "--until", metavar="T", help="Only those that became dead letters before this time.",
-    ),
+    time_options("Only those that became dead letters"),
 )  # fmt: skip
 
 
-def selecting(command: _Command) -> _Command:
+def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and options that select dead letters to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -58,8 +49,8 @@ def selection_of(
     integration_id: int | None,
     client_id: int | None,
     reasons: Sequence[str],
-    since: str | None,
-    until: str | None,
+    start: str | None,
+    end: str | None,
     places: Sequence[Place] = (),
 ) -> Selection:
     """Return the selection of the options.
@@ -67,10 +58,7 @@ def selection_of(
     Raises:
         UsageError: a time is malformed, or no time is left between the two.
     """
-    now_ms = time.time_ns() // 1_000_000
-    since_ms, until_ms = (None if t is None else parse_time(t, now_ms) for t in (since, until))
-    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
-        raise UsageError(f"--since {since} is not before --until {until}: no time is left between")
+    since_ms, until_ms = moments_of(start, end)
     return Selection(
         integration_id=integration_id,
         client_id=client_id,

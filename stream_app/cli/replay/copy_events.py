@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import click
 
 from stream_app.cli.output import print_json, say
+from stream_app.cli.parameters import time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import (
     REPLAYED_TOPICS,
     STDIN,
     range_of,
-    range_options,
     topics_of,
 )
 from stream_app.domain.errors import UsageError
@@ -41,11 +41,11 @@ from stream_app.settings import Settings, load_settings
 
 @click.command(
     "copy",
-    epilog="Example: STREAM_APP_TOPIC_PREFIX= stream-app replay copy events.hits --from -1d "
+    epilog="Example: STREAM_APP_TOPIC_PREFIX= stream-app replay copy events.hits --from 1d "
     "--to-prefix trial.",
 )
 @click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
-@range_options(None)
+@time_options("Only what was recorded", takes_offsets=True)
 @click.option(
     "--to-prefix",
     metavar="PREFIX",

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from stream_app.cli.parameters import formerly, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.copy_events import copy_events
 from stream_app.cli.replay.kcat_input import LineRecords
@@ -21,7 +22,6 @@ from stream_app.cli.replay.selection import (
     configuration_of,
     narrow,
     range_of,
-    range_options,
     topics_of,
 )
 from stream_app.detector.notice_replay import NoticeReplay
@@ -73,18 +73,20 @@ class _Replay(click.Group):
     no_args_is_help=False,
     subcommand_metavar="",
     context_settings={"allow_interspersed_args": True},
-    epilog="Example: stream-app replay events.hits --from -2h --compare   "
-    "or: kcat -C -b HOST:PORT -t events.hits -e -J | stream-app replay - --config acme.yaml",
+    epilog="Example: stream-app replay events.hits --from 2h --compare   "
+    "or: kcat -C -b HOST:PORT -t events.hits -e -J | stream-app replay - -f acme.yaml",
 )
 @click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
-@range_options(None)
+@time_options("Only what was recorded", takes_offsets=True)
 @click.option(
-    "--config",
+    "-f",
+    "--file",
     "files",
     metavar="FILE",
     multiple=True,
     help="Use this file's clients, triggers and integrations; of each kind in it, no others.",
 )
+@formerly("--config", "--file", "files", multiple=True)
 @click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only this trigger's alerts.")
 @click.option("--client", "client_id", metavar="ID", type=int, help="Only this client's alerts.")
 @click.option(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-import click
+from collections.abc import Sequence
 
 from stream_app.cli.configuration.files import read_objects
 from stream_app.domain.configuration.kinds import Kind
@@ -18,30 +15,8 @@ from stream_app.kafka.configuration.snapshot import read_configuration
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.settings import Settings
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
 STDIN = "-"
 REPLAYED_TOPICS = (*EVENT_TOPICS, Topic.ACCOUNT)
-BOUND_HELP = "ISO-8601 (UTC without a zone), how long ago (-30m, -2h, -7d), or an offset"
-
-
-def range_options(default_from: str | None) -> Callable[[_Command], _Command]:
-    """Add `--from` and `--to` to a command."""
-
-    def decorate(command: _Command) -> _Command:
-        shown = "" if default_from else "; without it, all that the topics hold"
-        command = click.option(
-            "--to",
-            "end",
-            metavar="T",
-            help="Only what was recorded before this time; without it, up to now.",
-        )(command)
-        return click.option(
-            "--from", "start", metavar="T", default=default_from, show_default=bool(default_from),
-            help=f"Only what was recorded from this time on: {BOUND_HELP}{shown}.",
-        )(command)  # fmt: skip
-
-    return decorate
 
 
 def range_of(start: str | None, end: str | None) -> Range:

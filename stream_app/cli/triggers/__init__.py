@@ -17,7 +17,7 @@ COMMANDS = {"backtest": "stream_app.cli.triggers.backtest:backtest"}
 @click.group(
     cls=LazyGroup,
     commands=COMMANDS,
-    epilog="Example: stream-app triggers backtest -f trigger.yaml --from -7d",
+    epilog="Example: stream-app triggers backtest -f trigger.yaml --from 7d",
 )
 def triggers() -> None:
     """Try a trigger on recorded events before it pages anybody."""

@@ -12,8 +12,9 @@ import click
 
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.parameters import time_options
 from stream_app.cli.progress import ProgressLine
-from stream_app.cli.replay.selection import range_of, range_options
+from stream_app.cli.replay.selection import range_of
 from stream_app.cli.triggers import report_html, report_text
 from stream_app.domain.backtest.backtest import Backtest, EventSample
 from stream_app.domain.backtest.findings import Findings, Window, busiest
@@ -34,7 +35,7 @@ MAX_TOP = 100
 
 
 @click.command(
-    epilog="Example: stream-app triggers backtest -f trigger.yaml --from -7d --html report.html"
+    epilog="Example: stream-app triggers backtest -f trigger.yaml --from 7d --html report.html"
 )
 @click.option(
     "-f",
@@ -52,7 +53,7 @@ MAX_TOP = 100
     type=int,
     help="Which trigger of the files, or of the configured ones.",
 )
-@range_options("-7d")
+@time_options("Only what was recorded", "7d", takes_offsets=True)
 @click.option(
     "--top",
     metavar="N",

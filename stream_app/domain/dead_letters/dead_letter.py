@@ -45,12 +45,12 @@ class Place(NamedTuple):
 
 
 def parse_place(text: str) -> Place:
-    """Return the place that `topic/partition/offset` names.
+    """Return the place that `topic/partition/offset` or `topic:partition:offset` names.
 
     Raises:
         UsageError: it names none.
     """
-    topic, *numbers = text.split("/")
+    topic, *numbers = text.split("/") if "/" in text else text.split(":")
     if not topic or len(numbers) != 2 or not all(_is_number(number) for number in numbers):  # noqa: PLR2004 - partition and offset
         raise UsageError(
             f"{quoted(text)} is no place of a record: give it as `stream-app dlq list` prints it, "

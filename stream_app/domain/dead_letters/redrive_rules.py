@@ -22,23 +22,23 @@ NEXT_STEPS = {
     DeadLetterReason.MISSING_TIME: "it has no time that can be used: have its producer mend it "
     "and send it anew; redriving these bytes makes the same dead letter",
     DeadLetterReason.FUTURE_TIMESTAMP: "its time lay ahead of the broker's clock: mend the clock "
-    "of its producer, and when that time has come, `stream-app dlq redrive --offset {place}`",
+    "of its producer, and when that time has come, `stream-app dlq redrive --place {place}`",
     DeadLetterReason.UNKNOWN_CLIENT: "its client is not configured: `stream-app apply` the client, "
-    "then `stream-app dlq redrive --offset {place}`",
+    "then `stream-app dlq redrive --place {place}`",
     DeadLetterReason.WRONG_TOPIC: "it is no event of this topic: have its producer send it to the "
     "topic that the message names; redriving these bytes makes the same dead letter",
     DeadLetterReason.EXHAUSTED: "all 17 attempts failed: look at the message, mend the target or "
     "its key (`stream-app integrations list` shows its state), then `stream-app dlq redrive "
     "--integration {integration}`",
     DeadLetterReason.STALE: "it was too old to page anybody: if it still matters, `stream-app dlq "
-    "redrive --offset {place}`",
+    "redrive --place {place}`",
     DeadLetterReason.UNKNOWN_INTEGRATION: "integration {integration} is not configured: "
-    "`stream-app apply` it, then `stream-app dlq redrive --offset {place}`; if it is gone for "
+    "`stream-app apply` it, then `stream-app dlq redrive --place {place}`; if it is gone for "
     "good, take it out of the trigger",
     DeadLetterReason.TOO_LARGE: "it is larger than a record may be: have its producer send less, "
     "or shorten the texts of its trigger; redriving these bytes makes the same dead letter",
     DeadLetterReason.UNREAD: "too many parts of its record before it could not be used: have its "
-    "producer mend what it sends; `stream-app dlq redrive --offset {place}` reads on from there",
+    "producer mend what it sends; `stream-app dlq redrive --place {place}` reads on from there",
     DeadLetterReason.UNREADABLE_BATCH: "a batch of records that cannot be unpacked: have its "
     "producer send them anew; where they are sound, `stream-app replay --from` of a version that "
     "reads them shows what they hold",

@@ -10,7 +10,6 @@ from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.times import parse_time
 
 _OFFSET = re.compile(r"\d{1,18}")
-_AGO = re.compile(r"-\d{1,9}[smhd]")
 
 
 class Bound(NamedTuple):
@@ -51,7 +50,7 @@ class Extent(NamedTuple):
 
 
 def parse_bound(text: str | None, now_ms: int) -> Bound:
-    """Parse an end of a range: `-2h`, an ISO-8601 time, `now`, or an offset.
+    """Parse an end of a range: `2h`, an ISO-8601 time, `now`, or an offset.
 
     Raises:
         UsageError: it is none of these.
@@ -60,14 +59,12 @@ def parse_bound(text: str | None, now_ms: int) -> Bound:
         return Bound()
     if _OFFSET.fullmatch(text):
         return Bound(offset=int(text))
-    if text == "now":
-        return Bound(moment_ms=now_ms)
     try:
-        return Bound(moment_ms=parse_time(text[_AGO.fullmatch(text) is not None :], now_ms))
+        return Bound(moment_ms=parse_time(text, now_ms))
     except UsageError:
         raise UsageError(
             f"{quoted(text)} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z, "
-            "how long ago it is as -30m, -2h or -7d, or an offset as 1500"
+            "how long ago it is as 30m, 2h or 7d, or an offset as 1500"
         ) from None
 
 

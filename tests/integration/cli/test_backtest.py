@@ -52,7 +52,7 @@ async def test_its_windows_are_those_of_a_naive_count(settings: Settings, tmp_pa
     await put(bootstrap, topic, [(None, value) for value in [*values, b"{"]])
     file, html = tmp_path / "trigger.json", tmp_path / "report.html"
     file.write_text(json.dumps(TRIGGER))
-    args = ["triggers", "backtest", "-f", str(file), "--from", "-1d", "--html", str(html)]
+    args = ["triggers", "backtest", "-f", str(file), "--from", "1d", "--html", str(html)]
 
     code, lines, errors = await command(settings, *args, "--json")
     assert code == 0, errors

@@ -93,7 +93,7 @@ async def test_a_refused_event_is_counted_once_after_its_client_is_configured(
         await put(bootstrap, topic, [(b"any", value)], partition=2, headers=[("trace", b"t1")])
         await drained(settings, "detector", ["events.incidents"], 30)
 
-        (listed,) = await dlq(settings, "list", "--reason", "unknown_client", "--since", "5m")
+        (listed,) = await dlq(settings, "list", "--reason", "unknown_client", "--from", "5m")
         headers = dict(zip(listed["headers"][::2], listed["headers"][1::2], strict=True))
         assert (listed["topic"], listed["payload"]) == (f"{topic}.dlq", event.decode())
         assert (headers["x-event-index"], headers["x-attempt"]) == ("1", "1")
@@ -135,11 +135,11 @@ async def test_a_stale_alert_that_is_redriven_pages_once(bench: Bench) -> None:
     place = f"alerts.dlq/{letter['partition']}/{letter['offset']}"
     shown = await run(bench.settings, "dlq", "show", place)
     assert "too old to page anybody" in shown.stdout
-    assert f"dlq redrive --offset {bench.settings.topic_prefix}{place}" in shown.stdout
-    (sent,) = await dlq(bench.settings, "redrive", "--offset", place)
+    assert f"dlq redrive --place {bench.settings.topic_prefix}{place}" in shown.stdout
+    (sent,) = await dlq(bench.settings, "redrive", "--place", place)
     assert sent["action"] == "redriven"
     await eventually(lambda: len(bench.sandbox.alerts) == 1)
-    refused = await run(bench.settings, "dlq", "redrive", "--offset", place, code=1)
+    refused = await run(bench.settings, "dlq", "redrive", "--place", place, code=1)
     assert "has been redriven to" in refused.stderr
     await bench.drained()
     (again,) = await dlq(bench.settings, "redrive", "alerts", "--again")
@@ -330,7 +330,7 @@ async def test_dead_letters_of_many_partitions_are_listed_by_their_time(settings
         return [int(row["payload"]) for row in await dlq(settings, "list", *args)]
 
     assert await listed() == [50, 45, 40, 30, 20, 10, 5]
-    assert await listed("events.hits", "--since", "42m", "--until", "7m") == [40, 30, 20, 10]
+    assert await listed("events.hits", "--from", "42m", "--to", "7m") == [40, 30, 20, 10]
     assert await listed("--limit", "3") == [20, 10, 5]
     oldest = await dlq(settings, "redrive", "events.hits", "--limit", "2", "--dry-run")
     assert [int(row["payload"]) for row in oldest] == [50, 45]

@@ -117,7 +117,7 @@ async def test_the_list_says_where_each_alert_stands(installation: Installation)
     for nobody in (
         ("--client", "7"),
         ("--trigger", "7"),
-        ("--until", "1h"),
+        ("--to", "1h"),
         ("--state", "pending"),
     ):
         done = await installation.run("alerts", "list", *nobody)
@@ -150,7 +150,7 @@ async def test_the_history_of_an_alert_has_every_attempt(installation: Installat
     text = (await installation.run("alerts", "show", installation.both.id)).stdout
     assert "window   2026-01-01T00:00:00Z to 2026-01-01T00:00:01Z" in text
     assert "target eq server, database" in text
-    assert f"stream-app dlq redrive --offset {letter['place']}" in text
+    assert f"stream-app dlq redrive --place {letter['place']}" in text
     assert text.count("  attempt  ") == 19
     later = (await installation.run("alerts", "show", installation.later.id)).stdout
     assert "no delivery for integration 523" in later

@@ -160,12 +160,12 @@ async def test_files_and_a_narrower_choice_decide_what_fires(
     mine["threshold"] = {"count": 1, "period": 3600}
     file.write_text(json.dumps(mine))
     code, lines, errors = await command(
-        settings, "replay", "events.hits", "--config", str(file), "--json", "--from", "-1h"
+        settings, "replay", "events.hits", "-f", str(file), "--json", "--from", "1h"
     )
     assert code == 0, errors
     assert [json.loads(line)["trigger"]["id"] for line in lines] == [900]
     code, lines, errors = await command(
-        settings, "replay", f"{prefix}events.hits", "--config", str(file), "--client", "4"
+        settings, "replay", f"{prefix}events.hits", "-f", str(file), "--client", "4"
     )
     assert (code, lines) == (0, [])
     # The same from a pipe, with everything in the file: no broker is needed.
@@ -177,7 +177,7 @@ async def test_files_and_a_narrower_choice_decide_what_fires(
         for n, (_, value) in enumerate(rows)
     ]  # fmt: skip
     text = "\n".join([piped[0], "no json", piped[1], '{"topic": "alerts"}'])
-    done = await _piped(settings, text, "replay", "-", "--config", str(whole))
+    done = await _piped(settings, text, "replay", "-", "-f", str(whole))
     assert done[0] == 0, done[2]
     assert "more than 1 in 1 hour" in done[1]
     assert "2 of 4 lines left out; line 2 is no line of `kcat -J`" in done[2]
@@ -198,10 +198,10 @@ async def test_an_error_is_reported_with_its_exit_code(settings: Settings) -> No
     for args, code, text in (
         (["events.nothing"], 2, "events.nothing holds no events"),
         (["events.hits", "--from", "yesterday"], 2, "neither a time nor an offset"),
-        (["events.hits", "--from", "-1h", "--to", "-2h"], 2, "nothing lies between them"),
-        (["events.hits", "--from", "-1h"], 1, "holds 0 records"),
+        (["events.hits", "--from", "1h", "--to", "2h"], 2, "nothing lies between them"),
+        (["events.hits", "--from", "1h"], 1, "holds 0 records"),
         (["events.hits", "--trigger", "999"], 1, "trigger 999 is not configured"),
-        (["-", "--from", "-1h"], 2, "stands alone"),
+        (["-", "--from", "1h"], 2, "stands alone"),
     ):
         found, lines, errors = await command(settings, "replay", *args)
         assert (found, lines) == (code, []), errors

@@ -234,7 +234,7 @@ async def test_live_installations_are_refused_and_errors_are_reported(
         (["events.hits", "--to-prefix", "none."], 3, "STREAM_APP_TOPIC_PREFIX=none."),
         (["config.clients", "--to-prefix", live], 3, "is no dry run"),
         (
-            ["events.hits", "--to-prefix", live, "--from", "-2h", "--to", "-1h"],
+            ["events.hits", "--to-prefix", live, "--from", "2h", "--to", "1h"],
             1,
             "holds 1 records",
         ),

@@ -205,7 +205,7 @@ def cases(folder: Path, url: str) -> dict[str, list[tuple[list[str], dict[str, s
     here = str(folder)
     none: dict[str, str] = {}
     return {
-        "alerts list": [([], none), (["--json"], none), (["--since", NAME], none)],
+        "alerts list": [([], none), (["--json"], none), (["--from", NAME], none)],
         "alerts show": [([ID], none), ([ID, "--json"], none), ([f"nobody{NAME}"], none)],
         "apply": [
             (["-f", str(good), "--dry-run"], none),
@@ -218,7 +218,7 @@ def cases(folder: Path, url: str) -> dict[str, list[tuple[list[str], dict[str, s
         "delete": [(["triggers", "61"], none), (["triggers", NAME], none)],
         "demo": [(["--rate", NAME], none)],
         "dlq list": [([], none), (["--json"], none), (["--summary"], none), ([NAME], none)],
-        "dlq redrive": [(["--all", "--dry-run"], none), (["--offset", NAME, "--dry-run"], none)],
+        "dlq redrive": [(["--all", "--dry-run"], none), (["--place", NAME, "--dry-run"], none)],
         "dlq show": [
             (["deliveries.dlq/0/0"], none),
             (["events.incidents.dlq/0/0"], none),

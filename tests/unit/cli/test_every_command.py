@@ -38,7 +38,7 @@ trigger:
 """
 #: What a command is called with where no broker answers: each ends with 4.
 NEEDS_BROKER = {
-    "alerts list": ["--since", "2h"],
+    "alerts list": ["--from", "2h"],
     "alerts show": ["3f9a61"],
     "apply": ["-f", "{file}"],
     "delete": ["triggers", "61"],
@@ -52,7 +52,7 @@ NEEDS_BROKER = {
     "integrations enable": ["521"],
     "integrations list": [],
     "integrations test": ["521"],
-    "replay": ["events.hits", "--from", "-2h"],
+    "replay": ["events.hits", "--from", "2h"],
     "replay copy": ["events.hits", "--to-prefix", "trial."],
     "sample": ["--count", "1"],
     "secrets rotate": ["--dry-run"],
@@ -61,7 +61,7 @@ NEEDS_BROKER = {
     "topics check": [],
     "topics create": [],
     "topics list": [],
-    "triggers backtest": ["-f", "{trigger}", "--from", "-7d"],
+    "triggers backtest": ["-f", "{trigger}", "--from", "7d"],
     "validate": ["events.hits"],
 }
 #: The others, and why.
@@ -185,11 +185,11 @@ def test_without_a_broker_a_command_ends_with_4_and_names_the_address(
         (["status", "--jsn"], "No such option: --jsn"),
         (["alerts", "show"], "Missing argument 'ID'"),
         (["alerts", "show", " "], "give an alert's id"),
-        (["alerts", "list", "--since", "yesterday"], "'yesterday' is no time"),
-        (["alerts", "list", "--since", "1h", "--until", "2h"], "no time is left between"),
+        (["alerts", "list", "--from", "yesterday"], "'yesterday' is no time"),
+        (["alerts", "list", "--from", "1h", "--to", "2h"], "no time is left between"),
         (["alerts", "list", "--state", "lost"], "'lost' is not one of"),
         (["alerts", "list", "--limit", "0"], "0 is not in the range"),
-        (["dlq", "list", "--since", "soon"], "'soon' is no time"),
+        (["dlq", "list", "--from", "soon"], "'soon' is no time"),
         (["dlq", "list", "events.nothing"], "events.nothing has no dead letters"),
         (["get", "things"], "'things' is not one of"),
         (["worker", "painter"], "'painter' is not one of"),

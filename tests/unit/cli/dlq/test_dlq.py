@@ -26,8 +26,8 @@ NOTHING: dict[str, Any] = {
     "integration_id": None,
     "client_id": None,
     "reasons": (),
-    "since": None,
-    "until": None,
+    "start": None,
+    "end": None,
 }
 
 
@@ -36,7 +36,8 @@ NOTHING: dict[str, Any] = {
 )
 def test_a_topic_may_be_named_by_its_source_and_without_the_prefix(name: str) -> None:
     assert dead_letter_topics(SETTINGS, [name, "deliveries"]) == ["p.deliveries.dlq"]
-    assert place_of(SETTINGS, f"{name}/3/17") == Place("p.deliveries.dlq", 3, 17)
+    for text in (f"{name}/3/17", f"{name}:3:17"):
+        assert place_of(SETTINGS, text) == Place("p.deliveries.dlq", 3, 17)
 
 
 def test_no_topic_means_all_and_one_without_dead_letters_is_wrong_usage() -> None:
@@ -48,13 +49,13 @@ def test_no_topic_means_all_and_one_without_dead_letters_is_wrong_usage() -> Non
 
 def test_options_become_a_selection_and_no_option_means_everything() -> None:
     assert selection_of(**NOTHING) == Selection()
-    meant = selection_of(**NOTHING | {"since": "2026-01-01", "reasons": ("stale", "stale")})
+    meant = selection_of(**NOTHING | {"start": "2026-01-01", "reasons": ("stale", "stale")})
     assert meant == Selection(since_ms=1_767_225_600_000, reasons=frozenset({"stale"}))
 
 
 def test_a_time_span_that_is_empty_is_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="--since 1h is not before --until 2h"):
-        selection_of(**NOTHING | {"since": "1h", "until": "2h"})
+    with pytest.raises(UsageError, match="--from 1h is not before --to 2h"):
+        selection_of(**NOTHING | {"start": "1h", "end": "2h"})
 
 
 def test_the_json_form_is_that_of_kcat() -> None:

@@ -23,11 +23,11 @@ LEFT = "events.hits=0:5"
         (["config.clients", "events.hits", *TO], "copy the configuration first"),
         (["config.triggers", *TO, "--shift-to-now"], "copy the configuration first"),
         (["events.hits", *TO, "--resume", "x"], "as the interrupted run has printed it"),
-        (["events.hits", *TO, "--resume", LEFT, "--from", "-1h"], "leave --from and --to out"),
+        (["events.hits", *TO, "--resume", LEFT, "--from", "1h"], "leave --from and --to out"),
         (["events.hits", *TO, "--resume", LEFT, "--shift-to-now"], "leave --shift-to-now out"),
         (["config.triggers", *TO, "--resume", "config.triggers=0:5+7s"], "without a shift"),
         (["events.attacks", *TO, "--resume", LEFT], "not among the topics given"),
-        (["events.hits", *TO, "--from", "-1h", "--to", "-2h"], "nothing lies between them"),
+        (["events.hits", *TO, "--from", "1h", "--to", "2h"], "nothing lies between them"),
     ],
 )
 def test_options_that_exclude_each_other_are_a_usage_error(

@@ -123,6 +123,6 @@ def test_every_reason_has_a_next_step_that_names_the_dead_letter() -> None:
     disabled = next_step(letter(reason="integration_disabled"), None)
     assert disabled.startswith("`stream-app integrations enable 521`, then ")
     unknown = next_step(letter(4, reason="unknown_client"), None)
-    assert unknown.endswith("`stream-app dlq redrive --offset deliveries.dlq/1/4`")
+    assert unknown.endswith("`stream-app dlq redrive --place deliveries.dlq/1/4`")
     assert "deliveries/1/18" in next_step(letter(), "deliveries/1/18")
     assert "'new'" in next_step(letter(reason="new"), None)

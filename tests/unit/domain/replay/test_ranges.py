@@ -14,9 +14,8 @@ NOW = 1_767_225_600_000
         (None, Bound()),
         ("0", Bound(offset=0)),
         ("20261124", Bound(offset=20261124)),
-        ("-2h", Bound(NOW - 7_200_000)),
         ("2h", Bound(NOW - 7_200_000)),
-        ("-7d", Bound(NOW - 7 * 86_400_000)),
+        ("7d", Bound(NOW - 7 * 86_400_000)),
         ("now", Bound(NOW)),
         ("2026-01-01", Bound(NOW)),
         ("2026-01-01T01:00:00+01:00", Bound(NOW)),
@@ -27,17 +26,17 @@ def test_a_bound_is_a_time_or_an_offset(text: str | None, bound: Bound) -> None:
     assert parse_bound(text, NOW) == bound
 
 
-@pytest.mark.parametrize("text", ["", "-", "-5", "yesterday", "--2h", "2w", "-2026-01-01", "1e3"])
+@pytest.mark.parametrize("text", ["", "-", "-5", "yesterday", "-2h", "2w", "-2026-01-01", "1e3"])
 def test_what_is_neither_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(UsageError, match="neither a time nor an offset"):
         parse_bound(text, NOW)
 
 
 def test_a_range_that_cannot_hold_anything_is_refused() -> None:
-    for start, end in (("-1h", "-2h"), ("now", "now"), ("5", "5"), ("2026-01-02", "2026-01-01")):
+    for start, end in (("1h", "2h"), ("now", "now"), ("5", "5"), ("2026-01-02", "2026-01-01")):
         with pytest.raises(UsageError, match="nothing lies between"):
             parse_range(start, end, NOW)
-    assert parse_range("5", "-1h", NOW) == Range(Bound(offset=5), Bound(NOW - 3_600_000))
+    assert parse_range("5", "1h", NOW) == Range(Bound(offset=5), Bound(NOW - 3_600_000))
 
 
 def test_an_extent_misses_a_part_of_what_reaches_beyond_it() -> None:
