@@ -1,7 +1,8 @@
 """The command `stream-app`. Data goes to stdout; logs, progress and errors to stderr.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid configuration; 4 Kafka unreachable;
-5 an integration is refused for good; 6 an integration failed, but may work later; 130 interrupted.
+Exit codes: 0 done; 1 failed; 2 wrong usage, or `--yes` is missing; 3 invalid configuration;
+4 Kafka unreachable; 5 an integration is refused for good; 6 an integration failed, but may work
+later; 130 interrupted.
 """
 
 from __future__ import annotations

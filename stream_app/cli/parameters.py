@@ -1,4 +1,4 @@
-"""Types and options that commands share: times, old names of options, numbers."""
+"""Types and options that commands share: times, old names of options, numbers, `--yes`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from stream_app.cli.output import say
+from stream_app.cli.output import print_line, say
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.times import parse_time
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from click import Context, Parameter
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+yes_option = click.option(
+    "--yes",
+    is_flag=True,
+    help="Do it; without it the command only shows what it would do, and ends with 2.",
+)
 _FORMER_AGO = re.compile(r"-\d{1,9}[smhd]")
 
 
@@ -136,3 +141,9 @@ def moments_of(start: str | None, end: str | None) -> tuple[int | None, int | No
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
         raise UsageError(f"--from {start} is not before --to {end}: no time is left between")
     return from_ms, to_ms
+
+
+def end_undone(*, as_json: bool) -> NoReturn:
+    """End a command that was called without `--yes`, so that a script does not go on as if done."""
+    (say if as_json else print_line)("nothing is done yet: add --yes to do it")
+    raise click.exceptions.Exit(UsageError.exit_code)

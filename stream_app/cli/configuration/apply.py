@@ -14,6 +14,7 @@ from stream_app.cli.configuration.change_report import WOULD, show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
+from stream_app.cli.parameters import end_undone
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
 from stream_app.domain.plans.plan import Action, PlanRules
 from stream_app.domain.plans.planner import make_plan
@@ -65,7 +66,7 @@ ACTOR = "stream-app apply"
     is_flag=True,
     help="Delete triggers and integrations that the files don't hold; needs --yes.",
 )
-@click.option("--yes", is_flag=True, help="Delete what --prune finds.")
+@click.option("--yes", is_flag=True, help="Delete what --prune finds; needed for that.")
 @click.option(
     "--no-notify", is_flag=True, help="Send no last message to integrations that go out of use."
 )
@@ -135,8 +136,8 @@ def apply(
     else:
         say("applied: " + ", ".join(f"{actions.count(action)} {action}" for action in shown))
     if needs_yes:
-        say("something would be deleted: add --yes to apply and delete, or leave --prune out")
-        raise click.exceptions.Exit(click.UsageError.exit_code)
+        say("something would be deleted, which needs --yes; without --prune nothing is deleted")
+        end_undone(as_json=as_json)
 
 
 async def _plan(

@@ -9,7 +9,7 @@ import click
 
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import PLURALS, carry_out
-from stream_app.cli.output import say
+from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError, StreamAppError
 from stream_app.domain.plans.plan import Change, deletion
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: stream-app delete triggers 61 62 --yes")
 @click.argument("kind", type=click.Choice(sorted(PLURALS)))
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=int)
-@click.option(
-    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
-)
+@yes_option
 @click.option("--no-notify", is_flag=True, help="Send integrations no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")
 def delete(kind: str, ids: tuple[int, ...], *, yes: bool, no_notify: bool, as_json: bool) -> None:
@@ -65,7 +63,7 @@ def delete_objects(
             raise
     show_changes(changes, {}, dry_run=not yes, as_json=as_json)
     if not yes:
-        say("nothing is deleted yet: add --yes to do it")
+        end_undone(as_json=as_json)
 
 
 def _deletion(kind: Kind, number: int, stored: Stored) -> Change:

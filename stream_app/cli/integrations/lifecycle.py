@@ -11,7 +11,8 @@ import click
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
-from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.output import print_json, print_table
+from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
@@ -75,9 +76,7 @@ def enable(integration_id: int, *, as_json: bool) -> None:
 
 @click.command(epilog="Example: stream-app integrations disable 521 --yes")
 @click.argument("integration_id", metavar="ID", type=int)
-@click.option(
-    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
-)
+@yes_option
 @click.option("--no-notify", is_flag=True, help="Send it no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
 def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:
@@ -92,15 +91,13 @@ def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -
         _disable(settings, integration_id, yes=yes, notify=not no_notify)
     )
     show_changes([change], statuses, dry_run=not yes, as_json=as_json)
-    if not yes:
-        say("nothing is done yet: add --yes to do it")
+    if not yes and change.action is not Action.UNCHANGED:
+        end_undone(as_json=as_json)
 
 
 @click.command(epilog="Example: stream-app integrations delete 521 --yes")
 @click.argument("integration_id", metavar="ID", type=int)
-@click.option(
-    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
-)
+@yes_option
 @click.option("--no-notify", is_flag=True, help="Send it no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
 def delete(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.topics import ROLE_SOURCES, Role
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.state.state_reset import reset_plan, reset_state
@@ -22,9 +23,7 @@ def state() -> None:
 
 @state.command(epilog="Example: stream-app state reset detector --yes")
 @click.argument("role", type=click.Choice(sorted(ROLE_SOURCES)))
-@click.option(
-    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
-)
+@yes_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the changelogs that it deletes as JSON."
 )
@@ -50,10 +49,9 @@ async def _reset(settings: Settings, role: Role, *, yes: bool, as_json: bool) ->
         await reset_state(settings, role, changelogs, sources)
     app_id = app_id_of(settings, role)
     if as_json:
-        print_json({"group": app_id, "is_done": yes, "changelogs": changelogs})
+        print_json({"dry_run": not yes, "group": app_id, "changelogs": changelogs})
     if not yes:
-        say("nothing is done yet: add --yes to do it")
-        return
+        end_undone(as_json=as_json)
     kept = "; events.account goes on where it was" if Topic.ACCOUNT in sources else ""
     tell = say if as_json else print_line
     tell(f"{app_id} starts from the beginning of its topics{kept}")

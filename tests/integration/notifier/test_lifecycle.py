@@ -189,8 +189,11 @@ async def test_an_integration_is_disabled_enabled_and_deleted(place: Place) -> N
     created = await place.listed()
     assert (created["configured"], created["state"]) == ("active", "active")
 
-    dry = await place.run("integrations", "disable", "521")
-    assert "add --yes" in dry.stderr
+    dry = await place.run("integrations", "disable", "521", code=2)
+    assert dry.stdout.splitlines()[-1] == "nothing is done yet: add --yes to do it"
+    as_json = await place.run("integrations", "disable", "521", "--json", code=2)
+    assert json.loads(as_json.stdout)["dry_run"]
+    assert "add --yes" in as_json.stderr
     assert place.sandbox.requests == []
     assert (await place.listed())["state"] == "active"
 
@@ -212,7 +215,7 @@ async def test_an_integration_is_disabled_enabled_and_deleted(place: Place) -> N
     assert (on["configured"], on["state"]) == ("active", "active")
     assert on["epoch"] > created["epoch"]
 
-    await place.run("integrations", "delete", "521")
+    await place.run("integrations", "delete", "521", code=2)
     assert 521 in await place.stored(Kind.INTEGRATION)
     await place.judge(epoch=0)
     await place.run("integrations", "delete", "521", "--yes")
@@ -343,7 +346,7 @@ async def test_a_client_with_objects_left_is_not_deleted(place: Place) -> None:
     assert "`stream-app delete integrations 521 --yes`" in refused.stderr
     await place.run("delete", "triggers", "61", "--yes")
     await place.run("delete", "integrations", "521", "--yes")
-    await place.run("delete", "clients", "1111")
+    await place.run("delete", "clients", "1111", code=2)
     assert list(await place.stored(Kind.CLIENT)) == [1111]
     await place.run("delete", "clients", "1111", "--yes")
     assert await read_stored(place.settings) == {kind: {} for kind in Kind}

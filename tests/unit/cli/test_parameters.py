@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from stream_app.cli.parameters import formerly, moments_of, time_options
+from stream_app.cli.parameters import end_undone, formerly, moments_of, time_options
 from stream_app.domain.errors import UsageError
 from stream_app.domain.times import HOUR_MS
 
@@ -77,3 +77,14 @@ def test_a_range_of_times_is_not_empty() -> None:
     assert moments_of(None, None) == (None, None)
     with pytest.raises(UsageError, match="--from 1h is not before --to 2h: no time is left"):
         moments_of("1h", "2h")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_yes_a_command_says_so_and_a_script_stops(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    with pytest.raises(click.exceptions.Exit) as ended:
+        end_undone(as_json=as_json)
+    assert ended.value.exit_code == 2
+    sentence = "nothing is done yet: add --yes to do it\n"
+    assert capsys.readouterr() == (("", sentence) if as_json else (sentence, ""))
