@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import click
 
+from stream_app.cli.alerts.history_json import facts_of
+from stream_app.cli.alerts.history_text import cause_of
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import moments_of, time_options
 from stream_app.cli.progress import ProgressLine
@@ -71,8 +73,8 @@ def list_(
     """List alerts, the newest last.
 
     STATE is the worst of its deliveries: `failed` (a dead letter that nobody has redriven),
-    `pending`, `sent`, or `no_delivery` (not routed yet, or no integration takes it). FIRED is when
-    the record was written.
+    `pending`, `dry_run` (recorded, and sent to nobody), `sent`, or `no_delivery` (not routed yet,
+    or no integration takes it). FIRED is when the record was written.
     """
     settings = load_settings()
     configure_logs(settings.log)
@@ -108,13 +110,6 @@ async def _read(
     return newest, max(cuts, default=None)
 
 
-def cause_of(alert: Alert | NoticeAlert) -> str:
-    """Return what made an alert, in a few words."""
-    if isinstance(alert, NoticeAlert):
-        return f"notice {alert.notice.kind}"
-    return f"trigger {alert.trigger.id} ({alert.trigger.name})"
-
-
 def _row(history: AlertHistory) -> tuple[str, ...]:
     alert = history.alert
     deliveries = [
@@ -131,14 +126,14 @@ def _row(history: AlertHistory) -> tuple[str, ...]:
 
 def _summary(history: AlertHistory) -> dict[str, object]:
     return {
-        "id": history.alert.id,
-        "state": history.state,
-        "fired_at": iso_utc(history.fired_ms),
-        "client_id": history.alert.client_id,
-        **history.alert.cause,
+        **facts_of(history),
         "deliveries": [
-            {"integration_id": n, "state": d.status, "reason": d.reason or None,
-             "attempts": len(d.ordered_attempts)}
-            for n, d in sorted(history.deliveries.items())
+            {
+                "integration_id": number,
+                "state": delivery.status,
+                "reason": delivery.reason or None,
+                "attempt_count": len(delivery.ordered_attempts),
+            }
+            for number, delivery in sorted(history.deliveries.items())
         ],
-    }  # fmt: skip
+    }

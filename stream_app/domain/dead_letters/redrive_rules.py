@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
-from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKind
+from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Place
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.foreign_text.printable import quoted
 
@@ -69,12 +69,22 @@ def next_step(dead_letter: DeadLetter, target: str | None) -> str:
         return f"nothing: it has been redriven to {target}"
     if dead_letter.is_cut and dead_letter.reason != DeadLetterReason.UNREADABLE_BATCH:
         return CUT
-    numbers = dead_letter.integration_ids
+    return advice(dead_letter.reason, dead_letter.place, dead_letter.integration_ids)
+
+
+def advice(reason: str, place: Place, integration_ids: Sequence[int]) -> str:
+    """Return what a person does about a dead letter of a reason, which is whole and open.
+
+    Args:
+        reason: why it is a dead letter.
+        place: where it lies.
+        integration_ids: those that it is for.
+    """
     try:
-        text = NEXT_STEPS[DeadLetterReason(dead_letter.reason)]
+        text = NEXT_STEPS[DeadLetterReason(reason)]
     except ValueError:
-        return f"its reason {quoted(dead_letter.reason)} is none that this version knows"
-    return text.format(place=dead_letter.place, integration=numbers[0] if numbers else "ID")
+        return f"its reason {quoted(reason)} is none that this version knows"
+    return text.format(place=place, integration=integration_ids[0] if integration_ids else "ID")
 
 
 def recipient_of(

@@ -38,6 +38,27 @@ def seconds_before_attempt(attempt: int) -> float | None:
     return float(WAITS_SECONDS[attempt - 1]) if attempt <= LAST_ATTEMPT else None
 
 
+def cycle_of(attempt: int) -> int:
+    """Return the cycle, from 1, that an attempt belongs to; the first request counts to cycle 1."""
+    left = attempt - 1
+    for number, waits in enumerate(CYCLES_SECONDS, 1):
+        left -= len(waits)
+        if left <= 0:
+            return number
+    return len(CYCLES_SECONDS)
+
+
+def last_due_ms(due_ms: int, attempt: int, scale: float) -> int:
+    """Return when the last resend is due if all fail at once from an attempt on.
+
+    Args:
+        due_ms: when that attempt is due, Unix ms.
+        attempt: its number, from 1.
+        scale: factor on the documented waits; 1 except in tests.
+    """
+    return due_ms + math.ceil(round(sum(WAITS_SECONDS[attempt:]) * scale * 1000, 3))
+
+
 def next_due_ms(
     attempt_finished_at_ms: int,
     attempt: int,

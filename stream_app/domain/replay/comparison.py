@@ -88,10 +88,11 @@ def source_of(alert: Alert | NoticeAlert) -> str:
     return KIND_OF_CONDITION.get(alert.trigger.template_id, "")
 
 
-def window_of(alert: Alert) -> CellKey:
-    """Return the key under which the alert's window is counted."""
+def window_of(alert: Alert, revision: str | None = None) -> CellKey:
+    """Return the key under which the alert's window is counted, by its revision or another one."""
     trigger = alert.trigger
-    name = f"{alert.client_id}:{trigger.id}:{trigger.revision}:{trigger.threshold.period}"
+    name = f"{alert.client_id}:{trigger.id}:{revision or trigger.revision}"
+    name += f":{trigger.threshold.period}"
     return name, alert.window_start
 
 

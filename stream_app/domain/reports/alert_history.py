@@ -7,10 +7,12 @@ for a pause, an attempt is made later than the due time shown here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.delivery.records import (
     Checked,
     Delivery,
@@ -18,11 +20,17 @@ from stream_app.domain.delivery.records import (
     Result,
     delivery_id,
 )
-from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT, next_due_ms
+from stream_app.domain.delivery.retry_schedule import (
+    LAST_ATTEMPT,
+    next_due_ms,
+    own_fault_wait_ms,
+)
 from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
 from stream_app.domain.foreign_text.printable import printable
 
 _SHOWN_IDS = 5
+#: Reasons of the dead letters of deliveries that have been tried to the end.
+_GIVEN_UP = frozenset({DeadLetterReason.EXHAUSTED, DeadLetterReason.STALE})
 
 
 class AlertState(StrEnum):
@@ -31,6 +39,8 @@ class AlertState(StrEnum):
     #: A delivery, or the alert itself, is a dead letter that nobody has redriven.
     FAILED = "failed"
     PENDING = "pending"
+    #: It was rendered and recorded in a dry run, which sends nothing.
+    DRY_RUN = "dry_run"
     SENT = "sent"
     #: No delivery was made yet, or no integration takes the alert.
     NO_DELIVERY = "no_delivery"
@@ -38,12 +48,16 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True)
 class DeadLetterNote:
-    """A dead letter of an alert or a delivery; `redriven_to` is where it was redriven to."""
+    """A dead letter of an alert or a delivery; `redriven_to` is where it was redriven to.
 
-    place: str
+    `integration_ids` are those that an alert was for.
+    """
+
+    place: Place
     at_ms: int
     reason: str
     redriven_to: str | None = None
+    integration_ids: tuple[int, ...] = ()
 
 
 @dataclass
@@ -80,27 +94,35 @@ class DeliveryHistory:
         """The status of the delivery."""
         if any(attempt.accepted for attempt in self.attempts):
             return DeliveryStatus.SENT
-        if (dead_letter := self._open_dead_letter) is not None:
-            is_last = dead_letter.reason == DeadLetterReason.EXHAUSTED
+        if (dead_letter := self.open_dead_letter) is not None:
+            is_last = dead_letter.reason in _GIVEN_UP
             return DeliveryStatus.GIVEN_UP if is_last else DeliveryStatus.CANCELLED
-        if self.last_attempt is not None and self.last_attempt.attempt >= LAST_ATTEMPT:
-            return DeliveryStatus.GIVEN_UP
-        return DeliveryStatus.PENDING
+        last = self.last_attempt
+        if last is None or last.is_own_fault:
+            return DeliveryStatus.PENDING
+        if last.is_dry_run:
+            return DeliveryStatus.DRY_RUN
+        return DeliveryStatus.GIVEN_UP if last.attempt >= LAST_ATTEMPT else DeliveryStatus.PENDING
 
     @property
     def reason(self) -> str:
-        """Why it is a dead letter, or else why its last attempt failed; empty: it has been sent."""
-        if self.status is DeliveryStatus.SENT:
+        """Why it is a dead letter, or else why its last attempt failed; empty: none has."""
+        if self.status in {DeliveryStatus.SENT, DeliveryStatus.DRY_RUN}:
             return ""
-        if self._open_dead_letter is not None:
-            return self._open_dead_letter.reason
+        if self.open_dead_letter is not None:
+            return self.open_dead_letter.reason
         return "" if self.last_attempt is None else self.last_attempt.reason
 
     @property
-    def _open_dead_letter(self) -> DeadLetterNote | None:
-        return next(
-            (note for note in reversed(self.dead_letters) if note.redriven_to is None), None
-        )
+    def open_dead_letter(self) -> DeadLetterNote | None:
+        """The last dead letter that nobody has redriven."""
+        return open_letter(self.dead_letters)
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the attempt that follows; a fault of our own side counts as none."""
+        last = self.last_attempt
+        return 1 if last is None else last.attempt + (not last.is_own_fault)
 
     def due_ms(self, scale: float) -> int | None:
         """Return when the next attempt is due; None: there is none.
@@ -110,13 +132,16 @@ class DeliveryHistory:
         """
         if self.status is not DeliveryStatus.PENDING:
             return None
-        if self.last_attempt is None:
+        last = self.last_attempt
+        if last is None:
             return self.appended_ms
+        if last.is_own_fault:
+            return last.finished_at_ms + own_fault_wait_ms(scale)
         return next_due_ms(
-            self.last_attempt.finished_at_ms,
-            self.last_attempt.attempt,
+            last.finished_at_ms,
+            last.attempt,
             scale=scale,
-            retry_after_seconds=self.last_attempt.retry_after_seconds,
+            retry_after_seconds=last.retry_after_seconds,
         )
 
 
@@ -134,12 +159,34 @@ class AlertHistory:
     def state(self) -> AlertState:
         """The state of the alert."""
         found = {history.status for history in self.deliveries.values()}
-        is_dead = any(note.redriven_to is None for note in self.dead_letters)
-        if is_dead or found & {DeliveryStatus.GIVEN_UP, DeliveryStatus.CANCELLED}:
+        if open_letter(self.dead_letters) or found & {
+            DeliveryStatus.GIVEN_UP,
+            DeliveryStatus.CANCELLED,
+        }:
             return AlertState.FAILED
-        if DeliveryStatus.PENDING in found:
-            return AlertState.PENDING
-        return AlertState.SENT if found else AlertState.NO_DELIVERY
+        for status, state in _STATES.items():
+            if status in found:
+                return state
+        return AlertState.NO_DELIVERY
+
+    @property
+    def without_delivery(self) -> list[int]:
+        """The integrations that have neither a delivery nor a dead letter of the alert."""
+        dead = {n for note in self.dead_letters for n in note.integration_ids}
+        return [n for n in self.alert.integration_ids if n not in self.deliveries and n not in dead]
+
+
+#: The states of alerts without a dead letter, the worst first.
+_STATES = {
+    DeliveryStatus.PENDING: AlertState.PENDING,
+    DeliveryStatus.DRY_RUN: AlertState.DRY_RUN,
+    DeliveryStatus.SENT: AlertState.SENT,
+}
+
+
+def open_letter(letters: Sequence[DeadLetterNote]) -> DeadLetterNote | None:
+    """Return the last dead letter that nobody has redriven."""
+    return next((note for note in reversed(letters) if note.redriven_to is None), None)
 
 
 class AlertHistories:

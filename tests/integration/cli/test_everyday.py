@@ -34,6 +34,7 @@ TRIGGER = {
     "actions": [{"id": "send_notification", "params": {"integration_ids": [521, 522]}}],
 }  # fmt: skip
 DAY = 1_767_225_600
+INCIDENT = json.dumps({"client_id": 1111, "type": "sqli", "first_time": DAY}).encode()
 
 
 @dataclass
@@ -94,6 +95,7 @@ async def installation(
             while not await bench.records("deliveries.dlq"):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         # `status` shows the lag of each topic, so announcements must have been read before it runs.
+        await bench.put("events.incidents", (None, INCIDENT))  # one of two that `both` needs
         await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
         await bench.drained()
         yield Installation(bench, both, later)
@@ -146,14 +148,32 @@ async def test_the_history_of_an_alert_has_every_attempt(installation: Installat
     assert (dead["state"], dead["next_due_at"]) == ("given_up", None)
     (letter,) = dead["dead_letters"]
     assert (letter["reason"], letter["redriven_to"]) == ("exhausted", None)
+    assert "`stream-app integrations enable 522`" in dead["next_step"]
+    assert (history["count"], history["threshold"]) == (1, 1)
 
     text = (await installation.run("alerts", "show", installation.both.id)).stdout
     assert "window   2026-01-01T00:00:00Z to 2026-01-01T00:00:01Z" in text
+    assert "events   1 (1 do not fire, more do)" in text
     assert "target eq server, database" in text
-    assert f"stream-app dlq redrive --place {letter['place']}" in text
-    assert text.count("  attempt  ") == 19
-    later = (await installation.run("alerts", "show", installation.later.id)).stdout
-    assert "no delivery for integration 523" in later
+    assert "state    failed (521 sent, 522 given_up)" in text
+    assert "  attempt 1, 20" in text
+    (group,) = [line for line in text.splitlines() if "attempts 1 to 17" in line]
+    assert group.endswith("all HTTP 503 (server_error)")
+    assert "the service has a fault" in text
+    assert "`stream-app dlq redrive --integration 522` then sends it" in text
+
+
+async def test_an_integration_without_a_delivery_is_named_with_the_cause(
+    installation: Installation,
+) -> None:
+    (history,) = await installation.json("alerts", "show", installation.later.id)
+    assert history["count"] is None, "nothing of its window was ever there"
+    (without,) = history["without_delivery"]
+    assert without["integration_id"] == 523
+    text = (await installation.run("alerts", "show", installation.later.id)).stdout
+    assert "integration 523: no delivery" in text
+    assert "it is not configured now, and was deleted before the alert was routed" in text
+    assert "events   not known any more" in text
 
 
 async def test_an_id_that_names_no_alert_or_several_is_an_error(

@@ -272,6 +272,10 @@ async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_reported(
     # The topic has the alert of the whole range; compared with a part of it, that alert is cut.
     _, lines, _ = await command(one, *base, "--json")
     await put(bootstrap, f"{prefix}alerts", [(b"9", lines[0])])
+    # No detector has counted: the events are counted again.
+    code, shown_lines, errors = await command(one, "alerts", "show", "stream-app:9", "--json")
+    assert code == 0, errors
+    assert json.loads(shown_lines[0])["count"] == 6
     code, lines, errors = await command(one, *base, "--compare")
     assert (code, lines) == (0, []), errors
     code, lines, errors = await command(one, *base, "--compare", "--json", "--to", "2")

@@ -109,6 +109,7 @@ async def test_a_copy_gives_the_same_alerts_and_a_dry_run_connects_to_nobody(
             assert len(live) > 100
             assert any(b'"notice"' in value for value in live.values())
             await _nothing_was_sent(trial, notifier, target["api"])
+            await _deliveries_have_ended(trial)
             await _shifted_to_now(settings, trial, live)
             await _no_last_message(trial, STREAM_APP_DELIVERY__SANDBOX_URL=endpoint.url)
         assert endpoint.connections == 0
@@ -179,6 +180,22 @@ async def _nothing_was_sent(trial: Settings, notifier: WorkerProcess, url: str) 
     assert json.loads((await notifier.page("/readyz?verbose"))[1])["dry_run"] is True
     assert '"event": "dry_run"' in notifier.text
     assert UNREADABLE not in notifier.text
+
+
+async def _deliveries_have_ended(trial: Settings) -> None:
+    """The list and the history say that nothing was sent, and that nothing follows."""
+    code, lines, errors = await command(
+        trial, "alerts", "list", "--state", "dry_run", "--limit", "3", "--json"
+    )
+    assert (code, len(lines)) == (0, 3), errors
+    row = json.loads(lines[0])
+    assert {(one["state"], one["reason"]) for one in row["deliveries"]} == {("dry_run", None)}
+    code, lines, errors = await command(trial, "alerts", "list", "--state", "pending")
+    assert (code, lines) == (0, []), errors
+    code, lines, errors = await command(trial, "alerts", "show", row["id"])
+    assert code == 0, errors
+    assert f"integration {row['deliveries'][0]['integration_id']}" in b"".join(lines).decode()
+    assert b"  next     nothing: a dry run sends nothing" in b"\n".join(lines)
 
 
 async def _no_last_message(trial: Settings, **env: str) -> None:

@@ -5,6 +5,8 @@ import pytest
 from stream_app.domain.delivery.retry_schedule import (
     CYCLES_SECONDS,
     LAST_ATTEMPT,
+    cycle_of,
+    last_due_ms,
     next_due_ms,
     seconds_before_attempt,
 )
@@ -104,3 +106,11 @@ def test_a_scaled_wait_is_rounded_up_to_a_millisecond(scale: float, due: int) ->
 
 def test_the_immediate_resend_is_due_when_the_failed_request_ended() -> None:
     assert next_due_ms(FINISHED_MS, 6, scale=1, retry_after_seconds=None) == FINISHED_MS
+
+
+def test_each_attempt_belongs_to_a_cycle_and_knows_when_the_last_one_is_due() -> None:
+    cycles = [cycle_of(attempt) for attempt in range(1, LAST_ATTEMPT + 1)]
+    assert cycles == [1] * 6 + [2] * 5 + [3] * 6
+    assert last_due_ms(FINISHED_MS, 1, 1) == FINISHED_MS + 3_068_000
+    assert last_due_ms(FINISHED_MS, LAST_ATTEMPT, 1) == FINISHED_MS
+    assert last_due_ms(FINISHED_MS, LAST_ATTEMPT - 1, 0.001) == FINISHED_MS + 1_800

@@ -9,6 +9,7 @@ from itertools import permutations
 import msgspec
 import pytest
 
+from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.delivery.records import Delivery, DeliveryStatus, Result, delivery_id
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.errors import StreamAppError, UsageError
@@ -29,7 +30,8 @@ FAILED = Result(NAME, 1, 521, "opsgenie", 1, False, "server_error", "HTTP 500", 
 ACCEPTED = msgspec.structs.replace(
     FAILED, attempt=2, accepted=True, reason="accepted", finished_at_ms=11_500, status=202
 )
-LETTER = DeadLetterNote("deliveries.dlq/0/3", 12_000, "exhausted")
+DRY_RUN = msgspec.structs.replace(FAILED, reason="dry_run", status=None, is_sent=False)
+LETTER = DeadLetterNote(Place("deliveries.dlq", 0, 3), 12_000, "exhausted")
 
 
 def history(*results: Result, letters: tuple[DeadLetterNote, ...] = ()) -> DeliveryHistory:
@@ -78,6 +80,22 @@ def test_the_last_attempt_gives_it_up_even_before_its_dead_letter_is_read() -> N
     assert history(last).due_ms(1) is None
 
 
+def test_a_dry_run_ends_a_delivery_with_its_one_record() -> None:
+    found = history(DRY_RUN)
+    assert (found.status, found.due_ms(1), found.reason) == (DeliveryStatus.DRY_RUN, None, "")
+
+
+def test_a_fault_of_our_own_side_counts_as_no_attempt() -> None:
+    own = msgspec.structs.replace(
+        FAILED, attempt=LAST_ATTEMPT, reason="local_error", status=None, is_sent=False
+    )
+    found = history(own, own)
+    assert (found.status, found.due_ms(1)) == (DeliveryStatus.PENDING, 20_000)
+    assert found.next_attempt == LAST_ATTEMPT
+    assert history(FAILED).next_attempt == 2
+    assert history().next_attempt == 1
+
+
 def test_after_a_redrive_only_its_own_attempts_say_what_is_due() -> None:
     histories = AlertHistories()
     histories.add_alert(ALERT, 8_000)
@@ -117,13 +135,14 @@ def test_the_state_of_an_alert_is_that_of_its_worst_delivery() -> None:
     alert = histories.by_id[ALERT.id]
     states = [alert.state]
     for number, delivery in enumerate(
-        (history(ACCEPTED), history(FAILED), history(letters=(LETTER,)))
+        (history(ACCEPTED), history(DRY_RUN), history(FAILED), history(letters=(LETTER,)))
     ):
         alert.deliveries[number] = delivery
         states.append(alert.state)
     assert states == [
         AlertState.NO_DELIVERY,
         AlertState.SENT,
+        AlertState.DRY_RUN,
         AlertState.PENDING,
         AlertState.FAILED,
     ]
@@ -132,11 +151,12 @@ def test_the_state_of_an_alert_is_that_of_its_worst_delivery() -> None:
 def test_a_stale_alert_is_failed_until_it_is_redriven() -> None:
     histories = AlertHistories()
     histories.add_alert(ALERT, 8_000)
-    stale = DeadLetterNote("alerts.dlq/0/1", 9_000, "stale")
+    stale = DeadLetterNote(Place("alerts.dlq", 0, 1), 9_000, "stale", None, (521, 522))
     ids = (NAME, delivery_id(ALERT.id, 522))
     histories.add_dead_letter(ids, stale, is_alert=True)
     alert = histories.by_id[ALERT.id]
     assert (alert.state, alert.dead_letters) == (AlertState.FAILED, [stale])
+    assert alert.without_delivery == [n for n in ALERT.integration_ids if n not in {521, 522}]
     alert.dead_letters[0] = replace(stale, redriven_to="alerts/0/4")
     assert alert.state is AlertState.NO_DELIVERY
 
