@@ -273,7 +273,9 @@ class Metrics(MetricRegistry):
             "integration_auto_disables", "Integrations disabled because their requests failed", role
         )
         self.integrations_disabled = self._known_gauge(
-            "integrations_disabled", "Integrations that the system has disabled", role
+            "integrations_disabled",
+            "Integrations that the system has disabled, and nobody has turned off or deleted since",
+            role,
         )
         self.pending_deliveries = self._known_gauge(
             "pending_deliveries", "Deliveries not yet accepted", role

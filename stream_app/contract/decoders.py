@@ -21,6 +21,7 @@ from stream_app.domain.configuration.statuses import decode_status
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.counting.partial_counts import PartialCounts
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind, parse_place
+from stream_app.domain.dead_letters.dead_letter_index import DISMISSED
 from stream_app.domain.delivery.records import decode_delivery, decode_result
 from stream_app.domain.errors import DeadLetterReason, InvalidObjectError, RejectedEventError
 from stream_app.domain.events.decoder import EventDecoder
@@ -30,7 +31,7 @@ from stream_app.domain.events.parts_decoder import PartsDecoder, Rejected
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS, ahead_error, event_seconds
 from stream_app.domain.notices.incoming import IncomingNotice, check_kind, notice_decoder
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
-from stream_app.kafka.dead_letters.reading import dead_letter_of, is_redrive_mark
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
     EPOCH_HEADER,
@@ -225,7 +226,7 @@ def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
         key=None, value=None, headers=headers,
     )  # fmt: skip
     yield from _wrong_numbers(headers)
-    if is_redrive_mark(record):
+    if is_mark(record):
         yield from _wrong_mark(texts)
         return
     letter = dead_letter_of(record, DeadLetterKind.EVENT)
@@ -246,7 +247,9 @@ def _wrong_numbers(headers: Sequence[tuple[str, bytes]]) -> Iterator[Refusal]:
 
 def _wrong_mark(texts: Mapping[str, object]) -> Iterator[Refusal]:
     target = texts.get(TARGET_HEADER)
+    if target == DISMISSED:
+        return
     with contextlib.suppress(Exception):
         if "/" in str(target) and parse_place(str(target)):
             return
-    yield Refusal(TARGET_HEADER, target, "must be a place, topic/partition/offset")
+    yield Refusal(TARGET_HEADER, target, f"must be a place, topic/partition/offset, or {DISMISSED}")

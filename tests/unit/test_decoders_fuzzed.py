@@ -33,7 +33,7 @@ from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.topics import VIEW_KINDS
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import RecordApplier
-from stream_app.kafka.dead_letters.reading import dead_letter_of, is_redrive_mark
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
 from stream_app.kafka.dead_letters.writing import HEADERS, attempt_of, epoch_of
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
@@ -144,7 +144,7 @@ def test_any_dead_letter_can_be_shown(
     letter = dead_letter_of(record, kind)
     assert 1 <= attempt_of(facts) == letter.attempt
     assert epoch_of(facts) >= 0
-    assert is_redrive_mark(record) in (True, False)
+    assert is_mark(record) in (True, False)
     assert next_step(letter, None)
     assert isinstance(why_not_redriven(letter, "alerts", (), {}), str)
     assert Selection().holds(letter)

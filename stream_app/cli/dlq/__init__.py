@@ -1,4 +1,4 @@
-"""`stream-app dlq`: list, show and redrive dead letters.
+"""`stream-app dlq`: list, show, redrive and dismiss dead letters.
 
 `selection` holds what the commands share. Which dead letter may be redriven is decided in
 `domain/dead_letters`, never here. No other package imports from here.
@@ -12,6 +12,7 @@ from stream_app.cli import LazyGroup
 
 #: Command -> where it lives.
 COMMANDS = {
+    "dismiss": "stream_app.cli.dlq.dismiss:dismiss",
     "list": "stream_app.cli.dlq.list:list_",
     "redrive": "stream_app.cli.dlq.redrive:redrive",
     "show": "stream_app.cli.dlq.show:show",

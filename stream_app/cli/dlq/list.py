@@ -16,7 +16,7 @@ from stream_app.cli.dlq.selection import (
 )
 from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
-from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
+from stream_app.domain.dead_letters.dead_letter_index import DISMISSED, DeadLetterIndex
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
@@ -30,7 +30,7 @@ _WHEN_WIDTH, _REASON_WIDTH, _NUMBER_WIDTH = 20, 20, 11
 @click.command("list", epilog="Example: stream-app dlq list deliveries --integration 521 --from 2h")
 @selecting
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the newest N.")
-@click.option("--done", is_flag=True, help="Also those that have been redriven.")
+@click.option("--done", is_flag=True, help="Also those that were redriven or dismissed.")
 @click.option("--summary", is_flag=True, help="Only how many there are, by topic and reason.")
 @click.option("--json", "as_json", is_flag=True, help="Print each as JSON, as `kcat -J` does.")
 def list_(
@@ -81,7 +81,7 @@ async def _list(
     async with DeadLetterLog(settings, topics) as log:
         await log.survey(index)
         if not with_done:
-            index.drop_redriven()
+            index.drop_done()
         counts = index.summary()
         if limit is not None:
             index.keep_only(limit, newest=True)
@@ -89,8 +89,15 @@ async def _list(
             return counts
         await view.begin(index)
         async for letter in log.read(index.offsets()):
-            view.row(letter, index.redriven_to(letter.place))
+            view.row(letter, _done(index, letter.place))
     return counts
+
+
+def _done(index: DeadLetterIndex, place: Place) -> str:
+    """Return what became of a dead letter; empty: it is open."""
+    if index.is_dismissed(place):
+        return DISMISSED
+    return "" if index.redriven_to(place) is None else "redriven"
 
 
 class _Table:
@@ -104,12 +111,10 @@ class _Table:
         """Print the head, with a column as wide as the longest place."""
         longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in index.offsets().items())
         self._place_width = max(longest)
-        self._print(
-            "PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "REDRIVEN", "MESSAGE"
-        )
+        self._print("PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "DONE", "MESSAGE")
 
-    def row(self, letter: DeadLetter, target: str | None) -> None:
-        """Print a dead letter; `target` is where it has been redriven to."""
+    def row(self, letter: DeadLetter, done: str) -> None:
+        """Print a dead letter; `done` says what became of it."""
         event = "" if letter.event_index is None else f"[{letter.event_index}]"
         self._print(
             str(letter.place),
@@ -118,12 +123,12 @@ class _Table:
             str(letter.attempt),
             f"{letter.original or '?'}{event}",
             ",".join(map(str, letter.integration_ids)),
-            "" if target is None else "yes",
+            done,
             letter.message,
         )
 
     def _print(self, place: str, when: str, reason: str, attempt: str, source: str,
-               integration: str, redriven: str, message: str) -> None:  # fmt: skip
+               integration: str, done: str, message: str) -> None:  # fmt: skip
         width = self._place_width
         reason, source = printable(reason), printable(source)
         cells = [
@@ -133,14 +138,14 @@ class _Table:
             attempt.rjust(len("ATTEMPT")),
             source.ljust(width),
             integration.ljust(_NUMBER_WIDTH),
-            *([redriven.ljust(len("REDRIVEN"))] if self._with_done else []),
+            *([done.ljust(len(DISMISSED))] if self._with_done else []),
             message,
         ]
         print_line("  ".join(cells))
 
 
 class _Json:
-    """Prints JSON Lines in the form of `kcat -J`; `with_done` adds `redriven` to each."""
+    """Prints JSON Lines in the form of `kcat -J`; `with_done` adds what became of each."""
 
     def __init__(self, settings: Settings, topics: Sequence[str], *, with_done: bool) -> None:
         self._settings = settings
@@ -152,7 +157,8 @@ class _Json:
         """Find out which broker leads each partition."""
         self._leaders = await partition_leaders(self._settings, self._topics)
 
-    def row(self, letter: DeadLetter, target: str | None) -> None:
-        """Print a dead letter; `target` is where it has been redriven to."""
+    def row(self, letter: DeadLetter, done: str) -> None:
+        """Print a dead letter; `done` says what became of it."""
         shown = envelope(letter, self._leaders.get(letter.place.log, -1))
-        print_json(shown | {"redriven": target is not None} if self._with_done else shown)
+        more = {"redriven": done == "redriven", "dismissed": done == DISMISSED}
+        print_json(shown | more if self._with_done else shown)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream_app.cli.dlq.selection import (
+    check_places,
     dead_letter_topics,
     flat_headers,
     place_of,
@@ -18,7 +19,6 @@ from stream_app.cli.dlq.selection import (
     selection_of,
     shown_bytes,
 )
-from stream_app.cli.dlq.show import not_found
 from stream_app.cli.output import print_json, print_line, say, text_of
 from stream_app.cli.parameters import formerly
 from stream_app.domain.configuration.kinds import Kind
@@ -64,7 +64,9 @@ _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
     "--dry-run", is_flag=True, help="Only show what would be sent; --json shows it whole."
 )
 @click.option("--force", is_flag=True, help="Also to integrations that take nothing now.")
-@click.option("--again", is_flag=True, help="Also alerts and deliveries redriven before.")
+@click.option(
+    "--again", is_flag=True, help="Also alerts and deliveries redriven before, and dismissed ones."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each letter as JSON.")
 def redrive(
     topics: tuple[str, ...],
@@ -127,10 +129,12 @@ class _Run:
         """Read the selected dead letters, and send them."""
         async with DeadLetterLog(self.settings, self.topics) as log:
             await log.survey(self.index)
-            self._check_places(again=again)
+            check_places(self.index)
+            if not again:
+                self._refuse_done_places()
             names = TopicNames(self.settings.topic_prefix)
             but = [names.dead_letters(topic) for topic in _KNOWN_BY_ID] if again else []
-            self.index.drop_redriven(but=but)
+            self.index.drop_done(but=but, with_dismissed=not again)
             self.index.drop_repeats()
             if limit is not None:
                 self.index.keep_only(limit, newest=False)
@@ -162,17 +166,16 @@ class _Run:
         if self.problem:
             raise StreamAppError(self.problem)
 
-    def _check_places(self, *, again: bool) -> None:
-        """Check that each place that was named has a dead letter that can be sent."""
+    def _refuse_done_places(self) -> None:
+        """Check that no place that was named has a dead letter that is done."""
         for place in sorted(self.index.selection.places):
-            if place.offset not in self.index.entries.get(place.log, {}):
-                raise not_found(place)
-            target = self.index.redriven_to(place)
-            if target is not None and not again:
+            if (target := self.index.redriven_to(place)) is not None:
                 raise StreamAppError(
                     f"{place} has been redriven to {target}: --again sends alerts and deliveries "
                     "once more"
                 )
+            if self.index.is_dismissed(place):
+                raise StreamAppError(f"{place} has been dismissed: --again sends it all the same")
 
     async def _read_facts(self) -> None:
         """Read what decides whether one is sent: partitions, integrations, accepted deliveries."""

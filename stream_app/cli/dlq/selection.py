@@ -10,8 +10,8 @@ import click
 from stream_app.cli.output import text_of
 from stream_app.cli.parameters import moments_of, time_options
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
-from stream_app.domain.dead_letters.dead_letter_index import Selection
-from stream_app.domain.errors import DeadLetterReason, UsageError
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
+from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
 from stream_app.kafka.dead_letters.reading import sources_of
 from stream_app.settings import Settings
 
@@ -99,6 +99,25 @@ def place_of(settings: Settings, text: str) -> Place:
     """
     place = parse_place(text)
     return place._replace(topic=dead_letter_topics(settings, [place.topic])[0])
+
+
+def not_found(place: Place) -> StreamAppError:
+    """Return the error for a place without a dead letter."""
+    return StreamAppError(
+        f"no dead letter lies at {place}: `stream-app dlq list` shows which there are; the topic "
+        "keeps them for 30 days"
+    )
+
+
+def check_places(index: DeadLetterIndex) -> None:
+    """Check that each place that was named has a dead letter.
+
+    Raises:
+        StreamAppError: one has none.
+    """
+    for place in sorted(index.selection.places):
+        if place.offset not in index.entries.get(place.log, {}):
+            raise not_found(place)
 
 
 def envelope(letter: DeadLetter, broker: int) -> dict[str, object]:

@@ -8,12 +8,12 @@ import re
 import click
 import orjson
 
-from stream_app.cli.dlq.selection import envelope, place_of, shown_bytes
+from stream_app.cli.dlq.selection import envelope, not_found, place_of, shown_bytes
 from stream_app.cli.output import print_data, print_json, print_line, print_lines
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step
-from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import printable, printable_json
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
@@ -51,34 +51,26 @@ def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
             "--raw and --json"
         )
     where = place_of(settings, "/".join(place))
-    letter, target = asyncio.run(_read(settings, where))
+    letter, target, dismissed = asyncio.run(_read(settings, where))
     if raw:
         print_data(letter.value or b"")
     elif as_json:
         leaders = asyncio.run(partition_leaders(settings, [where.topic]))
         print_json(envelope(letter, leaders.get(where.log, -1)))
     else:
-        _print(letter, target)
+        _print(letter, next_step(letter, target, is_dismissed=dismissed))
 
 
-async def _read(settings: Settings, place: Place) -> tuple[DeadLetter, str | None]:
+async def _read(settings: Settings, place: Place) -> tuple[DeadLetter, str | None, bool]:
     index = DeadLetterIndex(Selection(places=frozenset({place})))
     async with DeadLetterLog(settings, [place.topic]) as log:
         await log.survey(index)
         async for letter in log.read(index.offsets()):
-            return letter, index.redriven_to(place)
+            return letter, index.redriven_to(place), index.is_dismissed(place)
     raise not_found(place)
 
 
-def not_found(place: Place) -> StreamAppError:
-    """Return the error for a place without a dead letter."""
-    return StreamAppError(
-        f"no dead letter lies at {place}: `stream-app dlq list` shows which there are; the topic "
-        "keeps them for 30 days"
-    )
-
-
-def _print(letter: DeadLetter, target: str | None) -> None:
+def _print(letter: DeadLetter, step: str) -> None:
     key = "none" if letter.key is None else shown_bytes(letter.key)
     print_line(f"place    {letter.place}")
     print_line(f"when     {iso_utc(letter.timestamp_ms)}")
@@ -96,7 +88,7 @@ def _print(letter: DeadLetter, target: str | None) -> None:
     print_line(f"payload  {len(letter.value or b'')} bytes")
     print_lines(_pretty(letter.value))
     print_line()
-    print_line(f"next     {next_step(letter, target)}")
+    print_line(f"next     {step}")
 
 
 def _is_time(name: str, text: str) -> bool:

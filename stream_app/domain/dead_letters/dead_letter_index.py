@@ -1,4 +1,4 @@
-"""An index of selected dead letters: their places and origins, and which have been redriven."""
+"""An index of selected dead letters: their places and origins, and which of them are done."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Log, Place
+
+#: Target of a dead letter that somebody has dismissed: it is done, and was sent nowhere.
+DISMISSED = "dismissed"
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,16 @@ class IndexEntry(NamedTuple):
     timestamp_ms: int
     reason: str
     delivery_ids: tuple[str, ...]
+    integration_ids: tuple[int, ...]
     original_ms: int
     origin: OriginalPlace | None
 
 
 @dataclass
 class DeadLetterIndex:
-    """The selected dead letters, and where the redriven ones went.
+    """The selected dead letters, and where those went that are done.
 
-    Each partition must be read in its order, because a redrive mark comes after its dead letter.
+    Each partition must be read in its order, because a mark comes after its dead letter.
     After a crash a worker writes its dead letters again, perhaps to another partition. Those of one
     origin count as one, and are redriven together.
     """
@@ -82,6 +86,7 @@ class DeadLetterIndex:
                 timestamp_ms=dead_letter.timestamp_ms,
                 reason=dead_letter.reason,
                 delivery_ids=dead_letter.delivery_ids,
+                integration_ids=dead_letter.integration_ids,
                 original_ms=dead_letter.original_ms,
                 origin=at
                 and OriginalPlace(
@@ -90,23 +95,23 @@ class DeadLetterIndex:
             )
             self.entries.setdefault(dead_letter.place.log, {})[dead_letter.place.offset] = entry
 
-    def note_redriven(self, place: Place, offset: int, target: str) -> None:
-        """Note the redrive mark at `place`, which is for the dead letter at `offset` before it."""
+    def note_mark(self, place: Place, offset: int, target: str) -> None:
+        """Note the mark at `place`, which is for the dead letter at `offset` before it."""
         if offset < place.offset and offset in self.entries.get(place.log, ()):
             self.targets.setdefault(place.log, {})[offset] = target
 
     def share_targets(self) -> None:
-        """Count every dead letter as redriven if another one of its origin has been.
+        """Count every dead letter as done if another one of its origin is.
 
         Call it when everything has been read.
         """
-        redriven = {
+        done = {
             (log.topic, self.entries[log][offset].origin): target
             for log, targets in self.targets.items()
             for offset, target in targets.items()
         }
         for log, offset, entry in self._rows():
-            target = redriven.get((log.topic, entry.origin)) if entry.origin else None
+            target = done.get((log.topic, entry.origin)) if entry.origin else None
             if target is not None:
                 self.targets.setdefault(log, {}).setdefault(offset, target)
 
@@ -122,13 +127,19 @@ class DeadLetterIndex:
 
     def redriven_to(self, place: Place) -> str | None:
         """Return where a dead letter was redriven to; None: it has not been redriven."""
-        return self.targets.get(place.log, {}).get(place.offset)
+        target = self.targets.get(place.log, {}).get(place.offset)
+        return None if target == DISMISSED else target
 
-    def drop_redriven(self, *, but: Collection[str] = ()) -> None:
-        """Drop what has been redriven, except in the topics `but`."""
-        for log, offsets in self.targets.items():
-            for offset in offsets if log.topic not in but else ():
-                del self.entries[log][offset]
+    def is_dismissed(self, place: Place) -> bool:
+        """Tell whether somebody has dismissed a dead letter."""
+        return self.targets.get(place.log, {}).get(place.offset) == DISMISSED
+
+    def drop_done(self, *, but: Collection[str] = (), with_dismissed: bool = True) -> None:
+        """Drop what has been redriven, except in the topics `but`, and what was dismissed."""
+        for log, targets in self.targets.items():
+            for offset, target in targets.items():
+                if with_dismissed if target == DISMISSED else log.topic not in but:
+                    del self.entries[log][offset]
 
     def keep_only(self, number: int, *, newest: bool) -> None:
         """Drop all but a number of dead letters: the newest, or the oldest."""

@@ -63,8 +63,13 @@ class RedriveRecipient:
     problem: str = ""
 
 
-def next_step(dead_letter: DeadLetter, target: str | None) -> str:
+def next_step(dead_letter: DeadLetter, target: str | None, *, is_dismissed: bool = False) -> str:
     """Return what a person does about a dead letter; `target` is where it was redriven to."""
+    if is_dismissed:
+        return (
+            "nothing: somebody has dismissed it; `stream-app dlq redrive --again --place "
+            f"{dead_letter.place}` sends it all the same"
+        )
     if target is not None:
         return f"nothing: it has been redriven to {target}"
     if dead_letter.is_cut and dead_letter.reason != DeadLetterReason.UNREADABLE_BATCH:

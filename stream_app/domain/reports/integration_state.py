@@ -11,7 +11,10 @@ from stream_app.domain.times import iso_utc
 def integration_row(
     number: int, record: dict[str, object], status: IntegrationStatus | None
 ) -> dict[str, object]:
-    """Return the facts about an integration, in JSON's types."""
+    """Return the facts about an integration, in JSON's types.
+
+    One that its owner has turned off is `off`, even if the system had disabled it before.
+    """
     integration, problems = read_integration(record)
     note_id_mismatch(number, integration.id, problems)
     row: dict[str, object] = {
@@ -27,7 +30,7 @@ def integration_row(
     }
     if problems:
         row |= {"state": "invalid", "why": str(problems[0])}
-    elif status is not None and is_disabled_by_system(integration, status):
+    elif integration.active and status and is_disabled_by_system(integration, status):
         why = (
             f"{status.reason}: {status.failed} of {status.total} requests failed "
             f"in {status.window_hours} h"

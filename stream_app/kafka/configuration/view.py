@@ -70,9 +70,12 @@ class Configuration:
         self.trigger_position = 0
 
     def count_disabled(self) -> int:
-        """Return how many integrations the system has disabled."""
+        """Return how many integrations the system has disabled, and nobody has turned off since."""
         known, statuses = self.integrations, self.statuses.values()
-        return sum(s.id in known and is_disabled_by_system(known[s.id], s) for s in statuses)
+        return sum(
+            s.id in known and known[s.id].active and is_disabled_by_system(known[s.id], s)
+            for s in statuses
+        )
 
     def is_usable(self, integration: Integration) -> bool:
         """Tell whether an integration gets alerts: active, and not disabled by the system."""

@@ -1,9 +1,8 @@
 """Reads dead letters, all of a topic or selected ones, in the order of their time.
 
 There are two passes, so that memory does not grow with the size of the dead letters. `survey` reads
-everything and keeps a few numbers for each selected one. Only then is it known which of them have
-been redriven, because their marks come later in the topic. `read` reads the others again, one by
-one.
+everything and keeps a few numbers for each selected one. Only then is it known which of them are
+done, because their marks come later in the topic. `read` reads the others again, one by one.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class DeadLetterLog:
         return self._consumer
 
     async def survey(self, index: DeadLetterIndex) -> None:
-        """Read the dead letters and the redrive marks into an index."""
+        """Read the dead letters and the marks into an index."""
         selection = index.selection
         with kafka_errors(self._settings):
             if selection.places:
@@ -92,7 +91,7 @@ class DeadLetterLog:
             elif selection.since_ms is not None:
                 await seek_to_time(self._reader, selection.since_ms)
             async for record in records_to_end(self._reader):
-                self._index_record(index, record)
+                index_record(index, record, self._sources)
         index.share_targets()
 
     async def read(self, offsets: Mapping[Log, Sequence[int]]) -> AsyncIterator[DeadLetter]:
@@ -125,7 +124,7 @@ class DeadLetterLog:
                     for record in records:
                         # The caller may take long with a dead letter.
                         patience.reschedule(None)
-                        yield self._dead_letter(record)
+                        yield _dead_letter(record, self._sources)
                     if fetched:
                         patience.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
                     position = await self._reader.position(partition)
@@ -143,19 +142,19 @@ class DeadLetterLog:
             offset = max(first.get(partition, end), starts[partition])
             self._reader.seek(partition, min(offset, end))
 
-    def _index_record(self, index: DeadLetterIndex, record: Any) -> None:
-        if is_redrive_mark(record):
-            offset = number_of(record.headers, REDRIVEN_HEADER)
-            if offset is not None:
-                index.note_redriven(
-                    _place(record), offset, _text(dict(record.headers), TARGET_HEADER)
-                )
-        else:
-            index.add_if_selected(self._dead_letter(record))
 
-    def _dead_letter(self, record: Any) -> DeadLetter:
-        kind = _KINDS.get(self._sources[record.topic], DeadLetterKind.EVENT)
-        return dead_letter_of(record, kind)
+def index_record(index: DeadLetterIndex, record: Any, sources: Mapping[str, Topic]) -> None:
+    """Add a record of a dead-letter topic to an index; `sources` are those of `sources_of`."""
+    if is_mark(record):
+        offset = number_of(record.headers, REDRIVEN_HEADER)
+        if offset is not None:
+            index.note_mark(_place(record), offset, _text(dict(record.headers), TARGET_HEADER))
+    else:
+        index.add_if_selected(_dead_letter(record, sources))
+
+
+def _dead_letter(record: Any, sources: Mapping[str, Topic]) -> DeadLetter:
+    return dead_letter_of(record, _KINDS.get(sources[record.topic], DeadLetterKind.EVENT))
 
 
 async def _advance(
@@ -167,8 +166,8 @@ async def _advance(
         heapq.heappush(heads, (dead_letter.timestamp_ms, number, dead_letter))
 
 
-def is_redrive_mark(record: Any) -> bool:
-    """Tell whether a record of a dead-letter topic marks a dead letter as redriven."""
+def is_mark(record: Any) -> bool:
+    """Tell whether a record of a dead-letter topic marks a dead letter as done."""
     names = {name for name, _ in record.headers}
     return REDRIVEN_HEADER in names and REASON_HEADER not in names
 

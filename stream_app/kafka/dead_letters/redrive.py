@@ -1,4 +1,4 @@
-"""Redriving dead letters: each is sent to its topic again, then marked as redriven.
+"""Redriving dead letters: each is sent to its topic again, then marked. Dismissing only marks.
 
 The guarantee is at least once. A dead letter is marked when the broker has acknowledged its
 record, so none is lost, and the next redrive leaves it out. After a crash between the two, one
@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from stream_app import __version__
+from stream_app.domain.dead_letters.dead_letter_index import DISMISSED
 from stream_app.domain.delivery.records import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.events.parts import DECODE_ERRORS
@@ -63,6 +64,11 @@ class RedriveOutcome:
     offset: int = -1
     problem: str = ""
 
+    @property
+    def target(self) -> str:
+        """Where the new record lies."""
+        return f"{self.sent.topic}/{self.partition}/{self.offset}"
+
 
 def redriven(dead_letter: DeadLetter, topic: str, partitions: int, epoch: int | None) -> Redriven:
     """Return the record that a dead letter becomes: its key, value and headers, one attempt more.
@@ -89,12 +95,10 @@ def redriven(dead_letter: DeadLetter, topic: str, partitions: int, epoch: int | 
     return Redriven(dead_letter, topic, partition, [*kept, *ours.items()])
 
 
-def mark_headers(outcome: RedriveOutcome) -> list[tuple[str, bytes]]:
-    """Return the headers of the mark that says where a dead letter has gone."""
-    sent = outcome.sent
-    target = f"{sent.topic}/{outcome.partition}/{outcome.offset}"
+def mark_headers(place: Place, target: str) -> list[tuple[str, bytes]]:
+    """Return the headers of the mark that says where the dead letter at `place` has gone."""
     return [
-        (REDRIVEN_HEADER, str(sent.dead_letter.place.offset).encode()),
+        (REDRIVEN_HEADER, str(place.offset).encode()),
         (TARGET_HEADER, target.encode()),
         ("x-app", b"stream-app"),
         ("x-app-version", __version__.encode()),
@@ -137,7 +141,8 @@ class Redriver:
         found = await asyncio.gather(*map(self._send_one, batch), return_exceptions=True)
         outcomes = [one for one in found if isinstance(one, RedriveOutcome)]
         accepted = [outcome for outcome in outcomes if not outcome.problem]
-        marked = await asyncio.gather(*map(self._mark, accepted), return_exceptions=True)
+        marks = (self._mark(outcome.sent.dead_letter, outcome.target) for outcome in accepted)
+        marked = await asyncio.gather(*marks, return_exceptions=True)
         for place, error in enumerate(marked):
             if isinstance(error, KafkaError) and is_refusal(error):
                 outcomes[outcomes.index(accepted[place])] = _without_mark(accepted[place], error)
@@ -169,14 +174,23 @@ class Redriver:
             return RedriveOutcome(sent, problem=f"the broker refuses it: {error_text(error)}")
         return RedriveOutcome(sent, metadata.partition, metadata.offset)
 
-    async def _mark(self, outcome: RedriveOutcome) -> None:
-        dead_letter = outcome.sent.dead_letter
+    async def dismiss(self, batch: Sequence[DeadLetter]) -> None:
+        """Mark dead letters as done without sending them.
+
+        Raises:
+            StreamAppError: the broker refuses a mark, or did not acknowledge it. The same call
+                again marks the rest.
+        """
+        with kafka_errors(self._settings):
+            await asyncio.gather(*(self._mark(letter, DISMISSED) for letter in batch))
+
+    async def _mark(self, dead_letter: DeadLetter, target: str) -> None:
         await self._producer.send_and_wait(
             dead_letter.place.topic,
             b"",
             key=dead_letter.key,
             partition=dead_letter.place.partition,
-            headers=mark_headers(outcome),
+            headers=mark_headers(dead_letter.place, target),
         )
 
 

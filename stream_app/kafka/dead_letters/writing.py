@@ -3,9 +3,10 @@
 Each source has one topic, `<topic>.dlq`. `HEADERS` below lists the headers; all values are UTF-8
 text. They hold no API key, and no text of an event beyond the decoder's message.
 
-A dead letter that has been redriven stays where it is. A *mark* behind it, in the same partition,
-says so: a record with the same key, an empty value, and `x-redriven-offset`. Headers of a record
-that have one of our names are left out, so that no producer can write a mark.
+A dead letter that has been redriven, or that somebody has dismissed, stays where it is. A *mark*
+behind it, in the same partition, says so: a record with the same key, an empty value, and
+`x-redriven-offset`. Headers of a record that have one of our names are left out, so that no
+producer can write a mark.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ HEADERS = {
     EPOCH_HEADER: "of a redriven delivery: the epoch that its integration then had, Unix ms",
     INTEGRATIONS_HEADER: "of an alert: ids of those of its integrations that it is still for, with "
     "commas; absent: all of them",
-    REDRIVEN_HEADER: "of a mark: offset of the letter before it that has been redriven",
-    TARGET_HEADER: "of a mark: where the letter has gone, as topic/partition/offset",
+    REDRIVEN_HEADER: "of a mark: offset of the letter before it that is done",
+    TARGET_HEADER: "of a mark: where the letter has gone, as topic/partition/offset; dismissed: "
+    "nowhere, nobody wants it sent",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stream_app.contract.decoders import NUMBER_HEADERS
+from stream_app.domain.dead_letters.dead_letter_index import DISMISSED
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
@@ -32,7 +33,10 @@ _RULES: dict[str, Schema] = {
         "pattern": f"^[0-9]{{1,{MAX_LONG_DIGITS + 1}}}(,[0-9]{{1,{MAX_LONG_DIGITS + 1}}})*$",
         "$comment": "numbers with commas, as text",
     },
-    TARGET_HEADER: {"pattern": "^[^/]+/[0-9]{1,18}/[0-9]{1,18}$", "$comment": "a place"},
+    TARGET_HEADER: {
+        "pattern": f"^([^/]+/[0-9]{{1,18}}/[0-9]{{1,18}}|{DISMISSED})$",
+        "$comment": f"a place, or {DISMISSED}",
+    },
 }
 LETTER = ("x-original-topic", "x-original-partition", "x-original-offset", REASON_HEADER)
 MARK = (REDRIVEN_HEADER, TARGET_HEADER)
@@ -45,13 +49,13 @@ def dead_letter_schema() -> Schema:
         | _RULES.get(name, {})
         for name, words in HEADERS.items()
     }
-    is_redrive_mark = {"required": [REDRIVEN_HEADER], "not": {"required": [REASON_HEADER]}}
+    is_mark = {"required": [REDRIVEN_HEADER], "not": {"required": [REASON_HEADER]}}
     found = objects(
-        "Headers of a dead letter, or of the mark that one has been redriven; the record's own "
+        "Headers of a dead letter, or of the mark that one is done; the record's own "
         "headers stand beside them. The value is the untouched bytes of what was refused.",
         properties,
     )
-    return {**found, "if": is_redrive_mark, "then": _need(MARK), "else": _need(LETTER)}
+    return {**found, "if": is_mark, "then": _need(MARK), "else": _need(LETTER)}
 
 
 def _need(names: tuple[str, ...]) -> Schema:

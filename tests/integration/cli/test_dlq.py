@@ -27,7 +27,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
-from stream_app.kafka.dead_letters.redrive import Redriven, RedriveOutcome, Redriver, redriven
+from stream_app.kafka.dead_letters.redrive import Redriven, Redriver, redriven
 from stream_app.settings import Settings
 from tests.integration.harness import (
     WorkerProcess,
@@ -266,20 +266,48 @@ async def test_accepted_cut_and_misdirected_dead_letters_are_not_sent(bench: Ben
         "deliveries.dlq": 3,
         "events.hits.dlq": 1,
     }
+    await dismiss_deliveries(settings)
+
+
+async def dismiss_deliveries(settings: Settings) -> None:
+    """Dismiss the three open dead letters of `deliveries`; a fourth one is redriven already."""
+    topic = f"{settings.topic_prefix}deliveries.dlq"
+    meant = await run(settings, "dlq", "dismiss", "deliveries", code=2)
+    assert meant.stdout.splitlines()[-1] == "nothing is done yet: add --yes to do it"
+    assert len(await dlq(settings, "list", "deliveries")) == 3
+    (done,) = await dlq(settings, "dismiss", "deliveries", "--yes")
+    assert done == {
+        "dry_run": False,
+        "dismissed": [{"topic": topic, "reason": "exhausted", "count": 3}],
+    }
+    assert await dlq(settings, "list", "deliveries") == []
+    rows = await dlq(settings, "list", "deliveries", "--done")
+    assert [(row["redriven"], row["dismissed"]) for row in rows] == [
+        (False, True), (True, False), (False, True), (False, True)
+    ]  # fmt: skip
+    assert await dlq(settings, "redrive", "deliveries") == []
+    again = await dlq(settings, "redrive", "deliveries", "--again", "--dry-run")
+    assert len(again) == 4
+    shown = (await run(settings, "dlq", "show", "deliveries", "1", "0")).stdout
+    assert "next     nothing: somebody has dismissed it" in shown
+    refused = await run(settings, "dlq", "redrive", "--place", f"{topic}/1/0", code=1)
+    assert "has been dismissed: --again sends it all the same" in refused.stderr
+    nowhere = await run(settings, "dlq", "dismiss", "--place", f"{topic}/1/99", code=1)
+    assert "no dead letter lies at" in nowhere.stderr
 
 
 class UnmarkedRedriver(Redriver):
     """A redriver that loses the broker before it writes the marks."""
 
-    async def _mark(self, outcome: RedriveOutcome) -> None:
-        raise KafkaTimeoutError(str(outcome))
+    async def _mark(self, dead_letter: DeadLetter, target: str) -> None:
+        raise KafkaTimeoutError(f"{dead_letter.place} {target}")
 
 
 async def open_dead_letters(settings: Settings) -> list[DeadLetter]:
     index = DeadLetterIndex(Selection())
     async with DeadLetterLog(settings, [f"{settings.topic_prefix}events.hits.dlq"]) as log:
         await log.survey(index)
-        index.drop_redriven()
+        index.drop_done()
         return [letter async for letter in log.read(index.offsets())]
 
 

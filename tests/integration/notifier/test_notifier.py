@@ -86,7 +86,7 @@ async def finished(worker: WorkerProcess, outcome: str, number: int) -> None:
     """Wait until a worker has finished this many deliveries."""
     labels = f'integration_type="opsgenie",outcome="{outcome}"'
     async with asyncio.timeout(30):
-        while (await worker.metrics())[f"stream_app_deliveries_total{{{labels}}}"] < number:  # noqa: ASYNC110 - another process
+        while (await worker.metrics())[f"stream_app_deliveries_total{{{labels}}}"] < number:  # noqa: ASYNC110 - another
             await asyncio.sleep(0.1)
 
 
@@ -331,6 +331,12 @@ async def test_a_failing_integration_is_disabled_and_announced_once_until_it_is_
     assert len(dead) == 4, "it was not its owner who turned it off, so its alerts are kept"
     assert dead.count(b"integration_disabled") >= 1
     assert len(await bench.records("status.integrations")) == 1, "not again by the next worker"
+    # Its owner turns it off: nobody is to mend it, so the alert rule must end.
+    off = integration(521, bench.url, active=False)
+    await put_objects(bench.settings, "config.integrations", [off])
+    async with asyncio.timeout(30):
+        while (await worker.metrics())["stream_app_integrations_disabled"]:  # noqa: ASYNC110 - another
+            await asyncio.sleep(0.1)
     # What `integrations enable` writes; and a record of a judge that had not heard of it.
     bench.sandbox.heal()
     enabled = integration(521, bench.url, epoch=status.since_ms + 1, enabled_at=status.since_ms + 1)

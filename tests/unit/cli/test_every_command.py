@@ -42,6 +42,7 @@ NEEDS_BROKER = {
     "alerts show": ["3f9a61"],
     "apply": ["-f", "{file}"],
     "delete": ["triggers", "61"],
+    "dlq dismiss": ["--all"],
     "dlq list": ["deliveries"],
     "dlq redrive": ["--all", "--dry-run"],
     "dlq show": ["deliveries.dlq/3/17"],

@@ -12,7 +12,7 @@ from stream_app.domain.dead_letters.dead_letter import (
     Place,
     parse_place,
 )
-from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
+from stream_app.domain.dead_letters.dead_letter_index import DISMISSED, DeadLetterIndex, Selection
 from stream_app.domain.errors import UsageError
 
 NOW_MS = 1_767_225_600_000
@@ -110,25 +110,39 @@ def test_a_mark_after_a_dead_letter_says_that_it_was_redriven() -> None:
     index = DeadLetterIndex(Selection())
     for offset in (3, 4, 5):
         index.add_if_selected(letter(offset, original=Place("deliveries", 1, offset)))
-    index.note_redriven(Place(TOPIC, 1, 6), 4, "deliveries/1/18")
+    index.note_mark(Place(TOPIC, 1, 6), 4, "deliveries/1/18")
     assert index.redriven_to(Place(TOPIC, 1, 4)) == "deliveries/1/18"
     assert index.redriven_to(Place(TOPIC, 1, 3)) is None
-    index.drop_redriven(but=[TOPIC])
+    index.drop_done(but=[TOPIC])
     assert index.offsets() == {Log(TOPIC, 1): [3, 4, 5]}
-    index.drop_redriven()
+    index.drop_done()
     assert index.offsets() == {Log(TOPIC, 1): [3, 5]}
     assert index.redriven_to(Place(TOPIC, 1, 4)) == "deliveries/1/18", "`show` still says so"
 
 
+def test_a_dismissed_dead_letter_is_done_and_was_sent_nowhere() -> None:
+    index = DeadLetterIndex(Selection())
+    for offset in (3, 4):
+        index.add_if_selected(letter(offset, original=Place("deliveries", 1, offset)))
+    index.note_mark(Place(TOPIC, 1, 6), 4, DISMISSED)
+    assert index.is_dismissed(Place(TOPIC, 1, 4))
+    assert not index.is_dismissed(Place(TOPIC, 1, 3))
+    assert index.redriven_to(Place(TOPIC, 1, 4)) is None
+    index.drop_done(but=[TOPIC], with_dismissed=False)
+    assert len(index) == 2
+    index.drop_done(but=[TOPIC])
+    assert index.offsets() == {Log(TOPIC, 1): [3]}
+
+
 def test_a_mark_of_another_partition_of_nothing_or_before_its_dead_letter_says_nothing() -> None:
     index = DeadLetterIndex(Selection())
-    index.note_redriven(Place(TOPIC, 1, 6), 7, "x")
+    index.note_mark(Place(TOPIC, 1, 6), 7, "x")
     index.add_if_selected(letter(7))
-    index.note_redriven(Place(TOPIC, 1, 8), 9, "x")
-    index.note_redriven(Place(TOPIC, 2, 8), 7, "x")
-    index.note_redriven(Place(TOPIC, 1, 7), 7, "x")
+    index.note_mark(Place(TOPIC, 1, 8), 9, "x")
+    index.note_mark(Place(TOPIC, 2, 8), 7, "x")
+    index.note_mark(Place(TOPIC, 1, 7), 7, "x")
     assert index.targets == {}
-    index.drop_redriven()
+    index.drop_done()
     assert len(index) == 1
 
 
@@ -148,14 +162,14 @@ def test_dead_letters_of_one_origin_count_as_one_and_are_redriven_together() -> 
     others = [1, 2, 3, 4]
     index = filled()
     index.share_targets()
-    index.drop_redriven()
+    index.drop_done()
     index.drop_repeats()
     assert index.offsets() == {Log(TOPIC, 2): [0, *others]}, "the older one of the two"
     index = filled()
-    index.note_redriven(Place(TOPIC, 1, 9), 3, "deliveries/1/18")
+    index.note_mark(Place(TOPIC, 1, 9), 3, "deliveries/1/18")
     index.share_targets()
     assert index.redriven_to(Place(TOPIC, 2, 0)) == "deliveries/1/18"
-    index.drop_redriven()
+    index.drop_done()
     assert index.offsets() == {Log(TOPIC, 2): others}
 
 

@@ -10,7 +10,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind, Place
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.kafka.dead_letters.reading import dead_letter_of, is_redrive_mark
+from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
 from stream_app.kafka.dead_letters.redrive import RedriveOutcome, mark_headers, redriven
 from stream_app.kafka.dead_letters.writing import (
     HEADERS,
@@ -71,17 +71,17 @@ def test_a_key_has_the_same_partition_as_with_other_producers() -> None:
 
 def test_marks_are_told_from_dead_letters_and_no_producer_can_write_one() -> None:
     sent = redriven(letter(4), "deliveries", 8, epoch=7)
-    mark = mark_headers(RedriveOutcome(sent, 1, 18))
-    assert is_redrive_mark(record(mark))
+    mark = mark_headers(sent.dead_letter.place, RedriveOutcome(sent, 1, 18).target)
+    assert is_mark(record(mark))
     assert dict(mark)["x-redriven-to"] == b"deliveries/1/18"
     assert number_of(mark, "x-redriven-offset") == 4
     forged = buried([*mark, ("x-epoch", b"9"), ("x-original-size", b"3"), ("own", b"kept")])
-    assert not is_redrive_mark(record(forged))
+    assert not is_mark(record(forged))
     assert [name for name, _ in forged if name not in HEADERS] == ["own"]
     assert "x-redriven-offset" not in dict(forged)
     assert epoch_of(forged) == 0
     older = [("x-redriven-offset", b"4"), ("x-error-reason", b"stale")]
-    assert not is_redrive_mark(record(older)), "a letter that kept such a header of its producer"
+    assert not is_mark(record(older)), "a letter that kept such a header of its producer"
 
 
 @pytest.mark.parametrize("text", [b"", b"-1", b"1.5", b"x", "²".encode(), b"9" * 19])

@@ -1,0 +1,100 @@
+"""`stream-app dlq dismiss`: put dead letters aside that nobody wants to be sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream_app.cli.dlq.selection import (
+    check_places,
+    dead_letter_topics,
+    place_of,
+    selecting,
+    selection_of,
+)
+from stream_app.cli.output import print_json, print_table, say
+from stream_app.cli.parameters import end_undone
+from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
+from stream_app.domain.errors import UsageError
+from stream_app.kafka.dead_letters.reading import DeadLetterLog
+from stream_app.kafka.dead_letters.redrive import BATCH, Redriver
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stream_app.domain.dead_letters.dead_letter import DeadLetter
+
+
+@click.command(epilog="Example: stream-app dlq dismiss events.hits --reason undecodable --yes")
+@selecting
+@click.option(
+    "--place", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
+)
+@click.option(
+    "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
+)
+@click.option(
+    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def dismiss(
+    topics: tuple[str, ...],
+    *,
+    places: tuple[str, ...],
+    is_all: bool,
+    yes: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Put dead letters aside that nobody wants to be sent.
+
+    They stay in their topic until it removes them, but `status` no longer names them, and `redrive`
+    leaves them out. `list --done` shows them, and `redrive --again` sends them all the same.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    selection = selection_of(**filters, places=[place_of(settings, text) for text in places])
+    if selection.is_everything and not topics and not is_all:
+        raise UsageError(
+            "say which dead letters are meant: a TOPIC, an option that selects some, or --all"
+        )
+    named = dead_letter_topics(settings, [*topics, *(place.topic for place in selection.places)])
+    counts = asyncio.run(_dismiss(settings, named, DeadLetterIndex(selection), yes=yes))
+    rows = [
+        {"topic": topic, "reason": reason, "count": count}
+        for (topic, reason), count in sorted(counts.items())
+    ]
+    if as_json:
+        print_json({"dry_run": not yes, "dismissed": rows})
+    elif rows:
+        print_table(("TOPIC", "REASON", "LETTERS"), [tuple(row.values()) for row in rows])
+    total = sum(counts.values())
+    say(f"{total:,} dismissed" if yes else f"{total:,} would be dismissed")
+    if not yes:
+        end_undone(as_json=as_json)
+
+
+async def _dismiss(
+    settings: Settings, topics: Sequence[str], index: DeadLetterIndex, *, yes: bool
+) -> Mapping[tuple[str, str], int]:
+    """Dismiss what is selected and open; return the numbers by topic and reason."""
+    async with DeadLetterLog(settings, topics) as log:
+        await log.survey(index)
+        check_places(index)
+        index.drop_done()
+        counts = index.summary()
+        if not yes or not len(index):
+            return counts
+        batch: list[DeadLetter] = []
+        async with Redriver(settings) as redriver:
+            async for letter in log.read(index.offsets()):
+                batch.append(letter)
+                if len(batch) == BATCH:
+                    await redriver.dismiss(batch)
+                    batch = []
+            await redriver.dismiss(batch)
+    return counts

@@ -1,0 +1,20 @@
+"""The state of an integration, as `status` and `integrations list` show it."""
+
+from __future__ import annotations
+
+from stream_app.domain.reports.integration_state import integration_row
+from tests.unit.valid_records import CLIENT, STATUS
+
+RECORD: dict[str, object] = {
+    "id": 521, "client_id": CLIENT, "name": "On-call", "type": "opsgenie", "active": True,
+    "target": {"api": "https://api.opsgenie.com", "token": "env:STREAM_APP_KEY_1111_ACME"},
+    "events": [],
+}  # fmt: skip
+
+
+def test_an_integration_that_its_owner_turned_off_is_off_whatever_the_system_did_before() -> None:
+    assert integration_row(521, RECORD, None)["state"] == "active"
+    disabled = integration_row(521, RECORD, STATUS)
+    assert (disabled["state"], disabled["since"]) == ("disabled", "2026-01-01T00:00:00Z")
+    off = integration_row(521, {**RECORD, "active": False}, STATUS)
+    assert (off["state"], off["why"]) == ("off", None)
