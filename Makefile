@@ -38,7 +38,7 @@ run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample e
 	@exec $(RUN) demo
 
 .PHONY: tools
-tools: setup ## Fetch promtool, prometheus and kcat, which tests run (Debian's packages, unpacked in .local)
+tools: setup ## Fetch promtool, prometheus, kcat and Chromium, which tests run (Debian's packages, in .local)
 	@bash tests/tools.sh $(TOOLS)
 	@$(BIN)/python -m tests.java_cache
 

@@ -8,7 +8,10 @@ FOLDER = Path(__file__).parent.parent / ".local" / "tools" / "bin"
 
 
 def tool(name: str) -> str:
-    """Return the path of `promtool`, `prometheus` or `kcat`; a test without it fails."""
+    """Return the path of one of `promtool`, `prometheus`, `kcat` and `chromium-headless-shell`.
+
+    A test without it fails.
+    """
     path = FOLDER / name
     assert path.exists(), f"{name} is not in {FOLDER}: run `make tools`"
     return str(path)

@@ -1,27 +1,43 @@
 #!/usr/bin/env bash
-# Puts prometheus, promtool and kcat, which some tests run, into a folder: unpacked from Debian's packages, so
-# that nothing is installed on the machine and no service is started. Root is needed only where
-# the lists of packages have never been fetched.
+# Puts prometheus, promtool, kcat and Chromium without a window, which some tests run, into a folder:
+# unpacked from Debian's packages, so that nothing is installed on the machine and no service is
+# started. Root is needed only where the lists of packages have never been fetched.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
-# kcat's libraries come along; prometheus is the package of promtool, a static binary.
-packages=(prometheus kcat librdkafka1 libyajl2 libsasl2-2 liblz4-1 libzstd1)
+# kcat's libraries come along; prometheus is the package of promtool, a static binary. The font gives
+# a page the same measures on every machine.
+packages=(prometheus kcat librdkafka1 libyajl2 libsasl2-2 liblz4-1 libzstd1 fonts-dejavu-core)
+browser=chromium-headless-shell
+names=(prometheus promtool kcat "$browser")
 
-if [ -x "$folder/bin/promtool" ] && [ -x "$folder/bin/kcat" ]; then exit 0; fi
+is_complete() { for name in "${names[@]}"; do [ -x "$folder/bin/$name" ] || return 1; done; }
+# The browser with those of its libraries that this machine does not have.
+browser_packages() {
+  apt-get install -s -qq --no-install-recommends "$browser" | awk '$1 == "Inst" && $2 != "xdg-utils" {print $2}'
+}
+download() {
+  local missing
+  missing=$(browser_packages) && apt-get download -qq "${packages[@]}" "$browser" $missing
+}
+
+if is_complete; then exit 0; fi
 if ! command -v apt-get > /dev/null || ! command -v dpkg-deb > /dev/null; then
-  echo "promtool and kcat are needed by the tests, and this is no Debian or Ubuntu:" \
-    "put both into $folder/bin (links will do)" >&2
+  echo "${names[*]} are needed by the tests, and this is no Debian or Ubuntu:" \
+    "put them into $folder/bin (links will do; one to Chrome for $browser)" >&2
   exit 2
 fi
-echo "fetching promtool and kcat from Debian's packages into $folder"
+echo "fetching ${names[*]} from Debian's packages into $folder (150 MB)"
 unpacked=$folder/unpacked
 mkdir -p "$folder/bin" "$unpacked"
 cd "$folder"
-if ! apt-get download -qq "${packages[@]}" 2> apt.log; then
+if ! download 2> apt.log; then
   # Without lists of packages, or with old ones, nothing is found.
-  apt-get update -qq && apt-get download -qq "${packages[@]}" || { cat apt.log >&2; exit 2; }
+  apt-get update -qq && download || { cat apt.log >&2; exit 2; }
 fi
-for package in ./*.deb; do dpkg-deb -x "$package" unpacked; done
+# The browser's other languages are half of its data.
+for package in ./*.deb; do
+  dpkg-deb --fsys-tarfile "$package" | tar -x -C unpacked --exclude='*/locales/*' --exclude='./usr/share/doc/*'
+done
 rm -f ./*.deb apt.log
 for name in prometheus promtool; do ln -sf "../unpacked/usr/bin/$name" "bin/$name"; done
 cat > bin/kcat << 'END'
@@ -31,5 +47,18 @@ for lib in "$here"/lib/*-linux-gnu; do LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$
 export LD_LIBRARY_PATH
 exec "$here/bin/kcat" "$@"
 END
-chmod +x bin/kcat
-bin/promtool --version > /dev/null 2>&1 && bin/kcat -V > /dev/null
+cat > fonts.conf << END
+<?xml version="1.0"?>
+<fontconfig><dir>$unpacked/usr/share/fonts</dir><cachedir>$folder/fonts-cache</cachedir></fontconfig>
+END
+cat > "bin/$browser" << 'END'
+#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")/..
+for lib in "$here"/unpacked/usr/lib/*-linux-gnu "$here"/unpacked/usr/lib/*-linux-gnu/*/; do
+  LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+done
+export LD_LIBRARY_PATH FONTCONFIG_FILE="$here/fonts.conf"
+exec "$here/unpacked/usr/lib/chromium/chromium-headless-shell" "$@"
+END
+chmod +x bin/kcat "bin/$browser"
+bin/promtool --version > /dev/null 2>&1 && bin/kcat -V > /dev/null && "bin/$browser" --version > /dev/null

@@ -15,32 +15,47 @@ def column_chart(
     mark: int,
     height: int = 8,
 ) -> list[MarkedLine]:
-    """Return the lines of a chart with a dotted line at `mark`.
+    """Return the lines of a chart with a dotted line at `mark`; it and the largest are labelled.
+
+    If both labels would stand in one row, the larger value gets a row of its own above. That row
+    is not to scale.
 
     Args:
         values: a column each.
         mark: where the line is; columns above it are marked.
-        height: of the chart, in lines.
+        height: of the chart, in lines, two or more.
     """
-    top = max(*values, mark, 1)
-    mark_row = min(height - 1, mark * height // top)
-    width = max(len(f"{top:,}"), len(f"{mark:,}"))
+    largest = max(values)
+    top = max(largest, mark, 1)
+    mark_row, largest_row = min(height - 1, mark * height // top), -(-largest * height // top) - 1
+    if mark_row == largest_row and largest > mark:
+        largest_row, top = height, mark
+    elif mark_row == largest_row and largest < mark:
+        mark_row = height
+    labels = {largest_row: f"{largest:,}", mark_row: f"{mark:,}"}
+    width = max(map(len, labels.values()))
+    heights = [_rows(value, top, largest, height) for value in values]
     lines = []
-    for row in reversed(range(height)):
-        label = f"{mark:,}" if row == mark_row else f"{top:,}" if row == height - 1 else ""
+    for row in reversed(range(max(height, largest_row + 1, mark_row + 1))):
         cells: list[str] = []
         marked: list[int] = []
-        for value in values:
-            filled = max(0, min(_PARTS, round((value / top * height - row) * _PARTS)))
-            if row == 0 and value:
-                filled = max(1, filled)
+        for value, rows in zip(values, heights, strict=True):
+            filled = max(0, min(_PARTS, round((rows - row) * _PARTS)))
             block = "┈" if not filled and row == mark_row else _BLOCKS[filled]
             if filled and value > mark:
                 marked.append(width + len(" │") + len(cells))
             cells.append(block)
-        lines.append(MarkedLine(f"{label:>{width}} │{''.join(cells)}".rstrip(), marked))
+        text = f"{labels.get(row, ''):>{width}} │{''.join(cells)}".rstrip()
+        lines.append(MarkedLine(text, marked))
     lines.append(MarkedLine(f"{0:>{width}} └{'─' * len(values)}", ()))
     return lines
+
+
+def _rows(value: int, top: int, largest: int, height: int) -> float:
+    """Return how many rows a column fills, `top` being at a height; what is above ends in one."""
+    if value > top:
+        return height + max((value - top) / (largest - top), 1 / _PARTS)
+    return max(value / top * height, 1 / _PARTS) if value else 0
 
 
 def bar(share: float, width: int) -> str:

@@ -1,39 +1,71 @@
-"""The findings of a backtest as one HTML page: charts are inline SVG, nothing is loaded."""
+"""The findings of a backtest as one HTML page: nothing is loaded.
+
+The bars of the chart are inline SVG, which stretches with the page. All text is outside of it, so
+that it is as large on a phone as on a desk.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from stream_app.cli.triggers.report_text import counted, headline, rate_text, summary
+from stream_app.cli.triggers.report_text import duration, headline, rate_text, summary
 from stream_app.domain.backtest.findings import Findings, ThresholdRow, Window
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 
 COLUMNS = 240
-_WIDTH, _HEIGHT, _LEFT = 960, 220, 60
-_BAR_HEIGHT, _BAR_GAP, _BAR_LEFT, _BAR_WIDTH = 16, 6, 90, 360
-#: Steps of the time axis, the least distance of its marks, and the room for its ends.
-MAX_TICKS, _ROOM, _DAY_MS = 9, 160, 86_400_000
+#: Most steps of the time axis. A narrow screen has room for the label of every second one.
+MAX_TICKS, _DAY_MS = 9, 86_400_000
 _TICKS_MS = (60_000, 600_000, 3_600_000, 6 * 3_600_000, *(n * _DAY_MS for n in (1, 7, 28)))
+#: The least height of a bar, in percent of the chart's.
+_LEAST_BAR = 1.0
 #: How many fired windows are listed; JSON has all.
 SHOWN_FIRED = 200
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_NAME = 'aria-label="Largest count of a window over time"'
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2433; --soft: #667; --bar: #5b8def; --hot: #d64545;
+:root { color-scheme: light dark; --ink: #1d2433; --soft: #5b6072; --bar: #4a7de0; --hot: #d0393b;
   --paper: #fff; --line: #dde; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9f0; --soft: #99a; --paper: #14171f;
-  --line: #334; } }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9f0; --soft: #a3a8b8; --bar: #6a9af5;
+  --hot: #f0686a; --paper: #14171f; --line: #334; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 1000px; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
+time { white-space: nowrap; } small, .soft { color: var(--soft); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); }
-td.n, th.n { text-align: right; } small, .soft { color: var(--soft); }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
-.bar { fill: var(--bar); } .hot { fill: var(--hot); }
-.limit { stroke: var(--ink); stroke-dasharray: 4 4; } .axis { stroke: var(--soft); }
+th, td { text-align: left; vertical-align: baseline; padding: .2rem .8rem .2rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: normal; }
+td.n, th.n { text-align: right; } td.facts { padding-left: 1rem; overflow-wrap: anywhere; }
+.windows th:last-child { width: 100%; } .facts small { display: block; }
+tr.more > * { border-bottom: 0; }
+.chart { display: grid; grid-template-columns: minmax(2rem, auto) 1fr minmax(2rem, auto);
+  column-gap: .4rem; font-size: 12px; color: var(--soft); margin-top: 1.5rem; }
+.chart svg { width: 100%; height: 180px; display: block; border-bottom: 1px solid var(--soft);
+  overflow: visible; }
+.at { position: relative; } .at > * { position: absolute; white-space: nowrap; }
+.scale > * { transform: translateY(50%); } .scale > .room { position: static; visibility: hidden; }
+.scale:first-child > * { right: 0; }
+.ticks { height: 1.6rem; } .ticks > * { transform: translateX(-50%); padding-top: .1rem; }
+.ticks > *::before { content: ""; position: absolute; left: 50%; top: 0; height: 4px;
+  border-left: 1px solid var(--soft); }
+.ends { grid-column: 1 / -1; display: flex; flex-wrap: wrap; justify-content: space-between; }
+.bar { fill: var(--bar); background: var(--bar); }
+.hot { fill: var(--hot); background: var(--hot); }
+.limit { stroke: var(--ink); stroke-dasharray: 4 4; vector-effect: non-scaling-stroke; }
+.track { display: inline-block; width: 15rem; max-width: 50%; }
+.track > * { display: block; height: .8rem; }
+@media (max-width: 640px) {
+  body { margin-top: 1rem; } .ticks > .odd { display: none; }
+  .steps, .steps thead, .steps tbody { display: block; }
+  .steps tr { display: grid; grid-template-columns: repeat(4, 1fr);
+    border-bottom: 1px solid var(--line); }
+  .steps th, .steps td { border-bottom: 0; } .steps .note { grid-column: 1 / -1; }
+  .steps th.note { display: none; } .track { display: block; width: auto; max-width: none; }
+}
 """
 
 
@@ -44,18 +76,17 @@ def page(found: Findings, top: int) -> str:
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8"/>',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>',
-        '<meta name="viewport" content="width=device-width"/>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
         f"<title>Backtest: {title}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{title}</h1>",
-        *(f"<p>{_text(line)}</p>" for line in summary(found)),
+        f"<h1>{_with_own_direction(title, _text(found.trigger.name))}</h1>",
+        *(f"<p>{_TIME.sub(_time_element, _text(line))}</p>" for line in summary(found)),
     ]
     if found.events:
         parts += [
             "<h2>Largest window over time</h2>",
             _timeline(found),
             "<h2>What a threshold would have meant</h2>",
-            _threshold_bars(found.rows),
-            _threshold_table(found.rows),
+            _thresholds(found.rows),
             "<h2>Busiest windows</h2>",
             _busiest(found, found.busiest(top)),
             "<h2>Fired</h2>",
@@ -66,34 +97,46 @@ def page(found: Findings, top: int) -> str:
 
 def _timeline(found: Findings) -> str:
     values = found.timeline(COLUMNS)
-    top = max(*values, found.threshold, 1)
-    step = (_WIDTH - _LEFT) / len(values)
-
-    def height(value: int) -> float:
-        return value / top * (_HEIGHT - 40)
-
-    base, limit = _HEIGHT - 20, _HEIGHT - 20 - height(found.threshold)
-    bars = [
-        f'<rect class="{"hot" if value > found.threshold else "bar"}" '
-        f'x="{_LEFT + number * step:.1f}" y="{base - height(value):.1f}" '
-        f'width="{max(step - 0.5, 0.5):.1f}" height="{height(value):.1f}">'
-        f"<title>{_time_at(found, number / len(values))}: {value:,}</title></rect>"
-        for number, value in enumerate(values)
-        if value
+    largest, limit, columns = max(values), found.threshold, len(values)
+    top = max(largest, limit, 1)
+    y = 100 - limit / top * 100
+    note = (
+        f"A bar shows the largest window of {duration((found.to_ms - found.from_ms) // columns)}. "
+        "The dashed line is the threshold: a window above it fires."
+    )
+    parts = [
+        f'<p class="soft">{note}</p>',
+        f'<div class="chart">{_scale(largest, top)}',
+        f'<svg viewBox="0 0 {columns} 100" preserveAspectRatio="none" role="img" {_NAME}>',
+        *_bars(found, values, top),
+        f'<line class="limit" x1="0" y1="{y:.2f}" x2="{columns}" y2="{y:.2f}"/>',
+        f"</svg>{_scale(limit, top)}",
+        '<div></div><div class="at ticks">',
+        *_ticks(found),
+        "</div><div></div>",
+        f'<div class="ends">{_time(found.from_ms)} {_time(found.to_ms)}</div></div>',
     ]
-    return "\n".join(
-        [
-            _svg(_HEIGHT, "Largest count of a window over time"),
-            *bars,
-            f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{_WIDTH}" y2="{base}"/>',
-            f'<line class="limit" x1="{_LEFT}" y1="{limit:.1f}" x2="{_WIDTH}" y2="{limit:.1f}"/>',
-            _label(_LEFT - 6, limit + 4, f"{found.threshold:,}"),
-            "" if top == found.threshold else _label(_LEFT - 6, 24, f"{top:,}"),
-            *_ticks(found, base),
-            f'<text x="{_LEFT}" y="{_HEIGHT - 4}">{iso_utc(found.from_ms)}</text>',
-            _label(_WIDTH, _HEIGHT - 4, iso_utc(found.to_ms)),
-            "</svg>",
-        ]
+    return "\n".join(parts)
+
+
+def _bars(found: Findings, values: Sequence[int], top: int) -> Iterator[str]:
+    for number, value in enumerate(values):
+        if value:
+            height = max(value / top * 100, _LEAST_BAR)
+            yield (
+                f'<rect class="{"hot" if value > found.threshold else "bar"}" x="{number}" '
+                f'y="{100 - height:.2f}" width="0.9" height="{height:.2f}">'
+                f"<title>{_time_at(found, number / len(values))}: {value:,}</title></rect>"
+            )
+
+
+def _scale(value: int, top: int) -> str:
+    """Return the label of a value beside the chart, at its height."""
+    text, bottom = f"{value:,}", value / top * 100
+    # What is placed takes no room, so the same text holds the room for it.
+    return (
+        f'<div class="at scale"><span style="bottom: {bottom:.2f}%">{text}</span>'
+        f'<span class="room" aria-hidden="true">{text}</span></div>'
     )
 
 
@@ -102,18 +145,16 @@ def _time_at(found: Findings, share: float) -> str:
     return iso_utc(found.from_ms + int(share * (found.to_ms - found.from_ms)))
 
 
-def _ticks(found: Findings, base: int) -> Iterator[str]:
-    """Yield a mark at each hour, day or week, and its label where there is room."""
+def _ticks(found: Findings) -> Iterator[str]:
+    """Yield a mark with its label at each hour, day or week; none where there is no room."""
     length = found.to_ms - found.from_ms
     step = next((ms for ms in _TICKS_MS if length <= MAX_TICKS * ms), 0)
     begin = -(-found.from_ms // step) * step if step else found.to_ms
-    for at_ms in range(begin, found.to_ms, step or 1):
-        x = _LEFT + (at_ms - found.from_ms) / length * (_WIDTH - _LEFT)
-        yield f'<line class="axis" x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base + 5}"/>'
-        if _LEFT + _ROOM < x < _WIDTH - _ROOM:
-            text = iso_utc(at_ms)
-            name = text[5:10] if step >= _DAY_MS else text[11:16]
-            yield f'<text x="{x:.1f}" y="{_HEIGHT - 4}" text-anchor="middle">{name}</text>'
+    for number, at_ms in enumerate(range(begin, found.to_ms, step or 1)):
+        left, text = (at_ms - found.from_ms) / length * 100, iso_utc(at_ms)
+        name = text[5:10] if step >= _DAY_MS else text[11:16]
+        kind = ' class="odd"' if number % 2 else ""
+        yield f'<span{kind} style="left: {left:.2f}%">{name}</span>'
 
 
 def _text(text: str) -> str:
@@ -121,75 +162,62 @@ def _text(text: str) -> str:
     return escape(printable(text))
 
 
-def _svg(height: int, label: str) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">'
+def _with_own_direction(text: str, part: str) -> str:
+    """Return HTML in which a part, which may be of a script from right to left, moves no other."""
+    return text.replace(part, f"<bdi>{part}</bdi>", 1)
 
 
-def _label(x: float, y: float, text: str) -> str:
-    """Return a label that ends at a position."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{escape(text)}</text>'
+def _time(at_ms: int) -> str:
+    return f"<time>{iso_utc(at_ms)}</time>"
 
 
-def _threshold_bars(rows: Sequence[ThresholdRow]) -> str:
+def _time_element(found: re.Match[str]) -> str:
+    return f"<time>{found[0]}</time>"
+
+
+def _thresholds(rows: Sequence[ThresholdRow]) -> str:
     most = max(row.alerts for row in rows) or 1
-    line = _BAR_HEIGHT + _BAR_GAP
-    found = []
-    for number, row in enumerate(rows):
-        y, width = number * line, max(row.alerts / most * _BAR_WIDTH, 1 if row.alerts else 0)
+    body = []
+    for row in rows:
         kind = "hot" if "as it is" in row.note else "bar"
-        text = counted(row.alerts, "alert")
-        if row.per_day is not None:
-            text = f"{row.per_day:,.2f} a day, {row.worst_day:,} on the worst"
-        note = f" ({row.note})" if row.note else ""
-        found.append(
-            _label(_BAR_LEFT - 8, y + 13, f"{row.threshold:,}")
-            + f'<rect class="{kind}" x="{_BAR_LEFT}" y="{y}" width="{width:.1f}" '
-            f'height="{_BAR_HEIGHT}"/>'
-            f'<text x="{_BAR_LEFT + width + 8:.1f}" y="{y + 13}">{_text(text + note)}</text>'
+        cells = [f"{row.threshold:,}", f"{row.alerts:,}", rate_text(row.per_day)]
+        numbers = "".join(f'<td class="n">{text}</td>' for text in (*cells, f"{row.worst_day:,}"))
+        body.append(
+            f'<tr>{numbers}<td class="note"><span class="track"><span class="{kind}" '
+            f'style="width: {row.alerts / most * 100:.1f}%"></span></span> {escape(row.note)}</td>'
+            "</tr>"
         )
-    return "\n".join(
-        [
-            _svg(len(rows) * line, "Alerts by threshold"),
-            *found,
-            "</svg>",
-        ]
-    )
-
-
-def _threshold_table(rows: Iterable[ThresholdRow]) -> str:
-    body = [
-        _row(
-            [f"{r.threshold:,}", f"{r.alerts:,}", rate_text(r.per_day), f"{r.worst_day:,}"], r.note
-        )
-        for r in rows
-    ]
-    return _table(("Threshold", "Alerts", "A day, on average", "Worst day (UTC)"), body, ("",))
+    heads = ("Threshold", "Alerts", "A day", "Worst day")
+    text = "Alerts in all, on an average day, and on the worst day (UTC)."
+    table = _table(heads, body, last='<th class="note"></th>', kind="steps")
+    return f'<p class="soft">{text}</p>{table}'
 
 
 def _busiest(found: Findings, windows: Iterable[Window]) -> str:
     body = []
     for window in windows:
         mark = "fires" if window.events > found.threshold else ""
-        cells = [iso_utc(window.start * 1000), f"{window.events:,}"]
-        events = "<br/>".join(
-            _text(
-                f"{sample.partition}/{sample.offset} {iso_utc(sample.seconds * 1000)} "
-                + " ".join(f"{name}={text}" for name, text in sample.facts.items())
-            )
+        events = "".join(
+            f"<small>{sample.partition}/{sample.offset} {_time(sample.seconds * 1000)} "
+            + " ".join(f"{_text(k)}=<bdi>{_text(v)}</bdi>" for k, v in sample.facts.items())
+            + "</small>"
             for sample in found.samples.get(window.start, ())
         )
         body.append(
-            f'<tr><td>{cells[0]}</td><td class="n">{cells[1]}</td><td>{mark}</td>'
-            f"<td><small>{events}</small></td></tr>"
+            f'<tr class="{"more" if events else "alone"}"><td>{_time(window.start * 1000)}</td>'
+            f'<td class="n">{window.events:,}</td><td>{mark}</td></tr>'
         )
-    texts = ("", "Some of them: partition/offset, time, facts")
-    return _table(("Events",), body, texts, first="From")
+        if events:
+            body.append(f'<tr><td class="facts" colspan="3">{events}</td></tr>')
+    text = "With some of their events: partition/offset, time, facts."
+    table = _table(("Events",), body, first="From", last="<th></th>", kind="windows")
+    return f'<p class="soft">{text}</p>{table}'
 
 
 def _fired(windows: Sequence[Window]) -> str:
     shown = windows[-SHOWN_FIRED:]
     body = [
-        f'<tr><td>{iso_utc(w.start * 1000)}</td><td class="n">{w.events:,}</td></tr>'
+        f'<tr><td>{_time(w.start * 1000)}</td><td class="n">{w.events:,}</td></tr>'
         for w in reversed(shown)
     ]
     text = (
@@ -201,16 +229,11 @@ def _fired(windows: Sequence[Window]) -> str:
     return f'<p class="soft">{text if windows else "It would not have fired."}</p>' + table
 
 
-def _row(numbers: Iterable[str], note: str) -> str:
-    cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
-    return f"<tr>{cells}<td>{escape(note)}</td></tr>"
-
-
 def _table(
-    numbers: Iterable[str], body: Iterable[str], texts: Iterable[str] = (), first: str = ""
+    numbers: Iterable[str], body: Iterable[str], *, first: str = "", last: str = "", kind: str = ""
 ) -> str:
     """Return a table; columns of numbers are aligned to the right."""
     head = f"<th>{escape(first)}</th>" if first else ""
-    head += "".join(f'<th class="n">{escape(text)}</th>' for text in numbers)
-    head += "".join(f"<th>{escape(text)}</th>" for text in texts)
-    return "\n".join([f"<table><thead><tr>{head}</tr></thead><tbody>", *body, "</tbody></table>"])
+    head += "".join(f'<th class="n">{escape(text)}</th>' for text in numbers) + last
+    begin = f'<table class="{kind}">' if kind else "<table>"
+    return "\n".join([f"{begin}<thead><tr>{head}</tr></thead><tbody>", *body, "</tbody></table>"])

@@ -70,7 +70,7 @@ def _filters(found: Findings) -> Iterator[str]:
 
 def _fired(found: Findings) -> str:
     fired = found.alerts_at(found.threshold)
-    length = _duration(found.to_ms - found.from_ms)
+    length = duration(found.to_ms - found.from_ms)
     text = f"It would have fired {counted(fired, 'time')} in {length}"
     average = found.per_day(fired)
     if average is None or not fired:
@@ -98,13 +98,14 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
-def _duration(length_ms: int) -> str:
+def duration(length_ms: int) -> str:
     """Return a duration in the largest unit that fits into it."""
     seconds = length_ms / 1000
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+            number = f"{seconds / length:,.1f}".removesuffix(".0")
+            return f"{number} {unit}" + ("" if number == "1" else "s")
+    return counted(round(seconds), "second")
 
 
 def rate_text(per_day: float | None) -> str:
@@ -120,7 +121,7 @@ def report(found: Findings, top: int) -> Iterator[str]:
         return
     values = found.timeline(COLUMNS)
     yield ""
-    part = _duration((found.to_ms - found.from_ms) // len(values))
+    part = duration((found.to_ms - found.from_ms) // len(values))
     yield f"A column is the largest window of {part}; ┈ is the threshold"
     lines = column_chart(values, found.threshold)
     yield from lines

@@ -10,7 +10,13 @@ from tests.tools import tool
 
 
 @pytest.mark.parametrize(
-    ("name", "option"), [("promtool", "--version"), ("prometheus", "--version"), ("kcat", "-V")]
+    ("name", "option"),
+    [
+        ("promtool", "--version"),
+        ("prometheus", "--version"),
+        ("kcat", "-V"),
+        ("chromium-headless-shell", "--version"),
+    ],
 )
 def test_a_tool_runs(name: str, option: str) -> None:
     """`make tools` has unpacked it with the libraries that it needs."""
