@@ -16,10 +16,12 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
 from tests import java_cache
+from tests.contract import command_output
 from tests.examples import HAS_FEW_EXAMPLES, examples
 
 # The tests' own clients leave no connection open, either: its warning would fail another test.
 bootstrapping.install()
+command_output.install()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell in the background ignores SIGINT, and so would every process that a test starts.

@@ -84,7 +84,8 @@ class Tenant:
 
     def listed(self, place: int = 1) -> Json | None:
         """Return the row of an integration in `integrations list`, None when it is not there."""
-        rows = json.loads(self.run("integrations", "list", "--json").stdout)
+        lines = self.run("integrations", "list", "--json").stdout.splitlines()
+        rows = map(json.loads, lines)
         return next((row for row in rows if row["id"] == self.integration_id(place)), None)
 
     def send(self, kind: str, *events: Mapping[str, Any]) -> None:

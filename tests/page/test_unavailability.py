@@ -175,7 +175,7 @@ automatically disabled."""
     eventually(lambda: disabled(outages.broken))
     row = outages.broken.listed()
     assert row is not None
-    assert row["why"] == "failed_share: 18 of 30 requests failed in 12 h"
+    assert row["detail"] == "failed_share: 18 of 30 requests failed in 12 h"
     for tenant in (outages.broken, outages.spared):
         incidents(tenant, 50, 1)
     outages.spared.told(14)

@@ -86,7 +86,8 @@ def get(
     if output == "api":
         print_json(wrap_answer(chosen, rows, is_one=object_id is not None))
     elif as_json or output == "json":
-        print_json(rows)
+        for row in rows:
+            print_json(row)
     elif output == "yaml":
         if rows:
             print_lines(dump_all(rows).removesuffix("\n"))

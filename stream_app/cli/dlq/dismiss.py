@@ -15,7 +15,7 @@ from stream_app.cli.dlq.selection import (
     selection_of,
 )
 from stream_app.cli.output import print_json, print_table, say
-from stream_app.cli.parameters import end_undone
+from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.domain.errors import UsageError
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
 )
-@click.option(
-    "--yes", is_flag=True, help="Do it; without it the command only says what it would do."
-)
+@yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def dismiss(
     topics: tuple[str, ...],

@@ -32,7 +32,9 @@ _WHEN_WIDTH, _REASON_WIDTH, _NUMBER_WIDTH = 20, 20, 11
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the newest N.")
 @click.option("--done", is_flag=True, help="Also those that were redriven or dismissed.")
 @click.option("--summary", is_flag=True, help="Only how many there are, by topic and reason.")
-@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, as `kcat -J` does.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print each as JSON, one per line, as `kcat -J` does."
+)
 def list_(
     topics: tuple[str, ...],
     *,
@@ -58,7 +60,8 @@ def list_(
     )
     counts = [(topic, reason, number) for (topic, reason), number in sorted(found.items())]
     if summary and as_json:
-        print_json([{"topic": t, "reason": reason, "count": n} for t, reason, n in counts])
+        for topic, reason, number in counts:
+            print_json({"topic": topic, "reason": reason, "count": number})
     elif summary:
         print_table(("TOPIC", "REASON", "LETTERS"), counts)
     else:

@@ -67,7 +67,7 @@ _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
 @click.option(
     "--again", is_flag=True, help="Also alerts and deliveries redriven before, and dismissed ones."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print each letter as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def redrive(
     topics: tuple[str, ...],
     *,
@@ -239,7 +239,7 @@ class _Run:
     def _skip(self, place: Place, why: str) -> None:
         self.done["skipped"] += 1
         if self.as_json:
-            print_json({"letter": str(place), "action": "skipped", "why": why})
+            print_json({"place": str(place), "action": "skipped", "message": why})
         else:
             print_line(f"skipped    {place}: {why}")
 
@@ -249,7 +249,7 @@ class _Run:
         if self.as_json:
             print_json(
                 {
-                    "letter": str(letter.place),
+                    "place": str(letter.place),
                     "action": action,
                     "topic": sent.topic,
                     "partition": partition,

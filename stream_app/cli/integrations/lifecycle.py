@@ -30,11 +30,16 @@ if TYPE_CHECKING:
     from stream_app.settings import Settings
 
 ACTOR = "stream-app integrations"
+#: Field of a row -> its column.
+COLUMNS = {
+    "id": "ID", "client_id": "CLIENT", "name": "NAME", "type": "TYPE", "configured": "CONFIGURED",
+    "state": "STATE", "detail": "WHY", "state_since_at": "SINCE", "epoch": "EPOCH",
+}  # fmt: skip
 
 
 @click.command("list", epilog="Example: stream-app integrations list --client 1111")
 @click.option("--client", "client_id", type=int, help="Only those of this client.")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def list_(client_id: int | None, *, as_json: bool) -> None:
     """List integrations: how they are configured, and whether they are in use.
 
@@ -50,12 +55,12 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
         if client_id is None or record.get("client_id") == client_id
     ]
     if as_json:
-        print_json(rows)
+        for row in rows:
+            print_json(row)
         return
-    columns = ("id", "client_id", "name", "type", "configured", "state", "why", "since", "epoch")
     print_table(
-        [name.upper().replace("CLIENT_ID", "CLIENT") for name in columns],
-        [["" if row[name] is None else row[name] for name in columns] for row in rows],
+        list(COLUMNS.values()),
+        [["" if row[name] is None else row[name] for name in COLUMNS] for row in rows],
     )
 
 

@@ -21,7 +21,7 @@ from stream_app.cli.output import (
     say_lines,
 )
 from stream_app.cli.parameters import PositiveNumber
-from stream_app.cli.sandbox.serve import describe
+from stream_app.cli.sandbox.serve import alert_document, describe
 from stream_app.demo.run import Demo, Options
 from stream_app.logs import configure_logs
 from stream_app.opsgenie.sandbox.state import AlertView, iso_time
@@ -75,7 +75,7 @@ def _say_if_possible(text: str) -> None:
 def _view(*, as_json: bool) -> View:
     """Return the function that shows an alert on stdout."""
     if as_json:
-        return lambda alert: print_json(alert.as_json())
+        return lambda alert: print_json(alert_document(alert))
     if is_terminal():
         return show_on_terminal
     return lambda alert: print_lines(describe(alert))

@@ -63,7 +63,7 @@ def _watched(what: str) -> Iterator[Callable[[int, int], None]]:
 def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
     """Return the overview in JSON's types; times are ISO-8601."""
     return {
-        "at": iso_utc(found.now_ms),
+        "read_at": iso_utc(found.now_ms),
         "needs_attention": [asdict(problem) for problem in problems],
         "topics": [_dated(asdict(row)) for row in found.topics],
         "workers": [asdict(row) for row in found.workers],
@@ -73,8 +73,8 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
         ],
         "triggers": [_dated(asdict(row)) for row in found.triggers],
         "looked_back_to": {
-            "deliveries": _when(found.deliveries_cut_ms),
-            "alerts": _when(found.alerts_cut_ms),
+            "deliveries_at": _when(found.deliveries_cut_ms),
+            "alerts_at": _when(found.alerts_cut_ms),
         },
     }
 

@@ -24,12 +24,14 @@ def topics() -> None:
 
 @topics.command(epilog="Example: stream-app topics create --dry-run")
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
-@click.option("--json", "as_json", is_flag=True, help="Print the topics as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each topic as JSON, one per line.")
 def create(*, dry_run: bool, as_json: bool) -> None:
     """Make the topics that do not exist."""
     made = asyncio.run(create_topics(load_settings(), dry_run=dry_run))
     if as_json:
-        print_json([asdict(spec) for spec in made])
+        for spec in made:
+            row = asdict(spec)
+            print_json({"topic": row.pop("name"), **row})
     elif made:
         result = "would be made" if dry_run else "made"
         print_table(
@@ -41,12 +43,13 @@ def create(*, dry_run: bool, as_json: bool) -> None:
 
 
 @topics.command(epilog="Example: stream-app topics check")
-@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each problem as JSON, one per line.")
 def check(*, as_json: bool) -> None:
     """Compare the cluster with the contract; exit code 3 if they differ."""
     problems = asyncio.run(check_topics(load_settings()))
     if as_json:
-        print_json([asdict(problem) for problem in problems])
+        for problem in problems:
+            print_json(asdict(problem))
     elif problems:
         print_table(
             ("TOPIC", "PROBLEM", "REMEDY"), [(p.topic, p.problem, p.remedy) for p in problems]
@@ -58,12 +61,13 @@ def check(*, as_json: bool) -> None:
 
 
 @topics.command("list", epilog="Example: stream-app topics list --json")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def list_(*, as_json: bool) -> None:
     """List the topics, their keys and partitions."""
     found = asyncio.run(list_topics(load_settings()))
     if as_json:
-        print_json([asdict(view) for view in found])
+        for view in found:
+            print_json(asdict(view))
         return
     print_table(
         ("TOPIC", "KEY", "PARTITIONS"),

@@ -82,12 +82,13 @@ def fail(url: str, *, on: tuple[str, ...], as_json: bool, **fields: Any) -> None
 
 @click.command(epilog="Example: stream-app sandbox faults --json")
 @url_option
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def faults(url: str, *, as_json: bool) -> None:
     """List what fails in a running sandbox, and how much of it is left."""
     found = _call(url, "GET", FAULTS_PATH)
     if as_json:
-        print_json(found)
+        for row in found:
+            print_json(row)
     elif found:
         print_table(
             ("ID", "KIND", "WITH", "ON", "KEY", "FAILED", "LEFT"),
@@ -106,7 +107,9 @@ def faults(url: str, *, as_json: bool) -> None:
 @click.command(epilog="Example: stream-app sandbox heal")
 @click.argument("fault_ids", metavar="[ID]...", type=click.IntRange(min=1), nargs=-1)
 @url_option
-@click.option("--json", "as_json", is_flag=True, help="Print what was on as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print each that was on as JSON, one per line."
+)
 def heal(url: str, *, fault_ids: tuple[int, ...], as_json: bool) -> None:
     """End failures of a running sandbox: all, or those with these ids."""
     paths = [f"{FAULTS_PATH}/{number}" for number in fault_ids] or [FAULTS_PATH]
@@ -116,7 +119,8 @@ def heal(url: str, *, fault_ids: tuple[int, ...], as_json: bool) -> None:
             ended.append(row)
             say(f"fault {row['id']} ended: {row['kind']}, it has failed {_requests(row['failed'])}")
     if as_json:
-        print_json(ended)
+        for row in ended:
+            print_json(row)
     elif not ended:
         say("nothing failed on demand")
 

@@ -85,7 +85,7 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
     def show(alert: AlertView) -> None:
         try:
             if as_json:
-                print_json(alert.as_json())
+                print_json(alert_document(alert))
             else:
                 print_lines(describe(alert))
         except BrokenPipeError:
@@ -126,6 +126,12 @@ def _show_failed_request(request: RequestView) -> None:
             f"--- {iso_time(request.received_at_ms)}  failed on demand: {request.fault}, {answer}  "
             f"{request.method} {request.path}  {clean(request.alias)}".rstrip()
         )
+
+
+def alert_document(alert: AlertView) -> dict[str, object]:
+    """Return an alert as commands print it in JSON; the sandbox itself has the service's names."""
+    row = alert.as_json()
+    return row | {"created_at": row.pop("createdAt")}
 
 
 def describe(alert: AlertView) -> str:

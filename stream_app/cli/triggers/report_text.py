@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from stream_app.cli.replay.report import figures_text
 from stream_app.cli.triggers.charts import bar, column_chart
 from stream_app.domain.alerts.threshold_text import WORDINGS, clause_lines, period_text
+from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.backtest.findings import Findings, Window
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.foreign_text.printable import quoted
@@ -169,7 +170,7 @@ def _window_lines(found: Findings, window: Window) -> Iterator[str]:
 
 
 def as_json(found: Findings, top: int) -> Mapping[str, object]:
-    """Return the findings as one document; times are Unix seconds, and Unix ms in the ranges.
+    """Return the findings as one document; times are ISO-8601.
 
     Figures per day are null where the range is too short for them.
     """
@@ -183,8 +184,7 @@ def as_json(found: Findings, top: int) -> Mapping[str, object]:
             "threshold": {"count": found.threshold, "period": found.period},
         },
         "range": {
-            "from_ms": found.from_ms,
-            "to_ms": found.to_ms,
+            **_range((found.from_ms, found.to_ms)),
             "days": found.days,
             "is_loaded": found.is_loaded,
         },
@@ -197,15 +197,28 @@ def as_json(found: Findings, top: int) -> Mapping[str, object]:
         "alerts": len(found.fired),
         "alerts_per_day": found.per_day(len(found.fired)),
         "worst_day": found.worst_day(found.threshold),
-        "fired": [window._asdict() for window in found.fired],
+        "fired": [_window(window) for window in found.fired],
         "busiest": [
-            window._asdict()
-            | {"samples": [sample._asdict() for sample in found.samples.get(window.start, ())]}
+            _window(window)
+            | {"samples": [_sample(sample) for sample in found.samples.get(window.start, ())]}
             for window in found.busiest(top)
         ],
         "thresholds": [row._asdict() for row in found.rows],
     }
 
 
-def _range(between_ms: tuple[int, int]) -> dict[str, int]:
-    return {"from_ms": between_ms[0], "to_ms": between_ms[1]}
+def _range(between_ms: tuple[int, int]) -> dict[str, object]:
+    return {"from": iso_utc(between_ms[0]), "to": iso_utc(between_ms[1])}
+
+
+def _window(window: Window) -> dict[str, object]:
+    return {"window_start_at": iso_utc(window.start * 1000), "count": window.events}
+
+
+def _sample(sample: EventSample) -> dict[str, object]:
+    return {
+        "partition": sample.partition,
+        "offset": sample.offset,
+        "occurred_at": iso_utc(sample.seconds * 1000),
+        "facts": sample.facts,
+    }

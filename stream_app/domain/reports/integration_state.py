@@ -13,7 +13,8 @@ def integration_row(
 ) -> dict[str, object]:
     """Return the facts about an integration, in JSON's types.
 
-    One that its owner has turned off is `off`, even if the system had disabled it before.
+    One that its owner has turned off is `off`, even if the system had disabled it before. `reason`
+    is a word that says why it is not in use, and `detail` a sentence.
     """
     integration, problems = read_integration(record)
     note_id_mismatch(number, integration.id, problems)
@@ -24,16 +25,19 @@ def integration_row(
         "type": record.get("type"),
         "configured": "active" if integration.active else "off",
         "state": "active" if integration.active else "off",
-        "why": None,
-        "since": None,
+        "reason": None,
+        "detail": None,
+        "state_since_at": None,
         "epoch": integration.epoch,
     }
     if problems:
-        row |= {"state": "invalid", "why": str(problems[0])}
+        row |= {"state": "invalid", "reason": "invalid", "detail": str(problems[0])}
     elif integration.active and status and is_disabled_by_system(integration, status):
-        why = (
-            f"{status.reason}: {status.failed} of {status.total} requests failed "
-            f"in {status.window_hours} h"
-        )
-        row |= {"state": "disabled", "why": why, "since": iso_utc(status.since_ms)}
+        failed = f"{status.failed} of {status.total} requests failed in {status.window_hours} h"
+        row |= {
+            "state": "disabled",
+            "reason": status.reason,
+            "detail": f"{status.reason}: {failed}",
+            "state_since_at": iso_utc(status.since_ms),
+        }
     return row

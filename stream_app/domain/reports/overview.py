@@ -160,10 +160,12 @@ class Overview:
         for row in self.integrations:
             name = _named("integration", row.id, row.name)
             if row.state == "invalid":
-                yield Problem(f"{name} cannot be used: {row.why}", "mend it: stream-app apply -f …")
+                yield Problem(
+                    f"{name} cannot be used: {row.detail}", "mend it: stream-app apply -f …"
+                )
             elif row.state == "disabled":
                 yield Problem(
-                    f"{name} is disabled by the system: {row.why}",
+                    f"{name} is disabled by the system: {row.detail}",
                     f"stream-app integrations test {row.id}; then: "
                     f"stream-app integrations enable {row.id}",
                 )

@@ -112,7 +112,7 @@ class IntegrationRow:
     client_id: object
     name: object
     state: str
-    why: str | None
+    detail: str | None
     requests: int
     failed: int
     pending: int

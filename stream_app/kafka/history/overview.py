@@ -272,7 +272,7 @@ async def _integrations(
                 client_id=shown["client_id"],
                 name=shown["name"],
                 state=str(shown["state"]),
-                why=None if shown["why"] is None else str(shown["why"]),
+                detail=None if shown["detail"] is None else str(shown["detail"]),
                 requests=sum(requests for requests, _ in shares),
                 failed=sum(failed for _, failed in shares),
                 pending=len(waiting),

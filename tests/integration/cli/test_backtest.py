@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import Settings
 from tests.integration.cli.test_replay import command
@@ -58,15 +59,15 @@ async def test_its_windows_are_those_of_a_naive_count(settings: Settings, tmp_pa
     assert code == 0, errors
     found, expected = json.loads(lines[0]), naive(rows)
     assert found["windows"] == len(expected)
-    assert {row["start"]: row["events"] for row in found["fired"]} == {
-        start: events for start, events in expected.items() if events > 1
+    assert {row["window_start_at"]: row["count"] for row in found["fired"]} == {
+        iso_utc(start * 1000): events for start, events in expected.items() if events > 1
     }
     assert found["events"]["in_windows"] == expected.total()
     assert found["events"]["late"] > 0
     assert found["events"]["dead_letters"] == {"undecodable": 1}
-    assert found["busiest"][0]["events"] == max(expected.values())
+    assert found["busiest"][0]["count"] == max(expected.values())
     for sample in found["busiest"][0]["samples"]:
-        assert sample["seconds"] == found["busiest"][0]["start"]
+        assert sample["occurred_at"] == found["busiest"][0]["window_start_at"]
         assert sample["facts"]["type"]
     assert found["busiest"][0]["samples"]
     assert "<svg" in html.read_text()

@@ -143,7 +143,7 @@ async def test_a_stale_alert_that_is_redriven_pages_once(bench: Bench) -> None:
     assert "has been redriven to" in refused.stderr
     await bench.drained()
     (again,) = await dlq(bench.settings, "redrive", "alerts", "--again")
-    assert (again["action"], again["why"]) == ("skipped", "it has been accepted meanwhile")
+    assert (again["action"], again["message"]) == ("skipped", "it has been accepted meanwhile")
     assert [one.alias for one in bench.sandbox.alerts] == [old.id]
     assert len(bench.sandbox.requests) == 1
 
@@ -162,7 +162,7 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
 
     skipped = await dlq(bench.settings, "redrive", "--integration", "521")
     assert actions(skipped) == ["skipped"] * 8
-    assert "`stream-app integrations enable 521` first" in skipped[0]["why"]
+    assert "`stream-app integrations enable 521` first" in skipped[0]["message"]
     (forced,) = await dlq(bench.settings, "redrive", "deliveries", "--limit", "1", "--force")
     await bench.drained()
     again = (await dead_letters(bench.settings, "deliveries"))[-1]
@@ -194,7 +194,7 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     by_key = DefaultPartitioner()(b"521", [0, 1, 2, 3], [0, 1, 2, 3])
     assert {row["partition"] for row in (*live, *rest)} == {by_key}
     assert {record.partition for record in await records(bench.settings, "deliveries")} == {by_key}
-    (row,) = json.loads((await run(bench.settings, "integrations", "list", "--json")).stdout)
+    row = json.loads((await run(bench.settings, "integrations", "list", "--json")).stdout)
     assert (row["id"], row["state"]) == (521, "active")
 
 
@@ -241,7 +241,7 @@ async def test_accepted_cut_and_misdirected_dead_letters_are_not_sent(bench: Ben
     usage = await run(settings, "dlq", "redrive", code=2)
     assert "say which dead letters are meant" in usage.stderr
     rows = await dlq(settings, "redrive", "--all")
-    why = {row["letter"].removeprefix(prefix): row.get("why", "") for row in rows}
+    why = {row["place"].removeprefix(prefix): row.get("message", "") for row in rows}
     assert "accepted meanwhile" in why["deliveries.dlq/1/0"]
     assert why["deliveries.dlq/1/1"] == ""
     assert "cut short" in why["deliveries.dlq/1/2"]
@@ -261,8 +261,8 @@ async def test_accepted_cut_and_misdirected_dead_letters_are_not_sent(bench: Ben
     assert raw.stdout == one[:20].decode()
     missing = await run(settings, "dlq", "show", "deliveries", "1", "4", code=1)
     assert f"no dead letter lies at {prefix}deliveries.dlq/1/4" in missing.stderr, "it is a mark"
-    counted = (await run(settings, "dlq", "list", "--summary", "--json")).stdout
-    assert {row["topic"].removeprefix(prefix): row["count"] for row in json.loads(counted)} == {
+    counted = await dlq(settings, "list", "--summary")
+    assert {row["topic"].removeprefix(prefix): row["count"] for row in counted} == {
         "deliveries.dlq": 3,
         "events.hits.dlq": 1,
     }

@@ -193,7 +193,7 @@ async def test_the_status_shows_all_parts_and_what_needs_attention(
     prefix = installation.bench.settings.topic_prefix
     topics = {row["topic"].removeprefix(prefix): row for row in found["topics"]}
     assert (topics["alerts"]["records"], topics["alerts"]["partitions"]) == (2, 2)
-    assert topics["alerts"]["newest_at"] <= found["at"]
+    assert topics["alerts"]["newest_at"] <= found["read_at"]
     assert topics["events.hits"]["newest_at"] is None
     assert {row["role"] for row in found["workers"]} == {"detector", "notifier"}
     notifier = next(row for row in found["workers"] if row["role"] == "notifier")
@@ -207,7 +207,7 @@ async def test_the_status_shows_all_parts_and_what_needs_attention(
     assert (rows[522]["state"], rows[522]["pending"]) == ("disabled", 0)
     (trigger,) = found["triggers"]
     assert (trigger["id"], trigger["enabled"], trigger["is_evaluated"]) == (61, True, True)
-    assert (trigger["fired"], trigger["last_fired_at"] <= found["at"]) == (2, True)
+    assert (trigger["fired"], trigger["last_fired_at"] <= found["read_at"]) == (2, True)
     (problem,) = found["needs_attention"]
     assert "integration 522 (On-call 522) is disabled by the system" in problem["what"]
     assert "stream-app integrations enable 522" in problem["next_step"]

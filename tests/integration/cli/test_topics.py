@@ -110,16 +110,20 @@ def known(bootstrap: str, prefix: str) -> set[str]:
     return {name for name in names if name.startswith(prefix)}
 
 
+def rows(done: Done) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def problems(done: Done) -> dict[str, tuple[str, str]]:
     assert done.returncode == 3, done
-    return {row["topic"]: (row["problem"], row["remedy"]) for row in json.loads(done.stdout)}
+    return {row["topic"]: (row["problem"], row["remedy"]) for row in rows(done)}
 
 
 def test_all_topics_are_made_once_and_then_fit(topics: Run, kafka: str, settings: Settings) -> None:
     wanted = {spec.name for spec in topic_specs(settings)}
 
-    made = json.loads(topics("create", "--json").stdout)
-    assert {row["name"] for row in made} == wanted
+    made = rows(topics("create", "--json"))
+    assert {row["topic"] for row in made} == wanted
     assert known(kafka, settings.topic_prefix) == wanted
 
     again = topics("create")
@@ -127,7 +131,7 @@ def test_all_topics_are_made_once_and_then_fit(topics: Run, kafka: str, settings
     assert again.stderr == "all topics exist\n"
     checked = topics("check")
     assert (checked.returncode, checked.stdout) == (0, "")
-    listed = {row["topic"]: row for row in json.loads(topics("list", "--json").stdout)}
+    listed = {row["topic"]: row for row in rows(topics("list", "--json"))}
     assert set(listed) == wanted
     for spec in topic_specs(settings):
         assert listed[spec.name]["partitions"] == spec.partitions
@@ -138,7 +142,7 @@ def test_two_commands_at_once_make_each_topic_once(topics: Run, settings: Settin
         done = list(pool.map(lambda _: topics("create", "--json"), range(2)))
 
     assert [one.returncode for one in done] == [0, 0], done
-    made = [row["name"] for one in done for row in json.loads(one.stdout)]
+    made = [row["topic"] for one in done for row in rows(one)]
     assert sorted(made) == sorted(spec.name for spec in topic_specs(settings))
 
 
@@ -178,7 +182,7 @@ def test_event_topics_may_have_other_partition_counts(
     topics("create")
 
     assert topics("check").returncode == 0
-    listed = json.loads(topics("list", "--json").stdout)
+    listed = rows(topics("list", "--json"))
     hits = next(row for row in listed if row["topic"] == own.name)
     assert (hits["partitions"], hits["wanted_partitions"]) == (7, 4)
 
@@ -214,7 +218,7 @@ def test_results_are_made_with_as_many_partitions_as_deliveries(
 ) -> None:
     make(kafka, NewTopic(f"{settings.topic_prefix}deliveries", 6, 1, topic_configs=BROKER_CLOCK))
 
-    made = {row["name"]: row for row in json.loads(topics("create", "--json").stdout)}
+    made = {row["topic"]: row for row in rows(topics("create", "--json"))}
 
     assert made[f"{settings.topic_prefix}delivery-results"]["partitions"] == 6
     assert topics("check").returncode == 0

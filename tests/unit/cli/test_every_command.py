@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream_app.cli import cli, main
+from tests.contract.command_output import walk
 
 NO_BROKER = "127.0.0.1:1"
 #: Commands that print no data as JSON, and why.
@@ -80,17 +80,6 @@ WITHOUT_BROKER = {
     "secrets generate": "asks nobody",
     "worker": "waits until it is told to stop (tests/integration/notifier/test_lifecycle.py)",
 }
-
-
-def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Yield every command with its name as it is typed."""
-    yield " ".join(path), command
-    if isinstance(command, click.Group):
-        ctx = click.Context(command)
-        for name in command.list_commands(ctx):
-            found = command.get_command(ctx, name)
-            assert found is not None
-            yield from walk(found, (*path, name))
 
 
 COMMANDS = dict(walk(cli))

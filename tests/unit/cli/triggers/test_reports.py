@@ -153,7 +153,7 @@ def test_text_of_events_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture
 def test_json_has_every_fired_window() -> None:
     found = orjson.loads(orjson.dumps(report_text.as_json(findings(), top=2)))
     assert len(found["fired"]) == found["alerts"] > report_text.SHOWN_FIRED
-    assert found["busiest"][0]["events"] == 95
+    assert found["busiest"][0]["count"] == 95
     assert found["busiest"][0]["samples"][0]["offset"] == 1042
     assert {"threshold": 40, "note": "as it is"}.items() <= next(
         row for row in found["thresholds"] if row["threshold"] == 40

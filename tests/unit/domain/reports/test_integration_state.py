@@ -15,6 +15,6 @@ RECORD: dict[str, object] = {
 def test_an_integration_that_its_owner_turned_off_is_off_whatever_the_system_did_before() -> None:
     assert integration_row(521, RECORD, None)["state"] == "active"
     disabled = integration_row(521, RECORD, STATUS)
-    assert (disabled["state"], disabled["since"]) == ("disabled", "2026-01-01T00:00:00Z")
+    assert (disabled["state"], disabled["state_since_at"]) == ("disabled", "2026-01-01T00:00:00Z")
     off = integration_row(521, {**RECORD, "active": False}, STATUS)
-    assert (off["state"], off["why"]) == ("off", None)
+    assert (off["state"], off["detail"]) == ("off", None)

@@ -49,7 +49,7 @@ def test_only_the_first_of_many_unusable_records_are_listed() -> None:
 def test_an_object_without_a_name_is_called_by_its_id() -> None:
     found = replace(
         FINE,
-        integrations=[replace(WELL, name=None, state="invalid", why="name: is missing")],
+        integrations=[replace(WELL, name=None, state="invalid", detail="name: is missing")],
         triggers=[replace(TRIGGER, name=None, problem="name: is missing")],
     )
     assert [problem.what for problem in found.problems(17)] == [
@@ -138,12 +138,12 @@ def test_nobody_is_told_to_restart_a_worker_that_restores() -> None:
             "worker detector",
         ),
         (
-            replace(FINE, integrations=[replace(WELL, state="invalid", why="name: missing")]),
+            replace(FINE, integrations=[replace(WELL, state="invalid", detail="name: missing")]),
             "integration 521 (On-call) cannot be used: name: missing",
             "apply",
         ),
         (
-            replace(FINE, integrations=[replace(WELL, state="disabled", why="failed_share")]),
+            replace(FINE, integrations=[replace(WELL, state="disabled", detail="failed_share")]),
             "disabled by the system",
             "integrations enable 521",
         ),
