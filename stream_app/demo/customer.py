@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import orjson
 import yaml
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.endpoints import ALERTS_PATH
 
 OBJECTS = "objects"
-OWNER_ONLY = 0o600
+#: The integration of these files, as commands name it.
+INTEGRATION_ID = 521
 
 
 def sample_objects(sandbox_url: str) -> list[dict[str, Any]]:
@@ -37,15 +35,6 @@ def sample_objects(sandbox_url: str) -> list[dict[str, Any]]:
 def api_keys(objects: list[dict[str, Any]]) -> list[str]:
     """Return the keys of the integrations; the sandbox accepts only these."""
     return [obj["target"]["token"] for obj in objects if "target" in obj]
-
-
-def kept_secret_key(directory: Path) -> str:
-    """Return the key that seals the demo's API keys; it is made once and kept."""
-    file = directory / "secret-key"
-    if not file.exists():
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "w") as out:
-            out.write(generate_secret_key())
-    return file.read_text().strip()
 
 
 async def apply(objects: list[dict[str, Any]], environ: Mapping[str, str]) -> None:

@@ -37,7 +37,11 @@ class WorkerProcess:
         self._shown_bytes = 0
 
     async def start(self, environ: Mapping[str, str]) -> None:
-        """Start the process with a new log."""
+        """Start the process with a new log.
+
+        It is in a process group of its own: Ctrl-C in a terminal reaches only the demo, which ends
+        it in its turn.
+        """
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "stream_app", "worker", self.role),
@@ -45,6 +49,7 @@ class WorkerProcess:
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0,
             )
 
     async def wait_until_ready(self) -> None:
@@ -83,7 +88,9 @@ class WorkerProcess:
         self._shown_bytes += end
         for line in content[:end].splitlines():
             fields = _log_fields(line)
-            if fields.get("level") in SHOWN_LEVELS:
+            # What a library says is no news for a person: the worker reports its changes itself.
+            is_own = str(fields.get("logger", "")).startswith("stream_app.")
+            if is_own and fields.get("level") in SHOWN_LEVELS:
                 yield f"{self.role}: {_short(fields)}"
 
     def last_lines(self) -> str:

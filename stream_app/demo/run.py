@@ -9,19 +9,29 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_app.demo.customer import api_keys, apply, kept_secret_key, sample_objects
+from stream_app.demo.customer import INTEGRATION_ID, api_keys, apply, sample_objects
+from stream_app.demo.environment_file import (
+    BROKERS,
+    DECIDED,
+    local_environment,
+    use_line,
+    write_environment,
+)
+from stream_app.demo.hints import look_around, what_next
 from stream_app.demo.processes import WorkerProcess, free_ports, watch
+from stream_app.demo.summary import Summary, request_result, summary_of
 from stream_app.domain.errors import EmbeddedKafkaError, StreamAppError
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.opsgenie.sandbox.state import AlertView
-from stream_app.sample.events import SampleEvents
+from stream_app.opsgenie.sandbox.state import AlertView, RequestView
+from stream_app.sample.events import Sample, SampleEvents
 from stream_app.sample.feed import events_at_rate, feed, kafka_writer
 from stream_app.settings import Settings
 
@@ -30,7 +40,8 @@ DIRECTORY = Path(".local/demo")
 HOST = "127.0.0.1"
 SANDBOX_PORT = 8480
 WORKER_PORTS = {"detector": 9464, "notifier": 9465}
-#: Together less than ten seconds: the feed and the workers stop at the same time, then the broker.
+#: Together less than ten seconds, with the summary's one: the feed and the workers stop at the same
+#: time, then the broker.
 WORKER_STOP_SECONDS = 5.0
 KAFKA_STOP_SECONDS = 3.0
 
@@ -67,6 +78,11 @@ class Demo:
         self._say = say
         self._started_seconds = int(time.time())
         self._has_hidden = False
+        self._events = 0
+        self._requests: Counter[str] = Counter()
+        self._summary: Summary | None = None
+        #: The line that gives a second terminal the demo's environment.
+        self._use_line = ""
 
     async def run(self) -> None:
         """Run until the time is over or the task is cancelled, and leave no process behind.
@@ -75,8 +91,13 @@ class Demo:
             StreamAppError: a part cannot start, or has ended by itself.
         """
         with _only_one(DIRECTORY):
-            async with self._kafka() as bootstrap:
-                await self._run_on(self._installation(bootstrap))
+            try:
+                async with self._kafka() as bootstrap:
+                    await self._run_on(self._installation(bootstrap))
+            except asyncio.CancelledError:
+                self._say_at_end()
+                raise
+            self._say_at_end()
 
     async def _run_on(self, settings: Settings) -> None:
         made = await create_topics(settings)
@@ -84,11 +105,12 @@ class Demo:
         self._say(f"topics    {settings.topic_prefix}*{new}")
         (port,) = free_ports(HOST, [SANDBOX_PORT])
         keys = api_keys(sample_objects(""))
-        sandbox = SandboxOpsgenie(HOST, port, keys, self._show_arrived)
+        sandbox = SandboxOpsgenie(
+            HOST, port, keys, self._show_arrived, on_request=self._count_request
+        )
         url = await sandbox.start()
         try:
             self._say(f"Opsgenie  {url}/sandbox/alerts (a sandbox: nobody is alerted)")
-            self._say(f"failures  stream-app sandbox fail status --requests 3 --url {url}")
             environ = self._environ(settings, url)
             await apply(sample_objects(url), environ)
             await self._work(settings, environ)
@@ -103,13 +125,17 @@ class Demo:
             for role, port in zip(WORKER_PORTS, ports, strict=True)
         ]
         feeding: asyncio.Task[None] | None = None
+        began = time.monotonic()
         try:
+            self._say("starting both workers")
             for worker, port in zip(workers, ports, strict=True):
                 await worker.start({**environ, "STREAM_APP_HTTP__PORT": str(port)})
             await asyncio.gather(*(worker.wait_until_ready() for worker in workers))
             for worker in workers:
                 self._say(f"{worker.role:<9} {worker.url}/metrics, log: {worker.log}")
-            self._say(f"events    {self._options.rate:g}/s\nCtrl-C stops everything.")
+            self._say(f"events    {self._options.rate:g}/s")
+            self._say(look_around(self._use_line, INTEGRATION_ID))
+            began = time.monotonic()
             feeding = asyncio.create_task(self._feed(settings))
             watching = asyncio.create_task(watch(workers, self._say))
             try:
@@ -124,16 +150,27 @@ class Demo:
                 watching.cancel()
         finally:
             self._say("stopping")
-            await _to_its_end(self._stop(workers, feeding))
+            await _to_its_end(self._stop(workers, feeding, time.monotonic() - began))
 
     async def _feed(self, settings: Settings) -> None:
         rows = events_at_rate(SampleEvents(self._options.seed), self._options.rate, asyncio.Event())
         async with kafka_writer(settings) as write:
-            await feed(rows, write, lambda _text: None)
+            await feed(self._counted(rows), write, lambda _text: None)
 
-    async def _stop(self, workers: list[WorkerProcess], feeding: asyncio.Task[None] | None) -> None:
+    async def _counted(self, rows: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
+        async for row in rows:
+            yield row
+            self._events += 1
+
+    async def _stop(
+        self, workers: list[WorkerProcess], feeding: asyncio.Task[None] | None, seconds: float
+    ) -> None:
         if feeding is not None:
             feeding.cancel()
+            detector, notifier = (worker.url for worker in workers)
+            self._summary = await summary_of(
+                detector, notifier, seconds=seconds, events=self._events, requests=self._requests
+            )
         ended = await asyncio.gather(*(worker.stop(WORKER_STOP_SECONDS) for worker in workers))
         for worker, in_time in zip(workers, ended, strict=True):
             if not in_time:
@@ -141,6 +178,16 @@ class Demo:
         if feeding is not None:
             # If it failed, the reason has been printed.
             await asyncio.wait({feeding})
+
+    def _say_at_end(self) -> None:
+        """Say what has been done and what to try next, if it has come so far."""
+        if self._summary is not None:
+            is_embedded = self._settings.kafka.bootstrap_servers is None
+            self._say(self._summary.text())
+            self._say(what_next(self._use_line, is_embedded=is_embedded))
+
+    def _count_request(self, request: RequestView) -> None:
+        self._requests[request_result(request)] += 1
 
     def _show_arrived(self, alert: AlertView) -> None:
         """Show an alert that has arrived, unless its window ended before this run began."""
@@ -165,7 +212,9 @@ class Demo:
             self._say(f"Kafka     {address}, data in {self._settings.embedded.directory}")
             yield address
         finally:
-            if not was_running:
+            if was_running:
+                self._say("Kafka was running before, and goes on: stream-app kafka stop")
+            else:
                 await _to_its_end(asyncio.to_thread(broker.stop, KAFKA_STOP_SECONDS))
 
     def _installation(self, bootstrap: str) -> Settings:
@@ -173,18 +222,18 @@ class Demo:
         prefix = self._settings.topic_prefix or PREFIX
         return self._settings.model_copy(update={"kafka": kafka, "topic_prefix": prefix})
 
-    @staticmethod
-    def _environ(settings: Settings, sandbox_url: str) -> dict[str, str]:
-        """Return the environment of the demo's commands."""
-        kept = dict(os.environ)
-        # The demo has a secret key of its own.
-        kept.pop("STREAM_APP_SECRET_KEYS_FILE", None)
+    def _environ(self, settings: Settings, sandbox_url: str) -> dict[str, str]:
+        """Return the environment of the demo's commands; write what a person's need of it."""
+        delivery = settings.delivery.model_copy(update={"sandbox_url": sandbox_url})
+        # An embedded Kafka is named by its folder: its port may be another one next time.
+        own = settings.model_copy(update={"delivery": delivery, "kafka": self._settings.kafka})
+        variables = local_environment(own, DIRECTORY, os.environ)
+        self._use_line = write_environment(DIRECTORY, variables)
+        kept = {name: value for name, value in os.environ.items() if name not in DECIDED}
         return {
             **kept,
-            "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
-            "STREAM_APP_TOPIC_PREFIX": settings.topic_prefix,
-            "STREAM_APP_DELIVERY__SANDBOX_URL": sandbox_url,
-            "STREAM_APP_SECRET_KEYS": kept_secret_key(DIRECTORY),
+            **variables,
+            BROKERS: settings.kafka.bootstrap_servers or "",
             "STREAM_APP_SHUTDOWN_TIMEOUT_SECONDS": str(WORKER_STOP_SECONDS - 1),
             # The demo reads the logs.
             "STREAM_APP_LOG__FORMAT": "json",
@@ -234,6 +283,7 @@ def _only_one(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StreamAppError(
-                f"a demo is running already in {directory.absolute()}: stop it first"
+                f"a demo is running already in {directory.absolute()}: stop it first, or look "
+                f"around in it: {use_line(directory)}"
             ) from None
         yield

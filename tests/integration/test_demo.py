@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,11 @@ GOLDEN = Path(__file__).parents[1] / "unit" / "domain" / "alerts" / "golden" / "
 GOLDEN_WINDOW = ("1767225661", "1767225662")
 START_SECONDS = 120
 STOP_SECONDS = 20
+SUMMARY = re.compile(
+    r"In \d+ s: [\d,]+ events sent, [1-9]\d* alerts? fired\.\n"
+    r"The notifier has [1-9]\d* deliver(y|ies): [1-9].*\.\n"
+    r"The sandbox saw [1-9]\d* requests?: [1-9]\d* accepted.*\.\n"
+)
 #: The demo itself, two workers and the broker.
 DEMO_PROCESSES = 4
 
@@ -87,18 +93,45 @@ def documented(alert: dict[str, Any]) -> str:
     return text
 
 
-def test_the_documented_alert_arrives_word_for_word_and_a_second_run_shows_only_its_own(
+def second_terminal(directory: Path) -> str:
+    """Run what the demo tells to type in a second terminal; return the output."""
+    printed = stderr(directory).partition("Look around in a second terminal:\n")[2]
+    commands = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
+    assert len(commands) == 6, printed
+    outside = {name: os.environ[name] for name in ("HOME", "PATH")}
+    done = subprocess.run(
+        ["/bin/bash", "-e", "-x", "-c", "\n".join(commands)],
+        cwd="/", env=outside, capture_output=True, text=True, timeout=START_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_what_the_demo_shows_of_an_alert_in_two_terminals_and_again_in_a_second_run(
     tmp_path: Path,
 ) -> None:
-    for seconds in ("25", "8"):
+    directory = tmp_path / "it's a demo"
+    directory.mkdir()
+    for is_first in (True, False):
         started = int(time.time())
-        with demo(tmp_path, "--seconds", seconds) as process:
-            wait_for(tmp_path, "Ctrl-C", process)
-            assert len(family(tmp_path)) == DEMO_PROCESSES
-            output, _ = process.communicate(timeout=START_SECONDS)
-        assert process.returncode == 0, stderr(tmp_path)
-        assert not family(tmp_path)
-        alerts = [json.loads(line) for line in output.splitlines()]
+        with demo(directory, *([] if is_first else ["--seconds", "8"])) as process:
+            wait_for(directory, "Ctrl-C", process)
+            assert len(family(directory)) == DEMO_PROCESSES
+            first = ""
+            if is_first:
+                first = process.stdout.readline() if process.stdout else ""
+                seen = second_terminal(directory)
+                assert "trigger 61 (Notification about incidents)" in seen
+                assert "ok    workers           notifier: 1 workers" in seen
+                assert "the integration works" in seen
+                process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=START_SECONDS)
+        assert process.returncode == 0, stderr(directory)
+        assert not family(directory)
+        assert re.search(SUMMARY, stderr(directory)), stderr(directory)
+        output = first + rest
+        shown = [json.loads(line) for line in output.splitlines()]
+        alerts = [alert for alert in shown if not alert["message"].startswith("[Test message]")]
         incidents = [a for a in alerts if a["details"]["template_id"] == "incidents_exceeded"]
         assert incidents, stderr(tmp_path)
         for alert in incidents:

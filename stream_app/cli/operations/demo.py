@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import signal
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from stream_app.cli.output import (
 from stream_app.cli.parameters import PositiveNumber
 from stream_app.cli.sandbox.serve import alert_document, describe
 from stream_app.demo.run import Demo, Options
-from stream_app.logs import configure_logs
+from stream_app.logs import CHATTY, configure_logs
 from stream_app.opsgenie.sandbox.state import AlertView, iso_time
 from stream_app.opsgenie.text import clean, clean_lines
 from stream_app.settings import load_settings
@@ -60,6 +61,8 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
     """
     settings = load_settings()
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     options = Options(rate, secrets.randbits(SEED_BITS) if seed is None else seed, seconds)
     asyncio.run(
         _run(lambda show: Demo(settings, options, show, _say_if_possible), _view(as_json=as_json))

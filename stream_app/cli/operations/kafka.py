@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.output import is_terminal, print_json, print_line, say
+from stream_app.cli.sandbox.faults import DEFAULT_URL
+from stream_app.demo.environment_file import local_environment, write_environment
 from stream_app.kafka.embedded.broker import EmbeddedKafka, KafkaStatus
-from stream_app.settings import load_settings
+from stream_app.settings import Settings, load_settings
 
 
 @click.group(epilog="Example: stream-app kafka start")
@@ -28,13 +31,21 @@ def kafka() -> None:
 @kafka.command(epilog="Example: stream-app kafka start")
 @click.option("--json", "as_json", is_flag=True, help="Print its status as JSON.")
 def start(*, as_json: bool) -> None:
-    """Start the broker unless it runs; print its address."""
-    broker = EmbeddedKafka(load_settings().embedded)
+    """Start the broker unless it runs; print its address.
+
+    The file `env` in its folder gives a terminal what the other commands need for a trial: this
+    broker, a secret key, and the address of `stream-app sandbox`.
+    """
+    settings = load_settings()
+    broker = EmbeddedKafka(settings.embedded)
     address = broker.start(progress=say)
+    use_line = _write_environment(settings)
     if as_json:
         print_json(_facts(broker.status()))
     else:
         print_line(address)
+    if is_terminal():
+        say(f"for stream-app in this and in other terminals:  {use_line}")
 
 
 @kafka.command(epilog="Example: stream-app kafka stop")
@@ -62,6 +73,16 @@ def status(*, as_json: bool) -> None:
         print_line(f"no Kafka is running in {found.directory}: stream-app kafka start")
     if not found.is_running:
         raise click.exceptions.Exit(1)
+
+
+def _write_environment(settings: Settings) -> str:
+    """Write the file for terminals; return the line that uses it."""
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": None})
+    url = settings.delivery.sandbox_url or DEFAULT_URL
+    delivery = settings.delivery.model_copy(update={"sandbox_url": url})
+    trial = settings.model_copy(update={"kafka": kafka, "delivery": delivery})
+    folder = settings.embedded.directory
+    return write_environment(folder, local_environment(trial, folder, os.environ))
 
 
 def _facts(status: KafkaStatus) -> dict[str, Any]:

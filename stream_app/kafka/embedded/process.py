@@ -29,10 +29,19 @@ LOG_LINES_IN_ERROR = 15
 DATA = "data"
 
 PRIVATE = 0o077
-#: Everything that the broker, and its start, put into the folder.
+#: Everything that the broker, and its start, put into the folder; `stream-app kafka start` adds a
+#: secret key, and the file that gives a terminal the environment.
 OWN_ENTRIES = frozenset(
     {
-        *(DATA, f"{DATA}.partial", "broker.json", "broker.partial", "broker.log"),
+        *(
+            "env",
+            "secret-key",
+            DATA,
+            f"{DATA}.partial",
+            "broker.json",
+            "broker.partial",
+            "broker.log",
+        ),
         *("broker.previous.log", "server.properties", "start.lock", "version"),
     }
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 from stream_app.cli.sandbox.serve import DEFAULT_PORT
-from stream_app.demo.customer import api_keys, kept_secret_key, sample_objects
+from stream_app.demo.customer import INTEGRATION_ID, api_keys, sample_objects
 from stream_app.demo.run import SANDBOX_PORT
 from stream_app.domain.configuration.clients import parse_client
 from stream_app.domain.configuration.integrations import parse_integration
 from stream_app.domain.configuration.triggers import Filter, Threshold, parse_trigger
-from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.sample.events import DEFAULT_CLIENTS, SITES
 from tests.unit.domain.trigger_tables import COUNTED
@@ -46,6 +44,7 @@ def test_the_integration_points_at_the_sandbox_with_the_key_that_it_accepts() ->
     sealed = {**INTEGRATION, "target": {**INTEGRATION["target"], "token": "sealed:v1:x"}}
     integration = parse_integration(sealed)
     assert integration.active
+    assert integration.id == INTEGRATION_ID, "commands that the demo prints name it"
     assert resolve_endpoint(integration.api, URL).is_sandbox
 
 
@@ -53,10 +52,3 @@ def test_the_file_of_the_integration_fits_the_sandbox_command() -> None:
     file = Path(__file__).parents[3] / "stream_app/demo/objects/integration.yaml"
     assert f"api: http://127.0.0.1:{DEFAULT_PORT}/v2/alerts" in file.read_text()
     assert SANDBOX_PORT == DEFAULT_PORT
-
-
-def test_the_secret_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
-    key = kept_secret_key(tmp_path)
-    assert repr(KeyRing([key])) == "KeyRing(1 secret keys)"
-    assert kept_secret_key(tmp_path) == key
-    assert stat.S_IMODE((tmp_path / "secret-key").stat().st_mode) == 0o600

@@ -25,8 +25,8 @@ def write(worker: WorkerProcess, text: str) -> None:
         log.write(text)
 
 
-def line(level: str, event: str, **fields: object) -> str:
-    common = {"logger": "stream_app", "timestamp": "2026-01-01T00:00:00Z"}
+def line(level: str, event: str, *, logger: str = "stream_app.worker.run", **fields: object) -> str:
+    common = {"logger": logger, "timestamp": "2026-01-01T00:00:00Z"}
     return json.dumps({**fields, "event": event, "level": level, **common}) + "\n"
 
 
@@ -36,6 +36,13 @@ def test_warnings_and_worse_are_shown_once_and_the_rest_is_not(worker: WorkerPro
     write(worker, "Traceback of something\n" + line("error", "lost"))
     assert list(worker.new_warnings()) == ["detector: error lost"]
     assert not list(worker.new_warnings())
+
+
+def test_what_libraries_log_is_not_shown(worker: WorkerProcess) -> None:
+    for name in ("aiokafka.consumer.group_coordinator", "faust.app", "stream_application"):
+        write(worker, line("error", "Heartbeat failed", logger=name))
+    assert not list(worker.new_warnings())
+    assert "Heartbeat failed" in worker.last_lines(), "it may explain an end"
 
 
 def test_a_line_that_is_being_written_is_shown_when_it_is_whole(worker: WorkerProcess) -> None:
