@@ -57,7 +57,7 @@ def read_file(path: str) -> FileText:
 
 @dataclass
 class FileText:
-    """A file in YAML or JSON.
+    """A file in YAML, JSON or JSON Lines.
 
     A file named `.json` is JSON. Any other text that begins as JSON is tried as JSON first, since
     JSON may hold what YAML refuses (tabs, pairs of escapes).
@@ -66,6 +66,7 @@ class FileText:
     name: str
     text: str = field(repr=False)
     _is_json: bool = field(default=False, init=False)
+    _json_lines: list[tuple[int, str]] = field(default_factory=list, init=False)
 
     def documents(self) -> list[object]:
         """Return the documents as plain JSON values.
@@ -79,7 +80,10 @@ class FileText:
         as_json: TextError | None = None
         if is_json_file or text.lstrip()[:1] in ("[", "{"):
             try:
-                found = [json_values.load(text)]
+                self._json_lines = json_values.lines_of(text)
+                found = [json_values.load_line(*row) for row in self._json_lines] or [
+                    json_values.load(text)
+                ]
             except TextError as error:
                 as_json = error
                 if not error.is_syntax or is_json_file:
@@ -121,6 +125,8 @@ class FileText:
     @cached_property
     def _lines(self) -> list[dict[str, int]]:
         """The line of each path, for each document. It is slow, so only errors ask for it."""
+        if self._json_lines:
+            return [{"": number} for number, _ in self._json_lines]
         if self._is_json:
             found: dict[str, int] = {}
             json_values.locate(self.text, found.__setitem__)

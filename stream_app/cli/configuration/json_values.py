@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NoReturn
 
@@ -39,6 +40,33 @@ def load(text: str) -> Any:
     except (ValueError, TypeError, RecursionError) as error:
         raise _placed(text, error) from None
     return found
+
+
+def lines_of(text: str) -> list[tuple[int, str]]:
+    """Return the numbered lines of JSON Lines: each begins an object, and the first one is whole.
+
+    It is empty for any other text.
+    """
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip(_BLANKS)]
+    if len(lines) < 2 or not all(line.lstrip(_BLANKS).startswith("{") for _, line in lines):  # noqa: PLR2004 - a single one is a document
+        return []
+    try:
+        json.loads(lines[0][1])
+    except (ValueError, RecursionError):
+        return []
+    return lines
+
+
+def load_line(number: int, line: str) -> Any:
+    """Return the value of one of several lines.
+
+    Raises:
+        TextError: it is no JSON, or holds something that is refused.
+    """
+    try:
+        return load(line)
+    except TextError as error:
+        raise replace(error, line=number, is_syntax=False) from None
 
 
 def locate(text: str, place: NotePlace) -> None:

@@ -296,9 +296,9 @@ async def test_what_get_prints_can_be_applied_unchanged(place: Place, tmp_path: 
     await place.apply(CLIENT, place.integration(alert=alert), named, trigger())
     before = await read_stored(place.settings)
     files = []
-    for kind in ("clients", "integrations", "triggers"):
-        file = tmp_path / f"{kind}.yaml"
-        file.write_text((await place.run("get", kind, "-o", "yaml")).stdout)
+    for kind, form in (("clients", "yaml"), ("integrations", "json"), ("triggers", "yaml")):
+        file = tmp_path / f"{kind}.{form}"
+        file.write_text((await place.run("get", kind, "-o", form)).stdout)
         files += ["-f", str(file)]
     printed = (await place.run("get", "integrations", "-o", "yaml")).stdout
     objects = list(yaml.safe_load_all(printed))

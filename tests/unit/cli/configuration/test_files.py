@@ -183,7 +183,9 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path, text: str) -> None:
     ("text", "message"),
     [
         ("[1,]", "line 1, column 4: read as JSON: Expecting value"),
-        ('{"a": 1}\n{"a": 2}', "line 2, column 1: read as JSON: Extra data"),
+        ('{"a": 1} {"a": 2}', "line 1, column 10: read as JSON: Extra data"),
+        ('{"a": 1}\n\n{"a": 2', "line 3, column 8: read as JSON: Expecting ',' delimiter"),
+        ('{"a": 1}\n{"a": 2, "a": 3}', "line 2, column 10: read as JSON: this name stands twice"),
         ("id: 1", "line 1, column 1: read as JSON: Expecting value"),
     ],
 )
@@ -251,6 +253,15 @@ def test_a_field_of_json_has_its_line(tmp_path: Path) -> None:
     text = '{"body": {"object": [\n {"id": 1,\n  "events": [\n {"event":\n "x"}]}\n]}}'
     (found,) = read_objects([written(tmp_path, text)])
     assert [found.line_of(path) for path in ("id", "events[0].event", "name", "")] == [2, 4, 2, 2]
+
+
+def test_json_lines_are_one_object_each(tmp_path: Path) -> None:
+    lines = ['{"id": 1, "name": "a\u2028b"}', "", ' {"id": 2, "filters": [{"id": "x"}]}']
+    found = read_objects([written(tmp_path, "\n".join(lines))])
+    assert [one.obj["id"] for one in found] == [1, 2]
+    assert [one.line_of("filters[0].id") for one in found] == [1, 3]
+    again = read_objects([written(tmp_path, '{"id": 1}\n---\n{"id": 2}')])
+    assert [one.obj["id"] for one in again] == [1, 2], "documents of YAML"
 
 
 JSON_VALUES = st.recursive(
