@@ -12,6 +12,9 @@ TOOLS := .local/tools
 # Most tests of Kafka wait half of the time: four at once, each set with a broker of its own.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
+# Tests start hundreds of processes: none compiles again what another one has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -47,7 +50,7 @@ test: setup tools ## Run all tests (Kafka included: it is started for them)
 	$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
-test-unit: setup tools ## Run the tests that need no Kafka, with few random examples: a minute
+test-unit: setup tools ## Run the tests that need no Kafka, with few examples: a minute
 	EXAMPLES=few $(BIN)/python -m pytest -n 2 tests/unit tests/contract $(ARGS)
 
 .PHONY: check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,7 @@ def test_a_schema_is_one_in_both_dialects(name: RecordName) -> None:
     assert (used - fields) & NOT_COMMON == set()
 
 
+@functools.cache
 def asyncapi() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
     return found

@@ -17,11 +17,12 @@ from stream_app.cli import main, output
 from stream_app.cli.configuration.yaml_values import dump_all, load_all
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.foreign_text.printable import printable
+from tests.examples import examples
 from tests.unit.domain.foreign_text.test_printable import CHARACTERS, TEXTS
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 #: Each goes through all that prints.
-FEW = 20
+FEW = examples(20)
 MARKUP = "Notify [/marketing] [on hold] :100: [link=https://evil.example]x[/link] [red]y"
 CODE = """
 import sys

@@ -19,6 +19,7 @@ from stream_app.worker import http_server
 from stream_app.worker.health import Health, HealthServer
 from stream_app.worker.http_server import MAX_CONNECTIONS, MAX_HEAD_BYTES
 from tests.conftest import ROOT
+from tests.examples import examples
 
 HOST = "127.0.0.1"
 
@@ -200,7 +201,7 @@ async def test_no_header_makes_a_500() -> None:
     ]
     async with serving() as port:
         with capture_logs() as logs:
-            for _ in range(300):
+            for _ in range(examples(300)):
                 accept = "".join(rng.choices(words, k=rng.randrange(1, 9)))
                 answer = await get(port, "/metrics", f"Accept: {accept}")
                 assert status(answer) in (200, 400), f"seed {seed}: {accept!r}: {answer[:200]!r}"

@@ -21,6 +21,7 @@ from stream_app.kafka.records.fetched_records import FetchedRecords, whole_recor
 from stream_app.kafka.records.fetcher import MAX_RECORDS, FetchedBatches, WholeFetchResult
 from stream_app.kafka.records.partition_records import LeanPartitionRecords
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from tests.examples import examples
 from tests.raw_batches import (
     CHECKSUM_AT,
     CODECS,
@@ -387,7 +388,7 @@ def test_fuzzed_batches_never_end_the_reading() -> None:
     sound = [batch(records, codec, 5) for codec in ENCODERS]
     sound += [legacy(magic, codec, 5) for magic in (0, 1) for codec in (1, 2)]
     ends, rounds = time.monotonic() + 5, 0
-    while time.monotonic() < ends and rounds < 20_000:
+    while time.monotonic() < ends and rounds < examples(20_000):
         rounds += 1
         original = chance.choice(sound)
         data = mutated(chance, original)
