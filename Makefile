@@ -7,7 +7,7 @@ RUN := $(BIN)/python -m stream_app
 # What `make run` installs, and what tests and linters need beside it.
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-for-tests
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 TOOLS := .local/tools
 # Most tests of Kafka wait half of the time: four at once, each set with a broker of its own.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
@@ -27,14 +27,32 @@ setup: $(STAMP) $(DEV_STAMP) ## Make the environment in .venv (all other targets
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found: set PYTHON=" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes -r constraints.txt
-	$(PIP) --no-deps --no-build-isolation -e '.[local]'
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(call install,constraints.txt)
+	@echo "installing stream_app itself"
+	@$(PIP) --quiet --no-deps --no-build-isolation -e '.[local]'
 	@touch $@
 
 $(DEV_STAMP): $(STAMP) tests/constraints.txt
-	$(PIP) --require-hashes -r tests/constraints.txt
+	@$(call install,tests/constraints.txt)
 	@touch $@
+
+# Installs what a file pins and says how far it is: on a terminal in one line that is painted over,
+# elsewhere in a line for every 20 packages. What pip says of a failure stays.
+define install
+set -o pipefail; n=0; all=$$(grep -c == $(1)); \
+echo "installing the $$all packages of $(1)"; \
+$(PIP) --progress-bar off --require-hashes -r $(1) | while read -r what name _; do \
+  case "$$what" in \
+    Collecting|Ignoring) n=$$((n + 1)); text="$$n of $$all: $$name" ;; \
+    Installing) text="all are there, unpacking them" ;; \
+    *) continue ;; \
+  esac; \
+  if [ -t 1 ]; then printf '\033[K  %s\r' "$$text"; \
+  elif [ $$((n % 20)) = 0 ] || [ "$$what" = Installing ]; then echo "  $$text"; fi; \
+done && if [ -t 1 ]; then printf '\033[K'; fi
+endef
 
 .PHONY: run
 run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample events, show each alert
@@ -75,7 +93,7 @@ bench: setup ## Measure speed and latency; writes .local/reports/bench.json
 
 .PHONY: kafka
 kafka: $(STAMP) ## Start the embedded Kafka and leave it running (stop: stream-app kafka stop)
-	$(RUN) kafka start
+	@$(RUN) kafka start
 
 # Without index lines: everybody's own index is asked.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \

@@ -18,7 +18,7 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -37,6 +37,10 @@ PINS = "jars.sha256"
 #: Most jars that an error names.
 SHOWN = 5
 DOWNLOADS = 8
+#: About the size of all of them.
+SIZE_MB = 45
+#: How often the progress is shown.
+SHOW_SECONDS = 5.0
 TIMEOUT_SECONDS = 30
 
 Progress = Callable[[str], None]
@@ -134,7 +138,7 @@ def _download(home: Path, progress: Progress) -> list[Path]:
     from jgo.parse import Coordinate  # noqa: PLC0415 - same
 
     logging.getLogger("jgo").setLevel(logging.CRITICAL)  # what fails is reported below
-    progress(f"downloading Kafka {KAFKA_VERSION} (once, about 45 MB)")
+    progress(f"downloading Kafka {KAFKA_VERSION} (once, about {SIZE_MB} MB)")
     context = MavenContext(repo_cache=home / "maven", timeout=TIMEOUT_SECONDS)
     try:
         wanted = [
@@ -146,7 +150,10 @@ def _download(home: Path, progress: Progress) -> list[Path]:
         artifacts = [item.artifact for item in [*inputs, *runtime]]
         progress(f"downloading {len(artifacts)} jars")
         with ThreadPoolExecutor(DOWNLOADS) as pool:
-            jars = list(pool.map(lambda artifact: Path(artifact.resolve()), artifacts))
+            tasks = [pool.submit(artifact.resolve) for artifact in artifacts]
+            while wait(tasks, SHOW_SECONDS).not_done:
+                progress(f"downloaded {_megabytes(home)} of about {SIZE_MB} MB")
+            jars = [Path(task.result()) for task in tasks]
     except Exception as error:
         # jgo raises whatever its parts raise: requests' errors, RuntimeError, ValueError.
         raise EmbeddedKafkaError(
@@ -162,3 +169,12 @@ def _download(home: Path, progress: Progress) -> list[Path]:
         )
     check_hashes(jars, "does something answer in the repository's place? Mend that and try again")
     return jars
+
+
+def _megabytes(folder: Path) -> int:
+    """Return the size of a folder's files; one may be moved or removed meanwhile."""
+    size = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            size += file.stat().st_size
+    return size // 1_000_000

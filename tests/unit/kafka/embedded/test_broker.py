@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from jgo.parse import Coordinate
@@ -236,30 +238,57 @@ def test_a_jar_that_the_class_path_lacks_is_named(
         class_path(tmp_path, lambda _text: None)
 
 
+class Repository:
+    """Gives out three jars of 2 MB, none of them Kafka's, after `wait`."""
+
+    wait: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
+
+    def __init__(self, repo_cache: Path, timeout: float) -> None:
+        assert timeout > 0
+        self.folder, self.resolver = repo_cache, self
+        repo_cache.mkdir(parents=True)
+
+    def create_dependency(self, coordinate: Coordinate) -> SimpleNamespace:
+        jar = self.folder / f"{coordinate.artifactId}-{coordinate.version}.jar"
+        with zipfile.ZipFile(jar, "w") as content:
+            content.writestr("zeros", bytes(2_000_000))
+
+        def give_out() -> Path:
+            type(self).wait()
+            return jar
+
+        return SimpleNamespace(artifact=SimpleNamespace(resolve=give_out))
+
+    def resolve(self, wanted: list[object]) -> tuple[list[object], list[object]]:
+        return wanted, []
+
+
 def test_a_download_that_gives_out_another_jar_is_refused_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Repository:
-        """Gives out three jars, none of them Kafka's."""
-
-        def __init__(self, repo_cache: Path, timeout: float) -> None:
-            assert timeout > 0
-            self.folder, self.resolver = repo_cache, self
-            repo_cache.mkdir(parents=True)
-
-        def create_dependency(self, coordinate: Coordinate) -> SimpleNamespace:
-            jar = self.folder / f"{coordinate.artifactId}-{coordinate.version}.jar"
-            with zipfile.ZipFile(jar, "w"):
-                pass
-            return SimpleNamespace(artifact=SimpleNamespace(resolve=lambda: jar))
-
-        def resolve(self, wanted: list[object]) -> tuple[list[object], list[object]]:
-            return wanted, []
-
     monkeypatch.setattr("jgo.maven.MavenContext", Repository)
     with pytest.raises(EmbeddedKafkaError, match=r"kafka-clients-.*\.jar: SHA-256 [0-9a-f]{64} is"):
         class_path(tmp_path, lambda _text: None)
     assert not (tmp_path / f"kafka-{KAFKA_VERSION}").exists()
+
+
+def test_a_long_download_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_said = threading.Event()
+
+    class SlowRepository(Repository):
+        wait = staticmethod(lambda: is_said.wait(20))
+
+    def progress(text: str) -> None:
+        if text == "downloaded 6 of about 45 MB":
+            is_said.set()
+
+    monkeypatch.setattr("jgo.maven.MavenContext", SlowRepository)
+    monkeypatch.setattr("stream_app.kafka.embedded.jars.SHOW_SECONDS", 0.01)
+    with pytest.raises(EmbeddedKafkaError, match="SHA-256"):
+        class_path(tmp_path, progress)
+    assert is_said.is_set()
 
 
 def test_the_pinned_hashes_are_of_this_version_and_of_the_jars_in_use() -> None:
