@@ -49,8 +49,26 @@ COMMANDS = {
     "worker": "stream_app.cli.operations.worker:worker",
 }
 
+#: Longer than any sentence.
+MOST_HELP = 1000
 
-class LazyGroup(click.Group):
+
+class CommandGroup(click.Group):
+    """A group whose help says in a whole sentence what each command does: click would cut it."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their sentences, wrapped where they are long."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [
+            (name, command.get_short_help_str(limit=MOST_HELP))
+            for name, command in found
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class LazyGroup(CommandGroup):
     """A group whose commands are imported on demand."""
 
     def __init__(self, *args: Any, commands: Mapping[str, str], **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stream_app.cli import CommandGroup
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.output import print_json, print_line, say
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ACTOR = "stream-app secrets rotate"
 
 
-@click.group(epilog="Example: stream-app secrets rotate --dry-run")
+@click.group(cls=CommandGroup, epilog="Example: stream-app secrets rotate --dry-run")
 def secrets() -> None:
     """Handle the keys that seal API keys."""
 

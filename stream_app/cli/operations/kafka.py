@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from stream_app.cli import CommandGroup
 from stream_app.cli.output import is_terminal, print_json, print_line, say
 from stream_app.cli.sandbox.faults import DEFAULT_URL
 from stream_app.demo.environment_file import local_environment, write_environment
@@ -17,7 +18,7 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka, KafkaStatus
 from stream_app.settings import Settings, load_settings
 
 
-@click.group(epilog="Example: stream-app kafka start")
+@click.group(cls=CommandGroup, epilog="Example: stream-app kafka start")
 def kafka() -> None:
     """Run a Kafka broker on this machine, for trying things out and for tests.
 

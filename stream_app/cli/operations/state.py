@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from stream_app.cli import CommandGroup
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.topics import ROLE_SOURCES, Role
@@ -16,7 +17,7 @@ from stream_app.kafka.state.topic_partitions import source_partitions
 from stream_app.settings import Settings, load_settings
 
 
-@click.group(epilog="Example: stream-app state reset detector")
+@click.group(cls=CommandGroup, epilog="Example: stream-app state reset detector")
 def state() -> None:
     """Reset the state that workers keep about their topics."""
 

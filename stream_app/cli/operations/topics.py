@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from stream_app.cli import CommandGroup
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.cluster.admin import create_topics, list_topics
@@ -15,7 +16,7 @@ from stream_app.kafka.cluster.topic_check import check_topics
 from stream_app.settings import load_settings
 
 
-@click.group(epilog="Example: stream-app topics create")
+@click.group(cls=CommandGroup, epilog="Example: stream-app topics create")
 def topics() -> None:
     """Make, check and list the topics of the contract."""
     # Our own error says what aiokafka logs about an unreachable broker.

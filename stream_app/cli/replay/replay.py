@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from stream_app.cli import CommandGroup
 from stream_app.cli.parameters import formerly, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.copy_events import copy_events
@@ -51,7 +52,7 @@ from stream_app.settings import Settings, load_settings
 Engine = CountingReplay | NoticeReplay
 
 
-class _Replay(click.Group):
+class _Replay(CommandGroup):
     """A command whose arguments are topics, unless the first one names a command below it."""
 
     def make_context(

@@ -109,6 +109,18 @@ def test_help_has_a_text_and_an_example(name: str) -> None:
     assert f"stream-app {name}".strip() in " ".join(example.split())
 
 
+@pytest.mark.parametrize(
+    "name", sorted(name for name, command in COMMANDS.items() if isinstance(command, click.Group))
+)
+def test_a_list_of_commands_says_in_whole_sentences_what_they_do(name: str) -> None:
+    done = CliRunner().invoke(cli, [*name.split(), "--help"], env={"COLUMNS": "60"})
+    shown = "".join(done.stdout.split())
+    for path, command in COMMANDS.items():
+        if path.rpartition(" ")[0] == name and path:
+            sentence = " ".join((command.help or "").split("\n\n")[0].split()).split(". ")[0]
+            assert "".join(sentence.removesuffix(".").split()) in shown
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_and_argument_is_described(name: str) -> None:
     silent = [
