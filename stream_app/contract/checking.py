@@ -16,10 +16,12 @@ import jsonschema_rs
 import orjson
 
 from stream_app.contract.decoders import decoder_of
-from stream_app.contract.records import RecordName
+from stream_app.contract.records import EVENT_KINDS, RecordName
 from stream_app.contract.schema_files import Schema, part_schema
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS
+from stream_app.domain.events.model import TIME_FIELDS
+from stream_app.domain.events.time_units import unit_hint
 
 #: Names of fields that hold keys; their values are not shown.
 KEY_NAMES = frozenset({"token", "key", "api_key", "apikey", "password", "secret", "authorization"})
@@ -90,6 +92,7 @@ class Checker:
                 # Decoders of configured objects find every problem, and suggest a correct value.
                 breaches = [Breach(index, *_shown_refusal(*refusal)) for refusal in refusals]
             breaches += self._wrong_key(index, obj, key)
+            breaches += self._wrong_unit(index, obj) if timestamp is None else []
             if breaches:
                 keys = list(_keys_in(obj))
                 found += [_without_keys(breach, keys) for breach in breaches]
@@ -129,6 +132,16 @@ class Checker:
         if text == str(own):
             return []
         return [Breach(index, "(key)", _shown(text), f"must be the {field}, {own}")]
+
+    def _wrong_unit(self, index: int | None, obj: object) -> list[Breach]:
+        """Return the times of an event whose size says that they are not in seconds."""
+        if self.name not in EVENT_KINDS or not isinstance(obj, dict):
+            return []
+        return [
+            Breach(index, field, _shown(obj[field]), f"is far in the future{hint}")
+            for field in (TIME_FIELDS[EVENT_KINDS[self.name]], "create_time", "time")
+            if isinstance(obj.get(field), int | float) and (hint := unit_hint(obj[field]))
+        ]
 
 
 class _Unreadable:

@@ -52,8 +52,10 @@ def check(name: str, text: str, number: int = 1) -> None:
     Raises:
         AssertionError: it is no document of the command's schema, or one too many.
     """
-    validator = _validator(name)
-    errors = [f"{e.instance_path}: {e.message}" for e in validator.iter_errors(json.loads(text))]
+    # The validator takes no half of a surrogate pair.
+    whole = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
+    found = _validator(name).iter_errors(json.loads(whole))
+    errors = [f"{error.instance_path}: {error.message}" for error in found]
     assert not errors, f"stream-app {name} --json breaks schemas/commands: {errors}: {text[:2000]}"
     is_one = committed(schema_file(name))["description"].startswith(DOCUMENT)
     assert number == 1 or not is_one, f"stream-app {name} --json prints several documents"

@@ -27,7 +27,7 @@ def test_validate_works_from_a_wheel(tmp_path: Path) -> None:
         "from stream_app.contract.records import RecordName\n"
         "from stream_app.contract.schema_files import part_schema\n"
         "assert all(part_schema(name)['type'] == 'object' for name in RecordName)\n"
-        "main(['validate', '-', '--schema', 'hit'])\n"
+        "main(['validate', '-f', '-', '--schema', 'hit'])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -14,8 +14,8 @@ import orjson
 
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
 from stream_app.cli.validate.input import InputRecord, file_records, topic_records
-from stream_app.contract.checking import Breach, Checker
-from stream_app.contract.records import RecordName, record_of
+from stream_app.contract.checking import CONFIGURED, Breach, Checker
+from stream_app.contract.records import EVENT_KINDS, RecordName, record_of
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.logs import configure_logs
@@ -26,9 +26,18 @@ _PROGRESS_SECONDS = 1.0
 
 
 @click.command(
-    epilog="Example: kcat -C -e -J -b HOST:PORT -t events.hits | stream-app validate -",
+    epilog="Examples: stream-app validate events.hits; stream-app validate -f hits.ndjson --schema "
+    "hit; kcat -C -e -J -b HOST:PORT -t events.hits | stream-app validate -f -",
 )
-@click.argument("source", metavar="TOPIC|FILE|-")
+@click.argument("topic", metavar="[TOPIC]", required=False)
+@click.option(
+    "-f",
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="Check this file and no topic; `-` is stdin. May be repeated.",
+)
 @click.option(
     "--schema",
     metavar="NAME",
@@ -38,25 +47,35 @@ _PROGRESS_SECONDS = 1.0
 )
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop at the Nth broken record.")
 @click.option("--json", "as_json", is_flag=True, help="Print each breach as JSON, one per line.")
-def validate(source: str, schema: str | None, limit: int | None, *, as_json: bool) -> None:
+def validate(
+    topic: str | None,
+    files: tuple[str, ...],
+    schema: str | None,
+    limit: int | None,
+    *,
+    as_json: bool,
+) -> None:
     """Show which records break the contract (`schemas/`), and where.
 
     TOPIC is one of this installation, with or without its prefix, or its dead letters; it is read
-    to its present end, without a group. FILE, or - for stdin, holds JSON, an array, lines of
-    either, or what `kcat -J` prints. Where a record's timestamp is known, the times of its events
-    are checked against it, as a worker does. Keys are never shown.
+    to its present end, without a group. A file holds JSON, an array, lines of either, or what
+    `kcat -J` prints. Where a record's timestamp is known, the times of its events are checked
+    against it, as a worker does. Keys are never shown.
+
+    Each record is tested by itself: the last line says what that leaves untested.
 
     Exit code 0: all records are good; 1: some are broken.
     """
     settings = load_settings()
     configure_logs(settings.log)
     report = _Report(settings, RecordName(schema) if schema else None, limit, as_json=as_json)
-    topic = _topic(settings, source, schema)
-    if topic is not None:
-        asyncio.run(_of_topic(topic_records(settings, topic, report.show_total), report))
-    else:
-        with _opened(source) as stream:
-            _of_file(file_records(stream, "stdin" if source == STDIN else source), report)
+    name, files = _sources(settings, topic, files, schema)
+    if name is not None:
+        asyncio.run(_of_topic(topic_records(settings, name, report.show_total), report))
+    for file in files:
+        with _opened(file) as stream:
+            if not _of_file(file_records(stream, "stdin" if file == STDIN else file), report):
+                break
     report.end()
     if report.broken:
         raise click.exceptions.Exit(1)
@@ -69,29 +88,35 @@ async def _of_topic(items: AsyncGenerator[InputRecord, None], report: _Report) -
                 return
 
 
-def _of_file(items: Iterator[InputRecord], report: _Report) -> None:
-    for item in items:
-        if not report.take(item):
-            return
+def _of_file(items: Iterator[InputRecord], report: _Report) -> bool:
+    """Check the records of a file; return whether more are wanted."""
+    return all(map(report.take, items))
 
 
-def _topic(settings: Settings, source: str, schema: str | None) -> str | None:
-    """Return the full name of the topic, or None if the source is a file.
+def _sources(
+    settings: Settings, topic: str | None, files: tuple[str, ...], schema: str | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the full name of the topic, or None and the files.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is not one of the two, or there is no such topic.
     """
+    if (topic is None) != bool(files):
+        raise UsageError("name either a TOPIC or a file with -f")
+    if topic is None:
+        return None, files
     prefix = settings.topic_prefix
-    for name in (source, f"{prefix}{source}"):
+    for name in (topic, f"{prefix}{topic}"):
         if record_of(name, prefix) is not None:
-            return name
-    if source == STDIN or Path(source).exists():
-        return None
-    if schema is not None and "/" not in source:
-        return source
+            return name, ()
+    if topic == STDIN or Path(topic).exists():
+        say(f"the file {topic} is given as -f {topic} now; the old form ends with the next version")
+        return None, (topic,)
+    if schema is not None and "/" not in topic:
+        return topic, ()
     raise UsageError(
-        f"{quoted(source)} is no topic of this installation (`stream-app topics list`) and no "
-        "file: name one of both; a topic of another installation needs --schema"
+        f"{quoted(topic)} is no topic of this installation (`stream-app topics list`): name one, "
+        "or a file with -f; a topic of another installation needs --schema"
     )
 
 
@@ -116,6 +141,7 @@ class _Report:
         self._as_json = as_json
         self._checkers: dict[RecordName, Checker] = {}
         self._total: int | None = None
+        self._has_unbounded_times = False
         self._shown_at = time.monotonic()
         self.records = 0
         self.broken = 0
@@ -127,6 +153,7 @@ class _Report:
     def take(self, item: InputRecord) -> bool:
         """Check a record; return whether more are wanted."""
         checker = self._checker(item)
+        self._has_unbounded_times |= checker.name in EVENT_KINDS and item.timestamp is None
         self.records += 1
         value = item.value
         if checker.name is RecordName.DEAD_LETTER and (item.topic is not None or item.headers):
@@ -181,3 +208,20 @@ class _Report:
         stopped = self._limit is not None and self.broken >= self._limit
         rest = f"; stopped at {self._limit} broken" if stopped else ""
         say(f"{self.records:,} record{'s' * (self.records != 1)}, {self.broken:,} broken{rest}")
+        if left := list(self._untested()):
+            say(f"not tested: {'; '.join(left)}")
+
+    def _untested(self) -> Iterator[str]:
+        """Yield what was not tested of these records."""
+        names = self._checkers.keys()
+        if names & (EVENT_KINDS.keys() | {RecordName.NOTICE}):
+            yield "whether the clients of events are configured"
+        if self._has_unbounded_times:
+            yield "event times against those of their records, which the file does not say"
+        if names & CONFIGURED:
+            yield (
+                "whether the objects that an object names exist, and whether its key can be opened "
+                "(`stream-app apply -f FILE --dry-run` tests that)"
+            )
+        if RecordName.DEAD_LETTER in names:
+            yield "the values of dead letters"

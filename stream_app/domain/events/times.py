@@ -6,7 +6,7 @@ from typing import Any
 
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.model import TIME_FIELDS, Event, EventKind
-from stream_app.domain.events.time_units import shown_number, unit_hint
+from stream_app.domain.events.time_units import shown_number, timestamp_hint, unit_hint
 
 #: Kafka's number for a record whose timestamp is the broker's (LogAppendTime).
 BY_THE_BROKER = 1
@@ -65,5 +65,5 @@ def ahead_error(seconds: int, timestamp_ms: int, trusted: int | None = None) -> 
         DeadLetterReason.FUTURE_TIMESTAMP,
         f"event time {shown_number(seconds)} is "
         f"{shown_number(seconds - timestamp_ms // 1000)} s ahead of {clock}, "
-        f"more than {MAX_AHEAD_SECONDS} s{unit_hint(seconds)}",
+        f"more than {MAX_AHEAD_SECONDS} s{unit_hint(seconds) or timestamp_hint(timestamp_ms)}",
     )

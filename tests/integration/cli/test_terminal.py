@@ -217,6 +217,7 @@ def cases(folder: Path, url: str) -> dict[str, list[tuple[list[str], dict[str, s
         "completion": [([NAME], none)],
         "delete": [(["triggers", "61"], none), (["triggers", NAME], none)],
         "demo": [(["--rate", NAME], none)],
+        "dlq dismiss": [(["--all"], none), (["--place", NAME], none)],
         "dlq list": [([], none), (["--json"], none), (["--summary"], none), ([NAME], none)],
         "dlq redrive": [(["--all", "--dry-run"], none), (["--place", NAME, "--dry-run"], none)],
         "dlq show": [

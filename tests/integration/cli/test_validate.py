@@ -22,7 +22,7 @@ Row = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
 
 def validate(settings: Settings, *args: str) -> tuple[int, list[str], str]:
     done = WorkerProcess.command(settings, "validate", *args)
-    return done.returncode, done.stdout.splitlines(), done.stderr
+    return done.returncode, done.stdout.splitlines(), done.stderr.partition("not tested: ")[0]
 
 
 async def write(settings: Settings, rows: Sequence[Row]) -> None:
