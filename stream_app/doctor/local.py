@@ -70,7 +70,6 @@ async def embedded_kafka(settings: Settings) -> Sequence[Finding]:
         return [warn(name, f"its jars are not in {home}", step)]
     status = EmbeddedKafka(settings.embedded).status()
     if not status.is_running:
-        return [
-            warn(name, f"{len(jars)} jars, Java is there; not running", "stream-app kafka start")
-        ]
+        text = f"{len(jars)} jars, Java is there; not running in {status.directory}"
+        return [warn(name, text, "stream-app kafka start")]
     return [ok(name, f"Kafka {status.version} runs in {status.directory}")]

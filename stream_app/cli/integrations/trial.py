@@ -9,7 +9,7 @@ import click
 
 from stream_app.cli.configuration.apply import rules_of, with_own_secret
 from stream_app.cli.configuration.files import read_objects
-from stream_app.cli.output import print_json, say
+from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.integrations import is_stored_key, read_integration
@@ -90,10 +90,12 @@ def test(
     if settings.dry_run:
         raise UsageError(_DRY_RUN)
     steps: list[Step] = []
+    # The steps are what was asked for; a program gets them as JSON.
+    tell = say if as_json else print_line
 
     def report(step: Step) -> None:
         steps.append(step)
-        say(f"{step.stage}: {step.status}: {step.text}")
+        tell(f"{step.stage}: {step.status}: {step.text}")
 
     subject = _subject(settings, integration_id, file, report)
     result = TrialResult.INVALID
@@ -111,7 +113,7 @@ def test(
                 "steps": [step.as_json() for step in steps],
             }
         )
-    say(_ending(result, silent=silent))
+    tell(_ending(result, silent=silent))
     raise click.exceptions.Exit(int(result))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from stream_app.cli import CommandGroup
 from stream_app.cli.output import is_terminal, print_json, print_line, say
 from stream_app.cli.sandbox.faults import DEFAULT_URL
 from stream_app.demo.environment_file import local_environment, write_environment
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.embedded.broker import EmbeddedKafka, KafkaStatus
 from stream_app.settings import Settings, load_settings
 
@@ -53,9 +53,10 @@ def start(*, as_json: bool) -> None:
 @click.option("--quiet", is_flag=True, help="Say nothing.")
 def stop(*, quiet: bool) -> None:
     """Stop the broker; its data stays."""
-    was_running = EmbeddedKafka(load_settings().embedded).stop()
+    broker = EmbeddedKafka(load_settings().embedded)
+    was_running, directory = broker.stop(), broker.status().directory
     if not quiet:
-        say("Kafka is stopped" if was_running else "no Kafka was running")
+        say(f"{'Kafka is stopped' if was_running else 'no Kafka was running'} in {directory}")
 
 
 @kafka.command(epilog="Example: stream-app kafka status --json")
@@ -71,7 +72,10 @@ def status(*, as_json: bool) -> None:
             f"data in {found.directory})"
         )
     else:
-        print_line(f"no Kafka is running in {found.directory}: stream-app kafka start")
+        print_line(
+            f"no Kafka is running in {found.directory} (STREAM_APP_EMBEDDED__DIRECTORY): "
+            "stream-app kafka start"
+        )
     if not found.is_running:
         raise click.exceptions.Exit(1)
 
@@ -89,5 +93,4 @@ def _write_environment(settings: Settings) -> str:
 def _facts(status: KafkaStatus) -> dict[str, Any]:
     """Return the status with its time as ISO 8601 in UTC."""
     at = status.started_at
-    since = None if at is None else datetime.fromtimestamp(at, UTC).isoformat("T", "seconds")
-    return asdict(status) | {"started_at": since}
+    return asdict(status) | {"started_at": None if at is None else iso_utc(int(at * 1000))}

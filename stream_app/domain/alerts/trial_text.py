@@ -14,7 +14,7 @@ from stream_app.domain.configuration.clients import Client
 
 PREFIX = "[Test message] "
 #: The event of the message that is sent if no event is selected.
-NO_EVENT = "none"
+NO_EVENT = "plain message"
 SECURITY_ISSUE = "security_issue_"
 ISSUE_ID = 555
 _USER = {"name": "John Smith", "email": "johnsmith@example.com", "role": "Analyst"}

@@ -112,8 +112,9 @@ def resolve_bootstrap(settings: Settings) -> str:
     status = EmbeddedKafka(settings.embedded).status()
     if status.bootstrap_servers is None:
         raise KafkaUnreachableError(
-            "no Kafka: set STREAM_APP_KAFKA__BOOTSTRAP_SERVERS to your brokers, or start the "
-            "embedded one with 'stream-app kafka start'"
+            f"no Kafka: none runs in {status.directory} (STREAM_APP_EMBEDDED__DIRECTORY): start "
+            "one with 'stream-app kafka start', or set STREAM_APP_KAFKA__BOOTSTRAP_SERVERS to "
+            "your brokers"
         )
     return status.bootstrap_servers
 

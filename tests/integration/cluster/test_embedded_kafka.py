@@ -118,14 +118,16 @@ def test_the_commands_start_show_and_stop_one_broker(cli: Cli) -> None:
     assert kept_address(cli) == address
     again = json.loads(cli("start", "--json").stdout)
     assert (again["bootstrap_servers"], again["pid"]) == (address, running(cli.broker)[0])
-    assert again["started_at"].endswith("+00:00")
+    assert again["started_at"].endswith("Z")
 
     stopped = cli("stop")
     assert (stopped.returncode, stopped.stdout) == (0, "")
-    assert "stopped" in stopped.stderr
-    assert cli("status").returncode == 1
+    folder = json.loads(before.stdout)["directory"]
+    assert stopped.stderr == f"Kafka is stopped in {folder}\n"
+    shown = cli("status")
+    assert (shown.returncode, folder in shown.stdout) == (1, True)
     twice = cli("stop")
-    assert (twice.returncode, twice.stderr) == (0, "no Kafka was running\n")
+    assert (twice.returncode, twice.stderr) == (0, f"no Kafka was running in {folder}\n")
     assert cli("stop", "--quiet").stderr == ""
 
 

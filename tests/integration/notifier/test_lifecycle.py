@@ -175,7 +175,7 @@ async def test_a_stored_integration_is_tested_all_the_way_and_nothing_is_written
     assert alert.details["client_name"] == "Acme Retail"
     place.sandbox.fail(Fault(kind=FaultKind.STATUS, status=403, on=(Operation.CLOSE,)))
     refused = await place.run("integrations", "test", "521", "--silent", code=5)
-    assert "key: failed: the key does not work: HTTP 403" in refused.stderr
+    assert "key: failed: the key does not work: HTTP 403" in refused.stdout
     missing = await place.run("integrations", "test", "522", code=1)
     assert "integration 522 is not configured" in missing.stderr
     for topic in ("deliveries", "delivery-results", "events.account"):

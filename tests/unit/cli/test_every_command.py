@@ -179,6 +179,21 @@ def test_without_a_broker_a_command_ends_with_4_and_names_the_address(
     assert "Traceback" not in out + err
 
 
+@pytest.mark.usefixtures("_logs_stay")
+@pytest.mark.parametrize(
+    "args", [("status",), ("topics", "list"), ("doctor",), ("kafka", "status")]
+)
+def test_without_any_broker_it_names_the_folder_that_it_looked_in(
+    args: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("STREAM_APP_EMBEDDED__DIRECTORY", str(tmp_path / "elsewhere"))
+    assert code_of(*args) == (1 if args == ("kafka", "status") else 4)
+    assert str(tmp_path / "elsewhere") in "".join(capsys.readouterr())
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

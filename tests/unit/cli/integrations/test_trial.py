@@ -74,12 +74,12 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 async def test_an_integration_of_a_file_is_tested_up_to_its_messages(place: Place) -> None:
     done = await place.run("-f", place.write(CLIENT, place.integration(), TRIGGER))
-    lines = done.stderr.splitlines()
+    lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [
         "configuration", "host", "key", "key", "send", "send", "status", "close"
     ]  # fmt: skip
     assert lines[-1] == "the integration works"
-    assert done.stdout == ""
+    assert done.stderr == ""
     (alert,) = place.sandbox.alerts
     assert (alert.status, alert.priority) == ("closed", "P5")
     assert alert.details["client_name"] == "Acme Retail"
@@ -113,7 +113,7 @@ async def test_json_is_one_document_of_the_steps_on_stdout(place: Place) -> None
 async def test_a_silent_test_sends_no_message(place: Place) -> None:
     done = await place.run("-f", place.write(place.integration()), "--silent")
     assert place.sandbox.alerts == []
-    assert done.stderr.splitlines()[-1] == "the host and the key work; no message was sent"
+    assert done.stdout.splitlines()[-1] == "the host and the key work; no message was sent"
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 5), (503, 6)])
@@ -154,7 +154,7 @@ async def test_a_named_key_is_read_from_the_environment(place: Place) -> None:
     target = {"token": "env:STREAM_APP_KEY_1111_ACME", "api": place.url}
     file = place.write(place.integration(target=target))
     done = await place.run("-f", file, "--silent", code=3)
-    assert "the variable is not set" in done.stderr
+    assert "the variable is not set" in done.stdout
     place.env["STREAM_APP_KEY_1111_ACME"] = KEY
     await place.run("-f", file, "--silent")
 
@@ -168,8 +168,8 @@ async def test_one_of_several_integrations_is_picked_by_its_id(place: Place) -> 
         "[Test message] [Wallarm] Test of the integration"
     ]
     done = await place.run("523", "-f", file, code=3)
-    assert "integration 523: must be there once: 521, 522" in done.stderr
-    assert "holds no integration" in (await place.run("-f", place.write(CLIENT), code=3)).stderr
+    assert "integration 523: must be there once: 521, 522" in done.stdout
+    assert "holds no integration" in (await place.run("-f", place.write(CLIENT), code=3)).stdout
 
 
 async def test_without_an_id_or_a_file_there_is_nothing_to_test(place: Place) -> None:
