@@ -21,18 +21,16 @@ from stream_app.domain.alerts.alert import NoticeAlert, encode_alert
 from stream_app.domain.alerts.kinds import NOTICE_ALERT
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.parts_decoder import Rejected
+from stream_app.domain.notices.alerts import alerts_of
 from stream_app.domain.notices.incoming import (
     IncomingNotice,
     NoticeResult,
     Origin,
-    check_kind,
-    notice_alert,
     notice_decoder,
-    triggered_alerts,
 )
 from stream_app.domain.notices.matching import NoticeTriggerIndex
 from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
-from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
+from stream_app.domain.notices.subscriptions import Subscribers
 from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
@@ -230,25 +228,14 @@ class MatchStage(ProgressStage):
         notice = part.found
         if isinstance(notice, Rejected):
             raise RejectedEventError(notice.reason, notice.message)
-        check_kind(notice)
-        if notice.kind not in KNOWN_KINDS:
-            self._log_unknown(notice.kind)
-            return NoticeResult.UNKNOWN_KIND, []
-        client = self._subscribers.client_of(notice)
         record = part.record
         origin = Origin(
             Topic.ACCOUNT, part.partition, record.offset, part.index or 0, record.timestamp
         )
-        alerts = []
-        subscription = subscription_of(notice)
-        if subscription is not None:
-            ids = self._subscribers.integration_ids(client.client_id, subscription, notice)
-            if ids:
-                alerts.append(notice_alert(notice, origin, client, subscription, ids, self._signer))
-        triggers = self._triggers.matching(client.client_id, notice)
-        if triggers:
-            alerts += triggered_alerts(notice, origin, client, triggers, self._signer)
-        return NoticeResult.MATCHED if alerts else NoticeResult.UNSUBSCRIBED, alerts
+        result, alerts = alerts_of(notice, origin, self._subscribers, self._triggers, self._signer)
+        if result is NoticeResult.UNKNOWN_KIND:
+            self._log_unknown(notice.kind)
+        return result, alerts
 
     def _too_large(self, part: TakenPart) -> Send:
         """Return the dead letter of a notice whose alert the topic has refused."""

@@ -14,8 +14,6 @@ from stream_app.cli.alerts.history_text import lines_of
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, AnyAlert
-from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.dead_letters.redrive_rules import recipient_of
 from stream_app.domain.errors import UsageError
 from stream_app.domain.reports.alert_history import (
     AlertHistories,
@@ -25,8 +23,12 @@ from stream_app.domain.reports.alert_history import (
 )
 from stream_app.domain.reports.next_steps import IntegrationNow, Surroundings
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.configuration.records import read_statuses, read_stored
-from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
+from stream_app.kafka.history.alert_history import (
+    Bounds,
+    add_deliveries,
+    read_alert_history,
+    read_integrations_now,
+)
 from stream_app.kafka.history.window_counts import ObservedCount, read_observed_count
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -102,17 +104,4 @@ async def _read(settings: Settings, text: str) -> _Found:
                 settings, history.alert, history.fired_ms, progress.report
             )
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
-    return _Found(history, observed, await _integrations(settings), max(cuts, default=None))
-
-
-async def _integrations(settings: Settings) -> dict[int, IntegrationNow]:
-    stored = (await read_stored(settings))[Kind.INTEGRATION]
-    statuses = await read_statuses(settings)
-    return {
-        number: IntegrationNow(
-            str(record.get("name")),
-            record.get("client_id"),
-            recipient_of(record, statuses.get(number)).problem,
-        )
-        for number, record in stored.items()
-    }
+    return _Found(history, observed, await read_integrations_now(settings), max(cuts, default=None))

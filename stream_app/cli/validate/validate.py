@@ -13,7 +13,8 @@ import click
 import orjson
 
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
-from stream_app.cli.validate.input import InputRecord, file_records, topic_records
+from stream_app.cli.record_files import InputRecord, file_records
+from stream_app.cli.validate.input import topic_records
 from stream_app.contract.checking import CONFIGURED, Breach, Checker
 from stream_app.contract.records import EVENT_KINDS, RecordName, record_of
 from stream_app.domain.errors import UsageError

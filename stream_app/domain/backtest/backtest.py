@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from stream_app.domain.configuration.triggers import Threshold, Trigger
 from stream_app.domain.counting.matching import ClientMatcher, TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.errors import UsageError
-from stream_app.domain.events.batches import Record
+from stream_app.domain.events.batches import Record, SingleEvent
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import KIND_OF_CONDITION, Event, EventKind
 from stream_app.domain.events.parts_decoder import Rejected
@@ -142,7 +141,7 @@ class Backtest:
         before = 0
         for number, (record, value, event) in enumerate(_events(decoder, records)):
             # One event at a time, so that the counter tells for each whether it counts.
-            part = _OneEvent(number, record.timestamp, value, record.timestamp_type)
+            part = SingleEvent(number, record.timestamp, value, record.timestamp_type)
             tally = state.count([part], self._index, self._now_ms)
             late = sum(n for (_, found), n in tally.late_windows.items() if found == start)
             counted = sum(count for (_, found), count in state.cells.items() if found == start)
@@ -150,16 +149,6 @@ class Backtest:
                 before = counted
                 seconds = event_seconds(event, self.kind, record.timestamp)
                 yield EventSample(partition, record.offset, seconds, _facts(event))
-
-
-@dataclass
-class _OneEvent:
-    """One event as a record of its own."""
-
-    offset: int
-    timestamp: int
-    value: bytes | None
-    timestamp_type: int
 
 
 def _events(decoder: EventDecoder, records: Sequence[Any]) -> Iterator[tuple[Any, bytes, Event]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stream_app.domain.configuration.client_names import ClientNames
@@ -35,6 +36,16 @@ class Record(Protocol):
     offset: int
     timestamp: int
     value: bytes | None
+
+
+@dataclass
+class SingleEvent:
+    """One event as a record of its own."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+    timestamp_type: int
 
 
 Pairs = Iterable[tuple[Record, Any]]

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
+from stream_app.domain.dead_letters.redrive_rules import recipient_of
 from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.alert_history import AlertHistories, DeadLetterNote
+from stream_app.domain.reports.next_steps import IntegrationNow
 from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.writing import attempt_of
 from stream_app.kafka.history.newest_records import Reach, read_newest
@@ -125,3 +129,17 @@ async def _add_dead_letters(
                 tuple(int(number) for one in ids if (number := one.rpartition("/")[2]).isdecimal()),
             )
             histories.add_dead_letter(ids, note, is_alert=where.topic == alerts)
+
+
+async def read_integrations_now(settings: Settings) -> dict[int, IntegrationNow]:
+    """Return the configured integrations, and why they take no alerts, if they do not."""
+    stored = (await read_stored(settings))[Kind.INTEGRATION]
+    statuses = await read_statuses(settings)
+    return {
+        number: IntegrationNow(
+            str(record.get("name")),
+            record.get("client_id"),
+            recipient_of(record, statuses.get(number)).problem,
+        )
+        for number, record in stored.items()
+    }
