@@ -27,6 +27,7 @@ ORDER = (
     "README.md",
     "deploy/README.md",
     "schemas/configuration.md",
+    "deploy/why-no-alert.md",
     "deploy/testing-an-integration.md",
     "deploy/dead-letters.md",
     "deploy/replay.md",
@@ -63,6 +64,7 @@ PLACEHOLDERS = {
     "broker-1:9092,broker-2:9092": "{broker}",
     "REPLICATION_FACTOR=3": "REPLICATION_FACTOR=1",
     "alerts show 3f9a61": "alerts show {hash}",
+    "events.hits:0:1234": "{event}",
     "deliveries.dlq/3/17": "{letter}",
     "-b HOST:PORT -t ": "-b {broker} -t {prefix}",
 }
@@ -206,8 +208,9 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
         while not (letters := await _records(settings, "deliveries.dlq")):  # noqa: ASYNC110 - same
             await asyncio.sleep(0.2)
     await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"], 30)
-    letter = letters[0]
+    letter, (event,) = letters[0], await _records(settings, "events.hits")
     return {
+        "event": f"events.hits:{event.partition}:{event.offset}",
         "hash": json.loads(alerts[0].value)["id"].rpartition(":")[2][:8],
         "letter": f"deliveries.dlq/{letter.partition}/{letter.offset}",
     }

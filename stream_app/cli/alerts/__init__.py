@@ -1,7 +1,6 @@
-"""`stream-app alerts`: the alerts that were fired, and the history of one.
+"""`stream-app alerts`: the alerts that were fired, the history of one, and why there is none.
 
-These commands read `alerts`, `deliveries`, their results and dead letters without a group. They
-write nothing. No other package imports from here.
+These commands read topics without a group, and write nothing. No other package imports from here.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from stream_app.cli import LazyGroup
 
 #: Command -> where it lives.
 COMMANDS = {
+    "explain": "stream_app.cli.alerts.explain:explain",
     "list": "stream_app.cli.alerts.list:list_",
     "show": "stream_app.cli.alerts.show:show",
 }
@@ -19,4 +19,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, commands=COMMANDS, epilog="Example: stream-app alerts list --from 1d")
 def alerts() -> None:
-    """List alerts, and show the history of one: what fired, and what became of it."""
+    """List alerts, show the history of one, and explain why there is one or none."""

@@ -155,6 +155,19 @@ def _union(get: Callable[[Any, int], int], values: Iterable[str | int]) -> int:
     return found
 
 
+def refusing_filters(kind: EventKind, trigger: CountingTrigger, event: Event) -> list[Filter]:
+    """Return the filters of a trigger that an event does not pass; there is none if it counts.
+
+    It is for explanations. Each filter has the lookup that it has in a `ClientMatcher`.
+    """
+    written = (item for item in trigger.trigger.filters if item.values)
+    return [
+        item
+        for item, (name, values, negated) in zip(written, trigger.conditions, strict=True)
+        if bool(_lookup(kind, name, dict.fromkeys(values, 1))(event)) is negated
+    ]
+
+
 class ClientMatcher:
     """The triggers of one client for one kind of event.
 

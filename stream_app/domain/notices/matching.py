@@ -11,12 +11,12 @@ notice, so the triggers of other clients and conditions cost a notice nothing.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from stream_app.domain.catalog.conditions import CONDITIONS, Evaluation
 from stream_app.domain.configuration.client_names import ApplicationIds, application_ids_by_name
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.counting.matching import Values
 from stream_app.domain.notices.filter_fields import FILTER_READERS, NOTHING, wanted_values
 from stream_app.domain.notices.incoming import IncomingNotice
@@ -27,6 +27,8 @@ CONDITION_OF_KIND: Mapping[str, str] = {
     for name, condition in CONDITIONS.items()
     if condition.evaluation is Evaluation.NOTICE_MATCHING
 }
+
+FilterAndValues = tuple[Filter, Values]
 
 
 class CompiledTrigger:
@@ -49,6 +51,15 @@ class CompiledTrigger:
                 return False
         return True
 
+    def refusing_filters(self, values: Mapping[str, Values]) -> list[Filter]:
+        """Return the filters that a notice with these values fails; there is none if it matches."""
+        written = (item for item in self.trigger.filters if item.values)
+        return [
+            item
+            for item, (name, wanted, is_negated) in zip(written, self.filters, strict=True)
+            if values[name].isdisjoint(wanted) != is_negated
+        ]
+
 
 class ConditionMatcher:
     """A client's triggers of one condition, in the order of their ids."""
@@ -67,6 +78,15 @@ class ConditionMatcher:
         """Return the triggers that match the notice."""
         values = {name: self._read(name, notice) for name in self._filter_ids}
         return [one.trigger for one in self._triggers if one.matches(values)]
+
+    def refusals(self, notice: IncomingNotice) -> Iterator[tuple[Trigger, list[FilterAndValues]]]:
+        """Yield each trigger with the filters that the notice fails, and the notice's values.
+
+        It is for explanations: a trigger matches if no filter refuses the notice.
+        """
+        values = {name: self._read(name, notice) for name in self._filter_ids}
+        for one in self._triggers:
+            yield one.trigger, [(item, values[item.id]) for item in one.refusing_filters(values)]
 
     def _read(self, filter_id: str, notice: IncomingNotice) -> Values:
         """Return the notice's values; a filter of a newer version finds none."""

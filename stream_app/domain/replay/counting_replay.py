@@ -128,15 +128,18 @@ class CountingReplay:
         if (total := window.total) > trigger.threshold:
             self._fired[key] = total
 
-    def _forget_closed(self) -> None:
-        """Forget the windows that every partition has passed."""
-        if self._unfinished is None:
-            return
+    @property
+    def passed(self) -> int:
+        """The event time (Unix seconds) that every partition with further events has passed."""
         states = self._states
-        passed = min(
-            (states[n].watermark if n in states else NEVER for n in self._unfinished),
+        return min(
+            (states[n].watermark if n in states else NEVER for n in self._unfinished or ()),
             default=NEVER,
         )
+
+    def _forget_closed(self) -> None:
+        """Forget the windows that every partition has passed."""
+        passed = self.passed
         while self._expiring and self._expiring[0][0] <= passed:
             _, key = heapq.heappop(self._expiring)
             if key not in self._watched:

@@ -193,6 +193,16 @@ class RecordApplier:
                 reason=str(error),
             )
 
+    def read_alone(self, record: Any) -> ConfigObject | None:
+        """Return the object of a record, which is not applied; None: it holds none of use."""
+        object_id = id_of_key(record.key)
+        if object_id is None or record.value is None:
+            return None
+        try:
+            return self._parsed(self._kinds[record.topic], object_id, record.value)
+        except InvalidObjectError:
+            return None
+
     def _parsed(self, kind: str, object_id: int, value: bytes) -> ConfigObject:
         most = MAX_CLIENT_BYTES if kind == CLIENTS else MAX_OBJECT_BYTES
         if len(value) > most + STAMPS_BYTES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -101,11 +101,11 @@ class EventLog:
             raise RuntimeError("the log is read inside its `async with`")
         return self._consumer
 
-    async def select(self, wanted: Range) -> None:
+    async def select(self, wanted: Range, *, may_be_empty: bool = False) -> None:
         """Select the offsets of a range, as the topics are now.
 
         Raises:
-            StreamAppError: the range holds no record.
+            StreamAppError: the range holds no record, and may not be empty.
         """
         reader = self._reader
         with kafka_errors(self._settings):
@@ -117,7 +117,8 @@ class EventLog:
                 ends = await self._offsets(wanted.end, highs, highs)
         for tp in partitions:
             self.spans.select(tp, starts[tp], ends[tp], lows[tp], highs[tp])
-        self.spans.require_records(self.topics)
+        if not may_be_empty:
+            self.spans.require_records(self.topics)
 
     async def select_offsets(self, wanted: Mapping[str, Sequence[tuple[int, int]]]) -> None:
         """Select (first offset, end) of each partition, by topic, without what has been removed.
@@ -165,7 +166,7 @@ class EventLog:
 
     async def batches(
         self, report: Callable[[int], None] = lambda _done: None
-    ) -> AsyncIterator[tuple[TopicPartition, Sequence[Any], bool]]:
+    ) -> AsyncGenerator[tuple[TopicPartition, Sequence[Any], bool], None]:
         """Yield (partition, records, whether they are its last), in the order of each partition.
 
         The last records of a partition may be an empty list.
@@ -211,6 +212,13 @@ class EventLog:
             self.records += len(records)
             self.spans.note_read(tp, records)
         return records
+
+    async def first_offset(self, topic: str, partition: int) -> int:
+        """Return the first offset that a partition still has."""
+        tp = TopicPartition(topic, partition)
+        with kafka_errors(self._settings):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return int((await self._reader.beginning_offsets([tp]))[tp])
 
     async def read_part(
         self, topic: str, partition: int, first: int, last: int

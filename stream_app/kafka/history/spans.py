@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.replay.ranges import Extent, Range
+from stream_app.kafka.history.newest_records import fair_cap
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class LogSpans(dict[TopicPartition, Span]):
         """Select the offsets of a partition that lie between two and exist (`low` to `high`)."""
         start, end = (min(max(offset, low), high) for offset in (start, end))
         self[tp] = Span(start, max(start, end), low, high)
+
+    def cap(self, most: int) -> bool:
+        """Keep only the first offsets of each partition, so that all together are at most `most`.
+
+        Returns:
+            Whether something was left out.
+        """
+        cap = fair_cap([span.size for span in self.values()], most)
+        cut = [tp for tp, span in self.items() if span.size > cap]
+        for tp in cut:
+            self[tp] = replace(self[tp], end=self[tp].start + cap)
+        return bool(cut)
 
     def note_read(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         """Note the times of records that were read; there is at least one."""

@@ -1,0 +1,225 @@
+"""`stream-app alerts explain`: why there is an alert, or why there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from stream_app.cli.alerts.explain_json import document
+from stream_app.cli.alerts.explain_text import report
+from stream_app.cli.output import print_json, print_line, terminal_width
+from stream_app.cli.parameters import TimeText, moments_of, time_options
+from stream_app.cli.progress import ProgressLine
+from stream_app.cli.record_files import InputRecord, file_records
+from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, topic_of_line, topics_of
+from stream_app.domain.dead_letters.dead_letter import Place, parse_place
+from stream_app.domain.errors import UsageError
+from stream_app.domain.foreign_text.printable import quoted
+from stream_app.domain.notices.signatures import NoticeSigner
+from stream_app.domain.times import parse_time
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.explanation.gathering import (
+    FullExplanation,
+    Gatherer,
+    LooseRecord,
+)
+from stream_app.kafka.history.newest_records import ReportRead
+from stream_app.key_ring import secret_keys_of
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
+
+#: Most bytes and records of a file that are explained.
+MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_FILE_RECORDS = 1_000
+#: Narrowest and widest lines.
+MIN_WIDTH, MAX_WIDTH = 60, 100
+
+
+@click.command(
+    epilog="Example: stream-app alerts explain events.hits:0:1234   "
+    "or: stream-app alerts explain --trigger 61 --at 2026-11-24T08:00:00Z",
+)
+@click.argument("place", metavar="[PLACE]", required=False)
+@click.option(
+    "-f", "--file", "path", metavar="FILE",
+    help="Events that are on no topic: JSON, an array, lines of either, or what `kcat -J` prints; "
+    "- for stdin.",
+)  # fmt: skip
+@click.option(
+    "--topic", metavar="TOPIC", help="The topic of the file's events, where it does not say it."
+)
+@click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only this trigger.")
+@click.option(
+    "--at", "moment", metavar="T", type=TimeText(),
+    help="The trigger's window at this time: ISO-8601 (UTC without a zone), or how long ago.",
+)  # fmt: skip
+@time_options("Only windows that touch a time")
+@click.option("--json", "as_json", is_flag=True, help="Print the explanation as one JSON document.")
+def explain(
+    place: str | None,
+    *,
+    path: str | None,
+    topic: str | None,
+    trigger_id: int | None,
+    moment: str | None,
+    start: str | None,
+    end: str | None,
+    as_json: bool,
+) -> None:
+    """Say why there is an alert for an event, or why there is none.
+
+    PLACE is an event's place, as events.hits:0:1234. For each trigger of its client the answer says
+    whether the event counts, in which window, and whether that has fired; or which filter or rule
+    refuses it, and so on. It shows how the notifier has delivered the alert. Events of a file are
+    explained as if they were written now. With --trigger and a time, the trigger's windows then are
+    explained.
+
+    The workers' own code decides, by the configuration that was in force, as far as it is still
+    known. Nothing joins a group or is written.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    now_ms = time.time_ns() // 1_000_000
+    gatherer = Gatherer(settings, NoticeSigner(secret_keys_of(settings)), now_ms, _watching)
+    has_time = any(text is not None for text in (moment, start, end))
+    if sum((place is not None, path is not None, has_time)) != 1:
+        raise UsageError(
+            "give one of: the PLACE of an event (events.hits:0:1234), a file of events with -f, or "
+            "--trigger with a time (--at, or --from and --to)"
+        )
+    if topic is not None and path is None:
+        raise UsageError("--topic goes with -f: a PLACE names its topic")
+    if place is not None:
+        where, known = _place_of(settings, place)
+        found = asyncio.run(gatherer.of_place(known, where, trigger_id))
+    elif path is not None:
+        records = _records(settings, path, topic, now_ms)
+        found = asyncio.run(gatherer.of_records(records, trigger_id))
+    else:
+        found = asyncio.run(_of_windows(gatherer, trigger_id, moment, start, end, now_ms))
+    if as_json:
+        print_json(document(found))
+        return
+    width = min(max(terminal_width() or MAX_WIDTH, MIN_WIDTH), MAX_WIDTH)
+    for line in report(found, width):
+        print_line(line)
+
+
+async def _of_windows(
+    gatherer: Gatherer,
+    trigger_id: int | None,
+    moment: str | None,
+    start: str | None,
+    end: str | None,
+    now_ms: int,
+) -> FullExplanation:
+    if trigger_id is None:
+        raise UsageError("a time needs a trigger: give --trigger ID; or the PLACE of an event")
+    if moment is not None:
+        if start is not None or end is not None:
+            raise UsageError("--at is one window, --from and --to are several: give one of both")
+        at_ms = parse_time(moment, now_ms)
+        return await gatherer.of_windows(trigger_id, at_ms, at_ms + 1)
+    from_ms, to_ms = moments_of(start, end)
+    if from_ms is None:
+        raise UsageError("--to needs --from: which is the first window?")
+    return await gatherer.of_windows(trigger_id, from_ms, now_ms if to_ms is None else to_ms)
+
+
+@contextlib.contextmanager
+def _watching(what: str) -> Iterator[ReportRead]:
+    with ProgressLine(what=what) as progress:
+        yield progress.report
+
+
+def _place_of(settings: Settings, text: str) -> tuple[Place, Topic]:
+    """Return the place that a text names, with the full name of its topic, and the topic.
+
+    Raises:
+        UsageError: it is no place of an event.
+    """
+    try:
+        place = parse_place(text)
+    except UsageError:
+        raise UsageError(
+            f"{quoted(text)} is no place of an event: give TOPIC:PARTITION:OFFSET, as "
+            "events.hits:0:1234"
+        ) from None
+    names = TopicNames(settings.topic_prefix)
+    for topic in REPLAYED_TOPICS:
+        if place.topic in (topic.value, names(topic)):
+            return place._replace(topic=names(topic)), topic
+    if place.topic.endswith(".dlq"):
+        raise UsageError(f"{text} is a dead letter: `stream-app dlq show {text}` explains it")
+    raise UsageError(
+        f"{quoted(place.topic)} holds no events: name one of {', '.join(REPLAYED_TOPICS)}"
+    )
+
+
+# -- files
+
+
+def _records(
+    settings: Settings, path: str, topic: str | None, now_ms: int
+) -> Sequence[LooseRecord]:
+    """Return the records of a file.
+
+    Raises:
+        UsageError: it cannot be read, is too large, or does not say which topic is meant.
+    """
+    given = None if topic is None else next(iter(topics_of(settings, [topic]).values()))
+    name = "stdin" if path == STDIN else path
+    found = [
+        _record(item, given, now_ms) for item in file_records(io.BytesIO(_read(path, name)), name)
+    ]
+    if not found:
+        raise UsageError(f"{quoted(name)} holds no event")
+    if len(found) > MAX_FILE_RECORDS:
+        raise UsageError(
+            f"{quoted(name)} holds {len(found):,} events, and at most {MAX_FILE_RECORDS:,} are "
+            f"explained at a time: give fewer, as with `head -n {MAX_FILE_RECORDS}`; `stream-app "
+            "replay -` says which alerts many events give"
+        )
+    return found
+
+
+def _read(path: str, name: str) -> bytes:
+    try:
+        with contextlib.ExitStack() as stack:
+            stream: BinaryIO = (
+                click.get_binary_stream("stdin")
+                if path == STDIN
+                else stack.enter_context(Path(path).open("rb"))
+            )
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{quoted(name)} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{quoted(name)} cannot be read: {error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UsageError(
+            f"{quoted(name)} is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB: give fewer "
+            f"events, as with `head -n {MAX_FILE_RECORDS}`; `stream-app replay -` says which "
+            "alerts many events give"
+        )
+    return data
+
+
+def _record(item: InputRecord, given: Topic | None, now_ms: int) -> LooseRecord:
+    topic = (item.topic and topic_of_line(item.topic)) or given
+    if topic is None:
+        what = (
+            f"{quoted(item.topic)} holds no events"
+            if item.topic
+            else "it does not say of which topic it is"
+        )
+        raise UsageError(f"{item.place}: {what}: give --topic, one of {', '.join(REPLAYED_TOPICS)}")
+    has_time = item.timestamp is not None and item.timestamp >= 0
+    return LooseRecord(topic, item.value, item.timestamp if has_time and item.timestamp else now_ms)

@@ -1,0 +1,64 @@
+"""The configuration of today, and the earlier versions that its topics still hold."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.explanation.versions import TriggerVersion, TriggerVersions
+from stream_app.kafka.cluster.connection import READ_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import batches_to_end, close
+from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
+from stream_app.kafka.configuration.records import id_of_key, open_configuration
+from stream_app.kafka.configuration.view import Configuration, RecordApplier
+from stream_app.settings import Settings
+
+
+@dataclass
+class ConfigurationHistory:
+    """Today's configuration and what is known of earlier ones.
+
+    `client_since_ms` is when the first known record of each client was written, Unix ms.
+    """
+
+    today: Configuration
+    versions: TriggerVersions = field(default_factory=TriggerVersions)
+    client_since_ms: dict[int, int] = field(default_factory=dict)
+
+
+async def read_configuration_history(settings: Settings) -> ConfigurationHistory:
+    """Return the configuration as workers see it, and every older record that is still kept.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing.
+    """
+    applier, names = RecordApplier(settings), TopicNames(settings.topic_prefix)
+    history = ConfigurationHistory(applier.configuration)
+    consumer = await open_configuration(settings, VIEW_TOPICS)
+    try:
+        with kafka_errors(settings):
+            async with asyncio.timeout(READ_SECONDS):
+                async for batch in batches_to_end(consumer):
+                    if batch:
+                        applier.apply(batch)
+                    for record in batch:
+                        _note(history, record, applier.read_alone(record), names)
+    finally:
+        await close(consumer)
+    return history
+
+
+def _note(history: ConfigurationHistory, record: Any, found: Any, names: TopicNames) -> None:
+    """Note one version of an object; `found` is the object, or None if there is none."""
+    number = id_of_key(record.key)
+    if number is None:
+        return
+    if record.topic == names(Topic.TRIGGERS):
+        trigger = found if isinstance(found, Trigger) else None
+        history.versions.add(number, TriggerVersion(record.timestamp, trigger))
+    elif isinstance(found, Client):
+        history.client_since_ms.setdefault(number, record.timestamp)

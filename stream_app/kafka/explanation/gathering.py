@@ -1,0 +1,340 @@
+"""Gathers an explanation: of a record, of records that are on no topic, or of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.dead_letters.dead_letter import Place
+from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.events.model import KIND_OF_CONDITION, EventKind
+from stream_app.domain.explanation.answers import ExplainedEvent
+from stream_app.domain.explanation.event_verdicts import (
+    EventExplainer,
+    EventVerdict,
+    TriggerResult,
+)
+from stream_app.domain.explanation.notice_verdicts import NoticeExplainer, NoticeVerdict
+from stream_app.domain.explanation.places import EventLetter, PlacedRecord, PlaceState
+from stream_app.domain.explanation.rows import joined_rows, triggers_then
+from stream_app.domain.explanation.versions import Basis
+from stream_app.domain.explanation.windows import WindowFacts
+from stream_app.domain.notices.signatures import NoticeSigner
+from stream_app.domain.reports.next_steps import Surroundings
+from stream_app.kafka.cluster.topics import Topic
+from stream_app.kafka.explanation.configuration_history import (
+    ConfigurationHistory,
+    read_configuration_history,
+)
+from stream_app.kafka.explanation.dead_letters import read_letters
+from stream_app.kafka.explanation.placed_record import read_place
+from stream_app.kafka.explanation.watermark import (
+    NOTHING_NEEDED,
+    WatermarkBefore,
+    newest_watermark,
+    watermark_before,
+)
+from stream_app.kafka.explanation.windows import (
+    Watching,
+    WindowFactsByKey,
+    read_alerts_by_id,
+    read_windows,
+)
+from stream_app.kafka.history.alert_history import read_integrations_now
+from stream_app.settings import Settings
+
+#: Most windows of a trigger that are explained at a time.
+MAX_WINDOWS = 10_000
+
+
+@dataclass(frozen=True)
+class LooseRecord:
+    """A record that is read from a file."""
+
+    topic: Topic
+    value: bytes | None
+    timestamp: int
+    partition: int = 0
+    offset: int = 0
+    timestamp_type: int = 1
+
+
+@dataclass
+class FullExplanation:
+    """Everything that is known about a question, for a report.
+
+    `watermark` is what the partition had seen before the record. `basis` is that of windows.
+    """
+
+    around: Surroundings
+    clients: Mapping[int, Client]
+    placed: PlacedRecord | None = None
+    events: list[ExplainedEvent] = field(default_factory=list)
+    windows: list[WindowFacts] = field(default_factory=list)
+    letters: list[EventLetter] = field(default_factory=list)
+    watermark: WatermarkBefore = NOTHING_NEEDED
+    basis: Basis = Basis.TODAY
+    trigger: Trigger | None = None
+
+
+class Gatherer:
+    """Reads what an explanation needs.
+
+    Args:
+        settings: those of the installation.
+        signer: of the installation's own notices.
+        now_ms: this machine's clock, Unix ms.
+        watching: makes the progress line of a read.
+    """
+
+    def __init__(
+        self, settings: Settings, signer: NoticeSigner, now_ms: int, watching: Watching
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        self._now_ms = now_ms
+        self._watching = watching
+
+    async def of_place(self, topic: Topic, place: Place, trigger_id: int | None) -> FullExplanation:
+        """Explain the events of a record.
+
+        Raises:
+            UsageError: there is no such partition.
+            StreamAppError: the trigger is not known.
+        """
+        history = await read_configuration_history(self._settings)
+        self._require_trigger(history, trigger_id)
+        placed = await read_place(self._settings, place)
+        found = FullExplanation(await self._around(), history.today.clients, placed)
+        if placed.is_read and placed.state is not PlaceState.ABORTED:
+            found.letters = await self._letters(placed)
+        if placed.state is not PlaceState.RECORD:
+            return found
+        if topic is Topic.ACCOUNT:
+            await self._explain_notices(found, history, placed.record, trigger_id)
+        else:
+            kind = _kind(topic)
+            await self._explain_events(found, history, kind, placed.record, trigger_id)
+            await self._fill_windows(kind, history, found.events)
+        lag = 0 if placed.is_read else placed.lag
+        for one in found.events:
+            one.lag = lag
+            since_ms = history.client_since_ms.get(one.verdict.client_id or 0, 0)
+            if since_ms > placed.record.timestamp:
+                one.client_since_ms = since_ms
+            one.letters = [
+                letter.note
+                for letter in found.letters
+                if letter.event_index in (None, one.verdict.index)
+            ]
+        return found
+
+    async def of_records(
+        self, records: Sequence[LooseRecord], trigger_id: int | None
+    ) -> FullExplanation:
+        """Explain what would become of records, were they written now.
+
+        Raises:
+            StreamAppError: the trigger is not known.
+        """
+        history = await read_configuration_history(self._settings)
+        self._require_trigger(history, trigger_id)
+        found = FullExplanation(await self._around(), history.today.clients)
+        explainers: dict[EventKind, EventExplainer] = {}
+        by_kind: dict[EventKind, list[ExplainedEvent]] = {}
+        watermarks: dict[EventKind, WatermarkBefore] = {}
+        for record in records:
+            if record.topic is Topic.ACCOUNT:
+                explained = self._notices_now(history, record, trigger_id)
+            else:
+                kind = _kind(record.topic)
+                if kind not in explainers:
+                    explainers[kind] = self._explainer(history, kind)
+                    with self._watching("newest events") as report:
+                        watermarks[kind] = await newest_watermark(
+                            self._settings, record.topic, explainers[kind], report
+                        )
+                verdicts = explainers[kind].verdicts(record, watermarks[kind].value)
+                explained = self._rows_now(verdicts, history, trigger_id)
+                by_kind.setdefault(kind, []).extend(explained)
+            found.events += explained
+        for kind, events in by_kind.items():
+            await self._fill_windows(kind, history, events)
+        return found
+
+    async def of_windows(self, trigger_id: int, from_ms: int, to_ms: int) -> FullExplanation:
+        """Explain the windows of a trigger that touch a time.
+
+        Raises:
+            UsageError: the trigger counts nothing, or there are too many windows.
+            StreamAppError: the trigger is not known.
+        """
+        history = await read_configuration_history(self._settings)
+        self._require_trigger(history, trigger_id)
+        versions = history.versions
+        basis, trigger = versions.basis(trigger_id, to_ms)
+        if trigger is None:
+            # Deleted: the newest version that is still known.
+            known = [one.trigger for one in versions.by_id[trigger_id] if one.trigger is not None]
+            basis, trigger = Basis.THEN, known[-1]
+        kind = KIND_OF_CONDITION.get(trigger.template_id)
+        if kind is None or trigger.threshold is None:
+            raise UsageError(
+                f"trigger {trigger_id}: {trigger.template_id} counts no events, so it has no "
+                "windows: give the place of a notice, TOPIC:PARTITION:OFFSET"
+            )
+        period = trigger.threshold.period
+        first = from_ms // 1000 // period * period
+        number = -(-(to_ms - first * 1000) // (period * 1000))
+        if number > MAX_WINDOWS:
+            raise UsageError(
+                f"{number:,} windows of {period} s lie between --from and --to, and at most "
+                f"{MAX_WINDOWS:,} are explained at a time: give a shorter time"
+            )
+        windows = [WindowFacts(trigger, first + n * period) for n in range(max(1, number))]
+        clients = history.today.clients
+        await read_windows(self._settings, kind, clients, windows, self._now_ms, self._watching)
+        return FullExplanation(
+            await self._around(), clients, windows=windows, basis=basis, trigger=trigger
+        )
+
+    async def _around(self) -> Surroundings:
+        settings = self._settings
+        return Surroundings(
+            await read_integrations_now(settings),
+            self._now_ms,
+            settings.delivery.retry_scale,
+            settings.max_alert_age * 1000,
+        )
+
+    @staticmethod
+    def _require_trigger(history: ConfigurationHistory, trigger_id: int | None) -> None:
+        if trigger_id is None:
+            return
+        versions = history.versions.by_id.get(trigger_id, ())
+        if not any(one.trigger is not None for one in versions):
+            state = "cannot be used: `stream-app doctor` says why" if versions else "is not known"
+            raise StreamAppError(
+                f"trigger {trigger_id} {state}: `stream-app get triggers` shows which there are"
+            )
+
+    def _explainer(
+        self, history: ConfigurationHistory, kind: EventKind, triggers: Iterable[Trigger] = ()
+    ) -> EventExplainer:
+        today = history.today
+        used = triggers or today.triggers.values()
+        return EventExplainer(kind, today.clients, used, self._now_ms)
+
+    async def _letters(self, placed: PlacedRecord) -> list[EventLetter]:
+        origin, since_ms = placed.place, None
+        if placed.record is not None:
+            since_ms = min(placed.record.timestamp, self._now_ms)
+        if placed.state is PlaceState.UNREADABLE:
+            origin = origin._replace(offset=placed.record.first_offset)
+        with self._watching("dead letters") as report:
+            return await read_letters(self._settings, origin, since_ms, report)
+
+    async def _explain_events(
+        self,
+        found: FullExplanation,
+        history: ConfigurationHistory,
+        kind: EventKind,
+        record: Any,
+        trigger_id: int | None,
+    ) -> None:
+        """Add what became of each event of a record."""
+        versions, at_ms = history.versions, record.timestamp
+        place = Place(record.topic, record.partition, record.offset)
+        explainer = self._explainer(history, kind)
+        with self._watching("earlier records") as report:
+            watermark = await watermark_before(
+                self._settings, place, record, explainer, self._now_ms, report
+            )
+        found.watermark = watermark
+        now = list(explainer.verdicts(record, watermark.value))
+        earlier = triggers_then(versions, history.today.triggers, at_ms)
+        then = now
+        if earlier is not None:
+            explainer = self._explainer(history, kind, earlier)
+            then = list(explainer.verdicts(record, watermark.value))
+        for today, before in zip(now, then, strict=True):
+            rows = joined_rows(today.triggers, before.triggers, versions, at_ms, trigger_id)
+            found.events.append(ExplainedEvent(today, rows))
+
+    def _rows_now(
+        self,
+        verdicts: Iterable[EventVerdict | NoticeVerdict],
+        history: ConfigurationHistory,
+        trigger_id: int | None,
+    ) -> list[ExplainedEvent]:
+        at_ms = max(self._now_ms, *history.versions.newest_ms)
+        return [
+            ExplainedEvent(one, joined_rows(one.triggers, (), history.versions, at_ms, trigger_id))
+            for one in verdicts
+        ]
+
+    def _notice_explainer(
+        self, history: ConfigurationHistory, triggers: Iterable[Trigger]
+    ) -> NoticeExplainer:
+        today = history.today
+        return NoticeExplainer(today.clients, triggers, today.integrations.values(), self._signer)
+
+    def _notices_now(
+        self, history: ConfigurationHistory, record: LooseRecord, trigger_id: int | None
+    ) -> list[ExplainedEvent]:
+        explainer = self._notice_explainer(history, history.today.triggers.values())
+        return self._rows_now(explainer.verdicts(record), history, trigger_id)
+
+    async def _explain_notices(
+        self,
+        found: FullExplanation,
+        history: ConfigurationHistory,
+        record: Any,
+        trigger_id: int | None,
+    ) -> None:
+        """Add what became of each notice of a record."""
+        versions, at_ms = history.versions, record.timestamp
+        today = history.today.triggers
+        now = list(self._notice_explainer(history, today.values()).verdicts(record))
+        earlier = triggers_then(versions, today, at_ms)
+        then = now
+        if earlier is not None:
+            then = list(self._notice_explainer(history, earlier).verdicts(record))
+        ids = {name for one in (*now, *then) for name in one.alert_ids.values()}
+        alerts = await read_alerts_by_id(
+            self._settings, ids, min(at_ms, self._now_ms), self._watching
+        )
+        for verdict, before in zip(now, then, strict=True):
+            one = ExplainedEvent(
+                verdict,
+                joined_rows(verdict.triggers, before.triggers, versions, at_ms, trigger_id),
+            )
+            names = {**before.alert_ids, **verdict.alert_ids}
+            for row in one.rows:
+                row.alert = alerts.by_id.get(names.get(row.verdict.trigger.id, ""))
+            subscribed = alerts.by_id.get(names.get(None, ""))
+            one.alerts = [] if subscribed is None else [subscribed]
+            found.events.append(one)
+
+    async def _fill_windows(
+        self, kind: EventKind, history: ConfigurationHistory, events: Iterable[ExplainedEvent]
+    ) -> None:
+        """Give each row that counts an event the facts of its window."""
+        windows: WindowFactsByKey = {}
+        for one in events:
+            for row in one.having(TriggerResult.COUNTED):
+                start = row.verdict.window_start
+                if start is not None:
+                    facts = WindowFacts(row.verdict.trigger, start)
+                    row.window = windows.setdefault(facts.key, facts)
+        await read_windows(
+            self._settings, kind, history.today.clients, windows.values(), self._now_ms,
+            self._watching,
+        )  # fmt: skip
+
+
+def _kind(topic: Topic) -> EventKind:
+    return EventKind(topic.value.rpartition(".")[2])
