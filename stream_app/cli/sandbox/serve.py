@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
+from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
@@ -36,6 +39,13 @@ def _read_faults(
         raise UsageError(f"--fail: {error}") from None
 
 
+def _usual_port() -> int:
+    """Return the port where workers of this environment look for a sandbox."""
+    with contextlib.suppress(ValueError):
+        return urlsplit(os.environ.get("STREAM_APP_DELIVERY__SANDBOX_URL", "")).port or DEFAULT_PORT
+    return DEFAULT_PORT
+
+
 @click.group(
     cls=LazyGroup,
     commands=COMMANDS,
@@ -46,8 +56,8 @@ def _read_faults(
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
+    default=_usual_port,
+    show_default=f"that of STREAM_APP_DELIVERY__SANDBOX_URL, or {DEFAULT_PORT}",
     help="Port to bind; 0: a free one.",
 )
 @click.option(
