@@ -15,6 +15,7 @@ from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
 from stream_app.cli.parameters import end_undone
+from stream_app.domain.configuration.fields import listed
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
 from stream_app.domain.plans.plan import Action, PlanRules
 from stream_app.domain.plans.planner import make_plan
@@ -153,8 +154,7 @@ async def _plan(
     stored, statuses = await read_stored(settings), await read_statuses(settings)
     plan = make_plan(objects, stored, rules, prune=prune, only_client=only_client)
     if plan.problems:
-        lines = "\n  ".join(plan.problems)
-        raise ConfigurationError(f"nothing was applied, {len(plan.problems)} wrong:\n  {lines}")
+        raise ConfigurationError(f"nothing was applied, {listed(plan.problems)}")
     return plan, stored, statuses
 
 

@@ -12,7 +12,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
 from stream_app.domain.configuration.triggers import TriggerNotes, notes_of
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.plans.differences import difference_lines
+from stream_app.domain.plans.differences import differences
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.unsupported import LeftOut
 
@@ -46,6 +46,7 @@ def show_changes(
                 "name": c.name,
                 "action": c.action,
                 "fields": c.fields,
+                "differences": [found.as_json() for found in differences(c)],
                 "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
                 "not_evaluated": note.not_evaluated,
                 "tells_nobody": note.tells_nobody,
@@ -65,8 +66,8 @@ def show_changes(
         action = WOULD[change.action] if dry_run else change.action
         width = max(map(len, WOULD.values() if dry_run else Action))
         print_line(f"{action:<{width}} {change.kind} {change.id} {quoted(change.name)}{mark}")
-        for line in difference_lines(change):
-            print_line(f"{'':{width}} {line}")
+        for difference in differences(change):
+            print_line(f"{'':{width}} {difference}")
 
 
 def _notes(change: Change) -> TriggerNotes:

@@ -29,19 +29,21 @@ def read_file(path: str) -> FileText:
     """
     name = "<stdin>" if path == STDIN else path
     try:
+        if path == STDIN and sys.stdin is None:
+            raise ConfigurationError(f"{name}: is closed: give a file, or something on stdin")
         if path == STDIN:
             content = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             with Path(path).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}: give a file that is there") from None
+        raise ConfigurationError(f"{path}: {_unreadable(error)}") from None
     if len(content) > MOST_BYTES:
         raise ConfigurationError(
             f"{path}: holds more than {MOST_BYTES:,} bytes: give a file of objects, or split it"
         )
     if content.startswith(_UTF_16):
-        raise ConfigurationError(f"{name}: line 1, column 1: is UTF-16: save it as UTF-8")
+        raise ConfigurationError(f"{name}:1:1: is UTF-16: save it as UTF-8")
     content = content.removeprefix(_BOM)
     try:
         return FileText(name, content.decode())
@@ -50,9 +52,18 @@ def read_file(path: str) -> FileText:
         line, column = position(before, len(before))
         byte = content[error.start]
         raise ConfigurationError(
-            f"{name}: line {line}, column {column}: the byte 0x{byte:02X} is no UTF-8 here: save "
+            f"{name}:{line}:{column}: the byte 0x{byte:02X} is no UTF-8 here: save "
             "the file as UTF-8"
         ) from None
+
+
+def _unreadable(error: OSError) -> str:
+    """Return why a file cannot be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file: give one that is there"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder: give the files in it"
+    return f"cannot be read: {error.strerror}"
 
 
 @dataclass
@@ -60,13 +71,13 @@ class FileText:
     """A file in YAML, JSON or JSON Lines.
 
     A file named `.json` is JSON. Any other text that begins as JSON is tried as JSON first, since
-    JSON may hold what YAML refuses (tabs, pairs of escapes).
+    JSON may hold what YAML refuses (tabs, pairs of escapes). JSON may have several values, each on
+    lines of its own.
     """
 
     name: str
     text: str = field(repr=False)
     _is_json: bool = field(default=False, init=False)
-    _json_lines: list[tuple[int, str]] = field(default_factory=list, init=False)
 
     def documents(self) -> list[object]:
         """Return the documents as plain JSON values.
@@ -80,10 +91,7 @@ class FileText:
         as_json: TextError | None = None
         if is_json_file or text.lstrip()[:1] in ("[", "{"):
             try:
-                self._json_lines = json_values.lines_of(text)
-                found = [json_values.load_line(*row) for row in self._json_lines] or [
-                    json_values.load(text)
-                ]
+                found = json_values.load_all(text)
             except TextError as error:
                 as_json = error
                 if not error.is_syntax or is_json_file:
@@ -94,15 +102,18 @@ class FileText:
         try:
             return list(yaml_values.load_all(text))
         except TextError as error:
-            # The parser that got further has the more useful error.
-            if as_json is not None and error.is_syntax and as_json.place >= error.place:
+            if as_json is not None and json_values.is_meant(text):
                 raise self._refused("JSON", as_json) from None
             raise self._refused("YAML", error) from None
 
+    def where(self, document: int, place: str, path: str = "") -> str:
+        """Return the name of the file with the line of a field of an object, for a message."""
+        line = self.line_of(document, place, path)
+        return self.name if line is None else f"{self.name}:{line}"
+
     def _refused(self, form: str, error: TextError) -> ConfigurationError:
         return ConfigurationError(
-            f"{self.name}: line {error.line}, column {error.column}: read as {form}: "
-            f"{error.problem}"
+            f"{self.name}:{error.line}:{error.column}: read as {form}: {error.problem}"
         )
 
     def line_of(self, document: int, place: str, path: str) -> int | None:
@@ -125,12 +136,8 @@ class FileText:
     @cached_property
     def _lines(self) -> list[dict[str, int]]:
         """The line of each path, for each document. It is slow, so only errors ask for it."""
-        if self._json_lines:
-            return [{"": number} for number, _ in self._json_lines]
         if self._is_json:
-            found: dict[str, int] = {}
-            json_values.locate(self.text, found.__setitem__)
-            return [found]
+            return json_values.locate_all(self.text)
         lines: list[dict[str, int]] = []
         document: dict[str, int] = {}
         for _ in yaml_values.load_all(self.text, document.__setitem__):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from stream_app.cli.configuration.file_texts import FileText, read_file
-from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.foreign_text.printable import kind_of_value
 from stream_app.domain.plans.api_answers import unwrap_answer, with_client
 from stream_app.domain.plans.file_object import FileObject
@@ -44,18 +44,20 @@ def _objects(file: FileText, client_id: int | None) -> Iterator[FileObject]:
     ]
     if not rows:
         raise ConfigurationError(
-            f"{file.name}: holds no object: write a client, an integration ..."
+            f"{file.name}: holds no object: write a client, an integration or a trigger into it"
         )
     count = 0
     for number, (document, place, row) in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise ConfigurationError(
-                f"{file.name}: object {number}: is {kind_of_value(row)}: must have named fields"
+                f"{file.where(document, place)}: object {number}: is {kind_of_value(row)}: must be "
+                "a client, an integration or a trigger, with named fields"
             )
         try:
             answered = unwrap_answer(row)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{file.name}: object {number}: {error}") from None
+        except InvalidObjectError as error:
+            where = file.where(document, place, error.path)
+            raise ConfigurationError(f"{where}: object {number}: {error}") from None
         is_answer = answered is not None
         places = [place] if answered is None else _answer_places(row, place, len(answered))
         for obj, inner in zip([row] if answered is None else answered, places, strict=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NoReturn
 
@@ -14,64 +15,96 @@ from stream_app.cli.configuration.yaml_values import MAX_DEPTH, NotePlace, TextE
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _MAX_DIGITS = 20
 _BLANKS = " \t\r\n"
+_BEGINS = re.compile(r'[\s\[{]*"')
+_NEXT_DOCUMENT = re.compile(r"^---", re.MULTILINE)
+_TRAILING_COMMA = "nothing follows this comma: take it out"
+#: How the library's messages begin -> our words.
+_WORDS = {
+    "Expecting ','": "a comma is missing before this, or the bracket is of the wrong kind",
+    "Expecting ':'": "a colon is missing before this",
+    "Expecting property name": "a name in double quotes must stand here",
+    "Expecting value": "a value must stand here, a text in double quotes",
+    "Illegal trailing comma": _TRAILING_COMMA,
+    "Unterminated string": "this text has no closing quote",
+    "Invalid \\": "is no escape that JSON has: a backslash is written as \\\\",
+    "Extra data": "a second value stands here: put several into a list, or each on its own line",
+}
 
 
 class _RepeatedNameError(ValueError):
     """An object has a name twice."""
 
 
-def load(text: str) -> Any:
-    """Return the value of a text.
+def load_all(text: str) -> list[Any]:
+    """Return the values of a text: one, or several that each begin a line.
 
     Raises:
         TextError: it is no JSON, or holds something that is refused.
     """
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object,
+        parse_int=_integer,
+        parse_float=_float,
+        parse_constant=_constant,
+    )
+    found: list[Any] = []
+    index = _skip(text, 0)
     try:
-        found = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=_constant,
-        )
+        while index < len(text) or not found:
+            value, end = decoder.raw_decode(text, index)
+            found.append(value)
+            index = _begin_of_next(text, end)
         orjson.dumps(found)  # refuses halves of surrogate pairs
     except json.JSONDecodeError as error:
-        raise TextError(error.lineno, error.colno, error.msg, is_syntax=True) from None
+        index, problem = _syntax_problem(text, error)
+        raise TextError(*position(text, index), problem, is_syntax=True) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise _placed(text, error) from None
     return found
 
 
-def lines_of(text: str) -> list[tuple[int, str]]:
-    """Return the numbered lines of JSON Lines: each begins an object, and the first one is whole.
-
-    It is empty for any other text.
-    """
-    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip(_BLANKS)]
-    if len(lines) < 2 or not all(line.lstrip(_BLANKS).startswith("{") for _, line in lines):  # noqa: PLR2004 - a single one is a document
-        return []
-    try:
-        json.loads(lines[0][1])
-    except (ValueError, RecursionError):
-        return []
+def locate_all(text: str) -> list[dict[str, int]]:
+    """Return the line of each path, for each value of a text that is JSON."""
+    lines: list[dict[str, int]] = []
+    document: dict[str, int] = {}
+    for _ in _Walker(text, document.__setitem__).walk_all():
+        lines.append(document.copy())
+        document.clear()
     return lines
 
 
-def load_line(number: int, line: str) -> Any:
-    """Return the value of one of several lines.
+def _begin_of_next(text: str, end: int) -> int:
+    """Return where the value after another begins, which must be on another line."""
+    index = _skip(text, end)
+    if index < len(text) and "\n" not in text[end:index]:
+        raise json.JSONDecodeError("Extra data", text, index)
+    return index
 
-    Raises:
-        TextError: it is no JSON, or holds something that is refused.
+
+def is_meant(text: str) -> bool:
+    """Tell whether a text that is no JSON was meant to be: the first thing in brackets is quoted.
+
+    `{name: x}` is YAML, and so are several documents.
     """
-    try:
-        return load(line)
-    except TextError as error:
-        raise replace(error, line=number, is_syntax=False) from None
+    return _BEGINS.match(text) is not None and _NEXT_DOCUMENT.search(text) is None
 
 
-def locate(text: str, place: NotePlace) -> None:
-    """Report the line of each value of a text that is JSON."""
-    _Walker(text, place).walk(_skip(text, 0), "", 0)
+def _syntax_problem(text: str, error: json.JSONDecodeError) -> tuple[int, str]:
+    """Return the place of an error of syntax, and what is wrong, in our words."""
+    if error.msg.startswith("Invalid control character"):
+        return error.pos, "a control character in a text must be an escape, such as \\n or \\t"
+    index = _skip(text, error.pos)
+    if index == len(text):
+        return index, "the text ends here, before all brackets and quotes are closed"
+    before = text[:index].rstrip(_BLANKS)
+    if text[index] in "]}" and before.endswith(","):
+        return len(before) - 1, _TRAILING_COMMA
+    if text.startswith(("//", "/*", "#"), index):
+        return index, "JSON has no comments: take it out"
+    if not before:
+        return index, "JSON begins with { or [: a file in YAML must not be named .json"
+    found = (words for begin, words in _WORDS.items() if error.msg.startswith(begin))
+    return index, next(found, "is no JSON")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -102,11 +135,12 @@ def _placed(text: str, error: Exception) -> TextError:
     """Return an error with its place, found by reading the text again, more slowly."""
     walker = _Walker(text, None)
     try:
-        walker.walk(_skip(text, 0), "", 0)
+        for _ in walker.walk_all():
+            pass
     except TextError as placed:
         return placed
     except json.JSONDecodeError as placed:
-        return TextError(placed.lineno, placed.colno, placed.msg)
+        return TextError(*position(text, placed.pos), _syntax_problem(text, placed)[1])
     except (ValueError, IndexError):
         pass
     return TextError(*position(text, walker.index), str(error) or "cannot be read")
@@ -120,6 +154,13 @@ class _Walker:
         self._place = place
         self.index = 0
         self._seen_index, self._seen_line = 0, 1
+
+    def walk_all(self) -> Iterator[None]:
+        """Check the values of the text; yield after each."""
+        index = _skip(self._text, 0)
+        while index < len(self._text):
+            index = _skip(self._text, self.walk(index, "", 0))
+            yield
 
     def walk(self, index: int, path: str, depth: int) -> int:
         """Check the value that begins at an index; return where it ends."""

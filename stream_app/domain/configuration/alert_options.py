@@ -23,6 +23,7 @@ SOURCE_LIMIT = 100
 TAG_LIMIT = 50
 TAGS_LIMIT = 20
 RESPONDERS_LIMIT = 50
+_RESPONDER = "{type: team, name: On-call}"
 #: The field of an integration that holds the options.
 ALERT = "alert"
 #: Controls, line breaks, lone surrogates, and characters that change the direction of text.
@@ -83,7 +84,7 @@ def read_alert_options(integration: Fields) -> AlertOptions:
     """
     if integration.obj.get(ALERT) is None:
         return NO_OPTIONS
-    fields = integration.child(ALERT)
+    fields = integration.child(ALERT, "{priority: P2, tags: [waf]}")
     return AlertOptions(
         priority=_read_priority(fields),
         tags=_read_tags(fields),
@@ -126,7 +127,9 @@ def _read_tags(fields: Fields) -> tuple[str, ...]:
 
 
 def _read_responders(fields: Fields) -> tuple[Responder, ...]:
-    responders = tuple(map(_read_responder, fields.children("responders", required=False)))
+    responders = tuple(
+        map(_read_responder, fields.children("responders", _RESPONDER, required=False))
+    )
     if len(responders) > RESPONDERS_LIMIT:
         wanted = f"must be at most {RESPONDERS_LIMIT} responders"
         fields.add_problem("responders", len(responders), wanted)

@@ -60,7 +60,7 @@ def usable_client(obj: Mapping[str, object] | None) -> Client | None:
 def _read_applications(fields: Fields) -> dict[int, str]:
     if fields.obj.get("applications") is None:
         return {}
-    item = fields.child("applications")
+    item = fields.child("applications", "{7: Shop}")
     names = {}
     for key in item.obj:
         if _APPLICATION_ID.fullmatch(str(key)) is None:

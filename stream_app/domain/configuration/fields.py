@@ -7,7 +7,7 @@ problems in a list, and `raise_first` raises the first one for a single record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from stream_app.domain.catalog.numbers import MAX_INTEGER, TOO_LARGE
 from stream_app.domain.errors import InvalidObjectError
@@ -18,6 +18,8 @@ HIDDEN = "(hidden)"
 #: A shorter key is not searched for in other fields, where it could stand by chance.
 LEAST_KEY_CHARACTERS = 8
 _MAX_SHOWN_CHARACTERS = 80
+#: A wrong file may have a problem in each of its lines.
+_MAX_LISTED = 100
 #: Most bytes of a configured object as JSON. An alert and its deliveries repeat a trigger's texts,
 #: and must fit with their state into a record of Kafka's default size (1 MiB).
 MAX_OBJECT_BYTES = 128 * 1024
@@ -25,6 +27,14 @@ MAX_OBJECT_BYTES = 128 * 1024
 MAX_CLIENT_BYTES = 512 * 1024
 
 Problems = list[InvalidObjectError]
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Return how many problems there are, and a line for each of the first."""
+    lines = [f"{len(problems):,} wrong:", *problems[:_MAX_LISTED]]
+    if (more := len(problems) - _MAX_LISTED) > 0:
+        lines.append(f"and {more:,} more")
+    return "\n  ".join(lines)
 
 
 def raise_first(problems: Problems) -> None:
@@ -128,29 +138,38 @@ class Fields:
             self.add_problem(name, value, "must be true or false")
         return value is True
 
-    def items(self, name: str, *, required: bool = True) -> list[object]:
-        """Return a list."""
+    def items(self, name: str, *, required: bool = True, example: str = "") -> list[object]:
+        """Return a list; `example` is a valid item as a person would write it."""
         value = self.obj.get(name)
         if value is None and not required:
             return []
-        if not self._note_missing(name, "a list") and not isinstance(value, list | tuple):
-            self.add_problem(name, value, "must be a list")
+        wanted = "a list" + (f", such as [{example}]" if example else "")
+        if not self._note_missing(name, wanted) and not isinstance(value, list | tuple):
+            self.add_problem(name, value, f"must be {wanted}")
         return list(value) if isinstance(value, list | tuple) else []
 
-    def child(self, name: str, *, hidden: bool = False) -> Fields:
-        """Return the fields of a required object; `hidden` keeps its value out of messages."""
+    def child(self, name: str, example: str, *, hidden: bool = False) -> Fields:
+        """Return the fields of a required object.
+
+        Args:
+            name: of the field.
+            example: a valid value as a person would write it.
+            hidden: whether the value is kept out of messages.
+        """
         value = self.obj.get(name)
-        if not self._note_missing(name, "an object") and not isinstance(value, Mapping):
-            self.add_problem(name, HIDDEN if hidden else value, "must be an object")
+        wanted = f"an object, such as {example}"
+        if not self._note_missing(name, wanted) and not isinstance(value, Mapping):
+            self.add_problem(name, HIDDEN if hidden else value, f"must be {wanted}")
         found = value if isinstance(value, Mapping) else {}
         # What is missing in a missing object is no problem of its own.
         problems = self.problems if isinstance(value, Mapping) else []
         return Fields(found, problems, self.path(name))
 
-    def children(self, name: str, *, required: bool = True) -> Iterator[Fields]:
-        """Yield the fields of each object in a list."""
-        for index, value in enumerate(self.items(name, required=required)):
+    def children(self, name: str, example: str, *, required: bool = True) -> Iterator[Fields]:
+        """Yield the fields of each object in a list; `example` is a valid one of them."""
+        for index, value in enumerate(self.items(name, required=required, example=example)):
             if isinstance(value, Mapping):
                 yield Fields(value, self.problems, self.path(f"{name}[{index}]"))
             else:
-                self.add_problem(f"{name}[{index}]", value, "must be an object")
+                wanted = f"must be an object, such as {example}"
+                self.add_problem(f"{name}[{index}]", value, wanted)

@@ -37,6 +37,8 @@ EVENTS = (
     "security_issue_low",
     "security_issue_info",
 )
+_EVENT = "{event: system, active: true}"
+_TARGET = "{api: https://api.eu.opsgenie.com/v2/alerts, token: KEY}"
 #: What a key begins with that names an environment variable or a file.
 ENV_PREFIX, FILE_PREFIX = "env:", "file:"
 KEY_VARIABLE_PREFIX = "STREAM_APP_KEY_"
@@ -142,7 +144,7 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
     problems: Problems = []
     fields = Fields(stored_form(obj), problems)
     integration_id, client_id = fields.integer("id", 1), fields.integer("client_id", 1)
-    target = fields.child("target", hidden=True)
+    target = fields.child("target", _TARGET, hidden=True)
     integration = Integration(
         id=integration_id,
         client_id=client_id,
@@ -189,8 +191,8 @@ def _read_key(target: Fields) -> str:
 
 def _read_events(fields: Fields) -> tuple[str, ...]:
     active: dict[str, None] = {}
-    for item in fields.children("events"):
-        event = item.choice("event", EVENTS)
+    for item in fields.children("events", _EVENT):
+        event = item.choice("event", EVENTS, f", as in {_EVENT}")
         if item.boolean("active"):
             active[event] = None
     return tuple(active)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Reactions with a `lock_time`: for how many seconds an address stays on a list.
 TIMED_REACTIONS = (Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)
 
+_ACTION = "{id: send_notification, params: {integration_ids: [521]}}"
+
 
 @dataclass(frozen=True)
 class Reactions:
@@ -40,7 +42,7 @@ def read_reactions(fields: Fields, condition: Condition | None, suffix: str) -> 
     allowed = tuple(condition.reactions if condition is not None else Reaction)
     notified: dict[int, None] = {}
     others: dict[str, None] = {}
-    for action in fields.children("actions"):
+    for action in fields.children("actions", _ACTION):
         name = action.choice("id", allowed, suffix)
         if name not in allowed:
             continue
@@ -49,14 +51,14 @@ def read_reactions(fields: Fields, condition: Condition | None, suffix: str) -> 
             continue
         others[name] = None
         if name in TIMED_REACTIONS:
-            action.child("params").integer("lock_time", 0)
+            action.child("params", "{lock_time: 3600}").integer("lock_time", 0)
         else:
             _check_no_params(action, name)
     return Reactions(tuple(notified), tuple(others))
 
 
 def _integration_ids(action: Fields) -> list[int]:
-    params = action.child("params")
+    params = action.child("params", "{integration_ids: [521]}")
     found = []
     for index, value in enumerate(params.items("integration_ids")):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -34,6 +34,7 @@ THRESHOLD_OPERATORS = ("gt",)
 #: Parts of a trigger that may be kept without being evaluated.
 NOT_EVALUATED_PARTS = ("condition", "reactions")
 _REVISION_CHARACTERS = 16
+_FILTER = "{id: attack_type, operator: eq, values: [sqli]}"
 
 
 class Filter(msgspec.Struct, frozen=True, gc=False):
@@ -159,7 +160,7 @@ def _read_filters(fields: Fields, condition: Condition | None, suffix: str) -> t
     if condition is None:
         return ()
     filters = []
-    for item in fields.children("filters", required=False):
+    for item in fields.children("filters", _FILTER, required=False):
         filter_id = _read_filter_id(item, condition, suffix)
         if filter_id not in condition.filters:
             continue
@@ -199,7 +200,7 @@ def _read_threshold(
         return None
     if condition.threshold is Presence.ALLOWED and given is None:
         return None
-    item = fields.child("threshold")
+    item = fields.child("threshold", "{count: 5, period: 60}")
     count, period = item.integer("count", 0), item.integer("period", 1)
     if item.obj.get("operator") is not None:
         item.choice("operator", THRESHOLD_OPERATORS)

@@ -26,6 +26,7 @@ _SHAPELESS = re.compile(
 #: Most combining marks shown on one letter: Hebrew, Thai and Vietnamese have at most three.
 _MOST_MARKS = 4
 _MARK_CATEGORIES = frozenset({"Mn", "Me"})
+_PLAIN_NAME = re.compile(r"-?[A-Za-z0-9_]+")
 #: How deep a value is shown: through an alias in YAML it may contain itself.
 _DEEPEST = 20
 #: Types of values in a person's words. The order matters: Python's booleans are numbers, too.
@@ -88,15 +89,19 @@ def _written(value: object, depth: int) -> str:
         case Mapping() | list() | tuple() if depth == _DEEPEST:
             text = "…"
         case Mapping():
-            items = (
-                f"{_written(k, depth + 1)}: {_written(v, depth + 1)}" for k, v in value.items()
-            )
+            items = (f"{_name_written(k)}: {_written(v, depth + 1)}" for k, v in value.items())
             text = f"{{{', '.join(items)}}}"
         case list() | tuple():
             text = f"[{', '.join(_written(item, depth + 1) for item in value)}]"
         case _:
             text = printable(str(value))
     return text
+
+
+def _name_written(name: object) -> str:
+    """Return the name of a field, without quotes where a file needs none."""
+    text = str(name)
+    return text if _PLAIN_NAME.fullmatch(text) else _written(text, 0)
 
 
 def _visible(text: str, escape: Callable[[str], str]) -> str:

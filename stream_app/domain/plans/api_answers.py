@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.kinds import Kind, kind_of
-from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.foreign_text.printable import kind_of_value
 
 #: `result` of the answers that this project writes.
@@ -26,7 +26,7 @@ def unwrap_answer(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
     """Return the objects of an answer; None: `obj` is an object itself.
 
     Raises:
-        ConfigurationError: it is an answer that holds anything but objects.
+        InvalidObjectError: it is an answer that holds anything but objects.
     """
     if not {"triggers", "body"} & obj.keys() or kind_of(obj) is not None:
         return None
@@ -37,13 +37,15 @@ def unwrap_answer(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
     else:
         return None
     if kind is Kind.TRIGGER and not isinstance(found, list):
-        raise ConfigurationError(f"{path}: is {kind_of_value(found)}: must be a list")
+        problem = f"is {kind_of_value(found)}: must be a list"
+        raise InvalidObjectError(path, None, problem, shows_value=False)
     beside = stored_form({name: obj[name] for name in ("client_id", "clientid") if name in obj})
     objects: list[dict[str, object]] = []
     for index, item in enumerate(found if isinstance(found, list) else [found]):
         if not isinstance(item, Mapping):
             where = f"{path}[{index}]" if isinstance(found, list) else path
-            raise ConfigurationError(f"{where}: is {kind_of_value(item)}: must have named fields")
+            problem = f"is {kind_of_value(item)}: must have named fields"
+            raise InvalidObjectError(where, None, problem, shows_value=False)
         objects.append(
             {**beside, **_without_empty_threshold(stored_form(item)), "kind": kind.value}
         )

@@ -60,7 +60,14 @@ class FileObject:
     def where(self, path: str) -> str:
         """Return the file and the line of a path, for a message."""
         line = self.line_of(path)
-        return self.file if line is None else f"{self.file}: line {line}"
+        return self.file if line is None else f"{self.file}:{line}"
+
+    def about(self, path: str, kind: Kind | None, own_id: int = 0) -> str:
+        """Return the beginning of a message about a path: its place, and whose it is."""
+        label = f"object {self.number}"
+        if kind is not None:
+            label = f"{kind} {own_id}" if own_id else f"{kind}, {label}"
+        return f"{self.where(path)}: {label}"
 
     def record(self, kind: Kind) -> dict[str, object]:
         """Return the object in the form of a record, without the fields that our commands set."""

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from stream_app.domain.configuration.clients import Client, read_client
-from stream_app.domain.configuration.fields import Problems, hide_key
+from stream_app.domain.configuration.fields import Problems, hide_key, listed
 from stream_app.domain.configuration.integrations import Integration, read_integration
 from stream_app.domain.configuration.kinds import Kind, kind_of
-from stream_app.domain.configuration.known_fields import note_unknown_fields
+from stream_app.domain.configuration.known_fields import hint_for_unknown_kind, note_unknown_fields
 from stream_app.domain.configuration.triggers import Trigger, read_trigger
 from stream_app.domain.errors import ConfigurationError
 from stream_app.domain.plans.file_object import FileObject
@@ -53,19 +53,18 @@ def read_file_configuration(
         kind = kind_of(item.obj)
         if kind is None:
             texts.append(
-                f"{item.where('')}: object {item.number}: must be a client, integration or trigger"
+                f"{item.about('', None)}: must be a client, integration or trigger"
+                f"{hint_for_unknown_kind(item.obj)}"
             )
             continue
         number, found, problems = _read(kind, item, allowed_periods)
-        label = f"{kind}[{number or f'#{item.number}'}]"
-        texts += [f"{item.where(problem.path)}: {label}.{problem}" for problem in problems]
+        texts += [f"{item.about(problem.path, kind, number)}: {problem}" for problem in problems]
         into: dict[int, Any] = getattr(configuration, f"{kind}s")
         if number in into:
-            texts.append(f"{item.where('id')}: {label}: stands twice")
+            texts.append(f"{item.about('id', kind, number)}: stands twice")
         into[number] = found
     if texts:
-        lines = "\n  ".join(texts)
-        raise ConfigurationError(f"the files cannot be used, {len(texts)} wrong:\n  {lines}")
+        raise ConfigurationError(f"the files cannot be used, {listed(texts)}")
     return configuration
 
 

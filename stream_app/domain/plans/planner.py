@@ -73,8 +73,7 @@ class _Planner:
         kind = kind_of(source.obj)
         if kind is None:
             self._entries.append(
-                f"{source.where('kind')}: object {source.number}: kind: "
-                f"{quoted(source.obj.get('kind'))}: must be "
+                f"{source.about('kind', None)}: kind: {quoted(source.obj.get('kind'))}: must be "
                 f"client, integration or trigger{hint_for_unknown_kind(source.obj)}"
             )
             return
@@ -85,7 +84,7 @@ class _Planner:
             step(draft)
         self.left_out += draft.left_out
         if draft.id and (first := self._first.setdefault((kind, draft.id), source)) is not source:
-            draft.problem("id", draft.id, f"stands twice: {first.file}, object {first.number}, too")
+            draft.problem("id", draft.id, f"stands twice, first in {first.where('id')}")
         self._entries.append(draft)
         self.changes.append(compare(draft))
 
@@ -102,8 +101,8 @@ class _Planner:
             return False
         whose = "does not say whose it is" if client_id is None else f"is of client {client_id}"
         self._entries.append(
-            f"{draft.source.where('client_id')}: {_label(draft)}.client_id: "
-            f"{whose}: --only-client {only} takes nothing but that client's"
+            f"{draft.source.about('client_id', draft.kind, draft.id)}: client_id: {whose}: "
+            f"--only-client {only} takes nothing but that client's"
         )
         return True
 
@@ -135,14 +134,10 @@ class _Planner:
         ]
 
     def problem_texts(self) -> Iterator[str]:
-        """Yield `file: path: value: what is allowed`, in the order of the files."""
+        """Yield `file:line: object: path: value: what is allowed`, in the order of the files."""
         for entry in self._entries:
             if isinstance(entry, str):
                 yield entry
                 continue
             for problem in entry.problems:
-                yield f"{entry.source.where(problem.path)}: {_label(entry)}.{problem}"
-
-
-def _label(draft: Draft) -> str:
-    return f"{draft.kind}[{draft.id or f'#{draft.source.number}'}]"
+                yield f"{entry.source.about(problem.path, entry.kind, entry.id)}: {problem}"

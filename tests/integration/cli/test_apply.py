@@ -216,14 +216,12 @@ def test_one_bad_object_stops_them_all_and_every_problem_is_reported(
     assert done.returncode == 3
     assert done.stdout == ""
     assert "nothing was applied, 4 wrong:" in done.stderr
-    assert "  bad.json: line 1: trigger[62].enabled: 'yes': must be true or false\n" in done.stderr
+    assert "  bad.json:1: trigger 62: enabled: 'yes': must be true or false\n" in done.stderr
+    assert "  bad.json:1: trigger 62: threshold.period: 7: must be one of 1, 60," in done.stderr
     assert (
-        "  bad.json: line 1: trigger[62].threshold.period: 7: must be one of 1, 60," in done.stderr
+        "trigger 62: actions[0].params.integration_ids[0]: 999: no such integration" in done.stderr
     )
-    assert (
-        "trigger[62].actions[0].params.integration_ids[0]: 999: no such integration" in done.stderr
-    )
-    assert re.search(r"  evil\.yaml: line \d+: integration\[522\]\.target\.api: ", done.stderr)
+    assert re.search(r"  evil\.yaml: line \d+: integration 522: target\.api: ", done.stderr)
     assert stored(settings) == {kind: {} for kind in Kind}
 
 

@@ -62,7 +62,7 @@ def test_answers_of_the_api_are_applied_and_given_back(run: Run, tmp_path: Path)
         (tmp_path / name).write_text(json.dumps(content))
         flags += ["-f", str(tmp_path / name)]
     missing = run("apply", *flags, code=3).stderr
-    assert "integration[521].client_id: is missing" in missing
+    assert "integration 521: client_id: is missing" in missing
     assert "or give `stream-app apply --client ID`" in missing
     done = run("apply", *flags, "--client", "1111", "--json")
     assert [(row["kind"], row["path"]) for row in json.loads(done.stdout)["left_out"]] == [
@@ -118,7 +118,7 @@ def test_thousands_of_objects_are_one_apply(run: Run, tmp_path: Path) -> None:
         json.dumps([*clients, *answers, triggers[0] | {"id": 7_777, "actions": foreign}])
     )
     refused = run("apply", "-f", str(file), code=3).stderr
-    where = "trigger[7777].actions[0].params.integration_ids"
+    where = "trigger 7777: actions[0].params.integration_ids"
     assert f"{where}[0]: 2: is not an integration of client 1000\n" in refused
     assert f"{where}[1]: 9999: no such integration: apply it, too\n" in refused
     assert "nothing was applied, 2 wrong:" in refused

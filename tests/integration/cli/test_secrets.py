@@ -61,8 +61,7 @@ def test_secret_keys_are_rotated_without_the_api_keys(settings: Settings, tmp_pa
     assert [(c["id"], c["action"]) for c in json.loads(dry.stdout)["changes"]] == [(521, "updated")]
     done = run(settings, *rotate, keys=f"{NEW},{OLD}")
     assert done.stdout == (
-        "updated   integration 521 'On-call 521'\n"
-        "          target.token: changes, and is not shown\n"
+        "updated   integration 521 'On-call 521'\n          target.token: changed, and not shown\n"
     )
     after = stored(settings)
     assert KeyRing([NEW]).open(after[521]["target"]["token"], "1111/521@api.atlassian.com") == KEY

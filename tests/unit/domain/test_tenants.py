@@ -42,14 +42,14 @@ def test_a_name_that_a_client_has_is_refused_to_a_second_one(name: str) -> None:
     ):
         (problem,) = plan(*objects, stored=stored).problems
         assert problem == (
-            f"acme.yaml: client[2222].name: {name!r}: is the name of client 1111, and events name "
+            f"acme.yaml: client 2222: name: {name!r}: is the name of client 1111, and events name "
             "their client by it: give it another"
         )
 
 
 def test_a_lower_id_takes_no_name_away() -> None:
     (problem,) = plan(client(client_id=5), stored=stored_objects()).problems
-    assert "client[5].name: 'Acme': is the name of client 1111" in problem
+    assert "client 5: name: 'Acme': is the name of client 1111" in problem
 
 
 def test_a_name_that_is_given_up_in_the_same_files_is_free() -> None:
@@ -63,7 +63,7 @@ def test_of_two_records_with_one_name_the_lower_id_may_stay_and_the_other_must_c
     stored = stored_objects(client={1111: client(), 2222: client(client_id=2222)})
     assert plan(client(applications={"7": "Shop"}), stored=stored).problems == ()
     (problem,) = plan(client(client_id=2222), stored=stored).problems
-    assert "client[2222].name: 'Acme': is the name of client 1111" in problem
+    assert "client 2222: name: 'Acme': is the name of client 1111" in problem
     assert plan(client(client_id=2222, name="Bolt"), stored=stored).problems == ()
 
 
@@ -78,7 +78,7 @@ def test_of_two_records_with_one_name_the_lower_id_may_stay_and_the_other_must_c
 )  # fmt: skip
 def test_a_file_names_keys_of_its_client_only(token: str, text: str) -> None:
     (problem,) = plan(client(), integration(token)).problems
-    assert problem.startswith(f"acme.yaml: integration[521].target.token: {token!r}: ")
+    assert problem.startswith(f"acme.yaml: integration 521: target.token: {token!r}: ")
     assert problem.endswith(text)
 
 
@@ -99,27 +99,27 @@ def test_a_sealed_key_of_a_deleted_integration_does_not_open_for_another_client(
 @pytest.mark.parametrize(
     ("obj", "path", "whose"),
     [
-        (OTHER, "client[2222].client_id", "is of client 2222"),
-        (integration(id=522, client_id=2222), "integration[522].client_id", "is of client 2222"),
-        (trigger(id=62, client_id=2222), "trigger[62].client_id", "is of client 2222"),
+        (OTHER, "client 2222: client_id", "is of client 2222"),
+        (integration(id=522, client_id=2222), "integration 522: client_id", "is of client 2222"),
+        (trigger(id=62, client_id=2222), "trigger 62: client_id", "is of client 2222"),
         (
             {"trigger": trigger(id=62, client_id=2222)},
-            "trigger[62].client_id",
+            "trigger 62: client_id",
             "is of client 2222",
         ),
         (
             {n: v for n, v in trigger(id=62).items() if n != "client_id"},
-            "trigger[62].client_id",
+            "trigger 62: client_id",
             "does not say whose it is",
         ),
         (
             integration(id=523, client_id=2222, type="slack"),
-            "integration[523].client_id",
+            "integration 523: client_id",
             "is of client 2222",
         ),
         (
             integration(id=523, client_id="1111"),
-            "integration[523].client_id",
+            "integration 523: client_id",
             "is of client 1111",
         ),
     ],

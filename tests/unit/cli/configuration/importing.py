@@ -62,4 +62,4 @@ class Place:
 
     def problems(self, *documents: object, client: int | None = 1111) -> list[str]:
         found = self.plan(CLIENT, *documents, client=client).problems
-        return [re.sub(r".*?\.json: line \d+: ", "", text) for text in found]
+        return [re.sub(r".*?\.json:\d+: ", "", text) for text in found]

@@ -213,7 +213,7 @@ def test_a_list_of_thresholds_that_says_something_else_is_not_lost(
     (problem,) = place.problems(
         integrations_answer(integration()), triggers_answer(trigger(thresholds=thresholds))
     )
-    assert problem.startswith("trigger[61].thresholds: ")
+    assert problem.startswith("trigger 61: thresholds: ")
     assert problem.endswith("a trigger has one: leave it out")
 
 
@@ -272,14 +272,14 @@ def test_the_client_comes_from_the_object_or_beside_it_or_from_the_command(place
 
 def test_a_missing_field_is_reported_with_the_next_step(place: Place) -> None:
     assert place.problems(TRIGGER_BODY, INTEGRATION_BODY, client=None)[:2] == [
-        ("trigger[#1].id: is missing: must be an integer, 1 or more"),
+        ("trigger, object 1: id: is missing: must be an integer, 1 or more"),
         (
-            "trigger[#1].client_id: is missing: must be an integer, 1 or more: "
+            "trigger, object 1: client_id: is missing: must be an integer, 1 or more: "
             "write whose trigger it is, or give `stream-app apply --client ID`"
         ),
     ]
     (missing,) = place.problems(INTEGRATION_BODY)
-    assert missing == "integration[#1].id: is missing: must be an integer, 1 or more"
+    assert missing == "integration, object 1: id: is missing: must be an integer, 1 or more"
 
 
 def test_an_answer_without_objects_is_the_list_that_the_api_gives(place: Place) -> None:

@@ -61,7 +61,7 @@ def test_a_trigger_that_names_them_keeps_them_and_the_line_says_that_nothing_goe
 def test_a_trigger_may_not_name_those_of_another_client(place: Place) -> None:
     foreign = trigger(actions=[{"id": "send_notification", "params": {"integration_ids": [530]}}])
     (problem,) = place.problems(integrations_answer(SLACK | {"clientid": 2222}), [foreign])
-    where = "trigger[61].actions[0].params.integration_ids[0]"
+    where = "trigger 61: actions[0].params.integration_ids[0]"
     assert problem == f"{where}: 530: is not an integration of client 1111"
 
 
@@ -76,19 +76,19 @@ def test_other_types_are_left_out_of_an_answer_only(place: Place) -> None:
     new = integration(type="carrier_pigeon")
     assert place.plan(CLIENT, integrations_answer(new)).problems == ()
     assert place.problems([new]) == [
-        "integration[521].type: 'carrier_pigeon': must be one of opsgenie"
+        "integration 521: type: 'carrier_pigeon': must be one of opsgenie"
     ]
 
 
 def test_a_key_in_place_of_a_type_is_not_shown(place: Place) -> None:
     (problem,) = place.problems(integrations_answer(integration(type=TOKEN)))
-    assert problem == "integration[521].type: '(hidden)': holds the key: take it out"
+    assert problem == "integration 521: type: '(hidden)': holds the key: take it out"
 
 
 def test_a_stored_integration_does_not_become_another_type(place: Place) -> None:
     place.apply(CLIENT, integrations_answer(integration()))
     assert place.problems(integrations_answer(integration(type="slack"))) == [
-        "integration[521].type: 'slack': must be one of opsgenie"
+        "integration 521: type: 'slack': must be one of opsgenie"
     ]
 
 
@@ -114,7 +114,7 @@ def test_events_of_other_types_are_left_out_when_inactive_and_refused_when_activ
     active = integrations_answer(integration(events=[kept, other | {"active": True}]))
     (problem,) = place.problems(active)
     assert problem.startswith(
-        f"integration[521].events[1].event: '{event}': Opsgenie integrations do not have it: "
+        f"integration 521: events[1].event: '{event}': Opsgenie integrations do not have it: "
     )
 
 
@@ -126,7 +126,7 @@ def test_headers_belong_to_hits_which_opsgenie_does_not_take(place: Place) -> No
         integrations_answer(integration(events=[events[0] | {"with_headers": True}]))
     )
     assert problem == (
-        "integration[521].events[0].with_headers: '(hidden)': only `siem` takes it, which Opsgenie "
+        "integration 521: events[0].with_headers: '(hidden)': only `siem` takes it, which Opsgenie "
         "integrations do not have: take it out"
     )
 
@@ -137,14 +137,14 @@ def test_an_event_that_nobody_knows_is_a_problem_in_a_file_even_when_inactive(
 ) -> None:
     events = [{"event": event, "active": False}]
     (problem,) = place.problems([integration(events=events)])
-    assert problem.startswith("integration[521].events[0].event: ")
+    assert problem.startswith("integration 521: events[0].event: ")
 
 
 @pytest.mark.parametrize("event", [None, ["siem"], 5])
 def test_an_event_of_an_answer_that_is_no_name_is_a_problem(place: Place, event: object) -> None:
     events = [{"event": event, "active": False}]
     (problem,) = place.problems(integrations_answer(integration(events=events)))
-    assert problem.startswith("integration[521].events[0].event: ")
+    assert problem.startswith("integration 521: events[0].event: ")
 
 
 def test_an_inactive_event_that_nobody_knows_is_left_out_of_an_answer(place: Place) -> None:
@@ -160,7 +160,7 @@ def test_an_inactive_event_that_nobody_knows_is_left_out_of_an_answer(place: Pla
     ]
     active = integrations_answer(integration(events=[digest | {"active": True}]))
     (problem,) = place.problems(active)
-    assert problem.startswith("integration[521].events[0].event: 'weekly_digest2': must be one of ")
+    assert problem.startswith("integration 521: events[0].event: 'weekly_digest2': must be one of ")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_names_with_digits_are_names_of_types(place: Place, type_: str) -> None:
 )
 def test_a_text_that_may_be_a_key_is_no_name_of_a_type(place: Place, type_: str) -> None:
     (problem,) = place.problems(integrations_answer(integration(type=type_)))
-    assert problem.startswith("integration[521].type: ")
+    assert problem.startswith("integration 521: type: ")
 
 
 def test_a_trigger_of_an_unknown_condition_is_left_out_of_an_answer_only(place: Place) -> None:
@@ -188,7 +188,7 @@ def test_a_trigger_of_an_unknown_condition_is_left_out_of_an_answer_only(place: 
     assert list(place.stored[Kind.TRIGGER]) == [61]
     for written in ([weak], {"trigger": weak}):
         (problem,) = place.problems(written)
-        assert problem.startswith("trigger[72].template_id: 'weak_jwt': condition is unknown: ")
+        assert problem.startswith("trigger 72: template_id: 'weak_jwt': condition is unknown: ")
 
 
 @pytest.mark.parametrize("values", [["sqli", "new_kind"], ["new_kind"]])
@@ -206,7 +206,7 @@ def test_a_trigger_with_an_unknown_attack_type_is_left_out_too(
     ]
     assert list(place.stored[Kind.TRIGGER]) == [61]
     (problem,) = place.problems([other])
-    assert problem.startswith(f"trigger[72].{path}: 'new_kind': must be ")
+    assert problem.startswith(f"trigger 72: {path}: 'new_kind': must be ")
 
 
 def test_a_stored_trigger_does_not_stay_in_force_when_its_condition_is_no_longer_known(
@@ -214,7 +214,7 @@ def test_a_stored_trigger_does_not_stay_in_force_when_its_condition_is_no_longer
 ) -> None:
     place.apply(CLIENT, integrations_answer(integration()), triggers_answer(trigger()))
     (problem,) = place.problems(triggers_answer(trigger(template_id="weak_jwt")))
-    assert problem.startswith("trigger[61].template_id: 'weak_jwt': condition is unknown: ")
+    assert problem.startswith("trigger 61: template_id: 'weak_jwt': condition is unknown: ")
 
 
 def test_pruning_takes_an_answer_of_unknown_conditions_as_a_list_of_the_clients_triggers(
@@ -230,11 +230,11 @@ def test_an_empty_threshold_of_an_answer_is_none(place: Place) -> None:
     place.apply(CLIENT, integrations_answer(integration()), triggers_answer(one))
     assert place.stored[Kind.TRIGGER][61]["threshold"] is None
     (problem,) = place.problems([one])
-    assert problem.startswith("trigger[61].threshold: {}: must not be given ")
+    assert problem.startswith("trigger 61: threshold: {}: must not be given ")
     (problem,) = place.problems(
         integrations_answer(integration()), triggers_answer(trigger(threshold={}, thresholds=[]))
     )
-    assert problem.startswith("trigger[61].threshold: is missing: ")
+    assert problem.startswith("trigger 61: threshold: is missing: ")
     listed = trigger(threshold={})
     place.apply(CLIENT, integrations_answer(integration()), triggers_answer({"trigger": listed}))
     assert place.stored[Kind.TRIGGER][61]["threshold"] == listed["thresholds"][0]

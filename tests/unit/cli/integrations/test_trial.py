@@ -133,11 +133,11 @@ async def test_the_exit_code_tells_whether_to_try_again(
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"name": ""}, "integration[521].name"),
+        ({"name": ""}, "integration 521: name"),
         ({"target": {"api": "https://evil.example/v2/alerts", "token": KEY}}, "is not allowed"),
         ({"target": {"api": "https://api.opsgenie.com"}}, "target.token"),
         ({"target": {"token": "env:STREAM_APP_KEY_1111_NONE", "api": ""}}, "target.api"),
-        ({"note": f"the key is {KEY}"}, "integration[521].note"),
+        ({"note": f"the key is {KEY}"}, "integration 521: note"),
     ],
 )
 async def test_an_integration_that_apply_refuses_is_invalid_here_too(

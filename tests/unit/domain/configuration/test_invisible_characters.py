@@ -35,27 +35,27 @@ def test_a_name_with_an_invisible_character_is_refused_with_its_path(character: 
         integration(name=text, alert=alert),
         trigger(name=text, comment=text),
     )
-    places = {problem.split(": ")[1] for problem in plan.problems}
+    places = {": ".join(problem.split(": ")[1:3]) for problem in plan.problems}
     assert places == {
-        "client[1111].name",
-        "client[1111].applications.8",
-        "integration[521].name",
-        "integration[521].alert.entity",
-        "integration[521].alert.source",
-        "integration[521].alert.tags[1]",
-        "integration[521].alert.responders[0].name",
-        "integration[521].alert.responders[1].username",
-        "trigger[61].name",
+        "client 1111: name",
+        "client 1111: applications.8",
+        "integration 521: name",
+        "integration 521: alert.entity",
+        "integration 521: alert.source",
+        "integration 521: alert.tags[1]",
+        "integration 521: alert.responders[0].name",
+        "integration 521: alert.responders[1].username",
+        "trigger 61: name",
     }
-    (problem,) = [problem for problem in plan.problems if "client[1111].name" in problem]
+    (problem,) = [problem for problem in plan.problems if "client 1111: name" in problem]
     assert f"has characters that nobody sees: take out U+{ord(character):04X}" in problem
     assert character not in problem
 
 
 def test_a_named_key_with_an_invisible_character_is_refused() -> None:
     plan = planned(client(), integration("file:1111/on\u200bcall"))
-    assert [problem.split(": ")[1] for problem in plan.problems] == [
-        "integration[521].target.token"
+    assert [": ".join(problem.split(": ")[1:3]) for problem in plan.problems] == [
+        "integration 521: target.token"
     ]
 
 

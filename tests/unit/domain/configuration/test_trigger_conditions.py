@@ -133,7 +133,7 @@ def test_a_missing_threshold_is_refused_where_it_is_required(template_id: str) -
         record = obj(template_id)
         del record["threshold"]
         _, found = read_trigger(record | changes, allowed_periods=PERIODS)
-        missing = ["threshold: is missing: must be an object"]
+        missing = ["threshold: is missing: must be an object, such as {count: 5, period: 60}"]
         assert [str(problem) for problem in found] == (missing if is_required else [])
 
 

@@ -99,7 +99,7 @@ def test_json_keeps_its_meaning_and_nothing_in_it_acts(value: object) -> None:
         (10, "10"),
         ("it's", '"it\'s"'),
         ("", "''"),
-        (["a\x1b", None, {"b": False}], r"['a\x1b', null, {'b': false}]"),
+        (["a\x1b", None, {"b": False}], r"['a\x1b', null, {b: false}]"),
     ],
 )
 def test_a_value_is_shown_in_the_words_of_a_file(value: object, text: str) -> None:

@@ -38,10 +38,10 @@ def test_all_problems_are_named_and_no_key() -> None:
             objects(bad, {"x": 1}, trigger(7), trigger(7, 61)), allowed_periods=(60,)
         )
     text = str(found.value)
-    assert "integration[521].name: 5" in text
+    assert "integration 521: name: 5" in text
     assert "object 2: must be a client, integration or trigger" in text
-    assert "trigger[7].threshold.period: 61" in text
-    assert "trigger[7]: stands twice" in text
+    assert "trigger 7: threshold.period: 61" in text
+    assert "trigger 7: stands twice" in text
     assert KEY not in text
 
 

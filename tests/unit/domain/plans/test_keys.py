@@ -64,7 +64,7 @@ def test_a_key_is_not_kept_for_another_host() -> None:
     result = plan(integration(None, api=EU), stored=stored_objects())
     (problem,) = result.problems
     assert problem == (
-        "acme.yaml: integration[521].target.token: '(hidden)': "
+        "acme.yaml: integration 521: target.token: '(hidden)': "
         "target.api has another host than before: give the key again"
     )
     assert plan(integration(CLEAR, api=EU), stored=stored_objects()).problems == ()
@@ -94,13 +94,13 @@ def test_a_key_that_cannot_be_stored_is_a_problem_that_does_not_show_it(token: o
     stored = stored_objects(integration={})
     found = plan(integration(token), stored=stored).problems
     assert len(found) == 1
-    assert "integration[521].target.token: '(hidden)': " in found[0]
+    assert "integration 521: target.token: '(hidden)': " in found[0]
     assert "12345678" not in found[0]
 
 
 def test_a_sealed_key_of_another_integration_is_a_problem() -> None:
     (problem,) = plan(integration(SEALED, id=522), stored=stored_objects()).problems
-    assert "integration[522].target.token: '(hidden)': does not belong to 1111/522@" in problem
+    assert "integration 522: target.token: '(hidden)': does not belong to 1111/522@" in problem
 
 
 def test_keys_among_the_fields_of_an_answer_are_left_out_and_named() -> None:
@@ -119,7 +119,7 @@ def test_keys_among_the_fields_of_an_answer_are_left_out_and_named() -> None:
 def test_the_key_in_another_field_is_a_problem() -> None:
     obj = integration(notes=[{"text": f"the key is {CLEAR}"}])
     assert plan(client(), obj, is_answer=True).problems == (
-        "acme.yaml: integration[521].notes[0].text: '(hidden)': holds the key: take it out",
+        "acme.yaml: integration 521: notes[0].text: '(hidden)': holds the key: take it out",
     )
 
 
@@ -130,7 +130,7 @@ def test_the_mark_of_a_sealed_key_means_the_stored_one() -> None:
     assert written(change)["target"] == {"token": SEALED, "api": US}
     fresh = plan(client(), marked)
     assert [text.partition(": must")[0] for text in fresh.problems] == [
-        "acme.yaml: integration[521].target.token: is missing"
+        "acme.yaml: integration 521: target.token: is missing"
     ]
 
 

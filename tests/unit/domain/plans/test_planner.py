@@ -59,17 +59,17 @@ def test_a_second_apply_changes_nothing() -> None:
 
 def test_an_empty_address_is_a_problem() -> None:
     (problem,) = plan(client(), integration(api="")).problems
-    assert "integration[521].target.api: '': must be a text, not empty" in problem
+    assert "integration 521: target.api: '': must be a text, not empty" in problem
 
 
 def test_a_text_that_may_be_empty_is_not_said_to_be_needed() -> None:
     (problem,) = plan(client(), integration(), trigger(comment=5)).problems
-    assert problem.endswith("trigger[61].comment: 5: must be a text")
+    assert problem.endswith("trigger 61: comment: 5: must be a text")
 
 
 def test_an_address_that_is_not_allowed_is_a_problem() -> None:
     assert plan(client(), integration(api="https://evil.example")).problems == (
-        "acme.yaml: integration[521].target.api: not allowed: use Opsgenie",
+        "acme.yaml: integration 521: target.api: not allowed: use Opsgenie",
     )
 
 
@@ -95,13 +95,13 @@ def test_every_problem_of_every_object_is_reported_where_it_stands() -> None:
     unknown = "actions[0].params.integration_ids[0]: 521: no such integration: apply it, too"
     missing = "is missing: must be an integer, 1 or more"
     assert result.problems == (
-        "acme.yaml: client[1111].cloud: 'XX': must be one of EU, US, ME",
-        f"acme.yaml: trigger[#2].id: {missing}",
-        "acme.yaml: trigger[#2].threshold.count: -1: must be an integer, 0 or more",
-        "acme.yaml: trigger[#2].threshold.period: 7: must be one of 1, 60, 3600 (seconds)",
-        f"acme.yaml: trigger[#2].{unknown}",
+        "acme.yaml: client 1111: cloud: 'XX': must be one of EU, US, ME",
+        f"acme.yaml: trigger, object 2: id: {missing}",
+        "acme.yaml: trigger, object 2: threshold.count: -1: must be an integer, 0 or more",
+        "acme.yaml: trigger, object 2: threshold.period: 7: must be one of 1, 60, 3600 (seconds)",
+        f"acme.yaml: trigger, object 2: {unknown}",
         "acme.yaml: object 3: kind: not set: must be client, integration or trigger",
-        f"acme.yaml: trigger[61].{unknown}",
+        f"acme.yaml: trigger 61: {unknown}",
     )
 
 
@@ -109,16 +109,16 @@ def test_a_trigger_may_name_integrations_of_its_own_client_only() -> None:
     stored = stored_objects(client={1111: client(), 2222: client(client_id=2222)})
     (problem,) = plan(trigger(id=62, client_id=2222), stored=stored).problems
     assert (
-        "trigger[62].actions[0].params.integration_ids[0]: 521: is not an integration of" in problem
+        "trigger 62: actions[0].params.integration_ids[0]: 521: is not an integration of" in problem
     )
 
 
 def test_an_object_that_no_record_would_take_is_a_problem() -> None:
     result = plan(client(name="x" * 530_000), integration(), trigger(name="y" * 140_000))
     large, other = result.problems
-    assert large.startswith("acme.yaml: client[1111].bytes: 530")
+    assert large.startswith("acme.yaml: client 1111: bytes: 530")
     assert "must be at most 524288 as JSON" in large
-    assert other.startswith("acme.yaml: trigger[61].bytes: 140")
+    assert other.startswith("acme.yaml: trigger 61: bytes: 140")
     assert "must be at most 131072 as JSON" in other
     apps = {str(number): "An application's name" for number in range(10_000)}
     assert plan(client(applications=apps)).problems == ()
@@ -126,18 +126,18 @@ def test_an_object_that_no_record_would_take_is_a_problem() -> None:
 
 def test_an_unknown_client_is_a_problem() -> None:
     (problem,) = plan(integration()).problems
-    assert "integration[521].client_id: 1111: no such client" in problem
+    assert "integration 521: client_id: 1111: no such client" in problem
 
 
 def test_an_object_stays_with_its_client() -> None:
     stored = stored_objects(client={1111: client(), 2222: client(client_id=2222)})
     (problem,) = plan(integration(client_id=2222), stored=stored).problems
-    assert "integration[521].client_id: 2222: it belongs to client 1111" in problem
+    assert "integration 521: client_id: 2222: it belongs to client 1111" in problem
 
 
 def test_an_object_that_stands_twice_is_a_problem() -> None:
     (problem,) = plan(client(), client(name="Other")).problems
-    assert problem == "acme.yaml: client[1111].id: 1111: stands twice: acme.yaml, object 1, too"
+    assert problem == "acme.yaml: client 1111: id: 1111: stands twice, first in acme.yaml"
 
 
 def test_changed_fields_are_paths() -> None:
@@ -164,7 +164,7 @@ def test_options_of_alerts_are_a_change_and_no_new_target_and_are_shown_as_they_
 def test_a_wrong_or_unknown_option_of_alerts_is_a_problem() -> None:
     found = plan(client(), integration(alert={"priority": "high", "prioirty": "P1"}))
     unknown, wrong = found.problems
-    where = "acme.yaml: integration[521].alert"
+    where = "acme.yaml: integration 521: alert"
     assert wrong == f"{where}.priority: 'high': must be one of P1, P2, P3, P4, P5"
     assert unknown.startswith(f"{where}.prioirty: is no field here: did you mean priority?")
 
