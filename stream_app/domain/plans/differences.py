@@ -21,7 +21,7 @@ _NAMING_FIELDS = ("event", "id")
 
 
 @dataclass(frozen=True)
-class Difference:
+class FieldDifference:
     """A field whose value changes; None: it is not set. A hidden one has no values.
 
     `added` and `removed` are the items that only one of two lists has.
@@ -48,12 +48,11 @@ class Difference:
 
     def as_json(self) -> dict[str, object]:
         """Return the difference for JSON output."""
-        if self.is_hidden:
-            return {"field": self.path, "is_hidden": True}
-        return {"field": self.path, "old": self.old, "new": self.new}
+        values = {"field": self.path, "old": self.old, "new": self.new}
+        return values | {"is_hidden": self.is_hidden}
 
 
-def differences(change: Change) -> Iterator[Difference]:
+def differences(change: Change) -> Iterator[FieldDifference]:
     """Yield each field that differs, without the values of secret ones."""
     if change.record is None or change.before is None:
         return
@@ -68,10 +67,10 @@ def differences(change: Change) -> Iterator[Difference]:
             continue
         left.pop(named, None)
         is_hidden = path != KEY_PATH and _is_secret(path)
-        yield Difference(path, is_hidden=True) if is_hidden else found
+        yield FieldDifference(path, is_hidden=True) if is_hidden else found
     for path in left:
         # Both are shown alike: two sealed keys, or a `null` in the file and a missing field.
-        yield Difference(path, is_hidden=_is_secret(path))
+        yield FieldDifference(path, is_hidden=_is_secret(path))
 
 
 def _is_secret(path: str) -> bool:
@@ -80,28 +79,28 @@ def _is_secret(path: str) -> bool:
 
 def _of_objects(
     old: Mapping[str, object], new: Mapping[str, object], path: str
-) -> Iterator[Difference]:
+) -> Iterator[FieldDifference]:
     for name in sorted(old.keys() | new.keys()):
         yield from _between(old.get(name), new.get(name), f"{path}{name}")
 
 
-def _between(old: object, new: object, path: str) -> Iterator[Difference]:
+def _between(old: object, new: object, path: str) -> Iterator[FieldDifference]:
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _of_objects(old, new, f"{path}.")
     elif isinstance(old, list) and isinstance(new, list):
         yield from _of_lists(old, new, path)
     elif old != new or type(old) is not type(new):
-        yield Difference(path, old, new)
+        yield FieldDifference(path, old, new)
 
 
-def _of_lists(old: list[object], new: list[object], path: str) -> Iterator[Difference]:
+def _of_lists(old: list[object], new: list[object], path: str) -> Iterator[FieldDifference]:
     """Compare objects of the same name field by field, other items as a whole."""
     before, after = _by_name(old), _by_name(new)
     if before is None or after is None:
         if old != new:
             added = [item for item in new if item not in old]
             removed = [item for item in old if item not in new]
-            yield Difference(path, old, new, added, removed)
+            yield FieldDifference(path, old, new, added, removed)
         return
     for name in after:
         if name in before:
@@ -109,7 +108,7 @@ def _of_lists(old: list[object], new: list[object], path: str) -> Iterator[Diffe
     if list(before) != list(after):
         added = [item for name, item in after.items() if name not in before]
         removed = [item for name, item in before.items() if name not in after]
-        yield Difference(path, old, new, added, removed)
+        yield FieldDifference(path, old, new, added, removed)
 
 
 def _by_name(items: list[object]) -> dict[str, object] | None:

@@ -149,6 +149,10 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(settings: Settings, appl
                 "name": "Other",
                 "action": "updated",
                 "fields": ["name", "threshold.count"],
+                "differences": [
+                    {"field": "name", "old": TRIGGER["name"], "new": "Other", "is_hidden": False},
+                    {"field": "threshold.count", "old": 1, "new": 5, "is_hidden": False},
+                ],
                 "disabled_by_system": False,
                 "not_evaluated": [],
                 "tells_nobody": False,

@@ -44,7 +44,10 @@ class Place:
         return read_objects(paths, client)
 
     def plan(self, *documents: object, client: int | None = 1111, prune: bool = False) -> Plan:
-        return make_plan(self.read(*documents, client=client), self.stored, RULES, prune=prune)
+        return self.plan_of(self.read(*documents, client=client), prune=prune)
+
+    def plan_of(self, objects: list[FileObject], *, prune: bool = False) -> Plan:
+        return make_plan(objects, self.stored, RULES, prune=prune)
 
     def apply(self, *documents: object, client: int | None = 1111) -> Plan:
         plan = self.plan(*documents, client=client)

@@ -76,6 +76,41 @@ def test_changes_are_shown_with_the_names_used_in_files(capsys: pytest.CaptureFi
     ]
 
 
+def test_items_of_lists_are_shown_as_added_and_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    system = {"event": "system", "active": True}
+    rules = {"event": "rules_and_triggers", "active": True}
+    clauses = [{"id": "ip", "operator": operator, "values": [1]} for operator in ("eq", "ne")]
+    before = {"events": [system], "filters": clauses, "order": [1, 2], "tags": ["a", "b"]}
+    after = {
+        "events": [rules, system | {"active": False}], "filters": clauses[:1], "order": [2, 1],
+        "tags": ["b", "c", "d"],
+    }  # fmt: skip
+    assert lines_of(changed(before, after), capsys, dry_run=True) == [
+        "events[system].active: true → false",
+        "events: added {event: 'rules_and_triggers', active: true}",
+        "filters: removed {id: 'ip', operator: 'ne', values: [1]}",
+        "order: [1, 2] → [2, 1]",
+        "tags: added 'c', 'd'; removed 'a'",
+    ]
+    many = changed({"values": []}, {"values": [f"host-{number}" for number in range(900)]})
+    (line,) = lines_of(many, capsys, dry_run=True)
+    assert line.startswith("values: added 900: 'host-0', 'host-1', ")
+    assert (line.endswith("…"), len(line) < 200) == (True, True)
+
+
+def test_json_has_the_old_and_the_new_value_but_no_key(capsys: pytest.CaptureFixture[str]) -> None:
+    before = {"name": "a", "target": {"token": "sealed:1:a"}, "tags": ["x"]}
+    after = {"name": "a", "target": {"token": "sealed:1:b"}, "tags": ["x", "y"], "active": True}
+    show_changes([changed(before, after, Kind.INTEGRATION)], {}, dry_run=True, as_json=True)
+    text = capsys.readouterr().out
+    assert "sealed:" not in text
+    assert json.loads(text)["changes"][0]["differences"] == [
+        {"field": "active", "old": None, "new": True, "is_hidden": False},
+        {"field": "tags", "old": ["x"], "new": ["x", "y"], "is_hidden": False},
+        {"field": "target.token", "old": None, "new": None, "is_hidden": True},
+    ]
+
+
 def test_only_the_differing_part_of_a_long_text_is_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
