@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.reports.dead_letter_problems import dead_letter_problems, dead_letter_rows
+from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
+from stream_app.domain.reports.problems import no_topics_problem, restoring_problem
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.consumers import offset_bounds
 from stream_app.kafka.cluster.groups import read_role_groups
+from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import check_topics
-from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, VIEW_TOPICS, TopicNames
+from stream_app.kafka.cluster.topics import VIEW_TOPICS, TopicNames, topic_specs
+from stream_app.kafka.configuration.records import read_statuses, read_stored
+from stream_app.kafka.dead_letters.reading import sources_of
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.kafka.history.open_transactions import long_open
+from stream_app.kafka.overview.open_dead_letters import read_open_dead_letters
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
 from stream_app.kafka.state.state_problems import state_problems
 from stream_app.settings import Settings
 
-#: Most records of configuration and dead letters that are read, which takes some seconds.
+#: Most records of the configuration that are read, which takes some seconds.
 MOST_RECORDS = 20_000
 
 
 async def topics(settings: Settings) -> Sequence[Finding]:
     """Compare the topics with the contract: that they exist, partitions, clean-up, timestamps."""
+    specs = [spec.name for spec in topic_specs(settings)]
+    if not await _existing(settings, specs):
+        none = no_topics_problem(specs, await other_prefixes(settings))
+        return [fail("topics", none.what, none.next_step)]
     alike: dict[tuple[str, str], list[str]] = {}
     for problem in await check_topics(settings):
         alike.setdefault((problem.problem, problem.remedy), []).append(problem.topic)
@@ -45,15 +57,34 @@ async def state(settings: Settings) -> Sequence[Finding]:
 
 
 async def records(settings: Settings) -> Sequence[Finding]:
-    """Check whether the newest batches of configuration and dead letters can be read."""
+    """Check whether the newest batches of the configuration can be read."""
     names = TopicNames(settings.topic_prefix)
-    wanted = [*map(names, VIEW_TOPICS), *map(names.dead_letters, DEAD_LETTER_SOURCES)]
-    present = await _existing(settings, wanted)
+    present = await _existing(settings, map(names, VIEW_TOPICS))
     reach = await read_newest(settings, present, lambda _: None, most=MOST_RECORDS)
-    broken = [str(batch) for batch in UNREADABLE_BATCHES.found.values()]
-    return [fail("records", f"cannot be read: {where}", UNREADABLE_STEP) for where in broken] or [
-        ok("records", f"configuration and dead letters can be read: {reach.records:,} looked at")
+    return _unreadable("records", set(present)) or [
+        ok("records", f"the configuration can be read: {reach.records:,} records looked at")
     ]
+
+
+async def dead_letters(settings: Settings) -> Sequence[Finding]:
+    """Check whether there are dead letters that are neither redriven nor dismissed."""
+    name, sources = "dead letters", sources_of(settings)
+    present = await _existing(settings, sources)
+    index, reach = await read_open_dead_letters(settings, present)
+    stored = (await read_stored(settings))[Kind.INTEGRATION]
+    statuses = await read_statuses(settings)
+    shown = [integration_row(n, record, statuses.get(n)) for n, record in stored.items()]
+    rows = dead_letter_rows(index, sources, {n: record.get("name") for n, record in stored.items()})
+    states = {number: str(row["state"]) for number, row in zip(stored, shown, strict=True)}
+    problems = dead_letter_problems(rows, states, is_cut=reach.cut_ms is not None)
+    findings = [warn(name, problem.what, problem.next_step) for problem in problems]
+    findings += _unreadable(name, set(present))
+    return findings or [ok(name, f"none is open: {reach.records:,} records looked at")]
+
+
+def _unreadable(name: str, topics: Collection[str]) -> list[Finding]:
+    found = [batch for batch in UNREADABLE_BATCHES.found.values() if batch.topic in topics]
+    return [fail(name, f"cannot be read: {batch}", UNREADABLE_STEP) for batch in found]
 
 
 async def transactions(settings: Settings) -> Sequence[Finding]:
@@ -81,6 +112,10 @@ async def groups(settings: Settings) -> Sequence[Finding]:
             findings.append(warn("workers", text, "stream-app status shows which topic"))
         else:
             findings.append(ok("workers", text))
+        for member in group.members:
+            if member.restoring is not None:
+                problem = restoring_problem(role, member.host, member.restoring)
+                findings.append(warn("workers", problem.what, problem.next_step))
     return findings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Literal
 
@@ -44,3 +44,13 @@ ROLE_SOURCES: Mapping[Role, tuple[Topic, ...]] = {
     "detector": (*EVENT_TOPICS, Topic.ACCOUNT, Topic.COUNTS, *CONFIG_TOPICS),
     "notifier": (Topic.ALERTS, Topic.DELIVERIES, Topic.RESULTS),
 }
+
+
+def prefixes_of(names: Collection[str]) -> list[str]:
+    """Return the prefixes of the installations whose topics are among a cluster's."""
+    known = frozenset(names)
+    prefixes = (
+        name.removesuffix(Topic.TRIGGERS) for name in known if name.endswith(Topic.TRIGGERS)
+    )
+    needed = (Topic.INTEGRATIONS, Topic.ALERTS, Topic.DELIVERIES)
+    return sorted(p for p in prefixes if all(f"{p}{topic}" in known for topic in needed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from stream_app.cli.configuration.changes import Statuses
@@ -32,8 +32,12 @@ def show_changes(
     dry_run: bool,
     as_json: bool,
     left_out: Sequence[LeftOut] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Print the changes and what is left out, but not the records, which hold sealed keys."""
+    """Print the changes and what is left out, but not the records, which hold sealed keys.
+
+    `more` is what the JSON document says besides.
+    """
     for one in left_out or ():
         say(str(one))
     notes = [_notes(change) for change in changes]
@@ -53,8 +57,8 @@ def show_changes(
             }
             for c, note in zip(changes, notes, strict=True)
         ]
-        more = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
-        print_json({"dry_run": dry_run, "changes": rows, **more})
+        skipped = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
+        print_json({"dry_run": dry_run, "changes": rows, **skipped, **(more or {})})
         return
     for change, note in zip(changes, notes, strict=True):
         mark = f": {note}" if str(note) else ""

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
-from stream_app.cli.output import print_json, print_table
+from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import end_undone, yes_option
+from stream_app.cli.progress import ProgressLine
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
+from stream_app.domain.dead_letters.dead_letter_index import Selection
 from stream_app.domain.errors import ConfigurationError, StreamAppError
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.stamps import disabled_record, enabled_record
 from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.times import iso_utc
+from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
+from stream_app.kafka.overview.open_dead_letters import read_open_dead_letters
 from stream_app.logs import configure_logs
 from stream_app.settings import load_settings
 
@@ -70,13 +75,18 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
 def enable(integration_id: int, *, as_json: bool) -> None:
     """Enable an integration that its owner or the system has disabled.
 
-    Earlier failures are forgotten. Cancelled deliveries are not sent by this; use
-    `stream-app dlq redrive --integration ID`.
+    Earlier failures are forgotten. The alerts that it has missed are not sent by this: the command
+    says how many there are, and how to send them.
     """
     settings = load_settings()
     configure_logs(settings.log)
+    missed = asyncio.run(_missed(settings, integration_id))
     change = asyncio.run(_enable(settings, integration_id))
-    show_changes([change], {}, dry_run=False, as_json=as_json)
+    show_changes([change], {}, dry_run=False, as_json=as_json, more={"dead_letters": missed})
+    if missed["count"] and not as_json:
+        least = "" if missed["looked_back_to_at"] is None else "at least "
+        words = "alert has" if missed["count"] == 1 else "alerts have"
+        say(f"{least}{missed['count']:,} {words} not reached it: {missed['next_step']}")
 
 
 @click.command(epilog="Example: stream-app integrations disable 521 --yes")
@@ -156,6 +166,21 @@ async def _enable(settings: Settings, number: int) -> Change:
         enabled=[number],
     )  # fmt: skip
     return change
+
+
+async def _missed(settings: Settings, number: int) -> dict[str, Any]:
+    """Return how many open dead letters there are for an integration, and how to send them."""
+    names = TopicNames(settings.topic_prefix)
+    topics = [names.dead_letters(topic) for topic in (Topic.ALERTS, Topic.DELIVERIES)]
+    with ProgressLine(what="dead letters", at_stop="nothing is done") as progress:
+        index, reach = await read_open_dead_letters(
+            settings, topics, Selection(integration_id=number), progress.report
+        )
+    return {
+        "count": len(index),
+        "next_step": f"stream-app dlq redrive --integration {number}" if len(index) else None,
+        "looked_back_to_at": None if reach.cut_ms is None else iso_utc(reach.cut_ms),
+    }
 
 
 async def _disable(

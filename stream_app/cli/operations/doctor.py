@@ -24,6 +24,7 @@ CHECKS = (
     Check("broker's version", broker.version),
     Check("topics", topics.topics),
     Check("records", topics.records),
+    Check("dead letters", topics.dead_letters),
     Check("transactions", topics.transactions),
     Check("replication", broker.replication),
     Check("state", topics.state),

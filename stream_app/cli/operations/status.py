@@ -13,12 +13,16 @@ import click
 from stream_app.cli.output import print_json, print_line, print_table, say
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.history.overview import MOST, read_overview
+from stream_app.kafka.overview.installation import read_overview
+from stream_app.kafka.overview.integration_rows import MOST
+from stream_app.kafka.overview.open_dead_letters import MOST_DEAD_LETTERS
 from stream_app.logs import configure_logs
 from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
-    from stream_app.domain.reports.overview import Overview, Problem
+    from stream_app.domain.reports.overview import Overview
+    from stream_app.domain.reports.overview_rows import IntegrationRow
+    from stream_app.domain.reports.problems import Problem
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -30,11 +34,15 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
     """Show what needs attention, then topics, lag, workers, integrations and triggers.
 
     It ends with 0 whatever it finds, as `git status` does; --fail-on-problems is for scripts.
+    Dead letters need attention until they are redriven or dismissed, or their topic removes them
+    (`stream-app dlq --help`).
+
     RECORDS comes from offsets: a compacted topic, or one with transactions, holds at most that
     many. LAG is counted up to the first open transaction. FAILED is the share of requests that
-    failed in the last 12 hours, and PENDING the deliveries that wait, both from the notifier's
-    state on Kafka. FIRED is counted in `alerts`. A WORKER that is restoring its state shows its
-    progress in the group's offsets. The command joins no group and writes nothing.
+    failed in the last 12 hours, since the integration was enabled, and PENDING the deliveries that
+    wait, both from the notifier's state on Kafka. FIRED is counted in `alerts`. A WORKER that is
+    restoring its state shows its progress in the group's offsets. The command joins no group and
+    writes nothing.
     """
     settings = load_settings()
     configure_logs(settings.log)
@@ -50,6 +58,11 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
     ):
         if cut_ms is not None:
             say(f"{what}: looked back to {iso_utc(cut_ms)} only (the newest {MOST:,} records)")
+    if found.dead_letters_cut_ms is not None:
+        say(
+            f"dead letters: looked back to {iso_utc(found.dead_letters_cut_ms)} only (the newest "
+            f"{MOST_DEAD_LETTERS:,} records)"
+        )
     if problems and fail_on_problems:
         raise click.exceptions.Exit(1)
 
@@ -68,15 +81,26 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
         "topics": [_dated(asdict(row)) for row in found.topics],
         "workers": [asdict(row) for row in found.workers],
         "lag": [asdict(row) for row in found.lags],
-        "integrations": [
-            _dated(asdict(row)) | {"failed_percent": row.share} for row in found.integrations
-        ],
+        "integrations": [_integration(row) for row in found.integrations],
+        "dead_letters": [_dated(asdict(row)) for row in found.dead_letters],
         "triggers": [_dated(asdict(row)) for row in found.triggers],
         "looked_back_to": {
             "deliveries_at": _when(found.deliveries_cut_ms),
             "alerts_at": _when(found.alerts_cut_ms),
+            "dead_letters_at": _when(found.dead_letters_cut_ms),
         },
     }
+
+
+def _integration(row: IntegrationRow) -> dict[str, Any]:
+    shown = _dated(asdict(row)) | {"failed_percent": row.share}
+    if row.failing is not None:
+        shown["failing"] = {
+            "requests": row.failing.requests,
+            "since_at": iso_utc(row.failing.since_ms),
+            "reason": row.failing.reason,
+        }
+    return shown
 
 
 def _dated(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,21 @@ NEXT_STEPS = {
     "{integration}`",
 }
 
-
+#: Reasons that end when something is mended, or by themselves; a redrive may then succeed. Those of
+#: all others make the same dead letter again.
+WORTH_REDRIVING = frozenset(
+    {
+        DeadLetterReason.FUTURE_TIMESTAMP,
+        DeadLetterReason.UNKNOWN_CLIENT,
+        DeadLetterReason.EXHAUSTED,
+        DeadLetterReason.STALE,
+        DeadLetterReason.UNKNOWN_INTEGRATION,
+        DeadLetterReason.UNREAD,
+        DeadLetterReason.OVERFLOW,
+        DeadLetterReason.INTEGRATION_DISABLED,
+        DeadLetterReason.INTEGRATION_DELETED,
+    }
+)
 CUT = "its value is cut short and cannot be redriven: have its producer send the record anew"
 
 

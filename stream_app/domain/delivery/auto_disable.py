@@ -121,13 +121,16 @@ class Judge(TrackedValues[JudgeKey, Bucket | JudgedEpoch]):
         self.change((number, None), replace(judged, disabled=True))
         return Verdict(number, result.client_id, judged.epoch, failed, total, result.finished_at_ms)
 
-    def totals(self, integration_id: int, now_ms: int) -> tuple[int, int]:
+    def totals(self, integration_id: int, now_ms: int, epoch: int = NEVER) -> tuple[int, int]:
         """Return (requests, failures) of the 144 buckets that end with the one of `now_ms`.
 
-        Buckets of an earlier epoch, which a crash may have left behind, do not count.
+        Buckets of an earlier epoch, which a crash may have left behind, do not count. If nothing
+        was judged since `epoch`, which an enabling has just begun, none counts.
         """
         newest = now_ms // BUCKET_MS
         judged = self.judged_epochs.get(integration_id)
+        if judged is not None and judged.epoch < epoch:
+            return 0, 0
         requests = failures = 0
         for number in self._numbers.get(integration_id, ()):
             bucket = self.values[integration_id, number]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
 from stream_app.domain.foreign_text.printable import value_text
+from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_problems
 from stream_app.domain.reports.overview_rows import (
     AlteredTopicRow,
     IntegrationRow,
@@ -19,6 +20,12 @@ from stream_app.domain.reports.overview_rows import (
     TopicRow,
     TriggerRow,
     WorkerRow,
+)
+from stream_app.domain.reports.problems import (
+    Problem,
+    no_topics_problem,
+    restoring_problem,
+    wait_for,
 )
 from stream_app.domain.times import iso_utc
 
@@ -41,21 +48,15 @@ REFUSED_STEP = (
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that needs attention, and what to do about it."""
-
-    what: str
-    next_step: str
-
-
-@dataclass(frozen=True)
 class Overview:
     """The installation at `now_ms`.
 
     `deliveries_cut_ms` says how far back records were read to find pending deliveries and failed
     shares, and `alerts_cut_ms` the same for fired triggers; None: all records. `unreadable` are the
     batches that could not be read for the overview, and `refused` the configuration records that
-    are not usable objects.
+    are not usable objects. `dead_letters` are those that are neither redriven nor dismissed, back
+    to `dead_letters_cut_ms`. `prefixes` are those of other installations in the cluster, if this
+    one has no topics.
     """
 
     now_ms: int
@@ -67,6 +68,9 @@ class Overview:
     roles: Sequence[str]
     alerts_cut_ms: int | None = None
     deliveries_cut_ms: int | None = None
+    dead_letters: Sequence[DeadLetterRow] = ()
+    dead_letters_cut_ms: int | None = None
+    prefixes: Sequence[str] = ()
     state_problems: Sequence[StateProblemRow] = ()
     altered_topics: Sequence[AlteredTopicRow] = ()
     lost_records: Sequence[LostRecordsRow] = ()
@@ -81,6 +85,9 @@ class Overview:
         Args:
             min_requests: an integration with fewer requests is not judged by its failures.
         """
+        if not any(row.partitions for row in self.topics):
+            # Nothing else can be told, and a worker would not start.
+            return [no_topics_problem([row.topic for row in self.topics], self.prefixes)]
         return [
             *self._of_topics(),
             *(
@@ -90,6 +97,11 @@ class Overview:
             *self._of_refused(),
             *self._of_workers(),
             *self._of_integrations(min_requests),
+            *dead_letter_problems(
+                self.dead_letters,
+                {row.id: row.state for row in self.integrations},
+                is_cut=self.dead_letters_cut_ms is not None,
+            ),
             *self._of_triggers(),
         ]
 
@@ -110,12 +122,7 @@ class Overview:
 
     def _of_topics(self) -> Iterator[Problem]:
         missing = [row.topic for row in self.topics if not row.partitions]
-        if missing and len(missing) == len(self.topics):
-            yield Problem(
-                f"none of the {len(missing)} topics is there, {missing[0]} for example",
-                "is STREAM_APP_TOPIC_PREFIX right? Then: stream-app topics create",
-            )
-        elif missing:
+        if missing:
             yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
         for state in self.state_problems:
             yield Problem(
@@ -137,23 +144,26 @@ class Overview:
         for role in self.roles:
             if role not in running:
                 yield Problem(f"no {role} is running", f"stream-app worker {role}")
+        for row in self.workers:
+            if row.restoring is not None:
+                yield restoring_problem(row.role, row.host, row.restoring)
         for transaction in self.open_transactions:
             yield Problem(str(transaction), transaction.step)
         for stuck in self.stuck_partitions:
             yield Problem(
                 f"{stuck.topic} partition {stuck.partition} stands still at offset {stuck.offset}: "
                 f"its next record waits since {iso_utc(stuck.since_ms)}",
-                _wait(stuck.role)
+                wait_for(stuck.role)
                 if stuck.role in restoring
                 else f"/readyz?verbose of each {stuck.role} says why; start it again",
             )
-        for row in self.lags:
-            if row.lag > LAG_LIMIT:
+        for lag in self.lags:
+            if lag.lag > LAG_LIMIT:
                 yield Problem(
-                    f"the {row.role} is {row.lag:,} records of {row.topic} behind",
-                    _wait(row.role)
-                    if row.role in restoring
-                    else f"look at its log; start more of them: stream-app worker {row.role}",
+                    f"the {lag.role} is {lag.lag:,} records of {lag.topic} behind",
+                    wait_for(lag.role)
+                    if lag.role in restoring
+                    else f"look at its log; start more of them: stream-app worker {lag.role}",
                 )
 
     def _of_integrations(self, min_requests: int) -> Iterator[Problem]:
@@ -168,6 +178,12 @@ class Overview:
                     f"{name} is disabled by the system: {row.detail}",
                     f"stream-app integrations test {row.id}; then: "
                     f"stream-app integrations enable {row.id}",
+                )
+            elif row.failing is not None:
+                yield Problem(
+                    f"{name}: its newest {row.failing.requests} requests have all failed, since "
+                    f"{iso_utc(row.failing.since_ms)}: {row.failing.reason}",
+                    f"stream-app integrations test {row.id}",
                 )
             elif row.requests >= min_requests and row.failed * 100 >= SHARE_PERCENT * row.requests:
                 yield Problem(
@@ -194,8 +210,3 @@ class Overview:
 def _named(kind: str, number: int, name: object) -> str:
     """Return the kind and id of an object, and its name if it has one."""
     return f"{kind} {number}" if name is None else f"{kind} {number} ({value_text(name)})"
-
-
-def _wait(role: str) -> str:
-    """Return the next step while a worker restores; a start or a stop would begin that again."""
-    return f"wait: a {role} restores its state (see WORKER)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stream_app.domain.reports.failed_runs import FailedRun
 from stream_app.domain.times import iso_utc
 
 
@@ -105,7 +106,8 @@ class OpenTransactionRow:
 class IntegrationRow:
     """An integration. `requests` and `failed` count the last 12 hours, as the judge does.
 
-    `oldest_ms` is when the oldest of its pending deliveries was made, Unix ms.
+    Requests before it was last enabled do not count. `oldest_ms` is when the oldest of its pending
+    deliveries was made, Unix ms. `failing` is set if its newest requests have all failed.
     """
 
     id: int
@@ -117,6 +119,7 @@ class IntegrationRow:
     failed: int
     pending: int
     oldest_ms: int | None
+    failing: FailedRun | None = None
 
     @property
     def share(self) -> int | None:

@@ -74,6 +74,12 @@ async def dead_letters(settings: Settings, topic: str) -> list[Any]:
     return [record for record in found if "x-error-reason" in dict(record.headers)]
 
 
+async def problems(settings: Settings, text: str) -> list[tuple[str, str]]:
+    """Return what `status` says needs attention, and the next steps, as far as it has the text."""
+    found = json.loads((await run(settings, "status", "--json")).stdout)["needs_attention"]
+    return [(row["what"], row["next_step"]) for row in found if text in row["what"]]
+
+
 def actions(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [row["action"] for row in rows]
 
@@ -106,6 +112,9 @@ async def test_a_refused_event_is_counted_once_after_its_client_is_configured(
         }  # fmt: skip
         await put_objects(settings, "config.clients", [client | {"client_id": 2}])
         await put_objects(settings, "config.triggers", [trigger])
+        ((what, step),) = await problems(settings, "could not be used")
+        assert "1 event of events.incidents could not be used: unknown_client" in what
+        assert "stream-app dlq redrive events.incidents --reason unknown_client" in step
         (dry,) = await dlq(settings, "redrive", "--reason", "unknown_client", "--dry-run")
         assert (dry["action"], dry["topic"], dry["partition"]) == ("would_redrive", topic, 2)
         assert len(await records(settings, "events.incidents")) == 1
@@ -159,6 +168,9 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     await bench.drained()
     dead = await dead_letters(bench.settings, "deliveries")
     assert len(dead) == 8
+    disabled, *unsent = await problems(bench.settings, "integration 521")
+    assert "disabled by the system" in disabled[0]
+    assert sum(int(what.partition(" alert")[0]) for what, _ in unsent) == 8
 
     skipped = await dlq(bench.settings, "redrive", "--integration", "521")
     assert actions(skipped) == ["skipped"] * 8
@@ -170,7 +182,17 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     made = len(bench.sandbox.requests)
 
     bench.sandbox.heal()
-    await run(bench.settings, "integrations", "enable", "521")
+    enabled = await run(bench.settings, "integrations", "enable", "521", "--json")
+    assert json.loads(enabled.stdout)["dead_letters"] == {
+        "count": 8,
+        "next_step": "stream-app dlq redrive --integration 521",
+        "looked_back_to_at": None,
+    }
+    found = json.loads((await run(bench.settings, "status", "--json")).stdout)
+    (row,) = found["integrations"]
+    assert (row["state"], row["requests"], row["failed_percent"]) == ("active", 0, None)
+    told = await run(bench.settings, "integrations", "enable", "521")
+    assert "8 alerts have not reached it: stream-app dlq redrive --integration 521" in told.stderr
     live = await dlq(bench.settings, "redrive", "--integration", "521", "--limit", "4")
     assert actions(live) == ["redriven"] * 4
     await eventually(lambda: len(bench.sandbox.alerts) == 4)
@@ -196,6 +218,23 @@ async def test_what_a_disabled_integration_missed_comes_back_once_and_disables_n
     assert {record.partition for record in await records(bench.settings, "deliveries")} == {by_key}
     row = json.loads((await run(bench.settings, "integrations", "list", "--json")).stdout)
     assert (row["id"], row["state"]) == (521, "active")
+    assert await problems(bench.settings, "521") == []
+    await fail_three_times(bench, row["epoch"])
+
+
+async def fail_three_times(bench: Bench, epoch: int) -> None:
+    """Let one message fail until `status` says that the integration does not work."""
+    for attempt in (1, 2, 3):
+        assert await problems(bench.settings, "521") == []
+        result = Result(
+            "x/521", 1111, 521, "opsgenie", attempt, accepted=False, reason="unauthorized",
+            message="HTTP 401", finished_at_ms=NOW * 1000, duration_seconds=0.1, epoch=epoch,
+        )  # fmt: skip
+        await bench.put("delivery-results", (b"521", encode_result(result)))
+    ((what, step),) = await problems(bench.settings, "521")
+    assert "(On-call 521): its newest 3 requests have all failed, since 20" in what
+    assert what.endswith(": unauthorized")
+    assert step == "stream-app integrations test 521"
 
 
 OFFSETS = count(17)

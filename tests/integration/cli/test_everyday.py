@@ -208,9 +208,16 @@ async def test_the_status_shows_all_parts_and_what_needs_attention(
     (trigger,) = found["triggers"]
     assert (trigger["id"], trigger["enabled"], trigger["is_evaluated"]) == (61, True, True)
     assert (trigger["fired"], trigger["last_fired_at"] <= found["read_at"]) == (2, True)
-    (problem,) = found["needs_attention"]
-    assert "integration 522 (On-call 522) is disabled by the system" in problem["what"]
-    assert "stream-app integrations enable 522" in problem["next_step"]
+    disabled, unsent = found["needs_attention"]
+    assert "integration 522 (On-call 522) is disabled by the system" in disabled["what"]
+    assert "stream-app integrations enable 522" in disabled["next_step"]
+    assert "1 alert did not reach integration 522 (On-call 522): exhausted" in unsent["what"]
+    (letters,) = found["dead_letters"]
+    assert letters.pop("newest_at") <= found["read_at"]
+    assert letters == {
+        "topic": "deliveries", "reason": "exhausted", "integration_id": 522,
+        "integration_name": "On-call 522", "count": 1,
+    }  # fmt: skip
 
     shown = await installation.run("status", "--fail-on-problems", code=1)
     assert shown.stdout.startswith("NEEDS ATTENTION")
@@ -270,7 +277,8 @@ async def test_the_doctor_looks_at_everything(installation: Installation) -> Non
     assert "connection is well" in texts["endpoints"]
     assert {row["verdict"] for row in rows} == {"ok", "warn"}
     warned = {row["check"]: row for row in rows if row["verdict"] == "warn"}
-    assert set(warned) == {"secret keys", "replication"}
+    assert set(warned) == {"secret keys", "replication", "dead letters"}
+    assert "1 alert did not reach integration 522" in warned["dead letters"]["text"]
     assert all(row["next_step"] for row in warned.values())
 
 
@@ -282,6 +290,8 @@ async def test_the_doctor_finds_what_is_broken(installation: Installation) -> No
     done = await asyncio.to_thread(WorkerProcess.command, settings, "doctor", "--json", **env)
     kafka, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
     await put(kafka, f"{prefix}config.integrations", [(b"599", None)])
+    # Other tests look at the lag.
+    await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     failed = [(row["check"], row["text"]) for row in rows if row["verdict"] == "fail"]
@@ -296,18 +306,15 @@ async def test_a_prefix_without_topics_is_reported_in_one_line(installation: Ins
     run = WorkerProcess.command
     found = await asyncio.to_thread(run, settings, "status", "--json")
     assert found.returncode == 0, found.stderr
-    whats = [row["what"] for row in json.loads(found.stdout)["needs_attention"]]
-    assert whats == [
-        "none of the 18 topics is there, nobodys.events.attacks for example",
-        "no detector is running",
-        "no notifier is running",
-    ]
+    (problem,) = json.loads(found.stdout)["needs_attention"]
+    what, _, others = problem["what"].partition("; the cluster has topics with ")
+    assert what == "none of the 18 topics is there, nobodys.events.attacks for example"
+    assert "prefix" in others, "that of this installation, and perhaps those of other tests"
+    assert "export STREAM_APP_TOPIC_PREFIX=" in problem["next_step"]
     seen = await asyncio.to_thread(run, settings, "doctor", "--json")
     assert seen.returncode == 1, seen.stderr
     rows = [json.loads(line) for line in seen.stdout.splitlines()]
-    assert [row["next_step"] for row in rows if row["check"] == "topics"] == [
-        "stream-app topics create"
-    ]
+    assert [row["text"] for row in rows if row["check"] == "topics"] == [problem["what"]]
     listed = await asyncio.to_thread(run, settings, "alerts", "list")
     assert listed.returncode == 3
     assert "topic nobodys.alerts is missing" in listed.stderr

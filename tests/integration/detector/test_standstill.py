@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.kafka.history import standing_still
-from stream_app.kafka.history.overview import read_overview
+from stream_app.kafka.overview.installation import read_overview
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import incident, prepared, send, wait_for
 from tests.integration.harness import PROGRAMS, WorkerProcess

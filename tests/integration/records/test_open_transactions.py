@@ -17,7 +17,7 @@ from stream_app.domain.errors import HiddenWriteError
 from stream_app.kafka.configuration import hidden_writes
 from stream_app.kafka.configuration.records import write_records
 from stream_app.kafka.history import open_transactions
-from stream_app.kafka.history.overview import read_overview
+from stream_app.kafka.overview.installation import read_overview
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import CLIENT, incident, prepared, send, wait_for
 from tests.integration.harness import WorkerProcess, drained

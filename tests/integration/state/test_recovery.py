@@ -89,7 +89,7 @@ async def test_status_shows_how_far_a_worker_has_restored_its_state(
 
         assert await wait_for(is_shown, 60), held.text
         shown = await status(settings)
-        assert "state is being read: " in shown
+        assert "the detector at 127.0.0.1 does nothing yet: state is being read: " in shown
         assert (await held.page("/readyz"))[0] == 503
         assert await committed(settings, topic) == offsets
         hold.unlink()

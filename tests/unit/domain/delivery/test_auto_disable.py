@@ -142,7 +142,8 @@ def test_a_new_epoch_begins_anew_and_results_of_an_old_one_are_passed_over() -> 
     assert add(one, result(epoch=8), is_exhausted=True) is None
     assert one.totals(521, NOW_MS) == (1, 1)
     assert add(one, result(epoch=7), is_exhausted=True) is None
-    assert one.totals(521, NOW_MS) == (1, 1)
+    assert one.totals(521, NOW_MS) == one.totals(521, NOW_MS, 8) == (1, 1)
+    assert one.totals(521, NOW_MS, 9) == (0, 0), "enabled again, and nothing sent yet"
     for _ in range(15):
         add(one, result(epoch=8), is_exhausted=False)
     verdict = add(one, result(epoch=8), is_exhausted=True)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from stream_app.domain.reports.dead_letter_problems import DeadLetterRow
+from stream_app.domain.reports.failed_runs import FailedRun
 from stream_app.domain.reports.overview import LAG_LIMIT, PENDING_LIMIT_MS, Overview
 from stream_app.domain.reports.overview_rows import (
     AlteredTopicRow,
@@ -19,9 +21,12 @@ from stream_app.domain.reports.overview_rows import (
     TriggerRow,
     WorkerRow,
 )
+from stream_app.domain.topics import Topic
 
 NOW = 1_767_225_600_000
 WELL = IntegrationRow(521, 1, "On-call", "active", None, 100, 59, 3, NOW - 1000)
+FAILING = FailedRun(7, 3, NOW, "unauthorized", 3)
+LETTERS = DeadLetterRow(Topic.HITS, "too_large", None, None, 2, NOW)
 TRIGGER = TriggerRow(61, 1, "Incidents", True, True, "", None, 0, None)
 FINE = Overview(
     now_ms=NOW,
@@ -66,11 +71,30 @@ def test_nobody_is_told_to_restart_a_worker_that_restores() -> None:
         lags=[LagRow("g", "detector", "events.hits", LAG_LIMIT + 1)],
         stuck_partitions=[StuckPartitionRow("notifier", "alerts", 1, 17, NOW - 90_000)],
     )
-    steps = [problem.next_step for problem in found.problems(17)]
-    assert steps == [
-        "wait: a notifier restores its state (see WORKER)",
-        "wait: a detector restores its state (see WORKER)",
+    problems = found.problems(17)
+    assert problems[0].what == "the detector at host does nothing yet: restoring: 1 of 2"
+    assert [
+        problem.next_step.removesuffix(" restores its state (see WORKER)") for problem in problems
+    ] == [
+        "wait: a detector",
+        "wait: a notifier",
+        "wait: a notifier",
+        "wait: a detector",
     ]
+
+
+def test_without_topics_nothing_is_told_but_that_and_the_prefixes_that_have_some() -> None:
+    found = replace(FINE, topics=[TopicRow("a", 0), TopicRow("b", 0)], workers=[])
+    (problem,) = found.problems(17)
+    assert problem.what == "none of the 2 topics is there, a for example"
+    assert "stream-app topics create" in problem.next_step
+    (problem,) = replace(found, prefixes=["prod."]).problems(17)
+    assert problem.what.endswith("; the cluster has topics with another prefix: prod.")
+    assert "export STREAM_APP_TOPIC_PREFIX=prod.;" in problem.next_step
+    many = ["", *(f"p{number}." for number in range(9))]
+    (problem,) = replace(found, prefixes=many).problems(17)
+    assert problem.what.endswith("with other prefixes: (none), p0., p1., p2., p3. and 5 more")
+    assert "export STREAM_APP_TOPIC_PREFIX=; if none is" in problem.next_step
 
 
 @pytest.mark.parametrize(
@@ -80,11 +104,6 @@ def test_nobody_is_told_to_restart_a_worker_that_restores() -> None:
             replace(FINE, topics=[*FINE.topics, TopicRow("a", 0), TopicRow("b", 0)]),
             "missing topics: a, b",
             "topics create",
-        ),
-        (
-            replace(FINE, topics=[TopicRow("a", 0), TopicRow("b", 0)]),
-            "none of the 2 topics is there, a for example",
-            "STREAM_APP_TOPIC_PREFIX",
         ),
         (
             replace(FINE, state_problems=[StateProblemRow("detector", "counts was made anew: …")]),
@@ -151,6 +170,18 @@ def test_nobody_is_told_to_restart_a_worker_that_restores() -> None:
             replace(FINE, integrations=[replace(WELL, failed=60)]),
             "60 of 100 requests of the last 12 h failed",
             "integrations test 521",
+        ),
+        (
+            replace(FINE, integrations=[replace(WELL, failed=3, requests=3, failing=FAILING)]),
+            "its newest 3 requests have all failed, since 2026-01-01T00:00:00Z: unauthorized",
+            "integrations test 521",
+        ),
+        (
+            replace(
+                FINE, dead_letters=[DeadLetterRow(Topic.HITS, "too_large", None, None, 2, NOW)]
+            ),
+            "2 events of events.hits could not be used: too_large; the newest at 2026-01-01T00:00",
+            "stream-app dlq list events.hits --reason too_large; ",
         ),
         (
             replace(FINE, integrations=[replace(WELL, oldest_ms=NOW - PENDING_LIMIT_MS - 1)]),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,10 +13,8 @@ from stream_app.domain.configuration.clients import read_client
 from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import notes_of, read_trigger
-from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
-from stream_app.domain.delivery.records import DeliveryState
 from stream_app.domain.events.parts import DECODE_ERRORS
-from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_rows
 from stream_app.domain.reports.overview import Overview
 from stream_app.domain.reports.overview_rows import (
     AlteredTopicRow,
@@ -33,6 +30,7 @@ from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.consumers import offset_bounds
 from stream_app.kafka.cluster.groups import read_role_groups
+from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import partition_problems, producers_clocks
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
@@ -40,10 +38,19 @@ from stream_app.kafka.cluster.topics import (
     TopicNames,
     topic_specs,
 )
-from stream_app.kafka.configuration.records import UnusableRecords, read_statuses, read_stored
-from stream_app.kafka.history.newest_records import Reach, ReportRead, read_newest
+from stream_app.kafka.configuration.records import UnusableRecords, read_stored
+from stream_app.kafka.dead_letters.reading import sources_of
+from stream_app.kafka.history.newest_records import Reach, read_newest
 from stream_app.kafka.history.open_transactions import long_open
 from stream_app.kafka.history.standing_still import partitions_standing_still
+from stream_app.kafka.overview.integration_rows import (
+    MOST,
+    Watched,
+    deliveries_changelog,
+    read_integrations,
+    unwatched,
+)
+from stream_app.kafka.overview.open_dead_letters import read_open_dead_letters
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
 from stream_app.kafka.state.state_problems import state_problems
 
@@ -51,17 +58,8 @@ if TYPE_CHECKING:
     from stream_app.domain.configuration.kinds import Stored
     from stream_app.settings import Settings
 
-#: Most records of `alerts`, and of the notifier's state, that are read: some seconds each.
-MOST = 200_000
 #: Offsets of a partition that are read if its newest ones hold no record.
 _BEHIND_MARKERS = 100
-#: Returns what shows the progress of a read, by the name of what is read.
-Watched = Callable[[str], AbstractContextManager[ReportRead]]
-
-
-@contextlib.contextmanager
-def _unwatched(_what: str) -> Iterator[ReportRead]:
-    yield lambda _read, _all: None
 
 
 class _Cause(msgspec.Struct):
@@ -77,7 +75,7 @@ class _Fired(msgspec.Struct):
 _decode_fired = msgspec.json.Decoder(_Fired).decode
 
 
-async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Overview:
+async def read_overview(settings: Settings, watched: Watched = unwatched) -> Overview:
     """Return how the installation is doing.
 
     Args:
@@ -89,7 +87,7 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     """
     now_ms = time.time_ns() // 1_000_000
     async with Admin(settings) as client:
-        counts = await contract_counts(client, settings, _deliveries_changelog(settings))
+        counts = await contract_counts(client, settings, deliveries_changelog(settings))
         altered = partition_problems(settings, counts)
         altered += await producers_clocks(settings, client, counts)
     specs = topic_specs(settings)
@@ -106,9 +104,12 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
     stuck = await partitions_standing_still(settings, sources, groups, starts, ends)
     unusable = UnusableRecords()
     stored = await _stored(settings, counts, unusable)
-    deliveries, deliveries_reach = await _deliveries(settings, counts, watched)
     fired, alerts_reach = await _fired(settings, counts, watched)
-    integrations = await _integrations(settings, counts, stored, deliveries, now_ms, unusable)
+    integrations, deliveries_reach = await read_integrations(
+        settings, counts, stored[Kind.INTEGRATION], unusable, watched, now_ms
+    )
+    letters, letters_reach = await _dead_letters(settings, counts, integrations, watched)
+    has_topics = any(spec.name in counts for spec in specs)
     return Overview(
         now_ms=now_ms,
         topics=[
@@ -144,6 +145,9 @@ async def read_overview(settings: Settings, watched: Watched = _unwatched) -> Ov
         roles=tuple(ROLE_SOURCES),
         alerts_cut_ms=alerts_reach.cut_ms,
         deliveries_cut_ms=deliveries_reach.cut_ms,
+        dead_letters=letters,
+        dead_letters_cut_ms=letters_reach.cut_ms,
+        prefixes=[] if has_topics else await other_prefixes(settings),
         stuck_partitions=stuck,
         open_transactions=open_transactions,
         lost_records=[
@@ -197,36 +201,6 @@ async def _stored(
     return await read_stored(settings, unusable)
 
 
-def _deliveries_changelog(settings: Settings) -> str:
-    return f"{TopicNames(settings.topic_prefix).group('notifier')}-deliveries-changelog"
-
-
-async def _deliveries(
-    settings: Settings, counts: Mapping[str, int], watched: Watched
-) -> tuple[list[PartitionDeliveries], Reach]:
-    """Return the notifier's state from its changelog: pending deliveries and counts of failures.
-
-    `delivery-results` would not do: only the state says what is pending and which failures count.
-    """
-    names, topic = TopicNames(settings.topic_prefix), _deliveries_changelog(settings)
-    partitions: dict[int, PartitionDeliveries] = {}
-    sources = (names(Topic.DELIVERIES), names(Topic.RESULTS))
-
-    def take(record: Any) -> None:
-        state = partitions.get(record.partition)
-        if state is None:
-            state = PartitionDeliveries(sources, DeliveryRules())
-            partitions[record.partition] = state
-        with contextlib.suppress(*DECODE_ERRORS, ValueError, TypeError):
-            state.restore(record.key, record.value)
-
-    if topic not in counts:
-        return [], Reach(0)
-    with watched("state of the deliveries") as progress:
-        reach = await read_newest(settings, [topic], take, most=MOST, progress=progress)
-    return list(partitions.values()), reach
-
-
 async def _fired(
     settings: Settings, counts: Mapping[str, int], watched: Watched
 ) -> tuple[dict[int, list[int]], Reach]:
@@ -247,39 +221,17 @@ async def _fired(
     return fired, reach
 
 
-async def _integrations(
+async def _dead_letters(
     settings: Settings,
     counts: Mapping[str, int],
-    stored: Stored,
-    deliveries: Sequence[PartitionDeliveries],
-    now_ms: int,
-    unusable: UnusableRecords,
-) -> list[IntegrationRow]:
-    has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
-    statuses = await read_statuses(settings, unusable) if has_statuses else {}
-    pending: dict[int, list[DeliveryState]] = {}
-    for partition in deliveries:
-        for state in partition.pending.values():
-            pending.setdefault(state.integration_id, []).append(state)
-    rows = []
-    for number, record in sorted(stored[Kind.INTEGRATION].items()):
-        shown = integration_row(number, record, statuses.get(number))
-        shares = [partition.judge.totals(number, now_ms) for partition in deliveries]
-        waiting = pending.get(number, [])
-        rows.append(
-            IntegrationRow(
-                id=number,
-                client_id=shown["client_id"],
-                name=shown["name"],
-                state=str(shown["state"]),
-                detail=None if shown["detail"] is None else str(shown["detail"]),
-                requests=sum(requests for requests, _ in shares),
-                failed=sum(failed for _, failed in shares),
-                pending=len(waiting),
-                oldest_ms=min((state.since_ms for state in waiting), default=None),
-            )
-        )
-    return rows
+    integrations: Sequence[IntegrationRow],
+    watched: Watched,
+) -> tuple[list[DeadLetterRow], Reach]:
+    sources = sources_of(settings)
+    present = [topic for topic in sources if topic in counts]
+    with watched("dead letters") as progress:
+        index, reach = await read_open_dead_letters(settings, present, progress=progress)
+    return dead_letter_rows(index, sources, {row.id: row.name for row in integrations}), reach
 
 
 def _trigger(

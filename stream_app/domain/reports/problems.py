@@ -1,0 +1,48 @@
+"""Problems that several commands name alike, each with its next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Most prefixes of other installations that are named: a shared cluster has many.
+PREFIXES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that needs attention, and what to do about it."""
+
+    what: str
+    next_step: str
+
+
+def no_topics_problem(topics: Sequence[str], prefixes: Sequence[str]) -> Problem:
+    """Return the problem that none of an installation's topics is there.
+
+    Args:
+        topics: their full names.
+        prefixes: those that have an installation in this cluster.
+    """
+    what = f"none of the {len(topics)} topics is there, {topics[0]} for example"
+    if not prefixes:
+        return Problem(what, "is STREAM_APP_TOPIC_PREFIX right? Then: stream-app topics create")
+    named = ", ".join(prefix or "(none)" for prefix in prefixes[:PREFIXES_SHOWN])
+    if (more := len(prefixes) - PREFIXES_SHOWN) > 0:
+        named += f" and {more} more"
+    word = "another prefix" if len(prefixes) == 1 else "other prefixes"
+    return Problem(
+        f"{what}; the cluster has topics with {word}: {named}",
+        f"if that is meant: export STREAM_APP_TOPIC_PREFIX={prefixes[0]}; if none is: "
+        "stream-app topics create",
+    )
+
+
+def restoring_problem(role: str, host: str, how_far: str) -> Problem:
+    """Return that a worker does nothing yet, because it is still restoring its state."""
+    return Problem(f"the {role} at {host} does nothing yet: {how_far}", wait_for(role))
+
+
+def wait_for(role: str) -> str:
+    """Return the next step while a worker restores; a start or a stop would begin that again."""
+    return f"wait: a {role} restores its state (see WORKER)"
