@@ -8,6 +8,7 @@ later; 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ import click
 from stream_app import __version__
 from stream_app.cli.output import (
     complain,
+    drop_errors,
     print_any_encoding,
     say,
     show_traceback,
@@ -49,6 +51,8 @@ COMMANDS = {
     "worker": "stream_app.cli.operations.worker:worker",
 }
 
+#: Variable by which a shell asks what it can offer at TAB.
+COMPLETE_VARIABLE = "_STREAM_APP_COMPLETE"
 #: Longer than any sentence.
 MOST_HELP = 1000
 
@@ -103,6 +107,8 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> Any:
     """Run the command and leave the process with its exit code."""
     print_any_encoding()
+    if COMPLETE_VARIABLE in os.environ:
+        drop_errors()
     sys.excepthook = show_traceback
     try:
         # In standalone mode our errors would end in tracebacks. Here click returns the exit code of

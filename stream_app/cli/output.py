@@ -176,6 +176,11 @@ def print_any_encoding() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def drop_errors() -> None:
+    """Discard stderr: this process answers a shell, whose lines it must not break."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def drop_output() -> None:
     """Discard further stdout: its reader has closed it, and Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,10 +9,12 @@ import click
 
 from stream_app.cli.alerts.history_json import facts_of
 from stream_app.cli.alerts.history_text import cause_of
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import moments_of, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.reports.alert_history import AlertHistories, AlertHistory, AlertState
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
@@ -43,10 +45,22 @@ class AlertFilter:
 @click.command(
     "list", epilog="Example: stream-app alerts list --integration 521 --state failed --from 2h"
 )
-@click.option("--client", "client_id", metavar="ID", type=int, help="Only those of this client.")
-@click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only those of this trigger.")
 @click.option(
-    "--integration", "integration_id", metavar="ID", type=int,
+    "--client",
+    "client_id",
+    metavar="ID",
+    type=ObjectId(Kind.CLIENT),
+    help="Only those of this client.",
+)
+@click.option(
+    "--trigger",
+    "trigger_id",
+    metavar="ID",
+    type=ObjectId(Kind.TRIGGER),
+    help="Only those of this trigger.",
+)
+@click.option(
+    "--integration", "integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION),
     help="Only those for this integration.",
 )  # fmt: skip
 @time_options("Only those fired")

@@ -11,6 +11,7 @@ import click
 
 from stream_app.cli.alerts.history_json import document_of
 from stream_app.cli.alerts.history_text import lines_of
+from stream_app.cli.completing import AlertId
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, AnyAlert
@@ -42,7 +43,7 @@ _PLAIN = re.compile(r"[\w:.-]*", re.ASCII)
     epilog="Examples: stream-app alerts show 3f9a61; "
     "stream-app alerts show stream-app:1111:incidents_exceeded:3f9a61 --json"
 )
-@click.argument("alert_id", metavar="ID")
+@click.argument("alert_id", metavar="ID", type=AlertId())
 @click.option("--json", "as_json", is_flag=True, help="Print the history as one JSON document.")
 def show(alert_id: str, *, as_json: bool) -> None:
     """Show the history of an alert: what fired, who was told, and what happens next.

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr
 
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.change_report import WOULD, show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
 from stream_app.cli.parameters import end_undone
 from stream_app.domain.configuration.fields import listed
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
 from stream_app.domain.plans.plan import Action, PlanRules
 from stream_app.domain.plans.planner import make_plan
@@ -53,12 +55,14 @@ ACTOR = "stream-app apply"
 @click.option(
     "--client",
     "client_id",
-    type=click.IntRange(min=1),
+    metavar="ID",
+    type=ObjectId(Kind.CLIENT, minimum=1),
     help="Client of the triggers and integrations that do not name one.",
 )
 @click.option(
     "--only-client",
-    type=click.IntRange(min=1),
+    metavar="ID",
+    type=ObjectId(Kind.CLIENT, minimum=1),
     help="Accept only objects of this client; any other in the files is an error.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop there.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import PLURALS, carry_out
 from stream_app.cli.parameters import end_undone, yes_option
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: stream-app delete triggers 61 62 --yes")
 @click.argument("kind", type=click.Choice(sorted(PLURALS)))
-@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=int)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=ObjectId())
 @yes_option
 @click.option("--no-notify", is_flag=True, help="Send integrations no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the changes as JSON.")

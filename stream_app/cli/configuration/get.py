@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.changes import PLURALS
 from stream_app.cli.configuration.yaml_values import dump_all
 from stream_app.cli.output import print_json, print_lines, print_table, say
@@ -40,7 +41,7 @@ COLUMNS = {
 
 @click.command(epilog="Example: stream-app get triggers --client 1111 -o yaml > triggers.yaml")
 @click.argument("kind", type=click.Choice(sorted(PLURALS)))
-@click.argument("object_id", metavar="[ID]", required=False, type=int)
+@click.argument("object_id", metavar="[ID]", required=False, type=ObjectId())
 @click.option(
     "-o",
     "--output",
@@ -51,7 +52,13 @@ COLUMNS = {
     "cloud's API answers with triggers or integrations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as `-o json`.")
-@click.option("--client", "client_id", type=int, help="Only those of this client.")
+@click.option(
+    "--client",
+    "client_id",
+    metavar="ID",
+    type=ObjectId(Kind.CLIENT),
+    help="Only those of this client.",
+)
 def get(
     kind: str, object_id: int | None, output: str, client_id: int | None, *, as_json: bool
 ) -> None:

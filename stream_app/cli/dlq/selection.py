@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
+from stream_app.cli.completing import ObjectId, TopicName
 from stream_app.cli.output import text_of
 from stream_app.cli.parameters import moments_of, time_options
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place, parse_place
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES
 from stream_app.kafka.dead_letters.reading import sources_of
 from stream_app.settings import Settings
 
@@ -19,13 +22,15 @@ from stream_app.settings import Settings
 _TIMESTAMP_TYPES = {0: "create", 1: "logappend"}
 
 _OPTIONS = (
-    click.argument("topics", metavar="[TOPIC]...", nargs=-1),
+    click.argument(
+        "topics", metavar="[TOPIC]...", nargs=-1, type=TopicName(*DEAD_LETTER_SOURCES)
+    ),
     click.option(
-        "--integration", "integration_id", metavar="ID", type=int,
+        "--integration", "integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION),
         help="Only deliveries and alerts for this integration.",
     ),
     click.option(
-        "--client", "client_id", metavar="ID", type=int,
+        "--client", "client_id", metavar="ID", type=ObjectId(Kind.CLIENT),
         help="Only those of this client, where that can be read.",
     ),
     click.option(

@@ -8,6 +8,7 @@ import re
 import click
 import orjson
 
+from stream_app.cli.completing import TopicName
 from stream_app.cli.dlq.selection import envelope, not_found, place_of, shown_bytes
 from stream_app.cli.output import print_data, print_json, print_line, print_lines
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
@@ -17,6 +18,7 @@ from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import printable, printable_json
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.writing import HEADERS
 from stream_app.logs import configure_logs
@@ -31,7 +33,13 @@ _MAX_WIDTH = 40
     epilog="Example: stream-app dlq show deliveries.dlq/3/17, or: "
     "stream-app dlq show deliveries 3 17"
 )
-@click.argument("place", metavar="PLACE | TOPIC PARTITION OFFSET", nargs=-1, required=True)
+@click.argument(
+    "place",
+    metavar="PLACE | TOPIC PARTITION OFFSET",
+    nargs=-1,
+    required=True,
+    type=TopicName(*DEAD_LETTER_SOURCES),
+)
 @click.option(
     "--raw",
     is_flag=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
@@ -43,7 +44,13 @@ COLUMNS = {
 
 
 @click.command("list", epilog="Example: stream-app integrations list --client 1111")
-@click.option("--client", "client_id", type=int, help="Only those of this client.")
+@click.option(
+    "--client",
+    "client_id",
+    metavar="ID",
+    type=ObjectId(Kind.CLIENT),
+    help="Only those of this client.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def list_(client_id: int | None, *, as_json: bool) -> None:
     """List integrations: how they are configured, and whether they are in use.
@@ -70,7 +77,7 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: stream-app integrations enable 521")
-@click.argument("integration_id", metavar="ID", type=int)
+@click.argument("integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION))
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
 def enable(integration_id: int, *, as_json: bool) -> None:
     """Enable an integration that its owner or the system has disabled.
@@ -90,7 +97,7 @@ def enable(integration_id: int, *, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: stream-app integrations disable 521 --yes")
-@click.argument("integration_id", metavar="ID", type=int)
+@click.argument("integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION))
 @yes_option
 @click.option("--no-notify", is_flag=True, help="Send it no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")
@@ -111,7 +118,7 @@ def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -
 
 
 @click.command(epilog="Example: stream-app integrations delete 521 --yes")
-@click.argument("integration_id", metavar="ID", type=int)
+@click.argument("integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION))
 @yes_option
 @click.option("--no-notify", is_flag=True, help="Send it no last message.")
 @click.option("--json", "as_json", is_flag=True, help="Print the change as JSON.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.apply import rules_of, with_own_secret
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say
@@ -61,7 +62,7 @@ class Subject(NamedTuple):
     epilog="Examples: stream-app integrations test -f acme.yaml --silent; "
     "stream-app integrations test 521",
 )
-@click.argument("integration_id", metavar="[ID]", type=int, required=False)
+@click.argument("integration_id", metavar="[ID]", type=ObjectId(Kind.INTEGRATION), required=False)
 @click.option(
     "-f",
     "--file",

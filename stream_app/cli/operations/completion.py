@@ -7,9 +7,9 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from stream_app.cli import COMPLETE_VARIABLE
 from stream_app.cli.output import print_lines
 
-VARIABLE = "_STREAM_APP_COMPLETE"
 SHELLS = ("bash", "fish", "zsh")
 
 
@@ -24,8 +24,9 @@ SHELLS = ("bash", "fish", "zsh")
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in bash (4.4 or newer), zsh or fish.
 
-    The shell asks stream-app at each TAB, so completion stays up to date.
+    The shell asks stream-app at each TAB, so completion stays up to date. It offers topics and
+    states, and ids of clients, integrations, triggers and alerts where Kafka answers at once.
     """
     kind: Any = get_completion_class(shell)
     root = ctx.find_root()
-    print_lines(kind(root.command, {}, "stream-app", VARIABLE).source())
+    print_lines(kind(root.command, {}, "stream-app", COMPLETE_VARIABLE).source())

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from stream_app.cli.completing import TopicName
 from stream_app.cli.output import print_json, say
 from stream_app.cli.parameters import time_options
 from stream_app.cli.progress import ProgressLine
@@ -44,7 +45,13 @@ from stream_app.settings import Settings, load_settings
     epilog="Example: STREAM_APP_TOPIC_PREFIX= stream-app replay copy events.hits --from 1d "
     "--to-prefix trial.",
 )
-@click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
+@click.argument(
+    "topics",
+    metavar="TOPIC...",
+    nargs=-1,
+    required=True,
+    type=TopicName(*REPLAYED_TOPICS, *CONFIG_TOPICS),
+)
 @time_options("Only what was recorded", takes_offsets=True)
 @click.option(
     "--to-prefix",

@@ -13,12 +13,14 @@ from typing import Any
 import click
 
 from stream_app.cli import CommandGroup
+from stream_app.cli.completing import ObjectId, TopicName
 from stream_app.cli.parameters import formerly, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.copy_events import copy_events
 from stream_app.cli.replay.kcat_input import LineRecords
 from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures
 from stream_app.cli.replay.selection import (
+    REPLAYED_TOPICS,
     STDIN,
     configuration_of,
     narrow,
@@ -77,7 +79,9 @@ class _Replay(CommandGroup):
     epilog="Example: stream-app replay events.hits --from 2h --compare   "
     "or: kcat -C -b HOST:PORT -t events.hits -e -J | stream-app replay - -f acme.yaml",
 )
-@click.argument("topics", metavar="TOPIC...", nargs=-1, required=True)
+@click.argument(
+    "topics", metavar="TOPIC...", nargs=-1, required=True, type=TopicName(*REPLAYED_TOPICS)
+)
 @time_options("Only what was recorded", takes_offsets=True)
 @click.option(
     "-f",
@@ -88,8 +92,20 @@ class _Replay(CommandGroup):
     help="Use this file's clients, triggers and integrations; of each kind in it, no others.",
 )
 @formerly("--config", "--file", "files", multiple=True)
-@click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only this trigger's alerts.")
-@click.option("--client", "client_id", metavar="ID", type=int, help="Only this client's alerts.")
+@click.option(
+    "--trigger",
+    "trigger_id",
+    metavar="ID",
+    type=ObjectId(Kind.TRIGGER),
+    help="Only this trigger's alerts.",
+)
+@click.option(
+    "--client",
+    "client_id",
+    metavar="ID",
+    type=ObjectId(Kind.CLIENT),
+    help="Only this client's alerts.",
+)
 @click.option(
     "--compare",
     "is_compared",

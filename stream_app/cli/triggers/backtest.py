@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.parameters import time_options
@@ -19,6 +20,7 @@ from stream_app.cli.triggers import report_html, report_text
 from stream_app.domain.backtest.backtest import Backtest, EventSample
 from stream_app.domain.backtest.findings import Findings, Window, busiest
 from stream_app.domain.backtest.time_basis import choose_time_basis
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.plans.from_files import read_file_configuration
@@ -50,7 +52,7 @@ MAX_TOP = 100
     "--trigger",
     "trigger_id",
     metavar="ID",
-    type=int,
+    type=ObjectId(Kind.TRIGGER),
     help="Which trigger of the files, or of the configured ones.",
 )
 @time_options("Only what was recorded", "7d", takes_offsets=True)

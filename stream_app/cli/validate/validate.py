@@ -12,6 +12,7 @@ from typing import BinaryIO
 import click
 import orjson
 
+from stream_app.cli.completing import TopicName
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
 from stream_app.cli.record_files import InputRecord, file_records
 from stream_app.cli.validate.input import topic_records
@@ -19,6 +20,7 @@ from stream_app.contract.checking import CONFIGURED, Breach, Checker
 from stream_app.contract.records import EVENT_KINDS, RecordName, record_of
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
+from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
@@ -30,7 +32,12 @@ _PROGRESS_SECONDS = 1.0
     epilog="Examples: stream-app validate events.hits; stream-app validate -f hits.ndjson --schema "
     "hit; kcat -C -e -J -b HOST:PORT -t events.hits | stream-app validate -f -",
 )
-@click.argument("topic", metavar="[TOPIC]", required=False)
+@click.argument(
+    "topic",
+    metavar="[TOPIC]",
+    required=False,
+    type=TopicName(*Topic, *(f"{source}.dlq" for source in DEAD_LETTER_SOURCES)),
+)
 @click.option(
     "-f",
     "--file",

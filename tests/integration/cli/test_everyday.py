@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from click.shell_completion import ShellComplete
 
+from stream_app.cli import COMPLETE_VARIABLE, cli, completing
 from stream_app.cli.operations.doctor import CHECKS
 from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.topics import ROLE_SOURCES
@@ -184,6 +186,27 @@ async def test_an_id_that_names_no_alert_or_several_is_an_error(
     several = await installation.run("alerts", "show", "stream-app:1111", code=2)
     assert "names 2 alerts" in several.stderr
     assert installation.later.id in several.stderr
+
+
+async def test_a_shell_is_offered_the_ids_that_there_are(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = installation.bench.settings
+    monkeypatch.setattr(completing, "load_settings", lambda: settings)
+    monkeypatch.setattr(completing, "MOST_SECONDS", 60.0)
+    shell = ShellComplete(cli, {}, "stream-app", COMPLETE_VARIABLE)
+
+    async def offered(*args: str, typed: str = "") -> list[tuple[str, str | None]]:
+        found = await asyncio.to_thread(shell.get_completions, list(args), typed)
+        return [(item.value, item.help) for item in found]
+
+    assert [text for text, _ in await offered("delete", "integrations", typed="52")] == [
+        "521", "522"
+    ]  # fmt: skip
+    assert await offered("get", "triggers") == [("61", TRIGGER["name"])]
+    assert [text for text, _ in await offered("dlq", "list", "--client")] == ["1111"]
+    parts = {alert.id.rpartition(":")[2] for alert in (installation.later, installation.both)}
+    assert {text for text, _ in await offered("alerts", "show")} == parts
 
 
 async def test_the_status_shows_all_parts_and_what_needs_attention(
