@@ -24,7 +24,7 @@ def incident(tenant: Tenant, number: int) -> None:
 def stored(tenant: Tenant) -> Json:
     """Return the configuration of the first integration."""
     done = tenant.run("get", "integrations", str(tenant.integration_id(1)), "-o", "json")
-    found: Json = json.loads(done.stdout)[0]
+    found: Json = json.loads(done.stdout)
     return found
 
 

@@ -14,11 +14,13 @@ import click
 
 from stream_app.cli.alerts.explain_json import document
 from stream_app.cli.alerts.explain_text import report
+from stream_app.cli.completing import ObjectId, TopicName
 from stream_app.cli.output import print_json, print_line, terminal_width
 from stream_app.cli.parameters import TimeText, moments_of, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.record_files import InputRecord, file_records
 from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, topic_of_line, topics_of
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import Place, parse_place
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
@@ -53,9 +55,14 @@ MIN_WIDTH, MAX_WIDTH = 60, 100
     "- for stdin.",
 )  # fmt: skip
 @click.option(
-    "--topic", metavar="TOPIC", help="The topic of the file's events, where it does not say it."
+    "--topic",
+    metavar="TOPIC",
+    type=TopicName(*REPLAYED_TOPICS),
+    help="The topic of the file's events, where it does not say it.",
 )
-@click.option("--trigger", "trigger_id", metavar="ID", type=int, help="Only this trigger.")
+@click.option(
+    "--trigger", "trigger_id", metavar="ID", type=ObjectId(Kind.TRIGGER), help="Only this trigger."
+)
 @click.option(
     "--at", "moment", metavar="T", type=TimeText(),
     help="The trigger's window at this time: ISO-8601 (UTC without a zone), or how long ago.",

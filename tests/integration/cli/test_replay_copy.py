@@ -297,7 +297,7 @@ async def _dry_and_live_workers_keep_apart(
         assert code == 3, errors
         assert text in errors
     made = await command(trial, "topics", "create", "--json", **env)
-    assert json.loads(made[1][0])[0]["name"] == f"{trial.topic_prefix}dry-run"
+    assert json.loads(made[1][0])["topic"] == f"{trial.topic_prefix}dry-run"
     code, _, errors = await command(trial, "worker", "notifier")
     assert code == 3
     assert "marks this installation as a dry run" in errors
