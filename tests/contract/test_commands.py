@@ -62,7 +62,8 @@ def properties(file: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 yield from inside(item, f"{place}/{number}")
         if isinstance(part, dict):
             for name, item in part.get("properties", {}).items():
-                yield f"{file}: {place}/{name}", name, item
+                # A schema may be just `true`: anything.
+                yield f"{file}: {place}/{name}", name, item if isinstance(item, dict) else {}
             for name, item in part.items():
                 yield from inside(item, f"{place}/{name}".strip("/"))
 
