@@ -225,7 +225,7 @@ def test_one_bad_object_stops_them_all_and_every_problem_is_reported(
     assert (
         "trigger 62: actions[0].params.integration_ids[0]: 999: no such integration" in done.stderr
     )
-    assert re.search(r"  evil\.yaml: line \d+: integration 522: target\.api: ", done.stderr)
+    assert re.search(r"  evil\.yaml:\d+: integration 522: target\.api: ", done.stderr)
     assert stored(settings) == {kind: {} for kind in Kind}
 
 
