@@ -14,11 +14,13 @@ from typing import Any
 
 import httpx
 import orjson
+import psutil
 
 from stream_app.domain.errors import StreamAppError
 
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.2
+LEFTOVER_SECONDS = 10.0
 SHOWN_LEVELS = ("warning", "error", "critical")
 LAST_LINES = 12
 MAX_PORT = 65535
@@ -33,6 +35,8 @@ class WorkerProcess:
         self.role = role
         self.url = url
         self.log = log
+        #: Tells the next run which process is left if this one is killed.
+        self._pid_file = log.with_suffix(".pid")
         self._process: asyncio.subprocess.Process | None = None
         self._shown_bytes = 0
 
@@ -51,6 +55,7 @@ class WorkerProcess:
                 stderr=log,
                 process_group=0,
             )
+        self._pid_file.write_text(str(self._process.pid))
 
     async def wait_until_ready(self) -> None:
         """Wait until `/readyz` says that the worker is ready.
@@ -114,7 +119,29 @@ class WorkerProcess:
                 process.kill()
             await process.wait()
             return False
+        finally:
+            self._pid_file.unlink(missing_ok=True)
         return True
+
+
+def end_leftovers(directory: Path) -> list[str]:
+    """End the workers that a killed run has left in this folder; return their roles.
+
+    They would go on working with the settings of that run.
+    """
+    ended = []
+    for file in sorted(directory.glob("*.pid")):
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            left = psutil.Process(int(file.read_text()))
+            # Another program may have got the id since.
+            if left.cmdline()[-2:] == ["worker", file.stem] and Path(left.cwd()) == Path.cwd():
+                left.terminate()
+                _, stubborn = psutil.wait_procs([left], timeout=LEFTOVER_SECONDS)
+                for process in stubborn:
+                    process.kill()
+                ended.append(file.stem)
+        file.unlink(missing_ok=True)
+    return ended
 
 
 async def watch(workers: Sequence[WorkerProcess], show: Callable[[str], None]) -> None:

@@ -24,7 +24,7 @@ from stream_app.demo.environment_file import (
     write_environment,
 )
 from stream_app.demo.hints import look_around, what_next
-from stream_app.demo.processes import WorkerProcess, free_ports, watch
+from stream_app.demo.processes import WorkerProcess, end_leftovers, free_ports, watch
 from stream_app.demo.summary import Summary, request_result, summary_of
 from stream_app.domain.errors import EmbeddedKafkaError, StreamAppError
 from stream_app.kafka.cluster.admin import create_topics
@@ -91,6 +91,8 @@ class Demo:
             StreamAppError: a part cannot start, or has ended by itself.
         """
         with _only_one(DIRECTORY):
+            for role in end_leftovers(DIRECTORY):
+                self._say(f"ended the {role} of an earlier run, which was killed")
             try:
                 async with self._kafka() as bootstrap:
                     await self._run_on(self._installation(bootstrap))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from stream_app.demo.processes import WorkerProcess, free_ports
+from stream_app.demo.processes import WorkerProcess, end_leftovers, free_ports
 from stream_app.domain.errors import StreamAppError
 
 HOST = "127.0.0.1"
@@ -79,3 +81,37 @@ def test_no_free_port_is_an_error_that_names_the_first() -> None:
 
 async def test_stopping_what_was_not_started_does_nothing(worker: WorkerProcess) -> None:
     assert await worker.stop(0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_here", "is_ended"),
+    [
+        (["worker", "detector"], True, True),
+        (["worker", "detector"], False, False),
+        (["worker", "notifier"], True, False),
+        ([], True, False),
+    ],
+)
+def test_only_a_worker_that_a_killed_run_has_left_here_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], *, is_here: bool,
+    is_ended: bool,
+) -> None:  # fmt: skip
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path if is_here else tmp_path / "elsewhere")
+    command = [sys.executable, "-c", "import time; time.sleep(600)", *words]
+    with subprocess.Popen(command, cwd=tmp_path) as left:
+        try:
+            (tmp_path / "detector.pid").write_text(str(left.pid))
+            assert end_leftovers(tmp_path) == (["detector"] if is_ended else [])
+            assert (left.poll() is not None) == is_ended
+        finally:
+            left.kill()
+    assert not list(tmp_path.glob("*.pid"))
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-1", "99999999"])
+def test_a_note_of_a_worker_that_is_no_number_of_a_process_is_passed_over(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "detector.pid").write_text(text)
+    assert end_leftovers(tmp_path) == []
