@@ -129,4 +129,5 @@ def _letter(note: DeadLetterNote) -> dict[str, object]:
         "appended_at": iso_utc(note.at_ms),
         "reason": note.reason,
         "redriven_to": note.redriven_to,
+        "is_dismissed": note.is_dismissed,
     }

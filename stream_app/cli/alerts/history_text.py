@@ -144,4 +144,5 @@ def _span(first_ms: int, last_ms: int) -> str:
 
 def _letter(note: DeadLetterNote) -> str:
     after = "" if note.redriven_to is None else f", redriven to {note.redriven_to}"
+    after = ", dismissed" if note.is_dismissed else after
     return f"{iso_utc(note.at_ms)}  {note.reason}  {note.place}{after}"

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
 
-from stream_app.cli.output import print_json, print_json_text, print_table, say
+from stream_app.cli.output import print_json, print_json_text, print_line, print_table, say
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, encode_alert
 from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.replay.comparison import ComparedAlert, ComparisonResult
+from stream_app.domain.replay.comparison import ComparedAlert, ComparedSide, ComparisonResult
 from stream_app.domain.replay.counting_replay import ReplayFigures
+from stream_app.domain.replay.verdicts import verdicts
 from stream_app.domain.times import iso_utc
 
 
 class HasFigures(Protocol):
     """What has replayed one topic."""
 
-    figures: ReplayFigures
+    @property
+    def figures(self) -> ReplayFigures:
+        """What became of the events."""
 
 
 def show_figures(engines: Collection[tuple[str, HasFigures]], records: int, seconds: float) -> None:
@@ -55,36 +57,78 @@ def show_alerts(rows: Sequence[tuple[Alert | NoticeAlert, int]], *, as_json: boo
 
 
 def show_comparison(rows: Sequence[ComparedAlert], unreadable: int, *, as_json: bool) -> None:
-    """Print what differs, or with JSON every alert; then how many there are of each."""
+    """Print the verdict on each trigger, and what differs; with JSON every window."""
+    sentences = verdicts(rows)
     if as_json:
         for row in rows:
             print_json(_as_json(row))
-    elif any(row.result is not ComparisonResult.SAME for row in rows):
-        print_table(
-            ("RESULT", "WHEN", "CLIENT", "WHAT", "REASON", "ID"),
-            [
-                (row.result, *_cells(row.alert), _why(row), row.alert.id)
-                for row in rows
-                if row.result is not ComparisonResult.SAME
-            ],
-        )
-    counts = Counter(row.result for row in rows)
-    say(", ".join(f"{counts[result]:,} {result}" for result in ComparisonResult))
+        for sentence in sentences:
+            say(sentence)
+    else:
+        for sentence in sentences:
+            print_line(sentence)
+        differing = [row for row in rows if row.result is not ComparisonResult.SAME]
+        if differing:
+            print_line()
+            print_table(
+                ("RESULT", "WHEN", "WHAT", "THEN", "NOW", "WHY", "ID"),
+                [_difference(row) for row in differing],
+            )
     if unreadable:
         say(f"{unreadable:,} records of the topic are no alerts")
 
 
+def _difference(row: ComparedAlert) -> tuple[object, ...]:
+    alert = row.alert
+    what = f"trigger {alert.trigger.id}" if alert.trigger else "notice"
+    if isinstance(alert, NoticeAlert):
+        what = f"{what}, {alert.notice.kind}" if alert.trigger else f"notice {alert.notice.kind}"
+    when, *_ = _cells(alert)
+    return (
+        row.result, when, what, _side(row.recorded), _side(row.replayed),
+        f"{row.cause}: {row.detail}", alert.id,
+    )  # fmt: skip
+
+
+def _side(side: ComparedSide) -> str:
+    """Return the count of a window against the threshold: `12 > 10` fires, `8 of 10` does not."""
+    if side.threshold is None:
+        return "fires" if side.alert is not None else "-"
+    count = "?" if side.count is None else f"{side.count:,}"
+    return f"{count} {'>' if side.alert is not None else 'of'} {side.threshold.count:,}"
+
+
 def _as_json(row: ComparedAlert) -> dict[str, object]:
+    alert = row.alert
     return {
         "result": row.result,
         "reason": row.cause,
         "detail": row.detail,
-        "alert": msgspec.to_builtins(row.alert),
+        "id": alert.id,
+        "client_id": alert.client_id,
+        "trigger_id": alert.trigger and alert.trigger.id,
+        "trigger_name": alert.trigger and alert.trigger.name,
+        "notification_type": alert.notice.kind if isinstance(alert, NoticeAlert) else None,
+        "recorded": _side_as_json(row.recorded),
+        "replayed": _side_as_json(row.replayed),
+        "alert": msgspec.to_builtins(alert),
     }
 
 
-def _why(row: ComparedAlert) -> str:
-    return f"{row.cause}: {row.detail}"
+def _side_as_json(side: ComparedSide) -> dict[str, object]:
+    """Return a window as one side sees it. Its times are null where it does not fire."""
+    start, end = None, None
+    if isinstance(side.alert, Alert):
+        start, end = (iso_utc(at * 1000) for at in (side.alert.window_start, side.alert.window_end))
+    return {
+        "fires": side.alert is not None,
+        "id": side.alert and side.alert.id,
+        "window_start_at": start,
+        "window_end_at": end,
+        "count": side.count,
+        "threshold": side.threshold and side.threshold.count,
+        "period_seconds": side.threshold and side.threshold.period,
+    }
 
 
 def _cells(alert: Alert | NoticeAlert) -> tuple[str, int, str]:

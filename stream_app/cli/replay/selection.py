@@ -55,12 +55,16 @@ def topic_of_line(name: str) -> Topic | None:
 
 
 async def configuration_of(
-    settings: Settings, files: Sequence[str], needed: frozenset[Kind]
+    settings: Settings,
+    files: Sequence[str],
+    needed: frozenset[Kind],
+    live: Configuration | None = None,
 ) -> Configuration:
     """Return the configuration; each kind that the files hold is taken from them alone.
 
-    Kafka is read only for kinds that the files do not hold. A trigger of a file that is also
-    configured then keeps the time at which it was enabled, and so its revision.
+    Kafka is read only for kinds that the files do not hold, and not if `live`, what it holds, is
+    given. A trigger of a file that is also configured then keeps the time at which it was enabled,
+    and so its revision.
 
     Raises:
         ConfigurationError: a file cannot be used.
@@ -70,7 +74,9 @@ async def configuration_of(
     from_files = (
         read_file_configuration(read_objects(files), allowed_periods=periods) if files else None
     )
-    if from_files is None or needed - from_files.kinds:
+    if live is not None:
+        found = live
+    elif from_files is None or needed - from_files.kinds:
         found = await read_configuration(settings)
     else:
         found = Configuration()

@@ -80,15 +80,20 @@ class RedriveRecipient:
 def next_step(dead_letter: DeadLetter, target: str | None, *, is_dismissed: bool = False) -> str:
     """Return what a person does about a dead letter; `target` is where it was redriven to."""
     if is_dismissed:
-        return (
-            "nothing: somebody has dismissed it; `stream-app dlq redrive --again --place "
-            f"{dead_letter.place}` sends it all the same"
-        )
+        return dismissed_text(dead_letter.place)
     if target is not None:
         return f"nothing: it has been redriven to {target}"
     if dead_letter.is_cut and dead_letter.reason != DeadLetterReason.UNREADABLE_BATCH:
         return CUT
     return advice(dead_letter.reason, dead_letter.place, dead_letter.integration_ids)
+
+
+def dismissed_text(place: Place) -> str:
+    """Return what a person does about a dismissed dead letter."""
+    return (
+        f"nothing: somebody has dismissed it; `stream-app dlq redrive --again --place {place}` "
+        "sends it all the same"
+    )
 
 
 def advice(reason: str, place: Place, integration_ids: Sequence[int]) -> str:

@@ -13,7 +13,8 @@ def delivery_texts(history: AlertHistory, around: Surroundings) -> Iterator[str]
     """Yield what has become of an alert; `stream-app alerts show` says what follows."""
     for note in history.dead_letters:
         if note.redriven_to is None:
-            yield f"the alert is a dead letter ({note.reason}): {note.place}"
+            done = ", dismissed" if note.is_dismissed else ""
+            yield f"the alert is a dead letter ({note.reason}): {note.place}{done}"
     if not history.alert.integration_ids and not history.deliveries:
         yield "the trigger names no integration: nobody is told"
     for number, delivery in sorted(history.deliveries.items()):
@@ -28,6 +29,7 @@ def _delivery_text(found: DeliveryHistory) -> str:
     if found.status is DeliveryStatus.SENT:
         return f"sent{tried}"
     reason = f" ({found.reason})" if found.reason else ""
-    letter = found.open_dead_letter
+    letter = found.dead_letter
     dead = f": dead letter {letter.place}" if letter is not None else ""
+    dead += ", dismissed" if letter is not None and letter.is_dismissed else ""
     return f"{found.status}{reason}{tried}{dead}"

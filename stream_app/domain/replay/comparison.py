@@ -1,250 +1,261 @@
-"""Compares the alerts of a replay with the recorded ones, and says why they differ.
+"""Judges a set of triggers: compares the alerts of a replay with the recorded ones.
 
-An alert is a function of configuration and windows, so each difference has a cause: another
-configuration, events that were not read, or another partition count, on which lateness depends.
+Alerts are compared by client, trigger and window, not by id: an id changes with every change of
+its trigger, even if that is only enabled anew. If a trigger's period has changed, so have its
+windows; its alerts are then compared with those whose windows overlap theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
-from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert, encode_alert
-from stream_app.domain.configuration.integrations import Integration
-from stream_app.domain.configuration.triggers import Trigger
-from stream_app.domain.counting.windows import CellKey, retention_seconds
-from stream_app.domain.events.model import KIND_OF_CONDITION
-from stream_app.domain.events.parts import DECODE_ERRORS
-from stream_app.domain.replay.ranges import Extent
-from stream_app.domain.times import iso_utc
+from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.configuration.triggers import Threshold
+from stream_app.domain.replay.causes import (
+    Cause,
+    Circumstances,
+    why_new,
+    why_new_notice,
+    why_no_longer,
+)
+from stream_app.domain.replay.recorded_alerts import ACCOUNT, RecordedAlerts, source_of, span_ms
+from stream_app.domain.replay.recorded_triggers import counted_key, period_of
 
-#: The source of alerts of notices; the source of a trigger's alerts is a kind of event.
-ACCOUNT = "account"
-#: (client, trigger, window start) -> the revision that fired.
-Revisions = Mapping[tuple[int, int, int], str]
+#: What the definition of a trigger decides; a change of it is judged by what fires.
+_BY_DEFINITION = ("id", "trigger", "window_start", "window_end")
 
 
 class ComparisonResult(StrEnum):
-    """How an alert of the replay relates to the recorded alert of the same id."""
+    """What the replay says of a window, or of a notice."""
 
     SAME = "same"
-    #: Both exist, with different bytes.
+    #: It fires in both, and says something else or goes to others.
     DIFFERENT = "different"
-    #: Only the replay gives it.
-    MISSING = "missing"
-    #: Only the topic has it.
-    EXTRA = "extra"
+    NO_LONGER_FIRES = "no_longer_fires"
+    NEW = "new"
+    #: Not all of the window's events were read.
+    NOT_JUDGED = "not_judged"
 
 
-class Cause(StrEnum):
-    """Why a replayed and a recorded alert differ, as far as is known."""
+@dataclass(frozen=True)
+class ComparedSide:
+    """A window as one of the two sides sees it; a notice has no count and no threshold.
 
-    STALE_CONFIG = "stale_config"
-    CHANGED_REVISION = "changed_revision"
-    RANGE_CUT = "range_cut"
-    LATE = "late"
-    PARTITION_COUNT = "partition_count"
-    UNKNOWN = "unknown"
+    `alert` is None if the window does not fire there. `count` is how many events it has by the
+    trigger of that side, whose threshold and period are given, too; None: not known.
+    """
 
-
-#: A cause, and what to tell a person about it.
-Explanation = tuple[Cause, str]
+    alert: Alert | NoticeAlert | None = None
+    count: int | None = None
+    threshold: Threshold | None = None
 
 
 @dataclass(frozen=True)
 class ComparedAlert:
-    """One alert and the result of its comparison; `detail` tells a person the cause."""
+    """What became of an alert: `recorded` is then, `replayed` now; `detail` tells a person why."""
 
     result: ComparisonResult
-    alert: Alert | NoticeAlert
+    recorded: ComparedSide
+    replayed: ComparedSide
     cause: Cause | None = None
     detail: str = ""
 
-
-@dataclass(frozen=True)
-class Circumstances:
-    """The circumstances of a replay that explain differences.
-
-    `extents` holds the time that was read, by kind of event or `account`; other kinds were not
-    replayed. `partitions` describes, by kind, a partition count that differs. `late` and `total`
-    return how many events of a window came late, and how many it counted.
-    """
-
-    triggers: Mapping[int, Trigger]
-    integrations: Mapping[int, Integration]
-    extents: Mapping[str, Extent]
-    partitions: Mapping[str, str] = field(default_factory=dict)
-    late: Callable[[CellKey], int] = lambda _key: 0
-    total: Callable[[CellKey], int] = lambda _key: 0
-
-
-def source_of(alert: Alert | NoticeAlert) -> str:
-    """Return the kind of event that an alert comes from; empty for an unknown condition."""
-    if isinstance(alert, NoticeAlert):
-        return ACCOUNT
-    return KIND_OF_CONDITION.get(alert.trigger.template_id, "")
-
-
-def window_of(alert: Alert, revision: str | None = None) -> CellKey:
-    """Return the key under which the alert's window is counted, by its revision or another one."""
-    trigger = alert.trigger
-    name = f"{alert.client_id}:{trigger.id}:{revision or trigger.revision}"
-    name += f":{trigger.threshold.period}"
-    return name, alert.window_start
-
-
-def span_ms(alert: Alert | NoticeAlert) -> tuple[int, int]:
-    """Return the time that an alert is about: its window, or when its notice was appended."""
-    if isinstance(alert, NoticeAlert):
-        return alert.notice.appended_ms, alert.notice.appended_ms + 1
-    return alert.window_start * 1000, alert.window_end * 1000
-
-
-class RecordedAlerts:
-    """All alerts of the topic by id, whatever range is replayed.
-
-    Late uploads let a replay give alerts of windows that lie before the range.
-    """
-
-    def __init__(self) -> None:
-        self.values: dict[str, bytes] = {}
-        self.alerts: dict[str, Alert | NoticeAlert] = {}
-        self.conflicting: dict[str, Alert | NoticeAlert] = {}
-        self.unreadable = 0
-
-    def add_record(
-        self, value: bytes | None, wanted: Callable[[Alert | NoticeAlert], bool]
-    ) -> None:
-        """Add a record's alert if it is wanted.
-
-        Of several records of one id the first is kept, and the first with other bytes as well.
-        """
-        try:
-            alert = decode_alert(value or b"")
-        except DECODE_ERRORS:
-            self.unreadable += 1
-            return
-        if wanted(alert):
-            self.alerts.setdefault(alert.id, alert)
-            if self.values.setdefault(alert.id, value or b"") != value:
-                self.conflicting.setdefault(alert.id, alert)
-
     @property
-    def windows(self) -> set[CellKey]:
-        """The windows of the alerts."""
-        return {window_of(one) for one in self.alerts.values() if isinstance(one, Alert)}
+    def alert(self) -> Alert | NoticeAlert:
+        """The replayed alert, or else the recorded one."""
+        found = self.replayed.alert or self.recorded.alert
+        if found is None:
+            raise ValueError("one side fires")
+        return found
+
+
+def is_as_before(rows: Iterable[ComparedAlert]) -> bool:
+    """Tell whether everything that could be judged fires as before, and something could."""
+    found = {row.result for row in rows}
+    if found == {ComparisonResult.NOT_JUDGED}:
+        return False
+    return found <= {ComparisonResult.SAME, ComparisonResult.NOT_JUDGED}
 
 
 def compare(
     replayed: Iterable[Alert | NoticeAlert], recorded: RecordedAlerts, circumstances: Circumstances
 ) -> Iterator[ComparedAlert]:
-    """Yield every alert with the result of its comparison: those of the replay, then extra ones.
+    """Yield every window that fires on one side or both: by trigger and time, then the notices.
 
-    A recorded alert is extra only if the replay has read a part of its time.
+    A recorded alert that is not replayed counts only if the replay has read a part of its time.
     """
-    replayed_by_id = {alert.id: alert for alert in replayed}
-    revisions = _revisions(recorded.alerts.values())
-    for alert_id, alert in replayed_by_id.items():
-        value = recorded.values.get(alert_id)
-        if value is None:
-            yield ComparedAlert(
-                ComparisonResult.MISSING, alert, *_why_missing(alert, revisions, circumstances)
-            )
-        elif value == encode_alert(alert) and alert_id not in recorded.conflicting:
-            yield ComparedAlert(ComparisonResult.SAME, alert)
-        else:
-            other = recorded.alerts[alert_id]
-            if value == encode_alert(alert):
-                other = recorded.conflicting[alert_id]
-            detail = _difference_text(alert, other)
-            yield ComparedAlert(ComparisonResult.DIFFERENT, alert, Cause.STALE_CONFIG, detail)
-    for alert_id, alert in recorded.alerts.items():
-        if alert_id in replayed_by_id:
+    ours = list(replayed)
+    windows = _Windows(recorded, circumstances)
+    fired = sorted(
+        (one for one in ours if isinstance(one, Alert)),
+        key=lambda one: (one.client_id, one.trigger.id, one.window_start),
+    )
+    rows = list(windows.rows(fired))
+    yield from sorted(rows, key=_order)
+    yield from _notices(
+        [one for one in ours if isinstance(one, NoticeAlert)], recorded, circumstances
+    )
+
+
+def _order(row: ComparedAlert) -> tuple[int, int, int]:
+    alert = row.recorded.alert or row.alert
+    start = alert.window_start if isinstance(alert, Alert) else 0
+    return alert.client_id, alert.trigger.id if alert.trigger else 0, start
+
+
+class _Windows:
+    """Pairs the alerts of counting triggers."""
+
+    def __init__(self, recorded: RecordedAlerts, circumstances: Circumstances) -> None:
+        self._recorded = recorded
+        self._circumstances = circumstances
+
+    def rows(self, fired: list[Alert]) -> Iterator[ComparedAlert]:
+        """Yield a row for each recorded alert, and for each replayed one that has none."""
+        by_trigger: dict[tuple[int, int], list[Alert]] = {}
+        for alert in fired:
+            by_trigger.setdefault((alert.client_id, alert.trigger.id), []).append(alert)
+        paired: set[str] = set()
+        for theirs in self._once_each(fired):
+            found = _overlapping(theirs, by_trigger.get((theirs.client_id, theirs.trigger.id), []))
+            paired.update(one.id for one in found)
+            if found:
+                yield self._pair(theirs, found[0])
+            elif self._is_read(theirs):
+                yield self._no_longer(theirs)
+        for ours in fired:
+            if ours.id not in paired:
+                yield self._new(ours)
+
+    def _once_each(self, fired: Iterable[Alert]) -> Iterable[Alert]:
+        """Return the recorded alerts, of each window only one: that of the replay, or the last."""
+        replayed = {alert.id for alert in fired}
+        kept: dict[tuple[int, int, int, int], Alert] = {}
+        for alert in self._recorded.fired():
+            period = alert.window_end - alert.window_start
+            key = alert.client_id, alert.trigger.id, alert.window_start, period
+            if key not in kept or kept[key].id not in replayed:
+                kept[key] = alert
+        return kept.values()
+
+    def _is_read(self, alert: Alert) -> bool:
+        extent = self._circumstances.extents.get(source_of(alert))
+        return extent is not None and extent.overlaps(*span_ms(alert))
+
+    def _then(self, alert: Alert) -> ComparedSide:
+        count = self._circumstances.count_then(alert)
+        return ComparedSide(alert, count, alert.trigger.threshold)
+
+    def _now(self, alert: Alert) -> ComparedSide:
+        count = self._circumstances.count((_name(alert), alert.window_start))
+        return ComparedSide(alert, count, alert.trigger.threshold)
+
+    def _pair(self, theirs: Alert, ours: Alert) -> ComparedAlert:
+        sides = self._then(theirs), self._now(ours)
+        known = [theirs, self._recorded.conflicting.get(theirs.id)]
+        for one in known:
+            if isinstance(one, Alert) and (detail := _difference_text(one, ours)):
+                return ComparedAlert(ComparisonResult.DIFFERENT, *sides, Cause.STALE_CONFIG, detail)
+        return ComparedAlert(ComparisonResult.SAME, *sides)
+
+    def _no_longer(self, theirs: Alert) -> ComparedAlert:
+        trigger, now = self._circumstances.trigger_of(theirs), ComparedSide()
+        if trigger is not None and trigger.threshold is not None:
+            count = None
+            if trigger.threshold.period == theirs.trigger.threshold.period:
+                count = self._circumstances.count(counted_key(trigger, theirs.window_start))
+            now = ComparedSide(None, count, trigger.threshold)
+        cause, detail = why_no_longer(theirs, self._circumstances)
+        is_cut = cause is Cause.RANGE_CUT
+        result = ComparisonResult.NOT_JUDGED if is_cut else ComparisonResult.NO_LONGER_FIRES
+        return ComparedAlert(result, self._then(theirs), now, cause, detail)
+
+    def _new(self, ours: Alert) -> ComparedAlert:
+        around, start = self._circumstances, ours.window_start
+        trigger, side = around.former.at(ours.client_id, ours.trigger.id, start), ComparedSide()
+        explanation = why_new(ours, trigger, around)
+        if trigger is not None and trigger.threshold is not None:
+            is_same = period_of(trigger) == ours.trigger.threshold.period
+            count = around.count(counted_key(trigger, start)) if is_same else None
+            side = ComparedSide(None, count, trigger.threshold)
+        return ComparedAlert(ComparisonResult.NEW, side, self._now(ours), *explanation)
+
+
+def _name(alert: Alert) -> str:
+    trigger = alert.trigger
+    return f"{alert.client_id}:{trigger.id}:{trigger.revision}:{trigger.threshold.period}"
+
+
+def _overlapping(theirs: Alert, ours: list[Alert]) -> list[Alert]:
+    """Return the alerts, out of one trigger's in order of time, whose windows overlap another's."""
+    at = bisect_left(ours, theirs.window_start + 1, key=lambda one: one.window_end)
+    found = []
+    while at < len(ours) and ours[at].window_start < theirs.window_end:
+        found.append(ours[at])
+        at += 1
+    return found
+
+
+def _difference_text(theirs: Alert | NoticeAlert, ours: Alert | NoticeAlert) -> str:
+    """Name what two alerts say otherwise, old and new; empty: nothing."""
+    old, new = msgspec.to_builtins(theirs), msgspec.to_builtins(ours)
+    if isinstance(ours, Alert) and isinstance(theirs, Alert):
+        is_filtered_alike = ours.trigger.filters == theirs.trigger.filters
+        dropped = _BY_DEFINITION if is_filtered_alike else (*_BY_DEFINITION, "applications")
+        old["trigger_name"], new["trigger_name"] = old["trigger"]["name"], new["trigger"]["name"]
+        for facts in (old, new):
+            for name in dropped:
+                facts.pop(name)
+    parts = [
+        f"{name} {_value_text(old.get(name))} → {_value_text(new.get(name))}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    return f"configured otherwise since: {'; '.join(parts)}" if parts else ""
+
+
+def _value_text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _notices(
+    replayed: Iterable[NoticeAlert], recorded: RecordedAlerts, circumstances: Circumstances
+) -> Iterator[ComparedAlert]:
+    """Yield the alerts of notices; these are compared by id, in which no revision is."""
+    seen = set()
+    for ours in replayed:
+        seen.add(ours.id)
+        theirs = recorded.alerts.get(ours.id)
+        if theirs is None:
+            why = why_new_notice(ours, circumstances)
+            yield ComparedAlert(ComparisonResult.NEW, ComparedSide(), ComparedSide(ours), *why)
             continue
-        extent = circumstances.extents.get(source_of(alert))
-        if extent is not None and extent.overlaps(*span_ms(alert)):
-            yield ComparedAlert(ComparisonResult.EXTRA, alert, *_why_extra(alert, circumstances))
-
-
-def _revisions(alerts: Iterable[Alert | NoticeAlert]) -> Revisions:
-    return {
-        (one.client_id, one.trigger.id, one.window_start): one.trigger.revision
-        for one in alerts
-        if isinstance(one, Alert)
-    }
-
-
-def _difference_text(ours: Alert | NoticeAlert, theirs: Alert | NoticeAlert) -> str:
-    """Name the fields in which two alerts of one id differ."""
-    mine, other = msgspec.to_builtins(ours), msgspec.to_builtins(theirs)
-    names = sorted(n for n in mine.keys() | other.keys() if mine.get(n) != other.get(n))
-    if not names:
-        return "the same facts in other bytes: another version wrote it"
-    return f"configured otherwise since: {', '.join(names)}"
-
-
-def _why_missing(
-    alert: Alert | NoticeAlert, revisions: Revisions, circumstances: Circumstances
-) -> Explanation:
-    if isinstance(alert, NoticeAlert):
-        return _why_notice_missing(alert, circumstances)
-    trigger = circumstances.triggers.get(alert.trigger.id)
-    known = revisions.get((alert.client_id, alert.trigger.id, alert.window_start))
-    if known is not None and known != alert.trigger.revision:
-        return Cause.CHANGED_REVISION, f"it was sent for revision {known} of the trigger"
-    if trigger is not None and trigger.enabled_at > alert.window_start * 1000:
-        when = iso_utc(trigger.enabled_at)
-        return Cause.STALE_CONFIG, f"the trigger counts since {when}, after the window began"
-    extent = circumstances.extents[source_of(alert)]
-    kept_ms = retention_seconds(alert.trigger.threshold.period) * 1000
-    if extent.from_ms is not None and alert.window_end * 1000 + kept_ms <= extent.from_ms:
-        return Cause.LATE, "its events came when the window was no longer kept"
-    new = "if its events are new, the detector may not have come to them yet"
-    return _why_counted_otherwise(alert, circumstances) or (Cause.UNKNOWN, new)
-
-
-def _why_notice_missing(alert: NoticeAlert, circumstances: Circumstances) -> Explanation:
-    for number in alert.integration_ids:
-        found = circumstances.integrations.get(number)
-        if found is not None and max(found.updated_at, found.epoch) > alert.notice.appended_ms:
-            when = iso_utc(max(found.updated_at, found.epoch))
-            return Cause.STALE_CONFIG, f"integration {number} was changed at {when}, after it"
-    return Cause.UNKNOWN, "if the notice is new, the detector may not have come to it yet"
-
-
-def _why_extra(alert: Alert | NoticeAlert, circumstances: Circumstances) -> Explanation:
-    if isinstance(alert, NoticeAlert):
-        return Cause.UNKNOWN, "no notice that was read gives it; was the subscription ended?"
-    trigger = circumstances.triggers.get(alert.trigger.id)
-    if trigger is None or not trigger.enabled:
-        state = "not configured" if trigger is None else "disabled"
-        return Cause.STALE_CONFIG, f"trigger {alert.trigger.id} is {state} now"
-    if trigger.revision != alert.trigger.revision:
-        return (
-            Cause.CHANGED_REVISION,
-            f"it is of revision {alert.trigger.revision}, configured is {trigger.revision}",
-        )
-    why = _why_counted_otherwise(alert, circumstances)
-    if why is not None:
-        return why
-    read = f"{circumstances.total(window_of(alert))} events are in its window"
-    if circumstances.extents[source_of(alert)].to_ms is not None:
-        return Cause.RANGE_CUT, f"{read}; others may lie behind the end of what was read"
-    return Cause.UNKNOWN, f"{read}, and more than {alert.trigger.threshold.count} fire"
-
-
-def _why_counted_otherwise(alert: Alert, circumstances: Circumstances) -> Explanation | None:
-    """Return why a window may have counted other events under the same configuration."""
-    kind = source_of(alert)
-    extent, span = circumstances.extents[kind], span_ms(alert)
-    if extent.misses_part_of(*span):
-        lies = "only partly within" if extent.overlaps(*span) else "outside of"
-        return Cause.RANGE_CUT, f"its window lies {lies} what was read: other events may be there"
-    if late := circumstances.late(window_of(alert)):
-        return Cause.LATE, f"{late} events of its window came late in the replay"
-    if kind in circumstances.partitions:
-        return Cause.PARTITION_COUNT, circumstances.partitions[kind]
-    return None
+        sides = ComparedSide(theirs), ComparedSide(ours)
+        detail = next(
+            filter(None, (
+                _difference_text(one, ours)
+                for one in (theirs, recorded.conflicting.get(ours.id))
+                if one is not None
+            )),
+            "",
+        )  # fmt: skip
+        if detail:
+            yield ComparedAlert(ComparisonResult.DIFFERENT, *sides, Cause.STALE_CONFIG, detail)
+        else:
+            yield ComparedAlert(ComparisonResult.SAME, *sides)
+    extent = circumstances.extents.get(ACCOUNT)
+    for theirs in recorded.alerts.values() if extent is not None else ():
+        is_alone = isinstance(theirs, NoticeAlert) and theirs.id not in seen
+        if is_alone and extent is not None and extent.overlaps(*span_ms(theirs)):
+            yield ComparedAlert(
+                ComparisonResult.NO_LONGER_FIRES,
+                ComparedSide(theirs),
+                ComparedSide(),
+                Cause.UNKNOWN,
+                "no notice that was read gives it; was the subscription ended?",
+            )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stream_app.domain.alerts.alert import Alert, fired_alert
@@ -59,6 +59,7 @@ class CountingReplay:
             so every window is kept to the end.
         watched: windows whose sums are kept to the end, for `total` and `late`.
         now_ms: the clock that bounds the times which producers claim.
+        is_kept: tells of a window that takes no more events whether its sum is kept to the end.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class CountingReplay:
         partitions: Iterable[int] | None = None,
         watched: Collection[CellKey] = (),
         now_ms: int | None = None,
+        is_kept: Callable[[CellKey], bool] = lambda _key: False,
     ) -> None:
         self.kind = kind
         self._now_ms = now_ms
+        self._is_kept = is_kept
         self.figures = ReplayFigures()
         #: How many events of watched windows came late.
         self.late: Counter[CellKey] = Counter()
@@ -85,12 +88,16 @@ class CountingReplay:
         self._fired: dict[CellKey, int] = {}
         self._expiring: list[tuple[int, CellKey]] = []
         self._states: dict[int, PartitionCounts] = {}
+        #: Event time (Unix seconds) of the first event of each partition.
+        self._first: dict[int, int] = {}
         #: Partitions that may still bring events for old windows.
         self._unfinished: set[int] | None = None if partitions is None else set(partitions)
 
     def replay(self, partition: int, records: Sequence[Record]) -> None:
         """Count the records of one batch of a partition, in their order."""
         state = self._states.setdefault(partition, PartitionCounts(self.kind))
+        if partition not in self._first:
+            self._note_first(partition, records)
         tally = state.count(records, self._index, self._now_ms)
         cut = state.cut()
         for key, count in cut.cells:
@@ -100,6 +107,20 @@ class CountingReplay:
         for key in self._watched & tally.late_windows.keys():
             self.late[key] += tally.late_windows[key]
         self._forget_closed()
+
+    @property
+    def first_seconds(self) -> int | None:
+        """The event time (Unix seconds) at which what was read begins; None: nothing was read."""
+        return min(self._first.values(), default=None)
+
+    def _note_first(self, partition: int, records: Sequence[Record]) -> None:
+        """Note the time of a partition's first event: records may be none, or hold several."""
+        probe = PartitionCounts(self.kind)
+        for record in records:
+            probe.count([record], self._index, self._now_ms)
+            if probe.watermark != NEVER:
+                self._first[partition] = probe.watermark
+                return
 
     def finish(self, partition: int) -> None:
         """Note that a partition has no more events."""
@@ -112,10 +133,19 @@ class CountingReplay:
             trigger = self._triggers[key[0]].trigger
             yield fired_alert(self._clients[trigger.client_id], trigger, key[1]), total
 
-    def total(self, key: CellKey) -> int:
-        """Return how many events a watched window has counted."""
+    def total(self, key: CellKey) -> int | None:
+        """Return how many events a window has counted that fires, is watched or is kept.
+
+        None: its trigger counts nothing here.
+        """
+        if key[0] not in self._triggers:
+            return None
         window = self._windows.get(key)
-        return 0 if window is None else window.total
+        return self._fired.get(key, 0) if window is None else window.total
+
+    def has_fired(self, key: CellKey) -> bool:
+        """Tell whether a window has exceeded its threshold."""
+        return key in self._fired
 
     def _merge(self, key: CellKey, partition: int, count: int) -> None:
         name, start = key
@@ -142,5 +172,5 @@ class CountingReplay:
         passed = self.passed
         while self._expiring and self._expiring[0][0] <= passed:
             _, key = heapq.heappop(self._expiring)
-            if key not in self._watched:
+            if key not in self._watched and not self._is_kept(key):
                 del self._windows[key]

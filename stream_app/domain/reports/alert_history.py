@@ -32,6 +32,9 @@ _SHOWN_IDS = 5
 #: Reasons of the dead letters of deliveries that have been tried to the end.
 _GIVEN_UP = frozenset({DeadLetterReason.EXHAUSTED, DeadLetterReason.STALE})
 
+#: Statuses of deliveries that are dead letters, or become one in a moment.
+_DEAD = frozenset({DeliveryStatus.GIVEN_UP, DeliveryStatus.CANCELLED})
+
 
 class AlertState(StrEnum):
     """The state of an alert, which is that of its worst delivery; a closed list."""
@@ -39,6 +42,8 @@ class AlertState(StrEnum):
     #: A delivery, or the alert itself, is a dead letter that nobody has redriven.
     FAILED = "failed"
     PENDING = "pending"
+    #: What is a dead letter was dismissed: nobody wants it sent.
+    DISMISSED = "dismissed"
     #: It was rendered and recorded in a dry run, which sends nothing.
     DRY_RUN = "dry_run"
     SENT = "sent"
@@ -50,7 +55,7 @@ class AlertState(StrEnum):
 class DeadLetterNote:
     """A dead letter of an alert or a delivery; `redriven_to` is where it was redriven to.
 
-    `integration_ids` are those that an alert was for.
+    `integration_ids` are those that it was for.
     """
 
     place: Place
@@ -58,6 +63,7 @@ class DeadLetterNote:
     reason: str
     redriven_to: str | None = None
     integration_ids: tuple[int, ...] = ()
+    is_dismissed: bool = False
 
 
 @dataclass
@@ -94,7 +100,7 @@ class DeliveryHistory:
         """The status of the delivery."""
         if any(attempt.accepted for attempt in self.attempts):
             return DeliveryStatus.SENT
-        if (dead_letter := self.open_dead_letter) is not None:
+        if (dead_letter := self.dead_letter) is not None:
             is_last = dead_letter.reason in _GIVEN_UP
             return DeliveryStatus.GIVEN_UP if is_last else DeliveryStatus.CANCELLED
         last = self.last_attempt
@@ -109,14 +115,14 @@ class DeliveryHistory:
         """Why it is a dead letter, or else why its last attempt failed; empty: none has."""
         if self.status in {DeliveryStatus.SENT, DeliveryStatus.DRY_RUN}:
             return ""
-        if self.open_dead_letter is not None:
-            return self.open_dead_letter.reason
+        if self.dead_letter is not None:
+            return self.dead_letter.reason
         return "" if self.last_attempt is None else self.last_attempt.reason
 
     @property
-    def open_dead_letter(self) -> DeadLetterNote | None:
-        """The last dead letter that nobody has redriven."""
-        return open_letter(self.dead_letters)
+    def dead_letter(self) -> DeadLetterNote | None:
+        """The last dead letter that nobody has redriven; None: it is none, or none any more."""
+        return last_letter(self.dead_letters)
 
     @property
     def next_attempt(self) -> int:
@@ -159,11 +165,13 @@ class AlertHistory:
     def state(self) -> AlertState:
         """The state of the alert."""
         found = {history.status for history in self.deliveries.values()}
-        if open_letter(self.dead_letters) or found & {
-            DeliveryStatus.GIVEN_UP,
-            DeliveryStatus.CANCELLED,
-        }:
+        own = last_letter(self.dead_letters)
+        ended = [one.dead_letter for one in self.deliveries.values() if one.status in _DEAD]
+        ended += [own] if own is not None else []
+        if any(letter is None or not letter.is_dismissed for letter in ended):
             return AlertState.FAILED
+        if ended and DeliveryStatus.PENDING not in found:
+            return AlertState.DISMISSED
         for status, state in _STATES.items():
             if status in found:
                 return state
@@ -184,8 +192,8 @@ _STATES = {
 }
 
 
-def open_letter(letters: Sequence[DeadLetterNote]) -> DeadLetterNote | None:
-    """Return the last dead letter that nobody has redriven."""
+def last_letter(letters: Sequence[DeadLetterNote]) -> DeadLetterNote | None:
+    """Return the last dead letter that nobody has redriven; it may be dismissed."""
     return next((note for note in reversed(letters) if note.redriven_to is None), None)
 
 

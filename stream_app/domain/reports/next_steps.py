@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stream_app.domain.dead_letters.redrive_rules import advice
+from stream_app.domain.dead_letters.redrive_rules import advice, dismissed_text
 from stream_app.domain.delivery.records import DeliveryStatus
 from stream_app.domain.delivery.retry_schedule import (
     CYCLES_SECONDS,
@@ -85,7 +85,7 @@ class Surroundings:
             return _sent(delivery)
         if delivery.status is DeliveryStatus.DRY_RUN:
             return "nothing: a dry run sends nothing; `--json` shows what would have been posted"
-        letter = delivery.open_dead_letter
+        letter = delivery.dead_letter
         if letter is None:
             return "it becomes a dead letter in a moment: look again"
         return self._dead(delivery.integration_id, letter)
@@ -95,6 +95,8 @@ class Surroundings:
         """Return what a person does about a dead letter of an alert."""
         if letter.redriven_to is not None:
             return f"nothing: it was redriven to {letter.redriven_to}"
+        if letter.is_dismissed:
+            return dismissed_text(letter.place)
         return advice(letter.reason, letter.place, letter.integration_ids)
 
     def why_no_delivery(self, alert: AlertHistory, number: int) -> str:
@@ -151,6 +153,8 @@ class Surroundings:
 
     def _dead(self, number: int, letter: DeadLetterNote) -> str:
         found = self.integrations.get(number)
+        if letter.is_dismissed:
+            return dismissed_text(letter.place)
         if found is None:
             return advice(DeadLetterReason.INTEGRATION_DELETED, letter.place, [number])
         if found.problem:

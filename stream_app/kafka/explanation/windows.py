@@ -192,7 +192,7 @@ async def _recount(
         if is_cut:
             cut_ms = min((last for _, last in log.spans.times.values()), default=None)
     for facts in windows:
-        facts.count, facts.late = replay.total(facts.key), replay.late[facts.key]
+        facts.count, facts.late = replay.total(facts.key) or 0, replay.late[facts.key]
         facts.read_to_ms, facts.backlog = cut_ms, backlog
 
 

@@ -120,15 +120,15 @@ async def _add_dead_letters(
     for where, entries in index.entries.items():
         for offset, entry in entries.items():
             place = Place(*where, offset)
-            ids = entry.delivery_ids
             note = DeadLetterNote(
                 place,
                 entry.timestamp_ms,
                 entry.reason,
                 index.redriven_to(place),
-                tuple(int(number) for one in ids if (number := one.rpartition("/")[2]).isdecimal()),
+                entry.integration_ids,
+                index.is_dismissed(place),
             )
-            histories.add_dead_letter(ids, note, is_alert=where.topic == alerts)
+            histories.add_dead_letter(entry.delivery_ids, note, is_alert=where.topic == alerts)
 
 
 async def read_integrations_now(settings: Settings) -> dict[int, IntegrationNow]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.domain.replay.comparison import RecordedAlerts
+from stream_app.domain.replay.recorded_alerts import RecordedAlerts
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end

@@ -20,9 +20,9 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.domain.events.model import KIND_OF_CONDITION
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS
-from stream_app.domain.replay.comparison import window_of
 from stream_app.domain.replay.counting_replay import CountingReplay
 from stream_app.domain.replay.ranges import Bound, Range
+from stream_app.domain.replay.recorded_alerts import window_of
 from stream_app.domain.replay.recorded_triggers import recorded_trigger
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end, seek_to_time

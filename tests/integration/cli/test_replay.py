@@ -108,22 +108,30 @@ async def test_a_replay_equals_the_live_run_of_two_workers_and_a_kill_byte_for_b
         assert "would be dead letters" in errors
         assert "\x1b" not in errors
         code, lines, errors = await command(settings, "replay", *topics, "--compare")
-        assert (code, lines) == (0, []), errors
-        assert f"{len(live)} same, 0 different, 0 missing, 0 extra" in errors.replace(",", "", 1)
+        assert code == 0, errors
+        (verdict,) = lines
+        assert verdict.decode().replace(",", "", 1).startswith(f"{len(live)} alerts as before")
     await _compare_with_another(settings, live, topics)
 
 
 async def _compare_with_another(
     settings: Settings, live: dict[str, bytes], topics: list[str]
 ) -> None:
-    """Compare with an installation that lacks one alert, has another one and a changed one."""
+    """Compare with an installation that lacks an alert, has another one and a changed one."""
     other = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}other."})
     await create_topics(other)
-    counted = sorted(value for value in live.values() if b'"notice"' not in value)
+    # The last windows: the first ones may have begun before the first event that was read.
+    counted = sorted(
+        (value for value in live.values() if b'"notice"' not in value),
+        key=lambda value: -json.loads(value)["window_start"],
+    )
     removed, renamed = json.loads(counted[0]), json.loads(counted[1])
     kept = [value for value in live.values() if value not in counted[:2]]
-    by_hand: dict[str, Any] = removed | {"id": "stream-app:1:by-hand", "window_start": 3600}
-    by_hand["window_end"] = 3600 + removed["trigger"]["threshold"]["period"]
+    by_hand: dict[str, Any] = removed | {"id": "stream-app:1:by-hand"}
+    period = removed["trigger"]["threshold"]["period"]
+    # A day later, when nothing has happened any more.
+    by_hand["window_start"] = removed["window_start"] // 86400 * 86400 + 2 * 86400
+    by_hand["window_end"] = by_hand["window_start"] + period
     renamed["client_name"] = "Acme before it was renamed"
     added = [json.dumps(row).encode() for row in (by_hand, renamed)]
     await put(
@@ -137,14 +145,16 @@ async def _compare_with_another(
     assert code == 1, errors
     rows = [json.loads(line) for line in lines]
     found = {row["result"]: row for row in rows if row["result"] != "same"}
-    assert set(found) == {"missing", "extra", "different"}
+    assert set(found) == {"new", "no_longer_fires", "different"}
     assert len(rows) == len(live) + 1
-    assert found["missing"]["alert"]["id"] == removed["id"]
-    assert found["missing"]["reason"] == "unknown"
-    assert found["extra"]["alert"]["id"] == by_hand["id"]
-    assert "0 events are in its window" in found["extra"]["detail"]
+    new, gone = found["new"], found["no_longer_fires"]
+    assert (new["id"], new["reason"]) == (removed["id"], "unknown")
+    assert (new["recorded"]["fires"], new["replayed"]["fires"]) == (False, True)
+    assert new["replayed"]["count"] > new["replayed"]["threshold"]
+    assert (gone["id"], gone["replayed"]["count"]) == (by_hand["id"], 0)
+    assert gone["recorded"]["window_start_at"].endswith("T00:00:00Z")
     assert found["different"]["reason"] == "stale_config"
-    assert "client_name" in found["different"]["detail"]
+    assert "client_name Acme before it was renamed → " in found["different"]["detail"]
 
 
 async def test_files_and_a_narrower_choice_decide_what_fires(
@@ -236,8 +246,8 @@ async def test_ctrl_c_reports_how_far_the_replay_came(settings: Settings, tmp_pa
     assert b"interrupted" in errors
 
 
-async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_reported(
-    settings: Settings,
+async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_not_judged(
+    settings: Settings, tmp_path: Path
 ) -> None:
     one = settings.model_copy(update={"partitions": 1})
     await prepared(one)
@@ -276,13 +286,15 @@ async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_reported(
     code, shown_lines, errors = await command(one, "alerts", "show", "stream-app:9", "--json")
     assert code == 0, errors
     assert json.loads(shown_lines[0])["count"] == 6
+    name = f"trigger {mine['id']} '{mine['name']}'".encode()
     code, lines, errors = await command(one, *base, "--compare")
-    assert (code, lines) == (0, []), errors
+    assert (code, lines) == (0, [name + b": 1 alert as before"]), errors
     code, lines, errors = await command(one, *base, "--compare", "--json", "--to", "2")
     assert code == 1, errors
     (row,) = [json.loads(line) for line in lines]
-    assert (row["result"], row["reason"]) == ("extra", "range_cut")
-    assert "2 events are in its window" in row["detail"]
+    assert (row["result"], row["reason"]) == ("not_judged", "range_cut")
+    assert (row["replayed"]["count"], row["replayed"]["threshold"]) == (2, 2)
+    await _changed_triggers_are_judged(one, base, mine, tmp_path)
     # Events that were uploaded within the range and happened before it: their alert is not missing.
     late = {"client_id": 9, "request_time": second - 3600}
     await put(bootstrap, f"{prefix}events.hits", [(None, json.dumps(late).encode())] * 3)
@@ -290,5 +302,32 @@ async def test_a_range_is_of_times_or_offsets_and_a_cut_window_is_reported(
     assert len(lines) == 2, errors
     await put(bootstrap, f"{prefix}alerts", [(b"9", line) for line in lines])
     code, lines, errors = await command(one, *base, "--compare", "--from", moment)
-    assert (code, lines) == (0, []), errors
-    assert "2 same, 0 different, 0 missing, 0 extra" in errors
+    assert (code, lines) == (0, [name + b": 2 alerts as before"]), errors
+
+
+async def _changed_triggers_are_judged(
+    settings: Settings, base: list[str], mine: dict[str, Any], tmp_path: Path
+) -> None:
+    """A window of six events has fired at more than two in a minute; judge other thresholds."""
+    file = tmp_path / "changed.json"
+
+    async def judged(**changes: Any) -> tuple[int, dict[str, Any], str]:
+        file.write_text(json.dumps(mine | changes))
+        code, lines, errors = await command(settings, *base, "-f", str(file), "--compare", "--json")
+        (row,) = [json.loads(line) for line in lines]
+        return code, row, errors
+
+    code, row, errors = await judged(threshold={"count": 5, "period": 60})
+    assert (code, row["result"]) == (0, "same"), errors
+    assert (row["recorded"]["threshold"], row["replayed"]["threshold"]) == (2, 5)
+    assert (row["recorded"]["count"], row["replayed"]["count"]) == (6, 6)
+    code, row, errors = await judged(threshold={"count": 6, "period": 60})
+    assert (code, row["result"], row["reason"]) == (1, "no_longer_fires", "changed_trigger")
+    assert row["detail"] == "threshold 2 → 6"
+    assert (row["recorded"]["count"], row["replayed"]["count"]) == (6, 6)
+    filters = [{"id": "attack_type", "operator": "eq", "values": ["sqli"]}]
+    code, row, errors = await judged(filters=filters)
+    assert (row["recorded"]["count"], row["replayed"]["count"]) == (6, 0)
+    code, row, errors = await judged(threshold={"count": 3, "period": 3600})
+    assert (code, row["result"]) == (0, "same"), errors
+    assert "period 1 minute → 1 hour, so its windows are others" in errors

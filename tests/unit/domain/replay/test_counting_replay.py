@@ -6,14 +6,17 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import parse_trigger
+from stream_app.domain.configuration.triggers import Threshold, parse_trigger
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.replay.counting_replay import CountingReplay
+from stream_app.domain.replay.judged_counting import JudgedCounting
+from stream_app.domain.replay.recorded_triggers import counted_key
 from tests import oracle
 from tests.examples import examples
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS
@@ -100,4 +103,37 @@ def test_watched_windows_tell_their_sums_and_what_came_late() -> None:
     replay = replayed([*log, hit(1, BASE + 5), hit(2, BASE + 6)], watched={key})
     assert replay.total(key) == 3
     assert replay.late[key] == 2
-    assert replay.total(("2:3:other:3600", BASE)) == 0
+    assert replay.total((key[0], BASE + 7200 * 3600)) == 0
+    assert replay.total(("2:3:other:3600", BASE)) is None, "no such trigger"
+
+
+def test_a_window_that_fires_now_has_a_count_by_the_former_trigger_too() -> None:
+    """Former windows are forgotten like the others, but for those whose peers fire."""
+    now = PARSED[2]
+    former = msgspec.structs.replace(now, threshold=Threshold(99, 3600), enabled_at=0)
+    made: list[CountingReplay] = []
+
+    def make(*args: Any) -> CountingReplay:
+        triggers, watched, is_kept = args
+        clients, partitions = CLIENTS, range(PARTITIONS)
+        one = CountingReplay(EventKind.HITS, clients, triggers, partitions, watched, None, is_kept)
+        made.append(one)
+        return one
+
+    counting = JudgedCounting(make, {now.id: now}, [former], [])
+    busy = {BASE: 3, BASE + 3600: 1, BASE + 100 * 3600: 1}
+    for seconds, events in busy.items():
+        for partition in range(PARTITIONS):
+            value = json.dumps({"client_id": 2, "request_time": seconds, "poolid": 7}).encode()
+            rows = [
+                SimpleNamespace(offset=seconds + n, timestamp=APPEND_MS, value=value)
+                for n in range(events)
+            ]
+            counting.replay(partition, rows)
+    fired = {alert.window_start: events for alert, events in counting.alerts()}
+    assert fired[BASE] == 9
+    assert counting.count(counted_key(now, BASE)) == 9
+    assert counting.count(counted_key(former, BASE)) == 9
+    assert (counted_key(former, BASE) in made[1]._windows) is True
+    assert (counted_key(now, BASE) in made[0]._windows) is False
+    assert counting.count(("1:1:nobody:60", BASE)) is None

@@ -15,6 +15,7 @@ from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.reports.alert_history import (
     AlertHistories,
+    AlertHistory,
     AlertState,
     DeadLetterNote,
     DeliveryHistory,
@@ -159,6 +160,22 @@ def test_a_stale_alert_is_failed_until_it_is_redriven() -> None:
     assert alert.without_delivery == [n for n in ALERT.integration_ids if n not in {521, 522}]
     alert.dead_letters[0] = replace(stale, redriven_to="alerts/0/4")
     assert alert.state is AlertState.NO_DELIVERY
+
+
+def test_what_was_dismissed_is_not_failed_any_more() -> None:
+    dismissed = replace(LETTER, is_dismissed=True)
+    alert = AlertHistory(ALERT, 8_000)
+    alert.deliveries = {521: history(ACCEPTED), 522: history(letters=(dismissed,))}
+    states = [alert.state]
+    for number, another in ((523, history(FAILED)), (524, history(letters=(LETTER,)))):
+        alert.deliveries[number] = another
+        states.append(alert.state)
+    assert states == [AlertState.DISMISSED, AlertState.PENDING, AlertState.FAILED]
+
+
+def test_a_delivery_that_was_accepted_after_all_is_sent_in_spite_of_its_dead_letter() -> None:
+    alert = AlertHistory(ALERT, 8_000, deliveries={521: history(ACCEPTED, letters=(LETTER,))})
+    assert alert.state is AlertState.SENT
 
 
 def test_records_of_other_alerts_are_passed_over() -> None:

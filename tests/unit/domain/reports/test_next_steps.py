@@ -102,6 +102,12 @@ def test_a_dead_letter_names_the_command_that_sends_it(
     assert text in said(FAILED, letters=(replace(LETTER, reason=reason),), found=found)
 
 
+def test_what_was_dismissed_needs_nothing() -> None:
+    dismissed = replace(LETTER, is_dismissed=True)
+    assert said(FAILED, letters=(dismissed,)).startswith("nothing: somebody has dismissed it")
+    assert Surroundings.next_of_letter(dismissed).startswith("nothing: somebody has dismissed it")
+
+
 def test_a_delivery_given_up_a_moment_ago_has_no_dead_letter_yet() -> None:
     assert said(msgspec.structs.replace(FAILED, attempt=LAST_ATTEMPT)).endswith("look again")
 
