@@ -15,7 +15,7 @@ import click
 from stream_app.cli.alerts.explain_json import document
 from stream_app.cli.alerts.explain_text import report
 from stream_app.cli.completing import ObjectId, TopicName
-from stream_app.cli.output import print_json, print_line, terminal_width
+from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.parameters import TimeText, moments_of, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.record_files import InputRecord, file_records
@@ -25,7 +25,7 @@ from stream_app.domain.dead_letters.dead_letter import Place, parse_place
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.signatures import NoticeSigner
-from stream_app.domain.times import parse_time
+from stream_app.domain.times import iso_utc, parse_time
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.explanation.gathering import (
     FullExplanation,
@@ -94,7 +94,7 @@ def explain(
     settings = load_settings()
     configure_logs(settings.log)
     now_ms = time.time_ns() // 1_000_000
-    gatherer = Gatherer(settings, NoticeSigner(secret_keys_of(settings)), now_ms, _watching)
+    gatherer = Gatherer(settings, NoticeSigner(secret_keys_of(settings)), now_ms, _Watcher())
     has_time = any(text is not None for text in (moment, start, end))
     if sum((place is not None, path is not None, has_time)) != 1:
         raise UsageError(
@@ -140,10 +140,19 @@ async def _of_windows(
     return await gatherer.of_windows(trigger_id, from_ms, now_ms if to_ms is None else to_ms)
 
 
-@contextlib.contextmanager
-def _watching(what: str) -> Iterator[ReportRead]:
-    with ProgressLine(what=what) as progress:
-        yield progress.report
+class _Watcher:
+    """Shows on stderr what is read."""
+
+    @contextlib.contextmanager
+    def progress(self, what: str) -> Iterator[ReportRead]:
+        """Show how far a read is."""
+        with ProgressLine(what=what) as progress:
+            yield progress.report
+
+    def stopped_at(self, what: str, cut_ms: int | None, most: int) -> None:
+        """Say how far back a read looked, if that was not all."""
+        if cut_ms is not None:
+            say(f"{what}: looked back to {iso_utc(cut_ms)} only (the newest {most:,} records)")
 
 
 def _place_of(settings: Settings, text: str) -> tuple[Place, Topic]:

@@ -169,7 +169,7 @@ def _row_basis(row: ExplainedTrigger, lines: _Lines) -> Iterator[str]:
     """Yield on which configuration a row is based, if that is not today's."""
     if row.basis is Basis.THEN:
         changed = "" if row.changed_ms is None else f" {iso_utc(row.changed_ms)}"
-        now = "it is deleted" if row.today is None else _RESULTS[row.today.result]
+        now = "deleted or not usable" if row.today is None else _RESULTS[row.today.result]
         if row.today is not None and row.today.window is not None and row.today.result in _PLACED:
             now += f" {span_text(*row.today.window[:2])}"
         yield from lines.of("", f"that is by its form of then; changed{changed}, now: {now}", 2)

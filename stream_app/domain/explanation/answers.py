@@ -112,9 +112,14 @@ def _for_unread(one: ExplainedEvent) -> str | None:
     if verdict.is_dead_letter:
         return f"No alert: the {what} cannot be used ({verdict.reason}): {verdict.message}"
     if one.lag:
-        before = "it is the next" if one.lag == 1 else f"{one.lag - 1:,} records come before it"
-        return f"No alert yet: the detector has not read the {what}: {before}"
+        return f"No alert yet: the detector has not read the {what}: {_before(one.lag - 1)}"
     return None
+
+
+def _before(number: int) -> str:
+    if not number:
+        return "it is the next"
+    return "1 record comes before it" if number == 1 else f"{number:,} records come before it"
 
 
 def _for_new(rows: Sequence[ExplainedTrigger]) -> str:

@@ -25,8 +25,8 @@ SKEW_MS = 300_000
 
 async def read_letters(
     settings: Settings, origin: Place, since_ms: int | None, report: ReportRead
-) -> list[EventLetter]:
-    """Return the dead letters of a record, each once.
+) -> tuple[list[EventLetter], int | None]:
+    """Return the dead letters of a record, each once, and where reading stopped early (Unix ms).
 
     Args:
         settings: those of the installation.
@@ -46,7 +46,7 @@ async def read_letters(
             index.add_if_selected(letter)
             found.append(letter)
 
-    await read_newest(
+    reach = await read_newest(
         settings,
         [f"{origin.topic}.dlq"],
         take,
@@ -56,7 +56,7 @@ async def read_letters(
     )
     index.share_targets()
     index.drop_repeats()
-    return [
+    letters = [
         EventLetter(
             DeadLetterNote(
                 letter.place,
@@ -70,3 +70,4 @@ async def read_letters(
         for letter in found
         if letter.place.offset in index.entries.get(letter.place.log, ())
     ]
+    return letters, reach.cut_ms

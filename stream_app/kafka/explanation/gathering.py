@@ -29,8 +29,10 @@ from stream_app.kafka.explanation.configuration_history import (
     ConfigurationHistory,
     read_configuration_history,
 )
+from stream_app.kafka.explanation.dead_letters import MOST as MOST_LETTERS
 from stream_app.kafka.explanation.dead_letters import read_letters
 from stream_app.kafka.explanation.placed_record import read_place
+from stream_app.kafka.explanation.watcher import Watcher
 from stream_app.kafka.explanation.watermark import (
     NOTHING_NEEDED,
     WatermarkBefore,
@@ -38,7 +40,6 @@ from stream_app.kafka.explanation.watermark import (
     watermark_before,
 )
 from stream_app.kafka.explanation.windows import (
-    Watching,
     WindowFactsByKey,
     read_alerts_by_id,
     read_windows,
@@ -87,16 +88,16 @@ class Gatherer:
         settings: those of the installation.
         signer: of the installation's own notices.
         now_ms: this machine's clock, Unix ms.
-        watching: makes the progress line of a read.
+        watcher: shows what is read.
     """
 
     def __init__(
-        self, settings: Settings, signer: NoticeSigner, now_ms: int, watching: Watching
+        self, settings: Settings, signer: NoticeSigner, now_ms: int, watcher: Watcher
     ) -> None:
         self._settings = settings
         self._signer = signer
         self._now_ms = now_ms
-        self._watching = watching
+        self._watcher = watcher
 
     async def of_place(self, topic: Topic, place: Place, trigger_id: int | None) -> FullExplanation:
         """Explain the events of a record.
@@ -153,7 +154,7 @@ class Gatherer:
                 kind = _kind(record.topic)
                 if kind not in explainers:
                     explainers[kind] = self._explainer(history, kind)
-                    with self._watching("newest events") as report:
+                    with self._watcher.progress("newest events") as report:
                         watermarks[kind] = await newest_watermark(
                             self._settings, record.topic, explainers[kind], report
                         )
@@ -196,7 +197,7 @@ class Gatherer:
             )
         windows = [WindowFacts(trigger, first + n * period) for n in range(max(1, number))]
         clients = history.today.clients
-        await read_windows(self._settings, kind, clients, windows, self._now_ms, self._watching)
+        await read_windows(self._settings, kind, clients, windows, self._now_ms, self._watcher)
         return FullExplanation(
             await self._around(), clients, windows=windows, basis=basis, trigger=trigger
         )
@@ -234,8 +235,10 @@ class Gatherer:
             since_ms = min(placed.record.timestamp, self._now_ms)
         if placed.state is PlaceState.UNREADABLE:
             origin = origin._replace(offset=placed.record.first_offset)
-        with self._watching("dead letters") as report:
-            return await read_letters(self._settings, origin, since_ms, report)
+        with self._watcher.progress("dead letters") as report:
+            letters, cut_ms = await read_letters(self._settings, origin, since_ms, report)
+        self._watcher.stopped_at("dead letters", cut_ms, MOST_LETTERS)
+        return letters
 
     async def _explain_events(
         self,
@@ -249,7 +252,7 @@ class Gatherer:
         versions, at_ms = history.versions, record.timestamp
         place = Place(record.topic, record.partition, record.offset)
         explainer = self._explainer(history, kind)
-        with self._watching("earlier records") as report:
+        with self._watcher.progress("earlier records") as report:
             watermark = await watermark_before(
                 self._settings, place, record, explainer, self._now_ms, report
             )
@@ -305,7 +308,7 @@ class Gatherer:
             then = list(self._notice_explainer(history, earlier).verdicts(record))
         ids = {name for one in (*now, *then) for name in one.alert_ids.values()}
         alerts = await read_alerts_by_id(
-            self._settings, ids, min(at_ms, self._now_ms), self._watching
+            self._settings, ids, min(at_ms, self._now_ms), self._watcher
         )
         for verdict, before in zip(now, then, strict=True):
             one = ExplainedEvent(
@@ -332,7 +335,7 @@ class Gatherer:
                     row.window = windows.setdefault(facts.key, facts)
         await read_windows(
             self._settings, kind, history.today.clients, windows.values(), self._now_ms,
-            self._watching,
+            self._watcher,
         )  # fmt: skip
 
 

@@ -22,15 +22,13 @@ from stream_app.domain.reports.alert_history import AlertHistories
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.groups import read_group
 from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.explanation.watcher import Watcher
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.kafka.history.event_log import EventLog
-from stream_app.kafka.history.newest_records import ReportRead
 from stream_app.settings import Settings
 
 #: Most records that are read of the events' topic, of `counts`, and of each of the alerts' topics.
 MOST = 2_000_000
-#: Makes the progress line of a read: what is read -> its report.
-Watching = Callable[[str], contextlib.AbstractContextManager[ReportRead]]
 WindowFactsByKey = dict[CellKey, WindowFacts]
 
 
@@ -48,7 +46,7 @@ async def read_windows(
     clients: Mapping[int, Client],
     windows: Collection[WindowFacts],
     now_ms: int,
-    watching: Watching,
+    watcher: Watcher,
 ) -> None:
     """Fill in what the topics tell of windows of one kind of event.
 
@@ -58,9 +56,9 @@ async def read_windows(
     """
     if not windows:
         return
-    await _read_alerts(settings, windows, watching)
-    await _read_counts(settings, windows, watching)
-    await _recount(settings, kind, clients, windows, now_ms, watching)
+    await _read_alerts(settings, windows, watcher)
+    await _read_counts(settings, windows, watcher)
+    await _recount(settings, kind, clients, windows, now_ms, watcher)
 
 
 def earliest_ms(windows: Iterable[WindowFacts]) -> int:
@@ -69,32 +67,34 @@ def earliest_ms(windows: Iterable[WindowFacts]) -> int:
 
 
 async def read_alerts_by_id(
-    settings: Settings, ids: Collection[str], since_ms: int, watching: Watching
+    settings: Settings, ids: Collection[str], since_ms: int, watcher: Watcher
 ) -> AlertHistories:
     """Return the alerts with these ids, and what became of their deliveries."""
-    return await _alerts(settings, lambda alert: alert.id in ids, since_ms, watching)
+    return await _alerts(settings, lambda alert: alert.id in ids, since_ms, watcher)
 
 
 async def _alerts(
-    settings: Settings, wanted: Callable[[Any], bool], since_ms: int, watching: Watching
+    settings: Settings, wanted: Callable[[Any], bool], since_ms: int, watcher: Watcher
 ) -> AlertHistories:
-    with watching("alerts") as report:
+    with watcher.progress("alerts") as report:
         bounds = Bounds(MOST, max(0, since_ms))
-        histories, _ = await read_alert_history(settings, bounds, wanted, report)
-    with watching("deliveries") as report:
-        await add_deliveries(settings, histories, MOST, report)
+        histories, reach = await read_alert_history(settings, bounds, wanted, report)
+    watcher.stopped_at("alerts", reach.cut_ms, MOST)
+    with watcher.progress("deliveries") as report:
+        reach = await add_deliveries(settings, histories, MOST, report)
+    watcher.stopped_at("deliveries", reach.cut_ms, MOST)
     return histories
 
 
 async def _read_alerts(
-    settings: Settings, windows: Collection[WindowFacts], watching: Watching
+    settings: Settings, windows: Collection[WindowFacts], watcher: Watcher
 ) -> None:
     places = {_window_of(one): one for one in windows}
 
     def wanted(alert: AnyAlert) -> bool:
         return isinstance(alert, Alert) and _alert_window(alert) in places
 
-    found = await _alerts(settings, wanted, earliest_ms(windows), watching)
+    found = await _alerts(settings, wanted, earliest_ms(windows), watcher)
     for history in found.by_id.values():
         if isinstance(history.alert, Alert):
             facts = places[_alert_window(history.alert)]
@@ -113,7 +113,7 @@ def _alert_window(alert: Alert) -> TriggerWindow:
 
 
 async def _read_counts(
-    settings: Settings, windows: Collection[WindowFacts], watching: Watching
+    settings: Settings, windows: Collection[WindowFacts], watcher: Watcher
 ) -> None:
     """Fill in what the workers have counted, if the topic of counts still tells all of it."""
     names, places = TopicNames(settings.topic_prefix), {_window_of(one): one for one in windows}
@@ -124,7 +124,7 @@ async def _read_counts(
         # Nothing older than the windows is gone: each partition has older records, or all.
         is_kept = all(span.start > span.low or span.low == 0 for span in log.spans.values())
         is_kept &= not log.spans.cap(MOST)
-        with watching("counts") as report:
+        with watcher.progress("counts") as report:
             async for _, records, _ in log.batches(lambda done: report(done, log.spans.size)):
                 for record in records:
                     _add_counts(record, places, sums)
@@ -158,7 +158,7 @@ async def _recount(
     clients: Mapping[int, Client],
     windows: Collection[WindowFacts],
     now_ms: int,
-    watching: Watching,
+    watcher: Watcher,
 ) -> None:
     """Count the events on the topic once more, by the workers' own code."""
     names = TopicNames(settings.topic_prefix)
@@ -178,7 +178,7 @@ async def _recount(
         replay = CountingReplay(
             kind, clients, rules.values(), log.spans.partitions(topic), keys, now_ms
         )
-        with watching("events") as report:
+        with watcher.progress("events") as report:
             batches = log.batches(lambda done: report(done, log.spans.size))
             async with contextlib.aclosing(batches):
                 async for tp, records, is_last in batches:
