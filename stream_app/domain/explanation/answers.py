@@ -61,7 +61,8 @@ class ExplainedEvent:
 
     `alerts` are those for integrations that have subscribed to a notice, `letters` the dead letters
     that the workers have made of it. `lag` is how many records the detector reads before it has
-    read this one; None: it has no place on a topic.
+    read this one; None: it has no place on a topic. `trigger_id` is the only trigger that was
+    asked for; None: all.
     """
 
     verdict: EventVerdict | NoticeVerdict
@@ -70,6 +71,7 @@ class ExplainedEvent:
     letters: list[DeadLetterNote] = field(default_factory=list)
     lag: int | None = None
     client_since_ms: int | None = None
+    trigger_id: int | None = None
 
     def having(self, *results: TriggerResult) -> list[ExplainedTrigger]:
         """Return the rows with one of the results."""
@@ -150,9 +152,19 @@ def _why_no_trigger_counts(one: ExplainedEvent) -> str:
     if disabled:
         named = disabled[0].name if len(disabled) == 1 else f"{len(disabled)} triggers"
         return f"{named} would count events of this kind, but {_are(disabled)} disabled"
+    return _why_no_trigger_is_asked(one)
+
+
+def _why_no_trigger_is_asked(one: ExplainedEvent) -> str:
+    client, number = f"client {one.verdict.client_id}", one.trigger_id
     if absent := one.having(TriggerResult.NOT_CONFIGURED):
         return f"{absent[0].name} was not configured when the event came"
-    return f"client {one.verdict.client_id} has no trigger for events of this kind"
+    if number is None:
+        return f"{client} has no trigger for events of this kind"
+    if not one.rows:
+        return f"trigger {number} is not of {client}, to which the event belongs"
+    condition = one.rows[0].verdict.trigger.template_id
+    return f"trigger {number} does not count events of this kind: its condition is {condition}"
 
 
 def answer_for_rows(rows: Sequence[ExplainedTrigger]) -> str:

@@ -153,7 +153,9 @@ class Gatherer:
             else:
                 kind = _kind(record.topic)
                 if kind not in explainers:
-                    explainers[kind] = self._explainer(history, kind)
+                    explainers[kind] = self._explainer(
+                        history, kind, history.today.triggers.values()
+                    )
                     with self._watcher.progress("newest events") as report:
                         watermarks[kind] = await newest_watermark(
                             self._settings, record.topic, explainers[kind], report
@@ -223,11 +225,9 @@ class Gatherer:
             )
 
     def _explainer(
-        self, history: ConfigurationHistory, kind: EventKind, triggers: Iterable[Trigger] = ()
+        self, history: ConfigurationHistory, kind: EventKind, triggers: Iterable[Trigger]
     ) -> EventExplainer:
-        today = history.today
-        used = triggers or today.triggers.values()
-        return EventExplainer(kind, today.clients, used, self._now_ms)
+        return EventExplainer(kind, history.today.clients, triggers, self._now_ms)
 
     async def _letters(self, placed: PlacedRecord) -> list[EventLetter]:
         origin, since_ms = placed.place, None
@@ -251,7 +251,7 @@ class Gatherer:
         """Add what became of each event of a record."""
         versions, at_ms = history.versions, record.timestamp
         place = Place(record.topic, record.partition, record.offset)
-        explainer = self._explainer(history, kind)
+        explainer = self._explainer(history, kind, history.today.triggers.values())
         with self._watcher.progress("earlier records") as report:
             watermark = await watermark_before(
                 self._settings, place, record, explainer, self._now_ms, report
@@ -265,7 +265,7 @@ class Gatherer:
             then = list(explainer.verdicts(record, watermark.value))
         for today, before in zip(now, then, strict=True):
             rows = joined_rows(today.triggers, before.triggers, versions, at_ms, trigger_id)
-            found.events.append(ExplainedEvent(today, rows))
+            found.events.append(ExplainedEvent(today, rows, trigger_id=trigger_id))
 
     def _rows_now(
         self,
@@ -275,7 +275,11 @@ class Gatherer:
     ) -> list[ExplainedEvent]:
         at_ms = max(self._now_ms, *history.versions.newest_ms)
         return [
-            ExplainedEvent(one, joined_rows(one.triggers, (), history.versions, at_ms, trigger_id))
+            ExplainedEvent(
+                one,
+                joined_rows(one.triggers, (), history.versions, at_ms, trigger_id),
+                trigger_id=trigger_id,
+            )
             for one in verdicts
         ]
 
@@ -314,6 +318,7 @@ class Gatherer:
             one = ExplainedEvent(
                 verdict,
                 joined_rows(verdict.triggers, before.triggers, versions, at_ms, trigger_id),
+                trigger_id=trigger_id,
             )
             names = {**before.alert_ids, **verdict.alert_ids}
             for row in one.rows:

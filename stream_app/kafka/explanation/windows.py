@@ -117,6 +117,7 @@ async def _read_counts(
 ) -> None:
     """Fill in what the workers have counted, if the topic of counts still tells all of it."""
     names, places = TopicNames(settings.topic_prefix), {_window_of(one): one for one in windows}
+    owners = {place[:2] for place in places}
     since_ms = earliest_ms(windows)
     sums: dict[tuple[TriggerWindow, str], dict[int, int]] = {}
     async with EventLog(settings, [names(Topic.COUNTS)]) as log:
@@ -127,7 +128,7 @@ async def _read_counts(
         with watcher.progress("counts") as report:
             async for _, records, _ in log.batches(lambda done: report(done, log.spans.size)):
                 for record in records:
-                    _add_counts(record, places, sums)
+                    _add_counts(record, places, owners, sums)
     for facts in windows:
         place, revision = _window_of(facts), facts.trigger.revision
         for (where, other), parts in sums.items():
@@ -141,10 +142,13 @@ async def _read_counts(
 def _add_counts(
     record: Any,
     places: Mapping[TriggerWindow, WindowFacts],
+    owners: Collection[tuple[int, int]],
     sums: dict[tuple[TriggerWindow, str], dict[int, int]],
 ) -> None:
     with contextlib.suppress(*DECODE_ERRORS, TypeError):
         for part in decode_partial_counts(record.value).triggers:
+            if (part.client_id, part.trigger_id) not in owners:
+                continue
             for start, partition, count in part.windows:
                 place = TriggerWindow(part.client_id, part.trigger_id, start)
                 if place in places:

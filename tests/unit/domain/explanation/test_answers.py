@@ -182,6 +182,17 @@ def event(*rows: ExplainedTrigger, reason: str = "unmatched", **more: Any) -> Ex
             "No alert: trigger 7 would count events of this kind, but is disabled",
         ),
         (event(lag=0), "No alert: client 1 has no trigger for events of this kind"),
+        (
+            event(lag=0, trigger_id=9),
+            "No alert: trigger 9 is not of client 1, to which the event belongs",
+        ),
+        (
+            event(row(TriggerResult.OTHER_KIND), lag=0, trigger_id=7),
+            (
+                "No alert: trigger 7 does not count events of this kind: its condition is "
+                "hits_exceeded"
+            ),
+        ),
         (event(row(TriggerResult.LATE), lag=0), "No alert: the event came too late for trigger 7"),
         (
             event(row(TriggerResult.NOT_USED), reason="unsampled", lag=0),
