@@ -103,7 +103,7 @@ def get(
         if chosen is Kind.TRIGGER:
             rows = [{**row, NOTES: notes_of(row)} for row in rows]
         print_table(
-            [path.rpartition(".")[2].upper() for path in columns],
+            [_heading(path) for path in columns],
             [[_field(row, path) for path in columns] for row in rows],
         )
 
@@ -126,6 +126,11 @@ def _say_what_is_not_shown(kind: Kind, obj: Mapping[str, object]) -> None:
             f"{kind} {number}: {', '.join(paths)}: not shown, this version does not know it: a "
             "newer one wrote it, or it is a slip that an older `apply` took"
         )
+
+
+def _heading(path: str) -> str:
+    name = path.rpartition(".")[2]
+    return "CLIENT" if name == "client_id" else name.upper()
 
 
 def _field(row: Mapping[str, object], path: str) -> str:

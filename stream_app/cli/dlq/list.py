@@ -14,7 +14,14 @@ from stream_app.cli.dlq.selection import (
     selecting,
     selection_of,
 )
-from stream_app.cli.output import print_json, print_line, print_table, say
+from stream_app.cli.output import (
+    print_block,
+    print_json,
+    print_line,
+    print_table,
+    say,
+    terminal_width,
+)
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.dead_letter_index import DISMISSED, DeadLetterIndex
 from stream_app.domain.foreign_text.printable import printable
@@ -24,7 +31,10 @@ from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
 
+_COLUMNS = ("PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "DONE", "MESSAGE")
 _WHEN_WIDTH, _REASON_WIDTH, _NUMBER_WIDTH = 20, 20, 11
+#: Width of all columns but the two places, with a message that can be read.
+_OTHERS_WIDTH = 110
 
 
 @click.command("list", epilog="Example: stream-app dlq list deliveries --integration 521 --from 2h")
@@ -62,9 +72,9 @@ def list_(
     if summary and as_json:
         for topic, reason, number in counts:
             print_json({"topic": topic, "reason": reason, "count": number})
-    elif summary:
+    elif summary and counts:
         print_table(("TOPIC", "REASON", "LETTERS"), counts)
-    else:
+    elif not summary:
         for topic, reason, number in counts:
             say(f"{topic}: {number} {reason}")
     if not counts:
@@ -109,12 +119,18 @@ class _Table:
     def __init__(self, *, with_done: bool) -> None:
         self._with_done = with_done
         self._place_width = 0
+        #: The width of a terminal that is too narrow for lines: blocks are printed instead.
+        self._narrow: int | None = None
 
     async def begin(self, index: DeadLetterIndex) -> None:
         """Print the head, with a column as wide as the longest place."""
         longest = (len(str(Place(*log, offsets[-1]))) for log, offsets in index.offsets().items())
         self._place_width = max(longest)
-        self._print("PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "DONE", "MESSAGE")
+        width = terminal_width()
+        if width is not None and width < 2 * self._place_width + _OTHERS_WIDTH:
+            self._narrow = width
+        else:
+            self._print(*_COLUMNS)
 
     def row(self, letter: DeadLetter, done: str) -> None:
         """Print a dead letter; `done` says what became of it."""
@@ -132,9 +148,13 @@ class _Table:
 
     def _print(self, place: str, when: str, reason: str, attempt: str, source: str,
                integration: str, done: str, message: str) -> None:  # fmt: skip
+        if self._narrow is not None:
+            cells = (place, when, reason, attempt, source, integration, done, message)
+            print_block(_COLUMNS, cells, self._narrow)
+            return
         width = self._place_width
         reason, source = printable(reason), printable(source)
-        cells = [
+        line = [
             place.ljust(width),
             when.ljust(_WHEN_WIDTH),
             reason.ljust(_REASON_WIDTH),
@@ -144,7 +164,7 @@ class _Table:
             *([done.ljust(len(DISMISSED))] if self._with_done else []),
             message,
         ]
-        print_line("  ".join(cells))
+        print_line("  ".join(line))
 
 
 class _Json:

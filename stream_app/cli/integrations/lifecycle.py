@@ -39,7 +39,7 @@ ACTOR = "stream-app integrations"
 #: Field of a row -> its column.
 COLUMNS = {
     "id": "ID", "client_id": "CLIENT", "name": "NAME", "type": "TYPE", "configured": "CONFIGURED",
-    "state": "STATE", "detail": "WHY", "state_since_at": "SINCE", "epoch": "EPOCH",
+    "state": "STATE", "detail": "WHY", "state_since_at": "SINCE",
 }  # fmt: skip
 
 

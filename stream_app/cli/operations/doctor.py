@@ -9,10 +9,12 @@ from dataclasses import asdict
 
 import click
 
-from stream_app.cli.output import Styled, print_json, print_line
+from stream_app.cli.output import Styled, print_json, print_line, terminal_width
+from stream_app.cli.tables import wrapped
 from stream_app.doctor import broker, clients, integrations, local, topics
 from stream_app.doctor.check import Check, CheckStatus, Finding, fail, ok, run_checks
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.settings import Settings, load_settings
 
 #: In the order of their needs: later checks need what earlier ones look at.
@@ -36,6 +38,8 @@ CHECKS = (
 )
 _STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 _SETTINGS = "settings"
+#: Narrowest column of a finding's text.
+_LEAST_WIDTH = 20
 
 
 @click.command(epilog="Example: stream-app doctor --json | jq 'select(.verdict == \"fail\")'")
@@ -75,5 +79,16 @@ def _show(finding: Finding, *, as_json: bool) -> None:
         print_json(asdict(finding))
         return
     verdict = Styled(finding.verdict.value.ljust(4), _STYLES[finding.verdict])
-    step = f"  ->  {finding.next_step}" if finding.next_step else ""
-    print_line(verdict, f"  {finding.check.ljust(16)}  {finding.text}{step}")
+    head = f"  {finding.check.ljust(16)}  "
+    step = f"->  {finding.next_step}" if finding.next_step else ""
+    width, margin = terminal_width(), len(head) + 4
+    if width is None or margin + len(f"{finding.text}  {step}") <= width:
+        print_line(verdict, head, f"{finding.text}  {step}")
+        return
+    first, *rest = wrapped(printable(finding.text), max(width - margin, _LEAST_WIDTH))
+    print_line(verdict, head, first)
+    for line in rest:
+        print_line(" " * margin, line)
+    if step:
+        # Not wrapped: it can be copied whole.
+        print_line(f"      {step}")
