@@ -75,7 +75,9 @@ class FormerOption(click.Option):
 
 def formerly(old: str, now: str, dest: str, *, multiple: bool = False) -> Decorator:
     """Accept the old name of an option of a command for one more version."""
-    return click.option(old, cls=FormerOption, now=now, dest=dest, multiple=multiple)
+    # A name of its own: the new option may have what click would make of the old one.
+    own = f"former_{old.strip('-').replace('-', '_')}"
+    return click.option(old, own, cls=FormerOption, now=now, dest=dest, multiple=multiple)
 
 
 class TimeText(click.ParamType):

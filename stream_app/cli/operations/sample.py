@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from stream_app.cli.output import drop_output, print_json, print_kcat_line, say
-from stream_app.cli.parameters import PositiveNumber
+from stream_app.cli.parameters import PositiveNumber, formerly
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.logs import configure_logs
@@ -23,13 +23,15 @@ DEFAULT_RATE = 50.0
 SEED_BITS = 32
 
 
-def _client_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[int, ...]:
-    ids = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
-    if len(ids) != len(text.split(",")) or not all(ids):
-        raise click.BadParameter(
-            f"{quoted(text)}: give ids of clients joined by commas, as 1111,2222"
-        )
-    return ids
+def _client_ids(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[int, ...]:
+    """Return the ids of the clients; the option's old name took several, joined by commas."""
+    found = [part for text in texts for part in text.split(",")]
+    wrong = [part for part in found if not part.strip().isdecimal() or not int(part)]
+    if wrong:
+        raise click.BadParameter(f"{quoted(wrong[0])} is no id of a client: give one as 1111")
+    return tuple(map(int, found))
 
 
 @click.command(
@@ -47,13 +49,16 @@ def _client_ids(_ctx: click.Context, _param: click.Parameter, text: str) -> tupl
 @click.option("--count", type=click.IntRange(1), help="Stop after this many events.")
 @click.option("--seed", type=int, help="Makes the same events again, except for their times.")
 @click.option(
-    "--clients",
-    metavar="ID,ID...",
+    "--client",
+    "clients",
+    metavar="ID",
+    multiple=True,
     callback=_client_ids,
-    default=",".join(map(str, DEFAULT_CLIENTS)),
+    default=tuple(map(str, DEFAULT_CLIENTS)),
     show_default=True,
-    help="The accounts that the events belong to.",
+    help="An account that the events belong to; may be given several times.",
 )
+@formerly("--clients", "--client", "clients", multiple=True)
 @click.option(
     "--format",
     "form",

@@ -47,17 +47,19 @@ def test_kcat_lines_without_a_topic_are_refused() -> None:
     assert "--topic" in done.stderr
 
 
-def test_the_events_belong_to_the_clients_asked_for() -> None:
-    done = run("--format", "json", "--count", "100", "--clients", "5,6")
+@pytest.mark.parametrize("args", [("--client", "5", "--client", "6"), ("--clients", "5,6")])
+def test_the_events_belong_to_the_clients_asked_for(args: tuple[str, ...]) -> None:
+    done = run("--format", "json", "--count", "100", *args)
+    assert ("--clients is called --client now" in done.stderr) == (args[0] == "--clients")
     found = {json.loads(line)["value"]["client_id"] for line in done.stdout.splitlines()}
     assert found == {5, 6}
 
 
 @pytest.mark.parametrize("text", ["", "5,", "five", "0", "-1", "5;6"])
 def test_a_malformed_list_of_clients_is_refused(text: str) -> None:
-    done = run("--format", "json", "--count", "1", "--clients", text)
+    done = run("--format", "json", "--count", "1", "--client", text)
     assert done.exit_code == 2
-    assert "as 1111,2222" in done.stderr
+    assert "is no id of a client: give one as 1111" in done.stderr
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "0", "-1", "fast"])
