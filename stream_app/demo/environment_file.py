@@ -7,13 +7,13 @@ is what the next run uses.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from stream_app.domain.errors import StreamAppError
 from stream_app.environment import FILE_SUFFIX
 from stream_app.key_ring import generate_secret_key
 from stream_app.settings import Settings, secret_variables, setting_fields
@@ -102,10 +102,19 @@ def _kept_key_file(directory: Path) -> Path:
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Write a file in one step, so that a kill leaves the old one or the new one."""
+    """Write a file in one step, so that a kill leaves the old one or the new one.
+
+    Raises:
+        StreamAppError: it cannot be written.
+    """
     partial = file.with_name(f"{file.name}.partial")
-    with contextlib.suppress(FileNotFoundError):
-        partial.unlink()
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as out:
-        out.write(os.fsencode(text))
-    partial.replace(file)
+    try:
+        partial.unlink(missing_ok=True)
+        number = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+        with os.fdopen(number, "wb") as out:
+            out.write(os.fsencode(text))
+        partial.replace(file)
+    except OSError as error:
+        raise StreamAppError(
+            f"{file} cannot be written: {error.strerror}: mend that and start again"
+        ) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.demo.environment_file import local_environment, use_line, write_environment
+from stream_app.domain.errors import StreamAppError
 from stream_app.environment import FILE_SUFFIX
 from stream_app.key_ring import KeyRing
 from stream_app.settings import PREFIX, Settings, secret_variables
@@ -92,3 +93,9 @@ def test_a_kill_while_it_is_written_leaves_the_file_of_the_last_run(tmp_path: Pa
     write_environment(tmp_path, {"STREAM_APP_TOPIC_PREFIX": "new."})
     assert "new." in (tmp_path / "env").read_text()
     assert use_line(tmp_path) == f". {tmp_path}/env"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    with pytest.raises(StreamAppError, match=f"{tmp_path}/env cannot be written: Is a directory"):
+        write_environment(tmp_path, {})
