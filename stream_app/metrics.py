@@ -194,6 +194,12 @@ class Metrics(MetricRegistry):
             role,
             kind=EventKind,
         )
+        self.events_expected = self._known_gauge(
+            "events_expected",
+            "1: StreamAppNoEvents judges the silence of these events; 0: they may stay away",
+            role,
+            kind=EventKind,
+        )
         self.open_cells = self._known_gauge(
             "open_cells", "Partial counts held in memory", role, kind=EventKind
         )

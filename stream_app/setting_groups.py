@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from stream_app.domain.events.model import EventKind
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -108,14 +110,24 @@ class DetectorSettings(Group):
     allowed_periods: Annotated[tuple[int, ...], NoDecode] = Field(
         (1, 60, 3600, 86400), description="Periods, in seconds, that a counting trigger may have"
     )
+    quiet_events: Annotated[tuple[EventKind, ...], NoDecode] = Field(
+        (),
+        description="Kinds of events that may stay away (`attacks`, `hits`, `incidents`, with "
+        "commas): the alert rule StreamAppNoEvents is off for them",
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _split_periods(cls, values: Any) -> Any:
-        periods = values.get("allowed_periods") if isinstance(values, dict) else None
-        if isinstance(periods, str):
-            return {**values, "allowed_periods": tuple(p for p in periods.split(",") if p)}
-        return values
+    def _split_lists(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        texts = {n: values.get(n) for n in ("allowed_periods", "quiet_events")}
+        lists = {
+            name: tuple(part for one in text.split(",") if (part := one.strip()))
+            for name, text in texts.items()
+            if isinstance(text, str)
+        }
+        return {**values, **lists}
 
 
 class DeliverySettings(Group):

@@ -60,6 +60,7 @@ def create_detector(
             app.clock.now_ms,
         )
         app.batch_agent(f"count-{kind}", [names(topic)], count)
+        metrics.events_expected.labels(kind).set(kind not in settings.detector.quiet_events)
     counts = [names(Topic.COUNTS)]
     windows = app.packed_table("windows", counts, partitions[Topic.COUNTS], PartitionWindows)
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))

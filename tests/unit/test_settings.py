@@ -63,6 +63,16 @@ def test_a_wrong_value_among_several_is_reported_with_its_setting(
         load_settings()
 
 
+def test_kinds_of_events_that_may_stay_away_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().detector.quiet_events == ()
+    name = "STREAM_APP_DETECTOR__QUIET_EVENTS"
+    monkeypatch.setenv(name, "incidents, attacks,")
+    assert load_settings().detector.quiet_events == ("incidents", "attacks")
+    monkeypatch.setenv(name, "incident")
+    with pytest.raises(ConfigurationError, match=f"^{name}: .*'attacks', 'hits' or 'incidents'"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

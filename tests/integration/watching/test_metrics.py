@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from stream_app.domain.events.model import EventKind
 from stream_app.metrics import Metrics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
@@ -38,7 +39,12 @@ def check(scrape: str) -> None:
 async def test_a_live_scrape_under_load_is_well_formed_complete_and_right(
     settings: Settings, tmp_path: Path
 ) -> None:
-    place = Installation(settings, tmp_path, STREAM_APP_DELIVERY__STATUS_CHECK_SHARE="1")
+    place = Installation(
+        settings,
+        tmp_path,
+        STREAM_APP_DELIVERY__STATUS_CHECK_SHARE="1",
+        STREAM_APP_DETECTOR__QUIET_EVENTS="attacks, incidents",
+    )
     try:
         await place.start({521: KEY}, trigger(61, "incidents_exceeded", [521]))
         before = {role: await worker.metrics() for role, worker in place.workers.items()}
@@ -70,6 +76,8 @@ async def test_a_live_scrape_under_load_is_well_formed_complete_and_right(
     detector, notifier = after["detector"], after["notifier"]
     assert detector['stream_app_consumed_records_total{topic="events.incidents"}'] == 20_001
     assert detector['stream_app_events_total{kind="incidents",result="counted"}'] == 20_000
+    expected = {k: detector[f'stream_app_events_expected{{kind="{k}"}}'] for k in EventKind}
+    assert expected == {"attacks": 0, "hits": 1, "incidents": 0}
     assert detector['stream_app_event_to_alert_seconds_count{kind="incidents"}'] == 10
     assert 0 < detector['stream_app_event_to_alert_seconds_sum{kind="incidents"}'] < 300
     flushes = detector['stream_app_flushes_total{kind="incidents"}']
