@@ -67,6 +67,8 @@ class FormerOption(click.Option):
         """Hand the value over to the option that has the new name: it is read after this one."""
         value = opts.get(self.name or "")
         if value is not None and isinstance(opts, dict):
+            if self._dest in opts and not self.multiple:
+                raise click.UsageError(f"{self._word}: give one of the two", ctx)
             if not ctx.resilient_parsing:
                 say(self._word)
             opts[self._dest] = [*opts.get(self._dest, []), *value] if self.multiple else value

@@ -63,6 +63,12 @@ def test_an_old_spelling_does_the_same_and_says_the_new_one(
         assert line.endswith("ends with the next version")
 
 
+def test_both_spellings_at_once_are_wrong_usage() -> None:
+    done = CliRunner().invoke(command, ["--since", "2h", "--from", "3h"])
+    assert done.exit_code == 2
+    assert "--since is called --from now" in done.stderr
+
+
 def test_help_shows_the_new_spellings_only() -> None:
     shown = called("--help").stdout
     assert "--from T" in shown
