@@ -76,7 +76,8 @@ async def dead_letters(settings: Settings) -> Sequence[Finding]:
     shown = [integration_row(n, record, statuses.get(n)) for n, record in stored.items()]
     rows = dead_letter_rows(index, sources, {n: record.get("name") for n, record in stored.items()})
     states = {number: str(row["state"]) for number, row in zip(stored, shown, strict=True)}
-    problems = dead_letter_problems(rows, states, is_cut=reach.cut_ms is not None)
+    cut = [sources[topic] for topic in reach.cut_topics]
+    problems = dead_letter_problems(rows, states, cut)
     findings = [warn(name, problem.what, problem.next_step) for problem in problems]
     findings += _unreadable(name, set(present))
     return findings or [ok(name, f"none is open: {reach.records:,} records looked at")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
@@ -68,18 +68,18 @@ def dead_letter_rows(
 
 
 def dead_letter_problems(
-    rows: Sequence[DeadLetterRow], states: Mapping[int, str], *, is_cut: bool
+    rows: Sequence[DeadLetterRow], states: Mapping[int, str], cut: Collection[Topic] = ()
 ) -> Iterator[Problem]:
     """Yield what needs attention.
 
     Args:
         rows: of `dead_letter_rows`.
         states: of the configured integrations, by id.
-        is_cut: whether there are more than were read.
+        cut: topics that have more than were read.
     """
-    least = "at least " if is_cut else ""
     for row in rows[:GROUPS_SHOWN]:
         end = f"{value_text(row.reason)}; the newest at {iso_utc(row.newest_ms)}"
+        least = "at least " if row.topic in cut else ""
         if row.integration_id is None:
             amount = _amount(row.count, _WORDS.get(row.topic, "event"))
             what = f"{least}{amount} of {row.topic} could not be used: {end}"
@@ -90,7 +90,7 @@ def dead_letter_problems(
         yield Problem(what, _step(row, states.get(row.integration_id or 0)))
     if (more := rows[GROUPS_SHOWN:]) and (letters := sum(row.count for row in more)):
         yield Problem(
-            f"{least}{_amount(letters, 'dead letter')} for {len(more)} more reasons",
+            f"{_amount(letters, 'dead letter')} for {len(more)} more reasons",
             "stream-app dlq list --summary",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
@@ -28,6 +28,7 @@ from stream_app.domain.reports.problems import (
     wait_for,
 )
 from stream_app.domain.times import iso_utc
+from stream_app.domain.topics import Topic
 
 #: A group whose lag is larger needs attention: a busy moment leaves less.
 LAG_LIMIT = 10_000
@@ -55,8 +56,8 @@ class Overview:
     shares, and `alerts_cut_ms` the same for fired triggers; None: all records. `unreadable` are the
     batches that could not be read for the overview, and `refused` the configuration records that
     are not usable objects. `dead_letters` are those that are neither redriven nor dismissed, back
-    to `dead_letters_cut_ms`. `prefixes` are those of other installations in the cluster, if this
-    one has no topics.
+    to `dead_letters_cut_ms` in the topics `dead_letters_cut`. `prefixes` are those of other
+    installations in the cluster, if this one has no topics.
     """
 
     now_ms: int
@@ -70,6 +71,7 @@ class Overview:
     deliveries_cut_ms: int | None = None
     dead_letters: Sequence[DeadLetterRow] = ()
     dead_letters_cut_ms: int | None = None
+    dead_letters_cut: Collection[Topic] = ()
     prefixes: Sequence[str] = ()
     state_problems: Sequence[StateProblemRow] = ()
     altered_topics: Sequence[AlteredTopicRow] = ()
@@ -100,7 +102,7 @@ class Overview:
             *dead_letter_problems(
                 self.dead_letters,
                 {row.id: row.state for row in self.integrations},
-                is_cut=self.dead_letters_cut_ms is not None,
+                self.dead_letters_cut,
             ),
             *self._of_triggers(),
         ]

@@ -30,11 +30,12 @@ class Reach:
     """How much has been read.
 
     If there are older records that were left out, `cut_ms` (Unix ms) is the time where the read
-    began; None says that everything asked for has been read.
+    began; None says that everything asked for has been read. `cut_topics` are theirs.
     """
 
     records: int
     cut_ms: int | None = None
+    cut_topics: frozenset[str] = frozenset()
 
 
 def fair_cap(sizes: Collection[int], most: int) -> int:
@@ -91,7 +92,8 @@ async def read_newest(
             progress(read, max(read, total))
     finally:
         await close(consumer)
-    return Reach(read, max(oldest.values(), default=None))
+    cut_topics = frozenset(topic for topic, _ in cut)
+    return Reach(read, max(oldest.values(), default=None), cut_topics)
 
 
 async def _seek_start(

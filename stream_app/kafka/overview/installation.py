@@ -147,6 +147,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         deliveries_cut_ms=deliveries_reach.cut_ms,
         dead_letters=letters,
         dead_letters_cut_ms=letters_reach.cut_ms,
+        dead_letters_cut=[sources_of(settings)[name] for name in letters_reach.cut_topics],
         prefixes=[] if has_topics else await other_prefixes(settings),
         stuck_partitions=stuck,
         open_transactions=open_transactions,

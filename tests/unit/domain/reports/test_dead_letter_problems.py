@@ -30,9 +30,9 @@ UNUSED = DeadLetterRow(Topic.HITS, "unknown_client", None, None, 1200, NOW)
 STATES = ("active", "off", "disabled", "invalid", None)
 
 
-def one(row: DeadLetterRow, state: str | None = "active", *, is_cut: bool = False) -> Problem:
+def one(row: DeadLetterRow, state: str | None = "active", *cut: Topic) -> Problem:
     states = {} if state is None else {521: state}
-    (problem,) = dead_letter_problems([row], states, is_cut=is_cut)
+    (problem,) = dead_letter_problems([row], states, cut)
     return problem
 
 
@@ -57,7 +57,8 @@ def test_it_says_what_reached_nobody_and_what_could_not_be_used() -> None:
     assert one(gone).what == f"2 alerts did not reach integration 521: exhausted{end}"
     what = f"1,200 events of events.hits could not be used: unknown_client{end}"
     assert one(UNUSED).what == what
-    assert one(UNUSED, is_cut=True).what == f"at least {what}"
+    assert one(UNUSED, None, Topic.HITS).what == f"at least {what}"
+    assert one(UNUSED, None, Topic.ALERTS).what == what
     assert one(replace(UNUSED, topic=Topic.ACCOUNT, count=1)).what.startswith("1 notice of ")
     assert one(replace(UNUSED, topic=Topic.ALERTS, count=1)).what.startswith("1 record of ")
 
@@ -100,9 +101,9 @@ def test_a_reason_that_nobody_knows_is_shown_and_selects_nothing() -> None:
 
 def test_many_groups_are_summed_up() -> None:
     rows = [replace(UNSENT, integration_id=number, count=2) for number in range(GROUPS_SHOWN + 3)]
-    *_, last = dead_letter_problems(rows, {}, is_cut=False)
+    *_, last = dead_letter_problems(rows, {})
     assert last == Problem("6 dead letters for 3 more reasons", "stream-app dlq list --summary")
-    assert len(list(dead_letter_problems(rows[:GROUPS_SHOWN], {}, is_cut=False))) == GROUPS_SHOWN
+    assert len(list(dead_letter_problems(rows[:GROUPS_SHOWN], {}))) == GROUPS_SHOWN
 
 
 def test_dead_letters_are_grouped_by_topic_reason_and_integration() -> None:
