@@ -87,8 +87,9 @@ def list_(
     """List alerts, the newest last.
 
     STATE is the worst of its deliveries: `failed` (a dead letter that nobody has redriven),
-    `pending`, `dry_run` (recorded, and sent to nobody), `sent`, or `no_delivery` (not routed yet,
-    or no integration takes it). FIRED is when the record was written.
+    `pending`, `dismissed` (its dead letters are), `dry_run` (recorded, and sent to nobody), `sent`,
+    or `no_delivery` (not routed yet, or no integration takes it). FIRED is when the record was
+    written.
     """
     settings = load_settings()
     configure_logs(settings.log)
