@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from stream_app.cli.tables import wrapped
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.delivery.records import Result
@@ -14,6 +16,10 @@ from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.window_counts import ObservedCount
 
 _DATE = len("2026-01-01T")
+#: The label of a line, with the space before and behind it.
+_LABEL = re.compile(r" *(?:\S+ {2,})?")
+#: Narrowest text behind a label.
+_LEAST = 20
 
 
 def cause_of(alert: Alert | NoticeAlert) -> str:
@@ -21,6 +27,16 @@ def cause_of(alert: Alert | NoticeAlert) -> str:
     if isinstance(alert, NoticeAlert):
         return f"notice {alert.notice.kind}"
     return f"trigger {alert.trigger.id} ({alert.trigger.name})"
+
+
+def fitted(line: str, width: int | None) -> list[str]:
+    """Return a line in several that fit into a width, each behind the label; no word is cut."""
+    if width is None or len(line) <= width:
+        return [line]
+    found = _LABEL.match(line)
+    margin = len(found[0]) if found else 0
+    first, *others = wrapped(line[margin:], max(width - margin, _LEAST))
+    return [line[:margin] + first, *(" " * margin + other for other in others)]
 
 
 def lines_of(

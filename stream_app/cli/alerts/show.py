@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import click
 
 from stream_app.cli.alerts.history_json import document_of
-from stream_app.cli.alerts.history_text import lines_of
+from stream_app.cli.alerts.history_text import fitted, lines_of
 from stream_app.cli.completing import AlertId
-from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, AnyAlert
 from stream_app.domain.errors import UsageError
@@ -67,8 +67,10 @@ def show(alert_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(document_of(found.history, found.observed, around))
     else:
+        width = terminal_width()
         for line in lines_of(found.history, found.observed, around):
-            print_line(line)
+            for part in fitted(line, width):
+                print_line(part)
     if found.cut_ms is not None:
         say(f"looked back to {iso_utc(found.cut_ms)} only (the newest {MOST:,} records)")
 
