@@ -19,7 +19,7 @@ from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.parameters import TimeText, moments_of, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.record_files import InputRecord, file_records
-from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, topic_of_line, topics_of
+from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, topic_of_line
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import Place, parse_place
 from stream_app.domain.errors import UsageError
@@ -168,15 +168,19 @@ def _place_of(settings: Settings, text: str) -> tuple[Place, Topic]:
             f"{quoted(text)} is no place of an event: give TOPIC:PARTITION:OFFSET, as "
             "events.hits:0:1234"
         ) from None
-    names = TopicNames(settings.topic_prefix)
-    for topic in REPLAYED_TOPICS:
-        if place.topic in (topic.value, names(topic)):
-            return place._replace(topic=names(topic)), topic
     if place.topic.endswith(".dlq"):
         raise UsageError(f"{text} is a dead letter: `stream-app dlq show {text}` explains it")
-    raise UsageError(
-        f"{quoted(place.topic)} holds no events: name one of {', '.join(REPLAYED_TOPICS)}"
-    )
+    topic = _topic_of(settings, place.topic)
+    return place._replace(topic=TopicNames(settings.topic_prefix)(topic)), topic
+
+
+def _topic_of(settings: Settings, name: str) -> Topic:
+    """Return the event topic of a name, with or without the installation's prefix."""
+    names = TopicNames(settings.topic_prefix)
+    for topic in REPLAYED_TOPICS:
+        if name in (topic.value, names(topic)):
+            return topic
+    raise UsageError(f"{quoted(name)} holds no events: name one of {', '.join(REPLAYED_TOPICS)}")
 
 
 # -- files
@@ -190,7 +194,7 @@ def _records(
     Raises:
         UsageError: it cannot be read, is too large, or does not say which topic is meant.
     """
-    given = None if topic is None else next(iter(topics_of(settings, [topic]).values()))
+    given = None if topic is None else _topic_of(settings, topic)
     name = "stdin" if path == STDIN else path
     found = [
         _record(item, given, now_ms) for item in file_records(io.BytesIO(_read(path, name)), name)

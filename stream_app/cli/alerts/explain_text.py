@@ -42,6 +42,16 @@ _RESULTS = {
     TriggerResult.NOT_EVALUATED: "its condition is not evaluated here",
     TriggerResult.OTHER_KIND: "of another kind of event",
 }
+#: States of windows, after how many there are.
+_STATES = {
+    WindowState.FIRED: "fired",
+    WindowState.NO_EVENTS: "without events",
+    WindowState.NOT_EXCEEDED: "below the threshold",
+    WindowState.DISABLED: "of a disabled trigger",
+    WindowState.NOT_READ_YET: "not read to the end",
+    WindowState.NOT_COUNTED: "with events that did not count",
+    WindowState.NO_ALERT: "above the threshold without an alert",
+}
 _PLACED = {TriggerResult.COUNTED, TriggerResult.LATE}
 _SUMMED = {TriggerResult.NOT_EVALUATED, TriggerResult.OTHER_KIND, TriggerResult.NOT_USED}
 
@@ -242,8 +252,8 @@ def _windows(found: FullExplanation, lines: _Lines) -> Iterator[str]:
         yield from lines.of("", answer_for_window(windows[0]))
         yield ""
     else:
-        states = Counter(str(facts.state) for facts in windows)
-        listed = ", ".join(f"{number:,} {state}" for state, number in states.most_common())
+        states = Counter(facts.state for facts in windows)
+        listed = ", ".join(f"{number:,} {_STATES[state]}" for state, number in states.most_common())
         yield from lines.of("", f"{len(windows):,} windows: {listed}")
         yield ""
     trigger = found.trigger

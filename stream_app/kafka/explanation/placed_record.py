@@ -21,8 +21,7 @@ from stream_app.kafka.cluster.topic_metadata import ends_of, stable_ends, topic_
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.hidden_writes import how_to_end
 from stream_app.kafka.history.open_transactions import READ_UNCOMMITTED
-from stream_app.kafka.records.fetched_records import FetchedRecords
-from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
 from stream_app.settings import Settings
 
 _POLL_MS = 200
@@ -92,12 +91,14 @@ async def _read_one(consumer: Any, tp: TopicPartition, offset: int) -> Any:
     consumer.seek(tp, offset)
     async with asyncio.timeout(READ_SECONDS):
         while await consumer.position(tp) <= offset:
-            found = (await consumer.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ())
-            unreadable = found.unreadable if isinstance(found, FetchedRecords) else ()
-            for one in (*unreadable, *found):
-                first = one.first_offset if isinstance(one, UnreadableBatch) else one.offset
-                if first <= offset <= one.offset:
-                    return one
+            for record in (await consumer.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ()):
+                if record.offset == offset:
+                    return record
+    # The consumer has passed over a batch that cannot be read, and has noted it.
+    for batch in UNREADABLE_BATCHES.found.values():
+        is_there = (batch.topic, batch.partition) == (tp.topic, tp.partition)
+        if is_there and batch.first_offset <= offset <= batch.offset:
+            return batch
     return None
 
 

@@ -23,6 +23,7 @@ from tests.integration.harness import WorkerProcess, drained, environment, put_o
 from tests.integration.notifier.test_notifier import KEY, Bench, integration
 from tests.integration.records.test_transactions import begin, transaction, transactional
 from tests.processes import STREAM_APP, run
+from tests.raw_batches import bomb, produce_raw
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOW = int(time.time())
@@ -154,7 +155,9 @@ async def explained(
         found.places |= await write(settings, "events.account", 0, NOTICES)
         aborted = [("events.hits", 1, None, hit("sqli"))]
         await transaction(settings, aborted, is_aborted=True)
-        sources = ["events.hits", "events.account", "counts"]
+        incidents = f"{settings.topic_prefix}events.incidents"
+        assert await produce_raw(kafka, incidents, 1, bomb(80, "gzip")) == 0
+        sources = ["events.hits", "events.incidents", "events.account", "counts"]
         await drained(settings, "detector", sources, 30)
         await bench.drained()
         changed = trigger(12, 3, ("attack_type", ["ptrav"]))
@@ -298,6 +301,18 @@ async def test_a_place_without_a_record_says_why(explained: Explained) -> None:
         await producer.abort_transaction()
 
 
+async def test_a_batch_that_cannot_be_unpacked_leads_to_its_dead_letter(
+    explained: Explained,
+) -> None:
+    found = await explained.json("events.incidents:1:0")
+    assert (found["state"], found["events"]) == ("unreadable_batch", [])
+    (letter,) = found["dead_letters"]
+    assert letter["reason"] == "unreadable_batch"
+    text = await explained.text("events.incidents:1:0")
+    assert "cannot be unpacked" in text
+    assert f"next stream-app dlq show {letter['topic']}/" in text
+
+
 async def test_a_place_that_cannot_be_is_refused(explained: Explained) -> None:
     for wrong, words in (
         ("events.hits:7:0", "has no partition 7: it has 0 to 1"),
@@ -332,7 +347,7 @@ async def test_the_windows_of_a_trigger_say_why_they_did_not_fire(explained: Exp
         "trigger_disabled"
     )
     text = (await explained.run("--trigger", "8", "--from", since, "--to", until)).stdout
-    assert text.startswith("3 windows: 2 no_events, 1 fired")
+    assert text.startswith("3 windows: 2 without events, 1 fired")
     notices = await explained.run("--trigger", "11", "--at", at, code=2)
     assert "counts no events, so it has no windows" in notices.stderr
 

@@ -96,7 +96,7 @@ def test_many_windows_are_summed_up() -> None:
     windows.append(facts(count=6, recorded=6, alert=fired()))
     found = FullExplanation(AROUND, {}, windows=windows, trigger=TRIGGER)
     shown = lines(found)
-    assert shown[0] == "100 windows: 99 no_events, 1 fired"
+    assert shown[0] == "100 windows: 99 without events, 1 fired"
     assert sum(line.startswith("window") for line in shown) == 1
     assert any("99 windows more: --json prints all" in line for line in shown)
 
