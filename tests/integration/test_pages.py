@@ -66,7 +66,7 @@ PLACEHOLDERS = {
     "broker-1:9092,broker-2:9092": "{broker}",
     "REPLICATION_FACTOR=3": "REPLICATION_FACTOR=1",
     "alerts show 3f9a61": "alerts show {hash}",
-    "events.hits:0:1234": "{event}",
+    "events.hits/0/1234": "{event}",
     "deliveries.dlq/3/17": "{letter}",
     "-b HOST:PORT -t ": "-b {broker} -t {prefix}",
 }
@@ -212,7 +212,7 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
     await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"], 30)
     letter, (event,) = letters[0], await _records(settings, "events.hits")
     return {
-        "event": f"events.hits:{event.partition}:{event.offset}",
+        "event": f"events.hits/{event.partition}/{event.offset}",
         "hash": json.loads(alerts[0].value)["id"].rpartition(":")[2][:8],
         "letter": f"deliveries.dlq/{letter.partition}/{letter.offset}",
     }

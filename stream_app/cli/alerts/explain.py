@@ -45,7 +45,7 @@ MIN_WIDTH, MAX_WIDTH = 60, 100
 
 
 @click.command(
-    epilog="Example: stream-app alerts explain events.hits:0:1234   "
+    epilog="Example: stream-app alerts explain events.hits/0/1234   "
     "or: stream-app alerts explain --trigger 61 --at 2026-11-24T08:00:00Z",
 )
 @click.argument("place", metavar="[PLACE]", required=False)
@@ -82,7 +82,7 @@ def explain(
 ) -> None:
     """Say why there is an alert for an event, or why there is none.
 
-    PLACE is an event's place, as events.hits:0:1234. For each trigger of its client the answer says
+    PLACE is an event's place, as events.hits/0/1234. For each trigger of its client the answer says
     whether the event counts, in which window, and whether that has fired; or which filter or rule
     refuses it, and so on. It shows how the notifier has delivered the alert. Events of a file are
     explained as if they were written now. With --trigger and a time, the trigger's windows then are
@@ -98,7 +98,7 @@ def explain(
     has_time = any(text is not None for text in (moment, start, end))
     if sum((place is not None, path is not None, has_time)) != 1:
         raise UsageError(
-            "give one of: the PLACE of an event (events.hits:0:1234), a file of events with -f, or "
+            "give one of: the PLACE of an event (events.hits/0/1234), a file of events with -f, or "
             "--trigger with a time (--at, or --from and --to)"
         )
     if topic is not None and path is None:
@@ -165,8 +165,8 @@ def _place_of(settings: Settings, text: str) -> tuple[Place, Topic]:
         place = parse_place(text)
     except UsageError:
         raise UsageError(
-            f"{quoted(text)} is no place of an event: give TOPIC:PARTITION:OFFSET, as "
-            "events.hits:0:1234"
+            f"{quoted(text)} is no place of an event: give TOPIC/PARTITION/OFFSET, as "
+            "events.hits/0/1234"
         ) from None
     if place.topic.endswith(".dlq"):
         raise UsageError(f"{text} is a dead letter: `stream-app dlq show {text}` explains it")

@@ -187,7 +187,7 @@ class Gatherer:
         if kind is None or trigger.threshold is None:
             raise UsageError(
                 f"trigger {trigger_id}: {trigger.template_id} counts no events, so it has no "
-                "windows: give the place of a notice, TOPIC:PARTITION:OFFSET"
+                "windows: give the place of a notice, TOPIC/PARTITION/OFFSET"
             )
         period = trigger.threshold.period
         first = from_ms // 1000 // period * period

@@ -280,10 +280,10 @@ async def test_a_trigger_that_was_changed_since_is_explained_as_it_was(
 async def test_a_place_without_a_record_says_why(explained: Explained) -> None:
     settings = explained.bench.settings
     full = f"{settings.topic_prefix}events.attacks"
-    aborted = await explained.json("events.hits:1:0")
+    aborted = await explained.json("events.hits/1/0")
     assert (aborted["state"], aborted["events"]) == ("aborted", [])
-    assert (await explained.json("events.hits:1:1"))["state"] == "no_record"
-    assert (await explained.json("events.hits:0:1000"))["state"] == "not_written"
+    assert (await explained.json("events.hits/1/1"))["state"] == "no_record"
+    assert (await explained.json("events.hits/0/1000"))["state"] == "not_written"
 
     places = await write(settings, "events.attacks", 0, {"gone": b"{}", "kept": b"{}"})
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
@@ -295,8 +295,8 @@ async def test_a_place_without_a_record_says_why(explained: Explained) -> None:
 
     async with transactional(settings, "open") as producer:
         await begin(producer, settings, [("events.attacks", 1, None, b"{}")])
-        assert (await explained.json("events.attacks:1:0"))["state"] == "withheld"
-        text = await explained.text("events.attacks:1:0")
+        assert (await explained.json("events.attacks/1/0"))["state"] == "withheld"
+        text = await explained.text("events.attacks/1/0")
         assert f"--topic {full} --partition 1 --start-offset 0" in text
         await producer.abort_transaction()
 
@@ -304,26 +304,26 @@ async def test_a_place_without_a_record_says_why(explained: Explained) -> None:
 async def test_a_batch_that_cannot_be_unpacked_leads_to_its_dead_letter(
     explained: Explained,
 ) -> None:
-    found = await explained.json("events.incidents:1:0")
+    found = await explained.json("events.incidents/1/0")
     assert (found["state"], found["events"]) == ("unreadable_batch", [])
     (letter,) = found["dead_letters"]
     assert letter["reason"] == "unreadable_batch"
-    text = await explained.text("events.incidents:1:0")
+    text = await explained.text("events.incidents/1/0")
     assert "cannot be unpacked" in text
     assert f"next stream-app dlq show {letter['topic']}/" in text
 
 
 async def test_a_place_that_cannot_be_is_refused(explained: Explained) -> None:
     for wrong, words in (
-        ("events.hits:7:0", "has no partition 7: it has 0 to 1"),
+        ("events.hits/7/0", "has no partition 7: it has 0 to 1"),
         ("deliveries:0:0", "holds no events: name one of events.attacks"),
         ("events.hits.dlq:0:0", "stream-app dlq show events.hits.dlq:0:0"),
-        ("events.hits", "give TOPIC:PARTITION:OFFSET"),
-        ("events.hits:0:\x1b[31m", "'events.hits:0:\\x1b[31m' is no place"),
+        ("events.hits", "give TOPIC/PARTITION/OFFSET"),
+        ("events.hits/0/\x1b[31m", "'events.hits/0/\\x1b[31m' is no place"),
     ):
         assert words in (await explained.run(wrong, code=2)).stderr
     assert (
-        "is not known" in (await explained.run("events.hits:0:0", "--trigger", "5", code=1)).stderr
+        "is not known" in (await explained.run("events.hits/0/0", "--trigger", "5", code=1)).stderr
     )
     assert "give one of" in (await explained.run(code=2)).stderr
 

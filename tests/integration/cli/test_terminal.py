@@ -206,7 +206,7 @@ def cases(folder: Path, url: str) -> dict[str, list[tuple[list[str], dict[str, s
     none: dict[str, str] = {}
     return {
         "alerts explain": [
-            (["events.incidents:0:0"], none), (["events.incidents:0:0", "--json"], none),
+            (["events.incidents/0/0"], none), (["events.incidents/0/0", "--json"], none),
             (["--trigger", "61", "--at", "1h"], none), ([NAME], none),
         ],
         "alerts list": [([], none), (["--json"], none), (["--from", NAME], none)],

@@ -38,7 +38,7 @@ trigger:
 """
 #: What a command is called with where no broker answers: each ends with 4.
 NEEDS_BROKER = {
-    "alerts explain": ["events.hits:0:1234"],
+    "alerts explain": ["events.hits/0/1234"],
     "alerts list": ["--from", "2h"],
     "alerts show": ["3f9a61"],
     "apply": ["-f", "{file}"],
