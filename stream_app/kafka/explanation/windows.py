@@ -134,9 +134,9 @@ async def _read_counts(
         for (where, other), parts in sums.items():
             if where == place and other != revision:
                 facts.other_revisions[other] = sum(parts.values())
-        own = sums.get((place, revision))
-        if is_kept or own:
-            facts.recorded = sum((own or {}).values())
+        if is_kept:
+            # A part of the counts would pass for a smaller count.
+            facts.recorded = sum(sums.get((place, revision), {}).values())
 
 
 def _add_counts(
