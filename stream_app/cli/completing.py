@@ -54,6 +54,11 @@ class ObjectId(click.IntRange):
         return _offers(incomplete, lambda settings: _ids(settings, kind))
 
 
+def id_option(kind: Kind, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that selects an object by its id, such as `--client`, with this help."""
+    return click.option(f"--{kind}", f"{kind}_id", metavar="ID", type=ObjectId(kind), help=text)
+
+
 class AlertId(click.types.StringParamType):
     """The id of an alert, or the beginning of its last part."""
 

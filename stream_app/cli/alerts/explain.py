@@ -14,7 +14,7 @@ import click
 
 from stream_app.cli.alerts.explain_json import document
 from stream_app.cli.alerts.explain_text import report
-from stream_app.cli.completing import ObjectId, TopicName
+from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.parameters import TimeText, moments_of, time_options
 from stream_app.cli.progress import ProgressLine
@@ -60,9 +60,7 @@ MIN_WIDTH, MAX_WIDTH = 60, 100
     type=TopicName(*REPLAYED_TOPICS),
     help="The topic of the file's events, where it does not say it.",
 )
-@click.option(
-    "--trigger", "trigger_id", metavar="ID", type=ObjectId(Kind.TRIGGER), help="Only this trigger."
-)
+@id_option(Kind.TRIGGER, "Only this trigger.")
 @click.option(
     "--at", "moment", metavar="T", type=TimeText(),
     help="The trigger's window at this time: ISO-8601 (UTC without a zone), or how long ago.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream_app.cli.alerts.history_json import letter_document
 from stream_app.domain.explanation.answers import (
     ExplainedEvent,
     ExplainedTrigger,
@@ -17,7 +18,7 @@ from stream_app.domain.explanation.event_verdicts import TriggerVerdict
 from stream_app.domain.explanation.notice_verdicts import NoticeVerdict
 from stream_app.domain.explanation.places import answer_for_place
 from stream_app.domain.explanation.windows import WindowFacts
-from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote
+from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.explanation.gathering import FullExplanation
@@ -48,7 +49,7 @@ def document(found: FullExplanation) -> dict[str, Any]:
             }
             for facts in found.windows
         ],
-        "dead_letters": [_note(letter.note) for letter in found.letters],
+        "dead_letters": [letter_document(letter.note) for letter in found.letters],
     }
 
 
@@ -77,7 +78,7 @@ def _event(around: Surroundings, one: ExplainedEvent) -> dict[str, Any]:
             for entry in (() if notice is None else notice.integrations)
         ],
         "alerts": [_alert(around, history) for history in one.alerts],
-        "dead_letters": [_note(note) for note in one.letters],
+        "dead_letters": [letter_document(note) for note in one.letters],
         "next_steps": list(next_steps(one)),
     }
 
@@ -134,15 +135,4 @@ def _alert(around: Surroundings, history: AlertHistory) -> dict[str, Any]:
         "state": history.state,
         "fired_at": iso_utc(history.fired_ms),
         "deliveries": list(delivery_texts(history, around)),
-    }
-
-
-def _note(note: DeadLetterNote) -> dict[str, Any]:
-    return {
-        "topic": note.place.topic,
-        "partition": note.place.partition,
-        "offset": note.place.offset,
-        "appended_at": iso_utc(note.at_ms),
-        "reason": note.reason,
-        "redriven_to": note.redriven_to,
     }

@@ -59,7 +59,7 @@ def document_of(
             for number in history.without_delivery
         ],
         "dead_letters": [
-            _letter(note) | {"next_step": around.next_of_letter(note)}
+            letter_document(note) | {"next_step": around.next_of_letter(note)}
             for note in history.dead_letters
         ],
     }
@@ -91,7 +91,7 @@ def _delivery(
         "details": sent and sent.details,
         "attempts": [_attempt(attempt) for attempt in history.ordered_attempts],
         "checks": [_check(check) for check in history.checks],
-        "dead_letters": [_letter(note) for note in history.dead_letters],
+        "dead_letters": [letter_document(note) for note in history.dead_letters],
     }
 
 
@@ -121,7 +121,8 @@ def _check(check: Checked) -> dict[str, object]:
     }
 
 
-def _letter(note: DeadLetterNote) -> dict[str, object]:
+def letter_document(note: DeadLetterNote) -> dict[str, object]:
+    """Return a dead letter in JSON's types."""
     return {
         "topic": note.place.topic,
         "partition": note.place.partition,

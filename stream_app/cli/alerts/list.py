@@ -9,7 +9,7 @@ import click
 
 from stream_app.cli.alerts.history_json import facts_of
 from stream_app.cli.alerts.history_text import cause_of
-from stream_app.cli.completing import ObjectId
+from stream_app.cli.completing import id_option
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import moments_of, time_options
 from stream_app.cli.progress import ProgressLine
@@ -45,24 +45,9 @@ class AlertFilter:
 @click.command(
     "list", epilog="Example: stream-app alerts list --integration 521 --state failed --from 2h"
 )
-@click.option(
-    "--client",
-    "client_id",
-    metavar="ID",
-    type=ObjectId(Kind.CLIENT),
-    help="Only those of this client.",
-)
-@click.option(
-    "--trigger",
-    "trigger_id",
-    metavar="ID",
-    type=ObjectId(Kind.TRIGGER),
-    help="Only those of this trigger.",
-)
-@click.option(
-    "--integration", "integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION),
-    help="Only those for this integration.",
-)  # fmt: skip
+@id_option(Kind.CLIENT, "Only those of this client.")
+@id_option(Kind.TRIGGER, "Only those of this trigger.")
+@id_option(Kind.INTEGRATION, "Only those for this integration.")
 @time_options("Only those fired")
 @click.option(
     "--state", type=click.Choice([state.value for state in AlertState]),

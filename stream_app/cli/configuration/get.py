@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream_app.cli.completing import ObjectId
+from stream_app.cli.completing import ObjectId, id_option
 from stream_app.cli.configuration.changes import PLURALS
 from stream_app.cli.configuration.yaml_values import dump_all
 from stream_app.cli.output import print_json, print_lines, print_table, say
@@ -52,13 +52,7 @@ COLUMNS = {
     "cloud's API answers with triggers or integrations.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as `-o json`.")
-@click.option(
-    "--client",
-    "client_id",
-    metavar="ID",
-    type=ObjectId(Kind.CLIENT),
-    help="Only those of this client.",
-)
+@id_option(Kind.CLIENT, "Only those of this client.")
 def get(
     kind: str, object_id: int | None, output: str, client_id: int | None, *, as_json: bool
 ) -> None:

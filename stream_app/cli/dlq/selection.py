@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stream_app.cli.completing import ObjectId, TopicName
+from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import text_of
 from stream_app.cli.parameters import moments_of, time_options
 from stream_app.domain.configuration.kinds import Kind
@@ -25,14 +25,8 @@ _OPTIONS = (
     click.argument(
         "topics", metavar="[TOPIC]...", nargs=-1, type=TopicName(*DEAD_LETTER_SOURCES)
     ),
-    click.option(
-        "--integration", "integration_id", metavar="ID", type=ObjectId(Kind.INTEGRATION),
-        help="Only deliveries and alerts for this integration.",
-    ),
-    click.option(
-        "--client", "client_id", metavar="ID", type=ObjectId(Kind.CLIENT),
-        help="Only those of this client, where that can be read.",
-    ),
+    id_option(Kind.INTEGRATION, "Only deliveries and alerts for this integration."),
+    id_option(Kind.CLIENT, "Only those of this client, where that can be read."),
     click.option(
         "--reason", "reasons", metavar="R", multiple=True,
         type=click.Choice([reason.value for reason in DeadLetterReason]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.completing import ObjectId
+from stream_app.cli.completing import ObjectId, id_option
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
@@ -44,13 +44,7 @@ COLUMNS = {
 
 
 @click.command("list", epilog="Example: stream-app integrations list --client 1111")
-@click.option(
-    "--client",
-    "client_id",
-    metavar="ID",
-    type=ObjectId(Kind.CLIENT),
-    help="Only those of this client.",
-)
+@id_option(Kind.CLIENT, "Only those of this client.")
 @click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def list_(client_id: int | None, *, as_json: bool) -> None:
     """List integrations: how they are configured, and whether they are in use.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from stream_app.cli import CommandGroup
-from stream_app.cli.completing import ObjectId, TopicName
+from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import say
 from stream_app.cli.parameters import formerly, time_options
 from stream_app.cli.replay.copy_events import copy_events
@@ -63,20 +63,8 @@ class _Replay(CommandGroup):
     help="Use this file's clients, triggers and integrations; of each kind in it, no others.",
 )
 @formerly("--config", "--file", "files", multiple=True)
-@click.option(
-    "--trigger",
-    "trigger_id",
-    metavar="ID",
-    type=ObjectId(Kind.TRIGGER),
-    help="Only this trigger's alerts.",
-)
-@click.option(
-    "--client",
-    "client_id",
-    metavar="ID",
-    type=ObjectId(Kind.CLIENT),
-    help="Only this client's alerts.",
-)
+@id_option(Kind.TRIGGER, "Only this trigger's alerts.")
+@id_option(Kind.CLIENT, "Only this client's alerts.")
 @click.option(
     "--compare",
     "is_compared",

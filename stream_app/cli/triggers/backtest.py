@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from stream_app.cli.completing import ObjectId
+from stream_app.cli.completing import id_option
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.parameters import time_options
@@ -48,13 +48,7 @@ MAX_TOP = 100
     help="The trigger, in the form for `apply`, and its client if that is not configured; `-` is "
     "stdin. Without it, --trigger names a configured one.",
 )
-@click.option(
-    "--trigger",
-    "trigger_id",
-    metavar="ID",
-    type=ObjectId(Kind.TRIGGER),
-    help="Which trigger of the files, or of the configured ones.",
-)
+@id_option(Kind.TRIGGER, "Which trigger of the files, or of the configured ones.")
 @time_options("Only what was recorded", "7d", takes_offsets=True)
 @click.option(
     "--top",
