@@ -13,7 +13,7 @@ import click
 from stream_app.cli.output import print_line, say
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.times import parse_time
+from stream_app.domain.times import iso_utc, parse_time
 
 if TYPE_CHECKING:
     from click import Context, Parameter
@@ -23,6 +23,11 @@ yes_option = click.option(
     "--yes",
     is_flag=True,
     help="Do it; without it the command only shows what it would do, and ends with 2.",
+)
+#: What help says of a time.
+TIME_FORMS = (
+    "ISO-8601 (UTC without a zone), a time of day as 10:05 (its last one, UTC), or how long ago, "
+    "as 30m, 2h, 7d"
 )
 _FORMER_AGO = re.compile(r"-\d{1,9}[smhd]")
 
@@ -116,8 +121,7 @@ def time_options(
         click.option(
             "--from", "start", metavar="T", type=TimeText(), default=default_from,
             show_default=bool(default_from),
-            help=f"{only} at this time or later: ISO-8601 (UTC without a zone), or how long ago, "
-            f"as 30m, 2h, 7d{also}.",
+            help=f"{only} at this time or later: {TIME_FORMS}{also}.",
         ),
         click.option(
             "--to", "end", metavar="T", type=TimeText(), help=f"{only} before this time."
@@ -143,7 +147,10 @@ def moments_of(start: str | None, end: str | None) -> tuple[int | None, int | No
     now_ms = time.time_ns() // 1_000_000
     from_ms, to_ms = (None if text is None else parse_time(text, now_ms) for text in (start, end))
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
-        raise UsageError(f"--from {start} is not before --to {end}: no time is left between")
+        raise UsageError(
+            f"--from {start} ({iso_utc(from_ms)}) is not before --to {end} ({iso_utc(to_ms)}): "
+            "no time is left between"
+        )
     return from_ms, to_ms
 
 

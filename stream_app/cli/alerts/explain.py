@@ -16,7 +16,7 @@ from stream_app.cli.alerts.explain_json import document
 from stream_app.cli.alerts.explain_text import report
 from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import print_json, print_line, say, terminal_width
-from stream_app.cli.parameters import TimeText, moments_of, time_options
+from stream_app.cli.parameters import TIME_FORMS, TimeText, moments_of, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.record_files import InputRecord, file_records
 from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, topic_of_line
@@ -63,7 +63,7 @@ MIN_WIDTH, MAX_WIDTH = 60, 100
 @id_option(Kind.TRIGGER, "Only this trigger.")
 @click.option(
     "--at", "moment", metavar="T", type=TimeText(),
-    help="The trigger's window at this time: ISO-8601 (UTC without a zone), or how long ago.",
+    help=f"The trigger's window at this time: {TIME_FORMS}.",
 )  # fmt: skip
 @time_options("Only windows that touch a time")
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as one JSON document.")

@@ -63,8 +63,8 @@ def parse_bound(text: str | None, now_ms: int) -> Bound:
         return Bound(moment_ms=parse_time(text, now_ms))
     except UsageError:
         raise UsageError(
-            f"{quoted(text)} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z, "
-            "how long ago it is as 30m, 2h or 7d, or an offset as 1500"
+            f"{quoted(text)} is neither a time nor an offset: give a time as 2026-11-24T08:00:00Z "
+            "or 08:00, how long ago it is as 30m, 2h or 7d, or an offset as 1500"
         ) from None
 
 

@@ -21,13 +21,20 @@ NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
         ("2026-01-01T00:00:00Z", NOW_MS),
         ("2026-01-01T03:00:00.250+03:00", NOW_MS + 250),
         ("0001-01-01T00:00:00", 0),
+        ("00:00", NOW_MS),
+        ("00:00:01", NOW_MS - 86_399_000),
+        ("23:59:30", NOW_MS - 30_000),
+        ("9:05Z", NOW_MS - (14 * 60 + 55) * 60_000),
     ],
 )
 def test_a_time_is_read_and_so_is_a_duration_before_now(text: str, expected: int) -> None:
     assert parse_time(text, NOW_MS) == expected
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "2 h", "1h30m", "yesterday", "2026-13-01"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "2", "h", "-2h", "2 h", "1h30m", "yesterday", "2026-13-01", "24:00", "10:60", "10:5"],
+)
 def test_anything_else_is_wrong_usage_that_says_how_to_write_it(text: str) -> None:
     with pytest.raises(UsageError, match=r"is no time: give one as .*2h or 7d"):
         parse_time(text, NOW_MS)

@@ -54,7 +54,7 @@ def test_options_become_a_selection_and_no_option_means_everything() -> None:
 
 
 def test_a_time_span_that_is_empty_is_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="--from 1h is not before --to 2h"):
+    with pytest.raises(UsageError, match=r"--from 1h .* is not before --to 2h "):
         selection_of(**NOTHING | {"start": "1h", "end": "2h"})
 
 
