@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import click
@@ -17,6 +19,7 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.reports.alert_history import AlertHistories, AlertHistory, AlertState
 from stream_app.domain.times import iso_utc
+from stream_app.kafka.configuration.records import read_stored
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.logs import configure_logs
 from stream_app.settings import Settings, load_settings
@@ -43,15 +46,16 @@ class AlertFilter:
 
 
 @click.command(
-    "list", epilog="Example: stream-app alerts list --integration 521 --state failed --from 2h"
+    "list",
+    epilog="Example: stream-app alerts list --state failed --state pending --integration 521",
 )
 @id_option(Kind.CLIENT, "Only those of this client.")
 @id_option(Kind.TRIGGER, "Only those of this trigger.")
 @id_option(Kind.INTEGRATION, "Only those for this integration.")
 @time_options("Only those fired")
 @click.option(
-    "--state", type=click.Choice([state.value for state in AlertState]),
-    help="Only those in this state.",
+    "--state", "states", multiple=True, type=click.Choice([state.value for state in AlertState]),
+    help="Only those in this state; give it several times for any of several.",
 )  # fmt: skip
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1), default=50, show_default=True,
@@ -64,7 +68,7 @@ def list_(
     integration_id: int | None,
     start: str | None,
     end: str | None,
-    state: str | None,
+    states: tuple[str, ...],
     limit: int,
     *,
     as_json: bool,
@@ -72,24 +76,26 @@ def list_(
     """List alerts, the newest last.
 
     STATE is the worst of its deliveries: `failed` (a dead letter that nobody has redriven),
-    `pending`, `dismissed` (its dead letters are), `dry_run` (recorded, and sent to nobody), `sent`,
-    or `no_delivery` (not routed yet, or no integration takes it). FIRED is when the record was
-    written.
+    `pending`, `dismissed` (nobody wants its dead letters sent), `dry_run` (recorded, and sent to
+    nobody), `sent`, or `no_delivery` (not routed yet, or no integration takes it). FIRED is when
+    the record was written.
     """
     settings = load_settings()
     configure_logs(settings.log)
     bounds = Bounds(MOST, *moments_of(start, end))
     selected = AlertFilter(client_id, trigger_id, integration_id)
-    found, cut_ms = asyncio.run(_read(settings, bounds, selected, None if state else limit))
-    rows = [history for history in found if state in (None, history.state)][-limit:]
+    found, cut_ms = asyncio.run(_read(settings, bounds, selected, None if states else limit))
+    rows = [history for history in found if not states or history.state in states][-limit:]
     if as_json:
         for history in rows:
             print_json(_summary(history))
     elif rows:
         columns = ("FIRED", "STATE", "CLIENT", "CAUSE", "INTEGRATIONS", "ID")
         print_table(columns, [_row(history) for history in rows])
+    elif found:
+        say(f"no alerts in state {' or '.join(dict.fromkeys(states))}; in others: {_counts(found)}")
     else:
-        say("no alerts" if not found else f"no alerts in state {state}, {len(found)} in others")
+        say("; ".join(["no alerts", *asyncio.run(_unknown(settings, selected))]))
     if cut_ms is not None:
         say(f"looked back to {iso_utc(cut_ms)} only (the newest {MOST:,} records)")
 
@@ -108,6 +114,29 @@ async def _read(
         behind = await add_deliveries(settings, chosen, bounds.most, progress.report)
     cuts = [cut for cut in (reach.cut_ms, behind.cut_ms) if cut is not None]
     return newest, max(cuts, default=None)
+
+
+def _counts(found: Iterable[AlertHistory]) -> str:
+    """Return how many alerts are in which state, the worst state first."""
+    counts = Counter(history.state for history in found)
+    return ", ".join(f"{counts[state]:,} {state}" for state in AlertState if counts[state])
+
+
+async def _unknown(settings: Settings, selected: AlertFilter) -> Sequence[str]:
+    """Return which of the selected objects are not configured: nothing can come of those."""
+    numbers = {
+        Kind.CLIENT: selected.client_id,
+        Kind.TRIGGER: selected.trigger_id,
+        Kind.INTEGRATION: selected.integration_id,
+    }
+    if all(number is None for number in numbers.values()):
+        return []
+    stored = await read_stored(settings)
+    return [
+        f"{kind} {number} is not configured (`stream-app get {kind}s` shows which are)"
+        for kind, number in numbers.items()
+        if number is not None and number not in stored[kind]
+    ]
 
 
 def _row(history: AlertHistory) -> tuple[str, ...]:

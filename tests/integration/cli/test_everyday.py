@@ -126,6 +126,14 @@ async def test_the_list_says_where_each_alert_stands(installation: Installation)
     ):
         done = await installation.run("alerts", "list", *nobody)
         assert (done.stdout, "no alerts" in done.stderr) == ("", True), nobody
+    none = await installation.run("alerts", "list", "--state", "pending", "--state", "dry_run")
+    assert "no alerts in state pending or dry_run; in others: 1 failed, 1 sent" in none.stderr
+    either = await installation.json("alerts", "list", "--state", "sent", "--state", "failed")
+    assert [row["state"] for row in either] == ["failed", "sent"]
+    unknown = await installation.run("alerts", "list", "--client", "5", "--trigger", "61")
+    assert unknown.stderr == (
+        "no alerts; client 5 is not configured (`stream-app get clients` shows which are)\n"
+    )
     table = (await installation.run("alerts", "list")).stdout
     assert "521 sent, 522 given_up" in table
     assert installation.later.id in table
