@@ -34,14 +34,24 @@ MOST_SECONDS = 1.5
 MOST = 200
 
 
-class ObjectId(click.IntRange):
-    """The id of a configured object; of which kind may be said by an argument before it."""
+class ObjectId(click.types.IntParamType):
+    """The id of a configured object; of which kind may be said by an argument before it.
+
+    It is no `click.IntRange`, whose help would show a range where there is none.
+    """
 
     name = "integer"
 
     def __init__(self, kind: Kind | None = None, minimum: int | None = None) -> None:
-        super().__init__(min=minimum)
         self._kind = kind
+        self._minimum = minimum
+
+    def convert(self, value: Any, param: Parameter | None, ctx: Context | None) -> int:
+        """Return the number, or end with a usage error."""
+        number = int(super().convert(value, param, ctx))
+        if self._minimum is not None and number < self._minimum:
+            self.fail(f"{number} is not an id: ids begin at {self._minimum}", param, ctx)
+        return number
 
     def shell_complete(
         self,

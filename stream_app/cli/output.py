@@ -69,7 +69,7 @@ def print_json(value: Any) -> None:
 def print_json_text(document: str | bytes) -> None:
     """Print a JSON document as it is; on a terminal with control characters escaped."""
     text = document if isinstance(document, str) else document.decode(errors="backslashreplace")
-    click.echo(printable_json(text) if is_terminal() else text)
+    _echo(printable_json(text) if is_terminal() else text)
 
 
 def print_data(data: bytes) -> None:
@@ -77,6 +77,7 @@ def print_data(data: bytes) -> None:
     if is_terminal():
         print_lines(data.decode(errors="backslashreplace"))
     else:
+        _PROGRESS.clear()
         click.get_binary_stream("stdout").write(data)
 
 
@@ -84,7 +85,7 @@ def print_kcat_line(key: str, value: Any) -> None:
     """Print a record as `kcat -K` reads it with a tab: its key, the tab, its value as JSON."""
     document = orjson.dumps(value).decode()
     shown = (printable(key), printable_json(document)) if is_terminal() else (key, document)
-    click.echo("\t".join(shown))
+    _echo("\t".join(shown))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -104,41 +105,43 @@ def print_block(columns: Sequence[str], row: Sequence[object], width: int) -> No
 
 def print_line(*parts: str | Styled) -> None:
     """Print a line on stdout; line breaks in it are shown as escapes."""
-    click.echo("".join(map(_painted, parts)).rstrip(" "))
+    _echo("".join(map(_painted, parts)).rstrip(" "))
 
 
 def print_lines(text: str) -> None:
     """Print a text of several lines on stdout."""
-    click.echo(printable_lines(text))
+    _echo(printable_lines(text))
 
 
 def print_rule() -> None:
     """Print a line across the terminal."""
-    click.echo("─" * Console().width)
+    _echo("─" * Console().width)
 
 
 def say(text: str) -> None:
     """Print a line for a person on stderr; line breaks in it are shown as escapes."""
-    click.echo(printable(text), err=True)
+    _echo(printable(text), err=True)
 
 
 def say_lines(text: str) -> None:
     """Print a text of several lines for a person on stderr."""
-    click.echo(printable_lines(text), err=True)
+    _echo(printable_lines(text), err=True)
 
 
 def complain(error: Exception) -> None:
     """Print an error on stderr; only its first line has the prefix of our errors."""
     lines = printable_lines(str(error)).split("\n")
     rest = (line if line.startswith(" ") else f"  {line}" for line in lines[1:])
-    click.echo("\n".join([f"stream-app: {lines[0]}", *rest]), err=True)
+    _echo("\n".join([f"stream-app: {lines[0]}", *rest]), err=True)
 
 
 def show_usage_error(error: click.ClickException) -> None:
     """Print an error of click as click does, with the arguments that it repeats escaped."""
     text = io.StringIO()
     error.show(file=text)
-    click.echo(printable_lines(text.getvalue().removesuffix("\n")), err=True)
+    # click indents the choices of an argument with tabs.
+    shown = text.getvalue().removesuffix("\n").replace("\n\t", "\n  ")
+    _echo(printable_lines(shown), err=True)
 
 
 def show_traceback(
@@ -146,13 +149,33 @@ def show_traceback(
 ) -> None:
     """Print an uncaught error (`sys.excepthook`); text from outside is escaped here, too."""
     lines = "".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")
-    click.echo(printable_lines(lines), err=True)
+    _echo(printable_lines(lines), err=True)
+
+
+class _Progress:
+    """The line of the terminal's stderr that is painted over until something else is printed."""
+
+    def __init__(self) -> None:
+        self._is_shown = False
+
+    def paint(self, text: str) -> None:
+        """Replace the line. A line that the terminal wraps could not be cleared: it is cut."""
+        sys.stderr.write(_CLEAR + printable(text)[: Console(stderr=True).width - 1])
+        sys.stderr.flush()
+        self._is_shown = bool(text)
+
+    def clear(self) -> None:
+        """Remove the line, if there is one."""
+        if self._is_shown:
+            self.paint("")
+
+
+_PROGRESS = _Progress()
 
 
 def paint_over(text: str) -> None:
     """Replace the current line of the terminal's stderr, without ending it."""
-    sys.stderr.write(_CLEAR + printable(text))
-    sys.stderr.flush()
+    _PROGRESS.paint(text)
 
 
 def is_watched() -> bool:
@@ -184,6 +207,11 @@ def drop_errors() -> None:
 def drop_output() -> None:
     """Discard further stdout: its reader has closed it, and Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    _PROGRESS.clear()
+    click.echo(text, err=err)
 
 
 def _cell(value: object) -> str:

@@ -123,6 +123,12 @@ def test_a_list_of_commands_says_in_whole_sentences_what_they_do(name: str) -> N
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_shows_no_range_without_a_bound(name: str) -> None:
+    done = CliRunner().invoke(cli, [*name.split(), "--help"], prog_name="stream-app")
+    assert "None" not in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_and_argument_is_described(name: str) -> None:
     silent = [
         option.opts[0]
@@ -200,6 +206,8 @@ def test_without_any_broker_it_names_the_folder_that_it_looked_in(
     [
         (["statu"], "No such command 'statu'"),
         (["dlq", "lst"], "No such command 'lst'"),
+        (["apply", "-f", "a.yaml", "--client", "0"], "0 is not an id: ids begin at 1"),
+        (["sandbox", "fail"], "Choose from:\n  status,\n  "),
         (["status", "--jsn"], "No such option: --jsn"),
         (["alerts", "show"], "Missing argument 'ID'"),
         (["alerts", "show", " "], "give an alert's id"),
