@@ -11,9 +11,12 @@ import click
 from stream_app.cli import CommandGroup
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.errors import TopicMismatchError
+from stream_app.domain.reports.problems import other_prefixes_text
 from stream_app.kafka.cluster.admin import create_topics, list_topics
+from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import check_topics
-from stream_app.settings import load_settings
+from stream_app.kafka.cluster.topics import TopicSpec, topic_specs
+from stream_app.settings import Settings, load_settings
 
 
 @click.group(cls=CommandGroup, epilog="Example: stream-app topics create")
@@ -28,7 +31,7 @@ def topics() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print each topic as JSON, one per line.")
 def create(*, dry_run: bool, as_json: bool) -> None:
     """Make the topics that do not exist."""
-    made = asyncio.run(create_topics(load_settings(), dry_run=dry_run))
+    made = asyncio.run(_create(load_settings(), dry_run=dry_run))
     if as_json:
         for spec in made:
             row = asdict(spec)
@@ -41,6 +44,15 @@ def create(*, dry_run: bool, as_json: bool) -> None:
         )
     else:
         say("all topics exist")
+
+
+async def _create(settings: Settings, *, dry_run: bool) -> list[TopicSpec]:
+    """Make the missing topics; if all are missing, say first which installations there are."""
+    missing = await create_topics(settings, dry_run=True)
+    if len(missing) == len(topic_specs(settings)) and (others := await other_prefixes(settings)):
+        own = settings.topic_prefix or "(none)"
+        say(f"{other_prefixes_text(others)}; these are the first with the prefix {own}")
+    return missing if dry_run else await create_topics(settings)
 
 
 @topics.command(epilog="Example: stream-app topics check")

@@ -27,15 +27,20 @@ def no_topics_problem(topics: Sequence[str], prefixes: Sequence[str]) -> Problem
     what = f"none of the {len(topics)} topics is there, {topics[0]} for example"
     if not prefixes:
         return Problem(what, "is STREAM_APP_TOPIC_PREFIX right? Then: stream-app topics create")
+    return Problem(
+        f"{what}; {other_prefixes_text(prefixes)}",
+        f"if that is meant: export STREAM_APP_TOPIC_PREFIX={prefixes[0]}; if none is: "
+        "stream-app topics create",
+    )
+
+
+def other_prefixes_text(prefixes: Sequence[str]) -> str:
+    """Return that the cluster has other installations, one or more."""
     named = ", ".join(prefix or "(none)" for prefix in prefixes[:PREFIXES_SHOWN])
     if (more := len(prefixes) - PREFIXES_SHOWN) > 0:
         named += f" and {more} more"
     word = "another prefix" if len(prefixes) == 1 else "other prefixes"
-    return Problem(
-        f"{what}; the cluster has topics with {word}: {named}",
-        f"if that is meant: export STREAM_APP_TOPIC_PREFIX={prefixes[0]}; if none is: "
-        "stream-app topics create",
-    )
+    return f"the cluster has topics with {word}: {named}"
 
 
 def restoring_problem(role: str, host: str, how_far: str) -> Problem:

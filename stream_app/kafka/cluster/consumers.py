@@ -9,13 +9,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
     connection_options,
     kafka_errors,
 )
+from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topic_metadata import PartitionId
 from stream_app.kafka.records.fetched_records import whole_records
 from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
@@ -83,11 +83,8 @@ async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPa
     finally:
         await admin.close()
     found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
-    for topic in topics:
-        if topic not in found:
-            raise TopicMismatchError(
-                f"topic {topic} is missing: make it with `stream-app topics create`"
-            )
+    if missing := [topic for topic in topics if topic not in found]:
+        raise await missing_topics_error(settings, missing)
     return [
         TopicPartition(name, number) for name, count in found.items() for number in range(count)
     ]

@@ -11,12 +11,13 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.errors import TopicMismatchError, UsageError
+from stream_app.domain.errors import UsageError
 from stream_app.domain.explanation.places import PlacedRecord, PlaceState
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import READ_SECONDS, kafka_errors
 from stream_app.kafka.cluster.consumers import close, open_topics
 from stream_app.kafka.cluster.groups import read_group
+from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topic_metadata import ends_of, stable_ends, topic_metadata
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.hidden_writes import how_to_end
@@ -68,10 +69,7 @@ async def _ends(settings: Settings, place: Place) -> tuple[int, int, int | None,
         kafka = client._client  # noqa: SLF001 - sends our own request
         facts = await topic_metadata(kafka, [place.topic])
         if place.topic not in facts:
-            raise TopicMismatchError(
-                f"topic {place.topic} does not exist: `stream-app topics list` shows which do; "
-                "set STREAM_APP_TOPIC_PREFIX to the installation that is meant"
-            )
+            raise await missing_topics_error(settings, [place.topic])
         count = len(facts[place.topic].leaders)
         if place.partition >= count:
             raise UsageError(

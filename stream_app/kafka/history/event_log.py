@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_app.domain.errors import TopicMismatchError, UsageError
+from stream_app.domain.errors import UsageError
 from stream_app.domain.replay.ranges import Bound, Range
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
@@ -20,6 +20,7 @@ from stream_app.kafka.cluster.connection import (
     kafka_errors,
 )
 from stream_app.kafka.cluster.consumers import close
+from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.history.spans import LogSpans, Span
 from stream_app.kafka.records.fetched_records import FetchedRecords
 from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
@@ -56,12 +57,8 @@ class EventLog:
         """Connect."""
         async with Admin(self._settings) as client:
             counts = await partition_counts(client, self.topics)
-        for topic in self.topics:
-            if topic not in counts:
-                raise TopicMismatchError(
-                    f"topic {topic} does not exist: make it with `stream-app topics create`, or "
-                    "set STREAM_APP_TOPIC_PREFIX to the installation that is meant"
-                )
+        if missing := [topic for topic in self.topics if topic not in counts]:
+            raise await missing_topics_error(self._settings, missing)
         # These topics are read as a worker reads them: without an object for each record.
         LeanPartitionRecords.batched |= frozenset(self.topics)
         install_fetcher()

@@ -9,6 +9,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.topics import Role
 from stream_app.kafka.cluster.admin import Admin, make_topics, partition_counts
 from stream_app.kafka.cluster.broker_clock import BrokerClock
+from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
     DEAD_LETTER_SOURCES,
@@ -61,9 +62,7 @@ async def source_partitions(
         counts = await partition_counts(client, wanted)
     missing = [name for name in wanted if name not in counts]
     if missing:
-        raise TopicMismatchError(
-            f"topic {', '.join(missing)} does not exist: make it with 'stream-app topics create'"
-        )
+        raise await missing_topics_error(settings, missing)
     return {topic: counts[names(topic)] for topic in topics}
 
 

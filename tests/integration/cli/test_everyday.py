@@ -346,6 +346,30 @@ async def test_a_prefix_without_topics_is_reported_in_one_line(installation: Ins
     assert seen.returncode == 1, seen.stderr
     rows = [json.loads(line) for line in seen.stdout.splitlines()]
     assert [row["text"] for row in rows if row["check"] == "topics"] == [problem["what"]]
+    for topic, *command in (
+        ("alerts", "alerts", "list"),
+        ("config.clients", "get", "triggers"),
+        ("config.clients", "alerts", "explain", "nobodys.events.hits/0/0"),
+        ("events.attacks", "worker", "detector"),
+        ("events.attacks.dlq", "dlq", "list"),
+    ):
+        done = await asyncio.to_thread(run, settings, *command)
+        assert done.returncode == 3, (command, done.stderr)
+        assert f"none of the 18 topics is there, nobodys.{topic} for" in done.stderr, command
+        assert "; the cluster has topics with " in done.stderr, command
+
+
+async def test_a_prefix_without_its_dot_is_told_which_one_is_meant(
+    installation: Installation,
+) -> None:
+    prefix = installation.bench.settings.topic_prefix
+    wrong = {"topic_prefix": prefix.removesuffix(".")}
+    settings = installation.bench.settings.model_copy(update=wrong)
+    run = WorkerProcess.command
     listed = await asyncio.to_thread(run, settings, "alerts", "list")
     assert listed.returncode == 3
-    assert "topic nobodys.alerts is missing" in listed.stderr
+    assert f"if that is meant: export STREAM_APP_TOPIC_PREFIX={prefix};" in listed.stderr
+    # Whoever makes topics there by mistake sees it before they are made.
+    would = await asyncio.to_thread(run, settings, "topics", "create", "--dry-run")
+    assert would.returncode == 0, would.stderr
+    assert "; these are the first with the prefix " + wrong["topic_prefix"] in would.stderr

@@ -207,7 +207,7 @@ async def test_a_topic_that_is_made_anew_is_read_from_its_beginning(
 
 
 async def test_a_missing_topic_is_named(settings: Settings) -> None:
-    with pytest.raises(TopicMismatchError, match=r"config\.clients is missing.*topics create"):
+    with pytest.raises(TopicMismatchError, match=r"config\.clients for example.*topics create"):
         await ConfigurationReader(settings).start()
 
 
