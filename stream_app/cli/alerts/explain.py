@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,6 +92,8 @@ def explain(
     """
     settings = load_settings()
     configure_logs(settings.log)
+    # The command says itself what fails; a broker that has just started makes aiokafka try again.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     now_ms = time.time_ns() // 1_000_000
     gatherer = Gatherer(settings, NoticeSigner(secret_keys_of(settings)), now_ms, _Watcher())
     has_time = any(text is not None for text in (moment, start, end))

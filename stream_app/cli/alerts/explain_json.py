@@ -44,7 +44,7 @@ def document(found: FullExplanation) -> dict[str, Any]:
             {
                 "trigger_id": facts.trigger.id,
                 "trigger_name": facts.trigger.name,
-                "configuration": found.basis,
+                "configuration": facts.basis,
                 **_window(found.around, facts),
             }
             for facts in found.windows
@@ -124,7 +124,7 @@ def _window(around: Surroundings, facts: WindowFacts) -> dict[str, Any]:
         "count_late": facts.late,
         "read_to_at": None if facts.read_to_ms is None else iso_utc(facts.read_to_ms),
         "notes": list(facts.notes()),
-        "alerts": [] if facts.alert is None else [_alert(around, facts.alert)],
+        "alerts": [_alert(around, one) for one in facts.alerts],
         "next_steps": list(steps_for_window(facts, facts.trigger.id)),
     }
 

@@ -12,6 +12,7 @@ from stream_app.domain.explanation.answers import (
     ExplainedTrigger,
     answer_for_event,
     answer_for_window,
+    letter_done,
     next_steps,
     steps_for_window,
 )
@@ -51,13 +52,20 @@ _STATES = {
     WindowState.NOT_READ_YET: "not read to the end",
     WindowState.NOT_COUNTED: "with events that did not count",
     WindowState.NO_ALERT: "above the threshold without an alert",
+    WindowState.OPEN: "not over yet",
+    WindowState.FUTURE: "in the future",
+}
+_STATE_WORDS = {
+    WindowState.FIRED: "fired",
+    WindowState.OPEN: "not fired so far",
+    WindowState.FUTURE: "not begun",
 }
 _PLACED = {TriggerResult.COUNTED, TriggerResult.LATE}
 _SUMMED = {TriggerResult.NOT_EVALUATED, TriggerResult.OTHER_KIND, TriggerResult.NOT_USED}
 
 
 def report(found: FullExplanation, width: int) -> Iterator[str]:
-    """Yield the lines of an explanation; none is wider than `width` unless a word is."""
+    """Yield the lines of an explanation; only a word or a command is wider than `width`."""
     lines = _Lines(width)
     if found.windows:
         yield from _windows(found, lines)
@@ -109,8 +117,7 @@ def _details(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iter
     if isinstance(one.verdict, NoticeVerdict):
         yield from _integrations(found, one, one.verdict, lines)
     for letter in one.letters:
-        again = f", redriven to {letter.redriven_to}" if letter.redriven_to else ""
-        yield from lines.of("dead", f"{letter.place}: {letter.reason}{again}")
+        yield from lines.of("dead", f"{letter.place}: {letter.reason}{letter_done(letter)}")
     yield from _basis(found, one, lines)
     yield from _next(list(next_steps(one)))
 
@@ -188,8 +195,8 @@ def _row_basis(row: ExplainedTrigger, lines: _Lines) -> Iterator[str]:
     elif row.basis is Basis.NOT_KNOWN and row.version_ms is not None:
         yield from lines.of(
             "",
-            f"that is by its form of {iso_utc(row.version_ms)}, which is newer than the event; "
-            "what it was before, if it was there, is not known any more",
+            f"it was written {iso_utc(row.version_ms)}, after the event. Any earlier form is lost, "
+            "so this is what the present one makes of the event",
             2,
         )
 
@@ -204,12 +211,13 @@ def _late_text(found: FullExplanation, closed_at: int) -> str:
 
 
 def _window(around: Surroundings, facts: WindowFacts, lines: _Lines) -> Iterator[str]:
-    fired = "fired" if facts.state is WindowState.FIRED else "not fired"
-    yield from lines.of("", f"{facts.counted_text}: {fired}", 2)
+    yield from lines.of(
+        "", f"{facts.counted_text}: {_STATE_WORDS.get(facts.state, 'not fired')}", 2
+    )
     for note in facts.notes():
         yield from lines.of("", note, 2)
-    if facts.alert is not None:
-        for line in delivery_texts(facts.alert, around):
+    for alert in facts.alerts:
+        for line in delivery_texts(alert, around):
             yield from lines.of("", line, 2)
 
 
@@ -262,25 +270,30 @@ def _windows(found: FullExplanation, lines: _Lines) -> Iterator[str]:
         for item in trigger.filters:
             values = ", ".join(map(str, item.values))
             yield from lines.of("filter", f"{item.id} {item.operator} {values}")
-    if found.basis is Basis.THEN:
-        yield from lines.of("based on", "the trigger's form of then; it has been changed since")
-    elif found.basis is Basis.NOT_KNOWN:
-        yield from lines.of(
-            "based on",
-            "the trigger's form of today, which is newer; what it was before, if it was there, is "
-            "not known any more",
-        )
+    yield from _windows_basis(windows, lines)
     shown = windows
     if len(windows) > MAX_SHOWN_WINDOWS:
-        busy = [facts for facts in windows if facts.counted or facts.alert is not None]
+        busy = [facts for facts in windows if facts.counted or facts.fired is not None]
         shown = busy[-MAX_SHOWN_WINDOWS:]
     for facts in shown:
         yield from lines.of("window", span_text(facts.start, facts.end))
         yield from _window(found.around, facts, lines)
     if len(shown) < len(windows):
         yield from lines.of("", f"{len(windows) - len(shown):,} windows more: --json prints all", 2)
-    best = next((f for f in windows if f.alert is not None), windows[0])
+    best = next((f for f in windows if f.fired is not None), windows[0])
     yield from _next(list(steps_for_window(best, best.trigger.id)))
+
+
+def _windows_basis(windows: Sequence[WindowFacts], lines: _Lines) -> Iterator[str]:
+    """Yield which forms of the trigger the windows are judged by, unless that is today's."""
+    bases = {facts.basis for facts in windows}
+    some = "" if len(bases) == 1 else "for some of the windows: "
+    if Basis.THEN in bases:
+        text = "the trigger as it was then; it has been changed since"
+        yield from lines.of("based on", f"{some}{text}")
+    if Basis.NOT_KNOWN in bases:
+        text = "the trigger as it is now. It was written later, and any earlier form is lost"
+        yield from lines.of("based on", f"{some}{text}")
 
 
 def _short(text: str) -> str:

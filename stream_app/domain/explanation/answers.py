@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.counting.exclusions import Exclusion
 from stream_app.domain.explanation.event_verdicts import (
     EventVerdict,
@@ -13,10 +14,16 @@ from stream_app.domain.explanation.event_verdicts import (
 )
 from stream_app.domain.explanation.notice_verdicts import NoticeVerdict
 from stream_app.domain.explanation.versions import Basis
-from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
+from stream_app.domain.explanation.windows import (
+    WindowFacts,
+    WindowState,
+    form_text,
+    span_text,
+)
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.incoming import NoticeResult
 from stream_app.domain.reports.alert_history import AlertHistory, AlertState, DeadLetterNote
+from stream_app.domain.times import iso_utc
 
 #: Exclusion -> what it means, after "the event is".
 EXCLUSIONS = {
@@ -81,7 +88,7 @@ class ExplainedEvent:
     def alert_ids(self) -> list[str]:
         """The alerts that it has become, or has been counted for."""
         found = [row.alert for row in self.rows] + list(self.alerts)
-        found += [row.window.alert for row in self.rows if row.window is not None]
+        found += [row.window.fired for row in self.rows if row.window is not None]
         return [history.alert.id for history in found if history is not None]
 
     @property
@@ -109,13 +116,21 @@ def _for_unread(one: ExplainedEvent) -> str | None:
     verdict, what = one.verdict, one.what
     if one.letters and not verdict.is_dead_letter:
         letter = one.letters[-1]
-        again = f", redriven to {letter.redriven_to}" if letter.redriven_to else ""
-        return f"No alert: the {what} became a dead letter ({letter.reason}){again}"
+        done = letter_done(letter)
+        return f"No alert: the {what} became a dead letter ({letter.reason}){done}"
     if verdict.is_dead_letter:
-        return f"No alert: the {what} cannot be used ({verdict.reason}): {verdict.message}"
+        done = letter_done(one.letters[-1]) if one.letters else ""
+        return f"No alert: the {what} cannot be used ({verdict.reason}){done}: {verdict.message}"
     if one.lag:
         return f"No alert yet: the detector has not read the {what}: {_before(one.lag - 1)}"
     return None
+
+
+def letter_done(letter: DeadLetterNote) -> str:
+    """Return what somebody has done with a dead letter, after its name."""
+    if letter.redriven_to:
+        return f", redriven to {letter.redriven_to}"
+    return ", dismissed: somebody has decided that nothing is to be done" * letter.is_dismissed
 
 
 def _before(number: int) -> str:
@@ -191,14 +206,35 @@ def answer_for_window(facts: WindowFacts) -> str:
     counted = f"{name} counted {facts.counted_text} in {span}"
     if facts.alert is not None:
         return f"Alert, {_state_text(facts.alert)}: {counted}"
+    if (fired := facts.fired) is not None:
+        form = f": {form_text(fired.alert)}" if isinstance(fired.alert, Alert) else ""
+        return f"Alert, {_state_text(fired)}, by {facts.other_form}{form}: {name}, {span}"
+    state = facts.state
+    if state not in {WindowState.FUTURE, WindowState.DISABLED} and facts.unread:
+        return f"No alert yet: {_unread_text(facts, name, span)}"
+    is_or_was = "was" if facts.basis is Basis.THEN else "is"
     texts = {
-        WindowState.DISABLED: f"No alert: {name} is disabled",
+        WindowState.DISABLED: f"No alert: {name} {is_or_was} disabled",
         WindowState.NO_EVENTS: f"No alert: {name} counted no event in {span}",
-        WindowState.NOT_READ_YET: f"No alert yet: {counted}, not all of them read by the detector",
         WindowState.NOT_COUNTED: f"No alert: {counted}, though {facts.count:,} are on the topic",
         WindowState.NO_ALERT: f"No alert is on the topic, but {counted}",
+        WindowState.OPEN: f"Not over yet: {counted} so far",
+        WindowState.FUTURE: f"No alert yet: the window {span} of {name} lies in the future",
     }
-    return texts.get(facts.state, f"No alert: {counted}")
+    return texts.get(state, f"No alert: {counted}")
+
+
+def _unread_text(facts: WindowFacts, name: str, span: str) -> str:
+    """Return what the detector has not counted yet of a window."""
+    are = "event that counts is" if facts.count == 1 else "events that count are"
+    has = "has counted an unknown number of them"
+    if facts.recorded is not None:
+        has = f"has counted {facts.recorded:,} of them"
+    idle = "" if facts.workers else "; no detector is running"
+    return (
+        f"{facts.count:,} {are} on the topic in {span}, and the detector {has}{idle}; {name} fires "
+        f"at more than {facts.threshold.count:,}"
+    )
 
 
 def _for_notice(one: ExplainedEvent, verdict: NoticeVerdict) -> str:
@@ -263,11 +299,14 @@ def next_steps(one: ExplainedEvent) -> Iterator[str]:
 
 def steps_for_window(facts: WindowFacts | None, trigger_id: int) -> Iterator[str]:
     """Yield the commands that go on from a window, the best first."""
-    if facts is not None and facts.alert is not None:
-        yield f"stream-app alerts show {facts.alert.alert.id}"
-    elif facts is not None and facts.state in {WindowState.NOT_READ_YET, WindowState.NO_ALERT}:
-        yield "stream-app status"
-    elif facts is not None and facts.state is WindowState.DISABLED:
-        yield f"stream-app get triggers {trigger_id} -o yaml"
-    else:
+    if facts is None:
         yield f"stream-app triggers backtest --trigger {trigger_id}"
+    elif facts.fired is not None:
+        yield f"stream-app alerts show {facts.fired.alert.id}"
+    elif facts.unread or facts.state in {WindowState.NOT_READ_YET, WindowState.NO_ALERT}:
+        yield "stream-app status"
+    elif facts.state is WindowState.DISABLED:
+        yield f"stream-app get triggers {trigger_id} -o yaml"
+    elif facts.state is not WindowState.FUTURE:
+        times = f"--from {iso_utc(facts.start * 1000)} --to {iso_utc(facts.end * 1000)}"
+        yield f"stream-app triggers backtest --trigger {trigger_id} {times}"

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from stream_app.domain.dead_letters.dead_letter import Place
+from stream_app.domain.explanation.answers import letter_done
 from stream_app.domain.reports.alert_history import DeadLetterNote
 
 
@@ -78,8 +79,7 @@ def answer_for_place(placed: PlacedRecord, letters: Sequence[EventLetter]) -> Pl
     """Return the answer for a place that holds no record which could be explained."""
     found = _without_letters(placed)
     for note in (letter.note for letter in letters):
-        again = f", redriven to {note.redriven_to}" if note.redriven_to else ""
-        found.details.append(("dead", f"{note.place}: {note.reason}{again}"))
+        found.details.append(("dead", f"{note.place}: {note.reason}{letter_done(note)}"))
         found.steps = [f"stream-app dlq show {note.place}"]
     return found
 

@@ -63,6 +63,7 @@ async def read_letters(
                 letter.timestamp_ms,
                 letter.reason,
                 index.redriven_to(letter.place),
+                is_dismissed=index.is_dismissed(letter.place),
             ),
             letter.event_index,
             letter.message,

@@ -20,7 +20,7 @@ from stream_app.domain.explanation.event_verdicts import (
 from stream_app.domain.explanation.notice_verdicts import NoticeExplainer, NoticeVerdict
 from stream_app.domain.explanation.places import EventLetter, PlacedRecord, PlaceState
 from stream_app.domain.explanation.rows import joined_rows, triggers_then
-from stream_app.domain.explanation.versions import Basis
+from stream_app.domain.explanation.spans import form_at, windows_between
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.reports.next_steps import Surroundings
@@ -67,7 +67,7 @@ class LooseRecord:
 class FullExplanation:
     """Everything that is known about a question, for a report.
 
-    `watermark` is what the partition had seen before the record. `basis` is that of windows.
+    `watermark` is what the partition had seen before the record.
     """
 
     around: Surroundings
@@ -77,7 +77,6 @@ class FullExplanation:
     windows: list[WindowFacts] = field(default_factory=list)
     letters: list[EventLetter] = field(default_factory=list)
     watermark: WatermarkBefore = NOTHING_NEEDED
-    basis: Basis = Basis.TODAY
     trigger: Trigger | None = None
 
 
@@ -178,30 +177,24 @@ class Gatherer:
         history = await read_configuration_history(self._settings)
         self._require_trigger(history, trigger_id)
         versions = history.versions
-        basis, trigger = versions.basis(trigger_id, to_ms)
-        if trigger is None:
-            # Deleted: the newest version that is still known.
-            known = [one.trigger for one in versions.by_id[trigger_id] if one.trigger is not None]
-            basis, trigger = Basis.THEN, known[-1]
+        _, trigger = form_at(versions, trigger_id, to_ms)
         kind = KIND_OF_CONDITION.get(trigger.template_id)
         if kind is None or trigger.threshold is None:
             raise UsageError(
                 f"trigger {trigger_id}: {trigger.template_id} counts no events, so it has no "
                 "windows: give the place of a notice, TOPIC/PARTITION/OFFSET"
             )
-        period = trigger.threshold.period
-        first = from_ms // 1000 // period * period
-        number = -(-(to_ms - first * 1000) // (period * 1000))
-        if number > MAX_WINDOWS:
+        windows = windows_between(versions, trigger_id, from_ms, to_ms, MAX_WINDOWS)
+        if len(windows) > MAX_WINDOWS:
             raise UsageError(
-                f"{number:,} windows of {period} s lie between --from and --to, and at most "
-                f"{MAX_WINDOWS:,} are explained at a time: give a shorter time"
+                f"more than {MAX_WINDOWS:,} windows of {trigger.threshold.period} s lie between "
+                f"--from and --to, and at most {MAX_WINDOWS:,} are explained at a time: give a "
+                "shorter time"
             )
-        windows = [WindowFacts(trigger, first + n * period) for n in range(max(1, number))]
         clients = history.today.clients
         await read_windows(self._settings, kind, clients, windows, self._now_ms, self._watcher)
         return FullExplanation(
-            await self._around(), clients, windows=windows, basis=basis, trigger=trigger
+            await self._around(), clients, windows=windows, trigger=windows[-1].trigger
         )
 
     async def _around(self) -> Surroundings:
@@ -336,7 +329,7 @@ class Gatherer:
             for row in one.having(TriggerResult.COUNTED):
                 start = row.verdict.window_start
                 if start is not None:
-                    facts = WindowFacts(row.verdict.trigger, start)
+                    facts = WindowFacts(row.verdict.trigger, start, basis=row.basis)
                     row.window = windows.setdefault(facts.key, facts)
         await read_windows(
             self._settings, kind, history.today.clients, windows.values(), self._now_ms,

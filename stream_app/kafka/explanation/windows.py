@@ -15,6 +15,7 @@ from stream_app.domain.counting.windows import CellKey, keep_seconds
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS
+from stream_app.domain.explanation.spans import AlertedWindows
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.replay.counting_replay import CountingReplay
 from stream_app.domain.replay.ranges import Bound, Range
@@ -89,27 +90,25 @@ async def _alerts(
 async def _read_alerts(
     settings: Settings, windows: Collection[WindowFacts], watcher: Watcher
 ) -> None:
-    places = {_window_of(one): one for one in windows}
+    chosen = AlertedWindows(windows)
 
     def wanted(alert: AnyAlert) -> bool:
-        return isinstance(alert, Alert) and _alert_window(alert) in places
+        return isinstance(alert, Alert) and chosen.of(alert) is not None
 
     found = await _alerts(settings, wanted, earliest_ms(windows), watcher)
     for history in found.by_id.values():
-        if isinstance(history.alert, Alert):
-            facts = places[_alert_window(history.alert)]
-            if history.alert.trigger.revision == facts.trigger.revision:
-                facts.alert = history
-            else:
-                facts.other_alerts.append(history.alert)
+        if not isinstance(alert := history.alert, Alert):
+            continue
+        if (facts := chosen.of(alert)) is None:
+            continue
+        if alert.trigger.revision == facts.trigger.revision:
+            facts.alert = history
+        else:
+            facts.other_alerts.append(history)
 
 
 def _window_of(facts: WindowFacts) -> TriggerWindow:
     return TriggerWindow(facts.trigger.client_id, facts.trigger.id, facts.start)
-
-
-def _alert_window(alert: Alert) -> TriggerWindow:
-    return TriggerWindow(alert.client_id, alert.trigger.id, alert.window_start)
 
 
 async def _read_counts(
@@ -176,7 +175,7 @@ async def _recount(
     async with EventLog(settings, [topic]) as log:
         start = Bound(moment_ms=max(0, earliest_ms(windows)))
         await log.select(Range(start), may_be_empty=True)
-        backlog = await _backlog(settings, names, topic, log)
+        backlog, workers = await _backlog(settings, names, topic, log)
         is_cut = log.spans.cap(MOST)
         keys = {facts.key for facts in windows}
         replay = CountingReplay(
@@ -197,13 +196,16 @@ async def _recount(
             cut_ms = min((last for _, last in log.spans.times.values()), default=None)
     for facts in windows:
         facts.count, facts.late = replay.total(facts.key) or 0, replay.late[facts.key]
-        facts.read_to_ms, facts.backlog = cut_ms, backlog
+        facts.read_to_ms, facts.backlog, facts.workers = cut_ms, backlog, workers
+        facts.now = now_ms // 1000
 
 
-async def _backlog(settings: Settings, names: TopicNames, topic: str, log: EventLog) -> int:
-    """Return how many records of the events' topic the detector has not read yet."""
+async def _backlog(
+    settings: Settings, names: TopicNames, topic: str, log: EventLog
+) -> tuple[int, int]:
+    """Return how many records of the topic no detector has read yet, and how many detectors run."""
     async with Admin(settings) as client:
         group = await read_group(client, names.group("detector"))
     ends = {(tp.topic, tp.partition): span.high for tp, span in log.spans.items()}
     starts = {(tp.topic, tp.partition): span.low for tp, span in log.spans.items()}
-    return group.lag(topic, ends, starts)
+    return group.lag(topic, ends, starts), len(group.members)

@@ -17,6 +17,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from stream_app.domain.times import iso_utc
 from stream_app.settings import Settings
 from tests.conftest import shared_kafka
 from tests.integration.harness import WorkerProcess, drained, environment, put_objects
@@ -176,7 +177,8 @@ async def test_an_event_below_the_threshold_names_the_window_and_its_count(
     text = await explained.text("below")
     assert text.startswith("No alert: trigger 7 counted 3 of more than 5 events in 2")
     assert "attack_type eq sqli: the event has xss" in text
-    assert text.endswith("next stream-app triggers backtest --trigger 7")
+    step = f"stream-app triggers backtest --trigger 7 --from {iso_utc(MINUTE * 1000)} --to "
+    assert text.endswith(f"next {step}{iso_utc((MINUTE + 60) * 1000)}")
     event = await explained.event("below")
     assert triggers_of(event) == {
         7: "counted", 8: "refused", 9: "disabled", 10: "other_kind", 11: "other_kind",
@@ -348,6 +350,17 @@ async def test_the_windows_of_a_trigger_say_why_they_did_not_fire(explained: Exp
     )
     text = (await explained.run("--trigger", "8", "--from", since, "--to", until)).stdout
     assert text.startswith("3 windows: 2 without events, 1 fired")
+    for times in (("--at", at), ("--from", since, "--to", until)):
+        windows = (await explained.json("--trigger", "12", *times))["windows"]
+        (window,) = [one for one in windows if one["window_start_at"] == iso_utc(MINUTE * 1000)]
+        assert (window["state"], window["threshold"]) == ("fired", 3)
+        (alert,) = window["alerts"]
+        assert window["next_steps"] == [f"stream-app alerts show {alert['id']}"]
+    text = (await explained.run("--trigger", "12", "--at", at)).stdout
+    assert text.startswith("Alert, sent, by an earlier form of the trigger: more than 0 in 60 s")
+    day = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(NOW + 86_400))
+    (ahead,) = (await explained.json("--trigger", "7", "--at", day))["windows"]
+    assert (ahead["state"], ahead["next_steps"]) == ("in_the_future", [])
     notices = await explained.run("--trigger", "11", "--at", at, code=2)
     assert "counts no events, so it has no windows" in notices.stderr
 
@@ -429,4 +442,5 @@ async def test_an_event_that_is_not_read_yet_says_so(explained: Explained) -> No
     assert (event["lag"], event["next_steps"]) == (2, ["stream-app status"])
     text = await explained.text(places["new"])
     assert "no detector is running; once it has read the event:" in text
-    assert "No alert: trigger 13 counted 2 of more than 5 events" in text
+    assert "No alert yet: 2 events that count are on the topic in 2" in text
+    assert "the detector has counted 0 of them; no detector is running; trigger 13 fires" in text

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from stream_app.domain.alerts.alert import Alert, fired_alert
+from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.dead_letters.dead_letter import Place
@@ -49,6 +50,7 @@ TRIGGER = parse_trigger(
     allowed_periods=(60,),
 )
 OFF = msgspec.structs.replace(TRIGGER, enabled=False)
+WINDOW = "--from 2026-11-18T11:07:00Z --to 2026-11-18T11:08:00Z"
 LETTER = DeadLetterNote(Place("events.hits.dlq", 0, 3), 1000, "unknown_client")
 
 
@@ -81,8 +83,8 @@ def facts(**more: Any) -> WindowFacts:
             {"count": 9, "recorded": 2, "backlog": 4},
             WindowState.NOT_READ_YET,
             (
-                "No alert yet: trigger 7 counted 9 of more than 5 events in 2026-11-18 11:07:00 to "
-                "11:08:00, not all of them read by the detector"
+                "No alert yet: 9 events that count are on the topic in 2026-11-18 11:07:00 to "
+                "11:08:00, and the detector has counted 2 of them; trigger 7 fires at more than 5"
             ),
         ),
         (
@@ -99,6 +101,39 @@ def facts(**more: Any) -> WindowFacts:
             (
                 "No alert is on the topic, but trigger 7 counted 9 of more than 5 events in "
                 "2026-11-18 11:07:00 to 11:08:00"
+            ),
+        ),
+        (
+            {"count": 1, "recorded": 0, "backlog": 4, "workers": 0},
+            WindowState.NOT_EXCEEDED,
+            (
+                "No alert yet: 1 event that counts is on the topic in 2026-11-18 11:07:00 to "
+                "11:08:00, and the detector has counted 0 of them; no detector is running; trigger "
+                "7 fires at more than 5"
+            ),
+        ),
+        (
+            {"count": 3, "recorded": 3, "now": START + 59},
+            WindowState.OPEN,
+            (
+                "Not over yet: trigger 7 counted 3 of more than 5 events in 2026-11-18 11:07:00 to "
+                "11:08:00 so far"
+            ),
+        ),
+        (
+            {"recorded": 0, "now": START - 1},
+            WindowState.FUTURE,
+            (
+                "No alert yet: the window 2026-11-18 11:07:00 to 11:08:00 of trigger 7 lies in the "
+                "future"
+            ),
+        ),
+        (
+            {"trigger": OFF, "recorded": 0, "count": 9, "other_alerts": [fired()]},
+            WindowState.FIRED,
+            (
+                "Alert, no delivery was made, by an earlier form of the trigger: more than 5 in "
+                "60 s: trigger 7, 2026-11-18 11:07:00 to 11:08:00"
             ),
         ),
         (
@@ -120,23 +155,24 @@ def test_a_window_says_whether_it_fired(
 
 def test_a_window_notes_what_its_count_leaves_open() -> None:
     enabled = msgspec.structs.replace(TRIGGER, enabled_at=(START + 10) * 1000)
-    other = fired().alert
-    assert isinstance(other, Alert)
+    other = fired()
     found = facts(
         trigger=enabled, count=4, recorded=2, late=1, read_to_ms=None,
         other_revisions={"abc": 3}, other_alerts=[other],
     )  # fmt: skip
     assert list(found.notes()) == [
-        "the trigger counts since 2026-11-18T11:07:10Z: events that were read before do not count",
-        "the workers counted 2; by today's configuration 4 of the events on the topic count",
+        (
+            "the workers counted 2 for this form of the trigger; 4 of the events on the topic "
+            "match it"
+        ),
         "1 more came too late: the window took no more events",
         (
             "3 of the events counted for another form of the trigger, revision abc: a changed "
             "trigger counts anew"
         ),
         (
-            f"it fired in another form, more than 5 in 60 s, revision {TRIGGER.revision}: alert "
-            f"{other.id}"
+            "an earlier form of the trigger, more than 5 in 60 s, fired for 2026-11-18 11:07:00 "
+            f"to 11:08:00: alert {other.alert.id}"
         ),
     ]
     unknown = list(facts(count=4, read_to_ms=START * 1000).notes())
@@ -207,6 +243,13 @@ def event(*rows: ExplainedTrigger, reason: str = "unmatched", **more: Any) -> Ex
             "No alert: the event became a dead letter (unknown_client)",
         ),
         (
+            event(lag=0, letters=[replace(LETTER, is_dismissed=True)]),
+            (
+                "No alert: the event became a dead letter (unknown_client), dismissed: somebody "
+                "has decided that nothing is to be done"
+            ),
+        ),
+        (
             event(*(row(TriggerResult.COUNTED, facts(count=1), n) for n in (7, 8)), lag=0),
             "No alert: 2 triggers count the event, and none has exceeded its threshold",
         ),
@@ -247,7 +290,7 @@ def test_each_answer_leads_on() -> None:
     cases = {
         "stream-app dlq show events.hits.dlq/0/3": event(counted, letters=[LETTER], lag=0),
         "stream-app status": event(counted, lag=2),
-        "stream-app triggers backtest --trigger 7": event(counted, lag=0),
+        f"stream-app triggers backtest --trigger 7 {WINDOW}": event(counted, lag=0),
         "stream-app get triggers 7 -o yaml": event(row(TriggerResult.REFUSED), lag=0),
         "stream-app get triggers --client 1": event(lag=0),
         f"stream-app alerts show {alert.alert.id}": event(
