@@ -20,7 +20,7 @@ import click
 import orjson
 from rich.console import Console
 
-from stream_app.cli.tables import block_lines, table_lines
+from stream_app.cli.tables import block_lines, table_lines, wrapped
 from stream_app.domain.foreign_text.printable import (
     printable,
     printable_json,
@@ -106,6 +106,18 @@ def print_block(columns: Sequence[str], row: Sequence[object], width: int) -> No
 def print_line(*parts: str | Styled) -> None:
     """Print a line on stdout; line breaks in it are shown as escapes."""
     _echo("".join(map(_painted, parts)).rstrip(" "))
+
+
+def print_text(text: str) -> None:
+    """Print a text on stdout; a terminal gets it wrapped between words, indented after a line."""
+    width = terminal_width()
+    if width is None:
+        print_line(text)
+        return
+    first, *others = wrapped(printable(text), max(width - 2, 1))
+    print_line(first)
+    for line in others:
+        print_line("  ", line)
 
 
 def print_lines(text: str) -> None:

@@ -10,7 +10,7 @@ import click
 from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.apply import rules_of, with_own_secret
 from stream_app.cli.configuration.files import read_objects
-from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.output import print_json, print_text, say
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.integrations import is_stored_key, read_integration
@@ -92,7 +92,7 @@ def test(
         raise UsageError(_DRY_RUN)
     steps: list[Step] = []
     # The steps are what was asked for; a program gets them as JSON.
-    tell = say if as_json else print_line
+    tell = say if as_json else print_text
 
     def report(step: Step) -> None:
         steps.append(step)

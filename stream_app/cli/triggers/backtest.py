@@ -12,7 +12,7 @@ import click
 
 from stream_app.cli.completing import id_option
 from stream_app.cli.configuration.files import read_objects
-from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.parameters import time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import range_of
@@ -93,7 +93,7 @@ def backtest(
     if as_json:
         print_json(report_text.as_json(found, top))
         return
-    for line in report_text.report(found, top):
+    for line in report_text.report(found, top, terminal_width()):
         print_line(line)
 
 

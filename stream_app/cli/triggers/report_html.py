@@ -10,7 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from stream_app.cli.triggers.report_text import duration, headline, rate_text, summary
+from stream_app.cli.triggers.report_text import (
+    duration,
+    headline,
+    place_of,
+    rate_text,
+    summary,
+)
 from stream_app.domain.backtest.findings import Findings, ThresholdRow, Window
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
@@ -198,7 +204,7 @@ def _busiest(found: Findings, windows: Iterable[Window]) -> str:
     for window in windows:
         mark = "fires" if window.events > found.threshold else ""
         events = "".join(
-            f"<small>{sample.partition}/{sample.offset} {_time(sample.seconds * 1000)} "
+            f"<small>{place_of(found, sample)} {_time(sample.seconds * 1000)} "
             + " ".join(f"{_text(k)}=<bdi>{_text(v)}</bdi>" for k, v in sample.facts.items())
             + "</small>"
             for sample in found.samples.get(window.start, ())

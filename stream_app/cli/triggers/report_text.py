@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stream_app.cli.replay.report import figures_text
+from stream_app.cli.tables import wrapped
 from stream_app.cli.triggers.charts import bar, column_chart
 from stream_app.domain.alerts.threshold_text import WORDINGS, clause_lines, period_text
 from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.backtest.findings import Findings, Window
+from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.foreign_text.printable import quoted
+from stream_app.domain.events.model import KIND_OF_CONDITION
+from stream_app.domain.foreign_text.printable import printable, quoted
 from stream_app.domain.times import iso_utc
 
 COLUMNS = 72
-_BAR = 24
+#: Longest and shortest bar of a table; where there is no room for the shortest there is none.
+_BAR, _LEAST_BAR = 24, 6
+#: Width that the notes of a table get at least.
+_NOTE = len("at most 1 a week")
 #: How many fired windows are listed; JSON has all.
 SHOWN_FIRED = 20
 
@@ -114,25 +120,33 @@ def rate_text(per_day: float | None) -> str:
     return "-" if per_day is None else f"{per_day:,.2f}"
 
 
-def report(found: Findings, top: int) -> Iterator[str]:
-    """Yield the lines of the whole report."""
-    yield headline(found)
-    yield from summary(found)
+def report(found: Findings, top: int, width: int | None) -> Iterator[str]:
+    """Yield the lines of the whole report; texts are wrapped between words.
+
+    Args:
+        found: the findings.
+        top: how many of the busiest windows are shown.
+        width: of the terminal; None: lines may have any length.
+    """
+    for text in (headline(found), *summary(found)):
+        yield from _indented(0, text, width)
     if not found.events:
         return
-    values = found.timeline(COLUMNS)
+    label = len(f"{max(found.threshold, *found.counts.values()):,} │")
+    values = found.timeline(COLUMNS if width is None else max(1, min(COLUMNS, width - label)))
     yield ""
     part = duration((found.to_ms - found.from_ms) // len(values))
-    yield f"A column is the largest window of {part}; ┈ is the threshold"
+    text = f"A column is the largest window of {part}; ┈ is the threshold"
+    yield from _indented(0, text, width)
     lines = column_chart(values, found.threshold)
     yield from lines
     yield _axis(found, len(lines[-1]) - len(values), len(values))
     yield ""
-    yield from _threshold_lines(found)
+    yield from _threshold_lines(found, width)
     yield ""
-    yield "Busiest windows, and some of their events (partition/offset)"
+    yield "Busiest windows, and some of their events"
     for window in found.busiest(top):
-        yield from _window_lines(found, window)
+        yield from _window_lines(found, window, width)
     fired = found.fired
     if fired:
         yield ""
@@ -148,25 +162,58 @@ def _axis(found: Findings, indent: int, width: int) -> str:
     return f"{'':{indent}}{first}{'':{gap}}{last}"
 
 
-def _threshold_lines(found: Findings) -> Iterator[str]:
+def _indented(indent: int, text: str, width: int | None) -> Iterator[str]:
+    """Yield a text in lines that fit into a width; those after the first are indented more."""
+    margin = " " * indent
+    if width is None:
+        yield margin + text
+        return
+    more = margin + "  "
+    first, *others = wrapped(printable(text), max(width - len(more), 1))
+    yield margin + first.rstrip()
+    for line in others:
+        yield more + line.rstrip()
+
+
+def _threshold_lines(found: Findings, width: int | None) -> Iterator[str]:
     rows = found.rows
     most = max(row.alerts for row in rows) or 1
-    yield f"{'THRESHOLD':>9}  {'ALERTS':>9}  {'PER DAY':>10}  {'WORST DAY':>9}"
-    for row in rows:
-        line = (
-            f"{row.threshold:>9,}  {row.alerts:>9,}  {rate_text(row.per_day):>10}  "
-            f"{row.worst_day:>9,}  {bar(row.alerts / most, _BAR):<{_BAR}}  {row.note}"
-        )
-        yield line.rstrip()
+    cells = [("THRESHOLD", "ALERTS", "PER DAY", "WORST DAY")] + [
+        (f"{row.threshold:,}", f"{row.alerts:,}", rate_text(row.per_day), f"{row.worst_day:,}")
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    heading, *figures = (
+        "  ".join(f"{cell:>{wide}}" for cell, wide in zip(row, widths, strict=True))
+        for row in cells
+    )
+    yield heading
+    length = _BAR if width is None else min(_BAR, width - len(heading) - _NOTE - 4)
+    for row, text in zip(rows, figures, strict=True):
+        shown = f"{bar(row.alerts / most, length):<{length}}  " if length >= _LEAST_BAR else ""
+        line = f"{text}  {shown}"
+        notes = [row.note] if width is None else wrapped(row.note, max(width - len(line), _NOTE))
+        yield f"{line}{notes[0]}".rstrip()
+        for note in notes[1:]:
+            yield " " * len(line) + note
 
 
-def _window_lines(found: Findings, window: Window) -> Iterator[str]:
+def _window_lines(found: Findings, window: Window, width: int | None) -> Iterator[str]:
     mark = "fires" if window.events > found.threshold else ""
     yield f"  {iso_utc(window.start * 1000)}  {window.events:>9,} events  {mark}".rstrip()
     for sample in found.samples.get(window.start, ()):
         facts = " ".join(f"{name}={text}" for name, text in sample.facts.items())
         when = iso_utc(sample.seconds * 1000)
-        yield f"      {sample.partition}/{sample.offset}  {when}  {facts}".rstrip()
+        yield from _indented(6, f"{place_of(found, sample)}  {when}  {facts}".rstrip(), width)
+
+
+def place_of(found: Findings, sample: EventSample) -> Place:
+    """Return where an event lies, which `alerts explain` takes."""
+    return Place(_topic(found), sample.partition, sample.offset)
+
+
+def _topic(found: Findings) -> str:
+    return f"events.{KIND_OF_CONDITION[found.trigger.template_id]}"
 
 
 def as_json(found: Findings, top: int) -> Mapping[str, object]:
@@ -200,7 +247,11 @@ def as_json(found: Findings, top: int) -> Mapping[str, object]:
         "fired": [_window(window) for window in found.fired],
         "busiest": [
             _window(window)
-            | {"samples": [_sample(sample) for sample in found.samples.get(window.start, ())]}
+            | {
+                "samples": [
+                    _sample(found, sample) for sample in found.samples.get(window.start, ())
+                ]
+            }
             for window in found.busiest(top)
         ],
         "thresholds": [row._asdict() for row in found.rows],
@@ -215,8 +266,9 @@ def _window(window: Window) -> dict[str, object]:
     return {"window_start_at": iso_utc(window.start * 1000), "count": window.events}
 
 
-def _sample(sample: EventSample) -> dict[str, object]:
+def _sample(found: Findings, sample: EventSample) -> dict[str, object]:
     return {
+        "topic": _topic(found),
         "partition": sample.partition,
         "offset": sample.offset,
         "occurred_at": iso_utc(sample.seconds * 1000),

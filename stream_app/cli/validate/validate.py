@@ -211,8 +211,6 @@ class _Report:
 
     def end(self) -> None:
         """Say how many records were checked and broken."""
-        if is_watched():
-            paint_over("")
         stopped = self._limit is not None and self.broken >= self._limit
         rest = f"; stopped at {self._limit} broken" if stopped else ""
         say(f"{self.records:,} record{'s' * (self.records != 1)}, {self.broken:,} broken{rest}")

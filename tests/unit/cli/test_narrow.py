@@ -9,6 +9,7 @@ import pytest
 
 from stream_app.cli.dlq.list import _Table
 from stream_app.cli.operations.doctor import _show
+from stream_app.cli.output import print_text
 from stream_app.doctor.check import warn
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from tests.unit.cli.test_output import SGR, Terminal
@@ -60,3 +61,13 @@ def test_a_dead_letter_in_a_pipe_is_a_line(capsys: pytest.CaptureFixture[str]) -
     head, row = capsys.readouterr().out.splitlines()
     assert head.startswith("PLACE ")
     assert row.startswith("deliveries.dlq/1/3 ")
+
+
+def test_a_text_goes_on_indented_and_is_a_line_in_a_pipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "send: ok: the service has taken the message and answers that it knows the alert"
+    first, second = narrow(lambda: print_text(text))
+    assert (len(first) <= 60, f"{first} {second.removeprefix('  ')}") == (True, text)
+    print_text(text)
+    assert capsys.readouterr().out == f"{text}\n"

@@ -53,8 +53,20 @@ def findings(counts: dict[int, int] | None = None, name: str = "Hits", **more: A
 
 
 def test_the_text_is_that_of_the_golden_file() -> None:
-    text = "\n".join(report_text.report(findings(), top=3)) + "\n"
+    text = "\n".join(report_text.report(findings(), 3, None)) + "\n"
     assert text == GOLDEN.read_text()
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_terminal_gets_lines_that_fit_and_whole_words(width: int) -> None:
+    counts = {START + HOUR * n: 1_234_567 + n for n in range(0, 168, 2)}
+    for found in (findings(), findings(counts), findings(name="long name " * 20)):
+        whole = list(report_text.report(found, 3, None))
+        lines = list(report_text.report(found, 3, width))
+        assert max(map(len, lines)) <= width
+        words = {word for line in whole for word in line.split() if any(map(str.isalpha, word))}
+        assert words <= {word for line in lines for word in line.split()}
+    assert any(line.endswith("as it is") for line in lines)
 
 
 def test_columns_above_the_threshold_are_marked() -> None:
@@ -143,7 +155,7 @@ def test_filters_are_worded_as_in_alerts() -> None:
 
 
 def test_text_of_events_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    for line in report_text.report(findings(name=HOSTILE), top=1):
+    for line in report_text.report(findings(name=HOSTILE), 1, None):
         print_line(line)
     text = capsys.readouterr().out
     assert "\x1b" not in text
@@ -174,7 +186,7 @@ def test_loaded_and_left_out_records_are_reported() -> None:
 
 def test_a_short_time_gives_no_rate_per_day() -> None:
     short = findings({START: 50}, to_ms=(START + HOUR) * 1000, read_ms=(START * 1000,) * 2)
-    text = "\n".join(report_text.report(short, top=1))
+    text = "\n".join(report_text.report(short, 1, None))
     assert "It would have fired 1 time in 1 hour.\n" in text
     assert "too short for figures a day" in text
     assert re.search(r"^ +40 +1 +- +1  █+  as it is$", text, re.MULTILINE)
@@ -194,7 +206,7 @@ def test_events_of_unknown_clients_are_reported() -> None:
 def test_without_counted_events_the_report_says_so_and_draws_nothing() -> None:
     nothing = findings({})
     nothing.figures.results.clear()
-    text = "\n".join(report_text.report(nothing, top=3))
+    text = "\n".join(report_text.report(nothing, 3, None))
     assert "No event of client 1111 was counted" in text
     assert "THRESHOLD" not in text
     assert "<svg" not in report_html.page(nothing, top=3)

@@ -242,7 +242,6 @@ def test_progress_is_shown_to_a_person_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\r" not in run("-f", "-", "--schema", "hit", text=text)[2]
     monkeypatch.setattr(module, "is_watched", lambda: True)
     _, out, err = run("-f", "-", "--schema", "hit", text=text)
-    first, second, rest, last = err.split("\r\x1b[2K")
-    assert (first, second, rest) == ("", "1 records, 1 broken", "2 records, 2 broken")
-    assert last == "2 records, 2 broken\n"
+    painted = ["1 records, 1 broken", "", "2 records, 2 broken"]
+    assert err.split("\r\x1b[2K") == ["", *painted, "2 records, 2 broken\n"]
     assert "\r" not in out
