@@ -13,10 +13,11 @@ from stream_app.cli.configuration.yaml_values import dump_all
 from stream_app.cli.output import print_json, print_lines, print_table, say
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, unknown_paths
-from stream_app.domain.configuration.triggers import notes_of
+from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.plans.api_answers import wrap_answer
 from stream_app.domain.plans.keys import shown_form
+from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.logs import configure_logs
 from stream_app.settings import load_settings
@@ -62,7 +63,7 @@ def get(
     then keeps the stored key. Names of keys (`env:`, `file:`) are shown.
 
     NOTES in the table says which parts of a trigger are kept but not evaluated here, and which
-    trigger has no integration.
+    trigger tells nobody, for none of its integrations takes its alerts.
     """
     chosen = PLURALS[kind]
     if output == "api" and chosen is Kind.CLIENT:
@@ -71,7 +72,8 @@ def get(
         )
     settings = load_settings()
     configure_logs(settings.log)
-    objects = asyncio.run(read_stored(settings))[chosen]
+    stored = asyncio.run(read_stored(settings))
+    objects = stored[chosen]
     if object_id is not None and object_id not in objects:
         raise StreamAppError(
             f"{chosen} {object_id} is not configured: `stream-app get {kind}` shows which are"
@@ -95,7 +97,7 @@ def get(
     else:
         columns = COLUMNS[chosen]
         if chosen is Kind.TRIGGER:
-            rows = [{**row, NOTES: notes_of(row)} for row in rows]
+            rows = [{**row, NOTES: _notes(row, stored[Kind.INTEGRATION])} for row in rows]
         print_table(
             [_heading(path) for path in columns],
             [[_field(row, path) for path in columns] for row in rows],
@@ -120,6 +122,11 @@ def _say_what_is_not_shown(kind: Kind, obj: Mapping[str, object]) -> None:
             f"{kind} {number}: {', '.join(paths)}: not shown, this version does not know it: a "
             "newer one wrote it, or it is a slip that an older `apply` took"
         )
+
+
+def _notes(record: Mapping[str, object], integrations: Mapping[int, Mapping[str, object]]) -> str:
+    trigger, _ = read_trigger(record, allowed_periods=())
+    return trigger_notes(record, silent_integrations(trigger, integrations))
 
 
 def _heading(path: str) -> str:

@@ -32,7 +32,11 @@ def integration_row(
     }
     if problems:
         row |= {"state": "invalid", "reason": "invalid", "detail": str(problems[0])}
-    elif integration.active and status and is_disabled_by_system(integration, status):
+    elif not integration.active:
+        since = record.get("updated_at")
+        at = f", at the latest at {iso_utc(since)}" if isinstance(since, int) else ""
+        row |= {"reason": "off", "detail": f"its owner has turned it off{at}"}
+    elif status and is_disabled_by_system(integration, status):
         failed = f"{status.failed} of {status.total} requests failed in {status.window_hours} h"
         row |= {
             "state": "disabled",

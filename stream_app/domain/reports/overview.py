@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
-from stream_app.domain.foreign_text.printable import value_text
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_problems
 from stream_app.domain.reports.overview_rows import (
     AlteredTopicRow,
@@ -23,10 +22,12 @@ from stream_app.domain.reports.overview_rows import (
 )
 from stream_app.domain.reports.problems import (
     Problem,
+    named,
     no_topics_problem,
     restoring_problem,
     wait_for,
 )
+from stream_app.domain.reports.silent_integrations import silent_problems
 from stream_app.domain.times import iso_utc
 from stream_app.domain.topics import Topic
 
@@ -105,6 +106,7 @@ class Overview:
                 self.dead_letters_cut,
             ),
             *self._of_triggers(),
+            *silent_problems(self.triggers),
         ]
 
     def _of_refused(self) -> Iterator[Problem]:
@@ -170,7 +172,7 @@ class Overview:
 
     def _of_integrations(self, min_requests: int) -> Iterator[Problem]:
         for row in self.integrations:
-            name = _named("integration", row.id, row.name)
+            name = named("integration", row.id, row.name)
             if row.state == "invalid":
                 yield Problem(
                     f"{name} cannot be used: {row.detail}", "mend it: stream-app apply -f …"
@@ -204,11 +206,6 @@ class Overview:
         for row in self.triggers:
             if row.problem is not None:
                 yield Problem(
-                    f"{_named('trigger', row.id, row.name)} cannot be used: {row.problem}",
+                    f"{named('trigger', row.id, row.name)} cannot be used: {row.problem}",
                     "mend it: stream-app apply -f …",
                 )
-
-
-def _named(kind: str, number: int, name: object) -> str:
-    """Return the kind and id of an object, and its name if it has one."""
-    return f"{kind} {number}" if name is None else f"{kind} {number} ({value_text(name)})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from stream_app.domain.reports.failed_runs import FailedRun
 from stream_app.domain.times import iso_utc
@@ -127,11 +129,38 @@ class IntegrationRow:
         return round(100 * self.failed / self.requests) if self.requests else None
 
 
+class Silence(StrEnum):
+    """Why an integration gets no alert of a trigger; a closed list."""
+
+    OFF = "off"
+    NOT_CONFIGURED = "not_configured"
+    OTHER_CLIENT = "other_client"
+
+
+_WORDS = {
+    Silence.OFF: "is off",
+    Silence.NOT_CONFIGURED: "is not configured",
+    Silence.OTHER_CLIENT: "belongs to another client",
+}
+
+
+@dataclass(frozen=True)
+class SilentIntegration:
+    """An integration of a trigger that gets no alert of it."""
+
+    integration_id: int
+    reason: Silence
+
+    def __str__(self) -> str:
+        return f"integration {self.integration_id} {_WORDS[self.reason]}"
+
+
 @dataclass(frozen=True)
 class TriggerRow:
     """A trigger. `fired` is how often it fired in the alerts that were read.
 
-    `last_fired_ms` is when it last fired, Unix ms.
+    `last_fired_ms` is when it last fired, Unix ms. `silent_integrations` are its integrations if
+    none of them takes its alerts.
     """
 
     id: int
@@ -143,3 +172,4 @@ class TriggerRow:
     problem: str | None
     fired: int
     last_fired_ms: int | None
+    silent_integrations: Sequence[SilentIntegration] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stream_app.domain.foreign_text.printable import value_text
+
 #: Most prefixes of other installations that are named: a shared cluster has many.
 PREFIXES_SHOWN = 5
 
@@ -41,6 +43,11 @@ def other_prefixes_text(prefixes: Sequence[str]) -> str:
         named += f" and {more} more"
     word = "another prefix" if len(prefixes) == 1 else "other prefixes"
     return f"the cluster has topics with {word}: {named}"
+
+
+def named(kind: str, number: int, name: object) -> str:
+    """Return the kind and id of an object, and its name if it has one."""
+    return f"{kind} {number}" if name is None else f"{kind} {number} ({value_text(name)})"
 
 
 def restoring_problem(role: str, host: str, how_far: str) -> Problem:

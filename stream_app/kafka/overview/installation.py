@@ -12,7 +12,7 @@ import msgspec
 from stream_app.domain.configuration.clients import read_client
 from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.triggers import notes_of, read_trigger
+from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_rows
 from stream_app.domain.reports.overview import Overview
@@ -26,6 +26,7 @@ from stream_app.domain.reports.overview_rows import (
     TriggerRow,
     WorkerRow,
 )
+from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.consumers import offset_bounds
@@ -139,7 +140,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         ],
         integrations=integrations,
         triggers=[
-            _trigger(settings, number, record, fired.get(number, ()))
+            _trigger(settings, number, record, fired.get(number, ()), stored[Kind.INTEGRATION])
             for number, record in sorted(stored[Kind.TRIGGER].items())
         ],
         roles=tuple(ROLE_SOURCES),
@@ -236,18 +237,24 @@ async def _dead_letters(
 
 
 def _trigger(
-    settings: Settings, number: int, record: Mapping[str, object], fired: Sequence[int]
+    settings: Settings,
+    number: int,
+    record: Mapping[str, object],
+    fired: Sequence[int],
+    integrations: Mapping[int, Mapping[str, object]],
 ) -> TriggerRow:
     trigger, problems = read_trigger(record, allowed_periods=settings.detector.allowed_periods)
     note_id_mismatch(number, trigger.id, problems)
+    silent = silent_integrations(trigger, integrations)
     return TriggerRow(
         id=number,
         client_id=record.get("client_id"),
         name=record.get("name"),
         enabled=record.get("enabled") is True,
         is_evaluated=trigger.is_evaluated,
-        notes=str(notes_of(record)),
+        notes=trigger_notes(record, silent),
         problem=str(problems[0]) if problems else None,
         fired=len(fired),
         last_fired_ms=max(fired, default=None),
+        silent_integrations=silent,
     )

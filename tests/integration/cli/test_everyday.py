@@ -373,3 +373,23 @@ async def test_a_prefix_without_its_dot_is_told_which_one_is_meant(
     would = await asyncio.to_thread(run, settings, "topics", "create", "--dry-run")
     assert would.returncode == 0, would.stderr
     assert "; these are the first with the prefix " + wrong["topic_prefix"] in would.stderr
+
+
+async def test_a_trigger_whose_only_integration_is_off_needs_attention(
+    installation: Installation,
+) -> None:
+    settings = installation.bench.settings
+    off = integration(529, installation.bench.url) | {"active": False}
+    actions = [{"id": "send_notification", "params": {"integration_ids": [529]}}]
+    await put_objects(settings, "config.integrations", [off])
+    await put_objects(settings, "config.triggers", [TRIGGER | {"id": 69, "actions": actions}])
+    (found,) = await installation.json("status")
+    (problem,) = [one for one in found["needs_attention"] if "trigger 69" in one["what"]]
+    assert "no integration takes the alerts of trigger 69" in problem["what"]
+    assert problem["next_step"].startswith("stream-app integrations enable 529;")
+    silent = {row["id"]: row["silent_integrations"] for row in found["triggers"]}
+    assert silent == {61: [], 69: [{"integration_id": 529, "reason": "off"}]}
+    shown = await installation.run("get", "triggers", "69")
+    assert "tells nobody: integration 529 is off" in " ".join(shown.stdout.split())
+    rows = {row["id"]: row for row in await installation.json("integrations", "list")}
+    assert rows[529]["detail"].startswith("its owner has turned it off")

@@ -17,4 +17,11 @@ def test_an_integration_that_its_owner_turned_off_is_off_whatever_the_system_did
     disabled = integration_row(521, RECORD, STATUS)
     assert (disabled["state"], disabled["state_since_at"]) == ("disabled", "2026-01-01T00:00:00Z")
     off = integration_row(521, {**RECORD, "active": False}, STATUS)
-    assert (off["state"], off["detail"]) == ("off", None)
+    assert (off["state"], off["detail"]) == ("off", "its owner has turned it off")
+
+
+def test_an_integration_that_is_off_has_been_so_since_its_record_changed_or_before() -> None:
+    # A later change of its name would have been noted in the same field.
+    row = integration_row(521, {**RECORD, "active": False, "updated_at": 1_767_225_600_000}, None)
+    assert row["detail"] == "its owner has turned it off, at the latest at 2026-01-01T00:00:00Z"
+    assert (row["reason"], row["state_since_at"]) == ("off", None)
