@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from stream_app import __version__
+from stream_app.cli.did_you_mean import commands_meant, hint
 from stream_app.cli.output import (
     complain,
     drop_errors,
@@ -58,7 +59,23 @@ MOST_HELP = 1000
 
 
 class CommandGroup(click.Group):
-    """A group whose help says in a whole sentence what each command does: click would cut it."""
+    """A group whose help says in a whole sentence what each command does: click would cut it.
+
+    For an unknown command it names those that may be meant.
+    """
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name, or end with a usage error."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            name = args[0]
+            if self.get_command(ctx, name) is None and not name.startswith("-"):
+                meant = commands_meant(ctx.command_path.split(), name, self.list_commands(ctx))
+                error.message += hint(f"`{command}`" for command in meant)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with their sentences, wrapped where they are long."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Statuses = dict[int, "IntegrationStatus"]
 LAST_MESSAGES_AT_ONCE = 10
-PLURALS = {f"{kind}s": kind for kind in Kind}
 
 
 async def carry_out(

@@ -9,7 +9,8 @@ import click
 
 from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.change_report import show_changes
-from stream_app.cli.configuration.changes import PLURALS, carry_out
+from stream_app.cli.configuration.changes import carry_out
+from stream_app.cli.did_you_mean import PLURALS, KindName
 from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError, StreamAppError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: stream-app delete triggers 61 62 --yes")
-@click.argument("kind", type=click.Choice(sorted(PLURALS)))
+@click.argument("kind", type=KindName())
 @click.argument("ids", metavar="ID...", nargs=-1, required=True, type=ObjectId())
 @yes_option
 @click.option("--no-notify", is_flag=True, help="Send integrations no last message.")

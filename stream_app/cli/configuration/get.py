@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli.completing import ObjectId, id_option
-from stream_app.cli.configuration.changes import PLURALS
 from stream_app.cli.configuration.yaml_values import dump_all
+from stream_app.cli.did_you_mean import PLURALS, KindName
 from stream_app.cli.output import print_json, print_lines, print_table, say
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, unknown_paths
@@ -41,7 +41,7 @@ COLUMNS = {
 
 
 @click.command(epilog="Example: stream-app get triggers --client 1111 -o yaml > triggers.yaml")
-@click.argument("kind", type=click.Choice(sorted(PLURALS)))
+@click.argument("kind", type=KindName())
 @click.argument("object_id", metavar="[ID]", required=False, type=ObjectId())
 @click.option(
     "-o",
