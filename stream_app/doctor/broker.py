@@ -10,6 +10,7 @@ from aiokafka.protocol.admin import ApiVersionRequest
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.events.times import BY_THE_BROKER
+from stream_app.domain.reports.problems import amount
 from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS
 from stream_app.kafka.cluster.cluster_time import cluster_time
@@ -34,7 +35,8 @@ async def broker(settings: Settings) -> Sequence[Finding]:
         cluster = await client.describe_cluster()
     seconds = time.monotonic() - began
     brokers = len(cluster["brokers"])
-    text = f"{resolve_bootstrap(settings)} answers in {seconds * 1000:.0f} ms, {brokers} brokers"
+    text = f"{resolve_bootstrap(settings)} answers in {seconds * 1000:.0f} ms, "
+    text += amount(brokers, "broker")
     if cluster["controller_id"] not in {row["node_id"] for row in cluster["brokers"]}:
         return [fail("broker", f"{text}, and no controller is known", "look at the cluster's log")]
     text += f", controller {cluster['controller_id']}"
@@ -69,7 +71,8 @@ async def replication(settings: Settings) -> Sequence[Finding]:
         rows = await client.describe_topics(topics) if topics else []
     findings = []
     if wanted > brokers:
-        text = f"STREAM_APP_KAFKA__REPLICATION_FACTOR is {wanted}, and there are {brokers} brokers"
+        has = f"the cluster has {amount(brokers, 'broker')}"
+        text = f"STREAM_APP_KAFKA__REPLICATION_FACTOR is {wanted}, and {has}"
         findings.append(fail(name, text, "lower it, or add brokers"))
     parts = [(row["topic"], part) for row in rows for part in row["partitions"]]
     leaderless = sorted({topic for topic, part in parts if part["leader"] < 0})
@@ -87,7 +90,9 @@ async def replication(settings: Settings) -> Sequence[Finding]:
     if brokers == 1 and not findings:
         text = "one broker, one copy: what it loses is lost"
         return [warn(name, text, "three brokers and a factor of 3 for anything that matters")]
-    return findings or [ok(name, f"{wanted} copies, {brokers} brokers, all in step")]
+    return findings or [
+        ok(name, f"{amount(wanted, 'copy', 'copies')}, {amount(brokers, 'broker')}, all in step")
+    ]
 
 
 async def clocks(settings: Settings) -> Sequence[Finding]:

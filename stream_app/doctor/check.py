@@ -15,6 +15,10 @@ from stream_app.settings import Settings
 CHECK_SECONDS = 30.0
 
 
+#: Beginning of the text of a check that was skipped.
+NOT_LOOKED_AT = "not looked at: "
+
+
 class CheckStatus(StrEnum):
     """The result of a check."""
 
@@ -35,13 +39,18 @@ class Finding:
     seconds: float = 0.0
 
 
+class NoTopicsFinding(Finding):
+    """The finding that none of the topics is there."""
+
+
 @dataclass(frozen=True)
 class Check:
-    """A check. If it needs a broker, it is skipped once the check of the broker has failed."""
+    """A check. It is skipped if what it needs, a broker or topics, has been found missing."""
 
     name: str
     run: Callable[[Settings], Awaitable[Sequence[Finding]]]
     needs_broker: bool = True
+    needs_topics: bool = False
     is_broker: bool = False
 
 
@@ -64,16 +73,21 @@ async def run_checks(
     checks: Sequence[Check], settings: Settings, limit_seconds: float = CHECK_SECONDS
 ) -> AsyncIterator[Finding]:
     """Run checks one after the other, and yield the findings of each as soon as it ends."""
-    has_broker = True
+    has_broker = has_topics = True
     for check in checks:
         if check.needs_broker and not has_broker:
-            yield warn(check.name, "not looked at: the broker does not answer", "mend that first")
+            yield warn(check.name, f"{NOT_LOOKED_AT}the broker does not answer", "mend that first")
+            continue
+        if check.needs_topics and not has_topics:
+            yield warn(check.name, f"{NOT_LOOKED_AT}the topics are not there", "mend that first")
             continue
         began = time.monotonic()
         findings = await _findings(check, settings, limit_seconds)
         seconds = round(time.monotonic() - began, 3)
         if check.is_broker and any(f.verdict is CheckStatus.FAIL for f in findings):
             has_broker = False
+        if any(isinstance(finding, NoTopicsFinding) for finding in findings):
+            has_topics = False
         for finding in findings:
             yield replace(finding, seconds=seconds)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.doctor.check import CheckStatus, Finding, NoTopicsFinding, fail, ok, warn
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.reports.dead_letter_problems import dead_letter_problems, dead_letter_rows
 from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
-from stream_app.domain.reports.problems import no_topics_problem, restoring_problem
+from stream_app.domain.reports.problems import amount, no_topics_problem, restoring_problem
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.consumers import offset_bounds
 from stream_app.kafka.cluster.groups import read_role_groups
@@ -27,6 +27,11 @@ from stream_app.settings import Settings
 
 #: Most records of the configuration that are read, which takes some seconds.
 MOST_RECORDS = 20_000
+#: Role -> what does not happen without it.
+_WITHOUT: Mapping[str, str] = {
+    "detector": "no event is counted",
+    "notifier": "no alert is sent",
+}
 
 
 async def topics(settings: Settings) -> Sequence[Finding]:
@@ -34,7 +39,7 @@ async def topics(settings: Settings) -> Sequence[Finding]:
     specs = [spec.name for spec in topic_specs(settings)]
     if not await _existing(settings, specs):
         none = no_topics_problem(specs, await other_prefixes(settings))
-        return [fail("topics", none.what, none.next_step)]
+        return [NoTopicsFinding("topics", CheckStatus.FAIL, none.what, none.next_step)]
     alike: dict[tuple[str, str], list[str]] = {}
     for problem in await check_topics(settings):
         alike.setdefault((problem.problem, problem.remedy), []).append(problem.topic)
@@ -53,17 +58,20 @@ async def state(settings: Settings) -> Sequence[Finding]:
     return [
         fail("state", one.problem, f"stop its workers; stream-app state reset {one.role} --yes")
         for one in problems
-    ] or [ok("state", f"{found} changelogs fit their topics")]
+    ] or [
+        ok("state", f"{amount(found, 'changelog fits its topic', 'changelogs fit their topics')}")
+    ]
 
 
 async def records(settings: Settings) -> Sequence[Finding]:
     """Check whether the newest batches of the configuration can be read."""
     names = TopicNames(settings.topic_prefix)
-    present = await _existing(settings, map(names, VIEW_TOPICS))
+    wanted = [names(topic) for topic in VIEW_TOPICS]
+    present = await _existing(settings, wanted)
     reach = await read_newest(settings, present, lambda _: None, most=MOST_RECORDS)
-    return _unreadable("records", set(present)) or [
-        ok("records", f"the configuration can be read: {reach.records:,} records looked at")
-    ]
+    looked = f"{amount(reach.records, 'record')} looked at"
+    found = [*_unreadable("records", set(present)), *_missing("records", wanted, present)]
+    return found or [ok("records", f"the configuration can be read: {looked}")]
 
 
 async def dead_letters(settings: Settings) -> Sequence[Finding]:
@@ -79,8 +87,15 @@ async def dead_letters(settings: Settings) -> Sequence[Finding]:
     cut = [sources[topic] for topic in reach.cut_topics]
     problems = dead_letter_problems(rows, states, cut)
     findings = [warn(name, problem.what, problem.next_step) for problem in problems]
-    findings += _unreadable(name, set(present))
-    return findings or [ok(name, f"none is open: {reach.records:,} records looked at")]
+    findings += [*_unreadable(name, set(present)), *_missing(name, sources, present)]
+    return findings or [ok(name, f"none is open: {amount(reach.records, 'record')} looked at")]
+
+
+def _missing(name: str, wanted: Collection[str], present: Collection[str]) -> list[Finding]:
+    """Return a warning if topics of a check are missing: nothing can be said about them."""
+    missing = [topic for topic in wanted if topic not in present]
+    text = f"not all is looked at: {', '.join(missing)} is missing"
+    return [warn(name, text, "stream-app topics create")] if missing else []
 
 
 def _unreadable(name: str, topics: Collection[str]) -> list[Finding]:
@@ -91,14 +106,20 @@ def _unreadable(name: str, topics: Collection[str]) -> list[Finding]:
 async def transactions(settings: Settings) -> Sequence[Finding]:
     """Check whether a transaction that nobody ends hides records from workers."""
     names = TopicNames(settings.topic_prefix)
-    found = await long_open(settings, await _existing(settings, names.read_by_workers()))
-    return [fail("transactions", str(row), row.step) for row in found] or [
-        ok("transactions", "none has been open for long")
+    wanted = names.read_by_workers()
+    present = await _existing(settings, wanted)
+    found = [
+        *(fail("transactions", str(row), row.step) for row in await long_open(settings, present)),
+        *_missing("transactions", wanted, present),
     ]
+    return found or [ok("transactions", "none has been open for long")]
 
 
 async def groups(settings: Settings) -> Sequence[Finding]:
-    """Check whether both roles have workers, and how far behind these are."""
+    """Check whether both roles have workers, and how far behind these are.
+
+    That none runs is no failure before the first one has run.
+    """
     sources = TopicNames(settings.topic_prefix).role_sources()
     wanted = [topic for topics in sources.values() for topic in topics]
     present = await _existing(settings, wanted)
@@ -106,9 +127,12 @@ async def groups(settings: Settings) -> Sequence[Finding]:
     findings = []
     for role, group in (await read_role_groups(settings, sources)).items():
         lag = sum(group.lag(topic, ends, starts) for topic in sources[role])
-        text = f"{role}: {len(group.members)} workers, {lag:,} records behind"
+        behind = f"{amount(lag, 'record')} behind"
+        text = f"{role}: {amount(len(group.members), 'worker')}, {behind}"
         if not group.members:
-            findings.append(warn("workers", text, f"stream-app worker {role}"))
+            report = fail if group.committed else warn
+            text = f"no {role} is running, {behind}: {_WITHOUT[role]}"
+            findings.append(report("workers", text, f"stream-app worker {role}"))
         elif lag > LAG_LIMIT:
             findings.append(warn("workers", text, "stream-app status shows which topic"))
         else:

@@ -122,7 +122,7 @@ def test_what_the_demo_shows_of_an_alert_in_two_terminals_and_again_in_a_second_
                 first = process.stdout.readline() if process.stdout else ""
                 seen = second_terminal(directory)
                 assert "trigger 61 (Notification about incidents)" in seen
-                assert "ok    workers           notifier: 1 workers" in seen
+                assert "ok    workers           notifier: 1 worker," in seen
                 assert "the integration works" in seen
                 process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=START_SECONDS)

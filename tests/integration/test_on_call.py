@@ -92,7 +92,7 @@ ANSWERS: dict[str, tuple[int, tuple[str, ...]]] = {
     "Which of the alerts that were sent would a changed trigger send?": (1, ("no longer fires",)),
     "Is this event as it should be?": (0, ("1 record, 0 broken",)),
     "Are the topics there, with the right settings?": (0, ("all topics are as they must be",)),
-    "What blocks the workers on this machine?": (0, ("3 can be opened", "detector: 1 workers")),
+    "What blocks the workers on this machine?": (0, ("3 can be opened", "detector: 1 worker,")),
     "From which addresses does the security cloud reach us?": (0, ("34.141.230.156",)),
     "Test an integration, with messages that are marked as tests": (
         0,

@@ -9,12 +9,13 @@ from dataclasses import asdict
 
 import click
 
-from stream_app.cli.output import Styled, print_json, print_line, terminal_width
+from stream_app.cli.output import Styled, print_json, print_line, print_text, terminal_width
 from stream_app.cli.tables import wrapped
 from stream_app.doctor import broker, clients, integrations, local, topics
-from stream_app.doctor.check import Check, CheckStatus, Finding, fail, ok, run_checks
+from stream_app.doctor.check import NOT_LOOKED_AT, Check, CheckStatus, Finding, fail, ok, run_checks
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.domain.foreign_text.printable import printable
+from stream_app.domain.reports.problems import amount
 from stream_app.settings import Settings, load_settings
 
 #: In the order of their needs: later checks need what earlier ones look at.
@@ -25,16 +26,16 @@ CHECKS = (
     Check("broker", broker.broker, needs_broker=False, is_broker=True),
     Check("broker's version", broker.version),
     Check("topics", topics.topics),
-    Check("records", topics.records),
-    Check("dead letters", topics.dead_letters),
-    Check("transactions", topics.transactions),
+    Check("records", topics.records, needs_topics=True),
+    Check("dead letters", topics.dead_letters, needs_topics=True),
+    Check("transactions", topics.transactions, needs_topics=True),
     Check("replication", broker.replication),
-    Check("state", topics.state),
-    Check("workers", topics.groups),
+    Check("state", topics.state, needs_topics=True),
+    Check("workers", topics.groups, needs_topics=True),
     Check("clocks", broker.clocks),
-    Check("client names", clients.names),
-    Check("API keys", integrations.keys),
-    Check("endpoints", integrations.endpoints),
+    Check("client names", clients.names, needs_topics=True),
+    Check("API keys", integrations.keys, needs_topics=True),
+    Check("endpoints", integrations.endpoints, needs_topics=True),
 )
 _STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 _SETTINGS = "settings"
@@ -47,9 +48,9 @@ _LEAST_WIDTH = 20
 def doctor(*, as_json: bool) -> None:
     """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
 
-    It ends with 0 when nothing fails, with 4 when only the broker does, and otherwise with 1. It
-    changes nothing and sends no key to anybody. A check that cannot be carried out counts as
-    failed.
+    It ends with 0 when nothing fails, with 4 when only the broker does, and otherwise with 1. That
+    no worker runs is a failure once one has run, and before that a warning. It changes nothing and
+    sends no key to anybody. A check that cannot be carried out counts as failed.
     """
     # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -59,6 +60,9 @@ def doctor(*, as_json: bool) -> None:
         _show(fail(_SETTINGS, str(error), "mend it, then run this again"), as_json=as_json)
         raise click.exceptions.Exit(1) from None
     findings = asyncio.run(_run(settings, as_json=as_json))
+    if not as_json:
+        print_line()
+        print_text(_summary(findings))
     failed = {finding.check for finding in findings if finding.verdict is CheckStatus.FAIL}
     if failed:
         code = KafkaUnreachableError.exit_code if failed == {"broker"} else 1
@@ -72,6 +76,21 @@ async def _run(settings: Settings, *, as_json: bool) -> Sequence[Finding]:
         findings.append(finding)
         _show(finding, as_json=as_json)
     return findings
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    """Return the last line: which checks fail, which only warn, and how many were skipped."""
+    skipped = {one.check for one in findings if one.text.startswith(NOT_LOOKED_AT)}
+    failed, warned = (
+        list(dict.fromkeys(one.check for one in findings if one.verdict is verdict))
+        for verdict in (CheckStatus.FAIL, CheckStatus.WARN)
+    )
+    parts = [f"failed: {', '.join(failed)}" if failed else "nothing failed"]
+    if rest := [check for check in warned if check not in (*failed, *skipped)]:
+        parts.append(f"warnings: {', '.join(rest)}")
+    if skipped:
+        parts.append(f"{NOT_LOOKED_AT}{amount(len(skipped), 'check')}")
+    return "; ".join(parts)
 
 
 def _show(finding: Finding, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.domain.dead_letters.redrive_rules import NEXT_STEPS, WORTH_REDRIVING
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.foreign_text.printable import value_text
-from stream_app.domain.reports.problems import Problem
+from stream_app.domain.reports.problems import Problem, amount
 from stream_app.domain.times import iso_utc
 from stream_app.domain.topics import Topic
 
@@ -81,22 +81,18 @@ def dead_letter_problems(
         end = f"{value_text(row.reason)}; the newest at {iso_utc(row.newest_ms)}"
         least = "at least " if row.topic in cut else ""
         if row.integration_id is None:
-            amount = _amount(row.count, _WORDS.get(row.topic, "event"))
-            what = f"{least}{amount} of {row.topic} could not be used: {end}"
+            number = amount(row.count, _WORDS.get(row.topic, "event"))
+            what = f"{least}{number} of {row.topic} could not be used: {end}"
         else:
             name = "" if row.integration_name is None else f" ({value_text(row.integration_name)})"
-            amount = _amount(row.count, "alert")
-            what = f"{least}{amount} did not reach integration {row.integration_id}{name}: {end}"
+            number = amount(row.count, "alert")
+            what = f"{least}{number} did not reach integration {row.integration_id}{name}: {end}"
         yield Problem(what, _step(row, states.get(row.integration_id or 0)))
     if (more := rows[GROUPS_SHOWN:]) and (letters := sum(row.count for row in more)):
         yield Problem(
-            f"{_amount(letters, 'dead letter')} for {len(more)} more reasons",
+            f"{amount(letters, 'dead letter')} for {len(more)} more reasons",
             "stream-app dlq list --summary",
         )
-
-
-def _amount(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def _step(row: DeadLetterRow, state: str | None) -> str:

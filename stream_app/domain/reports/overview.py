@@ -22,6 +22,7 @@ from stream_app.domain.reports.overview_rows import (
 )
 from stream_app.domain.reports.problems import (
     Problem,
+    amount,
     named,
     no_topics_problem,
     restoring_problem,
@@ -137,8 +138,9 @@ class Overview:
             yield Problem(f"{altered.topic}: {altered.problem}", altered.remedy)
         for lost in self.lost_records:
             yield Problem(
-                f"{lost.records:,} records of {lost.topic} were removed before the {lost.role} has "
-                "read them",
+                f"{amount(lost.records, 'record')} of {lost.topic} "
+                f"{'was' if lost.records == 1 else 'were'} removed before the {lost.role} has read "
+                f"{'it' if lost.records == 1 else 'them'}",
                 "raise the topic's retention.ms above the longest time without a worker",
             )
 
@@ -197,8 +199,8 @@ class Overview:
                 )
             if row.oldest_ms is not None and self.now_ms - row.oldest_ms > PENDING_LIMIT_MS:
                 yield Problem(
-                    f"{name}: {row.pending} deliveries wait, the oldest since "
-                    f"{iso_utc(row.oldest_ms)}",
+                    f"{name}: {amount(row.pending, 'delivery waits', 'deliveries wait')}, the "
+                    f"oldest since {iso_utc(row.oldest_ms)}",
                     f"stream-app alerts list --integration {row.id} --state pending",
                 )
 

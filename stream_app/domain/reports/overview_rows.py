@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_app.domain.reports.failed_runs import FailedRun
+from stream_app.domain.reports.problems import amount
 from stream_app.domain.times import iso_utc
 
 
@@ -100,7 +101,8 @@ class OpenTransactionRow:
         since = "" if self.since_ms is None else f" since {iso_utc(self.since_ms)}"
         return (
             f"{self.topic} partition {self.partition}: a transaction is open at offset "
-            f"{self.offset}{since}: nobody sees the {self.records:,} records from there on"
+            f"{self.offset}{since}: nobody sees the {amount(self.records, 'record')} from there "
+            "on"
         )
 
 

@@ -45,6 +45,11 @@ def other_prefixes_text(prefixes: Sequence[str]) -> str:
     return f"the cluster has topics with {word}: {named}"
 
 
+def amount(count: int, word: str, many: str = "") -> str:
+    """Return a number with its word, in the plural if it is not 1."""
+    return f"{count:,} {word if count == 1 else many or f'{word}s'}"
+
+
 def named(kind: str, number: int, name: object) -> str:
     """Return the kind and id of an object, and its name if it has one."""
     return f"{kind} {number}" if name is None else f"{kind} {number} ({value_text(name)})"

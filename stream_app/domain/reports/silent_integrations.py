@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stream_app.domain.configuration.triggers import Trigger, notes_of
 from stream_app.domain.reports.overview_rows import Silence, SilentIntegration, TriggerRow
-from stream_app.domain.reports.problems import Problem, named
+from stream_app.domain.reports.problems import Problem, amount, named
 from stream_app.domain.times import iso_utc
 
 #: Most triggers that are named with one cause, and most causes that are listed.
@@ -57,7 +57,7 @@ def silent_problems(rows: Sequence[TriggerRow]) -> Iterator[Problem]:
         yield Problem(what, _step(silent))
     if more := list(groups.values())[CAUSES_SHOWN:]:
         yield Problem(
-            f"no integration takes the alerts of {sum(map(len, more)):,} more triggers",
+            "no integration takes the alerts of " + amount(sum(map(len, more)), "more trigger"),
             "stream-app get triggers",
         )
 

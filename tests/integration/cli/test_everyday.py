@@ -346,6 +346,13 @@ async def test_a_prefix_without_topics_is_reported_in_one_line(installation: Ins
     assert seen.returncode == 1, seen.stderr
     rows = [json.loads(line) for line in seen.stdout.splitlines()]
     assert [row["text"] for row in rows if row["check"] == "topics"] == [problem["what"]]
+    skipped = {row["check"] for row in rows if "the topics are not there" in row["text"]}
+    assert skipped == {check.name for check in CHECKS if check.needs_topics}
+    assert {"records", "dead letters", "workers", "API keys"} <= skipped
+    told = await asyncio.to_thread(run, settings, "doctor")
+    assert told.stdout.splitlines()[-1] == (
+        "failed: topics; warnings: secret keys, replication; not looked at: 8 checks"
+    )
     for topic, *command in (
         ("alerts", "alerts", "list"),
         ("config.clients", "get", "triggers"),
@@ -383,13 +390,20 @@ async def test_a_trigger_whose_only_integration_is_off_needs_attention(
     actions = [{"id": "send_notification", "params": {"integration_ids": [529]}}]
     await put_objects(settings, "config.integrations", [off])
     await put_objects(settings, "config.triggers", [TRIGGER | {"id": 69, "actions": actions}])
-    (found,) = await installation.json("status")
+    try:
+        (found,) = await installation.json("status")
+        shown = await installation.run("get", "triggers", "69")
+        rows = {row["id"]: row for row in await installation.json("integrations", "list")}
+    finally:
+        kafka, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
+        await put(kafka, f"{prefix}config.triggers", [(b"69", None)])
+        await put(kafka, f"{prefix}config.integrations", [(b"529", None)])
+        # Other tests look at the lag.
+        await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
     (problem,) = [one for one in found["needs_attention"] if "trigger 69" in one["what"]]
     assert "no integration takes the alerts of trigger 69" in problem["what"]
     assert problem["next_step"].startswith("stream-app integrations enable 529;")
     silent = {row["id"]: row["silent_integrations"] for row in found["triggers"]}
     assert silent == {61: [], 69: [{"integration_id": 529, "reason": "off"}]}
-    shown = await installation.run("get", "triggers", "69")
     assert "tells nobody: integration 529 is off" in " ".join(shown.stdout.split())
-    rows = {row["id"]: row for row in await installation.json("integrations", "list")}
     assert rows[529]["detail"].startswith("its owner has turned it off")

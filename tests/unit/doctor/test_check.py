@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.doctor.check import Check, CheckStatus, Finding, fail, ok, run_checks
+from stream_app.doctor.check import (
+    Check,
+    CheckStatus,
+    Finding,
+    NoTopicsFinding,
+    fail,
+    ok,
+    run_checks,
+)
 from stream_app.doctor.local import disk, embedded_kafka, secret_keys
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.key_ring import generate_secret_key
@@ -68,6 +76,21 @@ async def test_without_the_broker_checks_that_need_it_are_skipped() -> None:
     assert found[0] == ("broker", CheckStatus.FAIL, "nobody at broker-1")
     assert found[1] == ("topics", CheckStatus.WARN, "not looked at: the broker does not answer")
     assert [name for name, *_ in found[2:]] == ["well", "well"]
+
+
+async def test_without_topics_checks_that_need_them_are_skipped() -> None:
+    async def none(_settings: Settings) -> Sequence[Finding]:
+        return [NoTopicsFinding("topics", CheckStatus.FAIL, "none is there", "make them")]
+
+    found = await run(
+        Check("topics", none), Check("records", well, needs_topics=True), Check("well", well)
+    )
+    assert found == [
+        ("topics", CheckStatus.FAIL, "none is there"),
+        ("records", CheckStatus.WARN, "not looked at: the topics are not there"),
+        ("well", CheckStatus.OK, "fine"),
+        ("well", CheckStatus.FAIL, "and broken"),
+    ]
 
 
 async def test_secret_keys_are_checked_and_never_shown(tmp_path: Path) -> None:
