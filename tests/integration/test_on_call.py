@@ -74,6 +74,10 @@ ANSWERS: dict[str, tuple[int, tuple[str, ...]]] = {
     "Which alerts did not reach somebody?": (0, ("522 given_up",)),
     "Why was there no alert for this event?": (0, ("attack_type eq sqli: the event has xss",)),
     "Why did this trigger not fire at that time?": (0, ("1 of more than 2",)),
+    "Why did nothing of this customer fire at that time?": (
+        0,
+        ("none of 2 triggers of client 1111 fired", "1 of more than 2"),
+    ),
     "What would become of this event now?": (
         0,
         ("It would count for trigger 7", "3 of more than 2"),

@@ -62,9 +62,10 @@ MIN_WIDTH, MAX_WIDTH = 60, 100
     help="The topic of the file's events, where it does not say it.",
 )
 @id_option(Kind.TRIGGER, "Only this trigger.")
+@id_option(Kind.CLIENT, "All the triggers of this client, at a time.")
 @click.option(
     "--at", "moment", metavar="T", type=TimeText(),
-    help=f"The trigger's window at this time: {TIME_FORMS}.",
+    help=f"The windows at this time: {TIME_FORMS}.",
 )  # fmt: skip
 @time_options("Only windows that touch a time")
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as one JSON document.")
@@ -74,6 +75,7 @@ def explain(
     path: str | None,
     topic: str | None,
     trigger_id: int | None,
+    client_id: int | None,
     moment: str | None,
     start: str | None,
     end: str | None,
@@ -85,7 +87,7 @@ def explain(
     whether the event counts, in which window, and whether that has fired; or which filter or rule
     refuses it, and so on. It shows how the notifier has delivered the alert. Events of a file are
     explained as if they were written now. With --trigger and a time, the trigger's windows then are
-    explained.
+    explained; with --client and a time, those of all its triggers. Both say what was not counted.
 
     The workers' own code decides, by the configuration that was in force, as far as it is still
     known. Nothing joins a group or is written.
@@ -100,8 +102,10 @@ def explain(
     if sum((place is not None, path is not None, has_time)) != 1:
         raise UsageError(
             "give one of: the PLACE of an event (events.hits/0/1234), a file of events with -f, or "
-            "--trigger with a time (--at, or --from and --to)"
+            "--trigger or --client with a time (--at, or --from and --to)"
         )
+    if client_id is not None and not has_time:
+        raise UsageError("--client needs a time: give --at, or --from and --to")
     if topic is not None and path is None:
         raise UsageError("--topic goes with -f: a PLACE names its topic")
     if place is not None:
@@ -111,7 +115,8 @@ def explain(
         records = _records(settings, path, topic, now_ms)
         found = asyncio.run(gatherer.of_records(records, trigger_id))
     else:
-        found = asyncio.run(_of_windows(gatherer, trigger_id, moment, start, end, now_ms))
+        from_ms, to_ms = _time(moment, start, end, now_ms)
+        found = asyncio.run(_of_time(gatherer, trigger_id, client_id, from_ms, to_ms))
     if as_json:
         print_json(document(found))
         return
@@ -120,25 +125,31 @@ def explain(
         print_line(line)
 
 
-async def _of_windows(
-    gatherer: Gatherer,
-    trigger_id: int | None,
-    moment: str | None,
-    start: str | None,
-    end: str | None,
-    now_ms: int,
-) -> FullExplanation:
-    if trigger_id is None:
-        raise UsageError("a time needs a trigger: give --trigger ID; or the PLACE of an event")
+def _time(moment: str | None, start: str | None, end: str | None, now_ms: int) -> tuple[int, int]:
+    """Return the time that is asked for, Unix ms.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
     if moment is not None:
         if start is not None or end is not None:
-            raise UsageError("--at is one window, --from and --to are several: give one of both")
+            raise UsageError("--at is one time, --from and --to are from when to when: give either")
         at_ms = parse_time(moment, now_ms)
-        return await gatherer.of_windows(trigger_id, at_ms, at_ms + 1)
+        return at_ms, at_ms + 1
     from_ms, to_ms = moments_of(start, end)
     if from_ms is None:
         raise UsageError("--to needs --from: which is the first window?")
-    return await gatherer.of_windows(trigger_id, from_ms, now_ms if to_ms is None else to_ms)
+    return from_ms, now_ms if to_ms is None else to_ms
+
+
+async def _of_time(
+    gatherer: Gatherer, trigger_id: int | None, client_id: int | None, from_ms: int, to_ms: int
+) -> FullExplanation:
+    if (trigger_id is None) == (client_id is None):
+        raise UsageError("with a time, give --trigger ID or --client ID; or the PLACE of an event")
+    if trigger_id is not None:
+        return await gatherer.of_windows(trigger_id, from_ms, to_ms)
+    return await gatherer.of_client(client_id or 0, from_ms, to_ms)
 
 
 class _Watcher:

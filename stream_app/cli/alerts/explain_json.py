@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream_app.cli.alerts.explain_client import answer_of_client
 from stream_app.cli.alerts.history_json import letter_document
 from stream_app.domain.explanation.answers import (
     ExplainedEvent,
@@ -28,7 +29,9 @@ def document(found: FullExplanation) -> dict[str, Any]:
     """Return an explanation in JSON's types."""
     answers = [answer_for_event(one) for one in found.events]
     answers += [answer_for_window(facts) for facts in found.windows]
-    placed = found.placed
+    placed, asked = found.placed, found.asked
+    if asked is not None:
+        answers = [answer_of_client(found, asked)]
     if placed is not None and not found.events:
         answers = [answer_for_place(placed, found.letters).answer]
     return {
@@ -48,6 +51,18 @@ def document(found: FullExplanation) -> dict[str, Any]:
                 **_window(found.around, facts),
             }
             for facts in found.windows
+        ],
+        "client_id": None if asked is None else asked.id,
+        "not_counted": [
+            {
+                "reason": reason.word,
+                "message": reason.text,
+                "count": left.count,
+                "topic": left.place.topic,
+                "partition": left.place.partition,
+                "offset": left.place.offset,
+            }
+            for reason, left in found.not_counted
         ],
         "dead_letters": [letter_document(letter.note) for letter in found.letters],
     }

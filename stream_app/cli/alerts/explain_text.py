@@ -6,7 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from stream_app.cli.tables import wrapped
+from stream_app.cli.alerts.explain_client import client_report, left_out_lines, left_out_steps
+from stream_app.cli.alerts.explain_lines import (
+    MAX_SHOWN_WINDOWS,
+    Lines,
+    next_lines,
+    short,
+    state_words,
+)
 from stream_app.domain.explanation.answers import (
     ExplainedEvent,
     ExplainedTrigger,
@@ -22,15 +29,12 @@ from stream_app.domain.explanation.notice_verdicts import NoticeVerdict
 from stream_app.domain.explanation.places import answer_for_place
 from stream_app.domain.explanation.versions import Basis
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
-from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.explanation.gathering import FullExplanation
 
-#: Most triggers, events, windows and integrations that are shown each by itself.
-MAX_ROWS, MAX_EVENTS, MAX_SHOWN_WINDOWS, MAX_INTEGRATIONS = 20, 20, 50, 20
-_MARGIN = 10
-_MAX_NAME = 60
+#: Most triggers, events and integrations that are shown each by itself.
+MAX_ROWS, MAX_EVENTS, MAX_INTEGRATIONS = 20, 20, 20
 #: Results in the order in which they are shown, with their words.
 _RESULTS = {
     TriggerResult.COUNTED: "counts it in",
@@ -55,26 +59,23 @@ _STATES = {
     WindowState.OPEN: "not over yet",
     WindowState.FUTURE: "in the future",
 }
-_STATE_WORDS = {
-    WindowState.FIRED: "fired",
-    WindowState.OPEN: "not fired so far",
-    WindowState.FUTURE: "not begun",
-}
 _PLACED = {TriggerResult.COUNTED, TriggerResult.LATE}
 _SUMMED = {TriggerResult.NOT_EVALUATED, TriggerResult.OTHER_KIND, TriggerResult.NOT_USED}
 
 
 def report(found: FullExplanation, width: int) -> Iterator[str]:
     """Yield the lines of an explanation; only a word or a command is wider than `width`."""
-    lines = _Lines(width)
-    if found.windows:
+    lines = Lines(width)
+    if found.asked is not None:
+        yield from client_report(found, found.asked, lines)
+    elif found.windows:
         yield from _windows(found, lines)
     elif not found.events and found.placed is not None:
         nothing = answer_for_place(found.placed, found.letters)
         yield from lines.of("", nothing.answer)
         for label, text in nothing.details:
             yield from lines.of(label, text)
-        yield from _next(nothing.steps)
+        yield from next_lines(nothing.steps)
     elif len(found.events) == 1:
         one = found.events[0]
         yield from lines.of("", answer_for_event(one))
@@ -92,26 +93,13 @@ def report(found: FullExplanation, width: int) -> Iterator[str]:
             yield from lines.of("", f"and {more:,} more events: --json prints all")
 
 
-class _Lines:
-    """Makes lines of a label and a text, wrapped between words."""
-
-    def __init__(self, width: int) -> None:
-        self._width = width
-
-    def of(self, label: str, text: str, indent: int = 0) -> Iterator[str]:
-        """Yield the lines of a text; without a label and an indent it begins at the margin."""
-        margin = _MARGIN + indent if label or indent else 0
-        for number, line in enumerate(wrapped(printable(text), max(self._width - margin, 20))):
-            yield f"{'' if number else label}".ljust(margin) + line
-
-
 def _summary(events: Sequence[ExplainedEvent]) -> str:
     reasons = Counter(str(one.verdict.reason) for one in events)
     listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
     return f"{len(events):,} events: {listed}"
 
 
-def _details(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterator[str]:
+def _details(found: FullExplanation, one: ExplainedEvent, lines: Lines) -> Iterator[str]:
     yield from _event(found, one, lines)
     yield from _rows(found, one, lines)
     if isinstance(one.verdict, NoticeVerdict):
@@ -119,17 +107,10 @@ def _details(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iter
     for letter in one.letters:
         yield from lines.of("dead", f"{letter.place}: {letter.reason}{letter_done(letter)}")
     yield from _basis(found, one, lines)
-    yield from _next(list(next_steps(one)))
+    yield from next_lines(list(next_steps(one)))
 
 
-def _next(steps: Sequence[str]) -> Iterator[str]:
-    if steps:
-        yield ""
-    for number, step in enumerate(steps):
-        yield "".ljust(_MARGIN) + step if number else "next".ljust(_MARGIN) + step
-
-
-def _event(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterator[str]:
+def _event(found: FullExplanation, one: ExplainedEvent, lines: Lines) -> Iterator[str]:
     verdict, placed = one.verdict, found.placed
     if placed is not None:
         index = "" if verdict.index is None else f"[{verdict.index}]"
@@ -142,7 +123,7 @@ def _event(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterat
         yield from lines.of("happened", iso_utc(verdict.seconds * 1000))
     if verdict.client_id is not None:
         client = found.clients.get(verdict.client_id)
-        name = "" if client is None else f" ({_short(client.name)})"
+        name = "" if client is None else f" ({short(client.name)})"
         yield from lines.of("client", f"{verdict.client_id}{name}")
     if one.lag:
         workers = "" if placed is None or placed.workers else "no detector is running; "
@@ -150,7 +131,7 @@ def _event(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterat
         yield from lines.of("", answer_for_event(replace(one, lag=0)), 2)
 
 
-def _rows(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterator[str]:
+def _rows(found: FullExplanation, one: ExplainedEvent, lines: Lines) -> Iterator[str]:
     order = list(_RESULTS)
     rows = sorted(one.rows, key=lambda row: order.index(row.verdict.result))
     shown = [row for row in rows if row.verdict.result not in _SUMMED or len(rows) == 1]
@@ -164,9 +145,9 @@ def _rows(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterato
         yield from lines.of("", "--trigger ID shows one of them, --json all", 2)
 
 
-def _row(found: FullExplanation, row: ExplainedTrigger, lines: _Lines) -> Iterator[str]:
+def _row(found: FullExplanation, row: ExplainedTrigger, lines: Lines) -> Iterator[str]:
     verdict = row.verdict
-    text = f"{verdict.trigger.id} ({_short(verdict.trigger.name)}): {_RESULTS[verdict.result]}"
+    text = f"{verdict.trigger.id} ({short(verdict.trigger.name)}): {_RESULTS[verdict.result]}"
     if verdict.window is not None and verdict.result in _PLACED:
         text += f" {span_text(*verdict.window[:2])}"
     yield from lines.of("trigger", text)
@@ -182,7 +163,7 @@ def _row(found: FullExplanation, row: ExplainedTrigger, lines: _Lines) -> Iterat
     yield from _row_basis(row, lines)
 
 
-def _row_basis(row: ExplainedTrigger, lines: _Lines) -> Iterator[str]:
+def _row_basis(row: ExplainedTrigger, lines: Lines) -> Iterator[str]:
     """Yield on which configuration a row is based, if that is not today's."""
     if row.basis is Basis.THEN:
         changed = "" if row.changed_ms is None else f" {iso_utc(row.changed_ms)}"
@@ -210,10 +191,8 @@ def _late_text(found: FullExplanation, closed_at: int) -> str:
     )
 
 
-def _window(around: Surroundings, facts: WindowFacts, lines: _Lines) -> Iterator[str]:
-    yield from lines.of(
-        "", f"{facts.counted_text}: {_STATE_WORDS.get(facts.state, 'not fired')}", 2
-    )
+def _window(around: Surroundings, facts: WindowFacts, lines: Lines) -> Iterator[str]:
+    yield from lines.of("", f"{facts.counted_text}: {state_words(facts)}", 2)
     for note in facts.notes():
         yield from lines.of("", note, 2)
     for alert in facts.alerts:
@@ -222,10 +201,10 @@ def _window(around: Surroundings, facts: WindowFacts, lines: _Lines) -> Iterator
 
 
 def _integrations(
-    found: FullExplanation, one: ExplainedEvent, verdict: NoticeVerdict, lines: _Lines
+    found: FullExplanation, one: ExplainedEvent, verdict: NoticeVerdict, lines: Lines
 ) -> Iterator[str]:
     for entry in verdict.integrations[:MAX_INTEGRATIONS]:
-        name = _short(entry.integration.name)
+        name = short(entry.integration.name)
         text = entry.why or f"has selected {verdict.subscription}"
         label = "not told" if entry.why else "told"
         yield from lines.of(label, f"integration {entry.integration.id} ({name}): {text}")
@@ -236,7 +215,7 @@ def _integrations(
             yield from lines.of("", line, 2)
 
 
-def _basis(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterator[str]:
+def _basis(found: FullExplanation, one: ExplainedEvent, lines: Lines) -> Iterator[str]:
     if not found.watermark.is_certain and one.having(TriggerResult.COUNTED):
         text = "the records before it that are known: with older ones it may have come too late"
         yield from lines.of("based on", text)
@@ -254,7 +233,7 @@ def _basis(found: FullExplanation, one: ExplainedEvent, lines: _Lines) -> Iterat
 # -- windows
 
 
-def _windows(found: FullExplanation, lines: _Lines) -> Iterator[str]:
+def _windows(found: FullExplanation, lines: Lines) -> Iterator[str]:
     windows = found.windows
     if len(windows) == 1:
         yield from lines.of("", answer_for_window(windows[0]))
@@ -266,7 +245,7 @@ def _windows(found: FullExplanation, lines: _Lines) -> Iterator[str]:
         yield ""
     trigger = found.trigger
     if trigger is not None:
-        yield from lines.of("trigger", f"{trigger.id} ({_short(trigger.name)})")
+        yield from lines.of("trigger", f"{trigger.id} ({short(trigger.name)})")
         for item in trigger.filters:
             values = ", ".join(map(str, item.values))
             yield from lines.of("filter", f"{item.id} {item.operator} {values}")
@@ -280,11 +259,13 @@ def _windows(found: FullExplanation, lines: _Lines) -> Iterator[str]:
         yield from _window(found.around, facts, lines)
     if len(shown) < len(windows):
         yield from lines.of("", f"{len(windows) - len(shown):,} windows more: --json prints all", 2)
+    yield from left_out_lines(found, lines)
     best = next((f for f in windows if f.fired is not None), windows[0])
-    yield from _next(list(steps_for_window(best, best.trigger.id)))
+    steps = [] if best.fired is not None else left_out_steps(found)
+    yield from next_lines([*steps_for_window(best, best.trigger.id), *steps])
 
 
-def _windows_basis(windows: Sequence[WindowFacts], lines: _Lines) -> Iterator[str]:
+def _windows_basis(windows: Sequence[WindowFacts], lines: Lines) -> Iterator[str]:
     """Yield which forms of the trigger the windows are judged by, unless that is today's."""
     bases = {facts.basis for facts in windows}
     some = "" if len(bases) == 1 else "for some of the windows: "
@@ -294,8 +275,3 @@ def _windows_basis(windows: Sequence[WindowFacts], lines: _Lines) -> Iterator[st
     if Basis.NOT_KNOWN in bases:
         text = "the trigger as it is now. It was written later, and any earlier form is lost"
         yield from lines.of("based on", f"{some}{text}")
-
-
-def _short(text: str) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= _MAX_NAME else f"{shown[: _MAX_NAME - 1]}…"

@@ -237,6 +237,32 @@ def _unread_text(facts: WindowFacts, name: str, span: str) -> str:
     )
 
 
+def answer_for_client(
+    client_id: int, windows: Sequence[WindowFacts], *, is_known: bool, span: str
+) -> str:
+    """Return the answer for all the windows of a client at a time in one sentence."""
+    client = f"client {client_id}"
+    if not is_known:
+        return f"No alert: {client} is not configured: its events become dead letters"
+    if not windows:
+        return f"No alert: {client} has no trigger that counts events"
+    triggers = {facts.trigger.id for facts in windows}
+    fired = sum(facts.state is WindowState.FIRED for facts in windows)
+    of = f"{len(triggers):,} trigger{'s' * (len(triggers) != 1)} of {client}"
+    if len(triggers) == len(windows):
+        return (
+            f"{fired:,} of {of} fired in {span}"
+            if fired
+            else (f"No alert: none of {of} fired in {span}")
+        )
+    number = f"{len(windows):,} windows of {of}"
+    return (
+        f"{fired:,} of {number} fired in {span}"
+        if fired
+        else (f"No alert: none of {number} fired in {span}")
+    )
+
+
 def _for_notice(one: ExplainedEvent, verdict: NoticeVerdict) -> str:
     histories = [*one.alerts, *(row.alert for row in one.rows if row.alert is not None)]
     if histories:

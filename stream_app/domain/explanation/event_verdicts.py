@@ -133,6 +133,10 @@ class EventExplainer:
             watermark = state.watermark
             yield self._verdict(index, found, record.timestamp, state, tally)
 
+    def parts(self, record: Any) -> Iterator[tuple[int | None, bytes, Any]]:
+        """Yield the parts of a record, in the order of their verdicts."""
+        return self._decoder.parts(record.value)
+
     def _verdict(
         self, index: int | None, event: Event, timestamp: int, state: PartitionCounts, tally: Tally
     ) -> EventVerdict:

@@ -29,12 +29,15 @@ class FilterRefusal:
     note: str = ""
     subject: str = "event"
 
+    @property
+    def rule(self) -> str:
+        """The filter, as `attack_type eq sqli`."""
+        return f"{self.filter.id} {self.filter.operator} {_listed(self.filter.values)}"
+
     def __str__(self) -> str:
         """Return both sides: `attack_type eq sqli: the event has xss`."""
-        item = self.filter
-        rule = f"{item.id} {item.operator} {_listed(item.values)}"
-        found = _listed(self.has) if self.has else f"no {item.id}"
-        return f"{rule}: the {self.subject} has {found}{self.note}"
+        found = _listed(self.has) if self.has else f"no {self.filter.id}"
+        return f"{self.rule}: the {self.subject} has {found}{self.note}"
 
 
 def event_refusals(

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.windows import window_start
 from stream_app.domain.explanation.versions import Basis, TriggerVersions
 from stream_app.domain.explanation.windows import WindowFacts
+
+
+class AskedClient(NamedTuple):
+    """A client whose windows are asked for, and the time (Unix seconds) of its events."""
+
+    id: int
+    start: int
+    end: int
 
 
 def form_at(versions: TriggerVersions, trigger_id: int, at_ms: int) -> tuple[Basis, Trigger]:

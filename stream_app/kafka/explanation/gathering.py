@@ -17,14 +17,21 @@ from stream_app.domain.explanation.event_verdicts import (
     EventVerdict,
     TriggerResult,
 )
+from stream_app.domain.explanation.left_out import (
+    EventSpan,
+    LeftOutEvents,
+    Reason,
+    UncountedEvents,
+    forms_of,
+)
 from stream_app.domain.explanation.notice_verdicts import NoticeExplainer, NoticeVerdict
 from stream_app.domain.explanation.places import EventLetter, PlacedRecord, PlaceState
 from stream_app.domain.explanation.rows import joined_rows, triggers_then
-from stream_app.domain.explanation.spans import form_at, windows_between
+from stream_app.domain.explanation.spans import AskedClient, form_at, windows_between
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.reports.next_steps import Surroundings
-from stream_app.kafka.cluster.topics import Topic
+from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
 from stream_app.kafka.explanation.configuration_history import (
     ConfigurationHistory,
     read_configuration_history,
@@ -67,7 +74,8 @@ class LooseRecord:
 class FullExplanation:
     """Everything that is known about a question, for a report.
 
-    `watermark` is what the partition had seen before the record.
+    `watermark` is what the partition had seen before the record. `asked` is set where all the
+    windows of a client are asked for.
     """
 
     around: Surroundings
@@ -78,6 +86,14 @@ class FullExplanation:
     letters: list[EventLetter] = field(default_factory=list)
     watermark: WatermarkBefore = NOTHING_NEEDED
     trigger: Trigger | None = None
+    asked: AskedClient | None = None
+    left_out: Mapping[EventKind, LeftOutEvents] = field(default_factory=dict)
+
+    @property
+    def not_counted(self) -> list[tuple[Reason, UncountedEvents]]:
+        """The events of the time that were not counted, the most frequent reason first."""
+        found = [item for one in self.left_out.values() for item in one.found.items()]
+        return sorted(found, key=lambda item: -item[1].count)
 
 
 class Gatherer:
@@ -191,10 +207,80 @@ class Gatherer:
                 f"--from and --to, and at most {MAX_WINDOWS:,} are explained at a time: give a "
                 "shorter time"
             )
-        clients = history.today.clients
-        await read_windows(self._settings, kind, clients, windows, self._now_ms, self._watcher)
-        return FullExplanation(
-            await self._around(), clients, windows=windows, trigger=windows[-1].trigger
+        found = FullExplanation(
+            await self._around(), history.today.clients, windows=windows,
+            trigger=windows[-1].trigger,
+        )  # fmt: skip
+        span = EventSpan(windows[0].start, windows[-1].end)
+        await self._read(found, {kind: windows}, span, trigger.client_id, by_trigger=True)
+        return found
+
+    async def of_client(self, client_id: int, from_ms: int, to_ms: int) -> FullExplanation:
+        """Explain the windows of all the triggers of a client that touch a time.
+
+        Raises:
+            UsageError: there are too many windows.
+        """
+        history = await read_configuration_history(self._settings)
+        by_kind: dict[EventKind, list[WindowFacts]] = {kind: [] for kind in EventKind}
+        windows: list[WindowFacts] = []
+        for number in sorted(history.versions.of_client(client_id)):
+            _, trigger = form_at(history.versions, number, to_ms)
+            kind = KIND_OF_CONDITION.get(trigger.template_id)
+            if trigger.client_id != client_id or kind is None:
+                continue
+            by_kind[kind] += windows_between(history.versions, number, from_ms, to_ms, MAX_WINDOWS)
+            windows = [facts for found in by_kind.values() for facts in found]
+            if len(windows) > MAX_WINDOWS:
+                raise UsageError(
+                    f"client {client_id} has more than {MAX_WINDOWS:,} windows between --from and "
+                    f"--to, and at most {MAX_WINDOWS:,} are explained at a time: give a shorter "
+                    "time, or --trigger"
+                )
+        span = EventSpan(from_ms // 1000, -(-to_ms // 1000))
+        if to_ms - from_ms <= 1:
+            # A moment: the shortest of the windows that hold it, or its minute.
+            ends = [(facts.end - facts.start, facts) for facts in windows]
+            minute = EventSpan(span.start // 60 * 60, span.start // 60 * 60 + 60)
+            shortest = min(ends, key=lambda item: item[0])[1] if ends else None
+            span = minute if shortest is None else EventSpan(shortest.start, shortest.end)
+        found = FullExplanation(
+            await self._around(), history.today.clients, windows=windows,
+            asked=AskedClient(client_id, span.start, span.end),
+        )  # fmt: skip
+        await self._read(found, by_kind, span, client_id, by_trigger=False)
+        return found
+
+    async def _read(
+        self,
+        found: FullExplanation,
+        by_kind: Mapping[EventKind, Sequence[WindowFacts]],
+        span: EventSpan,
+        client_id: int,
+        *,
+        by_trigger: bool,
+    ) -> None:
+        """Fill in the windows of a question, and the events of its time that were not counted."""
+        names = TopicNames(self._settings.topic_prefix)
+        found.left_out = {
+            kind: LeftOutEvents(
+                names(TOPIC_OF_KIND[kind]),
+                span,
+                client_id,
+                found.clients,
+                EventExplainer(
+                    kind,
+                    found.clients,
+                    forms_of(windows, as_enabled=by_trigger),
+                    self._now_ms,
+                ),
+                windows,
+                by_trigger=by_trigger,
+            )
+            for kind, windows in by_kind.items()
+        }
+        await read_windows(
+            self._settings, found.clients, by_kind, self._now_ms, self._watcher, found.left_out
         )
 
     async def _around(self) -> Surroundings:
@@ -331,10 +417,10 @@ class Gatherer:
                 if start is not None:
                     facts = WindowFacts(row.verdict.trigger, start, basis=row.basis)
                     row.window = windows.setdefault(facts.key, facts)
+        found = {kind: list(windows.values())}
         await read_windows(
-            self._settings, kind, history.today.clients, windows.values(), self._now_ms,
-            self._watcher,
-        )  # fmt: skip
+            self._settings, history.today.clients, found, self._now_ms, self._watcher
+        )
 
 
 def _kind(topic: Topic) -> EventKind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,10 +12,15 @@ import msgspec
 from stream_app.domain.alerts.alert import Alert, AnyAlert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.counting.partial_counts import decode_partial_counts
-from stream_app.domain.counting.windows import CellKey, keep_seconds
+from stream_app.domain.counting.windows import (
+    MIN_RETENTION_SECONDS,
+    CellKey,
+    keep_seconds,
+)
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.times import MAX_AHEAD_SECONDS
+from stream_app.domain.explanation.left_out import LeftOutEvents
 from stream_app.domain.explanation.spans import AlertedWindows
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.replay.counting_replay import CountingReplay
@@ -43,23 +49,26 @@ class TriggerWindow(NamedTuple):
 
 async def read_windows(
     settings: Settings,
-    kind: EventKind,
     clients: Mapping[int, Client],
-    windows: Collection[WindowFacts],
+    windows: Mapping[EventKind, Collection[WindowFacts]],
     now_ms: int,
     watcher: Watcher,
+    left_out: Mapping[EventKind, LeftOutEvents] = MappingProxyType({}),
 ) -> None:
-    """Fill in what the topics tell of windows of one kind of event.
+    """Fill in what the topics tell of windows, and of the events that were not counted.
 
     Raises:
         KafkaUnreachableError: no broker answers, or no more.
         TopicMismatchError: a topic is missing.
     """
-    if not windows:
-        return
-    await _read_alerts(settings, windows, watcher)
-    await _read_counts(settings, windows, watcher)
-    await _recount(settings, kind, clients, windows, now_ms, watcher)
+    every = [facts for found in windows.values() for facts in found]
+    if every:
+        await _read_alerts(settings, every, watcher)
+        await _read_counts(settings, every, watcher)
+    for kind in EventKind:
+        found, others = windows.get(kind, ()), left_out.get(kind)
+        if found or others is not None:
+            await _recount(settings, kind, clients, found, now_ms, watcher, others)
 
 
 def earliest_ms(windows: Iterable[WindowFacts]) -> int:
@@ -162,6 +171,7 @@ async def _recount(
     windows: Collection[WindowFacts],
     now_ms: int,
     watcher: Watcher,
+    left_out: LeftOutEvents | None,
 ) -> None:
     """Count the events on the topic once more, by the workers' own code."""
     names = TopicNames(settings.topic_prefix)
@@ -170,10 +180,14 @@ async def _recount(
     rules = {
         facts.key[0]: msgspec.structs.replace(facts.trigger, enabled=True) for facts in windows
     }
-    closed = max(facts.start + keep_seconds(facts.threshold.period) for facts in windows)
+    closed = max(
+        [facts.start + keep_seconds(facts.threshold.period) for facts in windows]
+        + ([] if left_out is None else [left_out.span.end + MIN_RETENTION_SECONDS])
+    )
+    earliest = min([facts.start for facts in windows] + ([left_out.span.start] if left_out else []))
     cut_ms: int | None = None
     async with EventLog(settings, [topic]) as log:
-        start = Bound(moment_ms=max(0, earliest_ms(windows)))
+        start = Bound(moment_ms=max(0, (earliest - MAX_AHEAD_SECONDS) * 1000))
         await log.select(Range(start), may_be_empty=True)
         backlog, workers = await _backlog(settings, names, topic, log)
         is_cut = log.spans.cap(MOST)
@@ -187,6 +201,8 @@ async def _recount(
                 async for tp, records, is_last in batches:
                     if records:
                         replay.replay(tp.partition, records)
+                        if left_out is not None:
+                            left_out.take(tp.partition, records)
                     if is_last and not is_cut:
                         replay.finish(tp.partition)
                     if replay.passed >= closed:

@@ -365,6 +365,62 @@ async def test_the_windows_of_a_trigger_say_why_they_did_not_fire(explained: Exp
     assert "counts no events, so it has no windows" in notices.stderr
 
 
+async def test_a_time_says_what_was_not_counted_and_leads_to_it(explained: Explained) -> None:
+    at, places = iso_utc((MINUTE + 5) * 1000), explained.places
+    found = await explained.json("--trigger", "7", "--at", at)
+    assert {(one["reason"], one["message"]): one["count"] for one in found["not_counted"]} == {
+        ("refused", "refused (attack_type eq xss, sqli)"): 2,
+        ("experimental", "experimental"): 1,
+        ("unsampled", "outside the sample"): 1,
+        ("false_positive", "marked as a false positive"): 1,
+        ("unknown_client", "dead letter unknown_client"): 1,
+    }
+    for one in found["not_counted"]:
+        place = f"{one['topic']}/{one['partition']}/{one['offset']}"
+        reasons = [event["reason"] for event in (await explained.json(place))["events"]]
+        assert one["reason"].replace("refused", "unmatched") in reasons
+    text = " ".join((await explained.run("--trigger", "7", "--at", at)).stdout.split())
+    assert "not counted in this time: 2 refused (attack_type eq xss, sqli), 1 experimental" in text
+    assert f"experimental: at {_shown(explained, places['experimental'])}" in text
+    late = await explained.json("--trigger", "7", "--at", iso_utc(DAY_AGO * 1000))
+    assert [one["reason"] for one in late["not_counted"]] == ["late"]
+
+
+async def test_the_windows_of_a_client_answer_for_all_its_triggers(explained: Explained) -> None:
+    at = iso_utc((MINUTE + 5) * 1000)
+    found = await explained.json("--client", "1111", "--at", at)
+    assert found["answer"].startswith("2 of 6 triggers of client 1111 fired in 2")
+    assert {one["trigger_id"]: one["state"] for one in found["windows"]} == {
+        7: "threshold_not_exceeded", 8: "fired", 9: "trigger_disabled", 10: "no_events",
+        12: "fired", 13: "no_events",
+    }  # fmt: skip
+    assert {one["message"]: one["count"] for one in found["not_counted"]} == {
+        "refused by each of 3 triggers": 2, "experimental": 1, "outside the sample": 1,
+        "marked as a false positive": 1, "dead letter unknown_client": 1,
+    }  # fmt: skip
+    lines = (await explained.run("--client", "1111", "--at", at)).stdout.splitlines()
+    assert sum(line.startswith("trigger ") for line in lines) == 6
+    assert any(line.startswith("next      stream-app alerts show ") for line in lines)
+
+    until = iso_utc((MINUTE + 120) * 1000)
+    found = await explained.json("--client", "1111", "--from", at, "--to", until)
+    assert found["answer"].startswith("2 of 12 windows of 6 triggers of client 1111 fired in 2")
+    nobody = await explained.json("--client", "999", "--at", at)
+    assert nobody["answer"] == (
+        "No alert: client 999 is not configured: its events become dead letters"
+    )
+    assert [one["reason"] for one in nobody["not_counted"]] == ["unknown_client"]
+    empty = await explained.run("--client", "2222", "--at", at)
+    assert empty.stdout.startswith("No alert: client 2222 has no trigger that counts events")
+    assert "that no enabled trigger counts: at " in empty.stdout
+    for args in (("--client", "1111"), ("--client", "1111", "--trigger", "7", "--at", at)):
+        assert "give " in (await explained.run(*args, code=2)).stderr
+
+
+def _shown(explained: Explained, place: str) -> str:
+    return f"{explained.bench.settings.topic_prefix}{place.replace(':', '/')}"
+
+
 async def test_a_notice_says_who_is_told(explained: Explained) -> None:
     analyst = await explained.event("analyst")
     assert analyst["answer"] == "Alert, sent: the notice create_user matches"
