@@ -18,6 +18,8 @@ from stream_app.opsgenie.endpoints import ALERTS_PATH
 OBJECTS = "objects"
 #: The integration of these files, as commands name it.
 INTEGRATION_ID = 521
+#: The trigger of these files that fires first.
+TRIGGER_ID = 61
 
 
 def sample_objects(sandbox_url: str) -> list[dict[str, Any]]:

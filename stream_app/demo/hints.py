@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 
-def look_around(use_line: str, integration_id: int) -> str:
+def look_around(use_line: str, integration_id: int, trigger_id: int) -> str:
     """Return the commands for a second terminal."""
     return (
         "\nLook around in a second terminal:\n"
         f"  {use_line}\n"
         "  stream-app status\n"
         "  stream-app alerts list\n"
+        "  stream-app alerts show ID\n"
+        f"  stream-app alerts explain --trigger {trigger_id} --from 1m\n"
         "  stream-app doctor\n"
         f"  stream-app integrations test {integration_id}\n"
         "  stream-app sandbox fail status --requests 3\n"
-        "Ctrl-C stops everything.\n"
+        "For ID give one that `alerts list` shows. Ctrl-C stops everything.\n"
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_app.demo.customer import INTEGRATION_ID, api_keys, apply, sample_objects
+from stream_app.demo.customer import INTEGRATION_ID, TRIGGER_ID, api_keys, apply, sample_objects
 from stream_app.demo.environment_file import (
     BROKERS,
     DECIDED,
@@ -136,7 +136,7 @@ class Demo:
             for worker in workers:
                 self._say(f"{worker.role:<9} {worker.url}/metrics, log: {worker.log}")
             self._say(f"events    {self._options.rate:g}/s")
-            self._say(look_around(self._use_line, INTEGRATION_ID))
+            self._say(look_around(self._use_line, INTEGRATION_ID, TRIGGER_ID))
             began = time.monotonic()
             feeding = asyncio.create_task(self._feed(settings))
             watching = asyncio.create_task(watch(workers, self._say))

@@ -93,11 +93,12 @@ def documented(alert: dict[str, Any]) -> str:
     return text
 
 
-def second_terminal(directory: Path) -> str:
+def second_terminal(directory: Path, alert_id: str) -> str:
     """Run what the demo tells to type in a second terminal; return the output."""
     printed = stderr(directory).partition("Look around in a second terminal:\n")[2]
+    printed = printed.replace("alerts show ID", f"alerts show {alert_id}")
     commands = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
-    assert len(commands) == 6, printed
+    assert len(commands) == 8, printed
     outside = {name: os.environ[name] for name in ("HOME", "PATH")}
     done = subprocess.run(
         ["/bin/bash", "-e", "-x", "-c", "\n".join(commands)],
@@ -120,9 +121,12 @@ def test_what_the_demo_shows_of_an_alert_in_two_terminals_and_again_in_a_second_
             first = ""
             if is_first:
                 first = process.stdout.readline() if process.stdout else ""
-                seen = second_terminal(directory)
+                alert_id = json.loads(first)["alias"]
+                seen = second_terminal(directory, alert_id)
                 assert "trigger 61 (Notification about incidents)" in seen
                 assert "ok    workers           notifier: 1 worker," in seen
+                assert f"alert    {alert_id}" in seen
+                assert re.search("[0-9]+ windows?", seen)
                 assert "the integration works" in seen
                 process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=START_SECONDS)
