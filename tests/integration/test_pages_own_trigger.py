@@ -16,6 +16,8 @@ from tests.documentation.pages import PAGES, ROOT, blocks
 
 HEADING = "## Your own trigger in ten minutes"
 PAGE = "The number of detected hits exceeded 5 in 1 minute."
+#: A job that the shell has already, and that the page's commands leave alone.
+OTHER_JOB, END_OTHER_JOB = "sleep 600 & other=$!\n", "kill $other && echo it runs\n"
 #: `make` installs first, which has been done here.
 KAFKA = ("make kafka\n", "stream-app kafka start\n")
 
@@ -41,7 +43,7 @@ async def test_the_commands_of_the_readme_lead_from_nothing_to_a_page(tmp_path: 
     (_, begin), (_, end), *_ = blocks(PAGES["README.md"].partition(HEADING)[2])
     assert begin.startswith(KAFKA[0])
     port = free_port()
-    begin = begin.replace(*KAFKA).replace("8480", str(port))
+    begin = OTHER_JOB + begin.replace(*KAFKA).replace("8480", str(port))
     (tmp_path / ".local").mkdir()
     shell = await asyncio.create_subprocess_exec(
         "bash", "-e",
@@ -62,7 +64,7 @@ async def test_the_commands_of_the_readme_lead_from_nothing_to_a_page(tmp_path: 
             assert 'triggered by the "My first trigger" trigger' in (
                 seen + (await shell.stdout.readline()).decode()
             )
-            shell.stdin.write(end.encode())
+            shell.stdin.write(f"{end}{END_OTHER_JOB}".encode())
             shell.stdin.close()
             rest = (await shell.stdout.read()).decode()
             assert await shell.wait() == 0, seen + rest
@@ -72,3 +74,4 @@ async def test_the_commands_of_the_readme_lead_from_nothing_to_a_page(tmp_path: 
             EmbeddedKafka(EmbeddedSettings(directory=tmp_path / ".local/kafka")).kill()
     assert "trigger 1 (My first trigger)" in rest
     assert "Kafka is stopped" in rest
+    assert rest.endswith("it runs\n")
