@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.output import print_json, print_line, print_table, say
+from stream_app.cli.output import (
+    Styled,
+    print_json,
+    print_line,
+    print_table,
+    print_text,
+    say,
+    terminal_width,
+)
 from stream_app.cli.progress import ProgressLine
+from stream_app.cli.tables import wrapped
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.overview.installation import read_overview
 from stream_app.kafka.overview.integration_rows import MOST
@@ -119,10 +129,7 @@ def _when(moment_ms: int | None) -> str | None:
 
 def _print(found: Overview, problems: Sequence[Problem]) -> None:
     if problems:
-        print_table(
-            ("NEEDS ATTENTION", "NEXT STEP"),
-            [(problem.what, problem.next_step) for problem in problems],
-        )
+        _print_problems(problems)
     else:
         print_line("nothing needs attention")
     print_line()
@@ -148,6 +155,21 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
     )  # fmt: skip
     print_line()
     _print_objects(found)
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
+    """Print each problem with its next steps, so that a command can be copied as it stands."""
+    print_line(Styled("NEEDS ATTENTION", bold=True))
+    width = terminal_width()
+    for problem in problems:
+        print_text(problem.what)
+        for step in problem.steps:
+            if step.is_command:
+                print_line("      ", step.text)
+                continue
+            text = printable(step.text)
+            for line in [text] if width is None else wrapped(text, max(width - 4, 1)):
+                print_line("    ", line)
 
 
 def _print_objects(found: Overview) -> None:

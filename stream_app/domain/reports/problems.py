@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stream_app.domain.foreign_text.printable import value_text
 
@@ -11,12 +13,42 @@ from stream_app.domain.foreign_text.printable import value_text
 PREFIXES_SHOWN = 5
 
 
+_WITH_COMMAND = re.compile(
+    r"(?P<sentence>|.*?:) ?(?P<command>(?:stream-app|export|kafka-[a-z.-]+) .+)"
+)
+
+
+class Step(NamedTuple):
+    """A part of what to do: a command to copy, or a sentence."""
+
+    text: str
+    is_command: bool = False
+
+
 @dataclass(frozen=True)
 class Problem:
-    """Something that needs attention, and what to do about it."""
+    """Something that needs attention, and what to do about it.
+
+    The parts of `next_step` are separated by `; `. Each is a sentence, a command, or both with a
+    colon between them.
+    """
 
     what: str
     next_step: str
+
+    @property
+    def steps(self) -> list[Step]:
+        """The sentences and the commands of `next_step`, each on its own, in their order."""
+        found = []
+        for part in self.next_step.split("; "):
+            if (both := _WITH_COMMAND.fullmatch(part)) is None:
+                found.append(Step(part))
+                continue
+            # Commands stand in the order in which they are run.
+            if both["sentence"] not in ("", "then:"):
+                found.append(Step(both["sentence"]))
+            found.append(Step(both["command"], is_command=True))
+        return found
 
 
 def no_topics_problem(topics: Sequence[str], prefixes: Sequence[str]) -> Problem:

@@ -251,7 +251,17 @@ async def test_the_status_shows_all_parts_and_what_needs_attention(
     }  # fmt: skip
 
     shown = await installation.run("status", "--fail-on-problems", code=1)
-    assert shown.stdout.startswith("NEEDS ATTENTION")
+    head, *lines = shown.stdout.partition("\n\n")[0].splitlines()
+    assert head == "NEEDS ATTENTION"
+    # A command is a line of its own, and can be copied as it stands.
+    commands = [line.strip() for line in lines if line.startswith("      ")]
+    assert commands[:2] == [
+        "stream-app integrations test 522",
+        "stream-app integrations enable 522",
+    ]
+    assert len(commands) > 3
+    assert all(line.startswith("stream-app ") for line in commands)
+    assert not any("stream-app" in line for line in lines if not line.startswith("      "))
     assert "100 % of 17" in shown.stdout
 
 

@@ -21,6 +21,7 @@ from stream_app.domain.reports.overview_rows import (
     TriggerRow,
     WorkerRow,
 )
+from stream_app.domain.reports.problems import Problem
 from stream_app.domain.topics import Topic
 
 NOW = 1_767_225_600_000
@@ -41,6 +42,49 @@ FINE = Overview(
 
 def test_a_healthy_installation_has_no_problems() -> None:
     assert FINE.problems(17) == []
+
+
+@pytest.mark.parametrize(
+    ("next_step", "lines"),
+    [
+        ("stream-app topics create", ["$ stream-app topics create"]),
+        ("wait: a detector restores its state", ["wait: a detector restores its state"]),
+        (
+            "stream-app integrations test 5; then: stream-app integrations enable 5",
+            ["$ stream-app integrations test 5", "$ stream-app integrations enable 5"],
+        ),
+        (
+            "stop every detector, then: stream-app state reset detector --yes",
+            ["stop every detector, then:", "$ stream-app state reset detector --yes"],
+        ),
+        (
+            "look at its log; start more of them: stream-app worker detector",
+            ["look at its log", "start more of them:", "$ stream-app worker detector"],
+        ),
+        (
+            "is STREAM_APP_TOPIC_PREFIX right? Then: stream-app topics create",
+            ["is STREAM_APP_TOPIC_PREFIX right? Then:", "$ stream-app topics create"],
+        ),
+        (
+            "if that is meant: export STREAM_APP_TOPIC_PREFIX=; if not: stream-app topics create",
+            [
+                "if that is meant:", "$ export STREAM_APP_TOPIC_PREFIX=",
+                "if not:", "$ stream-app topics create",
+            ],
+        ),
+        (
+            "stop the workers; kafka-topics --bootstrap-server a:1 --delete --topic x",
+            ["stop the workers", "$ kafka-topics --bootstrap-server a:1 --delete --topic x"],
+        ),
+        (
+            "if the producer is gone: kafka-transactions.sh --bootstrap-server a:1 abort",
+            ["if the producer is gone:", "$ kafka-transactions.sh --bootstrap-server a:1 abort"],
+        ),
+    ],
+)  # fmt: skip
+def test_commands_stand_apart_from_sentences(next_step: str, lines: list[str]) -> None:
+    steps = Problem("x", next_step).steps
+    assert [("$ " if step.is_command else "") + step.text for step in steps] == lines
 
 
 def test_only_the_first_of_many_unusable_records_are_listed() -> None:
