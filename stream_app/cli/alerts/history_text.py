@@ -9,6 +9,7 @@ from stream_app.cli.tables import wrapped
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.delivery.records import Result
+from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.attempt_groups import AttemptGroup, grouped
 from stream_app.domain.reports.next_steps import Surroundings
@@ -31,8 +32,9 @@ def cause_of(alert: Alert | NoticeAlert) -> str:
 
 def fitted(line: str, width: int | None) -> list[str]:
     """Return a line in several that fit into a width, each behind the label; no word is cut."""
-    if width is None or len(line) <= width:
+    if width is None:
         return [line]
+    line = printable(line)
     found = _LABEL.match(line)
     margin = len(found[0]) if found else 0
     first, *others = wrapped(line[margin:], max(width - margin, _LEAST))

@@ -35,5 +35,9 @@ def test_a_line_too_long_for_the_terminal_goes_on_behind_its_label_without_cutti
         parts = fitted(line, 60)
         assert " ".join(part.strip() for part in parts).split() == line.split()
         assert all(len(part) <= 60 or " " not in part.strip()[:60] for part in parts[1:])
+    # Characters may take two columns, or become longer when they are shown as escapes.
+    wide = fitted("  message  " + "警報 " * 8, 40)
+    assert [line.count("警報") for line in wide] == [6, 2]
+    assert len(fitted("  message  " + "\x1b[0m " * 6, 40)) == 2
     (first, second, *_) = fitted("  next     " + "word " * 20, 40)
     assert (first[:11], second[:11]) == ("  next     ", " " * 11)
