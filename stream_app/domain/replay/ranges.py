@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.domain.times import parse_time
+from stream_app.domain.times import iso_utc, parse_time
 
 _OFFSET = re.compile(r"\d{1,18}")
 
@@ -76,7 +76,13 @@ def parse_range(start: str | None, end: str | None, now_ms: int) -> Range:
     """
     found = Range(parse_bound(start, now_ms), parse_bound(end, now_ms))
     first, last = found
-    for a, b in ((first.moment_ms, last.moment_ms), (first.offset, last.offset)):
-        if a is not None and b is not None and a >= b:
-            raise UsageError(f"--from {start} is not before --to {end}: nothing lies between them")
+    a, b = first.offset, last.offset
+    if a is not None and b is not None and a >= b:
+        raise UsageError(f"--from {start} is not before --to {end}: nothing lies between them")
+    a, b = first.moment_ms, last.moment_ms
+    if a is not None and b is not None and a >= b:
+        raise UsageError(
+            f"--from {start} ({iso_utc(a)}) is not before --to {end} ({iso_utc(b)}): nothing lies "
+            "between them"
+        )
     return found

@@ -49,3 +49,8 @@ def test_an_extent_misses_a_part_of_what_reaches_beyond_it() -> None:
     assert not extent.overlaps(5000, 6000)
     assert not Extent().misses_part_of(0, 10**15)
     assert Extent().overlaps(0, 1)
+
+
+def test_an_empty_range_says_which_times_were_read() -> None:
+    with pytest.raises(UsageError, match=r"--from 23:30 \(2025-12-31T23:30:00Z\) is not before"):
+        parse_range("23:30", "23:00", 1_767_225_600_000)
