@@ -14,7 +14,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.reports.problems import other_prefixes_text
 from stream_app.kafka.cluster.admin import create_topics, list_topics
 from stream_app.kafka.cluster.other_prefixes import other_prefixes
-from stream_app.kafka.cluster.topic_check import check_topics
+from stream_app.kafka.cluster.topic_check import MISSING, check_topics
 from stream_app.kafka.cluster.topics import TopicSpec, topic_specs
 from stream_app.settings import Settings, load_settings
 
@@ -49,17 +49,27 @@ def create(*, dry_run: bool, as_json: bool) -> None:
 async def _create(settings: Settings, *, dry_run: bool) -> list[TopicSpec]:
     """Make the missing topics; if all are missing, say first which installations there are."""
     missing = await create_topics(settings, dry_run=True)
-    if len(missing) == len(topic_specs(settings)) and (others := await other_prefixes(settings)):
+    if len(missing) == len(topic_specs(settings)):
         own = settings.topic_prefix or "(none)"
-        say(f"{other_prefixes_text(others)}; these are the first with the prefix {own}")
+        await _say_other_prefixes(settings, f"these are the first with the prefix {own}")
     return missing if dry_run else await create_topics(settings)
+
+
+async def _say_other_prefixes(settings: Settings, own: str) -> None:
+    """Say which other installations there are, if any, and how this one is."""
+    if others := await other_prefixes(settings):
+        say(f"{own}; {other_prefixes_text(others)}")
 
 
 @topics.command(epilog="Example: stream-app topics check")
 @click.option("--json", "as_json", is_flag=True, help="Print each problem as JSON, one per line.")
 def check(*, as_json: bool) -> None:
     """Compare the cluster with the contract; exit code 3 if they differ."""
-    problems = asyncio.run(check_topics(load_settings()))
+    settings = load_settings()
+    problems = asyncio.run(check_topics(settings))
+    missing = sum(problem.problem == MISSING for problem in problems)
+    if missing == len(topic_specs(settings)):
+        asyncio.run(_say_other_prefixes(settings, "none of the topics is there"))
     if as_json:
         for problem in problems:
             print_json(asdict(problem))
@@ -77,7 +87,10 @@ def check(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print each as JSON, one per line.")
 def list_(*, as_json: bool) -> None:
     """List the topics, their keys and partitions."""
-    found = asyncio.run(list_topics(load_settings()))
+    settings = load_settings()
+    found = asyncio.run(list_topics(settings))
+    if not any(view.partitions for view in found):
+        asyncio.run(_say_other_prefixes(settings, "none of the topics is there"))
     if as_json:
         for view in found:
             print_json(asdict(view))

@@ -32,6 +32,9 @@ ACCEPT_SETTING = "STREAM_APP_ACCEPT_PRODUCER_TIME"
 #: The further steps after a configuration topic has been made anew.
 _AS_CONFIGURED = "; stream-app state reset detector --yes; stream-app apply -f … (all its objects)"
 
+#: The problem of a topic that is not there.
+MISSING = "does not exist"
+
 
 @dataclass(frozen=True)
 class TopicProblem:
@@ -59,7 +62,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
         wrong = await _wrong_configs(client, {name: keys for name, keys in wanted.items() if keys})
     servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
     problems = [
-        TopicProblem(spec.name, "does not exist", "stream-app topics create")
+        TopicProblem(spec.name, MISSING, "stream-app topics create")
         for spec in specs
         if spec.name not in counts
     ]

@@ -389,7 +389,12 @@ async def test_a_prefix_without_its_dot_is_told_which_one_is_meant(
     # Whoever makes topics there by mistake sees it before they are made.
     would = await asyncio.to_thread(run, settings, "topics", "create", "--dry-run")
     assert would.returncode == 0, would.stderr
-    assert "; these are the first with the prefix " + wrong["topic_prefix"] in would.stderr
+    own = f"these are the first with the prefix {wrong['topic_prefix']}; the cluster has topics"
+    assert own in would.stderr
+    for command, code in (("check", 3), ("list", 0)):
+        done = await asyncio.to_thread(run, settings, "topics", command)
+        assert done.returncode == code
+        assert "none of the topics is there; the cluster has topics with " in done.stderr
 
 
 async def test_a_trigger_whose_only_integration_is_off_needs_attention(

@@ -70,6 +70,11 @@ async def test_added_partitions_are_reported_at_once_and_counted_after_the_reset
         for text in (f"{prefix}counts had 4 partitions", f"{prefix}config.triggers has 2 {SINGLE}"):
             assert await wait_for(partial(says, worker, text)), text
         assert worker.stop() == 0
+    # One that has run before is missed; one that has never run may be still to come.
+    examined = WorkerProcess.command(settings, "doctor")
+    assert "fail  workers           no detector is running, " in examined.stdout
+    assert "warn  workers           no notifier is running, 0 records behind" in examined.stdout
+    assert examined.stdout.splitlines()[-1].startswith("failed: ")
     await delete(settings, "config.triggers")
     for args in (("topics", "create"), ("state", "reset", "detector", "--yes")):
         done = WorkerProcess.command(settings, *args)
