@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from stream_app.cli.alerts.explain_lines import (
@@ -43,6 +44,9 @@ def client_report(found: FullExplanation, asked: AskedClient, lines: Lines) -> I
         yield from lines.of("trigger", _window_line(facts))
     if (more := len(windows) - MAX_SHOWN_WINDOWS) > 0:
         yield from lines.of("", f"{more:,} windows more: --json prints all", 2)
+    behind = max(windows, key=lambda one: one.unread, default=None)
+    if behind is not None and behind.unread:
+        yield from lines.of("detector", behind.backlog_text)
     yield from left_out_lines(found, lines)
     fired = [facts.fired.alert.id for facts in windows if facts.fired is not None]
     steps = [f"stream-app alerts show {name}" for name in fired[:MAX_STEPS]]
@@ -55,9 +59,8 @@ def client_report(found: FullExplanation, asked: AskedClient, lines: Lines) -> I
 def _window_line(facts: WindowFacts) -> str:
     trigger, state = facts.trigger, state_words(facts)
     if facts.fired is not None:
-        by = "" if facts.alert is not None else f" by {facts.other_form}"
         sent = ALERT_STATES.get(facts.fired.state, str(facts.fired.state))
-        state = f"fired{by}, {sent}"
+        state += f", {sent}"
     elif facts.state is WindowState.DISABLED:
         state = "the trigger is disabled"
     elif facts.unread:
@@ -70,7 +73,10 @@ def left_out_lines(found: FullExplanation, lines: Lines) -> Iterator[str]:
     """Yield what was not counted in the time, each reason with the place of one event."""
     reasons = found.not_counted
     if reasons:
-        whole = ", ".join(f"{left.count:,} {reason.text}" for reason, left in reasons[:MAX_REASONS])
+        numbers = Counter[str]()
+        for reason, left in reasons[:MAX_REASONS]:
+            numbers[reason.text] += left.count
+        whole = ", ".join(f"{number:,} {text}" for text, number in numbers.items())
         more = len(reasons) - MAX_REASONS
         whole += f", and for {more} more reasons (--json prints all)" if more > 0 else ""
         yield from lines.of("", f"not counted in this time: {whole}")

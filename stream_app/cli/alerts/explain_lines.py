@@ -48,4 +48,6 @@ def short(text: str) -> str:
 
 def state_words(facts: WindowFacts) -> str:
     """Return whether a window has fired, after its count."""
+    if facts.fired is not None and facts.alert is None:
+        return f"fired by {facts.other_form}"
     return _STATE_WORDS.get(facts.state, "not fired")

@@ -249,18 +249,13 @@ def answer_for_client(
     triggers = {facts.trigger.id for facts in windows}
     fired = sum(facts.state is WindowState.FIRED for facts in windows)
     of = f"{len(triggers):,} trigger{'s' * (len(triggers) != 1)} of {client}"
-    if len(triggers) == len(windows):
-        return (
-            f"{fired:,} of {of} fired in {span}"
-            if fired
-            else (f"No alert: none of {of} fired in {span}")
-        )
-    number = f"{len(windows):,} windows of {of}"
-    return (
-        f"{fired:,} of {number} fired in {span}"
-        if fired
-        else (f"No alert: none of {number} fired in {span}")
-    )
+    if len(triggers) != len(windows):
+        of = f"{len(windows):,} windows of {of}"
+    if fired:
+        return f"{fired:,} of {of} fired in {span}"
+    may_fire = {WindowState.NOT_READ_YET, WindowState.OPEN}
+    yet = " yet" * any(facts.unread or facts.state in may_fire for facts in windows)
+    return f"No alert{yet}: none of {of} fired in {span}"
 
 
 def _for_notice(one: ExplainedEvent, verdict: NoticeVerdict) -> str:

@@ -68,7 +68,7 @@ class LeftOutEvents:
     Args:
         topic: its full name.
         span: the event times that are asked for.
-        client_id: whose events; those of clients that are not configured are noted, too.
+        client_id: whose events. If it is configured, those of clients that are not are noted, too.
         known: the ids of the configured clients.
         explainer: of the triggers that are asked for.
         windows: theirs; each form of a trigger is asked about the events of its windows alone.
@@ -139,9 +139,11 @@ class LeftOutEvents:
 
     def _is_asked_for(self, facts: tuple[int | None, int]) -> bool:
         client_id, seconds = facts
-        return self.span.holds(seconds) and (
-            client_id == self._client_id or client_id not in self._known
-        )
+        if client_id in (None, self._client_id):
+            return self.span.holds(seconds)
+        # Events of a client that is configured may name another by mistake.
+        is_mistaken = self._client_id in self._known and client_id not in self._known
+        return is_mistaken and self.span.holds(seconds)
 
     def _judge(self, partition: int, record: Any, watermark: int) -> None:
         place = Place(self._topic, partition, record.offset)
