@@ -390,9 +390,12 @@ async def test_the_windows_of_a_client_answer_for_all_its_triggers(explained: Ex
     at = iso_utc((MINUTE + 5) * 1000)
     found = await explained.json("--client", "1111", "--at", at)
     assert found["answer"].startswith("2 of 6 triggers of client 1111 fired in 2")
-    assert {one["trigger_id"]: one["state"] for one in found["windows"]} == {
+    states = {one["trigger_id"]: one["state"] for one in found["windows"]}
+    # Another test writes incidents.
+    assert states.pop(13) in {"no_events", "threshold_not_exceeded"}
+    assert states == {
         7: "threshold_not_exceeded", 8: "fired", 9: "trigger_disabled", 10: "no_events",
-        12: "fired", 13: "no_events",
+        12: "fired",
     }  # fmt: skip
     assert {one["message"]: one["count"] for one in found["not_counted"]} == {
         "refused by each of 3 triggers": 2, "experimental": 1, "outside the sample": 1,
