@@ -18,7 +18,7 @@ _WITH_COMMAND = re.compile(
 )
 
 
-class Step(NamedTuple):
+class ProblemStep(NamedTuple):
     """A part of what to do: a command to copy, or a sentence."""
 
     text: str
@@ -37,17 +37,17 @@ class Problem:
     next_step: str
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[ProblemStep]:
         """The sentences and the commands of `next_step`, each on its own, in their order."""
         found = []
         for part in self.next_step.split("; "):
             if (both := _WITH_COMMAND.fullmatch(part)) is None:
-                found.append(Step(part))
+                found.append(ProblemStep(part))
                 continue
             # Commands stand in the order in which they are run.
             if both["sentence"] not in ("", "then:"):
-                found.append(Step(both["sentence"]))
-            found.append(Step(both["command"], is_command=True))
+                found.append(ProblemStep(both["sentence"]))
+            found.append(ProblemStep(both["command"], is_command=True))
         return found
 
 
