@@ -102,7 +102,10 @@ ANSWERS: dict[str, tuple[int, tuple[str, ...]]] = {
         0,
         ("the key works", "[Test message]"),
     ),
-    "Use an integration again": (0, ("1 ", "dlq redrive --integration 522")),
+    "Use an integration again": (
+        0,
+        ("is in use again", "1 alert has not reached it", "dlq redrive --integration 522"),
+    ),
     "Send what was never delivered": (0, ("deliveries",)),
     "Forget dead letters that nobody wants to be sent": (0, ("undecodable",)),
     "Stop telling somebody": (0, ("active: true → false",)),
