@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.cluster.connection import is_refusal
 from stream_app.kafka.engine.consumer_thread import BatchingThread
 from stream_app.kafka.engine.lost_records import LostRecords
-from stream_app.kafka.engine.record_batches import BatchValue, RecordBatch, size_of
+from stream_app.kafka.engine.record_batches import BatchValue, RecordBatch, WaitingBatches, size_of
 from stream_app.kafka.records.fetch_states import Fetched, fetched, partition_states
 from stream_app.kafka.records.fetched_records import FetchedRecords
 from stream_app.kafka.records.fetcher import install_fetcher
@@ -31,6 +30,8 @@ log = get_logger(__name__)
 
 #: Pause before a broker that did not answer is asked again.
 RETRY_SECONDS = 1.0
+#: How often to look whether the positions that records follow are known here.
+HOLD_SECONDS = 0.01
 
 
 class BatchingConsumer(driver.Consumer):
@@ -48,7 +49,8 @@ class BatchingConsumer(driver.Consumer):
         self.batched: frozenset[str] = frozenset(self.app.batched_topics)
         LeanPartitionRecords.batched = self.batched
         install_fetcher()
-        self._waiting_bytes: Counter[str] = Counter()
+        #: The batches that are fetched and not yet taken by their agents.
+        self.waiting = WaitingBatches()
         self._space = asyncio.Event()
         self._rewinding: asyncio.Task[None] | None = None
         #: How often the positions have been set.
@@ -60,10 +62,6 @@ class BatchingConsumer(driver.Consumer):
         self._stale_commits: dict[TP, int | None] = {}
         #: Records that retention removed before they were read.
         self.lost = LostRecords()
-        #: Batches of a topic that are fetched and not yet taken by its agent.
-        self.waiting: Counter[str] = Counter()
-        # The same batches, in the order in which they were fetched.
-        self._untaken: dict[BatchValue, TP] = {}
 
     def _new_consumer_thread(self) -> BatchingThread:
         return BatchingThread(self, loop=self.loop, beacon=self.beacon)
@@ -162,12 +160,16 @@ class BatchingConsumer(driver.Consumer):
                 tp: offsets[tp] for tp in sources if positions[tp] > (offsets[tp] or 0)
             }
             offsets.update(positions)
-        self.epoch += 1
-        self.waiting.clear()
-        self._untaken.clear()
-        self._waiting_bytes.clear()
-        self._buffered_partitions.clear()
+        else:
+            self._thread.seeks += 1
+        self._begin_epoch()
         return offsets
+
+    def _begin_epoch(self) -> None:
+        """Forget the batches that were fetched from the positions before."""
+        self.epoch = self._thread.seeks
+        self.waiting.keep(self.epoch)
+        self._buffered_partitions.clear()
 
     async def perform_seek(self) -> None:
         """Seek to the start positions, and commit those that are ahead of the group's offsets.
@@ -194,8 +196,7 @@ class BatchingConsumer(driver.Consumer):
 
     def oldest_waiting(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
         """Return the oldest batch of some topics that is fetched and not yet taken."""
-        found = ((tp, value) for value, tp in self._untaken.items() if tp.topic in topics)
-        return next(found, None)
+        return self.waiting.oldest(topics)
 
     def rewind(self, event: str, **facts: Any) -> None:
         """Read again from the progress on: a batch did not reach its agent.
@@ -284,41 +285,45 @@ class BatchingConsumer(driver.Consumer):
             except TimeoutError:
                 return {}, set()
         records, active = await super()._wait_next_records(timeout)
-        if records:
-            records = {
-                tp: [self._pack(tp, found)] if found and tp.topic in self.batched else found
-                for tp, found in records.items()
-            }
-        return records, active
+        if not records or not self._is_of_now(seeks := records.seeks):
+            return {}, active
+        records = {
+            tp: [self._pack(tp, found, seeks)] if found and tp.topic in self.batched else found
+            for tp, found in records.items()
+        }
+        # A fetch may outlast a rebalance. What it has read from the new positions is fetched only
+        # once, and until the rebalance has ended Faust and the agents drop it.
+        while self._is_moving(seeks) and not self.should_stop:  # noqa: ASYNC110 - three conditions
+            await asyncio.sleep(HOLD_SECONDS)
+        return (records if self._is_of_now(seeks) else {}), self._get_active_partitions()
 
-    def _pack(self, tp: TP, records: FetchedRecords) -> RecordBatch:
+    def _is_of_now(self, seeks: int) -> bool:
+        """Tell whether records are from the newest positions; others are read again from those."""
+        return seeks >= self.epoch
+
+    def _is_moving(self, seeks: int) -> bool:
+        """Tell whether partitions move, or it is not known here yet that positions were set."""
+        return not self.flow_active or self.app.rebalancing or seeks > self.epoch
+
+    def _pack(self, tp: TP, records: FetchedRecords, epoch: int) -> RecordBatch:
         last = records[-1]
         # Covers the transaction markers after the last record, too.
         offset = records.end - 1
-        size, epoch = size_of(records), self.epoch
-        self.waiting[tp.topic] += 1
-        self._waiting_bytes[tp.topic] += size
-        if self._waiting_bytes[tp.topic] > self.app.buffer_bytes:
+        size = size_of(records)
+        value = BatchValue(records, epoch, self._release)
+        self.waiting.add(value, tp, size)
+        if self.waiting.bytes[tp.topic] > self.app.buffer_bytes:
             for partition in self.assignment():
                 if partition.topic == tp.topic:
                     self.on_buffer_full(partition)
-
-        def release() -> None:
-            if epoch == self.epoch:
-                self._untaken.pop(value, None)
-                self._release(tp.topic, size)
-
-        value = BatchValue(records, epoch, release)
-        self._untaken[value] = tp
         return RecordBatch(
             tp.topic, tp.partition, offset, last.timestamp, last.timestamp_type,
             None, value, None, 0, size, (),
         )  # fmt: skip
 
-    def _release(self, topic: str, size: int) -> None:
-        self.waiting[topic] -= 1
-        self._waiting_bytes[topic] -= size
-        if self._waiting_bytes[topic] <= self.app.buffer_bytes // 2:
+    def _release(self, value: BatchValue) -> None:
+        topic = self.waiting.take(value)
+        if topic is not None and self.waiting.bytes[topic] <= self.app.buffer_bytes // 2:
             for partition in [tp for tp in self._buffered_partitions if tp.topic == topic]:
                 self.on_buffer_drop(partition)
             self._space.set()

@@ -21,6 +21,12 @@ from stream_app.kafka.records.fetcher import READ_COMMITTED
 from stream_app.kafka.records.partition_records import LeanPartitionRecords
 
 
+class Fetch(dict[TP, Any]):
+    """The records of a fetch, by partition; `seeks` says which positions they follow."""
+
+    seeks = 0
+
+
 class BatchingThread(driver.AIOKafkaConsumerThread):
     """A consumer thread that reads committed records only, fetches sooner, and times heartbeats."""
 
@@ -28,6 +34,8 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
 
     #: Monotonic time of the last heartbeat (or joining) that the broker accepted.
     last_heartbeat = 0.0
+    #: How often the positions have been set.
+    seeks = 0
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -108,8 +116,15 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
             )
         return set(noted) if metadata else set()
 
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Fetch:
+        """Return records, and the seeks before them: only this thread knows that order."""
+        found = Fetch(await super()._fetch_records(*args, **kwargs))
+        found.seeks = self.seeks
+        return found
+
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
         """Seek, and forget what was skipped before: it belongs to no batch from there on."""
+        self.seeks += 1
         for tp in partitions:
             LeanPartitionRecords.skipped.pop(tp, None)
         await super()._seek_wait(consumer, partitions)

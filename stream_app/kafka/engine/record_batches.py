@@ -7,8 +7,11 @@ records (`offset`, `timestamp`, `value`, `headers`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
+
+from faust.types import TP
 
 from stream_app.kafka.records.fetched_records import FetchedRecords
 
@@ -49,7 +52,9 @@ class BatchValue:
 
     __slots__ = ("_release", "end", "epoch", "records", "size", "start", "unreadable")
 
-    def __init__(self, records: FetchedRecords, epoch: int, release: Callable[[], None]) -> None:
+    def __init__(
+        self, records: FetchedRecords, epoch: int, release: Callable[[BatchValue], None]
+    ) -> None:
         self.unreadable = records.unreadable
         self.records: Sequence[Any] = records.readable()
         #: How many records there are, or were.
@@ -62,7 +67,7 @@ class BatchValue:
     def release(self) -> None:
         """Let go of the records, so that the consumer may fetch as many again."""
         self.records = ()
-        self._release()
+        self._release(self)
 
 
 def size_of(records: Sequence[Any]) -> int:
@@ -70,3 +75,45 @@ def size_of(records: Sequence[Any]) -> int:
     sample = records[:: max(1, len(records) // SAMPLE)]
     mean = sum(len(record.value or b"") for record in sample) // len(sample)
     return len(records) * (mean + RECORD_OVERHEAD_BYTES)
+
+
+class WaitingBatches:
+    """The batches that are fetched and not yet taken by their agents, the oldest first.
+
+    `number` counts them by topic, and `bytes` is the memory that they take.
+    """
+
+    def __init__(self) -> None:
+        self.number: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+        self._batches: dict[BatchValue, tuple[TP, int]] = {}
+
+    def add(self, batch: BatchValue, partition: TP, size: int) -> None:
+        """Add a batch that has just been fetched; `size` is in bytes."""
+        self._batches[batch] = partition, size
+        self.number[partition.topic] += 1
+        self.bytes[partition.topic] += size
+
+    def take(self, batch: BatchValue) -> str | None:
+        """Take out a batch, and return its topic; None if it is of positions before."""
+        partition, size = self._batches.pop(batch, (None, 0))
+        if partition is None:
+            return None
+        topic: str = partition.topic
+        self.number[topic] -= 1
+        self.bytes[topic] -= size
+        return topic
+
+    def keep(self, epoch: int) -> None:
+        """Forget the batches of other positions; the first of the new ones may be here already."""
+        kept = {batch: row for batch, row in self._batches.items() if batch.epoch == epoch}
+        self._batches.clear()
+        self.number.clear()
+        self.bytes.clear()
+        for batch, row in kept.items():
+            self.add(batch, *row)
+
+    def oldest(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
+        """Return the oldest batch of some topics."""
+        found = ((tp, batch) for batch, (tp, _) in self._batches.items() if tp.topic in topics)
+        return next(found, None)

@@ -94,7 +94,7 @@ def partition_lag(
     done_to = consumer.start_positions.get(tp, 0)
     if (state := table.states.get(tp.partition)) is not None:
         done_to = max(done_to, state.progress_of(tp.topic) + 1)
-    if loop.is_idle and not consumer.waiting[tp.topic] and fetched.position is not None:
+    if loop.is_idle and not consumer.waiting.number[tp.topic] and fetched.position is not None:
         # All that was fetched is done. The marker that ends a transaction is no record.
         done_to = max(done_to, fetched.position)
     return int(max(0, end - done_to))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,11 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream_app.kafka.engine.consumer import BatchingConsumer
+from stream_app.kafka.engine.consumer import HOLD_SECONDS, BatchingConsumer
+from stream_app.kafka.engine.consumer_thread import Fetch
+from stream_app.kafka.engine.record_batches import WaitingBatches
 from stream_app.kafka.records.fetch_states import Fetched, WatchedPartitionState
+from stream_app.kafka.records.fetched_records import FetchedRecords
 from stream_app.kafka.records.partition_records import LeanPartitionRecords
 
 HITS, COUNTS = TP("events.hits", 0), TP("counts", 3)
@@ -138,3 +142,90 @@ async def test_what_is_no_record_is_done_when_everything_before_it_is(
     consumer._committed_offset[HITS] = committed
     consumer._acked[HITS] = acked
     assert consumer.done_to(HITS) == done
+
+
+class Fetching(BatchingConsumer):
+    """A consumer whose next fetch is given by the test."""
+
+    batched = frozenset({HITS.topic})
+    should_stop = False
+
+    def __init__(self, fetch: Fetch) -> None:
+        self.app: Any = SimpleNamespace(rebalancing=False, buffer_bytes=1000)
+        self.waiting = WaitingBatches()
+        self._buffered_partitions: set[TP] = set()
+        self._space = asyncio.Event()
+        self._thread: Any = SimpleNamespace(seeks=0)
+        self.epoch = 0
+        self.flow_active = True
+        self.fetch = fetch
+
+    def _get_active_partitions(self) -> set[TP]:
+        return {HITS}
+
+    def set_positions(self) -> None:
+        self._thread.seeks += 1
+        self._begin_epoch()
+
+
+@pytest.fixture
+def fetching(monkeypatch: pytest.MonkeyPatch) -> Fetching:
+    """Return a consumer with one record that was read from the newest positions, the first."""
+    found = FetchedRecords([SimpleNamespace(value=b"{}", timestamp=0, timestamp_type=0)])
+    found.start, found.end = 7, 8
+    fetch = Fetch({HITS: found})
+    fetch.seeks = 1
+
+    async def next_records(self: Fetching, _timeout: float) -> tuple[Any, Any]:
+        return self.fetch, {HITS}
+
+    monkeypatch.setattr(driver.Consumer, "_wait_next_records", next_records)
+    return Fetching(fetch)
+
+
+async def taken(consumer: Fetching) -> asyncio.Task[Any]:
+    task = asyncio.create_task(consumer._wait_next_records(1.0))
+    await asyncio.sleep(3 * HOLD_SECONDS)
+    return task
+
+
+@pytest.mark.parametrize("moving", ["flow", "rebalancing", "not told yet"])
+async def test_what_is_fetched_from_new_positions_is_held_until_all_know_of_them(
+    fetching: Fetching, moving: str
+) -> None:
+    fetching.flow_active = moving != "flow"
+    fetching.app.rebalancing = moving == "rebalancing"
+    if moving != "not told yet":
+        fetching.set_positions()
+    task = await taken(fetching)
+    assert not task.done()
+    if moving == "not told yet":
+        fetching.set_positions()
+    fetching.flow_active, fetching.app.rebalancing = True, False
+    records, active = await task
+    value = records[HITS][0].value
+    assert (value.start, value.end, value.epoch, active) == (7, 8, 1, {HITS})
+    assert fetching.oldest_waiting([HITS.topic]) == (HITS, value)
+    value.release()
+    assert fetching.oldest_waiting([HITS.topic]) is None
+    assert fetching.waiting.bytes[HITS.topic] == fetching.waiting.number[HITS.topic] == 0
+
+
+async def test_what_was_fetched_before_the_positions_were_set_is_dropped_and_takes_no_room(
+    fetching: Fetching,
+) -> None:
+    fetching.set_positions()
+    fetching.set_positions()
+    assert await fetching._wait_next_records(1.0) == ({}, {HITS})
+    assert not +fetching.waiting.bytes
+
+
+async def test_what_a_second_rebalance_meets_is_dropped(fetching: Fetching) -> None:
+    fetching.set_positions()
+    fetching.app.rebalancing = True
+    task = await taken(fetching)
+    fetching.set_positions()
+    fetching.app.rebalancing = False
+    assert await task == ({}, {HITS})
+    assert fetching.oldest_waiting([HITS.topic]) is None
+    assert not +fetching.waiting.bytes

@@ -56,7 +56,7 @@ def test_a_released_batch_keeps_its_place_and_its_size_but_not_its_records() -> 
     released = []
     records = FetchedRecords([object()] * 3)
     records.start, records.end = 7, 12
-    value = BatchValue(records, 1, lambda: released.append(True))
+    value = BatchValue(records, 1, lambda _: released.append(True))
     value.release()
     assert released == [True]
     assert (value.start, value.end, value.size, len(value.records)) == (7, 12, 3, 0)
@@ -89,7 +89,7 @@ class Stream:
 def batch(start: int, end: int, epoch: int) -> BatchValue:
     records = FetchedRecords([object()] * (end - start))
     records.start, records.end = start, end
-    return BatchValue(records, epoch, lambda: None)
+    return BatchValue(records, epoch, lambda _: None)
 
 
 def nothing(*_: object) -> None:

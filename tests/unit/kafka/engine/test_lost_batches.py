@@ -17,7 +17,7 @@ PARTITION = TP("events.hits", 3)
 def batch(start: int, end: int) -> BatchValue:
     records = FetchedRecords([object()] * (end - start))
     records.start, records.end = start, end
-    return BatchValue(records, 1, lambda: None)
+    return BatchValue(records, 1, lambda _: None)
 
 
 class Bench:

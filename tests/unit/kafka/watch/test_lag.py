@@ -33,7 +33,7 @@ def lag(
     consumer = SimpleNamespace(
         end_offsets={PARTITION: end},
         start_positions={PARTITION: start},
-        waiting=Counter({PARTITION.topic: waiting}),
+        waiting=SimpleNamespace(number=Counter({PARTITION.topic: waiting})),
     )
     states: dict[int, PartitionProgress] = {}
     if progress is not None:
@@ -76,7 +76,7 @@ class Worker:
         self.consumer: Any = SimpleNamespace(
             end_offsets={self.partition: 5},
             start_positions={self.partition: 0},
-            waiting=Counter(),
+            waiting=SimpleNamespace(number=Counter()),
             fetched=lambda: self.assigned,
             lost=LostRecords(),
             note_lost=lambda: None,
