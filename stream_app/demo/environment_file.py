@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from stream_app.settings import Settings, secret_variables, setting_fields
 
 ENVIRONMENT_FILE = "env"
 KEY_FILE = "secret-key"
-OWNER_ONLY = 0o600
 BROKERS = "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS"
 PREFIX = "STREAM_APP_TOPIC_PREFIX"
 SANDBOX = "STREAM_APP_DELIVERY__SANDBOX_URL"
@@ -102,18 +102,16 @@ def _kept_key_file(directory: Path) -> Path:
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Write a file in one step, so that a kill leaves the old one or the new one.
+    """Write a file in one step: a kill, or another that writes it, leaves a whole one.
 
     Raises:
         StreamAppError: it cannot be written.
     """
-    partial = file.with_name(f"{file.name}.partial")
     try:
-        partial.unlink(missing_ok=True)
-        number = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+        number, partial = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
         with os.fdopen(number, "wb") as out:
             out.write(os.fsencode(text))
-        partial.replace(file)
+        Path(partial).replace(file)
     except OSError as error:
         raise StreamAppError(
             f"{file} cannot be written: {error.strerror}: mend that and start again"

@@ -618,7 +618,8 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
     await eventually(lambda: len(bench.sandbox.requests) >= 2000, 60)
     await bench.drained()
     results = await bench.results()
-    # A rebalance may repeat what was in flight then, and nothing else.
+    # A rebalance may repeat what was in flight then, and nothing else; and what one worker has
+    # written, and another one reads from the state, none of the two counts.
     assert len({result.delivery_id for result in results}) == 2000
     assert len(bench.sandbox.requests) <= 2000 + 50
     counted = 0.0
@@ -627,7 +628,7 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
         sent = (await worker.metrics())[name]
         assert sent > 0
         counted += sent
-    assert counted >= 2000
+    assert counted >= 2000 - 50
 
 
 async def test_after_a_restart_a_new_integration_does_not_wait_behind_those_that_hang(

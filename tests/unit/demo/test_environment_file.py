@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_a_person_s_own_settings_are_in_it_and_secrets_are_not(tmp_path: Path) -
 
 def test_a_kill_while_it_is_written_leaves_the_file_of_the_last_run(tmp_path: Path) -> None:
     write_environment(tmp_path, {"STREAM_APP_TOPIC_PREFIX": "old."})
-    (tmp_path / "env.partial").write_text("export STREAM_APP_TOPIC_PREFIX=ha")
+    (tmp_path / "env.abcd1234").write_text("export STREAM_APP_TOPIC_PREFIX=ha")
     assert "old." in (tmp_path / "env").read_text()
     write_environment(tmp_path, {"STREAM_APP_TOPIC_PREFIX": "new."})
     assert "new." in (tmp_path / "env").read_text()
@@ -99,3 +100,10 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "env").mkdir()
     with pytest.raises(StreamAppError, match=f"{tmp_path}/env cannot be written: Is a directory"):
         write_environment(tmp_path, {})
+
+
+def test_two_that_write_it_at_the_same_time_leave_a_whole_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda n: write_environment(tmp_path, {"A": str(n)}), range(200)):
+            assert (tmp_path / "env").read_text().startswith("# Written by stream-app.")
+    assert [file.name for file in tmp_path.iterdir()] == ["env"]
