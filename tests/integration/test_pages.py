@@ -219,6 +219,7 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # 60 commands and more, each a process of its own
 async def test_the_commands_of_the_pages_run_as_written_in_order(
     shell: Shell, settings: Settings
 ) -> None:
