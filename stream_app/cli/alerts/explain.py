@@ -28,11 +28,9 @@ from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.times import iso_utc, parse_time
 from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.explanation.gathering import (
-    FullExplanation,
-    Gatherer,
-    LooseRecord,
-)
+from stream_app.kafka.explanation.full_explanation import FullExplanation
+from stream_app.kafka.explanation.record_gathering import LooseRecord, RecordGatherer
+from stream_app.kafka.explanation.window_gathering import WindowGatherer
 from stream_app.kafka.history.newest_records import ReportRead
 from stream_app.key_ring import secret_keys_of
 from stream_app.logs import configure_logs
@@ -97,7 +95,8 @@ def explain(
     # The command says itself what fails; a broker that has just started makes aiokafka try again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     now_ms = time.time_ns() // 1_000_000
-    gatherer = Gatherer(settings, NoticeSigner(secret_keys_of(settings)), now_ms, _Watcher())
+    signer, watcher = NoticeSigner(secret_keys_of(settings)), _Watcher()
+    gatherer = RecordGatherer(settings, signer, now_ms, watcher)
     has_time = any(text is not None for text in (moment, start, end))
     if sum((place is not None, path is not None, has_time)) != 1:
         raise UsageError(
@@ -116,7 +115,8 @@ def explain(
         found = asyncio.run(gatherer.of_records(records, trigger_id))
     else:
         from_ms, to_ms = _time(moment, start, end, now_ms)
-        found = asyncio.run(_of_time(gatherer, trigger_id, client_id, from_ms, to_ms))
+        windows = WindowGatherer(settings, now_ms, watcher)
+        found = asyncio.run(_of_time(windows, trigger_id, client_id, from_ms, to_ms))
     if as_json:
         print_json(document(found))
         return
@@ -143,7 +143,11 @@ def _time(moment: str | None, start: str | None, end: str | None, now_ms: int) -
 
 
 async def _of_time(
-    gatherer: Gatherer, trigger_id: int | None, client_id: int | None, from_ms: int, to_ms: int
+    gatherer: WindowGatherer,
+    trigger_id: int | None,
+    client_id: int | None,
+    from_ms: int,
+    to_ms: int,
 ) -> FullExplanation:
     if (trigger_id is None) == (client_id is None):
         raise UsageError("with a time, give --trigger ID or --client ID; or the PLACE of an event")

@@ -16,7 +16,7 @@ from stream_app.domain.explanation.answers import ALERT_STATES, answer_for_clien
 from stream_app.domain.explanation.spans import AskedClient
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.explanation.gathering import FullExplanation
+from stream_app.kafka.explanation.full_explanation import FullExplanation
 
 #: Most reasons that are shown each by itself, and most commands that go on from them.
 MAX_REASONS, MAX_STEPS = 10, 3

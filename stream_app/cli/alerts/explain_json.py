@@ -22,7 +22,7 @@ from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.explanation.gathering import FullExplanation
+from stream_app.kafka.explanation.full_explanation import FullExplanation
 
 
 def document(found: FullExplanation) -> dict[str, Any]:

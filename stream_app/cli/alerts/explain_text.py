@@ -31,7 +31,7 @@ from stream_app.domain.explanation.versions import Basis
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.explanation.gathering import FullExplanation
+from stream_app.kafka.explanation.full_explanation import FullExplanation
 
 #: Most triggers, events and integrations that are shown each by itself.
 MAX_ROWS, MAX_EVENTS, MAX_INTEGRATIONS = 20, 20, 20

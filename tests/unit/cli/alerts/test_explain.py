@@ -22,7 +22,7 @@ from stream_app.domain.explanation.event_verdicts import (
 from stream_app.domain.explanation.places import PlacedRecord, PlaceState
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.reports.next_steps import Surroundings
-from stream_app.kafka.explanation.gathering import FullExplanation
+from stream_app.kafka.explanation.full_explanation import FullExplanation
 from tests.contract.command_output import check
 from tests.unit.domain.explanation.test_answers import START, TRIGGER, event, facts, fired, row
 

@@ -1,47 +1,40 @@
-"""Gathers an explanation: of a record, of records that are on no topic, or of windows."""
+"""Gathers the explanation of a record, or of records that are on no topic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.errors import StreamAppError, UsageError
-from stream_app.domain.events.model import KIND_OF_CONDITION, EventKind
+from stream_app.domain.events.model import EventKind
 from stream_app.domain.explanation.answers import ExplainedEvent
 from stream_app.domain.explanation.event_verdicts import (
     EventExplainer,
     EventVerdict,
     TriggerResult,
 )
-from stream_app.domain.explanation.left_out import (
-    EventSpan,
-    LeftOutEvents,
-    Reason,
-    UncountedEvents,
-    forms_of,
-)
 from stream_app.domain.explanation.notice_verdicts import NoticeExplainer, NoticeVerdict
 from stream_app.domain.explanation.places import EventLetter, PlacedRecord, PlaceState
 from stream_app.domain.explanation.rows import joined_rows, triggers_then
-from stream_app.domain.explanation.spans import AskedClient, form_at, windows_between
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.notices.signatures import NoticeSigner
-from stream_app.domain.reports.next_steps import Surroundings
-from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.explanation.configuration_history import (
     ConfigurationHistory,
     read_configuration_history,
 )
 from stream_app.kafka.explanation.dead_letters import MOST as MOST_LETTERS
 from stream_app.kafka.explanation.dead_letters import read_letters
+from stream_app.kafka.explanation.full_explanation import (
+    FullExplanation,
+    read_surroundings,
+    require_trigger,
+)
 from stream_app.kafka.explanation.placed_record import read_place
 from stream_app.kafka.explanation.watcher import Watcher
 from stream_app.kafka.explanation.watermark import (
-    NOTHING_NEEDED,
     WatermarkBefore,
     newest_watermark,
     watermark_before,
@@ -51,11 +44,7 @@ from stream_app.kafka.explanation.windows import (
     read_alerts_by_id,
     read_windows,
 )
-from stream_app.kafka.history.alert_history import read_integrations_now
 from stream_app.settings import Settings
-
-#: Most windows of a trigger that are explained at a time.
-MAX_WINDOWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -70,34 +59,8 @@ class LooseRecord:
     timestamp_type: int = 1
 
 
-@dataclass
-class FullExplanation:
-    """Everything that is known about a question, for a report.
-
-    `watermark` is what the partition had seen before the record. `asked` is set where all the
-    windows of a client are asked for.
-    """
-
-    around: Surroundings
-    clients: Mapping[int, Client]
-    placed: PlacedRecord | None = None
-    events: list[ExplainedEvent] = field(default_factory=list)
-    windows: list[WindowFacts] = field(default_factory=list)
-    letters: list[EventLetter] = field(default_factory=list)
-    watermark: WatermarkBefore = NOTHING_NEEDED
-    trigger: Trigger | None = None
-    asked: AskedClient | None = None
-    left_out: Mapping[EventKind, LeftOutEvents] = field(default_factory=dict)
-
-    @property
-    def not_counted(self) -> list[tuple[Reason, UncountedEvents]]:
-        """The events of the time that were not counted, the most frequent reason first."""
-        found = [item for one in self.left_out.values() for item in one.found.items()]
-        return sorted(found, key=lambda item: -item[1].count)
-
-
-class Gatherer:
-    """Reads what an explanation needs.
+class RecordGatherer:
+    """Reads what an explanation of records needs.
 
     Args:
         settings: those of the installation.
@@ -122,9 +85,11 @@ class Gatherer:
             StreamAppError: the trigger is not known.
         """
         history = await read_configuration_history(self._settings)
-        self._require_trigger(history, trigger_id)
+        if trigger_id is not None:
+            require_trigger(history, trigger_id)
         placed = await read_place(self._settings, place)
-        found = FullExplanation(await self._around(), history.today.clients, placed)
+        around = await read_surroundings(self._settings, self._now_ms)
+        found = FullExplanation(around, history.today.clients, placed)
         if placed.is_read and placed.state is not PlaceState.ABORTED:
             found.letters = await self._letters(placed)
         if placed.state is not PlaceState.RECORD:
@@ -157,8 +122,10 @@ class Gatherer:
             StreamAppError: the trigger is not known.
         """
         history = await read_configuration_history(self._settings)
-        self._require_trigger(history, trigger_id)
-        found = FullExplanation(await self._around(), history.today.clients)
+        if trigger_id is not None:
+            require_trigger(history, trigger_id)
+        around = await read_surroundings(self._settings, self._now_ms)
+        found = FullExplanation(around, history.today.clients)
         explainers: dict[EventKind, EventExplainer] = {}
         by_kind: dict[EventKind, list[ExplainedEvent]] = {}
         watermarks: dict[EventKind, WatermarkBefore] = {}
@@ -182,126 +149,6 @@ class Gatherer:
         for kind, events in by_kind.items():
             await self._fill_windows(kind, history, events)
         return found
-
-    async def of_windows(self, trigger_id: int, from_ms: int, to_ms: int) -> FullExplanation:
-        """Explain the windows of a trigger that touch a time.
-
-        Raises:
-            UsageError: the trigger counts nothing, or there are too many windows.
-            StreamAppError: the trigger is not known.
-        """
-        history = await read_configuration_history(self._settings)
-        self._require_trigger(history, trigger_id)
-        versions = history.versions
-        _, trigger = form_at(versions, trigger_id, to_ms)
-        kind = KIND_OF_CONDITION.get(trigger.template_id)
-        if kind is None or trigger.threshold is None:
-            raise UsageError(
-                f"trigger {trigger_id}: {trigger.template_id} counts no events, so it has no "
-                "windows: give the place of a notice, TOPIC/PARTITION/OFFSET"
-            )
-        windows = windows_between(versions, trigger_id, from_ms, to_ms, MAX_WINDOWS)
-        if len(windows) > MAX_WINDOWS:
-            raise UsageError(
-                f"more than {MAX_WINDOWS:,} windows of {trigger.threshold.period} s lie between "
-                f"--from and --to, and at most {MAX_WINDOWS:,} are explained at a time: give a "
-                "shorter time"
-            )
-        found = FullExplanation(
-            await self._around(), history.today.clients, windows=windows,
-            trigger=windows[-1].trigger,
-        )  # fmt: skip
-        span = EventSpan(windows[0].start, windows[-1].end)
-        await self._read(found, {kind: windows}, span, trigger.client_id, by_trigger=True)
-        return found
-
-    async def of_client(self, client_id: int, from_ms: int, to_ms: int) -> FullExplanation:
-        """Explain the windows of all the triggers of a client that touch a time.
-
-        Raises:
-            UsageError: there are too many windows.
-        """
-        history = await read_configuration_history(self._settings)
-        by_kind: dict[EventKind, list[WindowFacts]] = {kind: [] for kind in EventKind}
-        windows: list[WindowFacts] = []
-        for number in sorted(history.versions.of_client(client_id)):
-            _, trigger = form_at(history.versions, number, to_ms)
-            kind = KIND_OF_CONDITION.get(trigger.template_id)
-            if trigger.client_id != client_id or kind is None:
-                continue
-            by_kind[kind] += windows_between(history.versions, number, from_ms, to_ms, MAX_WINDOWS)
-            windows = [facts for found in by_kind.values() for facts in found]
-            if len(windows) > MAX_WINDOWS:
-                raise UsageError(
-                    f"client {client_id} has more than {MAX_WINDOWS:,} windows between --from and "
-                    f"--to, and at most {MAX_WINDOWS:,} are explained at a time: give a shorter "
-                    "time, or --trigger"
-                )
-        span = EventSpan(from_ms // 1000, -(-to_ms // 1000))
-        if to_ms - from_ms <= 1:
-            # A moment: the shortest of the windows that hold it, or its minute.
-            ends = [(facts.end - facts.start, facts) for facts in windows]
-            minute = EventSpan(span.start // 60 * 60, span.start // 60 * 60 + 60)
-            shortest = min(ends, key=lambda item: item[0])[1] if ends else None
-            span = minute if shortest is None else EventSpan(shortest.start, shortest.end)
-        found = FullExplanation(
-            await self._around(), history.today.clients, windows=windows,
-            asked=AskedClient(client_id, span.start, span.end),
-        )  # fmt: skip
-        await self._read(found, by_kind, span, client_id, by_trigger=False)
-        return found
-
-    async def _read(
-        self,
-        found: FullExplanation,
-        by_kind: Mapping[EventKind, Sequence[WindowFacts]],
-        span: EventSpan,
-        client_id: int,
-        *,
-        by_trigger: bool,
-    ) -> None:
-        """Fill in the windows of a question, and the events of its time that were not counted."""
-        names = TopicNames(self._settings.topic_prefix)
-        found.left_out = {
-            kind: LeftOutEvents(
-                names(TOPIC_OF_KIND[kind]),
-                span,
-                client_id,
-                found.clients,
-                EventExplainer(
-                    kind,
-                    found.clients,
-                    forms_of(windows, as_enabled=by_trigger),
-                    self._now_ms,
-                ),
-                windows,
-                by_trigger=by_trigger,
-            )
-            for kind, windows in by_kind.items()
-        }
-        await read_windows(
-            self._settings, found.clients, by_kind, self._now_ms, self._watcher, found.left_out
-        )
-
-    async def _around(self) -> Surroundings:
-        settings = self._settings
-        return Surroundings(
-            await read_integrations_now(settings),
-            self._now_ms,
-            settings.delivery.retry_scale,
-            settings.max_alert_age * 1000,
-        )
-
-    @staticmethod
-    def _require_trigger(history: ConfigurationHistory, trigger_id: int | None) -> None:
-        if trigger_id is None:
-            return
-        versions = history.versions.by_id.get(trigger_id, ())
-        if not any(one.trigger is not None for one in versions):
-            state = "cannot be used: `stream-app doctor` says why" if versions else "is not known"
-            raise StreamAppError(
-                f"trigger {trigger_id} {state}: `stream-app get triggers` shows which there are"
-            )
 
     def _explainer(
         self, history: ConfigurationHistory, kind: EventKind, triggers: Iterable[Trigger]
