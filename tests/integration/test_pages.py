@@ -58,7 +58,7 @@ RUN_ELSEWHERE = {
     "kcat -P -b": "tests/integration/cli/test_validate.py",
     "import asyncio": "tests/integration/cli/test_validate.py",
     "make kafka\n": "tests/integration/test_pages_own_trigger.py",
-    "kill %1": "tests/integration/test_pages_own_trigger.py",
+    "kill $sandbox": "tests/integration/test_pages_own_trigger.py",
 }
 #: What a reader replaces by something of their own -> what this test puts there.
 PLACEHOLDERS = {
