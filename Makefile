@@ -68,8 +68,8 @@ test: setup tools ## Run all tests (Kafka included: it is started for them)
 	$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
-test-unit: setup tools ## Run the tests that need no Kafka, with few examples: a minute
-	EXAMPLES=few $(BIN)/python -m pytest -n 2 tests/unit tests/contract $(ARGS)
+test-unit: setup tools ## Run the tests that need no Kafka, with few examples: a good minute
+	EXAMPLES=few $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/contract $(ARGS)
 
 .PHONY: check
 check: setup ## Format, lint, types, layers
