@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.explanation.versions import TriggerVersion, TriggerVersions
-from stream_app.kafka.cluster.connection import READ_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import batches_to_end, close
-from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
-from stream_app.kafka.configuration.records import id_of_key, open_configuration
+from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.configuration.records import id_of_key
+from stream_app.kafka.configuration.snapshot import apply_stored
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
 from stream_app.settings import Settings
 
@@ -38,17 +36,11 @@ async def read_configuration_history(settings: Settings) -> ConfigurationHistory
     """
     applier, names = RecordApplier(settings), TopicNames(settings.topic_prefix)
     history = ConfigurationHistory(applier.configuration)
-    consumer = await open_configuration(settings, VIEW_TOPICS)
-    try:
-        with kafka_errors(settings):
-            async with asyncio.timeout(READ_SECONDS):
-                async for batch in batches_to_end(consumer):
-                    if batch:
-                        applier.apply(batch)
-                    for record in batch:
-                        _note(history, record, applier.read_alone(record), names)
-    finally:
-        await close(consumer)
+    await apply_stored(
+        settings,
+        applier,
+        lambda record: _note(history, record, applier.read_alone(record), names),
+    )
     return history
 
 
