@@ -12,8 +12,8 @@ from stream_app.cli.alerts.explain_lines import (
     short,
     state_words,
 )
-from stream_app.domain.explanation.answers import ALERT_STATES, answer_for_client
 from stream_app.domain.explanation.spans import AskedClient
+from stream_app.domain.explanation.window_answers import answer_for_client, state_text
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.explanation.full_explanation import FullExplanation
@@ -59,7 +59,7 @@ def client_report(found: FullExplanation, asked: AskedClient, lines: Lines) -> I
 def _window_line(facts: WindowFacts) -> str:
     trigger, state = facts.trigger, state_words(facts)
     if facts.fired is not None:
-        sent = ALERT_STATES.get(facts.fired.state, str(facts.fired.state))
+        sent = state_text(facts.fired)
         state += f", {sent}"
     elif facts.state is WindowState.DISABLED:
         state = "the trigger is disabled"

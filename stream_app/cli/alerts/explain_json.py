@@ -10,14 +10,13 @@ from stream_app.domain.explanation.answers import (
     ExplainedEvent,
     ExplainedTrigger,
     answer_for_event,
-    answer_for_window,
     next_steps,
-    steps_for_window,
 )
 from stream_app.domain.explanation.deliveries import delivery_texts
 from stream_app.domain.explanation.event_verdicts import TriggerVerdict
 from stream_app.domain.explanation.notice_verdicts import NoticeVerdict
 from stream_app.domain.explanation.places import answer_for_place
+from stream_app.domain.explanation.window_answers import answer_for_window, steps_for_window
 from stream_app.domain.explanation.windows import WindowFacts
 from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.next_steps import Surroundings

@@ -18,16 +18,15 @@ from stream_app.domain.explanation.answers import (
     ExplainedEvent,
     ExplainedTrigger,
     answer_for_event,
-    answer_for_window,
     letter_done,
     next_steps,
-    steps_for_window,
 )
 from stream_app.domain.explanation.deliveries import delivery_texts
 from stream_app.domain.explanation.event_verdicts import TriggerResult
 from stream_app.domain.explanation.notice_verdicts import NoticeVerdict
 from stream_app.domain.explanation.places import answer_for_place
 from stream_app.domain.explanation.versions import Basis
+from stream_app.domain.explanation.window_answers import answer_for_window, steps_for_window
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc

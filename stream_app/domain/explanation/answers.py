@@ -1,11 +1,10 @@
-"""The answer to "why no alert for this?": one sentence, and the command that goes on from it."""
+"""The answer for an event or a notice: one sentence, and the commands that go on from it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.counting.exclusions import Exclusion
 from stream_app.domain.explanation.event_verdicts import (
     EventVerdict,
@@ -14,29 +13,25 @@ from stream_app.domain.explanation.event_verdicts import (
 )
 from stream_app.domain.explanation.notice_verdicts import NoticeVerdict
 from stream_app.domain.explanation.versions import Basis
+from stream_app.domain.explanation.window_answers import (
+    answer_for_window,
+    state_text,
+    steps_for_window,
+)
 from stream_app.domain.explanation.windows import (
     WindowFacts,
     WindowState,
-    form_text,
     span_text,
 )
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.incoming import NoticeResult
-from stream_app.domain.reports.alert_history import AlertHistory, AlertState, DeadLetterNote
-from stream_app.domain.times import iso_utc
+from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote
 
 #: Exclusion -> what it means, after "the event is".
 EXCLUSIONS = {
     Exclusion.EXPERIMENTAL: "experimental",
     Exclusion.UNSAMPLED: "outside the sample (`sampled` is false)",
     Exclusion.FALSE_POSITIVE: "marked as a false positive",
-}
-ALERT_STATES = {
-    AlertState.SENT: "sent",
-    AlertState.DRY_RUN: "not sent in this dry run",
-    AlertState.PENDING: "not delivered yet",
-    AlertState.FAILED: "not delivered",
-    AlertState.NO_DELIVERY: "no delivery was made",
 }
 
 
@@ -200,68 +195,10 @@ def answer_for_rows(rows: Sequence[ExplainedTrigger]) -> str:
     return f"{answer_for_window(odd)} ({len(windows) - 1} more triggers count the event)"
 
 
-def answer_for_window(facts: WindowFacts) -> str:
-    """Return the answer for one window in one sentence."""
-    name, span = f"trigger {facts.trigger.id}", span_text(facts.start, facts.end)
-    counted = f"{name} counted {facts.counted_text} in {span}"
-    if facts.alert is not None:
-        return f"Alert, {_state_text(facts.alert)}: {counted}"
-    if (fired := facts.fired) is not None:
-        form = f": {form_text(fired.alert)}" if isinstance(fired.alert, Alert) else ""
-        return f"Alert, {_state_text(fired)}, by {facts.other_form}{form}: {name}, {span}"
-    state = facts.state
-    if state not in {WindowState.FUTURE, WindowState.DISABLED} and facts.unread:
-        return f"No alert yet: {_unread_text(facts, name, span)}"
-    is_or_was = "was" if facts.basis is Basis.THEN else "is"
-    texts = {
-        WindowState.DISABLED: f"No alert: {name} {is_or_was} disabled",
-        WindowState.NO_EVENTS: f"No alert: {name} counted no event in {span}",
-        WindowState.NOT_COUNTED: f"No alert: {counted}, though {facts.count:,} are on the topic",
-        WindowState.NO_ALERT: f"No alert is on the topic, but {counted}",
-        WindowState.OPEN: f"Not over yet: {counted} so far",
-        WindowState.FUTURE: f"No alert yet: the window {span} of {name} lies in the future",
-    }
-    return texts.get(state, f"No alert: {counted}")
-
-
-def _unread_text(facts: WindowFacts, name: str, span: str) -> str:
-    """Return what the detector has not counted yet of a window."""
-    are = "event that counts is" if facts.count == 1 else "events that count are"
-    has = "has counted an unknown number of them"
-    if facts.recorded is not None:
-        has = f"has counted {facts.recorded:,} of them"
-    idle = "" if facts.workers else "; no detector is running"
-    return (
-        f"{facts.count:,} {are} on the topic in {span}, and the detector {has}{idle}; {name} fires "
-        f"at more than {facts.threshold.count:,}"
-    )
-
-
-def answer_for_client(
-    client_id: int, windows: Sequence[WindowFacts], *, is_known: bool, span: str
-) -> str:
-    """Return the answer for all the windows of a client at a time in one sentence."""
-    client = f"client {client_id}"
-    if not is_known:
-        return f"No alert: {client} is not configured: its events become dead letters"
-    if not windows:
-        return f"No alert: {client} has no trigger that counts events"
-    triggers = {facts.trigger.id for facts in windows}
-    fired = sum(facts.state is WindowState.FIRED for facts in windows)
-    of = f"{len(triggers):,} trigger{'s' * (len(triggers) != 1)} of {client}"
-    if len(triggers) != len(windows):
-        of = f"{len(windows):,} windows of {of}"
-    if fired:
-        return f"{fired:,} of {of} fired in {span}"
-    may_fire = {WindowState.NOT_READ_YET, WindowState.OPEN}
-    yet = " yet" * any(facts.unread or facts.state in may_fire for facts in windows)
-    return f"No alert{yet}: none of {of} fired in {span}"
-
-
 def _for_notice(one: ExplainedEvent, verdict: NoticeVerdict) -> str:
     histories = [*one.alerts, *(row.alert for row in one.rows if row.alert is not None)]
     if histories:
-        return f"Alert, {_state_text(histories[0])}: the notice {verdict.kind} matches"
+        return f"Alert, {state_text(histories[0])}: the notice {verdict.kind} matches"
     client = f"client {verdict.client_id}"
     if verdict.reason == NoticeResult.MATCHED:
         if one.lag is None:
@@ -275,10 +212,6 @@ def _for_notice(one: ExplainedEvent, verdict: NoticeVerdict) -> str:
             "trigger matches"
         )
     return f"No alert: only triggers send {verdict.kind}, and none of {client} matches"
-
-
-def _state_text(history: AlertHistory) -> str:
-    return ALERT_STATES.get(history.state, str(history.state))
 
 
 def _reasons(verdict: TriggerVerdict) -> str:
@@ -316,18 +249,3 @@ def next_steps(one: ExplainedEvent) -> Iterator[str]:
         yield f"stream-app get triggers {rows[0].verdict.trigger.id} -o yaml"
     else:
         yield f"stream-app get triggers --client {client}"
-
-
-def steps_for_window(facts: WindowFacts | None, trigger_id: int) -> Iterator[str]:
-    """Yield the commands that go on from a window, the best first."""
-    if facts is None:
-        yield f"stream-app triggers backtest --trigger {trigger_id}"
-    elif facts.fired is not None:
-        yield f"stream-app alerts show {facts.fired.alert.id}"
-    elif facts.unread or facts.state in {WindowState.NOT_READ_YET, WindowState.NO_ALERT}:
-        yield "stream-app status"
-    elif facts.state is WindowState.DISABLED:
-        yield f"stream-app get triggers {trigger_id} -o yaml"
-    elif facts.state is not WindowState.FUTURE:
-        times = f"--from {iso_utc(facts.start * 1000)} --to {iso_utc(facts.end * 1000)}"
-        yield f"stream-app triggers backtest --trigger {trigger_id} {times}"

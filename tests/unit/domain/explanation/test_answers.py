@@ -16,7 +16,6 @@ from stream_app.domain.explanation.answers import (
     ExplainedEvent,
     ExplainedTrigger,
     answer_for_event,
-    answer_for_window,
     next_steps,
 )
 from stream_app.domain.explanation.deliveries import delivery_texts
@@ -27,6 +26,7 @@ from stream_app.domain.explanation.event_verdicts import (
 )
 from stream_app.domain.explanation.filter_refusals import FilterRefusal
 from stream_app.domain.explanation.places import PlacedRecord, PlaceState, answer_for_place
+from stream_app.domain.explanation.window_answers import answer_for_window
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
 from stream_app.domain.reports.alert_history import (
     AlertHistory,
