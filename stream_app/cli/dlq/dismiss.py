@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.dlq.selection import (
-    check_places,
-    dead_letter_topics,
-    place_of,
-    selecting,
-    selection_of,
-)
+from stream_app.cli.dlq.selection import check_places, meant, selecting
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import end_undone, yes_option
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
-from stream_app.domain.errors import UsageError
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.redrive import BATCH, Redriver
 from stream_app.logs import configure_logs
@@ -55,12 +48,7 @@ def dismiss(
     """
     settings = load_settings()
     configure_logs(settings.log)
-    selection = selection_of(**filters, places=[place_of(settings, text) for text in places])
-    if selection.is_everything and not topics and not is_all:
-        raise UsageError(
-            "say which dead letters are meant: a TOPIC, an option that selects some, or --all"
-        )
-    named = dead_letter_topics(settings, [*topics, *(place.topic for place in selection.places)])
+    selection, named = meant(settings, topics, places, is_all=is_all, filters=filters)
     counts = asyncio.run(_dismiss(settings, named, DeadLetterIndex(selection), yes=yes))
     rows = [
         {"topic": topic, "reason": reason, "count": count}

@@ -10,22 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.dlq.selection import (
-    check_places,
-    dead_letter_topics,
-    flat_headers,
-    place_of,
-    selecting,
-    selection_of,
-    shown_bytes,
-)
+from stream_app.cli.dlq.selection import check_places, flat_headers, meant, selecting, shown_bytes
 from stream_app.cli.output import print_json, print_line, say, text_of
 from stream_app.cli.parameters import formerly
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.domain.dead_letters.redrive_rules import recipient_of, why_not_redriven
-from stream_app.domain.errors import StreamAppError, UsageError
+from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
@@ -92,13 +84,7 @@ def redrive(
     """
     settings = load_settings()
     configure_logs(settings.log)
-    selection = selection_of(**filters, places=[place_of(settings, text) for text in places])
-    if selection.is_everything and not topics and not is_all:
-        raise UsageError(
-            "say which dead letters are meant: a TOPIC, --integration, --client, --reason, "
-            "--from, --to, --place, or --all; --dry-run shows what would be sent"
-        )
-    named = dead_letter_topics(settings, [*topics, *(place.topic for place in selection.places)])
+    selection, named = meant(settings, topics, places, is_all=is_all, filters=filters)
     run = _Run(
         settings, named, DeadLetterIndex(selection), dry_run=dry_run, force=force, as_json=as_json
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -98,6 +98,28 @@ def place_of(settings: Settings, text: str) -> Place:
     """
     place = parse_place(text)
     return place._replace(topic=dead_letter_topics(settings, [place.topic])[0])
+
+
+def meant(
+    settings: Settings,
+    topics: Sequence[str],
+    places: Sequence[str],
+    *,
+    is_all: bool,
+    filters: Mapping[str, Any],
+) -> tuple[Selection, list[str]]:
+    """Return which dead letters a command is to change, and the topics that they lie in.
+
+    Raises:
+        UsageError: nothing selects some of them, and `--all` is not given; or an option is wrong.
+    """
+    selection = selection_of(**filters, places=[place_of(settings, text) for text in places])
+    if selection.is_everything and not topics and not is_all:
+        raise UsageError(
+            "say which dead letters are meant: a TOPIC, --integration, --client, --reason, "
+            "--from, --to, --place, or --all"
+        )
+    return selection, dead_letter_topics(settings, [*topics, *(p.topic for p in selection.places)])
 
 
 def not_found(place: Place) -> StreamAppError:
