@@ -16,17 +16,12 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
-from stream_app.kafka.embedded import broker
-from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.kafka.embedded.ports import free_port
-from stream_app.kafka.embedded.process import write_properties
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
-from stream_app.setting_groups import EmbeddedSettings
 from stream_app.settings import Settings
 from tests.acls import OPERATORS_OWN, WORKERS_OWN, rights
-from tests.conftest import JARS
 from tests.integration.harness import WorkerProcess
+from tests.integration.listeners import AUTHORIZER, Listener, listening_kafka, plain_users
 
 PREFIX = "acl."
 USERS = (*rights(), "nobody")
@@ -43,37 +38,13 @@ def password(user: str) -> str:
     return f"fake-{user}-password"
 
 
-def properties(directory: Path, port: int, controller: int, *data: str, sasl: int) -> Path:
-    """Write a configuration in which only clients of the plain listener may do everything."""
-    file = write_properties(directory, port, controller, *data)
-    text = file.read_text()
-    for line in ("listeners=", "advertised.listeners="):
-        text = text.replace(f"\n{line}", f"\n{line}SASL_PLAINTEXT://127.0.0.1:{sasl},")
-    users = " ".join(f'user_{user}="{password(user)}"' for user in USERS)
-    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
-    file.write_text(
-        f"{text}sasl.enabled.mechanisms=PLAIN\n"
-        "listener.security.protocol.map="
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT\n"
-        f"listener.name.sasl_plaintext.plain.sasl.jaas.config={module} required {users};\n"
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
-        "super.users=User:ANONYMOUS\n"
-    )
-    return file
-
-
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Return a broker's two addresses: an open one, and one where users need rights."""
-    sasl = free_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(broker, "write_properties", lambda *args: properties(*args, sasl=sasl))
-        directory = tmp_path_factory.mktemp("guarded")
-        kafka = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
-        try:
-            yield kafka.start(), f"127.0.0.1:{sasl}"
-        finally:
-            kafka.stop()
+    users = plain_users({user: password(user) for user in USERS})
+    listener = Listener("SASL_PLAINTEXT", "SASL_PLAINTEXT", users)
+    with listening_kafka(tmp_path_factory.mktemp("guarded"), [listener], AUTHORIZER) as found:
+        yield found.addresses["PLAINTEXT"], found.addresses["SASL_PLAINTEXT"]
 
 
 def settings_of(user: str, address: str) -> Settings:
