@@ -18,7 +18,8 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import create_ssl_context
 from stream_app.setting_groups import DeliverySettings
-from tests.unit.opsgenie.proxies import Authority, proxy
+from tests.tls.authority import Authority
+from tests.unit.opsgenie.proxies import proxy
 from tests.unit.opsgenie.servers import Respond, answer, answers, serve
 
 KEY = "00000000-1111-2222-3333-444444444444"

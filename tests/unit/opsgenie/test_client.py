@@ -15,8 +15,9 @@ from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint
 from stream_app.opsgenie.outcome import BODY_LIMIT, Outcome
 from stream_app.setting_groups import DeliverySettings
+from tests.tls.self_signed import self_signed
 from tests.unit.opsgenie import servers
-from tests.unit.opsgenie.servers import Played, Respond, answer, answers, self_signed, serve
+from tests.unit.opsgenie.servers import Played, Respond, answer, answers, serve
 
 if TYPE_CHECKING:
     from pathlib import Path

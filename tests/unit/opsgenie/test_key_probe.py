@@ -15,7 +15,8 @@ from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.key_probe import Reached, probe_key, reach
 from stream_app.opsgenie.outcome import classify
 from stream_app.setting_groups import DeliverySettings
-from tests.unit.opsgenie.servers import answer, answers, self_signed, serve
+from tests.tls.self_signed import self_signed
+from tests.unit.opsgenie.servers import answer, answers, serve
 
 KEY = "00000000-1111-2222-3333-444444444444"
 SETTINGS = DeliverySettings(connect_timeout_seconds=0.5, request_timeout_seconds=1)

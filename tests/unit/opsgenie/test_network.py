@@ -22,7 +22,8 @@ from stream_app.opsgenie.network import read_proxy
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.setting_groups import DeliverySettings
 from stream_app.settings import load_settings
-from tests.unit.opsgenie.proxies import Authority, Proxy, proxy
+from tests.tls.authority import Authority
+from tests.unit.opsgenie.proxies import Proxy, proxy
 from tests.unit.opsgenie.servers import Respond, Server, answer, answers, serve
 
 KEY = "00000000-1111-2222-3333-444444444444"
