@@ -76,6 +76,19 @@ class HttpSettings(Group):
     port: Port | None = Field(
         None, description="Port to bind; unset: 9464 for the detector, 9465 for the notifier"
     )
+    tls_certfile: Path | None = Field(
+        None,
+        description="Certificate (PEM, its chain may follow) for `https://`; unset: `http://`. It "
+        "and its key are read again when they change",
+    )
+    tls_keyfile: Path | None = Field(
+        None, description="Key (PEM, not encrypted) of that certificate"
+    )
+    token: SecretStr | None = Field(
+        None,
+        description="Bearer token that `/metrics` and the reasons in `/readyz` ask for; unset: "
+        "none. Its file is read again when it changes",
+    )
 
 
 class LogSettings(Group):

@@ -232,9 +232,11 @@ class Demo:
         variables = local_environment(own, DIRECTORY, os.environ)
         self._use_line = write_environment(DIRECTORY, variables)
         kept = {name: value for name, value in os.environ.items() if name not in DECIDED}
+        # The demo asks its workers itself, as they are without TLS and token.
+        own_http = ("STREAM_APP_HTTP__TLS_", "STREAM_APP_HTTP__TOKEN")
+        plain = {n: v for n, v in {**kept, **variables}.items() if not n.startswith(own_http)}
         return {
-            **kept,
-            **variables,
+            **plain,
             BROKERS: settings.kafka.bootstrap_servers or "",
             "STREAM_APP_SHUTDOWN_TIMEOUT_SECONDS": str(WORKER_STOP_SECONDS - 1),
             # The demo reads the logs.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.errors import SealingError
@@ -12,9 +15,14 @@ from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.jars import KAFKA_VERSION, known_jars
 from stream_app.kafka.embedded.packages import INSTALL, missing_packages
 from stream_app.key_ring import KeyRing
+from stream_app.opsgenie.endpoints import is_loopback
 from stream_app.settings import Settings
+from stream_app.worker.tls_stream import CERTFILE, tls_contexts
+from stream_app.worker.token import Token
 
 _GIB = 1024**3
+#: Who renews certificates by hand hears of the end so long before it.
+RENEWAL = timedelta(days=14)
 #: With less free space than the first, Kafka may stop soon; with less than the second, at once.
 LOW_BYTES, FULL_BYTES = 2 * _GIB, _GIB // 4
 
@@ -73,3 +81,28 @@ async def embedded_kafka(settings: Settings) -> Sequence[Finding]:
         text = f"{len(jars)} jars, Java is there; not running in {status.directory}"
         return [warn(name, text, "stream-app kafka start")]
     return [ok(name, f"Kafka {status.version} runs in {status.directory}")]
+
+
+async def metrics_page(settings: Settings) -> Sequence[Finding]:
+    """Check the certificate and the token of the workers' endpoints, as they are set here."""
+    name, http = "metrics page", settings.http
+    # Both raise an error that names the setting.
+    has_tls, has_token = tls_contexts(http) is not None, Token(http).is_set
+    if http.tls_certfile is not None:
+        (certificate, *_) = x509.load_pem_x509_certificates(http.tls_certfile.read_bytes())
+        left = certificate.not_valid_after_utc - datetime.now(UTC)
+        text = f"{CERTFILE}: {http.tls_certfile} ends {certificate.not_valid_after_utc:%Y-%m-%d}"
+        if left < timedelta(0):
+            return [fail(name, f"{text}: no client takes it any more", "put a new pair there")]
+        if left < RENEWAL:
+            return [warn(name, text, "put a new pair there; the workers read it by themselves")]
+    is_local = is_loopback(http.host)
+    if has_token and not (has_tls or is_local):
+        text = f"the token crosses the network to {http.host} as clear text"
+        return [warn(name, text, f"set {CERTFILE} and its key, too")]
+    parts = [
+        "https" if has_tls else "http",
+        "on loopback" if is_local else f"on {http.host}",
+        "with a token" if has_token else "open to whoever reaches it: it names no client",
+    ]
+    return [ok(name, ", ".join(parts))]

@@ -1,7 +1,9 @@
 """A worker's health and metrics: `/livez`, `/readyz` and `/metrics` on one address.
 
 `/livez` never asks Kafka: a broker outage must not restart every worker. `/readyz` is 503 while a
-check fails or the worker is stopping; `?verbose` lists the checks as JSON.
+check fails or the worker is stopping; `?verbose` lists the checks as JSON. The probes of an
+orchestrator have no token, so these two answer without it; the reasons, which name topics and
+brokers, do not.
 """
 
 from __future__ import annotations
@@ -14,6 +16,11 @@ from prometheus_client.exposition import choose_encoder
 
 from stream_app.metrics import Metrics
 from stream_app.worker.http_server import Answer, HttpServer, Request, problem
+from stream_app.worker.tls_stream import TlsContexts
+from stream_app.worker.token import Token
+
+HOW_TO_SEND = "send the header `Authorization: Bearer …` with the value of STREAM_APP_HTTP__TOKEN"
+NEEDS_TOKEN = problem(HTTPStatus.UNAUTHORIZED, f"the token is missing or wrong: {HOW_TO_SEND}")
 
 #: Returns why the check fails, or None if it passes.
 HealthCheck = Callable[[], str | None]
@@ -50,13 +57,28 @@ class Health:
 class HealthServer(HttpServer):
     """Serves health and metrics over HTTP."""
 
-    def __init__(self, health: Health, metrics: Metrics, host: str, port: int) -> None:
+    def __init__(
+        self,
+        health: Health,
+        metrics: Metrics,
+        host: str,
+        port: int,
+        *,
+        tls: TlsContexts | None = None,
+        token: Token | None = None,
+    ) -> None:
         self._health = health
         self._metrics = metrics
+        self._token = token
         pages = {"/metrics": self._metrics_page, "/livez": self._livez, "/readyz": self._readyz}
-        super().__init__(pages, host, port)
+        super().__init__(pages, host, port, tls)
+
+    def _may_see(self, request: Request) -> bool:
+        return self._token is None or self._token.allows(request.headers.get("authorization", ""))
 
     def _metrics_page(self, request: Request) -> Answer:
+        if not self._may_see(request):
+            return NEEDS_TOKEN
         _ = self._health.is_ready  # brings the gauge up to date
         try:
             encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -70,6 +92,9 @@ class HealthServer(HttpServer):
         return Answer(b"ok\n")
 
     def _readyz(self, request: Request) -> Answer:
+        may_see = self._may_see(request)
+        if "verbose" in request.options and not may_see:
+            return NEEDS_TOKEN
         status = 200 if self._health.is_ready else 503
         if "verbose" in request.options:
             body = orjson.dumps(
@@ -82,4 +107,6 @@ class HealthServer(HttpServer):
             )
             return Answer(body, status, "application/json; charset=utf-8")
         failed = [f"{name}: {why}" for name, why in self._health.failures().items() if why]
+        if failed and not may_see:
+            failed = [f"not ready: the reasons need the token: {HOW_TO_SEND}"]
         return Answer(("\n".join(failed or ["ok"]) + "\n").encode(), status)

@@ -3,12 +3,14 @@
 Why not aiohttp's server: it limits neither the number of connections nor the time that a request's
 head may take, and each connection that a stranger keeps open is a file handle that an alert may
 need. Here a new connection replaces the oldest one that has not sent a request, so the probes of
-an orchestrator are answered whatever others keep open. h11 parses requests and writes answers.
+an orchestrator are answered whatever others keep open. h11 parses requests and writes answers. With
+TLS a connection counts from its first byte, so one that never ends its handshake is no exception.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,13 +19,14 @@ import h11
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.logs import get_logger
+from stream_app.worker.tls_stream import TlsContexts, TlsStream
 
 log = get_logger(__name__)
 
 #: Prometheus and the probes of an orchestrator need a handful.
 MAX_CONNECTIONS = 32
 MAX_HEAD_BYTES = 16 * 1024
-#: How long a client may take to send a request.
+#: How long a client may take to send a request, a TLS handshake before it included.
 HEAD_SECONDS = 5.0
 #: How long a client may take to fetch the answer.
 ANSWER_SECONDS = 10.0
@@ -55,12 +58,19 @@ Page = Callable[[Request], Answer]
 
 
 class HttpServer:
-    """Serves pages by path. Making a page must not wait for anything."""
+    """Serves pages by path, over TLS if there are contexts. Making a page must not wait."""
 
-    def __init__(self, pages: Mapping[str, Page], host: str, port: int) -> None:
+    def __init__(
+        self,
+        pages: Mapping[str, Page],
+        host: str,
+        port: int,
+        tls_contexts: TlsContexts | None = None,
+    ) -> None:
         self._pages = pages
         self._host = host
         self._port = port
+        self._tls_contexts = tls_contexts
         self._server: asyncio.Server | None = None
         #: In the order in which they were opened.
         self._connections: dict[_Connection, None] = {}
@@ -84,7 +94,8 @@ class HttpServer:
                 "set STREAM_APP_HTTP__HOST and STREAM_APP_HTTP__PORT"
             ) from None
         port = self._server.sockets[0].getsockname()[1]
-        return f"http://{self._host}:{port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http{'' if self._tls_contexts is None else 's'}://{host}:{port}"
 
     async def stop(self) -> None:
         """Stop serving."""
@@ -94,6 +105,10 @@ class HttpServer:
         for connection in list(self._connections):
             connection.close()
         await self._server.wait_closed()
+
+    def new_tls(self) -> TlsStream | None:
+        """Return the TLS of a new connection; None: it is plain."""
+        return None if self._tls_contexts is None else TlsStream(self._tls_contexts())
 
     def admit(self, new: _Connection) -> None:
         """Accept a connection, and close the oldest idle one if there are too many."""
@@ -141,6 +156,7 @@ class _Connection(asyncio.Protocol):
         self._seen = 0
         self._server = server
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._tls = server.new_tls()
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -160,6 +176,13 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read the request; ignore what follows it, such as a body or more requests."""
         if self.has_asked:
+            return
+        try:
+            data = self._decrypted(data)
+        except ssl.SSLError as error:
+            self._refuse(error)
+            return
+        if not data:
             return
         try:
             self._parser.receive_data(data[: MAX_HEAD_BYTES + 1 - self._seen])
@@ -182,6 +205,30 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
         self._server.forget(self)
 
+    def _decrypted(self, data: bytes) -> bytes:
+        """Return what the bytes of the other side say, and go on with the handshake.
+
+        Raises:
+            ssl.SSLError: the other side speaks no TLS that is spoken here.
+        """
+        if self._tls is None:
+            return data
+        try:
+            return self._tls.receive(data)
+        finally:
+            if self._transport is not None:
+                self._transport.write(self._tls.to_send())
+
+    def _refuse(self, error: ssl.SSLError) -> None:
+        """End a connection without TLS. Of plain HTTP a person may want to know what is wrong."""
+        if error.reason == "HTTP_REQUEST":
+            self._tls = None
+            self._send(problem(HTTPStatus.BAD_REQUEST, "this port speaks TLS: use https://"))
+        elif self._transport is not None:
+            self.has_asked = True
+            self._transport.write_eof()
+            self._end_in(ANSWER_SECONDS)
+
     def _send(self, answer: Answer, *, has_body: bool = True) -> None:
         """Send the answer, and let the other side close.
 
@@ -195,6 +242,8 @@ class _Connection(asyncio.Protocol):
         ]
         if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append(("Allow", ", ".join(METHODS)))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            headers.append(("WWW-Authenticate", "Bearer"))
         events: list[h11.Event] = [
             h11.Response(
                 status_code=answer.status,
@@ -205,6 +254,10 @@ class _Connection(asyncio.Protocol):
         if has_body:
             events.append(h11.Data(data=answer.body))
         sent = b"".join(self._parser.send(event) or b"" for event in [*events, h11.EndOfMessage()])
+        if self._tls is not None:
+            self._tls.send(sent)
+            self._tls.close()
+            sent = self._tls.to_send()
         if self._transport is not None:
             self._transport.write(sent)
             self._transport.write_eof()

@@ -37,6 +37,8 @@ from stream_app.settings import Settings
 from stream_app.worker.garbage import collect_seldom, freeze_existing_objects
 from stream_app.worker.health import Health, HealthServer
 from stream_app.worker.roles import WORKER_ROLES
+from stream_app.worker.tls_stream import tls_contexts
+from stream_app.worker.token import Token
 from stream_app.worker.watches import Watches
 
 log = get_logger(__name__)
@@ -87,7 +89,14 @@ class Worker:
             loop.add_signal_handler(number, self._stop.set)
         http, port = self.settings.http, self.settings.http.port
         port = WORKER_ROLES[self.role].default_port if port is None else port
-        server = HealthServer(self.health, self.metrics, http.host, port)
+        server = HealthServer(
+            self.health,
+            self.metrics,
+            http.host,
+            port,
+            tls=tls_contexts(http),
+            token=Token(http),
+        )
         self.health.set_check("started", lambda: "waiting for Kafka")
         url = await server.start()
         UNREADABLE_BATCHES.listeners.append(self._note_unreadable)

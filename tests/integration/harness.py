@@ -25,7 +25,7 @@ from tests.processes import STREAM_APP, Program, run
 #: The folder of the programs that run a worker in some special way.
 PROGRAMS = Path(__file__).with_name("workers")
 START_SECONDS = 60.0
-HEALTH_LINE = re.compile(r'"health": ?"(http://[^"]+)"')
+HEALTH_LINE = re.compile(r'"health": ?"(https?://[^"]+)"')
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:

@@ -105,6 +105,7 @@ SECRET = "fake-secret-not-real"
 def test_the_secrets_are_the_settings_whose_type_says_so() -> None:
     assert secret_variables() == [
         "STREAM_APP_KAFKA__SASL_PASSWORD",
+        "STREAM_APP_HTTP__TOKEN",
         "STREAM_APP_DELIVERY__PROXY_URL",
         "STREAM_APP_SECRET_KEYS",
     ]

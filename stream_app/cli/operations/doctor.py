@@ -22,6 +22,7 @@ from stream_app.settings import Settings, load_settings
 CHECKS = (
     Check("secret keys", local.secret_keys, needs_broker=False),
     Check("disk", local.disk, needs_broker=False),
+    Check("metrics page", local.metrics_page, needs_broker=False),
     Check("embedded Kafka", local.embedded_kafka, needs_broker=False),
     Check("broker", broker.broker, needs_broker=False, is_broker=True),
     Check("broker's version", broker.version),

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,7 @@ from tests.processes import STREAM_APP
 from tests.tools import tool
 
 DEPLOY = ROOT / "deploy" / "prometheus"
+EXAMPLE = (DEPLOY / "prometheus.yml").read_text()
 #: The rules' ranges in the test, short enough that rules fire and clear in seconds.
 RANGE = "6s"
 CLIENT = {"client_id": 1111, "name": "TestCompany", "cloud": "EU", "applications": {}}
@@ -112,14 +113,22 @@ def quick(rules: dict[str, Any]) -> dict[str, Any]:
 
 
 class Prometheus:
-    """A real Prometheus with the example's configuration, that scrapes every second."""
+    """A real Prometheus with the example's configuration, that scrapes every second.
 
-    def __init__(self, folder: Path, workers: dict[str, WorkerProcess]) -> None:
-        folder.mkdir()
+    Args:
+        folder: made if it is not there.
+        workers: what is scraped, by role.
+        example: the text of the example.
+    """
+
+    def __init__(
+        self, folder: Path, workers: Mapping[str, WorkerProcess], example: str = EXAMPLE
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._address = f"127.0.0.1:{probe.getsockname()[1]}"
-        config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+        config = yaml.safe_load(example)
         config["global"] = {
             "scrape_interval": "1s",
             "scrape_timeout": "1s",
@@ -127,7 +136,7 @@ class Prometheus:
         }
         for found in config["scrape_configs"][0]["static_configs"]:
             url = workers[found["labels"]["role"]].url or ""
-            found["targets"] = [url.removeprefix("http://")]
+            found["targets"] = [url.partition("://")[2]]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         rules = quick(yaml.safe_load((DEPLOY / "rules.yaml").read_text()))
         (folder / "rules.yaml").write_text(yaml.safe_dump(rules))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,40 @@ from tests.conftest import ROOT
 from tests.examples import examples
 
 HOST = "127.0.0.1"
+#: Requests, and the status of the answer to each.
+REQUESTS = [
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    (b"GET /livez HTTP/1.0\r\n\r\n", 200),
+    (b"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    (b"GET /readyz?verbose=1&x=%zz HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    (b"GET http://x/livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\nbody", 200),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 200),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nExpect: what\r\n\r\n", 200),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 200),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000, 200),
+    (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"GET //[ HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"GET /%00%ff HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"GET http://[bad HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"CONNECT livez:443 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 405),
+    (b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    (b"get /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    (b"WHAT-IS_THIS! /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    (b"GET /livez HTTP/1.1\r\n\r\n", 400),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n", 400),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400),
+    (b"GET /l\xffvez HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
+    (b"GET /" + b"x" * 1_000_000, 431),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", 431),
+    (b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: what\r\n\r\n", 501),
+]
 
 
 @asynccontextmanager
@@ -35,9 +70,17 @@ async def serving(health: Health | None = None) -> AsyncIterator[int]:
         await server.stop()
 
 
-async def send(port: int, *parts: bytes, pause_seconds: float = 0.01) -> bytes:
+async def send(
+    port: int,
+    *parts: bytes,
+    pause_seconds: float = 0.01,
+    tls: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+) -> bytes:
     """Return all that comes back until the other side closes."""
-    reader, writer = await asyncio.open_connection(HOST, port)
+    reader, writer = await asyncio.open_connection(
+        HOST, port, ssl=tls, server_hostname=server_hostname
+    )
     try:
         for part in parts:
             writer.write(part)
@@ -116,42 +159,7 @@ async def test_a_client_that_never_fetches_the_answer_is_disconnected(
         assert writer.is_closing()
 
 
-@pytest.mark.parametrize(
-    ("request_bytes", "expected"),
-    [
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.0\r\n\r\n", 200),
-        (b"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-        (b"GET /readyz?verbose=1&x=%zz HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-        (b"GET http://x/livez HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\nbody", 200),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nExpect: what\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000, 200),
-        (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"GET //[ HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"GET /%00%ff HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"GET http://[bad HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"CONNECT livez:443 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 405),
-        (b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-        (b"get /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-        (b"WHAT-IS_THIS! /livez HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-        (b"GET /livez HTTP/1.1\r\n\r\n", 400),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n", 400),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400),
-        (b"GET /l\xffvez HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
-        (b"GET /" + b"x" * 1_000_000, 431),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", 431),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: what\r\n\r\n", 501),
-    ],
-)
+@pytest.mark.parametrize(("request_bytes", "expected"), REQUESTS)
 async def test_every_request_gets_an_answer_and_none_is_a_500(
     request_bytes: bytes, expected: int
 ) -> None:
