@@ -8,6 +8,8 @@ RUN := $(BIN)/python -m stream_app
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-for-tests
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
+PIP_DOWNLOAD := $(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps \
+  --only-binary :all: --require-hashes
 TOOLS := .local/tools
 # Most tests of Kafka wait half of the time: four at once, each set with a broker of its own.
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
@@ -62,6 +64,14 @@ run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample e
 tools: setup ## Fetch promtool, prometheus, kcat and Chromium, which tests run (Debian's packages, in .local)
 	@bash tests/tools.sh $(TOOLS)
 	@$(BIN)/python -m tests.java_cache
+	@$(MAKE) --no-print-directory $(TOOLS)/wheels/.fetched
+
+# The tests make the image from these, without a network.
+DEPLOY_PINS := deploy/constraints.txt deploy/image/build-constraints.txt
+$(TOOLS)/wheels/.fetched: $(DEPLOY_PINS)
+	@echo "fetching the wheels of the image"
+	@for pins in $(DEPLOY_PINS); do $(PIP_DOWNLOAD) -r $$pins -d $(@D) || exit; done
+	@touch $@
 
 .PHONY: test
 test: setup tools ## Run all tests (Kafka included: it is started for them)
@@ -103,6 +113,15 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 constraints: ## Pin what pyproject.toml asks for, with hashes (needs uv)
 	$(COMPILE) --extra local --group editable pyproject.toml -o constraints.txt
 	$(COMPILE) --group dev -c constraints.txt -o tests/constraints.txt
+	$(COMPILE) -c constraints.txt pyproject.toml -o deploy/constraints.txt
+	$(COMPILE) --group editable -c constraints.txt -o deploy/image/build-constraints.txt
+
+# SOURCE, the address of the repository, is yours to give.
+.PHONY: image
+image: $(STAMP) ## Build the image stream-app with Docker (make image SOURCE=https://…)
+	docker build -f deploy/Dockerfile -t stream-app \
+	  --build-arg VERSION="$$($(RUN) --version | cut -d ' ' -f 3)" \
+	  --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE="$(SOURCE)" .
 
 .PHONY: clean
 clean: ## Stop the embedded Kafka and remove the environment and all run-time files

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -123,6 +125,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command and leave the process with its exit code."""
+    if os.getpid() == 1:
+        # The kernel keeps the first process of a container from signals that it does not handle.
+        signal.signal(signal.SIGTERM, _end)
     print_any_encoding()
     if COMPLETE_VARIABLE in os.environ:
         drop_errors()
@@ -143,6 +148,10 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(130)
     finally:
         _report_unreadable_batches()
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _report_unreadable_batches() -> None:
