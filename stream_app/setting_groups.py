@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
 from stream_app.domain.events.model import EventKind
+from stream_app.sign_in_settings import SignInSettings
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -19,25 +20,9 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class KafkaSettings(Group):
+class KafkaSettings(Group, SignInSettings):
     """How to reach Kafka."""
 
-    bootstrap_servers: str | None = Field(
-        None,
-        description="Brokers as `host:port,host:port`, the first to answer is used; unset: the "
-        "embedded Kafka",
-    )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How to speak to the brokers"
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="How to log in when the protocol is `SASL_*`"
-    )
-    sasl_username: str | None = Field(None, description="User for `SASL_*`")
-    sasl_password: SecretStr | None = Field(None, description="Password for `SASL_*`")
-    ssl_cafile: Path | None = Field(
-        None, description="CA certificates (PEM) for `*SSL`; unset: those of the system"
-    )
     replication_factor: int = Field(
         1, ge=1, description="Copies of each topic that `topics create` and the workers make"
     )

@@ -43,6 +43,7 @@ from stream_app.setting_groups import (
     KafkaSettings,
     LogSettings,
 )
+from stream_app.sign_in_settings import sign_in_problem
 
 PREFIX = "STREAM_APP_"
 #: Variables that are no settings: API keys for `env:` references, and Faust's own settings.
@@ -143,6 +144,12 @@ class Settings(BaseSettings):
                     "and a host name without https:// and path, such as US=us1.my.wallarm.com"
                 )
         return {cloud: host for cloud, _, host in pairs}
+
+    @model_validator(mode="after")
+    def _sign_in_settings_go_together(self) -> Self:
+        if (problem := sign_in_problem(self.kafka)) is not None:
+            raise ValueError(problem)
+        return self
 
     @model_validator(mode="after")
     def _retry_scale_only_in_sandbox(self) -> Self:

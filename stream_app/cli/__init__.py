@@ -1,7 +1,7 @@
 """The command `stream-app`. Data goes to stdout; logs, progress and errors to stderr.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, or `--yes` is missing; 3 invalid configuration;
-4 Kafka unreachable; 5 an integration is refused for good; 6 an integration failed, but may work
+4 Kafka unreachable, or it refuses; 5 an integration is refused for good; 6 one failed, but may work
 later; 130 interrupted.
 """
 

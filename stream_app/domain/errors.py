@@ -11,6 +11,7 @@
           - ResourceShortageError      its file cannot be opened: no file handle or memory is left
       x HiddenWriteError               exit code 1: a record is written, and nobody can see it yet
       x KafkaUnreachableError          exit code 4
+      x KafkaRefusedError              exit code 4: a broker does not let us in, or lacks a right
       x EmbeddedKafkaError             exit code 1
     RejectedEventError                 a bad record or event, which becomes a dead letter
 
@@ -91,6 +92,12 @@ class HiddenWriteError(StreamAppError):
 
 class KafkaUnreachableError(StreamAppError):
     """No broker answers at the given address."""
+
+    exit_code = 4
+
+
+class KafkaRefusedError(StreamAppError):
+    """A broker refuses the sign-in, or what the user may not do; waiting does not help."""
 
     exit_code = 4
 

@@ -15,11 +15,16 @@ from aiokafka.errors import InvalidTimestampError
 from faust.types import TP
 from prometheus_client import disable_created_metrics
 
-from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError, StreamAppError
+from stream_app.domain.errors import (
+    DeadLetterReason,
+    KafkaRefusedError,
+    KafkaUnreachableError,
+    StreamAppError,
+)
 from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, Role
 from stream_app.kafka.cluster.admin import probe
 from stream_app.kafka.cluster.broker_clock import read_time
-from stream_app.kafka.cluster.connection import CLOCK_STEP
+from stream_app.kafka.cluster.connection import CLOCK_STEP, kafka_error, resolve_bootstrap
 from stream_app.kafka.cluster.dry_run import check_agreement
 from stream_app.kafka.cluster.topic_check import require_brokers_clocks
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -282,6 +287,10 @@ def _worker_error(
         error = starting.exception()
     if error is None or isinstance(error, StreamAppError):
         return error
+    refused = kafka_error(resolve_bootstrap(app.settings), error)
+    if isinstance(refused, KafkaRefusedError):
+        refused.__cause__ = error
+        return refused
     text = str(error) or type(error).__name__
     step = CLOCK_STEP if isinstance(error, InvalidTimestampError) else "start it again"
     found = StreamAppError(

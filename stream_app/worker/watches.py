@@ -12,8 +12,10 @@ from stream_app.kafka.cluster.broker_clock import watch_time
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.kafka.state.topic_partitions import check_growth
 from stream_app.kafka.watch.lag import LagMeter
+from stream_app.kafka.watch.sign_in_watch import SignInWatch
 from stream_app.kafka.watch.standstill import Standstill
 from stream_app.kafka.watch.topic_watch import TopicWatch
 from stream_app.kafka.watch.withheld import WithheldMeter
@@ -49,6 +51,7 @@ class Watches:
         self._metrics = metrics
         self._names = TopicNames(app.settings.topic_prefix)
         self._standstill = Standstill(app, lambda: topic_watch.ends)
+        self._sign_in = SignInWatch(sign_in(app.settings.kafka))
         self._is_broker_away = False
         recovery = app.tables.recovery
         metrics.recovery_remaining.set_function(
@@ -63,6 +66,7 @@ class Watches:
         """Return the checks of a running worker's health."""
         return {
             "assigned": self._why_not_assigned,
+            "sign-in": self._sign_in.failure,
             "broker": lambda: "no answer from the broker" if self._is_broker_away else None,
             "configuration": self._why_not_configured,
             "topics": self._topic_watch.failure,
@@ -77,6 +81,7 @@ class Watches:
             watch_time(app.settings, app.clock),
             self._topic_watch.run(),
             self._watch_standstill(),
+            self._sign_in.run(),
         )
         watching = [asyncio.create_task(one) for one in work]
         for task in watching:

@@ -104,11 +104,32 @@ SECRET = "fake-secret-not-real"
 
 def test_the_secrets_are_the_settings_whose_type_says_so() -> None:
     assert secret_variables() == [
+        "STREAM_APP_KAFKA__SSL_KEY_PASSWORD",
         "STREAM_APP_KAFKA__SASL_PASSWORD",
+        "STREAM_APP_KAFKA__OAUTH_CLIENT_SECRET",
         "STREAM_APP_HTTP__TOKEN",
         "STREAM_APP_DELIVERY__PROXY_URL",
         "STREAM_APP_SECRET_KEYS",
     ]
+
+
+KAFKA = "STREAM_APP_KAFKA__"
+#: What a secret of the sign-in is used with.
+SASL = {f"{KAFKA}SECURITY_PROTOCOL": "SASL_SSL"}
+COMPANIONS = {
+    f"{KAFKA}SSL_KEY_PASSWORD": {
+        f"{KAFKA}SECURITY_PROTOCOL": "SSL",
+        f"{KAFKA}SSL_CERTFILE": "worker.crt",
+        f"{KAFKA}SSL_KEYFILE": "worker.key",
+    },
+    f"{KAFKA}SASL_PASSWORD": SASL | {f"{KAFKA}SASL_USERNAME": "bo"},
+    f"{KAFKA}OAUTH_CLIENT_SECRET": SASL
+    | {
+        f"{KAFKA}SASL_MECHANISM": "OAUTHBEARER",
+        f"{KAFKA}OAUTH_TOKEN_URL": "https://login.example/token",
+        f"{KAFKA}OAUTH_CLIENT_ID": "worker",
+    },
+}
 
 
 def value_of(variable: str) -> str:
@@ -125,6 +146,8 @@ def test_every_secret_may_stand_in_a_file(
 ) -> None:
     file = tmp_path / "secret"
     file.write_bytes(f" {SECRET}".encode() + ending.encode())
+    for name, value in COMPANIONS.get(variable, {}).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv(f"{variable}_FILE", str(file))
     assert value_of(variable) == f" {SECRET}"
     assert SECRET not in repr(load_settings())
@@ -134,7 +157,8 @@ def test_a_secret_in_a_file_leaves_its_neighbours_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "password").write_text(SECRET)
-    monkeypatch.setenv("STREAM_APP_KAFKA__SASL_USERNAME", "bo")
+    for name, value in COMPANIONS["STREAM_APP_KAFKA__SASL_PASSWORD"].items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("STREAM_APP_KAFKA__SASL_PASSWORD_FILE", str(tmp_path / "password"))
     monkeypatch.setenv("STREAM_APP_PARTITIONS", "3")
     settings = load_settings()

@@ -12,18 +12,24 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
-from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError, StreamAppError
+from stream_app.domain.errors import (
+    ConfigurationError,
+    KafkaRefusedError,
+    KafkaUnreachableError,
+    StreamAppError,
+)
 from stream_app.kafka.cluster.connection import (
     connection_options,
-    is_refusal,
-    refusal,
+    kafka_error,
     resolve_bootstrap,
 )
 from stream_app.kafka.cluster.requests import DescribeTopics
 from stream_app.kafka.cluster.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
+from stream_app.kafka.sign_in.rights import PAGE
 from stream_app.settings import Settings
 
 PROBE_SECONDS = 10.0
@@ -50,6 +56,7 @@ class Admin:
     Raises:
         ConfigurationError: a setting of the connection cannot be used.
         KafkaUnreachableError: no broker answers within `PROBE_SECONDS`, or no more.
+        KafkaRefusedError: one refuses the sign-in, or the user has no right.
         StreamAppError: a broker refuses.
     """
 
@@ -67,7 +74,7 @@ class Admin:
                 await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await client.close()
-            raise self._unreachable(error) from None
+            raise self._error(error) from None
         except BaseException:
             await client.close()
             raise
@@ -78,19 +85,17 @@ class Admin:
         """Disconnect."""
         if self._client is not None:
             await self._client.close()
-        if isinstance(error, OSError | TimeoutError):
-            raise self._unreachable(error) from error
-        if isinstance(error, KafkaError):
-            if not is_refusal(error):
-                raise self._unreachable(error) from error
-            where = self._options["bootstrap_servers"]
-            raise refusal(where, error) from error
+        if isinstance(error, KafkaError | OSError | TimeoutError):
+            raise self._error(error) from error
 
-    def _unreachable(self, error: Exception) -> KafkaUnreachableError:
+    def _error(self, error: Exception) -> StreamAppError:
+        where = self._options["bootstrap_servers"]
+        if (found := kafka_error(where, error)) is not None:
+            return found
         # What happened with each address, if the error says so.
         told = "; ".join(map(str, error.args)) if isinstance(error, KafkaConnectionError) else ""
         return KafkaUnreachableError(
-            f"no Kafka answers at {self._options['bootstrap_servers']} "
+            f"no Kafka answers at {where} "
             f"({told or type(error).__name__}): "
             "check that it runs and that STREAM_APP_KAFKA__BOOTSTRAP_SERVERS and "
             "STREAM_APP_KAFKA__SECURITY_PROTOCOL are right"
@@ -117,6 +122,10 @@ async def partition_counts(client: AIOKafkaAdminClient, names: Iterable[str]) ->
     asked = DescribeTopics(list(dict.fromkeys(names)))
     answer: Any = await cluster.send(cluster.get_random_node(), asked)
     rows = answer.to_object()["topics"]
+    for row in rows:
+        # It would look like a topic that does not exist.
+        if row["error_code"] == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(row["topic"])
     return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
 
 
@@ -170,6 +179,11 @@ async def make_topics(
     )
     known = {name for name, code, *_ in response.topic_errors if code == ALREADY_EXISTS}
     for name, code, *more in response.topic_errors:
+        if code == TopicAuthorizationFailedError.errno:
+            raise KafkaRefusedError(
+                f"topic {name} cannot be made: the user lacks Create on it, or on the cluster: "
+                f"see {PAGE}"
+            )
         if code and name not in known:
             why = f"{for_code(code).__name__}: {more[0] if more else ''}"
             raise StreamAppError(

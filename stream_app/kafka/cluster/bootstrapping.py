@@ -3,7 +3,8 @@
 aiokafka tries one address after the other, each for as long as a request may take, 40 seconds or
 more. So a server that accepts a connection and never answers keeps the next one from being tried.
 Here the next address is tried, too, once the one before it has been silent for a moment; the first
-answer wins. If none answers, the error says what happened with each.
+answer wins. If none answers, the error says what happened with each. If one has refused the
+sign-in, that is the error: it says more than the silence of others.
 
 This relies on private attributes of aiokafka 0.14; `test_bootstrapping.py` fails when they change.
 """
@@ -16,9 +17,11 @@ from typing import Any
 
 from aiokafka import client as client_module
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
+
+from stream_app.kafka.sign_in.connection import Connection
+from stream_app.kafka.sign_in.refusals import SignInRefusedError
 
 #: After this time without an answer the next address is tried, too.
 NEXT_SECONDS = 0.5
@@ -56,14 +59,14 @@ async def _close(client: Any) -> None:
         await asyncio.sleep(0)  # asyncio closes the socket a step later
 
 
-async def _connection(host: str, port: int, **options: Any) -> AIOKafkaConnection:
+async def _connection(host: str, port: int, **options: Any) -> Connection:
     """Connect for a client, unless it is closed before the connection stands.
 
     Raises:
         KafkaConnectionError: the client is closed.
     """
     client = getattr(options.get("on_close"), "__self__", None)
-    connection = AIOKafkaConnection(host, port, **options)
+    connection = Connection(host, port, **options)
     if client is None:
         await connection.connect()
         return connection
@@ -99,12 +102,14 @@ async def _first_answer(client: Any) -> tuple[Any, Any]:
     """Return the connection to the first address that answers, and the metadata it gave.
 
     Raises:
+        SignInRefusedError: none answers, and one refuses.
         KafkaConnectionError: none answers; it says what happened with each.
     """
     addresses = list(dict.fromkeys((host, port) for host, port, _ in client.hosts))
     seconds = min(MOST_SECONDS, SHARE_OF_REQUEST * client._request_timeout_ms / 1000)  # noqa: SLF001 - not public
     problems = dict.fromkeys(addresses, f"no answer in {seconds:g} s")
     asked: dict[asyncio.Task[tuple[Any, Any]], Address] = {}
+    refused: SignInRefusedError | None = None
     remaining = list(addresses)
     try:
         async with asyncio.timeout(seconds):
@@ -119,20 +124,25 @@ async def _first_answer(client: Any) -> tuple[Any, Any]:
                 )
                 for task in done:
                     address = asked.pop(task)
-                    if task.exception() is None:
+                    error = task.exception()
+                    if error is None:
                         return task.result()
-                    problems[address] = _why(task.exception())
+                    if isinstance(error, SignInRefusedError):
+                        refused = error
+                    problems[address] = _why(error)
     except TimeoutError:
         pass
     finally:
         _drop(asked)
+    if refused is not None:
+        raise refused
     told = "; ".join(f"{host}:{port}: {why}" for (host, port), why in problems.items())
     raise KafkaConnectionError(f"none of {len(addresses)} answers: {told}")
 
 
 async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
     """Connect and ask for the cluster's brokers."""
-    connection = AIOKafkaConnection(
+    connection = Connection(
         host,
         port,
         client_id=client._client_id,  # noqa: SLF001 - not public
@@ -143,10 +153,17 @@ async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
         sasl_mechanism=client._sasl_mechanism,  # noqa: SLF001 - not public
         sasl_plain_username=client._sasl_plain_username,  # noqa: SLF001 - not public
         sasl_plain_password=client._sasl_plain_password,  # noqa: SLF001 - not public
+        sasl_oauth_token_provider=client._sasl_oauth_token_provider,  # noqa: SLF001 - not public
     )
     try:
         await connection.connect()
-        return connection, await connection.send(MetadataRequest([]))
+        try:
+            return connection, await connection.send(MetadataRequest([]))
+        except KafkaError as error:
+            # Where signing in is needed, a broker hangs up at the first request without it.
+            if (refused := await connection.why_refused(error)) is not None:
+                raise refused from error
+            raise
     except BaseException:
         connection.close()
         raise

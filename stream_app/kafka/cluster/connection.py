@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from aiokafka.errors import (
 
 from stream_app.domain.errors import (
     ConfigurationError,
+    KafkaRefusedError,
     KafkaUnreachableError,
     StreamAppError,
     error_text,
@@ -26,7 +26,9 @@ from stream_app.domain.errors import (
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.setting_groups import KafkaSettings
+from stream_app.kafka.sign_in.refusals import REFUSALS, SignInRefusedError
+from stream_app.kafka.sign_in.rights import missing_right
+from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.settings import Settings
 
 CONNECT_SECONDS = 15.0
@@ -46,10 +48,28 @@ def is_refusal(error: BaseException) -> bool:
 
 def refusal(where: str, error: BaseException) -> StreamAppError:
     """Return the error for a broker's refusal, with the next step if it is known."""
+    if isinstance(error, SignInRefusedError):
+        return (
+            KafkaUnreachableError(str(error)) if error.may_pass else KafkaRefusedError(str(error))
+        )
+    if (denied := missing_right(error)) is not None:
+        return KafkaRefusedError(f"Kafka at {where} refuses: {denied}")
     text = f"Kafka at {where} refuses: {error}"
     if isinstance(error, InvalidTimestampError):
         text += f": {CLOCK_STEP}"
     return StreamAppError(text)
+
+
+def kafka_error(where: str, error: BaseException) -> StreamAppError | None:
+    """Return our error for a refusal, or for one that hides behind an error of the driver.
+
+    The driver tries a refused connection again and again, and in the end says only that it timed
+    out, or that a node is not ready.
+    """
+    if is_refusal(error):
+        return refusal(where, error)
+    hidden = REFUSALS.newest()
+    return None if hidden is None else refusal(where, hidden)
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
@@ -62,32 +82,10 @@ def connection_options(settings: Settings) -> dict[str, Any]:
         KafkaUnreachableError: no broker is named and no embedded one runs.
     """
     bootstrapping.install()
-    kafka = settings.kafka
-    options: dict[str, Any] = {
+    return {
         "bootstrap_servers": resolve_bootstrap(settings),
-        "security_protocol": kafka.security_protocol,
+        **sign_in(settings.kafka).options(),
     }
-    if kafka.security_protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
-        if not kafka.sasl_username or kafka.sasl_password is None:
-            raise ConfigurationError(
-                f"STREAM_APP_KAFKA__SECURITY_PROTOCOL is {kafka.security_protocol}: set "
-                "STREAM_APP_KAFKA__SASL_USERNAME and STREAM_APP_KAFKA__SASL_PASSWORD, too"
-            )
-        options["sasl_mechanism"] = kafka.sasl_mechanism
-        options["sasl_plain_username"] = kafka.sasl_username
-        options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
-    return options
-
-
-def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=kafka.ssl_cafile)
-    except OSError as error:  # the errors of ssl are OSErrors, too
-        raise ConfigurationError(
-            f"STREAM_APP_KAFKA__SSL_CAFILE: {kafka.ssl_cafile} cannot be read as PEM: {error}"
-        ) from None
 
 
 def resolve_bootstrap(settings: Settings) -> str:
@@ -140,14 +138,16 @@ def kafka_errors(settings: Settings) -> Iterator[None]:
 
     Raises:
         KafkaUnreachableError: no broker answers.
-        StreamAppError: one refuses, for example a record that is too large.
+        KafkaRefusedError: one refuses the sign-in, or the user has no right.
+        StreamAppError: one refuses something else, for example a record that is too large.
     """
     servers = settings.kafka.bootstrap_servers or "the embedded Kafka"
     try:
-        yield
+        with REFUSALS.ending():
+            yield
     except (KafkaError, OSError, TimeoutError) as error:
-        if is_refusal(error):
-            raise refusal(servers, error) from error
+        if (found := kafka_error(servers, error)) is not None:
+            raise found from error
         raise KafkaUnreachableError(
             f"{servers}: {error_text(error)}: is the broker up, and is "
             "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS right?"

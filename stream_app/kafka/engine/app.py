@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +31,8 @@ from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.engine.snapshots import Snapshots
 from stream_app.kafka.engine.stage import Stage
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
+from stream_app.kafka.sign_in.faust_credentials import KafkaSignIn
+from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.kafka.state.packed_table import Packed, PackedTable
 from stream_app.kafka.state.recovery import BulkTables
 from stream_app.kafka.state.send import Send
@@ -91,7 +92,7 @@ class StreamApp(faust.App):
             names.group(role),
             env_prefix="STREAM_APP_FAUST_",
             broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
-            broker_credentials=_credentials(settings),
+            broker_credentials=KafkaSignIn(sign_in(kafka)),
             # After this time the group hands on the partitions of a worker that died.
             broker_session_timeout=kafka.session_timeout_seconds,
             # A worker learns from its next heartbeat that a rebalance has begun, or that another
@@ -273,22 +274,3 @@ class StreamApp(faust.App):
         self.is_stopping = True
         if self.failure is not None and not self.failure.done():
             self.failure.set_result(error)
-
-
-def _credentials(settings: Settings) -> Any:
-    kafka = settings.kafka
-    protocol = kafka.security_protocol
-    if protocol == "PLAINTEXT":
-        return None
-    context = None
-    if protocol.endswith("SSL"):
-        cafile = str(kafka.ssl_cafile) if kafka.ssl_cafile else None
-        context = ssl.create_default_context(cafile=cafile)
-    if protocol == "SSL":
-        return faust.SSLCredentials(context)
-    return faust.SASLCredentials(
-        username=kafka.sasl_username or "",
-        password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else "",
-        mechanism=kafka.sasl_mechanism,
-        ssl_context=context,
-    )

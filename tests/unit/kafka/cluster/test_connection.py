@@ -11,7 +11,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from stream_app.domain.errors import StreamAppError
+from stream_app.domain.errors import KafkaUnreachableError, StreamAppError
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
@@ -25,12 +25,14 @@ SETTINGS = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
         (KafkaConnectionError(), 4),
         (KafkaTimeoutError(), 4),
         (MessageSizeTooLargeError("1048577 bytes"), 1),
-        (TopicAuthorizationFailedError("config.triggers"), 1),
+        (TopicAuthorizationFailedError("config.triggers"), 4),
     ],
 )
-def test_a_refusal_is_told_from_an_absent_broker(error: KafkaError, exit_code: int) -> None:
+async def test_a_refusal_is_told_from_an_absent_broker(error: KafkaError, exit_code: int) -> None:
     with pytest.raises(StreamAppError) as caught, kafka_errors(SETTINGS):
         raise error
     assert caught.value.exit_code == exit_code
     assert "broker:9092" in str(caught.value)
-    assert ("is the broker up" in str(caught.value)) is (exit_code == 4)
+    is_absent = isinstance(caught.value, KafkaUnreachableError)
+    assert ("is the broker up" in str(caught.value)) is is_absent
+    assert is_absent is isinstance(error, KafkaConnectionError | KafkaTimeoutError)

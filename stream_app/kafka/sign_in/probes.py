@@ -1,0 +1,109 @@
+"""What a listener is that has hung up without a word: asked on a connection of its own.
+
+A listener of another kind hangs up, and so does a broker that restarts, or a balancer without one.
+Only an answer tells them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import IllegalSaslStateError, KafkaError
+from aiokafka.protocol.admin import SaslHandShakeRequest
+
+from stream_app.kafka.sign_in import causes
+from stream_app.kafka.sign_in.refusals import SignInRefusedError
+from stream_app.kafka.sign_in.sign_in import SignIn
+
+#: Longest time of a probe. A listener of the right kind is silent for as long.
+PROBE_SECONDS = 2.0
+_PROBLEMS = (OSError, EOFError, KafkaError, TimeoutError, ValueError, AssertionError)
+
+
+async def why_cut_off(host: str, port: int, sign_in: SignIn) -> SignInRefusedError | None:
+    """Return why a listener hangs up; None if it does not tell."""
+    place = f"{host}:{port}"
+    if not sign_in.is_tls:
+        if await _speaks_tls(host, port):
+            return SignInRefusedError(causes.speaks_tls(place, sign_in))
+    else:
+        if await _answers_in_the_clear(host, port):
+            return SignInRefusedError(causes.no_tls(place, sign_in))
+        if (error := await _tls_error(host, port, sign_in)) is not None:
+            return causes.refusal_of(place, sign_in, error)
+    if not sign_in.is_sasl and (mechanisms := await _mechanisms(host, port, sign_in)):
+        return SignInRefusedError(causes.asks_for_sasl(place, sign_in, mechanisms))
+    return None
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
+    """Tell whether a server's part of a TLS handshake comes, whoever it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    writer = None
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+    return True
+
+
+async def _tls_error(host: str, port: int, sign_in: SignIn) -> ssl.SSLError | None:
+    """Return what TLS says of our certificate before anything else is sent.
+
+    What a client has sent by then makes the system drop the alert that would tell.
+    """
+    writer = None
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port, ssl=sign_in.context())
+            await reader.read(1)
+    except ssl.SSLError as error:
+        return None if causes.is_cut_off(error) else error
+    except (OSError, TimeoutError):
+        return None
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+    return None
+
+
+async def _answers_in_the_clear(host: str, port: int) -> bool:
+    """Tell whether a broker answers without TLS."""
+    connection = AIOKafkaConnection(host, port, request_timeout_ms=round(PROBE_SECONDS * 1000))
+    try:
+        await connection.connect()
+    except _PROBLEMS:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+async def _mechanisms(host: str, port: int, sign_in: SignIn) -> str:
+    """Return the SASL mechanisms of a listener; nothing if it has none."""
+    connection = AIOKafkaConnection(
+        host,
+        port,
+        request_timeout_ms=round(PROBE_SECONDS * 1000),
+        ssl_context=sign_in.context(),
+        security_protocol=sign_in.kafka.security_protocol,
+    )
+    answer = None
+    with contextlib.suppress(*_PROBLEMS):
+        await connection.connect()
+        answer = await connection.send(SaslHandShakeRequest("PLAIN"))
+    connection.close()
+    if answer is None or answer.error_code == IllegalSaslStateError.errno:
+        return ""
+    return ", ".join(answer.enabled_mechanisms)
