@@ -16,7 +16,14 @@ import httpx
 
 from stream_app.key_ring import generate_secret_key
 from stream_app.settings import Settings
-from tests.integration.harness import START_SECONDS, WorkerProcess, environment, put, read_all
+from tests.integration.harness import (
+    NO_TLS,
+    START_SECONDS,
+    WorkerProcess,
+    environment,
+    put,
+    read_all,
+)
 from tests.processes import STREAM_APP, run
 
 Json = dict[str, Any]
@@ -37,7 +44,7 @@ class System:
         self.triggers: set[int] = set()
         self.url = ""
         self._env: dict[str, str] = {}
-        self._http = httpx.Client()
+        self._http = httpx.Client(verify=NO_TLS)
         self._sandbox: subprocess.Popen[bytes] | None = None
         self._workers: list[WorkerProcess] = []
         self._tenants = 100

@@ -21,6 +21,7 @@ from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView
 from stream_app.setting_groups import DeliverySettings
+from tests.integration.harness import NO_TLS
 
 KEY = "00000000-1111-2222-3333-444444444444"
 HEADERS = {"Authorization": f"GenieKey {KEY}"}
@@ -32,7 +33,9 @@ async def running(sandbox: SandboxOpsgenie, service: str = "") -> AsyncIterator[
     """Yield a plain HTTP client of a running sandbox, at the path of one of its services."""
     base_url = await sandbox.start()
     try:
-        async with httpx.AsyncClient(base_url=base_url + service, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=base_url + service, trust_env=False, verify=NO_TLS
+        ) as http:
             yield http
     finally:
         await sandbox.stop()

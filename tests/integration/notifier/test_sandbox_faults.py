@@ -21,6 +21,7 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import RequestView
 from stream_app.setting_groups import DeliverySettings
+from tests.integration.harness import NO_TLS
 
 KEY, OTHER_KEY = "00000000-1111-2222-3333-444444444444", "00000000-1111-2222-3333-555555555555"
 HEADERS = {"Authorization": f"GenieKey {KEY}"}
@@ -55,7 +56,9 @@ async def running(path: str = "", **settings: Any) -> AsyncIterator[Bench]:
     try:
         async with (
             OpsgenieClient(DeliverySettings(**settings)) as bench.client,
-            httpx.AsyncClient(base_url=url, trust_env=False, headers=HEADERS) as bench.http,
+            httpx.AsyncClient(
+                base_url=url, trust_env=False, verify=NO_TLS, headers=HEADERS
+            ) as bench.http,
         ):
             yield bench
     finally:
@@ -257,7 +260,9 @@ async def test_every_request_is_listed_with_the_failure_it_met() -> None:
     sandbox = SandboxOpsgenie(on_request=told.append)
     url = await sandbox.start()
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, headers=HEADERS) as http:
+        async with httpx.AsyncClient(
+            base_url=url, trust_env=False, verify=NO_TLS, headers=HEADERS
+        ) as http:
             sandbox.fail(Fault(kind=FaultKind.RESET, requests=1))
             with pytest.raises(httpx.RemoteProtocolError):
                 await http.post("/v2/alerts", content=BODY)
@@ -274,7 +279,9 @@ async def test_a_sandbox_starts_again_at_its_address_with_what_it_had() -> None:
     url = await sandbox.start()
     sandbox.fail(Fault(kind=FaultKind.STATUS))
     await sandbox.stop()
-    async with httpx.AsyncClient(base_url=url, trust_env=False, headers=HEADERS) as http:
+    async with httpx.AsyncClient(
+        base_url=url, trust_env=False, verify=NO_TLS, headers=HEADERS
+    ) as http:
         with pytest.raises(httpx.ConnectError):
             await http.post("/v2/alerts", content=BODY)
         assert await sandbox.start() == url

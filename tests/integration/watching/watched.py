@@ -19,7 +19,7 @@ from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.conftest import ROOT
-from tests.integration.harness import WorkerProcess, put, put_objects
+from tests.integration.harness import NO_TLS, WorkerProcess, put, put_objects
 from tests.integration.notifier.test_notifier import integration
 from tests.processes import STREAM_APP
 from tests.tools import tool
@@ -160,7 +160,7 @@ class Prometheus:
 
     async def watch(self) -> None:
         """Ask for the alerts until cancelled."""
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=5, verify=NO_TLS) as client:
             while True:
                 assert self._process.poll() is None, self._log.read_text()
                 try:
@@ -179,7 +179,7 @@ class Prometheus:
         """Return the samples of an expression; none while it is starting."""
         url = f"http://{self._address}/api/v1/query"
         try:
-            async with httpx.AsyncClient(timeout=5) as client:
+            async with httpx.AsyncClient(timeout=5, verify=NO_TLS) as client:
                 answer = await client.get(url, params={"query": expression})
             found: list[dict[str, Any]] = answer.json()["data"]["result"]
         except (httpx.HTTPError, ValueError):
