@@ -61,8 +61,9 @@ run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample e
 	@exec $(RUN) demo
 
 .PHONY: tools
-tools: setup ## Fetch promtool, prometheus, kcat and Chromium, which tests run (Debian's packages, in .local)
+tools: setup ## Fetch or build what tests run: promtool, prometheus, kcat, Chromium, helm (in .local)
 	@bash tests/tools.sh $(TOOLS)
+	@bash tests/deploy/chart/helm/build.sh $(TOOLS) $(BIN)/python
 	@$(BIN)/python -m tests.java_cache
 	@$(MAKE) --no-print-directory $(TOOLS)/wheels/.fetched
 
@@ -115,6 +116,7 @@ constraints: ## Pin what pyproject.toml asks for, with hashes (needs uv)
 	$(COMPILE) --group dev -c constraints.txt -o tests/constraints.txt
 	$(COMPILE) -c constraints.txt pyproject.toml -o deploy/constraints.txt
 	$(COMPILE) --group editable -c constraints.txt -o deploy/image/build-constraints.txt
+	$(COMPILE) --group go -o tests/deploy/chart/helm/constraints.txt
 
 # SOURCE, the address of the repository, is yours to give.
 .PHONY: image

@@ -24,7 +24,10 @@ class KafkaSettings(Group, SignInSettings):
     """How to reach Kafka."""
 
     replication_factor: int = Field(
-        1, ge=1, description="Copies of each topic that `topics create` and the workers make"
+        1,
+        ge=1,
+        le=32767,  # Kafka's protocol has 16 bits for it
+        description="Copies of each topic that `topics create` and the workers make",
     )
     session_timeout_seconds: float = Field(
         10.0, ge=6, description="A worker silent for this long loses its partitions"

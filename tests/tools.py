@@ -8,9 +8,9 @@ FOLDER = Path(__file__).parent.parent / ".local" / "tools" / "bin"
 
 
 def tool(name: str) -> str:
-    """Return the path of one of `promtool`, `prometheus`, `kcat` and `chromium-headless-shell`.
+    """Return the path of a program; a test without it fails.
 
-    A test without it fails.
+    They are `promtool`, `prometheus`, `kcat`, `chromium-headless-shell` and `render-chart`.
     """
     path = FOLDER / name
     assert path.exists(), f"{name} is not in {FOLDER}: run `make tools`"

@@ -10,8 +10,8 @@
 {{- end }}
 
 {{- define "stream-app.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "stream-app.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "stream-app.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}

@@ -1,6 +1,6 @@
 """The parts of the Helm chart that the code decides: its settings' schema, and its topics.
 
-`python -m tests.deploy.chart_files` writes them into the chart.
+`python -m tests.deploy.chart.written_files` writes them into the chart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.settings import Settings, secret_variables, setting_fields
 
-CHART = Path(__file__).parents[2] / "deploy" / "helm" / "stream-app"
+CHART = Path(__file__).parents[3] / "deploy" / "helm" / "stream-app"
 SCHEMA = CHART / "values.schema.json"
 TOPICS = CHART / "files" / "topics.yaml"
 
@@ -33,6 +33,8 @@ OF_ALL = (
     "STREAM_APP_PARTITIONS",
     "STREAM_APP_DRY_RUN",
     "STREAM_APP_KAFKA__REPLICATION_FACTOR",
+    # One ServiceMonitor speaks to both roles.
+    "STREAM_APP_HTTP__",
 )
 
 
@@ -83,16 +85,16 @@ def definitions() -> dict[str, Any]:
             files[variable] = {"$ref": "#/definitions/fileSource", "description": text}
         else:
             plain[variable] = schema
-    own = {name: schema for name, schema in plain.items() if name not in OF_ALL}
+    found = {"settings": plain, "secrets": secrets, "files": files}
+    own = {f"own{name.title()}": _without(OF_ALL, names) for name, names in found.items()}
     return {
         name: {"type": "object", "additionalProperties": False, "properties": properties}
-        for name, properties in (
-            ("settings", plain),
-            ("ownSettings", own),
-            ("secrets", secrets),
-            ("files", files),
-        )
+        for name, properties in (found | own).items()
     }
+
+
+def _without(beginnings: tuple[str, ...], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: schema for name, schema in schemas.items() if not name.startswith(beginnings)}
 
 
 def schema_text() -> str:
@@ -117,7 +119,7 @@ def topics_text() -> str:
         }
         for name, spec in few.items()
     ]
-    head = "# Written by `python -m tests.deploy.chart_files`, from what `topics create` makes.\n"
+    head = "# Made from what `topics create` makes: python -m tests.deploy.chart.written_files\n"
     # A copy of each part: YAML would name those that are the same object.
     return head + yaml.safe_dump(json.loads(json.dumps(rows)), sort_keys=False)
 

@@ -7,9 +7,9 @@ import tomllib
 import yaml
 
 from tests.conftest import ROOT
-from tests.deploy.chart_files import CHART, SCHEMA, TOPICS, schema_text, topics_text
+from tests.deploy.chart.written_files import CHART, SCHEMA, TOPICS, schema_text, topics_text
 
-WRITE = "run: python -m tests.deploy.chart_files"
+WRITE = "run: python -m tests.deploy.chart.written_files"
 
 
 def test_the_settings_of_the_values_are_those_of_the_code() -> None:
