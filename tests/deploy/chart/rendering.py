@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -100,6 +101,8 @@ def renderer() -> Iterator[Chart]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # Its memory is soon given back: less collecting saves a third of its time.
+        env=os.environ | {"GOGC": "800"},
     ) as process:
         yield Chart(process)
         assert process.stdin is not None
