@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from stream_app.kafka.cluster import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.opsgenie import client, network
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
 from tests import java_cache
@@ -22,6 +25,20 @@ from tests.examples import HAS_FEW_EXAMPLES, examples
 # The tests' own clients leave no connection open, either: its warning would fail another test.
 bootstrapping.install()
 command_output.install()
+
+
+@functools.cache
+def _usual_trust() -> ssl.SSLContext:
+    return network.create_ssl_context(None)
+
+
+def _create_ssl_context(ca_file: Path | None) -> ssl.SSLContext:
+    return network.create_ssl_context(ca_file) if ca_file else _usual_trust()
+
+
+# The certificates of the usual authorities are read once, not for the client of each test: that
+# takes 15 ms of a core, more than most of these tests do.
+vars(client)["create_ssl_context"] = _create_ssl_context
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell in the background ignores SIGINT, and so would every process that a test starts.
