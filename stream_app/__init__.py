@@ -5,4 +5,5 @@ into deliveries and posts them; `domain` holds the pure rules of both, `kafka` a
 the two edges, `worker` runs one role as one process, `cli` is the command.
 """
 
-__version__ = "0.1.0"
+#: The project's version; the package, the chart and the image take it from here.
+__version__ = "0.2.0"

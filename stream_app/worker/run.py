@@ -15,6 +15,7 @@ from aiokafka.errors import InvalidTimestampError
 from faust.types import TP
 from prometheus_client import disable_created_metrics
 
+from stream_app import __version__
 from stream_app.domain.errors import (
     DeadLetterReason,
     KafkaRefusedError,
@@ -105,7 +106,13 @@ class Worker:
         self.health.set_check("started", lambda: "waiting for Kafka")
         url = await server.start()
         UNREADABLE_BATCHES.listeners.append(self._note_unreadable)
-        log.info("worker_starting", role=self.role, health=url, dry_run=self.settings.dry_run)
+        log.info(
+            "worker_starting",
+            role=self.role,
+            version=__version__,
+            health=url,
+            dry_run=self.settings.dry_run,
+        )
         if self.settings.dry_run:
             log.warning("dry_run", then="every delivery is recorded, and nothing sent to anybody")
         try:

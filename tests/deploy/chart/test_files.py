@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import yaml
 
+from stream_app import __version__
 from tests.conftest import ROOT
 from tests.deploy.chart.written_files import CHART, SCHEMA, TOPICS, schema_text, topics_text
 
@@ -21,9 +20,8 @@ def test_the_topics_are_those_of_the_code() -> None:
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (project["version"], project["version"])
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
 def test_rules_and_dashboard_are_no_copies() -> None:
