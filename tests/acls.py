@@ -71,9 +71,10 @@ def worker_rights(role: Role) -> Iterator[Right]:
     for topic in DEAD_LETTER_SOURCES:
         if topic in ROLE_SOURCES[role]:
             yield Right("topic", NAMES.dead_letters(topic), WRITES)
-    # It deletes records that two snapshots cover, and takes over topics of an older version.
-    state = ("Read", "Write", "Create", "Delete", "Describe", "DescribeConfigs", "AlterConfigs")
-    yield Right("topic", f"stream-app-{role}-", state, is_prefix=True)
+    # It deletes records that two snapshots cover, takes over topics of an older version, and gives
+    # its topics as many partitions as their sources have got.
+    state = (*("Read", "Write", "Create", "Delete", "Alter"), "Describe", "DescribeConfigs")
+    yield Right("topic", f"stream-app-{role}-", (*state, "AlterConfigs"), is_prefix=True)
     yield Right("group", f"stream-app-{role}", ("Read", "Describe"))
     # It asks the cluster for its time; without the right it learns it from what it has written.
     yield Right("cluster", "kafka-cluster", ("Describe",))
@@ -81,7 +82,7 @@ def worker_rights(role: Role) -> Iterator[Right]:
 
 def operator_rights() -> Iterator[Right]:
     """Yield what the commands need; `apply` alone needs the configuration only."""
-    every = ("Read", "Write", "Create", "Delete", "Describe", "DescribeConfigs")
+    every = ("Read", "Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs")
     yield Right("topic", "", every, is_prefix=True)
     yield Right("group", "stream-app-", ("Read", "Describe", "Delete"), is_prefix=True)
     yield Right("cluster", "kafka-cluster", ("Describe",))

@@ -55,10 +55,7 @@ async def state(settings: Settings) -> Sequence[Finding]:
     found, problems = await state_problems(settings)
     if not found and not problems:
         return [warn("state", "none yet: no worker has run here", "stream-app worker detector")]
-    return [
-        fail("state", one.problem, f"stop its workers; stream-app state reset {one.role} --yes")
-        for one in problems
-    ] or [
+    return [fail("state", one.problem, one.remedy) for one in problems] or [
         ok("state", f"{amount(found, 'changelog fits its topic', 'changelogs fit their topics')}")
     ]
 

@@ -9,6 +9,8 @@
         - UnreadableStateError         this version cannot restore a state from its changelog
         - SealingError                 a key cannot be sealed or opened
           - ResourceShortageError      its file cannot be opened: no file handle or memory is left
+      x TopicGrownError                exit code 1: the next start reads the new partitions
+      x NewerFormatError               exit code 7: a newer version has written what is read
       x HiddenWriteError               exit code 1: a record is written, and nobody can see it yet
       x KafkaUnreachableError          exit code 4
       x KafkaRefusedError              exit code 4: a broker does not let us in, or lacks a right
@@ -84,6 +86,16 @@ class SealingError(ConfigurationError):
 
 class ResourceShortageError(SealingError):
     """The file of an API key cannot be opened for now: file handles or memory are used up."""
+
+
+class TopicGrownError(StreamAppError):
+    """A topic has got more partitions than a running worker reads."""
+
+
+class NewerFormatError(StreamAppError):
+    """A record or a state has a format that only a newer version reads."""
+
+    exit_code = 7
 
 
 class HiddenWriteError(StreamAppError):

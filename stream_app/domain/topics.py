@@ -28,6 +28,9 @@ class Topic(StrEnum):
 
 EVENT_TOPICS = (Topic.ATTACKS, Topic.HITS, Topic.INCIDENTS)
 CONFIG_TOPICS = (Topic.CLIENTS, Topic.TRIGGERS, Topic.INTEGRATIONS)
+#: Topics whose number of partitions a state depends on: the counts of a trigger are summed in the
+#: partition of its id, and the configuration has one order. All others may get more partitions.
+FIXED_TOPICS = (Topic.COUNTS, *CONFIG_TOPICS)
 #: Topics that a worker keeps in memory: the configuration, and the integrations' statuses.
 VIEW_TOPICS = (*CONFIG_TOPICS, Topic.STATUS)
 #: Topics whose records may be refused; these go to `<topic>.dlq`.

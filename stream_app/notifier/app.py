@@ -200,5 +200,5 @@ def _check_partitions(names: TopicNames, partitions: Mapping[Topic, int]) -> Non
         raise TopicMismatchError(
             f"topic {names(Topic.DELIVERIES)} has {deliveries} partitions and "
             f"{names(Topic.RESULTS)} has {results}, and both must have the same number: "
-            "see `stream-app topics check`"
+            "run 'stream-app topics create'"
         )

@@ -12,6 +12,7 @@ from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
+from stream_app.domain.formats import format_headers
 from stream_app.domain.notices.outgoing import Notice, integration_broken
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -20,6 +21,8 @@ from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dea
 from stream_app.kafka.state.send import Send
 from stream_app.notifier.deliver_report import DeliveryReports
 
+#: A dead letter says in which format its delivery is, as the delivery's own record does.
+DELIVERY_FORMAT = format_headers(Topic.DELIVERIES)
 #: Reason of a cancellation -> the message of its dead letter.
 CANCELLATION_TEXTS = {
     DeadLetterReason.OVERFLOW: "its integration has too many pending deliveries",
@@ -118,7 +121,7 @@ def _dead_letter_of(names: TopicNames, partition: int, transition: Transition) -
         str(before.integration_id).encode(),
         bytes(before.record),
         headers=dead_letter_headers(
-            DeliveryRecord(before.offset, before.since_ms, (attempt,)),
+            DeliveryRecord(before.offset, before.since_ms, (attempt, *DELIVERY_FORMAT)),
             names(Topic.DELIVERIES),
             partition,
             reason,

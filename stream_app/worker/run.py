@@ -33,6 +33,7 @@ from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
+from stream_app.kafka.state.state_formats import StateFormats
 from stream_app.kafka.state.state_reset import NOT_REWOUND
 from stream_app.kafka.state.topic_ids import check_changelogs, check_topic_ids
 from stream_app.kafka.state.topic_partitions import prepare_changelogs, source_partitions
@@ -181,12 +182,13 @@ class Worker:
         await read_time(self.settings, app.clock)
         await prepare_changelogs(self.settings, app)
         ids = await check_topic_ids(self.settings, self.role, [*topics, *changelogs])
+        app.state_formats = StateFormats(names.group(self.role)) if ids else None
         counts = {names(topic): count for topic, count in partitions.items()}
         topic_watch = TopicWatch(
             self.settings,
             self.role,
             counts,
-            changelogs,
+            {table.changelog_topic_name: table.partitions for table in app.state_tables},
             ids,
             app.fail,
             lambda: _source_partitions(app),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from stream_app.domain.errors import StreamAppError, TopicMismatchError
+from stream_app.domain.errors import StreamAppError, TopicGrownError, TopicMismatchError
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.broker_clock import watch_time
 from stream_app.kafka.cluster.topics import TopicNames
@@ -105,10 +105,11 @@ class Watches:
             withheld.look(is_broker_away=self._is_broker_away)
             try:
                 check_growth(app)
-            except TopicMismatchError as error:
+            except (TopicGrownError, TopicMismatchError) as error:
                 app.fail(error)
             if not self._reader.is_ready:
-                app.fail(StreamAppError("the configuration is not followed any more"))
+                why = StreamAppError("the configuration is not followed any more")
+                app.fail(self._reader.failure or why)
 
     async def _watch_standstill(self) -> None:
         """Look whether all partitions advance."""

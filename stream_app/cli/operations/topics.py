@@ -12,7 +12,7 @@ from stream_app.cli import CommandGroup
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.reports.problems import other_prefixes_text
-from stream_app.kafka.cluster.admin import create_topics, list_topics
+from stream_app.kafka.cluster.admin import create_topics, equalize_pair, list_topics
 from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import MISSING, check_topics
 from stream_app.kafka.cluster.topics import TopicSpec, topic_specs
@@ -30,17 +30,27 @@ def topics() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
 @click.option("--json", "as_json", is_flag=True, help="Print each topic as JSON, one per line.")
 def create(*, dry_run: bool, as_json: bool) -> None:
-    """Make the topics that do not exist."""
-    made = asyncio.run(_create(load_settings(), dry_run=dry_run))
+    """Make the topics that do not exist.
+
+    `deliveries` and `delivery-results` must have equally many partitions: the one that has fewer
+    is raised. Other topics that exist stay as they are.
+    """
+    settings = load_settings()
+    made = asyncio.run(_create(settings, dry_run=dry_run))
+    raised = asyncio.run(equalize_pair(settings, dry_run=dry_run))
     if as_json:
-        for spec in made:
+        for spec in [*made, *raised]:
             row = asdict(spec)
             print_json({"topic": row.pop("name"), **row})
-    elif made:
-        result = "would be made" if dry_run else "made"
+    elif made or raised:
+        would = "would be " * dry_run
         print_table(
             ("TOPIC", "PARTITIONS", "CLEANUP", "RESULT"),
-            [(s.name, s.partitions, s.config["cleanup.policy"], result) for s in made],
+            [
+                (spec.name, spec.partitions, spec.config["cleanup.policy"], f"{would}{result}")
+                for specs, result in ((made, "made"), (raised, "raised"))
+                for spec in specs
+            ],
         )
     else:
         say("all topics exist")

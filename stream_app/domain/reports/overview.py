@@ -130,10 +130,7 @@ class Overview:
         if missing:
             yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
         for state in self.state_problems:
-            yield Problem(
-                state.problem,
-                f"stop every {state.role}, then: stream-app state reset {state.role} --yes",
-            )
+            yield Problem(state.problem, state.remedy)
         for altered in self.altered_topics:
             yield Problem(f"{altered.topic}: {altered.problem}", altered.remedy)
         for lost in self.lost_records:

@@ -48,10 +48,11 @@ class LagRow:
 
 @dataclass(frozen=True)
 class StateProblemRow:
-    """A problem with the state that a role keeps, which a reset solves."""
+    """A problem with the state that a role keeps, and what solves it."""
 
     role: str
     problem: str
+    remedy: str
 
 
 @dataclass(frozen=True)

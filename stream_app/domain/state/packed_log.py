@@ -23,7 +23,8 @@ from itertools import pairwise
 
 import msgspec
 
-from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.errors import NewerFormatError, UnreadableStateError
+from stream_app.domain.formats import reads_up_to
 from stream_app.domain.state.keys import NEVER
 
 #: Version of the form, the first byte of each value.
@@ -147,7 +148,7 @@ class PackedLog:
         """Take a record; return False if it is not a packed one.
 
         Raises:
-            UnreadableStateError: a newer version wrote it.
+            NewerFormatError: a newer version has written it.
         """
         if key is None or not key.endswith(KEY_END):
             self.others_bytes += len(key or b"") + len(value or b"")
@@ -202,9 +203,9 @@ class PackedLog:
             form, body = value[0], value[HEAD:]
             checksum = zlib.crc32(body, zlib.crc32(key)).to_bytes(4, "big")
             if form > FORM:
-                raise UnreadableStateError(
-                    f"offset {offset} has form {form}, and this version reads forms up to {FORM}: "
-                    "a newer stream-app has written it: run that version"
+                raise NewerFormatError(
+                    f"offset {offset} has format {form}, {reads_up_to(FORM)}. A newer stream-app "
+                    "has written it: run that version (deploy/upgrading.md)"
                 )
             try:
                 if form == FORM and value[1:HEAD] == checksum:

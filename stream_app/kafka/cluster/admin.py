@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -192,6 +192,48 @@ async def make_topics(
             )
     await _wait_for_topics(client, [spec.name for spec in specs])
     return [spec for spec in specs if spec.name not in known]
+
+
+async def raise_partitions(client: AIOKafkaAdminClient, wanted: Mapping[str, int]) -> None:
+    """Give topics more partitions, and wait for their leaders.
+
+    Raises:
+        KafkaRefusedError: the user lacks the right.
+        StreamAppError: a broker refuses one of them.
+    """
+    if not wanted:
+        return
+    response = await client.create_partitions({n: NewPartitions(c) for n, c in wanted.items()})
+    # Another process may have raised them just now, which the broker calls invalid.
+    counts = await partition_counts(client, wanted)
+    for name, code, *more in response.topic_errors:
+        if not code or counts.get(name, 0) >= wanted[name]:
+            continue
+        text = f"topic {name} cannot get {wanted[name]} partitions"
+        if code == TopicAuthorizationFailedError.errno:
+            raise KafkaRefusedError(f"{text}: the user lacks Alter on it: see {PAGE}")
+        raise StreamAppError(f"{text}: {for_code(code).__name__}: {more[0] if more else ''}")
+    await _wait_for_topics(client, list(wanted))
+
+
+async def equalize_pair(settings: Settings, *, dry_run: bool = False) -> list[TopicSpec]:
+    """Raise the smaller of the two topics that must have equally many partitions.
+
+    Returns:
+        The topic that was, or would be, raised, with its new number of partitions; or nothing.
+    """
+    pair = equal_pair(settings)
+    async with Admin(settings) as client:
+        counts = await partition_counts(client, pair)
+        most = max(counts.values(), default=0)
+        raised = {name: most for name, count in counts.items() if count < most}
+        if not dry_run:
+            await raise_partitions(client, raised)
+    return [
+        replace(spec, partitions=raised[spec.name])
+        for spec in topic_specs(settings)
+        if spec.name in raised
+    ]
 
 
 def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:

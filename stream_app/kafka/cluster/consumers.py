@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from stream_app.domain.formats import require_known_formats
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -122,10 +123,16 @@ async def offset_bounds(settings: Settings, topics: Sequence[str]) -> tuple[Offs
 
 
 async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:
-    """Yield lists of records until the end that the topics have at the call is reached."""
+    """Yield lists of records until the end that the topics have at the call is reached.
+
+    Raises:
+        NewerFormatError: a record has a format that this version cannot read.
+    """
     ends = await end_offsets(consumer, CONNECT_SECONDS)
     while True:
         fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+        for tp, batch in fetched.items():
+            require_known_formats(tp.topic, tp.partition, batch)
         yield [record for batch in fetched.values() for record in batch]
         positions = {partition: await consumer.position(partition) for partition in ends}
         if all(positions[partition] >= end for partition, end in ends.items()):

@@ -93,7 +93,7 @@ def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[To
         for name in map(names, SINGLE_TOPICS)
         if counts.get(name, 1) != 1
     ]
-    return problems + _pair_problem(equal_pair(settings), counts, servers)
+    return problems + _pair_problem(equal_pair(settings), counts)
 
 
 async def producers_clocks(
@@ -151,9 +151,7 @@ def _altered(servers: str, name: str, key: str, must: str) -> str:
     return f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}"
 
 
-def _pair_problem(
-    pair: tuple[str, str], counts: Mapping[str, int], servers: str
-) -> list[TopicProblem]:
+def _pair_problem(pair: tuple[str, str], counts: Mapping[str, int]) -> list[TopicProblem]:
     known = sorted((counts[name], name) for name in pair if name in counts)
     if len({count for count, _ in known}) < len(pair):
         return []
@@ -162,7 +160,7 @@ def _pair_problem(
         TopicProblem(
             name,
             f"has {fewer} partitions, {other} has {more}: must be equal",
-            f"kafka-topics {servers} --alter --topic {name} --partitions {more}",
+            "stream-app topics create",
         )
     ]
 

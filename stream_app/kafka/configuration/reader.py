@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
-from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
+from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, TopicMismatchError
+from stream_app.domain.formats import require_known_formats
 from stream_app.kafka.cluster.connection import kafka_errors
 from stream_app.kafka.cluster.consumers import batches_to_end, close, end_offsets
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
@@ -62,6 +63,13 @@ class ConfigurationReader:
         return self._is_read and bool(self._tasks) and not any(t.done() for t in self._tasks)
 
     @property
+    def failure(self) -> StreamAppError | None:
+        """Why the topics are not followed any more; None while they are, or if nobody knows."""
+        ended = [task for task in self._tasks if task.done() and not task.cancelled()]
+        errors = (task.exception() for task in ended)
+        return next((error for error in errors if isinstance(error, StreamAppError)), None)
+
+    @property
     def last_error(self) -> str | None:
         """Why the view may be out of date; None while Kafka answers."""
         return self._error
@@ -76,6 +84,7 @@ class ConfigurationReader:
         Raises:
             KafkaUnreachableError: no broker answers.
             TopicMismatchError: a topic is missing.
+            NewerFormatError: a newer version has written a record.
         """
         self._consumer = await open_configuration(self._settings, VIEW_TOPICS)
         try:
@@ -234,6 +243,8 @@ class ConfigurationReader:
 
     def _apply(self, records: list[Any]) -> None:
         if records:
+            for record in records:
+                require_known_formats(record.topic, record.partition, [record])
             self._applier.apply(records)
             self._notify()
 

@@ -17,6 +17,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import parse_status
 from stream_app.domain.errors import InvalidObjectError, TopicMismatchError
 from stream_app.domain.foreign_text.printable import quoted
+from stream_app.domain.formats import format_headers
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -195,11 +196,11 @@ async def write_records(
     """
     names = TopicNames(settings.topic_prefix)
     rows = [
-        (names(TOPIC_OF[kind]), number, None if obj is None else orjson.dumps(obj))
+        (TOPIC_OF[kind], number, None if obj is None else orjson.dumps(obj))
         for kind, number, obj in records
     ]
-    rows += [(names(Topic.STATUS), number, None) for number in cleared]
-    headers = [(ACTOR_HEADER, actor.encode())]
+    rows += [(Topic.STATUS, number, None) for number in cleared]
+    own = (ACTOR_HEADER, actor.encode())
     written: dict[tuple[str, int], int] = {}
     with kafka_errors(settings):
         producer = AIOKafkaProducer(
@@ -209,9 +210,10 @@ async def write_records(
             async with asyncio.timeout(CONNECT_SECONDS):
                 await producer.start()
             for topic, group in itertools.groupby(rows, key=itemgetter(0)):
+                headers = [own, *format_headers(topic)]
                 sent = [
                     await producer.send(
-                        topic, key=str(number).encode(), value=value, headers=headers
+                        names(topic), key=str(number).encode(), value=value, headers=headers
                     )
                     for _, number, value in group
                 ]

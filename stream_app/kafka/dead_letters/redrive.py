@@ -20,6 +20,7 @@ from stream_app.domain.dead_letters.dead_letter_index import DISMISSED
 from stream_app.domain.delivery.records import Result, decode_result
 from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.events.parts import DECODE_ERRORS
+from stream_app.domain.formats import LETTER_FORMAT, LETTER_FORMAT_HEADER
 from stream_app.kafka.cluster.connection import (
     connect_producer,
     connection_options,
@@ -102,6 +103,7 @@ def mark_headers(place: Place, target: str) -> list[tuple[str, bytes]]:
         (TARGET_HEADER, target.encode()),
         ("x-app", b"stream-app"),
         ("x-app-version", __version__.encode()),
+        (LETTER_FORMAT_HEADER, b"%d" % LETTER_FORMAT),
     ]
 
 

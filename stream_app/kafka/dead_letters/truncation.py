@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from aiokafka.errors import KafkaError
 
+from stream_app.domain.formats import LETTER_FORMAT_HEADER
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
 from stream_app.kafka.dead_letters.writing import HEADERS, REASON_HEADER, SIZE_HEADER
 from stream_app.kafka.state.send import Send
@@ -29,6 +30,7 @@ COORDINATES = (
     SIZE_HEADER,
     "x-event-index",
     REASON_HEADER,
+    LETTER_FORMAT_HEADER,
 )
 
 

@@ -19,6 +19,7 @@ import msgspec
 from stream_app import __version__
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
+from stream_app.domain.formats import LETTER_FORMAT, LETTER_FORMAT_HEADER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
@@ -57,6 +58,7 @@ HEADERS = {
     "x-error-message": "what is wrong, at most 512 characters",
     "x-app": "who sent it here",
     "x-app-version": "its version",
+    LETTER_FORMAT_HEADER: "the format of these headers",
     ATTEMPT_HEADER: "how often it has been tried, from 1",
     EPOCH_HEADER: "of a redriven delivery: the epoch that its integration then had, Unix ms",
     INTEGRATIONS_HEADER: "of an alert: ids of those of its integrations that it is still for, with "
@@ -93,6 +95,7 @@ def dead_letter_headers(
         ("x-error-message", message[:MAX_MESSAGE_CHARS]),
         ("x-app", "stream-app"),
         ("x-app-version", __version__),
+        (LETTER_FORMAT_HEADER, LETTER_FORMAT),
         *([(INTEGRATIONS_HEADER, ",".join(map(str, still_for)))] if still_for else []),
     ]
     attempt = next((value for name, value in record.headers if name == ATTEMPT_HEADER), b"1")

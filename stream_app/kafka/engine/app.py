@@ -16,7 +16,8 @@ import faust
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
-from stream_app.domain.topics import Role
+from stream_app.domain.formats import format_headers
+from stream_app.domain.topics import Role, Topic
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
@@ -36,6 +37,7 @@ from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.kafka.state.packed_table import Packed, PackedTable
 from stream_app.kafka.state.recovery import BulkTables
 from stream_app.kafka.state.send import Send
+from stream_app.kafka.state.state_formats import StateFormats
 from stream_app.kafka.state.state_table import State, StateTable
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class StreamApp(faust.App):
         self.state_tables: list[StateTable[Any]] = []
         self.packed_tables: list[PackedTable[Any]] = []
         self.flush_loops: list[FlushLoop] = []
+        self.state_formats: StateFormats | None = None
         #: Set when the worker ends: agents take no further batch.
         self.is_stopping = False
         self.services: list[AppService] = [
@@ -83,6 +86,8 @@ class StreamApp(faust.App):
         ]
         self._known_topics: set[str] = set()
         names = TopicNames(settings.topic_prefix)
+        #: Full name of a topic -> the headers that say in which format this version writes to it.
+        self._formats = {names(topic): format_headers(topic) for topic in Topic}
         self.oversized_records = OversizedRecords(names)
         #: Full name of a topic -> full name of its dead letters' topic.
         self._dead_letters = {names(t): names.dead_letters(t) for t in DEAD_LETTER_SOURCES}
@@ -207,7 +212,7 @@ class StreamApp(faust.App):
         await self._make_known(topic)
         before_ms, now = self.clock.steady_ms(), self.clock.now_ms() / 1000
         sent: asyncio.Future[Any] = await self.producer.send(
-            topic, key, value, partition, now, list(headers) or None
+            topic, key, value, partition, now, [*headers, *self._formats.get(topic, ())] or None
         )
         sent.add_done_callback(partial(self._note_sent, before_ms))
         return sent
@@ -222,7 +227,8 @@ class StreamApp(faust.App):
             await self._make_known(topic)
         producer = self.producer._producer  # noqa: SLF001 - Faust hides it
         acknowledged = partial(self.clock.note_sent, self.clock.steady_ms())
-        policy = SendPolicy(self.oversized_records.refused, self.clock.now_ms, acknowledged)
+        refused, now_ms = self.oversized_records.refused, self.clock.now_ms
+        policy = SendPolicy(refused, now_ms, acknowledged, self._formats)
         return await send_batches(producer, step, policy)
 
     async def _make_known(self, topic: str) -> None:

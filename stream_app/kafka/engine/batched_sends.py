@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
+
+from stream_app.domain.formats import Headers
 
 if TYPE_CHECKING:
     from stream_app.kafka.state.send import Send
@@ -46,12 +49,14 @@ class SendPolicy(NamedTuple):
 
     `refused` decides about records that their topics refuse as too large. `now_ms` returns the
     timestamp of the records, unless the broker stamps them; None means this machine's time.
+    `headers` are added to those of the records of a topic, by its full name.
     `acknowledged` is called with the broker's acknowledgement of each batch.
     """
 
     refused: OnTooLarge = raise_error
     now_ms: Callable[[], int | None] = lambda: None
     acknowledged: Callable[[Any], None] = lambda _: None
+    headers: Mapping[str, Headers] = MappingProxyType({})
 
 
 DEFAULT_POLICY = SendPolicy()
@@ -95,7 +100,7 @@ async def send_batches(
 async def _send(
     producer: Any, place: PartitionName, sends: Sequence[Send], policy: SendPolicy
 ) -> list[int]:
-    batches = _batches(producer, sends, policy.now_ms())
+    batches = _batches(producer, sends, policy.now_ms(), policy.headers.get(place[0], ()))
     limit = producer._max_request_size  # noqa: SLF001 - only its own `send` looks at it
     if any(batch.built.size() > limit for batch in batches):
         fitting = [
@@ -159,7 +164,9 @@ async def _send_divided(
     return first + await _send(producer, place, sends[middle:], policy)
 
 
-def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[Batch]:
+def _batches(
+    producer: Any, sends: Sequence[Send], now_ms: int | None, headers: Headers
+) -> list[Batch]:
     """Return the closed batches of a partition.
 
     An empty batch takes a record of any size, and a batch of several stays within its limit. So a
@@ -167,10 +174,10 @@ def _batches(producer: Any, sends: Sequence[Send], now_ms: int | None) -> list[B
     """
     batches, built, start = [], producer.create_batch(), 0
     for index, send in enumerate(sends):
-        if _append(built, send, now_ms) is None:
+        if _append(built, send, now_ms, headers) is None:
             batches.append(Batch(built, sends[start:index]))
             built, start = producer.create_batch(), index
-            _append(built, send, now_ms)
+            _append(built, send, now_ms, headers)
     batches.append(Batch(built, sends[start:]))
     for batch in batches:
         batch.built.close()  # an open batch would wait, and take records of other senders
@@ -192,9 +199,9 @@ def _shown(place: PartitionName, batch: Batch) -> str:
     return f"{topic}[{partition}]: a batch of {records}, {batch.built.size()} bytes,"
 
 
-def _append(batch: Any, send: Send, now_ms: int | None) -> Any:
+def _append(batch: Any, send: Send, now_ms: int | None, headers: Headers) -> Any:
     return batch.append(
-        timestamp=now_ms, key=send.key, value=send.value, headers=list(send.headers)
+        timestamp=now_ms, key=send.key, value=send.value, headers=[*send.headers, *headers]
     )
 
 

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
+from stream_app.domain.formats import require_known_formats
 from stream_app.kafka.engine.batched_sends import PartitionName
 from stream_app.kafka.engine.flush import Flush, FlushLimits
 from stream_app.kafka.engine.ownership import Ownership
@@ -137,7 +138,11 @@ class FlushLoop:
         """Have the stage take a batch in time slices; False: a rebalance has come meanwhile.
 
         It has rolled back what was taken, or dropped it with its partition.
+
+        Raises:
+            NewerFormatError: a newer version has written a record; nothing of the batch is taken.
         """
+        require_known_formats(message.topic, message.partition, records)
         table, time_slice = self._stage.table, TimeSlice()
         epoch = table.epoch
         for _ in self._stage.steps(message.topic, message.partition, records):

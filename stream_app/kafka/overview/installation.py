@@ -159,7 +159,8 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
             if (records := groups[role].lost(topic, starts))
         ],
         state_problems=[
-            StateProblemRow(one.role, one.problem) for one in (await state_problems(settings))[1]
+            StateProblemRow(one.role, one.problem, one.remedy)
+            for one in (await state_problems(settings))[1]
         ],
         altered_topics=[AlteredTopicRow(one.topic, one.problem, one.remedy) for one in altered],
         unreadable=[str(batch) for batch in UNREADABLE_BATCHES.found.values()],

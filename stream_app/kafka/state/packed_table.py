@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from faust.types import TP
 
-from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.errors import NewerFormatError, UnreadableStateError
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.state.packed_log import GroupKind, PackedLog, PackedPart
@@ -180,7 +180,7 @@ class PackedTable(StateTable[Packed]):
                     unreadable = max(unreadable, version)
             elif record.offset in gap and record.offset not in own:
                 others += 1
-                self._take(read, scratch, record)
+                self._take(partition, read, scratch, record)
         if max(read.newest_version, scratch.newest_version, unreadable) > state.version:
             return None
         self._restored_to[partition] = gap.stop - 1
@@ -214,17 +214,21 @@ class PackedTable(StateTable[Packed]):
         """Take changelog records in their order; packed ones are applied when all are read."""
         read, state = self._logs[partition], self.state(partition)
         for record in records:
-            self._take(read, state, record)
+            self._take(partition, read, state, record)
 
     def note_unreadable(self, partition: int, batch: UnreadableBatch) -> None:
         """Note an unreadable batch. Whether a snapshot covers it is known only at the end."""
         why = f"{batch.error_class}: {batch.error}"
         self._logs[partition].note_unreadable(batch.first_offset, batch.offset, why)
 
-    def _take(self, read: PackedLog, state: Packed, record: Any) -> None:
+    def _take(self, partition: int, read: PackedLog, state: Packed, record: Any) -> None:
         key, value = record.key, record.value
-        if read.take(record.offset, key, value):
-            return
+        try:
+            if read.take(record.offset, key, value):
+                return
+        except NewerFormatError as error:
+            where = f"{self.changelog_topic_name} partition {partition}"
+            raise NewerFormatError(f"{where}, {error}") from None
         try:
             if key is None or not state.restore(key, value):
                 read.passed_over += 1

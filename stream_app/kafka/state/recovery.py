@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -25,11 +26,12 @@ from faust.tables.recovery import RebalanceAgain, Recovery
 from faust.types import TP
 from mode import Service
 
-from stream_app.domain.errors import StreamAppError
+from stream_app.domain.errors import StreamAppError, TopicGrownError
 from stream_app.kafka.cluster.connection import is_refusal
 from stream_app.kafka.cluster.recovery_note import note_of
 from stream_app.kafka.state.changelog_reader import StaleRestoreError, restore
 from stream_app.kafka.state.recovery_progress import RestoreProgress
+from stream_app.kafka.state.state_formats import StateFormats
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 
@@ -37,6 +39,10 @@ log = get_logger(__name__)
 
 #: Pause before a broker that did not answer is asked again.
 RETRY_SECONDS = 1.0
+#: What has happened to a topic is found out within this time by the watch of the topics, which then
+#: ends the worker with an error that says more.
+STATELESS_SECONDS = 5.0
+POLL_SECONDS = 0.1
 #: How often a worker that is restoring leaves a note on Kafka. Most are ready before the first one.
 NOTE_SECONDS = 2.0
 
@@ -58,6 +64,8 @@ class RestoringApp(Protocol):
     consumer_generation_id: int
     #: Full names of the topics that the agents read.
     batched_topics: Collection[str]
+    #: None if the brokers are too old for the topic that keeps them.
+    state_formats: StateFormats | None
 
     @property
     def consumer(self) -> RestoringConsumer:
@@ -119,6 +127,8 @@ class BulkRecovery(Recovery):
         generation = self._generation_id
         # Copies: the next rebalance changes these objects before it cancels this call.
         tables = {tp: self.tp_to_table[tp] for tp in tps}
+        if app.state_formats is not None:
+            tables[app.state_formats.place] = app.state_formats
         epochs = {table: table.epoch for table in self.tables.values()}
 
         def is_current() -> bool:
@@ -126,6 +136,11 @@ class BulkRecovery(Recovery):
                 table.epoch == epoch for table, epoch in epochs.items()
             )
 
+        for table in self.tables.values():
+            if table.stateless:
+                await _watch(is_current, STATELESS_SECONDS)
+                app.fail(_stateless_error(table.stateless[0], table.changelog_topic_name))
+                return
         progress = self.progress = RestoreProgress()
         is_read = asyncio.Event()
         noting = asyncio.create_task(self._note_progress(progress, is_read))
@@ -195,6 +210,31 @@ class BulkRecovery(Recovery):
     @Service.task  # type: ignore[untyped-decorator]
     async def _publish_stats(self) -> None:
         """Do nothing: the changelog reader reports its progress."""
+
+
+async def _watch(is_current: Callable[[], bool], seconds: float) -> None:
+    """Wait some seconds, or until the partitions are being reassigned.
+
+    Raises:
+        RebalanceAgain: they are.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not is_current():
+            raise RebalanceAgain
+        await asyncio.sleep(min(seconds, POLL_SECONDS))
+
+
+def _stateless_error(tp: TP, changelog: str) -> TopicGrownError:
+    """Return the error for a source partition that this worker has got without its state.
+
+    Faust keeps topics together that have equally many partitions. So this happens when one of them
+    has got more, and before the workers have ended for it.
+    """
+    return TopicGrownError(
+        f"{tp.topic} partition {tp.partition} is assigned without its state in {changelog}: one of "
+        "these topics has got more partitions. Start the worker again"
+    )
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

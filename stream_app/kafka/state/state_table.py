@@ -85,6 +85,12 @@ class TableApp(Protocol):
     consumer_generation_id: int
 
 
+def stateless(assigned: Collection[TP], sources: Collection[str], changelog: str) -> list[TP]:
+    """Return the source partitions among those assigned whose changelog partition is not."""
+    logs = {tp.partition for tp in assigned if tp.topic == changelog}
+    return sorted(tp for tp in assigned if tp.topic in sources and tp.partition not in logs)
+
+
 class StateTable(Table, Generic[State]):
     """A table with one `State` object for each source partition.
 
@@ -125,6 +131,8 @@ class StateTable(Table, Generic[State]):
         self.epoch = 0
         # Epoch and generation for which all states have been read.
         self._read_for = (-1, -1)
+        #: Source partitions that are assigned without the changelog partition of their state.
+        self.stateless: list[TP] = []
         #: The consumer group's generation to which the states in memory belong; -1 while they are
         #: being read. Faust's own flag may be cleared too early when rebalances overlap.
         self.generation = -1
@@ -204,6 +212,7 @@ class StateTable(Table, Generic[State]):
         self.epoch += 1
         self.generation = -1
         kept = {tp.partition for tp in assigned if tp.topic in self.source_topics}
+        self.stateless = stateless(assigned, self.source_topics, self.changelog_topic_name)
         for partition in list(self.states):
             if partition in kept:
                 self.states[partition].roll_back()

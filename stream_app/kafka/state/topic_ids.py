@@ -1,5 +1,7 @@
 """The ids of the topics that a role's state was made from, and of those that it is kept in.
 
+The formats of the states are kept with them: see `state_formats.py`.
+
 An offset does not identify a record: a topic that was deleted and made anew has other records at
 the same offsets. So the id of each source topic is kept in a small compacted topic beside the
 changelogs. It is not kept with the group's offsets, because the brokers forget those when the topic
@@ -14,7 +16,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
 from aiokafka import AIOKafkaProducer
 
 from stream_app.domain.errors import TopicMismatchError
@@ -30,6 +31,14 @@ from stream_app.kafka.cluster.groups import GroupView, read_group
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicNames, TopicSpec
 from stream_app.kafka.state.changelog_settings import ensure_broker_clock
+from stream_app.kafka.state.state_formats import (
+    KnownTopic,
+    decode_known,
+    encode_known,
+    ids_topic,
+    own_format,
+    require_known_states,
+)
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -38,11 +47,6 @@ if TYPE_CHECKING:
 #: What may have happened to a topic.
 GONE = "has disappeared"
 ANEW = "was made anew"
-
-
-def ids_topic(app_id: str) -> str:
-    """Return the name of the topic that keeps the ids."""
-    return f"{app_id}-known-topics-changelog"
 
 
 def app_id_of(settings: Settings, role: str) -> str:
@@ -87,9 +91,10 @@ async def check_changelogs(
 
     Raises:
         TopicMismatchError: a changelog has disappeared, or was made anew.
+        NewerFormatError: a newer version keeps one of the states.
         KafkaUnreachableError: no broker answers.
     """
-    changed = await changed_topics(settings, role)
+    changed = await changed_topics(settings, role, require_states=True)
     for changelog in changelogs:
         if changelog in changed:
             raise state_lost(changelog, role, changed[changelog])
@@ -133,6 +138,8 @@ async def _require_nothing_read(
 async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) -> dict[str, str]:
     """Compare the ids of topics with the known ones of a role's state, and keep the new ones.
 
+    The formats in which this version keeps the states are kept, too.
+
     Args:
         settings: of the installation.
         role: the one that keeps the state.
@@ -143,10 +150,12 @@ async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) 
 
     Raises:
         TopicMismatchError: a topic was made anew.
+        NewerFormatError: a newer version has begun to keep one of the states.
         KafkaUnreachableError: no broker answers.
         StreamAppError: the broker refuses the topic that keeps the ids.
     """
-    name = ids_topic(app_id_of(settings, role))
+    app_id = app_id_of(settings, role)
+    name = ids_topic(app_id)
     async with Admin(settings) as client:
         facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
         found = {topic: fact.id for topic, fact in facts.items() if fact.id}
@@ -156,53 +165,63 @@ async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) 
             spec = TopicSpec(name, 1, "topic", {"cleanup.policy": "compact", **BROKER_CLOCK})
             await make_topics(client, [spec], settings.kafka.replication_factor)
         await ensure_broker_clock(client, [name])
-    known = await _read_ids(settings, name)
-    for topic, topic_id in found.items():
-        if known.get(topic, topic_id) != topic_id:
+    known = await _read_known(settings, name)
+    require_known_states(known, app_id)
+    own = {topic: KnownTopic(number, own_format(topic, app_id)) for topic, number in found.items()}
+    for topic, fact in own.items():
+        if topic in known and known[topic].id != fact.id:
             raise id_mismatch(topic, role)
-    await _write_ids(settings, name, {t: i for t, i in found.items() if t not in known})
+    await _write_known(settings, name, {t: fact for t, fact in own.items() if known.get(t) != fact})
     return found
 
 
-async def changed_topics(settings: Settings, role: str) -> dict[str, str]:
-    """Return the topics of a role's state that are gone or made anew, and which of the two."""
-    name = ids_topic(app_id_of(settings, role))
+async def changed_topics(
+    settings: Settings, role: str, *, require_states: bool = False
+) -> dict[str, str]:
+    """Return the topics of a role's state that are gone or made anew, and which of the two.
+
+    Raises:
+        NewerFormatError: a newer version keeps one of the states, and `require_states` is set.
+    """
+    app_id = app_id_of(settings, role)
+    name = ids_topic(app_id)
     async with Admin(settings) as client:
         if not await partition_counts(client, [name]):
             return {}
-        known = await _read_ids(settings, name)
+        known = await _read_known(settings, name)
+        if require_states:
+            require_known_states(known, app_id)
         facts = await topic_metadata(client._client, list(known))  # noqa: SLF001 - sends our own request
     changed = dict.fromkeys(sorted(known.keys() - facts.keys()), GONE)
     for topic, fact in sorted(facts.items()):
-        if fact.id and fact.id != known[topic]:
+        if fact.id and fact.id != known[topic].id:
             changed[topic] = ANEW
     return changed
 
 
-async def _read_ids(settings: Settings, name: str) -> dict[str, str]:
-    """Return topic -> id, as the topic of this name keeps them."""
-    known: dict[str, str] = {}
+async def _read_known(settings: Settings, name: str) -> dict[str, KnownTopic]:
+    """Return what the topic of this name keeps of each topic."""
+    known: dict[str, KnownTopic] = {}
     consumer = await open_topics(settings, [name])
     try:
         with kafka_errors(settings):
             async with asyncio.timeout(READ_SECONDS):
                 async for batch in batches_to_end(consumer):
                     for record in batch:
-                        known[record.key.decode()] = orjson.loads(record.value)["id"]
+                        known[record.key.decode()] = decode_known(record.value)
     finally:
         await close(consumer)
     return known
 
 
-async def _write_ids(settings: Settings, name: str, ids: Mapping[str, str]) -> None:
-    if not ids:
+async def _write_known(settings: Settings, name: str, known: Mapping[str, KnownTopic]) -> None:
+    if not known:
         return
     producer = AIOKafkaProducer(**connection_options(settings), acks="all", enable_idempotence=True)
     await connect_producer(settings, producer)
     try:
         with kafka_errors(settings):
-            for topic, topic_id in ids.items():
-                value = orjson.dumps({"id": topic_id})
-                await producer.send_and_wait(name, value, topic.encode())
+            for topic, fact in known.items():
+                await producer.send_and_wait(name, encode_known(fact), topic.encode())
     finally:
         await producer.stop()

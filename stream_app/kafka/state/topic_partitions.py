@@ -1,13 +1,24 @@
-"""Compares the partition counts of topics with those of states: topics may get more partitions."""
+"""Compares the partition counts of topics with those of states: topics may get more partitions.
+
+A state has a part for each partition of its topic. When the topic has got more, the next start of a
+worker gives its changelog as many, and the new partitions are read from their first record. Running
+workers notice it within seconds (`watch/topic_watch.py`) and end, so that they are started again.
+Only for `FIXED_TOPICS` that would not do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from stream_app.domain.errors import TopicMismatchError
-from stream_app.domain.topics import Role
-from stream_app.kafka.cluster.admin import Admin, make_topics, partition_counts
+from stream_app.domain.errors import TopicGrownError, TopicMismatchError
+from stream_app.domain.topics import FIXED_TOPICS, Role
+from stream_app.kafka.cluster.admin import (
+    Admin,
+    make_topics,
+    partition_counts,
+    raise_partitions,
+)
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topics import (
@@ -22,7 +33,10 @@ from stream_app.kafka.state.changelog_settings import ensure_broker_clock
 from stream_app.kafka.state.packed_changelogs import prepare_packed_changelogs
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.state_table import StateTable
+from stream_app.logs import get_logger
 from stream_app.settings import Settings
+
+log = get_logger(__name__)
 
 
 class SourceConsumer(Protocol):
@@ -67,23 +81,20 @@ async def source_partitions(
 
 
 async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
-    """Make the missing changelogs, and compare the others with their source topics.
+    """Make the missing changelogs, and give the others as many partitions as their source topics.
 
     Faust would make them, too, but it does not wait until the brokers know them, and then leaves
     them out of the assignment.
 
     Raises:
-        TopicMismatchError: a topic has other partitions than its state was kept for.
+        TopicMismatchError: a topic has other partitions than its state was kept for, and more for
+            the changelog do not help.
         StreamAppError: the broker refuses a changelog.
     """
     async with Admin(settings) as client:
         changelogs = [table.changelog_topic_name for table in app.state_tables]
         counts = await partition_counts(client, changelogs)
-        for table in app.state_tables:
-            found = counts.get(table.changelog_topic_name)
-            if found is not None and found != table.partitions:
-                sources = ", ".join(sorted(table.source_topics))
-                raise _mismatch(app, sources, table.partitions, found)
+        await raise_partitions(client, _grown(app, counts))
         missing = [
             TopicSpec(table.changelog_topic_name, table.partitions, "state", table.config)
             for table in app.state_tables
@@ -94,11 +105,55 @@ async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
         await prepare_packed_changelogs(settings, client, app.packed_tables, app.clock)
 
 
+def _grown(app: StatefulApp, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the changelogs whose topics have got more partitions, and how many these have.
+
+    Raises:
+        TopicMismatchError: a changelog does not fit its topic, and cannot be made to.
+    """
+    grown = {}
+    for table in app.state_tables:
+        changelog, wanted = table.changelog_topic_name, table.partitions
+        found = counts.get(changelog, wanted)
+        sources = ", ".join(sorted(table.source_topics))
+        if found > wanted:
+            raise TopicMismatchError(changelog_grown(app.role, changelog, found, sources, wanted))
+        if found < wanted:
+            if is_fixed(app.settings, table.source_topics):
+                raise _mismatch(app, sources, wanted, found)
+            log.warning("state_grows", changelog=changelog, had=found, has=wanted)
+            grown[changelog] = wanted
+    return grown
+
+
+def is_fixed(settings: Settings, topics: Collection[str]) -> bool:
+    """Tell whether a state depends on the number of partitions of one of these topics."""
+    return not frozenset(topics).isdisjoint(map(TopicNames(settings.topic_prefix), FIXED_TOPICS))
+
+
+def changelog_grown(role: Role, changelog: str, found: int, sources: str, kept: int) -> str:
+    """Say that somebody has given a changelog more partitions than its topics have."""
+    return (
+        f"{changelog} has {found} partitions, but {sources} {kept}: only changelogs of topics with "
+        f"as many can be read. Give {sources} {found} partitions, too (kafka-topics --alter), or "
+        f"stop all workers of this role and run 'stream-app state reset {role} --yes'"
+    )
+
+
+def topic_grown(topic: str, found: int, kept: int) -> TopicGrownError:
+    """Return the error of a running worker whose topic has got more partitions."""
+    return TopicGrownError(
+        f"topic {topic} had {kept} partitions and has {found} now: the worker ends. Start it again "
+        "(a supervisor does), and it reads the new ones from their first record"
+    )
+
+
 def check_growth(app: StatefulApp) -> None:
     """Check that no topic has got more partitions since the worker started.
 
     Raises:
-        TopicMismatchError: one has; the records of its new partitions are not read.
+        TopicGrownError: one has; the next start reads its new partitions.
+        TopicMismatchError: one has that must not.
     """
     if not app.started or app.consumer is None:
         return
@@ -106,7 +161,9 @@ def check_growth(app: StatefulApp) -> None:
         for topic in sorted(table.source_topics):
             found = app.consumer.topic_partitions(topic)
             if found is not None and found > table.partitions:
-                raise _mismatch(app, topic, found, table.partitions)
+                if is_fixed(app.settings, [topic]):
+                    raise _mismatch(app, topic, found, table.partitions)
+                raise topic_grown(topic, found, table.partitions)
 
 
 def _mismatch(app: StatefulApp, topic: str, partitions: int, kept: int) -> TopicMismatchError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import (
@@ -16,16 +16,18 @@ from aiokafka.errors import (
 from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.admin import Admin, equal_pair
 from stream_app.kafka.cluster.topic_check import TopicProblem, producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames
 from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
+from stream_app.kafka.state.topic_partitions import changelog_grown, is_fixed, topic_grown
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
     from aiokafka.admin import AIOKafkaAdminClient
 
+    from stream_app.domain.topics import Role
     from stream_app.settings import Settings
 
 log = get_logger(__name__)
@@ -42,14 +44,15 @@ LOOKS_PER_CLOCK_CHECK = 10
 class TopicWatch:
     """Asks the brokers for the topics every second.
 
-    The worker is not ready while a topic is gone, or has more partitions than its state is kept
-    for. It ends if a topic was made anew or its state is lost, because then its work is lost, too.
+    The worker is not ready while a topic is gone. It ends if a topic was made anew or its state is
+    lost, because then its work is lost, too. It also ends if a topic has got more partitions, and
+    its next start would read them; if that would fail, it is not ready.
 
     Args:
         settings: of the installation.
         role: the worker's.
         sources: full name of each source topic -> how many partitions its state is kept for.
-        changelogs: their full names.
+        changelogs: full name of each changelog -> how many partitions it has.
         ids: the ids of the topics when the worker started.
         fail: called when the worker cannot go on.
         partitions: returns the partitions whose ends are wanted.
@@ -58,9 +61,9 @@ class TopicWatch:
     def __init__(
         self,
         settings: Settings,
-        role: str,
+        role: Role,
         sources: Mapping[str, int],
-        changelogs: Sequence[str],
+        changelogs: Mapping[str, int],
         ids: Mapping[str, str],
         fail: Callable[[BaseException], None],
         partitions: Callable[[], Iterable[TP]],
@@ -80,7 +83,9 @@ class TopicWatch:
         self._lost: dict[str, float] = {}
         self._clocks: list[TopicProblem] = []
         self._looks = 0
-        self._configuration_topics = set(map(TopicNames(settings.topic_prefix), CONFIG_TOPICS))
+        names = TopicNames(settings.topic_prefix)
+        self._configuration_topics = set(map(names, CONFIG_TOPICS))
+        self._pair = equal_pair(settings)
 
     def failure(self) -> str | None:
         """Return which topics are gone, grown, or altered; None if none is."""
@@ -91,13 +96,21 @@ class TopicWatch:
                 f"topic {', '.join(self._missing)} has disappeared: its records are not read. If "
                 f"it is made anew, 'stream-app state reset {self._role} --yes' is needed"
             )
-        found += [
-            f"topic {topic} had {self._sources[topic]} partitions and has {number} now: what is in "
-            "the new ones is not read, and does nothing. Stop all workers of this role, run "
-            f"'stream-app state reset {self._role} --yes' and start them again"
-            for topic, number in self._grown.items()
-        ]
+        found += [self._growth(topic, number) for topic, number in self._grown.items()]
         return "; ".join(found) or None
+
+    def _growth(self, topic: str, number: int) -> str:
+        """Say that a topic or a changelog has got more partitions, and what to do."""
+        if topic in self._changelogs:
+            kept = self._changelogs[topic]
+            return changelog_grown(self._role, topic, number, "the topic that it is for", kept)
+        step = f"Stop all workers of this role, run 'stream-app state reset {self._role} --yes' and"
+        if not is_fixed(self._settings, [topic]):
+            step = "Run 'stream-app topics create' and" if topic in self._pair else "Then"
+        return (
+            f"topic {topic} had {self._sources[topic]} partitions and has {number} now: what is in "
+            f"the new ones is not read, and does nothing. {step} start them again"
+        )
 
     def lost_state(self) -> StreamAppError | None:
         """Return the error for a changelog that is gone; None if all are there."""
@@ -173,9 +186,10 @@ class TopicWatch:
 
         The reader of the configuration notices those that are added to its topics.
         """
+        known = {**self._sources, **self._changelogs}
         grown = {
             topic: len(facts[topic].leaders)
-            for topic, kept in self._sources.items()
+            for topic, kept in known.items()
             if topic in facts
             and len(facts[topic].leaders) > kept
             and topic not in self._configuration_topics
@@ -183,5 +197,17 @@ class TopicWatch:
         if grown != self._grown:
             self._grown = grown
             for topic, number in grown.items():
-                kept = self._sources[topic]
-                log.error("partitions_added", topic=topic, had=kept, has=number, then="not read")
+                had = known[topic]
+                log.error("partitions_added", topic=topic, had=had, has=number, then="not read")
+        readable = self._next_start_reads(facts)
+        if readable is not None:
+            self._fail(topic_grown(readable, grown[readable], known[readable]))
+
+    def _next_start_reads(self, facts: Mapping[str, TopicMetadata]) -> str | None:
+        """Return a topic whose new partitions the next start reads; None if that would fail."""
+        sources = [topic for topic in self._grown if topic in self._sources]
+        pair = [len(facts[topic].leaders) for topic in self._pair if topic in facts]
+        is_pair_unequal = not set(sources).isdisjoint(self._pair) and len(set(pair)) > 1
+        if not sources or is_pair_unequal or is_fixed(self._settings, sources):
+            return None
+        return sources[0]

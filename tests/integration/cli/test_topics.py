@@ -208,9 +208,13 @@ def test_unequal_deliveries_and_results_are_a_problem(
     assert topic == results
     assert "4" in problem
     assert "6" in problem
-    assert remedy.endswith(f"--alter --topic {results} --partitions 6")
-    add_partitions(kafka, results, 6)
+    assert remedy == "stream-app topics create"
+    (row,) = rows(topics("create", "--dry-run", "--json"))
+    assert (row["topic"], row["partitions"]) == (results, 6)
+    assert topics("check").returncode == 3
+    assert rows(topics("create", "--json")) == [row]
     assert topics("check").returncode == 0
+    assert rows(topics("create", "--json")) == []
 
 
 def test_results_are_made_with_as_many_partitions_as_deliveries(

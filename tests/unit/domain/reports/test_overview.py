@@ -150,7 +150,14 @@ def test_without_topics_nothing_is_told_but_that_and_the_prefixes_that_have_some
             "topics create",
         ),
         (
-            replace(FINE, state_problems=[StateProblemRow("detector", "counts was made anew: …")]),
+            replace(
+                FINE,
+                state_problems=[
+                    StateProblemRow(
+                        "detector", "counts was made anew: …", "state reset detector --yes"
+                    )
+                ],
+            ),
             "counts was made anew",
             "state reset detector --yes",
         ),

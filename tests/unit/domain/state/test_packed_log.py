@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.counting.windows import parse_cell_key
-from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.errors import NewerFormatError, UnreadableStateError
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.packed_log import KEY_END, GroupKind, KeyValue, PackedLog, PackedPart
 
@@ -162,7 +162,7 @@ def test_deleted_records_that_no_snapshot_stands_for_are_refused() -> None:
 
 def test_a_newer_form_is_named() -> None:
     ((key, value),) = changes(5)
-    with pytest.raises(UnreadableStateError, match="offset 0 has form 3"):
+    with pytest.raises(NewerFormatError, match="offset 0 has format 3"):
         read((key, b"\x03" + value[1:]))
 
 

@@ -58,6 +58,7 @@ def test_a_dead_letter_is_truncated_to_its_coordinates_and_says_how_large_the_re
         "x-original-partition": b"3",
         "x-original-offset": b"7",
         "x-error-reason": b"undecodable",
+        "x-dead-letter-format": b"1",
     }
     assert (found[-1].key, found[-1].value or b"") == (None, b"")
     assert all(is_dead_letter(send) for send in found)
@@ -66,7 +67,7 @@ def test_a_dead_letter_is_truncated_to_its_coordinates_and_says_how_large_the_re
 def test_first_the_value_is_halved_then_own_headers_go_then_the_message() -> None:
     found = forms(refused_record(b"x" * 256, own=b"h"))
     assert [len(send.value or b"") for send in found[:5]] == [256, 128, 64, 0, 0]
-    assert [len(send.headers) for send in found[3:]] == [12, 11, 10, 5, 5]
+    assert [len(send.headers) for send in found[3:]] == [13, 12, 11, 6, 6]
     assert "own" not in dict(found[4].headers)
     assert "x-error-message" not in dict(found[5].headers)
 

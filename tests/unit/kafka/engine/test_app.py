@@ -31,7 +31,9 @@ class Producer:
 
 async def test_a_topic_is_named_to_the_client_once_before_its_first_record() -> None:
     producer = Producer()
-    app: Any = SimpleNamespace(_known_topics=set(), producer=producer, clock=BrokerClock())
+    app: Any = SimpleNamespace(
+        _known_topics=set(), _formats={}, producer=producer, clock=BrokerClock()
+    )
     app._make_known = partial(StreamApp._make_known, app)
     app._note_sent = partial(StreamApp._note_sent, app)
     for topic in ("a", "b", "a"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
@@ -17,6 +18,8 @@ import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.protocol.commit import OffsetCommitRequest
+from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
+from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
@@ -32,6 +35,20 @@ from stream_app.kafka.records.partition_records import LeanPartitionRecords
 def test_the_versions_are_those_that_were_read() -> None:
     assert faust.__version__.startswith("0.15."), "read the new Faust before you allow it"
     assert aiokafka.__version__.startswith("0.14."), "read the new aiokafka before you allow it"
+
+
+def test_workers_of_two_versions_still_share_partitions_by_the_same_protocol() -> None:
+    """If this fails, workers of the new Faust and of the old one cannot be in one group."""
+    assignor = PartitionAssignor(SimpleNamespace(tables=None))
+    assert (assignor.name, assignor.version) == ("faust", 4)
+    assert list(ClientMetadata._options.fields) == [
+        "assignment",
+        "url",
+        "changelog_distribution",
+        "external_topic_distribution",
+        "topic_groups",
+    ]
+    assert list(ClientAssignment._options.fields) == ["actives", "standbys"]
 
 
 @pytest.mark.parametrize(

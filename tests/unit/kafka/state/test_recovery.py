@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from faust.tables.recovery import RebalanceAgain
 from faust.types import TP
 
-from stream_app.domain.errors import UnreadableStateError
+from stream_app.domain.errors import TopicGrownError, UnreadableStateError
 from stream_app.kafka.state import recovery
 from stream_app.kafka.state.changelog_reader import StaleRestoreError
 from stream_app.kafka.state.recovery import BulkRecovery
@@ -23,9 +23,9 @@ class Bench:
     """A recovery whose reads end with given outcomes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -> None:
-        self.table: Any = SimpleNamespace(epoch=3, note_read=self._note_read)
+        self.table: Any = SimpleNamespace(epoch=3, stateless=[], note_read=self._note_read)
         self.app: Any = SimpleNamespace(
-            consumer_generation_id=7, client_options=dict, fail=self._fail
+            consumer_generation_id=7, client_options=dict, fail=self._fail, state_formats=None
         )
         self.recovery: Any = SimpleNamespace(
             app=self.app,
@@ -83,6 +83,25 @@ async def test_a_refusal_and_a_state_that_cannot_be_read_end_the_worker(
     bench = Bench(monkeypatch, error)
     await bench.run()
     assert (bench.read, bench.failures) == ([], [error])
+
+
+async def test_a_partition_without_its_state_ends_the_worker_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recovery, "STATELESS_SECONDS", 0.01)
+    bench = Bench(monkeypatch, None)
+    bench.table.stateless, bench.table.changelog_topic_name = [TP("events.hits", 5)], "changelog"
+    await bench.run()
+    assert bench.read == []
+    (error,) = bench.failures
+    assert isinstance(error, TopicGrownError)
+    assert "events.hits partition 5 is assigned without its state in changelog" in str(error)
+    # Perhaps the next assignment is whole.
+    monkeypatch.setattr(recovery, "STATELESS_SECONDS", 60)
+    bench.app.consumer_generation_id = 8
+    with pytest.raises(RebalanceAgain):
+        await bench.run()
+    assert bench.failures == [error]
 
 
 async def test_a_reading_overtaken_by_a_rebalance_starts_again_with_it(

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
-from stream_app.kafka.state.state_table import StateTable
+from stream_app.kafka.state.state_table import StateTable, stateless
 
 
 class State:
@@ -68,3 +69,10 @@ def test_writes_of_a_partition_that_moved_away_are_ignored() -> None:
     written = Written()
     StateTable.note_written(written.table, 4, [99])
     assert written.state.rewrites == 0
+
+
+def test_a_source_partition_is_found_that_is_assigned_without_its_state() -> None:
+    logs = {TP("log", 0), TP("log", 2)}
+    sources = {TP("a", 0), TP("b", 0), TP("a", 2), TP("other", 5)}
+    assert stateless(logs | sources, ["a", "b"], "log") == []
+    assert stateless(logs | sources | {TP("b", 4)}, ["a", "b"], "log") == [TP("b", 4)]
