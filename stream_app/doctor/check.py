@@ -76,7 +76,7 @@ async def run_checks(
     has_broker = has_topics = True
     for check in checks:
         if check.needs_broker and not has_broker:
-            yield warn(check.name, f"{NOT_LOOKED_AT}the broker does not answer", "mend that first")
+            yield warn(check.name, f"{NOT_LOOKED_AT}the broker cannot be used", "mend that first")
             continue
         if check.needs_topics and not has_topics:
             yield warn(check.name, f"{NOT_LOOKED_AT}the topics are not there", "mend that first")

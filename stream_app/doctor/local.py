@@ -11,9 +11,12 @@ from cryptography import x509
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.errors import SealingError
+from stream_app.domain.reports.problems import amount
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.jars import KAFKA_VERSION, known_jars
 from stream_app.kafka.embedded.packages import INSTALL, missing_packages
+from stream_app.kafka.sign_in.sign_in import sign_in
+from stream_app.kafka.sign_in.tls import CERTIFICATE as CLIENT_CERTFILE
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.endpoints import is_loopback
 from stream_app.settings import Settings
@@ -90,12 +93,10 @@ async def metrics_page(settings: Settings) -> Sequence[Finding]:
     has_tls, has_token = tls_contexts(http) is not None, Token(http).is_set
     if http.tls_certfile is not None:
         (certificate, *_) = x509.load_pem_x509_certificates(http.tls_certfile.read_bytes())
-        left = certificate.not_valid_after_utc - datetime.now(UTC)
-        text = f"{CERTFILE}: {http.tls_certfile} ends {certificate.not_valid_after_utc:%Y-%m-%d}"
-        if left < timedelta(0):
-            return [fail(name, f"{text}: no client takes it any more", "put a new pair there")]
-        if left < RENEWAL:
-            return [warn(name, text, "put a new pair there; the workers read it by themselves")]
+        text = f"{CERTFILE}: {http.tls_certfile}"
+        found = _ending(name, text, certificate.not_valid_after_utc, "no client takes it any more")
+        if found is not None:
+            return [found]
     is_local = is_loopback(http.host)
     if has_token and not (has_tls or is_local):
         text = f"the token crosses the network to {http.host} as clear text"
@@ -106,3 +107,32 @@ async def metrics_page(settings: Settings) -> Sequence[Finding]:
         "with a token" if has_token else "open to whoever reaches it: it names no client",
     ]
     return [ok(name, ", ".join(parts))]
+
+
+async def kafka_sign_in(settings: Settings) -> Sequence[Finding]:
+    """Say how a client signs in to Kafka, and check how long its certificate is still valid."""
+    name, kafka = "sign-in", settings.kafka
+    # Raises an error that names the setting.
+    tls = sign_in(kafka).tls
+    end = None if tls is None else tls.certificate_end()
+    text: str = kafka.security_protocol
+    if text.startswith("SASL"):
+        text += f", {kafka.sasl_mechanism}"
+    if end is None:
+        return [ok(name, text)]
+    place = f"{CLIENT_CERTFILE}: {kafka.ssl_certfile}"
+    found = _ending(name, place, end, "no broker takes it any more")
+    left = (end - datetime.now(UTC)).days
+    return [found or ok(name, f"{text}, a client certificate for {amount(left, 'more day')}")]
+
+
+def _ending(name: str, certificate: str, end: datetime, expired: str) -> Finding | None:
+    """Return the finding that a certificate has ended, or ends soon; None if it does not."""
+    left = end - datetime.now(UTC)
+    text = f"{certificate} ends {end:%Y-%m-%d}"
+    if left < timedelta(0):
+        return fail(name, f"{text}: {expired}", "put a new pair there")
+    if left < RENEWAL:
+        text += f", in {amount(left.days, 'day')}"
+        return warn(name, text, "put a new pair there; the workers read it by themselves")
+    return None

@@ -33,14 +33,22 @@ class CreateApp(Protocol):
 
 @dataclass(frozen=True)
 class WorkerRole:
-    """What a worker of a role is made of; `outputs` are topics that it only writes to."""
+    """What a worker of a role is made of.
+
+    Attributes:
+        outputs: topics that it only writes to.
+        own: topics that it reads and writes; dead letters and its state's topics come on top.
+    """
 
     create_app: CreateApp
     outputs: Sequence[Topic]
+    own: Sequence[Topic]
     default_port: int
 
 
 WORKER_ROLES: Mapping[Role, WorkerRole] = {
-    "detector": WorkerRole(create_detector, DETECTOR_OUTPUTS, 9464),
-    "notifier": WorkerRole(create_notifier, (), 9465),
+    "detector": WorkerRole(create_detector, DETECTOR_OUTPUTS, (Topic.COUNTS, Topic.ACCOUNT), 9464),
+    "notifier": WorkerRole(
+        create_notifier, (Topic.ACCOUNT,), (Topic.DELIVERIES, Topic.RESULTS, Topic.STATUS), 9465
+    ),
 }

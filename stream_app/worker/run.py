@@ -28,7 +28,7 @@ from stream_app.kafka.cluster.broker_clock import read_time
 from stream_app.kafka.cluster.connection import CLOCK_STEP, kafka_error, resolve_bootstrap
 from stream_app.kafka.cluster.dry_run import check_agreement
 from stream_app.kafka.cluster.topic_check import require_brokers_clocks
-from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.records.fetcher import install_fetcher
@@ -43,6 +43,7 @@ from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from stream_app.worker.garbage import collect_seldom, freeze_existing_objects
 from stream_app.worker.health import Health, HealthServer
+from stream_app.worker.rights import require_rights
 from stream_app.worker.roles import WORKER_ROLES
 from stream_app.worker.tls_stream import tls_contexts
 from stream_app.worker.token import Token
@@ -168,9 +169,17 @@ class Worker:
 
     async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> PreparedWork:
         sources, role = ROLE_SOURCES[self.role], WORKER_ROLES[self.role]
+        names = TopicNames(self.settings.topic_prefix)
+        await require_rights(
+            self.settings,
+            [names(topic) for topic in dict.fromkeys((*sources, *VIEW_TOPICS))],
+            [
+                *(names(topic) for topic in (*role.outputs, *role.own)),
+                *(names.dead_letters(one) for one in sources if one in DEAD_LETTER_SOURCES),
+            ],
+        )
         await check_agreement(self.settings)
         partitions = await source_partitions(self.settings, sources, role.outputs)
-        names = TopicNames(self.settings.topic_prefix)
         topics = [names(topic) for topic in sources]
         await require_brokers_clocks(self.settings, topics)
         self.health.set_check("started", lambda: "reading the configuration")

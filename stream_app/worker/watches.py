@@ -107,6 +107,8 @@ class Watches:
                 check_growth(app)
             except (TopicGrownError, TopicMismatchError) as error:
                 app.fail(error)
+            if (group_error := self._group_error()) is not None:
+                app.fail(group_error)
             if not self._reader.is_ready:
                 why = StreamAppError("the configuration is not followed any more")
                 app.fail(self._reader.failure or why)
@@ -138,6 +140,11 @@ class Watches:
             else:
                 log.info("broker_back")
         self._metrics.broker_connected.set(not is_away)
+
+    def _group_error(self) -> BaseException | None:
+        """Return why the group does not take the worker; it would wait for that in silence."""
+        thread = self._app.consumer._thread if self._app.started and self._app.consumer else None  # noqa: SLF001 - Faust hides it
+        return None if thread is None else thread.group_error()
 
     def _why_not_assigned(self) -> str | None:
         progress = self._app.tables.recovery.progress

@@ -24,6 +24,7 @@ CHECKS = (
     Check("disk", local.disk, needs_broker=False),
     Check("metrics page", local.metrics_page, needs_broker=False),
     Check("embedded Kafka", local.embedded_kafka, needs_broker=False),
+    Check("sign-in", local.kafka_sign_in, needs_broker=False),
     Check("broker", broker.broker, needs_broker=False, is_broker=True),
     Check("broker's version", broker.version),
     Check("topics", topics.topics),
@@ -49,9 +50,10 @@ _LEAST_WIDTH = 20
 def doctor(*, as_json: bool) -> None:
     """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
 
-    It ends with 0 when nothing fails, with 4 when only the broker does, and otherwise with 1. That
-    no worker runs is a failure once one has run, and before that a warning. It changes nothing and
-    sends no key to anybody. A check that cannot be carried out counts as failed.
+    It ends with 0 when nothing fails, with 4 when only the broker or the sign-in does, and
+    otherwise with 1. That no worker runs is a failure once one has run, and before that a warning.
+    It changes nothing and sends no key to anybody. A check that cannot be carried out counts as
+    failed.
     """
     # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -66,7 +68,8 @@ def doctor(*, as_json: bool) -> None:
         print_text(_summary(findings))
     failed = {finding.check for finding in findings if finding.verdict is CheckStatus.FAIL}
     if failed:
-        code = KafkaUnreachableError.exit_code if failed == {"broker"} else 1
+        is_about_kafka = "broker" in failed and failed <= {"broker", "sign-in"}
+        code = KafkaUnreachableError.exit_code if is_about_kafka else 1
         raise click.exceptions.Exit(code)
 
 

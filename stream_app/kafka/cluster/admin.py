@@ -118,15 +118,27 @@ async def partition_counts(client: AIOKafkaAdminClient, names: Iterable[str]) ->
     It asks for no others: to read what a cluster has of thousands of topics takes seconds. Its
     request creates none, where brokers create topics automatically.
     """
+    rows = await _describe(client, names)
+    return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
+
+
+async def require_visible(client: AIOKafkaAdminClient, missing: Iterable[str]) -> None:
+    """Check that topics that were not found are really not there: the user may not see them.
+
+    Raises:
+        TopicAuthorizationFailedError: it may not see one; `Admin` makes it a KafkaRefusedError.
+    """
+    for row in await _describe(client, missing):
+        if row["error_code"] == TopicAuthorizationFailedError.errno:
+            raise TopicAuthorizationFailedError(row["topic"])
+
+
+async def _describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> list[dict[str, Any]]:
     cluster = client._client  # noqa: SLF001 - sends our own request
     asked = DescribeTopics(list(dict.fromkeys(names)))
     answer: Any = await cluster.send(cluster.get_random_node(), asked)
-    rows = answer.to_object()["topics"]
-    for row in rows:
-        # It would look like a topic that does not exist.
-        if row["error_code"] == TopicAuthorizationFailedError.errno:
-            raise TopicAuthorizationFailedError(row["topic"])
-    return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
+    rows: list[dict[str, Any]] = answer.to_object()["topics"]
+    return rows
 
 
 async def contract_counts(
@@ -159,6 +171,7 @@ async def create_topics(settings: Settings, *, dry_run: bool = False) -> list[To
     """
     async with Admin(settings) as client:
         missing = _missing(settings, await contract_counts(client, settings))
+        await require_visible(client, [spec.name for spec in missing])
         if dry_run or not missing:
             return missing
         return await make_topics(client, missing, settings.kafka.replication_factor)
@@ -284,6 +297,8 @@ async def list_topics(settings: Settings) -> list[TopicView]:
     """Return the topics of the contract as the cluster has them."""
     async with Admin(settings) as client:
         counts = await contract_counts(client, settings)
+        specs = topic_specs(settings)
+        await require_visible(client, [spec.name for spec in specs if spec.name not in counts])
     return [
         TopicView(spec.name, spec.key, counts.get(spec.name, 0), spec.partitions)
         for spec in topic_specs(settings)

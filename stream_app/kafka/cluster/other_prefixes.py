@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.reports.problems import no_topics_problem
 from stream_app.domain.topics import prefixes_of
-from stream_app.kafka.cluster.admin import Admin, contract_counts
+from stream_app.kafka.cluster.admin import Admin, contract_counts, require_visible
 from stream_app.kafka.cluster.topics import topic_specs
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def other_prefixes(settings: Settings) -> list[str]:
 
 
 async def missing_topics_error(settings: Settings, missing: Sequence[str]) -> TopicMismatchError:
-    """Return the error for missing topics.
+    """Return the error for topics that were not found.
 
     If the installation has none at all, it is likely not the one that is meant: to make its topics
     would be wrong then.
@@ -37,8 +37,12 @@ async def missing_topics_error(settings: Settings, missing: Sequence[str]) -> To
     Args:
         settings: those of the installation.
         missing: full names, one or more.
+
+    Raises:
+        KafkaRefusedError: the user may not see one of them.
     """
     async with Admin(settings) as client:
+        await require_visible(client, missing)
         counts = await contract_counts(client, settings)
     names = [spec.name for spec in topic_specs(settings)]
     if not any(name in counts for name in names):

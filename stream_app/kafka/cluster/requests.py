@@ -95,12 +95,16 @@ class _MetadataRequest(RequestStruct):
 
 
 class DescribeTopics(Request[MetadataRequest_v5 | _MetadataRequest]):
-    """Asks for topics by their names, with their ids if the broker knows that version."""
+    """Asks for topics by their names, with their ids if the broker knows that version.
+
+    Then it tells what the user may do with them, too, if that is asked for.
+    """
 
     API_KEY = 3
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], *, with_operations: bool = False) -> None:
         self._names = names
+        self._with_operations = with_operations
 
     def build(
         self, request_struct_class: type[MetadataRequest_v5 | _MetadataRequest]
@@ -109,7 +113,7 @@ class DescribeTopics(Request[MetadataRequest_v5 | _MetadataRequest]):
         if request_struct_class is _MetadataRequest:
             topics: list[tuple[UUID, str, dict[int, bytes]]]
             topics = [(NO_ID, name, {}) for name in self._names]
-            return _MetadataRequest(topics, False, False, False, {})
+            return _MetadataRequest(topics, False, False, self._with_operations, {})
         return MetadataRequest_v5(list(self._names), False)
 
 

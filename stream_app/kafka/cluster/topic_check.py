@@ -9,8 +9,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
-from stream_app.domain.errors import StreamAppError, TopicMismatchError
-from stream_app.kafka.cluster.admin import Admin, contract_counts, equal_pair
+from stream_app.domain.errors import TopicMismatchError
+from stream_app.kafka.cluster.admin import Admin, contract_counts, equal_pair, require_visible
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topics import (
     BROKER_CLOCK,
@@ -56,6 +56,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     specs = topic_specs(settings)
     async with Admin(settings) as client:
         counts = await contract_counts(client, settings)
+        await require_visible(client, [spec.name for spec in specs if spec.name not in counts])
         wanted = {
             spec.name: _wanted(settings, spec, single) for spec in specs if spec.name in counts
         }
@@ -131,17 +132,10 @@ async def require_brokers_clocks(settings: Settings, topics: Collection[str]) ->
 
     Raises:
         TopicMismatchError: the records of a topic have their producers' times.
-        StreamAppError: the worker has no right to see that.
+        KafkaRefusedError: the worker has no right to see that.
     """
     async with Admin(settings) as client:
-        try:
-            problems = await producers_clocks(settings, client, topics)
-        except TopicAuthorizationFailedError as error:
-            raise StreamAppError(
-                f"whose times the records of {', '.join(topics)} have cannot be seen: {error}: "
-                "give the worker the operation DescribeConfigs on its source topics "
-                "(deploy/acls.md)"
-            ) from None
+        problems = await producers_clocks(settings, client, topics)
     if problems:
         told = [f"topic {one.topic}: {one.problem}. Run {one.remedy}" for one in problems]
         raise TopicMismatchError("\n".join(told))
@@ -195,6 +189,8 @@ async def _wrong_configs(
     wrong = []
     for response in responses:
         for code, message, _, name, entries in response.resources:
+            if code == TopicAuthorizationFailedError.errno:
+                raise TopicAuthorizationFailedError(name)
             if code:
                 raise for_code(code)(message)
             found = {entry[0]: entry[1] for entry in entries}

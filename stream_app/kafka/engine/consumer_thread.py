@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, OffsetResetStrategy
-from aiokafka.errors import LeaderNotAvailableError, for_code
+from aiokafka.errors import LeaderNotAvailableError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
@@ -66,6 +66,14 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         of range.
         """
 
+    def group_error(self) -> BaseException | None:
+        """Return why the group does not take this member, for example for want of a right.
+
+        aiokafka tells it to whoever reads records from the consumer itself. Faust does not.
+        """
+        coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
+        return getattr(coordinator, "_pending_exception", None)
+
     async def log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
         """Return the ends of partitions, records of open transactions included."""
         ends: Mapping[TP, int] = await self.call_thread(self._log_ends, partitions)
@@ -117,8 +125,15 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         return set(noted) if metadata else set()
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Fetch:
-        """Return records, and the seeks before them: only this thread knows that order."""
-        found = Fetch(await super()._fetch_records(*args, **kwargs))
+        """Return records, and the seeks before them: only this thread knows that order.
+
+        A right that was withdrawn ends the worker.
+        """
+        try:
+            found = Fetch(await super()._fetch_records(*args, **kwargs))
+        except TopicAuthorizationFailedError as error:
+            self.parent_loop.call_soon_threadsafe(self.app.fail, error)
+            found = Fetch()
         found.seeks = self.seeks
         return found
 

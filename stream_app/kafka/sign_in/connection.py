@@ -19,10 +19,11 @@ from stream_app.kafka.sign_in.probes import why_cut_off
 from stream_app.kafka.sign_in.refusals import REFUSALS, SignInRefusedError
 from stream_app.kafka.sign_in.sign_in import SignIn
 
-#: The share of a session after which it is renewed. Tokens are renewed before that.
-RENEW_SHARE = 0.85
-#: Brokers accept no second sign-in within a second.
-LEAST_SECONDS = 1.5
+#: The share of a session after which it is renewed. Tokens are renewed before that (`tokens.py`). A
+#: request must reach the broker within the rest of the session, or the broker hangs up.
+RENEW_SHARE = 0.7
+#: Brokers accept no second sign-in within a second. Requests wait for as long.
+LEAST_SECONDS = 1.1
 #: The client's word that it has read why its token is refused (RFC 7628, section 3.2.3).
 _READ_THE_ERROR = b"\x01"
 _PROBLEMS = (OSError, EOFError, KafkaError, TimeoutError, ValueError, KeyError, AssertionError)
@@ -38,6 +39,7 @@ class Connection(AIOKafkaConnection):
         self._place = f"{host}:{port}"
         #: When to sign in again, on the monotonic clock; None: never.
         self._renew_at: float | None = None
+        self._signed_in_at = 0.0
         self._renewal: asyncio.Task[None] | None = None
 
     async def connect(self) -> Any:
@@ -96,6 +98,7 @@ class Connection(AIOKafkaConnection):
     async def _renew(self) -> None:
         """Sign in again on the same connection; close it if that fails."""
         try:
+            await asyncio.sleep(self._signed_in_at + LEAST_SECONDS - time.monotonic())
             await self._do_sasl_handshake()
         except _PROBLEMS as error:
             await self.why_refused(error)
@@ -130,9 +133,9 @@ class Connection(AIOKafkaConnection):
             # What comes now is why the token is refused; the broker waits for a last word.
             await self._exchange(_READ_THE_ERROR, token)
             raise SaslAuthenticationFailed(received.decode(errors="replace"))
-        self._renew_at = None
+        self._renew_at, self._signed_in_at = None, time.monotonic()
         if lifetime_ms > 0:
-            self._renew_at = began + max(LEAST_SECONDS, RENEW_SHARE * lifetime_ms / 1000)
+            self._renew_at = began + RENEW_SHARE * lifetime_ms / 1000
 
     async def _exchange(self, payload: bytes, token: str) -> tuple[bytes, int]:
         """Send a part of the sign-in; return the broker's part, and its session's length in ms.

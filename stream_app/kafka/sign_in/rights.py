@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,9 @@ _TOPIC_OPERATIONS = {
     "admin.py": "Describe",
     "topic_check.py": "DescribeConfigs",
 }
-_GROUP_OPERATIONS = {"group_coordinator.py": "Read and Describe"}
+#: What stands before the name of a group in an error's text.
+_BEFORE_NAME = re.compile(r"^(group|Unable to get coordinator id for) ")
+_GROUP_OPERATIONS = {"client.py": "Describe", "groups.py": "Describe"}
 
 
 def missing_right(error: BaseException) -> str | None:
@@ -34,7 +37,7 @@ def missing_right(error: BaseException) -> str | None:
         operation = _operation(error, _TOPIC_OPERATIONS) or "Write"
         return f"the user lacks {operation} on topic {_names(error)}: see {PAGE}"
     if isinstance(error, GroupAuthorizationFailedError):
-        operation = _operation(error, _GROUP_OPERATIONS) or "Describe"
+        operation = _operation(error, _GROUP_OPERATIONS) or "Read"
         return f"the user lacks {operation} on group {_names(error)}: see {PAGE}"
     if isinstance(error, ClusterAuthorizationFailedError):
         return (
@@ -56,4 +59,4 @@ def _names(error: BaseException) -> str:
     """Return the topics or groups that an error names; there may be a set of them."""
     named = error.args[0] if error.args else "?"
     names = sorted(named) if isinstance(named, Iterable) and not isinstance(named, str) else [named]
-    return printable(", ".join(str(name).removeprefix("group ") for name in names))
+    return printable(", ".join(_BEFORE_NAME.sub("", str(name)) for name in names))

@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 #: After this share of its life a token is renewed. Connections sign in again later than that in
 #: their sessions (`connection.py`), which end with the token at the latest.
-RENEW_SHARE = 0.75
+RENEW_SHARE = 0.6
 #: Pauses between attempts: from the first to the last.
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 30.0
 #: Nobody fetches tokens more often than this.
