@@ -48,6 +48,7 @@ OWN_ENTRIES = frozenset(
 
 #: A killed broker can register again only after its session has ended: in 3 s, not Kafka's 9.
 #: Nothing forces writes to the disk, so they outlive the broker's end, but not the machine's.
+#: The controller of a broker with nothing to do writes nothing, not a record each half second.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -60,6 +61,7 @@ log.segment.bytes=134217728
 auto.create.topics.enable=false
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=0
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 offsets.topic.num.partitions=4
