@@ -114,7 +114,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 constraints: ## Pin what pyproject.toml asks for, with hashes (needs uv)
 	$(COMPILE) --extra local --group editable pyproject.toml -o constraints.txt
 	$(COMPILE) --group dev -c constraints.txt -o tests/constraints.txt
-	$(COMPILE) -c constraints.txt pyproject.toml -o deploy/constraints.txt
+	$(COMPILE) --extra msk -c constraints.txt -c tests/constraints.txt pyproject.toml -o deploy/constraints.txt
 	$(COMPILE) --group editable -c constraints.txt -o deploy/image/build-constraints.txt
 	$(COMPILE) --group go -o tests/deploy/chart/helm/constraints.txt
 

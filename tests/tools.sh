@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Puts prometheus, promtool, kcat and Chromium without a window, which some tests run, into a folder:
-# unpacked from Debian's packages, so that nothing is installed on the machine and no service is
+# Puts prometheus, promtool, kcat, systemd-analyze and a Chromium without a window, which tests run,
+# into a folder: unpacked from Debian's packages, so that nothing is installed and no service is
 # started. Root is needed only where the lists of packages have never been fetched.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 # kcat's libraries come along; prometheus is the package of promtool, a static binary. The font gives
 # a page the same measures on every machine.
-packages=(prometheus kcat librdkafka1 libyajl2 libsasl2-2 liblz4-1 libzstd1 fonts-dejavu-core)
+packages=(prometheus kcat librdkafka1 libyajl2 libsasl2-2 liblz4-1 libzstd1 fonts-dejavu-core systemd libsystemd-shared)
 browser=chromium-headless-shell
-names=(prometheus promtool kcat "$browser")
+names=(prometheus promtool kcat systemd-analyze "$browser")
 
 is_complete() { for name in "${names[@]}"; do [ -x "$folder/bin/$name" ] || return 1; done; }
-# The browser with those of its libraries that this machine does not have.
-browser_packages() {
-  apt-get install -s -qq --no-install-recommends "$browser" | awk '$1 == "Inst" && $2 != "xdg-utils" {print $2}'
+# Those libraries of the browser and of systemd that this machine does not have.
+missing_packages() {
+  apt-get install -s -qq --no-install-recommends "$browser" systemd | awk '$1 == "Inst" && $2 != "xdg-utils" {print $2}'
 }
 download() {
   local missing
-  missing=$(browser_packages) && apt-get download -qq "${packages[@]}" "$browser" $missing
+  missing=$(missing_packages) && apt-get download -qq "${packages[@]}" "$browser" $missing
 }
 
 if is_complete; then exit 0; fi
@@ -47,6 +47,16 @@ for lib in "$here"/lib/*-linux-gnu; do LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$
 export LD_LIBRARY_PATH
 exec "$here/bin/kcat" "$@"
 END
+# It reads systemd's own units, to which ours refer, from beside it.
+cat > bin/systemd-analyze << 'END'
+#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")/../unpacked
+for lib in "$here"/usr/lib/*-linux-gnu "$here"/usr/lib/*-linux-gnu/systemd "$here"/lib/*-linux-gnu; do
+  LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+done
+export LD_LIBRARY_PATH SYSTEMD_UNIT_PATH="$here/usr/lib/systemd/system:$here/lib/systemd/system"
+exec "$here/usr/bin/systemd-analyze" "$@"
+END
 cat > fonts.conf << END
 <?xml version="1.0"?>
 <fontconfig><dir>$unpacked/usr/share/fonts</dir><cachedir>$folder/fonts-cache</cachedir></fontconfig>
@@ -60,5 +70,5 @@ done
 export LD_LIBRARY_PATH FONTCONFIG_FILE="$here/fonts.conf"
 exec "$here/unpacked/usr/lib/chromium/chromium-headless-shell" "$@"
 END
-chmod +x bin/kcat "bin/$browser"
-bin/promtool --version > /dev/null 2>&1 && bin/kcat -V > /dev/null && "bin/$browser" --version > /dev/null
+chmod +x bin/kcat bin/systemd-analyze "bin/$browser"
+bin/promtool --version > /dev/null 2>&1 && bin/kcat -V > /dev/null && bin/systemd-analyze --version > /dev/null && "bin/$browser" --version > /dev/null

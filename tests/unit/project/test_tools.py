@@ -15,6 +15,7 @@ from tests.tools import tool
         ("promtool", "--version"),
         ("prometheus", "--version"),
         ("kcat", "-V"),
+        ("systemd-analyze", "--version"),
         ("chromium-headless-shell", "--version"),
     ],
 )
