@@ -27,7 +27,11 @@ fi
 echo "building render-chart from helm's modules"
 cd "$here"
 # Without the optimizer, which would take as long as all the rest.
-go build -gcflags='all=-N -l' -ldflags='-s -w' -o "$folder/bin/render-chart" .
+if ! go build -gcflags='all=-N -l' -ldflags='-s -w' -o "$folder/bin/render-chart" . 2> "$folder/go.log"; then
+  cat "$folder/go.log" >&2
+  exit 1
+fi
+rm "$folder/go.log"
 echo "$sum" > "$folder/render-chart.sum"
 # Modules are read-only.
 [ ! -d "$folder/go" ] || { chmod -R u+w "$folder/go" && rm -rf "$folder/go"; }
