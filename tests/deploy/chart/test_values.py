@@ -73,6 +73,12 @@ def test_with_all_values_set_the_manifests_are_valid(chart: Chart) -> None:
     assert {"ServiceMonitor", "PrometheusRule", "KafkaTopic", "NetworkPolicy", "ConfigMap"} <= kinds
 
 
+@pytest.mark.parametrize("name", ["12", "1.5e3", "true", "a" * 53])
+def test_a_release_of_any_name_has_valid_manifests(name: str, chart: Chart) -> None:
+    # What looks like a number or a truth value in YAML is a text all the same.
+    assert all_problems(chart.render(everything(), name=name)) == []
+
+
 @pytest.mark.parametrize("part", PARTS, ids=describe)
 def test_each_other_value_changes_valid_manifests(
     part: Path, chart: Chart, bases: Sequence[tuple[dict[str, Any], Rendering]]
