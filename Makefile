@@ -61,9 +61,8 @@ run: $(STAMP) ## Start Kafka, both workers and a sandbox Opsgenie, feed sample e
 	@exec $(RUN) demo
 
 .PHONY: tools
-tools: setup ## Fetch or build what tests run: promtool, prometheus, kcat, Chromium, helm (in .local)
+tools: setup ## Fetch promtool, prometheus, kcat and Chromium, which tests run (Debian's packages, in .local)
 	@bash tests/tools.sh $(TOOLS)
-	@bash tests/deploy/chart/helm/build.sh $(TOOLS) $(BIN)/python
 	@$(BIN)/python -m tests.java_cache
 	@$(MAKE) --no-print-directory $(TOOLS)/wheels/.fetched
 
@@ -74,8 +73,12 @@ $(TOOLS)/wheels/.fetched: $(DEPLOY_PINS)
 	@for pins in $(DEPLOY_PINS); do $(PIP_DOWNLOAD) -r $$pins -d $(@D) || exit; done
 	@touch $@
 
+.PHONY: helm
+helm: setup ## Build the program that renders the Helm chart for tests (from Go modules, in .local)
+	@bash tests/deploy/chart/helm/build.sh $(TOOLS) $(BIN)/python
+
 .PHONY: test
-test: setup tools ## Run all tests (Kafka included: it is started for them)
+test: setup tools helm ## Run all tests (Kafka included: it is started for them)
 	$(PYTEST) $(ARGS)
 
 .PHONY: test-unit

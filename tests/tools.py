@@ -1,4 +1,4 @@
-"""Other people's programs that tests run: `make tools` fetches them, and `make test` calls it."""
+"""Programs that tests run: `make tools` fetches most, `make helm` builds one, `make test` does both."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def tool(name: str) -> str:
     They are `promtool`, `prometheus`, `kcat`, `chromium-headless-shell` and `render-chart`.
     """
     path = FOLDER / name
-    assert path.exists(), f"{name} is not in {FOLDER}: run `make tools`"
+    assert path.exists(), f"{name} is not in {FOLDER}: run `make tools helm`"
     return str(path)

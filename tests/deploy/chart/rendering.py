@@ -1,4 +1,4 @@
-"""The chart as helm renders it: its own packages do, in a program that `make tools` builds."""
+"""The chart as helm renders it: its own packages do, in a program that `make helm` builds."""
 
 from __future__ import annotations
 
