@@ -1,4 +1,4 @@
-"""Programs that tests run: `make tools` fetches most, `make helm` builds one, `make test` does both."""
+"""Programs that tests run: `make tools` fetches them, but `make helm` builds one."""
 
 from __future__ import annotations
 
