@@ -118,6 +118,12 @@ def shared_kafka(address: str) -> KafkaSettings:
 
 
 @pytest.fixture
-def settings(kafka: str, topic_prefix: str) -> Settings:
+def partitions() -> int:
+    """Return how many partitions the topics have that may have many; folders may have fewer."""
+    return 4
+
+
+@pytest.fixture
+def settings(kafka: str, topic_prefix: str, partitions: int) -> Settings:
     """Return the settings of an installation of this test's own on the shared broker."""
-    return Settings(kafka=shared_kafka(kafka), topic_prefix=topic_prefix, partitions=4)
+    return Settings(kafka=shared_kafka(kafka), topic_prefix=topic_prefix, partitions=partitions)
