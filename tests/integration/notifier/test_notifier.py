@@ -685,7 +685,7 @@ async def test_different_partition_counts_are_refused_by_name_and_number(bench: 
     assert await asyncio.to_thread(worker.process.wait, 30) == 3
     assert "deliveries has 2 partitions" in worker.text
     assert "delivery-results has 6" in worker.text
-    assert "stream-app topics check" in worker.text
+    assert "stream-app topics create" in worker.text
 
 
 def test_alert_records_of_the_tests_are_what_the_detector_writes() -> None:
