@@ -14,6 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from stream_app.domain.topics import ROLE_SOURCES
+from stream_app.kafka.cluster.admin import Admin, raise_partitions
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
 from stream_app.key_ring import generate_secret_key
@@ -30,7 +32,7 @@ RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
 LITERAL, PREFIXED, ALLOW = 3, 4, 3
 OPERATIONS = {
     "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10,
-    "AlterConfigs": 11,
+    "Alter": 7, "AlterConfigs": 11,
 }  # fmt: skip
 
 
@@ -189,6 +191,17 @@ async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
         assert (detector.stop(), notifier.stop()) == (0, 0)
         for worker in (detector, notifier):
             assert "uthorization" not in worker.text
+    # Topics get more partitions, and the workers' states follow at the next start.
+    more = settings_of("operator", place.address).partitions + 1
+    wanted = {f"{PREFIX}{topic}": more for topic in (Topic.HITS, Topic.DELIVERIES)}
+    async with Admin(settings_of("operator", place.address)) as client:
+        await raise_partitions(client, wanted)
+    assert "raised" in await place.run("operator", "topics", "create")
+    for role in ROLE_SOURCES:
+        (place.folder / f"{role}.log").unlink()
+    with place.worker("detector") as detector, place.worker("notifier") as notifier:
+        await detector.ready()
+        await notifier.ready()
     denied: dict[str, list[Topic]] = {
         "producer-events": [Topic.ACCOUNT, *WORKERS_OWN],
         "producer-notices": [*EVENT_TOPICS, *WORKERS_OWN],
