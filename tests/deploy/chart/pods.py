@@ -35,7 +35,9 @@ def mounted_files(pod: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
     assert sorted(mount["name"] for mount in mounts) == sorted(volumes), "a volume is not mounted"
     found = {}
     for mount in mounts:
-        for source in volumes[mount["name"]].get("projected", {"sources": []})["sources"]:
+        projected = volumes[mount["name"]].get("projected", {"sources": [], "defaultMode": 0o444})
+        assert projected["defaultMode"] == 0o444, "it belongs to root, and another user reads it"
+        for source in projected["sources"]:
             ((kind, value),) = source.items()
             (item,) = value["items"]
             found[f"{mount['mountPath']}/{item['path']}"] = (kind, value["name"], item["key"])

@@ -65,7 +65,6 @@ def test_a_pod_may_do_nothing_but_its_work(typical: Rendering) -> None:
             "runAsNonRoot": True,
             "runAsUser": 10001,
             "runAsGroup": 10001,
-            "fsGroup": 10001,
             "seccompProfile": {"type": "RuntimeDefault"},
         }
         assert inside["securityContext"] == {

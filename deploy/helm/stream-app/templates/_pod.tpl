@@ -27,7 +27,6 @@ securityContext:
   {{- with .root.Values.runAsUser }}
   runAsUser: {{ int64 . }}
   runAsGroup: {{ int64 . }}
-  fsGroup: {{ int64 . }}
   {{- end }}
   seccompProfile: {type: RuntimeDefault}
 {{- with .root.Values.nodeSelector }}

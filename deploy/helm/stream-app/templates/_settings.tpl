@@ -68,7 +68,8 @@
 
 {{- define "stream-app.projected" -}}
 projected:
-  defaultMode: 0440
+  # The user may be one that the platform chooses, and there is no other in the container.
+  defaultMode: 0444
   sources:
     {{- range $path, $source := . }}
     - {{ ternary "secret" "configMap" (hasKey $source "secret") }}:
