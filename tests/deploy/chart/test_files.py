@@ -6,6 +6,7 @@ import yaml
 
 from stream_app import __version__
 from tests.conftest import ROOT
+from tests.deploy.chart.flips import describe, nodes, resolved
 from tests.deploy.chart.written_files import CHART, SCHEMA, TOPICS, schema_text, topics_text
 
 WRITE = "run: python -m tests.deploy.chart.written_files"
@@ -32,3 +33,8 @@ def test_rules_and_dashboard_are_no_copies() -> None:
         file = CHART / "files" / name
         assert file.is_symlink()
         assert file.resolve() == ROOT / path
+
+
+def test_each_value_says_what_it_is() -> None:
+    found = {describe(path): {**resolved(schema), **schema} for path, schema in nodes() if path}
+    assert [path for path, schema in found.items() if not schema.get("description")] == []
