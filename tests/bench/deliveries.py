@@ -80,7 +80,7 @@ def sandbox() -> Iterator[str]:
         process.wait(10)
 
 
-def _deliveries(number: int) -> Iterator[tuple[int, bytes, bytes]]:
+def made_deliveries(number: int) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield (client, record, request body) of deliveries, to all integrations in turn."""
     triggers = [parse_trigger(item, allowed_periods=(1,)) for item in data.triggers(period=1)]
     for index in range(number):
@@ -111,7 +111,7 @@ async def _worker(bootstrap: str, url: str, log: Path) -> float:
         "STREAM_APP_DELIVERY__MAX_IN_FLIGHT": str(IN_FLIGHT),
         "STREAM_APP_DELIVERY__MAX_REQUESTS_PER_SECOND": "100000",
     }
-    rows = list(_deliveries(DELIVERIES))
+    rows = list(made_deliveries(DELIVERIES))
     topic = f"{settings.topic_prefix}deliveries"
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=5)
     await producer.start()
@@ -132,7 +132,7 @@ async def _worker(bootstrap: str, url: str, log: Path) -> float:
 
 async def _bare(url: str) -> float:
     """Return requests a second of a plain client."""
-    rows = iter([(client, body) for client, _, body in _deliveries(BARE_REQUESTS)])
+    rows = iter([(client, body) for client, _, body in made_deliveries(BARE_REQUESTS)])
 
     async def post(client: httpx.AsyncClient) -> None:
         for number, body in rows:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,45 +55,26 @@ PENDING_METRIC = "stream_app_pending_deliveries"
 
 async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
     """Return the seconds of a restart, and the bytes of a finished delivery."""
-    sandbox = SandboxOpsgenie()
-    for number in data.CLIENTS:
-        sandbox.fail(Fault(kind=FaultKind.HANG, key=data.key_of(number)))
-    url = await sandbox.start()
-    key = Fernet.generate_key().decode()
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=bootstrap),
-        topic_prefix=f"bench{uuid.uuid4().hex[:8]}.",
-        partitions=data.PARTITIONS,
-        secret_keys=SecretStr(key),
-    )
-    await create_topics(settings)
-    await data.configure(settings, url)
-    env = load.SESSION | {
-        "STREAM_APP_SECRET_KEYS": key,
-        "STREAM_APP_DELIVERY__SANDBOX_URL": url,
-    }
+    async with hanging(bootstrap) as (settings, env):
 
-    def notifier(name: str) -> Worker:
-        return Worker("notifier", settings, logs / f"notifier-{name}.log", **env)
+        def notifier(name: str) -> Worker:
+            return Worker("notifier", settings, logs / f"notifier-{name}.log", **env)
 
-    try:
         with notifier("empty") as worker:
             await worker.ready()
             before = load.memory_kib(worker.process.pid)["now"]
             worker.kill()
-        await _write(settings, _finished())
+        await write_states(settings, _finished())
         with notifier("first") as worker:
             await worker.ready(load.READY_SECONDS)
             after = load.memory_kib(worker.process.pid)
-            await _write(settings, _pending())
+            await write_states(settings, pending_records())
             worker.kill()
         began = time.monotonic()
         with notifier("again") as worker:
             seconds = await load.seconds_to_ready(worker, began)
             pending = (await worker.metrics())[PENDING_METRIC]
             worker.kill()
-    finally:
-        await sandbox.stop()
     if pending != PENDING:
         raise RuntimeError(f"{pending:.0f} deliveries are pending in place of {PENDING}")
     return load.rounded(
@@ -102,7 +84,38 @@ async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
     )
 
 
-async def _write(settings: Settings, records: Iterator[tuple[int, bytes, bytes | None]]) -> None:
+@asynccontextmanager
+async def hanging(bootstrap: str) -> AsyncIterator[tuple[Settings, dict[str, str]]]:
+    """Yield an installation whose service never answers, and a notifier's settings for it."""
+    sandbox = SandboxOpsgenie()
+    for number in data.CLIENTS:
+        sandbox.fail(Fault(kind=FaultKind.HANG, key=data.key_of(number)))
+    url = await sandbox.start()
+    try:
+        key = Fernet.generate_key().decode()
+        settings = Settings(
+            kafka=KafkaSettings(bootstrap_servers=bootstrap),
+            topic_prefix=f"bench{uuid.uuid4().hex[:8]}.",
+            partitions=data.PARTITIONS,
+            secret_keys=SecretStr(key),
+        )
+        await create_topics(settings)
+        await data.configure(settings, url)
+        yield (
+            settings,
+            load.SESSION
+            | {
+                "STREAM_APP_SECRET_KEYS": key,
+                "STREAM_APP_DELIVERY__SANDBOX_URL": url,
+            },
+        )
+    finally:
+        await sandbox.stop()
+
+
+async def write_states(
+    settings: Settings, records: Iterator[tuple[int, bytes, bytes | None]]
+) -> None:
     """Write records of what a notifier keeps of deliveries."""
     changelog = f"{settings.topic_prefix}stream-app-notifier-deliveries-changelog"
     bootstrap = settings.kafka.bootstrap_servers or ""
@@ -131,7 +144,7 @@ def _finished() -> Iterator[tuple[int, bytes, bytes | None]]:
         yield client % data.PARTITIONS, name.encode(), end
 
 
-def _pending() -> Iterator[tuple[int, bytes, bytes | None]]:
+def pending_records() -> Iterator[tuple[int, bytes, bytes | None]]:
     """Yield the records of pending deliveries."""
     topics = ("deliveries", "delivery-results")
     partitions = [PartitionDeliveries(topics, DeliveryRules()) for _ in range(data.PARTITIONS)]

@@ -43,16 +43,21 @@ async def measure(bootstrap: str, logs: Path) -> dict[str, Any]:
     )
 
 
-async def fill(settings: Settings, minutes: int) -> None:
-    """Have a running detector open the windows, and wait until they are on Kafka."""
+async def fill(settings: Settings, minutes: int, partitions: int = 1) -> None:
+    """Have a running detector open the windows, and wait until they are on Kafka.
+
+    The hits of a client are in so many partitions, each of which has a count for each window.
+    """
     topic = f"{settings.topic_prefix}events.hits"
     bootstrap = settings.kafka.bootstrap_servers or ""
-    await load.put_at_once(bootstrap, topic, _hits(minutes))
+    await load.put_at_once(bootstrap, topic, _hits(minutes, partitions))
     await drained(settings, "detector", ["events.hits", "counts"], load.READY_SECONDS)
 
 
-def _hits(minutes: int) -> Iterator[tuple[int, bytes]]:
+def _hits(minutes: int, partitions: int) -> Iterator[tuple[int, bytes]]:
     start = (int(time.time()) // load.PERIOD_SECONDS - minutes) * load.PERIOD_SECONDS
     for minute in range(minutes):
         for client in range(1, load.CLIENTS + 1):
-            yield client % data.PARTITIONS, load.hit(client, start + minute * load.PERIOD_SECONDS)
+            value = load.hit(client, start + minute * load.PERIOD_SECONDS)
+            for place in range(partitions):
+                yield (client + place) % data.PARTITIONS, value
