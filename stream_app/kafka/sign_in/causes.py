@@ -176,4 +176,6 @@ def _not_authenticated(place: str, sign_in: SignIn, error: KafkaError) -> str:
 def _told(error: KafkaError) -> str:
     """Return what the broker itself says, with a colon before it."""
     text = str(error.args[0]) if error.args and isinstance(error.args[0], str) else ""
+    # The first sign-in of a connection and later ones are refused for the same reason.
+    text = text.replace("re-authentication", "authentication")
     return f": {printable(text[:_MOST_TEXT])}" if text else ""

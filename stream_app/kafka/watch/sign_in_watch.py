@@ -15,8 +15,6 @@ from stream_app.logs import get_logger
 log = get_logger(__name__)
 
 LOOK_SECONDS = 0.5
-#: How many looks lie between two looks at the certificates' files.
-LOOKS_PER_FILES = 60
 
 
 class SignInWatch:
@@ -37,13 +35,10 @@ class SignInWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        looks = 0
         while True:
             self.look()
-            looks += 1
-            if looks % LOOKS_PER_FILES == 0:
-                # Not only when a connection is made: that may be weeks later, and too late.
-                self._sign_in.context()
+            # Not only when a connection is made: that may be weeks later, and too late.
+            self._sign_in.context()
             await asyncio.sleep(LOOK_SECONDS)
 
     def look(self) -> None:

@@ -25,6 +25,8 @@ HOST = "127.0.0.1"
 USERS = {"alice": "fake-plain-word", "limited": "fake-limited-word"}
 _MODULES = "org.apache.kafka.common.security"
 _BEARER = f"{_MODULES}.oauthbearer"
+#: How long a session by SCRAM-SHA-512 lasts.
+SESSION_MS = "3000"
 SCRAM_LOGIN = f"{_MODULES}.scram.ScramLoginModule required;"
 
 
@@ -69,6 +71,7 @@ def _listeners(authority: Authority, keys: Path) -> list[Listener]:
         "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
         "scram-sha-256.sasl.jaas.config": SCRAM_LOGIN,
         "scram-sha-512.sasl.jaas.config": SCRAM_LOGIN,
+        "scram-sha-512.connections.max.reauth.ms": SESSION_MS,
     }
     bearer = {
         "sasl.enabled.mechanisms": "OAUTHBEARER",
@@ -80,7 +83,6 @@ def _listeners(authority: Authority, keys: Path) -> list[Listener]:
         "oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
         "oauthbearer.sasl.oauthbearer.expected.issuer": ISSUER,
     }
-    reauth = {"plain.connections.max.reauth.ms": "3000"}
     return [
         Listener("TLS", "SSL", _store(good)),
         Listener("EXPIRED", "SSL", _store(_server_file(authority, HOST, is_expired=True))),
@@ -88,7 +90,6 @@ def _listeners(authority: Authority, keys: Path) -> list[Listener]:
         Listener("MUTUAL", "SSL", _store(good, authority.path)),
         Listener("MUTUALSCRAM", "SASL_SSL", _store(good, authority.path) | scram),
         Listener("PLAIN", "SASL_PLAINTEXT", plain),
-        Listener("SHORT", "SASL_PLAINTEXT", plain | reauth),
         Listener("BEARER", "SASL_SSL", _store(good) | bearer),
     ]
 

@@ -16,6 +16,7 @@ from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, put
 from tests.integration.sign_in.place import Place
+from tests.integration.sign_in.rights import GROUP, TOPIC, allow_all, forbid_reading
 from tests.integration.sign_in.scram import set_password
 from tests.integration.sign_in.settings import (
     SCRAM_PASSWORD,
@@ -82,15 +83,14 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 def worker(role: str, settings: Settings, folder: Path, **more: str) -> WorkerProcess:
+    folder.mkdir(exist_ok=True)
     return WorkerProcess(role, settings, folder / f"{role}.log", **variables(settings), **more)
 
 
-async def command(settings: Settings, *args: str, **env: str) -> str:
-    done = await asyncio.to_thread(
-        WorkerProcess.command, settings, *args, **variables(settings), **env
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+async def run(settings: Settings, env: dict[str, str], *commands: tuple[str, ...]) -> None:
+    for args in commands:
+        done = await asyncio.to_thread(WorkerProcess.command, settings, *args, **env)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def logged(process: WorkerProcess, text: str) -> None:
@@ -123,66 +123,152 @@ async def hit(place: Place, settings: Settings, second: int) -> None:
     await put(place.addresses["PLAINTEXT"], topic, [(None, value)])
 
 
+def replace_link(link: Path, target: Path) -> None:
+    """Let a link name another file, as Kubernetes renews what it mounts."""
+    new = link.with_suffix(".new")
+    new.symlink_to(target)
+    new.rename(link)
+
+
+async def not_ready(process: WorkerProcess) -> str:
+    """Return why the sign-in makes a worker not ready."""
+    status, page = await process.page("/readyz")
+    assert status == 503, page
+    return next(line for line in page.splitlines() if line.startswith("sign-in: "))
+
+
+async def is_ready(process: WorkerProcess) -> bool:
+    return (await process.page("/readyz"))[0] == 200
+
+
 @pytest.mark.long
-async def test_an_alert_arrives_through_a_client_certificate_and_scram(
+async def test_workers_go_on_through_ended_sessions_and_a_renewed_certificate_and_password(
     place: Place, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    settings = settings_at(place, "MUTUALSCRAM", scram(place))
-    env = sandbox.env
-    await command(settings, "topics", "create", **env)
-    file = tmp_path / "objects.json"
-    file.write_text(json.dumps(sandbox.objects()))
-    await command(settings, "apply", "-f", str(file), **env)
-    with (
-        worker("detector", settings, tmp_path, **env) as detector,
-        worker("notifier", settings, tmp_path, **env) as notifier,
-    ):
+    """A client certificate, SCRAM, and sessions of three seconds."""
+    old, new = place.client_pair(), place.client_pair()
+    files: dict[str, Any] = {
+        "ssl_certfile": tmp_path / "tls.crt",
+        "ssl_keyfile": tmp_path / "tls.key",
+    }
+    replace_link(files["ssl_certfile"], old.certfile)
+    replace_link(files["ssl_keyfile"], old.keyfile)
+    settings = settings_at(place, "MUTUALSCRAM", scram(place, **files))
+    password = tmp_path / "password"
+    password.write_text(SCRAM_PASSWORD)
+    env = variables(settings) | sandbox.env
+    del env["STREAM_APP_KAFKA__SASL_PASSWORD"]
+    env["STREAM_APP_KAFKA__SASL_PASSWORD_FILE"] = str(password)
+
+    objects = tmp_path / "objects.json"
+    objects.write_text(json.dumps(sandbox.objects()))
+    await run(settings, env, ("topics", "create"), ("apply", "-f", str(objects)))
+    workers = [
+        WorkerProcess(role, settings, tmp_path / f"{role}.log", **env)
+        for role in ("detector", "notifier")
+    ]
+    with workers[0] as detector, workers[1] as notifier:
         await detector.ready()
         await notifier.ready()
-        await command(settings, "sample", "--topic", "events.hits", "--count", "5", **env)
-        await sandbox.received(1)
-        for args in (("status",), ("topics", "check"), ("validate", "events.hits"), ("get",)):
-            kinds = ("triggers",) if args == ("get",) else ()
-            await command(settings, *args, *kinds, **env)
-        # The password changes on the broker. Connections that stand go on; a new one is refused.
+        for second in range(8):
+            await hit(place, settings, second)
+            await asyncio.sleep(1)
+        await sandbox.received(8)
+        await run(settings, env, ("status",), ("validate", "events.hits"))
+        for process in workers:
+            assert connection_problems(process) == []
+        # The key follows its certificate a moment later, as half-written renewals do.
+        replace_link(files["ssl_certfile"], new.certfile)
         await set_password(place.addresses["PLAINTEXT"], "scram", NEW_PASSWORD)
-        assert (detector.stop(), notifier.stop()) == (0, 0)
-    for process in (detector, notifier):
-        assert connection_problems(process) == []
+        try:
+            for process in workers:
+                await logged(process, "kafka_refuses")
+                assert "SASL_PASSWORD" in await not_ready(process)
+                await logged(process, "files_not_read_again")
+            await hit(place, settings, 8)
+            replace_link(files["ssl_keyfile"], new.keyfile)
+            password.write_text(NEW_PASSWORD)
+            for process in workers:
+                await logged(process, "kafka_accepts_again")
+                await logged(process, "files_read_again")
+                await until(lambda process=process: is_ready(process))  # type: ignore[misc]
+            await sandbox.received(9)
+            assert (detector.stop(), notifier.stop()) == (0, 0)
+        finally:
+            await set_password(place.addresses["PLAINTEXT"], "scram", SCRAM_PASSWORD)
+    assert len({request.alias for request in sandbox.server.requests}) == 9
+    for process in workers:
+        assert process.text.count("kafka_refuses") == 1
         assert SCRAM_PASSWORD not in process.text
-    await set_password(place.addresses["PLAINTEXT"], "scram", SCRAM_PASSWORD)
+        assert NEW_PASSWORD not in process.text
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("way", ["password", "token"])
-async def test_nothing_happens_when_sessions_end(
-    place: Place, tmp_path: Path, sandbox: Sandbox, way: str
+async def test_workers_go_on_when_their_tokens_end(
+    place: Place, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Sessions of three seconds, by the listener's setting or by the token's life."""
-    if way == "token":
-        place.tokens.life_seconds = 10
-        settings = settings_at(place, "BEARER", bearer(place))
-    else:
-        settings = settings_at(place, "SHORT", plain())
+    place.tokens.life_seconds = 10
     place.tokens.tokens.clear()
+    settings = settings_at(place, "BEARER", bearer(place))
     await create_topics(settings)
     file = tmp_path / "objects.json"
     file.write_text(json.dumps(sandbox.objects()))
-    await command(settings, "apply", "-f", str(file), **sandbox.env)
+    await run(settings, variables(settings) | sandbox.env, ("apply", "-f", str(file)))
     with (
         worker("detector", settings, tmp_path, **sandbox.env) as detector,
         worker("notifier", settings, tmp_path, **sandbox.env) as notifier,
     ):
         await detector.ready()
         await notifier.ready()
+        given = len(place.tokens.tokens)
         for second in range(10):
             await hit(place, settings, second)
             await asyncio.sleep(1)
         await sandbox.received(10)
+        assert len(place.tokens.tokens) > given
+        for process in (detector, notifier):
+            assert connection_problems(process) == []
+        place.tokens.answer = lambda: (503, b"")
+        try:
+            for process in (detector, notifier):
+                await logged(process, "token_not_renewed")
+                await logged(process, "kafka_refuses")
+                assert "OAUTH_TOKEN_URL" in await not_ready(process)
+        finally:
+            place.tokens.answer = None
+        for process in (detector, notifier):
+            await logged(process, "kafka_accepts_again")
+        await hit(place, settings, 10)
+        await sandbox.received(11)
         assert (detector.stop(), notifier.stop()) == (0, 0)
     place.tokens.life_seconds = 3600
-    assert len({request.alias for request in sandbox.server.requests}) == 10
-    assert [connection_problems(process) for process in (detector, notifier)] == [[], []]
-    if way == "token":
-        assert len(place.tokens.tokens) > 2
-        assert not any(token in detector.text for token in place.tokens.tokens)
+    for process in (detector, notifier):
+        assert process.text.count("token_not_renewed") == 1
+        assert not any(token in process.text for token in place.tokens.tokens)
+
+
+@pytest.mark.long
+async def test_a_right_that_is_withdrawn_ends_a_worker_and_the_next_one_at_its_start(
+    place: Place, tmp_path: Path
+) -> None:
+    settings = settings_at(place, "PLAIN", plain("limited"))
+    everybody, prefix = place.addresses["PLAINTEXT"], settings.topic_prefix
+    await allow_all(everybody, prefix)
+    await create_topics(settings)
+    key = {"STREAM_APP_SECRET_KEYS": generate_secret_key()}
+    with (
+        worker("detector", settings, tmp_path, **key) as detector,
+        worker("notifier", settings, tmp_path, **key) as notifier,
+    ):
+        await detector.ready()
+        await notifier.ready()
+        await forbid_reading(everybody, TOPIC, f"{prefix}events.hits")
+        await forbid_reading(everybody, GROUP, f"{prefix}stream-app-notifier")
+        assert (await ended(detector), await ended(notifier)) == (4, 4)
+    with worker("detector", settings, tmp_path / "again", **key) as again:
+        assert await ended(again) == 4
+    topic = f"the user lacks Read on topic {prefix}events.hits: see deploy/acls.md"
+    group = f"the user lacks Read on group {prefix}stream-app-notifier: see deploy/acls.md"
+    lines = [process.text.splitlines()[-1] for process in (detector, notifier, again)]
+    assert [line.partition("refuses: ")[2] for line in lines] == [topic, group, topic]
+    assert "Traceback" not in again.text
