@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from stream_app.kafka.cluster import bootstrapping
+from stream_app.kafka.brokers import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.opsgenie import client, network
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings

@@ -15,6 +15,7 @@ from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS
 from stream_app.kafka.cluster.cluster_time import cluster_time
 from stream_app.kafka.cluster.connection import resolve_bootstrap
+from stream_app.kafka.cluster.topic_copies import NO_LEADER, NO_WRITES, read_copies
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, topic_specs
 from stream_app.kafka.history.newest_records import read_newest
 from stream_app.settings import Settings
@@ -62,31 +63,21 @@ async def version(settings: Settings) -> Sequence[Finding]:
 
 
 async def replication(settings: Settings) -> Sequence[Finding]:
-    """Compare the replicas of each topic with the setting and the number of brokers."""
+    """Compare the copies of each topic with the setting and the number of brokers."""
     name, wanted = "replication", settings.kafka.replication_factor
     async with Admin(settings) as client:
-        brokers = len((await client.describe_cluster())["brokers"])
-        known = await contract_counts(client, settings)
-        topics = [spec.name for spec in topic_specs(settings) if spec.name in known]
-        rows = await client.describe_topics(topics) if topics else []
-    findings = []
-    if wanted > brokers:
+        copies = await read_copies(settings, client)
+    findings, brokers = [], len(copies.brokers)
+    if wanted > brokers + len(copies.away):
         has = f"the cluster has {amount(brokers, 'broker')}"
         text = f"STREAM_APP_KAFKA__REPLICATION_FACTOR is {wanted}, and {has}"
         findings.append(fail(name, text, "lower it, or add brokers"))
-    parts = [(row["topic"], part) for row in rows for part in row["partitions"]]
-    leaderless = sorted({topic for topic, part in parts if part["leader"] < 0})
-    behind = sorted({topic for topic, part in parts if len(part["isr"]) < len(part["replicas"])})
-    fewer = sorted({topic for topic, part in parts if len(part["replicas"]) < min(wanted, brokers)})
-    if leaderless:
-        text = f"no leader for a partition of {', '.join(leaderless)}"
-        findings.append(fail(name, text, "bring the brokers back that have it"))
-    if behind:
-        text = f"copies are behind: {', '.join(behind)}"
-        findings.append(warn(name, text, "look at the brokers that are missing"))
-    if fewer:
-        text = f"fewer than {wanted} copies: {', '.join(fewer)}"
-        findings.append(warn(name, text, "kafka-reassign-partitions"))
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in copies.problems:
+        alike.setdefault((one.problem, one.remedy), []).append(one.topic)
+    for (what, remedy), topics in alike.items():
+        report = fail if what.endswith((NO_LEADER, NO_WRITES)) else warn
+        findings.append(report(name, f"{', '.join(topics)}: {what}", remedy))
     if brokers == 1 and not findings:
         text = "one broker, one copy: what it loses is lost"
         return [warn(name, text, "three brokers and a factor of 3 for anything that matters")]

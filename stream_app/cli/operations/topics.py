@@ -15,7 +15,8 @@ from stream_app.domain.reports.problems import other_prefixes_text
 from stream_app.kafka.cluster.admin import create_topics, equalize_pair, list_topics
 from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import MISSING, check_topics
-from stream_app.kafka.cluster.topics import TopicSpec, topic_specs
+from stream_app.kafka.cluster.topic_copies import check_copies
+from stream_app.kafka.cluster.topics import TopicProblem, TopicSpec, topic_specs
 from stream_app.settings import Settings, load_settings
 
 
@@ -74,9 +75,9 @@ async def _say_other_prefixes(settings: Settings, own: str) -> None:
 @topics.command(epilog="Example: stream-app topics check")
 @click.option("--json", "as_json", is_flag=True, help="Print each problem as JSON, one per line.")
 def check(*, as_json: bool) -> None:
-    """Compare the cluster with the contract; exit code 3 if they differ."""
+    """Compare the topics with the contract, copies included; exit code 3 if they differ."""
     settings = load_settings()
-    problems = asyncio.run(check_topics(settings))
+    problems = asyncio.run(_check(settings))
     missing = sum(problem.problem == MISSING for problem in problems)
     if missing == len(topic_specs(settings)):
         asyncio.run(_say_other_prefixes(settings, "none of the topics is there"))
@@ -91,6 +92,10 @@ def check(*, as_json: bool) -> None:
         say("all topics are as they must be")
     if problems:
         raise click.exceptions.Exit(TopicMismatchError.exit_code)
+
+
+async def _check(settings: Settings) -> list[TopicProblem]:
+    return [*await check_topics(settings), *await check_copies(settings)]
 
 
 @topics.command("list", epilog="Example: stream-app topics list --json")

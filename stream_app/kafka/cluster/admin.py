@@ -9,8 +9,13 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import (
+    InvalidConfigurationError,
+    InvalidReplicationFactorError,
+    InvalidRequestError,
     KafkaConnectionError,
     KafkaError,
+    NoError,
+    PolicyViolationError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     for_code,
@@ -22,22 +27,36 @@ from stream_app.domain.errors import (
     KafkaUnreachableError,
     StreamAppError,
 )
+from stream_app.domain.reports.problems import amount
+from stream_app.kafka.brokers.admin_client import ClusterAdminClient
+from stream_app.kafka.brokers.cluster_client import ask_any, ask_each
 from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_error,
     resolve_bootstrap,
 )
 from stream_app.kafka.cluster.requests import DescribeTopics
-from stream_app.kafka.cluster.topics import Topic, TopicNames, TopicSpec, dry_run_mark, topic_specs
+from stream_app.kafka.cluster.topics import (
+    Topic,
+    TopicNames,
+    TopicSpec,
+    copies_config,
+    dry_run_mark,
+    topic_specs,
+)
 from stream_app.kafka.sign_in.rights import PAGE
+from stream_app.logs import get_logger
 from stream_app.settings import Settings
+
+log = get_logger(__name__)
 
 PROBE_SECONDS = 10.0
 #: The brokers may take this long to tell each other of new topics.
 NEW_TOPICS_SECONDS = 30.0
 POLL_SECONDS = 0.05
-#: The code of a topic that another process has just made.
-ALREADY_EXISTS = TopicAlreadyExistsError.errno
+#: How clusters refuse a setting of a topic that only their owner may choose.
+FORBIDDEN = (InvalidConfigurationError, PolicyViolationError, InvalidRequestError)
+NO_ERROR = NoError, ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +85,7 @@ class Admin:
 
     async def __aenter__(self) -> AIOKafkaAdminClient:
         """Connect."""
-        client = AIOKafkaAdminClient(
-            **self._options, request_timeout_ms=round(PROBE_SECONDS * 1000)
-        )
+        client = ClusterAdminClient(**self._options, request_timeout_ms=round(PROBE_SECONDS * 1000))
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 await client.start()
@@ -116,7 +133,8 @@ async def partition_counts(client: AIOKafkaAdminClient, names: Iterable[str]) ->
     """Return the partition counts of those topics that exist.
 
     It asks for no others: to read what a cluster has of thousands of topics takes seconds. Its
-    request creates none, where brokers create topics automatically.
+    request creates none, where brokers create topics automatically. If a topic is missing, all
+    brokers are asked: one learns of a new topic a moment after another.
     """
     rows = await _describe(client, names)
     return {row["topic"]: len(row["partitions"]) for row in rows if row["partitions"]}
@@ -134,11 +152,18 @@ async def require_visible(client: AIOKafkaAdminClient, missing: Iterable[str]) -
 
 
 async def _describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what is told of topics; if one is missing, by the broker that knows it."""
     cluster = client._client  # noqa: SLF001 - sends our own request
-    asked = DescribeTopics(list(dict.fromkeys(names)))
-    answer: Any = await cluster.send(cluster.get_random_node(), asked)
-    rows: list[dict[str, Any]] = answer.to_object()["topics"]
-    return rows
+    asked = list(dict.fromkeys(names))
+    rows: list[dict[str, Any]] = (await ask_any(cluster, DescribeTopics(asked))).to_object()[
+        "topics"
+    ]
+    if all(row["partitions"] for row in rows):
+        return rows
+    known = {row["topic"]: row for row in rows}
+    for answer in await ask_each(cluster, DescribeTopics(asked)):
+        known |= {row["topic"]: row for row in answer.to_object()["topics"] if row["partitions"]}
+    return list(known.values())
 
 
 async def contract_counts(
@@ -182,27 +207,29 @@ async def make_topics(
 ) -> list[TopicSpec]:
     """Make topics and wait for their leaders; return those that no other process made first.
 
+    A cluster may forbid to say how many copies a write needs. Then the topics have its own setting.
+
     Raises:
         StreamAppError: a broker refuses one of them.
     """
     if not specs:
         return []
-    response = await client.create_topics(
-        [NewTopic(spec.name, spec.partitions, copies, topic_configs=spec.config) for spec in specs]
-    )
-    known = {name for name, code, *_ in response.topic_errors if code == ALREADY_EXISTS}
-    for name, code, *more in response.topic_errors:
-        if code == TopicAuthorizationFailedError.errno:
-            raise KafkaRefusedError(
-                f"topic {name} cannot be made: the user lacks Create on it, or on the cluster: "
-                f"see {PAGE}"
-            )
-        if code and name not in known:
-            why = f"{for_code(code).__name__}: {more[0] if more else ''}"
-            raise StreamAppError(
-                f"topic {name} ({copies} copies) cannot be made: {why}: check the cluster's "
-                "rules, STREAM_APP_KAFKA__REPLICATION_FACTOR and STREAM_APP_PARTITIONS"
-            )
+    refused = await _make(client, specs, copies, copies_config(copies))
+    again = [s for s in specs if refused.get(s.name, NO_ERROR)[0] in FORBIDDEN]
+    if again and copies_config(copies):
+        log.warning(
+            "min_insync_refused",
+            topics=[spec.name for spec in again],
+            why=refused[again[0].name][1],
+            then="making them with the cluster's own setting: see `stream-app topics check`",
+        )
+        first = {spec.name for spec in again}
+        refused = {name: why for name, why in refused.items() if name not in first}
+        refused |= await _make(client, again, copies, {})
+    known = {name for name, (error, _) in refused.items() if error is TopicAlreadyExistsError}
+    for name, (error, why) in refused.items():
+        if name not in known:
+            raise _cannot_be_made(client, name, copies, error, why)
     await _wait_for_topics(client, [spec.name for spec in specs])
     return [spec for spec in specs if spec.name not in known]
 
@@ -249,6 +276,42 @@ async def equalize_pair(settings: Settings, *, dry_run: bool = False) -> list[To
     ]
 
 
+async def _make(
+    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], copies: int, more: Mapping[str, str]
+) -> dict[str, tuple[type[KafkaError], str]]:
+    """Make topics; return the error of each that was not made, and what the broker says."""
+    response = await client.create_topics(
+        [NewTopic(s.name, s.partitions, copies, topic_configs={**s.config, **more}) for s in specs]
+    )
+    return {
+        name: (for_code(code), (text and text[0]) or "")
+        for name, code, *text in response.topic_errors
+        if code
+    }
+
+
+def _cannot_be_made(
+    client: AIOKafkaAdminClient, name: str, copies: int, error: type[KafkaError], why: str
+) -> StreamAppError:
+    if error is TopicAuthorizationFailedError:
+        return KafkaRefusedError(
+            f"topic {name} cannot be made: the user lacks Create on it, or on the cluster: see "
+            f"{PAGE}"
+        )
+    if error is InvalidReplicationFactorError:
+        has = amount(len(client._client.cluster.brokers()), "broker")  # noqa: SLF001 - not public
+        return StreamAppError(
+            f"topic {name} cannot be made: STREAM_APP_KAFKA__REPLICATION_FACTOR is {copies}, and "
+            f"the cluster has {has} now ({why}): add brokers, start those that are away, or lower "
+            "the setting"
+        )
+    return StreamAppError(
+        f"topic {name} ({amount(copies, 'copy', 'copies')}) cannot be made: {error.__name__}: "
+        f"{why}: check the cluster's rules, STREAM_APP_KAFKA__REPLICATION_FACTOR and "
+        "STREAM_APP_PARTITIONS"
+    )
+
+
 def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:
     """Return the missing topics; in the pair with equal partitions, one follows the other."""
     pair = equal_pair(settings)
@@ -274,23 +337,51 @@ def equal_pair(settings: Settings) -> tuple[str, str]:
 
 
 async def _wait_for_topics(client: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Wait until the brokers know the topics, because a send to an unknown one can hang.
+    """Wait until all brokers know the topics, because a send to an unknown one can hang.
 
     Raises:
         TimeoutError: they do not know them in time; `Admin` makes it a KafkaUnreachableError.
     """
+    asked = DescribeTopics(names)
     async with asyncio.timeout(NEW_TOPICS_SECONDS):
         while True:
-            described = await client.describe_topics(names)
-            if all(_is_led(row) for row in described):
+            answers = await ask_each(client._client, asked)  # noqa: SLF001 - sends our own request
+            if all(map(_are_led, answers)):
                 return
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _is_led(row: dict[str, Any]) -> bool:
-    """Tell whether all partitions of a described topic have their leader."""
-    partitions = row["partitions"]
-    return not row["error_code"] and partitions and all(p["leader"] >= 0 for p in partitions)
+def _are_led(answer: Any) -> bool:
+    """Tell whether all partitions of the described topics have their leader."""
+    return all(
+        not row["error_code"]
+        and row["partitions"]
+        and all(part["leader"] >= 0 for part in row["partitions"])
+        for row in answer.to_object()["topics"]
+    )
+
+
+async def delete_topics(client: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Delete topics, and wait until no broker knows them any more.
+
+    Raises:
+        StreamAppError: the cluster refuses to delete one.
+        TimeoutError: a broker still knows one; `Admin` makes it a KafkaUnreachableError.
+    """
+    response = await client.delete_topics(list(names))
+    refused = [(row[0], for_code(row[1])) for row in response.topic_error_codes if row[1]]
+    if refused:
+        told = ", ".join(f"{name} ({error.__name__})" for name, error in refused)
+        raise StreamAppError(
+            f"the broker does not delete {told}: what was kept there is still there"
+        )
+    asked = DescribeTopics(list(names))
+    async with asyncio.timeout(NEW_TOPICS_SECONDS):
+        while True:
+            answers = await ask_each(client._client, asked)  # noqa: SLF001 - sends our own request
+            if not any(row["partitions"] for one in answers for row in one.to_object()["topics"]):
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def list_topics(settings: Settings) -> list[TopicView]:

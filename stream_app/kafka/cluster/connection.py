@@ -24,7 +24,7 @@ from stream_app.domain.errors import (
     error_text,
 )
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.kafka.cluster import bootstrapping
+from stream_app.kafka.brokers import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.sign_in.refusals import REFUSALS, SignInRefusedError
 from stream_app.kafka.sign_in.rights import missing_right

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from stream_app.domain.formats import require_known_formats
+from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -76,14 +76,8 @@ async def close(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(**connection_options(settings))
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await admin.start()
-            described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
-    found = {row["topic"]: len(row["partitions"]) for row in described if not row["error_code"]}
+    async with Admin(settings) as client:
+        found = await partition_counts(client, topics)
     if missing := [topic for topic in topics if topic not in found]:
         raise await missing_topics_error(settings, missing)
     return [

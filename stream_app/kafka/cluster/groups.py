@@ -15,6 +15,8 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    KafkaConnectionError,
+    NodeNotReadyError,
     NotCoordinatorForGroupError,
     for_code,
 )
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
 
 #: Offset of a partition that a group has never committed.
 NOT_COMMITTED = -1
-#: A broker that has just started, or never had a group, needs a moment to create their topic.
+#: A broker that has just started, or never had a group, needs a moment to create their topic. One
+#: that has just gone still coordinates the group until the cluster has noticed.
 NOT_YET = (
+    KafkaConnectionError,
+    NodeNotReadyError,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -19,6 +18,7 @@ from stream_app.kafka.cluster.topics import (
     LARGE_RECORDS,
     Topic,
     TopicNames,
+    TopicProblem,
     TopicSpec,
     topic_specs,
 )
@@ -34,15 +34,6 @@ _AS_CONFIGURED = "; stream-app state reset detector --yes; stream-app apply -f â
 
 #: The problem of a topic that is not there.
 MISSING = "does not exist"
-
-
-@dataclass(frozen=True)
-class TopicProblem:
-    """What is wrong with a topic, and the command that mends it."""
-
-    topic: str
-    problem: str
-    remedy: str
 
 
 async def check_topics(settings: Settings) -> list[TopicProblem]:

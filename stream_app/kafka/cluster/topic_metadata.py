@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.offset import OffsetRequest
 
+from stream_app.kafka.brokers.cluster_client import ask_any
 from stream_app.kafka.cluster.requests import NO_ID, DescribeTopics
 
 #: (topic, partition)
@@ -43,7 +44,7 @@ async def topic_metadata(client: AIOKafkaClient, names: Sequence[str]) -> dict[s
     Raises:
         KafkaError: no broker answers, or one refuses.
     """
-    answer: Any = await client.send(client.get_random_node(), DescribeTopics(names))
+    answer: Any = await ask_any(client, DescribeTopics(names))
     found = {}
     for row in answer.to_object()["topics"]:
         error = for_code(row["error_code"])

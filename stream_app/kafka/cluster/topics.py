@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG_TOPICS",
+    "COPIES_OF_A_WRITE",
     "DEAD_LETTER_SOURCES",
+    "ENOUGH_COPIES",
     "EVENT_TOPICS",
+    "MIN_INSYNC",
     "VIEW_TOPICS",
     "Topic",
     "TopicNames",
+    "TopicProblem",
     "TopicSpec",
+    "copies_config",
     "dry_run_mark",
     "topic_specs",
 ]
@@ -49,6 +54,15 @@ class TopicSpec:
     partitions: int
     key: str
     config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TopicProblem:
+    """What is wrong with a topic, and the command that mends it."""
+
+    topic: str
+    problem: str
+    remedy: str
 
 
 class TopicNames:
@@ -93,6 +107,18 @@ def _delete_after(days: int) -> dict[str, str]:
 BROKER_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 #: Kafka's default: room for the whole of a refused or rendered record, and for the headers.
 LARGE_RECORDS = {"max.message.bytes": "1048588"}
+
+
+MIN_INSYNC = "min.insync.replicas"
+#: From this many copies on, a write needs two: the loss of a broker then loses no acknowledged
+#: write, and the restart of one stops none.
+ENOUGH_COPIES = 3
+COPIES_OF_A_WRITE = 2
+
+
+def copies_config(copies: int) -> dict[str, str]:
+    """Return the setting of a new topic with so many copies; below three the cluster's stays."""
+    return {MIN_INSYNC: str(COPIES_OF_A_WRITE)} if copies >= ENOUGH_COPIES else {}
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:

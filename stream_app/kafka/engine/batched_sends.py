@@ -14,7 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    RecordListTooLargeError,
+)
 from aiokafka.partitioner import DefaultPartitioner
 
 from stream_app.domain.formats import Headers
@@ -189,6 +195,8 @@ def _not_taken(error: KafkaError, place: PartitionName, batch: Batch) -> KafkaEr
     why = ", ".join(map(str, error.args))
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         why += f"{why and ': '}raise the topic's max.message.bytes (`stream-app topics check`)"
+    elif isinstance(error, NotEnoughReplicasError | NotEnoughReplicasAfterAppendError):
+        why += f"{why and ': '}too few copies are in step, see `stream-app topics check`"
     return type(error)(f"{_shown(place, batch)} was not taken by the broker{why and f': {why}'}")
 
 

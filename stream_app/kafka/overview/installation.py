@@ -33,6 +33,7 @@ from stream_app.kafka.cluster.consumers import offset_bounds
 from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import partition_problems, producers_clocks
+from stream_app.kafka.cluster.topic_copies import read_copies
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
     Topic,
@@ -93,6 +94,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         await require_visible(client, [spec.name for spec in specs if spec.name not in counts])
         altered = partition_problems(settings, counts)
         altered += await producers_clocks(settings, client, counts)
+        altered += (await read_copies(settings, client)).problems
     present = [spec.name for spec in specs if spec.name in counts]
     starts, ends = await offset_bounds(settings, present)
     held = {name for (name, number), end in ends.items() if end > starts[name, number]}

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.admin import Admin, delete_topics
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -53,11 +53,7 @@ async def reset_state(
     await _rewind(settings, app_id_of(settings, role), sources, anew)
     if changelogs:
         async with Admin(settings) as client:
-            response = await client.delete_topics(list(changelogs))
-        refused = [(row[0], for_code(row[1])) for row in response.topic_error_codes if row[1]]
-        if refused:
-            names = ", ".join(f"{name} ({error.__name__})" for name, error in refused)
-            raise StreamAppError(f"the broker does not delete {names}: the state is still there")
+            await delete_topics(client, changelogs)
 
 
 async def _rewind(

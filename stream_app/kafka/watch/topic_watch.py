@@ -17,9 +17,9 @@ from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin, equal_pair
-from stream_app.kafka.cluster.topic_check import TopicProblem, producers_clocks
+from stream_app.kafka.cluster.topic_check import producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
-from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames
+from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames, TopicProblem
 from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
 from stream_app.kafka.state.topic_partitions import changelog_grown, is_fixed, topic_grown
 from stream_app.logs import get_logger

@@ -15,7 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.kafka.cluster import bootstrapping
+from stream_app.kafka.brokers import bootstrapping
 from stream_app.kafka.cluster.admin import create_topics, probe
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.records import open_configuration
@@ -191,7 +191,8 @@ async def test_a_connection_that_is_made_while_its_client_closes_does_not_stay_o
     await client.bootstrap()
     (broker,) = client.cluster.brokers()
     connecting = asyncio.create_task(client._get_conn(broker.nodeId))
-    await asyncio.sleep(0)
+    while not vars(client).get("connecting"):  # noqa: ASYNC110 - the client has no event for it
+        await asyncio.sleep(0)
     await client.close()
     assert client.connecting == {}, "it has waited for what was connecting"
     assert await connecting is None

@@ -12,7 +12,7 @@ This relies on private attributes of aiokafka 0.14; `test_bootstrapping.py` fail
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from aiokafka import client as client_module
@@ -20,18 +20,22 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from stream_app.kafka.brokers.cluster_client import (
+    ask_any,
+    connection_to,
+    random_broker,
+    update_metadata,
+)
+from stream_app.kafka.brokers.first_answer import NoAnswerError, first_answer
+from stream_app.kafka.brokers.silent_brokers import states_of, watch_silence
 from stream_app.kafka.sign_in.connection import Connection
 from stream_app.kafka.sign_in.refusals import SignInRefusedError
 
-#: After this time without an answer the next address is tried, too.
-NEXT_SECONDS = 0.5
 #: Longest time for all addresses together; it is always less than a request may take.
 MOST_SECONDS = 12.0
 SHARE_OF_REQUEST = 0.8
 #: Longest wait of a client that closes for the end of what connects.
 CLOSE_SECONDS = 1.0
-
-Address = tuple[str, int]
 
 _aiokafka_close = AIOKafkaClient.close
 
@@ -40,6 +44,10 @@ def install() -> None:
     """Make every client of this process connect, and close its connections, this way."""
     AIOKafkaClient.bootstrap = _bootstrap
     AIOKafkaClient.close = _close
+    AIOKafkaClient.ask_addresses = _ask_addresses
+    AIOKafkaClient.get_random_node = random_broker
+    AIOKafkaClient._metadata_update = update_metadata  # noqa: SLF001 - not public
+    AIOKafkaClient._get_conn = connection_to  # noqa: SLF001 - not public
     client_module.create_conn = _connection
 
 
@@ -49,6 +57,10 @@ async def _close(client: Any) -> None:
     aiokafka closes the connections that it has. One that was about to be made was left open.
     """
     client.is_closed = True
+    states = states_of(client)
+    for task in (states.watching, *states.opening.values()):
+        if task is not None:
+            task.cancel()
     await _aiokafka_close(client)
     connecting = dict(getattr(client, "connecting", {}))
     for connection in connecting:
@@ -87,7 +99,7 @@ async def _connection(host: str, port: int, **options: Any) -> Connection:
 async def _bootstrap(client: Any) -> None:
     """Do what aiokafka's own `bootstrap` does, with the first address that answers."""
     client.is_closed = False
-    connection, metadata = await _first_answer(client)
+    connection, metadata = await _first_address(client)
     client.cluster.update_metadata(metadata)
     # A cluster without topics may name no brokers yet; then this connection is all there is.
     if client.cluster.brokers():
@@ -96,47 +108,40 @@ async def _bootstrap(client: Any) -> None:
         client._conns["bootstrap", ConnectionGroup.DEFAULT] = connection  # noqa: SLF001 - not public
     if client._sync_task is None:  # noqa: SLF001 - not public
         client._sync_task = asyncio.create_task(client._md_synchronizer())  # noqa: SLF001 - not public
+        watching = watch_silence(client, partial(ask_any, client))
+        states_of(client).watching = asyncio.create_task(watching)
 
 
-async def _first_answer(client: Any) -> tuple[Any, Any]:
+async def _ask_addresses(client: Any, request: Any) -> Any:
+    """Return the answer of the first of the given addresses that answers."""
+    connection, _ = await _first_address(client)
+    try:
+        return await connection.send(request)
+    finally:
+        connection.close()
+
+
+async def _first_address(client: Any) -> tuple[Any, Any]:
     """Return the connection to the first address that answers, and the metadata it gave.
 
     Raises:
         SignInRefusedError: none answers, and one refuses.
         KafkaConnectionError: none answers; it says what happened with each.
     """
-    addresses = list(dict.fromkeys((host, port) for host, port, _ in client.hosts))
+    addresses = dict.fromkeys((host, port) for host, port, _ in client.hosts)
+    ways = {address: partial(_ask, client, *address) for address in addresses}
     seconds = min(MOST_SECONDS, SHARE_OF_REQUEST * client._request_timeout_ms / 1000)  # noqa: SLF001 - not public
-    problems = dict.fromkeys(addresses, f"no answer in {seconds:g} s")
-    asked: dict[asyncio.Task[tuple[Any, Any]], Address] = {}
-    refused: SignInRefusedError | None = None
-    remaining = list(addresses)
     try:
-        async with asyncio.timeout(seconds):
-            while remaining or asked:
-                if remaining:
-                    address = remaining.pop(0)
-                    asked[asyncio.create_task(_ask(client, *address))] = address
-                done, _ = await asyncio.wait(
-                    asked,
-                    timeout=NEXT_SECONDS if remaining else None,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                for task in done:
-                    address = asked.pop(task)
-                    error = task.exception()
-                    if error is None:
-                        return task.result()
-                    if isinstance(error, SignInRefusedError):
-                        refused = error
-                    problems[address] = _why(error)
-    except TimeoutError:
-        pass
-    finally:
-        _drop(asked)
-    if refused is not None:
-        raise refused
-    told = "; ".join(f"{host}:{port}: {why}" for (host, port), why in problems.items())
+        return await first_answer(ways, seconds, lambda answered: answered[0].close())
+    except NoAnswerError as error:
+        problems = error.problems
+    for why in problems.values():
+        if isinstance(why, SignInRefusedError):
+            raise why
+    told = "; ".join(
+        f"{host}:{port}: {f'no answer in {seconds:g} s' if why is None else _why(why)}"
+        for (host, port), why in problems.items()
+    )
     raise KafkaConnectionError(f"none of {len(addresses)} answers: {told}")
 
 
@@ -167,21 +172,6 @@ async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
     except BaseException:
         connection.close()
         raise
-
-
-def _drop(asked: Iterable[asyncio.Task[tuple[Any, Any]]]) -> None:
-    """End the tasks that are not needed any more; close the connection of one that has answered.
-
-    This waits for none of them: a cancellation here would lose the connection that is needed.
-    """
-    for task in asked:
-        task.add_done_callback(_close_answered)
-        task.cancel()
-
-
-def _close_answered(task: asyncio.Task[tuple[Any, Any]]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result()[0].close()
 
 
 def _why(error: BaseException | None) -> str:
