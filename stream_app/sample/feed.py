@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -14,9 +14,14 @@ from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.events.model import EventKind
-from stream_app.kafka.cluster.connection import connection_options
+from stream_app.kafka.cluster.admin import Admin, partition_counts
+from stream_app.kafka.cluster.connection import (
+    connection_options,
+    kafka_error,
+    resolve_bootstrap,
+)
+from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
-from stream_app.kafka.state.topic_partitions import source_partitions
 from stream_app.sample.events import Sample, SampleEvent, SampleEvents
 from stream_app.settings import Settings
 
@@ -82,9 +87,8 @@ async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
         KafkaUnreachableError: no broker answers, or one did not acknowledge an event.
         TopicMismatchError: a topic does not exist.
     """
-    # A producer would wait long for a missing topic, and then not name it.
-    await source_partitions(settings, EVENT_TOPICS)
     names = TopicNames(settings.topic_prefix)
+    await _require_topics(settings, [names(topic) for topic in EVENT_TOPICS])
     failures: list[BaseException] = []
 
     def note(sent: asyncio.Future[Any]) -> None:
@@ -119,7 +123,21 @@ async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
                 async with asyncio.timeout(STOP_SECONDS):
                     await producer.stop()
     except (KafkaError, TimeoutError) as error:
+        if (refused := kafka_error(resolve_bootstrap(settings), error)) is not None:
+            raise refused from error
         raise KafkaUnreachableError(
             f"Kafka did not acknowledge an event ({error_text(error)}): check that it "
             "runs and that STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is right"
         ) from error
+
+
+async def _require_topics(settings: Settings, topics: Sequence[str]) -> None:
+    """Check that topics exist: a producer would wait long for one, and then not name it.
+
+    Raises:
+        TopicMismatchError: one does not.
+    """
+    async with Admin(settings) as client:
+        found = await partition_counts(client, topics)
+    if missing := [topic for topic in topics if topic not in found]:
+        raise await missing_topics_error(settings, missing)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,26 @@ from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.acls import OPERATORS_OWN, WORKERS_OWN, rights
+from tests.integration.cluster.users_of_commands import (
+    CHANGING,
+    READING,
+    WITHOUT_KAFKA,
+    WORKER,
+    Run,
+    all_commands,
+)
 from tests.integration.harness import WorkerProcess
 from tests.integration.listeners import AUTHORIZER, Listener, listening_kafka, plain_users
 
 PREFIX = "acl."
+DRY_RUN = f"{PREFIX}dry."
 USERS = (*rights(), "nobody")
 #: Kafka's own numbers.
 RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
 LITERAL, PREFIXED, ALLOW = 3, 4, 3
 OPERATIONS = {
-    "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10,
-    "Alter": 7, "AlterConfigs": 11,
+    "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Alter": 7, "Describe": 8,
+    "DescribeConfigs": 10, "AlterConfigs": 11,
 }  # fmt: skip
 
 
@@ -103,12 +113,43 @@ class Installation:
         settings = settings_of(role, self.address)
         return WorkerProcess(role, settings, self.folder / f"{role}.log", **self.login(role))
 
-    async def run(self, user: str, *args: str, code: int = 0) -> str:
+    async def run(self, user: str, *args: str, **env: str) -> str:
+        """Run a command to its good end; return what it prints to stdout."""
+        login = self.login(user) | env
         done = await asyncio.to_thread(
-            WorkerProcess.command, settings_of(user, self.address), *args, **self.login(user)
+            partial(WorkerProcess.command, settings_of(user, self.address), *args, **login)
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        assert done.returncode == 0, f"{user}: {args}: {done.stdout}{done.stderr}"
+        assert "uthorization" not in done.stdout + done.stderr
+        return done.stdout
+
+    async def read(self) -> None:
+        """Run all commands that change nothing, each as its user."""
+        (alert, *_) = (await self.run("reader", "alerts", "list", "--json")).splitlines()
+        (letter, *_) = (
+            await self.run("reader", "dlq", "list", "events.hits", "--json")
+        ).splitlines()
+        known = {
+            "alert": json.loads(alert)["id"],
+            "letter": f"events.hits.dlq/{json.loads(letter)['partition']}/0",
+            "event": f"events.hits/{json.loads(letter)['partition']}/0",
+        }
+        failed = await asyncio.gather(
+            *[self.run_one(one, known) for one in READING], return_exceptions=True
+        )
+        assert [str(error) for error in failed if error is not None] == []
+
+    async def change(self, objects: Path) -> None:
+        """Run all commands that change something, each as its user."""
+        dry_run = {"STREAM_APP_TOPIC_PREFIX": DRY_RUN, "STREAM_APP_DRY_RUN": "true"}
+        await self.run("operator", "topics", "create", **dry_run)
+        known = {"objects": str(objects), "dry_run": DRY_RUN}
+        for one in CHANGING:
+            await self.run_one(one, known)
+
+    async def run_one(self, one: Run, known: Mapping[str, str]) -> None:
+        words = [word.format_map(known) for word in f"{one.command} {one.args}".split()]
+        await self.run(one.user, *words)
 
     async def write(self, user: str, topic: str, value: bytes) -> None:
         """Write one record as a user."""
@@ -166,6 +207,12 @@ def objects(api: str) -> list[dict[str, Any]]:
     ]
 
 
+def test_every_command_has_its_user() -> None:
+    assert {one.command for one in (*READING, *CHANGING)} == (
+        all_commands() - WITHOUT_KAFKA - WORKER
+    )
+
+
 @pytest.mark.long
 async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
     place: Installation,
@@ -187,7 +234,7 @@ async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
         async with asyncio.timeout(60):
             while len(place.sandbox.requests) < 2:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
-        assert "events.hits" in await place.run("reader", "dlq", "list")
+        await place.read()
         assert (detector.stop(), notifier.stop()) == (0, 0)
         for worker in (detector, notifier):
             assert "uthorization" not in worker.text
@@ -202,6 +249,8 @@ async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
     with place.worker("detector") as detector, place.worker("notifier") as notifier:
         await detector.ready()
         await notifier.ready()
+        assert (detector.stop(), notifier.stop()) == (0, 0)
+    await place.change(file)
     denied: dict[str, list[Topic]] = {
         "producer-events": [Topic.ACCOUNT, *WORKERS_OWN],
         "producer-notices": [*EVENT_TOPICS, *WORKERS_OWN],
