@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.domain.errors import ConfigurationError, UsageError
+from stream_app.domain.errors import ConfigurationError, NewerFormatError, UsageError
 from stream_app.key_ring import generate_secret_key
 from stream_app.settings import Settings
 from stream_app.worker.roles import WORKER_ROLES
@@ -59,8 +59,9 @@ def test_the_workers_are_exposed_little() -> None:
 def test_it_starts_again_unless_a_person_is_needed_first() -> None:
     unit = values()
     assert unit["Restart"] == ["always"]
-    codes = {str(error.exit_code) for error in (UsageError, ConfigurationError)}
-    assert codes < set(unit["RestartPreventExitStatus"][0].split())
+    need_a_person = (UsageError, ConfigurationError, NewerFormatError)
+    codes = {str(error.exit_code) for error in need_a_person}
+    assert set(unit["RestartPreventExitStatus"][0].split()) == codes
     assert float(unit["TimeoutStopSec"][0]) > Settings().shutdown_timeout_seconds
 
 

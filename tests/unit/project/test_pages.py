@@ -7,7 +7,7 @@ import re
 from stream_app.cli import COMMANDS
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Evaluation, Reaction
 from stream_app.opsgenie.sandbox.fault import KIND_TEXTS
-from stream_app.settings import secret_variables
+from stream_app.settings import FREE_PREFIXES, secret_variables, setting_fields
 from tests.bench.__main__ import AT_LEAST, AT_MOST
 from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
 from tests.documentation.tables import (
@@ -18,7 +18,7 @@ from tests.documentation.tables import (
 )
 from tests.unit.project.test_page_table import NAMED, rows
 
-COMMANDS_PAGE, CONFIGURATION_PAGE = "deploy/README.md", "schemas/configuration.md"
+COMMANDS_PAGE, CONFIGURATION_PAGE = "deploy/commands.md", "schemas/configuration.md"
 WRITE_TABLES = "run: python -m tests.documentation.tables"
 
 
@@ -67,6 +67,25 @@ def test_the_failures_on_demand_are_those_of_the_sandbox() -> None:
 def test_the_secrets_that_may_stand_in_files_are_named() -> None:
     for variable in secret_variables():
         assert f"`{variable}_FILE`" in PAGES[SETTINGS_PAGE]
+
+
+def test_the_commands_variables_and_files_in_blocks_are_there() -> None:
+    variables = {variable for variable, _ in setting_fields()}
+    variables |= {f"{variable}_FILE" for variable in secret_variables()}
+    typed = [body for page in PAGES.values() for kind, body in blocks(page) if kind != "text"]
+    text = "\n".join(typed)
+    named = {
+        name for name in re.findall(r"STREAM_APP_\w+", text) if not name.startswith(FREE_PREFIXES)
+    }
+    assert named
+    assert named <= variables
+    commands = re.findall(r"(?:^|[ /])stream-app ([a-z][a-z-]*)(?= |$)", text, re.MULTILINE)
+    assert commands
+    assert set(commands) <= set(COMMANDS)
+    # kubectl writes `deploy/NAME` for a Deployment.
+    files = set(re.findall(r"(?<=[ =])deploy/(?!stream-app-)[\w@./-]+", text))
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 def test_the_targets_of_make_are_there() -> None:
