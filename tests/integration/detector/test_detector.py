@@ -307,11 +307,11 @@ async def test_an_outage_of_the_broker_is_logged_once_each_way_and_survived(
         assert worker.stop() == 0
 
 
-async def test_a_topic_that_has_got_more_partitions_is_named_with_the_command_that_helps(
+async def test_counts_with_more_partitions_are_named_with_the_command_that_helps(
     settings: Settings, tmp_path: Path
 ) -> None:
     bootstrap = await prepared(settings)
-    now, topic = int(time.time()), f"{settings.topic_prefix}events.incidents"
+    now, topic = int(time.time()), f"{settings.topic_prefix}counts"
     await send(settings, "incidents", incident(now))
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
