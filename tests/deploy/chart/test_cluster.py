@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.kafka.cluster.topics import topic_specs
+from stream_app.kafka.cluster.topics import copies_config, topic_specs
 from stream_app.settings import Settings
 from tests.deploy.chart.pods import pods, selects
 from tests.deploy.chart.rendering import MINIMAL, Chart, merged
@@ -17,7 +17,9 @@ STRIMZI = {"topics": {"by": "strimzi", "strimzi": {"cluster": "main", "namespace
 @pytest.mark.parametrize(
     ("config", "settings"),
     [
-        ({}, {"partitions": 8}),
+        ({}, {"partitions": 8, "kafka": {"replication_factor": 3}}),
+        ({"STREAM_APP_KAFKA__REPLICATION_FACTOR": 2}, {"kafka": {"replication_factor": 2}}),
+        ({"STREAM_APP_KAFKA__REPLICATION_FACTOR": 5}, {"kafka": {"replication_factor": 5}}),
         ({"STREAM_APP_PARTITIONS": 24, "STREAM_APP_TOPIC_PREFIX": "acme."},
          {"partitions": 24, "topic_prefix": "acme."}),
         ({"STREAM_APP_DRY_RUN": True, "STREAM_APP_TOPIC_PREFIX": "dry."},
@@ -29,6 +31,7 @@ def test_strimzi_makes_the_topics_that_the_command_makes(
     config: dict[str, Any], settings: dict[str, Any], chart: Chart
 ) -> None:
     rendering = chart.render(merged(merged(MINIMAL, STRIMZI), {"config": config}))
+    copies = config.get("STREAM_APP_KAFKA__REPLICATION_FACTOR", 3)
     assert rendering.of_kind("Job") == []
     topics = rendering.of_kind("KafkaTopic")
     for topic in topics:
@@ -36,14 +39,16 @@ def test_strimzi_makes_the_topics_that_the_command_makes(
         assert meta["namespace"] == "kafka"
         assert meta["labels"]["strimzi.io/cluster"] == "main"
         assert meta["annotations"]["helm.sh/resource-policy"] == "keep"
-        assert topic["spec"]["replicas"] == 3
+        assert topic["spec"]["replicas"] == copies
     made = {
         topic["metadata"]["name"]: (topic["spec"]["partitions"], topic["spec"]["config"])
         for topic in topics
     }
     assert len(made) == len(topics)
+    # As stream_app/kafka/cluster/admin.py makes them.
     assert made == {
-        spec.name: (spec.partitions, spec.config) for spec in topic_specs(Settings(**settings))
+        spec.name: (spec.partitions, {**spec.config, **copies_config(copies)})
+        for spec in topic_specs(Settings(**settings))
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from stream_app.kafka.cluster.topics import topic_specs
+from stream_app.kafka.cluster.topics import ENOUGH_COPIES, copies_config, topic_specs
 from stream_app.settings import Settings, secret_variables, setting_fields
 
 CHART = Path(__file__).parents[3] / "deploy" / "helm" / "stream-app"
@@ -121,7 +121,11 @@ def topics_text() -> str:
     ]
     head = "# Made from what `topics create` makes: python -m tests.deploy.chart.written_files\n"
     # A copy of each part: YAML would name those that are the same object.
-    return head + yaml.safe_dump(json.loads(json.dumps(rows)), sort_keys=False)
+    found = {
+        "withCopies": {"atLeast": ENOUGH_COPIES, "config": copies_config(ENOUGH_COPIES)},
+        "topics": json.loads(json.dumps(rows)),
+    }
+    return head + yaml.safe_dump(found, sort_keys=False)
 
 
 if __name__ == "__main__":
