@@ -12,6 +12,7 @@ from typing import Any
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from stream_app.domain.errors import KafkaRefusedError
+from stream_app.kafka.brokers.cluster_client import ask_any
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.requests import DescribeTopics
@@ -39,7 +40,7 @@ async def require_rights(settings: Settings, reads: Sequence[str], writes: Seque
     async with Admin(settings) as client:
         asked = DescribeTopics(list(dict.fromkeys((*reads, *writes))), with_operations=True)
         cluster = client._client  # noqa: SLF001 - sends our own request
-        answer: Any = await cluster.send(cluster.get_random_node(), asked)
+        answer: Any = await ask_any(cluster, asked)
         rows = {row["topic"]: row for row in answer.to_object()["topics"]}
         lacking = [
             f"{name} on topic {topic}"

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.state.keys import NEVER
@@ -255,7 +255,10 @@ class Snapshots:
         tp = TopicPartition(table.changelog_topic_name, partition)
         try:
             async with Admin(self._app.settings) as client:
-                await client.delete_records({tp: RecordsToDelete(before)})
+                try:
+                    await client.delete_records({tp: RecordsToDelete(before)})
+                except TopicAuthorizationFailedError:
+                    raise TopicAuthorizationFailedError(tp.topic) from None
         except StreamAppError as error:
             if not self._has_logged_refusal:
                 self._has_logged_refusal = True

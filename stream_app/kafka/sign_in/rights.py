@@ -25,9 +25,15 @@ _TOPIC_OPERATIONS = {
     "topic_metadata.py": "Describe",
     "admin.py": "Describe",
     "topic_check.py": "DescribeConfigs",
+    "changelog_settings.py": "DescribeConfigs",
+    "snapshots.py": "Delete",
+    # Faust's: it asks to make a topic, and takes it well that there is one.
+    "aiokafka.py": "Create",
 }
-#: What stands before the name of a group in an error's text.
-_BEFORE_NAME = re.compile(r"^(group|Unable to get coordinator id for) ")
+#: What stands around the name of a group or a topic in an error's text.
+_AROUND_NAME = re.compile(
+    r"^(group|Unable to get coordinator id for|Cannot create topic:) |( \(\d+\))?: .*$"
+)
 _GROUP_OPERATIONS = {"client.py": "Describe", "groups.py": "Describe"}
 
 
@@ -59,4 +65,4 @@ def _names(error: BaseException) -> str:
     """Return the topics or groups that an error names; there may be a set of them."""
     named = error.args[0] if error.args else "?"
     names = sorted(named) if isinstance(named, Iterable) and not isinstance(named, str) else [named]
-    return printable(", ".join(_BEFORE_NAME.sub("", str(name)) for name in names))
+    return printable(", ".join(_AROUND_NAME.sub("", str(name)) for name in names))

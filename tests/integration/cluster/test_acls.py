@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
-from tests.acls import OPERATORS_OWN, WORKERS_OWN, rights
+from tests.acls import OPERATORS_OWN, WORKERS_OWN, Right, rights
 from tests.integration.cluster.users_of_commands import (
     CHANGING,
     READING,
@@ -36,7 +37,13 @@ from tests.integration.listeners import AUTHORIZER, Listener, listening_kafka, p
 
 PREFIX = "acl."
 DRY_RUN = f"{PREFIX}dry."
-USERS = (*rights(), "nobody")
+#: Detectors that lack an operation on the topics of their state, and what is said of it.
+LACKING = {
+    "Create": "the user lacks Create on topic",
+    "AlterConfigs": "the user lacks DescribeConfigs on topic",
+    "Delete": "the user lacks Delete on topic",
+}
+USERS = (*rights(), *LACKING, "nobody")
 #: Kafka's own numbers.
 RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
 LITERAL, PREFIXED, ALLOW = 3, 4, 3
@@ -69,12 +76,22 @@ def settings_of(user: str, address: str) -> Settings:
     return Settings.model_validate({"kafka": kafka, "topic_prefix": PREFIX, "partitions": 2})
 
 
+def without(found: Sequence[Right], operation: str) -> Iterator[Right]:
+    """Yield rights without one operation on the topics of a worker's state."""
+    for right in found:
+        is_state = right.resource == "topic" and right.is_prefix
+        kept = tuple(one for one in right.operations if not (is_state and one == operation))
+        yield right._replace(operations=kept)
+
+
 async def give_rights(address: str) -> None:
     """Give each user the rights of the page, and no other."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
-        for user, found in rights().items():
+        everybody = rights()
+        everybody |= {name: list(without(everybody["detector"], name)) for name in LACKING}
+        for user, found in everybody.items():
             for right in found:
                 is_cluster = right.resource == "cluster"
                 name = right.name if is_cluster else f"{PREFIX}{right.name}"
@@ -109,9 +126,28 @@ class Installation:
             "STREAM_APP_KAFKA__SASL_PASSWORD": password(user),
         }
 
-    def worker(self, role: str) -> WorkerProcess:
-        settings = settings_of(role, self.address)
-        return WorkerProcess(role, settings, self.folder / f"{role}.log", **self.login(role))
+    def worker(self, role: str, user: str = "", **env: str) -> WorkerProcess:
+        user = user or role
+        settings = settings_of(user, self.address)
+        return WorkerProcess(role, settings, self.folder / f"{user}.log", **self.login(user), **env)
+
+    async def lack(self) -> None:
+        """Start detectors that lack a right; each says which."""
+        for operation in ("Create", "AlterConfigs"):
+            with self.worker("detector", operation) as worker:
+                assert await asyncio.to_thread(worker.process.wait, 60) == 4
+                assert f"{LACKING[operation]} {PREFIX}stream-app-detector-" in worker.text
+        # It goes on without deleting what two snapshots cover.
+        often = {"STREAM_APP_KAFKA__SNAPSHOT_INTERVAL_SECONDS": "0.5"}
+        with self.worker("detector", "Delete", **often) as worker:
+            await worker.ready()
+            async with asyncio.timeout(60):
+                while "changelog_not_trimmed" not in worker.text:
+                    hit = {"client_id": 1111, "request_time": int(time.time()), "type": "sqli"}
+                    await self.write("producer-events", "events.hits", json.dumps(hit).encode())
+                    await asyncio.sleep(0.5)
+            assert f"{LACKING['Delete']} {PREFIX}stream-app-detector-" in worker.text
+            assert worker.stop() == 0
 
     async def run(self, user: str, *args: str, **env: str) -> str:
         """Run a command to its good end; return what it prints to stdout."""
@@ -250,6 +286,7 @@ async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
         await detector.ready()
         await notifier.ready()
         assert (detector.stop(), notifier.stop()) == (0, 0)
+    await place.lack()
     await place.change(file)
     denied: dict[str, list[Topic]] = {
         "producer-events": [Topic.ACCOUNT, *WORKERS_OWN],
