@@ -74,13 +74,15 @@ class Refusals:
         self._listeners.add(ending.note)
         try:
             yield
-        except asyncio.CancelledError:
-            if ending.is_own_cancellation():
-                raise ending.error from None  # type: ignore[misc]
-            raise
+        except (asyncio.CancelledError, Exception) as error:
+            ended = ending.end()
+            # Whatever the driver makes of its cancellation. Another's cancellation stays one.
+            if ended is None or (isinstance(error, asyncio.CancelledError) and ending.is_ended):
+                raise
+            raise ended from None
         finally:
+            ending.end()
             self._listeners.discard(ending.note)
-            ending.is_over = True
 
 
 class _Ending:
@@ -89,24 +91,35 @@ class _Ending:
     def __init__(self, task: asyncio.Task[Any] | None, loop: asyncio.AbstractEventLoop) -> None:
         self._task = task
         self._loop = loop
+        self._cancelled_before = 0 if task is None else task.cancelling()
         self._is_cancelled = False
-        self.is_over = False
-        self.error: SignInRefusedError | None = None
+        self._is_over = False
+        self._error: SignInRefusedError | None = None
 
     def note(self, error: SignInRefusedError) -> None:
         """Take a refusal, from any thread."""
-        if self.error is None:
-            self.error = error
+        if self._error is None:
+            self._error = error
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        if self._task is not None and not self.is_over:
+        if self._task is not None and not self._is_over:
             self._is_cancelled = True
             self._task.cancel()
 
-    def is_own_cancellation(self) -> bool:
-        """Tell whether nobody else has cancelled the task, and take the cancellation back."""
-        return self._is_cancelled and self._task is not None and self._task.uncancel() == 0
+    def end(self) -> SignInRefusedError | None:
+        """Take the cancellation back; return the refusal if it has cancelled the task."""
+        self._is_over = True
+        if not self._is_cancelled or self._task is None:
+            return None
+        self._is_cancelled = False
+        self._task.uncancel()
+        return self._error
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether somebody else wants the task to end, too."""
+        return self._task is not None and self._task.cancelling() > self._cancelled_before
 
 
 #: Of this process: its clients do not know each other.

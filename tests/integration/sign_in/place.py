@@ -87,6 +87,8 @@ def _listeners(authority: Authority, keys: Path) -> list[Listener]:
         Listener("TLS", "SSL", _store(good)),
         Listener("EXPIRED", "SSL", _store(_server_file(authority, HOST, is_expired=True))),
         Listener("OTHERNAME", "SSL", _store(_server_file(authority, "broker.example"))),
+        # It sends its clients to a name that its certificate does not have.
+        Listener("MOVED", "SSL", _store(good), "localhost"),
         Listener("MUTUAL", "SSL", _store(good, authority.path)),
         Listener("MUTUALSCRAM", "SASL_SSL", _store(good, authority.path) | scram),
         Listener("PLAIN", "SASL_PLAINTEXT", plain),

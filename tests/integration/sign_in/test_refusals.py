@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import KafkaRefusedError, StreamAppError
 from stream_app.kafka.cluster.admin import list_topics
-from stream_app.kafka.configuration.records import read_stored
+from stream_app.kafka.configuration.records import read_stored, write_records
 from tests.integration.harness import WorkerProcess
 from tests.integration.sign_in.place import Place
 from tests.integration.sign_in.settings import (
@@ -139,6 +140,22 @@ async def test_a_refusal_names_the_setting(place: Place, name: str) -> None:
     with pytest.raises(KafkaRefusedError if name != "no token endpoint" else StreamAppError):
         await read_stored(settings)
     assert WRONG not in line
+
+
+async def test_a_broker_that_is_refused_after_the_first_answer_is_named_at_once(
+    place: Place,
+) -> None:
+    """The first address is right, and the one that the broker tells is not."""
+    port = place.addresses["MOVED"].partition(":")[2]
+    settings = settings_at(place, "MOVED", tls(place, bootstrap_servers=f"127.0.0.1:{port}"))
+    line = f"localhost:{port}: the broker's certificate is for another name"
+    for read in (list_topics, read_stored):
+        with pytest.raises(KafkaRefusedError) as caught:
+            await read(settings)
+        assert line in str(caught.value)
+    with pytest.raises(KafkaRefusedError) as caught:
+        await write_records(settings, [(Kind.CLIENT, 1, {})], actor="test")
+    assert line in str(caught.value)
 
 
 async def test_a_token_that_the_broker_does_not_take_is_named(place: Place) -> None:

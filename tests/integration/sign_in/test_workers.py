@@ -265,10 +265,16 @@ async def test_a_right_that_is_withdrawn_ends_a_worker_and_the_next_one_at_its_s
         await forbid_reading(everybody, TOPIC, f"{prefix}events.hits")
         await forbid_reading(everybody, GROUP, f"{prefix}stream-app-notifier")
         assert (await ended(detector), await ended(notifier)) == (4, 4)
-    with worker("detector", settings, tmp_path / "again", **key) as again:
-        assert await ended(again) == 4
+    folder = tmp_path / "again"
+    with (
+        worker("detector", settings, folder, **key) as next_detector,
+        worker("notifier", settings, folder, **key) as next_notifier,
+    ):
+        assert (await ended(next_detector), await ended(next_notifier)) == (4, 4)
     topic = f"the user lacks Read on topic {prefix}events.hits: see deploy/acls.md"
     group = f"the user lacks Read on group {prefix}stream-app-notifier: see deploy/acls.md"
-    lines = [process.text.splitlines()[-1] for process in (detector, notifier, again)]
-    assert [line.partition("refuses: ")[2] for line in lines] == [topic, group, topic]
-    assert "Traceback" not in again.text
+    for process in (detector, next_detector):
+        assert process.text.splitlines()[-1].endswith(f"refuses: {topic}")
+    for process in (notifier, next_notifier):
+        assert process.text.splitlines()[-1].endswith(f"refuses: {group}")
+    assert "Traceback" not in next_detector.text

@@ -30,6 +30,10 @@ from intervaltree import IntervalTree
 from stream_app.kafka.records.fetched_records import whole_records
 from stream_app.kafka.records.fetcher import WholeFetchResult
 from stream_app.kafka.records.partition_records import LeanPartitionRecords
+from stream_app.kafka.sign_in import faust_credentials
+from stream_app.kafka.sign_in.faust_credentials import KafkaSignIn
+from stream_app.kafka.sign_in.sign_in import sign_in
+from stream_app.setting_groups import KafkaSettings
 
 
 def test_the_versions_are_those_that_were_read() -> None:
@@ -197,3 +201,16 @@ def test_a_consumer_of_whole_records_is_told_from_an_agents(
     assert records("config.triggers", None).is_lean
     assert not records("other", None).is_lean
     assert not records("config.triggers", whole_records).is_lean
+
+
+def test_faust_s_clients_sign_in_with_the_options_of_all_others() -> None:
+    """The driver asks its function for the options of each client, by its module's name."""
+    thread, producer = driver.AIOKafkaConsumerThread, driver.Producer
+    for method in (thread._create_worker_consumer, producer._settings_auth):
+        assert "credentials_to_aiokafka_auth(" in inspect.getsource(method)
+    found = sign_in(KafkaSettings(security_protocol="SSL"))
+    credentials = KafkaSignIn(found)
+    options = driver.credentials_to_aiokafka_auth(credentials, None)
+    assert driver.credentials_to_aiokafka_auth is faust_credentials._options
+    assert options == found.options()
+    assert options["sasl_oauth_token_provider"] is found

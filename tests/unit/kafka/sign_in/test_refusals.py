@@ -80,3 +80,35 @@ async def test_a_cancellation_by_others_stays_one() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_the_driver_makes_of_its_cancellation_does_not_matter() -> None:
+    refusals = Refusals()
+    asyncio.get_running_loop().call_later(0.01, refusals.note, "a:1", refused("no entry"))
+
+    async def fail_while_cleaning_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the connection is gone")
+
+    with pytest.raises(SignInRefusedError, match="no entry"), refusals.ending():
+        await fail_while_cleaning_up()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_cancellation_by_others_at_the_same_time_stays_one() -> None:
+    refusals = Refusals()
+
+    async def wait() -> None:
+        with refusals.ending():
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    refusals.note("a:1", refused("no entry"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
