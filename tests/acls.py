@@ -70,12 +70,13 @@ def worker_rights(role: Role) -> Iterator[Right]:
     for topic in DEAD_LETTER_SOURCES:
         if topic in ROLE_SOURCES[role]:
             yield Right("topic", NAMES.dead_letters(topic), WRITES)
-    # It asks whether the installation is marked as a dry run.
+    # It asks whether the installation is marked as a dry run; one of a dry run must see that.
     yield Right("topic", dry_run_mark(""), ("Describe",))
-    # It deletes records that two snapshots cover, takes over topics of an older version, and gives
-    # its topics as many partitions as their sources have got.
-    state = ("Read", "Write", "Create", "Delete", "Alter", "AlterConfigs")
-    yield Right("topic", f"stream-app-{role}-", state, is_prefix=True)
+    # It takes over topics of an older version, and gives its topics as many partitions as their
+    # sources have got. A detector deletes records that two snapshots cover.
+    state = ("Read", "Write", "Create", "Alter", "AlterConfigs")
+    deletes = ("Delete",) if role == "detector" else ()
+    yield Right("topic", f"stream-app-{role}-", (*state, *deletes), is_prefix=True)
     yield Right("group", f"stream-app-{role}", ("Read",))
     # It asks the cluster for its time; without the right it learns it from what it has written.
     yield Right("cluster", "kafka-cluster", ("Describe",))
