@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.integration.harness import (
     put,
     read_all,
 )
-from tests.processes import STREAM_APP, run
+from tests.processes import STREAM_APP, Program, run
 
 Json = dict[str, Any]
 SANDBOX_URL = re.compile(r"STREAM_APP_DELIVERY__SANDBOX_URL=(\S+)")
@@ -45,7 +45,7 @@ class System:
         self.url = ""
         self._env: dict[str, str] = {}
         self._http = httpx.Client(verify=NO_TLS)
-        self._sandbox: subprocess.Popen[bytes] | None = None
+        self._sandbox: Program | None = None
         self._workers: list[WorkerProcess] = []
         self._tenants = 100
 
@@ -133,13 +133,13 @@ class System:
 
     def _start_sandbox(self) -> None:
         log = self.folder / "sandbox.log"
-        with log.open("wb") as out:
-            self._sandbox = subprocess.Popen(
-                [sys.executable, "-m", "stream_app", "sandbox", "--port", "0"],
-                env=environment(self.settings),
-                stdout=subprocess.DEVNULL,
-                stderr=out,
-            )
+        log.touch()
+        self._sandbox = Program(
+            (*STREAM_APP, "sandbox", "--port", "0"),
+            environment(self.settings),
+            stdout=Path(os.devnull),
+            stderr=log,
+        )
         eventually(lambda: bool(SANDBOX_URL.search(log.read_text())), START_SECONDS)
         found = SANDBOX_URL.search(log.read_text())
         assert found is not None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from stream_app.domain.events.model import EventKind
@@ -16,22 +16,20 @@ from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
+from tests import processes
 from tests.integration.harness import environment, read_all
+from tests.processes import STREAM_APP, Program
 
 WAIT_SECONDS = 30
 
 
-def start(settings: Settings, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "stream_app", "sample", *args],
-        env=environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(settings: Settings, errors: Path, *args: str) -> Program:
+    """Start the command with a file for its stderr."""
+    words, output = (*STREAM_APP, "sample", *args), Path(os.devnull)
+    return Program(words, environment(settings), stdout=output, stderr=errors)
 
 
-def wait_for_events(settings: Settings, process: subprocess.Popen[str]) -> None:
+def wait_for_events(settings: Settings, process: Program) -> None:
     while not any(written(settings).values()):
         assert process.poll() is None
         time.sleep(0.2)
@@ -39,9 +37,9 @@ def wait_for_events(settings: Settings, process: subprocess.Popen[str]) -> None:
 
 def run(settings: Settings, *args: str) -> tuple[int, str]:
     """Return the exit code and stderr."""
-    process = start(settings, *args)
-    _, errors = process.communicate(timeout=WAIT_SECONDS)
-    return process.returncode, errors
+    words = (*STREAM_APP, "sample", *args)
+    done = processes.run(words, environment(settings), timeout=WAIT_SECONDS)
+    return done.returncode, done.stderr
 
 
 def written(settings: Settings) -> dict[str, list[Any]]:
@@ -74,13 +72,16 @@ def test_events_of_all_kinds_arrive_on_their_topics_and_spread_over_partitions(
     assert {record.partition for record in found[EventKind.HITS]} == set(range(4))
 
 
-def test_ctrl_c_ends_it_in_order_and_nothing_it_reported_is_missing(settings: Settings) -> None:
+def test_ctrl_c_ends_it_in_order_and_nothing_it_reported_is_missing(
+    settings: Settings, tmp_path: Path
+) -> None:
     asyncio.run(create_topics(settings))
-    process = start(settings, "--rate", "200")
+    log = tmp_path / "errors"
+    process = start(settings, log, "--rate", "200")
     wait_for_events(settings, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=WAIT_SECONDS)
-    assert process.returncode == 0, errors
+    code, errors = process.wait(WAIT_SECONDS), log.read_text()
+    assert code == 0, errors
     reported = int(errors.splitlines()[-1].removesuffix(" events, done"))
     assert sum(map(len, written(settings).values())) == reported > 0
 
@@ -99,7 +100,7 @@ def test_without_a_broker_it_ends_with_exit_code_4() -> None:
 
 
 def test_a_broker_that_goes_away_ends_it_with_exit_code_4(
-    own_kafka: Callable[[], EmbeddedKafka], topic_prefix: str
+    own_kafka: Callable[[], EmbeddedKafka], topic_prefix: str, tmp_path: Path
 ) -> None:
     broker = own_kafka()
     settings = Settings(
@@ -108,9 +109,10 @@ def test_a_broker_that_goes_away_ends_it_with_exit_code_4(
         partitions=2,
     )
     asyncio.run(create_topics(settings))
-    process = start(settings, "--rate", "200")
+    log = tmp_path / "errors"
+    process = start(settings, log, "--rate", "200")
     wait_for_events(settings, process)
     broker.kill()
-    _, errors = process.communicate(timeout=WAIT_SECONDS + 15)
-    assert process.returncode == 4, errors
+    code, errors = process.wait(WAIT_SECONDS + 15), log.read_text()
+    assert code == 4, errors
     assert "Kafka did not acknowledge an event" in errors

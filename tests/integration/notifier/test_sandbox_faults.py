@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE
@@ -21,7 +22,9 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import RequestView
 from stream_app.setting_groups import DeliverySettings
+from tests import processes
 from tests.integration.harness import NO_TLS
+from tests.processes import STREAM_APP
 
 KEY, OTHER_KEY = "00000000-1111-2222-3333-444444444444", "00000000-1111-2222-3333-555555555555"
 HEADERS = {"Authorization": f"GenieKey {KEY}"}
@@ -334,12 +337,9 @@ async def test_the_control_api_refuses_what_is_no_fault(content: bytes, said: st
 
 
 async def run(*args: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "stream_app", "sandbox", *args), stdout=PIPE, stderr=PIPE
-    )
-    async with asyncio.timeout(30):
-        out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    words = (*STREAM_APP, "sandbox", *args)
+    done = await asyncio.to_thread(processes.run, words, os.environ, timeout=30)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_commands_tell_a_running_sandbox_what_to_fail() -> None:
