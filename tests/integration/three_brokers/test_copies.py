@@ -15,6 +15,7 @@ from stream_app.kafka.cluster import topics
 from stream_app.kafka.cluster.admin import Admin, create_topics, make_topics
 from stream_app.kafka.cluster.topic_copies import check_copies
 from stream_app.kafka.cluster.topics import MIN_INSYNC, TopicSpec, topic_specs
+from stream_app.kafka.state.changelog_settings import topic_overrides
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, configure_topics
@@ -47,6 +48,12 @@ async def run(settings: Settings, *args: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+async def own_settings(settings: Settings, topic: str) -> dict[str, str]:
+    """Return the settings of a topic that are not the cluster's."""
+    async with Admin(settings) as client:
+        return (await topic_overrides(client, [topic]))[topic]
+
+
 async def problems(settings: Settings, topic: str) -> list[tuple[str, str]]:
     found = await check_copies(settings)
     return [(one.problem, one.remedy) for one in found if one.topic == topic]
@@ -59,6 +66,7 @@ async def test_writes_need_two_of_three_copies_and_what_differs_is_told(
     await create_topics(settings)
     assert await run(settings, "topics", "check") == (0, "all topics are as they must be\n")
     counts = f"{prefix}counts"
+    assert (await own_settings(settings, counts))[MIN_INSYNC] == "2"
     configs = f"kafka-configs --bootstrap-server {servers} --alter --topic {counts} --add-config"
     for needed, effect in (
         ("1", "what one broker has acknowledged alone is lost with it"),
@@ -121,4 +129,5 @@ async def test_a_cluster_that_refuses_says_why_and_its_own_setting_will_do(
     assert [spec.name for spec in made] == [spec.name for spec in topic_specs(settings)]
     monkeypatch.undo()
     await cluster.in_step()
+    assert MIN_INSYNC not in await own_settings(settings, made[0].name)
     assert await check_copies(settings) == [], "the cluster's own setting is 2"
