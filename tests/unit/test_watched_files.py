@@ -121,3 +121,19 @@ def test_the_files_are_not_looked_at_for_each_call(
     monkeypatch.setattr(watched_files, "LOOK_SECONDS", 3600)
     halves.write("b", "b")
     assert watched.current() == "a"
+
+
+def test_a_reading_that_failed_is_tried_again_without_a_change(tmp_path: Path) -> None:
+    halves = Halves(tmp_path)
+    halves.write("a", "a")
+
+    def read() -> str:
+        value = halves.read()
+        if halves.readings == 2:
+            raise ConfigurationError("no file handle is left")
+        return value
+
+    watched = WatchedFiles(["X"], halves.files, read)
+    halves.write("b", "b")
+    assert [watched.current() for _ in range(3)] == ["a", "b", "b"]
+    assert halves.readings == 3
