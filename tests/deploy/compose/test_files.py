@@ -83,6 +83,14 @@ def test_the_project_s_services_are_hardened_and_the_others_are_pinned() -> None
             assert service["command"][0] in COMMANDS, name
 
 
+def test_one_service_builds_the_image_and_none_pulls_it() -> None:
+    ours = {name: one for name, one in services().items() if name not in FOREIGN}
+    # Every installation has it. Builds of one tag at the same time fail where they meet.
+    assert [name for name, one in ours.items() if "build" in one] == ["topics"]
+    assert "profiles" not in load(OWN)["services"]["topics"]
+    assert {one["pull_policy"] for one in ours.values()} == {"never"}
+
+
 def test_each_role_has_a_service_that_gets_the_time_that_it_needs_to_end() -> None:
     for role in WORKER_ROLES:
         service = services()[role]
