@@ -121,11 +121,11 @@ constraints: ## Pin what pyproject.toml asks for, with hashes (needs uv)
 	$(COMPILE) --group editable -c constraints.txt -o deploy/image/build-constraints.txt
 	$(COMPILE) --group go -o tests/deploy/chart/helm/constraints.txt
 
-# SOURCE, the address of the repository, is yours to give.
+# SOURCE, the address of the repository, is yours to give. It needs no Python on this machine.
 .PHONY: image
-image: $(STAMP) ## Build the image stream-app with Docker (make image SOURCE=https://…)
+image: ## Build the image stream-app with Docker (make image SOURCE=https://…)
 	docker build -f deploy/Dockerfile -t stream-app \
-	  --build-arg VERSION="$$($(RUN) --version | cut -d ' ' -f 3)" \
+	  --build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' stream_app/__init__.py)" \
 	  --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE="$(SOURCE)" .
 
 .PHONY: clean
