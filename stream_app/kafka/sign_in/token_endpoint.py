@@ -6,12 +6,14 @@ an error shows what the endpoint calls it, never the answer itself, which may ho
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
+import socket
 import ssl
-import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote_plus
@@ -28,8 +30,9 @@ URL = "STREAM_APP_KAFKA__OAUTH_TOKEN_URL"
 CLIENT = "STREAM_APP_KAFKA__OAUTH_CLIENT_ID and STREAM_APP_KAFKA__OAUTH_CLIENT_SECRET"
 CA_FILE = "STREAM_APP_KAFKA__OAUTH_CAFILE"
 
-#: Longest time of a request, and of each of its steps.
-REQUEST_SECONDS, STEP_SECONDS = 10.0, 5.0
+#: Longest time of a request, and of each of its steps. A command gives up after 10 s: it would call
+#: Kafka away if the endpoint might take as long.
+REQUEST_SECONDS, STEP_SECONDS = 8.0, 5.0
 #: Longest answer. Brokers take no longer tokens than 512 KiB, and usual ones have 2.
 MAX_BYTES = 256 * 1024
 #: The life of a token whose answer tells none that makes sense (RFC 6749 only recommends it).
@@ -67,19 +70,10 @@ def fetch_token(kafka: SignInSettings, secret: str) -> SignInToken:
         form["scope"] = kafka.oauth_scope
     try:
         context = check_ca_file(kafka)
-        with (
-            httpx.Client(verify=context, timeout=STEP_SECONDS, trust_env=False) as client,
-            client.stream(
-                "POST",
-                kafka.oauth_token_url or "",
-                data=form,
-                headers={
-                    "Authorization": _basic(kafka.oauth_client_id or "", secret),
-                    "Accept": "application/json",
-                },
-            ) as response,
-        ):
-            status, body = response.status_code, _read(response)
+        authorization = _basic(kafka.oauth_client_id or "", secret)
+        status, body = asyncio.run(
+            _answer(kafka.oauth_token_url or "", form, authorization, context)
+        )
     except ConfigurationError as error:
         raise SignInRefusedError(str(error)) from None
     except httpx.HTTPError as error:
@@ -99,34 +93,64 @@ def _basic(client: str, secret: str) -> str:
     return f"Basic {b64encode(text.encode()).decode()}"
 
 
-def _read(response: httpx.Response) -> bytes | None:
-    """Return the body; None if it is too long.
+async def _answer(
+    url: str, form: Mapping[str, str], authorization: str, context: ssl.SSLContext
+) -> tuple[int, bytes | None]:
+    """Return the answer's status, and its body; None if that is too long.
+
+    The steps of httpx have limits of their own, which an endpoint that sends a byte now and then
+    never reaches. Only in an event loop can all of them together have one.
 
     Raises:
-        httpx.ReadTimeout: it takes too long.
+        httpx.HTTPError: there is no answer, or it takes too long.
     """
-    deadline = time.monotonic() + REQUEST_SECONDS
+    headers = {"Authorization": authorization, "Accept": "application/json"}
     body = b""
-    for part in response.iter_bytes(8192):
-        body += part
-        if len(body) > MAX_BYTES:
-            return None
-        if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("")
-    return body
+    try:
+        async with (
+            asyncio.timeout(REQUEST_SECONDS),
+            httpx.AsyncClient(verify=context, timeout=STEP_SECONDS, trust_env=False) as client,
+            client.stream("POST", url, data=form, headers=headers) as response,
+        ):
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MAX_BYTES:
+                    return response.status_code, None
+            return response.status_code, body
+    except TimeoutError:
+        raise httpx.ReadTimeout("") from None
 
 
 def _no_answer(place: str, error: httpx.HTTPError) -> SignInRefusedError:
     """Return the error for an endpoint that cannot be asked."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is not None:
-        text = f"{place}: its certificate is not trusted: {cause.verify_message}: set {CA_FILE}"
+    causes = [*_causes(error)]
+    untrusted = next((one for one in causes if isinstance(one, ssl.SSLCertVerificationError)), None)
+    if untrusted is not None:
+        text = f"{place}: its certificate is not trusted: {untrusted.verify_message}: set {CA_FILE}"
         return SignInRefusedError(text)
-    why = "no answer in time" if isinstance(error, httpx.TimeoutException) else str(error)
+    # What httpx and asyncio say of a refused connection is only that it failed.
+    why = next(filter(None, map(_told, causes)), str(error))
+    if isinstance(error, httpx.TimeoutException):
+        why = "no answer in time"
     text = f"{place}: no token: {printable(why) or type(error).__name__}: is the endpoint up?"
     return SignInRefusedError(text, may_pass=True)
+
+
+def _told(error: BaseException) -> str | None:
+    """Return what an error says if it is one of the system, of TLS or of the name's resolution."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    is_other = isinstance(error, ssl.SSLError | socket.gaierror)
+    return str(error) if is_other else os.strerror(error.errno)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            error = error.__cause__ or error.__context__
 
 
 def _refusal(place: str, status: int, body: bytes) -> SignInRefusedError:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from stream_app.kafka.sign_in import token_endpoint
 from stream_app.kafka.sign_in.refusals import SignInRefusedError
 from stream_app.kafka.sign_in.token_endpoint import (
     MAX_BYTES,
@@ -126,8 +129,40 @@ def test_an_answer_that_gives_no_token_is_told_in_one_line(
     assert len(server.requests) == before + 1
 
 
-def test_an_endpoint_that_is_not_there_may_come_back() -> None:
-    away = KafkaSettings(oauth_token_url="http://127.0.0.1:1/token", oauth_client_id=CLIENT)
-    with pytest.raises(SignInRefusedError, match=r"no token: .*refused") as caught:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_an_endpoint_that_is_not_there_may_come_back(host: str) -> None:
+    away = KafkaSettings(oauth_token_url=f"http://{host}:1/token", oauth_client_id=CLIENT)
+    with pytest.raises(SignInRefusedError, match="no token: Connection refused: is") as caught:
         fetch_token(away, SECRET)
     assert caught.value.may_pass
+
+
+@pytest.mark.parametrize("begin", [b"X: ", b"Content-Length: 100000\r\n\r\n"], ids=["head", "body"])
+def test_an_endpoint_that_sends_a_byte_now_and_then_is_left_in_time(
+    begin: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_endpoint, "REQUEST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        is_left = threading.Event()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                try:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n" + begin)
+                    for _ in range(400):  # 20 s, if nobody hangs up
+                        connection.sendall(b" ")
+                        is_left.wait(0.05)
+                except OSError:
+                    is_left.set()
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/token"
+        dripping = KafkaSettings(oauth_token_url=url, oauth_client_id=CLIENT)
+        with pytest.raises(SignInRefusedError, match="no answer in time") as caught:
+            fetch_token(dripping, SECRET)
+        thread.join()
+    assert caught.value.may_pass
+    assert is_left.is_set()
