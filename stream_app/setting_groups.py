@@ -60,7 +60,8 @@ class EmbeddedSettings(Group):
 class HttpSettings(Group):
     """Where a worker answers `/metrics`, `/livez` and `/readyz`."""
 
-    host: str = Field("127.0.0.1", description="Address to bind")
+    #: An empty one would bind all addresses.
+    host: str = Field("127.0.0.1", pattern=r"^\S+$", description="Address to bind")
     port: Port | None = Field(
         None, description="Port to bind; unset: 9464 for the detector, 9465 for the notifier"
     )

@@ -78,8 +78,29 @@ class CertificateFiles:
             raise ConfigurationError(f"{certificate}: {error}") from None
 
 
+def trusting(setting: str, cafile: Path | None) -> ssl.SSLContext:
+    """Return a client's context that trusts the CAs in a file; None: those of the system.
+
+    Raises:
+        ConfigurationError: the file cannot be used.
+    """
+    try:
+        if cafile is not None:
+            _refuse_pipe(f"{setting}: {cafile}", cafile)
+        return ssl.create_default_context(cafile=cafile)
+    except (OSError, ValueError) as error:  # the errors of ssl are OSErrors, too
+        raise ConfigurationError(f"{setting}: {cafile} cannot be read as PEM: {error}") from None
+
+
+def _refuse_pipe(what: str, file: Path) -> None:
+    """Refuse a file that can be read only once: it would be waited for, perhaps for ever."""
+    if file.is_fifo():
+        raise ConfigurationError(f"{what}: is a pipe: name a file, which can be read again")
+
+
 def _content(what: str, file: Path) -> bytes:
     try:
+        _refuse_pipe(what, file)
         with file.open("rb") as opened:
             content = opened.read(MAX_PEM_BYTES + 1)
     except (OSError, ValueError) as error:

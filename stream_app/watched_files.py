@@ -66,6 +66,7 @@ class WatchedFiles(Generic[FromFiles]):
             return
         self._seen = seen
         try:
+            self._refuse_pipes()
             self._value = self._read()
         except ConfigurationError as error:
             if self._problem != str(error):
@@ -79,6 +80,12 @@ class WatchedFiles(Generic[FromFiles]):
             return
         self._problem = ""
         log.info("files_read_again", settings=", ".join(self._settings))
+
+    def _refuse_pipes(self) -> None:
+        """Refuse what would be waited for until somebody writes into it."""
+        for file in self._files:
+            if os.path.exists(file) and not os.path.isfile(file):  # noqa: PTH110, PTH113 - as below
+                raise ConfigurationError(f"{file} is no file any more: name one")
 
     def _versions(self) -> list[tuple[int, ...]]:
         return [_version(file) for file in self._files]

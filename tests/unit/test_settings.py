@@ -40,6 +40,7 @@ def test_without_console_hosts_there_are_none(monkeypatch: pytest.MonkeyPatch) -
         "PARTITIONS",
         "DRY_RUN",
         "LOG__LEVEL",
+        "HTTP__HOST",
         "KAFKA__SESSION_TIMEOUT_SECONDS",
         "DELIVERY__RETRY_SCALE",
     ],

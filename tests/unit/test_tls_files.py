@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stream_app import tls_files
 from stream_app.domain.errors import ConfigurationError
-from stream_app.tls_files import CertificateFiles
+from stream_app.tls_files import CertificateFiles, trusting
 from tests.tls.authority import Authority
 
 
@@ -100,6 +101,15 @@ def test_a_file_without_an_end_is_not_read_to_it(
     assert problem(replace(files_of(tmp_path), certfile=endless)) == (
         "CERT: /dev/zero: holds more than 1000 bytes: is no PEM file"
     )
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    expected = f"{pipe}: is a pipe: name a file, which can be read again"
+    assert problem(replace(files_of(tmp_path), certfile=pipe)) == f"CERT: {expected}"
+    with pytest.raises(ConfigurationError) as caught:
+        trusting("CA", pipe)
+    assert str(caught.value) == f"CA: {expected}"
 
 
 def test_damaged_files_are_said_to_be_damaged(tmp_path: Path) -> None:

@@ -123,6 +123,18 @@ def test_the_files_are_not_looked_at_for_each_call(
     assert watched.current() == "a"
 
 
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    halves = Halves(tmp_path)
+    halves.write("a", "a")
+    watched = halves.watched()
+    halves.files[0].unlink()
+    os.mkfifo(halves.files[0])
+    with capture_logs() as logs:
+        assert watched.current() == "a"
+    told = [str(line["why"]) for line in logs]
+    assert told == [f"{halves.files[0]} is no file any more: name one"]
+
+
 def test_a_reading_that_failed_is_tried_again_without_a_change(tmp_path: Path) -> None:
     halves = Halves(tmp_path)
     halves.write("a", "a")

@@ -11,7 +11,7 @@ from aiokafka.abc import AbstractTokenProvider
 from pydantic import SecretStr
 
 from stream_app.domain.errors import ConfigurationError
-from stream_app.environment import secrets_in_files
+from stream_app.environment import FILE_SUFFIX, secrets_in_files
 from stream_app.kafka.sign_in import aws_token, token_endpoint
 from stream_app.kafka.sign_in.tls import KEY_PASSWORD, TlsFiles
 from stream_app.kafka.sign_in.tokens import SignInToken, Tokens
@@ -112,6 +112,10 @@ def _newest(variable: str, given: SecretStr | None) -> str | None:
     """Return a secret: that of its file as it is now, or else as it was at the start."""
     if given is None:
         return None
+    file = os.environ.get(f"{variable}{FILE_SUFFIX}", "")
+    if not os.path.isfile(file):  # noqa: PTH113 - also takes what no path can be
+        # Among others a pipe, which can be read only once: nobody may write into it again.
+        return given.get_secret_value()
     try:
         found = secrets_in_files([variable], os.environ)
     except ConfigurationError:

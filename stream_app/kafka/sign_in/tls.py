@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from cryptography import x509
 
-from stream_app.domain.errors import ConfigurationError
 from stream_app.sign_in_settings import SignInSettings
-from stream_app.tls_files import CertificateFiles
+from stream_app.tls_files import CertificateFiles, trusting
 from stream_app.watched_files import WatchedFiles
 
 CA_FILE = "STREAM_APP_KAFKA__SSL_CAFILE"
@@ -66,12 +65,7 @@ class TlsFiles:
             ConfigurationError: a file cannot be used, or they do not belong together.
         """
         kafka = self._kafka
-        try:
-            context = ssl.create_default_context(cafile=kafka.ssl_cafile)
-        except (OSError, ValueError) as error:  # the errors of ssl are OSErrors, too
-            raise ConfigurationError(
-                f"{CA_FILE}: {kafka.ssl_cafile} cannot be read as PEM: {error}"
-            ) from None
+        context = trusting(CA_FILE, kafka.ssl_cafile)
         if kafka.ssl_certfile is not None and kafka.ssl_keyfile is not None:
             names = (CERTIFICATE, KEY, self._password(), KEY_PASSWORD)
             CertificateFiles(kafka.ssl_certfile, kafka.ssl_keyfile, *names).load_into(context)

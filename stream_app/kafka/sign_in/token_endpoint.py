@@ -25,6 +25,7 @@ from stream_app.domain.foreign_text.printable import printable
 from stream_app.kafka.sign_in.refusals import SignInRefusedError
 from stream_app.kafka.sign_in.tokens import SignInToken
 from stream_app.sign_in_settings import SignInSettings
+from stream_app.tls_files import trusting
 
 URL = "STREAM_APP_KAFKA__OAUTH_TOKEN_URL"
 CLIENT = "STREAM_APP_KAFKA__OAUTH_CLIENT_ID and STREAM_APP_KAFKA__OAUTH_CLIENT_SECRET"
@@ -50,12 +51,7 @@ def check_ca_file(kafka: SignInSettings) -> ssl.SSLContext:
     Raises:
         ConfigurationError: its CA file cannot be read.
     """
-    try:
-        return ssl.create_default_context(cafile=kafka.oauth_cafile)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{CA_FILE}: {kafka.oauth_cafile} cannot be read as PEM: {error}"
-        ) from None
+    return trusting(CA_FILE, kafka.oauth_cafile)
 
 
 def fetch_token(kafka: SignInSettings, secret: str) -> SignInToken:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from stream_app.domain.errors import ConfigurationError
 from stream_app.kafka.sign_in.sign_in import SignIn
@@ -62,6 +64,21 @@ def test_the_password_of_a_key_is_read_from_its_file_again(
         signing_in(**given, ssl_key_password="fake-old-word")
     with pytest.raises(ConfigurationError, match="set STREAM_APP_KAFKA__SSL_KEY_PASSWORD"):
         signing_in(**given)
+
+
+def test_a_pipe_that_held_the_password_is_not_waited_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    monkeypatch.setenv("STREAM_APP_KAFKA__SASL_PASSWORD_FILE", str(pipe))
+    found = SignIn(
+        KafkaSettings(
+            security_protocol="SASL_PLAINTEXT",
+            sasl_username="worker",
+            sasl_password=SecretStr(PASSWORD),
+        )
+    )
+    assert found.password() == PASSWORD
 
 
 @pytest.mark.parametrize("name", ["ssl_cafile", "ssl_certfile", "ssl_keyfile"])
