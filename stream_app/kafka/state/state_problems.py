@@ -24,6 +24,12 @@ TABLES = {
 }
 
 
+def source_of(settings: Settings, role: str, changelog: str) -> str:
+    """Return the full name of the topic that the state in a changelog is for."""
+    table = changelog.removeprefix(f"{app_id_of(settings, role)}-").removesuffix("-changelog")
+    return TopicNames(settings.topic_prefix)(TABLES[role][table])
+
+
 @dataclass(frozen=True)
 class StateProblem:
     """What is wrong with a role's state, and what helps."""
@@ -81,6 +87,9 @@ def _misfit(
     if kept > has:
         servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
         problem = f"{changelog} has {kept} partitions, but {source} has {has}: no {role} starts"
+        if topic in FIXED_TOPICS:
+            # With as many partitions its keys would be in others than their states.
+            return problem, None
         return problem, f"kafka-topics {servers} --alter --topic {source} --partitions {kept}"
     state = f"{source} has {has} partitions, but the state of the {role} is kept for {kept}"
     if topic in FIXED_TOPICS:

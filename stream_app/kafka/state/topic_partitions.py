@@ -117,7 +117,11 @@ def _grown(app: StatefulApp, counts: Mapping[str, int]) -> dict[str, int]:
         found = counts.get(changelog, wanted)
         sources = ", ".join(sorted(table.source_topics))
         if found > wanted:
-            raise TopicMismatchError(changelog_grown(app.role, changelog, found, sources, wanted))
+            raise TopicMismatchError(
+                changelog_grown(
+                    app.settings, app.role, changelog, found, table.source_topics, wanted
+                )
+            )
         if found < wanted:
             if is_fixed(app.settings, table.source_topics):
                 raise _mismatch(app, sources, wanted, found)
@@ -131,12 +135,20 @@ def is_fixed(settings: Settings, topics: Collection[str]) -> bool:
     return not frozenset(topics).isdisjoint(map(TopicNames(settings.topic_prefix), FIXED_TOPICS))
 
 
-def changelog_grown(role: Role, changelog: str, found: int, sources: str, kept: int) -> str:
-    """Say that somebody has given a changelog more partitions than its topics have."""
+def changelog_grown(
+    settings: Settings, role: Role, changelog: str, found: int, topics: Collection[str], kept: int
+) -> str:
+    """Say that somebody has given a changelog more partitions than its topics have.
+
+    A topic that must not grow would fit again, and its state would be read for other keys.
+    """
+    sources = ", ".join(sorted(topics))
+    grow = f"give {sources} {found} partitions, too (kafka-topics --alter), or "
+    step = "" if is_fixed(settings, topics) else grow
+    step += f"stop all workers of this role and run 'stream-app state reset {role} --yes'"
     return (
         f"{changelog} has {found} partitions, but {sources} {kept}: only changelogs of topics with "
-        f"as many can be read. Give {sources} {found} partitions, too (kafka-topics --alter), or "
-        f"stop all workers of this role and run 'stream-app state reset {role} --yes'"
+        f"as many can be read. {step[0].upper()}{step[1:]}"
     )
 
 

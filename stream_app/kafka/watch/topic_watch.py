@@ -20,6 +20,7 @@ from stream_app.kafka.cluster.admin import Admin, equal_pair
 from stream_app.kafka.cluster.topic_check import producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames, TopicProblem
+from stream_app.kafka.state.state_problems import source_of
 from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
 from stream_app.kafka.state.topic_partitions import changelog_grown, is_fixed, topic_grown
 from stream_app.logs import get_logger
@@ -103,7 +104,8 @@ class TopicWatch:
         """Say that a topic or a changelog has got more partitions, and what to do."""
         if topic in self._changelogs:
             kept = self._changelogs[topic]
-            return changelog_grown(self._role, topic, number, "the topic that it is for", kept)
+            source = source_of(self._settings, self._role, topic)
+            return changelog_grown(self._settings, self._role, topic, number, [source], kept)
         step = f"Stop all workers of this role, run 'stream-app state reset {self._role} --yes' and"
         if not is_fixed(self._settings, [topic]):
             step = "Run 'stream-app topics create' and" if topic in self._pair else "Then"

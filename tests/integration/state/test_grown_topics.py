@@ -166,7 +166,7 @@ async def test_a_changelog_that_somebody_has_raised_fits_again_when_its_topic_is
     with WorkerProcess("detector", settings, tmp_path / "running.log") as worker:
         await worker.ready()
         await grow(settings, changelog, partitions=6)
-        text = f"{settings.topic_prefix}{changelog} has 6 partitions, but the topic"
+        text = f"{changelog} has 6 partitions, but {settings.topic_prefix}events.hits 4: only"
         assert await wait_for(partial(says, worker, text), NOTICED_SECONDS)
         worker.stop()
     with WorkerProcess("detector", settings, tmp_path / "again.log") as worker:
