@@ -64,7 +64,8 @@ def _secret(variable: str, path: str) -> str:
             "name the file of the secret"
         )
     try:
-        text = content.decode().rstrip("\r\n")
+        # Editors of Windows begin a file with a mark of its encoding, which belongs to no secret.
+        text = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{variable}: {path}: is no UTF-8 text") from None
     if not text.strip() or "\0" in text:

@@ -113,7 +113,19 @@ class SignInSettings(BaseModel):
 def sign_in_problem(kafka: SignInSettings) -> str | None:
     """Return what does not go together among the settings of the sign-in; None if all does."""
     given = {name for name in SignInSettings.model_fields if getattr(kafka, name) not in {None, ()}}
-    return next(iter((*_tls_problems(kafka, given), *_sasl_problems(kafka, given))), None)
+    problems = (*_tls_problems(kafka, given), *_sasl_problems(kafka, given))
+    return next(iter((*problems, *_text_problems(kafka, given))), None)
+
+
+def _text_problems(kafka: SignInSettings, given: set[str]) -> Iterator[str]:
+    """Yield what no broker could be sent: bytes of another encoding, as variables may have them."""
+    for name in sorted(given - {"oauth_extensions"}):
+        if isinstance(getattr(kafka, name), Path):  # a file's name may have any bytes
+            continue
+        try:
+            _text(kafka, name).encode()
+        except UnicodeEncodeError:
+            yield f"{_name(name)}: is no UTF-8 text"
 
 
 def _tls_problems(kafka: SignInSettings, given: set[str]) -> Iterator[str]:

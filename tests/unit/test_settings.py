@@ -140,13 +140,16 @@ def value_of(variable: str) -> str:
     return str(found.get_secret_value())
 
 
-@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize(
+    ("ending", "mark"),
+    [("", b""), ("\n", b""), ("\r\n", b""), ("\n\n", b""), ("\r\n", b"\xef\xbb\xbf")],
+)
 @pytest.mark.parametrize("variable", secret_variables())
 def test_every_secret_may_stand_in_a_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, ending: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, ending: str, mark: bytes
 ) -> None:
     file = tmp_path / "secret"
-    file.write_bytes(f" {SECRET}".encode() + ending.encode())
+    file.write_bytes(mark + f" {SECRET}".encode() + ending.encode())
     for name, value in COMPANIONS.get(variable, {}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(f"{variable}_FILE", str(file))

@@ -69,6 +69,8 @@ def test_settings_that_go_together_are_taken(
         (without(PLAIN, "SASL_USERNAME"), ["SASL_USERNAME", "SASL_MECHANISM"]),
         (PLAIN | {"SASL_USERNAME": ""}, ["SASL_USERNAME"]),
         (PLAIN | {"SASL_PASSWORD": ""}, ["SASL_PASSWORD"]),
+        (PLAIN | {"SASL_USERNAME": "b\udcf6"}, ["SASL_USERNAME: is no UTF-8"]),
+        (PLAIN | {"SASL_PASSWORD": f"{SECRET}\udcf6"}, ["SASL_PASSWORD: is no UTF-8"]),
         (PLAIN | {"OAUTH_SCOPE": "x"}, ["OAUTH_SCOPE", "SASL_MECHANISM is PLAIN"]),
         (without(PAIR, "SSL_KEYFILE"), ["SSL_CERTFILE", "SSL_KEYFILE"]),
         (without(PAIR, "SSL_CERTFILE"), ["SSL_CERTFILE", "SSL_KEYFILE"]),
