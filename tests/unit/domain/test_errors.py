@@ -26,7 +26,7 @@ def test_the_class_of_an_error_is_named_once(error: Exception, text: str) -> Non
     assert error_text(error) == text
 
 
-def test_the_message_on_an_unreachable_broker_names_the_error_once() -> None:
+async def test_the_message_on_an_unreachable_broker_names_the_error_once() -> None:
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
     with pytest.raises(StreamAppError) as caught, kafka_errors(settings):
         raise KafkaConnectionError("no route")
