@@ -12,6 +12,7 @@ import pytest
 from stream_app.kafka.embedded import broker
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.ports import HOST, free_port
+from stream_app.kafka.embedded.process import write_properties
 from stream_app.setting_groups import EmbeddedSettings
 from tests.conftest import JARS
 
@@ -70,10 +71,9 @@ def listening_kafka(
         more: further properties of the broker, such as `AUTHORIZER`.
     """
     ports = {listener.name: free_port() for listener in listeners}
-    usual = broker.write_properties
 
     def properties(folder: Path, port: int, controller: int, *data: str) -> Path:
-        file = usual(folder, port, controller, *data)
+        file = write_properties(folder, port, controller, *data)
         # Other brokers of this process may start meanwhile.
         if folder.resolve() == directory.resolve():
             file.write_text(_with_listeners(file.read_text(), listeners, ports, more or {}))
