@@ -64,6 +64,18 @@ class Connection(AIOKafkaConnection):
         REFUSALS.clear(self._place)
         return found
 
+    def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
+        """Close the connection; the future that is returned is done when its socket is closed.
+
+        TLS would wait for the broker's part of its end, for half a minute if that is silent. Where
+        a connection is given up, nothing is left to say.
+        """
+        writer = self._writer
+        closed = super().close(reason=reason, exc=exc)
+        if writer is not None and reason is not CloseReason.SHUTDOWN:
+            writer.transport.abort()
+        return closed
+
     async def why_refused(self, error: BaseException) -> SignInRefusedError | None:
         """Return the refusal behind an error of this connection, and note it; None if none is."""
         if self._sign_in is None:
