@@ -175,11 +175,11 @@ def setting_fields(
 
 def secret_variables() -> list[str]:
     """Return the variables of the settings that are secrets; each may stand in a file."""
-    return [
-        variable
-        for variable, field in setting_fields()
-        if SecretStr in (field.annotation, *get_args(field.annotation))
-    ]
+    return [variable for variable, field in setting_fields() if _may_be(SecretStr, field)]
+
+
+def _may_be(kind: type, field: FieldInfo) -> bool:
+    return kind in (field.annotation, *get_args(field.annotation))
 
 
 def load_settings() -> Settings:
@@ -198,6 +198,10 @@ def load_settings() -> Settings:
         close = difflib.get_close_matches(variable, names, n=1)
         hint = f": did you mean {close[0]}?" if close else ""
         raise ConfigurationError(f"{variable} is not a setting of stream-app{hint}")
+    for variable, field in setting_fields():
+        # An empty path would be the working directory.
+        if _may_be(Path, field) and not os.environ.get(variable, "given").strip():
+            raise ConfigurationError(_empty(variable))
     try:
         return Settings()
     except ValidationError as error:
@@ -212,5 +216,9 @@ def _problem(item: Mapping[str, Any]) -> str:
     if not item["loc"]:
         return str(item["msg"]).removeprefix("Value error, ")
     if isinstance(given := item.get("input"), str) and not given.strip():
-        return f"{variable} is empty: give it a value, or leave the variable out"
+        return _empty(variable)
     return f"{variable}: {item['msg']}"
+
+
+def _empty(variable: str) -> str:
+    return f"{variable} is empty: give it a value, or leave the variable out"

@@ -100,8 +100,8 @@ class Tokens:
             began = time.monotonic()
             try:
                 token = self._fetch()
-            except SignInRefusedError as error:
-                if not self._fail(error, is_logged=is_failing):
+            except Exception as error:  # noqa: BLE001 - those who wait would wait for ever
+                if not self._fail(_refusal(error), is_logged=is_failing):
                     return
                 is_failing = True
                 self._hurry.wait(pause)
@@ -143,3 +143,13 @@ class Tokens:
         if first is not None:
             first.set_exception(error)
         return left > 0
+
+
+def _refusal(error: Exception) -> SignInRefusedError:
+    """Return the error for those who wait; of one that is not ours only the kind can be told."""
+    if isinstance(error, SignInRefusedError):
+        return error
+    return SignInRefusedError(
+        f"no token for Kafka: an unexpected {type(error).__name__}: this is a fault of stream-app",
+        may_pass=True,
+    )

@@ -86,3 +86,12 @@ async def test_a_failure_is_not_repeated_at_once_for_each_connection() -> None:
         with pytest.raises(SignInRefusedError):
             await tokens.current()
     assert endpoint.asked <= 3
+
+
+async def test_an_error_that_nobody_has_expected_reaches_those_who_wait() -> None:
+    def fetch() -> SignInToken:
+        raise KeyError("secret")
+
+    with pytest.raises(SignInRefusedError, match="unexpected KeyError") as caught:
+        await asyncio.wait_for(Tokens(fetch).current(), 60)
+    assert "secret" not in str(caught.value)
