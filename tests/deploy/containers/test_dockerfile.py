@@ -54,9 +54,7 @@ def test_hadolint_has_nothing_to_say() -> None:
 def test_each_stage_starts_from_the_one_base_that_a_digest_pins() -> None:
     arguments, found = stages()
     assert {stage.base for stage in found} == {arguments["BASE"]}
-    assert re.fullmatch(
-        r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", arguments["BASE"]
-    )
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", arguments["BASE"])
 
 
 def test_the_image_says_how_a_container_starts_and_ends() -> None:
