@@ -166,3 +166,10 @@ def test_all_filters_are_among_the_generated_ones() -> None:
 @hypothesis.given(triggers())
 def test_a_generated_trigger_is_taken_by_both_or_by_none(trigger: Any) -> None:
     check(RecordName.TRIGGER, trigger)
+
+
+@pytest.mark.parametrize("option", ["entity", "source"])
+@pytest.mark.parametrize("text", ["", "api", "\x1c", "a\nb", "a\u202eb", "\ufeff", "\u00e9", "-"])
+def test_the_text_of_an_option_is_taken_by_both_or_by_none(option: str, text: str) -> None:
+    obj = copy.deepcopy(VALID[RecordName.INTEGRATION][0])
+    check(RecordName.INTEGRATION, obj | {"alert": {option: text}})

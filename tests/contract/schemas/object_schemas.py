@@ -13,6 +13,7 @@ from stream_app.domain.configuration.alert_options import (
     SOURCE_LIMIT,
     TAG_LIMIT,
     TAGS_LIMIT,
+    UNSENDABLE,
     Priority,
     ResponderType,
 )
@@ -201,6 +202,10 @@ def _target() -> Schema:
     return objects("Where to, and with which key.", properties, ("token",))
 
 
+#: `UNSENDABLE` in the words of a schema's expressions; no JSON text has lone surrogates.
+UNSENDABLE_TEXT = UNSENDABLE.pattern.strip("[]").removesuffix(r"\ud800-\udfff")
+
+
 def _alert_options() -> Schema:
     tag = {
         "description": "A tag.",
@@ -211,8 +216,13 @@ def _alert_options() -> Schema:
     }
     tags = {**lists("Tags of each alert.", tag), "maxItems": TAGS_LIMIT}
     responders = {**lists("Who is to respond.", _responder()), "maxItems": RESPONDERS_LIMIT}
-    entity: Schema = {"description": "What the alert is about.", "type": "string"}
-    source: Schema = {"description": "Where it comes from.", "type": "string"}
+    sent = {
+        "type": "string",
+        "pattern": f"^[^{UNSENDABLE_TEXT}]*$",
+        "$comment": "no controls, line breaks or marks of direction",
+    }
+    entity: Schema = {"description": "What the alert is about.", **sent}
+    source: Schema = {"description": "Where it comes from.", **sent}
     properties = {
         "priority": optional(choice("Priority; missing: the service's default.", Priority)),
         "tags": optional(tags),
