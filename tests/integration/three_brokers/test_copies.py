@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiokafka.admin import NewTopic
@@ -19,22 +17,11 @@ from stream_app.kafka.state.changelog_settings import topic_overrides
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, configure_topics
-from tests.integration.three_brokers.nodes import NODES, ThreeBrokers
+from tests.integration.three_brokers.nodes import ThreeBrokers
 
 COPIES = {"STREAM_APP_KAFKA__REPLICATION_FACTOR": "3"}
 #: Each asks other things of the cluster.
 COMMANDS = (("topics", "list"), ("get", "triggers"), ("alerts", "list"), ("dlq", "list"))
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[ThreeBrokers]:
-    found = ThreeBrokers(tmp_path)
-    try:
-        found.format()
-        await found.start(*NODES)
-        yield found
-    finally:
-        found.end()
 
 
 @pytest.fixture

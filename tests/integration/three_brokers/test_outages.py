@@ -24,17 +24,6 @@ GO_ON_ALERTS = 12
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[ThreeBrokers]:
-    found = ThreeBrokers(tmp_path)
-    try:
-        found.format()
-        await found.start(*NODES)
-        yield found
-    finally:
-        found.end()
-
-
-@pytest.fixture
 async def installation(
     cluster: ThreeBrokers, topic_prefix: str, tmp_path: Path
 ) -> AsyncIterator[Installation]:
