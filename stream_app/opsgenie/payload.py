@@ -133,7 +133,7 @@ def request_body(delivery: Delivery) -> bytes:
     return alert_body(
         delivery.message,
         delivery.description,
-        delivery.alert_id,
+        delivery.alias,
         delivery.details,
         delivery.options,
     )

@@ -21,6 +21,11 @@ from stream_app.domain.configuration.fields import (
     hide_key,
     raise_first,
 )
+from stream_app.domain.configuration.repeat_options import (
+    EACH_WINDOW,
+    RepeatOptions,
+    read_repeat_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +57,9 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     """A configured integration.
 
     `key` is sealed, or names an environment variable or a file: see `stream_app.key_ring`.
-    `events` holds the active subscriptions, `alert` the options of all alerts. `updated_at`,
-    `epoch` and `enabled_at` are Unix ms, 0 if nobody has set them. The epoch rises with each new
-    target and each enabling.
+    `events` holds the active subscriptions, `alert` the options of all alerts, and `repeats` how an
+    attack of many windows is told. `updated_at`, `epoch` and `enabled_at` are Unix ms, 0 if nobody
+    has set them. The epoch rises with each new target and each enabling.
     """
 
     id: int
@@ -69,6 +74,7 @@ class Integration(msgspec.Struct, frozen=True, gc=False):
     epoch: int = 0
     enabled_at: int = 0
     alert: AlertOptions = NO_OPTIONS
+    repeats: RepeatOptions = EACH_WINDOW
 
     def __repr__(self) -> str:
         return f"Integration(id={self.id}, client_id={self.client_id}, name={self.name!r})"
@@ -158,6 +164,7 @@ def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
         epoch=fields.integer("epoch", 0, default=0),
         enabled_at=fields.integer("enabled_at", 0, default=0),
         alert=read_alert_options(fields),
+        repeats=read_repeat_options(fields),
     )
     for key in (fields.obj.get("target"), target.obj.get("token")):
         if not is_stored_key(key):

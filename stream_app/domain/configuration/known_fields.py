@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from stream_app.domain.configuration.alert_options import ALERT, AlertOptions, Responder
 from stream_app.domain.configuration.fields import HIDDEN, Problems
+from stream_app.domain.configuration.repeat_options import RepeatOptions
 from stream_app.domain.errors import UnknownFieldError
 
 #: Field -> the fields of the object or of the listed objects in it; None if it may hold anything.
@@ -24,6 +25,7 @@ _IDENTITY: FieldTree = {"id": None, "client_id": None, "name": None}
 _CREATION: FieldTree = {"created_at": None, "created_by": None}
 _ALERT_OPTIONS: FieldTree = {
     **dict.fromkeys(AlertOptions.__struct_fields__),
+    **dict.fromkeys(RepeatOptions.__struct_fields__),
     "responders": dict.fromkeys(Responder.__struct_fields__),
 }
 #: Kind -> its fields in the stored form.

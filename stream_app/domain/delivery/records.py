@@ -15,6 +15,7 @@ from stream_app.domain.alerts.threshold_text import Message
 from stream_app.domain.configuration.alert_options import NO_OPTIONS, AlertOptions
 from stream_app.domain.delivery.reasons import OWN_REASONS, LocalReason
 from stream_app.domain.delivery.status_checks import CheckOutcome
+from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.state.keys import NEVER
 
@@ -27,11 +28,23 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 ALERTED_HEADER = "x-alerted-ms"
 
 
+class ServiceAction(StrEnum):
+    """What a delivery asks of the service."""
+
+    CREATE = "create"
+    NOTE = "note"
+    CLOSE = "close"
+
+
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rendered message for one integration: a function of the alert and the integration.
 
-    `alert_id` is the alias at the service. The texts are rendered once, and the integration's
-    `options` are copied once, so that every resend has the same body. `epoch` is the integration's.
+    The texts are rendered once, and the integration's `options` are copied once, so that every
+    resend has the same body. `epoch` is the integration's.
+
+    A window that is told as a part of an episode has the `episode`. A note, whose text is `note`,
+    is sent only after the delivery `after` has been accepted. A note and a close have no texts of
+    an alert.
     """
 
     id: IdText
@@ -43,6 +56,15 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     details: dict[str, str]
     epoch: Int64 = 0
     options: AlertOptions = NO_OPTIONS
+    action: ServiceAction = ServiceAction.CREATE
+    episode: EpisodeReference | None = None
+    after: str = ""
+    note: str = ""
+
+    @property
+    def alias(self) -> str:
+        """The alias of the alert at the service."""
+        return self.alert_id if self.episode is None else self.episode.alias
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
@@ -115,8 +137,21 @@ class Checked(msgspec.Struct, frozen=True, tag_field="type", tag="checked"):
         return self.delivery_id.removesuffix(f"/{self.integration_id}")
 
 
+class Folded(msgspec.Struct, frozen=True, tag_field="type", tag="folded"):
+    """A window that makes no request of its own: the next repeat of its episode counts it.
+
+    `delivery_id` is the id that its delivery would have.
+    """
+
+    delivery_id: str
+    alert_id: str
+    client_id: Int64
+    integration_id: Int64
+    episode: EpisodeReference
+
+
 #: A record of `delivery-results`.
-ResultRecord = Result | Cancel | Checked
+ResultRecord = Result | Cancel | Checked | Folded
 
 
 class DeliveryStatus(StrEnum):

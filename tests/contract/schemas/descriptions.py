@@ -18,7 +18,8 @@ from stream_app.domain.configuration.alert_options import AlertOptions, Responde
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.configuration.triggers import Filter, Threshold
 from stream_app.domain.counting.partial_counts import PartialCounts, TriggerCounts
-from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Result
+from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Folded, Result
+from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.events.shapes import (
     AttackNames,
     AttackShape,
@@ -171,7 +172,7 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
     },
     Delivery: {
         "id": "`<alert id>/<integration id>`.",
-        "alert_id": "Id of the alert, and its alias at the service.",
+        "alert_id": "Id of the alert, and its alias at the service unless it has an episode.",
         "client_id": "Id of the client.",
         "integration_id": "Id of the integration; the record's key.",
         "message": "Title as rendered.",
@@ -179,6 +180,18 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "details": "Flat facts for machines.",
         "epoch": _EPOCH,
         "options": "What the integration's owner has set on all its alerts.",
+        "action": "What is asked of the service; missing: `create`.",
+        "episode": "The episode that its window is told in; missing: it is an alert of its own.",
+        "after": "Of a note: id of the delivery that must be accepted before it.",
+        "note": "Of a note: its text.",
+    },
+    EpisodeReference: {
+        "alias": "Alias of the episode's alert at the service.",
+        "trigger_id": "Id of the trigger.",
+        "revision": "Hash of what the trigger was configured to be.",
+        "window_start": "Start of the window, Unix seconds.",
+        "window_end": "End of the window, exclusive, Unix seconds.",
+        "close_after_seconds": "Silence after which the alert is closed; missing: it is not.",
     },
     AlertOptions: {
         "priority": "Priority; missing: the service's default, P3.",
@@ -231,6 +244,14 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "status": "The service's own text, or why there is none.",
         "checked_at_ms": "When it was asked, Unix milliseconds.",
         "epoch": _EPOCH,
+    },
+    Folded: {
+        "type": _KIND,
+        "delivery_id": "Id that its delivery would have.",
+        "alert_id": "Id of the alert.",
+        "client_id": "Id of the client.",
+        "integration_id": _INTEGRATION,
+        "episode": "The episode that counts it.",
     },
 }
 
