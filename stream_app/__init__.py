@@ -6,4 +6,4 @@ the two edges, `worker` runs one role as one process, `cli` is the command.
 """
 
 #: The project's version; the package, the chart and the image take it from here.
-__version__ = "0.2.0"
+__version__ = "0.3.0"
