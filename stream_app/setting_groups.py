@@ -179,8 +179,9 @@ class JudgeSettings(Group):
 
     on: Literal["exhausted", "any-failure", "never"] = Field(
         "exhausted",
-        description="When the share is checked: when a delivery is given up after its last cycle, "
-        "after any failed request, or never",
+        description="When the share is checked: when a delivery is given up after its last cycle "
+        "and, once the 12 hours are full, after any failed request; after any failed request from "
+        "the start; or never",
     )
     min_requests: int = Field(
         17, ge=1, description="Fewer requests than this in 12 hours disable nothing"

@@ -1,9 +1,13 @@
 """The judge: it finds the integrations that fail so often that they must be disabled.
 
 It counts each integration's requests and failures by the time at which the request ended, in 144
-buckets of five minutes, 12 hours in all. It decides when a delivery is given up after its last
-cycle: a short outage fails most requests of some minutes, and must disable nothing while the cycles
-still run. Equal results give equal verdicts, because the judge reads no clock.
+buckets of five minutes, 12 hours in all. Until the 12 hours are full it decides only when a
+delivery is given up after its last cycle: a short outage fails most requests of some minutes, and
+must disable nothing while the cycles still run. Once they are full it decides after any failed
+request: an integration that fails for days would otherwise go on for ever if each alert got
+through on some resend. They are full if requests were counted in the oldest of the 144 buckets,
+and not because the integration was once used long ago. Equal results give equal verdicts, because
+the judge reads no clock.
 """
 
 from __future__ import annotations
@@ -27,8 +31,8 @@ SHARE_PERCENT = 60
 #: Begins the changelog keys of the judge: no delivery's id has it.
 KEY_PREFIX = b"judge|"
 
-#: When the judge decides: as a delivery is given up, as the documented product does; at any failed
-#: request, as the rule literally says; or never.
+#: When the judge decides until the 12 hours are full: as a delivery is given up; at any failed
+#: request, as the documented rule literally says; or never, not even when they are full.
 Occasion = Literal["exhausted", "any-failure", "never"]
 
 
@@ -110,16 +114,35 @@ class Judge(TrackedValues[JudgeKey, Bucket | JudgedEpoch]):
             self.change((number, None), judged)
         if judged.disabled or not self._count_if_new(result, offset):
             return None
-        is_due = not result.accepted and (
-            is_exhausted if self._rules.on == "exhausted" else self._rules.on == "any-failure"
-        )
-        if not is_due:
+        if not self._decides_after(result, offset, is_exhausted=is_exhausted):
             return None
         total, failed = self.totals(number, result.finished_at_ms)
         if total < self._rules.min_requests or failed * 100 < total * SHARE_PERCENT:
             return None
         self.change((number, None), replace(judged, disabled=True))
         return Verdict(number, result.client_id, judged.epoch, failed, total, result.finished_at_ms)
+
+    def _decides_after(self, result: Result, offset: int, *, is_exhausted: bool) -> bool:
+        """Tell whether the share is checked after a request."""
+        if result.accepted or self._rules.on == "never":
+            return False
+        if not (self._rules.on == "any-failure" or is_exhausted or self._is_full(result)):
+            return False
+        return not self._is_behind(result.integration_id, offset)
+
+    def _is_behind(self, integration_id: int, offset: int) -> bool:
+        """Tell whether later results are counted already, by a flush that a crash has cut short.
+
+        Its verdicts were written first. The share would now mix earlier results with later ones.
+        """
+        found = (self.values[integration_id, n] for n in self._numbers.get(integration_id, ()))
+        return any(isinstance(bucket, Bucket) and bucket.offset > offset for bucket in found)
+
+    def _is_full(self, result: Result) -> bool:
+        """Tell whether the oldest of the 144 buckets that end with a result's has requests."""
+        oldest = result.finished_at_ms // BUCKET_MS - BUCKETS + 1
+        bucket = self.values.get((result.integration_id, oldest))
+        return isinstance(bucket, Bucket) and bucket.epoch == result.epoch
 
     def totals(self, integration_id: int, now_ms: int, epoch: int = NEVER) -> tuple[int, int]:
         """Return (requests, failures) of the 144 buckets that end with the one of `now_ms`.
