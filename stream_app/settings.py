@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from stream_app.domain.errors import ConfigurationError
 from stream_app.environment import FILE_SUFFIX, is_service_variable, secrets_in_files
+from stream_app.heartbeat_settings import HeartbeatSettings, heartbeat_problem
 from stream_app.setting_groups import (
     DeliverySettings,
     DetectorSettings,
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     detector: DetectorSettings = DetectorSettings()
     delivery: DeliverySettings = DeliverySettings()
     judge: JudgeSettings = JudgeSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
 
     dry_run: bool = Field(
         False,
@@ -148,6 +150,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _sign_in_settings_go_together(self) -> Self:
         if (problem := sign_in_problem(self.kafka)) is not None:
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _heartbeat_settings_go_together(self) -> Self:
+        problem = heartbeat_problem(self.heartbeat, self.delivery, dry_run=self.dry_run)
+        if problem is not None:
             raise ValueError(problem)
         return self
 

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.errors import SealingError
+from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.reports.problems import amount
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.jars import KAFKA_VERSION, known_jars
@@ -18,7 +19,6 @@ from stream_app.kafka.embedded.packages import INSTALL, missing_packages
 from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.kafka.sign_in.tls import CERTIFICATE as CLIENT_CERTFILE
 from stream_app.key_ring import KeyRing
-from stream_app.opsgenie.endpoints import is_loopback
 from stream_app.settings import Settings
 from stream_app.worker.tls_stream import CERTFILE, tls_contexts
 from stream_app.worker.token import Token

@@ -12,6 +12,7 @@ from stream_app.domain.delivery.reasons import (
     UNKNOWN_TYPE,
     AttemptReason,
     LocalReason,
+    RefusedError,
 )
 from stream_app.domain.delivery.records import Delivery, DeliveryState, Result, decode_delivery
 from stream_app.domain.errors import ConfigurationError, ResourceShortageError, SealingError
@@ -31,14 +32,6 @@ log = get_logger(__name__)
 
 #: Shortest time between two log lines about a fault of this machine or its network.
 REPEAT_MS = 60_000
-
-
-class RefusedError(Exception):
-    """No request may be made, so the attempt ends before one."""
-
-    def __init__(self, reason: LocalReason | AttemptReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Attempts:
@@ -93,8 +86,12 @@ class Attempts:
             is_sent=outcome.reason not in OWN_REASONS,
         )
 
-    def resolve(self, integration_id: int, client_id: int) -> tuple[Integration, Endpoint, str]:
+    def resolve(
+        self, integration_id: int, client_id: int | None
+    ) -> tuple[Integration, Endpoint, str]:
         """Return a client's integration as it is now, where its requests go, and its key.
+
+        Without a client it may be anybody's.
 
         Raises:
             RefusedError: no request may be made.
@@ -162,7 +159,10 @@ def unsent_result(
 
 
 def target_of(
-    configuration: Configuration, settings: DeliverySettings, integration_id: int, client_id: int
+    configuration: Configuration,
+    settings: DeliverySettings,
+    integration_id: int,
+    client_id: int | None,
 ) -> tuple[Integration, Endpoint]:
     """Return a client's integration as it is now, and where its requests go.
 
@@ -173,11 +173,12 @@ def target_of(
     if (
         integration is None
         or not configuration.is_usable(integration)
-        or integration.client_id != client_id
+        or client_id not in {None, integration.client_id}
     ):
+        whose = "" if client_id is None else f" of client {client_id}"
         raise RefusedError(
             LocalReason.INTEGRATION_UNAVAILABLE,
-            f"integration {integration_id} of client {client_id} is not configured or not "
+            f"integration {integration_id}{whose} is not configured or not "
             "active, or the system has disabled it: see `stream-app integrations list`",
         )
     try:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, LocalReason
+from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, LocalReason, RefusedError
 from stream_app.domain.delivery.records import DeliveryState, Result, decode_delivery
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
-from stream_app.notifier.attempt import RefusedError, target_of, unsent_result
+from stream_app.notifier.attempt import target_of, unsent_result
 from stream_app.opsgenie.destination import request_body
 from stream_app.setting_groups import DeliverySettings
 

@@ -14,14 +14,13 @@ from collections.abc import Awaitable, Callable
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.rate_limit_pauses import DEFAULT_PAUSE_SECONDS
-from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
+from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType, RefusedError
 from stream_app.domain.delivery.records import Checked, Result
 from stream_app.domain.delivery.status_checks import CheckOutcome, CheckSample
 from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.notifier.attempt import RefusedError
 from stream_app.opsgenie.destination import (
     Destinations,
     Endpoint,

@@ -8,6 +8,7 @@ follows no redirects. Where the transport needs help, a comment says why.
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -25,6 +26,7 @@ from stream_app.opsgenie.answer_heads import AnswerConnector, WatchedResponse, w
 from stream_app.opsgenie.network import create_ssl_context, read_proxy
 from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
+    EXPLANATIONS,
     Outcome,
     RequestStatus,
     classify,
@@ -36,7 +38,7 @@ from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tu
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
     from types import TracebackType
 
     from stream_app.opsgenie.endpoints import Endpoint
@@ -131,13 +133,43 @@ class OpsgenieClient:
         outcome, _ = await self._attempt("POST", url, key, b"{}")
         return outcome
 
+    async def get(
+        self,
+        url: str,
+        key: str | None,
+        explanations: Mapping[AttemptReason, str],
+        *,
+        user: str | None = None,
+        hidden: str = "",
+    ) -> tuple[Outcome, bytes]:
+        """Make one attempt to get an address; return its outcome and the answer's beginning.
+
+        Args:
+            url: an address that is allowed.
+            key: an API key, or the API token of `user`; None: the address needs none.
+            explanations: what each reason means for this request.
+            user: whom HTTP's basic authentication names.
+            hidden: a secret part of the address. With one, nothing is quoted from the answer.
+        """
+        return await self._attempt(
+            "GET", url, key, None, explanations=explanations, user=user, hidden=hidden
+        )
+
     async def reach(self, endpoint: Endpoint) -> Outcome:
         """Make one request without a key: any status says that the service can be reached."""
         outcome, _ = await self._attempt("GET", endpoint.alerts_url, None, None)
         return outcome
 
     async def _attempt(
-        self, method: str, url: str, key: str | None, body: bytes | None
+        self,
+        method: str,
+        url: str,
+        key: str | None,
+        body: bytes | None,
+        *,
+        explanations: Mapping[AttemptReason, str] = EXPLANATIONS,
+        user: str | None = None,
+        hidden: str = "",
     ) -> tuple[Outcome, bytes]:
         """Make one request; return its outcome and the beginning of the answer's body.
 
@@ -148,6 +180,7 @@ class OpsgenieClient:
         key = None if key is None else key.strip()
         if key is not None and not (key.isascii() and key.isprintable() and key):
             return failure(AttemptReason.KEY_FORMAT, "nothing was sent"), b""
+        secret = hidden or key or ""
         taken = bytearray()
         outcome: Outcome | None = None
         tunnel: Tunnel | None = None
@@ -157,17 +190,19 @@ class OpsgenieClient:
             async with asyncio.timeout(self._total_seconds) as limit:
                 if self._proxy is not None:
                     tunnel = expect_tunnel(limit if url.startswith("https:") else None)
-                await self._exchange(method, url, key, body, taken, limit)
+                login = _authorization(key, user)
+                await self._exchange(method, url, login, body, taken, limit)
         except FAILURES as error:
             if not watch.head.status:
-                outcome = self._explain(error, key or "", url, tunnel)
+                outcome = self._explain(error, secret, url, tunnel)
         if watch.head.status:
             outcome = classify(
                 watch.head.status,
                 watch.head.headers,
-                bytes(taken),
-                key=key or "",
+                b"" if hidden else bytes(taken),
+                key=secret,
                 received_at_seconds=time.time(),
+                explanations=explanations,
             )
         elif outcome is None:
             outcome = failure(AttemptReason.BAD_ANSWER)
@@ -177,7 +212,7 @@ class OpsgenieClient:
         self,
         method: str,
         url: str,
-        key: str | None,
+        authorization: str | None,
         body: bytes | None,
         taken: bytearray,
         limit: asyncio.Timeout,
@@ -191,8 +226,8 @@ class OpsgenieClient:
             "Accept-Encoding": "identity",
             "User-Agent": f"stream-app/{__version__}",
         }
-        if key is not None:
-            headers["Authorization"] = f"GenieKey {key}"
+        if authorization is not None:
+            headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = "application/json"
         async with self._client.stream(method, url, content=body, headers=headers) as response:
@@ -230,3 +265,12 @@ class OpsgenieClient:
         detail = cause.message if isinstance(cause, aiohttp.ClientResponseError) else str(cause)
         reasons = (reason for kind, reason in REASONS_BY_ERROR.items() if isinstance(cause, kind))
         return failure(next(reasons, AttemptReason.CONNECTION_LOST), detail, key=key)
+
+
+def _authorization(key: str | None, user: str | None) -> str | None:
+    """Return the header that shows who asks; None: nobody has to say it."""
+    if key is None:
+        return None
+    if user is None:
+        return f"GenieKey {key}"
+    return f"Basic {base64.b64encode(f'{user}:{key}'.encode()).decode()}"

@@ -11,8 +11,19 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
+from stream_app.heartbeat_settings import HeartbeatSettings
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, allowed_endpoint, other_region
+from stream_app.opsgenie.heartbeats.reading import (
+    HeartbeatReading,
+    HeartbeatState,
+    has_moved,
+)
+from stream_app.opsgenie.heartbeats.targets import (
+    HeartbeatTarget,
+    ResolveIntegration,
+    heartbeat_target,
+)
 from stream_app.opsgenie.key_probe import UNVERIFIED_PROBE, Reached, probe_key, reach
 from stream_app.opsgenie.outcome import Outcome, RequestStatus
 from stream_app.opsgenie.payload import alert_body, request_body
@@ -24,13 +35,18 @@ __all__ = [
     "Destination",
     "Destinations",
     "Endpoint",
+    "HeartbeatReading",
+    "HeartbeatState",
+    "HeartbeatTarget",
     "Outcome",
     "Reached",
     "RequestCheck",
     "RequestStatus",
+    "ResolveIntegration",
     "alert_body",
     "allowed_endpoint",
     "check_request",
+    "has_moved",
     "request_body",
 ]
 
@@ -68,6 +84,17 @@ class Destinations:
     def open(self, endpoint: Endpoint, key: str = "") -> Destination:
         """Return the destination at an endpoint. Only `reach` works without a key."""
         return Destination(endpoint, key, self._client)
+
+    def open_heartbeat(
+        self, settings: HeartbeatSettings, resolve: ResolveIntegration
+    ) -> HeartbeatTarget | None:
+        """Return the heartbeat of the settings; None: they name none.
+
+        Args:
+            settings: the settings of the heartbeat, as `load_settings` has checked them.
+            resolve: returns an integration's endpoint and key, opened now; raises RefusedError.
+        """
+        return heartbeat_target(settings, self._client, resolve)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ only if the setting names it, and only on loopback.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.foreign_text.network_names import is_loopback
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -108,16 +108,6 @@ def check_retry_scale(scale: float, endpoint: Endpoint) -> None:
             f"STREAM_APP_DELIVERY__RETRY_SCALE: {scale} is refused for {endpoint.alerts_url}: "
             "only a sandbox may be sent to faster than documented; unset it or set it to 1"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address stays on this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _sandbox_origin(sandbox_url: str) -> str:

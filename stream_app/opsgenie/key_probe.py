@@ -23,7 +23,7 @@ UNVERIFIED_PROBE = (
 )
 PROXY_ADVICE = "is a proxy or a firewall in the way?"
 #: Reason that no answer came -> what is wrong, with `{host}` and `{why}` to be filled in.
-UNREACHABLE = {
+UNREACHABLE: dict[str, str] = {
     AttemptReason.LOCAL_ERROR: "{host} was not asked: {why}",
     AttemptReason.TLS_ERROR: "{host} is there and takes connections, but TLS fails: {why}; a proxy "
     "that opens TLS needs its certificate authority to be trusted here",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.reasons import AttemptReason, LocalReason
 from stream_app.domain.delivery.retry_schedule import MAX_RETRY_AFTER_SECONDS
 from stream_app.opsgenie.text import clean, cut
 
@@ -92,14 +92,14 @@ WRONG_KIND_ADVICE = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one attempt.
+    """The outcome of one attempt. Only that of a ping may have a `LocalReason`: nothing was sent.
 
     `status` is None if no answer came. `request_id` is the service's own: its support and its
     request status API know it. `retry_after_seconds` is what a 429 asks for. `is_not_processed`
     is true if the service was asked about a request that it has accepted and not processed yet.
     """
 
-    reason: AttemptReason
+    reason: AttemptReason | LocalReason
     message: str
     status: int | None = None
     request_id: str | None = None
@@ -141,6 +141,7 @@ def classify(
     *,
     key: str = "",
     received_at_seconds: float | None = None,
+    explanations: Mapping[AttemptReason, str] = EXPLANATIONS,
 ) -> Outcome:
     """Return the outcome of an answer.
 
@@ -150,11 +151,12 @@ def classify(
         body: anything; at most its first 64 KiB are read.
         key: taken out of all that is returned, in case the service echoes it.
         received_at_seconds: Unix time, for a Retry-After that is a date in an answer without Date.
+        explanations: what each reason means for the request that was made.
     """
     fields = {name.lower(): value for name, value in headers.items()}
     answer = _decode(body)
     reason = _reason(status, answer)
-    explanation = EXPLANATIONS[reason]
+    explanation = explanations[reason]
     if reason is AttemptReason.FORBIDDEN and answer.get("code") == WRONG_KIND_OF_KEY:
         explanation = WRONG_KIND_ADVICE
     message = f"HTTP {status}: {explanation}{_quote(answer, key)}"
@@ -192,8 +194,9 @@ def read_request_status(outcome: Outcome, body: bytes, *, key: str = "") -> Requ
 
 
 def redact(text: str, key: str) -> str:
-    """Take a key out of a text."""
+    """Take a key out of a text, and credentials as headers have them."""
     text = re.sub(r"(?i)(genie-?key\s+)\S+", r"\1***", text)
+    text = re.sub(r"(?i)(basic\s+)[A-Za-z0-9+/]{16,}={0,2}", r"\1***", text)
     return re.sub(re.escape(key), "***", text, flags=re.IGNORECASE) if key else text
 
 

@@ -113,12 +113,14 @@ def test_the_secrets_are_the_settings_whose_type_says_so() -> None:
         "STREAM_APP_KAFKA__OAUTH_CLIENT_SECRET",
         "STREAM_APP_HTTP__TOKEN",
         "STREAM_APP_DELIVERY__PROXY_URL",
+        "STREAM_APP_HEARTBEAT__API_TOKEN",
+        "STREAM_APP_HEARTBEAT__URL",
         "STREAM_APP_SECRET_KEYS",
     ]
 
 
-KAFKA = "STREAM_APP_KAFKA__"
-#: What a secret of the sign-in is used with.
+KAFKA, HEARTBEAT = "STREAM_APP_KAFKA__", "STREAM_APP_HEARTBEAT__"
+#: What a secret is used with.
 SASL = {f"{KAFKA}SECURITY_PROTOCOL": "SASL_SSL"}
 COMPANIONS = {
     f"{KAFKA}SSL_KEY_PASSWORD": {
@@ -133,7 +135,20 @@ COMPANIONS = {
         f"{KAFKA}OAUTH_TOKEN_URL": "https://login.example/token",
         f"{KAFKA}OAUTH_CLIENT_ID": "worker",
     },
+    f"{HEARTBEAT}API_TOKEN": {
+        f"{HEARTBEAT}TARGET": "jsm",
+        f"{HEARTBEAT}NAME": "pager",
+        f"{HEARTBEAT}CLOUD_ID": "11111111-2222-3333-4444-555555555555",
+        f"{HEARTBEAT}TEAM_ID": "4b26961a-a837-49d2-a1fe-0973013e3c3b",
+        f"{HEARTBEAT}EMAIL": "ops@acme.example",
+    },
+    f"{HEARTBEAT}URL": {
+        f"{HEARTBEAT}TARGET": "url",
+        f"{HEARTBEAT}URL_HOSTS": "hc-ping.com",
+    },
 }
+#: Secrets that are more than any text.
+FORMS = {f"{HEARTBEAT}URL": f"https://hc-ping.com/{SECRET}"}
 
 
 def value_of(variable: str) -> str:
@@ -152,11 +167,12 @@ def test_every_secret_may_stand_in_a_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, ending: str, mark: bytes
 ) -> None:
     file = tmp_path / "secret"
-    file.write_bytes(mark + f" {SECRET}".encode() + ending.encode())
+    secret = FORMS.get(variable, SECRET)
+    file.write_bytes(mark + f" {secret}".encode() + ending.encode())
     for name, value in COMPANIONS.get(variable, {}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(f"{variable}_FILE", str(file))
-    assert value_of(variable) == f" {SECRET}"
+    assert value_of(variable) == f" {secret}"
     assert SECRET not in repr(load_settings())
 
 

@@ -14,8 +14,8 @@ from click.core import ParameterSource
 from stream_app.cli import LazyGroup
 from stream_app.cli.output import print_json, print_lines, say, say_lines
 from stream_app.domain.errors import InvalidObjectError, UsageError
+from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.opsgenie.endpoints import is_loopback
 from stream_app.opsgenie.sandbox.fault import Fault, parse_fault_text
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, iso_time

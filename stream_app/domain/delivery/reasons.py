@@ -55,6 +55,14 @@ class LocalReason(StrEnum):
     DRY_RUN = "dry_run"
 
 
+class RefusedError(Exception):
+    """No request may be made, so the attempt ends before one."""
+
+    def __init__(self, reason: LocalReason | AttemptReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class RouteResult(StrEnum):
     """What `route` finds about an integration that an alert names.
 

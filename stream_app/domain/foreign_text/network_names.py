@@ -9,6 +9,7 @@ into its DNS form (punycode). Any other text is unchanged.
 from __future__ import annotations
 
 import functools
+import ipaddress
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 import idna
@@ -74,6 +75,16 @@ def _normal_host(text: str) -> str:
     if not host.isascii():
         host = _ascii(host)
     return host.removesuffix(".") or host
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address stays on this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _ascii(host: str) -> str:

@@ -14,8 +14,9 @@ import orjson
 from aiohttp import web
 
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.opsgenie.endpoints import JSM_PATH, is_loopback
+from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox.active_faults import Faults
 from stream_app.opsgenie.sandbox.control import FaultControl
 from stream_app.opsgenie.sandbox.fault_step import FaultStep

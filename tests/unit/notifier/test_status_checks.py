@@ -13,11 +13,10 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from stream_app.domain.configuration.integrations import Integration
-from stream_app.domain.delivery.reasons import IntegrationType, LocalReason
+from stream_app.domain.delivery.reasons import IntegrationType, LocalReason, RefusedError
 from stream_app.domain.delivery.records import Checked, Result
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.metrics import Metrics
-from stream_app.notifier.attempt import RefusedError
 from stream_app.notifier.status_checks import MAX_IN_FLIGHT, StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint

@@ -5,7 +5,6 @@ import pytest
 from stream_app.domain.errors import ConfigurationError
 from stream_app.opsgenie.endpoints import (
     check_retry_scale,
-    is_loopback,
     other_region,
     resolve_endpoint,
 )
@@ -159,23 +158,6 @@ def test_shortened_waits_are_allowed_with_a_sandbox() -> None:
 
 def test_documented_waits_are_allowed_everywhere() -> None:
     check_retry_scale(1.0, resolve_endpoint(EU, None))
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("localhost", True),
-        ("0.0.0.0", False),  # noqa: S104 - not bound, only judged
-        ("192.168.0.1", False),
-        ("example.com", False),
-        ("", False),
-    ],
-)
-def test_loopback_is_told_from_the_rest(host: str, expected: object) -> None:
-    assert is_loopback(host) is expected
 
 
 def test_the_other_region_is_one_of_the_allowed_hosts() -> None:

@@ -13,7 +13,7 @@ from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
-from stream_app.domain.foreign_text.network_names import normal_address, normal_host
+from stream_app.domain.foreign_text.network_names import is_loopback, normal_address, normal_host
 from stream_app.domain.notices.filter_fields import FILTER_READERS, wanted_values
 from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
 
@@ -134,3 +134,20 @@ def test_a_stored_trigger_keeps_its_revision() -> None:
     one = {"id": "domain", "operator": "eq", "values": ["bücher.example"]}
     found = parse_trigger(trigger(1, EventKind.HITS, 60, one), allowed_periods=(60,))
     assert found.filters[0].values == ("bücher.example",)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104 - not bound, only judged
+        ("192.168.0.1", False),
+        ("example.com", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_told_from_the_rest(host: str, expected: object) -> None:
+    assert is_loopback(host) is expected
