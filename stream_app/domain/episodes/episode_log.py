@@ -29,7 +29,8 @@ class SeriesState(msgspec.Struct, frozen=True, gc=False):
     """The episodes of one series, by begin, at one target of the integration.
 
     `epoch` is the integration's: a new target, or an integration that was enabled again, knows no
-    earlier alert. `offset` is that of the last alert that was taken.
+    earlier alert. `offset` is that of the last alert that was taken. It and `taken` are of all
+    epochs.
     """
 
     epoch: int = 0
@@ -66,7 +67,9 @@ def take_window(
         No decision if the window has been taken before: it was told, or counted as folded, then.
     """
     if epoch > known.epoch:
-        known = SeriesState(epoch)
+        # What was taken stays taken, even if it comes again: the new target would be told of it by
+        # a delivery that `deliver` knows already, so not at all.
+        known = SeriesState(epoch, known.offset, taken=known.taken)
     is_taken = known.taken.holds(window)
     if offset <= known.offset or (is_taken and not is_redriven):
         return known, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from stream_app.domain.counting.windows import retention_seconds
+from stream_app.domain.counting.windows import keep_seconds
 from stream_app.domain.episodes.episode import FiredWindow
 
 
@@ -16,7 +16,7 @@ class TakenWindows(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The windows before `end` (Unix seconds), one bit for each, the newest in the lowest bit.
 
     Windows that ended so long ago that no event counts for them any more are forgotten, so there
-    are at most 3,600 bits.
+    are at most 3,602 bits.
     """
 
     end: int = 0
@@ -31,7 +31,7 @@ class TakenWindows(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Return these windows and one more."""
         period = window.end - window.start
         bits, place = int.from_bytes(self.bits), _place(self.end, window)
-        most = retention_seconds(period) // period
+        most = keep_seconds(period) // period + 1
         if place < 0:
             bits, place = bits << -place if -place <= most else 0, 0
         end = max(self.end, window.end)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from stream_app.domain.configuration.repeat_options import Deduplicate, RepeatOptions
+from stream_app.domain.counting.windows import keep_seconds
 from stream_app.domain.episodes.episode import Decision, FiredWindow, Series, Told, alias_of
 from stream_app.domain.episodes.episode_log import RepeatTally, SeriesState, take_window, tally
+from stream_app.domain.episodes.taken_windows import TakenWindows
 
 EACH_IN_EPISODE = RepeatOptions(Deduplicate.EPISODE)
 EACH_MINUTE = RepeatOptions(Deduplicate.EPISODE, repeat_seconds=60, close_after_seconds=300)
@@ -106,6 +110,30 @@ def test_a_new_target_knows_no_earlier_alert() -> None:
     _, decision = take_window(state, FiredWindow(1, 2), EACH_MINUTE, 2, 1)
     assert decision is not None
     assert decision.told == Told.FIRST
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_new_target_is_told_by_no_window_that_was_taken_before(number: int) -> None:
+    # A detector that is killed sends a window again, and a notifier reads its last alerts again.
+    state, _ = take_window(SeriesState(), FiredWindow(0, 1), EACH_MINUTE, 1, 7)
+    state, decision = take_window(state, FiredWindow(0, 1), EACH_MINUTE, 2, 8)
+    assert decision is None
+    state, decision = take_window(state, FiredWindow(number, number + 1), EACH_MINUTE, 2, 7)
+    assert decision is None
+    _, decision = take_window(state, FiredWindow(number, number + 1), EACH_MINUTE, 2, 9)
+    assert decision is not None
+    assert decision.told == Told.FIRST
+
+
+@pytest.mark.parametrize("period", [1, 60, 3600, 86400])
+def test_each_window_that_an_event_may_still_fire_is_known_once_it_was_taken(period: int) -> None:
+    newest = 1_000 * 86_400
+    known = TakenWindows().with_window(FiredWindow(newest, newest + period))
+    oldest = newest - keep_seconds(period)
+    oldest -= oldest % period
+    window = FiredWindow(oldest, oldest + period)
+    assert not known.holds(window)
+    assert known.with_window(window).holds(window)
 
 
 def test_each_window_counts_once_in_any_order_and_however_often_it_comes() -> None:
