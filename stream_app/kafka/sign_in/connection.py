@@ -10,10 +10,11 @@ import asyncio
 import time
 from typing import Any
 
-from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.conn import CloseReason
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, for_code
 from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
 
+from stream_app.kafka.sign_in.abrupt_close import AbruptConnection
 from stream_app.kafka.sign_in.causes import is_cut_off, refusal_of
 from stream_app.kafka.sign_in.probes import why_cut_off
 from stream_app.kafka.sign_in.refusals import REFUSALS, SignInRefusedError
@@ -29,7 +30,7 @@ _READ_THE_ERROR = b"\x01"
 _PROBLEMS = (OSError, EOFError, KafkaError, TimeoutError, ValueError, KeyError, AssertionError)
 
 
-class Connection(AIOKafkaConnection):
+class Connection(AbruptConnection):
     """An aiokafka connection whose refusals say what to do."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:
@@ -63,18 +64,6 @@ class Connection(AIOKafkaConnection):
             raise refused from error
         REFUSALS.clear(self._place)
         return found
-
-    def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
-        """Close the connection; the future that is returned is done when its socket is closed.
-
-        TLS would wait for the broker's part of its end, for half a minute if that is silent. Where
-        a connection is given up, nothing is left to say.
-        """
-        writer = self._writer
-        closed = super().close(reason=reason, exc=exc)
-        if writer is not None and reason is not CloseReason.SHUTDOWN:
-            writer.transport.abort()
-        return closed
 
     async def why_refused(self, error: BaseException) -> SignInRefusedError | None:
         """Return the refusal behind an error of this connection, and note it; None if none is."""

@@ -7,14 +7,13 @@ Only an answer tells them apart.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 
-from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import IllegalSaslStateError, KafkaError
 from aiokafka.protocol.admin import SaslHandShakeRequest
 
 from stream_app.kafka.sign_in import causes
+from stream_app.kafka.sign_in.abrupt_close import AbruptConnection
 from stream_app.kafka.sign_in.refusals import SignInRefusedError
 from stream_app.kafka.sign_in.sign_in import SignIn
 
@@ -80,7 +79,7 @@ async def _tls_error(host: str, port: int, sign_in: SignIn) -> ssl.SSLError | No
 
 async def _answers_in_the_clear(host: str, port: int) -> bool:
     """Tell whether a broker answers without TLS."""
-    connection = AIOKafkaConnection(host, port, request_timeout_ms=round(PROBE_SECONDS * 1000))
+    connection = AbruptConnection(host, port, request_timeout_ms=round(PROBE_SECONDS * 1000))
     try:
         await connection.connect()
     except _PROBLEMS:
@@ -92,18 +91,20 @@ async def _answers_in_the_clear(host: str, port: int) -> bool:
 
 async def _mechanisms(host: str, port: int, sign_in: SignIn) -> str:
     """Return the SASL mechanisms of a listener; nothing if it has none."""
-    connection = AIOKafkaConnection(
+    connection = AbruptConnection(
         host,
         port,
         request_timeout_ms=round(PROBE_SECONDS * 1000),
         ssl_context=sign_in.context(),
         security_protocol=sign_in.kafka.security_protocol,
     )
-    answer = None
-    with contextlib.suppress(*_PROBLEMS):
+    try:
         await connection.connect()
         answer = await connection.send(SaslHandShakeRequest("PLAIN"))
-    connection.close()
-    if answer is None or answer.error_code == IllegalSaslStateError.errno:
+    except _PROBLEMS:
+        return ""
+    finally:
+        connection.close()
+    if answer.error_code == IllegalSaslStateError.errno:
         return ""
     return ", ".join(answer.enabled_mechanisms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from stream_app.domain.configuration.kinds import Kind
@@ -119,6 +120,13 @@ REFUSED: dict[str, tuple[str, Given, tuple[str, ...]]] = {
 }
 
 
+def connections_to(place: Place, listener: str) -> list[object]:
+    """Return what this process has open with a listener."""
+    port = int(place.addresses[listener].rpartition(":")[2])
+    found = psutil.Process().net_connections("tcp")
+    return [one for one in found if one.raddr and one.raddr.port == port]
+
+
 @pytest.mark.parametrize("name", ACCEPTED)
 async def test_a_client_signs_in(place: Place, name: str) -> None:
     listener, given = ACCEPTED[name]
@@ -136,9 +144,11 @@ async def test_a_refusal_names_the_setting(place: Place, name: str) -> None:
     assert "\n" not in line
     assert "is the broker up" not in line
     assert [part for part in parts if part not in line] == []
+    assert connections_to(place, listener) == []
     # Of a consumer, too.
     with pytest.raises(KafkaRefusedError if name != "no token endpoint" else StreamAppError):
         await read_stored(settings)
+    assert connections_to(place, listener) == []
     assert WRONG not in line
 
 

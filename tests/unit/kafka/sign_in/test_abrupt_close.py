@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaError
 
+from stream_app.kafka.sign_in.abrupt_close import AbruptConnection
 from stream_app.kafka.sign_in.connection import Connection
 from tests.tls.authority import Authority
 
@@ -41,11 +42,12 @@ def silent(tmp_path: Path) -> Iterator[tuple[int, ssl.SSLContext]]:
             thread.join()
 
 
+@pytest.mark.parametrize("kind", [AbruptConnection, Connection])
 async def test_a_connection_that_is_given_up_does_not_wait_for_the_end_of_tls(
-    silent: tuple[int, ssl.SSLContext],
+    silent: tuple[int, ssl.SSLContext], kind: type[AbruptConnection]
 ) -> None:
     port, context = silent
-    connection = Connection(
+    connection = kind(
         "127.0.0.1",
         port,
         ssl_context=context,
