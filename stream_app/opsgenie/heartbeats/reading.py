@@ -114,8 +114,7 @@ def _jsm_reading(heartbeat: Mapping[str, object]) -> HeartbeatReading:
 
 def _reading(heartbeat: Mapping[str, object], expired: object) -> HeartbeatReading:
     enabled = heartbeat.get("enabled")
-    last_ping_ms = _unix_ms(heartbeat.get("lastPingTime"))
-    seconds = _seconds(heartbeat)
+    last = _time(heartbeat.get("lastPingTime"))
     if enabled is False:
         state, text = HeartbeatState.DISABLED, "it is disabled, and pages nobody: enable it there"
     elif enabled is not True or not isinstance(expired, bool):
@@ -124,10 +123,10 @@ def _reading(heartbeat: Mapping[str, object], expired: object) -> HeartbeatReadi
         state, text = HeartbeatState.EXPIRED, "it has expired, or was never pinged"
     else:
         state, text = HeartbeatState.ALIVE, "it is enabled, and has not expired"
-    if last_ping_ms is not None:
-        last = datetime.fromtimestamp(last_ping_ms / 1000, UTC)
+    if last is not None:
         text += f"; its last ping came at {last:%Y-%m-%dT%H:%M:%SZ}"
-    return HeartbeatReading(state, text, last_ping_ms, seconds)
+    last_ping_ms = None if last is None else round(last.timestamp() * 1000)
+    return HeartbeatReading(state, text, last_ping_ms, _seconds(heartbeat))
 
 
 def _seconds(heartbeat: Mapping[str, object]) -> int | None:
@@ -138,14 +137,13 @@ def _seconds(heartbeat: Mapping[str, object]) -> int | None:
     return number * unit
 
 
-def _unix_ms(value: object) -> int | None:
-    """Return the Unix time of an ISO time; one without a zone is UTC."""
+def _time(value: object) -> datetime | None:
+    """Return an ISO time in UTC; one without a zone is UTC."""
+    if not isinstance(value, str):
+        return None
     try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if time is None:
-            return None
-        time = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return int(time.timestamp() * 1000)
+        time = datetime.fromisoformat(value)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
