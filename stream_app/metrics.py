@@ -26,7 +26,7 @@ from stream_app.domain.delivery.reasons import (
     LocalReason,
     RouteResult,
 )
-from stream_app.domain.delivery.records import DeliveryStatus
+from stream_app.domain.delivery.state import UNFINISHED, DeliveryStatus
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import EventKind
@@ -46,7 +46,7 @@ ATTEMPTS = [
     *product(IntegrationType, AttemptReason),
     *product([UNKNOWN_TYPE], [*LocalReason, AttemptReason.LOCAL_ERROR]),
 ]
-FINISHED = [status for status in DeliveryStatus if status is not DeliveryStatus.PENDING]
+FINISHED = [status for status in DeliveryStatus if status not in UNFINISHED]
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600)
 #: Up to the retention of windows, and beyond the last resend of a delivery.

@@ -12,7 +12,7 @@ a state may have a million of them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stream_app import __version__
@@ -23,15 +23,19 @@ from stream_app.domain.topics import CONFIG_TOPICS, Topic
 FORMAT_HEADER = "x-format"
 #: The same for the facts of a dead letter, whose source record keeps its own format.
 LETTER_FORMAT_HEADER = "x-dead-letter-format"
-#: Topic -> the format that this version writes, and the newest one that it reads.
+#: Topic -> the newest format that this version reads. Format 2 of the deliveries and their results
+#: has those of episodes.
 RECORD_FORMATS: Mapping[Topic, int] = {
     **dict.fromkeys(CONFIG_TOPICS, 1),
     Topic.STATUS: 1,
     Topic.COUNTS: 1,
     Topic.ALERTS: 1,
-    Topic.DELIVERIES: 1,
-    Topic.RESULTS: 1,
+    Topic.DELIVERIES: 2,
+    Topic.RESULTS: 2,
 }
+#: Topic -> the format of the records that name no other. A version that knows no episodes can go on
+#: until somebody has chosen them.
+USUAL_FORMATS: Mapping[Topic, int] = {**RECORD_FORMATS, Topic.DELIVERIES: 1, Topic.RESULTS: 1}
 LETTER_FORMAT = 1
 #: Most digits of a format.
 MAX_DIGITS = 9
@@ -50,10 +54,22 @@ STATE_FORMATS: Mapping[str, int] = {
 Headers = tuple[tuple[str, bytes], ...]
 
 
-def format_headers(topic: Topic) -> Headers:
-    """Return the headers that say in which format this version writes to a topic."""
-    known = RECORD_FORMATS.get(topic)
+def format_headers(topic: Topic, *, is_newest: bool = False) -> Headers:
+    """Return the headers that say in which format this version writes to a topic.
+
+    Args:
+        topic: that is written to.
+        is_newest: whether the record needs the newest format, and not the usual one.
+    """
+    known = (RECORD_FORMATS if is_newest else USUAL_FORMATS).get(topic)
     return () if known is None else ((FORMAT_HEADER, b"%d" % known),)
+
+
+def with_format(headers: Sequence[tuple[str, bytes]], usual: Headers) -> list[tuple[str, bytes]]:
+    """Return the headers of a record with the usual format of its topic, unless they name one."""
+    if headers and usual and any(name == FORMAT_HEADER for name, _ in headers):
+        return list(headers)
+    return [*headers, *usual]
 
 
 def require_known_formats(topic: str, partition: int, records: Iterable[Any]) -> None:

@@ -14,7 +14,8 @@ from stream_app.domain.delivery.reasons import (
     LocalReason,
     RefusedError,
 )
-from stream_app.domain.delivery.records import Delivery, DeliveryState, Result, decode_delivery
+from stream_app.domain.delivery.records import Delivery, Result, decode_delivery
+from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.errors import ConfigurationError, ResourceShortageError, SealingError
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing

@@ -20,11 +20,12 @@ from stream_app.domain.delivery.partition_deliveries import (
 from stream_app.domain.delivery.records import (
     ALERTED_HEADER,
     Cancel,
-    DeliveryState,
+    Folded,
     Result,
     decode_delivery,
     decode_result,
 )
+from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
@@ -178,7 +179,7 @@ class DeliverStage:
         else:
             pending = self.table.state(partition).pending
             for delivery_id, state in cut.changed:
-                if not isinstance(state, DeliveryState):
+                if not isinstance(state, DeliveryState) or state.is_waiting:
                     self._schedule.forget(delivery_id)
                 elif pending.get(delivery_id) is state:
                     self._schedule.schedule(partition, state)
@@ -213,6 +214,7 @@ class DeliverStage:
                 why = f"id {quoted(delivery.id)} is not one of a delivery"
                 self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
                 return
+            state.add_create(delivery, record.offset, record.timestamp)
             state.add_delivery(
                 new_state(
                     delivery,
@@ -243,19 +245,27 @@ class DeliverStage:
             # A result of an older target is not judged: the integration has been mended since.
             is_judged = integration is None or result.epoch >= integration.epoch
             state.add_result(result, record.offset, record.timestamp, is_judged=is_judged)
-        # The result of a status check changes nothing: the service has accepted the request.
+        elif isinstance(result, Folded):
+            state.add_folded(result, record.timestamp)
+        # A status check changes nothing: the service has accepted the request. What was skipped is
+        # known: `deliver` itself has written it.
 
     def _reject(self, partition: int, record: Any, reason: DeadLetterReason, why: str) -> None:
         self._rejected.append((partition, record, Rejected(None, record.value, reason, why)))
         self._repeated.warn("delivery_rejected", partition=partition, offset=record.offset, why=why)
 
+    @staticmethod
+    def _due_some_day(states: Iterable[PartitionDeliveries]) -> Iterator[DeliveryState]:
+        """Yield the pending deliveries that wait for no other."""
+        return (d for state in states for d in state.pending.values() if not d.is_waiting)
+
     def _count_pending(self) -> float | None:
         found = self.table.known_states()
-        return None if found is None else sum(len(state.pending) for state in found)
+        return None if found is None else sum(1 for _ in self._due_some_day(found))
 
     def _oldest_pending_seconds(self) -> float | None:
         found = self.table.known_states()
         if found is None:
             return None
-        since = [d.since_ms for state in found for d in state.pending.values()]
+        since = [delivery.pending_since_ms for delivery in self._due_some_day(found)]
         return max(0.0, (self._now_ms() - min(since)) / 1000) if since else 0.0

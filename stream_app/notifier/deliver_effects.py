@@ -9,6 +9,9 @@ from typing import Any
 from stream_app.domain.configuration.statuses import encode_status
 from stream_app.domain.delivery.auto_disable import status_of
 from stream_app.domain.delivery.partition_deliveries import DeliveryCut
+from stream_app.domain.delivery.reasons import LocalReason, SkipReason
+from stream_app.domain.delivery.records import Skipped, decode_delivery, encode_result
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
@@ -23,6 +26,7 @@ from stream_app.notifier.deliver_report import DeliveryReports
 
 #: A dead letter says in which format its delivery is, as the delivery's own record does.
 DELIVERY_FORMAT = format_headers(Topic.DELIVERIES)
+NEWER_DELIVERY_FORMAT = format_headers(Topic.DELIVERIES, is_newest=True)
 #: Reason of a cancellation -> the message of its dead letter.
 CANCELLATION_TEXTS = {
     DeadLetterReason.OVERFLOW: "its integration has too many pending deliveries",
@@ -47,7 +51,7 @@ RejectedDelivery = tuple[int, Any, Rejected]
 
 @dataclass(frozen=True)
 class DeliverEffects:
-    """Makes the dead letters, verdicts and notices of a flush.
+    """Makes the dead letters, verdicts and notices of a flush, and tells what was skipped.
 
     A verdict comes before the state that remembers it. After a crash between the two it is made
     again, with the same notice id, and is never lost.
@@ -63,19 +67,21 @@ class DeliverEffects:
     ) -> Iterator[Sequence[Send]]:
         """Yield the records of a flush, as one step."""
         yield [
-            *self._dead_letters(cuts, rejected),
+            *self._ends(cuts, rejected),
             *self._verdicts(cuts.values()),
             *self._overflows(cuts.values()),
         ]
 
-    def _dead_letters(
+    def _ends(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
     ) -> Iterator[Send]:
         for partition, record, part in rejected:
             yield from event_dead_letters(self.names, Topic.DELIVERIES, partition, [(record, part)])
         for partition, cut in cuts.items():
             for transition in cut.transitions:
-                if transition.after.reason:
+                if transition.after.status is DeliveryStatus.SKIPPED:
+                    yield self._skipped(partition, transition.after)
+                elif transition.after.reason:
                     yield _dead_letter_of(self.names, partition, transition)
 
     def _verdicts(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
@@ -101,6 +107,14 @@ class DeliverEffects:
                 if notice is not None:
                     yield self._notice(notice)
 
+    def _skipped(self, partition: int, after: DeliveryState) -> Send:
+        """Return the record that tells people why a note or a close was not sent."""
+        number, reason = after.integration_id, SkipReason(after.reason)
+        value = encode_result(Skipped(after.id, after.client_id, number, reason))
+        headers = format_headers(Topic.RESULTS, is_newest=True)
+        key = str(number).encode()
+        return Send(self.names(Topic.RESULTS), key, value, partition, headers)
+
     def _notice(self, notice: Notice) -> Send:
         return Send(self.names(Topic.ACCOUNT), notice.key, self.signer.encode(notice))
 
@@ -111,17 +125,21 @@ def _dead_letter_of(names: TopicNames, partition: int, transition: Transition) -
     reason = DeadLetterReason(transition.after.reason)
     if result is None:
         why = CANCELLATION_TEXTS[reason]
+    elif result.reason == LocalReason.NOT_PROCESSED:
+        why = f"nothing was closed until it was too late: {result.message}"
     elif result.is_own_fault:
         why = f"no request could be made until the alert was too old: {result.message}"
     else:
         why = f"{result.attempt} attempts failed, the last one: {result.message}"
     attempt = ("x-attempt", str(before.redrives + 1).encode())
+    is_newer = decode_delivery(before.record).is_of_newer_format
+    written = NEWER_DELIVERY_FORMAT if is_newer else DELIVERY_FORMAT
     return Send(
         names.dead_letters(Topic.DELIVERIES),
         str(before.integration_id).encode(),
         bytes(before.record),
         headers=dead_letter_headers(
-            DeliveryRecord(before.offset, before.since_ms, (attempt, *DELIVERY_FORMAT)),
+            DeliveryRecord(before.offset, before.since_ms, (attempt, *written)),
             names(Topic.DELIVERIES),
             partition,
             reason,

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
-from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus, Result
+from stream_app.domain.delivery.records import Result, ServiceAction
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.outgoing import Notice, deliveries_overflowed
@@ -34,8 +35,10 @@ class DeliveryReports:
         """Report what a flush has changed."""
         cancelled: Counter[tuple[int, str]] = Counter()
         for transition in cut.transitions:
-            if transition.result is None:
-                after = transition.after
+            after = transition.after
+            if after.status is DeliveryStatus.SKIPPED:
+                self._report_skipped(after)
+            elif transition.result is None:
                 cancelled[after.integration_id, after.reason] += 1
                 self._metrics.dead_letters.labels(Topic.DELIVERIES, after.reason).inc()
                 self._metrics.deliveries.labels(UNKNOWN_TYPE, after.status).inc()
@@ -77,6 +80,16 @@ class DeliveryReports:
             state.client_id, client, integration_id, integration, state.finished_ms
         )
 
+    def _report_skipped(self, after: DeliveryState) -> None:
+        self._metrics.deliveries.labels(UNKNOWN_TYPE, after.status).inc()
+        log.info(
+            "delivery_skipped",
+            delivery_id=after.id,
+            client_id=after.client_id,
+            integration_id=after.integration_id,
+            why=after.reason,
+        )
+
     def _report_attempt(self, transition: Transition, result: Result) -> None:
         before, after = transition.before, transition.after
         facts = {
@@ -95,7 +108,8 @@ class DeliveryReports:
             self._metrics.deliveries.labels(result.integration_type, after.status).inc()
         if after.status is DeliveryStatus.SENT:
             # The start of a delivery that had been given up before is not known any more.
-            if since_ms := before.alerted_ms or before.since_ms:
+            since_ms = before.alerted_ms or before.since_ms
+            if since_ms and before.action is ServiceAction.CREATE:
                 self._metrics.alert_to_accepted.labels(result.integration_type).observe(
                     max(0.0, (result.finished_at_ms - since_ms) / 1000)
                 )

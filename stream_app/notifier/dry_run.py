@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE, LocalReason, RefusedError
-from stream_app.domain.delivery.records import DeliveryState, Result, decode_delivery
+from stream_app.domain.delivery.records import Result, decode_delivery
+from stream_app.domain.delivery.state import DeliveryState
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import target_of, unsent_result

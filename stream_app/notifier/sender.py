@@ -13,12 +13,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stream_app.domain.delivery.due_queue import DueQueue
 from stream_app.domain.delivery.rate_limit_pauses import MAX_PAUSE_MS, pause_end_ms
 from stream_app.domain.delivery.reasons import AttemptReason
-from stream_app.domain.delivery.records import DeliveryState, Result
+from stream_app.domain.delivery.records import Result
 from stream_app.domain.delivery.retry_schedule import own_fault_wait_ms
+from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.delivery.transitions import remaining_wait_ms
+from stream_app.domain.pacing.due_queue import DueQueue
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership
 from stream_app.setting_groups import DeliverySettings

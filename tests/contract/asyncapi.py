@@ -9,7 +9,7 @@ from stream_app import __version__
 from stream_app.contract.records import TOPICS, RecordName
 from stream_app.domain.counting.partial_counts import APPENDED_HEADER
 from stream_app.domain.delivery.records import ALERTED_HEADER
-from stream_app.domain.formats import FORMAT_HEADER, RECORD_FORMATS
+from stream_app.domain.formats import FORMAT_HEADER, RECORD_FORMATS, USUAL_FORMATS
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicSpec, topic_specs
 from stream_app.settings import Settings
 from tests.contract.schemas.record_schemas import record_schema
@@ -29,7 +29,7 @@ _APPENDED = {
 }
 _ALERTED = {ALERTED_HEADER: "Append time of its alert, Unix ms; for a metric only."}
 _FORMAT = (
-    "The format of the record, a number; absent: 1. This version writes {0} and reads up to {0}."
+    "The format of the record, a number; absent: 1. This version writes {} and reads up to {}."
 )
 _DESCRIPTION = """\
 The topics of stream_app: what producers send, what people configure, and what it writes itself.
@@ -108,8 +108,11 @@ def _message(name: RecordName, examples: Mapping[str, Any]) -> dict[str, Any]:
 
 def _headers(topic: Topic) -> dict[str, Any]:
     """Return the schema of the headers that a record can have; all of them are texts."""
-    known = RECORD_FORMATS.get(topic)
-    texts = {FORMAT_HEADER: _FORMAT.format(known)} if known else {}
+    texts = {}
+    if known := RECORD_FORMATS.get(topic):
+        usual = USUAL_FORMATS[topic]
+        written = f"{usual}" if usual == known else f"{usual}, or {known} if it needs that,"
+        texts = {FORMAT_HEADER: _FORMAT.format(written, known)}
     if topic in FROM_PEOPLE:
         texts |= _ACTOR
     if topic in DEAD_LETTER_SOURCES:

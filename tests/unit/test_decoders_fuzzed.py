@@ -23,11 +23,10 @@ from stream_app.domain.dead_letters.redrive_rules import next_step, why_not_redr
 from stream_app.domain.delivery.records import (
     decode_delivery,
     decode_result,
-    decode_state,
     encode_delivery,
     encode_result,
-    encode_state,
 )
+from stream_app.domain.delivery.state import decode_state, encode_state
 from stream_app.domain.errors import RejectedEventError
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.topics import VIEW_KINDS

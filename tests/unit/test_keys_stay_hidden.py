@@ -22,13 +22,8 @@ from structlog.testing import capture_logs
 from stream_app.domain.configuration.integrations import Integration, read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.delivery.reasons import IntegrationType
-from stream_app.domain.delivery.records import (
-    Delivery,
-    DeliveryState,
-    DeliveryStatus,
-    encode_delivery,
-    encode_result,
-)
+from stream_app.domain.delivery.records import Delivery, encode_delivery, encode_result
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.keys import shown_form

@@ -14,7 +14,7 @@ from stream_app.domain.delivery.reasons import (
     LocalReason,
     RouteResult,
 )
-from stream_app.domain.delivery.records import DeliveryStatus
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import EventKind
@@ -85,7 +85,7 @@ def test_the_label_values_are_the_closed_lists_of_the_domain() -> None:
     not_made = {*LocalReason, AttemptReason.LOCAL_ERROR}
     assert attempts == made | {("unknown", reason) for reason in not_made}
     finished = {row[1] for row in rows["stream_app_deliveries_total"].combinations}
-    assert finished == set(DeliveryStatus) - {"pending"}
+    assert finished == set(DeliveryStatus) - {"pending", "waiting"}
 
 
 def test_each_role_shows_its_own_topics() -> None:

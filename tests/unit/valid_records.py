@@ -15,13 +15,11 @@ from stream_app.domain.delivery.records import (
     Cancel,
     Checked,
     Delivery,
-    DeliveryState,
-    DeliveryStatus,
     Result,
     encode_delivery,
     encode_result,
-    encode_state,
 )
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus, encode_state
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from tests.unit.domain.documented_notices import NOTICES

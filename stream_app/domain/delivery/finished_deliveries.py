@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.times import HOUR_MS
 
 #: How long a finished delivery is remembered after its last result.

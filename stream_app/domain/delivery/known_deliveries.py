@@ -10,7 +10,7 @@ from stream_app.domain.delivery.finished_deliveries import (
     FinishedDelivery,
     KnownDelivery,
 )
-from stream_app.domain.delivery.records import DeliveryState
+from stream_app.domain.delivery.state import DeliveryState
 
 
 class KnownDeliveries(MutableMapping[str, KnownDelivery]):
@@ -21,6 +21,10 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
         self.finished = FinishedDeliveries()
         #: Ids of the pending deliveries, by integration.
         self._pending_ids: defaultdict[int, dict[str, None]] = defaultdict(dict)
+        #: Ids of the pending deliveries about an alert that is to be closed, by its alias, and of
+        #: the notes that wait for a delivery, by that one's id.
+        self._of_alias: dict[str, dict[str, None]] = {}
+        self._of_after: dict[str, dict[str, None]] = {}
 
     def pending_of(self, integration_id: int) -> list[DeliveryState]:
         """Return the pending deliveries of an integration."""
@@ -29,6 +33,14 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
     def pending_count(self, integration_id: int) -> int:
         """Return how many deliveries of an integration are pending."""
         return len(self._pending_ids.get(integration_id, ()))
+
+    def unfinished_of(self, alias: str) -> list[DeliveryState]:
+        """Return the pending deliveries that create or close the alert with an alias."""
+        return [self.pending[name] for name in self._of_alias.get(alias, ())]
+
+    def waiting_for(self, delivery_id: str) -> list[DeliveryState]:
+        """Return the notes that wait for a delivery."""
+        return [self.pending[name] for name in self._of_after.get(delivery_id, ())]
 
     @property
     def pending_integrations(self) -> set[int]:
@@ -66,6 +78,10 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
             self._drop_pending(delivery_id)
             self.pending[delivery_id] = known
             self._pending_ids[known.integration_id][delivery_id] = None
+            if known.alias:
+                self._of_alias.setdefault(known.alias, {})[delivery_id] = None
+            if known.is_waiting and known.after:
+                self._of_after.setdefault(known.after, {})[delivery_id] = None
             return
         self._drop_pending(delivery_id)
         end = known if isinstance(known, FinishedDelivery) else self.finished.end_of(known)
@@ -93,4 +109,14 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
         del ids[delivery_id]
         if not ids:
             del self._pending_ids[state.integration_id]
+        _drop(self._of_alias, state.alias, delivery_id)
+        _drop(self._of_after, state.after, delivery_id)
         return True
+
+
+def _drop(index: dict[str, dict[str, None]], key: str, delivery_id: str) -> None:
+    ids = index.get(key) if key else None
+    if ids is not None:
+        ids.pop(delivery_id, None)
+        if not ids:
+            del index[key]

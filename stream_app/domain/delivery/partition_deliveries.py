@@ -23,6 +23,7 @@ from stream_app.domain.delivery.auto_disable import (
     Verdict,
     judge_record,
 )
+from stream_app.domain.delivery.dependents import Dependents
 from stream_app.domain.delivery.finished_deliveries import (
     FinishedDelivery,
     KnownDelivery,
@@ -31,11 +32,11 @@ from stream_app.domain.delivery.finished_deliveries import (
 from stream_app.domain.delivery.known_deliveries import KnownDeliveries
 from stream_app.domain.delivery.rate_limit_pauses import KEY_PREFIX as PAUSE_PREFIX
 from stream_app.domain.delivery.rate_limit_pauses import Pauses, pause_end_ms, pause_record
-from stream_app.domain.delivery.records import (
-    Cancel,
+from stream_app.domain.delivery.reasons import SkipReason
+from stream_app.domain.delivery.records import Cancel, Delivery, Folded, Result
+from stream_app.domain.delivery.state import (
     DeliveryState,
     DeliveryStatus,
-    Result,
     decode_state,
     encode_state,
 )
@@ -48,6 +49,8 @@ from stream_app.domain.delivery.transitions import (
     state_after_attempt,
     state_of_finished,
 )
+from stream_app.domain.episodes.open_alert import KEY_PREFIX as OPEN_PREFIX
+from stream_app.domain.episodes.open_alert import OpenAlert, OpenAlerts, open_alert_record
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
 from stream_app.domain.state.tracked_values import TrackedValues
@@ -81,6 +84,7 @@ class DeliveryCut:
     repeated: list[tuple[str, KnownDelivery | None]]
     judged: list[tuple[JudgeKey, Bucket | JudgedEpoch | None]]
     paused: list[tuple[int, int | None]]
+    opened: list[tuple[str, OpenAlert | None]]
     transitions: list[Transition]
     verdicts: list[Verdict]
     offsets: tuple[int, ...]
@@ -106,7 +110,9 @@ class PartitionDeliveries:
         self.judge = Judge(rules.judge)
         self.pauses = Pauses()
         self.states = KnownDeliveries()
+        self.opened = OpenAlerts()
         self._rules = rules
+        self._dependents = Dependents(self.states, self.opened, self._change, rules.retry_scale)
         self._tracked: TrackedValues[str, KnownDelivery] = TrackedValues(
             lambda s: s.order, values=self.states
         )
@@ -117,8 +123,15 @@ class PartitionDeliveries:
 
     @property
     def pending(self) -> dict[str, DeliveryState]:
-        """The pending deliveries, by id."""
+        """The pending deliveries, by id; those that wait for others are among them."""
         return self.states.pending
+
+    @property
+    def open_alerts(self) -> Iterator[OpenAlert]:
+        """The alerts that are to be closed some day, and of which there is no close yet."""
+        for alert in self.opened.unclosed():
+            if not self._dependents.is_close_known(alert):
+                yield alert
 
     # -- the records of the topics
 
@@ -144,11 +157,22 @@ class PartitionDeliveries:
         known = self.states.get(state.id)
         if known is not None and not is_sent_again(known, state.redrives):
             return False
-        if self.states.pending_count(state.integration_id) >= self._rules.max_pending:
+        placed = self._dependents.placed(state)
+        if placed.is_finished:
+            self._change(state, placed)
+        elif self.states.pending_count(state.integration_id) >= self._rules.max_pending:
             self._cancel(state, DeadLetterReason.OVERFLOW, state.since_ms)
         else:
-            self._tracked.change(state.id, state)
+            self._tracked.change(state.id, placed)
         return True
+
+    def add_create(self, delivery: Delivery, offset: int, timestamp_ms: int) -> None:
+        """Add the window of a delivery to the open alert that it belongs to, if any."""
+        self._dependents.add_create(delivery, offset, timestamp_ms)
+
+    def add_folded(self, folded: Folded, timestamp_ms: int) -> None:
+        """Add a window without a delivery to the open alert that it belongs to, if any."""
+        self._dependents.add_folded(folded, timestamp_ms)
 
     def add_result(
         self, result: Result, offset: int, timestamp_ms: int, *, is_judged: bool = True
@@ -173,6 +197,7 @@ class PartitionDeliveries:
         if until_ms is not None and is_judged:
             self.pauses.extend(result.integration_id, until_ms)
         is_exhausted = False
+        self._dependents.add_result(result, timestamp_ms)
         if known is not None and is_awaited:
             before = (
                 state_of_finished(known, result) if isinstance(known, FinishedDelivery) else known
@@ -182,8 +207,9 @@ class PartitionDeliveries:
                 before, result, timestamp_ms, rules.retry_scale, rules.max_alert_age_ms
             )
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
-            self._tracked.change(before.id, after)
-            self._transitions.append(Transition(before, after, result))
+            self._change(before, after, result)
+        # The result may be read a second time, and what follows it may have been lost.
+        self._dependents.follow(result.delivery_id, result.alias or "", timestamp_ms)
         if result.is_sent and is_judged:
             verdict = self.judge.count(result, offset, is_exhausted=is_exhausted)
             if verdict is not None:
@@ -200,6 +226,7 @@ class PartitionDeliveries:
         self._cancel_all(command.integration_id, command.epoch, command.reason, timestamp_ms)
         if command.reason is DeadLetterReason.INTEGRATION_DELETED:
             self.judge.forget(command.integration_id)
+            self.opened.forget(command.integration_id)
             self.pauses.forget(command.integration_id)
 
     def cancel_command(self, integration_id: int, reason: DeadLetterReason) -> Cancel | None:
@@ -225,14 +252,23 @@ class PartitionDeliveries:
     def _cancel_all(
         self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
     ) -> None:
-        for state in self.states.pending_of(integration_id):
-            if state.epoch <= epoch:
-                self._cancel(state, reason, timestamp_ms)
+        found = [state for state in self.states.pending_of(integration_id) if state.epoch <= epoch]
+        # What waits for another one must not be skipped: it comes back with it.
+        for state in sorted(found, key=lambda state: not state.is_waiting):
+            self._cancel(state, reason, timestamp_ms)
 
     def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
-        after = finished_state(state, DeliveryStatus.CANCELLED, timestamp_ms, reason)
-        self._tracked.change(state.id, after)
-        self._transitions.append(Transition(state, after))
+        self._change(state, finished_state(state, DeliveryStatus.CANCELLED, timestamp_ms, reason))
+        self._dependents.follow(state.id, state.alias, timestamp_ms)
+
+    def _change(
+        self, before: DeliveryState, after: DeliveryState, result: Result | None = None
+    ) -> None:
+        self._tracked.change(before.id, after)
+        if result is not None or after.is_finished:
+            self._transitions.append(Transition(before, after, result))
+        if after.is_finished and after.reason != SkipReason.SUPERSEDED:
+            self._dependents.end_close(before)
 
     # -- flushing
 
@@ -244,12 +280,14 @@ class PartitionDeliveries:
         verdicts, self._verdicts = self._verdicts, []
         offsets = tuple(self._offsets.values())
         self.pauses.end_expired(self.now_ms)
+        self.opened.expire(self.now_ms)
         written, has_changed = self._tracked.cut(), self._tracked.has_changed
         return DeliveryCut(
             [row for row in written if has_changed(row[0])],
             [row for row in written if not has_changed(row[0])],
             self.judge.cut(),
             self.pauses.cut(),
+            self.opened.cut(),
             transitions,
             verdicts,
             offsets,
@@ -260,6 +298,7 @@ class PartitionDeliveries:
         self._tracked.confirm([*cut.changed, *cut.repeated])
         self.judge.confirm(cut.judged)
         self.pauses.confirm(cut.paused)
+        self.opened.confirm(cut.opened)
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
 
     def restored(self) -> None:
@@ -270,6 +309,7 @@ class PartitionDeliveries:
         self._tracked.roll_back()
         self.judge.roll_back()
         self.pauses.roll_back()
+        self.opened.roll_back()
         self._transitions, self._verdicts = [], []
         self._offsets = dict(self._progress)
 
@@ -278,11 +318,12 @@ class PartitionDeliveries:
         self._tracked.rewrite()
         self.judge.rewrite()
         self.pauses.rewrite()
+        self.opened.rewrite()
 
     def durable_pending(self) -> Iterator[DeliveryState]:
-        """Yield the pending deliveries whose state the broker has acknowledged."""
+        """Yield the pending deliveries that wait for no other, and are known to be stored."""
         for delivery_id, state in self.pending.items():
-            if self._tracked.is_durable(delivery_id):
+            if not state.is_waiting and self._tracked.is_durable(delivery_id):
                 yield state
 
     # -- the changelog
@@ -298,6 +339,7 @@ class PartitionDeliveries:
             for delivery_id, state in (*cut.changed, *cut.repeated)
         ]
         states += [judge_record(key, value) for key, value in cut.judged]
+        states += [open_alert_record(alias, alert) for alias, alert in cut.opened]
         return states + [pause_record(number, until_ms) for number, until_ms in cut.paused]
 
     def progress_record(self, cut: DeliveryCut) -> tuple[bytes, bytes]:
@@ -317,6 +359,8 @@ class PartitionDeliveries:
             self.judge.restore_record(key, value)
         elif key.startswith(PAUSE_PREFIX):
             self.pauses.restore_record(key, value)
+        elif key.startswith(OPEN_PREFIX):
+            self.opened.restore_record(key, value)
         else:
             self._restore_state(key.decode(), value)
 
@@ -342,4 +386,4 @@ def _record(state: KnownDelivery | None) -> bytes | None:
 def is_reserved(delivery_id: str) -> bool:
     """Tell whether a delivery's id could be taken for another key of the changelog."""
     key = delivery_id.encode()
-    return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX))
+    return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX, OPEN_PREFIX))

@@ -46,13 +46,24 @@ OWN_REASONS = frozenset({AttemptReason.PROXY_ERROR, AttemptReason.LOCAL_ERROR})
 class LocalReason(StrEnum):
     """Why an attempt ended before a request was made; more `reason` labels of the metric.
 
-    `DRY_RUN` is no failure: such an installation sends nothing.
+    `DRY_RUN` is no failure: such an installation sends nothing. `NOT_PROCESSED` is none either: the
+    service has not processed the alert yet that is to be closed.
     """
 
     INTEGRATION_UNAVAILABLE = "integration_unavailable"
     ENDPOINT_REFUSED = "endpoint_refused"
     KEY_UNREADABLE = "key_unreadable"
     DRY_RUN = "dry_run"
+    NOT_PROCESSED = "not_processed"
+
+
+class SkipReason(StrEnum):
+    """Why a note or a close is not sent."""
+
+    #: The alert that it is about was never accepted.
+    NOT_ACCEPTED = "not_accepted"
+    #: Further windows of the episode have come: another close follows when they are over.
+    SUPERSEDED = "superseded"
 
 
 class RefusedError(Exception):

@@ -1,4 +1,4 @@
-"""The records of `deliveries` and `delivery-results`, and the state of a delivery.
+"""The records of `deliveries` and `delivery-results`.
 
 A delivery is one rendered message for one integration.
 """
@@ -11,10 +11,11 @@ from typing import Annotated
 import msgspec
 
 from stream_app.domain.alerts.alert import AnyAlert
-from stream_app.domain.alerts.threshold_text import Message
+from stream_app.domain.alerts.threshold_text import Message, period_text
 from stream_app.domain.configuration.alert_options import NO_OPTIONS, AlertOptions
-from stream_app.domain.delivery.reasons import OWN_REASONS, LocalReason
+from stream_app.domain.delivery.reasons import OWN_REASONS, LocalReason, SkipReason
 from stream_app.domain.delivery.status_checks import CheckOutcome
+from stream_app.domain.episodes.open_alert import OpenAlert
 from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.state.keys import NEVER
@@ -43,8 +44,9 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     resend has the same body. `epoch` is the integration's.
 
     A window that is told as a part of an episode has the `episode`. A note, whose text is `note`,
-    is sent only after the delivery `after` has been accepted. A note and a close have no texts of
-    an alert.
+    is sent only after the delivery `after` has been accepted. A close leaves its `note`, too, and
+    is for the deliveries that create its alert up to offset `closes` of their topic. A note and a
+    close have no texts of an alert.
     """
 
     id: IdText
@@ -60,11 +62,17 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     episode: EpisodeReference | None = None
     after: str = ""
     note: str = ""
+    closes: Int64 = NEVER
 
     @property
     def alias(self) -> str:
         """The alias of the alert at the service."""
         return self.alert_id if self.episode is None else self.episode.alias
+
+    @property
+    def is_of_newer_format(self) -> bool:
+        """Whether a version that knows no episodes would misread it."""
+        return self.episode is not None or self.action is not ServiceAction.CREATE
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
@@ -75,6 +83,9 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     delivery. `is_sent` is false if no request was made: the configuration allowed none, a proxy let
     none pass, this machine could not make one, or it was a dry run. After the second and the third
     the same attempt is made again. In a dry run `body` is what would have been posted, as JSON.
+
+    `action` is absent if the delivery creates an alert. `alias` is that of an alert that is to be
+    closed some day; it is absent for all others.
     """
 
     delivery_id: str
@@ -94,11 +105,18 @@ class Result(msgspec.Struct, frozen=True, tag_field="type", tag="attempt"):
     redrives: Int64 = 0
     is_sent: bool = True
     body: str | msgspec.UnsetType = msgspec.UNSET
+    action: ServiceAction | msgspec.UnsetType = msgspec.UNSET
+    alias: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_own_fault(self) -> bool:
-        """Whether our own side prevented the request: this counts as no attempt."""
+        """Whether our own side prevented the request."""
         return self.reason in OWN_REASONS
+
+    @property
+    def is_no_attempt(self) -> bool:
+        """Whether it counts as no attempt: the same one is made again a little later."""
+        return self.is_own_fault or self.reason == LocalReason.NOT_PROCESSED
 
     @property
     def is_dry_run(self) -> bool:
@@ -150,60 +168,19 @@ class Folded(msgspec.Struct, frozen=True, tag_field="type", tag="folded"):
     episode: EpisodeReference
 
 
+class Skipped(msgspec.Struct, frozen=True, tag_field="type", tag="skipped"):
+    """A note or a close that has ended without a request, since there is no use for it any more."""
+
+    delivery_id: str
+    client_id: Int64
+    integration_id: Int64
+    reason: SkipReason
+
+
 #: A record of `delivery-results`.
-ResultRecord = Result | Cancel | Checked | Folded
-
-
-class DeliveryStatus(StrEnum):
-    """Where a delivery stands."""
-
-    PENDING = "pending"
-    SENT = "sent"
-    DRY_RUN = "dry_run"
-    GIVEN_UP = "given_up"
-    CANCELLED = "cancelled"
-
-
-class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a delivery. All times are Unix ms.
-
-    Of a pending delivery, `attempt` is the next attempt, `due_ms` is when it is due, and
-    `failed_ms` is when the one before it failed (0: there was none); both times are of the broker's
-    clock. `record` holds the untouched bytes of the delivery's record, `offset` and `since_ms` its
-    offset and time.
-
-    Of a finished delivery, `attempt` is the last attempt, `finished_ms` the time of the record that
-    ended it, and `reason` why it is a dead letter; `record` is empty.
-
-    `redrives` is how often it came back from the dead letters, and `alerted_ms` when its alert was
-    appended (0: not known).
-    """
-
-    id: str
-    status: DeliveryStatus
-    client_id: int
-    integration_id: int
-    attempt: int
-    since_ms: int
-    epoch: int = 0
-    due_ms: int = 0
-    failed_ms: int = 0
-    finished_ms: int = 0
-    redrives: int = 0
-    alerted_ms: int = 0
-    reason: str = ""
-    offset: int = NEVER
-    record: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether no further attempt is made."""
-        return self.status is not DeliveryStatus.PENDING
-
-    @property
-    def order(self) -> tuple[int, bool, int]:
-        """What orders the states of one delivery; it never decreases."""
-        return self.redrives, self.is_finished, self.attempt
+ResultRecord = Result | Cancel | Checked | Folded | Skipped
+#: Those that a version without episodes cannot read.
+NEWER_RESULTS = (Folded, Skipped)
 
 
 def delivery_id(alert_id: str, integration_id: int) -> str:
@@ -240,11 +217,43 @@ def delivery_of(
     )
 
 
+def close_of(alert: OpenAlert, options: AlertOptions = NO_OPTIONS) -> Delivery:
+    """Return the delivery that closes an open alert; the same alert gives the same one.
+
+    Args:
+        alert: nothing has come for it for as long as its integration says.
+        options: the integration's.
+    """
+    name = f"{alert.alias}:close:{alert.last_window_end}:{alert.created_offset}"
+    silence = period_text(alert.close_after_seconds)
+    return Delivery(
+        id=delivery_id(name, alert.integration_id),
+        alert_id=alert.alert_id,
+        client_id=alert.client_id,
+        integration_id=alert.integration_id,
+        message="",
+        description="",
+        details={},
+        epoch=alert.epoch,
+        options=options,
+        action=ServiceAction.CLOSE,
+        episode=EpisodeReference(
+            alert.alias,
+            alert.trigger_id,
+            alert.revision,
+            alert.begin,
+            alert.last_window_end,
+            alert.close_after_seconds,
+        ),
+        note=f"Its trigger has not fired for {silence}.",
+        closes=alert.created_offset,
+    )
+
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
 #: An unknown tag, which a newer version may have written, is an error.
 decode_result = msgspec.json.Decoder(ResultRecord).decode
-decode_state = msgspec.json.Decoder(DeliveryState).decode
 
 
 def encode_delivery(delivery: Delivery) -> bytes:
@@ -255,8 +264,3 @@ def encode_delivery(delivery: Delivery) -> bytes:
 def encode_result(result: ResultRecord) -> bytes:
     """Encode a record of `delivery-results`."""
     return _encode(result)
-
-
-def encode_state(state: DeliveryState) -> bytes:
-    """Encode a pending delivery's state for the changelog."""
-    return _encode(state)

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import msgspec
 
 from stream_app.domain.delivery.finished_deliveries import FinishedDelivery, KnownDelivery
-from stream_app.domain.delivery.records import (
-    Delivery,
-    DeliveryState,
-    DeliveryStatus,
-    Result,
-)
+from stream_app.domain.delivery.records import Delivery, Result, ServiceAction
 from stream_app.domain.delivery.retry_schedule import (
     next_due_ms,
     own_fault_wait_ms,
     seconds_before_attempt,
 )
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.errors import DeadLetterReason
 
+#: Statuses of deliveries that end while their request may be in flight.
+_ENDED_UNSENT = frozenset({DeliveryStatus.CANCELLED, DeliveryStatus.SKIPPED})
 #: A result is written within this time after its attempt, or the clock of its worker is wrong.
 MAX_WRITE_DELAY_MS = 60_000
 
@@ -71,8 +69,20 @@ def new_state(
         redrives=redrives,
         alerted_ms=alerted_ms,
         offset=offset,
+        action=delivery.action,
+        alias=_alias_to_close(delivery),
+        after=delivery.after,
         record=msgspec.Raw(value),
     )
+
+
+def _alias_to_close(delivery: Delivery) -> str:
+    """Return the alias of a delivery's alert if that is to be closed some day, else nothing."""
+    episode = delivery.episode
+    if episode is None or delivery.action is ServiceAction.NOTE:
+        return ""
+    is_close = delivery.action is ServiceAction.CLOSE
+    return episode.alias if is_close or episode.close_after_seconds else ""
 
 
 def is_sent_again(known: KnownDelivery, redrives: int) -> bool:
@@ -92,7 +102,7 @@ def awaits_result(before: KnownDelivery, result: Result) -> bool:
         return before.status is not DeliveryStatus.SENT
     if (before.redrives, before.attempt) != (result.redrives, result.attempt):
         return False
-    is_late = result.accepted and before.status is DeliveryStatus.CANCELLED
+    is_late = result.accepted and before.status in _ENDED_UNSENT
     return is_late or not before.is_finished
 
 
@@ -122,14 +132,15 @@ def state_after_attempt(
 ) -> DeliveryState:
     """Return the state after an attempt: sent, due again, or given up after the last cycle.
 
-    A dry run makes one attempt of each delivery. A fault of our own side counts as no attempt: the
-    delivery waits, until its alert is too old to page anybody.
+    A dry run makes one attempt of each delivery. A fault of our own side counts as no attempt, and
+    neither does a service that has not processed the alert to be closed: the delivery waits, until
+    its alert is too old to page anybody.
     """
     if result.accepted:
         return finished_state(before, DeliveryStatus.SENT, timestamp_ms)
     if result.is_dry_run:
         return finished_state(before, DeliveryStatus.DRY_RUN, timestamp_ms)
-    if result.is_own_fault:
+    if result.is_no_attempt:
         if timestamp_ms - (before.alerted_ms or before.since_ms) > max_age_ms:
             reason = DeadLetterReason.STALE
             return finished_state(before, DeliveryStatus.GIVEN_UP, timestamp_ms, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stream_app.domain.delivery.records import DeliveryStatus
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.reports.alert_history import AlertHistory, DeliveryHistory
 from stream_app.domain.reports.next_steps import Surroundings
 

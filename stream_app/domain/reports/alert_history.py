@@ -13,18 +13,13 @@ from enum import StrEnum
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.delivery.records import (
-    Checked,
-    Delivery,
-    DeliveryStatus,
-    Result,
-    delivery_id,
-)
+from stream_app.domain.delivery.records import Checked, Delivery, Result, delivery_id
 from stream_app.domain.delivery.retry_schedule import (
     LAST_ATTEMPT,
     next_due_ms,
     own_fault_wait_ms,
 )
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
 from stream_app.domain.foreign_text.printable import printable
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stream_app.domain.dead_letters.redrive_rules import advice, dismissed_text
-from stream_app.domain.delivery.records import DeliveryStatus
 from stream_app.domain.delivery.retry_schedule import (
     CYCLES_SECONDS,
     LAST_ATTEMPT,
     cycle_of,
     last_due_ms,
 )
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.reports.alert_history import (

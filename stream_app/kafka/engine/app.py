@@ -16,7 +16,7 @@ import faust
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 
-from stream_app.domain.formats import format_headers
+from stream_app.domain.formats import format_headers, with_format
 from stream_app.domain.topics import Role, Topic
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.connection import connection_options
@@ -212,7 +212,12 @@ class StreamApp(faust.App):
         await self._make_known(topic)
         before_ms, now = self.clock.steady_ms(), self.clock.now_ms() / 1000
         sent: asyncio.Future[Any] = await self.producer.send(
-            topic, key, value, partition, now, [*headers, *self._formats.get(topic, ())] or None
+            topic,
+            key,
+            value,
+            partition,
+            now,
+            with_format(headers, self._formats.get(topic, ())) or None,
         )
         sent.add_done_callback(partial(self._note_sent, before_ms))
         return sent

@@ -23,7 +23,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
-from stream_app.domain.formats import Headers
+from stream_app.domain.formats import Headers, with_format
 
 if TYPE_CHECKING:
     from stream_app.kafka.state.send import Send
@@ -209,7 +209,10 @@ def _shown(place: PartitionName, batch: Batch) -> str:
 
 def _append(batch: Any, send: Send, now_ms: int | None, headers: Headers) -> Any:
     return batch.append(
-        timestamp=now_ms, key=send.key, value=send.value, headers=[*send.headers, *headers]
+        timestamp=now_ms,
+        key=send.key,
+        value=send.value,
+        headers=with_format(send.headers, headers),
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from stream_app.domain.delivery.auto_disable import WINDOW_HOURS
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
-from stream_app.domain.delivery.records import DeliveryState
+from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.failed_runs import FailedRuns, RequestOutcome
 from stream_app.domain.reports.integration_state import integration_row

@@ -29,12 +29,8 @@ from stream_app.domain.delivery.finished_deliveries import (
     encode_finished,
 )
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
-from stream_app.domain.delivery.records import (
-    Delivery,
-    DeliveryStatus,
-    delivery_of,
-    encode_delivery,
-)
+from stream_app.domain.delivery.records import Delivery, delivery_of, encode_delivery
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.times import HOUR_MS

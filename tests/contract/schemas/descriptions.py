@@ -18,7 +18,7 @@ from stream_app.domain.configuration.alert_options import AlertOptions, Responde
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.configuration.triggers import Filter, Threshold
 from stream_app.domain.counting.partial_counts import PartialCounts, TriggerCounts
-from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Folded, Result
+from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Folded, Result, Skipped
 from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.events.shapes import (
     AttackNames,
@@ -183,7 +183,8 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "action": "What is asked of the service; missing: `create`.",
         "episode": "The episode that its window is told in; missing: it is an alert of its own.",
         "after": "Of a note: id of the delivery that must be accepted before it.",
-        "note": "Of a note: its text.",
+        "note": "Of a note: its text. Of a close: what it says on the alert.",
+        "closes": "Of a close: offset of the last delivery that creates its alert.",
     },
     EpisodeReference: {
         "alias": "Alias of the episode's alert at the service.",
@@ -225,6 +226,8 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "redrives": "How often the delivery had come back from the dead letters.",
         "is_sent": "Whether a request was made.",
         "body": "In a dry run the body that would have been posted, JSON; missing otherwise.",
+        "action": "What was asked of the service; missing: `create`.",
+        "alias": "Alias of the alert if that is to be closed some day; missing otherwise.",
     },
     Cancel: {
         "type": _KIND,
@@ -252,6 +255,13 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "client_id": "Id of the client.",
         "integration_id": _INTEGRATION,
         "episode": "The episode that counts it.",
+    },
+    Skipped: {
+        "type": _KIND,
+        "delivery_id": "Id of the note or the close.",
+        "client_id": "Id of the client.",
+        "integration_id": _INTEGRATION,
+        "reason": "Why there is no use for it any more.",
     },
 }
 

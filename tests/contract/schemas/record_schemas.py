@@ -12,7 +12,7 @@ from stream_app.contract.schema_files import ONE
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.counting.partial_counts import PartialCounts
-from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Folded, Result
+from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Folded, Result, Skipped
 from stream_app.domain.events.decoder import SHAPES
 from stream_app.domain.events.model import EVENT_TYPES, EventKind
 from stream_app.domain.notices.incoming import IncomingNotice
@@ -111,7 +111,7 @@ def _alert() -> _Form:
 
 
 def _result() -> _Form:
-    structs = (Result, Cancel, Checked, Folded)
+    structs = (Result, Cancel, Checked, Folded, Skipped)
     tags = {str(struct.__struct_config__.tag): struct for struct in structs}
     schema = {
         "description": "`type` says which of the records it is.",

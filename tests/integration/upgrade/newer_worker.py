@@ -14,9 +14,11 @@ def become_newer() -> None:
         assert isinstance(known, dict)  # changed in place: others have imported it
         for name in known:
             known[name] += 1
+    vars(formats)["USUAL_FORMATS"] = formats.RECORD_FORMATS
     for module in (formats, writing):
         vars(module)["LETTER_FORMAT"] += 1
-    vars(deliver_effects)["DELIVERY_FORMAT"] = formats.format_headers(Topic.DELIVERIES)
+    for name in ("DELIVERY_FORMAT", "NEWER_DELIVERY_FORMAT"):
+        vars(deliver_effects)[name] = formats.format_headers(Topic.DELIVERIES)
 
 
 if __name__ == "__main__":

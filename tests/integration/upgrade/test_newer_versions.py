@@ -131,7 +131,7 @@ async def test_a_notifier_ends_at_a_newer_record_and_loses_and_doubles_nothing(
         done = WorkerProcess.command(settings, "state", "reset", "notifier", "--yes")
         assert done.returncode == 0, done.stderr
         again = bench.worker(**key)
-        await ends_for_a_newer_version(again, f"{settings.topic_prefix}deliver", "has format 2")
+        await ends_for_a_newer_version(again, f"{settings.topic_prefix}deliver", "has format 3")
         assert len(bench.sandbox.requests) == 9
     finally:
         await bench.stop()

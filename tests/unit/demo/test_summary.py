@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.demo.summary import Summary, request_result, summary_of
-from stream_app.domain.delivery.records import DeliveryStatus
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.metrics import Metrics
 from stream_app.opsgenie.sandbox.state import RequestView
 from stream_app.worker.health import Health, HealthServer

@@ -14,6 +14,7 @@ from stream_app.domain.formats import (
     format_headers,
     require_known_formats,
     require_known_state,
+    with_format,
 )
 from stream_app.domain.state import packed_log
 from stream_app.domain.topics import EVENT_TOPICS, Topic
@@ -36,15 +37,22 @@ def test_every_topic_but_those_of_producers_and_every_state_has_a_format() -> No
 
 @pytest.mark.parametrize("topic", sorted(RECORD_FORMATS))
 def test_a_newer_record_is_refused_and_everything_about_it_is_named(topic: Topic) -> None:
-    own, newer = format_headers(topic), str(RECORD_FORMATS[topic] + 1).encode()
+    known = RECORD_FORMATS[topic]
+    own, newer = format_headers(topic, is_newest=True), b"%d" % (known + 1)
     require_known_formats(f"p.{topic}", 3, [record(*own), record(), record(("x-format", None))])
     with pytest.raises(NewerFormatError) as found:
         require_known_formats(f"p.{topic}", 3, [record(*own), record(("x-format", newer))])
-    start = f"p.{topic} partition 3, offset 7 has format 2, and this version ("
+    start = f"p.{topic} partition 3, offset 7 has format {known + 1}, and this version ("
     assert str(found.value).startswith(start)
-    assert "reads formats up to 1. A newer stream-app has written it: run that version" in str(
-        found.value
-    )
+    assert f"up to {known}. A newer stream-app has written it: run that version" in str(found.value)
+
+
+def test_a_record_has_the_usual_format_unless_it_names_another() -> None:
+    usual, newest = (format_headers(Topic.DELIVERIES, is_newest=is_it) for is_it in (False, True))
+    assert (usual, newest) == ((("x-format", b"1"),), (("x-format", b"2"),))
+    assert with_format([("a", b"")], usual) == [("a", b""), *usual]
+    assert with_format([("a", b""), *newest], usual) == [("a", b""), *newest]
+    assert with_format([], ()) == []
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"-3", b"9" * 5000, "²".encode()])

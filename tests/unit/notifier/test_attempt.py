@@ -21,13 +21,8 @@ from stream_app.domain.configuration.alert_options import (
     ResponderType,
 )
 from stream_app.domain.configuration.integrations import Integration
-from stream_app.domain.delivery.records import (
-    Delivery,
-    DeliveryState,
-    DeliveryStatus,
-    Result,
-    encode_delivery,
-)
+from stream_app.domain.delivery.records import Delivery, Result, encode_delivery
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.key_ring import KeyRing
 from stream_app.metrics import Metrics

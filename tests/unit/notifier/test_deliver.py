@@ -17,11 +17,11 @@ from stream_app.domain.delivery.partition_deliveries import DeliveryRules, Parti
 from stream_app.domain.delivery.records import (
     Checked,
     Delivery,
-    DeliveryState,
     Result,
     encode_delivery,
     encode_result,
 )
+from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.cluster.topics import TopicNames

@@ -12,13 +12,12 @@ from stream_app.domain.delivery.auto_disable import JudgeRules
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import (
     Delivery,
-    DeliveryState,
-    DeliveryStatus,
     Result,
     decode_result,
     encode_delivery,
     encode_result,
 )
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics

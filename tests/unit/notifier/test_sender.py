@@ -11,7 +11,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from stream_app.domain.delivery.records import DeliveryState, DeliveryStatus, Result
+from stream_app.domain.delivery.records import Result
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.notifier.sender import Sender

@@ -13,15 +13,9 @@ from stream_app.domain.delivery.partition_deliveries import (
     PartitionDeliveries,
     is_reserved,
 )
-from stream_app.domain.delivery.records import (
-    Cancel,
-    Delivery,
-    DeliveryStatus,
-    Result,
-    encode_delivery,
-    encode_state,
-)
+from stream_app.domain.delivery.records import Cancel, Delivery, Result, encode_delivery
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
+from stream_app.domain.delivery.state import DeliveryStatus, encode_state
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.times import HOUR_MS

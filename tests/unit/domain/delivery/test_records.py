@@ -7,14 +7,13 @@ from stream_app.domain.delivery.records import (
     Cancel,
     Checked,
     Delivery,
-    DeliveryState,
-    DeliveryStatus,
     Result,
     decode_delivery,
     decode_result,
     encode_delivery,
     encode_result,
 )
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.delivery.transitions import attempt_ended_ms, remaining_wait_ms
 from stream_app.domain.errors import DeadLetterReason

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.delivery.records import Delivery, DeliveryStatus, Result, delivery_id
+from stream_app.domain.delivery.records import Delivery, Result, delivery_id
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
+from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.reports.alert_history import (
     AlertHistories,

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.delivery.due_queue import DueQueue
+from stream_app.domain.pacing.due_queue import DueQueue
 
 FAST = 1e6
 

@@ -14,8 +14,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from stream_app.domain.delivery.fair_order import FairOrder
-from stream_app.domain.delivery.token_buckets import TokenBuckets
+from stream_app.domain.pacing.fair_order import FairOrder
+from stream_app.domain.pacing.token_buckets import TokenBuckets
 
 Item = TypeVar("Item")
 
