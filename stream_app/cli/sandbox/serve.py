@@ -17,6 +17,7 @@ from stream_app.domain.errors import InvalidObjectError, UsageError
 from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.opsgenie.sandbox.fault import Fault, parse_fault_text
+from stream_app.opsgenie.sandbox.heartbeats import Heartbeat, parse_heartbeat
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, iso_time
 from stream_app.opsgenie.text import clean, clean_lines
@@ -37,6 +38,15 @@ def _read_faults(
         return [parse_fault_text(text) for text in texts]
     except InvalidObjectError as error:
         raise UsageError(f"--fail: {error}") from None
+
+
+def _read_heartbeats(
+    _ctx: click.Context, _option: click.Parameter, names: tuple[str, ...]
+) -> list[Heartbeat]:
+    try:
+        return [parse_heartbeat({"name": name}) for name in names]
+    except InvalidObjectError as error:
+        raise UsageError(f"--heartbeat: {error}") from None
 
 
 def _usual_port() -> int:
@@ -68,18 +78,33 @@ def _usual_port() -> int:
     callback=_read_faults,
     help="Make requests fail from the start, as `sandbox fail` does: hang,requests=2,key_end=4444",
 )
+@click.option(
+    "--heartbeat",
+    "heartbeats",
+    metavar="NAME",
+    multiple=True,
+    callback=_read_heartbeats,
+    help="Have a heartbeat of this name, which expires after 5 minutes without a ping.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
 @click.pass_context
 def sandbox(
-    ctx: click.Context, host: str, port: int, faults: list[Fault], *, as_json: bool
+    ctx: click.Context,
+    host: str,
+    port: int,
+    faults: list[Fault],
+    heartbeats: list[Heartbeat],
+    *,
+    as_json: bool,
 ) -> None:
     """Play Opsgenie until Ctrl-C and print each alert that arrives; nobody is alerted.
 
-    GET /sandbox/alerts and /sandbox/requests show what has arrived, DELETE /sandbox clears it. The
-    commands below make requests to a running sandbox fail.
+    GET /sandbox/alerts and /sandbox/requests show what has arrived, DELETE /sandbox clears it.
+    GET /sandbox/heartbeats shows the heartbeats, and a POST of {"name": ..., "seconds": ...} there
+    adds one. The commands below make requests to a running sandbox fail.
     """
     if ctx.invoked_subcommand is None:
-        asyncio.run(_run(host, port, faults, as_json=as_json))
+        asyncio.run(_run(host, port, faults, heartbeats, as_json=as_json))
         return
     for option in ctx.command.params:
         if ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
@@ -89,7 +114,9 @@ def sandbox(
             )
 
 
-async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> None:
+async def _run(
+    host: str, port: int, faults: list[Fault], heartbeats: list[Heartbeat], *, as_json: bool
+) -> None:
     stopped = asyncio.Event()
 
     def show(alert: AlertView) -> None:
@@ -106,6 +133,8 @@ async def _run(host: str, port: int, faults: list[Fault], *, as_json: bool) -> N
     )
     for fault in faults:
         server.fail(fault)
+    for heartbeat in heartbeats:
+        server.add_heartbeat(heartbeat)
     url = await server.start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,7 +21,8 @@ from stream_app.opsgenie.text import cut
 UNIT_SECONDS = {"minutes": 60, "hours": 3600, "days": 86_400}
 #: Most characters of a service's own word that are shown.
 WORD_LIMIT = 40
-RESPONSIVE, UNRESPONSIVE = "responsive", ("unresponsive", "expired")
+#: JSM's words for a heartbeat whose pings come, and those for one whose pings do not (yet).
+RESPONSIVE, UNRESPONSIVE = "responsive", ("unresponsive", "expired", "pending")
 NOT_TOLD = "a plain address tells nothing about itself: look at the service behind it"
 NO_STATE = "the answer does not say whether the heartbeat is enabled and has expired"
 CREATE_IT = "create it there, or correct STREAM_APP_HEARTBEAT__NAME (each letter counts)"
@@ -62,6 +63,8 @@ class HeartbeatReading:
 
 def has_moved(earlier: HeartbeatReading, later: HeartbeatReading) -> bool | None:
     """Tell whether a ping arrived between two readings; None: that cannot be known."""
+    if (earlier.state, later.state) == (HeartbeatState.EXPIRED, HeartbeatState.ALIVE):
+        return True
     if later.last_ping_ms is None:
         return None
     return earlier.last_ping_ms is None or later.last_ping_ms > earlier.last_ping_ms

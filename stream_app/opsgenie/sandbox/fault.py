@@ -52,6 +52,12 @@ class Operation(StrEnum):
     CREATE = "create"
     CLOSE = "close"
     REQUEST_STATUS = "request-status"
+    HEARTBEAT_PING = "heartbeat-ping"
+    HEARTBEAT_READ = "heartbeat-read"
+
+
+#: They change nothing, so there is nothing that could be discarded.
+LOOK_UPS = frozenset({Operation.REQUEST_STATUS, Operation.HEARTBEAT_READ})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ class Fault:
             raise InvalidObjectError("key_end", "(not shown)", "give it or the key, not both")
         if self.kind is FaultKind.REDIRECT and self.status and self.status >= 400:  # noqa: PLR2004 - ends the 3xx
             raise InvalidObjectError("status", self.status, "must be 300 to 399 for a redirect")
-        if self.kind is FaultKind.DISCARD and Operation.REQUEST_STATUS in self.on:
+        if self.kind is FaultKind.DISCARD and LOOK_UPS & set(self.on):
             raise InvalidObjectError(
                 "on", list(map(str, self.on)), "a look-up has nothing that could be discarded"
             )

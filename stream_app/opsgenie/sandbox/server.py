@@ -2,7 +2,8 @@
 
 It answers as the services document it: with checks of keys and limits, one open alert for each
 alias, and a status of each request that is known a moment later. `/sandbox` shows as JSON what has
-arrived. Requests fail on demand, by `fail` and `heal` or by `/sandbox/faults`.
+arrived. Requests fail on demand, by `fail` and `heal` or by `/sandbox/faults`. A heartbeat is there
+once `add_heartbeat` or `/sandbox/heartbeats` has made it, and pages when its pings stay away.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox.active_faults import Faults
 from stream_app.opsgenie.sandbox.control import FaultControl
 from stream_app.opsgenie.sandbox.fault_step import FaultStep
+from stream_app.opsgenie.sandbox.heartbeat_api import HeartbeatApi
+from stream_app.opsgenie.sandbox.heartbeats import Heartbeat, Heartbeats
 from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS, ServiceApi
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
 
@@ -80,6 +83,8 @@ class SandboxOpsgenie:
         self._api = ServiceApi(self._state, keys, on_alert, on_request)
         self._faults = Faults()
         self._api.steps.append(FaultStep(self._faults))
+        self._heartbeats = Heartbeats()
+        self._heartbeat_api = HeartbeatApi(self._heartbeats, self._api, self._state, on_alert)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -97,8 +102,17 @@ class SandboxOpsgenie:
         """The faults that are on, oldest first."""
         return self._faults.views(time.monotonic())
 
+    @property
+    def heartbeats(self) -> list[Heartbeat]:
+        """All heartbeats, oldest first."""
+        return self._heartbeats.all
+
+    def add_heartbeat(self, heartbeat: Heartbeat) -> None:
+        """Add a heartbeat, or put it in the place of another one of its name."""
+        self._heartbeat_api.set(heartbeat)
+
     def clear(self) -> None:
-        """Forget all alerts and requests; the faults stay on."""
+        """Forget all alerts and requests; heartbeats and faults stay."""
         self._state.clear()
 
     def fail(self, fault: Fault) -> FaultView:
@@ -140,11 +154,13 @@ class SandboxOpsgenie:
     def _build_app(self) -> web.Application:
         app = web.Application(client_max_size=BODY_LIMIT)
         app.on_response_prepare.append(_add_headers)
+        app.cleanup_ctx.append(self._heartbeat_api.watch)
         app.add_routes(
             [
                 *self._api.routes("", is_jsm=False),
                 *self._api.routes(JSM_PATH, is_jsm=True),
                 *FaultControl(self._faults).routes(),
+                *self._heartbeat_api.routes(),
                 web.get("/", _greet),
                 web.get("/sandbox/alerts", self._show_alerts),
                 web.get("/sandbox/requests", self._show_requests),

@@ -1,4 +1,4 @@
-"""The service that the sandbox plays: its three requests, which run through the same steps.
+"""The service that the sandbox plays: its requests, which run through the same steps.
 
 A request goes through `ServiceApi.steps` until one of them answers it. If none does, the request is
 carried out. Each request is recorded, accepted or not.
@@ -20,6 +20,7 @@ from aiohttp import web
 
 from stream_app.opsgenie.endpoints import ALERTS_PATH
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation, key_end
+from stream_app.opsgenie.sandbox.heartbeats import basic_token
 from stream_app.opsgenie.sandbox.limits import find_errors
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
 
@@ -31,6 +32,8 @@ SANDBOX_HEADERS = {"X-Sandbox": "stream-app"}
 KEY_SCHEME = "GenieKey "
 OPSGENIE_KEY = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ALIAS_SHOWN = 512
+#: What JSM lets an account do, by its e-mail and API token, and no integration's key.
+ACCOUNT_OPERATIONS = (Operation.HEARTBEAT_PING, Operation.HEARTBEAT_READ)
 
 
 @dataclass(slots=True)
@@ -93,21 +96,27 @@ class ServiceApi:
         self._on_alert = on_alert
         self._on_request = on_request
         self.steps: list[ExchangeStep] = [self._authenticate]
-        self._last_steps: dict[Operation, LastStep] = {
+        self.last_steps: dict[Operation, LastStep] = {
             Operation.CREATE: self._create,
             Operation.CLOSE: self._close,
             Operation.REQUEST_STATUS: self._status,
         }
 
     def routes(self, prefix: str, *, is_jsm: bool) -> list[web.RouteDef]:
-        """Return the service's routes below a path prefix."""
+        """Return the routes of alerts below a path prefix."""
         path = f"{prefix}{ALERTS_PATH}"
-        run = partial(self._run, is_jsm)
+        run = partial(self.handler, is_jsm=is_jsm)
         return [
-            web.post(path, partial(run, Operation.CREATE)),
-            web.post(f"{path}/{{alias}}/close", partial(run, Operation.CLOSE)),
-            web.get(f"{path}/requests/{{request_id}}", partial(run, Operation.REQUEST_STATUS)),
+            web.post(path, run(Operation.CREATE)),
+            web.post(f"{path}/{{alias}}/close", run(Operation.CLOSE)),
+            web.get(f"{path}/requests/{{request_id}}", run(Operation.REQUEST_STATUS)),
         ]
+
+    def handler(
+        self, operation: Operation, *, is_jsm: bool
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return what answers the requests of an operation, of which `last_steps` has the last."""
+        return partial(self._run, is_jsm, operation)
 
     async def _run(self, is_jsm: bool, operation: Operation, request: web.Request) -> web.Response:  # noqa: FBT001 - bound by `routes`
         exchange = Exchange(
@@ -124,7 +133,7 @@ class ServiceApi:
             if response is not None:
                 break
         else:
-            response = await self._last_steps[operation](exchange)
+            response = await self.last_steps[operation](exchange)
             if exchange.change is not None:
                 response = exchange.change(response)
         self._record(exchange, response)
@@ -147,7 +156,9 @@ class ServiceApi:
 
     async def _authenticate(self, exchange: Exchange) -> web.Response | None:
         header = exchange.request.headers.get("Authorization", "")
-        if header.startswith(KEY_SCHEME):
+        if exchange.is_jsm and exchange.operation in ACCOUNT_OPERATIONS:
+            exchange.key = basic_token(header)
+        elif header.startswith(KEY_SCHEME):
             exchange.key = header.removeprefix(KEY_SCHEME).strip()
         if not exchange.key or (self._keys is not None and exchange.key not in self._keys):
             return exchange.answer(401, {"message": "Could not authenticate"})

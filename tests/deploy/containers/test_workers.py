@@ -26,7 +26,7 @@ from tests.deploy.containers.container import Container
 from tests.deploy.containers.image import image
 from tests.integration.harness import START_SECONDS, put
 from tests.integration.test_end_to_end import KEY, PAGE_EXAMPLE, objects
-from tests.unit.test_settings import service
+from tests.unit.settings.test_settings import service
 
 #: Hits of another kind than the triggers', which are read and decoded all the same.
 HITS = 100_000

@@ -161,6 +161,7 @@ def test_jsm_tells_the_state_and_no_last_ping() -> None:
     [
         ({"status": "Unresponsive"}, EXPIRED),
         ({"status": "Expired"}, EXPIRED),
+        ({"status": "Pending"}, EXPIRED),
         ({"enabled": False, "status": "Inactive"}, DISABLED),
         ({"status": "Inactive"}, UNREADABLE),
         ({"status": None}, UNREADABLE),
@@ -203,6 +204,14 @@ def test_a_heartbeat_has_moved_when_its_last_ping_is_newer(
 ) -> None:
     first, second = (HeartbeatReading(ALIVE, "", ms) for ms in (earlier, later))
     assert has_moved(first, second) is expected
+
+
+def test_a_heartbeat_that_comes_to_life_has_moved_though_no_time_is_told() -> None:
+    expired, alive = HeartbeatReading(EXPIRED, ""), HeartbeatReading(ALIVE, "")
+    assert has_moved(expired, alive) is True
+    assert has_moved(alive, alive) is None
+    assert has_moved(alive, expired) is None
+    assert has_moved(unreadable("gone"), alive) is None
 
 
 def test_what_was_unreadable_before_has_moved_if_a_ping_is_told_now() -> None:
