@@ -283,6 +283,16 @@ class Metrics(MetricRegistry):
             "Integrations that the system has disabled, and nobody has turned off or deleted since",
             role,
         )
+        self.integrations_untold = self._known_gauge(
+            "integrations_disabled_untold",
+            "Those of them whose client has no other integration through which it is told of it",
+            role,
+        )
+        self.operator_usable = self._known_gauge(
+            "operator_integration_usable",
+            "1: the operator integration can be used; 0: it cannot; absent: the worker has none",
+            role,
+        )
         self.pending_deliveries = self._known_gauge(
             "pending_deliveries", "Deliveries not yet accepted", role
         )

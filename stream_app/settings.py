@@ -31,6 +31,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from stream_app.domain.catalog.numbers import MAX_INTEGER
 from stream_app.domain.errors import ConfigurationError
 from stream_app.environment import FILE_SUFFIX, is_service_variable, secrets_in_files
 from stream_app.heartbeat_settings import HeartbeatSettings, heartbeat_problem
@@ -99,6 +100,13 @@ class Settings(BaseSettings):
     )
     shutdown_timeout_seconds: float = Field(
         8.0, gt=0, description="A worker that is told to stop ends within this time"
+    )
+    operator_integration: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_INTEGER,
+        description="Id of an integration of the platform team, which is told of each integration "
+        "that the system disables; unset: only the client's own other ones are told",
     )
     secret_keys: SecretStr | None = Field(
         None,

@@ -9,7 +9,9 @@ from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, SealingError
-from stream_app.kafka.configuration.records import read_stored
+from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.reports.operator_integration import VARIABLE, operator_problem
+from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
@@ -43,6 +45,19 @@ async def keys(settings: Settings) -> Sequence[Finding]:
     if not opened and not findings:
         return [warn(name, "no integration is configured", "stream-app apply -f acme.yaml")]
     return [*findings, ok(name, f"{opened} can be opened")] if opened else findings
+
+
+async def operator(settings: Settings) -> Sequence[Finding]:
+    """Check whether the operator integration can be used, if one is named."""
+    name, number = "operator", settings.operator_integration
+    if number is None:
+        return [ok(name, f"{VARIABLE} is not set: only a client's own integrations are told")]
+    record = (await read_stored(settings))[Kind.INTEGRATION].get(number)
+    status = (await read_statuses(settings)).get(number)
+    state = None if record is None else str(integration_row(number, record, status)["state"])
+    if (problem := operator_problem(number, state)) is not None:
+        return [fail(name, problem.what, problem.next_step)]
+    return [ok(name, f"integration {number} is told of integrations that are disabled")]
 
 
 async def endpoints(settings: Settings) -> Sequence[Finding]:

@@ -20,6 +20,8 @@ from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.dry_run import DryAttempts
+from stream_app.notifier.operator_integration.notices import OperatorNotices
+from stream_app.notifier.operator_integration.usability import OperatorUsability
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.route import RouteStage
@@ -56,6 +58,7 @@ def create_notifier(
     names = TopicNames(settings.topic_prefix)
     _check_partitions(names, partitions)
     metrics.integrations_disabled.set_function(reader.configuration.count_disabled)
+    metrics.integrations_untold.set_function(reader.configuration.count_untold)
     app = StreamApp("notifier", settings, bootstrap_servers)
     alerts = [names(Topic.ALERTS)]
     routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionProgress)
@@ -109,8 +112,11 @@ def _add_deliver(
         metrics,
         app.clock.now_ms,
         NoticeSigner(secret_keys_of(settings)),
+        OperatorNotices(settings.operator_integration, reader.configuration, names),
     )
     app.batch_agent("deliver", sources, stage)
+    if settings.operator_integration is not None:
+        OperatorUsability(settings.operator_integration, reader, metrics)
 
 
 def _sender(

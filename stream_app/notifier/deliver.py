@@ -41,6 +41,7 @@ from stream_app.logs import RepeatedWarnings, get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver_effects import DeliverEffects, RejectedDelivery
 from stream_app.notifier.deliver_report import DeliveryReports
+from stream_app.notifier.operator_integration.notices import OperatorNotices
 
 log = get_logger(__name__)
 
@@ -99,6 +100,7 @@ class DeliverStage:
         metrics: Metrics,
         now_ms: Callable[[], int],
         signer: NoticeSigner = NO_SIGNATURES,
+        operator: OperatorNotices | None = None,
     ) -> None:
         self.table = table
         self._signer = signer
@@ -107,7 +109,13 @@ class DeliverStage:
         self._canceller = canceller
         self._configuration = configuration
         self._reports = DeliveryReports(metrics)
-        self._effects = DeliverEffects(names, configuration, self._reports, signer)
+        self._effects = DeliverEffects(
+            names,
+            configuration,
+            self._reports,
+            signer,
+            operator or OperatorNotices(None, configuration, names),
+        )
         self._gate = gate
         self._now_ms = now_ms
         self._deliveries_topic = names(Topic.DELIVERIES)

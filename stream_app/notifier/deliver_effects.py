@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_app.domain.configuration.statuses import encode_status
-from stream_app.domain.delivery.auto_disable import status_of
+from stream_app.domain.delivery.auto_disable import Verdict, status_of
 from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.reasons import LocalReason, SkipReason
 from stream_app.domain.delivery.records import Skipped, decode_delivery, encode_result
@@ -16,6 +16,7 @@ from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.formats import format_headers
+from stream_app.domain.notices.operator_notice import broken_integration
 from stream_app.domain.notices.outgoing import Notice, integration_broken
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
@@ -23,6 +24,7 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dead_letters
 from stream_app.kafka.state.send import Send
 from stream_app.notifier.deliver_report import DeliveryReports
+from stream_app.notifier.operator_integration.notices import OperatorNotices
 
 #: A dead letter says in which format its delivery is, as the delivery's own record does.
 DELIVERY_FORMAT = format_headers(Topic.DELIVERIES)
@@ -45,6 +47,14 @@ class DeliveryRecord:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+@dataclass(frozen=True)
+class _Disabling:
+    """The record that disables an integration, and the messages of it."""
+
+    status: Send
+    messages: Sequence[Send]
+
+
 #: A partition, a record of it, and what is wrong with the record.
 RejectedDelivery = tuple[int, Any, Rejected]
 
@@ -54,23 +64,28 @@ class DeliverEffects:
     """Makes the dead letters, verdicts and notices of a flush, and tells what was skipped.
 
     A verdict comes before the state that remembers it. After a crash between the two it is made
-    again, with the same notice id, and is never lost.
+    again, with the same notice id, and is never lost. Who is told of it finds the integration
+    disabled and its dead letters in their place: these are acknowledged first.
     """
 
     names: TopicNames
     configuration: Configuration
     reports: DeliveryReports
     signer: NoticeSigner
+    operator: OperatorNotices
 
     def steps(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
     ) -> Iterator[Sequence[Send]]:
-        """Yield the records of a flush, as one step."""
+        """Yield the records of a flush, step by step."""
+        disablings = self._disablings(cuts.values())
         yield [
             *self._ends(cuts, rejected),
-            *self._verdicts(cuts.values()),
+            *(one.status for one in disablings),
             *self._overflows(cuts.values()),
         ]
+        if disablings:
+            yield [send for one in disablings for send in one.messages]
 
     def _ends(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
@@ -84,20 +99,31 @@ class DeliverEffects:
                 elif transition.after.reason:
                     yield _dead_letter_of(self.names, partition, transition)
 
-    def _verdicts(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
-        """Yield a status and a notice for each integration that the judge disables."""
-        view = self.configuration
-        for verdict in (verdict for cut in cuts for verdict in cut.verdicts):
-            status = status_of(verdict)
-            notice = integration_broken(
-                verdict,
-                status,
-                view.clients.get(verdict.client_id),
-                view.integrations.get(verdict.integration_id),
+    def _disablings(self, cuts: Iterable[DeliveryCut]) -> list[_Disabling]:
+        """Return what follows from each verdict: a status, and messages to those who are told."""
+        verdicts = [verdict for cut in cuts for verdict in cut.verdicts]
+        if not verdicts:
+            return []
+        ended = {verdict.integration_id for verdict in verdicts}
+        recipients = self.configuration.system_recipients()
+        return [
+            self._disabling(
+                verdict, [n for n in recipients.get(verdict.client_id, ()) if n not in ended]
             )
-            key = str(verdict.integration_id).encode()
-            yield Send(self.names(Topic.STATUS), key, encode_status(status))
-            yield self._notice(notice)
+            for verdict in verdicts
+        ]
+
+    def _disabling(self, verdict: Verdict, told: Sequence[int]) -> _Disabling:
+        client = self.configuration.clients.get(verdict.client_id)
+        integration = self.configuration.integrations.get(verdict.integration_id)
+        status = status_of(verdict, told)
+        notice = integration_broken(verdict, status, client, integration)
+        key = str(verdict.integration_id).encode()
+        operator = broken_integration(verdict, notice, client, integration, told)
+        return _Disabling(
+            Send(self.names(Topic.STATUS), key, encode_status(status)),
+            [self._notice(notice), *self.operator.sends(operator)],
+        )
 
     def _overflows(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
         """Yield a notice for each integration with too many pending deliveries."""

@@ -38,6 +38,7 @@ CHECKS = (
     Check("client names", clients.names, needs_topics=True),
     Check("API keys", integrations.keys, needs_topics=True),
     Check("endpoints", integrations.endpoints, needs_topics=True),
+    Check("operator", integrations.operator, needs_topics=True),
 )
 _STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 _SETTINGS = "settings"
@@ -48,7 +49,7 @@ _LEAST_WIDTH = 20
 @click.command(epilog="Example: stream-app doctor --json | jq 'select(.verdict == \"fail\")'")
 @click.option("--json", "as_json", is_flag=True, help="Print each finding as JSON, one per line.")
 def doctor(*, as_json: bool) -> None:
-    """Check settings, Kafka, topics, state, clocks, names, keys and endpoints; say what to do.
+    """Check settings, Kafka, topics, state, clocks, names, keys and integrations; say what to do.
 
     It ends with 0 when nothing fails, with 4 when only the broker or the sign-in does, and
     otherwise with 1. That no worker runs is a failure once one has run, and before that a warning.

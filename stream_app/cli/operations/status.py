@@ -92,6 +92,7 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
         "workers": [asdict(row) for row in found.workers],
         "lag": [asdict(row) for row in found.lags],
         "integrations": [_integration(row) for row in found.integrations],
+        "operator_integration": found.operator_integration,
         "dead_letters": [_dated(asdict(row)) for row in found.dead_letters],
         "triggers": [_dated(asdict(row)) for row in found.triggers],
         "looked_back_to": {
@@ -104,6 +105,7 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
 
 def _integration(row: IntegrationRow) -> dict[str, Any]:
     shown = _dated(asdict(row)) | {"failed_percent": row.share}
+    del shown["gets_system"]  # a problem says what follows from it
     if row.failing is not None:
         shown["failing"] = {
             "requests": row.failing.requests,

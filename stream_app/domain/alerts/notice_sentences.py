@@ -124,8 +124,19 @@ def _integration_broken(details: FlatDetails) -> str:
     subject = _subject(details, "integration")
     failed, total, hours = (details.get(name) for name in ("failed", "total", "window_hours"))
     figures = f": {failed} of {total} requests of the last {hours} hours failed"
-    end = figures if failed and total and hours else ""
-    return f"{subject} was disabled because of delivery errors{end}." if subject else ""
+    end = figures + _last_failure(details) if failed and total and hours else ""
+    if not subject:
+        return ""
+    return (
+        f"{subject} was disabled because of delivery errors{end}. It gets no alerts until it is "
+        "enabled again."
+    )
+
+
+def _last_failure(details: FlatDetails) -> str:
+    status, reason = details.get("last_status", ""), details.get("last_reason", "")
+    answer = f"with HTTP {status}" if status else "without a usable answer"
+    return f", the last one {answer} ({reason.replace('_', ' ')})" if reason else ""
 
 
 def _specification_not_updated(details: FlatDetails) -> str:

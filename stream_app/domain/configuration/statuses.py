@@ -26,7 +26,8 @@ class IntegrationStatus(msgspec.Struct, frozen=True, gc=False):
     """Whether the system has disabled an integration, and why.
 
     It was disabled at `since_ms` (Unix ms), when `failed` of the `total` requests of the last
-    `window_hours` had failed. `epoch` is that of the integration that was judged.
+    `window_hours` had failed. `epoch` is that of the integration that was judged. `told` are the
+    client's other integrations that got a message of it; versions before 0.3.0 do not write it.
     """
 
     integration_id: int
@@ -38,6 +39,7 @@ class IntegrationStatus(msgspec.Struct, frozen=True, gc=False):
     total: int
     window_hours: int
     since_ms: int
+    told: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def id(self) -> int:

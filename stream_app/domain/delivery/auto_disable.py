@@ -12,6 +12,7 @@ the judge reads no clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -71,7 +72,11 @@ class JudgedEpoch:
 
 @dataclass(frozen=True)
 class Verdict:
-    """An integration is to be disabled: `failed` of `total` requests of the last 12 hours."""
+    """An integration is to be disabled: `failed` of `total` requests of the last 12 hours.
+
+    `last_status` and `last_reason` are those of the newest failed request; no status: no answer
+    came.
+    """
 
     integration_id: int
     client_id: int
@@ -79,6 +84,8 @@ class Verdict:
     failed: int
     total: int
     at_ms: int
+    last_status: int | None = None
+    last_reason: str = ""
 
 
 #: (integration, bucket number); None in place of a number is the key of the judged epoch.
@@ -120,7 +127,16 @@ class Judge(TrackedValues[JudgeKey, Bucket | JudgedEpoch]):
         if total < self._rules.min_requests or failed * 100 < total * SHARE_PERCENT:
             return None
         self.change((number, None), replace(judged, disabled=True))
-        return Verdict(number, result.client_id, judged.epoch, failed, total, result.finished_at_ms)
+        return Verdict(
+            number,
+            result.client_id,
+            judged.epoch,
+            failed,
+            total,
+            result.finished_at_ms,
+            result.status,
+            result.reason,
+        )
 
     def _decides_after(self, result: Result, offset: int, *, is_exhausted: bool) -> bool:
         """Tell whether the share is checked after a request."""
@@ -241,8 +257,13 @@ def _order(value: Bucket | JudgedEpoch) -> tuple[int, int]:
     return value.epoch, value.offset
 
 
-def status_of(verdict: Verdict) -> IntegrationStatus:
-    """Return the status of the integration that a verdict disables."""
+def status_of(verdict: Verdict, told: Sequence[int]) -> IntegrationStatus:
+    """Return the status of the integration that a verdict disables.
+
+    Args:
+        verdict: of the judge.
+        told: the client's other integrations that get the message of it.
+    """
     return IntegrationStatus(
         integration_id=verdict.integration_id,
         client_id=verdict.client_id,
@@ -253,4 +274,5 @@ def status_of(verdict: Verdict) -> IntegrationStatus:
         total=verdict.total,
         window_hours=WINDOW_HOURS,
         since_ms=verdict.at_ms,
+        told=tuple(told),
     )

@@ -82,6 +82,8 @@ def integration_broken(
         failed=verdict.failed,
         total=verdict.total,
         window_hours=status.window_hours,
+        last_status=verdict.last_status,
+        last_reason=verdict.last_reason,
     )
 
 

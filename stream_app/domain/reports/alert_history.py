@@ -269,7 +269,7 @@ def find_alert(histories: AlertHistories, text: str) -> AlertHistory:
     if not found:
         raise StreamAppError(
             f"no alert is named {text}: `stream-app alerts list` shows which there are; the topic "
-            "keeps them for 30 days"
+            "keeps them for 30 days, and has no messages to STREAM_APP_OPERATOR_INTEGRATION"
         )
     if len(found) > 1:
         more = f" and {len(found) - _SHOWN_IDS} more" if len(found) > _SHOWN_IDS else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
@@ -14,7 +16,8 @@ def integration_row(
     """Return the facts about an integration, in JSON's types.
 
     One that its owner has turned off is `off`, even if the system had disabled it before. `reason`
-    is a word that says why it is not in use, and `detail` a sentence.
+    is a word that says why it is not in use, and `detail` a sentence. `told` are the client's
+    other integrations that got a message when the system disabled it; None: not known.
     """
     integration, problems = read_integration(record)
     note_id_mismatch(number, integration.id, problems)
@@ -29,6 +32,7 @@ def integration_row(
         "detail": None,
         "state_since_at": None,
         "epoch": integration.epoch,
+        "told": None,
     }
     if problems:
         row |= {"state": "invalid", "reason": "invalid", "detail": str(problems[0])}
@@ -43,5 +47,6 @@ def integration_row(
             "reason": status.reason,
             "detail": f"{status.reason}: {failed}",
             "state_since_at": iso_utc(status.since_ms),
+            "told": None if status.told is msgspec.UNSET else list(status.told),
         }
     return row

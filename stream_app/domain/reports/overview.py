@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_problems
+from stream_app.domain.reports.operator_integration import ACTIVE, operator_problem
 from stream_app.domain.reports.overview_rows import (
     AlteredTopicRow,
     IntegrationRow,
@@ -44,6 +45,8 @@ UNREADABLE_STEP = (
 )
 #: Most unusable records that are listed: whoever writes one with a wrong key writes many.
 REFUSED_SHOWN = 20
+#: That a client cannot have been told of its disabled integration.
+_UNTOLD = "no other integration tells client {client} of it"
 REFUSED_STEP = (
     "find who wrote it; apply its object again: stream-app apply -f …; a record of the same key "
     "without a value takes it away"
@@ -82,6 +85,8 @@ class Overview:
     open_transactions: Sequence[OpenTransactionRow] = ()
     unreadable: Sequence[str] = ()
     refused: Sequence[str] = ()
+    #: What `STREAM_APP_OPERATOR_INTEGRATION` names where the overview was read.
+    operator_integration: int | None = None
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return the problems, those that stop most of the installation first.
@@ -100,6 +105,7 @@ class Overview:
             ),
             *self._of_refused(),
             *self._of_workers(),
+            *self._of_operator(),
             *self._of_integrations(min_requests),
             *dead_letter_problems(
                 self.dead_letters,
@@ -169,6 +175,19 @@ class Overview:
                     else f"look at its log; start more of them: stream-app worker {lag.role}",
                 )
 
+    def _of_operator(self) -> Iterator[Problem]:
+        if (number := self.operator_integration) is not None:
+            state = next((row.state for row in self.integrations if row.id == number), None)
+            if (problem := operator_problem(number, state)) is not None:
+                yield problem
+
+    def _is_untold(self, disabled: IntegrationRow) -> bool:
+        """Tell whether no other integration tells a client that one of its own is disabled."""
+        return not any(
+            row.client_id == disabled.client_id and row.gets_system and row.state == ACTIVE
+            for row in self.integrations
+        )
+
     def _of_integrations(self, min_requests: int) -> Iterator[Problem]:
         for row in self.integrations:
             name = named("integration", row.id, row.name)
@@ -177,9 +196,12 @@ class Overview:
                     f"{name} cannot be used: {row.detail}", "mend it: stream-app apply -f …"
                 )
             elif row.state == "disabled":
+                is_untold = self._is_untold(row)
                 yield Problem(
-                    f"{name} is disabled by the system: {row.detail}",
-                    f"stream-app integrations test {row.id}; then: "
+                    f"{name} is disabled by the system: {row.detail}"
+                    + (f"; {_UNTOLD.format(client=row.client_id)}" if is_untold else ""),
+                    ("tell its people in another way; " if is_untold else "")
+                    + f"stream-app integrations test {row.id}; then: "
                     f"stream-app integrations enable {row.id}",
                 )
             elif row.failing is not None:

@@ -113,6 +113,8 @@ class IntegrationRow:
 
     Requests before it was last enabled do not count. `oldest_ms` is when the oldest of its pending
     deliveries was made, Unix ms. `failing` is set if its newest requests have all failed.
+    `gets_system` says that its owner has selected the event `system`: it is told when another one
+    of its client is disabled.
     """
 
     id: int
@@ -125,6 +127,7 @@ class IntegrationRow:
     pending: int
     oldest_ms: int | None
     failing: FailedRun | None = None
+    gets_system: bool = False
 
     @property
     def share(self) -> int | None:

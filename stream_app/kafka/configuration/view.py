@@ -28,6 +28,7 @@ from stream_app.domain.configuration.statuses import (
 )
 from stream_app.domain.configuration.triggers import Trigger, parse_trigger
 from stream_app.domain.errors import InvalidObjectError
+from stream_app.domain.notices.subscriptions import SYSTEM
 from stream_app.domain.topics import VIEW_KINDS
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.not_evaluated import NotEvaluated
@@ -71,11 +72,29 @@ class Configuration:
 
     def count_disabled(self) -> int:
         """Return how many integrations the system has disabled, and nobody has turned off since."""
+        return len(self._disabled())
+
+    def count_untold(self) -> int:
+        """Return how many of those belong to a client that is told through no other one."""
+        disabled = self._disabled()
+        told = self.system_recipients() if disabled else {}
+        return sum(one.client_id not in told for one in disabled)
+
+    def _disabled(self) -> list[Integration]:
         known, statuses = self.integrations, self.statuses.values()
-        return sum(
-            s.id in known and known[s.id].active and is_disabled_by_system(known[s.id], s)
+        return [
+            known[s.id]
             for s in statuses
-        )
+            if s.id in known and known[s.id].active and is_disabled_by_system(known[s.id], s)
+        ]
+
+    def system_recipients(self) -> dict[int, list[int]]:
+        """Return by client the integrations that are told when another one is disabled."""
+        found: dict[int, list[int]] = {}
+        for number, one in sorted(self.integrations.items()):
+            if SYSTEM in one.events and self.is_usable(one):
+                found.setdefault(one.client_id, []).append(number)
+        return found
 
     def is_usable(self, integration: Integration) -> bool:
         """Tell whether an integration gets alerts: active, and not disabled by the system."""

@@ -168,6 +168,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         altered_topics=[AlteredTopicRow(one.topic, one.problem, one.remedy) for one in altered],
         unreadable=[str(batch) for batch in UNREADABLE_BATCHES.found.values()],
         refused=[*unusable, *_unusable_clients(stored)],
+        operator_integration=settings.operator_integration,
     )
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.delivery.auto_disable import WINDOW_HOURS
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.events.parts import DECODE_ERRORS
+from stream_app.domain.notices.subscriptions import SYSTEM
 from stream_app.domain.reports.failed_runs import FailedRuns, RequestOutcome
 from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview_rows import IntegrationRow
@@ -84,6 +86,7 @@ async def read_integrations(
                 pending=len(waiting),
                 oldest_ms=min((state.since_ms for state in waiting), default=None),
                 failing=runs.of(number, epoch) if is_active else None,
+                gets_system=SYSTEM in read_integration(record)[0].events,
             )
         )
     return rows, reach

@@ -103,6 +103,8 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "total": "Requests in all.",
         "window_hours": "Hours that the requests are counted over.",
         "since_ms": "When it was disabled, Unix milliseconds.",
+        "told": "The client's other integrations that got a message of it, by id; missing: not "
+        "known.",
     },
     PartialCounts: {
         "triggers": "The triggers that have counted since the last flush.",

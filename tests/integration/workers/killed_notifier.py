@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from stream_app.cli import main
+from stream_app.kafka.engine.flush_loop import FlushLoop
+from stream_app.kafka.state.send import Send, Written
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.opsgenie.client import OpsgenieClient
 
@@ -46,7 +49,28 @@ def die_on_result() -> None:
     DeliverStage.steps = dying  # type: ignore[method-assign]
 
 
-PLACES = {"request": die_before_request, "answer": die_after_request, "result": die_on_result}
+def die_around_messages(*, is_told: bool) -> None:
+    """Die when an integration is disabled: before anybody is told of it, or just after."""
+    send = FlushLoop._send_step
+
+    async def dying(self: Any, step: Sequence[Send], written: Written) -> None:
+        tells = any(one.topic.endswith("events.account") for one in step)
+        if tells and not is_told:
+            die()
+        await send(self, step, written)
+        if tells:
+            die()
+
+    FlushLoop._send_step = dying  # type: ignore[method-assign]
+
+
+PLACES: dict[str, Callable[[], None]] = {
+    "request": die_before_request,
+    "answer": die_after_request,
+    "result": die_on_result,
+    "disabled": partial(die_around_messages, is_told=False),
+    "told": partial(die_around_messages, is_told=True),
+}
 
 if __name__ == "__main__":
     PLACES[sys.argv.pop(1)]()

@@ -114,6 +114,8 @@ NOTICES: dict[str, dict[str, Any]] = {
         failed=18,
         total=27,
         window_hours=12,
+        last_status=401,
+        last_reason="unauthorized",
     ),
     "create_application": notice(
         "[Wallarm] Application was created",

@@ -18,6 +18,7 @@ from stream_app.domain.delivery.records import (
     Checked,
     Delivery,
     Result,
+    decode_delivery,
     encode_delivery,
     encode_result,
 )
@@ -29,6 +30,7 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
+from stream_app.notifier.operator_integration.notices import OperatorNotices
 from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
@@ -104,6 +106,7 @@ class Bench:
             TopicNames("p."),
             self.metrics,
             lambda: NOW_MS + 9000,
+            operator=OperatorNotices(900, self.configuration, TopicNames("p.")),
         )
         self.restored: Callable[[], None] = table.on_restored[0]
 
@@ -171,7 +174,7 @@ def test_the_dead_letter_comes_before_the_state_that_gives_up(bench: Bench) -> N
     for attempt in range(1, 18):
         bench.result(attempt)
     with capture_logs() as logs:
-        (dead, status, notice), (state, *_), progress = bench.flush()
+        (dead, status), (notice,), (state, *_), progress = bench.flush()
     assert (dead.topic, dead.key, dead.value) == ("p.deliveries.dlq", b"521", RECORD)
     headers = dict(dead.headers)
     assert headers["x-error-reason"] == b"exhausted"
@@ -196,6 +199,77 @@ def test_the_dead_letter_comes_before_the_state_that_gives_up(bench: Bench) -> N
     assert (notice.topic, notice.key) == ("p.events.account", b"1111")
     assert orjson.loads(notice.value or b"")["details"]["notification_type"] == "integration_broken"
     assert bench.sample("integration_auto_disables_total") == 1
+
+
+def recipient(number: int, client_id: int = 1111, *events: str) -> Integration:
+    return Integration(number, client_id, f"I{number}", True, "opsgenie", "", "", events)
+
+
+def breaking(bench: Bench, *numbers: int) -> None:
+    """Give a delivery up for each of these integrations, in one flush."""
+    for number in numbers:
+        one = msgspec.structs.replace(DELIVERY, id=f"a/{number}", integration_id=number)
+        bench.add(TOPICS[0], encode_delivery(one))
+        for attempt in range(1, 18):
+            found = Result(
+                one.id, 1111, number, "opsgenie", attempt, False, "unauthorized", "", NOW_MS, 0.1,
+                401,
+            )  # fmt: skip
+            bench.add(TOPICS[1], encode_result(found))
+
+
+def test_who_is_told_finds_the_integration_disabled_and_its_dead_letters(bench: Bench) -> None:
+    bench.configuration.integrations = {
+        521: recipient(521, 1111, "system"),
+        522: recipient(522, 1111, "system"),
+        523: recipient(523, 1111, "rules_and_triggers"),
+        524: recipient(524, 2222, "system"),
+        900: recipient(900, 9),
+    }
+    breaking(bench, 521)
+    first, told, states, _ = bench.flush(confirm=False)
+    assert [send.topic for send in first] == ["p.deliveries.dlq", "p.status.integrations"]
+    assert decode_status(first[1].value or b"").told == (522,)
+    assert [(s.topic, s.key) for s in told] == [
+        ("p.events.account", b"1111"),
+        ("p.deliveries", b"900"),
+    ]
+    assert {send.topic for send in states} == {"changelog"}
+    again = Bench()
+    again.configuration.integrations = bench.configuration.integrations
+    breaking(again, 521)
+    assert again.flush()[:2] == [first, told], "after a crash before the state: the same records"
+    assert again.flush()[0] == []
+
+
+def test_those_that_break_together_are_not_told_of_each_other(bench: Bench) -> None:
+    bench.configuration.integrations = {
+        number: recipient(number, 1111, "system") for number in (521, 522)
+    }
+    breaking(bench, 521, 522)
+    first, _, *_ = bench.flush()
+    statuses = [decode_status(s.value or b"") for s in first if s.topic == "p.status.integrations"]
+    assert [(status.id, status.told) for status in statuses] == [(521, ()), (522, ())]
+
+
+def test_a_storm_tells_the_platform_team_of_each_once_and_within_its_bounds(bench: Bench) -> None:
+    numbers = range(1000, 1500)
+    bench.configuration.integrations = {900: recipient(900, 9)}
+    breaking(bench, *numbers)
+    told = [send for send in bench.flush()[1] if send.topic == "p.deliveries"]
+    assert len({decode_delivery(send.value or b"").id for send in told}) == 500
+    bench.rules = DeliveryRules(max_pending=100)
+    for send in [*told, *told]:
+        bench.add(TOPICS[0], send.value, partition=3)
+    dead = [send for send in bench.flush()[0] if send.topic == "p.deliveries.dlq"]
+    assert [dict(send.headers)["x-error-reason"] for send in dead] == [b"overflow"] * 400
+    assert len(bench.states[3].pending) == 100
+
+
+def test_a_broken_operator_integration_is_not_told_of_itself(bench: Bench) -> None:
+    bench.configuration.integrations = {900: recipient(900, 1111)}
+    breaking(bench, 900)
+    assert [send.topic for send in bench.flush()[1]] == ["p.events.account"]
 
 
 def test_a_verdict_turns_other_pending_deliveries_into_dead_letters(bench: Bench) -> None:

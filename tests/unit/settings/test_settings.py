@@ -11,6 +11,7 @@ from stream_app.domain.errors import ConfigurationError
 from stream_app.settings import load_settings, secret_variables
 
 NAME = "STREAM_APP_CONSOLE_HOSTS"
+OPERATOR = "STREAM_APP_OPERATOR_INTEGRATION"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,19 @@ def test_console_hosts_are_given_by_cloud(
 ) -> None:
     monkeypatch.setenv(NAME, text)
     assert load_settings().console_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "text", ["platform", "521,522", "0", "-1", "1.5", "true", "9223372036854775808"]
+)
+def test_an_operator_integration_is_the_id_of_one(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv(OPERATOR, "521")
+    assert load_settings().operator_integration == 521
+    monkeypatch.setenv(OPERATOR, text)
+    with pytest.raises(ConfigurationError, match=f"^{OPERATOR}: Input should be "):
+        load_settings()
 
 
 def test_without_console_hosts_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +60,7 @@ def test_without_console_hosts_there_are_none(monkeypatch: pytest.MonkeyPatch) -
         "EMBEDDED__DIRECTORY",
         "KAFKA__SESSION_TIMEOUT_SECONDS",
         "DELIVERY__RETRY_SCALE",
+        "OPERATOR_INTEGRATION",
     ],
 )
 def test_an_empty_setting_is_named_and_said_to_be_empty(

@@ -132,7 +132,7 @@ def test_an_alert_of_a_trigger_takes_no_reserved_id_either() -> None:
 def test_all_our_own_notices_have_reserved_ids() -> None:
     verdict = Verdict(521, 1111, 5, 20, 20, 1767225600000)
     for notice in (
-        integration_broken(verdict, status_of(verdict), ACME, None),
+        integration_broken(verdict, status_of(verdict, ()), ACME, None),
         deliveries_overflowed(1111, ACME, 521, None, 1767225600000),
         alerts_stale(1111, ACME, 21600, 1767225600000),
     ):

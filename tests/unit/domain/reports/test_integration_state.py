@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from stream_app.domain.reports.integration_state import integration_row
 from tests.unit.valid_records import CLIENT, STATUS
 
@@ -16,6 +18,9 @@ def test_an_integration_that_its_owner_turned_off_is_off_whatever_the_system_did
     assert integration_row(521, RECORD, None)["state"] == "active"
     disabled = integration_row(521, RECORD, STATUS)
     assert (disabled["state"], disabled["state_since_at"]) == ("disabled", "2026-01-01T00:00:00Z")
+    assert disabled["told"] is None, "an older version has written the status"
+    told = msgspec.structs.replace(STATUS, told=(522,))
+    assert integration_row(521, RECORD, told)["told"] == [522]
     off = integration_row(521, {**RECORD, "active": False}, STATUS)
     assert (off["state"], off["detail"]) == ("off", "its owner has turned it off")
 

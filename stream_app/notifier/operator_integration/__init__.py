@@ -1,0 +1,1 @@
+"""The operator integration: what the platform team is told, and whether it can be told."""
