@@ -15,6 +15,7 @@ import pytest
 
 from stream_app.kafka.brokers import bootstrapping
 from stream_app.kafka.embedded.broker import EmbeddedKafka
+from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.opsgenie import client, network
 from stream_app.setting_groups import EmbeddedSettings, KafkaSettings
 from stream_app.settings import Settings
@@ -24,6 +25,9 @@ from tests.examples import HAS_FEW_EXAMPLES, examples
 
 # The tests' own clients leave no connection open, either: its warning would fail another test.
 bootstrapping.install()
+# The product's consumers read this way. So would the tests' own, but only in a process that has run
+# certain tests before.
+install_fetcher()
 command_output.install()
 
 

@@ -20,13 +20,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from stream_app.domain.counting.partial_counts import decode_partial_counts
-from stream_app.kafka.records.fetcher import install_fetcher
 from stream_app.settings import Settings
 from tests.processes import STREAM_APP, Program, run
 
 #: The folder of the programs that run a worker in some special way.
 PROGRAMS = Path(__file__).with_name("workers")
 START_SECONDS = 60.0
+#: How long tests wait for what must come. No machine that runs them is as slow as this.
+PATIENCE_SECONDS = 90.0
 #: For clients of servers on loopback without TLS. It trusts nobody: the certificates of all the
 #: world's authorities take a client 15 ms of a core to read, more than what it asks for.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -204,8 +205,6 @@ async def read_all(bootstrap: str, topic: str) -> dict[int, list[Any]]:
 
     Batches that cannot be read are left out.
     """
-    # Otherwise what is left out would depend on the tests that this process has run before.
-    install_fetcher()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -264,7 +263,7 @@ async def groups(settings: Settings) -> set[str]:
 
 
 async def drained(
-    settings: Settings, role: str, topics: Sequence[str], timeout_seconds: float
+    settings: Settings, role: str, topics: Sequence[str], timeout_seconds: float = PATIENCE_SECONDS
 ) -> None:
     """Wait until the role's group has committed the end of all the topics, and stays there."""
     bootstrap = settings.kafka.bootstrap_servers or ""

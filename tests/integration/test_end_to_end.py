@@ -104,7 +104,7 @@ async def test_two_incidents_in_one_second_and_then_silence_are_an_alert_within_
             assert f"{alert.message}\n\n{alert.description}" == text
             assert alert.requests == 1
             await asyncio.sleep(0.3)
-        await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"], 20)
+        await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"])
         assert len(sandbox.requests) == 5
         for worker in (detector, notifier):
             assert worker.stop() == 0

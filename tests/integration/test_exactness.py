@@ -311,7 +311,7 @@ async def test_kills_a_zombie_a_broker_restart_and_a_failed_flush_leave_the_coun
                     await asyncio.to_thread(broker.start)
                     is_over.set()
                     await producing
-                    await drained(settings, "detector", TOPICS, 60)
+                    await drained(settings, "detector", TOPICS)
                     figures = await compare(settings)
                     assert figures["records"] >= EVENTS
                     assert fourth.stop() == 0
@@ -336,7 +336,7 @@ async def test_a_graceful_rebalance_leaves_the_counts_exact(
             assert min(await counting(first), await counting(second)) > 0
             assert await asyncio.to_thread(first.stop) == 0
             await producing
-            await drained(settings, "detector", TOPICS, 60)
+            await drained(settings, "detector", TOPICS)
             figures = await compare(settings)
             # None, unless a heartbeat was late: then the flush that this cut short is sent again.
             assert figures["alert records sent again"] < figures["alerts"] / 100

@@ -147,11 +147,11 @@ class Run:
         """Wait until no worker has a pending delivery, as long as their number falls."""
         least, deadline = math.inf, time.monotonic() + 60
         while time.monotonic() < deadline:
-            await drained(self.settings, "notifier", ["alerts"], 30)
+            await drained(self.settings, "notifier", ["alerts"])
             pages = [await worker.metrics() for worker in workers]
             pending = sum(page.get("stream_app_pending_deliveries", 1) for page in pages)
             if not pending:
-                await drained(self.settings, "notifier", ["deliveries", "delivery-results"], 30)
+                await drained(self.settings, "notifier", ["deliveries", "delivery-results"])
                 return
             if pending < least:
                 least, deadline = pending, time.monotonic() + 60

@@ -135,8 +135,8 @@ async def test_a_large_mixed_installation_alerts_whom_the_oracle_names(
     ):
         await asyncio.gather(one.ready(), two.ready(), notifier.ready())
         notices = await run.produce()
-        await drained(run.settings, "detector", DETECTOR_TOPICS, 90)
-        await drained(run.settings, "notifier", ["alerts", "deliveries", "delivery-results"], 90)
+        await drained(run.settings, "detector", DETECTOR_TOPICS)
+        await drained(run.settings, "notifier", ["alerts", "deliveries", "delivery-results"])
         routed = routed_of(await notifier.metrics())
         counted = [counted_of(await worker.metrics()) for worker in (one, two)]
     totals, alerts = await run.totals(), await run.values("alerts")

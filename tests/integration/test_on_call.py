@@ -132,7 +132,7 @@ async def happened(bench: Bench) -> dict[str, str]:
         for topic in ("deliveries.dlq", "status.integrations"):
             while not await bench.records(topic):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
-    await drained(settings, "detector", ["events.hits"], 30)
+    await drained(settings, "detector", ["events.hits"])
     await bench.drained()
     (alert,), (letter,) = await bench.records("alerts"), await bench.records("events.hits.dlq")
     return {

@@ -220,7 +220,7 @@ async def _something_happens(settings: Settings) -> dict[str, str]:
             await asyncio.sleep(0.2)
         while not (letters := await _records(settings, "deliveries.dlq")):  # noqa: ASYNC110 - same
             await asyncio.sleep(0.2)
-    await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"], 30)
+    await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"])
     letter, (event,) = letters[0], await _records(settings, "events.hits")
     return {
         "event": f"events.hits/{event.partition}/{event.offset}",

@@ -98,7 +98,7 @@ async def installation(
                 await asyncio.sleep(0.2)
         # `status` shows the lag of each topic, so announcements must have been read before it runs.
         await bench.put("events.incidents", (None, INCIDENT))  # one of two that `both` needs
-        await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
+        await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]))
         await bench.drained()
         yield Installation(bench, both, later)
     await bench.stop()
@@ -332,7 +332,7 @@ async def test_the_doctor_finds_what_is_broken(installation: Installation) -> No
     kafka, prefix = settings.kafka.bootstrap_servers or "", settings.topic_prefix
     await put(kafka, f"{prefix}config.integrations", [(b"599", None)])
     # Other tests look at the lag.
-    await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
+    await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]))
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     failed = [(row["check"], row["text"]) for row in rows if row["verdict"] == "fail"]
@@ -414,7 +414,7 @@ async def test_a_trigger_whose_only_integration_is_off_needs_attention(
         await put(kafka, f"{prefix}config.triggers", [(b"69", None)])
         await put(kafka, f"{prefix}config.integrations", [(b"529", None)])
         # Other tests look at the lag.
-        await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]), 30)
+        await drained(settings, "detector", sorted(ROLE_SOURCES["detector"]))
     (problem,) = [one for one in found["needs_attention"] if "trigger 69" in one["what"]]
     assert "no integration takes the alerts of trigger 69" in problem["what"]
     assert problem["next_step"].startswith("stream-app integrations enable 529;")

@@ -159,7 +159,7 @@ async def explained(
         incidents = f"{settings.topic_prefix}events.incidents"
         assert await produce_raw(kafka, incidents, 1, bomb(80, "gzip")) == 0
         sources = ["events.hits", "events.incidents", "events.account", "counts"]
-        await drained(settings, "detector", sources, 30)
+        await drained(settings, "detector", sources)
         await bench.drained()
         # Its records explain what it did: it need not run on beside each test.
         assert notifier.stop() == 0

@@ -96,7 +96,7 @@ async def test_a_replay_equals_the_live_run_of_two_workers_and_a_kill_byte_for_b
         first.kill()
         assert not producing.done()
         await producing
-        await drained(settings, "detector", [*TOPICS, "events.account"], 60)
+        await drained(settings, "detector", [*TOPICS, "events.account"])
         live = await live_alerts(settings)
         assert len(live) > 100
         assert any(b'"notice"' in value for value in live.values())

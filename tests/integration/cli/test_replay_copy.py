@@ -88,7 +88,7 @@ async def test_a_copy_gives_the_same_alerts_and_a_dry_run_connects_to_nobody(
         await _record_headers(settings)
         with WorkerProcess("detector", settings, tmp_path / "live.log") as live_worker:
             await live_worker.ready()
-            await drained(settings, "detector", [*TOPICS, "events.account"], 60)
+            await drained(settings, "detector", [*TOPICS, "events.account"])
             live = await live_alerts(settings)
         await create_topics(trial)
         await _copies(settings, trial)
@@ -150,8 +150,8 @@ async def _copies(settings: Settings, trial: Settings) -> None:
 
 
 async def _settled(trial: Settings) -> None:
-    await drained(trial, "detector", [*TOPICS, "events.account"], 60)
-    await drained(trial, "notifier", ["alerts", "deliveries", "delivery-results"], 60)
+    await drained(trial, "detector", [*TOPICS, "events.account"])
+    await drained(trial, "notifier", ["alerts", "deliveries", "delivery-results"])
 
 
 async def _nothing_was_sent(trial: Settings, notifier: WorkerProcess, url: str) -> None:

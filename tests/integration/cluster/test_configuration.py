@@ -20,7 +20,7 @@ from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess
+from tests.integration.harness import PATIENCE_SECONDS, WorkerProcess
 from tests.integration.harness import put as put_raw
 
 CLIENT: dict[str, Any] = {"client_id": 1111, "name": "Acme", "cloud": "EU"}
@@ -77,8 +77,8 @@ async def reading(
         await reader.stop()
 
 
-async def eventually(claim: Callable[[], bool], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
+async def eventually(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not claim():  # noqa: ASYNC110 - the claim is about the reader, which has no event
             await asyncio.sleep(0.01)
 
@@ -163,7 +163,7 @@ async def test_a_change_is_seen_live_though_a_subscriber_fails(
         reader.subscribe(lambda view: seen.append(view.version))
         for name in ("one", "two", "three", "four", "five"):
             offset = await put("triggers", 61, TRIGGER | {"name": name})
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while reader.configuration.trigger_position <= offset:  # noqa: ASYNC110 - it has no event
                     await asyncio.sleep(0.001)
             assert reader.configuration.triggers[61].name == name
@@ -215,7 +215,7 @@ async def test_several_partitions_of_triggers_are_refused(settings: Settings, pu
     async with administering(settings) as admin:
         name = f"{settings.topic_prefix}config.triggers"
         await admin.create_partitions({name: NewPartitions(3)})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len((await admin.describe_topics([name]))[0]["partitions"]) != 3:  # noqa: ASYNC110 - of the broker
                 await asyncio.sleep(0.1)
     with pytest.raises(TopicMismatchError, match=r"config\.triggers has 3 partitions and must"):

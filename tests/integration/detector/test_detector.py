@@ -22,6 +22,7 @@ from stream_app.setting_groups import EmbeddedSettings
 from stream_app.settings import Settings
 from tests.conftest import JARS
 from tests.integration.harness import (
+    PATIENCE_SECONDS,
     PROGRAMS,
     WorkerProcess,
     drained,
@@ -72,7 +73,7 @@ async def alerts(settings: Settings) -> list[bytes]:
     return [record.value for partition in found.values() for record in partition]
 
 
-async def wait_for(claim: Callable[[], Any], seconds: float = 20.0) -> Any:
+async def wait_for(claim: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait until an async claim holds; return its last answer."""
     deadline = time.monotonic() + seconds
     while not (last := await claim()) and time.monotonic() < deadline:  # noqa: ASYNC110 - of another process
@@ -121,7 +122,7 @@ async def test_every_one_of_10000_malformed_records_is_a_dead_letter_and_no_good
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
         await worker.ready()
         await send(settings, "incidents", *mixed)
-        await drained(settings, "detector", ["events.incidents", "counts"], 60)
+        await drained(settings, "detector", ["events.incidents", "counts"])
         metrics = await worker.metrics()
         assert worker.stop() == 0
     dead = await read_all(
@@ -158,7 +159,7 @@ async def test_a_topic_processed_twice_gives_the_same_alerts_byte_for_byte(
         before = len(await alerts(settings))
         with WorkerProcess("detector", settings, tmp_path / f"{run}.log") as worker:
             await worker.ready()
-            await drained(settings, "detector", ["events.incidents", "counts"], 60)
+            await drained(settings, "detector", ["events.incidents", "counts"])
             counted = (await worker.metrics())[
                 'stream_app_events_total{kind="incidents",result="counted"}'
             ]
@@ -184,7 +185,7 @@ async def test_an_event_topic_made_anew_stops_the_worker_with_the_command_that_h
     await send(settings, "incidents", *(incident(now) for _ in range(50)))
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", ["events.incidents", "counts"], 30)
+        await drained(settings, "detector", ["events.incidents", "counts"])
         assert worker.stop() == 0
     before = len(await alerts(settings))
     assert before == 2
@@ -204,7 +205,7 @@ async def test_an_event_topic_made_anew_stops_the_worker_with_the_command_that_h
         await worker.ready()
         await send(settings, "incidents", incident(now + 5), incident(now + 5))
         assert await wait_for(lambda: _more_than(settings, before))
-        await drained(settings, "detector", ["events.incidents", "counts"], 30)
+        await drained(settings, "detector", ["events.incidents", "counts"])
         assert len(await alerts(settings)) == before + 1, "what was counted before is forgotten"
 
 
@@ -233,18 +234,18 @@ async def test_a_changed_trigger_counts_anew_and_a_disabled_one_not_at_all(
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
         await worker.ready()
         await send(settings, "incidents", incident(now))
-        await drained(settings, "detector", ["events.incidents"], 20)
+        await drained(settings, "detector", ["events.incidents"])
         await put_objects(settings, "config.triggers", [trigger(enabled_at=2)])
         await asyncio.sleep(1)
         await send(settings, "incidents", incident(now))  # the first event of the new revision
-        await drained(settings, "detector", TOPICS, 20)
+        await drained(settings, "detector", TOPICS)
         assert await alerts(settings) == []
         await send(settings, "incidents", incident(now))
         assert await wait_for(lambda: _more_than(settings, 0))
         await put_objects(settings, "config.triggers", [trigger(enabled_at=2, enabled=False)])
         await asyncio.sleep(1)
         await send(settings, "incidents", incident(now + 1), incident(now + 1))
-        await drained(settings, "detector", TOPICS, 20)
+        await drained(settings, "detector", TOPICS)
         metrics = await worker.metrics()
     assert len(await alerts(settings)) == 1
     assert metrics['stream_app_events_total{kind="incidents",result="unmatched"}'] == 2
@@ -262,7 +263,7 @@ async def test_a_worker_started_before_the_broker_waits_for_it_and_says_so_once(
     )
     broker = EmbeddedKafka(embedded)
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
-        assert await wait_for(lambda: _contains(worker, "broker_unreachable"), 30)
+        assert await wait_for(lambda: _contains(worker, "broker_unreachable"))
         await asyncio.sleep(3)
         assert worker.process.poll() is None
         assert worker.text.count("broker_unreachable") == 1
@@ -291,7 +292,7 @@ async def test_an_outage_of_the_broker_is_logged_once_each_way_and_survived(
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
         await worker.ready()
         await asyncio.to_thread(broker.stop)
-        assert await wait_for(lambda: _contains(worker, '"broker_lost"'), 30)
+        assert await wait_for(lambda: _contains(worker, '"broker_lost"'))
         ready, text = await worker.page("/readyz")
         assert (ready, "no answer from the broker" in text) == (503, True)
         assert (await worker.page("/livez"))[0] == 200
@@ -315,7 +316,7 @@ async def test_counts_with_more_partitions_are_named_with_the_command_that_helps
     await send(settings, "incidents", incident(now))
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", ["events.incidents", "counts"], 30)
+        await drained(settings, "detector", ["events.incidents", "counts"])
         assert worker.stop() == 0
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -348,7 +349,7 @@ async def test_records_without_key_value_or_header_values_are_dead_letters_too(
     await put(bootstrap, topic, [(b"key", None), (None, b"{")], headers=headers)
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", ["events.incidents"], 30)
+        await drained(settings, "detector", ["events.incidents"])
         assert worker.stop() == 0
     dead = await read_all(bootstrap, f"{topic}.dlq")
     rows = {
@@ -372,7 +373,7 @@ async def test_a_record_larger_than_a_dead_letter_may_be_is_cut_and_says_so(
     await producer.stop()
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", ["events.incidents"], 30)
+        await drained(settings, "detector", ["events.incidents"])
         assert worker.stop() == 0
     found = await read_all(bootstrap, f"{topic}.dlq")
     (record,) = [record for partition in found.values() for record in partition]
@@ -402,7 +403,7 @@ async def test_progress_that_lands_during_a_rebalance_loses_nothing(
             await second.ready()
             assert await wait_for(lambda: _says(first, "progress_landed"))
             await send(settings, "hits", *hits)
-            await drained(settings, "detector", ["events.hits", "counts"], 60)
+            await drained(settings, "detector", ["events.hits", "counts"])
             assert first.stop() == 0
     parts: dict[int, int] = {}
     for _, _, partition, count in await partial_counts(settings):
@@ -419,12 +420,12 @@ async def test_progress_that_the_group_has_not_committed_is_no_lag_after_a_resta
     with WorkerProcess("detector", settings, tmp_path / "a.log") as first:
         await first.ready()
         await send(settings, "incidents", *[incident(now)] * 40)
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
         assert first.stop() == 0
     await uncommit(settings, "detector", "events.incidents", 3)
     with WorkerProcess("detector", settings, tmp_path / "b.log") as second:
         await second.ready()
-        await drained(settings, "detector", TOPICS, 15)
+        await drained(settings, "detector", TOPICS)
         metrics = await second.metrics()
         assert second.stop() == 0
     assert len(await alerts(settings)) == 1

@@ -80,7 +80,7 @@ async def test_documented_payloads_of_all_forms_become_the_right_alerts(
         await send(settings, "hits", HIT_ENVELOPE)
         await send(settings, "incidents", INCIDENT, INCIDENT)
         await send(settings, "attacks", ATTACK, HIT_ENVELOPE)
-        await drained(settings, "detector", TOPICS, 60)
+        await drained(settings, "detector", TOPICS)
         metrics = await worker.metrics()
         assert worker.stop() == 0
     fired = sorted(
@@ -129,7 +129,7 @@ async def test_tiny_compressed_records_with_very_many_parts_stop_no_worker(
         await producer.send_and_wait(f"{prefix}events.hits", HIT_ENVELOPE, partition=0)
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", [*TOPICS, "events.account"], 60)
+        await drained(settings, "detector", [*TOPICS, "events.account"])
         metrics = await worker.metrics()
         assert worker.stop() == 0
     assert metrics['stream_app_events_total{kind="hits",result="unmatched"}'] == 1

@@ -32,7 +32,7 @@ async def test_a_lost_batch_that_nothing_follows_is_found_and_named(
     async with losing(settings, tmp_path) as (worker, event):
         await send(settings, "incidents", *[event] * 3, partition=1)
         assert await wait_for(lambda: _counted(worker, 3))
-        await drained(settings, "detector", ["events.incidents"], 30)
+        await drained(settings, "detector", ["events.incidents"])
         said = [json.loads(line) for line in worker.text.splitlines() if "batch_" in line]
     (line,) = [line for line in said if line["event"] == "batch_not_taken"]
     assert (line["topic"], line["partition"]) == (f"{settings.topic_prefix}events.incidents", 1)

@@ -45,7 +45,7 @@ async def test_a_worker_does_not_start_on_the_clocks_of_producers(
     await prepared(settings)
     name = await set_clock(settings, topic)
     with WorkerProcess(role, settings, tmp_path / "worker.log", **accepted) as worker:
-        assert await wait_for(lambda: _has_ended(worker), 60)
+        assert await wait_for(lambda: _has_ended(worker))
         assert worker.process.returncode == 3
         assert f"topic {name}: message.timestamp.type is CreateTime" in worker.text
         assert f"--topic {name} --add-config message.timestamp.type=LogAppendTime" in worker.text
@@ -84,7 +84,7 @@ async def test_a_record_two_days_ahead_closes_no_windows_and_its_neighbours_coun
     with WorkerProcess("detector", settings, tmp_path / "worker.log", **ACCEPTED) as worker:
         await worker.ready()
         await write()
-        await drained(settings, "detector", ["events.incidents", "counts"], 60)
+        await drained(settings, "detector", ["events.incidents", "counts"])
         found = await worker.metrics()
         assert worker.stop() == 0
     event = 'stream_app_events_total{kind="incidents",result="%s"}'

@@ -29,7 +29,7 @@ async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_
         for partition in range(settings.partitions):
             await send(settings, "incidents", *[incident(now)] * 3, partition=partition)
         text = f"partitions: {topic} partition 1 stands still at offset 0"
-        assert await wait_for(lambda: _says(worker, text), 40)
+        assert await wait_for(lambda: _says(worker, text))
         assert (await worker.page("/livez"))[0] == 200
         monkeypatch.setattr(standing_still, "WAITED_MS", 0)
         (still,) = (await read_overview(settings)).stuck_partitions

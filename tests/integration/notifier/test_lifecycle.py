@@ -25,6 +25,7 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import (
+    PATIENCE_SECONDS,
     WorkerProcess,
     configure_topics,
     drained,
@@ -141,7 +142,7 @@ class Place:
 
     async def announced(self, number: int) -> dict[str, str]:
         """Wait for so many notices; return their types by their ids, which must differ."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(found := await self.notices()) < number:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         types = {notice["id"]: notice["details"]["notification_type"] for notice in found}
@@ -355,7 +356,7 @@ async def test_each_change_is_announced_once_even_across_restarts(place: Place) 
     quiet: dict[str, Any] = {"events": []}
     await place.apply(CLIENT, place.integration(**quiet), trigger())
     first = await place.detector().ready()
-    await drained(place.settings, "detector", CONFIG, 30)
+    await drained(place.settings, "detector", CONFIG)
     assert await place.notices() == [], "a first start announces nothing"
 
     await place.apply(trigger(name="Renamed"), trigger(62), place.integration(522, **quiet))
@@ -380,7 +381,7 @@ async def test_each_change_is_announced_once_even_across_restarts(place: Place) 
         "stream-app integrations disable",
     }
 
-    await drained(place.settings, "detector", CONFIG, 30)
+    await drained(place.settings, "detector", CONFIG)
     second.kill()
     renamed = CLIENT | {"applications": {"7": "Web shop", "8": "Blog"}}
     await place.apply(renamed)
@@ -397,7 +398,7 @@ async def test_each_change_is_announced_once_even_across_restarts(place: Place) 
         "trigger_update",
         "update_application",
     ]
-    await drained(place.settings, "detector", CONFIG, 30)
+    await drained(place.settings, "detector", CONFIG)
     third.kill()
     await place.detector().ready()
     await place.apply(trigger(name="Renamed again"))
@@ -414,8 +415,8 @@ async def test_a_change_made_before_the_second_start_is_announced(place: Place) 
     assert list((await place.announced(1)).values()) == ["trigger_create"]
 
 
-async def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
+async def eventually(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not claim():  # noqa: ASYNC110 - the claim is about other processes
             await asyncio.sleep(0.02)
 

@@ -34,7 +34,15 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.settings import Settings
-from tests.integration.harness import PROGRAMS, WorkerProcess, drained, put, put_objects, read_all
+from tests.integration.harness import (
+    PATIENCE_SECONDS,
+    PROGRAMS,
+    WorkerProcess,
+    drained,
+    put,
+    put_objects,
+    read_all,
+)
 
 KEY = "00000000-1111-2222-3333-444444444444"
 #: All three cycles take 3 s of waits.
@@ -76,8 +84,8 @@ def integration(number: int, url: str, **fields: object) -> dict[str, Any]:
     }
 
 
-async def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
+async def eventually(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not claim():  # noqa: ASYNC110 - the claim is about other processes
             await asyncio.sleep(0.02)
 
@@ -85,7 +93,7 @@ async def eventually(claim: Callable[[], bool], seconds: float = 30.0) -> None:
 async def finished(worker: WorkerProcess, outcome: str, number: int) -> None:
     """Wait until a worker has finished this many deliveries."""
     labels = f'integration_type="opsgenie",outcome="{outcome}"'
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await worker.metrics())[f"stream_app_deliveries_total{{{labels}}}"] < number:  # noqa: ASYNC110 - another
             await asyncio.sleep(0.1)
 
@@ -146,7 +154,7 @@ class Bench:
         return sorted(attempts, key=lambda result: result.finished_at_ms)
 
     async def drained(self) -> None:
-        await drained(self.settings, "notifier", SOURCES, 30)
+        await drained(self.settings, "notifier", SOURCES)
 
     def fail(self, status: int, requests: int | None = None) -> None:
         """Let the next requests fail with a status; then the sandbox answers as ever."""
@@ -256,7 +264,7 @@ async def test_the_first_two_cycles_in_real_time(bench: Bench) -> None:
     waits = [1, 3, 5, 10, 10, 0, 1, 3, 5, 30]
     bench.fail(500, len(waits))
     await bench.fire(alert())
-    await eventually(lambda: len(bench.sandbox.requests) == len(waits) + 1, 90)
+    await eventually(lambda: len(bench.sandbox.requests) == len(waits) + 1)
     await bench.drained()
     results, requests = await bench.results(), bench.sandbox.requests
     assert [result.attempt for result in results] == list(range(1, 12))
@@ -334,7 +342,7 @@ async def test_a_failing_integration_is_disabled_and_announced_once_until_it_is_
     # Its owner turns it off: nobody is to mend it, so the alert rule must end.
     off = integration(521, bench.url, active=False)
     await put_objects(bench.settings, "config.integrations", [off])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await worker.metrics())["stream_app_integrations_disabled"]:  # noqa: ASYNC110 - another
             await asyncio.sleep(0.1)
     # What `integrations enable` writes; and a record of a judge that had not heard of it.
@@ -527,13 +535,13 @@ async def test_a_worker_killed_in_the_longest_wait_leaves_the_due_time_as_it_was
     await worker.ready()
     bench.fail(500, 16)
     await bench.fire(alert())
-    await eventually(lambda: len(bench.sandbox.requests) == 16, 60)
+    await eventually(lambda: len(bench.sandbox.requests) == 16)
     await bench.drained()
     worker.kill()
     assert len(bench.sandbox.requests) == 16, "it was killed in the wait"
     again_ms = time.time() * 1000
     bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE=str(scale))
-    await eventually(lambda: len(bench.sandbox.alerts) == 1, 60)
+    await eventually(lambda: len(bench.sandbox.alerts) == 1)
     failed_ms = (await bench.results())[15].finished_at_ms
     # A wait that began anew would end after the second bound.
     assert failed_ms + wait_ms <= bench.sandbox.requests[16].received_at_ms < again_ms + wait_ms
@@ -615,14 +623,16 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
     for start in range(100):
         await bench.fire(alert(1_767_225_600 + start, tuple(range(700, 720))))
         if start == 30:
+            await bench.drained()
             second = bench.worker()
         if start == 60:
             await second.ready()
-    await eventually(lambda: len(bench.sandbox.requests) >= 2000, 60)
+    await eventually(lambda: len(bench.sandbox.requests) >= 2000)
     await bench.drained()
     results = await bench.results()
     # A rebalance may repeat what was in flight then, and nothing else; and what one worker has
-    # written, and another one reads from the state, none of the two counts.
+    # written, and another one reads from the state, none of the two counts: on a slow machine that
+    # may be any of the 30 alerts that came while the second one joined.
     assert len({result.delivery_id for result in results}) == 2000
     assert len(bench.sandbox.requests) <= 2000 + 50
     counted = 0.0
@@ -631,7 +641,7 @@ async def test_two_workers_share_the_deliveries_and_post_each_once(bench: Bench)
         sent = (await worker.metrics())[name]
         assert sent > 0
         counted += sent
-    assert counted >= 2000 - 50
+    assert counted >= 2000 - 30 * 20
 
 
 async def test_after_a_restart_a_new_integration_does_not_wait_behind_those_that_hang(
@@ -654,7 +664,7 @@ async def test_after_a_restart_a_new_integration_does_not_wait_behind_those_that
     assert first.stop() == 0
     await bench.worker(**patient).ready()
     await bench.fire(alert(1_767_225_700))
-    await eventually(lambda: bool(bench.sandbox.alerts), 15)
+    await eventually(lambda: bool(bench.sandbox.alerts))
     assert bench.sandbox.alerts[0].alias == alert(1_767_225_700).id
 
 

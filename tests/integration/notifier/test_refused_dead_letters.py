@@ -54,8 +54,8 @@ async def test_a_detector_cuts_its_dead_letters_and_skips_those_that_cannot_be_w
     await put(bootstrap, name, [(b"key", b"." * 900)] * 100, partition=1)
     with WorkerProcess("detector", settings, tmp_path / "log") as worker:
         await worker.ready()
-        await drained(settings, "detector", [f"events.{t}" for t in ("incidents", "hits")], 60)
-        await drained(settings, "detector", ["events.attacks"], 60)
+        await drained(settings, "detector", [f"events.{t}" for t in ("incidents", "hits")])
+        await drained(settings, "detector", ["events.attacks"])
         await asyncio.sleep(1)
         metrics = await worker.metrics()
         assert worker.stop() == 0
@@ -106,7 +106,7 @@ async def test_a_notifier_cuts_the_dead_letters_of_alerts_and_of_deliveries(benc
     bench.fail(503, 17)
     await bench.fire(alert(integrations=(521, 777)))
     await bench.put("alerts", (b"1111", b"{" * 2000))
-    await eventually(lambda: len(bench.sandbox.requests) == 17, 60)
+    await eventually(lambda: len(bench.sandbox.requests) == 17)
     await bench.drained()
     sizes = {}
     for topic in ("alerts.dlq", "deliveries.dlq"):

@@ -54,7 +54,7 @@ async def post(http: httpx.AsyncClient, **fields: object) -> httpx.Response:
 async def request_state(http: httpx.AsyncClient, response: httpx.Response) -> Mapping[str, Any]:
     """Return the state of an accepted request, asked for until it is there."""
     url = f"/v2/alerts/requests/{response.json()['requestId']}"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (answer := await http.get(url, headers=HEADERS)).status_code == 404:
             assert answer.headers["X-Opsgenie-Errortype"] == "RequestNotProcessed"
             await asyncio.sleep(0.02)
@@ -259,7 +259,7 @@ async def test_the_command_shows_each_alert_until_it_is_interrupted(
     )
     assert process.stdout
     assert process.stderr
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert b"not Opsgenie" in await process.stderr.readline()
         api = (await process.stderr.readline()).decode().split()[-1]
         endpoint = resolve_endpoint(api, api)
@@ -287,7 +287,7 @@ async def test_the_command_ends_when_nobody_reads_it_any_more() -> None:
         stderr=PIPE,
     )
     assert process.stderr
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await process.stderr.readline()
         api = (await process.stderr.readline()).decode().split()[-1]
         endpoint = resolve_endpoint(api, api)

@@ -111,7 +111,7 @@ async def test_a_request_hangs_until_its_client_gives_up_and_is_seen_at_once() -
     async with running(request_timeout_seconds=0.4) as bench:
         bench.fail(FaultKind.HANG, requests=1)
         hanging = asyncio.create_task(bench.post())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not bench.sandbox.requests:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.01)
         assert not hanging.done()
@@ -128,7 +128,7 @@ async def test_a_sandbox_with_hanging_requests_stops_in_time() -> None:
         # So slow that the status, which would count, has not come by the end.
         bench.fail(FaultKind.DRIP, interval_seconds=5)
         waiting = asyncio.gather(bench.post(), bench.post())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(bench.sandbox.requests) < 2:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.01)
         started = time.monotonic()
@@ -350,7 +350,7 @@ async def test_commands_tell_a_running_sandbox_what_to_fail() -> None:
         stderr=PIPE,
     )
     assert process.stderr
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await process.stderr.readline()
         api = (await process.stderr.readline()).decode().split()[-1]
     url = api.removesuffix("/v2/alerts")
@@ -378,7 +378,7 @@ async def test_commands_tell_a_running_sandbox_what_to_fail() -> None:
         code, _, err = await run("faults", "--url", url)
         assert (code, "nothing fails on demand" in err) == (0, True)
     process.terminate()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         out_bytes, err_bytes = await process.communicate()
     shown = err_bytes.decode()
     assert "failed on demand: status, status 503  POST /v2/alerts  a\n" in shown

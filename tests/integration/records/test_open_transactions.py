@@ -86,7 +86,7 @@ async def test_the_transaction_of_a_killed_producer_is_reported_by_what_it_hides
         async with transactional(settings, "killed"):
             assert await wait_for(lambda: _withheld(worker, dict.fromkeys(EVENTS, 0)))
         assert await wait_for(lambda: _has_clients(worker, 2))
-        await drained(settings, "detector", EVENTS, 30)
+        await drained(settings, "detector", EVENTS)
         assert (await read_overview(settings)).open_transactions == []
         again = WorkerProcess.command(settings, "delete", "clients", "2", "--yes")
         assert again.returncode == 0, again.stderr

@@ -128,7 +128,7 @@ async def test_a_detector_counts_what_is_committed_and_goes_on_after_every_trans
             assert await wait_for(lambda: _counted(worker, 13 + 7 + 1))
             # An aborted transaction after everything else, on partitions with and without records.
             await transaction(settings, incidents(0, 5, now), is_aborted=True)
-            await drained(settings, "detector", SOURCES, 30)
+            await drained(settings, "detector", SOURCES)
             assert await wait_for(lambda: _has_no_lag(worker))
             assert [
                 row for row in status(settings)["lag"] if row["lag"] and row["topic"] != "alerts"
@@ -140,7 +140,7 @@ async def test_a_detector_counts_what_is_committed_and_goes_on_after_every_trans
         await worker.ready()
         await send(settings, "incidents", *[incident(now)] * 8)
         assert await wait_for(lambda: _counted(worker, 8)), "nothing is counted again"
-        await drained(settings, "detector", SOURCES, 30)
+        await drained(settings, "detector", SOURCES)
         assert "reading again from the progress" not in worker.text
 
 

@@ -124,7 +124,7 @@ async def test_every_codec_is_read_on_every_topic_by_workers_and_commands(
         async def is_delivered() -> bool:
             return any(str(second) in alert.description for alert in arrived)
 
-        assert await wait_for(is_delivered, 30), codec
+        assert await wait_for(is_delivered), codec
 
     now = int(time.time())
     await configure(settings, await topics_of(settings), compression_type="gzip")
@@ -144,8 +144,8 @@ async def test_every_codec_is_read_on_every_topic_by_workers_and_commands(
             for codec in turn:
                 now -= 10
                 await round_of(codec, now)
-            await drained(settings, "detector", ["events.incidents", "counts"], 30)
-            await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"], 30)
+            await drained(settings, "detector", ["events.incidents", "counts"])
+            await drained(settings, "notifier", ["alerts", "deliveries", "delivery-results"])
             assert detector.stop() == 0
             assert notifier.stop() == 0
             assert "unreadable" not in detector.text + notifier.text
@@ -216,7 +216,7 @@ async def test_bombs_are_dead_letters_and_cost_neither_memory_nor_their_neighbou
             assert await produce_raw(bootstrap, topic, 1, raw) == 0
         for _ in range(2):
             assert await produce_raw(bootstrap, topic, 2, batch([Raw(incident(now - 9))])) == 0
-        await drained(settings, "detector", ["events.incidents", "counts"], 90)
+        await drained(settings, "detector", ["events.incidents", "counts"])
         asking.cancel()
         assert (await worker.page("/readyz"))[0] == 200
         metrics = await worker.metrics()
@@ -280,7 +280,6 @@ async def test_unreadable_batches_of_the_configuration_are_passed_over_and_repor
             settings,
             "detector",
             ["events.incidents", "counts", "config.triggers", "config.clients"],
-            60,
         )
         assert len(await alerts(settings)) == 1
         metrics = await worker.metrics()

@@ -38,7 +38,7 @@ async def bench(settings: Settings, tmp_path: Path) -> Bench:
 async def counted_by(bench: Bench, worker: WorkerProcess, events: int) -> None:
     await worker.ready()
     await bench.send(events)
-    await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
+    await drained(bench.settings, "detector", ["events.hits", "counts"])
 
 
 async def ended(worker: WorkerProcess) -> str:
@@ -85,7 +85,7 @@ async def test_a_bomb_among_changes_ends_the_worker_unless_a_snapshot_covers_it(
                 part.covers >= int(place) for part in parts if part.parts
             )
 
-        assert await wait_for(is_covered, 60), worker.text
+        assert await wait_for(is_covered), worker.text
         worker.kill()
     with bench.worker() as worker:
         await worker.ready()
@@ -143,9 +143,9 @@ async def test_damage_on_the_brokers_disk_costs_a_snapshot_or_ends_the_worker(
     await bench.prepare()
     with bench.worker() as worker:
         await counted_by(bench, worker, 100)
-        assert await wait_for(lambda: bench.has_snapshots(1), 60)
+        assert await wait_for(lambda: bench.has_snapshots(1))
         await counted_by(bench, worker, 100)
-        assert await wait_for(lambda: bench.has_snapshots(3), 60)
+        assert await wait_for(lambda: bench.has_snapshots(3))
         assert worker.stop() == 0
     snapshots = await bench.records(GroupKind.SNAPSHOT)
     *_, closing = (record for record in snapshots if part_of(record).parts)

@@ -85,7 +85,7 @@ async def test_events_of_added_partitions_are_counted_from_the_first_and_exactly
     ):
         await asyncio.gather(one.ready(), two.ready())
         await send(settings, "incidents", *[incident(now)] * 3, partition=0)
-        await drained(settings, "detector", TOPICS, 60)
+        await drained(settings, "detector", TOPICS)
         await grow(settings, "events.incidents", "events.account", partitions=6)
         await send(settings, "incidents", *[incident(now)] * 5, partition=5)
         await send(settings, "account", b"{", partition=5)
@@ -100,18 +100,18 @@ async def test_events_of_added_partitions_are_counted_from_the_first_and_exactly
     await send(settings, "incidents", *[incident(now)] * 1, partition=6)
     with WorkerProcess("detector", settings, tmp_path / "three.log") as one:
         await one.ready()
-        assert await wait_for(lambda: _counted([one], 5 + 1), 60)
+        assert await wait_for(lambda: _counted([one], 5 + 1))
         assert await alerts(settings) == []
         # The version before cannot raise a state, and goes on with one that has been raised.
         with PreviousWorker("detector", settings, tmp_path / "previous.log") as previous:
             await previous.ready()
             await send(settings, "incidents", incident(now), partition=1)
-            assert await wait_for(partial(alerts, settings), 60)
+            assert await wait_for(partial(alerts, settings))
             await send(settings, "incidents", *[incident(now)] * 2, partition=6)
-            await drained(settings, "detector", [*TOPICS, "events.account"], 60)
+            await drained(settings, "detector", [*TOPICS, "events.account"])
             assert previous.stop() == 0  # its partitions move with their states
         await send(settings, "incidents", incident(now), partition=6)
-        await drained(settings, "detector", TOPICS, 60)
+        await drained(settings, "detector", TOPICS)
         assert len(await alerts(settings)) == 1
         assert await _largest_counts(settings) == 3 + 5 + 1 + 1 + 2 + 1
         assert "kept for" not in words(settings, "status")
@@ -154,7 +154,7 @@ async def test_a_topic_that_must_not_grow_is_reported_at_once_and_mended_by_a_re
     with WorkerProcess("detector", settings, tmp_path / "healed.log") as worker:
         await worker.ready()
         assert await wait_for(lambda: _counted([worker], 3 + 2))
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
 
 
 @pytest.mark.timeout(240)
@@ -180,7 +180,7 @@ async def test_a_changelog_that_somebody_has_raised_fits_again_when_its_topic_is
         await worker.ready()
         value = json.dumps({"client_id": 1, "request_time": int(time.time())}).encode()
         await send(settings, "hits", value, partition=5)
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
 
 
 @pytest.mark.timeout(240)

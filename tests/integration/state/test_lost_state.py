@@ -38,7 +38,7 @@ async def test_a_deleted_changelog_is_reported_at_once_and_never_silently_made_a
     gone = f"{settings.topic_prefix}{cells} has disappeared: the state of the detector"
     with WorkerProcess("detector", settings, tmp_path / "running.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
         await delete(settings, cells)
         # The worker's write waits for a topic that no longer exists.
         await send(settings, "incidents", *[incident(now)] * 3, partition=0)
@@ -80,10 +80,10 @@ async def _is_reset(settings: Settings) -> bool:
 
 
 async def _healed(settings: Settings, log: Path, number: int) -> None:
-    assert await wait_for(lambda: _is_reset(settings), 40)
+    assert await wait_for(lambda: _is_reset(settings))
     with WorkerProcess("detector", settings, log) as worker:
         await worker.ready()
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
         assert (await worker.metrics())[COUNTED] == number
         assert worker.stop() == 0
 

@@ -37,9 +37,9 @@ async def test_a_recovery_that_ends_in_the_next_rebalance_makes_nothing_ready(
     await create_topics(settings)
     log = tmp_path / "overtaken.log"
     with WorkerProcess("detector", settings, log, HINDERED, HINDER="overtaken") as first:
-        assert await wait_for(lambda: says(first, "recovery_held"), 30)
+        assert await wait_for(lambda: says(first, "recovery_held"))
         with WorkerProcess("detector", settings, tmp_path / "b.log") as second:
-            assert await wait_for(lambda: says(first, "gap_over"), 60)
+            assert await wait_for(lambda: says(first, "gap_over"))
             assert not await says(first, "ready_unread")
             await first.ready()
             await second.ready()
@@ -72,7 +72,7 @@ async def test_status_shows_how_far_a_worker_has_restored_its_state(
 
     with WorkerProcess("detector", settings, tmp_path / "first.log") as worker:
         await worker.ready()
-        assert await wait_for(is_committed, 30)
+        assert await wait_for(is_committed)
         assert worker.stop() == 0
     offsets = await committed(settings, topic)
     for number in range(settings.partitions):
@@ -87,7 +87,7 @@ async def test_status_shows_how_far_a_worker_has_restored_its_state(
             (row,) = json.loads(await status(settings, "--json"))["workers"] or [{}]
             return " changelog records" in (row.get("restoring") or "")
 
-        assert await wait_for(is_shown, 60), held.text
+        assert await wait_for(is_shown), held.text
         shown = await status(settings)
         assert "the detector at 127.0.0.1 does nothing yet: state is being read: " in shown
         assert (await held.page("/readyz"))[0] == 503

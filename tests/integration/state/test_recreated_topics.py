@@ -69,7 +69,7 @@ async def test_an_event_topic_made_anew_is_never_taken_for_the_one_before(
     await send(settings, "incidents", *[incident(now)] * 3, partition=0)
     with WorkerProcess("detector", settings, tmp_path / "running.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
         await make_anew(settings, topic, settings.partitions)
         # More than before: a worker that goes by offsets would begin at the fourth.
         await send(settings, "incidents", *[incident(now)] * 5, partition=0)
@@ -82,7 +82,7 @@ async def test_an_event_topic_made_anew_is_never_taken_for_the_one_before(
     assert reset.returncode == 0, reset.stderr
     with WorkerProcess("detector", settings, tmp_path / "healed.log") as worker:
         await worker.ready()
-        await drained(settings, "detector", TOPICS, 30)
+        await drained(settings, "detector", TOPICS)
         assert (await worker.metrics())[COUNTED] == 5
         assert worker.stop() == 0
     # As many as before, while no worker runs.
@@ -111,7 +111,7 @@ async def test_a_source_topic_that_disappears_is_named_and_its_successor_is_anot
         await put(
             settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}alerts", [(b"1", b"")]
         )
-        await drained(settings, "notifier", ["alerts", "deliveries", topic], 30)
+        await drained(settings, "notifier", ["alerts", "deliveries", topic])
         assert worker.stop() == 0
     # A state from before topics were known by their ids is taken over.
     await delete(settings, "stream-app-notifier-known-topics-changelog")

@@ -72,7 +72,7 @@ class Bench:
 
     async def counted(self) -> None:
         """Wait until all is counted, and compare it with what was sent."""
-        await drained(self.settings, "detector", ["events.hits", "counts"], 60)
+        await drained(self.settings, "detector", ["events.hits", "counts"])
         found: dict[tuple[int, int], int] = defaultdict(int)
         for number, start, _, count in await partial_counts(self.settings):
             found[number, start] = max(found[number, start], count)
@@ -154,7 +154,7 @@ async def test_a_damaged_snapshot_one_of_a_zombie_and_foreign_records_are_passed
         stale = await group(bench, first=True)
         for _ in range(3):  # the records before the last but one go
             await bench.send(200)
-            await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
+            await drained(bench.settings, "detector", ["events.hits", "counts"])
             await asyncio.sleep(1)
         assert await wait_for(lambda: bench.has_snapshots(3))
         assert worker.stop() == 0
@@ -196,7 +196,7 @@ async def test_a_snapshot_repairs_what_a_zombie_writes_after_the_owner(bench: Be
     with bench.worker() as worker:
         await worker.ready()
         await bench.send(100)
-        await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
+        await drained(bench.settings, "detector", ["events.hits", "counts"])
         # A snapshot may just have replaced the changes.
         while not (changes := await bench.records(GroupKind.CHANGES)):
             await bench.send(10)
@@ -225,7 +225,7 @@ async def test_damaged_or_deleted_changes_that_no_snapshot_covers_end_the_worker
     with WorkerProcess("detector", bench.settings, bench._log / "first.log") as worker:
         await worker.ready()
         await bench.send(10)
-        await drained(bench.settings, "detector", ["events.hits", "counts"], 60)
+        await drained(bench.settings, "detector", ["events.hits", "counts"])
         assert worker.stop() == 0
     (record, *_) = await bench.records(GroupKind.CHANGES)
     key = b"c.damaged.0" + packed_log.KEY_END

@@ -66,19 +66,19 @@ async def test_a_detector_ends_before_it_writes_to_a_newer_ones_state(
         await this.ready()
         for partition in range(settings.partitions):
             await send(settings, "incidents", b"{", incident(now), partition=partition)
-        await drained(settings, "detector", TOPICS, 60)
+        await drained(settings, "detector", TOPICS)
         newer = WorkerProcess("detector", settings, tmp_path / "newer.log", NEWER, **SNAPSHOTS)
         await ends_for_a_newer_version(this, state, "changelog holds a state of format")
     with newer:
         await newer.ready()
         await send(settings, "incidents", b"{", partition=0)
-        await drained(settings, "detector", TOPICS, 60)
+        await drained(settings, "detector", TOPICS)
         before = await ends(settings, [changelog, "alerts"])
         with WorkerProcess("detector", settings, tmp_path / "again.log") as again:
             await ends_for_a_newer_version(again, state, "format", "and this version (")
         assert await ends(settings, [changelog, "alerts"]) == before
         await send(settings, "incidents", incident(now), partition=0)
-        assert await wait_for(lambda: alerts(settings), 30)
+        assert await wait_for(lambda: alerts(settings))
         assert newer.stop() == 0
     assert len(await alerts(settings)) == 1
     refused(settings, "status")  # whatever it meets first
@@ -94,7 +94,7 @@ async def test_a_detector_ends_before_it_writes_to_a_newer_ones_state(
     assert done.returncode == 0, done.stderr
     with WorkerProcess("detector", settings, tmp_path / "back.log") as back:
         await back.ready()
-        await drained(settings, "detector", TOPICS, 60)
+        await drained(settings, "detector", TOPICS)
         assert len(set(await alerts(settings))) == 1
         # Configuration of a newer version is not taken, and nothing is written over it.
         bootstrap, topic = settings.kafka.bootstrap_servers or "", f"{prefix}config.triggers"

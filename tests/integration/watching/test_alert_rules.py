@@ -227,7 +227,7 @@ async def _each_panel_shows_something(prometheus: Prometheus) -> None:
 async def _nothing_fires_in_health(place: Place, prometheus: Prometheus) -> None:
     now = int(time.time())
     await place.events("incidents", now - 1, now)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(await prometheus.query("stream_app_ready == 1")) < 2:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.3)
     await prometheus.clear()

@@ -60,7 +60,7 @@ async def test_a_live_scrape_under_load_is_well_formed_complete_and_right(
             check(scrape)
         await sending
         for role, topics in SOURCES.items():
-            await drained(settings, role, topics, 60)
+            await drained(settings, role, topics)
         await asyncio.sleep(1)  # the lag is looked at twice a second
         after = {role: await worker.metrics() for role, worker in place.workers.items()}
     finally:
