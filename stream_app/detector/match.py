@@ -68,7 +68,7 @@ class MatchOutcome:
     rejected: list[tuple[TakenPart, Rejected]]
 
 
-class MatchStage(ProgressStage):
+class MatchStage(ProgressStage[PartitionProgress]):
     """Finds the subscribers of notices, and the triggers that match them."""
 
     def __init__(

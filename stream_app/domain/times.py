@@ -44,6 +44,11 @@ def parse_time(text: str, now_ms: int) -> int:
     return max(0, round(found.timestamp() * 1000))
 
 
+def utc_text(seconds: int) -> str:
+    """Return Unix seconds as people read them in a text: `2026-11-29 20:31:05 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def iso_utc(unix_ms: int) -> str:
     """Return Unix ms as an ISO-8601 time in UTC, or the number itself if no calendar has it."""
     try:

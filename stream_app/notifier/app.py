@@ -9,9 +9,9 @@ from functools import partial
 from stream_app.domain.delivery.auto_disable import JudgeRules
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Result, ResultRecord, encode_result
+from stream_app.domain.episodes.partition_episodes import PartitionEpisodes
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.notices.signatures import NoticeSigner
-from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
@@ -61,7 +61,7 @@ def create_notifier(
     metrics.integrations_untold.set_function(reader.configuration.count_untold)
     app = StreamApp("notifier", settings, bootstrap_servers)
     alerts = [names(Topic.ALERTS)]
-    routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionProgress)
+    routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionEpisodes)
     app.batch_agent(
         "route",
         alerts,

@@ -1,39 +1,32 @@
 """`route`: makes a delivery of each alert for each of its integrations.
 
 A delivery follows from the alert and the integration alone, and its id from their ids. So after a
-crash the same deliveries are sent again, and `deliver` ignores those that it knows.
+crash the same deliveries are sent again, and `deliver` ignores those that it knows. Where an
+integration has chosen episodes, it also follows from the windows before it. These are kept with the
+offset of their last alert, so after a crash each alert is decided as before.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
-from stream_app.domain.alerts.notice_text import render_notice
-from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.delivery.reasons import RouteResult
-from stream_app.domain.delivery.records import (
-    ALERTED_HEADER,
-    Delivery,
-    delivery_of,
-    encode_delivery,
-)
+from stream_app.domain.episodes.episode import Series
+from stream_app.domain.episodes.partition_episodes import EpisodesCut, PartitionEpisodes
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
-from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.dead_letters.writing import (
     MAX_VALUE_BYTES,
     dead_letter,
     dead_letter_headers,
-    integrations_of,
 )
 from stream_app.kafka.engine.flush import Flush, StageTable
 from stream_app.kafka.engine.progress_stage import ProgressStage
@@ -41,44 +34,20 @@ from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
-from stream_app.notifier.recipients import DELIVERED, Recipients
-from stream_app.notifier.stale_alerts import StaleAlerts
+from stream_app.notifier.routing.alert_records import AlertRecords
+from stream_app.notifier.routing.recipients import DELIVERED, Recipients
+from stream_app.notifier.routing.stale_alerts import StaleAlerts
+from stream_app.notifier.routing.taken_alert import RejectedAlert, TakenAlert
 
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class TakenAlert:
-    """An alert, with the record that it came in."""
-
-    partition: int
-    record: Any
-    alert: Alert | NoticeAlert
-
-    @property
-    def integration_ids(self) -> Iterable[int]:
-        """The integrations that the alert is for, each once: all, or those it is redriven for."""
-        only = integrations_of(self.record.headers)
-        return dict.fromkeys(n for n in self.alert.integration_ids if not only or n in only)
-
-
-@dataclass(frozen=True)
-class RejectedAlert:
-    """An alert that becomes a dead letter, for some of its integrations or (empty) for all."""
-
-    partition: int
-    record: Any
-    reason: DeadLetterReason
-    message: str
-    integration_ids: Sequence[int] = ()
-
-
-class RouteStage(ProgressStage):
+class RouteStage(ProgressStage[PartitionEpisodes]):
     """Resolves the integrations of alerts and renders their messages."""
 
     def __init__(
         self,
-        table: StageTable[PartitionProgress],
+        table: StageTable[PartitionEpisodes],
         reader: ConfigurationSource,
         names: TopicNames,
         max_age_seconds: int,
@@ -95,7 +64,9 @@ class RouteStage(ProgressStage):
             max_age_seconds, reader.configuration, names(Topic.ACCOUNT), signer, now_ms
         )
         self._metrics = metrics
-        self._console_hosts = console_hosts
+        self._records = AlertRecords(reader.configuration, names, console_hosts)
+        #: The table's rebalances when alerts were taken last.
+        self._epoch = -1
         self._alerts: deque[TakenAlert] = deque()
         #: What has come of the alerts since the last cut.
         self._sends: list[Send] = []
@@ -105,6 +76,7 @@ class RouteStage(ProgressStage):
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the alerts of one batch."""
         state = self.table.state(partition)
+        self._epoch = self.table.epoch
         for record in records:
             yield
             if record.offset <= state.offset:
@@ -113,6 +85,7 @@ class RouteStage(ProgressStage):
                 self._alerts.append(TakenAlert(partition, record, _decode(record.value)))
             except RejectedEventError as error:
                 self._reject(partition, record, error)
+        state.note_time(records[-1].timestamp)
         self.advance(partition, records[-1].offset)
 
     async def prepare(self) -> None:
@@ -127,11 +100,13 @@ class RouteStage(ProgressStage):
         ):
             await catch_up(self._reader)
         time_slice = TimeSlice()
-        while self._alerts:
+        # A rebalance rolls the states back, and these alerts are read again. What they change in a
+        # series must not come before that: they would pass for taken.
+        while self._alerts and self.table.epoch == self._epoch:
             self._route(self._alerts.popleft())
             await time_slice.end_step()
 
-    def cut(self) -> Flush[int]:
+    def cut(self) -> Flush[EpisodesCut]:
         """Take the alerts since the last cut, and the deliveries that follow from them."""
         while self._alerts:
             self._route(self._alerts.popleft())
@@ -147,20 +122,15 @@ class RouteStage(ProgressStage):
                 integration_id: self._recipients.logged_result(taken.alert, integration_id)
                 for integration_id in taken.integration_ids
             }
-            self._sends += [
-                Send(
-                    self._names(Topic.DELIVERIES),
-                    str(delivery.integration_id).encode(),
-                    _fitting(encode_delivery(delivery)),
-                    headers=((ALERTED_HEADER, str(taken.record.timestamp).encode()),),
-                    if_too_large=partial(self._too_large, taken, delivery.integration_id),
-                )
-                for delivery in self._deliveries(taken.alert, found)
-            ]
+            state = self.table.state(taken.partition)
+            outcome = self._records.outcome(
+                taken, found, state, partial(self._too_large, taken, state)
+            )
         except RejectedEventError as error:
             self._reject(taken.partition, taken.record, error)
             return
-        self._results.update(found.values())
+        self._sends += outcome.sends
+        self._results.update(outcome.results.values())
         self._reject_for_unknown(taken, found)
 
     def reset(self) -> None:
@@ -179,32 +149,6 @@ class RouteStage(ProgressStage):
         for alert in rejected:
             self._metrics.dead_letters.labels(Topic.ALERTS, alert.reason).inc()
 
-    def _deliveries(
-        self, alert: Alert | NoticeAlert, found: Mapping[int, RouteResult]
-    ) -> Iterator[Delivery]:
-        """Yield the deliveries of an alert.
-
-        `found` says of each of its integrations how the alert is routed.
-
-        Raises:
-            RejectedEventError: the alert has no text.
-        """
-        if isinstance(alert, NoticeAlert):
-            message = render_notice(alert)
-        else:
-            message = render_alert(alert, console_hosts=self._console_hosts)
-        known = self._reader.configuration.integrations
-        for integration_id, result in found.items():
-            if result not in DELIVERED:
-                continue
-            integration = known.get(integration_id)
-            if integration is None:
-                yield delivery_of(alert, message, integration_id)
-            else:
-                yield delivery_of(
-                    alert, message, integration_id, integration.epoch, integration.alert
-                )
-
     def _reject_for_unknown(self, taken: TakenAlert, found: Mapping[int, RouteResult]) -> None:
         """Make a dead letter of an alert for its integrations that were never configured."""
         unknown = [n for n, one in found.items() if one is RouteResult.UNKNOWN_INTEGRATION]
@@ -216,8 +160,19 @@ class RouteStage(ProgressStage):
                 RejectedAlert(taken.partition, taken.record, reason, text, unknown)
             )
 
-    def _too_large(self, taken: TakenAlert, integration_id: int) -> Send:
-        """Return the dead letter of an alert for one integration, whose delivery is refused."""
+    def _too_large(
+        self,
+        taken: TakenAlert,
+        state: PartitionEpisodes,
+        integration_id: int,
+        series: Series | None,
+    ) -> Send:
+        """Return the dead letter of an alert for one integration, whose delivery is refused.
+
+        A window is not told then, so no other may be folded after it.
+        """
+        if series is not None:
+            state.forget(series)
         text = f"topic {self._names(Topic.DELIVERIES)} refuses its delivery for its size"
         reason = DeadLetterReason.TOO_LARGE
         return self._dead_letter(
@@ -246,20 +201,6 @@ class RouteStage(ProgressStage):
             reason=error.reason,
             why=str(error),
         )
-
-
-def _fitting(value: bytes) -> bytes:
-    """Return a delivery's record if it fits into a topic.
-
-    Raises:
-        RejectedEventError: it does not: neither it nor what follows would ever be acknowledged.
-    """
-    if len(value) > MAX_VALUE_BYTES:
-        raise RejectedEventError(
-            DeadLetterReason.TOO_LARGE,
-            f"its delivery has {len(value)} bytes, more than {MAX_VALUE_BYTES}",
-        )
-    return value
 
 
 def _decode(value: bytes | None) -> Alert | NoticeAlert:

@@ -78,10 +78,12 @@ class RouteResult(StrEnum):
     """What `route` finds about an integration that an alert names.
 
     A delivery is made for `sent`, `disabled` and `invalid` ones, and a dead letter for unknown
-    ones. A deleted integration was configured once.
+    ones. A deleted integration was configured once. `folded` is the window of an episode that a
+    later delivery counts.
     """
 
     SENT = "sent"
+    FOLDED = "folded"
     DISABLED = "disabled"
     INVALID = "invalid"
     UNKNOWN_INTEGRATION = "unknown_integration"

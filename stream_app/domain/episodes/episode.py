@@ -53,7 +53,8 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `first_start` begins the window that came first, which makes the alias; windows that came late
     may lie before it, and `begin` is the earliest of them. `told_start` begins the newest window
-    that made a request, and `folded` counts those that have made none since.
+    that made a request, and `folded` counts those that have made none since. There may be more of
+    them unless it `is_exact`.
     """
 
     first_start: int
@@ -61,6 +62,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     end: int
     told_start: int
     folded: int = 0
+    is_exact: bool = True
 
     def holds(self, window: FiredWindow, gap_seconds: int) -> bool:
         """Tell whether a window belongs to the episode."""
@@ -71,13 +73,14 @@ class Decision(NamedTuple):
     """What becomes of a window: the episode with it, and what was folded before it.
 
     `folded` counts the windows that made no request since the window that begins at `since`; both
-    are 0 unless the window is a repeat.
+    are 0 unless the window is a repeat. There may be more of them unless the number `is_exact`.
     """
 
     told: Told
     episode: Episode
     folded: int = 0
     since: int = 0
+    is_exact: bool = True
 
 
 def gap_seconds(options: RepeatOptions, period_seconds: int) -> int:
@@ -95,25 +98,38 @@ def first_of(window: FiredWindow) -> Decision:
     return Decision(Told.FIRST, episode)
 
 
-def next_of(episode: Episode, window: FiredWindow, repeat_seconds: int) -> Decision:
+def next_of(
+    episode: Episode, window: FiredWindow, repeat_seconds: int, *, is_countable: bool = True
+) -> Decision:
     """Add a window to its episode.
 
     A window that came late, so that a newer one has made a request, makes none where repeats are
     limited: what it tells is known.
+
+    Args:
+        episode: so far.
+        window: that has fired.
+        repeat_seconds: the least time between two requests; 0: each window makes one.
+        is_countable: false if the window may have come before, so it must not be counted.
     """
     begin, end = min(episode.begin, window.start), max(episode.end, window.end)
     if repeat_seconds and window.start < episode.told_start + repeat_seconds:
-        folded = episode.folded + 1
-        return Decision(
-            Told.FOLDED,
-            Episode(episode.first_start, begin, end, episode.told_start, folded),
+        episode = Episode(
+            episode.first_start,
+            begin,
+            end,
+            episode.told_start,
+            episode.folded + is_countable,
+            episode.is_exact and is_countable,
         )
+        return Decision(Told.FOLDED, episode)
     told = max(episode.told_start, window.start)
     return Decision(
         Told.REPEAT,
         Episode(episode.first_start, begin, end, told),
         episode.folded,
         episode.told_start,
+        episode.is_exact,
     )
 
 

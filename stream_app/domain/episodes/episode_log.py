@@ -24,24 +24,23 @@ from stream_app.domain.episodes.episode import (
 )
 from stream_app.domain.episodes.taken_windows import TakenWindows
 
+#: An episode is kept until a window of it could come only as late as this.
+MAX_LATE_SECONDS = 86_400
+
 
 class SeriesState(msgspec.Struct, frozen=True, gc=False):
     """The episodes of one series, by begin, at one target of the integration.
 
     `epoch` is the integration's: a new target, or an integration that was enabled again, knows no
-    earlier alert. `offset` is that of the last alert that was taken. It and `taken` are of all
-    epochs.
+    earlier alert. `offset` is that of the last alert that was taken, and `seen` its record's time,
+    Unix seconds. They and `taken` are of all epochs.
     """
 
     epoch: int = 0
     offset: int = -1
+    seen: int = 0
     episodes: tuple[Episode, ...] = ()
     taken: TakenWindows = TakenWindows()
-
-    @property
-    def end(self) -> int:
-        """The end of the newest window, Unix seconds."""
-        return self.taken.end
 
 
 def take_window(
@@ -50,6 +49,7 @@ def take_window(
     options: RepeatOptions,
     epoch: int,
     offset: int,
+    seen: int = 0,
     *,
     is_redriven: bool = False,
 ) -> tuple[SeriesState, Decision | None]:
@@ -61,17 +61,20 @@ def take_window(
         options: the integration's.
         epoch: the integration's.
         offset: of the window's alert.
+        seen: time of the alert's record, Unix seconds. It decides nothing.
         is_redriven: whether a person has sent the alert again; it is told in any case.
 
     Returns:
         No decision if the window has been taken before: it was told, or counted as folded, then.
     """
+    if offset <= known.offset:
+        return known, None
     if epoch > known.epoch:
         # What was taken stays taken, even if it comes again: the new target would be told of it by
         # a delivery that `deliver` knows already, so not at all.
-        known = SeriesState(epoch, known.offset, taken=known.taken)
+        known = SeriesState(epoch, known.offset, known.seen, taken=known.taken)
     is_taken = known.taken.holds(window)
-    if offset <= known.offset or (is_taken and not is_redriven):
+    if is_taken and not is_redriven:
         return known, None
     gap = gap_seconds(options, window.end - window.start)
     # The newest first: nearly all windows belong to it.
@@ -81,20 +84,21 @@ def take_window(
             if is_taken:
                 decision = repeated(episode)
             else:
-                decision = next_of(episode, window, options.repeat_seconds)
+                decision = next_of(
+                    episode,
+                    window,
+                    0 if is_redriven else options.repeat_seconds,
+                    is_countable=known.taken.remembers(window),
+                )
             others = [*known.episodes[:place], *known.episodes[place + 1 :]]
             break
     else:
         decision, others = first_of(window), list(known.episodes)
     insort(others, decision.episode, key=lambda episode: episode.begin)
-    state = SeriesState(epoch, offset, tuple(others), known.taken.with_window(window))
-    return state, decision
-
-
-def without_old(state: SeriesState, end_before: int) -> SeriesState | None:
-    """Return a series without the episodes that ended before a time; None: nothing is left."""
-    kept = tuple(episode for episode in state.episodes if episode.end >= end_before)
-    return msgspec.structs.replace(state, episodes=kept) if kept else None
+    taken = known.taken.with_window(window)
+    oldest = taken.end - MAX_LATE_SECONDS - gap
+    episodes = tuple(episode for episode in others if episode.end >= oldest)
+    return SeriesState(known.epoch, offset, max(seen, known.seen), episodes, taken), decision
 
 
 class RepeatTally(msgspec.Struct, frozen=True):

@@ -27,11 +27,13 @@ class TakenWindows(msgspec.Struct, frozen=True, array_like=True, gc=False):
         place = _place(self.end, window)
         return place >= 0 and bool(int.from_bytes(self.bits) >> place & 1)
 
+    def remembers(self, window: FiredWindow) -> bool:
+        """Tell whether it would be known if a window had been taken."""
+        return _place(self.end, window) < _most(window)
+
     def with_window(self, window: FiredWindow) -> TakenWindows:
         """Return these windows and one more."""
-        period = window.end - window.start
-        bits, place = int.from_bytes(self.bits), _place(self.end, window)
-        most = keep_seconds(period) // period + 1
+        bits, place, most = int.from_bytes(self.bits), _place(self.end, window), _most(window)
         if place < 0:
             bits, place = bits << -place if -place <= most else 0, 0
         end = max(self.end, window.end)
@@ -42,3 +44,9 @@ class TakenWindows(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def _place(end: int, window: FiredWindow) -> int:
     """Return how many windows a window lies before the newest one; negative: it is newer."""
     return (end - window.end) // (window.end - window.start)
+
+
+def _most(window: FiredWindow) -> int:
+    """Return how many windows are remembered."""
+    period = window.end - window.start
+    return keep_seconds(period) // period + 1

@@ -16,6 +16,14 @@ class PartitionProgress:
         self.offset = NEVER
         self.progress_offset = NEVER
 
+    def advance(self, offset: int) -> None:
+        """Note that the records up to an offset are taken."""
+        self.offset = max(self.offset, offset)
+
+    def cut(self) -> int:
+        """Return what a flush acknowledges."""
+        return self.offset
+
     def confirm(self, offset: int) -> None:
         """Note that the broker has acknowledged everything up to `offset`."""
         self.progress_offset = max(self.progress_offset, offset)

@@ -23,8 +23,8 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.configuration.triggers import Threshold
 from stream_app.domain.delivery.records import decode_delivery
+from stream_app.domain.episodes.partition_episodes import EpisodesCut, PartitionEpisodes
 from stream_app.domain.errors import KafkaUnreachableError
-from stream_app.domain.state.progress import PartitionProgress
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration import catching_up
 from stream_app.kafka.configuration.view import Configuration
@@ -69,9 +69,9 @@ class Bench:
     def __init__(self, *known: Integration, console_hosts: dict[str, str] | None = None) -> None:
         self.reader, self.metrics = Reader(*known), Metrics()
         self.now_ms = (ALERT.window_end + MAX_AGE_SECONDS) * 1000
-        self.states: dict[int, PartitionProgress] = {}
+        self.states: dict[int, PartitionEpisodes] = {}
         table = fake_table(
-            lambda number: self.states.setdefault(number, PartitionProgress()), states=self.states
+            lambda number: self.states.setdefault(number, PartitionEpisodes()), epoch=0
         )
         self.stage = RouteStage(
             table,
@@ -294,9 +294,9 @@ async def test_a_record_read_again_is_skipped_unless_the_state_was_rolled_back()
 
 
 async def test_the_progress_of_the_changelog_never_goes_back() -> None:
-    state = PartitionProgress()
+    state = PartitionEpisodes()
     for offset in (4, 9, 7):
-        state.restore(*state.progress_record(offset))
+        state.restore(*state.progress_record(EpisodesCut(offset, [])))
     assert (state.offset, state.progress_of("p.alerts")) == (9, 9)
 
 

@@ -100,6 +100,14 @@ def test_an_alert_that_a_person_sends_again_is_told() -> None:
     assert decision.told == Told.REPEAT
 
 
+def test_an_alert_that_a_person_sends_again_is_told_even_if_it_is_new() -> None:
+    state, _ = take_window(SeriesState(), FiredWindow(9, 10), EACH_MINUTE, 0, 0)
+    state, decision = take_window(state, FiredWindow(3, 4), EACH_MINUTE, 0, 1, is_redriven=True)
+    assert decision is not None
+    assert decision.told == Told.REPEAT
+    assert state.episodes[0].told_start == 9, "what comes after it is limited as before"
+
+
 def test_an_alert_that_was_taken_is_not_taken_again_after_a_restart() -> None:
     state, _ = take_window(SeriesState(), FiredWindow(0, 1), EACH_MINUTE, 0, 7)
     assert take_window(state, FiredWindow(5, 6), EACH_MINUTE, 0, 7) == (state, None)
@@ -134,6 +142,47 @@ def test_each_window_that_an_event_may_still_fire_is_known_once_it_was_taken(per
     window = FiredWindow(oldest, oldest + period)
     assert not known.holds(window)
     assert known.with_window(window).holds(window)
+
+
+def test_an_older_target_changes_nothing_about_the_newer_one() -> None:
+    state, _ = take_window(SeriesState(), FiredWindow(0, 1), EACH_MINUTE, 2, 0)
+    state, decision = take_window(state, FiredWindow(1, 2), EACH_MINUTE, 1, 1)
+    assert decision is not None
+    assert (decision.told, state.epoch) == (Told.FOLDED, 2)
+
+
+#: So many windows of a second are remembered.
+REMEMBERED = 3602
+
+
+def test_what_is_forgotten_is_folded_but_not_counted() -> None:
+    """It may have come before, so the next repeat tells how many there are at least."""
+    options = RepeatOptions(Deduplicate.EPISODE, repeat_seconds=600)
+    late = REMEMBERED + 5
+    found = decisions(seconds(0, late, 5, 5, 6, late + 1, late + 600), options)
+    assert [d.told for d in found if d] == [
+        Told.FIRST,
+        Told.REPEAT,
+        *[Told.FOLDED] * 4,
+        Told.REPEAT,
+    ]
+    last = found[-1]
+    assert last is not None
+    assert (last.folded, last.is_exact) == (2, False), "those at 6 and after the newest"
+    after = decisions(seconds(late, *range(late + 1, late + 601)), options)[-1]
+    assert after is not None
+    assert (after.folded, after.is_exact) == (599, True)
+
+
+def test_episodes_that_no_window_can_reach_any_more_are_dropped() -> None:
+    day, state = 86_400, SeriesState()
+    for offset, start in enumerate(range(0, 3 * day, 600)):
+        state, decision = take_window(state, FiredWindow(start, start + 1), EACH_MINUTE, 0, offset)
+        assert decision is not None
+        assert decision.told == Told.FIRST
+    assert len(state.episodes) == day // 600 + 1
+    newest = state.taken.end
+    assert newest - day - 300 <= state.episodes[0].end < newest - day + 300
 
 
 def test_each_window_counts_once_in_any_order_and_however_often_it_comes() -> None:
