@@ -301,3 +301,9 @@ class Metrics(MetricRegistry):
             "Age of the oldest delivery that is not yet accepted; 0: none waits",
             role,
         )
+        self.closes_waiting = self._known_gauge(
+            "closes_waiting",
+            "Alerts that are over and still open, because it is not sure yet that all events are "
+            "counted; absent while it recovers or rebalances",
+            role,
+        )

@@ -20,6 +20,7 @@ from stream_app.kafka.cluster.topics import (
     TopicNames,
     dry_run_mark,
 )
+from stream_app.notifier.closing.positions import way_to_close
 from stream_app.worker.roles import WORKER_ROLES
 
 PAGE = Path(__file__).parents[1] / "deploy" / "acls.md"
@@ -78,6 +79,12 @@ def worker_rights(role: Role) -> Iterator[Right]:
     deletes = ("Delete",) if role == "detector" else ()
     yield Right("topic", f"stream-app-{role}-", (*state, *deletes), is_prefix=True)
     yield Right("group", f"stream-app-{role}", ("Read",))
+    if role == "notifier":
+        # Before it closes an alert, it asks how far the detector is.
+        for passage in way_to_close(NAMES):
+            if passage.group != NAMES.group(role):
+                yield from (Right("topic", topic, ("Describe",)) for topic in passage.topics)
+        yield Right("group", NAMES.group("detector"), ("Describe",))
     # It asks the cluster for its time; without the right it learns it from what it has written.
     yield Right("cluster", "kafka-cluster", ("Describe",))
 

@@ -15,9 +15,13 @@ from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.key_ring import KeyRing, secret_keys_of
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
+from stream_app.notifier.closing.cluster import Cluster
+from stream_app.notifier.closing.positions import way_to_close
+from stream_app.notifier.closing.silence_check import SilenceCheck
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.dry_run import DryAttempts
 from stream_app.notifier.operator_integration.notices import OperatorNotices
@@ -117,6 +121,30 @@ def _add_deliver(
     app.batch_agent("deliver", sources, stage)
     if settings.operator_integration is not None:
         OperatorUsability(settings.operator_integration, reader, metrics)
+    app.services.append(_silence_check(app, settings, table, reader, metrics))
+
+
+def _silence_check(
+    app: StreamApp,
+    settings: Settings,
+    table: StateTable[PartitionDeliveries],
+    reader: ConfigurationReader,
+    metrics: Metrics,
+) -> SilenceCheck:
+    """Return the service that has alerts closed."""
+    names = TopicNames(settings.topic_prefix)
+    return SilenceCheck(
+        table,
+        app.ownership,
+        Cluster(settings),
+        way_to_close(names),
+        app.produce_step,
+        names(Topic.DELIVERIES),
+        app.clock,
+        reader.configuration,
+        settings.delivery.retry_scale,
+        metrics,
+    )
 
 
 def _sender(

@@ -19,7 +19,6 @@ from stream_app.domain.delivery.records import (
     Folded,
     Result,
     ServiceAction,
-    close_of,
     decode_delivery,
 )
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
@@ -82,10 +81,6 @@ class Dependents:
         if alert is not None and is_create and (result.accepted or result.is_dry_run):
             service, request_id = result.integration_type, result.request_id or ""
             self._alerts.put(alert.with_accepted(timestamp_ms, service, request_id))
-
-    def is_close_known(self, alert: OpenAlert) -> bool:
-        """Tell whether there is a close of an alert as it is now."""
-        return close_of(alert).id in self._states
 
     # -- the states of notes and closes
 

@@ -33,7 +33,7 @@ from stream_app.domain.delivery.known_deliveries import KnownDeliveries
 from stream_app.domain.delivery.rate_limit_pauses import KEY_PREFIX as PAUSE_PREFIX
 from stream_app.domain.delivery.rate_limit_pauses import Pauses, pause_end_ms, pause_record
 from stream_app.domain.delivery.reasons import SkipReason
-from stream_app.domain.delivery.records import Cancel, Delivery, Folded, Result
+from stream_app.domain.delivery.records import Cancel, Delivery, Folded, Result, close_id
 from stream_app.domain.delivery.state import (
     DeliveryState,
     DeliveryStatus,
@@ -126,12 +126,9 @@ class PartitionDeliveries:
         """The pending deliveries, by id; those that wait for others are among them."""
         return self.states.pending
 
-    @property
-    def open_alerts(self) -> Iterator[OpenAlert]:
-        """The alerts that are to be closed some day, and of which there is no close yet."""
-        for alert in self.opened.unclosed():
-            if not self._dependents.is_close_known(alert):
-                yield alert
+    def has_pending_close(self, alert: OpenAlert) -> bool:
+        """Tell whether a close of an open alert as it is now is on its way."""
+        return bool(self.pending) and close_id(alert) in self.pending
 
     # -- the records of the topics
 

@@ -217,6 +217,12 @@ def delivery_of(
     )
 
 
+def close_id(alert: OpenAlert) -> str:
+    """Return the id of the delivery that closes an open alert."""
+    name = f"{alert.alias}:close:{alert.last_window_end}:{alert.created_offset}"
+    return delivery_id(name, alert.integration_id)
+
+
 def close_of(alert: OpenAlert, options: AlertOptions = NO_OPTIONS) -> Delivery:
     """Return the delivery that closes an open alert; the same alert gives the same one.
 
@@ -224,10 +230,9 @@ def close_of(alert: OpenAlert, options: AlertOptions = NO_OPTIONS) -> Delivery:
         alert: nothing has come for it for as long as its integration says.
         options: the integration's.
     """
-    name = f"{alert.alias}:close:{alert.last_window_end}:{alert.created_offset}"
     silence = period_text(alert.close_after_seconds)
     return Delivery(
-        id=delivery_id(name, alert.integration_id),
+        id=close_id(alert),
         alert_id=alert.alert_id,
         client_id=alert.client_id,
         integration_id=alert.integration_id,

@@ -6,7 +6,7 @@ after a crash changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 import orjson
@@ -115,20 +115,23 @@ class OpenAlerts(TrackedValues[str, OpenAlert]):
 
     def __init__(self) -> None:
         super().__init__(lambda alert: alert.order, self._index)
-        self._unclosed: dict[str, None] = {}
-        self._by_series: dict[Series, dict[str, None]] = {}
+        self._unclosed: dict[str, OpenAlert] = {}
+        self._unclosed_of: dict[Series, dict[str, OpenAlert]] = {}
         self._swept_hour = NEVER
 
-    def unclosed(self) -> Iterator[OpenAlert]:
-        """Yield those that are to be closed some day."""
-        for alias in self._unclosed:
-            yield self.values[alias]
+    @property
+    def unclosed(self) -> Collection[OpenAlert]:
+        """Those that are to be closed some day."""
+        return self._unclosed.values()
 
-    def has_successor(self, alert: OpenAlert) -> bool:
-        """Tell whether the next episode of its series has begun."""
-        over = alert.last_window_end + alert.close_after_seconds
-        aliases = self._by_series.get(alert.series, ())
-        return any(self.values[alias].begin > over for alias in aliases)
+    def followed(self) -> Iterator[OpenAlert]:
+        """Yield the unclosed ones whose next episode has begun, which is not closed either."""
+        for alerts in self._unclosed_of.values():
+            if len(alerts) > 1:
+                newest = max(alert.begin for alert in alerts.values())
+                for alert in alerts.values():
+                    if newest > alert.last_window_end + alert.close_after_seconds:
+                        yield alert
 
     def add_window(
         self, reference: EpisodeReference, client_id: int, integration_id: int, seen_ms: int
@@ -180,16 +183,14 @@ class OpenAlerts(TrackedValues[str, OpenAlert]):
         self.restore(alias, None if value is None else _decode(value))
 
     def _index(self, alias: str, before: OpenAlert | None, alert: OpenAlert | None) -> None:
-        self._unclosed.pop(alias, None)
-        if before is not None:
-            others = self._by_series[before.series]
-            others.pop(alias, None)
+        if self._unclosed.pop(alias, None) is not None and before is not None:
+            others = self._unclosed_of[before.series]
+            del others[alias]
             if not others:
-                del self._by_series[before.series]
-        if alert is not None:
-            self._by_series.setdefault(alert.series, {})[alias] = None
-            if alert.close_after_seconds and not alert.is_closed:
-                self._unclosed[alias] = None
+                del self._unclosed_of[before.series]
+        if alert is not None and alert.close_after_seconds and not alert.is_closed:
+            self._unclosed[alias] = alert
+            self._unclosed_of.setdefault(alert.series, {})[alias] = alert
 
 
 def open_alert_record(alias: str, alert: OpenAlert | None) -> tuple[bytes, bytes | None]:

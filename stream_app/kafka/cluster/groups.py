@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,11 @@ from aiokafka.errors import (
     NotCoordinatorForGroupError,
     for_code,
 )
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from stream_app.kafka.cluster.admin import PROBE_SECONDS, Admin
 from stream_app.kafka.cluster.recovery_note import RestoringNote, read_note
+from stream_app.kafka.cluster.topic_metadata import PartitionId
 from stream_app.kafka.cluster.topics import TopicNames
 
 if TYPE_CHECKING:
@@ -176,3 +178,29 @@ def _member(
         dict(sorted(Counter(topic for topic, _ in held).items())),
         own[0].how_far if own else None,
     )
+
+
+async def committed_offsets(
+    client: AIOKafkaAdminClient, group: str, partitions: Iterable[PartitionId]
+) -> dict[PartitionId, int]:
+    """Return the offsets that a group has committed; partitions without one are left out.
+
+    Raises:
+        KafkaError: the group's coordinator does not answer, or refuses.
+    """
+    asked: dict[str, list[int]] = {}
+    for topic, number in partitions:
+        asked.setdefault(topic, []).append(number)
+    coordinator = await client.find_coordinator(group)
+    request = OffsetFetchRequest(group, list(asked.items()))
+    answer: Any = await client._send_request(request, coordinator)  # noqa: SLF001 - aiokafka's own call takes an error for an answer
+    if answer.error_code:
+        raise for_code(answer.error_code)(f"group {group}")
+    found = {}
+    for topic, rows in answer.topics:
+        for number, offset, _, code in rows:
+            if code:
+                raise for_code(code)(topic)
+            if offset > NOT_COMMITTED:
+                found[topic, number] = offset
+    return found

@@ -23,6 +23,7 @@ _TOPIC_OPERATIONS = {
     "group_coordinator.py": "Read",
     "client.py": "Describe",
     "topic_metadata.py": "Describe",
+    "groups.py": "Describe",
     "admin.py": "Describe",
     "topic_check.py": "DescribeConfigs",
     "changelog_settings.py": "DescribeConfigs",

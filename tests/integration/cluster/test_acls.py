@@ -43,7 +43,9 @@ LACKING = {
     "AlterConfigs": "the user lacks DescribeConfigs on topic",
     "Delete": "the user lacks Delete on topic",
 }
-USERS = (*rights(), *LACKING, "nobody")
+#: A notifier that may not know how far the detector is.
+UNKNOWING, GROUP = "unknowing", "stream-app-detector"
+USERS = (*rights(), *LACKING, UNKNOWING, "nobody")
 #: Kafka's own numbers.
 RESOURCES = {"topic": 2, "group": 3, "cluster": 4}
 LITERAL, PREFIXED, ALLOW = 3, 4, 3
@@ -91,6 +93,7 @@ async def give_rights(address: str) -> None:
     try:
         everybody = rights()
         everybody |= {name: list(without(everybody["detector"], name)) for name in LACKING}
+        everybody[UNKNOWING] = [right for right in everybody["notifier"] if right.name != GROUP]
         for user, found in everybody.items():
             for right in found:
                 is_cluster = right.resource == "cluster"
@@ -132,7 +135,7 @@ class Installation:
         return WorkerProcess(role, settings, self.folder / f"{user}.log", **self.login(user), **env)
 
     async def lack(self) -> None:
-        """Start detectors that lack a right; each says which."""
+        """Start workers that lack a right; each says which."""
         for operation in ("Create", "AlterConfigs"):
             with self.worker("detector", operation) as worker:
                 assert await asyncio.to_thread(worker.process.wait, 60) == 4
@@ -147,6 +150,14 @@ class Installation:
                     await self.write("producer-events", "events.hits", json.dumps(hit).encode())
                     await asyncio.sleep(0.5)
             assert f"{LACKING['Delete']} {PREFIX}stream-app-detector-" in worker.text
+            assert worker.stop() == 0
+        # It pages, and says that it closes nothing.
+        with self.worker("notifier", UNKNOWING) as worker:
+            await worker.ready()
+            async with asyncio.timeout(60):
+                while "closes_refused" not in worker.text:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
+            assert f"the user lacks Describe on group {PREFIX}{GROUP}: " in worker.text
             assert worker.stop() == 0
 
     async def run(self, user: str, *args: str, **env: str) -> str:
@@ -274,6 +285,7 @@ async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
         assert (detector.stop(), notifier.stop()) == (0, 0)
         for worker in (detector, notifier):
             assert "uthorization" not in worker.text
+        assert "closes_refused" not in notifier.text
     # Topics get more partitions, and the workers' states follow at the next start.
     more = settings_of("operator", place.address).partitions + 1
     wanted = {f"{PREFIX}{topic}": more for topic in (Topic.HITS, Topic.DELIVERIES)}

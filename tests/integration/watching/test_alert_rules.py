@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from stream_app.domain.alerts.alert import encode_alert
+from stream_app.domain.delivery.records import Delivery, encode_delivery
+from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.embedded.process import DATA
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
@@ -32,8 +34,8 @@ from tests.integration.records.test_transactions import begin, transactional
 from tests.integration.watching.watched import Installation, Prometheus, trigger
 from tests.raw_batches import bomb, produce_raw
 
-HEALTHY, LIMITED, BROKEN, DISCARDING = 521, 522, 523, 524
-KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in (HEALTHY, LIMITED, BROKEN, DISCARDING)}
+HEALTHY, LIMITED, BROKEN, DISCARDING, CLOSING = range(521, 526)
+KEYS = {n: f"00000000-1111-2222-3333-{n:012d}" for n in range(HEALTHY, CLOSING + 1)}
 #: Rules that records make fire; they fire together, so one look at the result is enough.
 BY_RECORDS = {
     "StreamAppConfigurationInvalid",
@@ -48,6 +50,7 @@ BY_RECORDS = {
     "StreamAppDeliveryPendingTooLong",
     "StreamAppDeliveriesFailing",
     "StreamAppIntegrationDisabled",
+    "StreamAppClosesWait",
     "StreamAppRequestsNotSuccessful",
 }
 #: What waits for a detector that falls behind: seconds of its work, and some records more.
@@ -85,10 +88,12 @@ class Place:
         )
 
     async def start(self) -> None:
+        closed = {"deduplicate": "episode", "close_after_seconds": 300}  # scaled down to 0.3 s
         await self.installation.start(
             KEYS,
             trigger(61, "incidents_exceeded", [HEALTHY]),
             trigger(62, "hits_exceeded", [HEALTHY]),
+            more={CLOSING: {"alert": closed}},
         )
 
     async def events(self, kind: str, *times: int, **more: Any) -> None:
@@ -99,6 +104,14 @@ class Place:
     async def fire(self, number: int, *window_starts: int) -> None:
         rows = [encode_alert(alert(start, (number,))) for start in window_starts]
         await self.installation.put("alerts", *rows)
+
+    async def end_episode(self, window_end: int) -> None:
+        """Have an alert taken in that is to be closed at once."""
+        episode = EpisodeReference("alias", 61, "revision", window_end - 1, window_end, 300)
+        delivery = Delivery(
+            f"alert/{CLOSING}", "alert", 1111, CLOSING, "An alert", "", {}, episode=episode
+        )
+        await self.installation.put("deliveries", encode_delivery(delivery))
 
     async def keep_coming(self, seconds: int, over: asyncio.Event) -> None:
         """Send hits of the same second, and alerts that are dropped, until `over` is set."""
@@ -261,6 +274,7 @@ async def _records(place: Place, prometheus: Prometheus) -> None:
         await place.fire(BROKEN, now)
         async with transactional(place.settings, "hanging") as producer:
             await begin(producer, place.settings, [("events.attacks", 1, None, b"{}")])
+            await place.end_episode(now)
             await prometheus.fire(*BY_RECORDS)
             await producer.abort_transaction()
     finally:

@@ -59,12 +59,23 @@ class Installation:
         self._folder = folder
         self._stack = ExitStack()
 
-    async def start(self, keys: dict[int, str], *triggers: dict[str, Any]) -> None:
-        """Start all of it; `keys` are the integrations' keys by their ids."""
+    async def start(
+        self,
+        keys: Mapping[int, str],
+        *triggers: dict[str, Any],
+        more: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Start all of it; `keys` are the integrations' keys by their ids, `more` are fields."""
         await create_topics(self.settings)
         url = await self.sandbox.start()
         names = {number: f"STREAM_APP_KEY_1111_N{number}" for number in keys}
-        rows = [integration(n, url, target={"token": f"env:{names[n]}", "api": url}) for n in keys]
+        fields = more or {}
+        rows = [
+            integration(
+                n, url, target={"token": f"env:{names[n]}", "api": url}, **fields.get(n, {})
+            )
+            for n in keys
+        ]
         await put_objects(self.settings, "config.clients", [CLIENT])
         await put_objects(self.settings, "config.integrations", rows)
         await put_objects(self.settings, "config.triggers", triggers)
