@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.delivery.dependents import PROCESSING_SECONDS
 from stream_app.domain.delivery.reasons import (
     OWN_REASONS,
     UNKNOWN_TYPE,
@@ -14,7 +15,7 @@ from stream_app.domain.delivery.reasons import (
     LocalReason,
     RefusedError,
 )
-from stream_app.domain.delivery.records import Delivery, Result, decode_delivery
+from stream_app.domain.delivery.records import Delivery, Result, ServiceAction, decode_delivery
 from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.errors import ConfigurationError, ResourceShortageError, SealingError
 from stream_app.kafka.configuration.view import Configuration
@@ -22,8 +23,10 @@ from stream_app.key_ring import KeyRing
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.opsgenie.destination import (
+    Destination,
     Destinations,
     Endpoint,
+    Outcome,
     allowed_endpoint,
     request_body,
 )
@@ -31,6 +34,9 @@ from stream_app.setting_groups import DeliverySettings
 
 log = get_logger(__name__)
 
+NOT_PROCESSED_TEXT = (
+    "the service has not processed the alert yet: a close that comes too early would leave it open"
+)
 #: Shortest time between two log lines about a fault of this machine or its network.
 REPEAT_MS = 60_000
 
@@ -69,9 +75,10 @@ class Attempts:
                 self._log_refusal(delivery, error)
             return self._result(state, UNKNOWN_TYPE, error.reason, str(error))
         self._refused.pop(delivery.integration_id, None)
-        destination = self._destinations.open(endpoint, key)
-        outcome = await destination.post(request_body(delivery))
-        kind = endpoint.integration_type
+        destination, kind = self._destinations.open(endpoint, key), endpoint.integration_type
+        outcome = await self._request(destination, delivery, state)
+        if outcome is None:
+            return self._result(state, UNKNOWN_TYPE, LocalReason.NOT_PROCESSED, NOT_PROCESSED_TEXT)
         self._metrics.request_duration.labels(kind).observe(outcome.duration_seconds)
         if outcome.reason in OWN_REASONS:
             self._log_own_fault(outcome.reason, outcome.message)
@@ -86,6 +93,30 @@ class Attempts:
             epoch=integration.epoch,
             is_sent=outcome.reason not in OWN_REASONS,
         )
+
+    async def _request(
+        self, destination: Destination, delivery: Delivery, state: DeliveryState
+    ) -> Outcome | None:
+        """Make a delivery's request; None: the alert that it closes is not processed yet."""
+        body = request_body(delivery)
+        if delivery.action is ServiceAction.NOTE:
+            return await destination.note(delivery.alias, body)
+        if delivery.action is ServiceAction.CREATE:
+            return await destination.post(body)
+        if state.request_id:
+            known = await destination.status(state.request_id)
+            if known.outcome.reason in OWN_REASONS:
+                return known.outcome
+            if known.outcome.is_not_processed or (
+                known.is_success is None and not self._has_waited(state)
+            ):
+                return None
+        return await destination.close(delivery.alias, body)
+
+    def _has_waited(self, state: DeliveryState) -> bool:
+        """Tell whether a close has waited as long as where the service tells no states."""
+        wait_ms = PROCESSING_SECONDS * 1000 * self._settings.retry_scale
+        return self._now_ms() - state.released_ms >= wait_ms
 
     def resolve(
         self, integration_id: int, client_id: int | None
@@ -156,6 +187,8 @@ def unsent_result(
         epoch=state.epoch,
         redrives=state.redrives,
         is_sent=False,
+        action=msgspec.UNSET if state.action is ServiceAction.CREATE else state.action,
+        alias=state.alias or msgspec.UNSET,
     )
 
 

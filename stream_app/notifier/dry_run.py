@@ -47,7 +47,8 @@ class DryAttempts:
             message = f"dry run, and no request could have been made ({error.reason}): {error}"
         else:
             kind, epoch = endpoint.integration_type, integration.epoch
-            message = f"dry run: not posted to {endpoint.alerts_url}: {delivery.message}"
+            what = delivery.message or f"{delivery.action} of {delivery.alias}: {delivery.note}"
+            message = f"dry run: not posted to {endpoint.alerts_url}: {what}"
         reason = LocalReason.DRY_RUN
         self._metrics.delivery_attempts.labels(UNKNOWN_TYPE, reason).inc()
         result = unsent_result(state, kind, reason, message, self._now_ms())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stream_app.domain.delivery.rate_limit_pauses import MAX_PAUSE_MS, pause_end_ms
-from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.reasons import AttemptReason, LocalReason
 from stream_app.domain.delivery.records import Result
 from stream_app.domain.delivery.retry_schedule import own_fault_wait_ms
 from stream_app.domain.delivery.state import DeliveryState
@@ -178,8 +178,8 @@ class Sender:
                 self._note_answer(result)
                 # Even after a rebalance: the new owner must know of an attempt that was made.
                 await self._write_result(job.partition, result)
-                # After a fault of our own the attempt is repeated, and may be queued already.
-                is_made = not result.is_own_fault
+                # What counts as no attempt is repeated, and may be queued already.
+                is_made = not result.is_no_attempt
         finally:
             self._settle(job, is_made=is_made)
 
@@ -201,7 +201,7 @@ class Sender:
         if result.is_own_fault:
             # Its other deliveries would most probably meet the same fault.
             self.hold(integration_id, result.finished_at_ms + own_fault_wait_ms(self._retry_scale))
-        if result.reason == AttemptReason.LOCAL_ERROR:
+        if result.reason in (AttemptReason.LOCAL_ERROR, LocalReason.NOT_PROCESSED):
             return  # no request was made
         is_quick = result.duration_seconds < SLOW_SECONDS
         is_accepted = result.accepted or result.is_dry_run

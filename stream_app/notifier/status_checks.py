@@ -11,6 +11,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import msgspec
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.rate_limit_pauses import DEFAULT_PAUSE_SECONDS
@@ -27,6 +30,7 @@ from stream_app.opsgenie.destination import (
     RequestCheck,
     RequestStatus,
     check_request,
+    is_about_no_alert,
 )
 from stream_app.setting_groups import DeliverySettings
 
@@ -127,6 +131,9 @@ class StatusChecks:
 
         kind = IntegrationType(result.integration_type)
         check = await check_request(ask, kind, asyncio.sleep, self._scale)
+        if result.action is not msgspec.UNSET and is_about_no_alert(check.status):
+            # Somebody has closed the alert meanwhile, which is no fault of the integration.
+            check = replace(check, outcome=CheckOutcome.SUCCESS)
         self._metrics.request_status.labels(kind, check.outcome).inc()
         self._pause(result.integration_id, kind, check)
         checked = Checked(

@@ -31,7 +31,9 @@ from stream_app.opsgenie.outcome import (
     RequestStatus,
     classify,
     failure,
+    no_alert_left,
     read_request_status,
+    says_no_alert,
 )
 from stream_app.opsgenie.own_faults import own_fault
 from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tunnel_trace
@@ -127,11 +129,18 @@ class OpsgenieClient:
         outcome, body = await self._attempt("GET", url, key, None)
         return read_request_status(outcome, body, key=key.strip())
 
-    async def close_alert(self, endpoint: Endpoint, key: str, alias: str) -> Outcome:
-        """Make one attempt to close the alert with an alias, whether it exists or not."""
-        url = f"{endpoint.alerts_url}/{quote(alias, safe='')}/close?identifierType=alias"
-        outcome, _ = await self._attempt("POST", url, key, b"{}")
+    async def add_note(self, endpoint: Endpoint, key: str, alias: str, body: bytes) -> Outcome:
+        """Make one attempt to add a note to the open alert with an alias."""
+        outcome, _ = await self._attempt("POST", _alert_url(endpoint, alias, "notes"), key, body)
         return outcome
+
+    async def close_alert(
+        self, endpoint: Endpoint, key: str, alias: str, body: bytes = b"{}"
+    ) -> Outcome:
+        """Make one attempt to close the alert with an alias; that it does not exist is success."""
+        url = _alert_url(endpoint, alias, "close")
+        outcome, answer = await self._attempt("POST", url, key, body)
+        return no_alert_left(outcome) if says_no_alert(outcome, answer) else outcome
 
     async def get(
         self,
@@ -274,3 +283,12 @@ def _authorization(key: str | None, user: str | None) -> str | None:
     if user is None:
         return f"GenieKey {key}"
     return f"Basic {base64.b64encode(f'{user}:{key}'.encode()).decode()}"
+
+
+def _alert_url(endpoint: Endpoint, alias: str, action: str) -> str:
+    """Return where an action on the open alert with an alias is asked for.
+
+    The alias is encoded: where it is not, the service may look for another one, and say nothing.
+    """
+    name = quote(alias, safe="")
+    return f"{endpoint.alerts_url}/{name}/{action}?identifierType=alias"

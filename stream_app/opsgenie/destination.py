@@ -25,8 +25,8 @@ from stream_app.opsgenie.heartbeats.targets import (
     heartbeat_target,
 )
 from stream_app.opsgenie.key_probe import UNVERIFIED_PROBE, Reached, probe_key, reach
-from stream_app.opsgenie.outcome import Outcome, RequestStatus
-from stream_app.opsgenie.payload import alert_body, request_body
+from stream_app.opsgenie.outcome import Outcome, RequestStatus, is_about_no_alert
+from stream_app.opsgenie.payload import alert_body, fit_alias, note_body, request_body
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 from stream_app.setting_groups import DeliverySettings
 
@@ -47,6 +47,8 @@ __all__ = [
     "allowed_endpoint",
     "check_request",
     "has_moved",
+    "is_about_no_alert",
+    "note_body",
     "request_body",
 ]
 
@@ -125,9 +127,13 @@ class Destination:
         kind = self.endpoint.integration_type
         return await check_request(lambda: self.status(request_id), kind, sleep, scale)
 
-    async def close(self, alias: str) -> Outcome:
-        """Close the alert with an alias, whether it exists or not."""
-        return await self._client.close_alert(self.endpoint, self.key, alias)
+    async def note(self, alias: str, body: bytes) -> Outcome:
+        """Add a note to the open alert with an alias; `body` comes from `note_body`."""
+        return await self._client.add_note(self.endpoint, self.key, fit_alias(alias), body)
+
+    async def close(self, alias: str, body: bytes = b"{}") -> Outcome:
+        """Close the alert with an alias, whether it exists or not; `body` as for a note."""
+        return await self._client.close_alert(self.endpoint, self.key, fit_alias(alias), body)
 
     async def probe(self) -> Outcome:
         """Make a request that needs the right to create alerts, and alerts nobody."""

@@ -7,7 +7,7 @@ for a key of the wrong kind. All text from a body is shortened, cleaned, and fre
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_tz
 from http import HTTPStatus
@@ -84,6 +84,9 @@ EXPLANATIONS = {
     "or may not have been accepted",
     AttemptReason.BAD_ANSWER: "the answer is not HTTP",
 }
+#: What the service says of a request about an alert that is closed, or never was. It answers 404
+#: with it, or accepts the request and tells it as the request's state.
+NO_SUCH_ALERT = "Alert does not exist"
 WRONG_KIND_ADVICE = (
     "the key is of the wrong kind: use one of an API integration (in the team: Integrations, "
     "API), not one from API key management"
@@ -191,6 +194,26 @@ def read_request_status(outcome: Outcome, body: bytes, *, key: str = "") -> Requ
         is_success if isinstance(is_success, bool) else None,
         _plain(status, key) if isinstance(status, str) else "",
     )
+
+
+def is_about_no_alert(text: str) -> bool:
+    """Tell whether a text of the service says that there is no such open alert."""
+    return NO_SUCH_ALERT.lower() in text.lower()
+
+
+def says_no_alert(outcome: Outcome, body: bytes) -> bool:
+    """Tell whether an answer to a close says that there is no such open alert.
+
+    Any other 404 says that there is no such address.
+    """
+    message = _decode(body).get("message") if outcome.status == HTTPStatus.NOT_FOUND else None
+    return isinstance(message, str) and is_about_no_alert(message)
+
+
+def no_alert_left(outcome: Outcome) -> Outcome:
+    """Return the outcome of a close that found no open alert: nothing is left to be done."""
+    message = f"HTTP {outcome.status}: there is no open alert to close"
+    return replace(outcome, reason=AttemptReason.ACCEPTED, message=message)
 
 
 def redact(text: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""The body of a "create alert" request, within the service's limits.
+"""The bodies of requests about alerts, within the service's limits.
 
 A text that is too long is cut and never refused: it must still wake somebody. If the message is
 cut, the description begins with the whole of it.
@@ -25,12 +25,13 @@ from stream_app.domain.configuration.alert_options import (
     Priority,
     ResponderType,
 )
-from stream_app.domain.delivery.records import Delivery
+from stream_app.domain.delivery.records import Delivery, ServiceAction
 from stream_app.opsgenie.text import ELLIPSIS, clean, clean_lines, cut, length
 
 MESSAGE_LIMIT = 130
 DESCRIPTION_LIMIT = 15_000
 ALIAS_LIMIT = 512
+NOTE_LIMIT = 25_000
 #: Of all names and values of details together.
 DETAILS_LIMIT = 8_000
 RESPONDER_FIELDS = ("id", "name", "type", "username")
@@ -89,7 +90,7 @@ def build_payload(
         text = f"{title}\n\n{text}".rstrip()
     payload: dict[str, object] = {
         "message": shown,
-        "alias": _fit_alias(alias),
+        "alias": fit_alias(alias),
         "description": cut(text, DESCRIPTION_LIMIT),
         "details": _fit_details(details),
         "tags": _fit_tags(tags),
@@ -128,8 +129,19 @@ def alert_body(
     return encode_payload(payload)
 
 
+def note_body(text: str, options: AlertOptions) -> bytes:
+    """Return the body of a request that adds a note to an alert, or leaves one as it closes it."""
+    note = cut(clean_lines(_beginning(text)), NOTE_LIMIT)
+    source = cut(_as_written(options.source or SOURCE), SOURCE_LIMIT)
+    return encode_payload(
+        {name: value for name, value in (("note", note), ("source", source)) if value}
+    )
+
+
 def request_body(delivery: Delivery) -> bytes:
     """Return the body of a delivery's request; each resend has the same one."""
+    if delivery.action is not ServiceAction.CREATE:
+        return note_body(delivery.note, delivery.options)
     return alert_body(
         delivery.message,
         delivery.description,
@@ -139,6 +151,16 @@ def request_body(delivery: Delivery) -> bytes:
     )
 
 
+def fit_alias(alias: str) -> str:
+    """Return an alias as it is sent, in each request about an alert."""
+    fitted = clean(alias)
+    if fitted == alias and length(alias) <= ALIAS_LIMIT:
+        return alias
+    whole = alias.encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(whole).hexdigest()[:ALIAS_DIGEST_LENGTH]
+    return f"{cut(fitted, ALIAS_LIMIT - len(digest) - 1)}:{digest}"
+
+
 def _as_written(text: str) -> str:
     """Return a configured text unchanged, or cleaned if it is one that `apply` now refuses."""
     return clean(text) if UNSENDABLE.search(text) or not text.strip() else text
@@ -146,15 +168,6 @@ def _as_written(text: str) -> str:
 
 def _beginning(text: str) -> str:
     return text if len(text) <= READ_LIMIT else text[:READ_LIMIT] + ELLIPSIS
-
-
-def _fit_alias(alias: str) -> str:
-    fitted = clean(alias)
-    if fitted == alias and length(alias) <= ALIAS_LIMIT:
-        return alias
-    whole = alias.encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(whole).hexdigest()[:ALIAS_DIGEST_LENGTH]
-    return f"{cut(fitted, ALIAS_LIMIT - len(digest) - 1)}:{digest}"
 
 
 def _fit_tags(tags: Sequence[str]) -> list[str]:

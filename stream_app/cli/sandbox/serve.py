@@ -18,7 +18,7 @@ from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.opsgenie.sandbox.fault import Fault, parse_fault_text
 from stream_app.opsgenie.sandbox.heartbeats import Heartbeat, parse_heartbeat
-from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.opsgenie.sandbox.server import PROCESSING_MS, SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, iso_time
 from stream_app.opsgenie.text import clean, clean_lines
 
@@ -86,6 +86,14 @@ def _usual_port() -> int:
     callback=_read_heartbeats,
     help="Have a heartbeat of this name, which expires after 5 minutes without a ping.",
 )
+@click.option(
+    "--processing-seconds",
+    metavar="N",
+    type=click.FloatRange(0, 3600),
+    default=PROCESSING_MS / 1000,
+    show_default=True,
+    help="How long accepted requests stay unprocessed: a note or a close before that is lost.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON Lines.")
 @click.pass_context
 def sandbox(
@@ -95,6 +103,7 @@ def sandbox(
     faults: list[Fault],
     heartbeats: list[Heartbeat],
     *,
+    processing_seconds: float,
     as_json: bool,
 ) -> None:
     """Play Opsgenie until Ctrl-C and print each alert that arrives; nobody is alerted.
@@ -104,7 +113,7 @@ def sandbox(
     adds one. The commands below make requests to a running sandbox fail.
     """
     if ctx.invoked_subcommand is None:
-        asyncio.run(_run(host, port, faults, heartbeats, as_json=as_json))
+        asyncio.run(_run(host, port, faults, heartbeats, processing_seconds, as_json=as_json))
         return
     for option in ctx.command.params:
         if ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE:
@@ -115,7 +124,13 @@ def sandbox(
 
 
 async def _run(
-    host: str, port: int, faults: list[Fault], heartbeats: list[Heartbeat], *, as_json: bool
+    host: str,
+    port: int,
+    faults: list[Fault],
+    heartbeats: list[Heartbeat],
+    processing_seconds: float,
+    *,
+    as_json: bool,
 ) -> None:
     stopped = asyncio.Event()
 
@@ -129,7 +144,12 @@ async def _run(
             stopped.set()
 
     server = SandboxOpsgenie(
-        host, port, on_alert=show, on_request=_show_failed_request, allow_remote=True
+        host,
+        port,
+        on_alert=show,
+        on_request=_show_failed_request,
+        allow_remote=True,
+        processing_ms=round(processing_seconds * 1000),
     )
     for fault in faults:
         server.fail(fault)
@@ -170,7 +190,11 @@ def _show_failed_request(request: RequestView) -> None:
 def alert_document(alert: AlertView) -> dict[str, object]:
     """Return an alert as commands print it in JSON; the sandbox itself has the service's names."""
     row = alert.as_json()
-    return row | {"created_at": row.pop("createdAt")}
+    entries = {
+        name: [{"created_at": iso_time(one.at_ms), "text": one.text} for one in found]
+        for name, found in (("notes", alert.notes), ("log", alert.log))
+    }
+    return row | {"created_at": row.pop("createdAt")} | entries
 
 
 def describe(alert: AlertView) -> str:

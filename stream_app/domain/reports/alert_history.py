@@ -99,7 +99,7 @@ class DeliveryHistory:
             is_last = dead_letter.reason in _GIVEN_UP
             return DeliveryStatus.GIVEN_UP if is_last else DeliveryStatus.CANCELLED
         last = self.last_attempt
-        if last is None or last.is_own_fault:
+        if last is None or last.is_no_attempt:
             return DeliveryStatus.PENDING
         if last.is_dry_run:
             return DeliveryStatus.DRY_RUN
@@ -123,7 +123,7 @@ class DeliveryHistory:
     def next_attempt(self) -> int:
         """The number of the attempt that follows; a fault of our own side counts as none."""
         last = self.last_attempt
-        return 1 if last is None else last.attempt + (not last.is_own_fault)
+        return 1 if last is None else last.attempt + (not last.is_no_attempt)
 
     def due_ms(self, scale: float) -> int | None:
         """Return when the next attempt is due; None: there is none.
@@ -136,7 +136,7 @@ class DeliveryHistory:
         last = self.last_attempt
         if last is None:
             return self.appended_ms
-        if last.is_own_fault:
+        if last.is_no_attempt:
             return last.finished_at_ms + own_fault_wait_ms(scale)
         return next_due_ms(
             last.finished_at_ms,

@@ -67,7 +67,7 @@ class Surroundings:
         if due_ms is None:
             return None
         number, last = delivery.next_attempt, delivery.last_attempt
-        if last is not None and last.is_own_fault:
+        if last is not None and last.is_no_attempt:
             return Outlook(number, due_ms, alert.fired_ms + self.max_alert_age_ms, None)
         # Each attempt takes as long as the last one, which is long if no answer comes.
         took_ms = 0 if last is None else round(last.duration_seconds * 1000)

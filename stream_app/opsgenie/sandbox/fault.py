@@ -50,6 +50,7 @@ class Operation(StrEnum):
     """The kinds of requests to the service."""
 
     CREATE = "create"
+    NOTE = "note"
     CLOSE = "close"
     REQUEST_STATUS = "request-status"
     HEARTBEAT_PING = "heartbeat-ping"

@@ -130,7 +130,7 @@ def _phrase(status: int) -> str:
 
 async def _alias(exchange: Exchange) -> str:
     """Return the alias that a request names, if any."""
-    if exchange.operation is Operation.CLOSE:
+    if exchange.operation in (Operation.NOTE, Operation.CLOSE):
         return exchange.request.match_info["alias"]
     try:
         payload = msgspec.json.decode(await exchange.request.read() or b"null")

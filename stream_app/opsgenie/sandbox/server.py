@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stream_app.opsgenie.sandbox.fault import Fault
 
 CAPACITY = 10_000
-#: How long the status of an accepted request stays unknown.
+#: How long an accepted request stays unprocessed.
 PROCESSING_MS = 100
 BODY_LIMIT = 1024 * 1024
 STOP_SECONDS = 1.0
@@ -55,7 +55,8 @@ class SandboxOpsgenie:
             an open alert (then its `requests` is above 1).
         on_request: called with every request to the service, once its answer is known.
         capacity: how many alerts and requests are kept, the newest ones.
-        processing_ms: how long the status of an accepted request stays unknown.
+        processing_ms: how long an accepted request stays unprocessed: its status is unknown, and a
+            note or a close finds no alert.
 
     Raises:
         ConfigurationError: the host is not on loopback.

@@ -21,8 +21,8 @@ from aiohttp import web
 from stream_app.opsgenie.endpoints import ALERTS_PATH
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation, key_end
 from stream_app.opsgenie.sandbox.heartbeats import basic_token
-from stream_app.opsgenie.sandbox.limits import find_errors
-from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
+from stream_app.opsgenie.sandbox.limits import find_action_errors, find_errors
+from stream_app.opsgenie.sandbox.state import AlertView, IdentifierType, RequestView, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -99,6 +99,7 @@ class ServiceApi:
         self.last_steps: dict[Operation, LastStep] = {
             Operation.CREATE: self._create,
             Operation.CLOSE: self._close,
+            Operation.NOTE: self._add_note,
             Operation.REQUEST_STATUS: self._status,
         }
 
@@ -109,6 +110,7 @@ class ServiceApi:
         return [
             web.post(path, run(Operation.CREATE)),
             web.post(f"{path}/{{alias}}/close", run(Operation.CLOSE)),
+            web.post(f"{path}/{{alias}}/notes", run(Operation.NOTE)),
             web.get(f"{path}/requests/{{request_id}}", run(Operation.REQUEST_STATUS)),
         ]
 
@@ -169,21 +171,13 @@ class ServiceApi:
         return None
 
     async def _create(self, exchange: Exchange) -> web.Response:
-        if exchange.request.content_type != "application/json":
-            return exchange.answer(415, {"message": "Content type must be application/json"})
-        try:
-            payload = msgspec.json.decode(await exchange.request.read())
-        except web.HTTPRequestEntityTooLarge:
-            return exchange.answer(413, {"message": "Request body is too large"})
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            payload = None
-        if not isinstance(payload, dict):
-            return exchange.answer(400, {"message": "Request body is not a JSON object"})
+        payload = await _payload(exchange)
+        if isinstance(payload, web.Response):
+            return payload
         exchange.alias = str(payload.get("alias") or "")
         errors = find_errors(payload)
         if errors:
-            message = "Request body is not processable. Please check the errors."
-            return exchange.answer(422, {"message": message, "errors": errors})
+            return _unprocessable(exchange, errors)
         if exchange.is_discarded:
             return self._discard(exchange, "Create")
         alert = self._state.create(payload, exchange.request_id, exchange.now_ms)
@@ -193,13 +187,23 @@ class ServiceApi:
         return exchange.accept()
 
     async def _close(self, exchange: Exchange) -> web.Response:
-        exchange.alias = exchange.request.match_info["alias"]
-        if exchange.request.query.get("identifierType") != "alias":
-            errors = {"identifierType": "the sandbox knows an alert by its alias only: alias"}
-            return exchange.answer(422, {"message": "Unknown identifier type", "errors": errors})
+        found = await _action(exchange)
+        if isinstance(found, web.Response):
+            return found
+        by, note = found
         if exchange.is_discarded:
             return self._discard(exchange, "Close")
-        self._state.close(exchange.alias, exchange.request_id, exchange.now_ms)
+        self._state.close(exchange.alias, exchange.request_id, exchange.now_ms, note=note, by=by)
+        return exchange.accept()
+
+    async def _add_note(self, exchange: Exchange) -> web.Response:
+        found = await _action(exchange, needs_note=True)
+        if isinstance(found, web.Response):
+            return found
+        by, note = found
+        if exchange.is_discarded:
+            return self._discard(exchange, "AddNote")
+        self._state.add_note(exchange.alias, note, exchange.request_id, exchange.now_ms, by=by)
         return exchange.accept()
 
     def _discard(self, exchange: Exchange, action: str) -> web.Response:
@@ -215,3 +219,42 @@ class ServiceApi:
             headers = {"X-Opsgenie-Errortype": "RequestNotProcessed"}
             return exchange.answer(404, {"message": "Request not processed yet"}, headers)
         return exchange.answer(404, {"message": "Request not found"})
+
+
+async def _payload(
+    exchange: Exchange, if_empty: bytes = b""
+) -> Mapping[str, object] | web.Response:
+    """Return the JSON object that a request has as its body, or the answer that refuses it."""
+    try:
+        body = await exchange.request.read() or if_empty
+    except web.HTTPRequestEntityTooLarge:
+        return exchange.answer(413, {"message": "Request body is too large"})
+    if exchange.request.content_type != "application/json" and body != if_empty:
+        return exchange.answer(415, {"message": "Content type must be application/json"})
+    try:
+        payload = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict):
+        return exchange.answer(400, {"message": "Request body is not a JSON object"})
+    return payload
+
+
+async def _action(
+    exchange: Exchange, *, needs_note: bool = False
+) -> tuple[IdentifierType, str] | web.Response:
+    """Return what names the alert of a note or a close, and the text; or the refusing answer."""
+    exchange.alias = exchange.request.match_info["alias"]
+    payload = await _payload(exchange, if_empty=b"" if needs_note else b"{}")
+    if isinstance(payload, web.Response):
+        return payload
+    errors = find_action_errors(payload, exchange.request.query, needs_note=needs_note)
+    if errors:
+        return _unprocessable(exchange, errors)
+    by = exchange.request.query.get("identifierType", IdentifierType.ID)
+    return IdentifierType(by), str(payload.get("note") or "")
+
+
+def _unprocessable(exchange: Exchange, errors: Mapping[str, str]) -> web.Response:
+    message = "Request body is not processable. Please check the errors."
+    return exchange.answer(422, {"message": message, "errors": errors})

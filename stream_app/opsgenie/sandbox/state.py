@@ -10,16 +10,41 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 
 COUNT_LIMIT = 100
 MS_IN_SECOND = 1000
+NO_SUCH_ALERT = "Alert does not exist"
 #: The service documents no text for this, which is only in the logs of the account.
 DISCARDED = "Discarded by the rules of the integration"
 
 
+class IdentifierType(StrEnum):
+    """What names an alert in the path of a request; the service's default is the id."""
+
+    ID = "id"
+    ALIAS = "alias"
+    TINY = "tiny"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A note on an alert, or a line of its activity log."""
+
+    at_ms: int
+    text: str
+
+    def as_json(self) -> dict[str, object]:
+        """Return the entry as `/sandbox/alerts` shows it."""
+        return {"createdAt": iso_time(self.at_ms), "text": self.text}
+
+
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """One alert in its present state; `count` stops at 100, `requests` does not."""
+    """One alert in its present state.
+
+    `count` and `log`, the activity log of its creates, stop at 100; `requests` does not.
+    """
 
     id: str
     alias: str
@@ -34,10 +59,14 @@ class AlertView:
     status: str = "open"
     count: int = 1
     requests: int = 1
+    notes: tuple[Entry, ...] = ()
+    log: tuple[Entry, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """Return the alert as `/sandbox/alerts` shows it, with the service's names and times."""
         fields = asdict(self) | {"tags": list(self.tags)}
+        fields |= {"notes": [note.as_json() for note in self.notes]}
+        fields |= {"log": [entry.as_json() for entry in self.log]}
         created_at_ms = fields.pop("created_at_ms")
         return fields | {"createdAt": iso_time(created_at_ms)}
 
@@ -127,7 +156,9 @@ class SandboxState:
             self._open_ids[alias] = alert.id
         else:
             count = min(known.count + 1, COUNT_LIMIT)
-            alert = replace(known, count=count, requests=known.requests + 1)
+            entry = Entry(now_ms, f"Alert is created again, count {count}")
+            log = (*known.log, entry) if len(known.log) < COUNT_LIMIT else known.log
+            alert = replace(known, count=count, requests=known.requests + 1, log=log)
         self._alerts[alert.id] = alert
         if len(self._alerts) > self._capacity:
             _, oldest = self._alerts.popitem(last=False)
@@ -136,14 +167,54 @@ class SandboxState:
         self._process("Create", "Created alert", alert, request_id, now_ms)
         return alert
 
-    def close(self, alias: str, request_id: str, now_ms: int) -> None:
-        """Close the open alert with an alias. If there is none, the request's status says so."""
-        alert = self._alerts.get(self._open_ids.pop(alias, ""))
+    def close(
+        self,
+        name: str,
+        request_id: str,
+        now_ms: int,
+        *,
+        note: str = "",
+        by: IdentifierType = IdentifierType.ALIAS,
+    ) -> None:
+        """Close an open alert, and leave a note on it. If there is none, the status says so.
+
+        An alert whose "create" is not processed yet stays open.
+        """
+        alert = self._find_open(name, by, now_ms)
         if alert is None:
-            self._process("Close", "Alert does not exist", None, request_id, now_ms, alias=alias)
-        else:
-            alert = self._alerts[alert.id] = replace(alert, status="closed")
-            self._process("Close", "Closed alert", alert, request_id, now_ms)
+            self._process("Close", NO_SUCH_ALERT, None, request_id, now_ms, alias=name)
+            return
+        del self._open_ids[alert.alias]
+        notes = (*alert.notes, Entry(now_ms, note)) if note else alert.notes
+        alert = self._alerts[alert.id] = replace(alert, status="closed", notes=notes)
+        self._process("Close", "Closed alert", alert, request_id, now_ms)
+
+    def add_note(
+        self,
+        name: str,
+        note: str,
+        request_id: str,
+        now_ms: int,
+        *,
+        by: IdentifierType = IdentifierType.ALIAS,
+    ) -> None:
+        """Add a note to an open alert. If there is none, it is lost, and the status says so."""
+        alert = self._find_open(name, by, now_ms)
+        if alert is None:
+            self._process("AddNote", NO_SUCH_ALERT, None, request_id, now_ms, alias=name)
+            return
+        notes = (*alert.notes, Entry(now_ms, note))
+        alert = self._alerts[alert.id] = replace(alert, notes=notes)
+        self._process("AddNote", "Added note", alert, request_id, now_ms)
+
+    def _find_open(self, name: str, by: IdentifierType, now_ms: int) -> AlertView | None:
+        """Return the open alert that a request names; None: the service does not know it (yet)."""
+        alert_id = self._open_ids.get(name, "") if by is IdentifierType.ALIAS else name
+        alert = self._alerts.get(alert_id)
+        is_open = alert is not None and self._open_ids.get(alert.alias) == alert.id
+        if alert is None or not is_open or now_ms < alert.created_at_ms + self._processing_ms:
+            return None
+        return alert
 
     def discard(self, action: str, alias: str, request_id: str, now_ms: int) -> None:
         """Accept a request and do nothing. Only its status says so: 202 is not delivery."""

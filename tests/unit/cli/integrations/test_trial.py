@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from stream_app.cli.integrations.trial import test as command
 from stream_app.domain.errors import StreamAppError
+from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
 
@@ -183,7 +184,7 @@ async def test_an_id_is_looked_up_in_kafka(place: Place) -> None:
 
 
 async def test_ctrl_c_closes_the_alert_and_ends_with_130(place: Place) -> None:
-    place.sandbox._api._state._processing_ms = 60_000
+    place.sandbox.fail(Fault(kind=FaultKind.HANG, on=(Operation.REQUEST_STATUS,)))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "stream_app", "integrations", "test", "-f",
         place.write(place.integration()),

@@ -47,9 +47,9 @@ def test_a_fault_is_for_the_keys_that_it_names(
 
 
 def test_other_requests_fail_when_they_are_named() -> None:
-    fault = parse_fault({"kind": "reset", "on": ["close", "request-status"]})
+    fault = parse_fault({"kind": "reset", "on": ["note", "request-status"]})
     found = [name for name in Operation if fault.fits(name, KEY)]
-    assert found == [Operation.CLOSE, Operation.REQUEST_STATUS]
+    assert found == [Operation.NOTE, Operation.REQUEST_STATUS]
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_other_requests_fail_when_they_are_named() -> None:
         ({"kind": "hang", "requests": 1.5}, "requests: 1.5", "a whole number"),
         ({"kind": "hang", "seconds": -1}, "seconds: -1", "0.001 to 86400"),
         ({"kind": "hang", "seconds": float("inf")}, "seconds: inf", "0.001 to 86400"),
-        ({"kind": "hang", "on": []}, "on: []", "create, close, request-status"),
+        ({"kind": "hang", "on": []}, "on: []", "create, note, close, request-status"),
         ({"kind": "hang", "on": "create"}, "on: 'create'", "must be a list"),
-        ({"kind": "hang", "on": ["open"]}, "on: ['open']", "create, close, request-status"),
+        ({"kind": "hang", "on": ["open"]}, "on: ['open']", "create, note, close, request-status"),
         ({"kind": "discard", "on": ["request-status"]}, "on: ['request-status']", "discarded"),
         ({"kind": "hang", "times": 3}, "field: 'times'", "use kind, on, status"),
         ([], "fault: is a list", "JSON object"),

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.opsgenie.sandbox.state import RequestView, SandboxState, iso_time
+from stream_app.opsgenie.sandbox.state import IdentifierType, RequestView, SandboxState, iso_time
 
 NOW_MS = 1_767_225_661_042
+#: When what was accepted then is processed.
+LATER_MS = NOW_MS + 100
 
 
 @pytest.fixture
@@ -28,6 +30,8 @@ def test_an_alert_has_what_was_sent(state: SandboxState) -> None:
         "status": "open",
         "count": 1,
         "requests": 1,
+        "notes": [],
+        "log": [],
         "createdAt": "2026-01-01T00:01:01.042Z",
     }
 
@@ -47,7 +51,11 @@ def test_the_count_stops_at_100_and_the_requests_do_not(state: SandboxState) -> 
     for number in range(120):
         state.create({"message": "m", "alias": "a"}, f"r{number}", NOW_MS)
     (alert,) = state.alerts
-    assert (alert.count, alert.requests) == (100, 120)
+    assert (alert.count, alert.requests, len(alert.log)) == (100, 120, 100)
+    assert alert.log[0].as_json() == {
+        "createdAt": "2026-01-01T00:01:01.042Z",
+        "text": "Alert is created again, count 2",
+    }
 
 
 def test_aliases_are_compared_exactly(state: SandboxState) -> None:
@@ -63,7 +71,7 @@ def test_alerts_without_alias_stay_apart(state: SandboxState) -> None:
 
 def test_a_closed_alias_opens_a_new_alert(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.close("a", "r2", NOW_MS)
+    state.close("a", "r2", LATER_MS)
     assert [alert.status for alert in state.alerts] == ["closed"]
     state.create({"message": "m", "alias": "a"}, "r3", NOW_MS)
     assert [(alert.id, alert.status) for alert in state.alerts] == [
@@ -89,13 +97,41 @@ def test_a_request_is_processed_a_moment_later(state: SandboxState) -> None:
 
 def test_closing_what_is_not_open_is_no_success(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.close("a", "r2", NOW_MS)
+    state.close("a", "r2", LATER_MS)
     for alias, request_id in (("a", "r3"), ("never", "r4")):
         state.close(alias, request_id, NOW_MS)
         data = state.request_data(request_id, NOW_MS + 100)
         assert data is not None
         assert data["isSuccess"] is False
         assert (data["status"], data["alias"]) == ("Alert does not exist", alias)
+
+
+def test_a_close_and_a_note_before_the_alert_is_processed_do_nothing(state: SandboxState) -> None:
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    state.close("a", "r2", LATER_MS - 1, note="over")
+    state.add_note("a", "37 more windows", "r3", LATER_MS - 1)
+    (alert,) = state.alerts
+    assert (alert.status, alert.notes) == ("open", ())
+    for request_id, action in (("r2", "Close"), ("r3", "AddNote")):
+        data = state.request_data(request_id, LATER_MS + 100)
+        assert data is not None
+        assert (data["isSuccess"], data["action"]) == (False, action)
+        assert data["status"] == "Alert does not exist"
+
+
+def test_notes_go_to_the_open_alert_by_alias_or_id_and_are_lost_else() -> None:
+    state = SandboxState(capacity=10, processing_ms=100)
+    state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
+    state.add_note("a", "37 more windows", "r2", LATER_MS)
+    state.add_note("r1", "and 5", "r3", LATER_MS, by=IdentifierType.ID)
+    state.add_note("r1", "by a wrong name", "r4", LATER_MS)
+    state.close("a", "r5", LATER_MS, note="over")
+    state.add_note("a", "too late", "r6", LATER_MS)
+    (alert,) = state.alerts
+    assert [note.text for note in alert.notes] == ["37 more windows", "and 5", "over"]
+    assert alert.as_json()["status"] == "closed"
+    found = [state.request_data(name, LATER_MS + 100) for name in ("r2", "r3", "r4", "r5", "r6")]
+    assert [data["isSuccess"] for data in found if data] == [True, True, False, True, False]
 
 
 def test_a_discarded_request_shows_only_in_its_status(state: SandboxState) -> None:
@@ -119,7 +155,7 @@ def test_only_the_newest_are_kept(state: SandboxState) -> None:
 
 def test_a_dropped_alert_does_not_close_the_newer_one_of_its_alias(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.close("a", "r2", NOW_MS)
+    state.close("a", "r2", LATER_MS)
     for number, alias in enumerate(("a", "b", "c")):
         state.create({"message": "m", "alias": alias}, f"n{number}", NOW_MS)
     assert state.create({"message": "m", "alias": "a"}, "n9", NOW_MS).count == 2
