@@ -1,8 +1,8 @@
 """The command `stream-app`. Data goes to stdout; logs, progress and errors to stderr.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, or `--yes` is missing; 3 invalid configuration;
-4 Kafka unreachable, or it refuses; 5 an integration is refused for good; 6 one failed, but may work
-later; 130 interrupted.
+4 Kafka unreachable, or it refuses; 5 an integration or a heartbeat is refused for good; 6 one
+failed, but may work later; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ COMMANDS = {
     "dlq": "stream_app.cli.dlq:dlq",
     "doctor": "stream_app.cli.operations.doctor:doctor",
     "get": "stream_app.cli.configuration.get:get",
+    "heartbeat": "stream_app.cli.operations.heartbeat:heartbeat",
     "integrations": "stream_app.cli.integrations:integrations",
     "kafka": "stream_app.cli.operations.kafka:kafka",
     "replay": "stream_app.cli.replay.replay:replay",

@@ -1,4 +1,4 @@
-"""What the test of an integration reports: its steps, and the exit code that follows."""
+"""What the test of an integration or a heartbeat reports: its steps, and the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSALS = (
 
 
 class TrialStage(StrEnum):
-    """The stages of a test, in their order."""
+    """The stages of an integration's test, in their order."""
 
     CONFIGURATION = "configuration"
     HOST = "host"
@@ -31,6 +31,15 @@ class TrialStage(StrEnum):
     SEND = "send"
     STATUS = "status"
     CLOSE = "close"
+
+
+class HeartbeatStage(StrEnum):
+    """The stages of a heartbeat's test, in their order."""
+
+    TARGET = "target"
+    READING = "reading"
+    PING = "ping"
+    ARRIVAL = "arrival"
 
 
 class StepStatus(StrEnum):
@@ -55,7 +64,7 @@ class TrialResult(IntEnum):
 class Step:
     """One step of a test, in plain words; `facts` are for machines, and hold no key."""
 
-    stage: TrialStage
+    stage: TrialStage | HeartbeatStage
     status: StepStatus
     text: str
     result: TrialResult = TrialResult.OK
@@ -83,7 +92,9 @@ def worst(*results: TrialResult) -> TrialResult:
     return max(results, key=order.index, default=TrialResult.OK)
 
 
-def failed_step(stage: TrialStage, outcome: Outcome, text: str, **facts: object) -> Step:
+def failed_step(
+    stage: TrialStage | HeartbeatStage, outcome: Outcome, text: str, **facts: object
+) -> Step:
     """Return the step of a request that did not have the wanted outcome."""
     known = {"http_status": outcome.status, "reason": outcome.reason, **facts}
     return Step(stage, StepStatus.FAILED, text, result_of(outcome), known)

@@ -53,12 +53,14 @@ class HeartbeatReading:
     `text` is a sentence for people, with the next step where one is needed. `last_ping_ms` is the
     Unix time of the last ping by the service's clock; None: the service does not tell, or there was
     none. `expires_seconds` is how long the service waits for a ping; None: it does not tell.
+    `failure` is the outcome of an attempt to read it that was not made, or not accepted.
     """
 
     state: HeartbeatState
     text: str
     last_ping_ms: int | None = None
     expires_seconds: int | None = None
+    failure: Outcome | None = None
 
 
 def has_moved(earlier: HeartbeatReading, later: HeartbeatReading) -> bool | None:
@@ -70,9 +72,9 @@ def has_moved(earlier: HeartbeatReading, later: HeartbeatReading) -> bool | None
     return earlier.last_ping_ms is None or later.last_ping_ms > earlier.last_ping_ms
 
 
-def unreadable(text: str) -> HeartbeatReading:
+def unreadable(text: str, failure: Outcome | None = None) -> HeartbeatReading:
     """Return the reading of a heartbeat of which nothing is known; `text` says why."""
-    return HeartbeatReading(HeartbeatState.UNREADABLE, text)
+    return HeartbeatReading(HeartbeatState.UNREADABLE, text, failure=failure)
 
 
 def read_opsgenie(outcome: Outcome, body: bytes) -> HeartbeatReading:
@@ -80,9 +82,9 @@ def read_opsgenie(outcome: Outcome, body: bytes) -> HeartbeatReading:
     if outcome.status == HTTPStatus.NOT_FOUND:
         return HeartbeatReading(HeartbeatState.MISSING, f"Opsgenie has no such one: {CREATE_IT}")
     if outcome.status == HTTPStatus.FORBIDDEN:
-        return unreadable(f"{OPSGENIE_REFUSAL} ({outcome.message})")
+        return unreadable(f"{OPSGENIE_REFUSAL} ({outcome.message})", outcome)
     if not outcome.accepted:
-        return unreadable(outcome.message)
+        return unreadable(outcome.message, outcome)
     data = _decode(body).get("data")
     if not isinstance(data, Mapping):
         return unreadable(NO_STATE)
@@ -92,14 +94,16 @@ def read_opsgenie(outcome: Outcome, body: bytes) -> HeartbeatReading:
 def read_jsm(outcome: Outcome, body: bytes, name: str) -> HeartbeatReading:
     """Return what JSM's list of a team's heartbeats, asked for one name, says about that one."""
     if outcome.status == HTTPStatus.FORBIDDEN:
-        return unreadable(f"{JSM_REFUSAL} ({outcome.message})")
+        return unreadable(f"{JSM_REFUSAL} ({outcome.message})", outcome)
+    if not outcome.accepted:
+        return unreadable(outcome.message, outcome)
     answer = _decode(body)
     values = answer.get("values")
-    if not (outcome.accepted and isinstance(values, list)):
-        return unreadable(NO_STATE if outcome.accepted else outcome.message)
-    for item in values:
-        if isinstance(item, Mapping) and item.get("name") == name:
-            return _jsm_reading(item)
+    if not isinstance(values, list):
+        return unreadable(NO_STATE)
+    items = [item for item in values if isinstance(item, Mapping) and item.get("name") == name]
+    if items:
+        return _jsm_reading(items[0])
     links = answer.get("links")
     if isinstance(links, Mapping) and links.get("next"):
         return unreadable("the team has more heartbeats than JSM has listed: look there")

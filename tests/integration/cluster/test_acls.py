@@ -21,11 +21,13 @@ from stream_app.kafka.cluster.admin import Admin, raise_partitions
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
 from stream_app.key_ring import generate_secret_key
+from stream_app.opsgenie.sandbox.heartbeats import Heartbeat
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.acls import OPERATORS_OWN, WORKERS_OWN, Right, rights
 from tests.integration.cluster.users_of_commands import (
     CHANGING,
+    HEARTBEAT,
     READING,
     WITHOUT_KAFKA,
     WORKER,
@@ -196,7 +198,7 @@ class Installation:
 
     async def run_one(self, one: Run, known: Mapping[str, str]) -> None:
         words = [word.format_map(known) for word in f"{one.command} {one.args}".split()]
-        await self.run(one.user, *words)
+        await self.run(one.user, *words, **one.env)
 
     async def write(self, user: str, topic: str, value: bytes) -> None:
         """Write one record as a user."""
@@ -224,6 +226,7 @@ async def place(guarded: tuple[str, str], tmp_path: Path) -> AsyncIterator[Insta
     for_all, for_users = guarded
     await give_rights(for_all)
     sandbox = SandboxOpsgenie()
+    sandbox.add_heartbeat(Heartbeat(HEARTBEAT["STREAM_APP_HEARTBEAT__NAME"]))
     found = Installation(for_users, tmp_path, sandbox, await sandbox.start())
     yield found
     await sandbox.stop()

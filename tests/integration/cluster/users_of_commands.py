@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import click
@@ -25,6 +26,15 @@ class Run(NamedTuple):
     user: str
     command: str
     args: str = ""
+    env: Mapping[str, str] = MappingProxyType({})
+
+
+#: The heartbeat that the test's sandbox has.
+HEARTBEAT = {
+    "STREAM_APP_HEARTBEAT__TARGET": "opsgenie",
+    "STREAM_APP_HEARTBEAT__NAME": "pager",
+    "STREAM_APP_HEARTBEAT__INTEGRATION_ID": "521",
+}
 
 
 #: They change nothing, so they may run side by side.
@@ -54,6 +64,7 @@ CHANGING = (
     Run("operator", "topics create"),
     Run("operator", "apply", "-f {objects}"),
     Run("operator", "integrations test", "521"),
+    Run("operator", "heartbeat", "--ping", HEARTBEAT),
     Run("operator", "integrations disable", "521 --yes"),
     Run("operator", "integrations enable", "521"),
     Run("operator", "secrets rotate"),

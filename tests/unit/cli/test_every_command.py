@@ -71,6 +71,7 @@ WITHOUT_BROKER = {
     "cloud-ips": "asks nobody",
     "completion": "asks nobody",
     "demo": "starts its own broker (tests/integration/test_demo.py)",
+    "heartbeat": "asks for an integration's key only (tests/unit/cli/operations/test_heartbeat.py)",
     "kafka start": "starts the embedded broker (tests/integration/cluster/test_embedded_kafka.py)",
     "kafka status": "says with 1 that none runs",
     "kafka stop": "does nothing then",

@@ -244,5 +244,5 @@ def test_any_answer_is_a_reading(body: bytes) -> None:
 
 def test_what_was_never_answered_is_unreadable() -> None:
     outcome = Outcome(reason=classify(500, {}, b"").reason, message="no connection")
-    assert read_opsgenie(outcome, b"") == unreadable("no connection")
-    assert read_jsm(outcome, b"", "pager") == unreadable("no connection")
+    assert read_opsgenie(outcome, b"") == unreadable("no connection", outcome)
+    assert read_jsm(outcome, b"", "pager") == unreadable("no connection", outcome)
