@@ -75,10 +75,11 @@ def broken(draw: st.DrawFn, name: RecordName) -> Any:
 
 
 def is_beyond_schemas(refusal: Refusal) -> bool:
-    """Tell whether no schema can say a rule: what an address is, which periods are allowed."""
+    """Tell whether no schema can say a rule: of addresses, of periods, and of two times."""
     is_address = "IPv4" in refusal.problem and isinstance(refusal.value, str)
     is_period = refusal.path == "threshold.period" and "must be one of" in refusal.problem
-    return is_address or is_period
+    is_order = "must be longer than repeat_seconds" in refusal.problem
+    return is_address or is_period or is_order
 
 
 def check(name: RecordName, obj: Any) -> None:

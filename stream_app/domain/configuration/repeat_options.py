@@ -61,17 +61,18 @@ def read_repeat_options(integration: Fields) -> RepeatOptions:
     fields = integration.child(ALERT, _EXAMPLE)
     if not any(fields.obj.get(name) is not None for name in RepeatOptions.__struct_fields__):
         return EACH_WINDOW
-    chosen = Deduplicate.WINDOW
+    chosen: Deduplicate | None = Deduplicate.WINDOW
     if fields.obj.get("deduplicate") is not None:
         text = fields.choice("deduplicate", tuple(Deduplicate))
-        chosen = next((one for one in Deduplicate if one == text), chosen)
+        chosen = next((one for one in Deduplicate if one == text), None)
     options = RepeatOptions(
-        deduplicate=chosen,
+        deduplicate=chosen or Deduplicate.WINDOW,
         repeat_seconds=_seconds(fields, "repeat_seconds", MIN_REPEAT_SECONDS),
         close_after_seconds=_seconds(fields, "close_after_seconds", MIN_CLOSE_SECONDS),
         repeat_notes=fields.obj.get("repeat_notes") is None or fields.boolean("repeat_notes"),
     )
-    _check_together(fields, options)
+    if chosen is not None:
+        _check_together(fields, options)
     return options
 
 

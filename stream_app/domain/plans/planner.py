@@ -10,6 +10,7 @@ from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.plan import Change, Plan, PlanRules, deletion
 from stream_app.domain.plans.references import check_references
+from stream_app.domain.plans.silences import check_silences
 from stream_app.domain.plans.steps import STEPS, Draft, compare
 from stream_app.domain.plans.unsupported import (
     LeftOut,
@@ -41,6 +42,8 @@ def make_plan(
     deletions = planner.deletions() if prune else []
     pruned = {change.id for change in deletions if change.kind is Kind.INTEGRATION}
     planner.left_out += check_references(planner.drafts, stored, planner.others, pruned)
+    deleted = {(change.kind, change.id) for change in deletions}
+    check_silences(planner.drafts, stored, deleted, rules.allowed_periods)
     order = list(Kind)
     changes = sorted(planner.changes, key=lambda change: (order.index(change.kind), change.id))
     problems, left_out = tuple(planner.problem_texts()), tuple(planner.left_out)

@@ -32,7 +32,8 @@ from stream_app.domain.plans.unsupported import LeftOut, without_other_events
 class Draft:
     """A record on its way from a file to the plan; each step changes it.
 
-    `id` is 0 if the object has no usable id. `stored` is the record that it replaces.
+    `id` is 0 if the object has no usable id. `stored` is the record that it replaces. `period` is a
+    trigger's, and `close_after` an integration's, in seconds; 0: it has none.
     """
 
     source: FileObject
@@ -46,6 +47,8 @@ class Draft:
     key_fields: tuple[str, ...] = ()
     client_id: int = 0
     integration_ids: tuple[int, ...] = ()
+    period: int = 0
+    close_after: int = 0
 
     def problem(self, path: str, value: object, text: str, *, shows_value: bool = True) -> None:
         """Note that a field breaks a rule."""
@@ -83,6 +86,7 @@ def _read_client(draft: Draft) -> None:
 def _read_integration(draft: Draft) -> None:
     integration, problems = read_integration(draft.record)
     draft.client_id = integration.client_id
+    draft.close_after = integration.repeats.close_after_seconds
     known = {problem.path for problem in draft.problems}
     draft.problems += [problem for problem in problems if problem.path not in known]
     _say_whose(draft)
@@ -97,6 +101,7 @@ def _read_integration(draft: Draft) -> None:
 def _read_trigger(draft: Draft) -> None:
     trigger, problems = read_trigger(draft.record, allowed_periods=draft.rules.allowed_periods)
     draft.client_id, draft.integration_ids = trigger.client_id, trigger.integration_ids
+    draft.period = 0 if trigger.threshold is None else trigger.threshold.period
     draft.problems += problems
     _say_whose(draft)
 

@@ -20,6 +20,12 @@ from stream_app.domain.configuration.alert_options import (
 from stream_app.domain.configuration.clients import CLOUDS
 from stream_app.domain.configuration.integrations import DEFAULT_API, EVENTS, TYPES
 from stream_app.domain.configuration.reactions import TIMED_REACTIONS
+from stream_app.domain.configuration.repeat_options import (
+    MAX_SECONDS,
+    MIN_CLOSE_SECONDS,
+    MIN_REPEAT_SECONDS,
+    Deduplicate,
+)
 from stream_app.domain.configuration.triggers import THRESHOLD_OPERATORS
 from tests.contract.schemas.filter_values import value_schema
 from tests.contract.schemas.struct_schemas import Schema
@@ -229,12 +235,40 @@ def _alert_options() -> Schema:
         "responders": optional(responders),
         "entity": optional({**entity, "maxLength": ENTITY_LIMIT}),
         "source": optional({**source, "maxLength": SOURCE_LIMIT}),
+        "deduplicate": optional(
+            choice(
+                "What is one alert: each fired window, or a whole episode. Missing: window.",
+                Deduplicate,
+            )
+        ),
+        **_repeats(),
     }
-    return objects(
+    found = objects(
         "What is set on all its alerts. Lengths are in UTF-16 units, which a schema cannot count: "
         "an emoji is two.",
         properties,
     )
+    of_episodes = with_field("deduplicate", {"const": Deduplicate.EPISODE.value})
+    return {**found, "if": of_episodes, "else": {"properties": dict.fromkeys(_repeats(), _NOTHING)}}
+
+
+def _repeats() -> dict[str, Schema]:
+    """Return the options that only an integration with episodes has."""
+    repeat = integer(
+        "Least time between two requests of an episode. Missing: each window makes one.",
+        MIN_REPEAT_SECONDS,
+    )
+    close = integer(
+        "Silence after which the alert is closed: longer than `repeat_seconds` and than the period "
+        "of each trigger that names the integration. Missing: it is not closed.",
+        MIN_CLOSE_SECONDS,
+    )
+    notes = "Whether each repeat leaves a note on the open alert. Missing: it does."
+    return {
+        "repeat_seconds": optional({**repeat, "maximum": MAX_SECONDS}),
+        "close_after_seconds": optional({**close, "maximum": MAX_SECONDS}),
+        "repeat_notes": optional({"description": notes, "type": "boolean"}),
+    }
 
 
 def _responder() -> Schema:

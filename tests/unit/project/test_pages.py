@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 from stream_app.cli import COMMANDS
+from stream_app.cli.configuration.yaml_values import load_all
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Evaluation, Reaction
+from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.episodes.episode import FiredWindow
+from stream_app.domain.episodes.episode_log import tally
 from stream_app.opsgenie.sandbox.fault import KIND_TEXTS
 from stream_app.settings import FREE_PREFIXES, secret_variables, setting_fields
 from tests.bench.__main__ import AT_LEAST, AT_MOST
@@ -116,3 +120,17 @@ def test_the_bounds_of_the_bench_are_those_of_the_code() -> None:
         *(f"| `{name}` | at least {bound} |" for name, bound in AT_LEAST.items()),
         *(f"| `{name}` | at most {bound} |" for name, bound in AT_MOST.items()),
     ]
+
+
+def test_the_example_of_one_attack_is_right() -> None:
+    page = PAGES["deploy/episodes.md"]
+    example = re.search(r"```yaml\n(alert:.*?)```", page, re.DOTALL)
+    assert example is not None
+    (document,) = load_all(example[1])
+    integration, problems = read_integration(document)
+    assert [problem for problem in problems if problem.path.startswith("alert")] == []
+    windows = [FiredWindow(second, second + 1) for second in range(600)]
+    found = tally(windows, integration.repeats)
+    assert f"{found.windows} windows: {found.first} alert, {found.repeats} repeat, " in page
+    assert f"{found.folded} folded" in page
+    assert f'"{found.folded // 2} more windows have fired since the one that began' in page
