@@ -12,7 +12,7 @@ from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import say
 from stream_app.cli.parameters import formerly, time_options
 from stream_app.cli.replay.copy_events import copy_events
-from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures
+from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures, show_pages
 from stream_app.cli.replay.run import ReplayRun
 from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, range_of, topics_of
 from stream_app.domain.configuration.kinds import Kind
@@ -120,9 +120,12 @@ def replay(
         run.from_lines(files)
     show_figures(run.engines.items(), run.records, run.seconds)
     if run.compared is None:
-        show_alerts(list(run.alerts()), as_json=as_json)
+        rows = list(run.alerts())
+        show_alerts(rows, as_json=as_json)
+        show_pages((alert for alert, _ in rows), run.integrations)
         return
     show_comparison(run.compared, run.recorded.unreadable, as_json=as_json)
+    show_pages((alert for alert, _ in run.alerts()), run.integrations)
     if run.left_out:
         names = ", ".join(map(str, sorted(run.left_out)[:_NAMED]))
         more = ", …" if len(run.left_out) > _NAMED else ""

@@ -15,6 +15,7 @@ from stream_app.cli.replay.kcat_input import LineRecords
 from stream_app.cli.replay.selection import configuration_of, narrow
 from stream_app.detector.notice_replay import NoticeReplay
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.windows import CellKey
@@ -54,6 +55,8 @@ class ReplayRun:
     #: Recorded alerts of other triggers, which are left out.
     left_out: Counter[int] = field(default_factory=Counter)
     compared: list[ComparedAlert] | None = None
+    #: The integrations that are known, by id: a replay of events need not know them.
+    integrations: Mapping[int, Integration] = field(default_factory=dict)
     records: int = 0
     seconds: float = 0.0
 
@@ -118,6 +121,7 @@ class ReplayRun:
         )
         if is_judged and found.triggers is not in_force:
             self.only = frozenset(found.triggers)
+        self.integrations = found.integrations
         found = narrow(found, self.trigger_id, self.client_id)
         await self._read_recorded(in_force if self.against == self.settings.topic_prefix else {})
         return found

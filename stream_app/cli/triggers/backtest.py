@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -108,16 +109,20 @@ async def _found(
         periods = settings.detector.allowed_periods
         from_files = read_file_configuration(read_objects(files), allowed_periods=periods)
         trigger = _chosen(from_files.triggers, trigger_id, "in the files")
-        clients = from_files.clients
+        clients, integrations = from_files.clients, from_files.integrations
         if trigger.client_id not in clients:
-            clients = (await read_configuration(settings)).clients | clients
+            live = await read_configuration(settings)
+            clients, integrations = live.clients | clients, live.integrations | integrations
     elif trigger_id is not None:
         live = await read_configuration(settings)
-        trigger, clients = _chosen(live.triggers, trigger_id, "configured"), live.clients
+        trigger = _chosen(live.triggers, trigger_id, "configured")
+        clients, integrations = live.clients, live.integrations
     else:
         raise UsageError("which trigger? Give a file with -f, or a configured one with --trigger")
     engine = Backtest(trigger, clients, time.time_ns() // 1_000_000)
-    return await _run(settings, engine, selected, top)
+    found = await _run(settings, engine, selected, top)
+    known = {n: integrations[n].repeats for n in trigger.integration_ids if n in integrations}
+    return replace(found, integrations=known)
 
 
 def _chosen(known: Mapping[int, Trigger], trigger_id: int | None, where: str) -> Trigger:

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from stream_app.cli.triggers.report_text import (
+    PAGES_LEGEND,
     duration,
     headline,
+    pages_headline,
+    pages_note,
     place_of,
     rate_text,
     summary,
@@ -93,6 +96,7 @@ def page(found: Findings, top: int) -> str:
             _timeline(found),
             "<h2>What a threshold would have meant</h2>",
             _thresholds(found.rows),
+            *_pages(found),
             "<h2>Busiest windows</h2>",
             _busiest(found, found.busiest(top)),
             "<h2>Fired</h2>",
@@ -197,6 +201,21 @@ def _thresholds(rows: Sequence[ThresholdRow]) -> str:
     text = "Alerts in all, on an average day, and on the worst day (UTC)."
     table = _table(heads, body, last='<th class="note"></th>', kind="steps")
     return f'<p class="soft">{text}</p>{table}'
+
+
+def _pages(found: Findings) -> Iterator[str]:
+    if not found.fired:
+        return
+    body = [
+        "<tr>"
+        + "".join(f'<td class="n">{n:,}</td>' for n in (row.pages, row.repeats, row.folded))
+        + f'<td class="facts">{_text(pages_note(row))}</td></tr>'
+        for row in found.pages
+    ]
+    yield "<h2>What an integration makes of the fired windows</h2>"
+    yield f'<p class="soft">{_text(pages_headline(found))}</p>'
+    yield _table(("Pages", "Repeats", "Folded"), body, last="<th></th>", kind="windows")
+    yield f'<p class="soft">{PAGES_LEGEND}</p>'
 
 
 def _busiest(found: Findings, windows: Iterable[Window]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from stream_app.cli.replay.report import figures_text
 from stream_app.cli.tables import wrapped
@@ -10,7 +10,9 @@ from stream_app.cli.triggers.charts import bar, column_chart
 from stream_app.domain.alerts.threshold_text import WORDINGS, clause_lines, period_text
 from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.backtest.findings import Findings, Window
+from stream_app.domain.backtest.pages import PagesRow, pages_text
 from stream_app.domain.dead_letters.dead_letter import Place
+from stream_app.domain.episodes.descriptions import as_written
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import KIND_OF_CONDITION
 from stream_app.domain.foreign_text.printable import printable, quoted
@@ -23,6 +25,10 @@ _BAR, _LEAST_BAR = 24, 6
 _NOTE = len("at most 1 a week")
 #: How many fired windows are listed; JSON has all.
 SHOWN_FIRED = 20
+PAGES_LEGEND = (
+    "A page opens an alert. A repeat adds to the open one, and pages only if somebody has closed "
+    "that. A folded window makes no request; the next repeat counts it."
+)
 
 
 def headline(found: Findings) -> str:
@@ -143,6 +149,9 @@ def report(found: Findings, top: int, width: int | None) -> Iterator[str]:
     yield _axis(found, len(lines[-1]) - len(values), len(values))
     yield ""
     yield from _threshold_lines(found, width)
+    if found.fired:
+        yield ""
+        yield from _pages_lines(found, width)
     yield ""
     yield "Busiest windows, and some of their events"
     for window in found.busiest(top):
@@ -182,11 +191,7 @@ def _threshold_lines(found: Findings, width: int | None) -> Iterator[str]:
         (f"{row.threshold:,}", f"{row.alerts:,}", rate_text(row.per_day), f"{row.worst_day:,}")
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    heading, *figures = (
-        "  ".join(f"{cell:>{wide}}" for cell, wide in zip(row, widths, strict=True))
-        for row in cells
-    )
+    heading, *figures = _columns(cells)
     yield heading
     length = _BAR if width is None else min(_BAR, width - len(heading) - _NOTE - 4)
     for row, text in zip(rows, figures, strict=True):
@@ -196,6 +201,43 @@ def _threshold_lines(found: Findings, width: int | None) -> Iterator[str]:
         yield f"{line}{notes[0]}".rstrip()
         for note in notes[1:]:
             yield " " * len(line) + note
+
+
+def pages_headline(found: Findings) -> str:
+    """Return how many pages the fired windows are, as far as their integrations are known."""
+    text = pages_text(len(found.fired), found.pages)
+    return f"{text}. What `alert` of an integration makes of them:"
+
+
+def pages_note(row: PagesRow) -> str:
+    """Return the options of a row, and which integrations have them."""
+    who = (
+        f" (as it is at {', '.join(map(str, row.integration_ids))})" if row.integration_ids else ""
+    )
+    return as_written(row.options) + who
+
+
+def _pages_lines(found: Findings, width: int | None) -> Iterator[str]:
+    yield from _indented(0, pages_headline(found), width)
+    cells = [("PAGES", "REPEATS", "FOLDED")] + [
+        (f"{row.pages:,}", f"{row.repeats:,}", f"{row.folded:,}") for row in found.pages
+    ]
+    notes = ["", *(pages_note(row) for row in found.pages)]
+    for row, note in zip(_columns(cells), notes, strict=True):
+        room = None if width is None else max(width - len(row) - 2, _NOTE)
+        first, *others = [note] if room is None else wrapped(note, room)
+        yield f"{row}  {first}".rstrip()
+        for more in others:
+            yield f"{'':{len(row)}}  {more}".rstrip()
+    yield from _indented(0, PAGES_LEGEND, width)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of figures as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:>{wide}}" for cell, wide in zip(row, widths, strict=True)) for row in rows
+    ]
 
 
 def _window_lines(found: Findings, window: Window, width: int | None) -> Iterator[str]:
@@ -255,6 +297,19 @@ def as_json(found: Findings, top: int) -> Mapping[str, object]:
             for window in found.busiest(top)
         ],
         "thresholds": [row._asdict() for row in found.rows],
+        "pages": [_pages(row) for row in found.pages],
+    }
+
+
+def _pages(row: PagesRow) -> dict[str, object]:
+    return {
+        "deduplicate": row.options.deduplicate,
+        "repeat_seconds": row.options.repeat_seconds or None,
+        "close_after_seconds": row.options.close_after_seconds or None,
+        "pages": row.pages,
+        "repeats": row.repeats,
+        "folded": row.folded,
+        "integration_ids": list(row.integration_ids),
     }
 
 

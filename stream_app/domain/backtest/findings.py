@@ -11,7 +11,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from stream_app.domain.backtest.backtest import EventSample
+from stream_app.domain.backtest.pages import SHOWN_OPTIONS, PagesRow, pages_rows
+from stream_app.domain.configuration.repeat_options import RepeatOptions
 from stream_app.domain.configuration.triggers import Trigger
+from stream_app.domain.episodes.episode import FiredWindow
 from stream_app.domain.replay.counting_replay import ReplayFigures
 
 DAY_SECONDS = 86400
@@ -55,7 +58,8 @@ class Findings:
 
     `from_ms` and `to_ms` bound the time that the figures cover (see `time_basis.py`). `counts` are
     the windows within it, and `outside` the others. `read_ms` is the time of the records.
-    `samples` holds events of the busiest windows, by window start.
+    `samples` holds events of the busiest windows, by window start. `integrations` are those of the
+    trigger's integrations that are known: how they want to be told of one attack, by id.
     """
 
     trigger: Trigger
@@ -68,6 +72,7 @@ class Findings:
     samples: Mapping[int, Sequence[EventSample]]
     is_loaded: bool = False
     outside: Mapping[int, int] = field(default_factory=dict)
+    integrations: Mapping[int, RepeatOptions] = field(default_factory=dict)
 
     @property
     def threshold(self) -> int:
@@ -126,6 +131,12 @@ class Findings:
     def fired(self) -> list[Window]:
         """The windows that exceed the trigger's threshold, the oldest first."""
         return sorted(Window(s, n) for s, n in self.counts.items() if n > self.threshold)
+
+    @cached_property
+    def pages(self) -> list[PagesRow]:
+        """How many pages the fired windows are, as the integrations are and as they might be."""
+        windows = [FiredWindow(start, start + self.period) for start, _ in self.fired]
+        return pages_rows(windows, self.integrations, SHOWN_OPTIONS)
 
     def busiest(self, number: int) -> list[Window]:
         """Return the windows with most events; see `busiest`."""

@@ -7,14 +7,16 @@ wanted, messages that become alerts. It stores nothing, and sends the key only t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
 from stream_app.domain.alerts.trial_text import trial_messages
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import Integration
-from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.configuration.repeat_options import RepeatOptions
+from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
 from stream_app.domain.delivery.status_checks import CheckOutcome
+from stream_app.domain.episodes.descriptions import as_written, in_words
 from stream_app.domain.errors import ConfigurationError
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial_messages import TrialSender
@@ -80,6 +82,8 @@ class Trial:
                 Step(TrialStage.CONFIGURATION, StepStatus.FAILED, str(error), TrialResult.INVALID)
             )
         self._report_step(_configuration_step(integration, endpoint, client))
+        for step in _alerts_steps(integration.repeats, endpoint):
+            self._report_step(step)
         async with Destinations(self._settings) as destinations:
             destination = destinations.open(endpoint, key)
             result = await self._try_host(destination)
@@ -154,6 +158,21 @@ class Trial:
         else:
             text = f"the {region} instance could not be asked: {outcome.message}"
         self._report_step(Step(TrialStage.KEY, StepStatus.NOTE, text, facts=facts))
+
+
+def _alerts_steps(options: RepeatOptions, endpoint: Endpoint) -> Iterator[Step]:
+    """Yield what the chosen options make of one attack, and what is not documented of it."""
+    text = f"{as_written(options)}: {in_words(options)}"
+    yield Step(TrialStage.ALERTS, StepStatus.OK, text)
+    is_jsm = endpoint.integration_type is IntegrationType.JSM
+    if is_jsm and options.has_episodes and options.repeat_notes:
+        yield Step(
+            TrialStage.ALERTS,
+            StepStatus.NOTE,
+            "Jira Service Management documents notes by an integration's key, but not their path: "
+            "Opsgenie's (/notes) is used, and is not verified there; repeat_notes: false does "
+            "without",
+        )
 
 
 def _configuration_step(

@@ -26,6 +26,7 @@ class TrialStage(StrEnum):
     """The stages of an integration's test, in their order."""
 
     CONFIGURATION = "configuration"
+    ALERTS = "alerts"
     HOST = "host"
     KEY = "key"
     SEND = "send"

@@ -21,6 +21,11 @@ from tests.integration.test_exactness import event, triggers
 #: A trigger of client 2 with windows of a second, which are kept for an hour.
 TRIGGER = triggers()[1] | {"filters": [], "threshold": {"count": 1, "period": 1}}
 CLIENT = {"client_id": 2, "name": "Bravo Foods", "cloud": "EU"}
+INTEGRATION = {
+    "id": 1, "client_id": 2, "name": "On-call", "type": "opsgenie", "active": True, "events": [],
+    "target": {"token": "env:STREAM_APP_KEY_2_BRAVO", "api": "https://api.opsgenie.com"},
+    "alert": {"deduplicate": "episode", "repeat_seconds": 600},
+}  # fmt: skip
 EVENTS = 9000
 
 
@@ -48,6 +53,7 @@ async def test_its_windows_are_those_of_a_naive_count(settings: Settings, tmp_pa
     rows = [event(chance, "hits", start + n // 3) for n in range(EVENTS)]
     bootstrap, topic = settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}events.hits"
     await put_objects(settings, "config.clients", [CLIENT])
+    await put_objects(settings, "config.integrations", [INTEGRATION])
     values = [in_envelope(row) if row["client_id"] == 2 and n % 2 else json.dumps(row).encode()
               for n, row in enumerate(rows)]  # fmt: skip
     await put(bootstrap, topic, [(None, value) for value in [*values, b"{"]])
@@ -71,6 +77,11 @@ async def test_its_windows_are_those_of_a_naive_count(settings: Settings, tmp_pa
         assert sample["facts"]["type"]
     assert found["busiest"][0]["samples"]
     assert "<svg" in html.read_text()
+    each, mine = found["pages"][0], next(r for r in found["pages"] if r["integration_ids"] == [1])
+    assert (each["deduplicate"], each["pages"]) == ("window", found["alerts"])
+    # 50 minutes of events are one attack; it is repeated every ten of them.
+    assert (mine["repeat_seconds"], mine["pages"], mine["repeats"]) == (600, 1, 4)
+    assert mine["pages"] + mine["repeats"] + mine["folded"] == found["alerts"]
 
     code, lines, errors = await command(settings, *args, "--top", "2")
     assert code == 0, errors
@@ -78,6 +89,7 @@ async def test_its_windows_are_those_of_a_naive_count(settings: Settings, tmp_pa
     assert f"It would have fired {found['alerts']:,} times" in text
     assert "they were loaded at once" in text
     assert "THRESHOLD" in text
+    assert f"{found['alerts']:,} windows, 1 page at integration 1." in text
     assert "\x1b" not in text
     assert "written to" in errors
 

@@ -77,7 +77,7 @@ async def test_an_integration_of_a_file_is_tested_up_to_its_messages(place: Plac
     done = await place.run("-f", place.write(CLIENT, place.integration(), TRIGGER))
     lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == [
-        "configuration", "host", "key", "key", "send", "send", "status", "close"
+        "configuration", "alerts", "host", "key", "key", "send", "send", "status", "close"
     ]  # fmt: skip
     assert lines[-1] == "the integration works"
     assert done.stderr == ""
@@ -102,8 +102,9 @@ async def test_json_is_one_document_of_the_steps_on_stdout(place: Place) -> None
     done = await place.run("-f", place.write(place.integration()), "--json", "--keep-open")
     told = json.loads(done.stdout)
     assert (told["integration_id"], told["result"], told["exit_code"]) == (521, "ok", 0)
-    assert [step["step"] for step in told["steps"]][:3] == ["configuration", "host", "key"]
-    assert told["steps"][2]["probe"] == "unverified"
+    stages = [step["step"] for step in told["steps"]]
+    assert stages[:4] == ["configuration", "alerts", "host", "key"]
+    assert told["steps"][3]["probe"] == "unverified"
     status = next(step for step in told["steps"] if step["step"] == "status")
     assert (status["is_success"], status["status"]) == (True, "Created alert")
     (alert,) = place.sandbox.alerts

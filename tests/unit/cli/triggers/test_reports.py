@@ -17,6 +17,11 @@ from stream_app.cli.triggers import report_html, report_text
 from stream_app.cli.triggers.charts import bar, column_chart
 from stream_app.domain.backtest.backtest import EventSample
 from stream_app.domain.backtest.findings import Findings
+from stream_app.domain.configuration.repeat_options import (
+    EACH_WINDOW,
+    Deduplicate,
+    RepeatOptions,
+)
 from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger
 from stream_app.domain.replay.counting_replay import ReplayFigures
 
@@ -42,6 +47,7 @@ def findings(counts: dict[int, int] | None = None, name: str = "Hits", **more: A
         "from_ms": START * 1000,
         "to_ms": (START + 168 * HOUR) * 1000,
         "read_ms": (START * 1000, (START + 168 * HOUR) * 1000),
+        "integrations": {521: RepeatOptions(Deduplicate.EPISODE, 3600, 7200), 522: EACH_WINDOW},
         "samples": {
             START + 30 * HOUR: [
                 EventSample(3, 1042, START + 30 * HOUR + 7, {"type": "sqli", "host": name}),
@@ -119,7 +125,7 @@ def test_a_page_is_well_formed_and_loads_nothing() -> None:
     root = ET.fromstring(page.partition("\n")[2])  # noqa: S314 - our own page
     tags = Counter(element.tag for element in root.iter())
     assert tags["svg"] == 1
-    assert tags["table"] == 3
+    assert tags["table"] == 4
     assert not tags.keys() & {"script", "link", "img", "iframe", "object", "a", "image", "use"}
     names = {name for element in root.iter() for name in element.attrib}
     assert not names & {"src", "href", "onload", "onclick", "action", "data"}
@@ -170,6 +176,23 @@ def test_json_has_every_fired_window() -> None:
     assert {"threshold": 40, "note": "as it is"}.items() <= next(
         row for row in found["thresholds"] if row["threshold"] == 40
     ).items()
+
+
+def test_what_the_options_make_of_the_fired_windows_is_shown_beside_them() -> None:
+    found = findings()
+    rows = orjson.loads(orjson.dumps(report_text.as_json(found, top=2)))["pages"]
+    assert rows[1] == {
+        "deduplicate": "episode", "repeat_seconds": 3600, "close_after_seconds": 7200,
+        "pages": 23, "repeats": 1, "folded": 0, "integration_ids": [521],
+    }  # fmt: skip
+    assert [(row["pages"], row["integration_ids"]) for row in rows] == [
+        (24, [522]), (23, [521]), (1, []), (1, []),
+    ]  # fmt: skip
+    assert "24 windows, 24 pages at integration 522" in report_html.page(found, 1)
+    quiet = findings({START: 1})
+    assert "PAGES" not in "\n".join(report_text.report(quiet, 1, None))
+    unknown = findings(integrations={})
+    assert report_text.pages_headline(unknown).startswith("24 windows. What ")
 
 
 def test_loaded_and_left_out_records_are_reported() -> None:

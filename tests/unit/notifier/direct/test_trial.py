@@ -14,11 +14,12 @@ from aiohttp import web
 from stream_app.domain.configuration.alert_options import AlertOptions, Priority
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import EVENTS, Integration
+from stream_app.domain.configuration.repeat_options import Deduplicate, RepeatOptions
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial import Trial
 from stream_app.notifier.direct.trial_report import Step, TrialResult, worst
 from stream_app.opsgenie import destination
-from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
+from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.setting_groups import DeliverySettings
@@ -117,10 +118,12 @@ async def test_all_steps_of_an_integration_that_works() -> None:
         assert await bench.run("system", "security_issue_high") is OK
         stages = [str(step.stage) for step in bench.steps]
     assert stages == [
-        "configuration", "host", "key", "key", "send", "send", "send", "status", "status",
-        "close", "close",
+        "configuration", "alerts", "host", "key", "key", "send", "send", "send", "status",
+        "status", "close", "close",
     ]  # fmt: skip
-    told = bench.told()
+    (alerts,) = bench.told("alerts")
+    assert alerts.startswith("ok: deduplicate: window: each fired window of a trigger is an alert")
+    told = [text for text in bench.told() if text not in bench.told("alerts")]
     assert told[0].startswith('ok: integration 521 "On-call" is valid; to http://127.0.0.1:')
     assert "connection is well" in told[1]
     assert "ok: the key works: HTTP 202" in told[2]
@@ -206,7 +209,29 @@ async def test_a_service_that_is_not_there_is_retryable() -> None:
         await bench.sandbox.stop()
         assert await bench.run("system") is RETRYABLE
     assert "takes no connection" in bench.told("host")[0]
-    assert [str(step.stage) for step in bench.steps] == ["configuration", "host"]
+    assert [str(step.stage) for step in bench.steps] == ["configuration", "alerts", "host"]
+
+
+@pytest.mark.parametrize(
+    ("path", "repeat_notes", "notes"), [("", True, 0), (JSM_PATH, True, 1), (JSM_PATH, False, 0)]
+)
+async def test_what_the_chosen_mode_does_is_said_and_what_jsm_does_not_document(
+    path: str, notes: int, *, repeat_notes: bool
+) -> None:
+    options = RepeatOptions(Deduplicate.EPISODE, 3600, 7200, repeat_notes)
+    async with running() as bench:
+        assert await bench.run(silent=True, repeats=options, api=bench.url + path) is OK
+    first, *others = bench.told("alerts")
+    assert first.startswith(
+        "ok: deduplicate: episode, repeat_seconds: 3600, close_after_seconds: 7200: the windows of "
+        "one attack are one alert, which the first one opens; it is repeated at most every 1 hour"
+    )
+    assert first.endswith("it is closed when no window has fired for 2 hours")
+    assert ("with a note" in first) is repeat_notes
+    assert len(others) == notes
+    assert all(
+        "documents notes by an integration's key, but not their path" in text for text in others
+    )
 
 
 @pytest.mark.parametrize(
