@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from stream_app.domain.foreign_text.hidden_keys import hide_keys
 from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.setting_groups import DeliverySettings, Group
@@ -72,11 +73,12 @@ class HeartbeatSettings(Group):
         if not isinstance(value, str):
             return value
         hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
-        for host in hosts:
+        for number, host in enumerate(hosts, start=1):
             if not _HOST.fullmatch(host):
+                # It may be the whole address, which is a secret.
                 raise ValueError(
-                    f"{quoted(host)} is no host: write names without https://, port and path, "
-                    "such as hc-ping.com"
+                    f"the host {number} of {len(hosts)} (hidden) is none: write names without "
+                    "https://, port and path, such as hc-ping.com"
                 )
         return hosts
 
@@ -144,17 +146,17 @@ def _empty_problems(heartbeat: HeartbeatSettings) -> Iterator[str]:
 def _value_problems(heartbeat: HeartbeatSettings) -> Iterator[str]:
     name = heartbeat.name
     if name is not None and (why := _name_problem(name)) is not None:
-        yield f"{_name('name')}: {quoted(name)} {why}: write it as the service shows it"
+        yield f"{_name('name')}: {_shown(name)} {why}: write it as the service shows it"
     for field in ("cloud_id", "team_id"):
         value = getattr(heartbeat, field)
         if value is not None and not _ID.fullmatch(value):
             yield (
-                f"{_name(field)}: {quoted(value)} is no id: give letters, digits and hyphens, "
+                f"{_name(field)}: {_shown(value)} is no id: give letters, digits and hyphens, "
                 "such as 4b26961a-a837-49d2-a1fe-0973013e3c3b"
             )
     if heartbeat.email is not None and not _EMAIL.fullmatch(heartbeat.email):
         yield (
-            f"{_name('email')}: {quoted(heartbeat.email)} is no e-mail address: give that of the "
+            f"{_name('email')}: {_shown(heartbeat.email)} is no e-mail address: give that of the "
             "account that the API token belongs to"
         )
     token = "" if heartbeat.api_token is None else heartbeat.api_token.get_secret_value().strip()
@@ -184,7 +186,7 @@ def _address_problems(heartbeat: HeartbeatSettings, delivery: DeliverySettings) 
         is_real = heartbeat.jsm_api.rstrip("/") == JSM_API
         if not is_real and not _is_sandbox(heartbeat.jsm_api, delivery.sandbox_url):
             yield (
-                f"{_name('jsm_api')}: {quoted(heartbeat.jsm_api)} is not allowed: unset it for "
+                f"{_name('jsm_api')}: {_shown(heartbeat.jsm_api)} is not allowed: unset it for "
                 f"{JSM_API}, or give {_SANDBOX} followed by {JSM_OPS_PATH}"
             )
         yield from _scale_problems("jsm", delivery, is_local=not is_real)
@@ -232,6 +234,11 @@ def _scale_problems(target: str, delivery: DeliverySettings, *, is_local: bool) 
             f"{delivery.retry_scale:g}: a real service is pinged once a minute and never faster: "
             "unset the scale, or name an address on loopback"
         )
+
+
+def _shown(value: str) -> str:
+    """Return a value for an error; somebody may have put a token or a whole address there."""
+    return quoted(hide_keys(re.sub(r"(://[^/?#]*)[/?#].+", r"\1/…", value)))
 
 
 def _name(field: str) -> str:

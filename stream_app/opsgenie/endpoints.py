@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.foreign_text.hidden_keys import hide_keys
 from stream_app.domain.foreign_text.network_names import is_loopback
 
 if TYPE_CHECKING:
@@ -145,12 +146,4 @@ def _base_path(parts: SplitResult) -> str:
 
 def _shown(url: str) -> str:
     """Return a URL for an error message, without anything that may be a key."""
-    url = re.sub(r"//[^/]*@", "//***@", url.split("?", 1)[0])
-    url = re.sub(r"[\w=+~-]{16,}", _hidden_if_key, url)
-    return repr(url[:200])
-
-
-def _hidden_if_key(match: re.Match[str]) -> str:
-    """Hide a long word that may be a key: one with more than small letters and hyphens."""
-    word = match.group()
-    return word if re.fullmatch(r"[a-z-]+", word) else "***"
+    return repr(hide_keys(url.split("?", 1)[0])[:200])

@@ -39,7 +39,7 @@ class Heartbeat:
     name: str
     seconds: float = DEFAULT_SECONDS
     enabled: bool = True
-    priority: str = Priority.P3
+    priority: str = Priority.P3.value
     pings: int = 0
     last_ping_ms: int | None = None
     gap_ms: int | None = None

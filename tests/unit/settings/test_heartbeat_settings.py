@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stream_app.domain.errors import ConfigurationError
-from stream_app.heartbeat_settings import HeartbeatSettings, split_url
+from stream_app.heartbeat_settings import HeartbeatSettings
 from stream_app.settings import load_settings
 
 OPSGENIE = {"TARGET": "opsgenie", "NAME": "pager", "INTEGRATION_ID": "7"}
@@ -169,95 +167,21 @@ def test_a_wrong_value_is_named_with_what_to_do(
     assert f" {why}: " in text
 
 
+@pytest.mark.parametrize("secret", ["ATATT3xFfGF0fakeTOKEN_not-REAL=0123456789", URL["URL"]])
 @pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("hidden-7f", "is no address"),
-        ("hc-ping.com/hidden-7f", "is no address"),
-        ("https:///hidden-7f", "is no address"),
-        ("https://hc-ping.com:99999/hidden-7f", "is no address"),
-        ("https://hc-ping.com:/hidden-7f", "is no address"),
-        ("https://hc-ping.com/hidden 7f", "is no address"),
-        ("https://hc-ping.com\\@evil.example/hidden-7f", "is no address"),
-        ("https://hc-ping.com/hidden-\u00fc", "is no address"),
-        ("https://hc-ping.com/hidden-\udcff", "is no address"),
-        ("https://hc-ping.com/hidden\n-7f", "is no address"),
-        ("https://[hc-ping.com/hidden-7f", "is no address"),
-        ("https://me:hidden-7f@hc-ping.com/", "must have no user and password"),
-        ("https://hc-ping.com@evil.example/hidden-7f", "must have no user and password"),
-        ("https://hc-ping.com/hidden-7f#part", "must have no #"),
-        ("http://hc-ping.com/hidden-7f", "must begin with https://"),
-        ("ftp://hc-ping.com/hidden-7f", "must begin with https://"),
-        ("file://hc-ping.com/etc/hidden-7f", "must begin with https://"),
-        ("https://evil.example/hidden-7f", "names a host that is not one of"),
-        ("https://x.hc-ping.com/hidden-7f", "names a host that is not one of"),
-        ("https://hc-ping.com.evil.example/hidden-7f", "names a host that is not one of"),
-        ("https://hc-ping.com./hidden-7f", "names a host that is not one of"),
-        ("http://127.0.0.1:8000/hidden-7f", "names a host that is not one of"),
-    ],
+    ("target", "name"),
+    [(target, name) for target, values in TARGETS.items() for name in list(values)[1:]],
 )
-def test_an_address_that_is_not_allowed_is_refused_and_not_shown(
-    monkeypatch: pytest.MonkeyPatch, url: str, why: str
+def test_a_secret_in_the_wrong_setting_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, target: str, name: str, secret: str
 ) -> None:
-    text = refusal(monkeypatch, URL | {"URL": url})
-    assert text.startswith(f"STREAM_APP_HEARTBEAT__URL: (hidden) {why}")
-    assert "evil" not in text
-
-
-@pytest.mark.parametrize(
-    ("url", "hosts"),
-    [
-        ("https://hc-ping.com/7f", "hc-ping.com"),
-        (" https://HC-PING.com/7f\t", "HC-ping.com"),
-        ("https://health.acme.example:8443/ping/7f?run=1", "health.acme.example"),
-        ("http://127.0.0.1:8000/ping/7f", "127.0.0.1"),
-        ("http://localhost:8000/ping/7f", "localhost"),
-        ("http://[::1]:8000/ping/7f", "::1"),
-    ],
-)
-def test_an_address_at_an_allowed_host_is_taken(
-    monkeypatch: pytest.MonkeyPatch, url: str, hosts: str
-) -> None:
-    settings = load(monkeypatch, URL | {"URL": url, "URL_HOSTS": hosts})
-    assert settings.url is not None
-    assert settings.url.get_secret_value() == url
-
-
-@pytest.mark.parametrize("host", ["https://hc-ping.com", "hc-ping.com/x", "*.x.com", "a b", "-"])
-def test_a_host_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    text = refusal(monkeypatch, URL | {"URL_HOSTS": host})
-    assert text.startswith(f"STREAM_APP_HEARTBEAT__URL_HOSTS: Value error, '{host}' is no host: ")
-
-
-@pytest.mark.parametrize(
-    "api",
-    [
-        "https://api.atlassian.com.evil.example/jsm/ops/api",
-        "https://api.atlassian.com/jsm/ops",
-        "http://api.atlassian.com/jsm/ops/api",
-        "http://127.0.0.1:8481/jsm/ops/api",
-        "http://127.0.0.1:8480/jsm/ops/integration",
-        "nonsense",
-    ],
-)
-def test_a_token_goes_to_jsm_or_to_the_sandbox_only(
-    monkeypatch: pytest.MonkeyPatch, api: str
-) -> None:
-    text = refusal(monkeypatch, JSM | {"JSM_API": api}, {"DELIVERY__SANDBOX_URL": SANDBOX})
-    assert text.startswith(f"STREAM_APP_HEARTBEAT__JSM_API: '{api}' is not allowed: ")
-
-
-@pytest.mark.parametrize("api", [f"{SANDBOX}/jsm/ops/api", f"{SANDBOX}/jsm/ops/api/"])
-def test_a_sandbox_that_the_setting_names_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, api: str
-) -> None:
-    assert load(monkeypatch, JSM | {"JSM_API": api}, {"DELIVERY__SANDBOX_URL": SANDBOX})
-
-
-def test_a_sandbox_off_loopback_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox = "http://sandbox.acme.example"
-    values = JSM | {"JSM_API": f"{sandbox}/jsm/ops/api"}
-    assert "is not allowed" in refusal(monkeypatch, values, {"DELIVERY__SANDBOX_URL": sandbox})
+    for value in (secret, f" {secret} ", f"ops@{secret}", f"https://me:{secret}@api.atlassian.com"):
+        text = ""
+        try:
+            load(monkeypatch, TARGETS[target] | {name: value})
+        except ConfigurationError as error:
+            text = str(error)
+        assert not [part for part in ("TOKEN", "012345", *SECRETS) if part in text]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -291,10 +215,3 @@ def test_a_service_on_loopback_may_be_pinged_faster(
 ) -> None:
     others = {"DELIVERY__SANDBOX_URL": SANDBOX, "DELIVERY__RETRY_SCALE": "0.01"}
     assert load(monkeypatch, values, others)
-
-
-@given(st.text())
-def test_no_text_breaks_the_reading_of_an_address(text: str) -> None:
-    parts = split_url(f"https://hc-ping.com/{text}")
-    assert parts is None or parts.hostname == "hc-ping.com"
-    split_url(text)
