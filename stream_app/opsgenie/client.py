@@ -153,6 +153,8 @@ class OpsgenieClient:
     ) -> tuple[Outcome, bytes]:
         """Make one attempt to get an address; return its outcome and the answer's beginning.
 
+        If the connection breaks before an answer begins, aiohttp asks a second time.
+
         Args:
             url: an address that is allowed.
             key: an API key, or the API token of `user`; None: the address needs none.

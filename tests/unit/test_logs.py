@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.domain.foreign_text.printable import printable
-from stream_app.logs import configure_logs, get_logger
+from stream_app.logs import CHATTY, configure_logs, get_logger
 from stream_app.setting_groups import LogSettings
 
 HOSTILE = (
@@ -85,3 +85,15 @@ def test_a_repeated_line_of_a_library_is_logged_once_a_minute() -> None:
     lines = [orjson.loads(line) for line in out.getvalue().splitlines()]
     assert len([line for line in lines if line["logger"] == "asyncio"]) == 2
     assert len([line for line in lines if line["logger"] == "ours"]) == 2000
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_no_library_logs_the_addresses_of_requests(level: str) -> None:
+    levels = {name: logging.getLogger(name).level for name in CHATTY}
+    try:
+        configure_logs(LogSettings.model_validate({"level": level}))
+        # httpx logs each address at info, and the path of a heartbeat's may be a secret.
+        assert logging.getLogger("httpx").level >= logging.WARNING
+    finally:
+        for name, before in levels.items():
+            logging.getLogger(name).setLevel(before)
