@@ -117,9 +117,9 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it without warning, as `kill -9` does."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_SECONDS)
 
-    def stop(self, timeout_seconds: float = 15) -> int:
+    def stop(self, timeout_seconds: float = PATIENCE_SECONDS) -> int:
         """SIGTERM, then return the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -132,7 +132,7 @@ class WorkerProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_SECONDS)
 
 
 async def get(url: str) -> tuple[int, str]:

@@ -221,7 +221,7 @@ async def test_a_missing_topic_is_named_and_the_worker_does_not_start(
     settings: Settings, tmp_path: Path
 ) -> None:
     with WorkerProcess("detector", settings, tmp_path / "worker.log") as worker:
-        assert await asyncio.to_thread(worker.process.wait, 30) == 3
+        assert await asyncio.to_thread(worker.process.wait, 60) == 3
         assert f"{settings.topic_prefix}events.attacks" in worker.text
         assert "stream-app topics create" in worker.text
 

@@ -255,7 +255,7 @@ async def test_notices_reach_their_subscribers_once_even_after_a_kill(place: Pla
         with place.worker("detector", "-m", "tests.integration.workers.killed_detector") as killed:
             await killed.ready()
             await place.put(encode_notice(BROKEN))
-            assert await asyncio.to_thread(killed.process.wait, 30) == -9
+            assert await asyncio.to_thread(killed.process.wait, 60) == -9
         with place.worker("detector") as detector:
             await detector.ready()
             await notifier.ready()

@@ -497,7 +497,7 @@ async def test_a_worker_killed_before_the_request_loses_nothing(bench: Bench) ->
     killed = bench.worker("request")
     await killed.ready()
     await bench.fire(alert())
-    assert await asyncio.to_thread(killed.process.wait, 30) == -signal.SIGKILL
+    assert await asyncio.to_thread(killed.process.wait, 60) == -signal.SIGKILL
     assert bench.sandbox.requests == []
     await finished(await bench.worker().ready(), "sent", 1)
     assert len(bench.sandbox.alerts) == len(bench.sandbox.requests) == 1
@@ -515,7 +515,7 @@ async def test_a_worker_killed_before_it_wrote_a_result_posts_once_more_the_same
     killed = bench.worker("answer")
     await killed.ready()
     await bench.fire(alert())
-    assert await asyncio.to_thread(killed.process.wait, 30) == -signal.SIGKILL
+    assert await asyncio.to_thread(killed.process.wait, 60) == -signal.SIGKILL
     assert len(bodies) == 1
     await finished(await bench.worker().ready(), "sent", 1)
     assert len(bodies) == 2
@@ -551,7 +551,7 @@ async def test_a_worker_killed_before_it_read_a_result_does_not_post_again(bench
     killed = bench.worker("result")
     await killed.ready()
     await bench.fire(alert())
-    assert await asyncio.to_thread(killed.process.wait, 30) == -signal.SIGKILL
+    assert await asyncio.to_thread(killed.process.wait, 60) == -signal.SIGKILL
     assert len(bench.sandbox.requests) == 1
     await finished(await bench.worker().ready(), "sent", 1)
     await asyncio.sleep(1)
@@ -708,7 +708,7 @@ async def test_different_partition_counts_are_refused_by_name_and_number(bench: 
         await admin.close()
     await asyncio.sleep(0.5)
     worker = bench.worker()
-    assert await asyncio.to_thread(worker.process.wait, 30) == 3
+    assert await asyncio.to_thread(worker.process.wait, 60) == 3
     assert "deliveries has 2 partitions" in worker.text
     assert "delivery-results has 6" in worker.text
     assert "stream-app topics create" in worker.text
