@@ -64,11 +64,14 @@ class HeartbeatReading:
 
 
 def has_moved(earlier: HeartbeatReading, later: HeartbeatReading) -> bool | None:
-    """Tell whether a ping arrived between two readings; None: that cannot be known."""
+    """Tell whether a ping arrived between two readings; None: that cannot be known.
+
+    Where no time is told, a heartbeat that a ping has reached is at least not expired.
+    """
     if (earlier.state, later.state) == (HeartbeatState.EXPIRED, HeartbeatState.ALIVE):
         return True
     if later.last_ping_ms is None:
-        return None
+        return False if later.state is HeartbeatState.EXPIRED else None
     return earlier.last_ping_ms is None or later.last_ping_ms > earlier.last_ping_ms
 
 

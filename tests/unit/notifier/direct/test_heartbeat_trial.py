@@ -114,6 +114,20 @@ async def test_a_ping_that_is_lost_is_told(bench: Bench) -> None:
     assert "has not arrived after 15 s: it is enabled" in bench.steps[-1].text
 
 
+async def test_jsm_tells_of_a_lost_ping_only_while_the_heartbeat_is_not_alive(
+    bench: Bench,
+) -> None:
+    bench.sandbox.add_heartbeat(Heartbeat("pager"))
+    fault = bench.sandbox.fail(Fault(kind=FaultKind.DISCARD, on=(PING,)))
+    assert await bench.run(bench.jsm()) is RETRYABLE
+    assert bench.told()[-1] == "arrival failed"
+    bench.sandbox.heal(fault.id)
+    await bench.run(bench.jsm())
+    bench.sandbox.fail(Fault(kind=FaultKind.DISCARD, on=(PING,)))
+    assert await bench.run(bench.jsm()) is OK
+    assert bench.told()[-1] == "arrival unknown"
+
+
 async def test_jsm_does_not_tell_whether_a_ping_of_a_living_one_arrives(bench: Bench) -> None:
     bench.sandbox.add_heartbeat(Heartbeat("pager"))
     assert await bench.run(bench.jsm()) is OK

@@ -210,7 +210,9 @@ def test_a_heartbeat_that_comes_to_life_has_moved_though_no_time_is_told() -> No
     expired, alive = HeartbeatReading(EXPIRED, ""), HeartbeatReading(ALIVE, "")
     assert has_moved(expired, alive) is True
     assert has_moved(alive, alive) is None
-    assert has_moved(alive, expired) is None
+    assert has_moved(alive, expired) is False
+    assert has_moved(expired, expired) is False
+    assert has_moved(alive, unreadable("gone")) is None
     assert has_moved(unreadable("gone"), alive) is None
 
 
