@@ -331,12 +331,14 @@ class PartitionDeliveries:
 
     def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of a cut."""
-        states: list[tuple[bytes, bytes | None]] = [
+        # A crash may keep only the first ones. Open alerts come first: a delivery whose end is
+        # stored tells them nothing a second time.
+        states = [open_alert_record(alias, alert) for alias, alert in cut.opened]
+        states += [
             (delivery_id.encode(), _record(state))
             for delivery_id, state in (*cut.changed, *cut.repeated)
         ]
         states += [judge_record(key, value) for key, value in cut.judged]
-        states += [open_alert_record(alias, alert) for alias, alert in cut.opened]
         return states + [pause_record(number, until_ms) for number, until_ms in cut.paused]
 
     def progress_record(self, cut: DeliveryCut) -> tuple[bytes, bytes]:
