@@ -6,7 +6,8 @@ import msgspec
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.delivery.records import Checked, Result
-from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote, DeliveryHistory
+from stream_app.domain.reports.alert_history import AlertHistory
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.window_counts import ObservedCount
@@ -46,9 +47,15 @@ def document_of(
         "is_whole_count": observed.is_whole if observed else None,
         "records": history.records,
         "alert": msgspec.to_builtins(history.alert),
-        "deliveries": [
-            _delivery(history, delivery, around)
-            for _, delivery in sorted(history.deliveries.items())
+        "deliveries": [_delivery(history, delivery, around) for delivery in history.all_deliveries],
+        "folded": [
+            {
+                "integration_id": number,
+                "integration_name": _name(number, around),
+                "alias": episode.alias,
+                "told_in": history.told_in.get(number),
+            }
+            for number, episode in sorted(history.folded.items())
         ],
         "without_delivery": [
             {
@@ -78,6 +85,8 @@ def _delivery(
         "id": history.id,
         "integration_id": history.integration_id,
         "integration_name": _name(history.integration_id, around),
+        "action": history.action,
+        "alias": sent and sent.alias,
         "state": history.status,
         "reason": history.reason or None,
         "redrives": history.redrives,
@@ -89,6 +98,7 @@ def _delivery(
         "message": sent and sent.message,
         "description": sent and sent.description,
         "details": sent and sent.details,
+        "note": (sent and sent.note) or None,
         "attempts": [_attempt(attempt) for attempt in history.ordered_attempts],
         "checks": [_check(check) for check in history.checks],
         "dead_letters": [letter_document(note) for note in history.dead_letters],

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from stream_app.cli.tables import wrapped
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.alerts.threshold_text import period_text
-from stream_app.domain.delivery.records import Result
+from stream_app.domain.delivery.records import Result, ServiceAction
 from stream_app.domain.foreign_text.printable import printable
-from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote, DeliveryHistory
+from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.attempt_groups import AttemptGroup, grouped
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.window_counts import ObservedCount
@@ -60,22 +61,38 @@ def lines_of(
         yield f"dead     {_letter(note)}"
         yield f"next     {around.next_of_letter(note)}"
     shown: set[str] = set()
-    for number, delivery in sorted(history.deliveries.items()):
+    for delivery in history.all_deliveries:
         yield ""
         reason = f" ({delivery.reason})" if delivery.reason else ""
-        yield f"{_name(number, around)}: {delivery.status}{reason}"
+        name = _name(delivery.integration_id, around)
+        yield f"{name}: {what_of(delivery)}{delivery.status}{reason}"
         yield from _message(delivery, shown)
         yield from _course(delivery)
         yield f"  next     {around.next_of_delivery(history, delivery)}"
+    for number, episode in sorted(history.folded.items()):
+        yield ""
+        yield f"{_name(number, around)}: folded into {episode.alias}"
+        yield f"  next     {around.why_folded(history, number)}"
     for number in history.without_delivery:
         yield ""
         yield f"{_name(number, around)}: no delivery"
         yield f"  next     {around.why_no_delivery(history, number)}"
 
 
+def what_of(delivery: DeliveryHistory) -> str:
+    """Return what a delivery asks of the service, with a space behind it; empty: an alert."""
+    return "" if delivery.action is ServiceAction.CREATE else f"{delivery.action} "
+
+
+def state_parts(history: AlertHistory) -> list[str]:
+    """Return the states of all deliveries of an alert, each with its integration."""
+    parts = [f"{d.integration_id} {what_of(d)}{d.status}" for d in history.all_deliveries]
+    return parts + [f"{number} folded" for number in sorted(history.folded)]
+
+
 def _state(history: AlertHistory) -> str:
     """Return the alert's state, and that of each integration if there are several."""
-    parts = [f"{n} {d.status}" for n, d in sorted(history.deliveries.items())]
+    parts = state_parts(history)
     parts += [f"{n} no delivery" for n in history.without_delivery]
     return history.state + (f" ({', '.join(parts)})" if len(parts) > 1 else "")
 
@@ -105,7 +122,8 @@ def _message(history: DeliveryHistory, shown: set[str]) -> Iterator[str]:
     """Yield the message, if it is not among those `shown`, which it then joins."""
     if history.delivery is None:
         return
-    text = f"{history.delivery.message}\n{history.delivery.description}"
+    delivery = history.delivery
+    text = delivery.note or f"{delivery.message}\n{delivery.description}"
     if text in shown:
         yield "  message  the same"
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from stream_app.cli.alerts.history_json import facts_of
-from stream_app.cli.alerts.history_text import cause_of
+from stream_app.cli.alerts.history_text import cause_of, state_parts
 from stream_app.cli.completing import id_option
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import moments_of, time_options
@@ -77,8 +77,8 @@ def list_(
 
     STATE is the worst of its deliveries: `failed` (a dead letter that nobody has redriven),
     `pending`, `dismissed` (nobody wants its dead letters sent), `dry_run` (recorded, and sent to
-    nobody), `sent`, or `no_delivery` (not routed yet, or no integration takes it). FIRED is when
-    the record was written.
+    nobody), `sent`, `folded` (the next repeat of its episode tells it), or `no_delivery` (not
+    routed yet, or no integration takes it). FIRED is when the record was written.
     """
     settings = load_settings()
     configure_logs(settings.log)
@@ -141,12 +141,9 @@ async def _unknown(settings: Settings, selected: AlertFilter) -> Sequence[str]:
 
 def _row(history: AlertHistory) -> tuple[str, ...]:
     alert = history.alert
-    deliveries = [
-        f"{number} {history.deliveries[number].status}"
-        if number in history.deliveries
-        else f"{number}"
-        for number in sorted({*alert.integration_ids, *history.deliveries})
-    ]
+    served = {one.integration_id for one in history.all_deliveries} | history.folded.keys()
+    deliveries = state_parts(history)
+    deliveries += [str(number) for number in sorted({*alert.integration_ids} - served)]
     return (
         iso_utc(history.fired_ms), history.state, str(alert.client_id), cause_of(alert),
         ", ".join(deliveries), alert.id,
@@ -158,11 +155,16 @@ def _summary(history: AlertHistory) -> dict[str, object]:
         **facts_of(history),
         "deliveries": [
             {
-                "integration_id": number,
+                "integration_id": delivery.integration_id,
+                "action": delivery.action,
                 "state": delivery.status,
                 "reason": delivery.reason or None,
                 "attempt_count": len(delivery.ordered_attempts),
             }
-            for number, delivery in sorted(history.deliveries.items())
+            for delivery in history.all_deliveries
+        ],
+        "folded": [
+            {"integration_id": number, "alias": episode.alias}
+            for number, episode in sorted(history.folded.items())
         ],
     }

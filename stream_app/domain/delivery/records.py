@@ -25,6 +25,9 @@ IdText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 #: The integers that an encoder can write: a longer one would end the process there.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
+#: What the ids of notes and closes have between their alert's id or alias and the rest.
+NOTE_SUFFIX = ":note"
+CLOSE_INFIX = ":close:"
 #: Header of a delivery: append time of its alert, Unix ms.
 ALERTED_HEADER = "x-alerted-ms"
 
@@ -217,9 +220,14 @@ def delivery_of(
     )
 
 
+def note_id(alert_id: str, integration_id: int) -> str:
+    """Return the id of the note that follows the delivery of an alert to an integration."""
+    return delivery_id(f"{alert_id}{NOTE_SUFFIX}", integration_id)
+
+
 def close_id(alert: OpenAlert) -> str:
     """Return the id of the delivery that closes an open alert."""
-    name = f"{alert.alias}:close:{alert.last_window_end}:{alert.created_offset}"
+    name = f"{alert.alias}{CLOSE_INFIX}{alert.last_window_end}:{alert.created_offset}"
     return delivery_id(name, alert.integration_id)
 
 

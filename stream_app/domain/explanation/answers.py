@@ -25,7 +25,8 @@ from stream_app.domain.explanation.windows import (
 )
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.incoming import NoticeResult
-from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote
+from stream_app.domain.reports.alert_history import AlertHistory
+from stream_app.domain.reports.delivery_history import DeadLetterNote
 
 #: Exclusion -> what it means, after "the event is".
 EXCLUSIONS = {

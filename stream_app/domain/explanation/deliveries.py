@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stream_app.domain.delivery.records import ServiceAction
 from stream_app.domain.delivery.state import DeliveryStatus
-from stream_app.domain.reports.alert_history import AlertHistory, DeliveryHistory
+from stream_app.domain.reports.alert_history import AlertHistory
+from stream_app.domain.reports.delivery_history import DeliveryHistory
 from stream_app.domain.reports.next_steps import Surroundings
 
 
@@ -15,10 +17,15 @@ def delivery_texts(history: AlertHistory, around: Surroundings) -> Iterator[str]
         if note.redriven_to is None:
             done = ", dismissed" if note.is_dismissed else ""
             yield f"the alert is a dead letter ({note.reason}): {note.place}{done}"
-    if not history.alert.integration_ids and not history.deliveries:
+    if not history.alert.integration_ids and not history.all_deliveries:
         yield "the trigger names no integration: nobody is told"
-    for number, delivery in sorted(history.deliveries.items()):
-        yield f"integration {number}: {_delivery_text(delivery)}"
+    for delivery in history.all_deliveries:
+        is_create = delivery.action is ServiceAction.CREATE
+        what = "" if is_create else f"{delivery.action} "
+        yield f"integration {delivery.integration_id}: {what}{_delivery_text(delivery)}"
+    for number, episode in sorted(history.folded.items()):
+        told = around.why_folded(history, number)
+        yield f"integration {number}: folded into {episode.alias}, {told}"
     for number in history.without_delivery:
         yield f"integration {number}: no delivery: {around.why_no_delivery(history, number)}"
 

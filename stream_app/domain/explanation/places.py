@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.explanation.answers import letter_done
-from stream_app.domain.reports.alert_history import DeadLetterNote
+from stream_app.domain.reports.delivery_history import DeadLetterNote
 
 
 class PlaceState(StrEnum):

@@ -7,25 +7,29 @@ for a pause, an attempt is made later than the due time shown here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
-from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.delivery.records import Checked, Delivery, Result, delivery_id
-from stream_app.domain.delivery.retry_schedule import (
-    LAST_ATTEMPT,
-    next_due_ms,
-    own_fault_wait_ms,
+from stream_app.domain.delivery.records import (
+    CLOSE_INFIX,
+    NOTE_SUFFIX,
+    Checked,
+    Delivery,
+    Folded,
+    Result,
+    ServiceAction,
+    Skipped,
+    delivery_id,
 )
-from stream_app.domain.delivery.state import DeliveryStatus
-from stream_app.domain.errors import DeadLetterReason, StreamAppError, UsageError
+from stream_app.domain.delivery.state import UNFINISHED, DeliveryStatus
+from stream_app.domain.episodes.reference import EpisodeReference
+from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.foreign_text.printable import printable
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory, last_letter
 
 _SHOWN_IDS = 5
-#: Reasons of the dead letters of deliveries that have been tried to the end.
-_GIVEN_UP = frozenset({DeadLetterReason.EXHAUSTED, DeadLetterReason.STALE})
 
 #: Statuses of deliveries that are dead letters, or become one in a moment.
 _DEAD = frozenset({DeliveryStatus.GIVEN_UP, DeliveryStatus.CANCELLED})
@@ -42,154 +46,83 @@ class AlertState(StrEnum):
     #: It was rendered and recorded in a dry run, which sends nothing.
     DRY_RUN = "dry_run"
     SENT = "sent"
+    #: Its window makes no request of its own: the next repeat of its episode tells it.
+    FOLDED = "folded"
     #: No delivery was made yet, or no integration takes the alert.
     NO_DELIVERY = "no_delivery"
 
 
-@dataclass(frozen=True)
-class DeadLetterNote:
-    """A dead letter of an alert or a delivery; `redriven_to` is where it was redriven to.
-
-    `integration_ids` are those that it was for.
-    """
-
-    place: Place
-    at_ms: int
-    reason: str
-    redriven_to: str | None = None
-    integration_ids: tuple[int, ...] = ()
-    is_dismissed: bool = False
-
-
-@dataclass
-class DeliveryHistory:
-    """The history of one delivery. Times are Unix ms.
-
-    `redrives` is how often it came back from the dead letters.
-    """
-
-    id: str
-    integration_id: int
-    delivery: Delivery | None = None
-    appended_ms: int = 0
-    redrives: int = 0
-    attempts: list[Result] = field(default_factory=list)
-    checks: list[Checked] = field(default_factory=list)
-    dead_letters: list[DeadLetterNote] = field(default_factory=list)
-
-    @property
-    def ordered_attempts(self) -> list[Result]:
-        """The attempts in the order in which they were made, each once."""
-        known = {(a.redrives, a.attempt, a.finished_at_ms): a for a in self.attempts}
-        return [known[key] for key in sorted(known)]
-
-    @property
-    def last_attempt(self) -> Result | None:
-        """The last attempt since the last redrive; None: there was none."""
-        return next(
-            (a for a in reversed(self.ordered_attempts) if a.redrives == self.redrives), None
-        )
-
-    @property
-    def status(self) -> DeliveryStatus:
-        """The status of the delivery."""
-        if any(attempt.accepted for attempt in self.attempts):
-            return DeliveryStatus.SENT
-        if (dead_letter := self.dead_letter) is not None:
-            is_last = dead_letter.reason in _GIVEN_UP
-            return DeliveryStatus.GIVEN_UP if is_last else DeliveryStatus.CANCELLED
-        last = self.last_attempt
-        if last is None or last.is_no_attempt:
-            return DeliveryStatus.PENDING
-        if last.is_dry_run:
-            return DeliveryStatus.DRY_RUN
-        return DeliveryStatus.GIVEN_UP if last.attempt >= LAST_ATTEMPT else DeliveryStatus.PENDING
-
-    @property
-    def reason(self) -> str:
-        """Why it is a dead letter, or else why its last attempt failed; empty: none has."""
-        if self.status in {DeliveryStatus.SENT, DeliveryStatus.DRY_RUN}:
-            return ""
-        if self.dead_letter is not None:
-            return self.dead_letter.reason
-        return "" if self.last_attempt is None else self.last_attempt.reason
-
-    @property
-    def dead_letter(self) -> DeadLetterNote | None:
-        """The last dead letter that nobody has redriven; None: it is none, or none any more."""
-        return last_letter(self.dead_letters)
-
-    @property
-    def next_attempt(self) -> int:
-        """The number of the attempt that follows; a fault of our own side counts as none."""
-        last = self.last_attempt
-        return 1 if last is None else last.attempt + (not last.is_no_attempt)
-
-    def due_ms(self, scale: float) -> int | None:
-        """Return when the next attempt is due; None: there is none.
-
-        Args:
-            scale: factor on the documented waits; 1 except in tests.
-        """
-        if self.status is not DeliveryStatus.PENDING:
-            return None
-        last = self.last_attempt
-        if last is None:
-            return self.appended_ms
-        if last.is_no_attempt:
-            return last.finished_at_ms + own_fault_wait_ms(scale)
-        return next_due_ms(
-            last.finished_at_ms,
-            last.attempt,
-            scale=scale,
-            retry_after_seconds=last.retry_after_seconds,
-        )
-
-
 @dataclass
 class AlertHistory:
-    """An alert, and its deliveries by integration. `fired_ms` is the time of its first record."""
+    """An alert, and its deliveries by integration. `fired_ms` is the time of its first record.
+
+    `notes` are the notes of its window, `folded` says in which episodes its window makes no request
+    of its own, and `told_in` which alert counts it then; all by integration. `closes` are those of
+    the alerts at the services that its window belongs to.
+    """
 
     alert: Alert | NoticeAlert
     fired_ms: int
     records: int = 1
     deliveries: dict[int, DeliveryHistory] = field(default_factory=dict)
+    notes: dict[int, DeliveryHistory] = field(default_factory=dict)
+    closes: list[DeliveryHistory] = field(default_factory=list)
+    folded: dict[int, EpisodeReference] = field(default_factory=dict)
+    told_in: dict[int, str] = field(default_factory=dict)
     dead_letters: list[DeadLetterNote] = field(default_factory=list)
+
+    @property
+    def all_deliveries(self) -> list[DeliveryHistory]:
+        """The deliveries, each with its note and its closes behind it."""
+        followers = [*self.notes.values(), *self.closes]
+        numbers = sorted({*self.deliveries, *(one.integration_id for one in followers)})
+        return [
+            one
+            for number in numbers
+            for one in (
+                *([self.deliveries[number]] if number in self.deliveries else []),
+                *(one for one in followers if one.integration_id == number),
+            )
+        ]
+
+    @property
+    def aliases(self) -> set[str]:
+        """The aliases of the alerts at the services that its window belongs to."""
+        told = (one.delivery for one in self.deliveries.values())
+        found = {one.episode.alias for one in told if one is not None and one.episode is not None}
+        return found | {episode.alias for episode in self.folded.values()}
 
     @property
     def state(self) -> AlertState:
         """The state of the alert."""
-        found = {history.status for history in self.deliveries.values()}
+        found = {history.status for history in self.all_deliveries}
         own = last_letter(self.dead_letters)
-        ended = [one.dead_letter for one in self.deliveries.values() if one.status in _DEAD]
+        ended = [one.dead_letter for one in self.all_deliveries if one.status in _DEAD]
         ended += [own] if own is not None else []
         if any(letter is None or not letter.is_dismissed for letter in ended):
             return AlertState.FAILED
-        if ended and DeliveryStatus.PENDING not in found:
+        if ended and not found & UNFINISHED:
             return AlertState.DISMISSED
         for status, state in _STATES.items():
             if status in found:
                 return state
-        return AlertState.NO_DELIVERY
+        return AlertState.FOLDED if self.folded else AlertState.NO_DELIVERY
 
     @property
     def without_delivery(self) -> list[int]:
         """The integrations that have neither a delivery nor a dead letter of the alert."""
         dead = {n for note in self.dead_letters for n in note.integration_ids}
-        return [n for n in self.alert.integration_ids if n not in self.deliveries and n not in dead]
+        served = {*self.deliveries, *self.folded, *dead}
+        return [n for n in self.alert.integration_ids if n not in served]
 
 
 #: The states of alerts without a dead letter, the worst first.
 _STATES = {
     DeliveryStatus.PENDING: AlertState.PENDING,
+    DeliveryStatus.WAITING: AlertState.PENDING,
     DeliveryStatus.DRY_RUN: AlertState.DRY_RUN,
     DeliveryStatus.SENT: AlertState.SENT,
 }
-
-
-def last_letter(letters: Sequence[DeadLetterNote]) -> DeadLetterNote | None:
-    """Return the last dead letter that nobody has redriven; it may be dismissed."""
-    return next((note for note in reversed(letters) if note.redriven_to is None), None)
 
 
 class AlertHistories:
@@ -197,6 +130,10 @@ class AlertHistories:
 
     def __init__(self) -> None:
         self.by_id: dict[str, AlertHistory] = {}
+        #: Alias -> the closes of its alert, by their ids.
+        self._closes: defaultdict[str, dict[str, DeliveryHistory]] = defaultdict(dict)
+        #: Alias -> the windows that are told under it: their starts, and the ids of their alerts.
+        self._told: defaultdict[str, set[tuple[int, str]]] = defaultdict(set)
 
     def add_alert(self, alert: Alert | NoticeAlert, at_ms: int) -> None:
         """Add a record of `alerts`. The first record of an alert says when it fired."""
@@ -209,18 +146,26 @@ class AlertHistories:
 
     def add_delivery(self, delivery: Delivery, at_ms: int, redrives: int) -> None:
         """Add a record of `deliveries`."""
-        history = self._delivery(delivery.alert_id, delivery.id, delivery.integration_id)
+        episode = delivery.episode
+        if episode is not None and delivery.action is ServiceAction.CREATE:
+            self._told[episode.alias].add((episode.window_start, delivery.alert_id))
+        history = self._delivery(delivery.id, delivery.integration_id)
         if history is not None and (history.delivery is None or redrives >= history.redrives):
             history.delivery, history.appended_ms, history.redrives = delivery, at_ms, redrives
 
-    def add_result(self, result: Result | Checked) -> None:
-        """Add the result of an attempt or of a status check."""
-        alert_id = result.delivery_id.removesuffix(f"/{result.integration_id}")
-        history = self._delivery(alert_id, result.delivery_id, result.integration_id)
+    def add_result(self, result: Result | Checked | Folded | Skipped) -> None:
+        """Add the result of an attempt or of a status check, or what was folded or skipped."""
+        if isinstance(result, Folded):
+            if result.alert_id in self.by_id:
+                self.by_id[result.alert_id].folded[result.integration_id] = result.episode
+            return
+        history = self._delivery(result.delivery_id, result.integration_id)
         if history is None:
             return
         if isinstance(result, Checked):
             history.checks.append(result)
+        elif isinstance(result, Skipped):
+            history.skipped = result.reason
         else:
             history.attempts.append(result)
             history.redrives = max(history.redrives, result.redrives)
@@ -236,15 +181,45 @@ class AlertHistories:
                     self.by_id[alert_id].dead_letters.append(note)
                     return
             elif number.isdecimal():
-                history = self._delivery(alert_id, name, int(number))
+                history = self._delivery(name, int(number))
                 if history is not None:
                     history.dead_letters.append(note)
 
-    def _delivery(self, alert_id: str, name: str, integration_id: int) -> DeliveryHistory | None:
-        history = self.by_id.get(alert_id)
-        if history is None or name != delivery_id(alert_id, integration_id):
+    def link(self) -> None:
+        """Connect what belongs together, once all records have been added."""
+        for history in self.by_id.values():
+            history.closes = [
+                close
+                for alias in sorted(history.aliases)
+                for close in self._closes.get(alias, {}).values()
+            ]
+            for number, note in history.notes.items():
+                note.after = history.deliveries.get(number)
+            for number, episode in history.folded.items():
+                later = (
+                    one
+                    for one in self._told.get(episode.alias, ())
+                    if one[0] > episode.window_start
+                )
+                if told := min(later, default=None):
+                    history.told_in[number] = told[1]
+
+    def _delivery(self, name: str, integration_id: int) -> DeliveryHistory | None:
+        """Return the history of a delivery by its id; None: it belongs to none of the alerts."""
+        about = name.removesuffix(f"/{integration_id}")
+        if name != delivery_id(about, integration_id):
             return None
-        return history.deliveries.setdefault(integration_id, DeliveryHistory(name, integration_id))
+        new = DeliveryHistory(name, integration_id)
+        if about in self.by_id:
+            return self.by_id[about].deliveries.setdefault(integration_id, new)
+        if (alert_id := about.removesuffix(NOTE_SUFFIX)) in self.by_id:
+            new.action = ServiceAction.NOTE
+            return self.by_id[alert_id].notes.setdefault(integration_id, new)
+        alias, found, _ = about.partition(CLOSE_INFIX)
+        if not found:
+            return None
+        new.action = ServiceAction.CLOSE
+        return self._closes[alias].setdefault(name, new)
 
 
 def is_named_by(alert_id: str, text: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stream_app.domain.dead_letters.redrive_rules import advice, dismissed_text
+from stream_app.domain.delivery.reasons import SkipReason
+from stream_app.domain.delivery.records import ServiceAction
 from stream_app.domain.delivery.retry_schedule import (
     CYCLES_SECONDS,
     LAST_ATTEMPT,
@@ -15,15 +17,26 @@ from stream_app.domain.delivery.retry_schedule import (
 from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.reports.alert_history import (
-    AlertHistory,
-    DeadLetterNote,
-    DeliveryHistory,
-)
+from stream_app.domain.reports.alert_history import AlertHistory
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.times import iso_utc
 
 #: A due time that has passed by so much is not met: no notifier runs, or it is behind.
 OVERDUE_MS = 30_000
+#: What a delivery waits for that is not due yet.
+WAITING_TEXTS = {
+    ServiceAction.NOTE: "it waits until the service has accepted the delivery that it follows",
+    ServiceAction.CLOSE: "it waits until all deliveries of its alert have ended",
+}
+SKIPPED_TEXTS = {
+    SkipReason.NOT_ACCEPTED: "nothing: the alert that it is about was never accepted",
+    SkipReason.SUPERSEDED: "nothing: further windows have come, and another close follows when "
+    "they are over",
+}
+_SENT_TEXTS = {
+    ServiceAction.NOTE: "nothing: the service has accepted it",
+    ServiceAction.CLOSE: "nothing: the alert is closed, unless it was before",
+}
 #: What is over once the integration takes alerts again.
 _ENDED_BY_STATE = frozenset(
     {DeadLetterReason.INTEGRATION_DISABLED, DeadLetterReason.INTEGRATION_DELETED}
@@ -81,10 +94,8 @@ class Surroundings:
         outlook = self.outlook(alert, delivery)
         if outlook is not None:
             return self._pending(delivery, outlook)
-        if delivery.status is DeliveryStatus.SENT:
-            return _sent(delivery)
-        if delivery.status is DeliveryStatus.DRY_RUN:
-            return "nothing: a dry run sends nothing; `--json` shows what would have been posted"
+        if (text := _text_of(delivery)) is not None:
+            return text
         letter = delivery.dead_letter
         if letter is None:
             return "it becomes a dead letter in a moment: look again"
@@ -98,6 +109,14 @@ class Surroundings:
         if letter.is_dismissed:
             return dismissed_text(letter.place)
         return advice(letter.reason, letter.place, letter.integration_ids)
+
+    @staticmethod
+    def why_folded(alert: AlertHistory, number: int) -> str:
+        """Return where a window that makes no request of its own is told."""
+        told = alert.told_in.get(number)
+        return (
+            f"told in {told}" if told else "the next repeat of its episode tells it, if one comes"
+        )
 
     def why_no_delivery(self, alert: AlertHistory, number: int) -> str:
         """Return why an integration of the alert has no delivery, and what a person does."""
@@ -142,10 +161,14 @@ class Surroundings:
         at, until = iso_utc(outlook.due_ms), iso_utc(outlook.until_ms)
         when = "now" if outlook.due_ms <= self.now_ms else f"at {at}"
         if outlook.cycle is None:
-            return (
-                f"{what} {when}, and every few seconds until {until}, because our own side is at "
-                f"fault; {then}"
+            last = delivery.last_attempt
+            is_early = last is not None and not last.is_own_fault
+            why = (
+                "the service has not processed the alert"
+                if is_early
+                else "our own side is at fault"
             )
+            return f"{what} {when}, and every few seconds until {until}, because {why}; {then}"
         cycle = f"cycle {outlook.cycle} of {len(CYCLES_SECONDS)}"
         if outlook.attempt == LAST_ATTEMPT:
             return f"{what} {when}, the last one; if it fails, {then.removeprefix('then ')}"
@@ -176,8 +199,25 @@ def _sent(delivery: DeliveryHistory) -> str:
             f"the service took the request, and then its own rules made no alert of it "
             f"({failed[-1].status}): look at the rules of its integration there"
         )
-    return "nothing: the service has accepted it; its alias there is the alert's id"
+    if delivery.action in _SENT_TEXTS:
+        return _SENT_TEXTS[delivery.action]
+    sent = delivery.delivery
+    alias = "the alert's id" if sent is None or sent.episode is None else sent.alias
+    return f"nothing: the service has accepted it; its alias there is {alias}"
 
 
 def _redrive(number: int) -> str:
     return f"stream-app dlq redrive --integration {number}"
+
+
+def _text_of(delivery: DeliveryHistory) -> str | None:
+    """Return what follows for a delivery that is neither tried again nor a dead letter."""
+    if delivery.status is DeliveryStatus.SENT:
+        return _sent(delivery)
+    if delivery.status is DeliveryStatus.DRY_RUN:
+        return "nothing: a dry run sends nothing; `--json` shows what would have been posted"
+    if delivery.status is DeliveryStatus.WAITING:
+        return WAITING_TEXTS[delivery.action]
+    if delivery.status is DeliveryStatus.SKIPPED:
+        return SKIPPED_TEXTS[delivery.skipped or SkipReason.NOT_ACCEPTED]
+    return None

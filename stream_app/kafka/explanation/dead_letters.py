@@ -7,7 +7,7 @@ from typing import Any
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, DeadLetterKind, Place
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.explanation.places import EventLetter
-from stream_app.domain.reports.alert_history import DeadLetterNote
+from stream_app.domain.reports.delivery_history import DeadLetterNote
 from stream_app.kafka.dead_letters.reading import (
     dead_letter_of,
     index_record,

@@ -14,7 +14,8 @@ from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Se
 from stream_app.domain.dead_letters.redrive_rules import recipient_of
 from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
 from stream_app.domain.events.parts import DECODE_ERRORS
-from stream_app.domain.reports.alert_history import AlertHistories, DeadLetterNote
+from stream_app.domain.reports.alert_history import AlertHistories
+from stream_app.domain.reports.delivery_history import DeadLetterNote
 from stream_app.domain.reports.next_steps import IntegrationNow
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
@@ -85,9 +86,11 @@ async def add_deliveries(
     needle = next(iter(histories.by_id)).encode() if len(histories.by_id) == 1 else b""
 
     def take(record: Any) -> None:
+        if needle in (record.value or b""):
+            add(record)
+
+    def add(record: Any) -> None:
         value = record.value or b""
-        if needle not in value:
-            return
         with contextlib.suppress(*DECODE_ERRORS):
             if record.topic == deliveries:
                 redrives = attempt_of(record.headers) - 1
@@ -97,15 +100,23 @@ async def add_deliveries(
             if not isinstance(result, Cancel):
                 histories.add_result(result)
 
+    topics = [deliveries, names(Topic.RESULTS)]
     reach = await read_newest(
-        settings,
-        [deliveries, names(Topic.RESULTS)],
-        take,
-        most=most,
-        since_ms=since_ms,
-        progress=progress,
+        settings, topics, take, most=most, since_ms=since_ms, progress=progress
     )
+    aliases = [alias.encode() for one in histories.by_id.values() for alias in one.aliases]
+    if needle and aliases:
+        # What closes the alert of its episode, and the repeat that counts it, do not name it.
+        def take_others(record: Any) -> None:
+            value = record.value or b""
+            if needle not in value and any(alias in value for alias in aliases):
+                add(record)
+
+        await read_newest(
+            settings, topics, take_others, most=most, since_ms=since_ms, progress=progress
+        )
     await _add_dead_letters(settings, names, histories, since_ms)
+    histories.link()
     return reach
 
 

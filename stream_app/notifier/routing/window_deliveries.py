@@ -19,6 +19,7 @@ from stream_app.domain.delivery.records import (
     ServiceAction,
     delivery_id,
     delivery_of,
+    note_id,
 )
 from stream_app.domain.episodes.episode import (
     Decision,
@@ -104,7 +105,7 @@ def _note_of(delivery: Delivery, text: str) -> Delivery:
     """Return the note that follows a repeated delivery."""
     return msgspec.structs.replace(
         delivery,
-        id=delivery_id(f"{delivery.alert_id}:note", delivery.integration_id),
+        id=note_id(delivery.alert_id, delivery.integration_id),
         message="",
         description="",
         details={},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stream_app.cli.alerts.history_text import fitted, lines_of
 from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.next_steps import IntegrationNow, Surroundings
@@ -13,7 +15,8 @@ AROUND = Surroundings({521: IntegrationNow("On-call", ALERT.client_id)}, 10_500,
 
 def lines() -> list[str]:
     alert = AlertHistory(ALERT, 8_000)
-    alert.deliveries = {521: history(FAILED), 522: history(FAILED, ACCEPTED)}
+    second = replace(history(FAILED, ACCEPTED), integration_id=522)
+    alert.deliveries = {521: history(FAILED), 522: second}
     return list(lines_of(alert, ObservedCount(1234, is_whole=False), AROUND))
 
 

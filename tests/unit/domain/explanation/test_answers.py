@@ -28,11 +28,8 @@ from stream_app.domain.explanation.filter_refusals import FilterRefusal
 from stream_app.domain.explanation.places import PlacedRecord, PlaceState, answer_for_place
 from stream_app.domain.explanation.window_answers import answer_for_window
 from stream_app.domain.explanation.windows import WindowFacts, WindowState, span_text
-from stream_app.domain.reports.alert_history import (
-    AlertHistory,
-    DeadLetterNote,
-    DeliveryHistory,
-)
+from stream_app.domain.reports.alert_history import AlertHistory
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.next_steps import IntegrationNow, Surroundings
 
 START = 1_795_000_020

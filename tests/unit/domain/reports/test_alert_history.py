@@ -10,19 +10,30 @@ import msgspec
 import pytest
 
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.domain.delivery.records import Delivery, Result, delivery_id
+from stream_app.domain.delivery.reasons import SkipReason
+from stream_app.domain.delivery.records import (
+    Delivery,
+    Folded,
+    Result,
+    ServiceAction,
+    Skipped,
+    close_of,
+    delivery_id,
+    note_id,
+)
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.delivery.state import DeliveryStatus
+from stream_app.domain.episodes.open_alert import OpenAlert
+from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import StreamAppError, UsageError
 from stream_app.domain.reports.alert_history import (
     AlertHistories,
     AlertHistory,
     AlertState,
-    DeadLetterNote,
-    DeliveryHistory,
     find_alert,
     is_named_by,
 )
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from tests.unit.domain.alerts.test_alert import fired
 
 ALERT = fired()
@@ -209,3 +220,77 @@ def test_a_whole_id_means_itself_though_another_begins_with_it() -> None:
         find_alert(histories, ALERT.id[:-1])
     with pytest.raises(StreamAppError, match="no alert is named nobody: `stream-app alerts list`"):
         find_alert(histories, "nobody")
+
+
+ALIAS = "stream-app:1111:episode:0123456789abcdef0123456789abcdef"
+LATER = fired(ALERT.window_end)
+
+
+def reference(start: int) -> EpisodeReference:
+    return EpisodeReference(ALIAS, 61, "r1", start, start + 1, 300)
+
+
+def test_notes_closes_and_folded_windows_belong_to_their_alerts_in_any_order() -> None:
+    told = msgspec.structs.replace(DELIVERY, episode=reference(0))
+    note = msgspec.structs.replace(
+        told, id=note_id(ALERT.id, 521), action=ServiceAction.NOTE, after=NAME, note="37 more"
+    )
+    later = msgspec.structs.replace(
+        told, id=delivery_id(LATER.id, 522), alert_id=LATER.id, integration_id=522
+    )
+    close = close_of(
+        OpenAlert(ALIAS, 1, 61, "r1", 521, 0, 90, 1, 300, alert_id=LATER.id, created_offset=7)
+    )
+    again = msgspec.structs.replace(told, alert_id="another", episode=reference(80))
+    accepted = msgspec.structs.replace(ACCEPTED, delivery_id=note.id, attempt=1)
+    steps: list[Callable[[AlertHistories], None]] = [
+        lambda s: s.add_delivery(note, 9_000, 0),
+        lambda s: s.add_result(accepted),
+        lambda s: s.add_delivery(close, 9_500, 0),
+        lambda s: s.add_result(Skipped(close.id, 1, 521, SkipReason.SUPERSEDED)),
+        lambda s: s.add_result(Folded(later.id, LATER.id, 1, 522, reference(60))),
+        lambda s: s.add_delivery(again, 9_900, 0),
+    ]
+    found = set()
+    for order in permutations([lambda s: s.add_delivery(told, 9_000, 0), *steps], 7):
+        histories = AlertHistories()
+        for alert in (ALERT, LATER):
+            histories.add_alert(alert, 8_000)
+        for step in order:
+            step(histories)
+        histories.link()
+        first, second = histories.by_id[ALERT.id], histories.by_id[LATER.id]
+        rows = tuple((one.action, one.status, one.reason) for one in first.all_deliveries)
+        found.add((rows, first.state, second.state, second.told_in[522]))
+        assert [one.id for one in second.closes] == [close.id]
+        assert 522 not in second.without_delivery
+    assert found == {
+        (
+            (
+                (ServiceAction.CREATE, DeliveryStatus.PENDING, ""),
+                (ServiceAction.NOTE, DeliveryStatus.SENT, ""),
+                (ServiceAction.CLOSE, DeliveryStatus.SKIPPED, "superseded"),
+            ),
+            AlertState.PENDING,
+            AlertState.FOLDED,
+            "another",
+        )
+    }
+
+
+def test_a_note_waits_for_its_alert_and_a_close_for_all_of_them() -> None:
+    note = replace(history(), action=ServiceAction.NOTE, after=history(FAILED))
+    assert (note.status, note.due_ms(1)) == (DeliveryStatus.WAITING, None)
+    assert replace(note, after=history(ACCEPTED)).status is DeliveryStatus.PENDING
+    assert replace(note, after=None).status is DeliveryStatus.PENDING
+    close = replace(history(), action=ServiceAction.CLOSE)
+    assert close.status is DeliveryStatus.WAITING
+    not_yet = msgspec.structs.replace(FAILED, reason="not_processed", status=None, is_sent=False)
+    tried = replace(close, attempts=[not_yet])
+    assert (tried.status, tried.next_attempt, tried.due_ms(1)) == (
+        DeliveryStatus.PENDING,
+        1,
+        20_000,
+    )
+    alert = AlertHistory(ALERT, 8_000, deliveries={521: history(ACCEPTED)}, closes=[close])
+    assert alert.state is AlertState.PENDING

@@ -11,7 +11,8 @@ import pytest
 from stream_app.domain.delivery.records import Checked, Result
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.delivery.status_checks import CheckOutcome
-from stream_app.domain.reports.alert_history import AlertHistory, DeadLetterNote, DeliveryHistory
+from stream_app.domain.reports.alert_history import AlertHistory
+from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.next_steps import IntegrationNow, Outlook, Surroundings
 from tests.unit.domain.reports.test_alert_history import (
     ACCEPTED,
