@@ -252,7 +252,8 @@ async def test_notices_reach_their_subscribers_once_even_after_a_kill(place: Pla
     first = place.integration(521, "system", "rules_and_triggers", "security_issue_high")
     await place.apply(CLIENT, first, place.integration(522, "system"), place.integration(523))
     with place.worker("notifier") as notifier:
-        with place.worker("detector", "-m", "tests.integration.workers.killed_detector") as killed:
+        dying = ("-m", "tests.integration.workers.killed_in_flush", "alerts", "1")
+        with place.worker("detector", *dying) as killed:
             await killed.ready()
             await place.put(encode_notice(BROKEN))
             assert await asyncio.to_thread(killed.process.wait, 60) == -9

@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.episodes.oracle import Choice
 from tests.integration.harness import WorkerProcess, put_objects, read_all
+from tests.processes import STREAM_APP
 
 #: Seconds of the first attack, and between it and the second one: longer than any silence below.
 ATTACK, GAP = 600, 400
@@ -129,7 +130,7 @@ class Installation:
         self.received += 1
 
     async def start(
-        self, choices: Mapping[int, Choice], roles: Iterable[str] = ("detector", "notifier")
+        self, choices: Mapping[int, Choice], roles: Mapping[str, Sequence[str]]
     ) -> None:
         await create_topics(self.settings)
         self.url = await self.sandbox.start()
@@ -140,8 +141,8 @@ class Installation:
         await put_objects(self.settings, "config.clients", clients)
         await self.configure(choices)
         await put_objects(self.settings, "config.triggers", [trigger(n) for n in CLIENTS])
-        for role in roles:
-            self.begin(role)
+        for role, command in roles.items():
+            self.begin(role, command)
         for worker in self._workers.values():
             await worker.ready()
 
@@ -149,7 +150,7 @@ class Installation:
         found = [integration(number, choice, self.url) for number, choice in choices.items()]
         await put_objects(self.settings, "config.integrations", found)
 
-    def begin(self, role: str) -> None:
+    def begin(self, role: str, command: Sequence[str] = STREAM_APP) -> None:
         """Start the worker of a role."""
         log = self._logs / f"{self.settings.topic_prefix}{role}.{self.kills[role]}"
         keys = dict(map(key_of, CHANGED))
@@ -159,7 +160,8 @@ class Installation:
             "STREAM_APP_DELIVERY__MAX_REQUESTS_PER_SECOND": "5000",
             "STREAM_APP_DELIVERY__MAX_IN_FLIGHT_PER_INTEGRATION": str(PER_INTEGRATION),
         }
-        self._workers[role] = WorkerProcess(role, self.settings, log, **(more | keys | self._env))
+        env = more | keys | self._env
+        self._workers[role] = WorkerProcess(role, self.settings, log, command, **env)
 
     def worker(self, role: str) -> WorkerProcess:
         return self._workers[role]
@@ -167,6 +169,14 @@ class Installation:
     async def kill(self, role: str) -> None:
         """Kill a worker as `kill -9` does, and start another one."""
         await asyncio.to_thread(self._workers[role].kill)
+        self._replace(role)
+
+    async def is_killed(self, role: str, seconds: float) -> None:
+        """Wait until a worker has killed itself, and start another one."""
+        assert await asyncio.to_thread(self._workers[role].process.wait, seconds) == -signal.SIGKILL
+        self._replace(role)
+
+    def _replace(self, role: str) -> None:
         self.kills[role] += 1
         self.begin(role)
 
@@ -174,8 +184,7 @@ class Installation:
         """Stop a worker until another one has its partitions, then let it go on for a while."""
         frozen = self._workers[role]
         frozen.signal(signal.SIGSTOP)
-        self.kills[role] += 1
-        self.begin(role)
+        self._replace(role)
         await self._workers[role].ready()
         frozen.signal(signal.SIGCONT)
         await asyncio.sleep(3)

@@ -47,13 +47,18 @@ from tests.integration.episodes.comparison import (
 from tests.integration.episodes.oracle import expected
 from tests.integration.episodes.waiting import passed, until
 from tests.integration.harness import WorkerProcess, drained, put, put_objects
+from tests.processes import STREAM_APP
 
 #: For long runs by hand (tests/README.md).
 SEED = int(os.environ.get("ATTACK_SEED") or random.SystemRandom().randrange(10**6))
-SHORT = 2
-KILLS = int(os.environ.get("ATTACK_KILLS", SHORT))
-#: How many of the further kills are none: the worker is stopped, and goes on when it is replaced.
+MORE_KILLS = int(os.environ.get("ATTACK_MORE_KILLS", "0"))
+#: How many of these are none: the worker is stopped, and goes on when it is replaced.
 FROZEN_SHARE = 0.3
+KILLED = ("-m", "tests.integration.workers.killed_in_flush")
+MOST_FLUSHES = 5
+#: Alerts of each partition that come again.
+SENT_AGAIN = 50
+ROLES = ("detector", "notifier")
 APPLIED = 'stream_app_config_last_applied_timestamp_seconds{kind="triggers"}'
 PATIENCE = 120 + WALL_SECONDS
 
@@ -64,27 +69,40 @@ def partitions() -> int:
 
 
 @pytest.fixture
-async def installation(settings: Settings, tmp_path: Path) -> AsyncIterator[Installation]:
+def chance() -> random.Random:
+    print(f"ATTACK_SEED={SEED}")
+    return random.Random(SEED)
+
+
+@pytest.fixture
+async def installation(
+    settings: Settings, tmp_path: Path, chance: random.Random
+) -> AsyncIterator[Installation]:
+    """Return a running one. Its workers die in a flush, when its state is not written yet."""
     installation = Installation(settings, tmp_path)
-    await installation.start(CHOICES)
+    roles = {
+        role: (*KILLED, topic, str(chance.randint(1, MOST_FLUSHES)))
+        for role, topic in (("detector", "alerts"), ("notifier", "deliveries"))
+    }
+    await installation.start(CHOICES, roles)
     yield installation
     await installation.stop()
 
 
-async def kill_at_random(installation: Installation, chance: random.Random) -> None:
-    """Kill the detector and the notifier in turn, each at a random moment of its work."""
+async def kill_all(installation: Installation, chance: random.Random) -> None:
+    """Wait for the two kills; then kill the workers in turn, each at any moment of its work."""
+    await asyncio.gather(*(installation.is_killed(role, PATIENCE) for role in ROLES))
     began = time.monotonic()
-    for number, share in enumerate(sorted(chance.random() for _ in range(KILLS))):
+    for number, share in enumerate(sorted(chance.random() for _ in range(MORE_KILLS))):
         await asyncio.sleep(max(0.0, began + share * WALL_SECONDS - time.monotonic()))
-        role = ("detector", "notifier")[number % 2]
+        role = ROLES[number % 2]
+        await installation.worker(role).ready()
         if role == "notifier":
             await received(installation, chance.randrange(20, 200))
-        if number >= SHORT and chance.random() < FROZEN_SHARE:
+        if chance.random() < FROZEN_SHARE:
             await installation.freeze(role)
         else:
             await installation.kill(role)
-        if number >= SHORT:
-            await installation.worker(role).ready()
 
 
 async def received(installation: Installation, more: int) -> None:
@@ -96,17 +114,15 @@ async def received(installation: Installation, more: int) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300 + 3 * WALL_SECONDS)
 async def test_each_mode_tells_of_ten_minutes_of_attack_as_the_oracle_says(
-    installation: Installation, tmp_path: Path
+    installation: Installation, chance: random.Random, tmp_path: Path
 ) -> None:
-    print(f"ATTACK_SEED={SEED}")
-    chance = random.Random(SEED)
     begin = int(time.time()) - ATTACK - GAP - SECOND_ATTACK - 60
     first = range(begin, begin + ATTACK)
     second = range(begin + ATTACK + GAP, begin + ATTACK + GAP + SECOND_ATTACK)
     late = chance.choice(first[100:500])
     async with Attacker(installation, chance) as attacker:
         order = attacker.out_of_order(one for one in first if one != late)
-        killing = asyncio.create_task(kill_at_random(installation, chance))
+        killing = asyncio.create_task(kill_all(installation, chance))
         rows = [(client, one) for one in order[:400] for client in CLIENTS]
         await attacker.attack_all(rows, WALL_SECONDS)
         others, rest = order[400:], order[400:]
@@ -152,10 +168,10 @@ async def test_each_mode_tells_of_ten_minutes_of_attack_as_the_oracle_says(
 
 
 async def reconfigure(installation: Installation) -> dict[int, int]:
-    """Change the trigger of client 2 and a target of client 3, and send an alert again.
+    """Change the trigger of client 2 and a target of client 3, and send alerts again.
 
-    Return the end of each partition of `alerts` at that time. No window of the two clients is on
-    its way then.
+    A person does so with one, and a detector that was killed with many. Return the end of each
+    partition of `alerts` at the change. No window of the two clients is on its way then.
     """
     settings = installation.settings
     for role, topic in (
@@ -164,8 +180,9 @@ async def reconfigure(installation: Installation) -> dict[int, int]:
         ("notifier", "alerts"),
     ):
         await passed(settings, role, topic, PATIENCE)
+    alerts = await installation.records("alerts")
     before: dict[int, int] = defaultdict(int)
-    for record in await installation.records("alerts"):
+    for record in alerts:
         before[record.partition] = record.offset + 1
     detector = installation.worker("detector")
     applied = (await detector.metrics()).get(APPLIED)
@@ -183,6 +200,9 @@ async def reconfigure(installation: Installation) -> dict[int, int]:
     args = ("dlq", "redrive", "alerts", "--place", place)
     done = await asyncio.to_thread(WorkerProcess.command, settings, *args)
     assert done.returncode == 0, done.stdout + done.stderr
+    again = [r for r in alerts if r.offset >= before[r.partition] - SENT_AGAIN]
+    topic = f"{settings.topic_prefix}alerts"
+    await put(installation.bootstrap, topic, [(record.key, record.value) for record in again])
     return before
 
 
@@ -210,7 +230,7 @@ async def replayed(installation: Installation, alerts: Sequence[Any], logs: Path
     settings = installation.settings.model_copy(update={"topic_prefix": prefix, "dry_run": True})
     other = Installation(settings, logs, STREAM_APP_DRY_RUN="true")
     try:
-        await other.start(CHANGED, ["notifier"])
+        await other.start(CHANGED, {"notifier": STREAM_APP})
         rows = [(record.key, record.value) for record in alerts]
         await put(installation.bootstrap, f"{prefix}alerts", rows)
         await passed(settings, "notifier", "alerts", PATIENCE)
