@@ -64,9 +64,11 @@ RUN_ELSEWHERE = {
     "openssl rand": "tests/integration/watching/test_guarded_endpoints.py",
     "kill $sandbox": "tests/integration/test_pages_own_trigger.py",
 }
-#: Pages for what this machine has not, an engine or a cluster -> the test of what they say.
+#: Pages for what this machine has not: an engine, a cluster, an account of a service -> the test of
+#: what they say.
 TESTED_ELSEWHERE = {
     "deploy/containers.md": "tests/deploy/compose/test_demo.py",
+    "deploy/heartbeat.md": "tests/unit/cli/operations/test_heartbeat.py",
     "deploy/kafka-sign-in.md": "tests/integration/sign_in/test_workers.py",
     "deploy/kubernetes.md": "tests/deploy/chart/test_page.py",
     "deploy/systemd.md": "tests/deploy/test_systemd.py",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,6 +16,9 @@ from stream_app.cli.operations.heartbeat import heartbeat as command
 from stream_app.domain.errors import StreamAppError
 from stream_app.opsgenie.sandbox.heartbeats import Heartbeat
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
+from stream_app.settings import load_settings
+from tests.documentation.pages import PAGES, blocks
+from tests.unit.cli.test_every_command import code_of
 
 pytestmark = pytest.mark.usefixtures("_logs_stay")
 TOKEN = "fake-token-of-an-account"
@@ -93,3 +99,52 @@ async def test_the_key_of_an_integration_needs_kafka(place: Place) -> None:
     }
     done = await place.run(code=4)
     assert "127.0.0.1:9" in str(done.exception)
+
+
+PAGE = [text for _, text in blocks(PAGES["deploy/heartbeat.md"])]
+EXPORTS = [text for text in PAGE if text.startswith("export ")]
+
+
+@pytest.mark.parametrize("text", EXPORTS)
+def test_the_settings_of_the_page_are_valid(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("https://hc-ping.com/00000000-1111\n")
+    for _, setting in map(shlex.split, text.splitlines()):
+        name, _, value = setting.partition("=")
+        monkeypatch.setenv(name, str(secret) if name.endswith("_FILE") else value)
+    assert f"={load_settings().heartbeat.target}\n" in text
+
+
+def test_each_target_is_on_the_page() -> None:
+    assert [text.splitlines()[0].rpartition("=")[2] for text in EXPORTS] == [
+        "opsgenie", "jsm", "url"
+    ]  # fmt: skip
+
+
+async def test_the_commands_of_the_page_run_in_their_order(place: Place) -> None:
+    commands = [
+        shlex.split(line, comments=True)
+        for text in PAGE
+        if text not in EXPORTS
+        for line in text.splitlines()
+    ]
+    place.sandbox.add_heartbeat(Heartbeat("pager"))
+    url = place.env["STREAM_APP_DELIVERY__SANDBOX_URL"]
+    async with httpx.AsyncClient() as http:
+        for program, *words in commands:
+            if program == "stream-app" and words[0] == "heartbeat":
+                await place.run(*words[1:])
+            elif program == "stream-app":
+                assert words == ["sandbox", "--heartbeat", "pager"]
+                assert code_of(*words, "--help") == 0
+            else:
+                *_, address = words
+                method = "POST" if "-d" in words else "GET"
+                body = words[words.index("-d") + 1] if "-d" in words else None
+                path = address.removeprefix("http://127.0.0.1:8480")
+                answer = await http.request(method, f"{url}{path}", content=body)
+                assert answer.is_success, answer.text
+    assert [one.name for one in place.sandbox.heartbeats] == ["pager", "other"]
+    assert len(commands) == 5
