@@ -250,9 +250,14 @@ class PartitionDeliveries:
         self, integration_id: int, epoch: int, reason: DeadLetterReason, timestamp_ms: int
     ) -> None:
         found = [state for state in self.states.pending_of(integration_id) if state.epoch <= epoch]
+        before = len(self._transitions)
         # What waits for another one must not be skipped: it comes back with it.
         for state in sorted(found, key=lambda state: not state.is_waiting):
             self._cancel(state, reason, timestamp_ms)
+        # Dead letters come back in their order: a note that did before its alert would be skipped.
+        self._transitions[before:] = sorted(
+            self._transitions[before:], key=lambda transition: transition.before.is_waiting
+        )
 
     def _cancel(self, state: DeliveryState, reason: DeadLetterReason, timestamp_ms: int) -> None:
         self._change(state, finished_state(state, DeliveryStatus.CANCELLED, timestamp_ms, reason))

@@ -210,6 +210,22 @@ def test_waiting_deliveries_count_in_the_bound_and_are_cancelled_with_what_they_
     }
 
 
+def test_what_waits_becomes_a_dead_letter_after_what_it_waits_for_and_comes_back_with_it() -> None:
+    log = Log()
+    log.take(create(0), note(0))
+    log.take(Cancel(1111, 521, DeadLetterReason.INTEGRATION_DISABLED, 0))
+    letters = [transition.before for transition in log.state.cut().transitions]
+    assert [letter.id for letter in letters] == [create(0).id, note(0).id]
+    for letter in letters:
+        record = log.append(one := create(0) if letter.id == create(0).id else note(0))
+        log.state.add_delivery(
+            new_state(one, bytes(letter.record), record.offset, log.now_ms, redrives=1)
+        )
+    assert (log.status(create(0)), log.status(note(0))) == (PENDING, WAITING)
+    log.answer(create(0).id)
+    assert log.status(note(0)) is PENDING
+
+
 def test_only_what_waits_for_nothing_is_to_be_sent() -> None:
     log = Log()
     log.take(create(0), note(0))
