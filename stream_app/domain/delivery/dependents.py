@@ -128,8 +128,7 @@ class Dependents:
     def _next_of_note(self, state: DeliveryState, at_ms: int) -> DeliveryState:
         after: KnownDelivery | None = self._states.get(state.after)
         if after is None:
-            # A redriven note may be older than what is remembered of its alert.
-            return _released(state, at_ms) if state.redrives else _skipped(state, at_ms)
+            return _without_alert(state, at_ms)
         if not after.is_finished:
             return state
         return _released(state, at_ms) if after.status in _ACCEPTED else _skipped(state, at_ms)
@@ -137,7 +136,7 @@ class Dependents:
     def _next_of_close(self, state: DeliveryState, at_ms: int) -> DeliveryState:
         alert = self._alerts.values.get(state.alias)
         if alert is None:
-            return _skipped(state, at_ms)
+            return _without_alert(state, at_ms)
         close = decode_delivery(state.record)
         end = close.episode.window_end if close.episode is not None else 0
         if close.closes < alert.created_offset or end < alert.last_window_end:
@@ -171,6 +170,14 @@ def _released(
         released_ms=at_ms,
         request_id=request_id,
     )
+
+
+def _without_alert(state: DeliveryState, at_ms: int) -> DeliveryState:
+    """Return the state of a note or a close whose alert is not known.
+
+    One that is redriven may be older than what is remembered of its alert.
+    """
+    return _released(state, at_ms) if state.redrives else _skipped(state, at_ms)
 
 
 def _skipped(

@@ -21,6 +21,9 @@ from stream_app.domain.times import HOUR_MS
 KEY_PREFIX = b"open|"
 #: An open alert that nothing has come for is forgotten after this time, as its records are.
 REMEMBER_MS = 31 * 24 * HOUR_MS
+#: A closed one is after this time, when no window can be of its episode any more: a trigger that
+#: fires now and then makes thousands of episodes in a month.
+REMEMBER_CLOSED_MS = 3 * 24 * HOUR_MS
 #: The version before takes the value of an open alert for a delivery that ended in some hour, of
 #: which nothing follows. It reads so many parts: status, attempt, redrives, hour, reason.
 _ENDED = ("sent", 0, 0)
@@ -168,13 +171,14 @@ class OpenAlerts(TrackedValues[str, OpenAlert]):
                 self.change(alert.alias, None)
 
     def expire(self, now_ms: int) -> None:
-        """Forget the alerts that nothing has come for in a month."""
+        """Forget the alerts that nothing has come for in a month, or, if closed, in some days."""
         hour = now_ms // HOUR_MS
         if hour == self._swept_hour or not self.values:
             return
         self._swept_hour = hour
         for alert in list(self.values.values()):
-            if alert.seen_ms < now_ms - REMEMBER_MS:
+            kept_ms = REMEMBER_CLOSED_MS if alert.is_closed else REMEMBER_MS
+            if alert.seen_ms < now_ms - kept_ms:
                 self.change(alert.alias, None)
 
     def restore_record(self, key: bytes, value: bytes | None) -> None:

@@ -21,7 +21,7 @@ from stream_app.domain.delivery.records import (
 )
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.transitions import new_state
-from stream_app.domain.episodes.open_alert import REMEMBER_MS, OpenAlert
+from stream_app.domain.episodes.open_alert import REMEMBER_CLOSED_MS, REMEMBER_MS, OpenAlert
 from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.times import HOUR_MS
@@ -423,6 +423,30 @@ def test_the_alerts_of_a_deleted_integration_and_of_a_month_ago_are_forgotten() 
     log = Log()
     log.take(create(0), Cancel(1111, 521, DeadLetterReason.INTEGRATION_DELETED, 0))
     assert dict(log.state.opened.values) == {}
+
+
+def test_a_closed_alert_is_forgotten_after_some_days_and_an_open_one_is_not() -> None:
+    for is_closed in (False, True):
+        log = Log()
+        log.take(create(0))
+        log.answer(create(0).id)
+        close = log.close()
+        if is_closed:
+            log.answer(close.id)
+        log.state.now_ms += REMEMBER_CLOSED_MS + HOUR_MS
+        written(log.state)
+        assert (ALIAS not in log.state.opened.values) is is_closed
+
+
+def test_a_redriven_close_is_sent_even_if_its_alert_is_forgotten() -> None:
+    log = Log()
+    log.take(create(0))
+    close = close_of(log.alert)
+    log = Log()
+    assert log.state.add_delivery(new_state(close, encode_delivery(close), 7, NOW_MS))
+    assert log.status(close) is SKIPPED
+    assert log.state.add_delivery(new_state(close, encode_delivery(close), 8, NOW_MS, redrives=1))
+    assert log.status(close) is PENDING
 
 
 def restored(changelog: Changelog, **rules: Any) -> PartitionDeliveries:
