@@ -17,7 +17,9 @@ from stream_app.domain.delivery.auto_disable import (
     judge_record,
 )
 from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
-from stream_app.domain.delivery.records import Result
+from stream_app.domain.delivery.records import Delivery, Result, encode_delivery
+from stream_app.domain.delivery.transitions import new_state
+from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.times import HOUR_MS
 
 #: The first millisecond of a bucket.
@@ -197,6 +199,20 @@ def test_a_clock_that_was_ahead_neither_fills_the_hours_nor_counts() -> None:
     requests(one, START_MS + 2 * DAY_MS, failed=50)
     requests(one, START_MS + DAY_MS, failed=20)
     assert one.totals(521, START_MS + DAY_MS) == (20, 20)
+
+
+def test_a_verdict_of_full_hours_gives_up_what_still_waits() -> None:
+    state = PartitionDeliveries(("deliveries", "delivery-results"), DeliveryRules())
+    waiting = Delivery("b/521", "b", 1111, 521, "Title", "Text", {}, epoch=7)
+    state.add_delivery(new_state(waiting, encode_delivery(waiting), 0, FULL_MS))
+    for number in range(17):
+        state.add_result(result(START_MS), number, START_MS)
+    assert state.cut().verdicts == []
+    state.add_result(result(FULL_MS), 17, FULL_MS)
+    cut = state.cut()
+    assert [verdict.total for verdict in cut.verdicts] == [18]
+    (given_up,) = cut.transitions
+    assert given_up.after.reason == DeadLetterReason.INTEGRATION_DISABLED
 
 
 @pytest.mark.parametrize("off_ms", [-DAY_MS, 12 * HOUR_MS - 1, DAY_MS])
