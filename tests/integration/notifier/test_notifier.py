@@ -704,9 +704,11 @@ async def test_different_partition_counts_are_refused_by_name_and_number(bench: 
     try:
         name = f"{bench.settings.topic_prefix}delivery-results"
         await admin.create_partitions({name: NewPartitions(6)})
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len((await admin.describe_topics([name]))[0]["partitions"]) != 6:  # noqa: ASYNC110 - of the broker
+                await asyncio.sleep(0.1)
     finally:
         await admin.close()
-    await asyncio.sleep(0.5)
     worker = bench.worker()
     assert await asyncio.to_thread(worker.process.wait, 60) == 3
     assert "deliveries has 2 partitions" in worker.text
