@@ -31,6 +31,7 @@ from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.notices.incoming import NoticeResult
+from stream_app.domain.pulse.note import PulseReason
 from stream_app.domain.topics import (
     DEAD_LETTER_SOURCES,
     ROLE_SOURCES,
@@ -306,4 +307,15 @@ class Metrics(MetricRegistry):
             "Alerts that are over and still open, because it is not sure yet that all events are "
             "counted; absent while it recovers or rebalances",
             role,
+        )
+        self.pulse_last_ping = self._known_gauge(
+            "pulse_last_ping_timestamp_seconds",
+            "When this notifier last pinged the heartbeat; absent before",
+            role,
+        )
+        self.pulse_blocked = self._known_gauge(
+            "pulse_blocked",
+            "1 while this stops the pulse; absent in a notifier that does not ping",
+            role,
+            reason=PulseReason,
         )

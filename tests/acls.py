@@ -44,6 +44,7 @@ class Right(NamedTuple):
 def rights() -> dict[str, list[Right]]:
     """Return the rights of each user, for an installation without a prefix."""
     found: dict[str, list[Right]] = {role: list(worker_rights(role)) for role in ROLE_SOURCES}
+    found["pulse"] = list(pulse_rights())
     found["operator"] = list(operator_rights())
     found["reader"] = [
         Right("topic", "", (*READS, "DescribeConfigs"), is_prefix=True),
@@ -87,6 +88,14 @@ def worker_rights(role: Role) -> Iterator[Right]:
         yield Right("group", NAMES.group("detector"), ("Describe",))
     # It asks the cluster for its time; without the right it learns it from what it has written.
     yield Right("cluster", "kafka-cluster", ("Describe",))
+
+
+def pulse_rights() -> Iterator[Right]:
+    """Yield what a notifier with a heartbeat needs besides the rights of a notifier."""
+    for topic in EVENT_TOPICS:
+        yield Right("topic", topic, WRITES)
+    yield Right("topic", Topic.COUNTS, ("Describe",))
+    yield Right("group", "stream-app-detector", ("Describe",))
 
 
 def operator_rights() -> Iterator[Right]:

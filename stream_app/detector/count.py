@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from stream_app.domain.configuration.reserved import PULSE_TRIGGERS
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partial_counts import PartialCountsWriter, encoded_trigger
 from stream_app.domain.counting.partition_counts import PartitionCounts
@@ -156,12 +157,17 @@ class CountStage:
         if self._index is None or configuration.version != self._index_version:
             self._index_version = configuration.version
             self._index = TriggerIndex(
-                self.kind, configuration.clients, configuration.triggers.values()
+                self.kind,
+                configuration.clients,
+                [*configuration.triggers.values(), *PULSE_TRIGGERS.values()],
             )
         return self._index
 
     def _report(self, tally: Tally) -> None:
         kind, events = self.kind, self._metrics.events
+        # An event of the pulse must not look like a producer's: the alert rule that none come would
+        # never fire. After a crash some of the pulse's events are skipped, and not counted.
+        tally.counted = max(0, tally.counted - tally.pulses)
         for result in TALLIED:
             if number := getattr(tally, result):
                 events.labels(kind, result).inc(number)

@@ -14,6 +14,11 @@ from typing import Any, NamedTuple
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.reserved import (
+    PULSE_CLIENT,
+    PULSE_CLIENT_ID,
+    PULSE_TRIGGERS,
+)
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.partial_counts import (
     APPENDED_HEADER,
@@ -149,8 +154,10 @@ class EvaluateStage:
         clients, triggers = self._configuration.clients, self._configuration.triggers
         for partition in self._changed:
             for name, _ in self.table.state(partition).touched:
-                client_id, trigger_id, _ = name.split(":", 2)
-                if int(client_id) not in clients or int(trigger_id) not in triggers:
+                client_id, trigger_id = map(int, name.split(":", 2)[:2])
+                if client_id == PULSE_CLIENT_ID:
+                    continue
+                if client_id not in clients or trigger_id not in triggers:
                     return True
         return False
 
@@ -176,9 +183,10 @@ class EvaluateStage:
                 Send(self._alerts_topic, str(alert.client_id).encode(), encode_alert(alert))
                 for alert in alerts
             ]
-            self._report(some)
+            self._report([one for one in some if one.client is not PULSE_CLIENT])
             for alert in alerts[: max(MAX_LOGGED - start, 0)]:
-                log.info(
+                say = log.debug if alert.client_id == PULSE_CLIENT_ID else log.info
+                say(
                     "alert_fired",
                     alert_id=alert.id,
                     client_id=alert.client_id,
@@ -231,8 +239,12 @@ class EvaluateStage:
     def _owner(self, name: str) -> tuple[Client, Trigger] | None:
         """Return the client and trigger of windows; None if their revision is not in force."""
         client_id, trigger_id, revision, _ = name.split(":")
-        client = self._configuration.clients.get(int(client_id))
-        trigger = self._configuration.triggers.get(int(trigger_id))
+        if int(client_id) == PULSE_CLIENT_ID:
+            client: Client | None = PULSE_CLIENT
+            trigger = PULSE_TRIGGERS.get(int(trigger_id))
+        else:
+            client = self._configuration.clients.get(int(client_id))
+            trigger = self._configuration.triggers.get(int(trigger_id))
         if client is None or trigger is None or trigger.revision != revision or not trigger.enabled:
             return None
         return client, trigger

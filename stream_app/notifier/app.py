@@ -12,6 +12,7 @@ from stream_app.domain.delivery.records import Result, ResultRecord, encode_resu
 from stream_app.domain.episodes.partition_episodes import PartitionEpisodes
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.notices.signatures import NoticeSigner
+from stream_app.domain.pulse.attempts import AttemptWatch
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
@@ -26,6 +27,10 @@ from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.dry_run import DryAttempts
 from stream_app.notifier.operator_integration.notices import OperatorNotices
 from stream_app.notifier.operator_integration.usability import OperatorUsability
+from stream_app.notifier.pulse.heartbeat import PingedHeartbeat
+from stream_app.notifier.pulse.passing import passing, watched
+from stream_app.notifier.pulse.report import PulseReport
+from stream_app.notifier.pulse.service import Pulse, PulseTimes
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.route import RouteStage
@@ -36,6 +41,8 @@ from stream_app.settings import Settings
 
 #: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
 WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
+#: Makes the pulse, given the table of deliveries; returns None if no heartbeat is set.
+MakePulse = Callable[[StateTable[PartitionDeliveries]], Pulse | None]
 #: The part of a worker's time to stop that Faust needs after the last request has ended.
 FAUST_STOP_SECONDS = 3.0
 #: A dry run pages nobody, so it records all alerts, however old or many they are.
@@ -94,10 +101,11 @@ def _add_deliver(
     names = TopicNames(settings.topic_prefix)
     results = names(Topic.RESULTS)
     write = _result_writer(app, results)
+    make_pulse: MakePulse = lambda _table: None  # noqa: E731
     if settings.dry_run:
         sender = _dry_sender(app, settings, reader, metrics, write)
     else:
-        sender = _sender(app, settings, reader, metrics, write)
+        sender, make_pulse = _sender(app, settings, reader, metrics, write)
     app.services.append(sender)
     sources = (names(Topic.DELIVERIES), results)
     table = app.state_table(
@@ -118,6 +126,9 @@ def _add_deliver(
         NoticeSigner(secret_keys_of(settings)),
         OperatorNotices(settings.operator_integration, reader.configuration, names),
     )
+    if (pulse := make_pulse(table)) is not None:
+        stage.pulse = pulse
+        app.services.append(pulse)
     app.batch_agent("deliver", sources, stage)
     if settings.operator_integration is not None:
         OperatorUsability(settings.operator_integration, reader, metrics)
@@ -153,8 +164,8 @@ def _sender(
     reader: ConfigurationReader,
     metrics: Metrics,
     write: WriteRecord,
-) -> Sender:
-    """Return the sender, and add the service that checks what it has sent."""
+) -> tuple[Sender, MakePulse]:
+    """Return the sender, and what makes the pulse; add the service that checks what was sent."""
     delivery = settings.delivery
     destinations = Destinations(delivery)
     attempts = Attempts(
@@ -170,19 +181,40 @@ def _sender(
     )
     app.services.append(checks)
 
-    async def write_result(partition: int, result: Result) -> None:
+    async def write_checked(partition: int, result: Result) -> None:
         await write(partition, result)
         checks.offer(partition, result)
 
-    return Sender(
+    watch = AttemptWatch()
+    make_attempt, write_result = watched(
+        passing(attempts.make, app.clock.now_ms), write_checked, watch, app.clock.steady_ms
+    )
+    sender = Sender(
         client=destinations,
-        make_attempt=attempts.make,
+        make_attempt=make_attempt,
         write_result=write_result,
         ownership=app.ownership,
         settings=delivery,
         stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
         clock=app.clock,
     )
+
+    def make_pulse(table: StateTable[PartitionDeliveries]) -> Pulse | None:
+        target = destinations.open_heartbeat(
+            settings.heartbeat, lambda number: attempts.resolve(number, None)[1:]
+        )
+        if target is None:
+            return None
+        report = PulseReport(metrics, PulseTimes(delivery.retry_scale).patience_ms)
+        heartbeat = PingedHeartbeat(target, app.clock.steady_ms)
+        operator = OperatorNotices(
+            settings.operator_integration,
+            reader.configuration,
+            TopicNames(settings.topic_prefix),
+        )
+        return Pulse(app, table, heartbeat, watch, sender.waiting_since, write, report, operator)
+
+    return sender, make_pulse
 
 
 def _dry_sender(
@@ -201,7 +233,7 @@ def _dry_sender(
     attempts = DryAttempts(reader.configuration, settings.delivery, metrics, app.clock.now_ms)
     return Sender(
         client=contextlib.nullcontext(),
-        make_attempt=attempts.make,
+        make_attempt=passing(attempts.make, app.clock.now_ms),
         write_result=write,
         ownership=app.ownership,
         settings=settings.delivery.model_copy(update=unbounded),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
 from stream_app.domain.delivery.partition_deliveries import (
     DeliveryCut,
     PartitionDeliveries,
@@ -31,6 +32,7 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
+from stream_app.domain.pulse.note import PulseNote
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
@@ -82,6 +84,16 @@ class Canceller(Protocol):
         """Check all integrations that the states know."""
 
 
+class PulseFollower(Protocol):
+    """Is told of the pulse's deliveries and notes: the `Pulse`."""
+
+    def ended(self, delivery_id: str) -> None:
+        """Note that a delivery of the pulse has come through."""
+
+    def noted(self, note: PulseNote) -> None:
+        """Take a note about the pulse."""
+
+
 class DeliverStage:
     """Takes deliveries and results, and schedules attempts."""
 
@@ -125,6 +137,8 @@ class DeliverStage:
         #: Partitions whose pending deliveries wait for the results of earlier attempts.
         self._held: set[int] = set()
         self._repeated = RepeatedWarnings(log)
+        #: Set if a heartbeat is.
+        self.pulse: PulseFollower | None = None
         table.on_restored.append(self.restored)
         metrics.pending_deliveries.set_function(self._count_pending)
         metrics.oldest_pending.set_function(self._oldest_pending_seconds)
@@ -176,6 +190,10 @@ class DeliverStage:
         for partition, cut in cuts.items():
             self._schedule_changes(partition, cut)
             self._reports.report(cut)
+            if self.pulse is not None:
+                for transition in cut.transitions:
+                    if transition.before.integration_id == PULSE_INTEGRATION_ID:
+                        self.pulse.ended(transition.before.id)
         self._reports.count_rejected(part for _, _, part in rejected)
 
     def _schedule_changes(self, partition: int, cut: DeliveryCut) -> None:
@@ -255,6 +273,8 @@ class DeliverStage:
             state.add_result(result, record.offset, record.timestamp, is_judged=is_judged)
         elif isinstance(result, Folded):
             state.add_folded(result, record.timestamp)
+        elif isinstance(result, PulseNote) and self.pulse is not None:
+            self.pulse.noted(result)
         # A status check changes nothing: the service has accepted the request. What was skipped is
         # known: `deliver` itself has written it.
 

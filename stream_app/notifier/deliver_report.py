@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
 from stream_app.domain.delivery.partition_deliveries import DeliveryCut
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import Result, ServiceAction
@@ -35,6 +36,8 @@ class DeliveryReports:
         """Report what a flush has changed."""
         cancelled: Counter[tuple[int, str]] = Counter()
         for transition in cut.transitions:
+            if transition.before.integration_id == PULSE_INTEGRATION_ID:
+                continue
             after = transition.after
             if after.status is DeliveryStatus.SKIPPED:
                 self._report_skipped(after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
+from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
 from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel
 from stream_app.domain.errors import DeadLetterReason
@@ -86,6 +87,8 @@ class Reconciler:
         """Return why an integration takes no deliveries; None: it takes them."""
         view = self._reader.configuration
         integration = view.integrations.get(integration_id)
+        if integration_id == PULSE_INTEGRATION_ID:
+            return None  # it is configured nowhere
         if integration_id in view.invalid_integrations:
             return None  # its record will be mended; until then its attempts fail
         if integration is None:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.delivery.reasons import RouteResult
 from stream_app.domain.episodes.episode import Series
 from stream_app.domain.episodes.partition_episodes import EpisodesCut, PartitionEpisodes
@@ -130,7 +131,8 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
             self._reject(taken.partition, taken.record, error)
             return
         self._sends += outcome.sends
-        self._results.update(outcome.results.values())
+        if taken.alert.client_id != PULSE_CLIENT_ID:
+            self._results.update(outcome.results.values())
         self._reject_for_unknown(taken, found)
 
     def reset(self) -> None:

@@ -122,6 +122,13 @@ class Sender:
         """Make no further attempt of a delivery."""
         self._queue.discard(delivery_id)
 
+    def waiting_since(self) -> dict[int, int]:
+        """Return the integrations with due deliveries, and since when each could be served.
+
+        The times are ms of the clock that is never set.
+        """
+        return self._queue.waiting_since(self._clock.steady_ms())
+
     # -- the service
 
     async def start(self) -> None:

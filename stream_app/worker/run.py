@@ -22,7 +22,7 @@ from stream_app.domain.errors import (
     KafkaUnreachableError,
     StreamAppError,
 )
-from stream_app.domain.topics import DEAD_LETTER_SOURCES, ROLE_SOURCES, Role
+from stream_app.domain.topics import DEAD_LETTER_SOURCES, EVENT_TOPICS, ROLE_SOURCES, Role
 from stream_app.kafka.cluster.admin import probe
 from stream_app.kafka.cluster.broker_clock import read_time
 from stream_app.kafka.cluster.connection import CLOCK_STEP, kafka_error, resolve_bootstrap
@@ -89,6 +89,11 @@ class Worker:
         self._stop = asyncio.Event()
         names = TopicNames(settings.topic_prefix)
         self._base_names = {names(topic): topic for topic in Topic}
+
+    @property
+    def _sends_pulses(self) -> bool:
+        """Whether the worker sends events of its own."""
+        return self.role == "notifier" and self.settings.heartbeat.target is not None
 
     async def run(self) -> None:
         """Start, work until told to stop, and end within the deadline."""
@@ -175,6 +180,7 @@ class Worker:
             [names(topic) for topic in dict.fromkeys((*sources, *VIEW_TOPICS))],
             [
                 *(names(topic) for topic in (*role.outputs, *role.own)),
+                *(names(topic) for topic in EVENT_TOPICS if self._sends_pulses),
                 *(names.dead_letters(one) for one in sources if one in DEAD_LETTER_SOURCES),
             ],
         )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from stream_app.domain.reports.overview import Overview
     from stream_app.domain.reports.overview_rows import IntegrationRow
     from stream_app.domain.reports.problems import Problem
+    from stream_app.domain.reports.pulse import PulseRow
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -91,6 +92,7 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
         "topics": [_dated(asdict(row)) for row in found.topics],
         "workers": [asdict(row) for row in found.workers],
         "lag": [asdict(row) for row in found.lags],
+        "pulse": found.pulse and _pulse(found.pulse),
         "integrations": [_integration(row) for row in found.integrations],
         "operator_integration": found.operator_integration,
         "dead_letters": [_dated(asdict(row)) for row in found.dead_letters],
@@ -101,6 +103,11 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
             "dead_letters_at": _when(found.dead_letters_cut_ms),
         },
     }
+
+
+def _pulse(row: PulseRow) -> dict[str, Any]:
+    stops = [{"reason": stop.reason, "detail": stop.why} for stop in row.stops]
+    return _dated(asdict(row)) | {"stops": stops}
 
 
 def _integration(row: IntegrationRow) -> dict[str, Any]:
@@ -156,6 +163,12 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
         ],
     )  # fmt: skip
     print_line()
+    if (pulse := found.pulse) is not None:
+        print_table(
+            ("PULSE", "LAST PING", "STATE"),
+            [(pulse.worker, _ago(found, pulse.pinged_ms), "; ".join(map(str, pulse.stops)))],
+        )
+        print_line()
     _print_objects(found)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
+from stream_app.domain.configuration.reserved import PULSE_KEY_PREFIX
 from stream_app.domain.counting.windows import CellKey, keep_seconds
 from stream_app.domain.state.keys import NEVER
 
@@ -28,13 +29,15 @@ class TriggerCells:
     was no cell.
     """
 
-    __slots__ = ("before", "counts", "in_flight", "keep", "name", "period")
+    __slots__ = ("before", "counts", "in_flight", "is_pulse", "keep", "name", "period")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.period = int(name.rpartition(":")[2])
         #: A window takes no more events once the watermark is this far after its start.
         self.keep = keep_seconds(self.period)
+        #: Whether the cells are forgotten with their first flush.
+        self.is_pulse = name.startswith(PULSE_KEY_PREFIX)
         self.counts: dict[int, int] = {}
         self.before: dict[int, int] | None = None
         self.in_flight: dict[int, int] | None = None
@@ -64,6 +67,9 @@ class Cells:
         # triggers that count in the window. The heap has the watermarks at which they expire.
         self._expiring: dict[tuple[int, int], tuple[int, list[TriggerCells]]] = {}
         self._watermarks: list[tuple[int, tuple[int, int]]] = []
+        # The open cells of the pulse. Their windows lie outside of the time that the watermark
+        # follows, so it would never close them, or at once.
+        self._pulses: list[tuple[TriggerCells, int]] = []
 
     def cells_of(self, name: str) -> TriggerCells:
         """Return the cells of a trigger."""
@@ -85,6 +91,11 @@ class Cells:
             self.changes += 1
 
     def _create(self, cells: TriggerCells, start: int, count: int) -> None:
+        if cells.is_pulse:
+            self._pulses.append((cells, start))
+            cells.counts[start] = count
+            self.open_cells += 1
+            return
         place = start, cells.period
         sharing = self._expiring.get(place)
         if sharing is None:
@@ -123,6 +134,10 @@ class Cells:
                     flat += (start, counts[start])
             if flat:
                 changed.append((cells.name, flat))
+        pulses, self._pulses = self._pulses, []
+        for cells, start in pulses:
+            if start in cells.counts:
+                self._remove(cells, start)
         return changed, expired
 
     def expire(self, watermark: int) -> Iterator[CellKey]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
 from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.counting.windows import keep_seconds
 from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
@@ -47,8 +48,9 @@ class CountingTrigger:
         self.trigger = trigger
         self.period = trigger.threshold.period
         self.threshold = trigger.threshold.count
-        #: Seconds from a window's start until it takes no more events.
-        self.keep = keep_seconds(self.period)
+        #: Seconds from a window's start until it takes no more events. 0: the windows are those of
+        #: the pulse, which are never late, and forgotten when they are flushed.
+        self.keep = 0 if trigger.client_id == PULSE_CLIENT_ID else keep_seconds(self.period)
         self.key = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{self.period}"
         self.conditions = tuple(_compile(item) for item in trigger.filters if item.values)
 
@@ -221,6 +223,8 @@ class ClientMatcher:
 class TriggerIndex:
     """The enabled triggers of one kind of event, by client. Every known client has an entry.
 
+    So has the client of the pulse, whose triggers count only where they are given.
+
     Args:
         kind: of the events.
         clients: by id. Ids alone do if no event names its client or applications.
@@ -235,6 +239,8 @@ class TriggerIndex:
     ) -> None:
         self.names = ClientNames(clients) if isinstance(clients, Mapping) else NO_NAMES
         by_client: dict[int, list[CountingTrigger]] = {client_id: [] for client_id in clients}
+        # Events of the pulse are no mistake of a producer, wherever they are read again.
+        by_client[PULSE_CLIENT_ID] = []
         for trigger in triggers:
             if (
                 trigger.enabled

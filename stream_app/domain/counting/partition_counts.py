@@ -241,7 +241,10 @@ class PartitionCounts(StoredCounts):
         found = []
         for trigger in matched:
             start = seconds - seconds % trigger.period
-            if start + trigger.keep <= watermark:
+            if not trigger.keep:
+                tally.pulses += 1
+                found.append(trigger)
+            elif start + trigger.keep <= watermark:
                 tally.late_windows[trigger.key, start] += 1
             else:
                 found.append(trigger)

@@ -24,6 +24,8 @@ class Tally:
     false_positive: int = 0
     late: int = 0
     skipped: int = 0
+    #: Of the counted ones, those of the pulse.
+    pulses: int = 0
     rejected: list[tuple[Any, Rejected]] = field(default_factory=list)
     #: How many events came late for each window.
     late_windows: Counter[CellKey] = field(default_factory=Counter)

@@ -18,6 +18,7 @@ from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.episodes.open_alert import OpenAlert
 from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.pulse.note import PulseNote
 from stream_app.domain.state.keys import NEVER
 
 #: An id. Those of this project have some 80 characters. The bound keeps a state within a record.
@@ -181,7 +182,7 @@ class Skipped(msgspec.Struct, frozen=True, tag_field="type", tag="skipped"):
 
 
 #: A record of `delivery-results`.
-ResultRecord = Result | Cancel | Checked | Folded | Skipped
+ResultRecord = Result | Cancel | Checked | Folded | Skipped | PulseNote
 #: Those that a version without episodes cannot read.
 NEWER_RESULTS = (Folded, Skipped)
 

@@ -128,6 +128,19 @@ class DueQueue(Generic[Item]):
         self._order.note_result(group, is_quick=is_quick, is_accepted=is_accepted)
         self._offer(group)
 
+    def waiting_since(self, now_ms: int) -> dict[int, int]:
+        """Return the groups with due items that nothing holds, and since when they could start."""
+        found: dict[int, int] = {}
+        for entry in self._entries.values():
+            if entry.due_ms < found.get(entry.group, now_ms):
+                found[entry.group] = entry.due_ms
+        held = self._held_until_ms
+        return {
+            group: max(due_ms, held.get(group, due_ms))
+            for group, due_ms in found.items()
+            if held.get(group, 0) < now_ms
+        }
+
     def next_due_ms(self) -> int | None:
         """Return the next time at which an item may start; None: none waits for a time."""
         due_ms = self._next_later_ms()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.events.model import KIND_OF_CONDITION
 from stream_app.domain.events.parts import DECODE_ERRORS
@@ -58,7 +59,7 @@ class RecordedAlerts:
         except DECODE_ERRORS:
             self.unreadable += 1
             return
-        if wanted(alert):
+        if alert.client_id != PULSE_CLIENT_ID and wanted(alert):
             self.alerts.setdefault(alert.id, alert)
             if self.values.setdefault(alert.id, value or b"") != value:
                 self.conflicting.setdefault(alert.id, alert)

@@ -29,6 +29,7 @@ from stream_app.domain.reports.problems import (
     restoring_problem,
     wait_for,
 )
+from stream_app.domain.reports.pulse import PulseRow, pulse_problems
 from stream_app.domain.reports.silent_integrations import silent_problems
 from stream_app.domain.times import iso_utc
 from stream_app.domain.topics import Topic
@@ -62,7 +63,8 @@ class Overview:
     batches that could not be read for the overview, and `refused` the configuration records that
     are not usable objects. `dead_letters` are those that are neither redriven nor dismissed, back
     to `dead_letters_cut_ms` in the topics `dead_letters_cut`. `prefixes` are those of other
-    installations in the cluster, if this one has no topics.
+    installations in the cluster, if this one has no topics. `has_heartbeat` says that the command's
+    settings name a heartbeat.
     """
 
     now_ms: int
@@ -87,6 +89,8 @@ class Overview:
     refused: Sequence[str] = ()
     #: What `STREAM_APP_OPERATOR_INTEGRATION` names where the overview was read.
     operator_integration: int | None = None
+    pulse: PulseRow | None = None
+    has_heartbeat: bool = False
 
     def problems(self, min_requests: int) -> list[Problem]:
         """Return the problems, those that stop most of the installation first.
@@ -106,6 +110,7 @@ class Overview:
             *self._of_refused(),
             *self._of_workers(),
             *self._of_operator(),
+            *pulse_problems(self.pulse, self.now_ms, is_set=self.has_heartbeat),
             *self._of_integrations(min_requests),
             *dead_letter_problems(
                 self.dead_letters,

@@ -74,14 +74,18 @@ async def ends_of(
     partitions: Iterable[PartitionId],
     facts: Mapping[str, TopicMetadata],
     isolation: int = READ_UNCOMMITTED,
+    which: int = OffsetResetStrategy.LATEST,
 ) -> dict[PartitionId, int]:
-    """Return the end of each partition, open transactions included, as `stable_ends` does."""
+    """Return the end of each partition, open transactions included, as `stable_ends` does.
+
+    With `OffsetResetStrategy.EARLIEST` it returns where each begins.
+    """
     asked: dict[int, dict[str, list[tuple[int, int]]]] = {}
     for topic, number in partitions:
         leader = facts[topic].leaders.get(number, -1) if topic in facts else -1
         if leader >= 0:
             rows = asked.setdefault(leader, {}).setdefault(topic, [])
-            rows.append((number, OffsetResetStrategy.LATEST))
+            rows.append((number, which))
     ends = {}
     for leader, topics in asked.items():
         request = OffsetRequest(-1, isolation, list(topics.items()))

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 3.0
 #: Time between heartbeats: a fraction of the shortest session timeout that the settings allow.
 HEARTBEAT_SECONDS = 0.5
+#: How the workers name themselves to the brokers. Workers before version 0.3.0 do so otherwise,
+#: and do not know the client of the pulse: an event of it would be a dead letter.
+CLIENT_ID = "stream-app"
 #: Batches that may wait in an agent's queue. `buffer_bytes` bounds their size long before that.
 MAX_WAITING_BATCHES = 4096
 
@@ -97,6 +100,7 @@ class StreamApp(faust.App):
             names.group(role),
             env_prefix="STREAM_APP_FAUST_",
             broker=[f"kafka://{server.strip()}" for server in bootstrap_servers.split(",")],
+            broker_client_id=f"{CLIENT_ID}-{role}",
             broker_credentials=KafkaSignIn(sign_in(kafka)),
             # After this time the group hands on the partitions of a worker that died.
             broker_session_timeout=kafka.session_timeout_seconds,

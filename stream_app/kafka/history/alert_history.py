@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.dead_letters.redrive_rules import recipient_of
-from stream_app.domain.delivery.records import Cancel, decode_delivery, decode_result
+from stream_app.domain.delivery.records import (
+    Checked,
+    Result,
+    decode_delivery,
+    decode_result,
+)
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.reports.alert_history import AlertHistories
 from stream_app.domain.reports.delivery_history import DeadLetterNote
@@ -63,7 +69,7 @@ async def read_alert_history(
             return
         with contextlib.suppress(*DECODE_ERRORS):
             alert = decode_alert(value)
-            if wanted(alert):
+            if alert.client_id != PULSE_CLIENT_ID and wanted(alert):
                 histories.add_alert(alert, record.timestamp)
 
     topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
@@ -97,7 +103,7 @@ async def add_deliveries(
                 histories.add_delivery(decode_delivery(value), record.timestamp, redrives)
                 return
             result = decode_result(value)
-            if not isinstance(result, Cancel):
+            if isinstance(result, Result | Checked):
                 histories.add_result(result)
 
     topics = [deliveries, names(Topic.RESULTS)]

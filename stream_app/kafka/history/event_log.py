@@ -11,6 +11,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.domain.errors import UsageError
+from stream_app.domain.pulse.probe import is_probe
 from stream_app.domain.replay.ranges import Bound, Range
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
@@ -34,7 +35,7 @@ _PART_RECORDS = 500
 
 
 class EventLog:
-    """A part of some topics. Use it with `async with`.
+    """A part of some topics, without the events of the pulse. Use it with `async with`.
 
     Args:
         settings: those of the installation.
@@ -206,8 +207,9 @@ class EventLog:
         if records and records[-1].offset >= span.end:
             records = list(itertools.takewhile(lambda record: record.offset < span.end, records))
         if records:
-            self.records += len(records)
             self.spans.note_read(tp, records)
+            records = _without_probes(records)
+            self.records += len(records)
         return records
 
     async def first_offset(self, topic: str, partition: int) -> int:
@@ -232,6 +234,13 @@ class EventLog:
                             tp, timeout_ms=_POLL_MS, max_records=_PART_RECORDS
                         )
                         found = fetched.get(tp)
-                        yield [r for r in found.readable() if r.offset <= last] if found else []
+                        records = found.readable() if found else ()
+                        yield [r for r in _without_probes(records) if r.offset <= last]
                 finally:
                     reader.pause(tp)
+
+
+def _without_probes(records: Sequence[Any]) -> Sequence[Any]:
+    if any(record.headers and is_probe(record) for record in records):
+        return [record for record in records if not is_probe(record)]
+    return records

@@ -14,6 +14,7 @@ from stream_app.domain.configuration.fields import note_id_mismatch
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.events.parts import DECODE_ERRORS
+from stream_app.domain.pulse.probe import is_probe
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_rows
 from stream_app.domain.reports.overview import Overview
 from stream_app.domain.reports.overview_rows import (
@@ -26,6 +27,7 @@ from stream_app.domain.reports.overview_rows import (
     TriggerRow,
     WorkerRow,
 )
+from stream_app.domain.reports.pulse import PulseNotes
 from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.admin import Admin, contract_counts, require_visible
@@ -109,8 +111,9 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
     unusable = UnusableRecords()
     stored = await _stored(settings, counts, unusable)
     fired, alerts_reach = await _fired(settings, counts, watched)
+    notes = PulseNotes()
     integrations, deliveries_reach = await read_integrations(
-        settings, counts, stored[Kind.INTEGRATION], unusable, watched, now_ms
+        settings, counts, stored[Kind.INTEGRATION], unusable, notes, watched, now_ms
     )
     letters, letters_reach = await _dead_letters(settings, counts, integrations, watched)
     has_topics = any(spec.name in counts for spec in specs)
@@ -169,6 +172,8 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         unreadable=[str(batch) for batch in UNREADABLE_BATCHES.found.values()],
         refused=[*unusable, *_unusable_clients(stored)],
         operator_integration=settings.operator_integration,
+        pulse=notes.row(),
+        has_heartbeat=settings.heartbeat.target is not None,
     )
 
 
@@ -177,11 +182,14 @@ async def _newest_times(
 ) -> dict[str, int]:
     """Return the time (Unix ms) of each topic's newest record.
 
-    About one record of each partition is read, and more if a topic ends with transaction markers.
+    About one record of each partition is read, and more if a topic ends with transaction markers,
+    or with events of the pulse.
     """
     newest: dict[str, int] = {}
 
     def take(record: Any) -> None:
+        if is_probe(record):
+            return  # no producer has sent it
         newest[record.topic] = max(newest.get(record.topic, 0), record.timestamp)
 
     for depth in (1, _BEHIND_MARKERS):

@@ -18,6 +18,7 @@ from stream_app.domain.notices.subscriptions import SYSTEM
 from stream_app.domain.reports.failed_runs import FailedRuns, RequestOutcome
 from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview_rows import IntegrationRow
+from stream_app.domain.reports.pulse import PulseNotes
 from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import UnusableRecords, read_statuses
@@ -46,6 +47,7 @@ async def read_integrations(
     counts: Mapping[str, int],
     stored: Mapping[int, dict[str, object]],
     unusable: UnusableRecords,
+    notes: PulseNotes,
     watched: Watched,
     now_ms: int,
 ) -> tuple[list[IntegrationRow], Reach]:
@@ -56,13 +58,15 @@ async def read_integrations(
         counts: the partition counts of its topics.
         stored: the integrations' records.
         unusable: gets the statuses that cannot be used.
+        notes: gets the notes about the pulse.
         watched: shows the progress of a long read while it runs.
         now_ms: the end of the hours in which requests count.
     """
     has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
     statuses = await read_statuses(settings, unusable) if has_statuses else {}
     partitions, reach = await _deliveries(settings, counts, watched)
-    runs = await _failed_runs(settings, counts, watched, now_ms - WINDOW_HOURS * HOUR_MS)
+    since_ms = now_ms - WINDOW_HOURS * HOUR_MS
+    runs = await _failed_runs(settings, counts, notes, watched, since_ms)
     pending: dict[int, list[DeliveryState]] = {}
     for partition in partitions:
         for state in partition.pending.values():
@@ -93,12 +97,18 @@ async def read_integrations(
 
 
 async def _failed_runs(
-    settings: Settings, counts: Mapping[str, int], watched: Watched, since_ms: int
+    settings: Settings,
+    counts: Mapping[str, int],
+    notes: PulseNotes,
+    watched: Watched,
+    since_ms: int,
 ) -> FailedRuns:
     """Return the runs of failed requests since a time, Unix ms; the newest requests are enough."""
     topic, runs = TopicNames(settings.topic_prefix)(Topic.RESULTS), FailedRuns()
 
     def take(record: Any) -> None:
+        with contextlib.suppress(*DECODE_ERRORS):
+            notes.add_record(record.value or b"")
         with contextlib.suppress(*DECODE_ERRORS):  # commands and status checks, too
             runs.add(_decode_outcome(record.value or b""), record.timestamp)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID, PULSE_INTEGRATION_ID
 from stream_app.domain.delivery.reasons import RouteResult
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger
@@ -33,17 +34,22 @@ class Recipients:
         configuration = self._configuration
         integration = configuration.integrations.get(integration_id)
         if integration is None:
-            if integration_id in configuration.invalid_integrations:
-                return RouteResult.INVALID
-            if integration_id in configuration.deleted_integrations:
-                return RouteResult.DELETED_INTEGRATION
-            return RouteResult.UNKNOWN_INTEGRATION
+            return self._result_of_unknown(alert, integration_id)
         if integration.client_id != alert.client_id:
             return RouteResult.FOREIGN_INTEGRATION
         if not integration.active:
             return RouteResult.INACTIVE
         usable = configuration.is_usable(integration)
         return RouteResult.SENT if usable else RouteResult.DISABLED
+
+    def _result_of_unknown(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
+        if alert.client_id == PULSE_CLIENT_ID and integration_id == PULSE_INTEGRATION_ID:
+            return RouteResult.SENT
+        if integration_id in self._configuration.invalid_integrations:
+            return RouteResult.INVALID
+        if integration_id in self._configuration.deleted_integrations:
+            return RouteResult.DELETED_INTEGRATION
+        return RouteResult.UNKNOWN_INTEGRATION
 
     def logged_result(self, alert: Alert | NoticeAlert, integration_id: int) -> RouteResult:
         """Return the same as `result`, and log once why an integration gets no request."""

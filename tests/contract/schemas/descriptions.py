@@ -30,6 +30,7 @@ from stream_app.domain.events.shapes import (
     _Names,
 )
 from stream_app.domain.notices.incoming import IncomingNotice
+from stream_app.domain.pulse.note import PulseNote, PulseStop
 
 _CLIENT = "Id of the client; it must be in `config.clients`."
 _EPOCH = "Epoch of the integration, Unix milliseconds: raised by each new target and each enabling."
@@ -264,6 +265,20 @@ DESCRIPTIONS: dict[type, dict[str, str]] = {
         "client_id": "Id of the client.",
         "integration_id": _INTEGRATION,
         "reason": "Why there is no use for it any more.",
+    },
+    PulseNote: {
+        "type": _KIND,
+        "worker": "The notifier: its host and process id.",
+        "noted_at_ms": "When it noted this, Unix milliseconds.",
+        "is_owner": "Whether it is the notifier that pings.",
+        "pinged_at_ms": "When it last pinged, Unix milliseconds; 0: never.",
+        "stops": "What stops the pulse.",
+        "client_id": "The reserved client.",
+        "integration_id": "The reserved integration; the record's key.",
+    },
+    PulseStop: {
+        "reason": "What it is.",
+        "why": "The same for people.",
     },
 }
 

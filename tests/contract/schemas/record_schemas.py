@@ -16,6 +16,7 @@ from stream_app.domain.delivery.records import Cancel, Checked, Delivery, Folded
 from stream_app.domain.events.decoder import SHAPES
 from stream_app.domain.events.model import EVENT_TYPES, EventKind
 from stream_app.domain.notices.incoming import IncomingNotice
+from stream_app.domain.pulse.note import PulseNote
 from tests.contract.schemas.dead_letters import dead_letter_schema
 from tests.contract.schemas.event_rules import event_rules
 from tests.contract.schemas.notice_rules import notice_rules
@@ -111,7 +112,7 @@ def _alert() -> _Form:
 
 
 def _result() -> _Form:
-    structs = (Result, Cancel, Checked, Folded, Skipped)
+    structs = (Result, Cancel, Checked, Folded, Skipped, PulseNote)
     tags = {str(struct.__struct_config__.tag): struct for struct in structs}
     schema = {
         "description": "`type` says which of the records it is.",

@@ -94,6 +94,7 @@ async def give_rights(address: str) -> None:
     await admin.start()
     try:
         everybody = rights()
+        everybody["pulse"] = [*everybody["notifier"], *everybody["pulse"]]
         everybody |= {name: list(without(everybody["detector"], name)) for name in LACKING}
         everybody[UNKNOWING] = [right for right in everybody["notifier"] if right.name != GROUP]
         for user, found in everybody.items():
@@ -297,10 +298,24 @@ async def test_the_rights_of_the_page_are_enough_and_no_more_than_it_says(
     assert "raised" in await place.run("operator", "topics", "create")
     for role in ROLE_SOURCES:
         (place.folder / f"{role}.log").unlink()
-    with place.worker("detector") as detector, place.worker("notifier") as notifier:
+    beat = {
+        "STREAM_APP_HEARTBEAT__TARGET": "url",
+        "STREAM_APP_HEARTBEAT__URL": f"{url}/",
+        "STREAM_APP_HEARTBEAT__URL_HOSTS": "127.0.0.1",
+    }
+    with (
+        place.worker("detector") as detector,
+        place.worker("notifier", "pulse", **beat) as notifier,
+    ):
         await detector.ready()
+        # It pings, so its events have come through; the sandbox's own page stands for a heartbeat.
+        pinged = "stream_app_pulse_last_ping_timestamp_seconds"
         await notifier.ready()
+        async with asyncio.timeout(60):
+            while pinged not in await notifier.metrics():  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.2)
         assert (detector.stop(), notifier.stop()) == (0, 0)
+        assert "uthorization" not in notifier.text
     await place.lack()
     await place.change(file)
     denied: dict[str, list[Topic]] = {

@@ -12,10 +12,12 @@ from structlog.testing import capture_logs
 
 from stream_app.detector import count
 from stream_app.detector.count import CountStage
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.partial_counts import decode_partial_counts
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
+from stream_app.domain.pulse.probe import probe
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.state.send import Send
@@ -190,3 +192,14 @@ def test_a_partial_count_says_when_the_newest_record_of_its_flush_was_appended()
     sends, _ = stage.cut().steps()
     (sent,) = [decode_partial_counts(send.value) for send in sends if send.topic == "counts"]
     assert sent.appended_ms == {"0": 1_000_000_000_077}
+
+
+def test_an_event_of_the_pulse_counts_and_looks_like_nobodys_event(stage: CountStage) -> None:
+    found = probe(EventKind.HITS, 1_795_982_526_323)
+    take(stage, "events.hits", 0, [record(0, found.value), record(1, b'{"client_id":1}')])
+    metrics = stage._metrics.events.labels(EventKind.HITS, "counted")
+    assert metrics._value.get() == 0
+    (_, send), *_ = [(n, s) for n, step in enumerate(stage.cut().steps()) for s in step]
+    assert [part.client_id for part in decode_partial_counts(send.value).triggers] == [
+        PULSE_CLIENT_ID
+    ]

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from stream_app.detector.evaluate import MAX_LOGGED, STEP_ALERTS, EvaluateStage
 from stream_app.domain.alerts.alert import Alert, decode_alert, encode_alert, fired_alert
 from stream_app.domain.configuration.clients import parse_client
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID, PULSE_TRIGGERS
 from stream_app.domain.configuration.triggers import Trigger, parse_trigger
 from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
 from stream_app.kafka.cluster.topics import TopicNames
@@ -253,3 +254,16 @@ def test_many_alerts_are_made_and_sent_in_parts(windows: Partition) -> None:
     *parts, changes = windows.stage.cut().steps()
     assert [len(part) for part in parts] == [STEP_ALERTS, STEP_ALERTS, 1]
     assert len(changes) == 1
+
+
+def test_a_window_of_the_pulse_fires_and_is_neither_counted_nor_logged() -> None:
+    pulse = next(iter(PULSE_TRIGGERS.values()))
+    found = Partition(pulse)
+    found.send(1, client_id=PULSE_CLIENT_ID, window_start=START - 7)
+    waits: list[object] = []
+    found.stage._reader.catch_up = waits.append  # type: ignore[method-assign,assignment]
+    with capture_logs() as logs:
+        assert found.flush() == [-7]
+    assert [row["log_level"] for row in logs] == ["debug"]
+    assert waits == []
+    assert found.metrics.alerts.labels("attacks")._value.get() == 0

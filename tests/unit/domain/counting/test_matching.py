@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.domain.catalog.conditions import CONDITIONS
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.configuration.triggers import Filter, Trigger, parse_trigger
 from stream_app.domain.counting.matching import (
     ClientMatcher,
@@ -314,7 +315,7 @@ def test_only_enabled_triggers_of_the_condition_and_the_client_count(kind: Event
         client_id: [t.trigger.id for t in matching(client, decode(kind, {}))]
         for client_id, client in index.clients.items()
     }
-    assert found == {1: [2, 3], 2: [6], 8: []}
+    assert found == {1: [2, 3], 2: [6], 8: [], PULSE_CLIENT_ID: []}
 
 
 def test_a_trigger_without_a_threshold_is_never_counted() -> None:

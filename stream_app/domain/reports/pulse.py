@@ -1,0 +1,90 @@
+"""The pulse in an overview: what the notifiers have noted about it, and what a person does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from stream_app.domain.pulse.note import NEXT_STEPS, PulseNote, PulseReason, PulseStop
+from stream_app.domain.reports.problems import Problem
+from stream_app.domain.times import iso_utc
+
+#: The pulse is pinged once a minute, and noted at least every other minute.
+SILENT_MS = 5 * 60 * 1000
+STOPPED_MS = 3 * 60 * 1000
+#: Stands in each note, and in no other record of its topic but by chance.
+_MARK = b'"type":"pulse"'
+_decode = msgspec.json.Decoder(PulseNote).decode
+
+
+@dataclass(frozen=True)
+class PulseRow:
+    """The pulse, by its newest notes; times are Unix ms.
+
+    `worker` is the notifier that pings, `pinged_ms` the last ping (None: none was noted), and
+    `stops` what stops the pulse.
+    """
+
+    worker: str
+    noted_ms: int
+    pinged_ms: int | None
+    stops: tuple[PulseStop, ...]
+
+
+class PulseNotes:
+    """Collects notes from the records of `delivery-results`."""
+
+    def __init__(self) -> None:
+        self._newest: PulseNote | None = None
+        self._pinged_ms = 0
+
+    def add_record(self, value: bytes) -> None:
+        """Add a record if it is a note of the notifier that pings.
+
+        Raises:
+            msgspec.MsgspecError: it only looks like one.
+        """
+        if _MARK not in value:
+            return
+        note = _decode(value)
+        if note.is_owner:
+            self._pinged_ms = max(self._pinged_ms, note.pinged_at_ms)
+            if self._newest is None or note.noted_at_ms >= self._newest.noted_at_ms:
+                self._newest = note
+
+    def row(self) -> PulseRow | None:
+        """Return the pulse; None: nothing was noted."""
+        note = self._newest
+        if note is None:
+            return None
+        return PulseRow(note.worker, note.noted_at_ms, self._pinged_ms or None, note.stops)
+
+
+def pulse_problems(row: PulseRow | None, now_ms: int, *, is_set: bool) -> Iterator[Problem]:
+    """Yield what is wrong with the pulse; `is_set` says that the settings name a heartbeat."""
+    if row is None:
+        if is_set:
+            yield Problem(
+                "STREAM_APP_HEARTBEAT__… is set, and no notifier has pinged it in 12 h",
+                "give the notifiers the same settings, and start them again",
+            )
+        return
+    since = "ever" if row.pinged_ms is None else f"since {iso_utc(row.pinged_ms)}"
+    if now_ms - row.noted_ms > SILENT_MS:
+        yield Problem(
+            f"the pulse has stopped: no heartbeat was pinged {since}, and no notifier says why",
+            "start a notifier with STREAM_APP_HEARTBEAT__…; if it was turned off on purpose, this "
+            "is said for 12 h",
+        )
+    elif row.stops and now_ms - (row.pinged_ms or 0) > STOPPED_MS:
+        for stop in row.stops:
+            yield Problem(
+                f"the pulse has stopped: no heartbeat was pinged {since}: {stop}",
+                NEXT_STEPS[stop.reason],
+            )
+    else:
+        for stop in row.stops:
+            if stop.reason is PulseReason.HEARTBEAT:
+                yield Problem(f"the pulse reaches nobody: {stop}", NEXT_STEPS[stop.reason])
