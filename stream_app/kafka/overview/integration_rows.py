@@ -70,7 +70,8 @@ async def read_integrations(
     pending: dict[int, list[DeliveryState]] = {}
     for partition in partitions:
         for state in partition.pending.values():
-            pending.setdefault(state.integration_id, []).append(state)
+            if not state.is_waiting:
+                pending.setdefault(state.integration_id, []).append(state)
     rows = []
     for number, record in sorted(stored.items()):
         shown = integration_row(number, record, statuses.get(number))
@@ -88,7 +89,7 @@ async def read_integrations(
                 requests=sum(requests for requests, _ in shares),
                 failed=sum(failed for _, failed in shares),
                 pending=len(waiting),
-                oldest_ms=min((state.since_ms for state in waiting), default=None),
+                oldest_ms=min((state.pending_since_ms for state in waiting), default=None),
                 failing=runs.of(number, epoch) if is_active else None,
                 gets_system=SYSTEM in read_integration(record)[0].events,
             )

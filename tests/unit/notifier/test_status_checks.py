@@ -9,12 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.reasons import IntegrationType, LocalReason, RefusedError
-from stream_app.domain.delivery.records import Checked, Result
+from stream_app.domain.delivery.records import Checked, Result, ServiceAction
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.metrics import Metrics
 from stream_app.notifier.status_checks import MAX_IN_FLIGHT, StatusChecks
@@ -279,3 +280,21 @@ async def test_a_check_that_cannot_be_written_ends_nothing() -> None:
         bench.write_error = None
         await bench.check()
         assert len(bench.written) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome"),
+    [
+        (ServiceAction.CLOSE, "success"),
+        (ServiceAction.NOTE, "success"),
+        (msgspec.UNSET, "failed"),
+    ],
+)
+async def test_an_alert_that_somebody_has_closed_is_no_failure_of_a_note_or_a_close(
+    action: ServiceAction | msgspec.UnsetType, outcome: str
+) -> None:
+    async with running() as bench:
+        await bench.check(close_unknown(bench), action=action)
+        assert bench.counts() == {outcome: 1}
+        (_, written) = bench.written[0]
+        assert (written.outcome, written.status) == (outcome, "Alert does not exist")
