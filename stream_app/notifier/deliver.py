@@ -13,11 +13,8 @@ from typing import Any, Protocol
 import msgspec
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
-from stream_app.domain.delivery.partition_deliveries import (
-    DeliveryCut,
-    PartitionDeliveries,
-    is_reserved,
-)
+from stream_app.domain.delivery.delivery_cut import DeliveryCut
+from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries, is_reserved
 from stream_app.domain.delivery.records import (
     ALERTED_HEADER,
     Cancel,

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_app.domain.configuration.statuses import encode_status
 from stream_app.domain.delivery.auto_disable import Verdict, status_of
-from stream_app.domain.delivery.partition_deliveries import DeliveryCut
+from stream_app.domain.delivery.delivery_cut import DeliveryCut
 from stream_app.domain.delivery.reasons import LocalReason, SkipReason
 from stream_app.domain.delivery.records import Skipped, decode_delivery, encode_result
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
-from stream_app.domain.delivery.partition_deliveries import DeliveryCut
+from stream_app.domain.delivery.delivery_cut import DeliveryCut
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import Result, ServiceAction
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus

@@ -16,7 +16,8 @@ from stream_app.domain.delivery.auto_disable import (
     Verdict,
     judge_record,
 )
-from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
+from stream_app.domain.delivery.delivery_cut import DeliveryRules
+from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import Delivery, Result, encode_delivery
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
