@@ -30,9 +30,9 @@ REPEAT, CLOSE_AFTER = 60, 300
 PER_INTEGRATION = 5
 #: For how long the first attack is told (tests/README.md).
 WALL_SECONDS = float(os.environ.get("ATTACK_SECONDS", "5"))
-#: The factor on all waits, the silence before an alert is closed included: it is 3 seconds. In a
+#: The factor on all waits, the silence before an alert is closed included: it is 4.5 seconds. In a
 #: longer attack there are longer pauses.
-SCALE = max(0.01, WALL_SECONDS / 10_000)
+SCALE = max(0.015, WALL_SECONDS / 10_000)
 
 EVERY_WINDOW = Choice()
 EPISODE = Choice(episodes=True)
