@@ -13,6 +13,7 @@ from stream_app.cli import main
 from stream_app.kafka.engine.flush_loop import FlushLoop
 from stream_app.kafka.state.send import Send, Written
 from stream_app.notifier.deliver import DeliverStage
+from stream_app.notifier.route import RouteStage
 from stream_app.opsgenie.client import OpsgenieClient
 
 
@@ -64,12 +65,37 @@ def die_around_messages(*, is_told: bool) -> None:
     FlushLoop._send_step = dying  # type: ignore[method-assign]
 
 
+def die_while_folding(*, is_state_written: bool) -> None:
+    """Die in the flush of `route` that folds a window: before its state is written, or just after.
+
+    The deliveries and the folded windows are on their topics then; the progress is not.
+    """
+    send = FlushLoop._send_step
+    is_folded = False
+
+    async def dying(self: Any, step: Sequence[Send], written: Written) -> None:
+        nonlocal is_folded
+        is_route = isinstance(self._stage, RouteStage)
+        await send(self, step, written)
+        if is_route and is_folded:
+            die()
+        is_folded = is_folded or (
+            is_route and any(one.topic.endswith("delivery-results") for one in step)
+        )
+        if is_folded and not is_state_written:
+            die()
+
+    FlushLoop._send_step = dying  # type: ignore[method-assign]
+
+
 PLACES: dict[str, Callable[[], None]] = {
     "request": die_before_request,
     "answer": die_after_request,
     "result": die_on_result,
     "disabled": partial(die_around_messages, is_told=False),
     "told": partial(die_around_messages, is_told=True),
+    "folded": partial(die_while_folding, is_state_written=False),
+    "series": partial(die_while_folding, is_state_written=True),
 }
 
 if __name__ == "__main__":
