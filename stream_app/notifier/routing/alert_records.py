@@ -83,7 +83,9 @@ class AlertRecords:
         """
         alert, message = taken.alert, self._message(taken.alert)
         known = self._configuration.integrations
-        outcome, windows = AlertOutcome([], dict(found)), list[WindowOutcome]()
+        sends: list[Send] = []
+        results: dict[int, RouteResult] = dict(found)
+        windows: list[WindowOutcome] = []
         for integration_id, result in found.items():
             if result not in DELIVERED:
                 continue
@@ -93,19 +95,19 @@ class AlertRecords:
             elif integration.repeats.has_episodes and isinstance(alert, Alert):
                 window = take_alert(alert, message, integration, episodes, taken.arrival)
                 windows.append(window)
-                outcome.sends.extend(self._window_sends(taken, window, refuse))
+                sends.extend(self._window_sends(taken, window, refuse))
                 if any(isinstance(record, Folded) for record in window.records):
-                    outcome.results[integration_id] = RouteResult.FOLDED
+                    results[integration_id] = RouteResult.FOLDED
                 continue
             else:
                 delivery = delivery_of(
                     alert, message, integration_id, integration.epoch, integration.alert
                 )
-            outcome.sends.append(self._send(taken, delivery, refuse))
+            sends.append(self._send(taken, delivery, refuse))
         for window in windows:
             if window.records:
                 episodes.change(window.series, window.state)
-        return outcome
+        return AlertOutcome(sends, results)
 
     def _message(self, alert: Alert | NoticeAlert) -> Message:
         if isinstance(alert, NoticeAlert):

@@ -66,25 +66,30 @@ def die_around_messages(*, is_told: bool) -> None:
 
 
 def die_while_folding(*, is_state_written: bool) -> None:
-    """Die in the flush of `route` that folds a window: before its state is written, or just after.
+    """Once SIGUSR1 has come, die in the flush of `route` that folds a window.
 
-    The deliveries and the folded windows are on their topics then; the progress is not.
+    The deliveries and the folded windows are on their topics then, and the progress is not. The
+    state of the windows is written, or not.
     """
     send = FlushLoop._send_step
-    is_folded = False
+    is_armed = is_folded = False
+
+    def arm(*_: object) -> None:
+        nonlocal is_armed
+        is_armed = True
 
     async def dying(self: Any, step: Sequence[Send], written: Written) -> None:
         nonlocal is_folded
-        is_route = isinstance(self._stage, RouteStage)
         await send(self, step, written)
-        if is_route and is_folded:
+        if not is_armed or not isinstance(self._stage, RouteStage):
+            return
+        if is_folded:
             die()
-        is_folded = is_folded or (
-            is_route and any(one.topic.endswith("delivery-results") for one in step)
-        )
+        is_folded = any(one.topic.endswith("delivery-results") for one in step)
         if is_folded and not is_state_written:
             die()
 
+    signal.signal(signal.SIGUSR1, arm)
     FlushLoop._send_step = dying  # type: ignore[method-assign]
 
 
