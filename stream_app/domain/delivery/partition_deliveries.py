@@ -52,6 +52,8 @@ from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
 from stream_app.domain.state.tracked_values import TrackedValues
 from stream_app.domain.times import HOUR_MS
 
+#: An integration with as many pending deliveries gets no closes: those that page come first.
+MAX_PENDING_FOR_CLOSES = 500
 #: Most deliveries that one flush forgets: after a pause a whole week's may expire at once.
 MAX_EXPIRED_PER_FLUSH = 5000
 
@@ -89,6 +91,10 @@ class PartitionDeliveries:
     def has_pending_close(self, alert: OpenAlert) -> bool:
         """Tell whether a close of an open alert as it is now is on its way."""
         return bool(self.pending) and close_id(alert) in self.pending
+
+    def takes_closes(self, integration_id: int) -> bool:
+        """Tell whether an integration has so few pending deliveries that closes may join them."""
+        return self.states.pending_count(integration_id) < MAX_PENDING_FOR_CLOSES
 
     # -- the records of the topics
 

@@ -65,6 +65,11 @@ class OpenAlert(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Series(self.client_id, self.trigger_id, self.revision, self.integration_id)
 
     @property
+    def silent_since_ms(self) -> int:
+        """Since when nothing has come for it: Unix ms, by the brokers' clock."""
+        return max(self.last_window_end * 1000, self.seen_ms)
+
+    @property
     def is_accepted(self) -> bool:
         """Whether the service has accepted a delivery that creates it."""
         return self.accepted_ms > 0

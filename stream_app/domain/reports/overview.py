@@ -38,7 +38,8 @@ from stream_app.domain.topics import Topic
 LAG_LIMIT = 10_000
 #: A delivery that is pending for longer needs attention: it is twice what the three cycles take.
 PENDING_LIMIT_MS = 2 * sum(WAITS_SECONDS) * 1000
-
+#: An alert that could not be closed for longer needs attention: a busy moment takes seconds.
+CLOSE_LIMIT_MS = 2 * 60 * 1000
 
 #: What to do about a batch of records that cannot be read.
 UNREADABLE_STEP = (
@@ -226,6 +227,12 @@ class Overview:
                     f"{name}: {amount(row.pending, 'delivery waits', 'deliveries wait')}, the "
                     f"oldest since {iso_utc(row.oldest_ms)}",
                     f"stream-app alerts list --integration {row.id} --state pending",
+                )
+            if row.closes_due_ms is not None and self.now_ms - row.closes_due_ms > CLOSE_LIMIT_MS:
+                yield Problem(
+                    f"{name}: {amount(row.closes_waiting, 'alert is', 'alerts are')} over and "
+                    f"cannot be closed, the first since {iso_utc(row.closes_due_ms)}",
+                    "the line closes_wait in the log of a notifier says what is in the way",
                 )
 
     def _of_triggers(self) -> Iterator[Problem]:

@@ -114,7 +114,8 @@ class IntegrationRow:
     Requests before it was last enabled do not count. `oldest_ms` is when the oldest of its pending
     deliveries was made, Unix ms. `failing` is set if its newest requests have all failed.
     `gets_system` says that its owner has selected the event `system`: it is told when another one
-    of its client is disabled.
+    of its client is disabled. `closes_waiting` alerts are over and still open, and `closes_due_ms`
+    is when the first of them was to be closed.
     """
 
     id: int
@@ -128,6 +129,8 @@ class IntegrationRow:
     oldest_ms: int | None
     failing: FailedRun | None = None
     gets_system: bool = False
+    closes_waiting: int = 0
+    closes_due_ms: int | None = None
 
     @property
     def share(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,7 @@ async def read_integrations(
         for state in partition.pending.values():
             if not state.is_waiting:
                 pending.setdefault(state.integration_id, []).append(state)
+    due = _due_closes(partitions, now_ms, settings.delivery.retry_scale)
     rows = []
     for number, record in sorted(stored.items()):
         shown = integration_row(number, record, statuses.get(number))
@@ -80,6 +81,9 @@ async def read_integrations(
         shares = [partition.judge.totals(number, now_ms, epoch) for partition in partitions]
         waiting = pending.get(number, [])
         is_active = shown["state"] == "active"
+        integration, _ = read_integration(record)
+        closes_after = integration.repeats.close_after_seconds if is_active else 0
+        closes = due.get(number, ()) if closes_after else ()
         rows.append(
             IntegrationRow(
                 id=number,
@@ -92,10 +96,27 @@ async def read_integrations(
                 pending=len(waiting),
                 oldest_ms=min((state.pending_since_ms for state in waiting), default=None),
                 failing=runs.of(number, epoch) if is_active else None,
-                gets_system=SYSTEM in read_integration(record)[0].events,
+                gets_system=SYSTEM in integration.events,
+                closes_waiting=len(closes),
+                closes_due_ms=min(closes, default=None),
             )
         )
     return rows, reach
+
+
+def _due_closes(
+    partitions: Sequence[PartitionDeliveries], now_ms: int, scale: float
+) -> dict[int, list[int]]:
+    """Return by integration when alerts that no close is on its way for were to be closed."""
+    due: dict[int, list[int]] = {}
+    for partition in partitions:
+        for alert in partition.opened.unclosed:
+            due_ms = alert.silent_since_ms + round(alert.close_after_seconds * 1000 * scale)
+            number = alert.integration_id
+            is_due = due_ms <= now_ms and partition.takes_closes(number)
+            if is_due and not partition.has_pending_close(alert):
+                due.setdefault(number, []).append(due_ms)
+    return due
 
 
 async def _failed_runs(

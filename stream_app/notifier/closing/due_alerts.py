@@ -9,10 +9,6 @@ from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.episodes.open_alert import OpenAlert
 from stream_app.kafka.configuration.view import Configuration
 
-#: An integration that has more pending deliveries gets no closes: the deliveries that page come
-#: first, and have a bound.
-MAX_PENDING = 500
-
 
 class Clock(Protocol):
     """The brokers' time as a worker knows it: `BrokerClock`."""
@@ -111,8 +107,7 @@ class DueAlerts:
             over = [
                 alert
                 for alert in opened.unclosed
-                if now - max(alert.last_window_end * 1000, alert.seen_ms)
-                >= alert.close_after_seconds * scale_ms
+                if now - alert.silent_since_ms >= alert.close_after_seconds * scale_ms
             ]
             known = {alert.alias for alert in over}
             over += [alert for alert in opened.followed() if alert.alias not in known]
@@ -131,5 +126,5 @@ class DueAlerts:
             integration is not None
             and integration.repeats.close_after_seconds > 0
             and view.is_usable(integration)
-            and state.states.pending_count(integration_id) < MAX_PENDING
+            and state.takes_closes(integration_id)
         )

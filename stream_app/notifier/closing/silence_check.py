@@ -38,6 +38,8 @@ from stream_app.notifier.closing.wait import ClosesWait
 log = get_logger(__name__)
 
 LOOK_SECONDS = 2.0
+#: The same where waits are shortened.
+LEAST_SECONDS = 0.2
 #: Most alerts that are looked at for one barrier, and most closes that are written at once.
 MOST_DUE, MAX_CLOSES = 5000, 500
 
@@ -79,7 +81,7 @@ class SilenceCheck:
         topic: full name of the topic that they are written to.
         clock: knows the brokers' time.
         configuration: of the integrations.
-        scale: a factor on the silence, 1 except in tests.
+        scale: a factor on all waits, 1 except in tests.
         metrics: shows how many alerts wait.
         wall_ms: this machine's clock, Unix ms.
     """
@@ -108,6 +110,7 @@ class SilenceCheck:
         self._clock = clock
         self._times = SilenceClock(clock, wall_ms)
         self._alerts = DueAlerts(configuration, scale)
+        self._look_seconds = max(LOOK_SECONDS * scale, LEAST_SECONDS)
         self._configuration = configuration
         self._metrics = metrics
         self._transactions = OpenTransactions()
@@ -140,7 +143,7 @@ class SilenceCheck:
     async def _run(self) -> None:
         await self._check_rights()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             await self.look()
 
     async def _check_rights(self) -> None:

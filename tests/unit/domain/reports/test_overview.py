@@ -8,7 +8,12 @@ import pytest
 
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow
 from stream_app.domain.reports.failed_runs import FailedRun
-from stream_app.domain.reports.overview import LAG_LIMIT, PENDING_LIMIT_MS, Overview
+from stream_app.domain.reports.overview import (
+    CLOSE_LIMIT_MS,
+    LAG_LIMIT,
+    PENDING_LIMIT_MS,
+    Overview,
+)
 from stream_app.domain.reports.overview_rows import (
     AlteredTopicRow,
     IntegrationRow,
@@ -42,6 +47,8 @@ FINE = Overview(
 
 def test_a_healthy_installation_has_no_problems() -> None:
     assert FINE.problems(17) == []
+    closing = replace(WELL, closes_waiting=2, closes_due_ms=NOW - CLOSE_LIMIT_MS)
+    assert replace(FINE, integrations=[closing]).problems(17) == []
 
 
 @pytest.mark.parametrize(
@@ -238,6 +245,16 @@ def test_without_topics_nothing_is_told_but_that_and_the_prefixes_that_have_some
             replace(FINE, integrations=[replace(WELL, oldest_ms=NOW - PENDING_LIMIT_MS - 1)]),
             "3 deliveries wait, the oldest since 2025-12-31T22:17:43Z",
             "alerts list --integration 521 --state pending",
+        ),
+        (
+            replace(
+                FINE,
+                integrations=[
+                    replace(WELL, closes_waiting=2, closes_due_ms=NOW - CLOSE_LIMIT_MS - 1)
+                ],
+            ),
+            "2 alerts are over and cannot be closed, the first since 2025-12-31T23:57:59Z",
+            "the line closes_wait in the log of a notifier",
         ),
         (
             replace(FINE, triggers=[replace(TRIGGER, problem="threshold: missing")]),
