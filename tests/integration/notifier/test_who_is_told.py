@@ -13,7 +13,7 @@ import pytest
 from stream_app.domain.configuration.statuses import decode_status
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.settings import Settings
-from tests.integration.harness import WorkerProcess, put_objects
+from tests.integration.harness import PATIENCE_SECONDS, WorkerProcess, put_objects
 from tests.integration.notifier.test_notifier import KEY, Bench, alert, eventually, integration
 
 PLATFORM_KEY = "00000000-1111-2222-3333-999999999999"
@@ -46,12 +46,12 @@ async def test_the_platform_team_is_told_once_through_kills_and_what_nobody_was_
     killed = worker(place, "disabled")
     await killed.ready()
     await place.fire(alert())
-    assert await asyncio.to_thread(killed.process.wait, 60) == -signal.SIGKILL
+    assert await asyncio.to_thread(killed.process.wait, PATIENCE_SECONDS) == -signal.SIGKILL
     (record,) = await place.records("status.integrations")
     assert decode_status(record.value).told == (), "its client has no other integration"
     assert await place.records("events.account") == [], "nobody is told before it is disabled"
     killed = worker(place, "told")
-    assert await asyncio.to_thread(killed.process.wait, 60) == -signal.SIGKILL
+    assert await asyncio.to_thread(killed.process.wait, PATIENCE_SECONDS) == -signal.SIGKILL
     last = await worker(place).ready()
     await eventually(lambda: len(place.sandbox.alerts) == 1)
     await place.drained()
