@@ -106,7 +106,8 @@ class Settings(BaseSettings):
         ge=1,
         le=MAX_INTEGER,
         description="Id of an integration of the platform team, which is told of each integration "
-        "that the system disables; unset: only the client's own other ones are told",
+        "that the system disables, and when the heartbeat stops; unset: only the client's own "
+        "other ones are told",
     )
     secret_keys: SecretStr | None = Field(
         None,

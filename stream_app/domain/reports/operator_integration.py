@@ -37,6 +37,6 @@ def operator_problem(number: int, state: str | None) -> Problem | None:
     wrong, step = _NOT_CONFIGURED if state is None else _PROBLEMS[state]
     return Problem(
         f"the operator integration {number} ({VARIABLE}) {wrong}: the platform team is not told "
-        "of integrations that the system disables",
+        "of integrations that the system disables, or of a pulse that stops",
         step.format(number=number),
     )

@@ -39,7 +39,7 @@ def test_an_operator_integration_that_cannot_be_used_needs_attention(
     assert problem is not None
     assert problem.what == (
         f"the operator integration 900 (STREAM_APP_OPERATOR_INTEGRATION) {what}: the platform team "
-        "is not told of integrations that the system disables"
+        "is not told of integrations that the system disables, or of a pulse that stops"
     )
     assert [step.text for step in problem.steps if step.is_command] == commands
     rows = [] if state is None else [replace(PLATFORM, state=state, detail="why")]
