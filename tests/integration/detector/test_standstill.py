@@ -17,7 +17,7 @@ from tests.integration.harness import PROGRAMS, WorkerProcess
 STANDING = str(PROGRAMS / "standing_worker.py")
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 async def test_a_partition_that_is_not_read_makes_its_worker_not_ready_and_ends_it(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ async def settings_of(settings: Settings, names: list[str]) -> list[dict[str, st
         return list((await topic_overrides(client, names)).values())
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
@@ -148,6 +148,7 @@ async def test_the_doctor_reports_a_wrong_clock_in_either_direction(
 ) -> None:
     await create_topics(settings)
     bootstrap, topic = settings.kafka.bootstrap_servers or "", f"{settings.topic_prefix}alerts"
+    began = time.monotonic()
     await put(bootstrap, topic, [(b"1", b"{}")])
     done = await asyncio.to_thread(
         subprocess.run,
@@ -163,7 +164,8 @@ async def test_the_doctor_reports_a_wrong_clock_in_either_direction(
     assert (found["verdict"], text in found["text"]) == (verdict, True), found
     if verdict == "fail":
         told_seconds = int(found["text"].partition(" is ")[2].split()[0])
-        assert abs(told_seconds - abs(seconds)) < 30
+        # The brokers' time is that of the record, which is as old as the doctor is slow.
+        assert abs(told_seconds - abs(seconds)) < 30 + time.monotonic() - began
     assert bool(found["next_step"]) == (verdict != "ok")
 
 

@@ -123,7 +123,7 @@ async def opened_again(bench: EpisodeBench, worker: WorkerProcess) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_what_waits_and_what_is_resent_survives_kills_in_its_order(
     bench: EpisodeBench,
 ) -> None:

@@ -258,7 +258,7 @@ async def test_a_failed_attempt_is_resent_after_the_documented_waits(bench: Benc
     assert len(bench.sandbox.alerts) == 1
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_the_first_two_cycles_in_real_time(bench: Bench) -> None:
     await bench.worker(STREAM_APP_DELIVERY__RETRY_SCALE="1").ready()
     waits = [1, 3, 5, 10, 10, 0, 1, 3, 5, 30]
@@ -524,7 +524,7 @@ async def test_a_worker_killed_before_it_wrote_a_result_posts_once_more_the_same
     assert shown.requests == 2
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_a_worker_killed_in_the_longest_wait_leaves_the_due_time_as_it_was(
     bench: Bench,
 ) -> None:

@@ -48,7 +48,7 @@ async def ended(worker: WorkerProcess) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_bomb_among_changes_ends_the_worker_unless_a_snapshot_covers_it(
     bench: Bench,
 ) -> None:

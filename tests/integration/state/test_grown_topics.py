@@ -72,7 +72,7 @@ async def _largest_counts(settings: Settings) -> int:
     return sum(largest.values())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_events_of_added_partitions_are_counted_from_the_first_and_exactly(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -118,7 +118,7 @@ async def test_events_of_added_partitions_are_counted_from_the_first_and_exactly
         assert one.stop() == 0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_topic_that_must_not_grow_is_reported_at_once_and_mended_by_a_reset(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -157,7 +157,7 @@ async def test_a_topic_that_must_not_grow_is_reported_at_once_and_mended_by_a_re
         await drained(settings, "detector", TOPICS)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_changelog_that_somebody_has_raised_fits_again_when_its_topic_is_raised(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -183,7 +183,7 @@ async def test_a_changelog_that_somebody_has_raised_fits_again_when_its_topic_is
         await drained(settings, "detector", TOPICS)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_notifier_reads_added_partitions_and_keeps_what_is_pending(
     settings: Settings, tmp_path: Path
 ) -> None:

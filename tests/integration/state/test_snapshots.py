@@ -117,7 +117,7 @@ async def says(worker: WorkerProcess, text: str) -> bool:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_worker_killed_anywhere_in_a_snapshot_loses_and_repeats_nothing(
     bench: Bench,
 ) -> None:
@@ -143,7 +143,7 @@ def key_of(record: Any) -> bytes:
     return name
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_damaged_snapshot_one_of_a_zombie_and_foreign_records_are_passed_over(
     bench: Bench,
 ) -> None:
@@ -191,7 +191,7 @@ def rewritten(record: Any, name: str) -> tuple[bytes, bytes]:
     return packed_log.record(GroupKind.SNAPSHOT, name, number, part_of(record))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_snapshot_repairs_what_a_zombie_writes_after_the_owner(bench: Bench) -> None:
     with bench.worker() as worker:
         await worker.ready()
@@ -218,7 +218,7 @@ async def test_a_snapshot_repairs_what_a_zombie_writes_after_the_owner(bench: Be
         assert worker.stop() == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 async def test_damaged_or_deleted_changes_that_no_snapshot_covers_end_the_worker(
     bench: Bench,
 ) -> None:

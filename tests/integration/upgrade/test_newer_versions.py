@@ -54,7 +54,7 @@ def refused(settings: Settings, *args: str) -> str:
     return done.stderr
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_detector_ends_before_it_writes_to_a_newer_ones_state(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -108,7 +108,7 @@ async def test_a_detector_ends_before_it_writes_to_a_newer_ones_state(
     assert topic in refused(settings, "apply", "-f", str(file))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_notifier_ends_at_a_newer_record_and_loses_and_doubles_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:
