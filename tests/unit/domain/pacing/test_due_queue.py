@@ -279,3 +279,16 @@ def test_a_new_group_gets_its_turn_beside_busy_ones() -> None:
     waiting = queue(max_in_flight=4, max_per_group=4)
     filled(filled(waiting, 1, 100), 50, 1)
     assert "50/0" in waiting.take(0)
+
+
+def test_a_group_waits_from_the_time_at_which_it_could_start_something() -> None:
+    waiting = queue()
+    waiting.put("later", 1, 50, "later")
+    waiting.put("due", 1, 10, "due")
+    waiting.put("held", 2, 10, "held")
+    waiting.hold(2, 40)
+    assert waiting.waiting_since(10) == {}
+    assert waiting.waiting_since(30) == {1: 10}
+    assert waiting.waiting_since(41) == {1: 10, 2: 40}
+    waiting.discard("due")
+    assert waiting.waiting_since(49) == {2: 40}

@@ -90,6 +90,7 @@ def test_it_is_not_cancelled_though_nobody_has_configured_its_integration() -> N
     [
         (PULSE_CLIENT_ID, PULSE_INTEGRATION_ID, RouteResult.SENT),
         (PULSE_CLIENT_ID, 521, RouteResult.FOREIGN_INTEGRATION),
+        (PULSE_CLIENT_ID, 999, RouteResult.UNKNOWN_INTEGRATION),
         (1111, PULSE_INTEGRATION_ID, RouteResult.UNKNOWN_INTEGRATION),
     ],
 )
