@@ -150,6 +150,12 @@ async def blocked(worker: WorkerProcess) -> set[str] | None:
 
 
 @pytest.fixture
+def partitions() -> int:
+    """Return how many partitions the topics have: each costs the broker, and each worker."""
+    return 2
+
+
+@pytest.fixture
 async def site(settings: Settings, tmp_path: Path) -> AsyncIterator[Site]:
     found = Site(settings, tmp_path)
     await found.start()
