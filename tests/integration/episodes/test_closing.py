@@ -160,6 +160,12 @@ async def waiting(number: int, *notifiers: WorkerProcess) -> WorkerProcess:
 
 
 @pytest.fixture
+def partitions() -> int:
+    """Return how many partitions the topics have: one for a transaction, one for attacks."""
+    return 2
+
+
+@pytest.fixture
 async def place(settings: Settings, tmp_path: Path) -> AsyncIterator[Place]:
     found = Place(settings, tmp_path, SandboxOpsgenie(processing_ms=0))
     try:
