@@ -15,7 +15,9 @@ from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Se
 from stream_app.domain.dead_letters.redrive_rules import recipient_of
 from stream_app.domain.delivery.records import (
     Checked,
+    Folded,
     Result,
+    Skipped,
     decode_delivery,
     decode_result,
 )
@@ -103,7 +105,7 @@ async def add_deliveries(
                 histories.add_delivery(decode_delivery(value), record.timestamp, redrives)
                 return
             result = decode_result(value)
-            if isinstance(result, Result | Checked):
+            if isinstance(result, Result | Checked | Folded | Skipped):
                 histories.add_result(result)
 
     topics = [deliveries, names(Topic.RESULTS)]

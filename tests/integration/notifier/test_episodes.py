@@ -7,6 +7,7 @@ writes; what is sent for it has tests of its own.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.episodes.episode import FiredWindow, Series, Told, alias_of
 from stream_app.domain.episodes.episode_log import SeriesState, take_window
 from stream_app.settings import Settings
-from tests.integration.harness import put_objects
+from tests.integration.harness import WorkerProcess, put_objects
 from tests.integration.notifier.test_notifier import Bench, alert, integration
 
 START = 1_767_225_600
@@ -100,6 +101,14 @@ def told(delivery: Delivery) -> tuple[str, str]:
     return delivery.alias, delivery.details.get("folded_windows", "")
 
 
+def shown_as_folded(bench: Bench) -> set[str]:
+    """Return the windows that `alerts list` shows as folded, by the ids of their deliveries."""
+    done = WorkerProcess.command(bench.settings, "alerts", "list", "--limit", "1000", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return {f"{row['id']}/521" for row in rows if row["folded"]}
+
+
 @pytest.mark.long
 async def test_kills_restarts_and_a_rebalance_decide_no_window_twice_or_otherwise(
     bench: Bench,
@@ -133,7 +142,9 @@ async def test_kills_restarts_and_a_rebalance_decide_no_window_twice_or_otherwis
     assert first.stop() == 0
     await fire(parts.pop(0))
     await bench.drained()
-    assert await written(bench) == expected(starts)
+    oracle = expected(starts)
+    assert await written(bench) == oracle
+    assert await asyncio.to_thread(shown_as_folded, bench) == oracle.folded.keys()
     plain = [
         decode_delivery(record.value)
         for record in await bench.records("deliveries")
