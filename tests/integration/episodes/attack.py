@@ -54,7 +54,7 @@ CHOICES = {
 }
 #: Client 3 gets a new target here, and an integration that its trigger has always named.
 NEW_TARGET, LATE_INTEGRATION = 301, 303
-CHANGED = CHOICES | {NEW_TARGET: REPEATED._replace(epoch=1), LATE_INTEGRATION: EPISODE}
+CHANGED = CHOICES | {NEW_TARGET: REPEATED._replace(epoch=1), LATE_INTEGRATION: WITHOUT_NOTES}
 CLIENTS = (1, 2, 3)
 
 

@@ -195,7 +195,8 @@ async def reconfigure(installation: Installation) -> dict[int, int]:
         for record in await installation.records("alerts.dlq")
         if dict(record.headers)["x-integration-ids"] == str(LATE_INTEGRATION).encode()
     ]
-    letter = letters[len(letters) // 2]
+    # It is far from the windows that the integration gets later, so it is an attack of its own.
+    letter = letters[0]
     place = f"{letter.topic}/{letter.partition}/{letter.offset}"
     args = ("dlq", "redrive", "alerts", "--place", place)
     done = await asyncio.to_thread(WorkerProcess.command, settings, *args)
