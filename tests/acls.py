@@ -94,8 +94,6 @@ def pulse_rights() -> Iterator[Right]:
     """Yield what a notifier with a heartbeat needs besides the rights of a notifier."""
     for topic in EVENT_TOPICS:
         yield Right("topic", topic, WRITES)
-    yield Right("topic", Topic.COUNTS, ("Describe",))
-    yield Right("group", "stream-app-detector", ("Describe",))
 
 
 def operator_rights() -> Iterator[Right]:

@@ -42,7 +42,7 @@ NEXT_STEPS = {
     PulseReason.EVENT_NOT_SENT: "let the notifiers write to the topics of events (deploy/acls.md)",
     PulseReason.EVENT_MISSING: "look at the lag, and at the logs of detectors and notifiers",
     PulseReason.DELIVERIES_WAIT: "look at the log of that notifier, and start it again",
-    PulseReason.NOT_READ: "let the notifiers describe the detectors' group (deploy/acls.md)",
+    PulseReason.NOT_READ: "a broker is away, or a right is missing (deploy/acls.md)",
     PulseReason.PING_FAILED: "check STREAM_APP_HEARTBEAT__…: its key, its name and its host",
     PulseReason.HEARTBEAT: "look at the heartbeat at its service",
 }
