@@ -237,7 +237,8 @@ class DeliverStage:
                 why = f"id {quoted(delivery.id)} is not one of a delivery"
                 self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
                 return
-            state.add_create(delivery, record.offset, record.timestamp)
+            if delivery.episode is not None:
+                state.add_create(delivery, record.offset, record.timestamp)
             state.add_delivery(
                 new_state(
                     delivery,

@@ -74,9 +74,9 @@ class Dependents:
         if alert is not None:
             self._reconsider_closes(alert.alias, timestamp_ms)
 
-    def add_result(self, result: Result, timestamp_ms: int) -> None:
+    def add_result(self, result: Result, alias: str, timestamp_ms: int) -> None:
         """Note that a delivery that creates an alert was accepted, if the result says so."""
-        alert = self._alerts.values.get(result.alias) if result.alias else None
+        alert = self._alerts.values.get(alias)
         is_create = result.action is msgspec.UNSET
         if alert is not None and is_create and (result.accepted or result.is_dry_run):
             service, request_id = result.integration_type, result.request_id or ""

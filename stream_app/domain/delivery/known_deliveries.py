@@ -38,6 +38,11 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
         """Return the pending deliveries that create or close the alert with an alias."""
         return [self.pending[name] for name in self._of_alias.get(alias, ())]
 
+    @property
+    def has_waiting_notes(self) -> bool:
+        """Whether any note waits."""
+        return bool(self._of_after)
+
     def waiting_for(self, delivery_id: str) -> list[DeliveryState]:
         """Return the notes that wait for a delivery."""
         return [self.pending[name] for name in self._of_after.get(delivery_id, ())]

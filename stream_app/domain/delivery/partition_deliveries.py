@@ -160,7 +160,9 @@ class PartitionDeliveries:
         if until_ms is not None and is_judged:
             self.pauses.extend(result.integration_id, until_ms)
         is_exhausted = False
-        self._dependents.add_result(result, timestamp_ms)
+        alias = result.alias or ""
+        if alias:
+            self._dependents.add_result(result, alias, timestamp_ms)
         if known is not None and is_awaited:
             before = (
                 state_of_finished(known, result) if isinstance(known, FinishedDelivery) else known
@@ -172,7 +174,8 @@ class PartitionDeliveries:
             is_exhausted = after.status is DeliveryStatus.GIVEN_UP
             self._change(before, after, result)
         # The result may be read a second time, and what follows it may have been lost.
-        self._dependents.follow(result.delivery_id, result.alias or "", timestamp_ms)
+        if alias or self.states.has_waiting_notes:
+            self._dependents.follow(result.delivery_id, alias, timestamp_ms)
         if result.is_sent and is_judged:
             verdict = self.judge.count(result, offset, is_exhausted=is_exhausted)
             if verdict is not None:
