@@ -17,7 +17,7 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.setting_groups import DeliverySettings
-from tests.integration.notifier.opsgenie_description import problems
+from tests.integration.notifier.requests.opsgenie_description import problems
 
 KEY = "00000000-1111-2222-3333-444444444444"
 ODD_ALIASES = [
