@@ -50,6 +50,8 @@ BY_RECORDS = {
     "StreamAppDeliveryPendingTooLong",
     "StreamAppDeliveriesFailing",
     "StreamAppIntegrationDisabled",
+    "StreamAppClientNotTold",
+    "StreamAppOperatorNotTold",
     "StreamAppClosesWait",
     "StreamAppRequestsNotSuccessful",
 }
@@ -82,6 +84,8 @@ class Place:
             STREAM_APP_DELIVERY__RETRY_SCALE="0.001",
             STREAM_APP_DELIVERY__STATUS_CHECK_SHARE="1",
             STREAM_APP_DELIVERY__MAX_PENDING_PER_INTEGRATION="3",
+            # It is disabled, and is its client's own, who then learns of it from nothing.
+            STREAM_APP_OPERATOR_INTEGRATION=str(BROKEN),
             # Small fetches and a flush for each make a detector that is soon too slow.
             STREAM_APP_KAFKA__FETCH_MAX_BYTES_PER_PARTITION=str(64 * 1024),
             STREAM_APP_DETECTOR__FLUSH_MAX_EVENTS="1",
