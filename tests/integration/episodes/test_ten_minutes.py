@@ -45,8 +45,9 @@ from tests.integration.episodes.comparison import (
     read,
 )
 from tests.integration.episodes.oracle import expected
-from tests.integration.episodes.waiting import passed, until
+from tests.integration.episodes.waiting import passed
 from tests.integration.harness import WorkerProcess, drained, put, put_objects
+from tests.integration.notifier.test_notifier import eventually
 from tests.processes import STREAM_APP
 
 #: For long runs by hand (tests/README.md).
@@ -98,7 +99,7 @@ async def kill_all(installation: Installation, chance: random.Random) -> None:
         role = ROLES[number % 2]
         await installation.worker(role).ready()
         if role == "notifier":
-            await received(installation, chance.randrange(20, 200))
+            await received(installation, chance.randrange(5, 50))
         if chance.random() < FROZEN_SHARE:
             await installation.freeze(role)
         else:
@@ -108,7 +109,7 @@ async def kill_all(installation: Installation, chance: random.Random) -> None:
 async def received(installation: Installation, more: int) -> None:
     """Wait until the sandbox has received so many more requests."""
     number = installation.received + more
-    await until(lambda: installation.received >= number, PATIENCE)
+    await eventually(lambda: installation.received >= number)
 
 
 @pytest.mark.long
@@ -222,7 +223,7 @@ async def all_is_closed(installation: Installation) -> None:
             one.alias for one in alerts if one.status == "open"
         }
 
-    await until(is_closed, PATIENCE)
+    await eventually(is_closed)
     await drained(settings, "notifier", ["deliveries", "delivery-results"], PATIENCE)
 
 

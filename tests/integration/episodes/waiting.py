@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.settings import Settings
-
-
-async def until(claim: Callable[[], bool], seconds: float) -> None:
-    """Wait until a claim about other processes holds."""
-    async with asyncio.timeout(seconds):
-        while not claim():  # noqa: ASYNC110 - the claim is about other processes
-            await asyncio.sleep(0.01)
 
 
 async def passed(settings: Settings, role: str, topic: str, seconds: float) -> None:
