@@ -22,6 +22,12 @@ PLACES = {
     "TOPIC": "deliveries",
 }
 COMMANDS = sorted(set(re.findall(r"`stream-app ([^`]+)`", RUNBOOK)))
+#: Asks for its settings first.
+HEARTBEAT = {
+    "STREAM_APP_HEARTBEAT__TARGET": "opsgenie",
+    "STREAM_APP_HEARTBEAT__NAME": "pager",
+    "STREAM_APP_HEARTBEAT__INTEGRATION_ID": "521",
+}
 #: Waits for the broker until it is told to stop.
 WORKERS = {"worker detector", "worker notifier"}
 
@@ -41,6 +47,8 @@ def test_a_command_of_the_runbook_gets_as_far_as_the_broker(
     file = tmp_path / "client.yaml"
     file.write_text("client_id: 1111\nname: Acme\ncloud: EU\napplications: {}\n")
     monkeypatch.setenv("STREAM_APP_KAFKA__BOOTSTRAP_SERVERS", NO_BROKER)
+    for name, value in HEARTBEAT.items():
+        monkeypatch.setenv(name, value)
     words = [PLACES.get(word, word).format(file=file) for word in shlex.split(command)]
     # Wrong usage would be 2: it is told before the broker is looked for.
     assert code_of(*words) == 4
