@@ -6,12 +6,12 @@ A delivery is one rendered message for one integration.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
 
 from stream_app.domain.alerts.alert import AnyAlert
 from stream_app.domain.alerts.threshold_text import Message, period_text
+from stream_app.domain.bounds import IdText, Int64
 from stream_app.domain.configuration.alert_options import NO_OPTIONS, AlertOptions
 from stream_app.domain.delivery.reasons import OWN_REASONS, LocalReason, SkipReason
 from stream_app.domain.delivery.status_checks import CheckOutcome
@@ -20,11 +20,6 @@ from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.pulse.note import PulseNote
 from stream_app.domain.state.keys import NEVER
-
-#: An id. Those of this project have some 80 characters. The bound keeps a state within a record.
-IdText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-#: The integers that an encoder can write: a longer one would end the process there.
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 #: What the ids of notes and closes have between their alert's id or alias and the rest.
 NOTE_SUFFIX = ":note"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from stream_app.domain.bounds import IdText, Int64, Seconds
+
 
 class EpisodeReference(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """An episode, and one window of it. Times are Unix seconds.
@@ -12,9 +14,9 @@ class EpisodeReference(msgspec.Struct, frozen=True, omit_defaults=True, gc=False
     which that alert is closed; 0: it is never closed.
     """
 
-    alias: str
-    trigger_id: int
-    revision: str
-    window_start: int
-    window_end: int
-    close_after_seconds: int = 0
+    alias: IdText
+    trigger_id: Int64
+    revision: IdText
+    window_start: Seconds
+    window_end: Seconds
+    close_after_seconds: Seconds = 0

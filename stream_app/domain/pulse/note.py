@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
 
+from stream_app.domain.bounds import Int64
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID, PULSE_INTEGRATION_ID
 
-#: The integers that an encoder can write.
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 #: Most reasons in one note, and most characters of each.
 MAX_STOPS = 10
 MAX_CHARACTERS = 500
@@ -67,12 +65,12 @@ class PulseNote(msgspec.Struct, frozen=True, tag_field="type", tag="pulse", omit
     """
 
     worker: str
-    noted_at_ms: _Int64
+    noted_at_ms: Int64
     is_owner: bool
-    pinged_at_ms: _Int64 = 0
+    pinged_at_ms: Int64 = 0
     stops: tuple[PulseStop, ...] = ()
-    client_id: _Int64 = PULSE_CLIENT_ID
-    integration_id: _Int64 = PULSE_INTEGRATION_ID
+    client_id: Int64 = PULSE_CLIENT_ID
+    integration_id: Int64 = PULSE_INTEGRATION_ID
 
 
 def bounded(stops: Sequence[PulseStop]) -> tuple[PulseStop, ...]:

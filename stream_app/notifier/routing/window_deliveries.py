@@ -12,6 +12,7 @@ import msgspec
 
 from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.alerts.threshold_text import Message
+from stream_app.domain.bounds import LAST_SECOND
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.records import (
     Delivery,
@@ -35,8 +36,6 @@ from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.episodes.repeat_text import note_text, repeat_message
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 
-#: The end of the year 9999: later times have no text.
-_LAST_SECOND = 253_402_300_799
 _MOST_ID_CHARS = 1000
 _INT64 = 2**63
 
@@ -139,7 +138,7 @@ def _series_of(alert: Alert, integration_id: int) -> tuple[Series, FiredWindow]:
     """
     trigger, window = alert.trigger, FiredWindow(alert.window_start, alert.window_end)
     is_plausible = (
-        0 <= window.start < window.end <= _LAST_SECOND
+        0 <= window.start < window.end <= LAST_SECOND
         and max(len(alert.id), len(trigger.revision)) <= _MOST_ID_CHARS
         and max(abs(alert.client_id), abs(trigger.id)) < _INT64
     )

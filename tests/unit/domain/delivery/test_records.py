@@ -16,6 +16,7 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.domain.delivery.transitions import attempt_ended_ms, remaining_wait_ms
+from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.errors import DeadLetterReason
 
 DELIVERY = Delivery("stream-app:1:x/521", "stream-app:1:x", 1111, 521, "Title", "Text", {"a": "b"})
@@ -32,6 +33,29 @@ def test_records_survive_their_topic() -> None:
 def test_a_delivery_without_an_alias_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="alert_id"):
         decode_delivery(encode_delivery(msgspec.structs.replace(DELIVERY, alert_id="")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alias", ""),
+        ("alias", "a" * 1001),
+        ("revision", "r" * 1001),
+        ("trigger_id", 2**63),
+        ("window_start", -1),
+        ("window_end", 2**62),
+        ("close_after_seconds", -1),
+        ("close_after_seconds", 2**62),
+    ],
+)
+def test_an_episode_that_no_notifier_writes_is_refused(name: str, value: object) -> None:
+    episode = EpisodeReference("stream-app:1:episode:x", 61, "r", 1_767_225_600, 1_767_225_601)
+    delivery = msgspec.structs.replace(DELIVERY, episode=episode)
+    assert decode_delivery(encode_delivery(delivery)) == delivery
+    wrong = msgspec.to_builtins(delivery)
+    wrong["episode"][name] = value
+    with pytest.raises(msgspec.ValidationError, match=f"episode.{name}"):
+        decode_delivery(msgspec.json.encode(wrong))
 
 
 def test_a_command_is_told_from_a_result() -> None:
