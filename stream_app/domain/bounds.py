@@ -13,4 +13,4 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 #: The end of the year 9999: later times have no text.
 LAST_SECOND = 253_402_300_799
 #: A time in Unix seconds, or a number of seconds.
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=LAST_SECOND)]
+PlausibleSeconds = Annotated[int, msgspec.Meta(ge=0, le=LAST_SECOND)]

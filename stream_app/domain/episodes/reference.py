@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-from stream_app.domain.bounds import IdText, Int64, Seconds
+from stream_app.domain.bounds import IdText, Int64, PlausibleSeconds
+
+#: What the service takes as an alias. A longer one would make the id of its close too long.
+AliasText = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
 
 class EpisodeReference(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -14,9 +19,9 @@ class EpisodeReference(msgspec.Struct, frozen=True, omit_defaults=True, gc=False
     which that alert is closed; 0: it is never closed.
     """
 
-    alias: IdText
+    alias: AliasText
     trigger_id: Int64
     revision: IdText
-    window_start: Seconds
-    window_end: Seconds
-    close_after_seconds: Seconds = 0
+    window_start: PlausibleSeconds
+    window_end: PlausibleSeconds
+    close_after_seconds: PlausibleSeconds = 0

@@ -152,7 +152,7 @@ async def test_an_integration_with_many_pending_deliveries_gets_no_more_of_them(
     bench = Bench()
     bench.window()
     for number in range(600):
-        bench.window(START - 10_000 - number, alias="", close_after_seconds=0)
+        bench.window(START - 10_000 - number, alias="another", close_after_seconds=0)
     assert await bench.look_at(START + 10_000) == []
     assert bench.waiting == 0
 
