@@ -60,7 +60,7 @@ def lines_of(
     for note in history.dead_letters:
         yield f"dead     {_letter(note)}"
         yield f"next     {around.next_of_letter(note)}"
-    shown: set[str] = set()
+    shown: dict[str, int] = {}
     for delivery in history.all_deliveries:
         yield ""
         reason = f" ({delivery.reason})" if delivery.reason else ""
@@ -118,16 +118,16 @@ def _name(number: int, around: Surroundings) -> str:
     return f"integration {number}" + (f" ({found.name})" if found else "")
 
 
-def _message(history: DeliveryHistory, shown: set[str]) -> Iterator[str]:
-    """Yield the message, if it is not among those `shown`, which it then joins."""
+def _message(history: DeliveryHistory, shown: dict[str, int]) -> Iterator[str]:
+    """Yield the message, or at which integration it was `shown`, to which it is then added."""
     if history.delivery is None:
         return
     delivery = history.delivery
     text = delivery.note or f"{delivery.message}\n{delivery.description}"
     if text in shown:
-        yield "  message  the same"
+        yield f"  message  the same as at integration {shown[text]}"
         return
-    shown.add(text)
+    shown[text] = history.integration_id
     title, *lines = text.splitlines()
     yield f"  message  {title}"
     for line in lines:

@@ -95,7 +95,12 @@ class AlertHistory:
     @property
     def state(self) -> AlertState:
         """The state of the alert."""
-        found = {history.status for history in self.all_deliveries}
+        # A window that was folded has told nobody, even if its alert has been closed since.
+        found = {
+            one.status
+            for one in self.all_deliveries
+            if one.action is not ServiceAction.CLOSE or one.status in UNFINISHED
+        }
         own = last_letter(self.dead_letters)
         ended = [one.dead_letter for one in self.all_deliveries if one.status in _DEAD]
         ended += [own] if own is not None else []

@@ -28,7 +28,7 @@ def test_each_integration_has_its_course_and_what_follows() -> None:
     assert "integration 521 (On-call): pending (server_error)" in text
     assert "integration 522: sent" in text
     assert text.count("  message  Title") == 1
-    assert text.count("  message  the same") == 1
+    assert text.count("  message  the same as at integration 521") == 1
     assert sum(one.startswith("  next     ") for one in text) >= 2
 
 

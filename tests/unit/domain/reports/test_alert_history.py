@@ -294,3 +294,14 @@ def test_a_note_waits_for_its_alert_and_a_close_for_all_of_them() -> None:
     )
     alert = AlertHistory(ALERT, 8_000, deliveries={521: history(ACCEPTED)}, closes=[close])
     assert alert.state is AlertState.PENDING
+
+
+def test_a_folded_window_stays_one_when_its_alert_is_closed() -> None:
+    close = replace(history(ACCEPTED), action=ServiceAction.CLOSE)
+    episode = EpisodeReference("stream-app:1:episode:x", 61, "r", 1_767_225_600, 1_767_225_601)
+    folded = AlertHistory(ALERT, 8_000, folded={521: episode}, closes=[close])
+    assert folded.state is AlertState.FOLDED
+    elsewhere = replace(folded, deliveries={522: history(ACCEPTED)})
+    assert elsewhere.state is AlertState.SENT
+    failing = replace(folded, closes=[replace(history(FAILED), action=ServiceAction.CLOSE)])
+    assert failing.state is AlertState.PENDING
