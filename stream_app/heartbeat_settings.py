@@ -22,6 +22,8 @@ JSM_OPS_PATH = "/jsm/ops/api"
 JSM_API = f"https://api.atlassian.com{JSM_OPS_PATH}"
 #: Most characters of a heartbeat's name, by Opsgenie's published description.
 NAME_LIMIT = 200
+#: Most characters of a wrong value in its error.
+_SHOWN = 100
 _PREFIX = "STREAM_APP_HEARTBEAT__"
 _SANDBOX = "STREAM_APP_DELIVERY__SANDBOX_URL"
 #: Target -> the settings that it needs, and those that it takes besides.
@@ -238,7 +240,8 @@ def _scale_problems(target: str, delivery: DeliverySettings, *, is_local: bool) 
 
 def _shown(value: str) -> str:
     """Return a value for an error; somebody may have put a token or a whole address there."""
-    return quoted(hide_keys(re.sub(r"(://[^/?#]*)[/?#].+", r"\1/…", value)))
+    shown = hide_keys(re.sub(r"(://[^/?#]*)[/?#].+", r"\1/…", value))
+    return quoted(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…")
 
 
 def _name(field: str) -> str:

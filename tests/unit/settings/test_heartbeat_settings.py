@@ -146,7 +146,7 @@ def test_an_empty_value_is_said_to_be_empty(
         ("NAME", "pa\udcffger", "udcff", "has characters that cannot be printed"),
         ("NAME", ".", "'.'", "cannot stand in an address"),
         ("NAME", "..", "'..'", "cannot stand in an address"),
-        ("NAME", "x" * 201, "xxx", "has more than 200 characters"),
+        ("NAME", "x" * 201, "'" + "x" * 100 + "…'", "has more than 200 characters"),
         ("CLOUD_ID", "acme.atlassian.net", "'acme.atlassian.net'", "is no id"),
         ("CLOUD_ID", "..", "'..'", "is no id"),
         ("TEAM_ID", "a/b", "'a/b'", "is no id"),
