@@ -11,8 +11,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 PIP_DOWNLOAD := $(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps \
   --only-binary :all: --require-hashes
 TOOLS := .local/tools
-# Tests of Kafka wait more than half of the time: six at once, each set with a broker of its own.
-PYTEST := $(BIN)/python -m pytest -n 6 --dist worksteal
+# Most tests of Kafka wait half of the time: four at once, each set with a broker of its own.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 # Tests start hundreds of processes: none compiles again what another one has compiled.
 unexport PYTHONDONTWRITEBYTECODE
