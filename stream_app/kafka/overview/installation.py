@@ -169,7 +169,11 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
             for one in (await state_problems(settings))[1]
         ],
         altered_topics=[AlteredTopicRow(one.topic, one.problem, one.remedy) for one in altered],
-        unreadable=[str(batch) for batch in UNREADABLE_BATCHES.found.values()],
+        unreadable=[
+            str(batch)
+            for batch in UNREADABLE_BATCHES.found.values()
+            if batch.topic.startswith(settings.topic_prefix)
+        ],
         refused=[*unusable, *_unusable_clients(stored)],
         operator_integration=settings.operator_integration,
         pulse=notes.row(),
