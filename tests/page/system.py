@@ -29,7 +29,7 @@ from tests.processes import STREAM_APP, Program, run
 Json = dict[str, Any]
 SANDBOX_URL = re.compile(r"STREAM_APP_DELIVERY__SANDBOX_URL=(\S+)")
 ACTIVE_TRIGGERS = re.compile(r"(?m)^stream_app_triggers_active (\S+)$")
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 STEP_SECONDS = 0.05
 
 

@@ -6,8 +6,10 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stream_app.demo.processes import WorkerProcess, end_leftovers, free_ports
@@ -102,6 +104,9 @@ def test_only_a_worker_that_a_killed_run_has_left_here_is_ended(
     with subprocess.Popen(command, cwd=tmp_path) as left:
         try:
             (tmp_path / "detector.pid").write_text(str(left.pid))
+            # A process that has just been started shows no command for a moment.
+            while not psutil.Process(left.pid).cmdline():
+                time.sleep(0.01)
             assert end_leftovers(tmp_path) == (["detector"] if is_ended else [])
             assert (left.poll() is not None) == is_ended
         finally:
