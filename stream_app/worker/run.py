@@ -252,14 +252,18 @@ class Worker:
             await starting
         stopping = asyncio.create_task(app.stop())
         done, _ = await asyncio.wait({stopping}, timeout=self.settings.shutdown_timeout_seconds)
-        if not done:
+        is_cut = not done or stopping.cancelled()
+        why = None if is_cut else stopping.exception()
+        if is_cut or why is not None:
             # Nothing is lost: what is not acknowledged is read again. Without this, a thread of
             # Faust would keep the process alive.
-            log.warning("worker_stop_forced", error=None if error is None else str(error))
+            log.warning(
+                "worker_stop_forced",
+                error=None if error is None else str(error),
+                exc_info=why,
+            )
             logging.shutdown()
             os._exit(0 if error is None else error.exit_code)
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            stopping.result()
 
     async def _prepare_unless_stopped(self) -> PreparedWork | None:
         """Prepare the work; return None as soon as the worker is told to stop."""

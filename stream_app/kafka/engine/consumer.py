@@ -271,6 +271,19 @@ class BatchingConsumer(driver.Consumer):
         if topics is None:
             yield from (tp for tp in self.start_positions if tp not in self._acked)
 
+    async def on_stop(self) -> None:
+        """Commit a last time, if the thread of the client still takes calls.
+
+        Whatever becomes of that, the thread must be stopped next: it would outlive its worker.
+        """
+        if self.crashed:
+            return
+        commit = asyncio.ensure_future(super().on_stop())
+        await asyncio.wait({commit})
+        error = None if commit.cancelled() else commit.exception()
+        if error is not None:
+            log.warning("last_commit_failed", why=repr(error), then="the next owner reads on")
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget the positions: they must not be committed after the next assignment."""
         self.start_positions = {}

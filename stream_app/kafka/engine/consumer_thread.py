@@ -59,6 +59,13 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = timed_heartbeat  # noqa: SLF001
 
+    def _stopped_set(self) -> None:
+        """Tell the thread to stop, unless it has ended of itself."""
+        try:
+            super()._stopped_set()
+        except RuntimeError:  # its loop is closed: the thread has crashed
+            self._stopped.set()
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Skip Faust's check, which only logs.
 

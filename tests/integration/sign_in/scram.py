@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import os
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     CompactArray,
@@ -81,7 +84,16 @@ async def set_password(address: str, user: str, password: str) -> None:
             salted = hashlib.pbkdf2_hmac(name, password.encode(), salt, ITERATIONS)
             # One request may change a user once.
             request = _Passwords([(user, number, ITERATIONS, salt, salted, {})])
-            answer: Any = await admin._send_to_controller(request)
+            answer = await _answer(admin, request)
             assert [row[1] for row in answer.results] == [0], answer
     finally:
         await admin.close()
+
+
+async def _answer(admin: AIOKafkaAdminClient, request: _Passwords) -> Any:
+    """Send a request that may be sent again; a broker under load has closed the connection."""
+    for _ in range(4):
+        with contextlib.suppress(KafkaConnectionError):
+            return await admin._send_to_controller(request)
+        await asyncio.sleep(1)
+    return await admin._send_to_controller(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -59,3 +60,25 @@ async def test_a_stop_ends_the_preparation() -> None:
     asyncio.get_running_loop().call_later(0.05, worker._stop.set)
     async with asyncio.timeout(5):
         assert await worker._prepare_unless_stopped() is None
+
+
+@pytest.mark.parametrize("end", [OSError("no space"), asyncio.CancelledError(), None])
+async def test_a_stop_that_fails_does_not_leave_the_process_to_a_thread(
+    monkeypatch: pytest.MonkeyPatch, end: BaseException | None
+) -> None:
+    """Threads that were not stopped would keep the process alive for as long as they run."""
+
+    class App:
+        async def stop(self) -> None:
+            if end is not None:
+                raise end
+
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    app: Any = App()
+    starting = asyncio.create_task(asyncio.sleep(0))
+    with capture_logs() as logs:
+        await Preparing()._end(app, starting, TopicMismatchError("missing"))
+    forced = [line for line in logs if line["event"] == "worker_stop_forced"]
+    assert codes == ([] if end is None else [TopicMismatchError.exit_code])
+    assert [line["error"] for line in forced] == ["missing"] * len(codes)

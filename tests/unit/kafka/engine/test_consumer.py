@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import GroupAuthorizationFailedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.kafka.engine.consumer import HOLD_SECONDS, BatchingConsumer
-from stream_app.kafka.engine.consumer_thread import Fetch
+from stream_app.kafka.engine.consumer_thread import BatchingThread, Fetch
 from stream_app.kafka.engine.record_batches import WaitingBatches
 from stream_app.kafka.records.fetch_states import Fetched, WatchedPartitionState
 from stream_app.kafka.records.fetched_records import FetchedRecords
@@ -229,3 +230,47 @@ async def test_what_a_second_rebalance_meets_is_dropped(fetching: Fetching) -> N
     assert await task == ({}, {HITS})
     assert fetching.oldest_waiting([HITS.topic]) is None
     assert not +fetching.waiting.bytes
+
+
+def stopping_consumer(commit: Any) -> BatchingConsumer:
+    consumer = BatchingConsumer.__new__(BatchingConsumer)
+    fields: Any = consumer
+    fields._crashed = asyncio.Event()
+    fields.app = SimpleNamespace(conf=SimpleNamespace(stream_wait_empty=False))
+    fields.transport = SimpleNamespace(_topic_waiters={})
+    fields.commit_and_end_transactions = commit
+    return consumer
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), RuntimeError("closed"), GroupAuthorizationFailedError("g")]
+)
+async def test_a_last_commit_that_fails_does_not_keep_the_thread_from_being_stopped(
+    error: BaseException,
+) -> None:
+    tried = []
+
+    async def commit() -> None:
+        tried.append(1)
+        raise error
+
+    await stopping_consumer(commit).on_stop()
+    assert tried == [1]
+
+
+async def test_a_crashed_consumer_makes_no_last_commit_because_nobody_would_answer() -> None:
+    async def commit() -> None:
+        await asyncio.Event().wait()
+
+    consumer = stopping_consumer(commit)
+    cast("Any", consumer)._crashed.set()
+    async with asyncio.timeout(5):
+        await consumer.on_stop()
+
+
+def test_a_thread_that_has_ended_of_itself_can_still_be_told_to_stop() -> None:
+    thread: Any = BatchingThread.__new__(BatchingThread)
+    thread.thread_loop, thread._stopped = asyncio.new_event_loop(), asyncio.Event()
+    thread.thread_loop.close()
+    thread._stopped_set()
+    assert thread._stopped.is_set()
