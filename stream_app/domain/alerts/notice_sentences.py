@@ -6,6 +6,7 @@ of its sentence. A notice without its subject has no sentence: its details are l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -23,6 +24,8 @@ ACTOR_FIELDS = ("actor", "created_by", "updated_by", "deleted_by")
 TYPE_NAMES = {"opsgenie": "Opsgenie"}
 SENTENCE_ENDS = (".", "!", "?")
 CAN_BE_SENT_AGAIN = "they are dead letters and can be sent again."
+#: A length of time. Anybody may send such a notice, and Python reads no number of 5,000 digits.
+_SECONDS = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def user_added(details: FlatDetails) -> str:
@@ -157,7 +160,7 @@ def _held_back(details: FlatDetails) -> str:
 
 def _too_old(details: FlatDetails) -> str:
     age = details.get("max_age_seconds", "").removesuffix(".0")
-    if not age.isdecimal() or age == "0":
+    if not _SECONDS.fullmatch(age):
         return ""
     return f"Alerts older than {period_text(int(age))} were not sent: {CAN_BE_SENT_AGAIN}"
 

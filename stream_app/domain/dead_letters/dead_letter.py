@@ -51,7 +51,7 @@ def parse_place(text: str) -> Place:
         UsageError: it names none.
     """
     topic, *numbers = text.split("/") if "/" in text else text.split(":")
-    if not topic or len(numbers) != 2 or not all(_is_number(number) for number in numbers):  # noqa: PLR2004 - partition and offset
+    if not topic or len(numbers) != 2 or not all(is_number(number) for number in numbers):  # noqa: PLR2004 - partition and offset
         raise UsageError(
             f"{quoted(text)} is no place of a record: give it as `stream-app dlq list` prints it, "
             "topic/partition/offset"
@@ -59,7 +59,8 @@ def parse_place(text: str) -> Place:
     return Place(topic, *map(int, numbers))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Tell whether a text is an id or an offset: digits, no more than 64 bits may need."""
     return text.isascii() and text.isdigit() and len(text) < len(str(2**63))
 
 
@@ -137,7 +138,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     def _key_number(self) -> int | None:
         text = (self.key or b"").decode("latin-1")
-        return int(text) if _is_number(text) else None
+        return int(text) if is_number(text) else None
 
 
 def _integer(value: object) -> int | None:

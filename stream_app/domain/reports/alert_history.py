@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
+from stream_app.domain.dead_letters.dead_letter import is_number
 from stream_app.domain.delivery.records import (
     CLOSE_INFIX,
     NOTE_SUFFIX,
@@ -185,7 +186,7 @@ class AlertHistories:
                 if alert_id in self.by_id:
                     self.by_id[alert_id].dead_letters.append(note)
                     return
-            elif number.isdecimal():
+            elif is_number(number):
                 history = self._delivery(name, int(number))
                 if history is not None:
                     history.dead_letters.append(note)

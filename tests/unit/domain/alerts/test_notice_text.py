@@ -146,6 +146,7 @@ def test_a_link_alone_is_no_issue_and_is_listed_as_a_fact(kind: str, body: str) 
         ("deliveries_overflowed", {}, ""),
         ("alerts_stale", {"max_age_seconds": 90.0}, "Alerts older than 90 seconds were not sent"),
         ("alerts_stale", {"max_age_seconds": "long"}, ""),
+        ("alerts_stale", {"max_age_seconds": "9" * 5000}, ""),
     ],
 )
 def test_what_a_notice_lacks_is_left_out_and_without_its_subject_its_facts_are_listed(
@@ -154,6 +155,20 @@ def test_what_a_notice_lacks_is_left_out_and_without_its_subject_its_facts_are_l
     description = render_notice(alert(notice("[Wallarm] As it came", kind, **details))).description
     assert sentence in description
     assert ("As it came." in description) is not bool(sentence)
+
+
+@pytest.mark.parametrize(
+    "odd", ["9" * 5000, 10**4000, -1e308, "\x00\u202e", [], {}, [{"id": None}]]
+)
+@pytest.mark.parametrize("name", NOTICES)
+def test_no_value_of_a_detail_ends_the_worker(name: str, odd: object) -> None:
+    body = NOTICES[name]
+    for field, value in body["details"].items():
+        inner = [value | {part: odd} for part in value] if isinstance(value, dict) else []
+        for wrong in (odd, *inner):
+            changed = body | {"details": body["details"] | {field: wrong}}
+            if field != "notification_type":
+                assert render_notice(alert(changed)).description
 
 
 def test_a_description_that_comes_with_the_notice_is_sent_as_it_is() -> None:

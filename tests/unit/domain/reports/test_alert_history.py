@@ -174,6 +174,14 @@ def test_a_stale_alert_is_failed_until_it_is_redriven() -> None:
     assert alert.state is AlertState.NO_DELIVERY
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "٥٢١", "", "-521", "521/"])
+def test_a_dead_letter_of_no_delivery_s_id_belongs_to_no_alert(number: str) -> None:
+    histories = AlertHistories()
+    histories.add_alert(ALERT, 8_000)
+    histories.add_dead_letter((f"{ALERT.id}/{number}",), LETTER, is_alert=False)
+    assert not histories.by_id[ALERT.id].deliveries
+
+
 def test_what_was_dismissed_is_not_failed_any_more() -> None:
     dismissed = replace(LETTER, is_dismissed=True)
     alert = AlertHistory(ALERT, 8_000)
