@@ -15,8 +15,12 @@ import orjson
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.notices.config_changes import Difference, differences, remembered
 from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+from stream_app.domain.state.tracked_values import TrackedValues
 
 BASELINE_KEY = b"baseline"
+
+
+ObjectName = tuple[Kind, int]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class LastObject:
 class AnnouncedCut:
     """What one flush writes: the changed objects, and the last offset taken from each topic."""
 
-    changed: dict[tuple[Kind, int], LastObject]
+    changed: Sequence[tuple[ObjectName, LastObject | None]]
     offsets: tuple[int, ...]
 
 
@@ -45,16 +49,13 @@ class AnnouncedObjects:
     def __init__(self, topics: Mapping[Kind, str]) -> None:
         self.baseline: dict[str, int] | None = None
         self._kinds = {topic: kind for kind, topic in topics.items()}
-        self._last: dict[tuple[Kind, int], LastObject] = {}
+        self._last = TrackedValues[ObjectName, LastObject](lambda last: (last.offset,))
         self._offsets = dict.fromkeys(self._kinds, NEVER)
         self._progress = dict.fromkeys(self._kinds, NEVER)
-        # Earlier values, for a roll-back: of objects changed since the last cut, and in that cut.
-        self._before: dict[tuple[Kind, int], LastObject | None] = {}
-        self._in_flight: dict[tuple[Kind, int], LastObject | None] = {}
 
     def client(self, client_id: int) -> Mapping[str, object] | None:
         """Return the last record of a client."""
-        last = self._last.get((Kind.CLIENT, client_id))
+        last = self._last.values.get((Kind.CLIENT, client_id))
         return last.obj if last is not None else None
 
     def is_new(self, topic: str, offset: int) -> bool:
@@ -71,12 +72,11 @@ class AnnouncedObjects:
         """Take the record of an object, and return the differences to announce."""
         kind = self._kinds[topic]
         self.skip(topic, offset)
-        before = self._last.get((kind, object_id))
+        before = self._last.values.get((kind, object_id))
         if before is not None and before.offset >= offset:
             return []
         after = LastObject(offset, None if obj is None else remembered(kind, obj))
-        self._before.setdefault((kind, object_id), before)
-        self._last[kind, object_id] = after
+        self._last.change((kind, object_id), after)
         if self.baseline is None or offset < self.baseline[topic]:
             return []
         return differences(kind, before.obj if before is not None else None, after.obj)
@@ -85,13 +85,11 @@ class AnnouncedObjects:
 
     def cut(self) -> AnnouncedCut:
         """Return what has changed since the last cut, to be confirmed or rolled back."""
-        self._in_flight, self._before = self._before, {}
-        changed = {key: self._last[key] for key in self._in_flight}
-        return AnnouncedCut(changed, tuple(self._offsets.values()))
+        return AnnouncedCut(self._last.cut(), tuple(self._offsets.values()))
 
     def confirm(self, cut: AnnouncedCut) -> None:
         """Note that the broker has acknowledged the whole cut, progress included."""
-        self._in_flight = {}
+        self._last.confirm(cut.changed)
         self._progress = dict(zip(self._progress, cut.offsets, strict=True))
 
     def restored(self) -> None:
@@ -99,19 +97,12 @@ class AnnouncedObjects:
 
     def roll_back(self) -> None:
         """Forget everything that the broker has not acknowledged for sure."""
-        for earlier in (self._before, self._in_flight):
-            for key, obj in earlier.items():
-                if obj is None:
-                    self._last.pop(key, None)
-                else:
-                    self._last[key] = obj
-        self._before, self._in_flight = {}, {}
+        self._last.roll_back()
         self._offsets = dict(self._progress)
 
     def rewrite(self) -> None:
-        """Have the next flush write all objects again."""
-        for key, obj in self._last.items():
-            self._before.setdefault(key, obj)
+        """Write all objects again with the next flushes."""
+        self._last.rewrite()
 
     # -- the changelog
 
@@ -123,7 +114,8 @@ class AnnouncedObjects:
         """Return the changelog records of a cut's objects."""
         return [
             (f"{kind}/{object_id}".encode(), orjson.dumps((last.offset, last.obj)))
-            for (kind, object_id), last in cut.changed.items()
+            for (kind, object_id), last in cut.changed
+            if last is not None
         ]
 
     def progress_record(self, cut: AnnouncedCut) -> tuple[bytes, bytes]:
@@ -150,7 +142,4 @@ class AnnouncedObjects:
             self.baseline = {topic: min(end, known_ends[topic]) for topic, end in ends.items()}
         else:
             kind, _, object_id = key.decode().partition("/")
-            name = (Kind(kind), int(object_id))
-            last = LastObject(*found)
-            if name not in self._last or last.offset >= self._last[name].offset:
-                self._last[name] = last
+            self._last.restore((Kind(kind), int(object_id)), LastObject(*found))
