@@ -10,7 +10,7 @@ from stream_app.cli.output import print_json, print_line, say
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import is_disabled_by_system
-from stream_app.domain.configuration.triggers import TriggerNotes, notes_of
+from stream_app.domain.configuration.triggers import Trigger, read_trigger
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.differences import differences
 from stream_app.domain.plans.plan import Action, Change
@@ -40,7 +40,7 @@ def show_changes(
     """
     for one in left_out or ():
         say(str(one))
-    notes = [_notes(change) for change in changes]
+    triggers = [_trigger(change) for change in changes]
     disabled = {change.id for change in changes if _stays_disabled(change, statuses)}
     if as_json:
         rows = [
@@ -52,16 +52,16 @@ def show_changes(
                 "fields": c.fields,
                 "differences": [found.as_json() for found in differences(c)],
                 "disabled_by_system": c.kind is Kind.INTEGRATION and c.id in disabled,
-                "not_evaluated": note.not_evaluated,
-                "tells_nobody": note.tells_nobody,
+                "not_evaluated": () if trigger is None else trigger.not_evaluated,
+                "tells_nobody": trigger is not None and trigger.tells_nobody,
             }
-            for c, note in zip(changes, notes, strict=True)
+            for c, trigger in zip(changes, triggers, strict=True)
         ]
         skipped = {} if left_out is None else {"left_out": [asdict(one) for one in left_out]}
         print_json({"dry_run": dry_run, "changes": rows, **skipped, **(more or {})})
         return
-    for change, note in zip(changes, notes, strict=True):
-        mark = f": {note}" if str(note) else ""
+    for change, trigger in zip(changes, triggers, strict=True):
+        mark = f": {'; '.join(trigger.notes)}" if trigger and trigger.notes else ""
         if change.kind is Kind.INTEGRATION and change.id in disabled:
             mark = (
                 ": disabled by the system, and stays so: "
@@ -74,11 +74,11 @@ def show_changes(
             print_line(f"{'':{width}} {difference}")
 
 
-def _notes(change: Change) -> TriggerNotes:
-    """Return what has no effect here in the trigger that a change writes."""
+def _trigger(change: Change) -> Trigger | None:
+    """Return the trigger that a change writes, whatever problems it has."""
     if change.kind is not Kind.TRIGGER or change.record is None:
-        return TriggerNotes()
-    return notes_of(change.record)
+        return None
+    return read_trigger(change.record, allowed_periods=())[0]
 
 
 def _stays_disabled(change: Change, statuses: Statuses) -> bool:

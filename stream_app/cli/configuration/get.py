@@ -126,7 +126,7 @@ def _say_what_is_not_shown(kind: Kind, obj: Mapping[str, object]) -> None:
 
 def _notes(record: Mapping[str, object], integrations: Mapping[int, Mapping[str, object]]) -> str:
     trigger, _ = read_trigger(record, allowed_periods=())
-    return trigger_notes(record, silent_integrations(trigger, integrations))
+    return trigger_notes(trigger, silent_integrations(trigger, integrations))
 
 
 def _heading(path: str) -> str:

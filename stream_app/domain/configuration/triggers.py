@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -87,6 +86,15 @@ class Trigger(msgspec.Struct, frozen=True, dict=True):
     def tells_nobody(self) -> bool:
         """Tell whether the trigger is evaluated here, but notifies no integration."""
         return self.is_evaluated and not self.integration_ids
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for a person, if the trigger does less than it says."""
+        parts = self.not_evaluated
+        return (
+            *([f"not evaluated here: {', '.join(parts)}"] if parts else ()),
+            *(["tells nobody: no integration is named"] if self.tells_nobody else ()),
+        )
 
     @functools.cached_property
     def revision(self) -> str:
@@ -218,26 +226,3 @@ def _check_period(
     elif period not in allowed_periods:
         allowed = ", ".join(str(p) for p in sorted(allowed_periods))
         item.add_problem("period", period, f"must be one of {allowed} (seconds)")
-
-
-@dataclass(frozen=True)
-class TriggerNotes:
-    """Notes for a person on a trigger that does less than it says; the fields are `Trigger`'s."""
-
-    not_evaluated: tuple[str, ...] = ()
-    tells_nobody: bool = False
-
-    def __str__(self) -> str:
-        """Return the notes as one text, empty if there are none."""
-        parts = []
-        if self.not_evaluated:
-            parts.append(f"not evaluated here: {', '.join(self.not_evaluated)}")
-        if self.tells_nobody:
-            parts.append("tells nobody: no integration is named")
-        return "; ".join(parts)
-
-
-def notes_of(record: Mapping[str, object]) -> TriggerNotes:
-    """Return the notes on a trigger's record, whatever problems it has."""
-    trigger, _ = read_trigger(record, allowed_periods=())
-    return TriggerNotes(trigger.not_evaluated, trigger.tells_nobody)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from stream_app.domain.configuration.triggers import Trigger, notes_of
+from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.reports.overview_rows import Silence, SilentIntegration, TriggerRow
 from stream_app.domain.reports.problems import Problem, amount, named
 from stream_app.domain.times import iso_utc
@@ -37,10 +37,10 @@ def silent_integrations(
     return silent if len(silent) == len(found) else ()
 
 
-def trigger_notes(record: Mapping[str, object], silent: Iterable[SilentIntegration]) -> str:
-    """Return the notes on a trigger's record, and that it tells nobody if it does not."""
+def trigger_notes(trigger: Trigger, silent: Iterable[SilentIntegration]) -> str:
+    """Return the notes on a trigger, and that it tells nobody if it does not."""
     why = ", ".join(map(str, silent))
-    return "; ".join(filter(None, (str(notes_of(record)), why and f"tells nobody: {why}")))
+    return "; ".join((*trigger.notes, *([f"tells nobody: {why}"] if why else ())))
 
 
 def silent_problems(rows: Sequence[TriggerRow]) -> Iterator[Problem]:

@@ -269,7 +269,7 @@ def _trigger(
         name=record.get("name"),
         enabled=record.get("enabled") is True,
         is_evaluated=trigger.is_evaluated,
-        notes=trigger_notes(record, silent),
+        notes=trigger_notes(trigger, silent),
         problem=str(problems[0]) if problems else None,
         fired=len(fired),
         last_fired_ms=max(fired, default=None),

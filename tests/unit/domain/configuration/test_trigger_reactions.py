@@ -11,7 +11,7 @@ import pytest
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import parse_client
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.triggers import notes_of, read_trigger
+from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.foreign_text.printable import quoted
@@ -164,11 +164,13 @@ NAMES_NOBODY = [{"id": "send_notification", "params": {"integration_ids": []}}]
 def test_parts_without_effect_are_noted(
     template_id: str, actions: list[dict[str, Any]], text: str
 ) -> None:
-    assert str(notes_of(obj(template_id, actions=actions))) == text
+    trigger, _ = read_trigger(obj(template_id, actions=actions), allowed_periods=())
+    assert "; ".join(trigger.notes) == text
 
 
 def test_notes_are_made_of_any_record() -> None:
-    assert str(notes_of({"actions": 5})) == "not evaluated here: condition None"
+    trigger, _ = read_trigger({"actions": 5}, allowed_periods=())
+    assert trigger.notes == ("not evaluated here: condition None",)
 
 
 @pytest.mark.parametrize("template_id", ALL)

@@ -64,11 +64,13 @@ def test_what_tells_nobody_on_purpose_is_no_problem() -> None:
 
 
 def test_the_notes_name_each_integration_and_why() -> None:
-    assert trigger_notes(record(521, 522), ()) == ""
-    assert trigger_notes(record(521, 522), (OFF, GONE)) == (
+    trigger, _ = read_trigger(record(521, 522), allowed_periods=(60,))
+    nobody, _ = read_trigger(record(), allowed_periods=(60,))
+    assert trigger_notes(trigger, ()) == ""
+    assert trigger_notes(trigger, (OFF, GONE)) == (
         "tells nobody: integration 521 is off, integration 522 is not configured"
     )
-    assert trigger_notes(record(), ()) == "tells nobody: no integration is named"
+    assert trigger_notes(nobody, ()) == "tells nobody: no integration is named"
 
 
 def test_a_trigger_that_fired_into_nothing_needs_attention() -> None:
