@@ -149,8 +149,7 @@ def _change(number: int, before: dict[str, object], after: dict[str, object] | N
     action = Action.UNCHANGED if after is None else Action.UPDATED
     fields = ("active",) if after and after["active"] != before.get("active") else ()
     record = before if after is None else after
-    name = str(before.get("name") or "")
-    return Change(Kind.INTEGRATION, number, name, action, record, fields, before=before)
+    return Change(Kind.INTEGRATION, number, action, record, fields, before=before)
 
 
 async def _enable(settings: Settings, number: int) -> Change:

@@ -35,12 +35,16 @@ class Change:
 
     kind: Kind
     id: int
-    name: str
     action: Action
     record: dict[str, object] | None = field(repr=False)
     fields: tuple[str, ...] = ()
     key_fields: tuple[str, ...] = ()
     before: Mapping[str, object] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The object's name; empty if it has none."""
+        return str((self.record or self.before or {}).get("name") or "")
 
     @property
     def turns_off(self) -> bool:
@@ -77,4 +81,4 @@ class PlanRules:
 
 def deletion(kind: Kind, number: int, record: Mapping[str, object]) -> Change:
     """Return the change that deletes a stored record."""
-    return Change(kind, number, str(record.get("name") or ""), Action.DELETED, None, before=record)
+    return Change(kind, number, Action.DELETED, None, before=record)

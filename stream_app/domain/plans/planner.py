@@ -43,7 +43,7 @@ def make_plan(
     pruned = {change.id for change in deletions if change.kind is Kind.INTEGRATION}
     planner.left_out += check_references(planner.drafts, stored, planner.others, pruned)
     deleted = {(change.kind, change.id) for change in deletions}
-    check_silences(planner.drafts, stored, deleted, rules.allowed_periods)
+    check_silences(planner.drafts, stored, deleted)
     order = list(Kind)
     changes = sorted(planner.changes, key=lambda change: (order.index(change.kind), change.id))
     problems, left_out = tuple(planner.problem_texts()), tuple(planner.left_out)

@@ -104,7 +104,9 @@ class _KnownIntegrations:
 
 def _check_integrations(draft: Draft, known: _KnownIntegrations) -> Iterator[LeftOut]:
     """Note the integrations that a trigger may not refer to; yield those that are left out."""
-    kept = _stored_integrations(draft) if draft.integration_ids else ()
+    kept: tuple[int, ...] = ()
+    if draft.integration_ids and draft.stored is not None:
+        kept = read_trigger(draft.stored, allowed_periods=())[0].integration_ids
     for number in draft.integration_ids:
         path = _path_of(number, draft.source.obj)
         refusal = known.refusal(number, draft.client_id, kept)
@@ -112,14 +114,6 @@ def _check_integrations(draft: Draft, known: _KnownIntegrations) -> Iterator[Lef
             draft.problem(path, number, refusal)
         elif number in known.others.clients:
             yield known.others.left_out_reference(draft.id, path, number)
-
-
-def _stored_integrations(draft: Draft) -> tuple[int, ...]:
-    """Return the integrations of the stored trigger."""
-    if draft.stored is None:
-        return ()
-    trigger, _ = read_trigger(draft.stored, allowed_periods=draft.rules.allowed_periods)
-    return trigger.integration_ids
 
 
 def _path_of(number: int, obj: Mapping[str, object]) -> str:

@@ -37,11 +37,10 @@ def reseal(
         client_id if isinstance(client_id, int) else 0, number, str(given_api(target))
     )
     clear = keeper.open(token, context)
-    name = str(record.get("name") or "")
     if keeper.is_sealed_with_newest(clear, token, context):
-        kept = dict(record)
-        return Change(Kind.INTEGRATION, number, name, Action.UNCHANGED, kept, before=record)
+        return Change(Kind.INTEGRATION, number, Action.UNCHANGED, dict(record), before=record)
     sealed = {**record, "target": {**target, "token": keeper.seal(clear, context)}}
     sealed |= integration_stamps(record, sealed, keeper, now_ms)
-    fields = ("target.token",)
-    return Change(Kind.INTEGRATION, number, name, Action.UPDATED, sealed, fields, before=record)
+    return Change(
+        Kind.INTEGRATION, number, Action.UPDATED, sealed, ("target.token",), before=record
+    )

@@ -15,11 +15,11 @@ from stream_app.domain.configuration.fields import (
     Problems,
     hide_key,
 )
-from stream_app.domain.configuration.integrations import read_integration
+from stream_app.domain.configuration.integrations import Integration, read_integration
 from stream_app.domain.configuration.invisible_characters import note_invisible_characters, trimmed
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, note_unknown_fields
-from stream_app.domain.configuration.triggers import read_trigger
+from stream_app.domain.configuration.triggers import Trigger, read_trigger
 from stream_app.domain.errors import ConfigurationError, InvalidObjectError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.keys import sealed_record
@@ -32,8 +32,8 @@ from stream_app.domain.plans.unsupported import LeftOut, without_other_events
 class Draft:
     """A record on its way from a file to the plan; each step changes it.
 
-    `id` is 0 if the object has no usable id. `stored` is the record that it replaces. `period` is a
-    trigger's, and `close_after` an integration's, in seconds; 0: it has none.
+    `id` is 0 if the object has no usable id. `stored` is the record that it replaces. `trigger` and
+    `integration` are what was read of an object of that kind.
     """
 
     source: FileObject
@@ -46,9 +46,13 @@ class Draft:
     left_out: list[LeftOut] = field(default_factory=list)
     key_fields: tuple[str, ...] = ()
     client_id: int = 0
-    integration_ids: tuple[int, ...] = ()
-    period: int = 0
-    close_after: int = 0
+    trigger: Trigger | None = None
+    integration: Integration | None = None
+
+    @property
+    def integration_ids(self) -> tuple[int, ...]:
+        """The integrations that a trigger names."""
+        return () if self.trigger is None else self.trigger.integration_ids
 
     def problem(self, path: str, value: object, text: str, *, shows_value: bool = True) -> None:
         """Note that a field breaks a rule."""
@@ -85,8 +89,7 @@ def _read_client(draft: Draft) -> None:
 
 def _read_integration(draft: Draft) -> None:
     integration, problems = read_integration(draft.record)
-    draft.client_id = integration.client_id
-    draft.close_after = integration.repeats.close_after_seconds
+    draft.client_id, draft.integration = integration.client_id, integration
     known = {problem.path for problem in draft.problems}
     draft.problems += [problem for problem in problems if problem.path not in known]
     _say_whose(draft)
@@ -100,8 +103,7 @@ def _read_integration(draft: Draft) -> None:
 
 def _read_trigger(draft: Draft) -> None:
     trigger, problems = read_trigger(draft.record, allowed_periods=draft.rules.allowed_periods)
-    draft.client_id, draft.integration_ids = trigger.client_id, trigger.integration_ids
-    draft.period = 0 if trigger.threshold is None else trigger.threshold.period
+    draft.client_id, draft.trigger = trigger.client_id, trigger
     draft.problems += problems
     _say_whose(draft)
 
@@ -158,8 +160,7 @@ def compare(draft: Draft) -> Change:
         stamps = integration_stamps(stored, record, draft.rules.keeper, draft.rules.now_ms)
     elif kind is Kind.TRIGGER:
         stamps = trigger_stamps(stored, record, draft.rules.now_ms)
-    name, record = str(record.get("name") or ""), {**record, **stamps}
-    return Change(kind, draft.id, name, action, record, fields, draft.key_fields, stored)
+    return Change(kind, draft.id, action, {**record, **stamps}, fields, draft.key_fields, stored)
 
 
 def changed_fields(

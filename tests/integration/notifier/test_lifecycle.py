@@ -281,7 +281,7 @@ async def test_a_command_does_not_undo_what_another_has_written_meanwhile(place:
     stored = await read_stored(place.settings)
     before = stored[Kind.INTEGRATION][521]
     await place.apply(place.integration(name="Renamed"))
-    stale = Change(Kind.INTEGRATION, 521, "", Action.UPDATED, before | {"active": False}, ())
+    stale = Change(Kind.INTEGRATION, 521, Action.UPDATED, before | {"active": False}, ())
     for notify in (True, False):
         with pytest.raises(StreamAppError, match="integration 521 has been changed by another"):
             await carry_out(place.settings, [stale], stored, {}, actor="test", notify=notify)

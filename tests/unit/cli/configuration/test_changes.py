@@ -11,21 +11,20 @@ from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.steps import changed_fields
 
 BLOCK = {"id": "block_ips", "params": {"lock_time": 3600}}
-VECTOR: dict[str, Any] = {"template_id": "vector_attack", "actions": [BLOCK]}
+VECTOR: dict[str, Any] = {"name": "Payloads", "template_id": "vector_attack", "actions": [BLOCK]}
 SAID = ["condition vector_attack", "reaction block_ips"]
 CHANGES = [
     Change(
         Kind.TRIGGER,
         62,
-        "Payloads",
         Action.UPDATED,
         VECTOR,
         ("enabled",),
         before={"enabled": True, "threshold": 1, **VECTOR},
     ),
-    Change(Kind.TRIGGER, 62, "Payloads", Action.UNCHANGED, VECTOR),
-    Change(Kind.TRIGGER, 62, "Payloads", Action.DELETED, None, before=VECTOR),
-    Change(Kind.CLIENT, 62, "Acme", Action.CREATED, {**VECTOR, "client_id": 62}),
+    Change(Kind.TRIGGER, 62, Action.UNCHANGED, VECTOR),
+    Change(Kind.TRIGGER, 62, Action.DELETED, None, before=VECTOR),
+    Change(Kind.CLIENT, 62, Action.CREATED, {**VECTOR, "name": "Acme", "client_id": 62}),
 ]
 
 
@@ -57,7 +56,7 @@ def lines_of(change: Change, capsys: pytest.CaptureFixture[str], *, dry_run: boo
 
 def changed(before: dict[str, Any], after: dict[str, Any], kind: Kind = Kind.TRIGGER) -> Change:
     fields = tuple(changed_fields(before, after))
-    return Change(kind, 61, "Hits", Action.UPDATED, after, fields, before=before)
+    return Change(kind, 61, Action.UPDATED, after, fields, before=before)
 
 
 def test_changes_are_shown_with_the_names_used_in_files(capsys: pytest.CaptureFixture[str]) -> None:

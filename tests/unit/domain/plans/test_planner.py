@@ -215,6 +215,6 @@ def test_a_change_knows_whether_it_turns_an_integration_off(
 ) -> None:
     record = None if after is None else integration(active=after)
     change = Change(
-        Kind.INTEGRATION, 521, "", Action.UPDATED, record, before=integration(active=before)
+        Kind.INTEGRATION, 521, Action.UPDATED, record, before=integration(active=before)
     )
     assert change.turns_off is turns_off
