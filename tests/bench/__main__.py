@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
@@ -26,6 +25,7 @@ from stream_app.settings import load_settings
 from tests.bench import backtest, data, deliveries, isolation, latency, tenants
 from tests.bench.programs import filled, run, say
 from tests.bench.recovery import parts as recovery
+from tests.objects import parse_trigger
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3

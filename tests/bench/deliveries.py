@@ -26,7 +26,6 @@ from cryptography.fernet import Fernet
 from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.delivery.records import delivery_of, encode_delivery
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.payload import build_payload, encode_payload
@@ -34,6 +33,7 @@ from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.workers import Worker
+from tests.objects import parse_trigger
 
 DELIVERIES = 5000
 BARE_REQUESTS = 1500

@@ -17,7 +17,6 @@ from cryptography.fernet import Fernet
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
@@ -26,6 +25,7 @@ from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.workers import Worker
+from tests.objects import parse_trigger
 
 HEALTHY = data.CLIENTS[0]
 DEAD = data.CLIENTS[1:]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stream_app.domain.configuration.api_objects import stored_form
-from stream_app.domain.configuration.fields import Fields, Problems, raise_first
+from stream_app.domain.configuration.fields import Fields, Problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,17 +25,6 @@ class Client(msgspec.Struct, frozen=True):
     name: str
     cloud: str
     applications: dict[int, str]
-
-
-def parse_client(obj: Mapping[str, object]) -> Client:
-    """Build a client.
-
-    Raises:
-        InvalidObjectError: the first rule that the object breaks.
-    """
-    client, problems = read_client(obj)
-    raise_first(problems)
-    return client
 
 
 def read_client(obj: Mapping[str, object]) -> tuple[Client, Problems]:

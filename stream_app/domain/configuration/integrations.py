@@ -19,7 +19,6 @@ from stream_app.domain.configuration.fields import (
     Fields,
     Problems,
     hide_key,
-    raise_first,
 )
 from stream_app.domain.configuration.repeat_options import (
     EACH_WINDOW,
@@ -134,19 +133,13 @@ def is_stored_key(text: object) -> bool:
     return isinstance(text, str) and _STORED_KEY.fullmatch(text) is not None
 
 
-def parse_integration(obj: Mapping[str, object]) -> Integration:
+def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
     """Build an integration from the API object plus `client_id`; its key is not opened.
 
-    Raises:
-        InvalidObjectError: the first rule that the object breaks; it holds no key.
+    Returns:
+        The integration and all its problems, none of which holds a key. With any problem it must
+        not be used.
     """
-    integration, problems = read_integration(obj)
-    raise_first(problems)
-    return integration
-
-
-def read_integration(obj: Mapping[str, object]) -> tuple[Integration, Problems]:
-    """Return the integration and all its problems; with any problem it must not be used."""
     problems: Problems = []
     fields = Fields(stored_form(obj), problems)
     integration_id, client_id = fields.integer("id", 1), fields.integer("client_id", 1)

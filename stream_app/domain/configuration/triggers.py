@@ -21,7 +21,7 @@ from stream_app.domain.catalog.conditions import (
     bad_value_message,
 )
 from stream_app.domain.configuration.api_objects import stored_form
-from stream_app.domain.configuration.fields import Fields, Problems, raise_first
+from stream_app.domain.configuration.fields import Fields, Problems
 from stream_app.domain.configuration.reactions import read_reactions
 
 if TYPE_CHECKING:
@@ -117,21 +117,14 @@ class Trigger(msgspec.Struct, frozen=True, dict=True):
         return hashlib.sha256(canonical.encode()).hexdigest()[:_REVISION_CHARACTERS]
 
 
-def parse_trigger(obj: Mapping[str, object], *, allowed_periods: Collection[int]) -> Trigger:
-    """Build a trigger from the API object plus `client_id`, wrapped in `trigger` or not.
-
-    Raises:
-        InvalidObjectError: the first rule that the object breaks.
-    """
-    trigger, problems = read_trigger(obj, allowed_periods=allowed_periods)
-    raise_first(problems)
-    return trigger
-
-
 def read_trigger(
     obj: Mapping[str, object], *, allowed_periods: Collection[int]
 ) -> tuple[Trigger, Problems]:
-    """Return the trigger and all its problems; with any problem it must not be used."""
+    """Build a trigger from the API object plus `client_id`, wrapped in `trigger` or not.
+
+    Returns:
+        The trigger and all its problems. With any problem it must not be used.
+    """
     problems: Problems = []
     fields = Fields(stored_form(obj), problems)
     condition = _read_condition(fields)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from stream_app.domain.configuration.client_names import shared_names
-from stream_app.domain.configuration.clients import Client, parse_client
+from stream_app.domain.configuration.clients import Client, read_client
 from stream_app.domain.configuration.fields import (
     MAX_CLIENT_BYTES,
     MAX_OBJECT_BYTES,
@@ -20,13 +20,13 @@ from stream_app.domain.configuration.fields import (
     note_id_mismatch,
     raise_first,
 )
-from stream_app.domain.configuration.integrations import Integration, parse_integration
+from stream_app.domain.configuration.integrations import Integration, read_integration
 from stream_app.domain.configuration.statuses import (
     IntegrationStatus,
     is_disabled_by_system,
     parse_status,
 )
-from stream_app.domain.configuration.triggers import Trigger, parse_trigger
+from stream_app.domain.configuration.triggers import Trigger, read_trigger
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.notices.subscriptions import SYSTEM
 from stream_app.domain.topics import VIEW_KINDS
@@ -109,11 +109,11 @@ class RecordApplier:
         self.configuration = Configuration()
         names = TopicNames(settings.topic_prefix)
         self._kinds = {names(topic): kind for topic, kind in VIEW_KINDS.items()}
-        self._parsers: dict[str, Callable[[dict[str, object]], Any]] = {
-            CLIENTS: parse_client,
-            TRIGGERS: partial(parse_trigger, allowed_periods=settings.detector.allowed_periods),
-            "integrations": parse_integration,
-            "statuses": parse_status,
+        self._readers: dict[str, Callable[[dict[str, object]], tuple[ConfigObject, Problems]]] = {
+            CLIENTS: read_client,
+            TRIGGERS: partial(read_trigger, allowed_periods=settings.detector.allowed_periods),
+            "integrations": read_integration,
+            "statuses": lambda obj: (parse_status(obj), []),
         }
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         self._deleted: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
@@ -232,8 +232,7 @@ class RecordApplier:
             raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON") from None
         if not isinstance(obj, dict):
             raise InvalidObjectError("value", f"{len(value)} bytes", "is no JSON object")
-        parsed: ConfigObject = self._parsers[kind](obj)
-        problems: Problems = []
+        parsed, problems = self._readers[kind](obj)
         own_id = parsed.client_id if isinstance(parsed, Client) else parsed.id
         note_id_mismatch(object_id, own_id, problems)
         raise_first(problems)

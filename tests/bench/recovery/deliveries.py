@@ -22,7 +22,6 @@ from pydantic import SecretStr
 from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.delivery.delivery_cut import DeliveryRules
 from stream_app.domain.delivery.finished_deliveries import (
     REMEMBER_MS,
@@ -45,6 +44,7 @@ from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.recovery import load
 from tests.bench.workers import Worker
+from tests.objects import parse_trigger
 
 FINISHED, PENDING, CHUNK = 1_000_000, 10_000, 10_000
 PENDING_METRIC = "stream_app_pending_deliveries"

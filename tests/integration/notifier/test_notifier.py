@@ -19,7 +19,6 @@ from stream_app.domain.alerts.alert import Alert, encode_alert, fired_alert
 from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.statuses import decode_status
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.delivery.records import (
     Checked,
     Result,
@@ -43,6 +42,7 @@ from tests.integration.harness import (
     put_objects,
     read_all,
 )
+from tests.objects import parse_trigger
 
 KEY = "00000000-1111-2222-3333-444444444444"
 #: All three cycles take 3 s of waits.

@@ -16,7 +16,6 @@ from aiohttp import web
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.reports.overview import Overview
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, EVENT_TOPICS
@@ -25,6 +24,7 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, put, put_objects, read_all
+from tests.objects import parse_trigger
 
 INTEGRATION = {
     "id": 521,

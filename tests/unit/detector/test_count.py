@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from stream_app.detector import count
 from stream_app.detector.count import CountStage
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.partial_counts import decode_partial_counts
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
@@ -22,6 +21,7 @@ from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
+from tests.objects import parse_trigger
 from tests.unit.stages import take
 
 

@@ -14,15 +14,15 @@ from structlog.testing import capture_logs
 
 from stream_app.detector.evaluate import MAX_LOGGED, STEP_ALERTS, EvaluateStage
 from stream_app.domain.alerts.alert import Alert, decode_alert, encode_alert, fired_alert
-from stream_app.domain.configuration.clients import parse_client
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID, PULSE_TRIGGERS
-from stream_app.domain.configuration.triggers import Trigger, parse_trigger
+from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import PartitionShare
 from stream_app.metrics import Metrics
+from tests.objects import parse_client, parse_trigger
 from tests.unit.stages import take
 
 START = 1_767_225_600

@@ -21,8 +21,6 @@ from structlog.testing import capture_logs
 
 from stream_app.detector.evaluate import EvaluateStage
 from stream_app.domain.catalog.conditions import CONDITIONS
-from stream_app.domain.configuration.clients import parse_client
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partial_counts import PartialCountsWriter
 from stream_app.domain.counting.partition_counts import PartitionCounts
@@ -32,6 +30,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.metrics import Metrics
 from tests import oracle, oracle_alerts
+from tests.objects import parse_client, parse_trigger
 from tests.unit.stages import take
 
 BASE = 1_767_225_600

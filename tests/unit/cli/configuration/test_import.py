@@ -15,7 +15,6 @@ from stream_app.cli.configuration.get import get
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.invisible_characters import invisible_characters
 from stream_app.domain.configuration.kinds import Kind, Stored
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.errors import ConfigurationError, UsageError
 from stream_app.domain.plans.api_answers import unwrap_answer
 from stream_app.domain.plans.plan import Action, Plan
@@ -33,6 +32,7 @@ from tests.api_answers import (
     trigger,
     triggers_answer,
 )
+from tests.objects import parse_trigger
 from tests.unit.cli.configuration.importing import PERIODS, RULES, Place
 
 

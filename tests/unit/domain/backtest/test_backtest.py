@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from stream_app.domain.backtest.backtest import Backtest, EventSample
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import Trigger, parse_trigger
+from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import UsageError
 from tests import oracle
 from tests.examples import examples
+from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS, trigger
 from tests.unit.domain.replay.test_counting_replay import APPEND_MS, PARTITIONS, events, values
 

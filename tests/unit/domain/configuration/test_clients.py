@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.configuration.clients import Client, parse_client
+from stream_app.domain.configuration.clients import Client
 from stream_app.domain.errors import InvalidObjectError
+from tests.objects import parse_client
 
 ACME: dict[str, Any] = {
     "client_id": 1111,

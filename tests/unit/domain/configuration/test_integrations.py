@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.configuration.integrations import Integration, key_context, parse_integration
+from stream_app.domain.configuration.integrations import Integration, key_context
 from stream_app.domain.errors import InvalidObjectError
+from tests.objects import parse_integration
 
 EU = "https://api.eu.opsgenie.com/v2/alerts"
 ON_CALL: dict[str, Any] = {

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
-from stream_app.domain.configuration.clients import parse_client
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import read_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.config_changes import NoticeType, differences, remembered
+from tests.objects import parse_client
 from tests.unit.domain.trigger_tables import (
     ACTIONS,
     ALL,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream_app.domain.catalog.conditions import CONDITIONS
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
-from stream_app.domain.configuration.triggers import Filter, Trigger, parse_trigger
+from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.counting.matching import (
     ClientMatcher,
     CountingTrigger,
@@ -21,6 +21,7 @@ from stream_app.domain.counting.matching import (
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from tests import oracle
+from tests.objects import parse_trigger
 
 KINDS = tuple(EventKind)
 DECODERS = {kind: EventDecoder(kind) for kind in KINDS}

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting import partition_counts
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
@@ -25,6 +24,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
 from tests import oracle
 from tests.examples import examples
+from tests.objects import parse_trigger
 from tests.unit.domain.packed_partition import Changelog, Owner
 
 PERIODS = (1, 60, 3600)

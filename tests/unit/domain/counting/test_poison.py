@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import MATCH_CACHE_SIZE, PartitionCounts
 from stream_app.domain.counting.tally import Tally
@@ -20,6 +19,7 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
+from tests.objects import parse_trigger
 
 BASE = 1_767_225_600
 PERIODS = (1, 60, 3600, 86400)

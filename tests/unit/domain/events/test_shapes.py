@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
@@ -15,6 +14,7 @@ from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import EVENT_TYPES, Attack, EventKind, Hit, Incident
 from stream_app.domain.events.parts import DECODE_ERRORS
+from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_poison import Record
 from tests.unit.domain.documented_events import (
     ACME,

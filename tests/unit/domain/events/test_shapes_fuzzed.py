@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.events.batches import MAX_REFUSED
 from stream_app.domain.events.model import EventKind
+from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_poison import BASE, Record, events_of
 from tests.unit.domain.documented_events import (
     ACME,

@@ -10,7 +10,6 @@ import pytest
 
 from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.explanation.answers import (
     ExplainedEvent,
@@ -31,6 +30,7 @@ from stream_app.domain.explanation.windows import WindowFacts, WindowState, span
 from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.next_steps import IntegrationNow, Surroundings
+from tests.objects import parse_trigger
 
 START = 1_795_000_020
 TRIGGER = parse_trigger(

@@ -9,12 +9,12 @@ import pytest
 
 from stream_app.domain.configuration.client_names import ClientNames, application_ids_by_name
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.foreign_text.network_names import is_loopback, normal_address, normal_host
 from stream_app.domain.notices.filter_fields import FILTER_READERS, wanted_values
+from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
 
 IPV4 = "203.0.113.10"

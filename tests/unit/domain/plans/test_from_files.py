@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.triggers import parse_trigger
 from stream_app.domain.errors import ConfigurationError, UsageError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.from_files import as_enabled, read_file_configuration
 from stream_app.domain.replay.kcat_lines import parse_line
+from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_partition_counts import trigger
 
 KEY = "00000000-1111-2222-3333-444444444444"

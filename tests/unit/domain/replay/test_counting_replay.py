@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.configuration.triggers import Threshold, parse_trigger
+from stream_app.domain.configuration.triggers import Threshold
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.replay.counting_replay import CountingReplay
 from stream_app.domain.replay.judged_counting import JudgedCounting
 from stream_app.domain.replay.recorded_triggers import counted_key
 from tests import oracle
 from tests.examples import examples
+from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS
 
 CLIENTS = {n: Client(n, f"Client {n}", "EU", {}) for n in (1, 2)}
