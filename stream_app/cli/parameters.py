@@ -1,4 +1,4 @@
-"""Types and options that commands share: times, old names of options, numbers, `--yes`."""
+"""What commands share: their start, and options for times, old names, numbers and `--yes`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from stream_app.cli.output import print_line, say
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.times import iso_utc, parse_time
+from stream_app.logs import configure_logs
+from stream_app.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from click import Context, Parameter
@@ -30,6 +32,17 @@ TIME_FORMS = (
     "as 30m, 2h, 7d"
 )
 _FORMER_AGO = re.compile(r"-\d{1,9}[smhd]")
+
+
+def start_command() -> Settings:
+    """Return the settings, and have logs written as they say.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    settings = load_settings()
+    configure_logs(settings.log)
+    return settings
 
 
 class PositiveNumber(click.FloatRange):

@@ -17,7 +17,7 @@ from stream_app.cli.alerts.explain_json import document
 from stream_app.cli.alerts.explain_text import report
 from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import print_json, print_line, say, terminal_width
-from stream_app.cli.parameters import TIME_FORMS, TimeText, moments_of, time_options
+from stream_app.cli.parameters import TIME_FORMS, TimeText, moments_of, start_command, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.record_files import InputRecord, file_records
 from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, topic_of_line
@@ -33,8 +33,7 @@ from stream_app.kafka.explanation.record_gathering import LooseRecord, RecordGat
 from stream_app.kafka.explanation.window_gathering import WindowGatherer
 from stream_app.kafka.history.newest_records import ReportRead
 from stream_app.key_ring import secret_keys_of
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 #: Most bytes and records of a file that are explained.
 MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -90,8 +89,7 @@ def explain(
     The workers' own code decides, by the configuration that was in force, as far as it is still
     known. Nothing joins a group or is written.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     # The command says itself what fails; a broker that has just started makes aiokafka try again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     now_ms = time.time_ns() // 1_000_000

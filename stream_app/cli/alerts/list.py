@@ -13,7 +13,7 @@ from stream_app.cli.alerts.history_json import facts_of
 from stream_app.cli.alerts.history_text import cause_of, state_parts
 from stream_app.cli.completing import id_option
 from stream_app.cli.output import print_json, print_table, say
-from stream_app.cli.parameters import moments_of, time_options
+from stream_app.cli.parameters import moments_of, start_command, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.kinds import Kind
@@ -21,8 +21,7 @@ from stream_app.domain.reports.alert_history import AlertHistories, AlertHistory
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 #: Most records of `alerts`, and of `deliveries` and `delivery-results`, that are read.
 MOST = 200_000
@@ -80,8 +79,7 @@ def list_(
     nobody), `sent`, `folded` (the next repeat of its episode tells it), or `no_delivery` (not
     routed yet, or no integration takes it). FIRED is when the record was written.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     bounds = Bounds(MOST, *moments_of(start, end))
     selected = AlertFilter(client_id, trigger_id, integration_id)
     found, cut_ms = asyncio.run(_read(settings, bounds, selected, None if states else limit))

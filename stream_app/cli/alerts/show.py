@@ -13,6 +13,7 @@ from stream_app.cli.alerts.history_json import document_of
 from stream_app.cli.alerts.history_text import fitted, lines_of
 from stream_app.cli.completing import AlertId
 from stream_app.cli.output import print_json, print_line, say, terminal_width
+from stream_app.cli.parameters import start_command
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.alerts.alert import Alert, AnyAlert
 from stream_app.domain.errors import UsageError
@@ -31,8 +32,7 @@ from stream_app.kafka.history.alert_history import (
     read_integrations_now,
 )
 from stream_app.kafka.history.window_counts import ObservedCount, read_observed_count
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 #: Most records of a topic that are read; that takes some 20 s.
 MOST = 2_000_000
@@ -52,8 +52,7 @@ def show(alert_id: str, *, as_json: bool) -> None:
     long as it names one alert; it is the alias at Opsgenie, too. Attempts that ended alike are
     one line; --json has each of them.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     text = alert_id.strip()
     if not text:
         raise UsageError("give an alert's id: `stream-app alerts list` shows which there are")

@@ -15,7 +15,7 @@ from stream_app.cli.configuration.change_report import WOULD, show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
-from stream_app.cli.parameters import end_undone
+from stream_app.cli.parameters import end_undone, start_command
 from stream_app.domain.configuration.fields import listed
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
@@ -24,9 +24,7 @@ from stream_app.domain.plans.planner import make_plan
 from stream_app.kafka.cluster.dry_run import check_marked
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing, generate_secret_key
-from stream_app.logs import configure_logs
 from stream_app.opsgenie.endpoints import resolve_endpoint
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +108,7 @@ def apply(
     Triggers whose condition or reactions are the product's own work (brute force, block_ips and
     others) are checked and kept as they are. Their lines say what is not evaluated here.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     plan, stored, statuses = asyncio.run(
         _plan(settings, read_objects(files, client_id), prune=prune, only_client=only_client)
     )

@@ -11,13 +11,11 @@ from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.did_you_mean import PLURALS, KindName
-from stream_app.cli.parameters import end_undone, yes_option
+from stream_app.cli.parameters import end_undone, start_command, yes_option
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError, StreamAppError
 from stream_app.domain.plans.plan import Change, deletion
 from stream_app.kafka.configuration.records import read_statuses, read_stored
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +50,7 @@ def delete_objects(
         StreamAppError: one of them is not configured; nothing is deleted.
         ConfigurationError: a client has objects left; nothing is deleted.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     stored = asyncio.run(read_stored(settings))
     changes = [_deletion(kind, number, stored) for number in dict.fromkeys(ids)]
     if yes:

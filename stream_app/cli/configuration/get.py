@@ -11,6 +11,7 @@ from stream_app.cli.completing import ObjectId, id_option
 from stream_app.cli.configuration.yaml_values import dump_all
 from stream_app.cli.did_you_mean import PLURALS, KindName
 from stream_app.cli.output import print_json, print_lines, print_table, say
+from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.kinds import STAMPS, Kind
 from stream_app.domain.configuration.known_fields import known_part, unknown_paths
 from stream_app.domain.configuration.triggers import read_trigger
@@ -19,8 +20,6 @@ from stream_app.domain.plans.api_answers import wrap_answer
 from stream_app.domain.plans.keys import shown_form
 from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.kafka.configuration.records import read_stored
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,8 +69,7 @@ def get(
         raise UsageError(
             "-o api: the API has no answer with clients in this form: use -o yaml or -o json"
         )
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     stored = asyncio.run(read_stored(settings))
     objects = stored[chosen]
     if object_id is not None and object_id not in objects:

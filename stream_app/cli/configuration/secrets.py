@@ -12,14 +12,13 @@ from stream_app.cli import CommandGroup
 from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.output import print_json, print_line, say
+from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import SealingError
 from stream_app.domain.plans.plan import Action
 from stream_app.domain.plans.resealing import reseal
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing, generate_secret_key
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from stream_app.domain.plans.plan import Change
@@ -62,8 +61,7 @@ def rotate(*, dry_run: bool, as_json: bool) -> None:
 
     It ends with 3 when a key could not be opened: then an older secret key is still missing.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     changes, problems = asyncio.run(_rotate(settings, dry_run=dry_run))
     show_changes(changes, {}, dry_run=dry_run, as_json=as_json)
     updated = sum(change.action is Action.UPDATED for change in changes)

@@ -9,12 +9,11 @@ import click
 
 from stream_app.cli.dlq.selection import check_places, meant, selecting
 from stream_app.cli.output import print_json, print_table, say
-from stream_app.cli.parameters import end_undone, yes_option
+from stream_app.cli.parameters import end_undone, start_command, yes_option
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.redrive import BATCH, Redriver
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,8 +45,7 @@ def dismiss(
     They stay in their topic until it removes them, but `status` no longer names them, and `redrive`
     leaves them out. `list --done` shows them, and `redrive --again` sends them all the same.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     selection, named = meant(settings, topics, places, is_all=is_all, filters=filters)
     counts = asyncio.run(_dismiss(settings, named, DeadLetterIndex(selection), yes=yes))
     rows = [

@@ -22,14 +22,14 @@ from stream_app.cli.output import (
     say,
     terminal_width,
 )
+from stream_app.cli.parameters import start_command
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.dead_letter_index import DISMISSED, DeadLetterIndex
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import partition_leaders
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 _COLUMNS = ("PLACE", "WHEN", "REASON", "ATTEMPT", "FROM", "INTEGRATION", "DONE", "MESSAGE")
 _WHEN_WIDTH, _REASON_WIDTH, _NUMBER_WIDTH = 20, 20, 11
@@ -60,8 +60,7 @@ def list_(
     listed. PLACE is the position of a dead letter (`stream-app dlq show PLACE`), FROM that of the
     record it was made from.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     index = DeadLetterIndex(selection_of(**filters))
     named = dead_letter_topics(settings, topics)
     view = _Json(settings, named, with_done=done) if as_json else _Table(with_done=done)

@@ -12,7 +12,7 @@ import click
 
 from stream_app.cli.dlq.selection import check_places, flat_headers, meant, selecting, shown_bytes
 from stream_app.cli.output import print_json, print_line, say, text_of
-from stream_app.cli.parameters import formerly
+from stream_app.cli.parameters import formerly, start_command
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.dead_letters.dead_letter import DeadLetterKind
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
@@ -23,8 +23,7 @@ from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.kafka.dead_letters.reading import DeadLetterLog, sources_of
 from stream_app.kafka.dead_letters.redrive import BATCH, Redriver, read_accepted, redriven
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +81,7 @@ def redrive(
     After a crash the last ones may be sent twice. Alerts and deliveries are recognised by their
     ids, but an event then counts twice, as it does with two redrives at the same time.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     selection, named = meant(settings, topics, places, is_all=is_all, filters=filters)
     run = _Run(
         settings, named, DeadLetterIndex(selection), dry_run=dry_run, force=force, as_json=as_json

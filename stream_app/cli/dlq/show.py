@@ -11,6 +11,7 @@ import orjson
 from stream_app.cli.completing import TopicName
 from stream_app.cli.dlq.selection import envelope, not_found, place_of, shown_bytes
 from stream_app.cli.output import print_data, print_json, print_line, print_lines
+from stream_app.cli.parameters import start_command
 from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex, Selection
 from stream_app.domain.dead_letters.redrive_rules import next_step
@@ -21,8 +22,7 @@ from stream_app.kafka.cluster.admin import partition_leaders
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.writing import HEADERS
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 _PARTS = 3
 #: Most width of the column of header names; a longer name exceeds it.
@@ -51,8 +51,7 @@ def show(place: tuple[str, ...], *, raw: bool, as_json: bool) -> None:
 
     PLACE is what `stream-app dlq list` prints: topic/partition/offset.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     if len(place) not in {1, _PARTS} or (raw and as_json):
         raise UsageError(
             "give one place, as deliveries.dlq/3/17 or `deliveries 3 17`, and at most one of "

@@ -13,7 +13,7 @@ from stream_app.cli.configuration.change_report import show_changes
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
 from stream_app.cli.output import print_json, print_table, say
-from stream_app.cli.parameters import end_undone, yes_option
+from stream_app.cli.parameters import end_undone, start_command, yes_option
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
@@ -27,8 +27,6 @@ from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.kafka.overview.open_dead_letters import read_open_dead_letters
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from stream_app.cli.configuration.changes import Statuses
@@ -52,8 +50,7 @@ def list_(client_id: int | None, *, as_json: bool) -> None:
     STATE is `active`, `off` (its owner has disabled it), `disabled` (the system has) or
     `invalid` (the record can't be used: apply it again).
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     stored, statuses = asyncio.run(_read(settings))
     rows = [
         integration_row(number, record, statuses.get(number))
@@ -79,8 +76,7 @@ def enable(integration_id: int, *, as_json: bool) -> None:
     Earlier failures are forgotten. The alerts that it has missed are not sent by this: the command
     says how many there are, and how to send them.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     missed = asyncio.run(_missed(settings, integration_id))
     change = asyncio.run(_enable(settings, integration_id))
     show_changes([change], {}, dry_run=False, as_json=as_json, more={"dead_letters": missed})
@@ -104,8 +100,7 @@ def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -
     If it has `system` selected, it gets a last message first. Its pending deliveries become dead
     letters; alerts that fire while it is off are counted, but not kept for it.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     change, statuses = asyncio.run(
         _disable(settings, integration_id, yes=yes, notify=not no_notify)
     )

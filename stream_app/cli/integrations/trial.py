@@ -11,6 +11,7 @@ from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.apply import rules_of, with_own_secret
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_text, say
+from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.integrations import is_stored_key, read_integration
@@ -21,10 +22,8 @@ from stream_app.domain.plans.unsupported import other_type
 from stream_app.kafka.cluster.dry_run import is_dry_run
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing
-from stream_app.logs import configure_logs
 from stream_app.notifier.direct.trial import Trial
 from stream_app.notifier.direct.trial_report import Step, StepStatus, TrialResult, TrialStage
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +85,7 @@ def test(
     """
     if integration_id is None and file is None:
         raise UsageError("name the integration by its ID, or a file with -f")
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     if settings.dry_run:
         raise UsageError(_DRY_RUN)
     steps: list[Step] = []

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from stream_app.cli.output import print_json, print_text, say
+from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.delivery.reasons import LocalReason, RefusedError
@@ -14,7 +15,6 @@ from stream_app.domain.errors import ConfigurationError, SealingError
 from stream_app.domain.reports.integration_state import integration_row
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing
-from stream_app.logs import configure_logs
 from stream_app.notifier.direct.heartbeat_trial import HeartbeatTrial
 from stream_app.notifier.direct.trial_report import Report, Step, TrialResult
 from stream_app.opsgenie.destination import (
@@ -23,7 +23,7 @@ from stream_app.opsgenie.destination import (
     ResolveIntegration,
     allowed_endpoint,
 )
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 ENDINGS = {
     TrialResult.OK: "nothing is wrong with the heartbeat, as far as is known from here",
@@ -51,8 +51,7 @@ def heartbeat(*, ping: bool, as_json: bool) -> None:
     Exit codes: 0 nothing is wrong; 3 invalid configuration; 5 refused for good, or not there;
     6 failed, but may work later.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     if settings.heartbeat.target is None:
         raise ConfigurationError(NO_TARGET)
     resolve = _resolver(settings)

@@ -19,6 +19,7 @@ from stream_app.cli.output import (
     say,
     terminal_width,
 )
+from stream_app.cli.parameters import start_command
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.tables import wrapped
 from stream_app.domain.foreign_text.printable import printable
@@ -26,8 +27,6 @@ from stream_app.domain.times import iso_utc
 from stream_app.kafka.overview.installation import read_overview
 from stream_app.kafka.overview.integration_rows import MOST
 from stream_app.kafka.overview.open_dead_letters import MOST_DEAD_LETTERS
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 
 if TYPE_CHECKING:
     from stream_app.domain.reports.overview import Overview
@@ -55,8 +54,7 @@ def status(*, as_json: bool, fail_on_problems: bool) -> None:
     restoring its state shows its progress in the group's offsets. The command joins no group and
     writes nothing.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     found = asyncio.run(read_overview(settings, _watched))
     problems = found.problems(settings.judge.min_requests)
     if as_json:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
+from stream_app.cli.parameters import start_command
 from stream_app.domain.topics import Role
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 from stream_app.worker.run import run_worker
 
 
@@ -18,6 +17,5 @@ def worker(role: Role) -> None:
     The detector counts events and fires alerts, the notifier posts them. Run more of a role to
     share its partitions.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     run_worker(role, settings)

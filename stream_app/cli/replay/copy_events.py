@@ -11,7 +11,7 @@ import click
 
 from stream_app.cli.completing import TopicName
 from stream_app.cli.output import print_json, say
-from stream_app.cli.parameters import time_options
+from stream_app.cli.parameters import start_command, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import (
     REPLAYED_TOPICS,
@@ -36,8 +36,7 @@ from stream_app.kafka.cluster.topics import CONFIG_TOPICS, EVENT_TOPICS, Topic
 from stream_app.kafka.history.copier import Copied, Copier
 from stream_app.kafka.history.copy_target import Target, find_target
 from stream_app.kafka.history.event_log import EventLog
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 
 @click.command(
@@ -91,8 +90,7 @@ def copy_events(
 
     The range selects records by their timestamps. Ctrl-C prints the command that copies the rest.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     if STDIN in topics:
         raise UsageError("- cannot be copied, as kcat's lines keep no bytes: name topics")
     if resume and (start, end) != (None, None):

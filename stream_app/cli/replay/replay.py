@@ -10,7 +10,7 @@ import click
 from stream_app.cli import CommandGroup
 from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import say
-from stream_app.cli.parameters import formerly, time_options
+from stream_app.cli.parameters import formerly, start_command, time_options
 from stream_app.cli.replay.copy_events import copy_events
 from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures, show_pages
 from stream_app.cli.replay.run import ReplayRun
@@ -18,8 +18,6 @@ from stream_app.cli.replay.selection import REPLAYED_TOPICS, STDIN, range_of, to
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import UsageError
 from stream_app.domain.replay.comparison import is_as_before
-from stream_app.logs import configure_logs
-from stream_app.settings import load_settings
 
 #: Most triggers that a line names.
 _NAMED = 10
@@ -105,8 +103,7 @@ def replay(
     before it is applied: only the triggers of the file are compared. A window that was read in
     part is not judged.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     against = settings.topic_prefix if is_compared else None
     if compare_prefix is not None:
         against = compare_prefix

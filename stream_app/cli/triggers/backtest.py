@@ -14,7 +14,7 @@ import click
 from stream_app.cli.completing import id_option
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say, terminal_width
-from stream_app.cli.parameters import time_options
+from stream_app.cli.parameters import start_command, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import range_of
 from stream_app.cli.triggers import report_html, report_text
@@ -29,8 +29,7 @@ from stream_app.domain.replay.ranges import Range
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.snapshot import read_configuration
 from stream_app.kafka.history.event_log import EventLog
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 #: How many events of each of the busiest windows are shown.
 SAMPLES = 5
@@ -85,8 +84,7 @@ def backtest(
 
     Events count by their own time, even late ones, which count in no window of a live run.
     """  # fmt: skip
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     selected = range_of(start, end)
     found = asyncio.run(_found(settings, files, trigger_id, selected, top))
     if html is not None:

@@ -14,6 +14,7 @@ import orjson
 
 from stream_app.cli.completing import TopicName
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
+from stream_app.cli.parameters import start_command
 from stream_app.cli.record_files import InputRecord, file_records
 from stream_app.cli.validate.input import topic_records
 from stream_app.contract.checking import CONFIGURED, Breach, Checker
@@ -21,8 +22,7 @@ from stream_app.contract.records import EVENT_KINDS, RecordName, record_of
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
-from stream_app.logs import configure_logs
-from stream_app.settings import Settings, load_settings
+from stream_app.settings import Settings
 
 STDIN = "-"
 _PROGRESS_SECONDS = 1.0
@@ -74,8 +74,7 @@ def validate(
 
     Exit code 0: all records are good; 1: some are broken.
     """
-    settings = load_settings()
-    configure_logs(settings.log)
+    settings = start_command()
     report = _Report(settings, RecordName(schema) if schema else None, limit, as_json=as_json)
     name, files = _sources(settings, topic, files, schema)
     if name is not None:
