@@ -13,15 +13,8 @@ from stream_app.domain.errors import RejectedEventError
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.explanation.event_verdicts import TriggerResult, TriggerVerdict
 from stream_app.domain.explanation.filter_refusals import notice_refusals
-from stream_app.domain.notices.alerts import alerts_of
-from stream_app.domain.notices.incoming import (
-    IncomingNotice,
-    NoticeResult,
-    Origin,
-    notice_alert,
-    notice_decoder,
-    triggered_alerts,
-)
+from stream_app.domain.notices.alerts import alerts_of, notice_alert, triggered_alerts
+from stream_app.domain.notices.incoming import IncomingNotice, NoticeResult, Origin, notice_decoder
 from stream_app.domain.notices.matching import (
     CONDITION_OF_KIND,
     ConditionMatcher,

@@ -31,44 +31,24 @@ CONDITION_OF_KIND: Mapping[str, str] = {
 FilterAndValues = tuple[Filter, Values]
 
 
-class CompiledTrigger:
-    """A trigger with its filters as (filter id, wanted values, whether it is negated)."""
-
-    __slots__ = ("filters", "trigger")
-
-    def __init__(self, trigger: Trigger) -> None:
-        self.trigger = trigger
-        self.filters = tuple(
-            (item.id, wanted_values(item.id, item.values), item.operator == "ne")
-            for item in trigger.filters
-            if item.values
-        )
-
-    def matches(self, values: Mapping[str, Values]) -> bool:
-        """Tell whether the trigger matches a notice with these values by filter id."""
-        for filter_id, wanted, is_negated in self.filters:
-            if values[filter_id].isdisjoint(wanted) != is_negated:
-                return False
-        return True
-
-    def refusing_filters(self, values: Mapping[str, Values]) -> list[Filter]:
-        """Return the filters that a notice with these values fails; there is none if it matches."""
-        written = (item for item in self.trigger.filters if item.values)
-        return [
-            item
-            for item, (name, wanted, is_negated) in zip(written, self.filters, strict=True)
-            if values[name].isdisjoint(wanted) != is_negated
-        ]
-
-
 class ConditionMatcher:
     """A client's triggers of one condition, in the order of their ids."""
 
     def __init__(self, client: Client, condition: str, triggers: Iterable[Trigger]) -> None:
         self._client = client
         self._readers = FILTER_READERS[condition]
-        self._triggers = [CompiledTrigger(t) for t in sorted(triggers, key=lambda t: t.id)]
-        self._filter_ids = {name for one in self._triggers for name, _, _ in one.filters}
+        self._triggers = [
+            (
+                one,
+                [
+                    (item, wanted_values(item.id, item.values))
+                    for item in one.filters
+                    if item.values
+                ],
+            )
+            for one in sorted(triggers, key=lambda one: one.id)
+        ]
+        self._filter_ids = {item.id for _, filters in self._triggers for item, _ in filters}
 
     @functools.cached_property
     def _application_ids(self) -> ApplicationIds:
@@ -76,17 +56,23 @@ class ConditionMatcher:
 
     def matching(self, notice: IncomingNotice) -> list[Trigger]:
         """Return the triggers that match the notice."""
-        values = {name: self._read(name, notice) for name in self._filter_ids}
-        return [one.trigger for one in self._triggers if one.matches(values)]
+        return [trigger for trigger, refused in self.refusals(notice) if not refused]
 
     def refusals(self, notice: IncomingNotice) -> Iterator[tuple[Trigger, list[FilterAndValues]]]:
         """Yield each trigger with the filters that the notice fails, and the notice's values.
 
-        It is for explanations: a trigger matches if no filter refuses the notice.
+        A trigger matches if no filter refuses the notice.
         """
         values = {name: self._read(name, notice) for name in self._filter_ids}
-        for one in self._triggers:
-            yield one.trigger, [(item, values[item.id]) for item in one.refusing_filters(values)]
+        for trigger, filters in self._triggers:
+            yield (
+                trigger,
+                [
+                    (item, values[item.id])
+                    for item, wanted in filters
+                    if values[item.id].isdisjoint(wanted) != (item.operator == "ne")
+                ],
+            )
 
     def _read(self, filter_id: str, notice: IncomingNotice) -> Values:
         """Return the notice's values; a filter of a newer version finds none."""

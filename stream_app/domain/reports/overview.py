@@ -10,12 +10,10 @@ from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_problems
 from stream_app.domain.reports.operator_integration import ACTIVE, operator_problem
 from stream_app.domain.reports.overview_rows import (
-    AlteredTopicRow,
     IntegrationRow,
     LagRow,
     LostRecordsRow,
     OpenTransactionRow,
-    StateProblemRow,
     StuckPartitionRow,
     TopicRow,
     TriggerRow,
@@ -81,8 +79,8 @@ class Overview:
     dead_letters_cut_ms: int | None = None
     dead_letters_cut: Collection[Topic] = ()
     prefixes: Sequence[str] = ()
-    state_problems: Sequence[StateProblemRow] = ()
-    altered_topics: Sequence[AlteredTopicRow] = ()
+    #: Of the states that roles keep, and of topics whose settings somebody has altered.
+    topic_problems: Sequence[Problem] = ()
     lost_records: Sequence[LostRecordsRow] = ()
     stuck_partitions: Sequence[StuckPartitionRow] = ()
     open_transactions: Sequence[OpenTransactionRow] = ()
@@ -141,10 +139,7 @@ class Overview:
         missing = [row.topic for row in self.topics if not row.partitions]
         if missing:
             yield Problem(f"missing topics: {', '.join(missing)}", "stream-app topics create")
-        for state in self.state_problems:
-            yield Problem(state.problem, state.remedy)
-        for altered in self.altered_topics:
-            yield Problem(f"{altered.topic}: {altered.problem}", altered.remedy)
+        yield from self.topic_problems
         for lost in self.lost_records:
             yield Problem(
                 f"{amount(lost.records, 'record')} of {lost.topic} "

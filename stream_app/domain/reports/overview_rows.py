@@ -47,24 +47,6 @@ class LagRow:
 
 
 @dataclass(frozen=True)
-class StateProblemRow:
-    """A problem with the state that a role keeps, and what solves it."""
-
-    role: str
-    problem: str
-    remedy: str
-
-
-@dataclass(frozen=True)
-class AlteredTopicRow:
-    """A topic whose settings somebody has altered so that it cannot be used."""
-
-    topic: str
-    problem: str
-    remedy: str
-
-
-@dataclass(frozen=True)
 class LostRecordsRow:
     """How many records of a topic were removed before a role read them, judging by offsets."""
 

@@ -18,15 +18,14 @@ from stream_app.domain.pulse.probe import is_probe
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_rows
 from stream_app.domain.reports.overview import Overview
 from stream_app.domain.reports.overview_rows import (
-    AlteredTopicRow,
     IntegrationRow,
     LagRow,
     LostRecordsRow,
-    StateProblemRow,
     TopicRow,
     TriggerRow,
     WorkerRow,
 )
+from stream_app.domain.reports.problems import Problem
 from stream_app.domain.reports.pulse import PulseNotes
 from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.domain.topics import ROLE_SOURCES
@@ -164,11 +163,10 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
             for topic in topics
             if (records := groups[role].lost(topic, starts))
         ],
-        state_problems=[
-            StateProblemRow(one.role, one.problem, one.remedy)
-            for one in (await state_problems(settings))[1]
+        topic_problems=[
+            *(Problem(one.problem, one.remedy) for one in (await state_problems(settings))[1]),
+            *(Problem(f"{one.topic}: {one.problem}", one.remedy) for one in altered),
         ],
-        altered_topics=[AlteredTopicRow(one.topic, one.problem, one.remedy) for one in altered],
         unreadable=[
             str(batch)
             for batch in UNREADABLE_BATCHES.found.values()

@@ -13,7 +13,8 @@ from stream_app.domain.alerts.alert import NoticeAlert
 from stream_app.domain.alerts.notice_sentences import SENTENCES
 from stream_app.domain.alerts.notice_text import render_notice
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.notices.incoming import Origin, notice_alert, notice_decoder
+from stream_app.domain.notices.alerts import notice_alert
+from stream_app.domain.notices.incoming import Origin, notice_decoder
 from stream_app.domain.notices.subscriptions import SUBSCRIPTIONS
 from tests.unit.domain.documented_notices import ISSUE, NOTICES, USER, notice
 

@@ -14,8 +14,9 @@ from stream_app.domain.alerts.notice_text import render_notice
 from stream_app.domain.alerts.threshold_text import Message
 from stream_app.domain.alerts.triggered_text import DOCUMENTED_TEXTS
 from stream_app.domain.configuration.triggers import Filter, Trigger
+from stream_app.domain.notices.alerts import triggered_alerts
 from stream_app.domain.notices.filter_fields import FILTER_READERS
-from stream_app.domain.notices.incoming import Origin, notice_decoder, triggered_alerts
+from stream_app.domain.notices.incoming import Origin, notice_decoder
 from stream_app.domain.notices.matching import CONDITION_OF_KIND
 from stream_app.opsgenie.payload import DESCRIPTION_LIMIT, MESSAGE_LIMIT, build_payload
 from stream_app.opsgenie.text import length

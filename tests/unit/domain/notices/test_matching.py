@@ -15,16 +15,12 @@ from stream_app.domain.alerts.notice_text import render_notice
 from stream_app.domain.catalog.conditions import CONDITIONS
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Filter, Trigger
+from stream_app.domain.notices.alerts import triggered_alerts
 from stream_app.domain.notices.filter_fields import FILTER_READERS
-from stream_app.domain.notices.incoming import (
-    IncomingNotice,
-    Origin,
-    notice_decoder,
-    triggered_alerts,
-)
+from stream_app.domain.notices.incoming import IncomingNotice, Origin, notice_decoder
 from stream_app.domain.notices.matching import (
     CONDITION_OF_KIND,
-    CompiledTrigger,
+    ConditionMatcher,
     NoticeTriggerIndex,
 )
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS
@@ -242,18 +238,19 @@ def test_triggers_of_other_clients_and_conditions_cost_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked_at = []
-    matches = CompiledTrigger.matches
+    refusals = ConditionMatcher.refusals
 
-    def noted(one: CompiledTrigger, values: Any) -> bool:
-        looked_at.append(one.trigger.id)
-        return matches(one, values)
+    def noted(one: ConditionMatcher, notice: IncomingNotice) -> Any:
+        for trigger, found in refusals(one, notice):
+            looked_at.append(trigger.id)
+            yield trigger, found
 
     others = [trigger(USER, id=n, client_id=2222) for n in range(2, 3000)]
     others += [trigger(BLOCKED, id=n) for n in range(3000, 6000)]
     index = NoticeTriggerIndex(
         {1111: ACME, 2222: Client(2222, "", "EU", {})}, [trigger(USER, id=1), *others]
     )
-    monkeypatch.setattr(CompiledTrigger, "matches", noted)
+    monkeypatch.setattr(ConditionMatcher, "refusals", noted)
     assert [one.id for one in index.matching(1111, incoming(USER))] == [1]
     assert looked_at == [1]
 

@@ -10,13 +10,8 @@ import pytest
 from stream_app.domain.alerts.alert import notice_alert_id
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.delivery.auto_disable import Verdict, status_of
-from stream_app.domain.notices.incoming import (
-    IncomingNotice,
-    Origin,
-    notice_alert,
-    notice_decoder,
-    triggered_alerts,
-)
+from stream_app.domain.notices.alerts import notice_alert, triggered_alerts
+from stream_app.domain.notices.incoming import IncomingNotice, Origin, notice_decoder
 from stream_app.domain.notices.outgoing import (
     Notice,
     alerts_stale,

@@ -17,14 +17,8 @@ from stream_app.domain.configuration.integrations import EVENTS, Integration
 from stream_app.domain.configuration.triggers import Filter, Trigger
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.parts_decoder import Rejected
-from stream_app.domain.notices.incoming import (
-    IncomingNotice,
-    Origin,
-    check_kind,
-    notice_alert,
-    notice_decoder,
-    triggered_alerts,
-)
+from stream_app.domain.notices.alerts import notice_alert, triggered_alerts
+from stream_app.domain.notices.incoming import IncomingNotice, Origin, check_kind, notice_decoder
 from stream_app.domain.notices.subscriptions import KNOWN_KINDS, Subscribers, subscription_of
 from tests.unit.domain.documented_notices import NOTICES
 

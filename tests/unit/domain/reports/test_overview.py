@@ -15,12 +15,10 @@ from stream_app.domain.reports.overview import (
     Overview,
 )
 from stream_app.domain.reports.overview_rows import (
-    AlteredTopicRow,
     IntegrationRow,
     LagRow,
     LostRecordsRow,
     OpenTransactionRow,
-    StateProblemRow,
     StuckPartitionRow,
     TopicRow,
     TriggerRow,
@@ -159,11 +157,7 @@ def test_without_topics_nothing_is_told_but_that_and_the_prefixes_that_have_some
         (
             replace(
                 FINE,
-                state_problems=[
-                    StateProblemRow(
-                        "detector", "counts was made anew: …", "state reset detector --yes"
-                    )
-                ],
+                topic_problems=[Problem("counts was made anew: …", "state reset detector --yes")],
             ),
             "counts was made anew",
             "state reset detector --yes",
@@ -192,14 +186,6 @@ def test_without_topics_nothing_is_told_but_that_and_the_prefixes_that_have_some
             ),
             "events.hits partition 3 stands still at offset 120: its next record waits",
             "readyz?verbose of each detector",
-        ),
-        (
-            replace(
-                FINE,
-                altered_topics=[AlteredTopicRow("config.triggers", "has 2 partitions", "delete")],
-            ),
-            "config.triggers: has 2 partitions",
-            "delete",
         ),
         (
             replace(
