@@ -25,7 +25,7 @@ from stream_app.settings import load_settings
 from tests.bench import backtest, data, deliveries, isolation, latency, tenants
 from tests.bench.programs import filled, run, say
 from tests.bench.recovery import parts as recovery
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 EVENTS = {"detector": 400_000, "bare": 400_000, "plain_faust": 20_000}
 ROUNDS = 3

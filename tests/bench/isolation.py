@@ -25,7 +25,7 @@ from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.workers import Worker
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 HEALTHY = data.CLIENTS[0]
 DEAD = data.CLIENTS[1:]

@@ -44,7 +44,7 @@ from stream_app.settings import Settings
 from tests.bench import data
 from tests.bench.recovery import load
 from tests.bench.workers import Worker
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 FINISHED, PENDING, CHUNK = 1_000_000, 10_000, 10_000
 PENDING_METRIC = "stream_app_pending_deliveries"

@@ -42,7 +42,7 @@ from tests.integration.harness import (
     put_objects,
     read_all,
 )
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 KEY = "00000000-1111-2222-3333-444444444444"
 #: All three cycles take 3 s of waits.

@@ -24,7 +24,7 @@ from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, put, put_objects, read_all
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 INTEGRATION = {
     "id": 521,

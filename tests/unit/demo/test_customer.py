@@ -10,7 +10,7 @@ from stream_app.demo.run import SANDBOX_PORT
 from stream_app.domain.configuration.triggers import Filter, Threshold
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.sample.events import DEFAULT_CLIENTS, SITES
-from tests.objects import parse_client, parse_integration, parse_trigger
+from tests.unit.domain.objects import parse_client, parse_integration, parse_trigger
 from tests.unit.domain.trigger_tables import COUNTED
 
 URL = "http://127.0.0.1:9999"

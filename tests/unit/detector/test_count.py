@@ -21,7 +21,7 @@ from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 from tests.unit.stages import take
 
 

@@ -22,7 +22,7 @@ from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_table import PartitionShare
 from stream_app.metrics import Metrics
-from tests.objects import parse_client, parse_trigger
+from tests.unit.domain.objects import parse_client, parse_trigger
 from tests.unit.stages import take
 
 START = 1_767_225_600

@@ -30,7 +30,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.metrics import Metrics
 from tests import oracle, oracle_alerts
-from tests.objects import parse_client, parse_trigger
+from tests.unit.domain.objects import parse_client, parse_trigger
 from tests.unit.stages import take
 
 BASE = 1_767_225_600

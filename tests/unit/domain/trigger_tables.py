@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream_app.domain.configuration.triggers import Trigger, read_trigger
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 PERIODS = (1, 60, 3600, 86400)
 COUNTED = ("attacks_exceeded", "hits_exceeded", "incidents_exceeded")

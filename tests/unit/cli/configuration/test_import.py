@@ -32,8 +32,8 @@ from tests.api_answers import (
     trigger,
     triggers_answer,
 )
-from tests.objects import parse_trigger
 from tests.unit.cli.configuration.importing import PERIODS, RULES, Place
+from tests.unit.domain.objects import parse_trigger
 
 
 @pytest.fixture

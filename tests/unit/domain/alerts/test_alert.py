@@ -10,7 +10,7 @@ import pytest
 from stream_app.domain.alerts.alert import Alert, alert_id, decode_alert, encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
-from tests.objects import parse_client, parse_trigger
+from tests.unit.domain.objects import parse_client, parse_trigger
 
 START = 1_767_225_660
 CLIENT: dict[str, Any] = {

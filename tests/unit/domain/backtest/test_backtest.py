@@ -17,8 +17,8 @@ from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.errors import UsageError
 from tests import oracle
 from tests.examples import examples
-from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS, trigger
+from tests.unit.domain.objects import parse_trigger
 from tests.unit.domain.replay.test_counting_replay import APPEND_MS, PARTITIONS, events, values
 
 NAMES = {1: "Acme Retail", 2: "Bravo Foods", 9: "Nobody knows"}

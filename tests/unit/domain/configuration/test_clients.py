@@ -6,7 +6,7 @@ import pytest
 
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.errors import InvalidObjectError
-from tests.objects import parse_client
+from tests.unit.domain.objects import parse_client
 
 ACME: dict[str, Any] = {
     "client_id": 1111,

@@ -6,7 +6,7 @@ import pytest
 
 from stream_app.domain.configuration.integrations import Integration, key_context
 from stream_app.domain.errors import InvalidObjectError
-from tests.objects import parse_integration
+from tests.unit.domain.objects import parse_integration
 
 EU = "https://api.eu.opsgenie.com/v2/alerts"
 ON_CALL: dict[str, Any] = {

@@ -15,7 +15,7 @@ from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.events.model import COUNTING_CONDITIONS, EventKind
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.config_changes import NoticeType, differences, remembered
-from tests.objects import parse_client
+from tests.unit.domain.objects import parse_client
 from tests.unit.domain.trigger_tables import (
     ACTIONS,
     ALL,

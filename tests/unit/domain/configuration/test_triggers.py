@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream_app.domain.catalog.conditions import CONDITIONS, FILTERS, Reaction
 from stream_app.domain.configuration.triggers import Filter, Threshold, Trigger, read_trigger
 from stream_app.domain.errors import InvalidObjectError
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 PERIODS = (1, 60, 3600, 86400)
 

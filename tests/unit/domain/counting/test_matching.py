@@ -21,7 +21,7 @@ from stream_app.domain.counting.matching import (
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from tests import oracle
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 KINDS = tuple(EventKind)
 DECODERS = {kind: EventDecoder(kind) for kind in KINDS}

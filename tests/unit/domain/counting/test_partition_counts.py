@@ -24,7 +24,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
 from tests import oracle
 from tests.examples import examples
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 from tests.unit.domain.packed_partition import Changelog, Owner
 
 PERIODS = (1, 60, 3600)

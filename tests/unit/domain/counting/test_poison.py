@@ -19,7 +19,7 @@ from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.state.keys import PROGRESS_KEY
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 BASE = 1_767_225_600
 PERIODS = (1, 60, 3600, 86400)

@@ -14,7 +14,6 @@ from stream_app.domain.errors import DeadLetterReason, RejectedEventError
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import EVENT_TYPES, Attack, EventKind, Hit, Incident
 from stream_app.domain.events.parts import DECODE_ERRORS
-from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_poison import Record
 from tests.unit.domain.documented_events import (
     ACME,
@@ -26,6 +25,7 @@ from tests.unit.domain.documented_events import (
     SECURITY_ISSUE,
 )
 from tests.unit.domain.events.plain_events import plain
+from tests.unit.domain.objects import parse_trigger
 
 HITS, ATTACKS, INCIDENTS = EventKind.HITS, EventKind.ATTACKS, EventKind.INCIDENTS
 BASE = 1_767_225_600

@@ -15,7 +15,6 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.events.batches import MAX_REFUSED
 from stream_app.domain.events.model import EventKind
-from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_poison import BASE, Record, events_of
 from tests.unit.domain.documented_events import (
     ACME,
@@ -25,6 +24,7 @@ from tests.unit.domain.documented_events import (
     INCIDENT,
     SECURITY_ISSUE,
 )
+from tests.unit.domain.objects import parse_trigger
 
 ENVELOPE = json.loads(HIT_ENVELOPE)
 HIT = ENVELOPE["details"]["hit"] | {"client_id": ACME, "poolid": 7}

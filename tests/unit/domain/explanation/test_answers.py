@@ -30,7 +30,7 @@ from stream_app.domain.explanation.windows import WindowFacts, WindowState, span
 from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.reports.next_steps import IntegrationNow, Surroundings
-from tests.objects import parse_trigger
+from tests.unit.domain.objects import parse_trigger
 
 START = 1_795_000_020
 TRIGGER = parse_trigger(

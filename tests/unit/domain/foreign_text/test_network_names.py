@@ -14,8 +14,8 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.events.model import EventKind
 from stream_app.domain.foreign_text.network_names import is_loopback, normal_address, normal_host
 from stream_app.domain.notices.filter_fields import FILTER_READERS, wanted_values
-from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_poison import BASE, Record, index, trigger
+from tests.unit.domain.objects import parse_trigger
 
 IPV4 = "203.0.113.10"
 MAPPED = [

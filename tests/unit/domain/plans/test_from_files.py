@@ -7,8 +7,8 @@ from stream_app.domain.errors import ConfigurationError, UsageError
 from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.from_files import as_enabled, read_file_configuration
 from stream_app.domain.replay.kcat_lines import parse_line
-from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_partition_counts import trigger
+from tests.unit.domain.objects import parse_trigger
 
 KEY = "00000000-1111-2222-3333-444444444444"
 INTEGRATION = {

@@ -19,8 +19,8 @@ from stream_app.domain.replay.judged_counting import JudgedCounting
 from stream_app.domain.replay.recorded_triggers import counted_key
 from tests import oracle
 from tests.examples import examples
-from tests.objects import parse_trigger
 from tests.unit.domain.counting.test_partition_counts import BASE, TRIGGERS
+from tests.unit.domain.objects import parse_trigger
 
 CLIENTS = {n: Client(n, f"Client {n}", "EU", {}) for n in (1, 2)}
 PARSED = [parse_trigger(t, allowed_periods=(1, 60, 3600)) for t in TRIGGERS]
