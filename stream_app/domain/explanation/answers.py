@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.counting.exclusions import Exclusion
 from stream_app.domain.explanation.event_verdicts import (
     EventVerdict,
@@ -34,6 +35,10 @@ EXCLUSIONS = {
     Exclusion.UNSAMPLED: "outside the sample (`sampled` is false)",
     Exclusion.FALSE_POSITIVE: "marked as a false positive",
 }
+_PULSE = (
+    "No alert: the event is of the pulse, by which a notifier proves that alerts can pass; it "
+    "tells nobody (deploy/heartbeat.md)"
+)
 
 
 @dataclass
@@ -96,6 +101,8 @@ class ExplainedEvent:
 def answer_for_event(one: ExplainedEvent) -> str:
     """Return the answer for an event or a notice in one sentence."""
     verdict = one.verdict
+    if verdict.client_id == PULSE_CLIENT_ID and not one.letters:
+        return _PULSE
     if (unread := _for_unread(one)) is not None:
         return unread
     if isinstance(verdict, NoticeVerdict):
@@ -231,7 +238,7 @@ def next_steps(one: ExplainedEvent) -> Iterator[str]:
         if letter.redriven_to:
             yield f"stream-app alerts explain {letter.redriven_to}"
         return
-    if one.lag is not None and one.lag > 0:
+    if (one.lag is not None and one.lag > 0) or one.verdict.client_id == PULSE_CLIENT_ID:
         yield "stream-app status"
         return
     if one.alert_ids:

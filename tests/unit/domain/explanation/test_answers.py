@@ -10,6 +10,7 @@ import pytest
 
 from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.explanation.answers import (
     ExplainedEvent,
@@ -195,6 +196,16 @@ def event(*rows: ExplainedTrigger, reason: str = "unmatched", **more: Any) -> Ex
     return ExplainedEvent(EventVerdict(None, reason, "", 1, START), list(rows), **more)
 
 
+def pulse(**more: Any) -> ExplainedEvent:
+    return ExplainedEvent(EventVerdict(None, "unmatched", "", PULSE_CLIENT_ID, -START), [], **more)
+
+
+PULSE = (
+    "No alert: the event is of the pulse, by which a notifier proves that alerts can pass; it "
+    "tells nobody (deploy/heartbeat.md)"
+)
+
+
 @pytest.mark.parametrize(
     ("one", "answer"),
     [
@@ -215,6 +226,12 @@ def event(*rows: ExplainedTrigger, reason: str = "unmatched", **more: Any) -> Ex
             "No alert: trigger 7 would count events of this kind, but is disabled",
         ),
         (event(lag=0), "No alert: client 1 has no trigger for events of this kind"),
+        (pulse(lag=0), PULSE),
+        (pulse(lag=3), PULSE),
+        (
+            pulse(lag=0, letters=[LETTER]),
+            "No alert: the event became a dead letter (unknown_client)",
+        ),
         (
             event(lag=0, trigger_id=9),
             "No alert: trigger 9 is not of client 1, to which the event belongs",
@@ -294,6 +311,7 @@ def test_each_answer_leads_on() -> None:
             counted, row(TriggerResult.COUNTED, facts(alert=alert)), lag=0
         ),
     }
+    assert list(next_steps(pulse(lag=0))) == ["stream-app status"]
     assert {step: list(next_steps(one)) for step, one in cases.items()} == {
         step: [step] for step in cases
     }
