@@ -11,7 +11,7 @@ import click
 from pydantic import SecretStr
 
 from stream_app.cli.completing import ObjectId
-from stream_app.cli.configuration.change_report import WOULD, show_changes
+from stream_app.cli.configuration.change_report import WOULD, show_changes, warn_of_operator
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
@@ -125,6 +125,7 @@ def apply(
         except HiddenWriteError as error:
             hidden = error  # what has been written is shown anyway
     show_changes(plan.changes, statuses, dry_run=is_dry, as_json=as_json, left_out=plan.left_out)
+    warn_of_operator(settings, plan.changes)
     for change in plan.changes:
         for path in change.key_fields:
             say(f"{change.kind} {change.id}: {path}: left out, it looks like a key")

@@ -15,6 +15,8 @@ from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.differences import differences
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.unsupported import LeftOut
+from stream_app.domain.reports.operator_integration import end_of_operator
+from stream_app.settings import Settings
 
 #: Labels in a dry run.
 WOULD = {
@@ -72,6 +74,15 @@ def show_changes(
         print_line(f"{action:<{width}} {change.kind} {change.id} {quoted(change.name)}{mark}")
         for difference in differences(change):
             print_line(f"{'':{width}} {difference}")
+
+
+def warn_of_operator(settings: Settings, changes: Sequence[Change]) -> None:
+    """Say what follows if a change takes the operator integration out of use."""
+    for change in changes:
+        is_named = (change.kind, change.id) == (Kind.INTEGRATION, settings.operator_integration)
+        is_off = change.record is None or change.record.get("active") is False
+        if is_named and is_off and change.action is not Action.UNCHANGED:
+            say(end_of_operator(change.id))
 
 
 def _trigger(change: Change) -> Trigger | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli.completing import ObjectId
-from stream_app.cli.configuration.change_report import show_changes
+from stream_app.cli.configuration.change_report import show_changes, warn_of_operator
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.did_you_mean import PLURALS, KindName
 from stream_app.cli.parameters import end_undone, start_command, yes_option
@@ -61,6 +61,7 @@ def delete_objects(
             show_changes(changes, {}, dry_run=False, as_json=as_json)
             raise
     show_changes(changes, {}, dry_run=not yes, as_json=as_json)
+    warn_of_operator(settings, changes)
     if not yes:
         end_undone(as_json=as_json)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream_app.cli.completing import ObjectId, id_option
-from stream_app.cli.configuration.change_report import show_changes
+from stream_app.cli.configuration.change_report import show_changes, warn_of_operator
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.delete import delete_objects
 from stream_app.cli.output import print_json, print_table, say
@@ -105,6 +105,7 @@ def disable(integration_id: int, *, yes: bool, no_notify: bool, as_json: bool) -
         _disable(settings, integration_id, yes=yes, notify=not no_notify)
     )
     show_changes([change], statuses, dry_run=not yes, as_json=as_json)
+    warn_of_operator(settings, [change])
     if not yes and change.action is not Action.UNCHANGED:
         end_undone(as_json=as_json)
 

@@ -8,6 +8,10 @@ from stream_app.domain.reports.problems import Problem
 VARIABLE = "STREAM_APP_OPERATOR_INTEGRATION"
 #: The state of an integration that can be used.
 ACTIVE = "active"
+_UNTOLD = (
+    "the platform team is not told of integrations that the system disables, or of a pulse that "
+    "stops"
+)
 _NOT_CONFIGURED = (
     "is not configured",
     f"configure it: stream-app apply -f …; or name another one in {VARIABLE} of every notifier",
@@ -25,6 +29,11 @@ _PROBLEMS = {
 }
 
 
+def end_of_operator(number: int) -> str:
+    """Return what follows when the operator integration is disabled or deleted."""
+    return f"integration {number} is the operator integration ({VARIABLE}): without it {_UNTOLD}"
+
+
 def operator_problem(number: int, state: str | None) -> Problem | None:
     """Return why the operator integration cannot be used; None: it can.
 
@@ -36,7 +45,6 @@ def operator_problem(number: int, state: str | None) -> Problem | None:
         return None
     wrong, step = _NOT_CONFIGURED if state is None else _PROBLEMS[state]
     return Problem(
-        f"the operator integration {number} ({VARIABLE}) {wrong}: the platform team is not told "
-        "of integrations that the system disables, or of a pulse that stops",
+        f"the operator integration {number} ({VARIABLE}) {wrong}: {_UNTOLD}",
         step.format(number=number),
     )

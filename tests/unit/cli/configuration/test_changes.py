@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from stream_app.cli.configuration.change_report import show_changes
+from stream_app.cli.configuration.change_report import show_changes, warn_of_operator
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.steps import changed_fields
+from stream_app.settings import Settings
 
 BLOCK = {"id": "block_ips", "params": {"lock_time": 3600}}
 VECTOR: dict[str, Any] = {"name": "Payloads", "template_id": "vector_attack", "actions": [BLOCK]}
@@ -133,3 +134,38 @@ def test_a_changed_key_is_reported_without_its_value(
     named = {"target": {"token": "env:STREAM_APP_KEY_A", "api": "https://a.example"}}
     (line,) = lines_of(changed(before, named, Kind.INTEGRATION), capsys, dry_run=False)
     assert line == "target.token: '(sealed)' → 'env:STREAM_APP_KEY_A'"
+
+
+ON, OFF = ({"name": "Platform", "active": active} for active in (True, False))
+
+
+@pytest.mark.parametrize(
+    ("number", "action", "record", "is_told"),
+    [
+        (900, Action.DELETED, None, True),
+        (900, Action.UPDATED, OFF, True),
+        (900, Action.UPDATED, ON, False),
+        (900, Action.UNCHANGED, OFF, False),
+        (901, Action.DELETED, None, False),
+    ],
+)
+def test_the_end_of_the_operator_integration_is_said_with_what_follows(
+    number: int,
+    action: Action,
+    record: dict[str, Any] | None,
+    *,
+    is_told: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    change = Change(Kind.INTEGRATION, number, action, record, before=ON)
+    trigger = Change(Kind.TRIGGER, 900, Action.DELETED, None, before=VECTOR)
+    warn_of_operator(Settings(operator_integration=900), [trigger, change])
+    warn_of_operator(Settings(), [change])
+    told = capsys.readouterr()
+    assert told.out == ""
+    line = (
+        "integration 900 is the operator integration (STREAM_APP_OPERATOR_INTEGRATION): without it "
+        "the platform team is not told of integrations that the system disables, or of a pulse "
+        "that stops"
+    )
+    assert told.err.splitlines() == is_told * [line]
