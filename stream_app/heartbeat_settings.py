@@ -6,6 +6,7 @@ No error shows a token or a URL: a plain URL's path or query is often all that i
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -147,7 +148,14 @@ def _empty_problems(heartbeat: HeartbeatSettings) -> Iterator[str]:
 
 def _value_problems(heartbeat: HeartbeatSettings) -> Iterator[str]:
     name = heartbeat.name
-    if name is not None and (why := _name_problem(name)) is not None:
+    if name is not None and _is_uuid(name):
+        yield (
+            f"{_name('name')}: (hidden) has the form of a key, and a name is shown in logs: write "
+            "the heartbeat's name there. An integration's key belongs into the configuration "
+            f"({_name('integration_id')}), an API token into {_name('api_token')}, and an address "
+            f"into {_name('url')}"
+        )
+    elif name is not None and (why := _name_problem(name)) is not None:
         yield f"{_name('name')}: {_shown(name)} {why}: write it as the service shows it"
     for field in ("cloud_id", "team_id"):
         value = getattr(heartbeat, field)
@@ -167,6 +175,14 @@ def _value_problems(heartbeat: HeartbeatSettings) -> Iterator[str]:
             f"{_name('api_token')}: (hidden) is no API token: copy it again, without other "
             "characters in it"
         )
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        uuid.UUID(name.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def _name_problem(name: str) -> str | None:

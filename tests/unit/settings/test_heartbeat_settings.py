@@ -215,3 +215,23 @@ def test_a_service_on_loopback_may_be_pinged_faster(
 ) -> None:
     others = {"DELIVERY__SANDBOX_URL": SANDBOX, "DELIVERY__RETRY_SCALE": "0.01"}
     assert load(monkeypatch, values, others)
+
+
+KEY = "4B26961a-a837-49d2-a1fe-0973013e3c3b"
+
+
+@pytest.mark.parametrize("target", [OPSGENIE, JSM])
+@pytest.mark.parametrize("key", [KEY, KEY.replace("-", ""), f" {KEY} "])
+def test_a_key_in_place_of_the_name_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, target: dict[str, str], key: str
+) -> None:
+    text = refusal(monkeypatch, target | {"NAME": key})
+    assert text.startswith("STREAM_APP_HEARTBEAT__NAME: (hidden) has the form of a key")
+    for place in ("INTEGRATION_ID", "API_TOKEN", "URL"):
+        assert f"STREAM_APP_HEARTBEAT__{place}" in text
+    assert "4b26961a" not in text.lower()
+
+
+def test_a_name_may_end_in_such_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"pager {KEY}"
+    assert load(monkeypatch, OPSGENIE | {"NAME": name}).name == name
