@@ -55,9 +55,15 @@ class TrialSender:
         self._report = report
         #: Alias -> event of the alerts that may be open now.
         self._open: dict[str, str] = {}
+        #: Alias -> request id, if it came, of those that the service may not have made yet.
+        self._unmade: dict[str, str | None] = {}
 
     async def run(self, messages: Sequence[TrialMessage], *, keep_open: bool) -> TrialResult:
-        """Send, ask, and close; close even if the command is interrupted before."""
+        """Send, ask, and close; close even if the command is interrupted before.
+
+        A close that the service gets before it has made the alert closes nothing. So an interrupted
+        command still asks for the state of its requests first.
+        """
         what = "1 test alert" if len(messages) == 1 else f"{len(messages)} test alerts"
         text = f"{what} of priority P5 will be sent now, which may page somebody"
         self._report(Step(TrialStage.SEND, StepStatus.NOTE, text))
@@ -66,6 +72,11 @@ class TrialSender:
             sent, result = await self._send_all(messages)
             results.append(result)
             results += await asyncio.gather(*(self._follow(*request) for request in sent))
+            self._unmade.clear()
+        except asyncio.CancelledError:
+            if not keep_open:
+                await self._wait_for_alerts()
+            raise
         finally:
             for alias, event in self._open.items():
                 results.append(await self._close(alias, event, keep_open=keep_open))
@@ -74,44 +85,62 @@ class TrialSender:
     async def _send_all(
         self, messages: Sequence[TrialMessage]
     ) -> tuple[list[tuple[str, str | None]], TrialResult]:
-        """Send until a message is not accepted; return (event, request id) of the accepted ones."""
+        """Send until a message is not accepted; return (alias, request id) of the accepted ones."""
         sent: list[tuple[str, str | None]] = []
         for number, message in enumerate(messages, start=1):
-            step, request_id = await self._send(message)
+            alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
+            step, request_id = await self._send(message, alias)
             self._report(step)
             if step.status is StepStatus.FAILED:
                 left = ", ".join(skipped.event for skipped in messages[number:])
                 if left:
                     self._report(Step(TrialStage.SEND, StepStatus.NOTE, f"not sent: {left}"))
                 return sent, step.result
-            sent.append((message.event, request_id))
+            sent.append((alias, request_id))
         return sent, TrialResult.OK
 
-    async def _send(self, message: TrialMessage) -> tuple[Step, str | None]:
-        alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
+    async def _send(self, message: TrialMessage, alias: str) -> tuple[Step, str | None]:
         body = alert_body(message.title, message.description, alias, message.details, self._options)
         # Noted before the request, which may be accepted even if the command is interrupted.
-        self._open[alias] = message.event
+        self._open[alias], self._unmade[alias] = message.event, None
         outcome = await self._destination.post(body)
         facts = {"event": message.event, "alias": alias, "request_id": outcome.request_id}
         if not outcome.accepted:
             if outcome.status is not None:
-                del self._open[alias]
+                del self._open[alias], self._unmade[alias]
             text = f"{message.event}: not accepted: {outcome.message}"
             return failed_step(TrialStage.SEND, outcome, text, **facts), None
+        self._unmade[alias] = outcome.request_id
         text = f'{message.event}: "{message.title}" accepted, request {outcome.request_id}'
         known = {"http_status": outcome.status, **facts}
         return Step(TrialStage.SEND, StepStatus.OK, text, facts=known), outcome.request_id
 
-    async def _follow(self, event: str, request_id: str | None) -> TrialResult:
+    async def _follow(self, alias: str, request_id: str | None) -> TrialResult:
         """Report what became of an accepted message."""
+        event = self._open[alias]
         if request_id is None:
             text = f"{event}: the service gave no request id to ask with"
             self._report(Step(TrialStage.STATUS, StepStatus.UNKNOWN, text, facts={"event": event}))
             return TrialResult.OK
-        step = self._status_step(event, request_id, await self._check(request_id))
+        check = await self._check_made(alias, request_id)
+        step = self._status_step(event, request_id, check)
         self._report(step)
         return step.result
+
+    async def _check_made(self, alias: str, request_id: str) -> RequestCheck:
+        check = await self._check(request_id)
+        if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
+            self._unmade.pop(alias, None)
+        return check
+
+    async def _wait_for_alerts(self) -> None:
+        """Wait until the service has made the alerts of accepted messages, as far as it tells."""
+        for alias, event in self._open.items():
+            text = f"{event}: interrupted; it is closed in a moment, or by hand: alias {alias}"
+            facts = {"event": event, "alias": alias}
+            self._report(Step(TrialStage.CLOSE, StepStatus.NOTE, text, facts=facts))
+        known = {alias: number for alias, number in self._unmade.items() if number is not None}
+        await asyncio.gather(*(self._check_made(*one) for one in known.items()))
 
     def _status_step(self, event: str, request_id: str, check: RequestCheck) -> Step:
         is_known = check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED)
@@ -147,9 +176,14 @@ class TrialSender:
             return TrialResult.OK
         outcome = await self._destination.close(alias)
         if outcome.key_works:
-            self._report(
-                Step(TrialStage.CLOSE, StepStatus.OK, f"{event}: closed again", facts=facts)
-            )
+            status, text = StepStatus.OK, f"{event}: closed again"
+            if alias in self._unmade:
+                status = StepStatus.UNKNOWN
+                text = (
+                    f"{event}: a close was sent, maybe before the service has made the alert: if "
+                    f"it is open, close it by hand: alias {alias}"
+                )
+            self._report(Step(TrialStage.CLOSE, status, text, facts=facts))
             return TrialResult.OK
         text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"
         step = failed_step(TrialStage.CLOSE, outcome, text, **facts)

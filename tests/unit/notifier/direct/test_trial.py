@@ -104,8 +104,8 @@ PROBED = state(is_success=False, status="Alert does not exist")
 
 
 @asynccontextmanager
-async def running(*keys: str) -> AsyncIterator[Bench]:
-    sandbox = SandboxOpsgenie(keys=keys or None, processing_ms=1)
+async def running(*keys: str, processing_ms: int = 1) -> AsyncIterator[Bench]:
+    sandbox = SandboxOpsgenie(keys=keys or None, processing_ms=processing_ms)
     url = await sandbox.start()
     try:
         yield Bench(sandbox, url)
@@ -387,23 +387,59 @@ async def test_an_alert_that_cannot_be_closed_is_reported_with_its_alias(
     assert (f"close it by hand, alias {alias}" in told) is (result is not OK)
 
 
+async def interrupted(bench: Bench, *, keep_open: bool = False) -> None:
+    """Interrupt a test while it waits to ask for the state of its message."""
+    begun = asyncio.Event()
+
+    async def wait(seconds: float) -> None:
+        if not bench.sandbox.alerts:  # the probe's
+            await asyncio.sleep(0.005)
+        elif begun.is_set():
+            await asyncio.sleep(0.2)
+        else:
+            begun.set()
+            await asyncio.sleep(30)
+
+    bench._sleep = wait  # type: ignore[method-assign]
+    task = asyncio.create_task(bench.run("system", keep_open=keep_open))
+    async with asyncio.timeout(20):
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 async def test_an_interrupted_test_closes_what_it_has_opened() -> None:
+    """The service loses a close that comes before it has made the alert."""
+    async with running(processing_ms=100) as bench:
+        bench.answers["status"] = [PROBED]
+        await interrupted(bench)
+        (alert,) = bench.sandbox.alerts
+    assert alert.status == "closed"
+    assert bench.told("close") == [
+        f"note: system: interrupted; it is closed in a moment, or by hand: alias {alert.alias}",
+        "ok: system: closed again",
+    ]
+
+
+async def test_a_close_that_may_come_too_soon_says_what_to_close_by_hand() -> None:
+    async with running(processing_ms=60_000) as bench:
+        bench.answers["status"] = [PROBED]
+        await interrupted(bench)
+        (alert,) = bench.sandbox.alerts
+    assert bench.told("close")[-1] == (
+        "unknown: system: a close was sent, maybe before the service has made the alert: if it is "
+        f"open, close it by hand: alias {alert.alias}"
+    )
+
+
+async def test_an_interrupted_test_leaves_open_what_is_to_stay_open() -> None:
     async with running() as bench:
-        bench.answers["status"] = [PROBED, *[says(404, NOT_YET)] * 3]
-
-        async def wait(seconds: float) -> None:
-            await asyncio.sleep(30 if bench.sandbox.alerts else 0.005)
-
-        bench._sleep = wait  # type: ignore[method-assign]
-        task = asyncio.create_task(bench.run("system"))
-        async with asyncio.timeout(5):
-            while not bench.sandbox.alerts:  # noqa: ASYNC110 - the sandbox has no event
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        assert bench.sandbox.alerts[0].status == "closed"
+        bench.answers["status"] = [PROBED]
+        await interrupted(bench, keep_open=True)
+        (alert,) = bench.sandbox.alerts
+    assert bench.kinds()[-1] == "create"
+    assert bench.told("close") == [f"note: system: left open, alias {alert.alias}"]
 
 
 async def test_a_message_whose_answer_got_lost_is_closed_too() -> None:
