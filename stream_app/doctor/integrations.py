@@ -1,4 +1,4 @@
-"""Checks of the integrations: whether their keys can be opened and their hosts reached."""
+"""Checks of the integrations and of the heartbeat: whether their keys open and hosts answer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, SealingError
-from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.reports.integration_state import integration_row, why_unusable
 from stream_app.domain.reports.operator_integration import VARIABLE, operator_problem
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
+from stream_app.opsgenie.heartbeats.reaching import connect
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.fields import Problems
     from stream_app.domain.configuration.integrations import Integration
     from stream_app.settings import Settings
+
+_LET_OUT = "let this machine out to it, or set STREAM_APP_DELIVERY__PROXY_URL"
 
 
 async def _integrations(settings: Settings) -> list[tuple[Integration, Problems]]:
@@ -77,13 +80,34 @@ async def reach_hosts(settings: Settings, integrations: Sequence[Integration]) -
             wanted.setdefault(endpoint.alerts_url, endpoint)
         except ConfigurationError as error:
             findings.append(fail(name, f"integration {integration.id}: {error}", ""))
-    way = "" if settings.delivery.proxy_url is None else ", through the proxy"
     async with Destinations(settings.delivery) as destinations:
         for endpoint in wanted.values():
             answer = await destinations.open(endpoint).reach()
-            if answer.is_reached:
-                findings.append(ok(name, answer.text + way))
-            else:
-                step = "let this machine out to it, or set STREAM_APP_DELIVERY__PROXY_URL"
-                findings.append(fail(name, answer.text + way, step))
+            text = answer.text + _way(settings, endpoint.alerts_url)
+            findings.append(ok(name, text) if answer.is_reached else fail(name, text, _LET_OUT))
     return findings or [warn(name, "no active integration names one", "stream-app apply -f …")]
+
+
+async def heartbeat(settings: Settings) -> Sequence[Finding]:
+    """Try name, connection and TLS for the heartbeat's host; ping nothing."""
+    name, wanted = "heartbeat", settings.heartbeat
+    if wanted.target is None:
+        return [ok(name, "none is set: nobody is paged when the pager is dead")]
+    url = wanted.jsm_api if wanted.url is None else wanted.url.get_secret_value().strip()
+    if (number := wanted.integration_id) is not None:
+        record = (await read_stored(settings))[Kind.INTEGRATION].get(number)
+        why = why_unusable(number, record, (await read_statuses(settings)).get(number))
+        if record is None or why is not None:
+            return [fail(name, f"nothing is pinged: {why}", "stream-app integrations list")]
+        integration, _ = read_integration(record)
+        url = resolve_endpoint(integration.api, settings.delivery.sandbox_url).alerts_url
+    is_reached, text = await connect(settings.delivery, url)
+    text += _way(settings, url)
+    if not is_reached:
+        return [fail(name, text, _LET_OUT)]
+    return [ok(name, f"{text}; `stream-app heartbeat` tests the rest")]
+
+
+def _way(settings: Settings, url: str) -> str:
+    is_proxied = settings.delivery.proxy_url is not None and url.startswith("https:")
+    return ", through the proxy" if is_proxied else ""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from stream_app.doctor.check import CheckStatus, Finding, NoTopicsFinding, fail, ok, warn
 from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.errors import KafkaRefusedError
 from stream_app.domain.reports.dead_letter_problems import dead_letter_problems, dead_letter_rows
 from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview import LAG_LIMIT, UNREADABLE_STEP
@@ -23,6 +24,7 @@ from stream_app.kafka.history.open_transactions import long_open
 from stream_app.kafka.overview.open_dead_letters import read_open_dead_letters
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES
 from stream_app.kafka.state.state_problems import state_problems
+from stream_app.notifier.closing.positions import read_positions, way_to_close
 from stream_app.settings import Settings
 
 #: Most records of the configuration that are read, which takes some seconds.
@@ -139,6 +141,20 @@ async def groups(settings: Settings) -> Sequence[Finding]:
                 problem = restoring_problem(role, member.host, member.restoring)
                 findings.append(warn("workers", problem.what, problem.next_step))
     return findings
+
+
+async def closing(settings: Settings) -> Sequence[Finding]:
+    """Ask what a notifier asks before it closes an alert: rights that only this needs may lack."""
+    name, refusals = "closing", set()
+    for passage in way_to_close(TopicNames(settings.topic_prefix)):
+        try:
+            async with Admin(settings) as client:
+                await read_positions(client, passage)
+        except KafkaRefusedError as error:
+            refusals.add(str(error))
+    step = "a notifier's user without it closes no alert: give it the right"
+    text = "this user may see how far all is, as a notifier's user must before it closes an alert"
+    return [fail(name, why, step) for why in sorted(refusals)] or [ok(name, text)]
 
 
 async def _existing(settings: Settings, topics: Iterable[str]) -> list[str]:

@@ -74,13 +74,18 @@ class OpsgenieClient:
     """
 
     def __init__(
-        self, settings: DeliverySettings, *, ssl_context: ssl.SSLContext | None = None
+        self,
+        settings: DeliverySettings,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
     ) -> None:
         self._connect_seconds = settings.connect_timeout_seconds
         self._total_seconds = settings.request_timeout_seconds
         self._max_connections = settings.max_in_flight
         self._ssl_context = ssl_context or create_ssl_context(settings.ca_file)
         self._proxy = read_proxy(settings.proxy_url)
+        self._request_class = request_class
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -93,6 +98,7 @@ class OpsgenieClient:
             ),
             # All clients share the session: a cookie from one's service must not reach another's.
             cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=self._request_class,
             response_class=WatchedResponse,
             trace_configs=[] if self._proxy is None else [tunnel_trace(self._connect_seconds)],
         )

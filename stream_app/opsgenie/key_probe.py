@@ -61,13 +61,22 @@ async def reach(client: OpsgenieClient, endpoint: Endpoint) -> Reached:
     parts = urlsplit(endpoint.alerts_url)
     host = parts.hostname or ""
     if outcome.status is not None:
-        tried = "name, connection and TLS are" if parts.scheme == "https" else "connection is"
         answer = f"HTTP {outcome.status} after {outcome.duration_seconds * 1000:.0f} ms"
-        return Reached(outcome, f"{host} answers ({answer}): {tried} well")
+        return Reached(outcome, f"{host} answers ({answer}): {tried(parts.scheme)} well")
+    return Reached(outcome, await why_not_reached(outcome, host))
+
+
+def tried(scheme: str) -> str:
+    """Return what a connection has tried, with its verb."""
+    return "name, connection and TLS are" if scheme == "https" else "connection is"
+
+
+async def why_not_reached(outcome: Outcome, host: str) -> str:
+    """Return which part of reaching a host has failed."""
     text = UNREACHABLE.get(outcome.reason, OTHER_FAILURE)
     if outcome.reason is AttemptReason.CONNECT_ERROR and not await _has_address(host):
         text = NO_ADDRESS
-    return Reached(outcome, text.format(host=host, why=outcome.message))
+    return text.format(host=host, why=outcome.message)
 
 
 async def probe_key(client: OpsgenieClient, endpoint: Endpoint, key: str) -> Outcome:

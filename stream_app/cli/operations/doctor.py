@@ -34,11 +34,13 @@ CHECKS = (
     Check("replication", broker.replication),
     Check("state", topics.state, needs_topics=True),
     Check("workers", topics.groups, needs_topics=True),
+    Check("closing", topics.closing, needs_topics=True),
     Check("clocks", broker.clocks),
     Check("client names", clients.names, needs_topics=True),
     Check("API keys", integrations.keys, needs_topics=True),
     Check("endpoints", integrations.endpoints, needs_topics=True),
     Check("operator", integrations.operator, needs_topics=True),
+    Check("heartbeat", integrations.heartbeat, needs_topics=True),
 )
 _STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 _SETTINGS = "settings"
@@ -49,12 +51,12 @@ _LEAST_WIDTH = 20
 @click.command(epilog="Example: stream-app doctor --json | jq 'select(.verdict == \"fail\")'")
 @click.option("--json", "as_json", is_flag=True, help="Print each finding as JSON, one per line.")
 def doctor(*, as_json: bool) -> None:
-    """Check settings, Kafka, topics, state, clocks, names, keys and integrations; say what to do.
+    """Check settings, Kafka, topics, keys, integrations and the heartbeat; say what to do.
 
     It ends with 0 when nothing fails, with 4 when only the broker or the sign-in does, and
     otherwise with 1. That no worker runs is a failure once one has run, and before that a warning.
-    It changes nothing and sends no key to anybody. A check that cannot be carried out counts as
-    failed.
+    It changes nothing, sends no key to anybody, and pings no heartbeat. A check that cannot be
+    carried out counts as failed.
     """
     # The findings hold what the libraries would log.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -12,7 +12,7 @@ from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.delivery.reasons import LocalReason, RefusedError
 from stream_app.domain.errors import ConfigurationError, SealingError
-from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.reports.integration_state import why_unusable
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.heartbeat_trial import HeartbeatTrial
@@ -97,15 +97,12 @@ def _resolver(settings: Settings) -> ResolveIntegration:
         statuses = asyncio.run(read_statuses(settings))
 
     def resolve(number: int) -> tuple[Endpoint, str]:
-        record = stored.get(number, {})
-        row = integration_row(number, record, statuses.get(number))
-        if number not in stored or row["state"] != "active":
-            state = row["detail"] if number in stored else "it is not configured"
+        why = why_unusable(number, stored.get(number), statuses.get(number))
+        if why is not None:
             raise RefusedError(
-                LocalReason.INTEGRATION_UNAVAILABLE,
-                f"integration {number} cannot be used: {state}: see `stream-app integrations list`",
+                LocalReason.INTEGRATION_UNAVAILABLE, f"{why}: see `stream-app integrations list`"
             )
-        integration, _ = read_integration(record)
+        integration, _ = read_integration(stored[number])
         try:
             endpoint = allowed_endpoint(integration.api, settings.delivery)
             key = KeyRing.from_settings(settings).open(integration.key, integration.key_context)

@@ -10,6 +10,19 @@ from stream_app.domain.configuration.statuses import IntegrationStatus, is_disab
 from stream_app.domain.times import iso_utc
 
 
+def why_unusable(
+    number: int, record: dict[str, object] | None, status: IntegrationStatus | None
+) -> str | None:
+    """Return why nothing can be sent with an integration; None: it can be used."""
+    detail: object = "it is not configured"
+    if record is not None:
+        row = integration_row(number, record, status)
+        if row["state"] == "active":
+            return None
+        detail = row["detail"]
+    return f"integration {number} cannot be used: {detail}"
+
+
 def integration_row(
     number: int, record: dict[str, object], status: IntegrationStatus | None
 ) -> dict[str, object]:

@@ -162,6 +162,16 @@ class Installation:
                     await asyncio.sleep(0.1)
             assert f"the user lacks Describe on group {PREFIX}{GROUP}: " in worker.text
             assert worker.stop() == 0
+        found = await asyncio.to_thread(
+            WorkerProcess.command,
+            settings_of(UNKNOWING, self.address),
+            *("doctor", "--json"),
+            **self.login(UNKNOWING),
+        )
+        rows = [json.loads(line) for line in found.stdout.splitlines()]
+        (closing,) = [row for row in rows if row["check"] == "closing"]
+        assert closing["verdict"] == "fail"
+        assert f"the user lacks Describe on group {PREFIX}{GROUP}: " in closing["text"]
 
     async def run(self, user: str, *args: str, **env: str) -> str:
         """Run a command to its good end; return what it prints to stdout."""
