@@ -144,11 +144,8 @@ class Checker:
         ]
 
 
-class _Unreadable:
-    """Marks a value that is not JSON."""
-
-
-_UNREADABLE = _Unreadable()
+#: Stands for a value that is not JSON.
+_UNREADABLE = object()
 
 
 def _parsed(part: bytes) -> object:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -76,38 +76,30 @@ class Refusal(NamedTuple):
 
 #: (index in the record or None, bytes of the part, what is refused in it)
 Decoded = tuple[int | None, bytes, list[Refusal]]
-
-
-class Decoder(Protocol):
-    """Yields each part of a value, with what is refused in it."""
-
-    def __call__(self, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
-        """Decode a value; `timestamp` is its record's, Unix ms (-1: none; None: not known)."""
-        ...
+#: Yields each part of a value, with what is refused in it. The second argument is the timestamp of
+#: the value's record, Unix ms (-1: none; None: not known).
+Decoder = Callable[[bytes, int | None], Iterator[Decoded]]
 
 
 def decoder_of(name: RecordName, allowed_periods: Collection[int]) -> Decoder:
     """Return the decoder of a record's value; a dead letter's is its headers, as a JSON object."""
     if name in EVENT_KINDS:
-        decoder = EventDecoder(EVENT_KINDS[name], _ANY_CLIENT)
-        return partial(_events, decoder)
+        return partial(_events, EventDecoder(EVENT_KINDS[name], _ANY_CLIENT))
     if name is RecordName.NOTICE:
-        return _without_time(partial(_parts, notice_decoder, _check_notice))
-    read_configured: dict[RecordName, Callable[[dict[str, object]], tuple[object, Problems]]] = {
+        return lambda value, _: _parts(notice_decoder, _check_notice, value)
+    readers: dict[RecordName, Callable[[dict[str, object]], tuple[object, Problems]]] = {
         RecordName.CLIENT: read_client,
         RecordName.TRIGGER: partial(read_trigger, allowed_periods=allowed_periods),
         RecordName.INTEGRATION: read_integration,
     }
-    if name in read_configured:
-        return _without_time(partial(_configured, read_configured[name]))
-    if name is RecordName.DEAD_LETTER:
-        return _without_time(_dead_letter)
-    return _without_time(partial(_decoded, _DECODERS[name]))
-
-
-def _without_time(read: Callable[[bytes], Iterator[Decoded]]) -> Decoder:
-    """Return a decoder that ignores the timestamp."""
-    return lambda value, timestamp=None: read(value)  # noqa: ARG005 - a decoder gets one
+    find: Callable[[bytes], Iterable[Refusal]]
+    if name in readers:
+        find = partial(_wrong_fields, readers[name])
+    elif name is RecordName.DEAD_LETTER:
+        find = _wrong_headers
+    else:
+        find = partial(_undecoded, _DECODERS[name])
+    return lambda value, _: _whole(find, value)
 
 
 _DECODERS: dict[RecordName, Callable[[bytes], object]] = {
@@ -146,7 +138,7 @@ def _parts(decoder: PartsDecoder, check: Callable[[Any], None], value: bytes) ->
         yield index, part, refusals
 
 
-def _events(decoder: EventDecoder, value: bytes, timestamp: int | None = None) -> Iterator[Decoded]:
+def _events(decoder: EventDecoder, value: bytes, timestamp: int | None) -> Iterator[Decoded]:
     """Decode events, whose clients need not be configured."""
     return _parts(decoder, partial(_check_time, decoder.kind, timestamp), value)
 
@@ -176,24 +168,30 @@ def _check_notice(notice: IncomingNotice) -> None:
     subscription_of(notice)
 
 
-def _decoded(decode: Callable[[bytes], object], value: bytes) -> Iterator[Decoded]:
-    refusals = []
+def _whole(find: Callable[[bytes], Iterable[Refusal]], value: bytes) -> Iterator[Decoded]:
+    """Yield a value as one part; what is refused in it is what `find` returns or raises."""
     try:
-        decode(value)
+        refusals = list(find(value))
+    except InvalidObjectError as error:
+        refusals = [_refusal(error)]
     except DECODE_ERRORS as error:
-        refusals.append(Refusal("", None, str(error)))
+        refusals = [Refusal("", None, str(error))]
     yield None, value, refusals
 
 
-def _configured(
+def _refusal(error: InvalidObjectError) -> Refusal:
+    return Refusal(error.path, error.value, error.problem)
+
+
+def _undecoded(decode: Callable[[bytes], object], value: bytes) -> Iterable[Refusal]:
+    decode(value)
+    return ()
+
+
+def _wrong_fields(
     read: Callable[[dict[str, object]], tuple[object, Problems]], value: bytes
-) -> Iterator[Decoded]:
-    try:
-        obj = _object(value)
-        _, problems = read(obj)
-    except InvalidObjectError as error:
-        problems = [error]
-    yield None, value, [Refusal(p.path, p.value, p.problem) for p in problems]
+) -> Iterable[Refusal]:
+    return map(_refusal, read(_object(value))[1])
 
 
 def _object(value: bytes) -> dict[str, object]:
@@ -206,16 +204,9 @@ def _object(value: bytes) -> dict[str, object]:
     return obj
 
 
-def _dead_letter(value: bytes) -> Iterator[Decoded]:
-    try:
-        problems = list(_wrong_headers(_object(value)))
-    except InvalidObjectError as error:
-        problems = [Refusal(error.path, error.value, error.problem)]
-    yield None, value, problems
-
-
-def _wrong_headers(texts: Mapping[str, object]) -> Iterator[Refusal]:
+def _wrong_headers(value: bytes) -> Iterator[Refusal]:
     """Yield the headers that the `dlq` commands could not use."""
+    texts = _object(value)
     headers = [(name, text.encode()) for name, text in texts.items() if isinstance(text, str)]
     known = {*NUMBER_HEADERS, _TIMESTAMP_HEADER, *_TEXT_HEADERS}
     for name in sorted(known & texts.keys()):

@@ -84,7 +84,7 @@ def is_beyond_schemas(refusal: Refusal) -> bool:
 
 def check(name: RecordName, obj: Any) -> None:
     value = json.dumps(obj).encode()
-    refusals = [one for _, _, found in DECODERS[name](value) for one in found]
+    refusals = [one for _, _, found in DECODERS[name](value, None) for one in found]
     expressible = [one for one in refusals if not is_beyond_schemas(one)]
     errors = [e.message[-300:] for e in VALIDATORS[name].iter_errors(obj)]
     assert bool(errors) == bool(expressible), (errors, expressible)

@@ -30,7 +30,7 @@ def accepted_by(path: Path) -> dict[str, bool]:
     schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
     value = path.read_bytes()
     obj = json.loads(value)
-    refusals = [found for _, _, found in decoder_of(name, PERIODS)(value) if found]
+    refusals = [found for _, _, found in decoder_of(name, PERIODS)(value, None) if found]
     return {
         "2020-12": jsonschema_rs.Draft202012Validator(schema).is_valid(obj),
         "draft-07": jsonschema_rs.Draft7Validator(
