@@ -16,8 +16,7 @@ import jsonschema_rs
 import orjson
 
 from stream_app.contract.decoders import decoder_of
-from stream_app.contract.records import EVENT_KINDS, RecordName
-from stream_app.contract.schema_files import Schema, part_schema
+from stream_app.contract.records import EVENT_KINDS, RecordName, Schema, part_schema
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import HIDDEN, LEAST_KEY_CHARACTERS
 from stream_app.domain.events.model import TIME_FIELDS

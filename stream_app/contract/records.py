@@ -1,11 +1,26 @@
-"""The records of the contract, and the topic of each."""
+"""The records of the contract: the topic and the schema of each.
+
+`make schemas` writes the files of `schemas/` from the code, and a test compares the two. A wheel
+has copies of them beside this module.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import orjson
 
 from stream_app.domain.events.model import EventKind
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
+
+Schema = dict[str, Any]
+
+#: Name under `$defs` of one object's schema, if a record's value may hold several objects.
+ONE = "One"
+_IN_WHEEL = Path(__file__).parent / "schemas"
+_IN_CHECKOUT = Path(__file__).parents[2] / "schemas"
 
 
 class RecordName(StrEnum):
@@ -59,3 +74,14 @@ def record_of(topic: str, prefix: str) -> RecordName | None:
         sources = {f"{prefix}{base}" for base in DEAD_LETTER_SOURCES}
         return RecordName.DEAD_LETTER if source in sources else None
     return names.get(topic)
+
+
+def part_schema(name: RecordName) -> Schema:
+    """Return the schema of one object of a record."""
+    folder = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
+    whole: Schema = orjson.loads((folder / f"{name}.schema.json").read_bytes())
+    if name not in IN_PARTS:
+        return whole
+    definitions = whole["$defs"]
+    one = definitions.pop(ONE)
+    return {"$schema": whole["$schema"], **one, "$defs": definitions}

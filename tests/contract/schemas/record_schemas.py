@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stream_app.contract.records import EVENT_KINDS, IN_PARTS, RecordName
-from stream_app.contract.schema_files import ONE
+from stream_app.contract.records import EVENT_KINDS, IN_PARTS, ONE, RecordName
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.statuses import IntegrationStatus
 from stream_app.domain.counting.partial_counts import PartialCounts
