@@ -11,8 +11,12 @@ from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.delivery.records import Result, ServiceAction
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.reports.alert_history import AlertHistory
-from stream_app.domain.reports.attempt_groups import AttemptGroup, grouped
-from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
+from stream_app.domain.reports.delivery_history import (
+    AttemptGroup,
+    DeadLetterNote,
+    DeliveryHistory,
+    grouped,
+)
 from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.history.window_counts import ObservedCount

@@ -23,6 +23,8 @@ from stream_app.domain.delivery.auto_disable import Verdict
 from stream_app.domain.delivery.records import Delivery, delivery_of
 from stream_app.domain.foreign_text.printable import printable
 from stream_app.domain.notices.outgoing import Notice
+from stream_app.domain.pulse.note import NEXT_STEPS, PulseStop, bounded
+from stream_app.domain.times import iso_utc
 
 OPERATOR = "operator"
 #: Most characters of a tenant's name that are shown, and most ids of integrations.
@@ -102,6 +104,34 @@ def broken_integration(
             "told": _ids(told),
         },
         about=number,
+    )
+
+
+def pulse_stopped(
+    worker: str, since_ms: int, pinged_ms: int, stops: Sequence[PulseStop]
+) -> OperatorNotice:
+    """Return what the platform team is told when the pulse stops.
+
+    Args:
+        worker: the notifier that pings.
+        since_ms: when it was last well, by its own clock; with the worker it names this one stop.
+        pinged_ms: when it last pinged, Unix ms; 0: never.
+        stops: what stops the pulse.
+    """
+    since = f"since {iso_utc(pinged_ms)}" if pinged_ms else "yet"
+    told = bounded(stops)
+    return OperatorNotice(
+        kind="pulse_stopped",
+        identity=f"{worker}/{since_ms}",
+        title="The pulse has stopped: alerts may not arrive",
+        lines=[
+            f"No heartbeat was pinged by {worker} {since}.",
+            "",
+            *(f"{stop}: {NEXT_STEPS[stop.reason]}" for stop in told),
+            "",
+            "stream-app status",
+        ],
+        details={"reasons": ", ".join(sorted({stop.reason for stop in told}))},
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.delivery.reasons import SkipReason
@@ -147,3 +148,21 @@ def _status_after(last: Result) -> DeliveryStatus:
     if last.is_dry_run:
         return DeliveryStatus.DRY_RUN
     return DeliveryStatus.GIVEN_UP if last.attempt >= LAST_ATTEMPT else DeliveryStatus.PENDING
+
+
+@dataclass(frozen=True)
+class AttemptGroup:
+    """Attempts in a row that ended alike: the first, the last, and how many there are."""
+
+    first: Result
+    last: Result
+    count: int
+
+
+def grouped(attempts: Iterable[Result]) -> list[AttemptGroup]:
+    """Return attempts, given in their order, in groups that ended alike."""
+    found = []
+    for _, rows in groupby(attempts, lambda a: (a.redrives, a.accepted, a.reason, a.status)):
+        group = list(rows)
+        found.append(AttemptGroup(group[0], group[-1], len(group)))
+    return found

@@ -19,7 +19,7 @@ from faust.types import TP
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
 from stream_app.domain.errors import error_text
-from stream_app.domain.notices.pulse_notice import pulse_stopped
+from stream_app.domain.notices.operator_notice import pulse_stopped
 from stream_app.domain.pulse.attempts import AttemptWatch
 from stream_app.domain.pulse.note import PulseNote, PulseReason, PulseStop, bounded
 from stream_app.domain.pulse.probe import PULSE_HEADER, probe

@@ -16,8 +16,10 @@ from stream_app.domain.notices.operator_notice import (
     OperatorNotice,
     broken_integration,
     operator_delivery,
+    pulse_stopped,
 )
 from stream_app.domain.notices.outgoing import integration_broken
+from stream_app.domain.pulse.note import PulseReason, PulseStop
 
 VERDICT = Verdict(521, 1111, 7, 18, 27, 1_767_225_600_000, 401, "unauthorized")
 ACME = Client(1111, "Acme Retail", "EU", {})
@@ -119,3 +121,25 @@ def test_what_is_deleted_by_now_is_named_by_its_id() -> None:
     lines = delivery(told(client=None, integration=None)).description.split("\n")
     assert lines[2].startswith("The Opsgenie integration (ID 521) was disabled")
     assert lines[-2:] == ["Client: not configured (ID 1111)", "Cloud: "]
+
+
+STOPS = [
+    PulseStop(PulseReason.NO_WORKER, "no detector is running"),
+    PulseStop(PulseReason.STANDS_STILL, "counts partition 0 stands still at offset 5"),
+]
+
+
+def test_a_pulse_that_stops_says_since_when_why_and_what_to_do() -> None:
+    notice = pulse_stopped("host:7", 5, 1_767_225_600_000, STOPS)
+    assert notice.kind == "pulse_stopped"
+    assert notice.lines[0] == "No heartbeat was pinged by host:7 since 2026-01-01T00:00:00Z."
+    assert notice.lines[2] == ("no detector is running (no_worker): start one, or look at its log")
+    assert notice.details == {"reasons": "no_worker, stands_still"}
+    assert "yet" in pulse_stopped("host:7", 5, 0, STOPS).lines[0]
+
+
+def test_one_stop_of_the_pulse_is_one_message_whatever_joins_it() -> None:
+    first, more = pulse_stopped("a", 5, 0, STOPS[:1]), pulse_stopped("a", 5, 0, STOPS)
+    assert first.identity == more.identity
+    assert first.identity != pulse_stopped("a", 6, 0, STOPS).identity
+    assert first.identity != pulse_stopped("b", 5, 0, STOPS).identity

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from stream_app.domain.reports.attempt_groups import grouped
+from stream_app.domain.reports.delivery_history import grouped
 from tests.unit.domain.reports.test_alert_history import ACCEPTED, FAILED
 
 
