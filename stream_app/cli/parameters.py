@@ -151,6 +151,13 @@ def time_options(
     return decorate
 
 
+def files_option(help_text: str, *, required: bool = False) -> Decorator:
+    """Add `-f` to a command, which gets the names of one or several files as `files`."""
+    return click.option(
+        "-f", "--file", "files", metavar="FILE", multiple=True, required=required, help=help_text
+    )
+
+
 def moments_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     """Return the Unix ms of `--from` and `--to`.
 

@@ -15,7 +15,7 @@ from stream_app.cli.configuration.change_report import WOULD, show_changes, warn
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
-from stream_app.cli.parameters import end_undone, start_command
+from stream_app.cli.parameters import end_undone, files_option, start_command
 from stream_app.domain.configuration.fields import listed
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
@@ -41,14 +41,9 @@ ACTOR = "stream-app apply"
 @click.command(
     epilog="Example: stream-app apply -f clients.yaml -f triggers.yaml --dry-run",
 )
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    metavar="FILE",
-    multiple=True,
+@files_option(
+    "YAML or JSON with one or many objects; `-` is stdin. May be repeated.",
     required=True,
-    help="YAML or JSON with one or many objects; `-` is stdin. May be repeated.",
 )
 @click.option(
     "--client",

@@ -59,20 +59,8 @@ def _objects(file: FileText, client_id: int | None) -> Iterator[FileObject]:
             where = file.where(document, place, error.path)
             raise ConfigurationError(f"{where}: object {number}: {error}") from None
         is_answer = answered is not None
-        places = [place] if answered is None else _answer_places(row, place, len(answered))
-        for obj, inner in zip([row] if answered is None else answered, places, strict=True):
+        for inner, obj in [("", row)] if answered is None else answered:
             count += 1
-            line_of = partial(file.line_of, document, inner)
+            line_of = partial(file.line_of, document, ".".join(filter(None, (place, inner))))
             whose = obj if client_id is None else with_client(obj, client_id)
             yield FileObject(file.name, count, whose, is_answer=is_answer, line_of=line_of)
-
-
-def _answer_places(answer: dict[str, object], place: str, count: int) -> list[str]:
-    """Return the paths of the objects of an answer."""
-    before = f"{place}." if place else ""
-    if "triggers" in answer:
-        return [f"{before}triggers[{index}]" for index in range(count)]
-    body = answer.get("body")
-    if isinstance(body, dict) and isinstance(body.get("object"), list):
-        return [f"{before}body.object[{index}]" for index in range(count)]
-    return [f"{before}body.object"]

@@ -14,6 +14,7 @@ from stream_app.cli.output import print_json, print_text, say
 from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.clients import usable_client
+from stream_app.domain.configuration.fields import listed
 from stream_app.domain.configuration.integrations import is_stored_key, read_integration
 from stream_app.domain.configuration.kinds import Kind, kind_of
 from stream_app.domain.errors import ConfigurationError, StreamAppError, UsageError
@@ -170,8 +171,7 @@ def _of_file(settings: Settings, file: str, number: int | None) -> Subject:
     clients = [item for item in objects if kind_of(item.obj) is Kind.CLIENT]
     plan = make_plan([*clients, chosen], _known_clients(chosen), rules_of(settings))
     if plan.problems:
-        lines = "\n  ".join(plan.problems)
-        raise ConfigurationError(f"{len(plan.problems)} wrong:\n  {lines}")
+        raise ConfigurationError(listed(plan.problems))
     records = {(change.kind, change.id): change.record or {} for change in plan.changes}
     (record,) = [record for (kind, _), record in records.items() if kind is Kind.INTEGRATION]
     integration, _ = read_integration(record)

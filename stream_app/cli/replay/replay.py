@@ -10,7 +10,7 @@ import click
 from stream_app.cli import CommandGroup
 from stream_app.cli.completing import TopicName, id_option
 from stream_app.cli.output import say
-from stream_app.cli.parameters import formerly, start_command, time_options
+from stream_app.cli.parameters import files_option, formerly, start_command, time_options
 from stream_app.cli.replay.copy_events import copy_events
 from stream_app.cli.replay.report import show_alerts, show_comparison, show_figures, show_pages
 from stream_app.cli.replay.run import ReplayRun
@@ -52,14 +52,7 @@ class _Replay(CommandGroup):
     "topics", metavar="TOPIC...", nargs=-1, required=True, type=TopicName(*REPLAYED_TOPICS)
 )
 @time_options("Only what was recorded", takes_offsets=True)
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    metavar="FILE",
-    multiple=True,
-    help="Use this file's clients, triggers and integrations; of each kind in it, no others.",
-)
+@files_option("Use this file's clients, triggers and integrations; of each kind in it, no others.")
 @formerly("--config", "--file", "files", multiple=True)
 @id_option(Kind.TRIGGER, "Only this trigger's alerts.")
 @id_option(Kind.CLIENT, "Only this client's alerts.")

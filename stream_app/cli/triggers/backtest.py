@@ -14,7 +14,7 @@ import click
 from stream_app.cli.completing import id_option
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_line, say, terminal_width
-from stream_app.cli.parameters import start_command, time_options
+from stream_app.cli.parameters import files_option, start_command, time_options
 from stream_app.cli.progress import ProgressLine
 from stream_app.cli.replay.selection import range_of
 from stream_app.cli.triggers import report_html, report_text
@@ -39,14 +39,9 @@ MAX_TOP = 100
 @click.command(
     epilog="Example: stream-app triggers backtest -f trigger.yaml --from 7d --html report.html"
 )
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    metavar="FILE",
-    multiple=True,
-    help="The trigger, in the form for `apply`, and its client if that is not configured; `-` is "
-    "stdin. Without it, --trigger names a configured one.",
+@files_option(
+    "The trigger, in the form for `apply`, and its client if that is not configured; `-` is "
+    "stdin. Without it, --trigger names a configured one."
 )
 @id_option(Kind.TRIGGER, "Which trigger of the files, or of the configured ones.")
 @time_options("Only what was recorded", "7d", takes_offsets=True)

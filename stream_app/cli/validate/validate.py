@@ -14,7 +14,7 @@ import orjson
 
 from stream_app.cli.completing import TopicName
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
-from stream_app.cli.parameters import start_command
+from stream_app.cli.parameters import files_option, start_command
 from stream_app.cli.record_files import InputRecord, file_records
 from stream_app.cli.validate.input import topic_records
 from stream_app.contract.checking import CONFIGURED, Breach, Checker
@@ -38,14 +38,7 @@ _PROGRESS_SECONDS = 1.0
     required=False,
     type=TopicName(*Topic, *(f"{source}.dlq" for source in DEAD_LETTER_SOURCES)),
 )
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    metavar="FILE",
-    multiple=True,
-    help="Check this file and no topic; `-` is stdin. May be repeated.",
-)
+@files_option("Check this file and no topic; `-` is stdin. May be repeated.")
 @click.option(
     "--schema",
     metavar="NAME",

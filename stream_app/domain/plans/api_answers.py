@@ -22,8 +22,8 @@ from stream_app.domain.foreign_text.printable import kind_of_value
 RESULT = "success"
 
 
-def unwrap_answer(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
-    """Return the objects of an answer; None: `obj` is an object itself.
+def unwrap_answer(obj: Mapping[str, object]) -> list[tuple[str, dict[str, object]]] | None:
+    """Return the objects of an answer, each with its path; None: `obj` is an object itself.
 
     Raises:
         InvalidObjectError: it is an answer that holds anything but objects.
@@ -40,15 +40,14 @@ def unwrap_answer(obj: Mapping[str, object]) -> list[dict[str, object]] | None:
         problem = f"is {kind_of_value(found)}: must be a list"
         raise InvalidObjectError(path, None, problem, shows_value=False)
     beside = stored_form({name: obj[name] for name in ("client_id", "clientid") if name in obj})
-    objects: list[dict[str, object]] = []
+    objects: list[tuple[str, dict[str, object]]] = []
     for index, item in enumerate(found if isinstance(found, list) else [found]):
+        where = f"{path}[{index}]" if isinstance(found, list) else path
         if not isinstance(item, Mapping):
-            where = f"{path}[{index}]" if isinstance(found, list) else path
             problem = f"is {kind_of_value(item)}: must have named fields"
             raise InvalidObjectError(where, None, problem, shows_value=False)
-        objects.append(
-            {**beside, **_without_empty_threshold(stored_form(item)), "kind": kind.value}
-        )
+        own = _without_empty_threshold(stored_form(item))
+        objects.append((where, {**beside, **own, "kind": kind.value}))
     return objects
 
 
