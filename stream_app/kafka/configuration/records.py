@@ -101,7 +101,7 @@ async def read_stored(settings: Settings, unusable: UnusableRecords | None = Non
     names = TopicNames(settings.topic_prefix)
     kinds = {names(topic): kind for kind, topic in TOPIC_OF.items()}
     stored: Stored = {kind: {} for kind in Kind}
-    for record in await _read_all(settings, CONFIG_TOPICS):
+    for record in await read_records(settings, CONFIG_TOPICS):
         _store(stored[kinds[record.topic]], record, unusable or UnusableRecords())
     return stored
 
@@ -116,7 +116,7 @@ async def read_statuses(
         TopicMismatchError: the topic is missing.
     """
     objects: dict[int, dict[str, object]] = {}
-    for record in await _read_all(settings, (Topic.STATUS,)):
+    for record in await read_records(settings, (Topic.STATUS,)):
         _store(objects, record, unusable or UnusableRecords())
     statuses = {}
     for number, obj in objects.items():
@@ -125,7 +125,13 @@ async def read_statuses(
     return statuses
 
 
-async def _read_all(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
+async def read_records(settings: Settings, topics: Sequence[Topic]) -> list[Any]:
+    """Return all records of configuration topics that are kept.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicMismatchError: a topic is missing.
+    """
     consumer = await open_configuration(settings, topics)
     try:
         with kafka_errors(settings):

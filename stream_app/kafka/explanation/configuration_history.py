@@ -8,9 +8,8 @@ from typing import Any
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.explanation.versions import TriggerVersion, TriggerVersions
-from stream_app.kafka.cluster.topics import Topic, TopicNames
-from stream_app.kafka.configuration.records import id_of_key
-from stream_app.kafka.configuration.snapshot import apply_stored
+from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
+from stream_app.kafka.configuration.records import id_of_key, read_records
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
 from stream_app.settings import Settings
 
@@ -36,11 +35,10 @@ async def read_configuration_history(settings: Settings) -> ConfigurationHistory
     """
     applier, names = RecordApplier(settings), TopicNames(settings.topic_prefix)
     history = ConfigurationHistory(applier.configuration)
-    await apply_stored(
-        settings,
-        applier,
-        lambda record: _note(history, record, applier.read_alone(record), names),
-    )
+    records = await read_records(settings, VIEW_TOPICS)
+    applier.apply(records)
+    for record in records:
+        _note(history, record, applier.read_alone(record), names)
     return history
 
 
