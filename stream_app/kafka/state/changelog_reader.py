@@ -202,7 +202,7 @@ class _Reading:
                 except StreamAppError:
                     raise
                 except Exception as error:
-                    raise _unreadable_error(tp, piece, error) from error
+                    raise _unreadable_error(tp, table.app.role, piece, error) from error
                 at += len(piece)
                 self._progress.records += len(piece)
             await asyncio.sleep(0)
@@ -228,10 +228,11 @@ def _lost_records_error(tp: TopicPartition, wanted: int, end: int) -> TopicMisma
 
 
 def _unreadable_error(
-    tp: TopicPartition, records: Sequence[Any], error: Exception
+    tp: TopicPartition, role: str, records: Sequence[Any], error: Exception
 ) -> StreamAppError:
     first, last = records[0].offset, records[-1].offset
     return StreamAppError(
         f"the state in {tp.topic} partition {tp.partition} cannot be read: a record of the "
-        f"offsets {first} to {last}: {error_text(error)}"
+        f"offsets {first} to {last}: {error_text(error)}. Stop all workers of this role and run "
+        f"'stream-app state reset {role} --yes'"
     )

@@ -7,12 +7,14 @@ older worker has read a newer one's before it writes anything beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from faust.types import TP
 
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.formats import STATE_FORMATS, require_known_state
 from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
@@ -34,9 +36,16 @@ _decode = msgspec.json.Decoder(KnownTopic).decode
 encode_known = msgspec.json.Encoder().encode
 
 
-def decode_known(value: bytes) -> KnownTopic:
-    """Return what a record says of a topic."""
-    return _decode(value)
+def known_topics(records: Iterable[Any]) -> dict[str, KnownTopic]:
+    """Return what records say of topics.
+
+    One that cannot be read is passed over: each start writes what it misses.
+    """
+    known: dict[str, KnownTopic] = {}
+    for record in records:
+        with contextlib.suppress(*DECODE_ERRORS, AttributeError, TypeError):
+            known[record.key.decode()] = _decode(record.value)
+    return known
 
 
 def ids_topic(app_id: str) -> str:
@@ -86,8 +95,7 @@ class StateFormats:
         Raises:
             NewerFormatError: a newer version keeps a state.
         """
-        known = {r.key.decode(): decode_known(r.value) for r in records if r.value is not None}
-        require_known_states(known, self._app_id)
+        require_known_states(known_topics(records), self._app_id)
 
     def note_unreadable(self, _partition: int, _batch: UnreadableBatch) -> None:
         """Pass over a batch that cannot be read: each start writes what it misses."""

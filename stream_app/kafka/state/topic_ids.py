@@ -33,9 +33,9 @@ from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicNames, TopicSpec
 from stream_app.kafka.state.changelog_settings import ensure_broker_clock
 from stream_app.kafka.state.state_formats import (
     KnownTopic,
-    decode_known,
     encode_known,
     ids_topic,
+    known_topics,
     own_format,
     require_known_states,
 )
@@ -207,8 +207,7 @@ async def _read_known(settings: Settings, name: str) -> dict[str, KnownTopic]:
         with kafka_errors(settings):
             async with asyncio.timeout(READ_SECONDS):
                 async for batch in batches_to_end(consumer):
-                    for record in batch:
-                        known[record.key.decode()] = decode_known(record.value)
+                    known |= known_topics(batch)
     finally:
         await close(consumer)
     return known

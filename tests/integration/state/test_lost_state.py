@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+from aiokafka import AIOKafkaProducer
+
 from stream_app.kafka.cluster.admin import create_topics
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import (
@@ -71,9 +73,9 @@ async def _lost(worker: WorkerProcess, text: str) -> None:
     assert "stream-app state reset detector --yes" in last
 
 
-async def _is_reset(settings: Settings) -> bool:
+async def _is_reset(settings: Settings, role: str = "detector") -> bool:
     """Reset the state; a worker that could not stop in time stays in its group for a session."""
-    args = ("state", "reset", "detector", "--yes")
+    args = ("state", "reset", role, "--yes")
     done = await asyncio.to_thread(WorkerProcess.command, settings, *args)
     assert done.returncode == 0 or "are its workers still running" in done.stderr, done.stderr
     return done.returncode == 0
@@ -100,3 +102,29 @@ async def test_a_changelog_made_anew_ends_the_worker_that_writes_it(
         last = worker.text.splitlines()[-1]
         assert f"{settings.topic_prefix}{changelog} was made anew: the state of the" in last
         assert "stream-app state reset notifier --yes" in last
+
+
+async def test_a_foreign_record_in_a_state_ends_the_worker_and_a_reset_helps(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await create_topics(settings)
+    with WorkerProcess("notifier", settings, tmp_path / "first.log") as worker:
+        await worker.ready()
+        assert worker.stop() == 0
+    own = f"{settings.topic_prefix}stream-app-notifier"
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers) as producer:
+        # What is kept of topics is written anew at each start, so the record is passed over.
+        for value in (b"garbage", None):
+            name = f"{own}-known-topics-changelog"
+            await producer.send_and_wait(name, value, f"{settings.topic_prefix}alerts".encode())
+        await producer.send_and_wait(f"{own}-deliveries-changelog", b'{"id": 5}', b"x/521")
+    with WorkerProcess("notifier", settings, tmp_path / "foreign.log") as worker:
+        assert await asyncio.to_thread(worker.process.wait, 90) == 1
+        last = worker.text.splitlines()[-1]
+        assert f"the state in {own}-deliveries-changelog partition " in last
+        assert "stream-app state reset notifier --yes" in last
+    assert "Traceback" not in words(settings, "status")
+    assert await wait_for(lambda: _is_reset(settings, "notifier"))
+    with WorkerProcess("notifier", settings, tmp_path / "healed.log") as worker:
+        await worker.ready()
+        assert worker.stop() == 0
