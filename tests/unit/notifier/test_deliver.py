@@ -32,6 +32,9 @@ from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.operator_integration.notices import OperatorNotices
+from stream_app.notifier.reconcile import Reconciler
+from stream_app.notifier.results_gate import ResultsGate
+from stream_app.notifier.sender import Sender
 from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
@@ -41,7 +44,7 @@ DELIVERY = Delivery("a/521", "a", 1111, 521, "Title", "Text", {})
 RECORD = encode_delivery(DELIVERY)
 
 
-class RecordingSender:
+class RecordingSender(Sender):
     def __init__(self) -> None:
         self.waiting: dict[str, tuple[int, int]] = {}
         self.held: dict[int, int] = {}
@@ -59,7 +62,7 @@ class RecordingSender:
         self.waiting.pop(delivery_id, None)
 
 
-class SwitchGate:
+class SwitchGate(ResultsGate):
     def __init__(self) -> None:
         self.open = False
         self.closed_for: list[int] = []
@@ -68,11 +71,11 @@ class SwitchGate:
     def close(self, partitions: Iterable[int], try_open: Callable[[], bool]) -> None:
         self.closed_for, self.try_open = list(partitions), try_open
 
-    def is_open(self, _partition: int, _progress: int) -> bool:
+    def is_open(self, *_: int) -> bool:
         return self.open
 
 
-class RecordingReconciler:
+class RecordingReconciler(Reconciler):
     def __init__(self) -> None:
         self.seen: list[set[int]] = []
         self.checks_of_all = 0

@@ -20,6 +20,7 @@ from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.closing.barrier import PartitionEnd, Passage
+from stream_app.notifier.closing.cluster import Cluster
 from stream_app.notifier.closing.positions import GroupPositions
 from stream_app.notifier.closing.silence_check import SilenceCheck
 
@@ -43,7 +44,7 @@ INTEGRATION = Integration(
 )
 
 
-class Cluster:
+class AnsweringCluster(Cluster):
     """Brokers on which the detector has done all, unless said otherwise."""
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class Bench:
         self.state = PartitionDeliveries(TOPICS, DeliveryRules())
         self.states = {PARTITION: self.state}
         self.offset = 0
-        self.cluster, self.clock, self.metrics = Cluster(), BrokersTime(), Metrics()
+        self.cluster, self.clock, self.metrics = AnsweringCluster(), BrokersTime(), Metrics()
         self.wall_seconds: float | None = None
         self.configuration = Configuration()
         self.configuration.integrations = {521: INTEGRATION}
@@ -115,7 +116,9 @@ class Bench:
             consumer_generation_id=1,
             consumer=Member(),
         )
-        self.table: Any = SimpleNamespace(states=self.states, generation=1)
+        table: Any = SimpleNamespace(states=self.states, generation=1)
+        clock: Any = self.clock
+        self.table = table
         self.sent: list[Send] = []
         self.check = SilenceCheck(
             self.table,
@@ -124,7 +127,7 @@ class Bench:
             (EVENTS, COUNTS),
             self._send,
             "deliveries",
-            self.clock,
+            clock,
             self.configuration,
             scale,
             self.metrics,
