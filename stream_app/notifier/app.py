@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from stream_app.domain.delivery.auto_disable import JudgeRules
 from stream_app.domain.delivery.delivery_cut import DeliveryRules
@@ -35,15 +37,12 @@ from stream_app.notifier.pulse.service import Pulse, PulseTimes
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.route import RouteStage
-from stream_app.notifier.sender import Sender
+from stream_app.notifier.sender import MakeAttempt, Sender, WriteResult
 from stream_app.notifier.status_checks import StatusChecks
 from stream_app.opsgenie.destination import Destinations
+from stream_app.setting_groups import DeliverySettings
 from stream_app.settings import Settings
 
-#: Writes to a partition of `delivery-results`; done when the broker has acknowledged it.
-WriteRecord = Callable[[int, ResultRecord], Awaitable[None]]
-#: Makes the pulse, given the table of deliveries; returns None if no heartbeat is set.
-MakePulse = Callable[[StateTable[PartitionDeliveries]], Pulse | None]
 #: The part of a worker's time to stop that Faust needs after the last request has ended.
 FAUST_STOP_SECONDS = 3.0
 #: A dry run pages nobody, so it records all alerts, however old or many they are.
@@ -67,180 +66,177 @@ def create_notifier(
         TopicMismatchError: `deliveries` and `delivery-results` differ in their partitions.
         SealingError: a secret key is not valid.
     """
-    names = TopicNames(settings.topic_prefix)
+    names, configuration = TopicNames(settings.topic_prefix), reader.configuration
     _check_partitions(names, partitions)
-    metrics.integrations_disabled.set_function(reader.configuration.count_disabled)
-    metrics.integrations_untold.set_function(reader.configuration.count_untold)
-    app = StreamApp("notifier", settings, bootstrap_servers)
-    alerts = [names(Topic.ALERTS)]
-    routed = app.state_table("routed", alerts, partitions[Topic.ALERTS], PartitionEpisodes)
-    app.batch_agent(
-        "route",
-        alerts,
-        RouteStage(
-            routed,
-            reader,
-            names,
-            NO_LIMIT if settings.dry_run else settings.max_alert_age,
-            metrics,
-            app.clock.now_ms,
-            settings.console_hosts,
-            NoticeSigner(secret_keys_of(settings)),
-        ),
-    )
-    _add_deliver(app, settings, partitions[Topic.DELIVERIES], reader, metrics)
-    return app
-
-
-def _add_deliver(
-    app: StreamApp,
-    settings: Settings,
-    partitions: int,
-    reader: ConfigurationReader,
-    metrics: Metrics,
-) -> None:
-    names = TopicNames(settings.topic_prefix)
-    results = names(Topic.RESULTS)
-    write = _result_writer(app, results)
-    make_pulse: MakePulse = lambda _table: None  # noqa: E731
-    if settings.dry_run:
-        sender = _dry_sender(app, settings, reader, metrics, write)
-    else:
-        sender, make_pulse = _sender(app, settings, reader, metrics, write)
-    app.services.append(sender)
-    sources = (names(Topic.DELIVERIES), results)
-    table = app.state_table(
-        "deliveries",
-        sources,
-        partitions,
-        partial(PartitionDeliveries, sources, _rules(settings)),
-    )
-    stage = DeliverStage(
-        table,
-        sender,
-        ResultsGate(app, results),
-        Reconciler(app, reader, table, write),
-        reader.configuration,
+    metrics.integrations_disabled.set_function(configuration.count_disabled)
+    metrics.integrations_untold.set_function(configuration.count_untold)
+    notifier = _Notifier(
+        StreamApp("notifier", settings, bootstrap_servers),
+        settings,
+        reader,
+        metrics,
         names,
-        metrics,
-        app.clock.now_ms,
         NoticeSigner(secret_keys_of(settings)),
-        OperatorNotices(settings.operator_integration, reader.configuration, names),
+        OperatorNotices(settings.operator_integration, configuration, names),
     )
-    if (pulse := make_pulse(table)) is not None:
-        stage.pulse = pulse
-        app.services.append(pulse)
-    app.batch_agent("deliver", sources, stage)
-    if settings.operator_integration is not None:
-        OperatorUsability(settings.operator_integration, reader, metrics)
-    app.services.append(_silence_check(app, settings, table, reader, metrics))
+    notifier.add_route(partitions[Topic.ALERTS])
+    notifier.add_deliver(partitions[Topic.DELIVERIES])
+    return notifier.app
 
 
-def _silence_check(
-    app: StreamApp,
-    settings: Settings,
-    table: StateTable[PartitionDeliveries],
-    reader: ConfigurationReader,
-    metrics: Metrics,
-) -> SilenceCheck:
-    """Return the service that has alerts closed."""
-    names = TopicNames(settings.topic_prefix)
-    return SilenceCheck(
-        table,
-        app.ownership,
-        Cluster(settings),
-        way_to_close(names),
-        app.produce_step,
-        names(Topic.DELIVERIES),
-        app.clock,
-        reader.configuration,
-        settings.delivery.retry_scale,
-        metrics,
-    )
+@dataclass(frozen=True)
+class _Notifier:
+    """The app, and what most of its parts need."""
 
+    app: StreamApp
+    settings: Settings
+    reader: ConfigurationReader
+    metrics: Metrics
+    names: TopicNames
+    signer: NoticeSigner
+    operator: OperatorNotices
 
-def _sender(
-    app: StreamApp,
-    settings: Settings,
-    reader: ConfigurationReader,
-    metrics: Metrics,
-    write: WriteRecord,
-) -> tuple[Sender, MakePulse]:
-    """Return the sender, and what makes the pulse; add the service that checks what was sent."""
-    delivery = settings.delivery
-    destinations = Destinations(delivery)
-    attempts = Attempts(
-        destinations,
-        KeyRing.from_settings(settings),
-        reader.configuration,
-        delivery,
-        metrics,
-        app.clock.now_ms,
-    )
-    checks = StatusChecks(
-        attempts.resolve, write, app.ownership, delivery, metrics, app.clock.now_ms
-    )
-    app.services.append(checks)
+    def add_route(self, partitions: int) -> None:
+        """Add the agent that makes deliveries of alerts."""
+        alerts = [self.names(Topic.ALERTS)]
+        stage = RouteStage(
+            self.app.state_table("routed", alerts, partitions, PartitionEpisodes),
+            self.reader,
+            self.names,
+            NO_LIMIT if self.settings.dry_run else self.settings.max_alert_age,
+            self.metrics,
+            self.app.clock.now_ms,
+            self.settings.console_hosts,
+            self.signer,
+        )
+        self.app.batch_agent("route", alerts, stage)
 
-    async def write_checked(partition: int, result: Result) -> None:
-        await write(partition, result)
-        checks.offer(partition, result)
+    def add_deliver(self, partitions: int) -> None:
+        """Add the agent that keeps the deliveries, and the services beside it."""
+        app, configuration = self.app, self.reader.configuration
+        sources = self.names(Topic.DELIVERIES), self.names(Topic.RESULTS)
+        new_state = partial(PartitionDeliveries, sources, _rules(self.settings))
+        table = app.state_table("deliveries", sources, partitions, new_state)
+        pulse: Pulse | None = None
+        if self.settings.dry_run:
+            sender = self._add_dry_sender()
+        else:
+            sender, pulse = self._add_sender(table)
+        stage = DeliverStage(
+            table,
+            sender,
+            ResultsGate(app, self.names(Topic.RESULTS)),
+            Reconciler(app, self.reader, table, self._write),
+            configuration,
+            self.names,
+            self.metrics,
+            app.clock.now_ms,
+            self.signer,
+            self.operator,
+        )
+        if pulse is not None:
+            stage.pulse = pulse
+            app.services.append(pulse)
+        app.batch_agent("deliver", sources, stage)
+        if self.settings.operator_integration is not None:
+            OperatorUsability(self.settings.operator_integration, self.reader, self.metrics)
+        app.services.append(
+            SilenceCheck(
+                table,
+                app.ownership,
+                Cluster(self.settings),
+                way_to_close(self.names),
+                app.produce_step,
+                self.names(Topic.DELIVERIES),
+                app.clock,
+                configuration,
+                self.settings.delivery.retry_scale,
+                self.metrics,
+            )
+        )
 
-    watch = AttemptWatch()
-    make_attempt, write_result = watched(
-        passing(attempts.make, app.clock.now_ms), write_checked, watch, app.clock.steady_ms
-    )
-    sender = Sender(
-        client=destinations,
-        make_attempt=make_attempt,
-        write_result=write_result,
-        ownership=app.ownership,
-        settings=delivery,
-        stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
-        clock=app.clock,
-    )
+    def _add_sender(self, table: StateTable[PartitionDeliveries]) -> tuple[Sender, Pulse | None]:
+        """Add what checks accepted requests, and the sender; also return the pulse, if any."""
+        app, delivery = self.app, self.settings.delivery
+        destinations = Destinations(delivery)
+        attempts = Attempts(
+            destinations,
+            KeyRing.from_settings(self.settings),
+            self.reader.configuration,
+            delivery,
+            self.metrics,
+            app.clock.now_ms,
+        )
+        checks = StatusChecks(
+            attempts.resolve, self._write, app.ownership, delivery, self.metrics, app.clock.now_ms
+        )
+        app.services.append(checks)
 
-    def make_pulse(table: StateTable[PartitionDeliveries]) -> Pulse | None:
+        async def write_checked(partition: int, result: Result) -> None:
+            await self._write(partition, result)
+            checks.offer(partition, result)
+
+        watch = AttemptWatch()
+        make_attempt, write_result = watched(
+            passing(attempts.make, app.clock.now_ms), write_checked, watch, app.clock.steady_ms
+        )
+        sender = self._add_sender_of(destinations, make_attempt, write_result, delivery)
         target = destinations.open_heartbeat(
-            settings.heartbeat, lambda number: attempts.resolve(number, None)[1:]
+            self.settings.heartbeat, lambda number: attempts.resolve(number, None)[1:]
         )
         if target is None:
-            return None
-        report = PulseReport(metrics, PulseTimes(delivery.retry_scale).patience_ms)
-        heartbeat = PingedHeartbeat(target, app.clock.steady_ms)
-        operator = OperatorNotices(
-            settings.operator_integration,
-            reader.configuration,
-            TopicNames(settings.topic_prefix),
+            return sender, None
+        return sender, Pulse(
+            app,
+            table,
+            PingedHeartbeat(target, app.clock.steady_ms),
+            watch,
+            sender.waiting_since,
+            self._write,
+            PulseReport(self.metrics, PulseTimes(delivery.retry_scale).patience_ms),
+            self.operator,
         )
-        return Pulse(app, table, heartbeat, watch, sender.waiting_since, write, report, operator)
 
-    return sender, make_pulse
+    def _add_dry_sender(self) -> Sender:
+        """Add a sender that sends nothing: it makes no HTTP client, and opens no key."""
+        delivery, now_ms = self.settings.delivery, self.app.clock.now_ms
+        attempts = DryAttempts(self.reader.configuration, delivery, self.metrics, now_ms)
+        unbounded = {
+            "max_requests_per_second": float(NO_LIMIT),
+            "max_in_flight": MAX_DRY_IN_FLIGHT,
+            "max_in_flight_per_integration": MAX_DRY_IN_FLIGHT,
+        }
+        return self._add_sender_of(
+            contextlib.nullcontext(),
+            passing(attempts.make, now_ms),
+            self._write,
+            delivery.model_copy(update=unbounded),
+        )
 
+    def _add_sender_of(
+        self,
+        client: contextlib.AbstractAsyncContextManager[Any],
+        make_attempt: MakeAttempt,
+        write_result: WriteResult,
+        limits: DeliverySettings,
+    ) -> Sender:
+        stop_seconds = self.settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS
+        sender = Sender(
+            client=client,
+            make_attempt=make_attempt,
+            write_result=write_result,
+            ownership=self.app.ownership,
+            settings=limits,
+            stop_seconds=max(0.0, stop_seconds),
+            clock=self.app.clock,
+        )
+        self.app.services.append(sender)
+        return sender
 
-def _dry_sender(
-    app: StreamApp,
-    settings: Settings,
-    reader: ConfigurationReader,
-    metrics: Metrics,
-    write: WriteRecord,
-) -> Sender:
-    """Return a sender that sends nothing: it makes no HTTP client, and opens no key."""
-    unbounded = {
-        "max_requests_per_second": float(NO_LIMIT),
-        "max_in_flight": MAX_DRY_IN_FLIGHT,
-        "max_in_flight_per_integration": MAX_DRY_IN_FLIGHT,
-    }
-    attempts = DryAttempts(reader.configuration, settings.delivery, metrics, app.clock.now_ms)
-    return Sender(
-        client=contextlib.nullcontext(),
-        make_attempt=passing(attempts.make, app.clock.now_ms),
-        write_result=write,
-        ownership=app.ownership,
-        settings=settings.delivery.model_copy(update=unbounded),
-        stop_seconds=max(0.0, settings.shutdown_timeout_seconds - FAUST_STOP_SECONDS),
-        clock=app.clock,
-    )
+    async def _write(self, partition: int, result: ResultRecord) -> None:
+        """Write to a partition of `delivery-results`; wait until the broker has acknowledged it."""
+        topic, key = self.names(Topic.RESULTS), str(result.integration_id).encode()
+        await (await self.app.produce(topic, key, encode_result(result), partition))
 
 
 def _rules(settings: Settings) -> DeliveryRules:
@@ -251,14 +247,6 @@ def _rules(settings: Settings) -> DeliveryRules:
         settings.max_alert_age * 1000,
         JudgeRules(judge.on, judge.min_requests),
     )
-
-
-def _result_writer(app: StreamApp, topic: str) -> WriteRecord:
-    async def write(partition: int, result: ResultRecord) -> None:
-        key = str(result.integration_id).encode()
-        await (await app.produce(topic, key, encode_result(result), partition))
-
-    return write
 
 
 def _check_partitions(names: TopicNames, partitions: Mapping[Topic, int]) -> None:
