@@ -7,23 +7,20 @@ stays away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 
-from stream_app.domain.delivery.reasons import AttemptReason, LocalReason
+from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.notifier.direct.trial_report import (
     HeartbeatStage,
     Report,
-    Step,
+    StepReporter,
     StepStatus,
     TrialResult,
-    failed_step,
 )
 from stream_app.opsgenie.destination import (
     HeartbeatReading,
     HeartbeatState,
     HeartbeatTarget,
-    Outcome,
     has_moved,
 )
 
@@ -50,24 +47,23 @@ class HeartbeatTrial:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._target = target
-        self._report = report
+        self._steps = StepReporter(report)
         self._sleep = sleep
 
     async def run(self, *, ping: bool) -> TrialResult:
         """Read the heartbeat; with `ping` also ping it once, and look whether that arrives."""
-        self._say(HeartbeatStage.TARGET, StepStatus.OK, self._target.label)
+        self._steps.say(HeartbeatStage.TARGET, StepStatus.OK, self._target.label)
         before = await self._target.read()
         result = self._say_reading(before)
         if not ping or result is not TrialResult.OK:
             return result
         outcome = await self._target.ping()
         if not outcome.accepted:
-            step = _failed(HeartbeatStage.PING, outcome, f"it failed: {outcome.message}")
-            self._report(step)
-            return step.result
+            text = f"it failed: {outcome.message}"
+            return self._steps.fail(HeartbeatStage.PING, outcome, text)
         text = f"accepted (HTTP {outcome.status}), which by itself proves nothing"
         facts = {"http_status": outcome.status, "request_id": outcome.request_id}
-        self._say(HeartbeatStage.PING, StepStatus.OK, text, **facts)
+        self._steps.say(HeartbeatStage.PING, StepStatus.OK, text, facts)
         return await self._look_for_arrival(before)
 
     async def _look_for_arrival(self, before: HeartbeatReading) -> TrialResult:
@@ -80,54 +76,38 @@ class HeartbeatTrial:
                 if after.state is not HeartbeatState.UNREADABLE:
                     moved = has_moved(before, after)
                 if moved:
-                    self._say(stage, StepStatus.OK, f"the ping has arrived: {after.text}")
-                    return TrialResult.OK
+                    text = f"the ping has arrived: {after.text}"
+                    return self._steps.say(stage, StepStatus.OK, text)
         if moved is None:
             text = f"{NOT_KNOWN}: nothing here tells when the last one came: look at the service"
-            self._say(stage, StepStatus.UNKNOWN, text)
-            return TrialResult.OK
+            return self._steps.say(stage, StepStatus.UNKNOWN, text)
         waited = sum(READING_WAITS_SECONDS)
         text = f"the ping was accepted, and has not arrived after {waited:g} s: {after.text}"
-        step = Step(stage, StepStatus.FAILED, text, TrialResult.RETRYABLE)
-        self._report(step)
-        return step.result
+        return self._steps.say(stage, StepStatus.FAILED, text, result=TrialResult.RETRYABLE)
 
     def _say_reading(self, reading: HeartbeatReading) -> TrialResult:
         stage = HeartbeatStage.READING
         facts = {"state": reading.state, "expires_seconds": reading.expires_seconds}
         if reading.state in {HeartbeatState.MISSING, HeartbeatState.DISABLED}:
-            step = Step(stage, StepStatus.FAILED, reading.text, TrialResult.REFUSED, facts)
-            self._report(step)
-            return step.result
+            return self._steps.say(
+                stage, StepStatus.FAILED, reading.text, facts, TrialResult.REFUSED
+            )
         failure = reading.failure
         if failure is not None and failure.reason is not AttemptReason.FORBIDDEN:
-            step = _failed(stage, failure, f"it cannot be read: {reading.text}")
-            self._report(step)
-            return step.result
+            return self._steps.fail(stage, failure, f"it cannot be read: {reading.text}")
         if reading.state is HeartbeatState.UNREADABLE:
             # A key or an account may have the right to ping, and not the right to read.
             text = f"{NOT_KNOWN}: {reading.text}"
-            self._say(stage, StepStatus.UNKNOWN, text, **facts)
-            return TrialResult.OK
+            return self._steps.say(stage, StepStatus.UNKNOWN, text, facts)
         is_alive = reading.state is HeartbeatState.ALIVE
-        self._say(stage, StepStatus.OK if is_alive else StepStatus.NOTE, reading.text, **facts)
+        status = StepStatus.OK if is_alive else StepStatus.NOTE
+        self._steps.say(stage, status, reading.text, facts)
         seconds = reading.expires_seconds
         if seconds is not None and seconds < LEAST_EXPIRY_SECONDS:
-            self._say(
+            self._steps.say(
                 stage,
                 StepStatus.NOTE,
                 f"it expires after {seconds} s without a ping: set {LEAST_EXPIRY_SECONDS} s or "
                 "more there, five pings of a notifier, or one slow minute pages",
             )
         return TrialResult.OK
-
-    def _say(self, stage: HeartbeatStage, status: StepStatus, text: str, **facts: object) -> None:
-        known: Mapping[str, object] = facts
-        self._report(Step(stage, status, text, facts=known))
-
-
-def _failed(stage: HeartbeatStage, outcome: Outcome, text: str) -> Step:
-    step = failed_step(stage, outcome, text)
-    if isinstance(outcome.reason, LocalReason):  # nothing was sent: the configuration is wrong
-        step = replace(step, result=TrialResult.INVALID)
-    return step

@@ -7,7 +7,7 @@ wanted, messages that become alerts. It stores nothing, and sends the key only t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from stream_app.domain.alerts.trial_text import trial_messages
@@ -22,11 +22,10 @@ from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial_messages import TrialSender
 from stream_app.notifier.direct.trial_report import (
     Report,
-    Step,
+    StepReporter,
     StepStatus,
     TrialResult,
     TrialStage,
-    failed_step,
 )
 from stream_app.opsgenie.destination import (
     UNVERIFIED_PROBE,
@@ -60,7 +59,7 @@ class Trial:
         self._settings = settings
         self._scale = settings.retry_scale
         self._keys = keys
-        self._report = report
+        self._steps = StepReporter(report)
         self._sleep = sleep
         self._console_hosts = console_hosts
 
@@ -78,12 +77,10 @@ class Trial:
         try:
             endpoint, key = self._open(integration)
         except ConfigurationError as error:
-            return self._report_step(
-                Step(TrialStage.CONFIGURATION, StepStatus.FAILED, str(error), TrialResult.INVALID)
-            )
-        self._report_step(_configuration_step(integration, endpoint, client))
-        for step in _alerts_steps(integration.repeats, endpoint):
-            self._report_step(step)
+            stage, invalid = TrialStage.CONFIGURATION, TrialResult.INVALID
+            return self._steps.say(stage, StepStatus.FAILED, str(error), result=invalid)
+        self._say_configuration(integration, endpoint, client)
+        self._say_alerts(integration.repeats, endpoint)
         async with Destinations(self._settings) as destinations:
             destination = destinations.open(endpoint, key)
             result = await self._try_host(destination)
@@ -91,14 +88,10 @@ class Trial:
                 result = await self._try_key(destination)
             if result is TrialResult.OK and not silent:
                 check = partial(destination.check, sleep=self._sleep, scale=self._scale)
-                sender = TrialSender(destination, check, integration, self._report)
+                sender = TrialSender(destination, check, integration, self._steps)
                 messages = trial_messages(integration.events, client, self._console_hosts)
                 result = await sender.run(messages, keep_open=keep_open)
         return result
-
-    def _report_step(self, step: Step) -> TrialResult:
-        self._report(step)
-        return step.result
 
     def _open(self, integration: Integration) -> tuple[Endpoint, str]:
         endpoint = allowed_endpoint(integration.api, self._settings)
@@ -107,16 +100,18 @@ class Trial:
     async def _try_host(self, destination: Destination) -> TrialResult:
         reached = await destination.reach()
         if not reached.is_reached:
-            return self._report_step(failed_step(TrialStage.HOST, reached.outcome, reached.text))
-        facts = {"http_status": reached.outcome.status}
-        return self._report_step(Step(TrialStage.HOST, StepStatus.OK, reached.text, facts=facts))
+            return self._steps.fail(TrialStage.HOST, reached.outcome, reached.text)
+        status = reached.outcome.status
+        return self._steps.say(
+            TrialStage.HOST, StepStatus.OK, reached.text, {"http_status": status}
+        )
 
     async def _try_key(self, destination: Destination) -> TrialResult:
         outcome = await destination.probe()
         facts = {"probe": "unverified"}
         if not outcome.key_works:
             text = f"the key does not work: {outcome.message} ({UNVERIFIED_PROBE})"
-            result = self._report_step(failed_step(TrialStage.KEY, outcome, text, **facts))
+            result = self._steps.fail(TrialStage.KEY, outcome, text, **facts)
             if outcome.reason is AttemptReason.UNAUTHORIZED:
                 await self._try_other_region(destination)
             return result
@@ -125,7 +120,7 @@ class Trial:
             f"which pages nobody ({UNVERIFIED_PROBE})"
         )
         known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
-        self._report_step(Step(TrialStage.KEY, StepStatus.OK, text, facts=known))
+        self._steps.say(TrialStage.KEY, StepStatus.OK, text, known)
         if outcome.accepted and outcome.request_id:
             await self._follow_probe(destination, outcome.request_id)
         return TrialResult.OK
@@ -140,7 +135,7 @@ class Trial:
         else:
             status = StepStatus.UNKNOWN
             text = f"what became of that request is not known: {check.status}"
-        self._report_step(Step(TrialStage.KEY, status, text, facts=facts))
+        self._steps.say(TrialStage.KEY, status, text, facts)
 
     async def _try_other_region(self, destination: Destination) -> None:
         """Try a refused key at the other region of the same service, and report what that says."""
@@ -157,36 +152,34 @@ class Trial:
             text = f"the {region} instance refuses the key, too: it is wrong or turned off"
         else:
             text = f"the {region} instance could not be asked: {outcome.message}"
-        self._report_step(Step(TrialStage.KEY, StepStatus.NOTE, text, facts=facts))
+        self._steps.say(TrialStage.KEY, StepStatus.NOTE, text, facts)
 
+    def _say_configuration(
+        self, integration: Integration, endpoint: Endpoint, client: Client | None
+    ) -> None:
+        events = ", ".join(integration.events) or "none, only triggers send to it"
+        parts = [
+            f'integration {integration.id} "{integration.name}" is valid',
+            f"to {endpoint.alerts_url}",
+            f"events: {events}",
+        ]
+        if not integration.active:
+            parts.append("it is turned off, and gets nothing but this test")
+        if client is None:
+            parts.append("its client is not known here, and not named in messages")
+        facts = {"api": endpoint.alerts_url, "events": list(integration.events)}
+        self._steps.say(TrialStage.CONFIGURATION, StepStatus.OK, "; ".join(parts), facts)
 
-def _alerts_steps(options: RepeatOptions, endpoint: Endpoint) -> Iterator[Step]:
-    """Yield what the chosen options make of one attack, and what is not documented of it."""
-    text = f"{as_written(options)}: {in_words(options)}"
-    yield Step(TrialStage.ALERTS, StepStatus.OK, text)
-    is_jsm = endpoint.integration_type is IntegrationType.JSM
-    if is_jsm and options.has_episodes and options.repeat_notes:
-        yield Step(
-            TrialStage.ALERTS,
-            StepStatus.NOTE,
-            "Jira Service Management documents notes by an integration's key, but not their path: "
-            "Opsgenie's (/notes) is used, and is not verified there; repeat_notes: false does "
-            "without",
-        )
-
-
-def _configuration_step(
-    integration: Integration, endpoint: Endpoint, client: Client | None
-) -> Step:
-    events = ", ".join(integration.events) or "none, only triggers send to it"
-    parts = [
-        f'integration {integration.id} "{integration.name}" is valid',
-        f"to {endpoint.alerts_url}",
-        f"events: {events}",
-    ]
-    if not integration.active:
-        parts.append("it is turned off, and gets nothing but this test")
-    if client is None:
-        parts.append("its client is not known here, and not named in messages")
-    facts = {"api": endpoint.alerts_url, "events": list(integration.events)}
-    return Step(TrialStage.CONFIGURATION, StepStatus.OK, "; ".join(parts), facts=facts)
+    def _say_alerts(self, options: RepeatOptions, endpoint: Endpoint) -> None:
+        """Say what the chosen options make of one attack, and what is not documented of it."""
+        text = f"{as_written(options)}: {in_words(options)}"
+        self._steps.say(TrialStage.ALERTS, StepStatus.OK, text)
+        is_jsm = endpoint.integration_type is IntegrationType.JSM
+        if is_jsm and options.has_episodes and options.repeat_notes:
+            self._steps.say(
+                TrialStage.ALERTS,
+                StepStatus.NOTE,
+                "Jira Service Management documents notes by an integration's key, but not their "
+                "path: Opsgenie's (/notes) is used, and is not verified there; repeat_notes: "
+                "false does without",
+            )

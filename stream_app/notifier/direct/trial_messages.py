@@ -19,16 +19,14 @@ from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.reasons import AttemptReason, IntegrationType
 from stream_app.domain.delivery.status_checks import CheckOutcome
 from stream_app.notifier.direct.trial_report import (
-    Report,
-    Step,
+    StepReporter,
     StepStatus,
     TrialResult,
     TrialStage,
-    failed_step,
     result_of,
     worst,
 )
-from stream_app.opsgenie.destination import Destination, RequestCheck, alert_body
+from stream_app.opsgenie.destination import Destination, Outcome, RequestCheck, alert_body
 
 #: A key may have the right to create alerts and not to read them: the integration is still fine.
 MAY_NOT_READ = (AttemptReason.UNAUTHORIZED, AttemptReason.FORBIDDEN)
@@ -46,13 +44,13 @@ class TrialSender:
         destination: Destination,
         check: Callable[[str], Awaitable[RequestCheck]],
         integration: Integration,
-        report: Report,
+        steps: StepReporter,
     ) -> None:
         self._destination = destination
         self._check = check
         self._client_id = integration.client_id
         self._options = msgspec.structs.replace(integration.alert, priority=Priority.P5)
-        self._report = report
+        self._steps = steps
         #: Alias -> event of the alerts that may be open now.
         self._open: dict[str, str] = {}
         #: Alias -> request id, if it came, of those that the service may not have made yet.
@@ -66,7 +64,7 @@ class TrialSender:
         """
         what = "1 test alert" if len(messages) == 1 else f"{len(messages)} test alerts"
         text = f"{what} of priority P5 will be sent now, which may page somebody"
-        self._report(Step(TrialStage.SEND, StepStatus.NOTE, text))
+        self._steps.say(TrialStage.SEND, StepStatus.NOTE, text)
         results: list[TrialResult] = []
         try:
             sent, result = await self._send_all(messages)
@@ -89,17 +87,16 @@ class TrialSender:
         sent: list[tuple[str, str | None]] = []
         for number, message in enumerate(messages, start=1):
             alias = f"{PRODUCT}:{self._client_id}:test:{uuid.uuid4().hex}"
-            step, request_id = await self._send(message, alias)
-            self._report(step)
-            if step.status is StepStatus.FAILED:
+            outcome, result = await self._send(message, alias)
+            if not outcome.accepted:
                 left = ", ".join(skipped.event for skipped in messages[number:])
                 if left:
-                    self._report(Step(TrialStage.SEND, StepStatus.NOTE, f"not sent: {left}"))
-                return sent, step.result
-            sent.append((alias, request_id))
+                    self._steps.say(TrialStage.SEND, StepStatus.NOTE, f"not sent: {left}")
+                return sent, result
+            sent.append((alias, outcome.request_id))
         return sent, TrialResult.OK
 
-    async def _send(self, message: TrialMessage, alias: str) -> tuple[Step, str | None]:
+    async def _send(self, message: TrialMessage, alias: str) -> tuple[Outcome, TrialResult]:
         body = alert_body(message.title, message.description, alias, message.details, self._options)
         # Noted before the request, which may be accepted even if the command is interrupted.
         self._open[alias], self._unmade[alias] = message.event, None
@@ -109,23 +106,19 @@ class TrialSender:
             if outcome.status is not None:
                 del self._open[alias], self._unmade[alias]
             text = f"{message.event}: not accepted: {outcome.message}"
-            return failed_step(TrialStage.SEND, outcome, text, **facts), None
+            return outcome, self._steps.fail(TrialStage.SEND, outcome, text, **facts)
         self._unmade[alias] = outcome.request_id
         text = f'{message.event}: "{message.title}" accepted, request {outcome.request_id}'
         known = {"http_status": outcome.status, **facts}
-        return Step(TrialStage.SEND, StepStatus.OK, text, facts=known), outcome.request_id
+        return outcome, self._steps.say(TrialStage.SEND, StepStatus.OK, text, known)
 
     async def _follow(self, alias: str, request_id: str | None) -> TrialResult:
         """Report what became of an accepted message."""
         event = self._open[alias]
         if request_id is None:
             text = f"{event}: the service gave no request id to ask with"
-            self._report(Step(TrialStage.STATUS, StepStatus.UNKNOWN, text, facts={"event": event}))
-            return TrialResult.OK
-        check = await self._check_made(alias, request_id)
-        step = self._status_step(event, request_id, check)
-        self._report(step)
-        return step.result
+            return self._steps.say(TrialStage.STATUS, StepStatus.UNKNOWN, text, {"event": event})
+        return self._say_status(event, request_id, await self._check_made(alias, request_id))
 
     async def _check_made(self, alias: str, request_id: str) -> RequestCheck:
         check = await self._check(request_id)
@@ -138,11 +131,11 @@ class TrialSender:
         for alias, event in self._open.items():
             text = f"{event}: interrupted; it is closed in a moment, or by hand: alias {alias}"
             facts = {"event": event, "alias": alias}
-            self._report(Step(TrialStage.CLOSE, StepStatus.NOTE, text, facts=facts))
+            self._steps.say(TrialStage.CLOSE, StepStatus.NOTE, text, facts)
         known = {alias: number for alias, number in self._unmade.items() if number is not None}
         await asyncio.gather(*(self._check_made(*one) for one in known.items()))
 
-    def _status_step(self, event: str, request_id: str, check: RequestCheck) -> Step:
+    def _say_status(self, event: str, request_id: str, check: RequestCheck) -> TrialResult:
         is_known = check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED)
         facts: dict[str, object] = {
             "event": event,
@@ -152,12 +145,15 @@ class TrialSender:
         }
         if check.outcome is CheckOutcome.SUCCESS:
             text = f'{event}: isSuccess true, "{check.status}"'
-            return Step(TrialStage.STATUS, StepStatus.OK, text, facts=facts)
+            return self._steps.say(TrialStage.STATUS, StepStatus.OK, text, facts)
         if check.outcome is CheckOutcome.FAILED:
             text = f'{event}: isSuccess false, "{check.status}": {REFUSED_LATER}'
-            return Step(TrialStage.STATUS, StepStatus.FAILED, text, TrialResult.REFUSED, facts)
+            return self._steps.say(
+                TrialStage.STATUS, StepStatus.FAILED, text, facts, TrialResult.REFUSED
+            )
         text = f"{event}: accepted, and what became of it is not known: {check.status}"
-        return Step(TrialStage.STATUS, StepStatus.UNKNOWN, text, self._unknown(check), facts)
+        result = self._unknown(check)
+        return self._steps.say(TrialStage.STATUS, StepStatus.UNKNOWN, text, facts, result)
 
     def _unknown(self, check: RequestCheck) -> TrialResult:
         """Return the result if a message was accepted, and what became of it is not known."""
@@ -172,8 +168,7 @@ class TrialSender:
         facts = {"event": event, "alias": alias}
         if keep_open:
             text = f"{event}: left open, alias {alias}"
-            self._report(Step(TrialStage.CLOSE, StepStatus.NOTE, text, facts=facts))
-            return TrialResult.OK
+            return self._steps.say(TrialStage.CLOSE, StepStatus.NOTE, text, facts)
         outcome = await self._destination.close(alias)
         if outcome.key_works:
             status, text = StepStatus.OK, f"{event}: closed again"
@@ -183,9 +178,6 @@ class TrialSender:
                     f"{event}: a close was sent, maybe before the service has made the alert: if "
                     f"it is open, close it by hand: alias {alias}"
                 )
-            self._report(Step(TrialStage.CLOSE, status, text, facts=facts))
-            return TrialResult.OK
+            return self._steps.say(TrialStage.CLOSE, status, text, facts)
         text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"
-        step = failed_step(TrialStage.CLOSE, outcome, text, **facts)
-        self._report(step)
-        return step.result
+        return self._steps.fail(TrialStage.CLOSE, outcome, text, **facts)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from types import MappingProxyType
 
-from stream_app.domain.delivery.reasons import AttemptReason
+from stream_app.domain.delivery.reasons import AttemptReason, LocalReason
 from stream_app.opsgenie.destination import Outcome
 
 #: Refusals that are final. After any other failure the same test may succeed later.
@@ -76,6 +77,7 @@ class Step:
         return {"step": self.stage, "result": self.status, "text": self.text, **self.facts}
 
 
+NO_FACTS: Mapping[str, object] = MappingProxyType({})
 #: Takes each step as it happens.
 Report = Callable[[Step], None]
 
@@ -84,6 +86,8 @@ def result_of(outcome: Outcome) -> TrialResult:
     """Return the result of a test that ends with an outcome."""
     if outcome.accepted:
         return TrialResult.OK
+    if isinstance(outcome.reason, LocalReason):  # nothing was sent: the configuration is wrong
+        return TrialResult.INVALID
     return TrialResult.REFUSED if outcome.reason in REFUSALS else TrialResult.RETRYABLE
 
 
@@ -93,9 +97,31 @@ def worst(*results: TrialResult) -> TrialResult:
     return max(results, key=order.index, default=TrialResult.OK)
 
 
-def failed_step(
-    stage: TrialStage | HeartbeatStage, outcome: Outcome, text: str, **facts: object
-) -> Step:
-    """Return the step of a request that did not have the wanted outcome."""
-    known = {"http_status": outcome.status, "reason": outcome.reason, **facts}
-    return Step(stage, StepStatus.FAILED, text, result_of(outcome), known)
+class StepReporter:
+    """Reports the steps of a test.
+
+    Args:
+        report: takes each step as it happens.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def say(
+        self,
+        stage: TrialStage | HeartbeatStage,
+        status: StepStatus,
+        text: str,
+        facts: Mapping[str, object] = NO_FACTS,
+        result: TrialResult = TrialResult.OK,
+    ) -> TrialResult:
+        """Report a step; return its result."""
+        self._report(Step(stage, status, text, result, facts))
+        return result
+
+    def fail(
+        self, stage: TrialStage | HeartbeatStage, outcome: Outcome, text: str, **facts: object
+    ) -> TrialResult:
+        """Report a request that did not have the wanted outcome; return the step's result."""
+        known = {"http_status": outcome.status, "reason": outcome.reason, **facts}
+        return self.say(stage, StepStatus.FAILED, text, known, result_of(outcome))
