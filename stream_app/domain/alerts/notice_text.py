@@ -45,7 +45,9 @@ def render_notice(alert: NoticeAlert) -> Message:
     if trigger is None:
         title, description = notice.summary, notice.description
         if not _is_visible(description):
-            description = _description(alert)
+            lines = notice_lines(notice.kind, notice.summary, notice.details)
+            lines += [f"Client: {alert.client_name}", f"Cloud: {alert.cloud}"]
+            description = "\n".join(lines)
     else:
         title, description = triggered_text(alert, trigger)
         details |= {
@@ -61,28 +63,15 @@ def _is_visible(text: str) -> bool:
     return _BLANK.fullmatch(text) is None
 
 
-def _description(alert: NoticeAlert) -> str:
-    notice = alert.notice
-    lines = [
-        f"Notification type: {notice.kind}",
-        "",
-        *(
-            _text(notice.kind, notice.details)
-            or summary_and_details(notice.summary, notice.details)
-        ),
-        "",
-        f"Client: {alert.client_name}",
-        f"Cloud: {alert.cloud}",
-    ]
-    return "\n".join(lines)
-
-
-def _text(kind: str, details: FlatDetails) -> list[str]:
-    """Return the lines of a kind; none if the notice lacks details that they need."""
+def notice_lines(kind: str, summary: str, details: FlatDetails) -> list[str]:
+    """Return the lines of a notice, all but those that name its client."""
     if kind in MULTILINE_TEXTS:
-        return MULTILINE_TEXTS[kind](details)
-    sentence = SENTENCES[kind](details) if kind in SENTENCES else ""
-    return [sentence] if sentence else []
+        text = MULTILINE_TEXTS[kind](details)
+    else:
+        sentence = SENTENCES[kind](details) if kind in SENTENCES else ""
+        text = [sentence] if sentence else []
+    lines = text or summary_and_details(summary, details)
+    return [f"Notification type: {kind}", "", *lines, ""]
 
 
 def _security_issue(details: FlatDetails) -> list[str]:

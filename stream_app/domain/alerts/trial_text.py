@@ -1,14 +1,16 @@
 """Test messages of an integration: one for each selected event, with made-up contents.
 
-They have the documented forms, so that people see what real messages will look like, and a prefix
-that tells them from real ones.
+They are rendered as real notices are, so that people see what real messages will look like, and
+have a prefix that tells them from real ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stream_app.domain.alerts.flat_details import flattened_details
+from stream_app.domain.alerts.notice_text import notice_lines
 from stream_app.domain.alerts.threshold_text import console_host
 from stream_app.domain.configuration.clients import Client
 
@@ -17,9 +19,6 @@ PREFIX = "[Test message] "
 NO_EVENT = "plain message"
 SECURITY_ISSUE = "security_issue_"
 ISSUE_ID = 555
-_USER = {"name": "John Smith", "email": "johnsmith@example.com", "role": "Analyst"}
-_CREATOR = {"name": "John Doe", "email": "johndoe@example.com"}
-_TRIGGER = {"id": 61, "name": "Notification about incidents"}
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,40 @@ class TrialMessage:
 
 @dataclass(frozen=True)
 class _Example:
-    """The parts of a message that differ; `lines` stand between the type and the client."""
+    """A made-up notice; `summary` is the text of a kind that has none."""
 
-    notification_type: str
+    kind: str
     title: str
-    lines: Sequence[str]
     details: Mapping[str, object]
+    summary: str = ""
+
+
+#: Event -> its example; those of security issues depend on the risk.
+EXAMPLES: Mapping[str, _Example] = {
+    "system": _Example(
+        "create_user",
+        "New user was added to the company account",
+        {
+            "user": {"name": "John Smith", "email": "johnsmith@example.com", "role": "Analyst"},
+            "created_by": {"name": "John Doe", "email": "johndoe@example.com"},
+        },
+    ),
+    "rules_and_triggers": _Example(
+        "trigger_create",
+        "Trigger was created",
+        {
+            "trigger": {"id": 61, "name": "Notification about incidents"},
+            "actor": "johndoe@example.com",
+        },
+    ),
+    # For an integration that only triggers send to.
+    NO_EVENT: _Example(
+        "test",
+        "Test of the integration",
+        {},
+        "This message was sent to test the integration. Nothing has happened.",
+    ),
+}
 
 
 def trial_messages(
@@ -60,49 +87,21 @@ def _message(event: str, client: Client | None, host: str) -> TrialMessage:
     if event.startswith(SECURITY_ISSUE):
         example = _security_issue(event.removeprefix(SECURITY_ISSUE), host)
     else:
-        example = EXAMPLES[event]()
-    footer = [f"Client: {client.name}", f"Cloud: {client.cloud}"] if client else []
-    lines = [f"Notification type: {example.notification_type}", "", *example.lines, *footer]
+        example = EXAMPLES[event]
+    details = {"notification_type": example.kind, **example.details}
+    lines = notice_lines(example.kind, example.summary, dict(flattened_details(details)))
     known = {"client_name": client.name, "cloud": client.cloud} if client else {}
+    if client:
+        lines += [f"Client: {client.name}", f"Cloud: {client.cloud}"]
     return TrialMessage(
         event=event,
         title=f"{PREFIX}[Wallarm] {example.title}",
         description="\n".join(lines).rstrip(),
-        details={
-            **known,
-            "notification_type": example.notification_type,
-            **example.details,
-        },
-    )
-
-
-def _new_user() -> _Example:
-    sentence = (
-        f"A new user {_USER['name']} <{_USER['email']}> with the role {_USER['role']} was added "
-        f"to the company account by {_CREATOR['name']} <{_CREATOR['email']}>."
-    )
-    return _Example(
-        "create_user",
-        "New user was added to the company account",
-        [sentence, ""],
-        {"user": _USER, "created_by": _CREATOR},
-    )
-
-
-def _new_trigger() -> _Example:
-    """Return the example of a kind whose text is not documented."""
-    thing = f'The trigger "{_TRIGGER["name"]}" (ID {_TRIGGER["id"]})'
-    sentence = f"{thing} was created by {_CREATOR['email']}."
-    return _Example(
-        "trigger_create",
-        "Trigger was created",
-        [sentence, ""],
-        {"trigger": _TRIGGER, "actor": _CREATOR["email"]},
+        details={**known, **details},
     )
 
 
 def _security_issue(risk: str, host: str) -> _Example:
-    link = f"https://{host}/object/{ISSUE_ID}"
     issue = {
         "host": "shop.example.com",
         "id": ISSUE_ID,
@@ -114,44 +113,9 @@ def _security_issue(risk: str, host: str) -> _Example:
         "risk": risk.capitalize(),
         "type": "Cross-site scripting",
     }
-    lines = [
-        "New security issue was detected in your system.",
-        "",
-        f"ID: {issue['id']}",
-        f"Title: {issue['title']}",
-        f"Host: {issue['host']}",
-        f"Path: {issue['path']}",
-        f"Method: {issue['method']}",
-        f"Discovered by: {issue['discovered_by']}",
-        f"Parameter: {issue['parameter']}",
-        f"Type: {issue['type']}",
-        f"Risk: {issue['risk']}",
-        "",
-        f"More details: {link}",
-        "",
-        "",
-    ]
+    link = f"https://{host}/object/{ISSUE_ID}"
     return _Example(
         "security_issue",
         "New security issue detected",
-        lines,
         {"security_issue_link": link, "security_issue": issue},
     )
-
-
-def _plain() -> _Example:
-    """Return the example for an integration that only triggers send to."""
-    return _Example(
-        "test",
-        "Test of the integration",
-        ["This message was sent to test the integration. Nothing has happened.", ""],
-        {},
-    )
-
-
-#: Event -> its example; those of security issues depend on the risk.
-EXAMPLES: Mapping[str, Callable[[], _Example]] = {
-    "system": _new_user,
-    "rules_and_triggers": _new_trigger,
-    NO_EVENT: _plain,
-}
