@@ -196,11 +196,7 @@ def _threshold_lines(found: Findings, width: int | None) -> Iterator[str]:
     length = _BAR if width is None else min(_BAR, width - len(heading) - _NOTE - 4)
     for row, text in zip(rows, figures, strict=True):
         shown = f"{bar(row.alerts / most, length):<{length}}  " if length >= _LEAST_BAR else ""
-        line = f"{text}  {shown}"
-        notes = [row.note] if width is None else wrapped(row.note, max(width - len(line), _NOTE))
-        yield f"{line}{notes[0]}".rstrip()
-        for note in notes[1:]:
-            yield " " * len(line) + note
+        yield from _with_note(f"{text}  {shown}", row.note, width)
 
 
 def pages_headline(found: Findings) -> str:
@@ -224,12 +220,16 @@ def _pages_lines(found: Findings, width: int | None) -> Iterator[str]:
     ]
     notes = ["", *(pages_note(row) for row in found.pages)]
     for row, note in zip(_columns(cells), notes, strict=True):
-        room = None if width is None else max(width - len(row) - 2, _NOTE)
-        first, *others = [note] if room is None else wrapped(note, room)
-        yield f"{row}  {first}".rstrip()
-        for more in others:
-            yield f"{'':{len(row)}}  {more}".rstrip()
+        yield from _with_note(f"{row}  ", note, width)
     yield from _indented(0, PAGES_LEGEND, width)
+
+
+def _with_note(line: str, note: str, width: int | None) -> Iterator[str]:
+    """Yield a line of a table with a note behind it, which is wrapped in a column of its own."""
+    first, *others = [note] if width is None else wrapped(note, max(width - len(line), _NOTE))
+    yield f"{line}{first}".rstrip()
+    for more in others:
+        yield f"{'':{len(line)}}{more}".rstrip()
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
