@@ -13,6 +13,7 @@ from stream_app.domain.configuration.statuses import is_disabled_by_system
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.notices.config_changes import NoticeType
 from stream_app.domain.plans.plan import Action
+from stream_app.domain.reports.problems import amount
 from stream_app.kafka.cluster.dry_run import is_dry_run
 from stream_app.kafka.configuration.records import read_stored, write_records
 from stream_app.notifier.direct.last_message import LastMessageSender, wants_last_message
@@ -116,7 +117,7 @@ async def _one_of_several(
 
 def _result_line(message: LastMessageResult) -> str:
     label = f"integration {message.integration_id}: last message"
-    requests = f"{message.requests} request{'' if message.requests == 1 else 's'}"
+    requests = amount(message.requests, "request")
     if not message.problem:
         return f"{label} accepted after {requests}"
     return f"{label} not accepted after {requests}: {message.problem}"

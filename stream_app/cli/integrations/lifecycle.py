@@ -23,6 +23,7 @@ from stream_app.domain.errors import ConfigurationError, StreamAppError
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.stamps import disabled_record, enabled_record
 from stream_app.domain.reports.integration_state import integration_row
+from stream_app.domain.reports.problems import amount
 from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
@@ -85,8 +86,8 @@ def enable(integration_id: int, *, as_json: bool) -> None:
         say("it was disabled by the system and is in use again; its failures are forgotten")
     if missed["count"] and not as_json:
         least = "" if missed["looked_back_to_at"] is None else "at least "
-        words = "alert has" if missed["count"] == 1 else "alerts have"
-        say(f"{least}{missed['count']:,} {words} not reached it: {missed['next_step']}")
+        alerts = amount(missed["count"], "alert has", "alerts have")
+        say(f"{least}{alerts} not reached it: {missed['next_step']}")
 
 
 @click.command(epilog="Example: stream-app integrations disable 521 --yes")

@@ -16,6 +16,7 @@ from stream_app.domain.episodes.descriptions import as_written
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import KIND_OF_CONDITION
 from stream_app.domain.foreign_text.printable import printable, quoted
+from stream_app.domain.reports.problems import amount
 from stream_app.domain.times import iso_utc
 
 COLUMNS = 72
@@ -59,7 +60,7 @@ def summary(found: Findings) -> list[str]:
     if found.outside:
         windows, events = len(found.outside), sum(found.outside.values())
         lines.append(
-            f"Left out of all figures: {counted(events, 'event')} in {counted(windows, 'window')} "
+            f"Left out of all figures: {amount(events, 'event')} in {amount(windows, 'window')} "
             "of other times, uploaded late or with a wrong clock."
         )
     if not found.has_rates:
@@ -84,7 +85,7 @@ def _filters(found: Findings) -> Iterator[str]:
 def _fired(found: Findings) -> str:
     fired = found.alerts_at(found.threshold)
     length = duration(found.to_ms - found.from_ms)
-    text = f"It would have fired {counted(fired, 'time')} in {length}"
+    text = f"It would have fired {amount(fired, 'time')} in {length}"
     average = found.per_day(fired)
     if average is None or not fired:
         return f"{text}."
@@ -106,11 +107,6 @@ def _span(between_ms: tuple[int, int]) -> str:
     return f"from {iso_utc(between_ms[0])} to {iso_utc(between_ms[1])}"
 
 
-def counted(number: int, thing: str) -> str:
-    """Return a number with its noun, in the singular or the plural."""
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
-
-
 def duration(length_ms: int) -> str:
     """Return a duration in the largest unit that fits into it."""
     seconds = length_ms / 1000
@@ -118,7 +114,7 @@ def duration(length_ms: int) -> str:
         if seconds >= length:
             number = f"{seconds / length:,.1f}".removesuffix(".0")
             return f"{number} {unit}" + ("" if number == "1" else "s")
-    return counted(round(seconds), "second")
+    return amount(round(seconds), "second")
 
 
 def rate_text(per_day: float | None) -> str:

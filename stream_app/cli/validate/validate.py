@@ -21,6 +21,7 @@ from stream_app.contract.checking import CONFIGURED, Breach, Checker
 from stream_app.contract.records import EVENT_KINDS, RecordName, record_of
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
+from stream_app.domain.reports.problems import amount
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
 from stream_app.settings import Settings
 
@@ -205,7 +206,7 @@ class _Report:
         """Say how many records were checked and broken."""
         stopped = self._limit is not None and self.broken >= self._limit
         rest = f"; stopped at {self._limit} broken" if stopped else ""
-        say(f"{self.records:,} record{'s' * (self.records != 1)}, {self.broken:,} broken{rest}")
+        say(f"{amount(self.records, 'record')}, {self.broken:,} broken{rest}")
         if left := list(self._untested()):
             say(f"not tested: {'; '.join(left)}")
 

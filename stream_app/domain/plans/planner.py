@@ -15,8 +15,7 @@ from stream_app.domain.plans.steps import STEPS, Draft, compare
 from stream_app.domain.plans.unsupported import (
     LeftOut,
     UnsupportedIntegrations,
-    unknown_attack_type,
-    unknown_condition,
+    unknown_part,
 )
 
 
@@ -116,7 +115,7 @@ class _Planner:
         if draft.kind is Kind.INTEGRATION:
             found = self.others.note_if_unsupported(record, is_answer=is_answer)
         elif draft.kind is Kind.TRIGGER and is_answer:
-            found = unknown_condition(record) or unknown_attack_type(record)
+            found = unknown_part(record)
         if found is None:
             return False
         self.left_out.append(found)

@@ -29,8 +29,6 @@ OTHER_TYPES = frozenset(
     }
 )  # fmt: skip
 _BY_TRIGGERS = "hits reach Opsgenie through triggers"
-_RETIRED = "a retired event"
-_OTHERS = "an event of other types of integrations"
 #: Documented events that an Opsgenie integration does not have -> why.
 OTHER_EVENTS = {
     "siem": _BY_TRIGGERS,
@@ -40,15 +38,16 @@ OTHER_EVENTS = {
         f"vuln_{risk}": f"a retired event: security_issue_{risk} has taken its place"
         for risk in ("high", "medium", "low")
     },
-    "scope": _RETIRED,
-    "number_of_requests_per_hour": _OTHERS,
-    "report_daily": _OTHERS,
-    "report_weekly": _OTHERS,
-    "report_monthly": _OTHERS,
-    "aasm_report": _OTHERS,
-    "api_discovery_hourly_changes_report": _OTHERS,
-    "api_discovery_daily_changes_report": _OTHERS,
-}
+    "scope": "a retired event",
+    **dict.fromkeys(
+        (
+            "number_of_requests_per_hour", "report_daily", "report_weekly", "report_monthly",
+            "aasm_report", "api_discovery_hourly_changes_report",
+            "api_discovery_daily_changes_report",
+        ),
+        "an event of other types of integrations",
+    ),
+}  # fmt: skip
 WITH_HEADERS = "with_headers"
 _POSTED_TO = "alerts are posted to Opsgenie and Jira Service Management only"
 _UNKNOWN_EVENT = "an event that Opsgenie integrations do not have"
@@ -107,25 +106,18 @@ class UnsupportedIntegrations:
         return LeftOut("trigger", trigger_id, path, number, reason)
 
 
-def unknown_condition(record: Mapping[str, object]) -> LeftOut | None:
-    """Return the unknown condition for which an answer's trigger is left out; None: it has none."""
-    name, number = record.get("template_id"), record.get("id")
-    if not isinstance(name, str) or not name.strip() or name in CONDITIONS:
-        return None
+def unknown_part(record: Mapping[str, object]) -> LeftOut | None:
+    """Return the condition or attack type for which an answer's trigger is left out.
+
+    Without an attack type of its filters the trigger would count something else. None: all of
+    them are known.
+    """
+    number, name, filters = (record.get(field) for field in ("id", "template_id", "filters"))
     if not isinstance(number, int) or isinstance(number, bool):
         return None
-    return LeftOut("trigger", number, "template_id", _shown(name), _UNKNOWN_CONDITION)
-
-
-def unknown_attack_type(record: Mapping[str, object]) -> LeftOut | None:
-    """Return the unknown attack type for which an answer's trigger is left out; None: it has none.
-
-    Without that value the trigger would count something else.
-    """
-    number, filters = record.get("id"), record.get("filters")
-    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(filters, list):
-        return None
-    for place, item in enumerate(filters):
+    if isinstance(name, str) and name.strip() and name not in CONDITIONS:
+        return LeftOut("trigger", number, "template_id", _shown(name), _UNKNOWN_CONDITION)
+    for place, item in enumerate(filters if isinstance(filters, list) else ()):
         values = item.get("values") if isinstance(item, Mapping) else None
         if not isinstance(values, list) or item.get("id") != "attack_type":
             continue
