@@ -62,7 +62,7 @@ def get(
     then keeps the stored key. Names of keys (`env:`, `file:`) are shown.
 
     NOTES in the table says which parts of a trigger are kept but not evaluated here, and which
-    trigger tells nobody, for none of its integrations takes its alerts.
+    trigger tells nobody because none of its integrations takes its alerts.
     """
     chosen = PLURALS[kind]
     if output == "api" and chosen is Kind.CLIENT:

@@ -82,7 +82,7 @@ def enable(integration_id: int, *, as_json: bool) -> None:
     change = asyncio.run(_enable(settings, integration_id))
     show_changes([change], {}, dry_run=False, as_json=as_json, more={"dead_letters": missed})
     if change.action is Action.UPDATED and not change.fields:
-        # The record said `active` all the time: what changes is that the system's word ends.
+        # The record has said `active` all along: only the system's status ends.
         say("it was disabled by the system and is in use again; its failures are forgotten")
     if missed["count"] and not as_json:
         least = "" if missed["looked_back_to_at"] is None else "at least "

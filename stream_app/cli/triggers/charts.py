@@ -52,7 +52,7 @@ def column_chart(
 
 
 def _rows(value: int, top: int, largest: int, height: int) -> float:
-    """Return how many rows a column fills, `top` being at a height; what is above ends in one."""
+    """Return how many rows a column fills if `top` fills `height`; larger ones end in one more."""
     if value > top:
         return height + max((value - top) / (largest - top), 1 / _PARTS)
     return max(value / top * height, 1 / _PARTS) if value else 0

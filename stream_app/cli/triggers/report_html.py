@@ -173,7 +173,7 @@ def _text(text: str) -> str:
 
 
 def _with_own_direction(text: str, part: str) -> str:
-    """Return HTML in which a part, which may be of a script from right to left, moves no other."""
+    """Return HTML in which a part written from right to left does not reorder what surrounds it."""
     return text.replace(part, f"<bdi>{part}</bdi>", 1)
 
 

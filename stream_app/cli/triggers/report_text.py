@@ -20,9 +20,9 @@ from stream_app.domain.reports.problems import amount
 from stream_app.domain.times import iso_utc
 
 COLUMNS = 72
-#: Longest and shortest bar of a table; where there is no room for the shortest there is none.
+#: Longest and shortest bar of a table; where even the shortest has no room, none is drawn.
 _BAR, _LEAST_BAR = 24, 6
-#: Width that the notes of a table get at least.
+#: Least width of a table's notes.
 _NOTE = len("at most 1 a week")
 #: How many fired windows are listed; JSON has all.
 SHOWN_FIRED = 20

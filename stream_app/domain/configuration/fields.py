@@ -161,7 +161,7 @@ class Fields:
         if not self._note_missing(name, wanted) and not isinstance(value, Mapping):
             self.add_problem(name, HIDDEN if hidden else value, f"must be {wanted}")
         found = value if isinstance(value, Mapping) else {}
-        # What is missing in a missing object is no problem of its own.
+        # The fields of an object that is missing itself are not reported, too.
         problems = self.problems if isinstance(value, Mapping) else []
         return Fields(found, problems, self.path(name))
 

@@ -1,8 +1,8 @@
 """Statuses of integrations: whether the system has disabled one, and why.
 
 The judge (`domain/delivery/auto_disable.py`) writes them to `status.integrations`. A status holds
-until somebody enables the integration. A judge that has not heard of the enabling yet may write one
-after it: that status has an older epoch, and is void.
+until somebody enables the integration. A judge that does not know of that yet may write another one
+afterwards. It has an older epoch, and is void.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import re
 def hide_keys(text: str) -> str:
     """Return a text in which `***` stands for what may be a key.
 
-    That is the user of an address, and each long word with more than small letters and hyphens.
+    That is the user of an address, and each long word that has anything but lower-case letters and
+    hyphens.
     """
     text = re.sub(r"//[^/]*@", "//***@", text)
     return re.sub(r"[\w=+~-]{16,}", _hidden_if_key, text)

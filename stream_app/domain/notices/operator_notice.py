@@ -3,8 +3,8 @@
 `STREAM_APP_OPERATOR_INTEGRATION` names an integration that gets a message of each integration that
 the system disables, whichever client it is of, and of what else the platform team must know at
 once. Such a message is a delivery like any other, with the same resends and dead letters. Its id
-follows from what has happened, so what is told again after a crash is the same delivery. It is made
-without the detector and without `route`, which may be what does not work.
+follows from what has happened, so what is told again after a crash is the same delivery. It needs
+neither the detector nor `route`, which may be the parts that have failed.
 """
 
 from __future__ import annotations

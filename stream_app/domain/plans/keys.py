@@ -96,7 +96,7 @@ def _token(
     api, token = record["target"]["api"], record["target"].get("token")
     number, client_id = record.get("id"), record.get("client_id")
     if not isinstance(api, str) or not isinstance(number, int) or not isinstance(client_id, int):
-        # That is a problem of another field, and reported there.
+        # Another field is wrong, and its own problem says so.
         return str(token) if key is None and is_stored_key(token) else "file:unjudged"
     try:
         if key is not None:

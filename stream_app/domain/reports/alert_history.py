@@ -49,7 +49,7 @@ class AlertState(StrEnum):
     SENT = "sent"
     #: Its window makes no request of its own: the next repeat of its episode tells it.
     FOLDED = "folded"
-    #: No delivery was made yet, or no integration takes the alert.
+    #: No delivery has been made yet, or no integration takes the alert.
     NO_DELIVERY = "no_delivery"
 
 

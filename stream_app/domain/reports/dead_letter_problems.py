@@ -20,7 +20,7 @@ _WORDS = {Topic.ACCOUNT: "notice", Topic.ALERTS: "record", Topic.DELIVERIES: "re
 
 @dataclass(frozen=True)
 class DeadLetterRow:
-    """The open dead letters of a topic with one reason, and for one integration if for any.
+    """The open dead letters of a topic with one reason; if they have integrations, of one of them.
 
     `topic` is the source's name without the prefix; `newest_ms` is Unix ms.
     """

@@ -1,8 +1,8 @@
 """Integrations all of whose newest requests have failed, long before the judge disables them.
 
 One failed request says little, since it is made again. A message is tried again after 1 and 3
-seconds: if its third try fails, too, and no other message was accepted meanwhile, the fault is not
-a moment's. A burst of messages in a moment's outage has many failures, but none of a third try.
+seconds. If its third try fails, too, and no other message was accepted meanwhile, the fault lasts.
+A burst of messages in a short outage has many failures, but no third try among them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-#: The failed try of a message, and the number of failures, from which it is no moment's fault.
+#: From this try of a message, and from this number of failures on, a fault lasts.
 THIRD = 3
 
 

@@ -21,7 +21,7 @@ from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.reports.delivery_history import DeadLetterNote, DeliveryHistory
 from stream_app.domain.times import iso_utc
 
-#: A due time that has passed by so much is not met: no notifier runs, or it is behind.
+#: If a due time has passed by more than this, no notifier runs, or it is behind.
 OVERDUE_MS = 30_000
 #: What a delivery waits for that is not due yet.
 WAITING_TEXTS = {

@@ -45,7 +45,7 @@ UNREADABLE_STEP = (
 )
 #: Most unusable records that are listed: whoever writes one with a wrong key writes many.
 REFUSED_SHOWN = 20
-#: That a client cannot have been told of its disabled integration.
+#: Said of a disabled integration if nobody of its client can have been told.
 _UNTOLD = "no other integration tells client {client} of it"
 REFUSED_STEP = (
     "find who wrote it; apply its object again: stream-app apply -f …; a record of the same key "

@@ -69,7 +69,7 @@ def no_topics_problem(topics: Sequence[str], prefixes: Sequence[str]) -> Problem
 
 
 def other_prefixes_text(prefixes: Sequence[str]) -> str:
-    """Return that the cluster has other installations, one or more."""
+    """Return the text that other installations are in the cluster."""
     named = ", ".join(prefix or "(none)" for prefix in prefixes[:PREFIXES_SHOWN])
     if (more := len(prefixes) - PREFIXES_SHOWN) > 0:
         named += f" and {more} more"
@@ -88,7 +88,7 @@ def named(kind: str, number: int, name: object) -> str:
 
 
 def restoring_problem(role: str, host: str, how_far: str) -> Problem:
-    """Return that a worker does nothing yet, because it is still restoring its state."""
+    """Return the problem that a worker does nothing yet, because it still restores its state."""
     return Problem(f"the {role} at {host} does nothing yet: {how_far}", wait_for(role))
 
 

@@ -14,7 +14,7 @@ from stream_app.domain.times import iso_utc
 #: The pulse is pinged once a minute, and noted at least every other minute.
 SILENT_MS = 5 * 60 * 1000
 STOPPED_MS = 3 * 60 * 1000
-#: Stands in each note, and in no other record of its topic but by chance.
+#: Every note has it, and another record of the topic only by chance.
 _MARK = b'"type":"pulse"'
 _decode = msgspec.json.Decoder(PulseNote).decode
 
