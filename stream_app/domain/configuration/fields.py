@@ -2,7 +2,7 @@
 
 A person who applies a file wants to see all mistakes at once; a worker that reads a record only
 needs to know whether there is one. So the readers of clients, triggers and integrations collect
-problems in a list, and `raise_first` raises the first one for a single record.
+problems in a list, and a worker raises the first one.
 """
 
 from __future__ import annotations
@@ -35,12 +35,6 @@ def listed(problems: Sequence[str]) -> str:
     if (more := len(problems) - _MAX_LISTED) > 0:
         lines.append(f"and {more:,} more")
     return "\n  ".join(lines)
-
-
-def raise_first(problems: Problems) -> None:
-    """Raise the first problem, if there is one."""
-    if problems:
-        raise problems[0]
 
 
 def note_id_mismatch(key_id: int, own_id: int, problems: Problems) -> None:

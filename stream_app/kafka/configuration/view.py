@@ -18,7 +18,6 @@ from stream_app.domain.configuration.fields import (
     MAX_OBJECT_BYTES,
     Problems,
     note_id_mismatch,
-    raise_first,
 )
 from stream_app.domain.configuration.integrations import Integration, read_integration
 from stream_app.domain.configuration.statuses import (
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ConfigObject = Client | Trigger | Integration | IntegrationStatus
-CLIENTS, TRIGGERS = "clients", "triggers"
+CLIENTS, TRIGGERS, INTEGRATIONS = "clients", "triggers", "integrations"
 #: Bytes that a record may have beside its object: when and by which command it was written.
 STAMPS_BYTES = 4096
 
@@ -112,9 +111,10 @@ class RecordApplier:
         self._readers: dict[str, Callable[[dict[str, object]], tuple[ConfigObject, Problems]]] = {
             CLIENTS: read_client,
             TRIGGERS: partial(read_trigger, allowed_periods=settings.detector.allowed_periods),
-            "integrations": read_integration,
+            INTEGRATIONS: read_integration,
             "statuses": lambda obj: (parse_status(obj), []),
         }
+        #: Keys whose newest record cannot be used, and those whose newest record deletes.
         self._invalid: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         self._deleted: dict[str, set[bytes]] = {kind: set() for kind in VIEW_KINDS.values()}
         #: The time of each kind's newest record, Unix ms; 0 if unknown.
@@ -139,7 +139,6 @@ class RecordApplier:
             objects = dict(getattr(self.configuration, kind))
             for record in batch:
                 self._take(kind, record, objects)
-            setattr(self.configuration, kind, objects)
             newest = max(record.timestamp for record in batch)
             self._changed_ms[kind] = max(self._changed_ms[kind], newest)
             if kind == TRIGGERS:
@@ -148,32 +147,32 @@ class RecordApplier:
                     number: offset for number, offset in offsets.items() if number is not None
                 }
                 self.configuration.trigger_position = batch[-1].offset + 1
-                self._not_evaluated.note(objects)
-            if kind == CLIENTS:
-                self._warn_of_shared_names(objects)
-            self._count(kind)
-        self._note_integrations()
+            self._replace(kind, objects)
         self.configuration.version += 1
 
     def forget(self, topic: str) -> None:
         """Drop the objects of a topic that was made anew and is about to be read again."""
         kind = self._kinds[topic]
-        setattr(self.configuration, kind, {})
         self._invalid[kind].clear()
         self._deleted[kind].clear()
         self._changed_ms[kind] = 0
         if kind == TRIGGERS:
             self.configuration.trigger_offsets = {}
             self.configuration.trigger_position = 0
-            self._not_evaluated.note({})
-        self._count(kind)
-        self._note_integrations()
+        self._replace(kind, {})
         self.configuration.version += 1
 
-    def _note_integrations(self) -> None:
-        invalid, deleted = self._invalid["integrations"], self._deleted["integrations"]
-        self.configuration.invalid_integrations = _ids(invalid)
-        self.configuration.deleted_integrations = _ids(deleted)
+    def _replace(self, kind: str, objects: dict[int, Any]) -> None:
+        """Put the objects of a kind into the view, and log and count what follows from them."""
+        setattr(self.configuration, kind, objects)
+        if kind == TRIGGERS:
+            self._not_evaluated.note(objects)
+        elif kind == CLIENTS:
+            self._warn_of_shared_names(objects)
+        elif kind == INTEGRATIONS:
+            self.configuration.invalid_integrations = _ids(self._invalid[kind])
+            self.configuration.deleted_integrations = _ids(self._deleted[kind])
+        self._count(kind)
 
     def _warn_of_shared_names(self, clients: dict[int, Client]) -> None:
         """Log clients that get no events by their name, because another client has it."""
@@ -235,7 +234,8 @@ class RecordApplier:
         parsed, problems = self._readers[kind](obj)
         own_id = parsed.client_id if isinstance(parsed, Client) else parsed.id
         note_id_mismatch(object_id, own_id, problems)
-        raise_first(problems)
+        if problems:
+            raise problems[0]
         return parsed
 
     def _count(self, kind: str) -> None:

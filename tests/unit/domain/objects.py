@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from stream_app.domain.configuration.clients import Client, read_client
-from stream_app.domain.configuration.fields import raise_first
+from stream_app.domain.configuration.fields import Problems
 from stream_app.domain.configuration.integrations import Integration, read_integration
 from stream_app.domain.configuration.triggers import Trigger, read_trigger
 
@@ -29,3 +29,9 @@ def parse_trigger(obj: Mapping[str, object], *, allowed_periods: Collection[int]
     trigger, problems = read_trigger(obj, allowed_periods=allowed_periods)
     raise_first(problems)
     return trigger
+
+
+def raise_first(problems: Problems) -> None:
+    """Raise the first problem, if there is one."""
+    if problems:
+        raise problems[0]
