@@ -27,7 +27,7 @@ from stream_app.demo.hints import look_around, what_next
 from stream_app.demo.processes import WorkerProcess, end_leftovers, free_ports, watch
 from stream_app.demo.summary import Summary, request_result, summary_of
 from stream_app.domain.errors import EmbeddedKafkaError, StreamAppError
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView

@@ -12,8 +12,7 @@ from stream_app.doctor.check import Finding, fail, ok, warn
 from stream_app.domain.events.times import BY_THE_BROKER
 from stream_app.domain.reports.problems import amount
 from stream_app.kafka.cluster.admin import Admin, contract_counts
-from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS
-from stream_app.kafka.cluster.cluster_time import cluster_time
+from stream_app.kafka.cluster.broker_clock import TOLERANCE_SECONDS, cluster_time
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topic_copies import NO_LEADER, NO_WRITES, read_copies
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, topic_specs

@@ -12,10 +12,9 @@ from typing import Any
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from stream_app.domain.errors import KafkaRefusedError
-from stream_app.kafka.brokers.cluster_client import ask_any
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import resolve_bootstrap
-from stream_app.kafka.cluster.requests import DescribeTopics
+from stream_app.kafka.cluster.topic_metadata import describe_topics
 from stream_app.kafka.sign_in.rights import PAGE
 from stream_app.settings import Settings
 
@@ -38,10 +37,9 @@ async def require_rights(settings: Settings, reads: Sequence[str], writes: Seque
         KafkaUnreachableError: no broker answers.
     """
     async with Admin(settings) as client:
-        asked = DescribeTopics(list(dict.fromkeys((*reads, *writes))), with_operations=True)
-        cluster = client._client  # noqa: SLF001 - sends our own request
-        answer: Any = await ask_any(cluster, asked)
-        rows = {row["topic"]: row for row in answer.to_object()["topics"]}
+        asked = list(dict.fromkeys((*reads, *writes)))
+        told = await describe_topics(client.kafka, asked, with_operations=True)
+        rows = {row["topic"]: row for row in told}
         lacking = [
             f"{name} on topic {topic}"
             for name, number, topics in (("Read", READ, reads), ("Write", WRITE, writes))

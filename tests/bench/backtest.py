@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.bench import data

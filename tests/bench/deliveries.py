@@ -27,7 +27,7 @@ from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.delivery.records import delivery_of, encode_delivery
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.payload import build_payload, encode_payload
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 
 from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView

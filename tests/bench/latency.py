@@ -16,7 +16,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from cryptography.fernet import Fernet
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings

@@ -8,7 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.key_ring import generate_secret_key
 from stream_app.settings import Settings
 from tests.documentation.pages import PAGES, blocks, example

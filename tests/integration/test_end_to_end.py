@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from cryptography.fernet import Fernet
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.harness import WorkerProcess, drained, put

@@ -29,7 +29,7 @@ from stream_app.domain.configuration.integrations import key_context
 from stream_app.domain.configuration.statuses import decode_status
 from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.domain.delivery.records import Result, decode_delivery, decode_result
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.key_ring import KeyRing, generate_secret_key
 from stream_app.opsgenie.endpoints import JSM_PATH

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests import oracle, oracle_alerts

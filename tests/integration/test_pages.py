@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.documentation.pages import PAGES, ROOT, blocks, example

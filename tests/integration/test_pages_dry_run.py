@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.documentation.pages import PAGES, blocks, example
 from tests.integration.harness import WorkerProcess, environment, put

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.conftest import ROOT
 from tests.integration.harness import put

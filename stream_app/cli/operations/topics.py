@@ -12,10 +12,11 @@ from stream_app.cli import CommandGroup
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.reports.problems import other_prefixes_text
-from stream_app.kafka.cluster.admin import create_topics, equalize_pair, list_topics
+from stream_app.kafka.cluster.admin import list_topics
 from stream_app.kafka.cluster.other_prefixes import other_prefixes
 from stream_app.kafka.cluster.topic_check import MISSING, check_topics
 from stream_app.kafka.cluster.topic_copies import check_copies
+from stream_app.kafka.cluster.topic_creation import create_topics, equalize_pair
 from stream_app.kafka.cluster.topics import TopicProblem, TopicSpec, topic_specs
 from stream_app.settings import Settings, load_settings
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -19,6 +20,11 @@ from stream_app.kafka.brokers.first_answer import NoAnswerError, first_answer
 
 class ClusterAdminClient(AIOKafkaAdminClient):
     """Sends what any broker can answer to all of them, one after the other, until one answers."""
+
+    @property
+    def kafka(self) -> AIOKafkaClient:
+        """The client below, for requests that the admin client has no call for."""
+        return self._client
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
         if node_id is not None:

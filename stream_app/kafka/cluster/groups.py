@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiokafka import TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
@@ -23,13 +24,11 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from stream_app.kafka.cluster.admin import PROBE_SECONDS, Admin
-from stream_app.kafka.cluster.recovery_note import RestoringNote, read_note
 from stream_app.kafka.cluster.topic_metadata import PartitionId
 from stream_app.kafka.cluster.topics import TopicNames
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
+    from stream_app.kafka.brokers.admin_client import ClusterAdminClient
     from stream_app.settings import Settings
 
 #: Offset of a partition that a group has never committed.
@@ -44,6 +43,20 @@ NOT_YET = (
     NotCoordinatorForGroupError,
 )
 _PAUSE_SECONDS = 0.2
+
+
+class RestoringNote(msgspec.Struct, frozen=True):
+    """Which member of the group restores its state, and how far it is.
+
+    The member leaves it beside the offsets that it has committed.
+    """
+
+    restoring: str
+    how_far: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(RestoringNote).decode
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ async def read_role_groups(
 
 
 async def read_group(
-    client: AIOKafkaAdminClient, name: str, topics: Collection[str] = ()
+    client: ClusterAdminClient, name: str, topics: Collection[str] = ()
 ) -> GroupView:
     """Return one group; wait a while if the broker cannot tell yet.
 
@@ -137,7 +150,7 @@ async def read_group(
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _read_group(client: AIOKafkaAdminClient, name: str, topics: Collection[str]) -> GroupView:
+async def _read_group(client: ClusterAdminClient, name: str, topics: Collection[str]) -> GroupView:
     (response,) = await client.describe_consumer_groups([name])
     (found,) = response.to_object()["groups"]
     if found["error_code"]:
@@ -180,8 +193,21 @@ def _member(
     )
 
 
+def note_of(how_far: str, member_id: str) -> str:
+    """Return the note of a member as text."""
+    return _encode(RestoringNote(member_id, how_far)).decode()
+
+
+def read_note(metadata: str) -> RestoringNote | None:
+    """Return the note beside an offset; None if there is none."""
+    try:
+        return _decode(metadata) if metadata else None
+    except msgspec.MsgspecError:
+        return None  # metadata that somebody else has written
+
+
 async def committed_offsets(
-    client: AIOKafkaAdminClient, group: str, partitions: Iterable[PartitionId]
+    client: ClusterAdminClient, group: str, partitions: Iterable[PartitionId]
 ) -> dict[PartitionId, int]:
     """Return the offsets that a group has committed; partitions without one are left out.
 

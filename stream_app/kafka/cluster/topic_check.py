@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAuthorizationFailedError, for_code
-
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.kafka.cluster.admin import Admin, contract_counts, equal_pair, require_visible
+from stream_app.kafka.brokers.admin_client import ClusterAdminClient
+from stream_app.kafka.cluster.admin import Admin, visible_counts
 from stream_app.kafka.cluster.connection import resolve_bootstrap
+from stream_app.kafka.cluster.topic_configs import topic_configs
 from stream_app.kafka.cluster.topics import (
     BROKER_CLOCK,
     CONFIG_TOPICS,
@@ -20,6 +18,7 @@ from stream_app.kafka.cluster.topics import (
     TopicNames,
     TopicProblem,
     TopicSpec,
+    equal_pair,
     topic_specs,
 )
 from stream_app.settings import Settings
@@ -46,8 +45,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     single = [names(topic) for topic in SINGLE_TOPICS]
     specs = topic_specs(settings)
     async with Admin(settings) as client:
-        counts = await contract_counts(client, settings)
-        await require_visible(client, [spec.name for spec in specs if spec.name not in counts])
+        counts = await visible_counts(client, settings)
         wanted = {
             spec.name: _wanted(settings, spec, single) for spec in specs if spec.name in counts
         }
@@ -89,7 +87,7 @@ def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[To
 
 
 async def producers_clocks(
-    settings: Settings, client: AIOKafkaAdminClient, topics: Collection[str]
+    settings: Settings, client: ClusterAdminClient, topics: Collection[str]
 ) -> list[TopicProblem]:
     """Return the topics whose records have their producers' times although they must not.
 
@@ -166,31 +164,16 @@ def _wanted(
 
 
 async def _wrong_configs(
-    client: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]
+    client: ClusterAdminClient, wanted: Mapping[str, Mapping[str, str]]
 ) -> list[tuple[str, str, str, str]]:
     """Return (topic, setting, its value, the right value) of all settings that are wrong."""
-    if not wanted:
-        return []
-    responses = await client.describe_configs(
-        [
-            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(keys))
-            for name, keys in wanted.items()
-        ]
-    )
-    wrong = []
-    for response in responses:
-        for code, message, _, name, entries in response.resources:
-            if code == TopicAuthorizationFailedError.errno:
-                raise TopicAuthorizationFailedError(name)
-            if code:
-                raise for_code(code)(message)
-            found = {entry[0]: entry[1] for entry in entries}
-            wrong += [
-                (name, key, found[key], must)
-                for key, must in wanted[name].items()
-                if not _fits(key, found[key], must)
-            ]
-    return wrong
+    configs = await topic_configs(client, wanted)
+    return [
+        (name, key, found[key], must)
+        for name, found in configs.items()
+        for key, must in wanted[name].items()
+        if not _fits(key, found[key], must)
+    ]
 
 
 def _fits(key: str, found: str, must: str) -> bool:

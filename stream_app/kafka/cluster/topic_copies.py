@@ -14,16 +14,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
-
 from stream_app.domain.reports.problems import amount
 from stream_app.domain.topics import ROLE_SOURCES
+from stream_app.kafka.brokers.admin_client import ClusterAdminClient
 from stream_app.kafka.brokers.cluster_client import ask_any
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.requests import DescribeTopics
+from stream_app.kafka.cluster.topic_configs import topic_configs
 from stream_app.kafka.cluster.topics import (
     COPIES_OF_A_WRITE,
     ENOUGH_COPIES,
@@ -57,41 +55,29 @@ async def check_copies(settings: Settings) -> Sequence[TopicProblem]:
         return (await read_copies(settings, client)).problems
 
 
-async def read_copies(settings: Settings, client: AIOKafkaAdminClient) -> Copies:
+async def read_copies(settings: Settings, client: ClusterAdminClient) -> Copies:
     """Return how the copies of the installation's topics are that exist."""
     names = await _names(settings, client)
-    answer = await ask_any(client._client, DescribeTopics(names))  # noqa: SLF001 - sends our own request
+    answer = await ask_any(client.kafka, DescribeTopics(names))
     rows = {row["topic"]: row["partitions"] for row in answer.to_object()["topics"]}
     topics = {name: parts for name, parts in rows.items() if parts}
     brokers = {row[0] for row in answer.brokers}
-    needed = await _needed(client, list(topics)) if topics else {}
+    configs = await topic_configs(client, dict.fromkeys(topics, (MIN_INSYNC,)))
     servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
     problems: list[TopicProblem] = []
     for name, parts in topics.items():
         problems += _out_of_step(name, parts)
         problems += _too_few(settings, name, parts, sorted(brokers), servers)
-        problems += _needs_wrong(name, parts, needed[name], servers)
+        problems += _needs_wrong(name, parts, int(configs[name][MIN_INSYNC]), servers)
     having = {node for parts in topics.values() for part in parts for node in part["replicas"]}
     return Copies(problems, brokers, having - brokers)
 
 
-async def _names(settings: Settings, client: AIOKafkaAdminClient) -> list[str]:
+async def _names(settings: Settings, client: ClusterAdminClient) -> list[str]:
     """Return the names of the contract's topics, and of the workers' own."""
     apps = tuple(f"{TopicNames(settings.topic_prefix).group(role)}-" for role in ROLE_SOURCES)
     own = [name for name in await client.list_topics() if name.startswith(apps)]
     return [*(spec.name for spec in topic_specs(settings)), *sorted(own)]
-
-
-async def _needed(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
-    """Return how many copies a write to each topic needs."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name, {MIN_INSYNC: None}) for name in names]
-    found = {}
-    for response in await client.describe_configs(asked):
-        for code, message, _, name, entries in response.resources:
-            if code:
-                raise for_code(code)(message)
-            found[name] = int(entries[0][1])
-    return found
 
 
 def _out_of_step(name: str, parts: Iterable[Mapping[str, Any]]) -> list[TopicProblem]:

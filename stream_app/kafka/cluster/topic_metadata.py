@@ -25,6 +25,8 @@ from stream_app.kafka.cluster.requests import NO_ID, DescribeTopics
 
 #: (topic, partition)
 PartitionId = tuple[str, int]
+#: A broker's answer about each topic, by the protocol's names of its fields.
+DescribedTopics = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,28 @@ class TopicMetadata:
     leaders: Mapping[int, int]
 
 
+async def describe_topics(
+    client: AIOKafkaClient, names: Sequence[str], *, with_operations: bool = False
+) -> DescribedTopics:
+    """Return what a broker says of each topic; one that does not exist has an error code.
+
+    Raises:
+        KafkaError: no broker answers.
+    """
+    asked = DescribeTopics(names, with_operations=with_operations)
+    answer: Any = await ask_any(client, asked)
+    rows: DescribedTopics = answer.to_object()["topics"]
+    return rows
+
+
 async def topic_metadata(client: AIOKafkaClient, names: Sequence[str]) -> dict[str, TopicMetadata]:
     """Return what a broker knows of topics; one that does not exist is left out.
 
     Raises:
         KafkaError: no broker answers, or one refuses.
     """
-    answer: Any = await ask_any(client, DescribeTopics(names))
     found = {}
-    for row in answer.to_object()["topics"]:
+    for row in await describe_topics(client, names):
         error = for_code(row["error_code"])
         if error is UnknownTopicOrPartitionError:
             continue

@@ -37,6 +37,7 @@ __all__ = [
     "TopicSpec",
     "copies_config",
     "dry_run_mark",
+    "equal_pair",
     "topic_specs",
 ]
 
@@ -96,6 +97,12 @@ class TopicNames:
 def dry_run_mark(prefix: str) -> str:
     """Return the name of the empty topic that marks an installation as a dry run."""
     return f"{prefix}dry-run"
+
+
+def equal_pair(settings: Settings) -> tuple[str, str]:
+    """Return the names of the two topics that must have the same number of partitions."""
+    names = TopicNames(settings.topic_prefix)
+    return names(Topic.DELIVERIES), names(Topic.RESULTS)
 
 
 def _delete_after(days: int) -> dict[str, str]:

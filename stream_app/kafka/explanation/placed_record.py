@@ -66,7 +66,7 @@ async def read_place(settings: Settings, place: Place) -> PlacedRecord:
 async def _ends(settings: Settings, place: Place) -> tuple[int, int, int | None, int]:
     """Return end and stable end of a partition, the detector's next offset, and how many run."""
     async with Admin(settings) as client:
-        kafka = client._client  # noqa: SLF001 - sends our own request
+        kafka = client.kafka
         facts = await topic_metadata(kafka, [place.topic])
         if place.topic not in facts:
             raise await missing_topics_error(settings, [place.topic])

@@ -11,15 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
-
 from stream_app.domain.errors import StreamAppError, TopicMismatchError, UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.topics import Role
+from stream_app.kafka.brokers.admin_client import ClusterAdminClient
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.groups import read_group
+from stream_app.kafka.cluster.topic_configs import topic_configs
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, Topic, TopicNames, dry_run_mark
 from stream_app.settings import Settings
 
@@ -65,8 +63,9 @@ async def find_target(settings: Settings, prefix: str, topics: Sequence[Topic]) 
         if not is_dry_run:
             _check_configuration(prefix, topics)
             await _check_not_live(client, prefix)
-        largest = await _largest(client, {names(topic): topic for topic in topics})
+        configs = await topic_configs(client, {names(topic): (_LARGEST,) for topic in topics})
     partitions = {topic: counts[names(topic)] for topic in topics}
+    largest = {topic: int(configs[names(topic)][_LARGEST]) for topic in topics}
     return Target(prefix, is_dry_run, partitions, largest)
 
 
@@ -91,7 +90,7 @@ def _check_configuration(prefix: str, topics: Sequence[Topic]) -> None:
         )
 
 
-async def _check_not_live(client: AIOKafkaAdminClient, prefix: str) -> None:
+async def _check_not_live(client: ClusterAdminClient, prefix: str) -> None:
     for role in get_args(Role):
         group = TopicNames(prefix).group(role)
         view = await read_group(client, group)
@@ -104,15 +103,3 @@ async def _check_not_live(client: AIOKafkaAdminClient, prefix: str) -> None:
                 "STREAM_APP_DRY_RUN=true and a new STREAM_APP_TOPIC_PREFIX, and run `stream-app "
                 "topics create`"
             )
-
-
-async def _largest(client: AIOKafkaAdminClient, names: Mapping[str, Topic]) -> dict[Topic, int]:
-    """Return how many bytes a batch of each topic may have."""
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {_LARGEST: None}) for name in names]
-    found: dict[Topic, int] = {}
-    for answer in await client.describe_configs(resources):
-        for code, message, _, name, entries in answer.resources:
-            if code:
-                raise for_code(code)(message)
-            found[names[name]] = int(next(entry[1] for entry in entries if entry[0] == _LARGEST))
-    return found

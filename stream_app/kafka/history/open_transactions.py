@@ -65,9 +65,9 @@ async def long_open(settings: Settings, topics: Sequence[str]) -> list[OpenTrans
 async def _behind(settings: Settings, topics: Sequence[str]) -> dict[PartitionId, tuple[int, int]]:
     """Return the last stable offset and the end of the partitions where these differ."""
     async with Admin(settings) as client:
-        facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(client.kafka, topics)
         partitions = [(name, number) for name, fact in facts.items() for number in fact.leaders]
         # In this order, so that records written in between do not count as held back.
-        ends = await ends_of(client._client, partitions, facts)  # noqa: SLF001 - as above
-        stable = await stable_ends(client._client, partitions, facts)  # noqa: SLF001 - as above
+        ends = await ends_of(client.kafka, partitions, facts)
+        stable = await stable_ends(client.kafka, partitions, facts)
     return {place: (at, ends[place]) for place, at in stable.items() if ends.get(place, 0) > at}

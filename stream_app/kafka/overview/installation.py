@@ -29,7 +29,7 @@ from stream_app.domain.reports.problems import Problem
 from stream_app.domain.reports.pulse import PulseNotes
 from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.cluster.admin import Admin, contract_counts, require_visible
+from stream_app.kafka.cluster.admin import Admin, visible_counts
 from stream_app.kafka.cluster.consumers import offset_bounds
 from stream_app.kafka.cluster.groups import read_role_groups
 from stream_app.kafka.cluster.other_prefixes import other_prefixes
@@ -90,12 +90,11 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
     """
     now_ms = time.time_ns() // 1_000_000
     async with Admin(settings) as client:
-        counts = await contract_counts(client, settings, deliveries_changelog(settings))
-        specs = topic_specs(settings)
-        await require_visible(client, [spec.name for spec in specs if spec.name not in counts])
+        counts = await visible_counts(client, settings, deliveries_changelog(settings))
         altered = partition_problems(settings, counts)
         altered += await producers_clocks(settings, client, counts)
         altered += (await read_copies(settings, client)).problems
+    specs = topic_specs(settings)
     present = [spec.name for spec in specs if spec.name in counts]
     starts, ends = await offset_bounds(settings, present)
     held = {name for (name, number), end in ends.items() if end > starts[name, number]}

@@ -25,7 +25,7 @@ _TOPIC_OPERATIONS = {
     "topic_metadata.py": "Describe",
     "groups.py": "Describe",
     "admin.py": "Describe",
-    "topic_check.py": "DescribeConfigs",
+    "topic_configs.py": "DescribeConfigs",
     "changelog_settings.py": "DescribeConfigs",
     "snapshots.py": "Delete",
     # Faust's: it asks to make a topic, and takes it well that there is one.

@@ -28,7 +28,7 @@ from mode import Service
 
 from stream_app.domain.errors import StreamAppError, TopicGrownError
 from stream_app.kafka.cluster.connection import is_refusal
-from stream_app.kafka.cluster.recovery_note import note_of
+from stream_app.kafka.cluster.groups import note_of
 from stream_app.kafka.state.changelog_reader import StaleRestoreError, restore
 from stream_app.kafka.state.recovery_progress import RestoreProgress
 from stream_app.kafka.state.state_formats import StateFormats

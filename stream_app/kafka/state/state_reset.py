@@ -15,9 +15,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.cluster.admin import Admin, delete_topics
+from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.consumers import close
+from stream_app.kafka.cluster.topic_creation import delete_topics
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.state.topic_ids import ANEW, app_id_of, changed_topics
 from stream_app.settings import Settings

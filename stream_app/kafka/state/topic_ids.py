@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaProducer
 
 from stream_app.domain.errors import TopicMismatchError
-from stream_app.kafka.cluster.admin import Admin, make_topics, partition_counts
+from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
     READ_SECONDS,
     connect_producer,
@@ -28,6 +28,7 @@ from stream_app.kafka.cluster.connection import (
 )
 from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
 from stream_app.kafka.cluster.groups import GroupView, read_group
+from stream_app.kafka.cluster.topic_creation import make_topics
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicNames, TopicSpec
 from stream_app.kafka.state.changelog_settings import ensure_broker_clock
@@ -157,7 +158,7 @@ async def check_topic_ids(settings: Settings, role: str, topics: Sequence[str]) 
     app_id = app_id_of(settings, role)
     name = ids_topic(app_id)
     async with Admin(settings) as client:
-        facts = await topic_metadata(client._client, topics)  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(client.kafka, topics)
         found = {topic: fact.id for topic, fact in facts.items() if fact.id}
         if not found:
             return {}
@@ -191,7 +192,7 @@ async def changed_topics(
         known = await _read_known(settings, name)
         if require_states:
             require_known_states(known, app_id)
-        facts = await topic_metadata(client._client, list(known))  # noqa: SLF001 - sends our own request
+        facts = await topic_metadata(client.kafka, list(known))
     changed = dict.fromkeys(sorted(known.keys() - facts.keys()), GONE)
     for topic, fact in sorted(facts.items()):
         if fact.id and fact.id != known[topic].id:

@@ -13,14 +13,10 @@ from typing import Any, Protocol
 
 from stream_app.domain.errors import TopicGrownError, TopicMismatchError
 from stream_app.domain.topics import FIXED_TOPICS, Role
-from stream_app.kafka.cluster.admin import (
-    Admin,
-    make_topics,
-    partition_counts,
-    raise_partitions,
-)
+from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.other_prefixes import missing_topics_error
+from stream_app.kafka.cluster.topic_creation import make_topics, raise_partitions
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
     DEAD_LETTER_SOURCES,

@@ -16,19 +16,18 @@ from aiokafka.errors import (
 from faust.types import TP
 
 from stream_app.domain.errors import StreamAppError
-from stream_app.kafka.cluster.admin import Admin, equal_pair
+from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_check import producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
-from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames, TopicProblem
+from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames, TopicProblem, equal_pair
 from stream_app.kafka.state.state_problems import source_of
 from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
 from stream_app.kafka.state.topic_partitions import changelog_grown, is_fixed, topic_grown
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
     from stream_app.domain.topics import Role
+    from stream_app.kafka.brokers.admin_client import ClusterAdminClient
     from stream_app.settings import Settings
 
 log = get_logger(__name__)
@@ -130,18 +129,18 @@ class TopicWatch:
             self.ends = {}
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look_regularly(self, client: AIOKafkaAdminClient) -> None:
+    async def _look_regularly(self, client: ClusterAdminClient) -> None:
         while True:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._check_clocks(client)
                 asked = [*self._sources, *self._changelogs]
-                facts = await topic_metadata(client._client, asked)  # noqa: SLF001 - sends our own request
+                facts = await topic_metadata(client.kafka, asked)
                 self._compare(facts)
-                ends = await stable_ends(client._client, self._partitions(), facts)  # noqa: SLF001
+                ends = await stable_ends(client.kafka, self._partitions(), facts)
                 self.ends = {TP(*place): end for place, end in ends.items()}
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _check_clocks(self, client: AIOKafkaAdminClient) -> None:
+    async def _check_clocks(self, client: ClusterAdminClient) -> None:
         """Check now and then that no topic was altered so that producers set its records' times."""
         self._looks += 1
         if self._looks % LOOKS_PER_CLOCK_CHECK:

@@ -10,8 +10,7 @@ from stream_app.kafka.cluster.admin import Admin
 from stream_app.notifier.closing.positions import GroupPositions, read_positions
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
+    from stream_app.kafka.brokers.admin_client import ClusterAdminClient
     from stream_app.notifier.closing.barrier import Passage
     from stream_app.settings import Settings
 
@@ -28,7 +27,7 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client: AIOKafkaAdminClient | None = None
+        self._client: ClusterAdminClient | None = None
         self._connection = AsyncExitStack()
 
     async def positions(self, passage: Passage) -> GroupPositions:

@@ -11,8 +11,7 @@ from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.notifier.closing.barrier import PartitionEnd, Passage
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
+    from stream_app.kafka.brokers.admin_client import ClusterAdminClient
     from stream_app.kafka.cluster.topic_metadata import PartitionId
 
 
@@ -34,13 +33,13 @@ def way_to_close(names: TopicNames) -> tuple[Passage, ...]:
     )
 
 
-async def read_positions(client: AIOKafkaAdminClient, passage: Passage) -> GroupPositions:
+async def read_positions(client: ClusterAdminClient, passage: Passage) -> GroupPositions:
     """Ask the brokers.
 
     Raises:
         KafkaError: one does not answer, or refuses.
     """
-    cluster = client._client  # noqa: SLF001 - sends our own requests
+    cluster = client.kafka
     facts = await topic_metadata(cluster, passage.topics)
     places = [(topic, number) for topic, fact in facts.items() for number in fact.leaders]
     committed = await committed_offsets(client, passage.group, places)

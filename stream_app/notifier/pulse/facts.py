@@ -20,8 +20,7 @@ from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.kafka.engine.app import CLIENT_ID
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
+    from stream_app.kafka.brokers.admin_client import ClusterAdminClient
     from stream_app.settings import Settings
 
 #: Topics whose records wait only if a worker does not take them. In a topic of events a producer's
@@ -68,13 +67,13 @@ class FactsReader:
             why = f"the workers' groups and topics cannot be read: {error_text(error)}"
             return PulseFacts([PulseStop(PulseReason.NOT_READ, why)], {})
 
-    async def _read(self, client: AIOKafkaAdminClient) -> PulseFacts:
+    async def _read(self, client: ClusterAdminClient) -> PulseFacts:
         names, sources = self._names, self._names.role_sources()
         groups = {
             role: await read_group(client, names.group(role), topics)
             for role, topics in sources.items()
         }
-        cluster = client._client  # noqa: SLF001 - sends our own requests
+        cluster = client.kafka
         topics = list(dict.fromkeys(topic for found in sources.values() for topic in found))
         known = await topic_metadata(cluster, topics)
         counts = {topic: len(known[topic].leaders) for topic in topics if topic in known}

@@ -34,7 +34,7 @@ from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.times import HOUR_MS
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.engine.batched_sends import send_batches
 from stream_app.kafka.state.send import Send
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind

@@ -13,7 +13,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.bench import data

@@ -45,7 +45,7 @@ def test_strimzi_makes_the_topics_that_the_command_makes(
         for topic in topics
     }
     assert len(made) == len(topics)
-    # As stream_app/kafka/cluster/admin.py makes them.
+    # As stream_app/kafka/cluster/topic_creation.py makes them.
     assert made == {
         spec.name: (spec.partitions, {**spec.config, **copies_config(copies)})
         for spec in topic_specs(Settings(**settings))

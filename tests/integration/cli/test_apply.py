@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stream_app.domain.configuration.kinds import Kind, Stored
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.kafka.configuration.view import Configuration

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from stream_app.domain.times import iso_utc
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.integration.cli.test_replay import command
 from tests.integration.harness import WorkerProcess, put, put_objects

@@ -25,7 +25,7 @@ from stream_app.domain.delivery.records import (
     encode_result,
 )
 from stream_app.domain.errors import DeadLetterReason, KafkaUnreachableError
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
 from stream_app.kafka.dead_letters.redrive import Redriven, Redriver, redriven
 from stream_app.settings import Settings

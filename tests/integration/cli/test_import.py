@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.key_ring import generate_secret_key
 from stream_app.settings import Settings
 from tests.api_answers import (

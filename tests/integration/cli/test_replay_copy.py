@@ -20,7 +20,8 @@ from cryptography.fernet import Fernet
 from stream_app.cli.replay import copy_events
 from stream_app.domain.replay.copying import Remainder
 from stream_app.domain.replay.ranges import Range
-from stream_app.kafka.cluster.admin import Admin, create_topics
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.history.copier import Copier
 from stream_app.kafka.history.time_order import Placed

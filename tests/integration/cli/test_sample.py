@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_app.domain.events.model import EventKind
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_app.domain.configuration.kinds import Kind
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing, generate_secret_key
 from stream_app.settings import Settings

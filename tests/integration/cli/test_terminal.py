@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from stream_app.domain.foreign_text.printable import printable
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.conftest import shared_kafka
 from tests.integration.harness import environment, put

@@ -17,8 +17,9 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from stream_app.domain.topics import ROLE_SOURCES
-from stream_app.kafka.cluster.admin import Admin, raise_partitions
+from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import connection_options
+from stream_app.kafka.cluster.topic_creation import raise_partitions
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.heartbeats import Heartbeat

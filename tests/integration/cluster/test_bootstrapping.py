@@ -16,7 +16,8 @@ from aiokafka.conn import AIOKafkaConnection
 
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.brokers import bootstrapping
-from stream_app.kafka.cluster.admin import create_topics, probe
+from stream_app.kafka.cluster.admin import probe
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.records import open_configuration
 from stream_app.setting_groups import KafkaSettings

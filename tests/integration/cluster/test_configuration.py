@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from stream_app.domain.errors import KafkaUnreachableError, TopicMismatchError
-from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.connection import connection_options
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics

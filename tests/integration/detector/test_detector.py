@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.setting_groups import EmbeddedSettings

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream_app.domain.alerts.alert import decode_alert, notice_alert_id
 from stream_app.domain.configuration.integrations import EVENTS
 from stream_app.domain.notices.outgoing import encode_notice, notice_of
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings

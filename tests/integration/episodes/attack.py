@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings
 from tests.integration.episodes.oracle import Choice

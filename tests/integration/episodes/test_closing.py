@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream_app.domain.delivery.records import ServiceAction, decode_delivery
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.overview.installation import read_overview
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.settings import Settings

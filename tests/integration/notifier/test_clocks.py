@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from stream_app.kafka.cluster.admin import Admin, create_topics, make_topics
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.topic_creation import create_topics, make_topics
 from stream_app.kafka.cluster.topics import BROKER_CLOCK, TopicSpec
 from stream_app.kafka.state.changelog_settings import topic_overrides
 from stream_app.settings import Settings

@@ -18,7 +18,7 @@ from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.statuses import IntegrationStatus, encode_status
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.plans.plan import Action, Change
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import generate_secret_key
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation

@@ -26,7 +26,7 @@ from stream_app.domain.delivery.records import (
     delivery_of,
     encode_delivery,
 )
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.opsgenie.endpoints import JSM_PATH
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind

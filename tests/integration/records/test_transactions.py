@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from stream_app.domain.alerts.alert import encode_alert
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import (
     alerts,

@@ -18,8 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 from cryptography.fernet import Fernet
 
-from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.consumers import batches_to_end, open_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.records.stored_batches import Batches

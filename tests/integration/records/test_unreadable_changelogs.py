@@ -14,8 +14,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from stream_app.domain.state.packed_log import GroupKind
-from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.consumers import batches_to_end, open_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.embedded.broker import EmbeddedKafka
 from stream_app.kafka.records.stored_batches import Batches, StoredBatch
 from stream_app.setting_groups import KafkaSettings

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stream_app.kafka.cluster.admin import create_topics
 from stream_app.kafka.cluster.groups import read_groups
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import wait_for
 from tests.integration.harness import PROGRAMS, WorkerProcess, put

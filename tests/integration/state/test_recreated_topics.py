@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import (

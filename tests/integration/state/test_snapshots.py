@@ -19,7 +19,8 @@ from aiokafka.admin import RecordsToDelete
 
 from stream_app.domain.state import packed_log
 from stream_app.domain.state.packed_log import GroupKind, PackedPart
-from stream_app.kafka.cluster.admin import Admin, create_topics
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.state.packed_table import PACKED_CONFIG
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import CLIENT, trigger, wait_for

@@ -10,8 +10,9 @@ from aiokafka.admin import NewTopic
 
 from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster import topics
-from stream_app.kafka.cluster.admin import Admin, create_topics, make_topics
+from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_copies import check_copies
+from stream_app.kafka.cluster.topic_creation import create_topics, make_topics
 from stream_app.kafka.cluster.topics import MIN_INSYNC, TopicSpec, topic_specs
 from stream_app.kafka.state.changelog_settings import topic_overrides
 from stream_app.setting_groups import KafkaSettings

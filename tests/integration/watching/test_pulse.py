@@ -17,7 +17,7 @@ from stream_app.domain.alerts.alert import encode_alert, fired_alert
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.reports.overview import Overview
-from stream_app.kafka.cluster.admin import create_topics
+from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, EVENT_TOPICS
 from stream_app.kafka.overview.installation import read_overview
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind

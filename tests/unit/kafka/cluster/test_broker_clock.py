@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from stream_app.kafka.cluster.broker_clock import BrokerClock
-from stream_app.kafka.cluster.cluster_time import ClockReading
+from stream_app.kafka.cluster.broker_clock import BrokerClock, ClockReading
 
 TRUE_MS = 1_767_225_600_000
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
-from stream_app.kafka.cluster.groups import _member
-from stream_app.kafka.cluster.recovery_note import RestoringNote, note_of, read_note
+from stream_app.kafka.cluster.groups import RestoringNote, _member, note_of, read_note
 from stream_app.kafka.state.recovery_progress import RestoreProgress
 
 
