@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from stream_app.cli.output import text_of
 from stream_app.cli.record_files import InputRecord
 from stream_app.domain.dead_letters.dead_letter import Place
-from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import close, end_offsets, open_topics, records_to_end
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS
+from stream_app.kafka.cluster.consumers import end_offsets, reading, records_to_end
 from stream_app.settings import Settings
 
 
@@ -21,16 +21,12 @@ async def topic_records(
         KafkaUnreachableError: no broker answers, or no more.
         TopicMismatchError: the topic is missing.
     """
-    consumer = await open_topics(settings, [topic])
-    try:
-        with kafka_errors(settings):
-            ends = await end_offsets(consumer, CONNECT_SECONDS)
-            starts = await consumer.beginning_offsets(consumer.assignment())
-            show_total(sum(ends.values()) - sum(starts.values()))
-            async for record in records_to_end(consumer):
-                place = Place(topic, record.partition, record.offset)
-                headers = {name: text_of(value) for name, value in record.headers}
-                key, timestamp = record.key or b"", record.timestamp
-                yield InputRecord(str(place), topic, key, record.value, headers, timestamp)
-    finally:
-        await close(consumer)
+    async with reading(settings, [topic]) as consumer:
+        ends = await end_offsets(consumer, CONNECT_SECONDS)
+        starts = await consumer.beginning_offsets(consumer.assignment())
+        show_total(sum(ends.values()) - sum(starts.values()))
+        async for record in records_to_end(consumer):
+            place = Place(topic, record.partition, record.offset)
+            headers = {name: text_of(value) for name, value in record.headers}
+            key, timestamp = record.key or b"", record.timestamp
+            yield InputRecord(str(place), topic, key, record.value, headers, timestamp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -28,11 +29,14 @@ Offsets = Mapping[PartitionId, int]
 
 
 async def open_topics(
-    settings: Settings, topics: Sequence[str], *, isolation_level: str = READ_COMMITTED
+    settings: Settings, topics: Sequence[str], **options: Any
 ) -> AIOKafkaConsumer:
-    """Start a consumer at the beginning of all partitions of topics, given by their full names.
+    """Start a consumer at the beginning of all partitions of topics. The caller stops it.
 
-    The caller stops it.
+    Args:
+        settings: those of the installation.
+        topics: their full names.
+        options: of aiokafka's consumer, in place of those that are given here.
 
     Raises:
         KafkaUnreachableError: no broker answers.
@@ -41,14 +45,14 @@ async def open_topics(
     with kafka_errors(settings):
         partitions = await _partitions(settings, topics)
         install_fetcher()
-        consumer = AIOKafkaConsumer(
-            **connection_options(settings),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level=isolation_level,
-            fetch_max_wait_ms=settings.kafka.fetch_max_wait_ms,
-            key_deserializer=whole_records,
-        )
+        usual = {
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "isolation_level": READ_COMMITTED,
+            "fetch_max_wait_ms": settings.kafka.fetch_max_wait_ms,
+            "key_deserializer": whole_records,
+        }
+        consumer = AIOKafkaConsumer(**{**connection_options(settings), **usual, **options})
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await consumer.start()
@@ -57,6 +61,24 @@ async def open_topics(
             await close(consumer)
             raise
     return consumer
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    settings: Settings, topics: Sequence[str], **options: Any
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Open topics as `open_topics` does; the consumer is stopped at the end.
+
+    Raises:
+        KafkaUnreachableError: no broker answers, or no more.
+        TopicMismatchError: a topic is missing.
+    """
+    consumer = await open_topics(settings, topics, **options)
+    try:
+        with kafka_errors(settings):
+            yield consumer
+    finally:
+        await close(consumer)
 
 
 async def close(consumer: AIOKafkaConsumer) -> None:
@@ -103,13 +125,9 @@ async def offset_bounds(settings: Settings, topics: Sequence[str]) -> tuple[Offs
     """
     if not topics:
         return {}, {}
-    consumer = await open_topics(settings, topics)
-    try:
-        with kafka_errors(settings):
-            ends = await end_offsets(consumer, CONNECT_SECONDS)
-            starts = await consumer.beginning_offsets(list(ends))
-    finally:
-        await close(consumer)
+    async with reading(settings, topics) as consumer:
+        ends = await end_offsets(consumer, CONNECT_SECONDS)
+        starts = await consumer.beginning_offsets(list(ends))
     return (
         {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
         {(tp.topic, tp.partition): offset for tp, offset in ends.items()},

@@ -27,7 +27,7 @@ from stream_app.kafka.cluster.connection import (
     is_refusal,
     kafka_errors,
 )
-from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end, seek_to_time
+from stream_app.kafka.cluster.consumers import reading, records_to_end, seek_to_time
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
@@ -233,16 +233,12 @@ async def read_accepted(
     accepted: set[str] = set()
     if not delivery_ids:
         return accepted
-    consumer = await open_topics(settings, [TopicNames(settings.topic_prefix)(Topic.RESULTS)])
-    try:
-        with kafka_errors(settings):
-            await seek_to_time(consumer, since_ms)
-            async for record in records_to_end(consumer):
-                result = _result(record)
-                if result and result.accepted and result.delivery_id in delivery_ids:
-                    accepted.add(result.delivery_id)
-    finally:
-        await close(consumer)
+    async with reading(settings, [TopicNames(settings.topic_prefix)(Topic.RESULTS)]) as consumer:
+        await seek_to_time(consumer, since_ms)
+        async for record in records_to_end(consumer):
+            result = _result(record)
+            if result and result.accepted and result.delivery_id in delivery_ids:
+                accepted.add(result.delivery_id)
     return accepted
 
 

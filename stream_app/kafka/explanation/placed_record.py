@@ -14,8 +14,8 @@ from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.errors import UsageError
 from stream_app.domain.explanation.places import PlacedRecord, PlaceState
 from stream_app.kafka.cluster.admin import Admin
-from stream_app.kafka.cluster.connection import READ_SECONDS, kafka_errors
-from stream_app.kafka.cluster.consumers import close, open_topics
+from stream_app.kafka.cluster.connection import READ_SECONDS
+from stream_app.kafka.cluster.consumers import reading
 from stream_app.kafka.cluster.groups import read_group
 from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topic_metadata import ends_of, stable_ends, topic_metadata
@@ -37,16 +37,12 @@ async def read_place(settings: Settings, place: Place) -> PlacedRecord:
         KafkaUnreachableError: no broker answers, or no more.
     """
     end, stable, committed, workers = await _ends(settings, place)
-    consumer = await open_topics(settings, [place.topic])
-    try:
-        with kafka_errors(settings):
-            tp = TopicPartition(place.topic, place.partition)
-            start = (await consumer.beginning_offsets([tp]))[tp]
-            found = None
-            if start <= place.offset < stable:
-                found = await _read_one(consumer, tp, place.offset)
-    finally:
-        await close(consumer)
+    async with reading(settings, [place.topic]) as consumer:
+        tp = TopicPartition(place.topic, place.partition)
+        start = (await consumer.beginning_offsets([tp]))[tp]
+        found = None
+        if start <= place.offset < stable:
+            found = await _read_one(consumer, tp, place.offset)
     facts = start, end, committed, workers
     if isinstance(found, UnreadableBatch):
         return PlacedRecord(place, PlaceState.UNREADABLE, *facts, found)
@@ -102,10 +98,6 @@ async def _read_one(consumer: Any, tp: TopicPartition, offset: int) -> Any:
 
 async def _is_written(settings: Settings, place: Place) -> bool:
     """Tell whether a record that nobody can see is in the log."""
-    consumer = await open_topics(settings, [place.topic], isolation_level=READ_UNCOMMITTED)
-    try:
-        with kafka_errors(settings):
-            tp = TopicPartition(place.topic, place.partition)
-            return await _read_one(consumer, tp, place.offset) is not None
-    finally:
-        await close(consumer)
+    async with reading(settings, [place.topic], isolation_level=READ_UNCOMMITTED) as consumer:
+        tp = TopicPartition(place.topic, place.partition)
+        return await _read_one(consumer, tp, place.offset) is not None

@@ -13,19 +13,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from stream_app.domain.errors import UsageError
 from stream_app.domain.pulse.probe import is_probe
 from stream_app.domain.replay.ranges import Bound, Range
-from stream_app.kafka.cluster.admin import Admin, partition_counts
-from stream_app.kafka.cluster.connection import (
-    CONNECT_SECONDS,
-    READ_SECONDS,
-    connection_options,
-    kafka_errors,
-)
-from stream_app.kafka.cluster.consumers import close
-from stream_app.kafka.cluster.other_prefixes import missing_topics_error
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS, READ_SECONDS, kafka_errors
+from stream_app.kafka.cluster.consumers import close, open_topics
 from stream_app.kafka.history.spans import LogSpans, Span
-from stream_app.kafka.records.fetched_records import FetchedRecords
-from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
-from stream_app.kafka.records.partition_records import LeanPartitionRecords
+from stream_app.kafka.records.fetched_records import FetchedRecords, lean_records
 from stream_app.settings import Settings
 
 _POLL_MS = 500
@@ -56,36 +47,13 @@ class EventLog:
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        async with Admin(self._settings) as client:
-            counts = await partition_counts(client, self.topics)
-        if missing := [topic for topic in self.topics if topic not in counts]:
-            raise await missing_topics_error(self._settings, missing)
-        # These topics are read as a worker reads them: without an object for each record.
-        LeanPartitionRecords.batched |= frozenset(self.topics)
-        install_fetcher()
-        consumer = AIOKafkaConsumer(
-            **connection_options(self._settings),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level=READ_COMMITTED,
-            fetch_max_wait_ms=self._settings.kafka.fetch_max_wait_ms,
+        self._consumer = await open_topics(
+            self._settings,
+            self.topics,
             max_partition_fetch_bytes=_FETCH_BYTES,
+            # As a worker reads them: without an object for each record.
+            key_deserializer=lean_records,
         )
-        with kafka_errors(self._settings):
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await consumer.start()
-                consumer.assign(
-                    [
-                        TopicPartition(topic, n)
-                        for topic in self.topics
-                        for n in range(counts[topic])
-                    ]
-                )
-            except BaseException:
-                await close(consumer)
-                raise
-        self._consumer = consumer
         return self
 
     async def __aexit__(self, *_: object) -> None:

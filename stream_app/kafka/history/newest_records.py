@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stream_app.kafka.cluster.connection import CONNECT_SECONDS, kafka_errors
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS
 from stream_app.kafka.cluster.consumers import (
-    close,
     end_offsets,
-    open_topics,
+    reading,
     records_to_end,
     seek_to_time,
 )
@@ -75,23 +74,19 @@ async def read_newest(
         KafkaUnreachableError: the broker doesn't answer, or no more.
         TopicMismatchError: a topic is missing.
     """
-    consumer = await open_topics(settings, topics)
-    try:
-        with kafka_errors(settings):
-            total, cut = await _seek_start(consumer, most, since_ms)
-            read, oldest = 0, dict.fromkeys(cut, 0)
-            progress(0, total)
-            async for record in records_to_end(consumer):
-                partition = (record.topic, record.partition)
-                if oldest.get(partition) == 0:
-                    oldest[partition] = record.timestamp
-                take(record)
-                read += 1
-                if read % _PROGRESS_EVERY == 0:
-                    progress(read, total)
-            progress(read, max(read, total))
-    finally:
-        await close(consumer)
+    async with reading(settings, topics) as consumer:
+        total, cut = await _seek_start(consumer, most, since_ms)
+        read, oldest = 0, dict.fromkeys(cut, 0)
+        progress(0, total)
+        async for record in records_to_end(consumer):
+            partition = (record.topic, record.partition)
+            if oldest.get(partition) == 0:
+                oldest[partition] = record.timestamp
+            take(record)
+            read += 1
+            if read % _PROGRESS_EVERY == 0:
+                progress(read, total)
+        progress(read, max(read, total))
     cut_topics = frozenset(topic for topic, _ in cut)
     return Reach(read, max(oldest.values(), default=None), cut_topics)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
-from stream_app.kafka.cluster.connection import kafka_errors
-from stream_app.kafka.cluster.consumers import close, open_topics
+from stream_app.kafka.cluster.consumers import reading
 from stream_app.kafka.records.fetcher import READ_COMMITTED
 
 if TYPE_CHECKING:
@@ -27,18 +26,14 @@ async def times_from(
     """Return the time (Unix ms) of the first record from an offset of each partition on."""
     times: dict[PartitionId, int] = {}
     topics = sorted({topic for topic, _ in offsets})
-    consumer = await open_topics(settings, topics, isolation_level=isolation_level)
-    try:
-        with kafka_errors(settings):
-            wanted = {TopicPartition(*place): at for place, at in offsets.items()}
-            consumer.pause(*(consumer.assignment() - set(wanted)))
-            for tp, at in wanted.items():
-                consumer.seek(tp, at)
-            deadline = time.monotonic() + _READ_SECONDS
-            while len(times) < len(wanted) and time.monotonic() < deadline:
-                for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-                    times.setdefault((tp.topic, tp.partition), records[0].timestamp)
-                    consumer.pause(tp)
-    finally:
-        await close(consumer)
+    async with reading(settings, topics, isolation_level=isolation_level) as consumer:
+        wanted = {TopicPartition(*place): at for place, at in offsets.items()}
+        consumer.pause(*(consumer.assignment() - set(wanted)))
+        for tp, at in wanted.items():
+            consumer.seek(tp, at)
+        deadline = time.monotonic() + _READ_SECONDS
+        while len(times) < len(wanted) and time.monotonic() < deadline:
+            for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+                times.setdefault((tp.topic, tp.partition), records[0].timestamp)
+                consumer.pause(tp)
     return times

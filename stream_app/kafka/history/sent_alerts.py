@@ -8,8 +8,7 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.replay.recorded_alerts import RecordedAlerts
 from stream_app.kafka.cluster.admin import Admin, partition_counts
-from stream_app.kafka.cluster.connection import kafka_errors
-from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end
+from stream_app.kafka.cluster.consumers import reading, records_to_end
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.settings import Settings
 
@@ -27,13 +26,9 @@ async def read_sent_alerts(
         TopicMismatchError: the topic is missing.
     """
     recorded = RecordedAlerts()
-    consumer = await open_topics(settings, [TopicNames(prefix)(Topic.ALERTS)])
-    try:
-        with kafka_errors(settings):
-            async for record in records_to_end(consumer):
-                recorded.add_record(record.value, wanted)
-    finally:
-        await close(consumer)
+    async with reading(settings, [TopicNames(prefix)(Topic.ALERTS)]) as consumer:
+        async for record in records_to_end(consumer):
+            recorded.add_record(record.value, wanted)
     return recorded
 
 

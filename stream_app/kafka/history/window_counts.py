@@ -24,8 +24,7 @@ from stream_app.domain.replay.counting_replay import CountingReplay
 from stream_app.domain.replay.ranges import Bound, Range
 from stream_app.domain.replay.recorded_alerts import window_of
 from stream_app.domain.replay.recorded_triggers import recorded_trigger
-from stream_app.kafka.cluster.connection import kafka_errors
-from stream_app.kafka.cluster.consumers import close, open_topics, records_to_end, seek_to_time
+from stream_app.kafka.cluster.consumers import reading, records_to_end, seek_to_time
 from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
 from stream_app.kafka.engine.batched_sends import partition_of_key
 from stream_app.kafka.history.event_log import EventLog
@@ -89,25 +88,21 @@ async def read_counted(
     needle = f'"{revision}"'.encode()
     until_ms = last_ms + retention_seconds(int(period)) * 1000
     counted, read = WindowSum(), 0
-    consumer = await open_topics(settings, [topic])
-    try:
-        with kafka_errors(settings):
-            number = partition_of_key(trigger_id.encode(), len(consumer.assignment()))
-            consumer.assign([TopicPartition(topic, number)])
-            await seek_to_time(consumer, since_ms)
-            async for record in records_to_end(consumer):
-                read += 1
-                if record.timestamp > until_ms or read > MOST:
-                    break
-                if needle not in (record.value or b""):
-                    continue
-                with contextlib.suppress(*DECODE_ERRORS, TypeError):
-                    for part in decode_partial_counts(record.value).triggers:
-                        rows = part.windows if part.name == name else ()
-                        found = [(source, count) for at, source, count in rows if at == start]
-                        counted.merge(found, fired=False, seen_ms=0)
-    finally:
-        await close(consumer)
+    async with reading(settings, [topic]) as consumer:
+        number = partition_of_key(trigger_id.encode(), len(consumer.assignment()))
+        consumer.assign([TopicPartition(topic, number)])
+        await seek_to_time(consumer, since_ms)
+        async for record in records_to_end(consumer):
+            read += 1
+            if record.timestamp > until_ms or read > MOST:
+                break
+            if needle not in (record.value or b""):
+                continue
+            with contextlib.suppress(*DECODE_ERRORS, TypeError):
+                for part in decode_partial_counts(record.value).triggers:
+                    rows = part.windows if part.name == name else ()
+                    found = [(source, count) for at, source, count in rows if at == start]
+                    counted.merge(found, fired=False, seen_ms=0)
     return ObservedCount(counted.total, read <= MOST) if counted.total else None
 
 

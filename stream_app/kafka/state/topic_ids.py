@@ -26,7 +26,7 @@ from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_errors,
 )
-from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
+from stream_app.kafka.cluster.consumers import batches_to_end, reading
 from stream_app.kafka.cluster.groups import GroupView, read_group
 from stream_app.kafka.cluster.topic_creation import make_topics
 from stream_app.kafka.cluster.topic_metadata import topic_metadata
@@ -120,12 +120,8 @@ async def _require_nothing_read(
     """
     if not any(topic in topics for topic, _ in group.committed):
         return
-    consumer = await open_topics(settings, topics)
-    try:
-        with kafka_errors(settings):
-            starts = await consumer.beginning_offsets(list(consumer.assignment()))
-    finally:
-        await close(consumer)
+    async with reading(settings, topics) as consumer:
+        starts = await consumer.beginning_offsets(list(consumer.assignment()))
     for tp, start in sorted(starts.items()):
         at = group.committed.get((tp.topic, tp.partition), start)
         if at > start:
@@ -203,14 +199,9 @@ async def changed_topics(
 async def _read_known(settings: Settings, name: str) -> dict[str, KnownTopic]:
     """Return what the topic of this name keeps of each topic."""
     known: dict[str, KnownTopic] = {}
-    consumer = await open_topics(settings, [name])
-    try:
-        with kafka_errors(settings):
-            async with asyncio.timeout(READ_SECONDS):
-                async for batch in batches_to_end(consumer):
-                    known |= known_topics(batch)
-    finally:
-        await close(consumer)
+    async with reading(settings, [name]) as consumer, asyncio.timeout(READ_SECONDS):
+        async for batch in batches_to_end(consumer):
+            known |= known_topics(batch)
     return known
 
 
