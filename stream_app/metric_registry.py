@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
@@ -14,7 +14,6 @@ from prometheus_client.samples import Sample
 from stream_app.domain.topics import Role
 
 Metric = TypeVar("Metric", bound=MetricWrapperBase)
-Labels = dict[str, Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,10 @@ class KnownGauge(Gauge):
         return () if value is None else (Sample("", {}, float(value), None, None),)
 
 
+#: What Prometheus calls each kind of metric.
+_TYPES = {Counter: "counter", Gauge: "gauge", KnownGauge: "gauge", Histogram: "histogram"}
+
+
 class MetricRegistry:
     """Declares metrics and creates all their label values.
 
@@ -65,80 +68,58 @@ class MetricRegistry:
         self.registry = CollectorRegistry()
         self.rows: list[MetricRow] = []
         self._role = role
+        #: The role whose metrics are being declared; None: both have them.
+        self._declared_for: Role | None = None
 
     def _counter(
         self,
         name: str,
         text: str,
-        role: Role | None = None,
         combinations: Iterable[Sequence[str]] = (),
         **labels: Iterable[str],
     ) -> Counter:
-        metric = Counter(
-            f"stream_app_{name}", text, list(labels), registry=self._registry_for(role)
-        )
-        return self._with_labels(
-            metric, f"{name}_total", "counter", text, role, labels, combinations
-        )
+        """Declare a counter; `combinations` are its sets of label values, by default all."""
+        return self._add(Counter, name, text, labels, combinations=combinations)
 
-    def _gauge(
-        self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
-    ) -> Gauge:
-        metric = Gauge(f"stream_app_{name}", text, list(labels), registry=self._registry_for(role))
-        return self._with_labels(metric, name, "gauge", text, role, labels)
+    def _gauge(self, name: str, text: str, **labels: Iterable[str]) -> Gauge:
+        return self._add(Gauge, name, text, labels)
 
-    def _known_gauge(
-        self, name: str, text: str, role: Role | None = None, **labels: Iterable[str]
-    ) -> KnownGauge:
-        metric = KnownGauge(
-            f"stream_app_{name}", text, list(labels), registry=self._registry_for(role)
-        )
-        return self._with_labels(metric, name, "gauge", text, role, labels)
+    def _known_gauge(self, name: str, text: str, **labels: Iterable[str]) -> KnownGauge:
+        return self._add(KnownGauge, name, text, labels)
 
     def _histogram(
-        self,
-        name: str,
-        text: str,
-        buckets: Sequence[float],
-        role: Role | None = None,
-        **labels: Iterable[str],
+        self, name: str, text: str, buckets: Sequence[float], **labels: Iterable[str]
     ) -> Histogram:
-        metric = Histogram(
-            f"stream_app_{name}",
-            text,
-            list(labels),
-            registry=self._registry_for(role),
-            buckets=buckets,
-        )
-        return self._with_labels(metric, name, "histogram", text, role, labels)
+        return self._add(Histogram, name, text, labels, buckets=buckets)
 
-    def _registry_for(self, role: Role | None) -> CollectorRegistry | None:
-        return self.registry if role is None or self._role in (None, role) else None
-
-    def _with_labels(
+    def _add(
         self,
-        metric: Metric,
+        kind: type[Metric],
         name: str,
-        kind: str,
         text: str,
-        role: Role | None,
-        labels: Labels,
+        labels: Mapping[str, Iterable[str]],
         combinations: Iterable[Sequence[str]] = (),
+        **options: Any,
     ) -> Metric:
-        """Create all label values, so that a rate is right from the first event on."""
+        """Declare a metric with all its label values: a rate is right from the first event on."""
+        is_shown = self._role is None or self._declared_for in (None, self._role)
+        full_name = f"stream_app_{name}"
+        metric = kind(
+            full_name, text, list(labels), registry=self.registry if is_shown else None, **options
+        )
         found = [tuple(map(str, row)) for row in combinations or product(*labels.values())]
         if labels:
             for row in found:
                 metric.labels(*row)
         self.rows.append(
             MetricRow(
-                f"stream_app_{name}",
-                kind,
+                f"{full_name}_total" if kind is Counter else full_name,
+                _TYPES[kind],
                 tuple(labels),
                 tuple(found),
                 text,
-                role,
-                not isinstance(metric, KnownGauge),
+                self._declared_for,
+                kind is not KnownGauge,
             )
         )
         return metric

@@ -146,9 +146,7 @@ class Metrics(MetricRegistry):
             "config_objects", "Configured objects", kind=VIEW_KINDS.values()
         )
         self.config_invalid = self._known_gauge(
-            "config_invalid",
-            "Configuration records that cannot be used",
-            kind=VIEW_KINDS.values(),
+            "config_invalid", "Configuration records that cannot be used", kind=VIEW_KINDS.values()
         )
         self.config_applied = self._known_gauge(
             "config_last_applied_timestamp_seconds",
@@ -164,21 +162,16 @@ class Metrics(MetricRegistry):
         )
 
     def _add_detector(self) -> None:
-        role: Role = "detector"
+        self._declared_for = "detector"
         self.events = self._counter(
-            "events",
-            "Events read, by what became of them",
-            role,
-            kind=EventKind,
-            result=EventResult,
+            "events", "Events read, by what became of them", kind=EventKind, result=EventResult
         )
         self.late_events = self._counter(
-            "late_events", "Events that came after their window was given up", role, kind=EventKind
+            "late_events", "Events that came after their window was given up", kind=EventKind
         )
         self.skipped_events = self._counter(
             "skipped_events",
             "Events skipped because an earlier run had counted them",
-            role,
             kind=EventKind,
         )
         self.event_lag = self._histogram(
@@ -186,70 +179,60 @@ class Metrics(MetricRegistry):
             "Age of the newest event of a flush, by its own time, when the flush is acknowledged; "
             "of a batch behind the watermark the last event counts",
             LONG_SECONDS,
-            role,
             kind=EventKind,
         )
         self.watermark = self._known_gauge(
             "watermark_seconds",
             "Largest event time seen in the worker's partitions, as Unix seconds; absent: none yet",
-            role,
             kind=EventKind,
         )
         self.events_expected = self._known_gauge(
             "events_expected",
             "1: StreamAppNoEvents judges the silence of these events; 0: they may stay away",
-            role,
             kind=EventKind,
         )
         self.open_cells = self._known_gauge(
-            "open_cells", "Partial counts held in memory", role, kind=EventKind
+            "open_cells", "Partial counts held in memory", kind=EventKind
         )
-        self.flushes = self._counter("flushes", "Flushes of partial counts", role, kind=EventKind)
+        self.flushes = self._counter("flushes", "Flushes of partial counts", kind=EventKind)
         self.flush_duration = self._histogram(
             "flush_duration_seconds",
             "Time until the broker had acknowledged a flush",
             LATENCY_SECONDS,
-            role,
             kind=EventKind,
         )
-        self.windows_open = self._known_gauge("windows_open", "Windows whose sum is kept", role)
+        self.windows_open = self._known_gauge("windows_open", "Windows whose sum is kept")
         self.stale_counts = self._counter(
-            "stale_counts",
-            "Partial counts of a trigger revision that is no longer configured",
-            role,
+            "stale_counts", "Partial counts of a trigger revision that is no longer configured"
         )
         self.notices = self._counter(
-            "notices", "Notices read, by what became of them", role, result=NoticeResult
+            "notices", "Notices read, by what became of them", result=NoticeResult
         )
-        self.alerts = self._counter("alerts", "Alerts fired", role, kind=ALERT_KINDS)
+        self.alerts = self._counter("alerts", "Alerts fired", kind=ALERT_KINDS)
         self.event_to_alert = self._histogram(
             "event_to_alert_seconds",
             "Time from the append of the newest record that an alert counts (of a notice: its own) "
             "to the alert's acknowledgement",
             LONG_SECONDS,
-            role,
             kind=ALERT_KINDS,
         )
 
     def _add_notifier(self) -> None:
-        role: Role = "notifier"
+        self._declared_for = "notifier"
         self.routed = self._counter(
             "routed_alerts",
             "Integrations of fired alerts, by what became of the delivery",
-            role,
             result=RouteResult,
         )
         self.deliveries = self._counter(
             "deliveries",
             "Finished deliveries; of one that is cancelled the type is unknown",
-            role,
             integration_type=INTEGRATION_TYPES,
             outcome=FINISHED,
         )
         self.delivery_attempts = self._counter(
             "delivery_attempts",
             "Requests, by the reason of their outcome; unknown: none was made",
-            role,
             ATTEMPTS,
             integration_type=(),
             reason=(),
@@ -258,7 +241,6 @@ class Metrics(MetricRegistry):
             "delivery_request_duration_seconds",
             "Time of one request",
             REQUEST_SECONDS,
-            role,
             integration_type=IntegrationType,
         )
         self.alert_to_accepted = self._histogram(
@@ -266,56 +248,47 @@ class Metrics(MetricRegistry):
             "Time from an alert's append (its redrive's, if any) to the end of the request that "
             "was accepted",
             LONG_SECONDS,
-            role,
             integration_type=IntegrationType,
         )
         self.request_status = self._counter(
             "request_status",
             "Accepted requests of the sample whose state was asked, by what was found",
-            role,
             integration_type=IntegrationType,
             outcome=CheckOutcome,
         )
         self.auto_disables = self._counter(
-            "integration_auto_disables", "Integrations disabled because their requests failed", role
+            "integration_auto_disables", "Integrations disabled because their requests failed"
         )
         self.integrations_disabled = self._known_gauge(
             "integrations_disabled",
             "Integrations that the system has disabled, and nobody has turned off or deleted since",
-            role,
         )
         self.integrations_untold = self._known_gauge(
             "integrations_disabled_untold",
             "Those of them whose client has no other integration through which it is told of it",
-            role,
         )
         self.operator_usable = self._known_gauge(
             "operator_integration_usable",
             "1: the operator integration can be used; 0: it cannot; absent: the worker has none",
-            role,
         )
         self.pending_deliveries = self._known_gauge(
-            "pending_deliveries", "Deliveries not yet accepted", role
+            "pending_deliveries", "Deliveries not yet accepted"
         )
         self.oldest_pending = self._known_gauge(
             "delivery_oldest_pending_seconds",
             "Age of the oldest delivery that is not yet accepted; 0: none waits",
-            role,
         )
         self.closes_waiting = self._known_gauge(
             "closes_waiting",
             "Alerts that are over and still open, because it is not sure yet that all events are "
             "counted; absent while it recovers or rebalances",
-            role,
         )
         self.pulse_last_ping = self._known_gauge(
             "pulse_last_ping_timestamp_seconds",
             "When this notifier last pinged the heartbeat; absent before",
-            role,
         )
         self.pulse_blocked = self._known_gauge(
             "pulse_blocked",
             "1 while this stops the pulse; absent in a notifier that does not ping",
-            role,
             reason=PulseReason,
         )
