@@ -15,13 +15,13 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from aiokafka import client as client_module
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from stream_app.kafka.brokers.cluster_client import (
     ask_any,
+    connection_options_of,
     connection_to,
     random_broker,
     update_metadata,
@@ -48,7 +48,6 @@ def install() -> None:
     AIOKafkaClient.get_random_node = random_broker
     AIOKafkaClient._metadata_update = update_metadata  # noqa: SLF001 - not public
     AIOKafkaClient._get_conn = connection_to  # noqa: SLF001 - not public
-    client_module.create_conn = _connection
 
 
 async def _close(client: Any) -> None:
@@ -56,13 +55,13 @@ async def _close(client: Any) -> None:
 
     aiokafka closes the connections that it has. One that was about to be made was left open.
     """
-    client.is_closed = True
     states = states_of(client)
+    states.is_closed = True
     for task in (states.watching, *states.opening.values()):
         if task is not None:
             task.cancel()
     await _aiokafka_close(client)
-    connecting = dict(getattr(client, "connecting", {}))
+    connecting = dict(states.connecting)
     for connection in connecting:
         connection.close()
     if connecting:
@@ -71,34 +70,10 @@ async def _close(client: Any) -> None:
         await asyncio.sleep(0)  # asyncio closes the socket a step later
 
 
-async def _connection(host: str, port: int, **options: Any) -> Connection:
-    """Connect for a client, unless it is closed before the connection stands.
-
-    Raises:
-        KafkaConnectionError: the client is closed.
-    """
-    client = getattr(options.get("on_close"), "__self__", None)
-    connection = Connection(host, port, **options)
-    if client is None:
-        await connection.connect()
-        return connection
-    if not hasattr(client, "connecting"):
-        client.connecting = {}
-    ended = client.connecting[connection] = asyncio.get_running_loop().create_future()
-    try:
-        await connection.connect()
-        if getattr(client, "is_closed", False):
-            connection.close()
-            raise KafkaConnectionError("the client is closed")
-    finally:
-        del client.connecting[connection]
-        ended.set_result(None)
-    return connection
-
-
 async def _bootstrap(client: Any) -> None:
     """Do what aiokafka's own `bootstrap` does, with the first address that answers."""
-    client.is_closed = False
+    states = states_of(client)
+    states.is_closed = False
     connection, metadata = await _first_address(client)
     client.cluster.update_metadata(metadata)
     # A cluster without topics may name no brokers yet; then this connection is all there is.
@@ -109,7 +84,7 @@ async def _bootstrap(client: Any) -> None:
     if client._sync_task is None:  # noqa: SLF001 - not public
         client._sync_task = asyncio.create_task(client._md_synchronizer())  # noqa: SLF001 - not public
         watching = watch_silence(client, partial(ask_any, client))
-        states_of(client).watching = asyncio.create_task(watching)
+        states.watching = asyncio.create_task(watching)
 
 
 async def _ask_addresses(client: Any, request: Any) -> Any:
@@ -147,19 +122,7 @@ async def _first_address(client: Any) -> tuple[Any, Any]:
 
 async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
     """Connect and ask for the cluster's brokers."""
-    connection = Connection(
-        host,
-        port,
-        client_id=client._client_id,  # noqa: SLF001 - not public
-        request_timeout_ms=client._request_timeout_ms,  # noqa: SLF001 - not public
-        ssl_context=client._ssl_context,  # noqa: SLF001 - not public
-        security_protocol=client._security_protocol,  # noqa: SLF001 - not public
-        max_idle_ms=client._connections_max_idle_ms,  # noqa: SLF001 - not public
-        sasl_mechanism=client._sasl_mechanism,  # noqa: SLF001 - not public
-        sasl_plain_username=client._sasl_plain_username,  # noqa: SLF001 - not public
-        sasl_plain_password=client._sasl_plain_password,  # noqa: SLF001 - not public
-        sasl_oauth_token_provider=client._sasl_oauth_token_provider,  # noqa: SLF001 - not public
-    )
+    connection = Connection(host, port, **connection_options_of(client))
     try:
         await connection.connect()
         try:

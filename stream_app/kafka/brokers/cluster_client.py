@@ -12,17 +12,28 @@ import random
 from functools import partial
 from typing import Any
 
-from aiokafka import client as client_module
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaConnectionError, KafkaError, StaleMetadata
 from aiokafka.protocol.metadata import MetadataRequest
 
 from stream_app.kafka.brokers.first_answer import NoAnswerError, first_answer
 from stream_app.kafka.brokers.silent_brokers import states_of
+from stream_app.kafka.sign_in.connection import Connection
 
 log = logging.getLogger("aiokafka")
 
 BOOTSTRAP = ("bootstrap", ConnectionGroup.DEFAULT)
+#: What a client hands on to its connections under the same name.
+CONNECTION_OPTIONS = (
+    "client_id",
+    "request_timeout_ms",
+    "ssl_context",
+    "security_protocol",
+    "sasl_mechanism",
+    "sasl_plain_username",
+    "sasl_plain_password",
+    "sasl_oauth_token_provider",
+)
 #: Longest time to connect, the sign-in included; aiokafka's own is that of a request.
 CONNECT_SECONDS = 10.0
 #: Longest wait for the slowest of all brokers, if another one has answered.
@@ -41,6 +52,13 @@ def brokers_in_order(client: Any) -> list[int]:
 def random_broker(client: Any) -> int | None:
     """Return a broker that answers, as far as is known; None if no broker is known."""
     return next(iter(brokers_in_order(client)), None)
+
+
+def connection_options_of(client: Any) -> dict[str, Any]:
+    """Return the keyword arguments of each new connection of a client."""
+    return {name: getattr(client, f"_{name}") for name in CONNECTION_OPTIONS} | {
+        "max_idle_ms": client._connections_max_idle_ms  # noqa: SLF001 - not public
+    }
 
 
 async def ask_any(client: Any, request: Any) -> Any:
@@ -140,24 +158,32 @@ async def _open(client: Any, node: Any, group: Any) -> Any:
         if broker is None:
             raise StaleMetadata(f"Broker id {node} not in current metadata")
         async with asyncio.timeout(CONNECT_SECONDS):
-            conn = await client_module.create_conn(
-                broker.host,
-                broker.port,
-                client_id=client._client_id,  # noqa: SLF001 - not public
-                request_timeout_ms=client._request_timeout_ms,  # noqa: SLF001 - not public
-                ssl_context=client._ssl_context,  # noqa: SLF001 - not public
-                security_protocol=client._security_protocol,  # noqa: SLF001 - not public
-                on_close=client._on_connection_closed,  # noqa: SLF001 - not public
-                max_idle_ms=client._connections_max_idle_ms,  # noqa: SLF001 - not public
-                sasl_mechanism=client._sasl_mechanism,  # noqa: SLF001 - not public
-                sasl_plain_username=client._sasl_plain_username,  # noqa: SLF001 - not public
-                sasl_plain_password=client._sasl_plain_password,  # noqa: SLF001 - not public
-                sasl_oauth_token_provider=client._sasl_oauth_token_provider,  # noqa: SLF001 - not public
-            )
+            conn = await _connect(client, broker)
     except (OSError, TimeoutError, KafkaError) as error:
         log.error("Unable connect to node with id %s: %s", node, error)  # noqa: TRY400 - as above
         # The cluster may have changed.
         client.force_metadata_update()
         return None
     client._conns[node, group] = conn  # noqa: SLF001 - not public
+    return conn
+
+
+async def _connect(client: Any, broker: Any) -> Connection:
+    """Connect to a broker, unless the client is closed before the connection stands.
+
+    Raises:
+        KafkaConnectionError: the client is closed.
+    """
+    states, options = states_of(client), connection_options_of(client)
+    on_close = client._on_connection_closed  # noqa: SLF001 - not public
+    conn = Connection(broker.host, broker.port, on_close=on_close, **options)
+    ended = states.connecting[conn] = asyncio.get_running_loop().create_future()
+    try:
+        await conn.connect()
+        if states.is_closed:
+            conn.close()
+            raise KafkaConnectionError("the client is closed")
+    finally:
+        del states.connecting[conn]
+        ended.set_result(None)
     return conn

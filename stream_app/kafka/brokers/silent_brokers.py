@@ -27,13 +27,16 @@ LOOK_SECONDS = 1.0
 
 @dataclass
 class BrokerStates:
-    """What a client knows of its brokers' answers."""
+    """What a client knows of its brokers, and its connections in the making."""
 
     #: Brokers with a request that has waited from one look to the next.
     silent: set[int] = field(default_factory=set)
     #: (broker, group of connections) -> the task that connects.
     opening: dict[Any, asyncio.Task[Any]] = field(default_factory=dict)
+    #: Connections that do not stand yet -> done when they do, or have failed.
+    connecting: dict[Any, asyncio.Future[None]] = field(default_factory=dict)
     watching: asyncio.Task[None] | None = None
+    is_closed: bool = False
 
 
 def states_of(client: Any) -> BrokerStates:

@@ -16,6 +16,7 @@ from aiokafka.conn import AIOKafkaConnection
 
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.brokers import bootstrapping
+from stream_app.kafka.brokers.silent_brokers import states_of
 from stream_app.kafka.cluster.admin import probe
 from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.kafka.cluster.topics import Topic
@@ -192,9 +193,9 @@ async def test_a_connection_that_is_made_while_its_client_closes_does_not_stay_o
     await client.bootstrap()
     (broker,) = client.cluster.brokers()
     connecting = asyncio.create_task(client._get_conn(broker.nodeId))
-    while not vars(client).get("connecting"):  # noqa: ASYNC110 - the client has no event for it
+    while not states_of(client).connecting:  # noqa: ASYNC110 - the client has no event for it
         await asyncio.sleep(0)
     await client.close()
-    assert client.connecting == {}, "it has waited for what was connecting"
+    assert states_of(client).connecting == {}, "it has waited for what was connecting"
     assert await connecting is None
     assert client._conns == {}
