@@ -8,7 +8,7 @@ from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.brokers.admin_client import ClusterAdminClient
 from stream_app.kafka.cluster.admin import Admin, visible_counts
 from stream_app.kafka.cluster.connection import resolve_bootstrap
-from stream_app.kafka.cluster.topic_configs import topic_configs
+from stream_app.kafka.cluster.topic_configs import alter_command, topic_configs
 from stream_app.kafka.cluster.topics import (
     BROKER_CLOCK,
     CONFIG_TOPICS,
@@ -41,16 +41,11 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
     It checks only what the workers rely on. Owners of event topics may choose other partition
     counts.
     """
-    names = TopicNames(settings.topic_prefix)
-    single = [names(topic) for topic in SINGLE_TOPICS]
     specs = topic_specs(settings)
     async with Admin(settings) as client:
         counts = await visible_counts(client, settings)
-        wanted = {
-            spec.name: _wanted(settings, spec, single) for spec in specs if spec.name in counts
-        }
-        wrong = await _wrong_configs(client, {name: keys for name, keys in wanted.items() if keys})
-    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+        wanted = {spec.name: _relied_on(settings, spec) for spec in specs if spec.name in counts}
+        wrong = await _wrong_configs(client, wanted)
     problems = [
         TopicProblem(spec.name, MISSING, "stream-app topics create")
         for spec in specs
@@ -61,7 +56,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
         TopicProblem(
             name,
             f"{key} is {found}, must be {'at least ' * (key in LARGE_RECORDS)}{must}",
-            _altered(servers, name, key, must),
+            alter_command(settings, name, key, must),
         )
         for name, key, found, must in wrong
     ]
@@ -70,20 +65,23 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
 
 def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[TopicProblem]:
     """Return what is wrong with the partition counts that owners may not choose."""
-    names = TopicNames(settings.topic_prefix)
-    configured = [names(topic) for topic in CONFIG_TOPICS]
-    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
+    names, servers = TopicNames(settings.topic_prefix), resolve_bootstrap(settings)
     problems = [
         TopicProblem(
             name,
             f"has {counts[name]} partitions, must have 1",
-            f"stop the workers; kafka-topics {servers} --delete --topic {name}; "
-            "stream-app topics create" + (_AS_CONFIGURED if name in configured else ""),
+            f"stop the workers; kafka-topics --bootstrap-server {servers} --delete --topic {name}; "
+            "stream-app topics create" + (_AS_CONFIGURED if topic in CONFIG_TOPICS else ""),
         )
-        for name in map(names, SINGLE_TOPICS)
-        if counts.get(name, 1) != 1
+        for topic in SINGLE_TOPICS
+        if counts.get(name := names(topic), 1) != 1
     ]
-    return problems + _pair_problem(equal_pair(settings), counts)
+    pair = sorted((counts[name], name) for name in equal_pair(settings) if name in counts)
+    if len({count for count, _ in pair}) > 1:
+        (fewer, name), (more, other) = pair
+        text = f"has {fewer} partitions, {other} has {more}: must be equal"
+        problems.append(TopicProblem(name, text, "stream-app topics create"))
+    return problems
 
 
 async def producers_clocks(
@@ -94,22 +92,18 @@ async def producers_clocks(
     Such a time (CreateTime) is only a claim. One two days ahead would close all clients' windows
     and expire states. It would also confirm itself when the event's time is compared with it.
     """
-    single = [TopicNames(settings.topic_prefix)(topic) for topic in SINGLE_TOPICS]
+    acceptable = [TopicNames(settings.topic_prefix)(topic) for topic in ACCEPTABLE]
     wanted = {
-        spec.name: clock
+        spec.name: {k: v for k, v in _relied_on(settings, spec).items() if k in BROKER_CLOCK}
         for spec in topic_specs(settings)
         if spec.name in topics
-        if spec.name not in single and (clock := _wanted(settings, spec, single, BROKER_CLOCK))
     }
-    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
-    names = TopicNames(settings.topic_prefix)
-    acceptable = [names(topic) for topic in ACCEPTABLE]
     return [
         TopicProblem(
             name,
             f"{key} is {found}: the times of its records are what producers claim, and a wrong "
             "one would close everybody's windows",
-            _altered(servers, name, key, must)
+            alter_command(settings, name, key, must)
             + (f"; or accept it: {ACCEPT_SETTING}=true" if name in acceptable else ""),
         )
         for name, key, found, must in await _wrong_configs(client, wanted)
@@ -130,44 +124,22 @@ async def require_brokers_clocks(settings: Settings, topics: Collection[str]) ->
         raise TopicMismatchError("\n".join(told))
 
 
-def _altered(servers: str, name: str, key: str, must: str) -> str:
-    return f"kafka-configs {servers} --alter --topic {name} --add-config {key}={must}"
-
-
-def _pair_problem(pair: tuple[str, str], counts: Mapping[str, int]) -> list[TopicProblem]:
-    known = sorted((counts[name], name) for name in pair if name in counts)
-    if len({count for count, _ in known}) < len(pair):
-        return []
-    (fewer, name), (more, other) = known
-    return [
-        TopicProblem(
-            name,
-            f"has {fewer} partitions, {other} has {more}: must be equal",
-            "stream-app topics create",
-        )
-    ]
-
-
-def _wanted(
-    settings: Settings,
-    spec: TopicSpec,
-    single: list[str],
-    relied_on: Collection[str] = (*BROKER_CLOCK, *LARGE_RECORDS),
-) -> dict[str, str]:
+def _relied_on(settings: Settings, spec: TopicSpec) -> dict[str, str]:
     """Return the settings of a topic that the workers rely on."""
     names = TopicNames(settings.topic_prefix)
-    if spec.name in single:
-        relied_on = ("cleanup.policy", "delete.retention.ms")
+    keys: Collection[str] = (*BROKER_CLOCK, *LARGE_RECORDS)
+    if spec.name in map(names, SINGLE_TOPICS):
+        keys = ("cleanup.policy", "delete.retention.ms")
     elif settings.accept_producer_time and spec.name in map(names, ACCEPTABLE):
-        relied_on = [key for key in relied_on if key not in BROKER_CLOCK]
-    return {key: value for key, value in spec.config.items() if key in relied_on}
+        keys = LARGE_RECORDS
+    return {key: value for key, value in spec.config.items() if key in keys}
 
 
 async def _wrong_configs(
     client: ClusterAdminClient, wanted: Mapping[str, Mapping[str, str]]
 ) -> list[tuple[str, str, str, str]]:
     """Return (topic, setting, its value, the right value) of all settings that are wrong."""
-    configs = await topic_configs(client, wanted)
+    configs = await topic_configs(client, {name: keys for name, keys in wanted.items() if keys})
     return [
         (name, key, found[key], must)
         for name, found in configs.items()

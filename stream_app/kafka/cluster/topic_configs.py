@@ -1,4 +1,4 @@
-"""What the settings of topics are on the cluster."""
+"""Kafka's settings of topics: what they are, and the command that alters one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
 from stream_app.kafka.brokers.admin_client import ClusterAdminClient
+from stream_app.kafka.cluster.connection import resolve_bootstrap
+from stream_app.settings import Settings
 
 
 async def topic_configs(
@@ -36,3 +38,12 @@ async def topic_configs(
                 raise for_code(code)(message)
             found[name] = {entry[0]: entry[1] for entry in entries}
     return found
+
+
+def alter_command(settings: Settings, topic: str, key: str, value: str) -> str:
+    """Return the command of Kafka that alters a topic's setting."""
+    servers = resolve_bootstrap(settings)
+    return (
+        f"kafka-configs --bootstrap-server {servers} --alter --topic {topic} "
+        f"--add-config {key}={value}"
+    )

@@ -21,7 +21,7 @@ from stream_app.kafka.brokers.cluster_client import ask_any
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.requests import DescribeTopics
-from stream_app.kafka.cluster.topic_configs import topic_configs
+from stream_app.kafka.cluster.topic_configs import alter_command, topic_configs
 from stream_app.kafka.cluster.topics import (
     COPIES_OF_A_WRITE,
     ENOUGH_COPIES,
@@ -63,12 +63,11 @@ async def read_copies(settings: Settings, client: ClusterAdminClient) -> Copies:
     topics = {name: parts for name, parts in rows.items() if parts}
     brokers = {row[0] for row in answer.brokers}
     configs = await topic_configs(client, dict.fromkeys(topics, (MIN_INSYNC,)))
-    servers = f"--bootstrap-server {resolve_bootstrap(settings)}"
     problems: list[TopicProblem] = []
     for name, parts in topics.items():
         problems += _out_of_step(name, parts)
-        problems += _too_few(settings, name, parts, sorted(brokers), servers)
-        problems += _needs_wrong(name, parts, int(configs[name][MIN_INSYNC]), servers)
+        problems += _too_few(settings, name, parts, sorted(brokers))
+        problems += _needs_wrong(settings, name, parts, int(configs[name][MIN_INSYNC]))
     having = {node for parts in topics.values() for part in parts for node in part["replicas"]}
     return Copies(problems, brokers, having - brokers)
 
@@ -112,7 +111,6 @@ def _too_few(
     name: str,
     parts: Sequence[Mapping[str, Any]],
     brokers: Sequence[int],
-    servers: str,
 ) -> list[TopicProblem]:
     """Return whether a topic has fewer copies than the setting asks for."""
     wanted, copies = settings.kafka.replication_factor, _copies(parts)
@@ -124,9 +122,10 @@ def _too_few(
     if wanted > len(brokers):
         return [TopicProblem(name, text, f"add brokers, or lower it: {len(brokers)} answer")]
     plan = {"version": 1, "partitions": [_with_more(name, one, wanted, brokers) for one in parts]}
+    encoded = json.dumps(plan, separators=(",", ":"))
     remedy = (
-        f"kafka-reassign-partitions {servers} --execute --reassignment-json-file "
-        f"<(echo '{json.dumps(plan, separators=(',', ':'))}')"
+        f"kafka-reassign-partitions --bootstrap-server {resolve_bootstrap(settings)} --execute "
+        f"--reassignment-json-file <(echo '{encoded}')"
     )
     return [TopicProblem(name, text, remedy)]
 
@@ -136,13 +135,13 @@ def _with_more(
 ) -> dict[str, Any]:
     """Return a partition with its brokers and the next ones, in turn, so that none gets all."""
     number, has = part["partition"], list(part["replicas"])
-    turned = sorted(brokers)[number % len(brokers) :] + sorted(brokers)[: number % len(brokers)]
+    turned = [*brokers[number % len(brokers) :], *brokers[: number % len(brokers)]]
     replicas = (has + [broker for broker in turned if broker not in has])[:wanted]
     return {"topic": name, "partition": number, "replicas": replicas}
 
 
 def _needs_wrong(
-    name: str, parts: Sequence[Mapping[str, Any]], needed: int, servers: str
+    settings: Settings, name: str, parts: Sequence[Mapping[str, Any]], needed: int
 ) -> list[TopicProblem]:
     """Return whether a write needs so few copies that it may be lost, or too many to be taken."""
     copies = _copies(parts)
@@ -156,8 +155,7 @@ def _needs_wrong(
         told += "what one broker has acknowledged alone is lost with it"
     else:
         return []
-    remedy = f"kafka-configs {servers} --alter --topic {name} --add-config {MIN_INSYNC}={right}"
-    return [TopicProblem(name, told, remedy)]
+    return [TopicProblem(name, told, alter_command(settings, name, MIN_INSYNC, str(right)))]
 
 
 def _copies(parts: Iterable[Mapping[str, Any]]) -> int:
