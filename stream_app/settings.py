@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from stream_app.domain.catalog.numbers import MAX_INTEGER
 from stream_app.domain.errors import ConfigurationError
+from stream_app.domain.topics import TopicNames
 from stream_app.environment import FILE_SUFFIX, is_service_variable, secrets_in_files
 from stream_app.heartbeat_settings import HeartbeatSettings, heartbeat_problem
 from stream_app.setting_groups import (
@@ -122,6 +123,11 @@ class Settings(BaseSettings):
     key_dir: Path | None = Field(
         None, description="Folder of API keys in files that an integration may name; unset: off"
     )
+
+    @property
+    def names(self) -> TopicNames:
+        """The full names of the installation's topics and groups."""
+        return TopicNames(self.topic_prefix)
 
     @classmethod
     def settings_customise_sources(

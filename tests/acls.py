@@ -18,7 +18,6 @@ from stream_app.kafka.cluster.topics import (
     VIEW_TOPICS,
     Topic,
     TopicNames,
-    dry_run_mark,
 )
 from stream_app.notifier.closing.positions import way_to_close
 from stream_app.worker.roles import WORKER_ROLES
@@ -73,7 +72,7 @@ def worker_rights(role: Role) -> Iterator[Right]:
         if topic in ROLE_SOURCES[role]:
             yield Right("topic", NAMES.dead_letters(topic), WRITES)
     # It asks whether the installation is marked as a dry run; one of a dry run must see that.
-    yield Right("topic", dry_run_mark(""), ("Describe",))
+    yield Right("topic", TopicNames("").dry_run_mark, ("Describe",))
     # It takes over topics of an older version, and gives its topics as many partitions as their
     # sources have got. A detector deletes records that two snapshots cover.
     state = ("Read", "Write", "Create", "Alter", "AlterConfigs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Literal
@@ -10,7 +11,7 @@ Role = Literal["detector", "notifier"]
 
 
 class Topic(StrEnum):
-    """Base names; `kafka.cluster.topics.TopicNames` puts the installation's prefix before them."""
+    """Base names; `TopicNames` puts the installation's prefix before them."""
 
     ATTACKS = "events.attacks"
     HITS = "events.hits"
@@ -57,3 +58,36 @@ def prefixes_of(names: Collection[str]) -> list[str]:
     )
     needed = (Topic.INTEGRATIONS, Topic.ALERTS, Topic.DELIVERIES)
     return sorted(p for p in prefixes if all(f"{p}{topic}" in known for topic in needed))
+
+
+class TopicNames:
+    """Names of one installation's topics: the prefix and the base names."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+
+    def __call__(self, topic: Topic) -> str:
+        """Return the full name of `topic`."""
+        return f"{self.prefix}{topic}"
+
+    def dead_letters(self, topic: Topic) -> str:
+        """Return the full name of the dead-letter topic of `topic`."""
+        return f"{self(topic)}.dlq"
+
+    @property
+    def dry_run_mark(self) -> str:
+        """The name of the empty topic that marks an installation as a dry run."""
+        return f"{self.prefix}dry-run"
+
+    def group(self, role: str) -> str:
+        """Return the consumer group of a role, which is the id of its Faust app, too."""
+        return f"{self.prefix}stream-app-{role}"
+
+    def role_sources(self) -> dict[str, list[str]]:
+        """Return the full names of the topics that each role reads."""
+        return {role: [self(topic) for topic in topics] for role, topics in ROLE_SOURCES.items()}
+
+    def read_by_workers(self) -> list[str]:
+        """Return the full names of all topics that workers read."""
+        sources = itertools.chain.from_iterable(ROLE_SOURCES.values())
+        return list(dict.fromkeys(self(topic) for topic in (*sources, *VIEW_TOPICS)))

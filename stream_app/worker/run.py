@@ -28,7 +28,7 @@ from stream_app.kafka.cluster.broker_clock import read_time
 from stream_app.kafka.cluster.connection import CLOCK_STEP, kafka_error, resolve_bootstrap
 from stream_app.kafka.cluster.dry_run import check_agreement
 from stream_app.kafka.cluster.topic_check import require_brokers_clocks
-from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
+from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.records.fetcher import install_fetcher
@@ -87,7 +87,7 @@ class Worker:
         self.metrics = Metrics(role)
         self.health = Health(self.metrics, is_dry_run=settings.dry_run)
         self._stop = asyncio.Event()
-        names = TopicNames(settings.topic_prefix)
+        names = settings.names
         self._base_names = {names(topic): topic for topic in Topic}
 
     @property
@@ -174,7 +174,7 @@ class Worker:
 
     async def _create_app(self, bootstrap: str, reader: ConfigurationReader) -> PreparedWork:
         sources, role = ROLE_SOURCES[self.role], WORKER_ROLES[self.role]
-        names = TopicNames(self.settings.topic_prefix)
+        names = self.settings.names
         await require_rights(
             self.settings,
             [names(topic) for topic in dict.fromkeys((*sources, *VIEW_TOPICS))],

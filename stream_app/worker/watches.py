@@ -9,7 +9,6 @@ from typing import Any
 from stream_app.domain.errors import StreamAppError, TopicGrownError, TopicMismatchError
 from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.broker_clock import watch_time
-from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.sign_in.sign_in import sign_in
@@ -49,7 +48,7 @@ class Watches:
         self._reader = reader
         self._topic_watch = topic_watch
         self._metrics = metrics
-        self._names = TopicNames(app.settings.topic_prefix)
+        self._names = app.settings.names
         self._standstill = Standstill(app, lambda: topic_watch.ends)
         self._sign_in = SignInWatch(sign_in(app.settings.kafka))
         self._is_broker_away = False

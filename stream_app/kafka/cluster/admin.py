@@ -18,7 +18,7 @@ from stream_app.kafka.cluster.connection import (
 )
 from stream_app.kafka.cluster.requests import DescribeTopics
 from stream_app.kafka.cluster.topic_metadata import DescribedTopics, describe_topics
-from stream_app.kafka.cluster.topics import dry_run_mark, topic_specs
+from stream_app.kafka.cluster.topics import topic_specs
 from stream_app.settings import Settings
 
 PROBE_SECONDS = 10.0
@@ -130,7 +130,7 @@ async def contract_counts(
 ) -> dict[str, int]:
     """Return the partition counts of an installation's topics, a dry run's mark, and `others`."""
     names = [spec.name for spec in topic_specs(settings)]
-    return await partition_counts(client, [*names, dry_run_mark(settings.topic_prefix), *others])
+    return await partition_counts(client, [*names, settings.names.dry_run_mark, *others])
 
 
 async def visible_counts(

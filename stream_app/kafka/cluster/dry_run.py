@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.kafka.cluster.admin import Admin, partition_counts
-from stream_app.kafka.cluster.topics import dry_run_mark
 from stream_app.settings import Settings
 
 
@@ -34,7 +33,7 @@ async def check_agreement(settings: Settings) -> None:
         await check_marked(settings)
     elif await _is_marked(settings):
         raise TopicMismatchError(
-            f"topic {dry_run_mark(settings.topic_prefix)} marks this installation as a dry run, "
+            f"topic {settings.names.dry_run_mark} marks this installation as a dry run, "
             "which sends nothing: set STREAM_APP_DRY_RUN=true, or STREAM_APP_TOPIC_PREFIX to the "
             "installation that is meant"
         )
@@ -48,7 +47,7 @@ async def check_marked(settings: Settings) -> None:
     """
     if not await _is_marked(settings):
         raise TopicMismatchError(
-            f"STREAM_APP_DRY_RUN is true, and topic {dry_run_mark(settings.topic_prefix)} does not "
+            f"STREAM_APP_DRY_RUN is true, and topic {settings.names.dry_run_mark} does not "
             "exist: make the topics of a dry run with `stream-app topics create` under a prefix of "
             "its own (STREAM_APP_TOPIC_PREFIX)"
         )
@@ -56,4 +55,4 @@ async def check_marked(settings: Settings) -> None:
 
 async def _is_marked(settings: Settings) -> bool:
     async with Admin(settings) as client:
-        return bool(await partition_counts(client, [dry_run_mark(settings.topic_prefix)]))
+        return bool(await partition_counts(client, [settings.names.dry_run_mark]))

@@ -25,7 +25,6 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 from stream_app.kafka.cluster.admin import PROBE_SECONDS, Admin
 from stream_app.kafka.cluster.topic_metadata import PartitionId
-from stream_app.kafka.cluster.topics import TopicNames
 
 if TYPE_CHECKING:
     from stream_app.kafka.brokers.admin_client import ClusterAdminClient
@@ -127,7 +126,7 @@ async def read_role_groups(
     settings: Settings, sources: Mapping[str, Sequence[str]]
 ) -> dict[str, GroupView]:
     """Return the group of each role; `sources` are the full names of the topics it reads."""
-    group = TopicNames(settings.topic_prefix).group
+    group = settings.names.group
     groups = await read_groups(settings, {group(role): sources[role] for role in sources})
     return {role: groups[group(role)] for role in sources}
 

@@ -15,7 +15,6 @@ from stream_app.kafka.cluster.topics import (
     EVENT_TOPICS,
     LARGE_RECORDS,
     Topic,
-    TopicNames,
     TopicProblem,
     TopicSpec,
     equal_pair,
@@ -65,7 +64,7 @@ async def check_topics(settings: Settings) -> list[TopicProblem]:
 
 def partition_problems(settings: Settings, counts: Mapping[str, int]) -> list[TopicProblem]:
     """Return what is wrong with the partition counts that owners may not choose."""
-    names, servers = TopicNames(settings.topic_prefix), resolve_bootstrap(settings)
+    names, servers = settings.names, resolve_bootstrap(settings)
     problems = [
         TopicProblem(
             name,
@@ -92,7 +91,7 @@ async def producers_clocks(
     Such a time (CreateTime) is only a claim. One two days ahead would close all clients' windows
     and expire states. It would also confirm itself when the event's time is compared with it.
     """
-    acceptable = [TopicNames(settings.topic_prefix)(topic) for topic in ACCEPTABLE]
+    acceptable = [settings.names(topic) for topic in ACCEPTABLE]
     wanted = {
         spec.name: {k: v for k, v in _relied_on(settings, spec).items() if k in BROKER_CLOCK}
         for spec in topic_specs(settings)
@@ -126,7 +125,7 @@ async def require_brokers_clocks(settings: Settings, topics: Collection[str]) ->
 
 def _relied_on(settings: Settings, spec: TopicSpec) -> dict[str, str]:
     """Return the settings of a topic that the workers rely on."""
-    names = TopicNames(settings.topic_prefix)
+    names = settings.names
     keys: Collection[str] = (*BROKER_CLOCK, *LARGE_RECORDS)
     if spec.name in map(names, SINGLE_TOPICS):
         keys = ("cleanup.policy", "delete.retention.ms")

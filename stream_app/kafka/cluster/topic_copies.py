@@ -26,7 +26,6 @@ from stream_app.kafka.cluster.topics import (
     COPIES_OF_A_WRITE,
     ENOUGH_COPIES,
     MIN_INSYNC,
-    TopicNames,
     TopicProblem,
     topic_specs,
 )
@@ -74,7 +73,7 @@ async def read_copies(settings: Settings, client: ClusterAdminClient) -> Copies:
 
 async def _names(settings: Settings, client: ClusterAdminClient) -> list[str]:
     """Return the names of the contract's topics, and of the workers' own."""
-    apps = tuple(f"{TopicNames(settings.topic_prefix).group(role)}-" for role in ROLE_SOURCES)
+    apps = tuple(f"{settings.names.group(role)}-" for role in ROLE_SOURCES)
     own = [name for name in await client.list_topics() if name.startswith(apps)]
     return [*(spec.name for spec in topic_specs(settings)), *sorted(own)]
 

@@ -29,7 +29,6 @@ from stream_app.kafka.cluster.requests import DescribeTopics
 from stream_app.kafka.cluster.topics import (
     TopicSpec,
     copies_config,
-    dry_run_mark,
     equal_pair,
     topic_specs,
 )
@@ -67,7 +66,7 @@ def _missing(settings: Settings, counts: dict[str, int]) -> list[TopicSpec]:
     pair = equal_pair(settings)
     found = [counts[name] for name in pair if name in counts]
     specs = [spec for spec in topic_specs(settings) if spec.name not in counts]
-    mark, known = dry_run_mark(settings.topic_prefix), topic_specs(settings)
+    mark, known = settings.names.dry_run_mark, topic_specs(settings)
     if settings.dry_run and mark not in counts and len(specs) < len(known):
         name = next(spec.name for spec in known if spec.name in counts)
         raise ConfigurationError(

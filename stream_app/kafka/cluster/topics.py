@@ -6,7 +6,6 @@ key here, too; `schemas/README.md` describes their records.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,9 @@ from stream_app.domain.topics import (
     CONFIG_TOPICS,
     DEAD_LETTER_SOURCES,
     EVENT_TOPICS,
-    ROLE_SOURCES,
     VIEW_TOPICS,
     Topic,
+    TopicNames,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ __all__ = [
     "TopicProblem",
     "TopicSpec",
     "copies_config",
-    "dry_run_mark",
     "equal_pair",
     "topic_specs",
 ]
@@ -66,42 +64,9 @@ class TopicProblem:
     remedy: str
 
 
-class TopicNames:
-    """Names of one installation's topics: the prefix and the base names."""
-
-    def __init__(self, prefix: str = "") -> None:
-        self.prefix = prefix
-
-    def __call__(self, topic: Topic) -> str:
-        """Return the full name of `topic`."""
-        return f"{self.prefix}{topic}"
-
-    def dead_letters(self, topic: Topic) -> str:
-        """Return the full name of the dead-letter topic of `topic`."""
-        return f"{self(topic)}.dlq"
-
-    def group(self, role: str) -> str:
-        """Return the consumer group of a role, which is the id of its Faust app, too."""
-        return f"{self.prefix}stream-app-{role}"
-
-    def role_sources(self) -> dict[str, list[str]]:
-        """Return the full names of the topics that each role reads."""
-        return {role: [self(topic) for topic in topics] for role, topics in ROLE_SOURCES.items()}
-
-    def read_by_workers(self) -> list[str]:
-        """Return the full names of all topics that workers read."""
-        sources = itertools.chain.from_iterable(ROLE_SOURCES.values())
-        return list(dict.fromkeys(self(topic) for topic in (*sources, *VIEW_TOPICS)))
-
-
-def dry_run_mark(prefix: str) -> str:
-    """Return the name of the empty topic that marks an installation as a dry run."""
-    return f"{prefix}dry-run"
-
-
 def equal_pair(settings: Settings) -> tuple[str, str]:
     """Return the names of the two topics that must have the same number of partitions."""
-    names = TopicNames(settings.topic_prefix)
+    names = settings.names
     return names(Topic.DELIVERIES), names(Topic.RESULTS)
 
 
@@ -130,7 +95,7 @@ def copies_config(copies: int) -> dict[str, str]:
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic of the installation, as `topics create` makes them."""
-    names, many = TopicNames(settings.topic_prefix), settings.partitions
+    names, many = settings.names, settings.partitions
     events = {**_delete_after(7), **BROKER_CLOCK}
     month = {**_delete_after(30), **BROKER_CLOCK}
     large = {**month, **LARGE_RECORDS}
@@ -158,7 +123,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         for topic in DEAD_LETTER_SOURCES
     ]
     if settings.dry_run:
-        specs.insert(0, TopicSpec(dry_run_mark(settings.topic_prefix), 1, "none", compact))
+        specs.insert(0, TopicSpec(settings.names.dry_run_mark, 1, "none", compact))
     return specs
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
 from stream_app.domain.explanation.versions import TriggerVersion, TriggerVersions
-from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic, TopicNames
+from stream_app.kafka.cluster.topics import VIEW_TOPICS, Topic
 from stream_app.kafka.configuration.records import id_of_key, read_records
 from stream_app.kafka.configuration.view import Configuration, RecordApplier
 from stream_app.settings import Settings
@@ -33,21 +33,21 @@ async def read_configuration_history(settings: Settings) -> ConfigurationHistory
         KafkaUnreachableError: no broker answers.
         TopicMismatchError: a topic is missing.
     """
-    applier, names = RecordApplier(settings), TopicNames(settings.topic_prefix)
+    applier, triggers = RecordApplier(settings), settings.names(Topic.TRIGGERS)
     history = ConfigurationHistory(applier.configuration)
     records = await read_records(settings, VIEW_TOPICS)
     applier.apply(records)
     for record in records:
-        _note(history, record, applier.read_alone(record), names)
+        _note(history, record, applier.read_alone(record), triggers)
     return history
 
 
-def _note(history: ConfigurationHistory, record: Any, found: Any, names: TopicNames) -> None:
+def _note(history: ConfigurationHistory, record: Any, found: Any, triggers: str) -> None:
     """Note one version of an object; `found` is the object, or None if there is none."""
     number = id_of_key(record.key)
     if number is None:
         return
-    if record.topic == names(Topic.TRIGGERS):
+    if record.topic == triggers:
         trigger = found if isinstance(found, Trigger) else None
         history.versions.add(number, TriggerVersion(record.timestamp, trigger))
     elif isinstance(found, Client):

@@ -19,7 +19,6 @@ from stream_app.kafka.cluster.consumers import reading
 from stream_app.kafka.cluster.groups import read_group
 from stream_app.kafka.cluster.other_prefixes import missing_topics_error
 from stream_app.kafka.cluster.topic_metadata import ends_of, stable_ends, topic_metadata
-from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.hidden_writes import how_to_end
 from stream_app.kafka.history.open_transactions import READ_UNCOMMITTED
 from stream_app.kafka.records.unreadable_batches import UNREADABLE_BATCHES, UnreadableBatch
@@ -74,7 +73,7 @@ async def _ends(settings: Settings, place: Place) -> tuple[int, int, int | None,
         partition = place.topic, place.partition
         ends = await ends_of(kafka, [partition], facts)
         stable = await stable_ends(kafka, [partition], facts)
-        group = await read_group(client, TopicNames(settings.topic_prefix).group("detector"))
+        group = await read_group(client, settings.names.group("detector"))
     end = ends.get(partition, 0)
     return end, stable.get(partition, end), group.committed.get(partition), len(group.members)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.explanation.event_verdicts import EventExplainer, largest_watermark
 from stream_app.domain.state.keys import NEVER
-from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.history.event_log import EventLog
 from stream_app.kafka.history.newest_records import ReportRead, read_newest
 from stream_app.settings import Settings
@@ -81,7 +81,7 @@ async def newest_watermark(
     watermark = explainer.new_watermark()
     await read_newest(
         settings,
-        [TopicNames(settings.topic_prefix)(topic)],
+        [settings.names(topic)],
         lambda record: watermark.take([record]),
         most=_NEWEST,
         progress=report,

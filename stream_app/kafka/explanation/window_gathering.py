@@ -10,7 +10,7 @@ from stream_app.domain.explanation.event_verdicts import EventExplainer
 from stream_app.domain.explanation.left_out import EventSpan, LeftOutEvents, forms_of
 from stream_app.domain.explanation.spans import AskedClient, form_at, windows_between
 from stream_app.domain.explanation.windows import WindowFacts
-from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, TopicNames
+from stream_app.kafka.cluster.topics import TOPIC_OF_KIND
 from stream_app.kafka.explanation.configuration_history import read_configuration_history
 from stream_app.kafka.explanation.full_explanation import (
     FullExplanation,
@@ -116,10 +116,9 @@ class WindowGatherer:
         by_trigger: bool,
     ) -> None:
         """Fill in the windows of a question, and the events of its time that were not counted."""
-        names = TopicNames(self._settings.topic_prefix)
         found.left_out = {
             kind: LeftOutEvents(
-                names(TOPIC_OF_KIND[kind]),
+                self._settings.names(TOPIC_OF_KIND[kind]),
                 span,
                 client_id,
                 found.clients,

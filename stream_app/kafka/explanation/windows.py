@@ -28,7 +28,7 @@ from stream_app.domain.replay.ranges import Bound, Range
 from stream_app.domain.reports.alert_history import AlertHistories
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.groups import read_group
-from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic
 from stream_app.kafka.explanation.watcher import Watcher
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.kafka.history.event_log import EventLog
@@ -124,11 +124,11 @@ async def _read_counts(
     settings: Settings, windows: Collection[WindowFacts], watcher: Watcher
 ) -> None:
     """Fill in what the workers have counted, if the topic of counts still tells all of it."""
-    names, places = TopicNames(settings.topic_prefix), {_window_of(one): one for one in windows}
+    places = {_window_of(one): one for one in windows}
     owners = {place[:2] for place in places}
     since_ms = earliest_ms(windows)
     sums: dict[tuple[TriggerWindow, str], dict[int, int]] = {}
-    async with EventLog(settings, [names(Topic.COUNTS)]) as log:
+    async with EventLog(settings, [settings.names(Topic.COUNTS)]) as log:
         await log.select(Range(Bound(moment_ms=max(0, since_ms))), may_be_empty=True)
         # Nothing older than the windows is gone: each partition has older records, or all.
         is_kept = all(span.start > span.low or span.low == 0 for span in log.spans.values())
@@ -174,8 +174,7 @@ async def _recount(
     left_out: LeftOutEvents | None,
 ) -> None:
     """Count the events on the topic once more, by the workers' own code."""
-    names = TopicNames(settings.topic_prefix)
-    topic = names(TOPIC_OF_KIND[kind])
+    topic = settings.names(TOPIC_OF_KIND[kind])
     # A disabled trigger is counted as if it were enabled, to say what it would have counted.
     rules = {
         facts.key[0]: msgspec.structs.replace(facts.trigger, enabled=True) for facts in windows
@@ -189,7 +188,7 @@ async def _recount(
     async with EventLog(settings, [topic]) as log:
         start = Bound(moment_ms=max(0, (earliest - MAX_AHEAD_SECONDS) * 1000))
         await log.select(Range(start), may_be_empty=True)
-        backlog, workers = await _backlog(settings, names, topic, log)
+        backlog, workers = await _backlog(settings, topic, log)
         is_cut = log.spans.cap(MOST)
         keys = {facts.key for facts in windows}
         replay = CountingReplay(
@@ -216,12 +215,10 @@ async def _recount(
         facts.now = now_ms // 1000
 
 
-async def _backlog(
-    settings: Settings, names: TopicNames, topic: str, log: EventLog
-) -> tuple[int, int]:
+async def _backlog(settings: Settings, topic: str, log: EventLog) -> tuple[int, int]:
     """Return how many records of the topic no detector has read yet, and how many detectors run."""
     async with Admin(settings) as client:
-        group = await read_group(client, names.group("detector"))
+        group = await read_group(client, settings.names.group("detector"))
     ends = {(tp.topic, tp.partition): span.high for tp, span in log.spans.items()}
     starts = {(tp.topic, tp.partition): span.low for tp, span in log.spans.items()}
     return group.lag(topic, ends, starts), len(group.members)

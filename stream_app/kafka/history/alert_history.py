@@ -74,7 +74,7 @@ async def read_alert_history(
             if alert.client_id != PULSE_CLIENT_ID and wanted(alert):
                 histories.add_alert(alert, record.timestamp)
 
-    topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
+    topic = settings.names(Topic.ALERTS)
     reach = await read_newest(
         settings, [topic], take, most=bounds.most, since_ms=bounds.since_ms, progress=progress
     )
@@ -87,7 +87,7 @@ async def add_deliveries(
     """Add to the alerts their deliveries, attempts, status checks and dead letters."""
     if not histories.by_id:
         return Reach(0)
-    names = TopicNames(settings.topic_prefix)
+    names = settings.names
     since_ms = min(history.fired_ms for history in histories.by_id.values())
     deliveries = names(Topic.DELIVERIES)
     # A single alert is found faster by its bytes than by decoding the records of others.

@@ -18,7 +18,7 @@ from stream_app.kafka.brokers.admin_client import ClusterAdminClient
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.groups import read_group
 from stream_app.kafka.cluster.topic_configs import topic_configs
-from stream_app.kafka.cluster.topics import CONFIG_TOPICS, Topic, TopicNames, dry_run_mark
+from stream_app.kafka.cluster.topics import CONFIG_TOPICS, Topic, TopicNames
 from stream_app.settings import Settings
 
 _LARGEST = "max.message.bytes"
@@ -56,9 +56,9 @@ async def find_target(settings: Settings, prefix: str, topics: Sequence[Topic]) 
         )
     names = TopicNames(prefix)
     async with Admin(settings) as client:
-        asked = [*map(names, topics), dry_run_mark(prefix)]
+        asked = [*map(names, topics), names.dry_run_mark]
         counts = await partition_counts(client, asked)
-        is_dry_run = dry_run_mark(prefix) in counts
+        is_dry_run = names.dry_run_mark in counts
         _check_topics(prefix, [names(topic) for topic in topics], counts, is_dry_run=is_dry_run)
         if not is_dry_run:
             _check_configuration(prefix, topics)

@@ -25,7 +25,7 @@ from stream_app.domain.replay.ranges import Bound, Range
 from stream_app.domain.replay.recorded_alerts import window_of
 from stream_app.domain.replay.recorded_triggers import recorded_trigger
 from stream_app.kafka.cluster.consumers import reading, records_to_end, seek_to_time
-from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
+from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic
 from stream_app.kafka.engine.batched_sends import partition_of_key
 from stream_app.kafka.history.event_log import EventLog
 
@@ -84,7 +84,7 @@ async def read_counted(
     """
     name, start = window
     _, trigger_id, revision, period = name.split(":")
-    topic = TopicNames(settings.topic_prefix)(Topic.COUNTS)
+    topic = settings.names(Topic.COUNTS)
     needle = f'"{revision}"'.encode()
     until_ms = last_ms + retention_seconds(int(period)) * 1000
     counted, read = WindowSum(), 0
@@ -113,7 +113,7 @@ async def _count_again(
     if kind is None:
         return None
     client = Client(alert.client_id, alert.client_name, alert.cloud, {})
-    topic = TopicNames(settings.topic_prefix)(TOPIC_OF_KIND[kind])
+    topic = settings.names(TOPIC_OF_KIND[kind])
     window = window_of(alert, trigger.revision)
     async with EventLog(settings, [topic]) as log:
         try:

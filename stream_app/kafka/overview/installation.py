@@ -38,7 +38,6 @@ from stream_app.kafka.cluster.topic_copies import read_copies
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
     Topic,
-    TopicNames,
     topic_specs,
 )
 from stream_app.kafka.configuration.records import UnusableRecords, read_stored
@@ -99,7 +98,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
     starts, ends = await offset_bounds(settings, present)
     held = {name for (name, number), end in ends.items() if end > starts[name, number]}
     newest = await _newest_times(settings, sorted(held), len(ends))
-    names = TopicNames(settings.topic_prefix)
+    names = settings.names
     sources = names.role_sources()
     groups = await read_role_groups(settings, sources)
     open_transactions = await long_open(
@@ -211,8 +210,7 @@ def _unusable_clients(stored: Stored) -> Iterator[str]:
 async def _stored(
     settings: Settings, counts: Mapping[str, int], unusable: UnusableRecords
 ) -> Stored:
-    names = TopicNames(settings.topic_prefix)
-    if any(counts.get(names(topic)) != 1 for topic in CONFIG_TOPICS):
+    if any(counts.get(settings.names(topic)) != 1 for topic in CONFIG_TOPICS):
         return {kind: {} for kind in Kind}
     return await read_stored(settings, unusable)
 
@@ -221,7 +219,7 @@ async def _fired(
     settings: Settings, counts: Mapping[str, int], watched: Watched
 ) -> tuple[dict[int, list[int]], Reach]:
     """Return the times, Unix ms, at which each trigger fired."""
-    topic = TopicNames(settings.topic_prefix)(Topic.ALERTS)
+    topic = settings.names(Topic.ALERTS)
     fired: dict[int, list[int]] = {}
 
     def take(record: Any) -> None:

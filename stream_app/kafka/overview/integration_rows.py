@@ -21,7 +21,7 @@ from stream_app.domain.reports.integration_state import integration_row
 from stream_app.domain.reports.overview_rows import IntegrationRow
 from stream_app.domain.reports.pulse import PulseNotes
 from stream_app.domain.times import HOUR_MS
-from stream_app.kafka.cluster.topics import Topic, TopicNames
+from stream_app.kafka.cluster.topics import Topic, equal_pair
 from stream_app.kafka.configuration.records import UnusableRecords, read_statuses
 from stream_app.kafka.history.newest_records import Reach, ReportRead, read_newest
 
@@ -63,7 +63,7 @@ async def read_integrations(
         watched: shows the progress of a long read while it runs.
         now_ms: the end of the hours in which requests count.
     """
-    has_statuses = counts.get(TopicNames(settings.topic_prefix)(Topic.STATUS)) == 1
+    has_statuses = counts.get(settings.names(Topic.STATUS)) == 1
     statuses = await read_statuses(settings, unusable) if has_statuses else {}
     partitions, reach = await _deliveries(settings, counts, watched)
     since_ms = now_ms - WINDOW_HOURS * HOUR_MS
@@ -127,7 +127,7 @@ async def _failed_runs(
     since_ms: int,
 ) -> FailedRuns:
     """Return the runs of failed requests since a time, Unix ms; the newest requests are enough."""
-    topic, runs = TopicNames(settings.topic_prefix)(Topic.RESULTS), FailedRuns()
+    topic, runs = settings.names(Topic.RESULTS), FailedRuns()
 
     def take(record: Any) -> None:
         with contextlib.suppress(*DECODE_ERRORS):
@@ -145,7 +145,7 @@ async def _failed_runs(
 
 def deliveries_changelog(settings: Settings) -> str:
     """Return the name of the topic that holds the notifier's state."""
-    return f"{TopicNames(settings.topic_prefix).group('notifier')}-deliveries-changelog"
+    return f"{settings.names.group('notifier')}-deliveries-changelog"
 
 
 async def _deliveries(
@@ -155,9 +155,9 @@ async def _deliveries(
 
     `delivery-results` would not do: only the state says what is pending and which failures count.
     """
-    names, topic = TopicNames(settings.topic_prefix), deliveries_changelog(settings)
+    topic = deliveries_changelog(settings)
     partitions: dict[int, PartitionDeliveries] = {}
-    sources = (names(Topic.DELIVERIES), names(Topic.RESULTS))
+    sources = equal_pair(settings)
 
     def take(record: Any) -> None:
         state = partitions.get(record.partition)

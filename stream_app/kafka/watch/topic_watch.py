@@ -19,7 +19,7 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_check import producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
-from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicNames, TopicProblem, equal_pair
+from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicProblem, equal_pair
 from stream_app.kafka.state.state_problems import source_of
 from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
 from stream_app.kafka.state.topic_partitions import changelog_grown, is_fixed, topic_grown
@@ -83,7 +83,7 @@ class TopicWatch:
         self._lost: dict[str, float] = {}
         self._clocks: list[TopicProblem] = []
         self._looks = 0
-        names = TopicNames(settings.topic_prefix)
+        names = settings.names
         self._configuration_topics = set(map(names, CONFIG_TOPICS))
         self._pair = equal_pair(settings)
 
