@@ -14,8 +14,7 @@ from stream_app.domain.errors import SealingError
 from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.reports.problems import amount
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.kafka.embedded.jars import KAFKA_VERSION, known_jars
-from stream_app.kafka.embedded.packages import INSTALL, missing_packages
+from stream_app.kafka.embedded.jars import INSTALL, KAFKA_VERSION, known_jars, missing_packages
 from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.kafka.sign_in.tls import CERTIFICATE as CLIENT_CERTFILE
 from stream_app.key_ring import KeyRing

@@ -128,10 +128,7 @@ async def offset_bounds(settings: Settings, topics: Sequence[str]) -> tuple[Offs
     async with reading(settings, topics) as consumer:
         ends = await end_offsets(consumer, CONNECT_SECONDS)
         starts = await consumer.beginning_offsets(list(ends))
-    return (
-        {(tp.topic, tp.partition): offset for tp, offset in starts.items()},
-        {(tp.topic, tp.partition): offset for tp, offset in ends.items()},
-    )
+    return starts, ends
 
 
 async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:

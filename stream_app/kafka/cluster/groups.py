@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka import TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
@@ -80,10 +79,10 @@ class GroupView:
     group: str
     state: str
     members: tuple[Member, ...]
-    committed: Mapping[tuple[str, int], int]
+    committed: Mapping[PartitionId, int]
 
     def lag(
-        self, topic: str, ends: Mapping[tuple[str, int], int], starts: Mapping[tuple[str, int], int]
+        self, topic: str, ends: Mapping[PartitionId, int], starts: Mapping[PartitionId, int]
     ) -> int:
         """Return how many records of a topic are not acknowledged.
 
@@ -97,7 +96,7 @@ class GroupView:
                 total += max(0, end - max(start, self.committed.get((name, number), start)))
         return total
 
-    def lost(self, topic: str, starts: Mapping[tuple[str, int], int]) -> int:
+    def lost(self, topic: str, starts: Mapping[PartitionId, int]) -> int:
         """Return how many records of a topic were removed before they were acknowledged.
 
         A partition without a committed offset counts as 0, since it may be a first start.
@@ -156,15 +155,9 @@ async def _read_group(client: ClusterAdminClient, name: str, topics: Collection[
         raise for_code(found["error_code"])(f"group {name}")
     offsets = await client.list_consumer_group_offsets(name)
     committed = {
-        (tp.topic, tp.partition): kept.offset
-        for tp, kept in offsets.items()
-        if isinstance(tp, TopicPartition) and kept.offset > NOT_COMMITTED
+        place: kept.offset for place, kept in offsets.items() if kept.offset > NOT_COMMITTED
     }
-    notes = {
-        (tp.topic, tp.partition): note
-        for tp, kept in offsets.items()
-        if isinstance(tp, TopicPartition) and (note := read_note(kept.metadata))
-    }
+    notes = {place: note for place, kept in offsets.items() if (note := read_note(kept.metadata))}
     members = tuple(_member(row, topics, notes) for row in found["members"])
     return GroupView(name, found["state"], members, committed)
 
@@ -172,9 +165,9 @@ async def _read_group(client: ClusterAdminClient, name: str, topics: Collection[
 def _member(
     row: Mapping[str, Any],
     topics: Collection[str],
-    notes: Mapping[tuple[str, int], RestoringNote],
+    notes: Mapping[PartitionId, RestoringNote],
 ) -> Member:
-    held: set[tuple[str, int]] = set()
+    held: set[PartitionId] = set()
     # While a group rebalances, its members have no assignment.
     with contextlib.suppress(ValueError):
         assignment = ConsumerProtocolMemberAssignment.decode(row["member_assignment"])

@@ -23,7 +23,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from stream_app.kafka.brokers.cluster_client import ask_any
 from stream_app.kafka.cluster.requests import NO_ID, DescribeTopics
 
-#: (topic, partition)
+#: (topic, partition); aiokafka's `TopicPartition` and Faust's `TP` are such tuples, too.
 PartitionId = tuple[str, int]
 #: A broker's answer about each topic, by the protocol's names of its fields.
 DescribedTopics = list[dict[str, Any]]

@@ -18,9 +18,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from stream_app.domain.errors import EmbeddedKafkaError
-from stream_app.kafka.embedded.jars import KAFKA_VERSION, Progress, class_path, locked
+from stream_app.kafka.embedded.jars import (
+    KAFKA_VERSION,
+    Progress,
+    class_path,
+    locked,
+    require_packages,
+)
 from stream_app.kafka.embedded.log_recovery import LogRecovery
-from stream_app.kafka.embedded.packages import require_packages
 from stream_app.kafka.embedded.ports import HOST, becomes_free, free_or_new, is_free
 from stream_app.kafka.embedded.process import (
     DATA,

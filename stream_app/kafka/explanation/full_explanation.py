@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.triggers import Trigger
@@ -18,7 +20,18 @@ from stream_app.domain.reports.next_steps import Surroundings
 from stream_app.kafka.explanation.configuration_history import ConfigurationHistory
 from stream_app.kafka.explanation.watermark import NOTHING_NEEDED, WatermarkBefore
 from stream_app.kafka.history.alert_history import read_integrations_now
+from stream_app.kafka.history.newest_records import ReportRead
 from stream_app.settings import Settings
+
+
+class Watcher(Protocol):
+    """Shows a person what is read."""
+
+    def progress(self, what: str) -> AbstractContextManager[ReportRead]:
+        """Show a progress line for a read of `what`."""
+
+    def stopped_at(self, what: str, cut_ms: int | None, most: int) -> None:
+        """Say that records before a time (Unix ms) were left out; None: none were."""
 
 
 @dataclass

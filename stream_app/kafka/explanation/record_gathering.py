@@ -29,11 +29,11 @@ from stream_app.kafka.explanation.dead_letters import MOST as MOST_LETTERS
 from stream_app.kafka.explanation.dead_letters import read_letters
 from stream_app.kafka.explanation.full_explanation import (
     FullExplanation,
+    Watcher,
     read_surroundings,
     require_trigger,
 )
 from stream_app.kafka.explanation.placed_record import read_place
-from stream_app.kafka.explanation.watcher import Watcher
 from stream_app.kafka.explanation.watermark import (
     WatermarkBefore,
     newest_watermark,

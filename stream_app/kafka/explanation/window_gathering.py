@@ -14,10 +14,10 @@ from stream_app.kafka.cluster.topics import TOPIC_OF_KIND
 from stream_app.kafka.explanation.configuration_history import read_configuration_history
 from stream_app.kafka.explanation.full_explanation import (
     FullExplanation,
+    Watcher,
     read_surroundings,
     require_trigger,
 )
-from stream_app.kafka.explanation.watcher import Watcher
 from stream_app.kafka.explanation.windows import read_windows
 from stream_app.settings import Settings
 

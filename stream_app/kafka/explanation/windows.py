@@ -29,7 +29,7 @@ from stream_app.domain.reports.alert_history import AlertHistories
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.groups import read_group
 from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic
-from stream_app.kafka.explanation.watcher import Watcher
+from stream_app.kafka.explanation.full_explanation import Watcher
 from stream_app.kafka.history.alert_history import Bounds, add_deliveries, read_alert_history
 from stream_app.kafka.history.event_log import EventLog
 from stream_app.settings import Settings
@@ -219,6 +219,6 @@ async def _backlog(settings: Settings, topic: str, log: EventLog) -> tuple[int, 
     """Return how many records of the topic no detector has read yet, and how many detectors run."""
     async with Admin(settings) as client:
         group = await read_group(client, settings.names.group("detector"))
-    ends = {(tp.topic, tp.partition): span.high for tp, span in log.spans.items()}
-    starts = {(tp.topic, tp.partition): span.low for tp, span in log.spans.items()}
+    ends = {tp: span.high for tp, span in log.spans.items()}
+    starts = {tp: span.low for tp, span in log.spans.items()}
     return group.lag(topic, ends, starts), len(group.members)

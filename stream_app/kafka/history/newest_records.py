@@ -106,4 +106,4 @@ async def _seek_start(
     cut = {partition for partition, size in sizes.items() if size > cap}
     for partition in cut:
         consumer.seek(partition, ends[partition] - cap)
-    return sum(min(size, cap) for size in sizes.values()), {(p.topic, p.partition) for p in cut}
+    return sum(min(size, cap) for size in sizes.values()), cut

@@ -34,6 +34,6 @@ async def times_from(
         deadline = time.monotonic() + _READ_SECONDS
         while len(times) < len(wanted) and time.monotonic() < deadline:
             for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-                times.setdefault((tp.topic, tp.partition), records[0].timestamp)
+                times.setdefault(tp, records[0].timestamp)
                 consumer.pause(tp)
     return times

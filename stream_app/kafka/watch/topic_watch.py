@@ -136,8 +136,7 @@ class TopicWatch:
                 asked = [*self._sources, *self._changelogs]
                 facts = await topic_metadata(client.kafka, asked)
                 self._compare(facts)
-                ends = await stable_ends(client.kafka, self._partitions(), facts)
-                self.ends = {TP(*place): end for place, end in ends.items()}
+                self.ends = await stable_ends(client.kafka, self._partitions(), facts)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _check_clocks(self, client: ClusterAdminClient) -> None:
