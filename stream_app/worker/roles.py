@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from stream_app.detector.app import OUTPUTS as DETECTOR_OUTPUTS
 from stream_app.detector.app import create_detector
@@ -16,19 +15,9 @@ from stream_app.metrics import Metrics
 from stream_app.notifier.app import create_notifier
 from stream_app.settings import Settings
 
-
-class CreateApp(Protocol):
-    """Builds the app of a role."""
-
-    def __call__(
-        self,
-        settings: Settings,
-        bootstrap_servers: str,
-        partitions: Mapping[Topic, int],
-        reader: ConfigurationReader,
-        metrics: Metrics,
-    ) -> StreamApp:
-        """Return the app; nothing runs yet."""
+#: Builds the app of a role, of which nothing runs yet; it takes the brokers' addresses and the
+#: partition counts of the topics.
+CreateApp = Callable[[Settings, str, Mapping[Topic, int], ConfigurationReader, Metrics], StreamApp]
 
 
 @dataclass(frozen=True)

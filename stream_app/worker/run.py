@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.errors import InvalidTimestampError
-from faust.types import TP
 from prometheus_client import disable_created_metrics
 
 from stream_app import __version__
@@ -199,15 +198,7 @@ class Worker:
         ids = await check_topic_ids(self.settings, self.role, [*topics, *changelogs])
         app.state_formats = StateFormats(names.group(self.role)) if ids else None
         counts = {names(topic): count for topic, count in partitions.items()}
-        topic_watch = TopicWatch(
-            self.settings,
-            self.role,
-            counts,
-            {table.changelog_topic_name: table.partitions for table in app.state_tables},
-            ids,
-            app.fail,
-            lambda: _source_partitions(app),
-        )
+        topic_watch = TopicWatch(app, counts, ids)
         freeze_existing_objects()
         return PreparedWork(app, reader, topic_watch)
 
@@ -295,11 +286,6 @@ class Worker:
             if said and (waited := time.monotonic() - started) > REMINDER_SECONDS:
                 log.warning("broker_still_unreachable", waited_seconds=round(waited))
                 started = time.monotonic()
-
-
-def _source_partitions(app: StreamApp) -> list[TP]:
-    """Return the source partitions that the worker has now."""
-    return list(app.consumer.start_positions) if app.started and app.consumer else []
 
 
 def _has_started(starting: asyncio.Task[Any]) -> bool:

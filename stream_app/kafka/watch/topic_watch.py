@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import (
@@ -20,15 +20,14 @@ from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_check import producers_clocks
 from stream_app.kafka.cluster.topic_metadata import TopicMetadata, stable_ends, topic_metadata
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TopicProblem, equal_pair
+from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.state.state_problems import source_of
 from stream_app.kafka.state.topic_ids import id_mismatch, state_lost
 from stream_app.kafka.state.topic_partitions import changelog_grown, is_fixed, topic_grown
 from stream_app.logs import get_logger
 
 if TYPE_CHECKING:
-    from stream_app.domain.topics import Role
     from stream_app.kafka.brokers.admin_client import ClusterAdminClient
-    from stream_app.settings import Settings
 
 log = get_logger(__name__)
 
@@ -49,32 +48,21 @@ class TopicWatch:
     its next start would read them; if that would fail, it is not ready.
 
     Args:
-        settings: of the installation.
-        role: the worker's.
+        app: the worker's; it says which changelogs and partitions there are.
         sources: full name of each source topic -> how many partitions its state is kept for.
-        changelogs: full name of each changelog -> how many partitions it has.
         ids: the ids of the topics when the worker started.
-        fail: called when the worker cannot go on.
-        partitions: returns the partitions whose ends are wanted.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        role: Role,
-        sources: Mapping[str, int],
-        changelogs: Mapping[str, int],
-        ids: Mapping[str, str],
-        fail: Callable[[BaseException], None],
-        partitions: Callable[[], Iterable[TP]],
-    ) -> None:
-        self._settings = settings
-        self._role = role
+    def __init__(self, app: StreamApp, sources: Mapping[str, int], ids: Mapping[str, str]) -> None:
+        self._app = app
+        self._settings = app.settings
+        self._role = app.role
         self._sources = sources
-        self._changelogs = changelogs
+        #: Full name of each changelog -> how many partitions it has.
+        self._changelogs = {
+            table.changelog_topic_name: table.partitions for table in app.state_tables
+        }
         self._ids = dict(ids)
-        self._fail = fail
-        self._partitions = partitions
         #: Last stable offsets that the leaders have just told; empty while they do not answer.
         self.ends: Mapping[TP, int] = {}
         self._missing: list[str] = []
@@ -83,9 +71,8 @@ class TopicWatch:
         self._lost: dict[str, float] = {}
         self._clocks: list[TopicProblem] = []
         self._looks = 0
-        names = settings.names
-        self._configuration_topics = set(map(names, CONFIG_TOPICS))
-        self._pair = equal_pair(settings)
+        self._configuration_topics = set(map(app.settings.names, CONFIG_TOPICS))
+        self._pair = equal_pair(app.settings)
 
     def failure(self) -> str | None:
         """Return which topics are gone, grown, or altered; None if none is."""
@@ -130,13 +117,16 @@ class TopicWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look_regularly(self, client: ClusterAdminClient) -> None:
+        app = self._app
         while True:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._check_clocks(client)
                 asked = [*self._sources, *self._changelogs]
                 facts = await topic_metadata(client.kafka, asked)
                 self._compare(facts)
-                self.ends = await stable_ends(client.kafka, self._partitions(), facts)
+                # The source partitions that the worker has now.
+                own = app.consumer.start_positions if app.started and app.consumer else ()
+                self.ends = await stable_ends(client.kafka, own, facts)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _check_clocks(self, client: ClusterAdminClient) -> None:
@@ -157,7 +147,7 @@ class TopicWatch:
     def _compare(self, facts: Mapping[str, TopicMetadata]) -> None:
         for topic, fact in facts.items():
             if fact.id and self._ids.setdefault(topic, fact.id) != fact.id:
-                self._fail(id_mismatch(topic, self._role))
+                self._app.fail(id_mismatch(topic, self._role))
         self._compare_changelogs(facts)
         self._compare_partitions(facts)
         missing = sorted(set(self._sources) - set(facts))
@@ -179,7 +169,7 @@ class TopicWatch:
             log.error("state_lost", changelogs=gone)
         self._lost = {changelog: self._lost.get(changelog, now) for changelog in gone}
         if self._lost and now - min(self._lost.values()) >= LOST_SECONDS:
-            self._fail(state_lost(gone[0], self._role))
+            self._app.fail(state_lost(gone[0], self._role))
 
     def _compare_partitions(self, facts: Mapping[str, TopicMetadata]) -> None:
         """Notice added partitions, for which no state is kept.
@@ -201,7 +191,7 @@ class TopicWatch:
                 log.error("partitions_added", topic=topic, had=had, has=number, then="not read")
         readable = self._next_start_reads(facts)
         if readable is not None:
-            self._fail(topic_grown(readable, grown[readable], known[readable]))
+            self._app.fail(topic_grown(readable, grown[readable], known[readable]))
 
     def _next_start_reads(self, facts: Mapping[str, TopicMetadata]) -> str | None:
         """Return a topic whose new partitions the next start reads; None if that would fail."""
