@@ -33,6 +33,23 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _NEEDS_QUOTES = re.compile("[\\s='\"]|^$")
 
 
+class LineLimit:
+    """Lets a line through once per `REPEAT_SECONDS`, by its source and its text or key."""
+
+    def __init__(self) -> None:
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def passes(self, source: str, text: str) -> bool:
+        """Return whether the line is new enough to print."""
+        now = time.monotonic()
+        if now - self._passed.get((source, text), -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        if len(self._passed) > 1000:  # noqa: PLR2004 - bounds memory, the number is arbitrary
+            self._passed.clear()
+        self._passed[source, text] = now
+        return True
+
+
 class RepeatedWarnings:
     """Logs a warning at most once per `REPEAT_SECONDS`; the metrics count the others.
 
@@ -42,33 +59,12 @@ class RepeatedWarnings:
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self._logged: dict[str, float] = {}
+        self._limit = LineLimit()
 
     def warn(self, event: str, key: str = "", **facts: Any) -> None:
         """Log a warning, unless one of the same event and `key` was logged a moment ago."""
-        now, name = time.monotonic(), f"{event} {key}"
-        if now - self._logged.get(name, -REPEAT_SECONDS) >= REPEAT_SECONDS:
-            self._logged[name] = now
+        if self._limit.passes(event, key):
             self._log.warning(event, **facts)
-
-
-class RepeatFilter(logging.Filter):
-    """Lets a message (by its unformatted text) through once per `REPEAT_SECONDS`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the line is new enough to print."""
-        key = (record.name, str(record.msg)[:80])
-        now = time.monotonic()
-        if now - self._passed.get(key, -REPEAT_SECONDS) < REPEAT_SECONDS:
-            return False
-        if len(self._passed) > 1000:  # noqa: PLR2004 - bounds memory, the number is arbitrary
-            self._passed.clear()
-        self._passed[key] = now
-        return True
 
 
 def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -97,8 +93,12 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
             ],
         )
     )
-    chatty = RepeatFilter()
-    handler.addFilter(lambda record: not record.name.startswith(CHATTY) or chatty.filter(record))
+    limit = LineLimit()
+    handler.addFilter(
+        lambda record: (
+            not record.name.startswith(CHATTY) or limit.passes(record.name, str(record.msg)[:80])
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())

@@ -43,11 +43,12 @@ class EventLog:
         self.spans = LogSpans()
         #: Number of records that were read.
         self.records = 0
-        self._consumer: AIOKafkaConsumer | None = None
+        #: There is one inside the `async with`.
+        self._reader: AIOKafkaConsumer
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        self._consumer = await open_topics(
+        self._reader = await open_topics(
             self._settings,
             self.topics,
             max_partition_fetch_bytes=_FETCH_BYTES,
@@ -58,14 +59,7 @@ class EventLog:
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
-        if self._consumer is not None:
-            await close(self._consumer)
-
-    @property
-    def _reader(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            raise RuntimeError("the log is read inside its `async with`")
-        return self._consumer
+        await close(self._reader)
 
     async def select(self, wanted: Range, *, may_be_empty: bool = False) -> None:
         """Select the offsets of a range, as the topics are now.
