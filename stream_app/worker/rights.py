@@ -1,7 +1,7 @@
 """Whether a worker may read and write its topics, asked before it begins (KIP-430).
 
-Without it a right that is missing would show only when it is needed, such as that to write alerts
-at the first alert. That it may join its group shows at once (`group_error` of its consumer).
+Otherwise a missing right would show only when it is needed: the right to write alerts, for example,
+at the first alert. Whether it may join its group shows at once (`group_error` of its consumer).
 """
 
 from __future__ import annotations

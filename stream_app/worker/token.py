@@ -51,7 +51,7 @@ class Token:
         if token is None:
             return True
         scheme, _, given = authorization.partition(" ")
-        # In a time that tells nothing of how far they agree.
+        # In constant time: it says nothing about how much of the token is right.
         is_it = hmac.compare_digest(given.strip().encode(), token.encode())
         return is_it and scheme.lower() == "bearer"
 

@@ -4,7 +4,7 @@ A broker that is stopped, or cut off from the network, keeps its connections: wh
 waits for as long as a request may take. The cluster itself gives up such a broker after some
 seconds, and another one leads its partitions. So a client with a request that waits asks the others
 who is in the cluster, and closes what it has with a broker that is not in the cluster any more.
-aiokafka then sends the same again, to the new leader.
+aiokafka then sends the request again, to the new leader.
 
 A broker that is still in the cluster may have a reason to be slow, such as a copy that lags; its
 requests keep waiting.

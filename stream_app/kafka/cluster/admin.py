@@ -39,7 +39,7 @@ class Admin:
 
     Raises:
         ConfigurationError: a setting of the connection cannot be used.
-        KafkaUnreachableError: no broker answers within `PROBE_SECONDS`, or no more.
+        KafkaUnreachableError: no broker answers within `PROBE_SECONDS`, or they stop answering.
         KafkaRefusedError: one refuses the sign-in, or the user has no right.
         StreamAppError: a broker refuses.
     """
@@ -94,7 +94,7 @@ async def probe(settings: Settings) -> str:
 async def partition_counts(client: ClusterAdminClient, names: Iterable[str]) -> dict[str, int]:
     """Return the partition counts of those topics that exist.
 
-    It asks for no others: to read what a cluster has of thousands of topics takes seconds. Its
+    It asks for no others: to read about thousands of topics takes seconds. Its
     request creates none, where brokers create topics automatically. If a topic is missing, all
     brokers are asked: one learns of a new topic a moment after another.
     """
@@ -103,7 +103,7 @@ async def partition_counts(client: ClusterAdminClient, names: Iterable[str]) -> 
 
 
 async def require_visible(client: ClusterAdminClient, missing: Iterable[str]) -> None:
-    """Check that topics that were not found are really not there: the user may not see them.
+    """Check that topics that were not found do not exist: the user may lack the right to see them.
 
     Raises:
         TopicAuthorizationFailedError: it may not see one; `Admin` makes it a KafkaRefusedError.
@@ -114,7 +114,7 @@ async def require_visible(client: ClusterAdminClient, missing: Iterable[str]) ->
 
 
 async def _describe(client: ClusterAdminClient, names: Iterable[str]) -> DescribedTopics:
-    """Return what is told of topics; if one is missing, by the broker that knows it."""
+    """Return what the brokers say about topics; if one misses a topic, another may know it."""
     asked = list(dict.fromkeys(names))
     rows = await describe_topics(client.kafka, asked)
     if all(row["partitions"] for row in rows):

@@ -1,9 +1,9 @@
 """The brokers' time as a worker knows it, since its own clock may be hours off and may be set.
 
 The acknowledgement of a record that a broker has stamped gives a time of the broker between two
-times of this machine; so does the answer to `cluster_time`. In between, time goes on by a clock
-that nobody sets. Brokers' stamps decide which records count, when windows end and what is due, so
-a worker must compare them with the same clock.
+times of this machine; so does the answer to `cluster_time`. In between, a clock that nobody sets
+counts the time. Brokers' stamps decide which records count, when windows end and what is due, so a
+worker must compare them with the same clock.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ClockReading(NamedTuple):
 
     @property
     def ahead_seconds(self) -> float:
-        """By how much this machine's clock is ahead, at least; below 0 if it is behind."""
+        """How far this machine's clock is ahead, at least; below 0 if it is behind."""
         ahead_ms = max(self.before_ms - self.stamp_ms, 0) or min(self.after_ms - self.stamp_ms, 0)
         return ahead_ms / 1000
 
@@ -79,7 +79,7 @@ class BrokerClock:
 
     @property
     def ahead_seconds(self) -> float | None:
-        """By how much this machine's clock is ahead of the brokers'; None if not known."""
+        """How far this machine's clock is ahead of the brokers'; None if not known."""
         if self._offset_ms is None:
             return None
         return (self._wall_ms() - self.now_ms()) / 1000
@@ -109,7 +109,7 @@ class BrokerClock:
 
 
 async def cluster_time(client: Any, clock_ms: Callable[[], int]) -> ClockReading | None:
-    """Ask the cluster for its time, without writing anything; None: it does not tell it.
+    """Ask the cluster for its time, without writing anything; None: it does not say.
 
     Kafka has no request for its time. But in the answer about the controllers' quorum, the time at
     which the active controller itself was last up to date is the time of the answer. There is none
@@ -155,6 +155,6 @@ async def watch_time(settings: Settings, clock: BrokerClock) -> None:
 
 
 def difference(ahead_seconds: float) -> dict[str, int]:
-    """Return by how much a clock is off, as a field of a log line."""
+    """Return how far a clock is off, as a field of a log line."""
     way = "seconds_ahead" if ahead_seconds > 0 else "seconds_behind"
     return {way: round(abs(ahead_seconds))}

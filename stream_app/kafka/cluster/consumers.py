@@ -70,7 +70,7 @@ async def reading(
     """Open topics as `open_topics` does; the consumer is stopped at the end.
 
     Raises:
-        KafkaUnreachableError: no broker answers, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
         TopicMismatchError: a topic is missing.
     """
     consumer = await open_topics(settings, topics, **options)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def other_prefixes(settings: Settings) -> list[str]:
     """Return the prefixes of the installations that this user may see; it lists all topics.
 
-    One that lacks only a dot, or has one too many, comes first: it is likely meant.
+    One that lacks only a dot, or has one too many, comes first: it is probably the one meant.
     """
     async with Admin(settings) as client:
         found = prefixes_of(await client.list_topics())
@@ -31,8 +31,8 @@ async def other_prefixes(settings: Settings) -> list[str]:
 async def missing_topics_error(settings: Settings, missing: Sequence[str]) -> TopicMismatchError:
     """Return the error for topics that were not found.
 
-    If the installation has none at all, it is likely not the one that is meant: to make its topics
-    would be wrong then.
+    If the installation has none at all, it is probably not the one that is meant: to make its
+    topics would then be wrong.
 
     Args:
         settings: those of the installation.

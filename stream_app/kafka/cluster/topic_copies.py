@@ -31,7 +31,7 @@ from stream_app.kafka.cluster.topics import (
 )
 from stream_app.settings import Settings
 
-#: Of a problem that stops all work with a topic.
+#: In the text of a problem that stops all work with a topic.
 NO_LEADER = "no leader: nothing is read or written there"
 NO_WRITES = "no write is ever taken"
 
@@ -55,7 +55,7 @@ async def check_copies(settings: Settings) -> Sequence[TopicProblem]:
 
 
 async def read_copies(settings: Settings, client: ClusterAdminClient) -> Copies:
-    """Return how the copies of the installation's topics are that exist."""
+    """Return the state of the copies of the installation's existing topics."""
     names = await _names(settings, client)
     answer = await ask_any(client.kafka, DescribeTopics(names))
     rows = {row["topic"]: row["partitions"] for row in answer.to_object()["topics"]}

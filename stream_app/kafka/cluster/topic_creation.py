@@ -84,7 +84,7 @@ async def make_topics(
 ) -> list[TopicSpec]:
     """Make topics and wait for their leaders; return those that no other process made first.
 
-    A cluster may forbid to say how many copies a write needs. Then the topics have its own setting.
+    A cluster may forbid setting how many copies a write needs. Its own setting then applies.
 
     Raises:
         StreamAppError: a broker refuses one of them.

@@ -1,7 +1,7 @@
-"""What the brokers say of topics: which exist, their ids, who leads them, and where they end.
+"""What the brokers say about topics: which exist, their ids, who leads them, and where they end.
 
 A topic that is deleted and made anew has the same name and other records at its offsets; only its
-id differs. Brokers tell ids since Kafka 2.8.
+id differs. Brokers report ids since Kafka 2.8.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DescribedTopics = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class TopicMetadata:
-    """A topic that exists; `id` is empty if the brokers are too old to tell it.
+    """A topic that exists; `id` is empty if the brokers are too old to report it.
 
     `leaders` holds the broker that leads each partition, -1 if there is none.
     """
@@ -55,7 +55,7 @@ async def describe_topics(
 
 
 async def topic_metadata(client: AIOKafkaClient, names: Sequence[str]) -> dict[str, TopicMetadata]:
-    """Return what a broker knows of topics; one that does not exist is left out.
+    """Return what a broker knows about topics; one that does not exist is left out.
 
     Raises:
         KafkaError: no broker answers, or one refuses.
@@ -76,7 +76,7 @@ async def topic_metadata(client: AIOKafkaClient, names: Sequence[str]) -> dict[s
 async def stable_ends(
     client: AIOKafkaClient, partitions: Iterable[PartitionId], facts: Mapping[str, TopicMetadata]
 ) -> dict[PartitionId, int]:
-    """Return the last stable offset of each partition whose leader tells it.
+    """Return the last stable offset of each partition whose leader reports it.
 
     Raises:
         KafkaError: a leader does not answer.

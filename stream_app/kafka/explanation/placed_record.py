@@ -33,7 +33,7 @@ async def read_place(settings: Settings, place: Place) -> PlacedRecord:
     Raises:
         UsageError: the topic has no such partition.
         TopicMismatchError: the topic is missing.
-        KafkaUnreachableError: no broker answers, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
     """
     end, stable, committed, workers = await _ends(settings, place)
     async with reading(settings, [place.topic]) as consumer:

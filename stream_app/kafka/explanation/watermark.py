@@ -13,7 +13,7 @@ from stream_app.kafka.history.event_log import EventLog
 from stream_app.kafka.history.newest_records import ReportRead, read_newest
 from stream_app.settings import Settings
 
-#: Most records before the one in question that are read.
+#: Most records that are read before the one in question.
 MOST = 1_000_000
 _FIRST_SLICE = 2_000
 #: Records at the end of a topic in which its newest event is looked for.

@@ -58,7 +58,7 @@ async def read_windows(
     """Fill in what the topics tell of windows, and of the events that were not counted.
 
     Raises:
-        KafkaUnreachableError: no broker answers, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
         TopicMismatchError: a topic is missing.
     """
     every = [facts for found in windows.values() for facts in found]

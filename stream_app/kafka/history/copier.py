@@ -25,9 +25,9 @@ from stream_app.kafka.history.event_log import EventLog
 from stream_app.kafka.history.time_order import Placed, in_time_order
 from stream_app.settings import Settings
 
-#: Most bytes of a batch, if the topic takes so many.
+#: Largest batch in bytes, if the topic takes that much.
 _BATCH_BYTES = 512 * 1024
-#: Chunks, of at most one fetch each, that may wait for the broker.
+#: Most chunks, of one fetch at most each, that may wait for the broker.
 _MAX_CHUNKS = 8
 #: After an interruption the broker has this long to acknowledge what was sent.
 _STOP_SECONDS = 10.0

@@ -33,7 +33,7 @@ class EventLog:
         topics: full names.
 
     Raises:
-        KafkaUnreachableError: no broker answers, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
         TopicMismatchError: a topic is missing.
     """
 

@@ -71,7 +71,7 @@ async def read_newest(
         progress: called now and then.
 
     Raises:
-        KafkaUnreachableError: the broker doesn't answer, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
         TopicMismatchError: a topic is missing.
     """
     async with reading(settings, topics) as consumer:

@@ -22,7 +22,7 @@ async def read_sent_alerts(
     was down.
 
     Raises:
-        KafkaUnreachableError: no broker answers, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
         TopicMismatchError: the topic is missing.
     """
     recorded = RecordedAlerts()

@@ -18,7 +18,7 @@ Placed = tuple[TopicPartition, Any]
 async def in_time_order(
     log: EventLog, report: Callable[[int], None]
 ) -> AsyncIterator[list[Placed]]:
-    """Yield all records of a log, the oldest first, as many at a time as have a certain order.
+    """Yield all records of a log, the oldest first, as soon as their order is certain.
 
     Records of one partition keep their order. A partition is paused while its records wait for
     older ones of other partitions.

@@ -1,6 +1,6 @@
 """How many events the window of an alert has counted: an alert holds no count.
 
-The detector's own partial counts tell it. When their topic has forgotten them, the events are
+The detector's own partial counts tell it. When their topic no longer has them, the events are
 counted again, by the trigger as the alert holds it.
 """
 
@@ -62,7 +62,7 @@ async def read_observed_count(
     Returns:
         None if neither the counts nor the events are kept any more.
     """
-    # An event is not counted before its window begins, but for a clock that is ahead.
+    # An event is not counted before its window begins, unless a clock is ahead.
     since_ms = (alert.window_start - MAX_AHEAD_SECONDS) * 1000
     last_ms = max(fired_ms, alert.window_end * 1000)
     found = await read_counted(settings, window_of(alert), since_ms, last_ms)

@@ -85,7 +85,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         watched: shows the progress of a long read while it runs.
 
     Raises:
-        KafkaUnreachableError: no broker answers, or no more.
+        KafkaUnreachableError: no broker answers, or they stop answering.
     """
     now_ms = time.time_ns() // 1_000_000
     async with Admin(settings) as client:

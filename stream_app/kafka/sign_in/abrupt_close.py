@@ -1,4 +1,4 @@
-"""A connection to a broker that is closed at once where it is given up.
+"""A connection to a broker that is closed at once when it is given up.
 
 This relies on a private attribute of aiokafka 0.14; the integration tests of the sign-in fail when
 it changes.
@@ -17,7 +17,7 @@ class AbruptConnection(AIOKafkaConnection):
     def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
         """Close the connection; the future that is returned is done when its socket is closed.
 
-        TLS would wait for the broker's part of its end, for half a minute if that is silent. Where
+        TLS would wait for the broker's part of its end, for half a minute if that is silent. When
         a connection is given up, nothing is left to say.
         """
         writer = self._writer

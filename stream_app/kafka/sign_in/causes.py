@@ -1,6 +1,6 @@
-"""Why a connection to a broker does not stand: one sentence that names the setting.
+"""Why a connection to a broker cannot be made: one sentence that names the setting.
 
-The words of OpenSSL and of brokers differ by version, so codes decide wherever there are some.
+The wording of OpenSSL and of brokers differs by version, so codes decide wherever there are any.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USER = "STREAM_APP_KAFKA__SASL_USERNAME and STREAM_APP_KAFKA__SASL_PASSWORD"
 #: Codes of OpenSSL's verification (x509_vfy.h).
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _WRONG_NAME = (62, 63, 64)
-#: Alerts of TLS by which a broker refuses a client's certificate, or misses one.
+#: TLS alerts with which a broker refuses a client's certificate, or asks for one.
 _CLIENT_ALERTS = re.compile(
     "ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE"
     "|ACCESS_DENIED|DECRYPT_ERROR)"

@@ -1,4 +1,4 @@
-"""A connection to a broker: it signs in with what is newest, again before its session ends.
+"""A connection to a broker: it signs in with the newest secret, and again before its session ends.
 
 This relies on private attributes of aiokafka 0.14; the integration tests of the sign-in fail when
 they change.
@@ -25,7 +25,7 @@ from stream_app.kafka.sign_in.sign_in import SignIn
 RENEW_SHARE = 0.7
 #: Brokers accept no second sign-in within a second. Requests wait for as long.
 LEAST_SECONDS = 1.1
-#: The client's word that it has read why its token is refused (RFC 7628, section 3.2.3).
+#: With this the client confirms that it knows why its token is refused (RFC 7628, section 3.2.3).
 _READ_THE_ERROR = b"\x01"
 _PROBLEMS = (OSError, EOFError, KafkaError, TimeoutError, ValueError, KeyError, AssertionError)
 
@@ -48,7 +48,7 @@ class Connection(AbruptConnection):
 
         Raises:
             SignInRefusedError: one side refuses the other.
-            KafkaError: no connection stands for another reason; so do OSError and TimeoutError.
+            KafkaError: the connection fails for another reason; so do OSError and TimeoutError.
         """
         sign_in = self._sign_in
         if sign_in is None:

@@ -1,7 +1,7 @@
-"""What a listener is that has hung up without a word: asked on a connection of its own.
+"""What kind of listener has hung up without a word: a separate connection finds out.
 
-A listener of another kind hangs up, and so does a broker that restarts, or a balancer without one.
-Only an answer tells them apart.
+A listener of another kind hangs up, but so does a broker that restarts, or a load balancer with no
+broker behind it. Only an answer tells them apart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def why_cut_off(host: str, port: int, sign_in: SignIn) -> SignInRefusedErr
 
 
 async def _speaks_tls(host: str, port: int) -> bool:
-    """Tell whether a server's part of a TLS handshake comes, whoever it is."""
+    """Tell whether the server answers a TLS handshake, whoever it is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -60,7 +60,7 @@ async def _speaks_tls(host: str, port: int) -> bool:
 async def _tls_error(host: str, port: int, sign_in: SignIn) -> ssl.SSLError | None:
     """Return what TLS says of our certificate before anything else is sent.
 
-    What a client has sent by then makes the system drop the alert that would tell.
+    If the client had sent more by then, the system would drop the alert that tells.
     """
     writer = None
     try:

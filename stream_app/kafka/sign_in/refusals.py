@@ -1,4 +1,4 @@
-"""What a broker, or a token endpoint, refuses: the driver's error, and the newest of each place."""
+"""Refusals by brokers and token endpoints: the driver's error, and the newest of each place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORGET_SECONDS = 30.0
 
 
 class SignInRefusedError(KafkaError):
-    """No connection stands, because one side refuses the other; the text names the setting.
+    """No connection can be made, because one side refuses the other; the text names the setting.
 
     Args:
         text: a whole line for a person.
@@ -42,13 +42,13 @@ class Refusals:
         self._listeners: set[Callable[[SignInRefusedError], None]] = set()
 
     def note(self, place: str, error: SignInRefusedError) -> None:
-        """Note that no connection to `place` stands, and why."""
+        """Note that no connection to `place` can be made, and why."""
         self._found[place] = (self._clock(), error)
         for listener in tuple(self._listeners):
             listener(error)
 
     def clear(self, place: str) -> None:
-        """Note that a connection to `place` stands."""
+        """Note that there is a connection to `place`."""
         self._found.pop(place, None)
 
     def current(self) -> dict[str, SignInRefusedError]:
@@ -76,7 +76,7 @@ class Refusals:
             yield
         except (asyncio.CancelledError, Exception) as error:
             ended = ending.end()
-            # Whatever the driver makes of its cancellation. Another's cancellation stays one.
+            # Whatever the driver turned its cancellation into. Somebody else's stays one.
             if ended is None or (isinstance(error, asyncio.CancelledError) and ending.is_ended):
                 raise
             raise ended from None

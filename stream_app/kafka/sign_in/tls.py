@@ -59,7 +59,7 @@ class TlsFiles:
         return found[0].not_valid_after_utc
 
     def _load(self) -> ssl.SSLContext:
-        """Return a new context: part of what a used one has loaded would stay in it.
+        """Return a new context: a used one would keep part of what it has loaded.
 
         Raises:
             ConfigurationError: a file cannot be used, or they do not belong together.

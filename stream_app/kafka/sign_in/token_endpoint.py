@@ -31,12 +31,12 @@ URL = "STREAM_APP_KAFKA__OAUTH_TOKEN_URL"
 CLIENT = "STREAM_APP_KAFKA__OAUTH_CLIENT_ID and STREAM_APP_KAFKA__OAUTH_CLIENT_SECRET"
 CA_FILE = "STREAM_APP_KAFKA__OAUTH_CAFILE"
 
-#: Longest time of a request, and of each of its steps. A command gives up after 10 s: it would call
-#: Kafka away if the endpoint might take as long.
+#: Longest time of a request, and of each of its steps. A command gives up after 10 s: it would say
+#: that Kafka is away if the endpoint could take as long.
 REQUEST_SECONDS, STEP_SECONDS = 8.0, 5.0
-#: Longest answer. Brokers take no longer tokens than 512 KiB, and usual ones have 2.
+#: Longest answer. Brokers take no token over 512 KiB, and usual ones have 2.
 MAX_BYTES = 256 * 1024
-#: The life of a token whose answer tells none that makes sense (RFC 6749 only recommends it).
+#: The life of a token whose answer gives none that makes sense (RFC 6749 only recommends it).
 USUAL_SECONDS, MAX_SECONDS = 300.0, 24 * 3600.0
 #: The characters of a token (RFC 6750, section 2.1). Others could end a field of the sign-in.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")

@@ -1,7 +1,7 @@
-"""Tokens that are renewed ahead of their end, in a thread of their own.
+"""Tokens that are renewed before they expire, in a thread of their own.
 
-Workers have several event loops and none of them may wait for a token endpoint. So a token is there
-already when a connection needs one; only the first one is waited for.
+Workers have several event loops and none of them may wait for a token endpoint. So a token is
+ready when a connection needs one; only the first one is waited for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 RENEW_SHARE = 0.6
 #: Pauses between attempts: from the first to the last.
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 30.0
-#: Nobody fetches tokens more often than this.
+#: The shortest time between two fetches.
 LEAST_SECONDS = 0.5
 #: A refused token is replaced at once only if it is older than this.
 FRESH_SECONDS = 10.0
@@ -92,7 +92,7 @@ class Tokens:
                 self._hurry.set()
 
     def _keep(self) -> None:
-        """Fetch tokens, each ahead of the end of the one before, while somebody needs them."""
+        """Fetch tokens, each before the last one expires, while somebody needs them."""
         pause = FIRST_RETRY_SECONDS
         is_failing = False
         while True:
@@ -146,7 +146,7 @@ class Tokens:
 
 
 def _refusal(error: Exception) -> SignInRefusedError:
-    """Return the error for those who wait; of one that is not ours only the kind can be told."""
+    """Return the error for those who wait; of a foreign one only the class may be shown."""
     if isinstance(error, SignInRefusedError):
         return error
     return SignInRefusedError(
