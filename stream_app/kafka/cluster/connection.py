@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -124,16 +124,15 @@ async def connect_producer(settings: Settings, producer: AIOKafkaProducer) -> No
         KafkaUnreachableError: no broker answers in time.
     """
     try:
-        with kafka_errors(settings):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await producer.start()
+        async with kafka_errors(settings), asyncio.timeout(CONNECT_SECONDS):
+            await producer.start()
     except BaseException:
         await producer.stop()
         raise
 
 
-@contextlib.contextmanager
-def kafka_errors(settings: Settings) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def kafka_errors(settings: Settings) -> AsyncIterator[None]:
     """Turn the driver's errors into ours, which say what to do.
 
     Raises:
@@ -143,7 +142,7 @@ def kafka_errors(settings: Settings) -> Iterator[None]:
     """
     servers = settings.kafka.bootstrap_servers or "the embedded Kafka"
     try:
-        with REFUSALS.ending():
+        async with REFUSALS.ending():
             yield
     except (KafkaError, OSError, TimeoutError) as error:
         if (found := kafka_error(servers, error)) is not None:

@@ -42,7 +42,7 @@ async def open_topics(
         KafkaUnreachableError: no broker answers.
         TopicMismatchError: a topic is missing.
     """
-    with kafka_errors(settings):
+    async with kafka_errors(settings):
         partitions = await _partitions(settings, topics)
         install_fetcher()
         usual = {
@@ -75,7 +75,7 @@ async def reading(
     """
     consumer = await open_topics(settings, topics, **options)
     try:
-        with kafka_errors(settings):
+        async with kafka_errors(settings):
             yield consumer
     finally:
         await close(consumer)

@@ -145,13 +145,13 @@ class ConfigurationReader:
         return True
 
     async def _read_to_end(self, consumer: AIOKafkaConsumer) -> None:
-        with kafka_errors(self._settings):
+        async with kafka_errors(self._settings):
             async for batch in batches_to_end(consumer):
                 self._apply(batch)
         for partition in consumer.assignment():
             # This is beyond the last record if compaction has removed the newest ones.
             self._set_position(partition, await consumer.position(partition))
-        with kafka_errors(self._settings):
+        async with kafka_errors(self._settings):
             self._ids = await self._topic_ids(consumer)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:

@@ -134,9 +134,8 @@ async def read_records(settings: Settings, topics: Sequence[Topic]) -> list[Any]
     """
     consumer = await open_configuration(settings, topics)
     try:
-        with kafka_errors(settings):
-            async with asyncio.timeout(READ_SECONDS):
-                return [r async for batch in batches_to_end(consumer) for r in batch]
+        async with kafka_errors(settings), asyncio.timeout(READ_SECONDS):
+            return [r async for batch in batches_to_end(consumer) for r in batch]
     finally:
         await close(consumer)
 
@@ -208,7 +207,7 @@ async def write_records(
     rows += [(Topic.STATUS, number, None) for number in cleared]
     own = (ACTOR_HEADER, actor.encode())
     written: dict[tuple[str, int], int] = {}
-    with kafka_errors(settings):
+    async with kafka_errors(settings):
         producer = AIOKafkaProducer(
             **connection_options(settings), acks="all", enable_idempotence=True
         )

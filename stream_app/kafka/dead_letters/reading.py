@@ -85,7 +85,7 @@ class DeadLetterLog:
     async def survey(self, index: DeadLetterIndex) -> None:
         """Read the dead letters and the marks into an index."""
         selection = index.selection
-        with kafka_errors(self._settings):
+        async with kafka_errors(self._settings):
             if selection.places:
                 await self._seek_to_places(selection.places)
             elif selection.since_ms is not None:
@@ -113,21 +113,20 @@ class DeadLetterLog:
 
     async def _of_log(self, log: Log, offsets: Sequence[int]) -> AsyncIterator[DeadLetter]:
         partition, wanted, last = TopicPartition(*log), frozenset(offsets), offsets[-1]
-        with kafka_errors(self._settings):
-            async with asyncio.timeout(READ_SECONDS) as patience:
-                position = -1
-                while position <= last:
-                    fetched = await self._reader.getmany(
-                        partition, timeout_ms=_POLL_MS, max_records=_CHUNK
-                    )
-                    records = [r for r in fetched.get(partition, ()) if r.offset in wanted]
-                    for record in records:
-                        # The caller may take long with a dead letter.
-                        patience.reschedule(None)
-                        yield _dead_letter(record, self._sources)
-                    if fetched:
-                        patience.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
-                    position = await self._reader.position(partition)
+        async with kafka_errors(self._settings), asyncio.timeout(READ_SECONDS) as patience:
+            position = -1
+            while position <= last:
+                fetched = await self._reader.getmany(
+                    partition, timeout_ms=_POLL_MS, max_records=_CHUNK
+                )
+                records = [r for r in fetched.get(partition, ()) if r.offset in wanted]
+                for record in records:
+                    # The caller may take long with a dead letter.
+                    patience.reschedule(None)
+                    yield _dead_letter(record, self._sources)
+                if fetched:
+                    patience.reschedule(asyncio.get_running_loop().time() + READ_SECONDS)
+                position = await self._reader.position(partition)
 
     async def _seek_to_places(self, places: Iterable[Place]) -> None:
         """Seek the first place in each partition, and the end of partitions without one."""

@@ -183,7 +183,7 @@ class Redriver:
             StreamAppError: the broker refuses a mark, or did not acknowledge it. The same call
                 again marks the rest.
         """
-        with kafka_errors(self._settings):
+        async with kafka_errors(self._settings):
             await asyncio.gather(*(self._mark(letter, DISMISSED) for letter in batch))
 
     async def _mark(self, dead_letter: DeadLetter, target: str) -> None:

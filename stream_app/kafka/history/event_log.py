@@ -68,13 +68,12 @@ class EventLog:
             StreamAppError: the range holds no record, and may not be empty.
         """
         reader = self._reader
-        with kafka_errors(self._settings):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                partitions = sorted(reader.assignment())
-                lows = await reader.beginning_offsets(partitions)
-                highs = await reader.end_offsets(partitions)
-                starts = await self._offsets(wanted.start, lows, highs)
-                ends = await self._offsets(wanted.end, highs, highs)
+        async with kafka_errors(self._settings), asyncio.timeout(CONNECT_SECONDS):
+            partitions = sorted(reader.assignment())
+            lows = await reader.beginning_offsets(partitions)
+            highs = await reader.end_offsets(partitions)
+            starts = await self._offsets(wanted.start, lows, highs)
+            ends = await self._offsets(wanted.end, highs, highs)
         for tp in partitions:
             self.spans.select(tp, starts[tp], ends[tp], lows[tp], highs[tp])
         if not may_be_empty:
@@ -141,7 +140,7 @@ class EventLog:
         reader.pause(*(tp for tp in self.spans if tp not in open_spans))
         for tp, span in open_spans.items():
             reader.seek(tp, span.start)
-        with kafka_errors(self._settings):
+        async with kafka_errors(self._settings):
             silent_since = time.monotonic()
             while open_spans:
                 fetched = await reader.getmany(timeout_ms=_POLL_MS)
@@ -177,29 +176,27 @@ class EventLog:
     async def first_offset(self, topic: str, partition: int) -> int:
         """Return the first offset that a partition still has."""
         tp = TopicPartition(topic, partition)
-        with kafka_errors(self._settings):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                return int((await self._reader.beginning_offsets([tp]))[tp])
+        async with kafka_errors(self._settings), asyncio.timeout(CONNECT_SECONDS):
+            return int((await self._reader.beginning_offsets([tp]))[tp])
 
     async def read_part(
         self, topic: str, partition: int, first: int, last: int
     ) -> AsyncGenerator[list[Any], None]:
         """Yield the records of one partition from an offset to another, both inclusive."""
         reader, tp = self._reader, TopicPartition(topic, partition)
-        with kafka_errors(self._settings):
-            async with asyncio.timeout(READ_SECONDS):
-                reader.resume(tp)
-                reader.seek(tp, first)
-                try:
-                    while await reader.position(tp) <= last:
-                        fetched = await reader.getmany(
-                            tp, timeout_ms=_POLL_MS, max_records=_PART_RECORDS
-                        )
-                        found = fetched.get(tp)
-                        records = found.readable() if found else ()
-                        yield [r for r in _without_probes(records) if r.offset <= last]
-                finally:
-                    reader.pause(tp)
+        async with kafka_errors(self._settings), asyncio.timeout(READ_SECONDS):
+            reader.resume(tp)
+            reader.seek(tp, first)
+            try:
+                while await reader.position(tp) <= last:
+                    fetched = await reader.getmany(
+                        tp, timeout_ms=_POLL_MS, max_records=_PART_RECORDS
+                    )
+                    found = fetched.get(tp)
+                    records = found.readable() if found else ()
+                    yield [r for r in _without_probes(records) if r.offset <= last]
+            finally:
+                reader.pause(tp)
 
 
 def _without_probes(records: Sequence[Any]) -> Sequence[Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 from aiokafka.errors import KafkaError
 
@@ -61,65 +60,37 @@ class Refusals:
         """Return the newest refusal, if there is one."""
         return next(iter(self.current().values()), None)
 
-    @contextlib.contextmanager
-    def ending(self) -> Iterator[None]:
-        """End the block in the running task as soon as a connection is refused.
+    @contextlib.asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """End the block as soon as a connection is refused.
 
         The driver would try it again until the block's time is over.
 
         Raises:
             SignInRefusedError: one is refused.
         """
-        ending = _Ending(asyncio.current_task(), asyncio.get_running_loop())
-        self._listeners.add(ending.note)
+        loop, block = asyncio.get_running_loop(), asyncio.timeout(None)
+        found: list[SignInRefusedError] = []
+
+        def end() -> None:
+            with contextlib.suppress(RuntimeError):  # the block ends already
+                block.reschedule(loop.time())
+
+        def note(error: SignInRefusedError) -> None:
+            found.append(error)
+            loop.call_soon_threadsafe(end)
+
+        self._listeners.add(note)
         try:
-            yield
-        except (asyncio.CancelledError, Exception) as error:
-            ended = ending.end()
+            async with block:
+                yield
+        except Exception:
             # Whatever the driver turned its cancellation into. Somebody else's stays one.
-            if ended is None or (isinstance(error, asyncio.CancelledError) and ending.is_ended):
-                raise
-            raise ended from None
+            if block.expired():
+                raise found[0] from None
+            raise
         finally:
-            ending.end()
-            self._listeners.discard(ending.note)
-
-
-class _Ending:
-    """Cancels a task at a refusal."""
-
-    def __init__(self, task: asyncio.Task[Any] | None, loop: asyncio.AbstractEventLoop) -> None:
-        self._task = task
-        self._loop = loop
-        self._cancelled_before = 0 if task is None else task.cancelling()
-        self._is_cancelled = False
-        self._is_over = False
-        self._error: SignInRefusedError | None = None
-
-    def note(self, error: SignInRefusedError) -> None:
-        """Take a refusal, from any thread."""
-        if self._error is None:
-            self._error = error
-            self._loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        if self._task is not None and not self._is_over:
-            self._is_cancelled = True
-            self._task.cancel()
-
-    def end(self) -> SignInRefusedError | None:
-        """Take the cancellation back; return the refusal if it has cancelled the task."""
-        self._is_over = True
-        if not self._is_cancelled or self._task is None:
-            return None
-        self._is_cancelled = False
-        self._task.uncancel()
-        return self._error
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether somebody else wants the task to end, too."""
-        return self._task is not None and self._task.cancelling() > self._cancelled_before
+            self._listeners.discard(note)
 
 
 #: Of this process: its clients do not know each other.

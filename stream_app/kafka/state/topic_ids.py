@@ -211,7 +211,7 @@ async def _write_known(settings: Settings, name: str, known: Mapping[str, KnownT
     producer = AIOKafkaProducer(**connection_options(settings), acks="all", enable_idempotence=True)
     await connect_producer(settings, producer)
     try:
-        with kafka_errors(settings):
+        async with kafka_errors(settings):
             for topic, fact in known.items():
                 await producer.send_and_wait(name, encode_known(fact), topic.encode())
     finally:

@@ -28,8 +28,9 @@ def test_the_class_of_an_error_is_named_once(error: Exception, text: str) -> Non
 
 async def test_the_message_on_an_unreachable_broker_names_the_error_once() -> None:
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
-    with pytest.raises(StreamAppError) as caught, kafka_errors(settings):
-        raise KafkaConnectionError("no route")
+    with pytest.raises(StreamAppError) as caught:
+        async with kafka_errors(settings):
+            raise KafkaConnectionError("no route")
     assert str(caught.value).startswith(
         "broker:9092: KafkaConnectionError: no route: is the broker"
     )

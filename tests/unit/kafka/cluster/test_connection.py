@@ -29,8 +29,9 @@ SETTINGS = Settings(kafka=KafkaSettings(bootstrap_servers="broker:9092"))
     ],
 )
 async def test_a_refusal_is_told_from_an_absent_broker(error: KafkaError, exit_code: int) -> None:
-    with pytest.raises(StreamAppError) as caught, kafka_errors(SETTINGS):
-        raise error
+    with pytest.raises(StreamAppError) as caught:
+        async with kafka_errors(SETTINGS):
+            raise error
     assert caught.value.exit_code == exit_code
     assert "broker:9092" in str(caught.value)
     is_absent = isinstance(caught.value, KafkaUnreachableError)

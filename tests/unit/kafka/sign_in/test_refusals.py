@@ -46,8 +46,9 @@ async def test_a_refusal_ends_what_waits() -> None:
     refusals = Refusals()
     loop = asyncio.get_running_loop()
     loop.call_later(0.01, refusals.note, "a:1", refused("no entry"))
-    with pytest.raises(SignInRefusedError, match="no entry"), refusals.ending():
-        await asyncio.Event().wait()
+    with pytest.raises(SignInRefusedError, match="no entry"):
+        async with refusals.ending():
+            await asyncio.Event().wait()
     # The task itself is not cancelled.
     await asyncio.sleep(0)
 
@@ -55,15 +56,16 @@ async def test_a_refusal_ends_what_waits() -> None:
 async def test_a_refusal_in_a_thread_ends_what_waits_in_nested_blocks() -> None:
     refusals = Refusals()
     noting = asyncio.create_task(asyncio.to_thread(refusals.note, "a:1", refused("no entry")))
-    with pytest.raises(SignInRefusedError), refusals.ending(), refusals.ending():
-        await asyncio.Event().wait()
+    with pytest.raises(SignInRefusedError):
+        async with refusals.ending(), refusals.ending():
+            await asyncio.Event().wait()
     await noting
     await asyncio.sleep(0)
 
 
 async def test_a_refusal_at_the_end_of_a_block_cancels_nothing_after_it() -> None:
     refusals = Refusals()
-    with refusals.ending():
+    async with refusals.ending():
         refusals.note("a:1", refused("too late"))
     await asyncio.sleep(0.01)
 
@@ -72,7 +74,7 @@ async def test_a_cancellation_by_others_stays_one() -> None:
     refusals = Refusals()
 
     async def wait() -> None:
-        with refusals.ending():
+        async with refusals.ending():
             await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())
@@ -92,8 +94,9 @@ async def test_what_the_driver_makes_of_its_cancellation_does_not_matter() -> No
         finally:
             raise OSError("the connection is gone")
 
-    with pytest.raises(SignInRefusedError, match="no entry"), refusals.ending():
-        await fail_while_cleaning_up()
+    with pytest.raises(SignInRefusedError, match="no entry"):
+        async with refusals.ending():
+            await fail_while_cleaning_up()
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
@@ -103,7 +106,7 @@ async def test_a_cancellation_by_others_at_the_same_time_stays_one() -> None:
     refusals = Refusals()
 
     async def wait() -> None:
-        with refusals.ending():
+        async with refusals.ending():
             await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())
