@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL
@@ -17,6 +16,7 @@ import orjson
 import psutil
 
 from stream_app.domain.errors import StreamAppError
+from stream_app.kafka.embedded.ports import is_free
 
 READY_SECONDS = 90.0
 POLL_SECONDS = 0.2
@@ -167,22 +167,12 @@ def free_ports(host: str, wanted: Iterable[int]) -> list[int]:
     found: list[int] = []
     for first in wanted:
         port = next(
-            (p for p in range(first, MAX_PORT + 1) if p not in found and _is_free(host, p)), None
+            (p for p in range(first, MAX_PORT + 1) if p not in found and is_free(p, host)), None
         )
         if port is None:
             raise StreamAppError(f"no port from {first} on is free on {host}")
         found.append(port)
     return found
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
 
 
 def _log_fields(line: bytes) -> dict[str, Any]:

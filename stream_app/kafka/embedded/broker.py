@@ -26,7 +26,14 @@ from stream_app.kafka.embedded.jars import (
     require_packages,
 )
 from stream_app.kafka.embedded.log_recovery import LogRecovery
-from stream_app.kafka.embedded.ports import HOST, becomes_free, free_or_new, is_free
+from stream_app.kafka.embedded.ports import (
+    HOST,
+    POLL_SECONDS,
+    becomes_free,
+    becomes_true,
+    free_or_new,
+    is_free,
+)
 from stream_app.kafka.embedded.process import (
     DATA,
     answers,
@@ -45,7 +52,6 @@ from stream_app.setting_groups import EmbeddedSettings
 READY_SECONDS = 60.0
 #: How often the progress is shown.
 SHOW_SECONDS = 5.0
-POLL_SECONDS = 0.05
 KILLED_SECONDS = 10.0
 #: How often other ports are tried if another program takes a free one before the broker does.
 PORT_ATTEMPTS = 3
@@ -282,9 +288,4 @@ class EmbeddedKafka:
             self._process.wait(KILLED_SECONDS)
 
     def _has_ended(self, state: _State, timeout_seconds: float) -> bool:
-        deadline = time.monotonic() + timeout_seconds
-        while self._lives(state):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        return True
+        return becomes_true(lambda: not self._lives(state), timeout_seconds)

@@ -1,9 +1,10 @@
-"""Finds free loopback ports for an embedded broker, and waits for those of its last run."""
+"""Free ports on loopback for an embedded broker, and waiting for those of its last run."""
 
 from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 
 HOST = "127.0.0.1"
 #: A killed broker holds its ports for a moment; the next one waits to get the same ones.
@@ -22,21 +23,26 @@ def free_or_new(wanted: int, taken: set[int]) -> int:
 
 def becomes_free(port: int) -> bool:
     """Tell whether a port is free now, or a moment later."""
-    deadline = time.monotonic() + PORT_SECONDS
-    while not is_free(port):
+    return becomes_true(lambda: is_free(port), PORT_SECONDS)
+
+
+def becomes_true(check: Callable[[], bool], seconds: float) -> bool:
+    """Wait until a check passes; return `False` if it does not in this time."""
+    deadline = time.monotonic() + seconds
+    while not check():
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
     return True
 
 
-def is_free(port: int) -> bool:
-    """Return whether a broker could listen on the port now."""
+def is_free(port: int, host: str = HOST) -> bool:
+    """Return whether a server could listen on the port now."""
     with socket.socket() as probe:
-        # As Java does, so that lingering connections of an earlier broker do not matter.
+        # As servers do, so that lingering connections of an earlier one do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError:
             return False
         return True
