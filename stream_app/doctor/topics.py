@@ -124,7 +124,7 @@ async def groups(settings: Settings) -> Sequence[Finding]:
     present = await _existing(settings, wanted)
     starts, ends = await offset_bounds(settings, present)
     findings = []
-    for role, group in (await read_role_groups(settings, sources)).items():
+    for role, group in (await read_role_groups(settings)).items():
         lag = sum(group.lag(topic, ends, starts) for topic in sources[role])
         behind = f"{amount(lag, 'record')} behind"
         text = f"{role}: {amount(len(group.members), 'worker')}, {behind}"

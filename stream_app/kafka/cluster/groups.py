@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,26 +108,14 @@ class GroupView:
         )
 
 
-async def read_groups(
-    settings: Settings, groups: Mapping[str, Sequence[str]]
-) -> dict[str, GroupView]:
-    """Return the groups by their name; a group that nobody has joined yet is empty.
-
-    Args:
-        settings: those of the installation.
-        groups: name of each group -> full names of its source topics.
-    """
+async def read_role_groups(settings: Settings) -> dict[str, GroupView]:
+    """Return the group of each role; one that nobody has joined yet is empty."""
+    names = settings.names
     async with Admin(settings) as client:
-        return {name: await read_group(client, name, topics) for name, topics in groups.items()}
-
-
-async def read_role_groups(
-    settings: Settings, sources: Mapping[str, Sequence[str]]
-) -> dict[str, GroupView]:
-    """Return the group of each role; `sources` are the full names of the topics it reads."""
-    group = settings.names.group
-    groups = await read_groups(settings, {group(role): sources[role] for role in sources})
-    return {role: groups[group(role)] for role in sources}
+        return {
+            role: await read_group(client, names.group(role), topics)
+            for role, topics in names.role_sources().items()
+        }
 
 
 async def read_group(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stream_app.domain.reports.overview_rows import StuckPartitionRow
@@ -28,7 +28,6 @@ MOVE_SECONDS = 5.0
 
 async def partitions_standing_still(
     settings: Settings,
-    sources: Mapping[str, Sequence[str]],
     groups: Mapping[str, GroupView],
     starts: Mapping[PartitionId, int],
     ends: Mapping[PartitionId, int],
@@ -37,14 +36,13 @@ async def partitions_standing_still(
 
     Args:
         settings: those of the installation.
-        sources: full names of the source topics, by role.
         groups: the roles' groups, just read.
         starts: first offset of each partition.
         ends: last stable offset of each partition.
     """
     looked_at = time.monotonic()
     waiting: dict[PartitionId, tuple[str, int]] = {}
-    for role, topics in sources.items():
+    for role, topics in settings.names.role_sources().items():
         for place, end in ends.items():
             if place[0] not in topics or not groups[role].members:
                 continue
@@ -59,7 +57,7 @@ async def partitions_standing_still(
     if not waiting:
         return []
     await asyncio.sleep(max(0.0, MOVE_SECONDS - (time.monotonic() - looked_at)))
-    later = await read_role_groups(settings, sources)
+    later = await read_role_groups(settings)
     return [
         StuckPartitionRow(role, *place, at, times[place])
         for place, (role, at) in sorted(waiting.items())

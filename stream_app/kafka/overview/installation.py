@@ -100,11 +100,11 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
     newest = await _newest_times(settings, sorted(held), len(ends))
     names = settings.names
     sources = names.role_sources()
-    groups = await read_role_groups(settings, sources)
+    groups = await read_role_groups(settings)
     open_transactions = await long_open(
         settings, [t for t in names.read_by_workers() if t in counts]
     )
-    stuck = await partitions_standing_still(settings, sources, groups, starts, ends)
+    stuck = await partitions_standing_still(settings, groups, starts, ends)
     unusable = UnusableRecords()
     stored = await _stored(settings, counts, unusable)
     fired, alerts_reach = await _fired(settings, counts, watched)

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stream_app.kafka.cluster.groups import read_groups
+from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.groups import read_group
 from stream_app.kafka.cluster.topic_creation import create_topics
 from stream_app.settings import Settings
 from tests.integration.detector.test_detector import wait_for
@@ -53,8 +54,8 @@ async def status(settings: Settings, *args: str) -> str:
 
 
 async def committed(settings: Settings, topic: str) -> Any:
-    group = f"{settings.topic_prefix}stream-app-detector"
-    view = (await read_groups(settings, {group: [topic]}))[group]
+    async with Admin(settings) as client:
+        view = await read_group(client, settings.names.group("detector"), [topic])
     return {place: offset for place, offset in view.committed.items() if offset}
 
 
