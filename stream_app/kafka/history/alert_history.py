@@ -93,36 +93,30 @@ async def add_deliveries(
     # A single alert is found faster by its bytes than by decoding the records of others.
     needle = next(iter(histories.by_id)).encode() if len(histories.by_id) == 1 else b""
 
-    def take(record: Any) -> None:
-        if needle in (record.value or b""):
-            add(record)
-
-    def add(record: Any) -> None:
-        value = record.value or b""
-        with contextlib.suppress(*DECODE_ERRORS):
-            if record.topic == deliveries:
-                redrives = attempt_of(record.headers) - 1
-                histories.add_delivery(decode_delivery(value), record.timestamp, redrives)
+    async def read(wanted: Callable[[bytes], bool]) -> Reach:
+        def take(record: Any) -> None:
+            value = record.value or b""
+            if not wanted(value):
                 return
-            result = decode_result(value)
-            if isinstance(result, Result | Checked | Folded | Skipped):
-                histories.add_result(result)
+            with contextlib.suppress(*DECODE_ERRORS):
+                if record.topic == deliveries:
+                    redrives = attempt_of(record.headers) - 1
+                    histories.add_delivery(decode_delivery(value), record.timestamp, redrives)
+                    return
+                result = decode_result(value)
+                if isinstance(result, Result | Checked | Folded | Skipped):
+                    histories.add_result(result)
 
-    topics = [deliveries, names(Topic.RESULTS)]
-    reach = await read_newest(
-        settings, topics, take, most=most, since_ms=since_ms, progress=progress
-    )
+        topics = [deliveries, names(Topic.RESULTS)]
+        return await read_newest(
+            settings, topics, take, most=most, since_ms=since_ms, progress=progress
+        )
+
+    reach = await read(lambda value: needle in value)
     aliases = [alias.encode() for one in histories.by_id.values() for alias in one.aliases]
     if needle and aliases:
         # What closes the alert of its episode, and the repeat that counts it, do not name it.
-        def take_others(record: Any) -> None:
-            value = record.value or b""
-            if needle not in value and any(alias in value for alias in aliases):
-                add(record)
-
-        await read_newest(
-            settings, topics, take_others, most=most, since_ms=since_ms, progress=progress
-        )
+        await read(lambda value: needle not in value and any(alias in value for alias in aliases))
     await _add_dead_letters(settings, names, histories, since_ms)
     histories.link()
     return reach
