@@ -43,18 +43,8 @@ async def _speaks_tls(host: str, port: int) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    writer = None
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except ssl.SSLError as error:
-        return "ALERT" in (error.reason or "")
-    except (OSError, TimeoutError):
-        return False
-    finally:
-        if writer is not None:
-            writer.transport.abort()
-    return True
+    error = await _handshake(host, port, context)
+    return error is None or (isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""))
 
 
 async def _tls_error(host: str, port: int, sign_in: SignIn) -> ssl.SSLError | None:
@@ -62,15 +52,22 @@ async def _tls_error(host: str, port: int, sign_in: SignIn) -> ssl.SSLError | No
 
     If the client had sent more by then, the system would drop the alert that tells.
     """
+    error = await _handshake(host, port, sign_in.context(), awaits_alert=True)
+    return error if isinstance(error, ssl.SSLError) and not causes.is_cut_off(error) else None
+
+
+async def _handshake(
+    host: str, port: int, context: ssl.SSLContext | None, *, awaits_alert: bool = False
+) -> OSError | None:
+    """Return why a TLS handshake fails; an alert about the certificate comes after it."""
     writer = None
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port, ssl=sign_in.context())
-            await reader.read(1)
-    except ssl.SSLError as error:
-        return None if causes.is_cut_off(error) else error
-    except (OSError, TimeoutError):
-        return None
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            if awaits_alert:
+                await reader.read(1)
+    except OSError as error:  # so are those of TLS, and the timeout
+        return error
     finally:
         if writer is not None:
             writer.transport.abort()
