@@ -157,7 +157,8 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._tls = server.new_tls()
-        self._transport: asyncio.Transport | None = None
+        #: There is one from `connection_made` on.
+        self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -196,13 +197,11 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection once its answer is sent."""
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     def abort(self) -> None:
         """Close the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
         self._server.forget(self)
 
     def _decrypted(self, data: bytes) -> bytes:
@@ -216,15 +215,14 @@ class _Connection(asyncio.Protocol):
         try:
             return self._tls.receive(data)
         finally:
-            if self._transport is not None:
-                self._transport.write(self._tls.to_send())
+            self._transport.write(self._tls.to_send())
 
     def _refuse(self, error: ssl.SSLError) -> None:
         """End a connection without TLS. Of plain HTTP a person may want to know what is wrong."""
         if error.reason == "HTTP_REQUEST":
             self._tls = None
             self._send(problem(HTTPStatus.BAD_REQUEST, "this port speaks TLS: use https://"))
-        elif self._transport is not None:
+        else:
             self.has_asked = True
             self._transport.write_eof()
             self._end_in(ANSWER_SECONDS)
@@ -258,10 +256,9 @@ class _Connection(asyncio.Protocol):
             self._tls.send(sent)
             self._tls.close()
             sent = self._tls.to_send()
-        if self._transport is not None:
-            self._transport.write(sent)
-            self._transport.write_eof()
-            self._end_in(ANSWER_SECONDS)
+        self._transport.write(sent)
+        self._transport.write_eof()
+        self._end_in(ANSWER_SECONDS)
 
     def _end_in(self, seconds: float) -> None:
         if self._deadline is not None:
