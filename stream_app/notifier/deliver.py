@@ -8,7 +8,7 @@ letter is acknowledged before its state: a crash between the two must not lose i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,12 +41,54 @@ from stream_app.metrics import Metrics
 from stream_app.notifier.deliver_effects import DeliverEffects, RejectedDelivery
 from stream_app.notifier.deliver_report import DeliveryReports
 from stream_app.notifier.operator_integration.notices import OperatorNotices
-from stream_app.notifier.pulse.service import Pulse
-from stream_app.notifier.reconcile import Reconciler
-from stream_app.notifier.results_gate import ResultsGate
-from stream_app.notifier.sender import Sender
 
 log = get_logger(__name__)
+
+
+class AttemptSchedule(Protocol):
+    """Makes attempts when they are due: the `Sender`."""
+
+    def clear(self) -> None:
+        """Forget all that waits."""
+
+    def schedule(self, partition: int, state: DeliveryState) -> None:
+        """Have the attempt of a pending delivery made when it is due."""
+
+    def hold(self, integration_id: int, until_ms: int) -> None:
+        """Make no attempt for an integration before a time (Unix ms)."""
+
+    def forget(self, delivery_id: str) -> None:
+        """Make no further attempt of a delivery."""
+
+
+class Gate(Protocol):
+    """Tells when the results of earlier attempts have been read: the `ResultsGate`."""
+
+    def close(self, partitions: Iterable[int], try_open: Callable[[], bool]) -> None:
+        """Close for these partitions, and call `try_open` at intervals until it returns true."""
+
+    def is_open(self, partition: int, progress: int) -> bool:
+        """Tell whether a partition whose results are read up to `progress` may send."""
+
+
+class Canceller(Protocol):
+    """Cancels pending deliveries of integrations that are off: the `Reconciler`."""
+
+    def check(self, integration_ids: Iterable[int]) -> None:
+        """Check integrations that have had new deliveries or attempts."""
+
+    def check_all(self) -> None:
+        """Check all integrations that the states know."""
+
+
+class PulseFollower(Protocol):
+    """Is told of the pulse's deliveries and notes: the `Pulse`."""
+
+    def ended(self, delivery_id: str) -> None:
+        """Note that a delivery of the pulse has come through."""
+
+    def noted(self, note: PulseNote) -> None:
+        """Take a note about the pulse."""
 
 
 class DeliverStage:
@@ -59,9 +101,9 @@ class DeliverStage:
     def __init__(
         self,
         table: StateTable[PartitionDeliveries],
-        sender: Sender,
-        gate: ResultsGate,
-        reconciler: Reconciler,
+        schedule: AttemptSchedule,
+        gate: Gate,
+        canceller: Canceller,
         configuration: Configuration,
         names: TopicNames,
         metrics: Metrics,
@@ -72,8 +114,8 @@ class DeliverStage:
         self.table = table
         self._signer = signer
         self._names = names
-        self._sender = sender
-        self._reconciler = reconciler
+        self._schedule = schedule
+        self._canceller = canceller
         self._configuration = configuration
         self._reports = DeliveryReports(metrics)
         self._effects = DeliverEffects(
@@ -93,7 +135,7 @@ class DeliverStage:
         self._held: set[int] = set()
         self._repeated = RepeatedWarnings(log)
         #: Set if a heartbeat is.
-        self.pulse: Pulse | None = None
+        self.pulse: PulseFollower | None = None
         table.on_restored.append(self.restored)
         metrics.pending_deliveries.set_function(self._count_pending)
         metrics.oldest_pending.set_function(self._oldest_pending_seconds)
@@ -130,13 +172,13 @@ class DeliverStage:
 
     def restored(self) -> None:
         """Start again with the states of the partitions that are assigned now."""
-        self._sender.clear()
+        self._schedule.clear()
         for state in self.table.states.values():
             for integration_id, until_ms in state.pauses.until_ms.items():
-                self._sender.hold(integration_id, until_ms)
+                self._schedule.hold(integration_id, until_ms)
         self._held = {p for p, state in self.table.states.items() if state.pending}
         self._gate.close(sorted(self._held), self._release_held)
-        self._reconciler.check_all()
+        self._canceller.check_all()
 
     def _flushed(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
@@ -154,17 +196,17 @@ class DeliverStage:
     def _schedule_changes(self, partition: int, cut: DeliveryCut) -> None:
         for integration_id, until_ms in cut.paused:
             if until_ms is not None:
-                self._sender.hold(integration_id, until_ms)
+                self._schedule.hold(integration_id, until_ms)
         if partition in self._held:
             self._release_held()
         else:
             pending = self.table.state(partition).pending
             for delivery_id, state in cut.changed:
                 if not isinstance(state, DeliveryState) or state.is_waiting:
-                    self._sender.forget(delivery_id)
+                    self._schedule.forget(delivery_id)
                 elif pending.get(delivery_id) is state:
-                    self._sender.schedule(partition, state)
-        self._reconciler.check(cut.integrations)
+                    self._schedule.schedule(partition, state)
+        self._canceller.check(cut.integrations)
 
     def _release_held(self) -> bool:
         """Release partitions whose results have been read; tell whether none is held any more."""
@@ -175,7 +217,7 @@ class DeliverStage:
             elif self._gate.is_open(partition, state.progress_of(self._results_topic)):
                 self._held.discard(partition)
                 for pending in state.durable_pending():
-                    self._sender.schedule(partition, pending)
+                    self._schedule.schedule(partition, pending)
         return not self._held
 
     def _take_delivery(self, state: PartitionDeliveries, partition: int, record: Any) -> None:

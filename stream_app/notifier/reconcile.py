@@ -6,18 +6,54 @@ partition writes a command for it. A command that is written twice changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
 from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.kafka.configuration.catching_up import catch_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
-from stream_app.kafka.engine.app import StreamApp
-from stream_app.kafka.state.state_table import StateTable
+from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
+from stream_app.kafka.configuration.view import Configuration
 
 WriteCommand = Callable[[int, Cancel], Awaitable[None]]
+
+
+class FollowedConfiguration(ConfigurationSource, Protocol):
+    """A configuration that tells of its changes."""
+
+    def subscribe(self, callback: Callable[[Configuration], None]) -> None:
+        """Call `callback` after each batch of changes."""
+
+
+class PartitionOwner(Protocol):
+    """Knows which partitions are this worker's."""
+
+    def is_current(self, generation: int) -> bool:
+        """Tell whether the assignment of `generation` stands, and no other is coming."""
+
+
+class DeliveryStates(Protocol):
+    """The table of deliveries."""
+
+    @property
+    def states(self) -> Mapping[int, PartitionDeliveries]:
+        """The state of each partition of this worker."""
+
+    @property
+    def generation(self) -> int:
+        """The assignment that the states belong to."""
+
+
+class ReconcilerApp(Protocol):
+    """The app of the worker."""
+
+    @property
+    def ownership(self) -> PartitionOwner:
+        """Knows which partitions are this worker's."""
+
+    def add_future(self, coro: Coroutine[Any, Any, None]) -> object:
+        """Run a task whose error ends the app."""
 
 
 class Reconciler:
@@ -25,9 +61,9 @@ class Reconciler:
 
     def __init__(
         self,
-        app: StreamApp,
-        reader: ConfigurationReader,
-        table: StateTable[PartitionDeliveries],
+        app: ReconcilerApp,
+        reader: FollowedConfiguration,
+        table: DeliveryStates,
         write: WriteCommand,
     ) -> None:
         self._app = app

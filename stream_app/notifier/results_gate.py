@@ -9,18 +9,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from stream_app.kafka.engine.app import StreamApp
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
 WATCH_SECONDS = 0.5
 WARN_SECONDS = 15.0
+
+
+class ResultsPositions(Protocol):
+    """The consumer: where a partition begins and ends, and how far it has been read."""
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return where partitions end."""
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return where partitions begin."""
+
+    def done_to(self, tp: TP) -> int:
+        """Return the offset before which everything in a partition is done."""
+
+
+class ResultsReader(Protocol):
+    """The app of the worker that reads the results."""
+
+    @property
+    def consumer(self) -> ResultsPositions:
+        """The app's consumer."""
+
+    def add_future(self, coro: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Run a task whose error ends the app."""
 
 
 class ResultsGate:
@@ -31,7 +55,7 @@ class ResultsGate:
         topic: name of the topic of results.
     """
 
-    def __init__(self, app: StreamApp, topic: str) -> None:
+    def __init__(self, app: ResultsReader, topic: str) -> None:
         self._app = app
         self._topic = topic
         self._ends: dict[int, int] | None = None
@@ -51,7 +75,7 @@ class ResultsGate:
         if self._ends is None:
             return False
         # The next offset may be the marker that ends a transaction, which is no result.
-        done: int = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
+        done = max(progress + 1, self._app.consumer.done_to(TP(self._topic, partition)))
         return self._ends.get(partition, 0) <= done
 
     async def _watch(self, tps: list[TP], try_open: Callable[[], bool]) -> None:

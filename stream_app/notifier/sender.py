@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from stream_app.domain.delivery.rate_limit_pauses import MAX_PAUSE_MS, pause_end_ms
 from stream_app.domain.delivery.reasons import AttemptReason, LocalReason
@@ -41,8 +41,13 @@ class Job:
     state: DeliveryState
 
 
-#: Makes one attempt; an exception ends the worker.
-MakeAttempt = Callable[[DeliveryState], Awaitable[Result]]
+class MakeAttempt(Protocol):
+    """Makes one attempt; an exception ends the worker."""
+
+    def __call__(self, state: DeliveryState) -> Awaitable[Result]:
+        """Return the attempt's result."""
+
+
 #: Writes a result to a partition, or raises; done when the broker has acknowledged it.
 WriteResult = Callable[[int, Result], Awaitable[None]]
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.episodes.open_alert import OpenAlert
-from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.configuration.view import Configuration
+
+
+class Clock(Protocol):
+    """The brokers' time as a worker knows it: `BrokerClock`."""
+
+    @property
+    def ahead_seconds(self) -> float | None:
+        """By how much this machine's clock is ahead of the brokers'; None if not known."""
+
+    def now_ms(self) -> int:
+        """Return the brokers' time, Unix ms, or this machine's until that is known."""
+
+    @property
+    def steady_ms(self) -> Callable[[], int]:
+        """A clock that is never set, in ms from an arbitrary beginning."""
 
 
 class SilenceClock:
@@ -23,7 +37,7 @@ class SilenceClock:
         wall_ms: this machine's clock, Unix ms.
     """
 
-    def __init__(self, clock: BrokerClock, wall_ms: Callable[[], int]) -> None:
+    def __init__(self, clock: Clock, wall_ms: Callable[[], int]) -> None:
         self._clock = clock
         self._wall_ms = wall_ms
         #: Partition -> the brokers' time minus the steady one, at least.

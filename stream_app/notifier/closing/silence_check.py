@@ -12,27 +12,27 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
+from typing import Protocol
 
 from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import close_of, encode_delivery
 from stream_app.domain.errors import KafkaRefusedError, StreamAppError
 from stream_app.domain.formats import format_headers
-from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.state.send import Send
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.closing.barrier import Barrier, OpenTransactions, Passage
-from stream_app.notifier.closing.cluster import Cluster
 from stream_app.notifier.closing.due_alerts import (
     AlertPlace,
+    Clock,
     DueAlerts,
     OverAlert,
     SilenceClock,
 )
+from stream_app.notifier.closing.positions import GroupPositions
 from stream_app.notifier.closing.wait import ClosesWait
 
 log = get_logger(__name__)
@@ -45,6 +45,28 @@ MOST_DUE, MAX_CLOSES = 5000, 500
 
 #: Sends records; done when the broker has acknowledged them.
 SendRecords = Callable[[Sequence[Send]], Awaitable[object]]
+
+
+class DeliveryTable(Protocol):
+    """The table of deliveries."""
+
+    @property
+    def states(self) -> Mapping[int, PartitionDeliveries]:
+        """The state of each partition of this worker."""
+
+    @property
+    def generation(self) -> int:
+        """The assignment that the states belong to; -1 while they are being read."""
+
+
+class AskedCluster(Protocol):
+    """The brokers: `Cluster`."""
+
+    async def positions(self, passage: Passage) -> GroupPositions:
+        """Ask for the positions of a passage."""
+
+    async def close(self) -> None:
+        """Disconnect."""
 
 
 class SilenceCheck:
@@ -66,13 +88,13 @@ class SilenceCheck:
 
     def __init__(
         self,
-        table: StateTable[PartitionDeliveries],
+        table: DeliveryTable,
         ownership: Ownership,
-        cluster: Cluster,
+        cluster: AskedCluster,
         way: Sequence[Passage],
         send: SendRecords,
         topic: str,
-        clock: BrokerClock,
+        clock: Clock,
         configuration: Configuration,
         scale: float,
         metrics: Metrics,

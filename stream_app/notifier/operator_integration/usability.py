@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stream_app.domain.reports.operator_integration import ACTIVE, operator_problem
-from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
+from stream_app.notifier.reconcile import FollowedConfiguration
 
 log = get_logger(__name__)
 
@@ -14,7 +14,9 @@ log = get_logger(__name__)
 class OperatorUsability:
     """Follows the operator integration through the changes of the configuration."""
 
-    def __init__(self, integration_id: int, reader: ConfigurationReader, metrics: Metrics) -> None:
+    def __init__(
+        self, integration_id: int, reader: FollowedConfiguration, metrics: Metrics
+    ) -> None:
         self._integration_id = integration_id
         self._configuration = reader.configuration
         self._state: str | None = ACTIVE

@@ -12,12 +12,12 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.errors import error_text
 from stream_app.domain.notices.operator_notice import pulse_stopped
 from stream_app.domain.pulse.attempts import AttemptWatch
@@ -27,7 +27,6 @@ from stream_app.domain.pulse.rounds import PulsePlace, PulseRounds
 from stream_app.kafka.cluster.topics import TOPIC_OF_KIND, Topic, TopicNames
 from stream_app.kafka.engine.app import StreamApp
 from stream_app.kafka.engine.batched_sends import partition_of_key
-from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 from stream_app.notifier.operator_integration.notices import OperatorNotices
 from stream_app.notifier.pulse.facts import FactsReader, PulseFacts
@@ -51,6 +50,18 @@ SEND_SECONDS = 10.0
 KEY = str(PULSE_INTEGRATION_ID).encode()
 
 
+class AssignedTable(Protocol):
+    """The table of deliveries."""
+
+    @property
+    def generation(self) -> int:
+        """The assignment that the states belong to."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+
+
 class Pulse:
     """Pings heartbeats while this notifier owns the pulse's partition and all is well.
 
@@ -68,7 +79,7 @@ class Pulse:
     def __init__(
         self,
         app: StreamApp,
-        table: StateTable[PartitionDeliveries],
+        table: AssignedTable,
         heartbeat: PingedHeartbeat,
         watch: AttemptWatch,
         due_ms: Callable[[], Mapping[int, int]],

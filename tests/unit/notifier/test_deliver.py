@@ -32,9 +32,6 @@ from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.operator_integration.notices import OperatorNotices
-from stream_app.notifier.reconcile import Reconciler
-from stream_app.notifier.results_gate import ResultsGate
-from stream_app.notifier.sender import Sender
 from tests.unit.stages import take
 from tests.unit.tables import fake_table
 
@@ -44,7 +41,7 @@ DELIVERY = Delivery("a/521", "a", 1111, 521, "Title", "Text", {})
 RECORD = encode_delivery(DELIVERY)
 
 
-class RecordingSender(Sender):
+class RecordingSender:
     def __init__(self) -> None:
         self.waiting: dict[str, tuple[int, int]] = {}
         self.held: dict[int, int] = {}
@@ -62,7 +59,7 @@ class RecordingSender(Sender):
         self.waiting.pop(delivery_id, None)
 
 
-class SwitchGate(ResultsGate):
+class SwitchGate:
     def __init__(self) -> None:
         self.open = False
         self.closed_for: list[int] = []
@@ -71,11 +68,11 @@ class SwitchGate(ResultsGate):
     def close(self, partitions: Iterable[int], try_open: Callable[[], bool]) -> None:
         self.closed_for, self.try_open = list(partitions), try_open
 
-    def is_open(self, *_: int) -> bool:
+    def is_open(self, _partition: int, _progress: int) -> bool:
         return self.open
 
 
-class RecordingReconciler(Reconciler):
+class RecordingReconciler:
     def __init__(self) -> None:
         self.seen: list[set[int]] = []
         self.checks_of_all = 0

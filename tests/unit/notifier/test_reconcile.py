@@ -17,7 +17,6 @@ from stream_app.domain.delivery.records import Cancel, Delivery, encode_delivery
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import KafkaUnreachableError
 from stream_app.kafka.configuration import catching_up
-from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.notifier.reconcile import Reconciler
 
@@ -26,7 +25,7 @@ STATUS = IntegrationStatus(521, 1111, True, FAILED_SHARE, 7, 17, 17, 12, 1)
 TOPICS = ("deliveries", "results")
 
 
-class Reader(ConfigurationReader):
+class Reader:
     def __init__(self) -> None:
         self.configuration = Configuration()
         #: What the next calls of `catch_up` bring; False: the reader is behind.
@@ -36,7 +35,7 @@ class Reader(ConfigurationReader):
     def subscribe(self, callback: Any) -> None:
         self.callbacks.append(callback)
 
-    async def catch_up(self, *_: object) -> bool:
+    async def catch_up(self, _seconds: float) -> bool:
         found = self.to_come.pop(0) if self.to_come else True
         if isinstance(found, Integration):
             self.configuration.integrations = {found.id: found}

@@ -49,7 +49,7 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeApp]:
     await asyncio.gather(*app.tasks, return_exceptions=True)
 
 
-def results_gate(app: Any) -> ResultsGate:
+def results_gate(app: FakeApp) -> ResultsGate:
     return ResultsGate(app, "delivery-results")
 
 

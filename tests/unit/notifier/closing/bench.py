@@ -20,7 +20,6 @@ from stream_app.kafka.engine.ownership import Ownership
 from stream_app.kafka.state.send import Send
 from stream_app.metrics import Metrics
 from stream_app.notifier.closing.barrier import PartitionEnd, Passage
-from stream_app.notifier.closing.cluster import Cluster
 from stream_app.notifier.closing.positions import GroupPositions
 from stream_app.notifier.closing.silence_check import SilenceCheck
 
@@ -44,7 +43,7 @@ INTEGRATION = Integration(
 )
 
 
-class AnsweringCluster(Cluster):
+class Cluster:
     """Brokers on which the detector has done all, unless said otherwise."""
 
     def __init__(self) -> None:
@@ -106,7 +105,7 @@ class Bench:
         self.state = PartitionDeliveries(TOPICS, DeliveryRules())
         self.states = {PARTITION: self.state}
         self.offset = 0
-        self.cluster, self.clock, self.metrics = AnsweringCluster(), BrokersTime(), Metrics()
+        self.cluster, self.clock, self.metrics = Cluster(), BrokersTime(), Metrics()
         self.wall_seconds: float | None = None
         self.configuration = Configuration()
         self.configuration.integrations = {521: INTEGRATION}
@@ -116,9 +115,7 @@ class Bench:
             consumer_generation_id=1,
             consumer=Member(),
         )
-        table: Any = SimpleNamespace(states=self.states, generation=1)
-        clock: Any = self.clock
-        self.table = table
+        self.table: Any = SimpleNamespace(states=self.states, generation=1)
         self.sent: list[Send] = []
         self.check = SilenceCheck(
             self.table,
@@ -127,7 +124,7 @@ class Bench:
             (EVENTS, COUNTS),
             self._send,
             "deliveries",
-            clock,
+            self.clock,
             self.configuration,
             scale,
             self.metrics,

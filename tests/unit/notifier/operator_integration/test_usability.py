@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.statuses import IntegrationStatus
-from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.view import Configuration
 from stream_app.metrics import Metrics
 from stream_app.notifier.operator_integration.usability import OperatorUsability
@@ -18,12 +17,12 @@ OFF = Integration(900, 9, "Platform", False, "opsgenie", "", "", ())
 DISABLED = IntegrationStatus(900, 9, True, "failed_share", 7, 18, 27, 12, 0)
 
 
-class Reader(ConfigurationReader):
+class Reader:
     def __init__(self) -> None:
         self.configuration = Configuration()
         self.callbacks: list[Callable[[Configuration], None]] = []
 
-    async def catch_up(self, *_: object) -> bool:
+    async def catch_up(self, _seconds: float) -> bool:
         return True
 
     def subscribe(self, callback: Callable[[Configuration], None]) -> None:
