@@ -51,7 +51,7 @@ COMMANDS = {
     "status": "stream_app.cli.operations.status:status",
     "topics": "stream_app.cli.operations.topics:topics",
     "triggers": "stream_app.cli.triggers:triggers",
-    "validate": "stream_app.cli.validate.validate:validate",
+    "validate": "stream_app.cli.validate:validate",
     "worker": "stream_app.cli.operations.worker:worker",
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from stream_app.cli.validate.validate import validate
+from stream_app.cli.validate import validate
 from stream_app.domain.errors import StreamAppError
 
 GOOD: dict[str, Any] = {"client_id": 1, "type": "sqli"}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,15 +12,17 @@ import click
 import orjson
 
 from stream_app.cli.completing import TopicName
-from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say
+from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say, text_of
 from stream_app.cli.parameters import files_option, start_command
 from stream_app.cli.record_files import InputRecord, file_records
-from stream_app.cli.validate.input import topic_records
 from stream_app.contract.checking import CONFIGURED, Breach, Checker
 from stream_app.contract.records import EVENT_KINDS, RecordName, record_of
+from stream_app.domain.dead_letters.dead_letter import Place
 from stream_app.domain.errors import UsageError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.reports.problems import amount
+from stream_app.kafka.cluster.connection import CONNECT_SECONDS
+from stream_app.kafka.cluster.consumers import end_offsets, reading, records_to_end
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic
 from stream_app.settings import Settings
 
@@ -72,7 +73,7 @@ def validate(
     report = _Report(settings, RecordName(schema) if schema else None, limit, as_json=as_json)
     name, files = _sources(settings, topic, files, schema)
     if name is not None:
-        asyncio.run(_of_topic(topic_records(settings, name, report.show_total), report))
+        asyncio.run(_of_topic(settings, name, report))
     for file in files:
         with _opened(file) as stream:
             if not _of_file(file_records(stream, "stdin" if file == STDIN else file), report):
@@ -82,9 +83,22 @@ def validate(
         raise click.exceptions.Exit(1)
 
 
-async def _of_topic(items: AsyncGenerator[InputRecord, None], report: _Report) -> None:
-    async with contextlib.aclosing(items):
-        async for item in items:
+async def _of_topic(settings: Settings, topic: str, report: _Report) -> None:
+    """Check the records that a topic holds now. Nothing joins a group or commits.
+
+    Raises:
+        KafkaUnreachableError: no broker answers, or no more.
+        TopicMismatchError: the topic is missing.
+    """
+    async with reading(settings, [topic]) as consumer:
+        ends = await end_offsets(consumer, CONNECT_SECONDS)
+        starts = await consumer.beginning_offsets(consumer.assignment())
+        report.total = sum(ends.values()) - sum(starts.values())
+        async for record in records_to_end(consumer):
+            place = str(Place(topic, record.partition, record.offset))
+            headers = {name: text_of(value) for name, value in record.headers}
+            key = record.key or b""
+            item = InputRecord(place, topic, key, record.value, headers, record.timestamp)
             if not report.take(item):
                 return
 
@@ -141,15 +155,12 @@ class _Report:
         self._limit = limit
         self._as_json = as_json
         self._checkers: dict[RecordName, Checker] = {}
-        self._total: int | None = None
         self._has_unbounded_times = False
         self._shown_at = time.monotonic()
+        #: How many records there are, for the progress line; None: not known.
+        self.total: int | None = None
         self.records = 0
         self.broken = 0
-
-    def show_total(self, total: int) -> None:
-        """Note how many records there are, for the progress line."""
-        self._total = total
 
     def take(self, item: InputRecord) -> bool:
         """Check a record; return whether more are wanted."""
@@ -199,7 +210,7 @@ class _Report:
         if not is_watched() or time.monotonic() - self._shown_at < _PROGRESS_SECONDS:
             return
         self._shown_at = time.monotonic()
-        of = f" of {self._total:,}" if self._total is not None else ""
+        of = f" of {self.total:,}" if self.total is not None else ""
         paint_over(f"{self.records:,}{of} records, {self.broken:,} broken")
 
     def end(self) -> None:
