@@ -29,10 +29,10 @@ from stream_app.kafka.overview.integration_rows import MOST
 from stream_app.kafka.overview.open_dead_letters import MOST_DEAD_LETTERS
 
 if TYPE_CHECKING:
+    from stream_app.domain.pulse.note import PulseNote
     from stream_app.domain.reports.overview import Overview
     from stream_app.domain.reports.overview_rows import IntegrationRow
     from stream_app.domain.reports.problems import Problem
-    from stream_app.domain.reports.pulse import PulseRow
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -103,9 +103,13 @@ def _document(found: Overview, problems: Sequence[Problem]) -> dict[str, Any]:
     }
 
 
-def _pulse(row: PulseRow) -> dict[str, Any]:
-    stops = [{"reason": stop.reason, "detail": stop.why} for stop in row.stops]
-    return _dated(asdict(row)) | {"stops": stops}
+def _pulse(note: PulseNote) -> dict[str, Any]:
+    return {
+        "worker": note.worker,
+        "noted_at": iso_utc(note.noted_at_ms),
+        "pinged_at": _when(note.pinged_at_ms or None),
+        "stops": [{"reason": stop.reason, "detail": stop.why} for stop in note.stops],
+    }
 
 
 def _integration(row: IntegrationRow) -> dict[str, Any]:
@@ -162,9 +166,10 @@ def _print(found: Overview, problems: Sequence[Problem]) -> None:
     )  # fmt: skip
     print_line()
     if (pulse := found.pulse) is not None:
+        pinged = _ago(found, pulse.pinged_at_ms or None)
         print_table(
             ("PULSE", "LAST PING", "STATE"),
-            [(pulse.worker, _ago(found, pulse.pinged_ms), "; ".join(map(str, pulse.stops)))],
+            [(pulse.worker, pinged, "; ".join(map(str, pulse.stops)))],
         )
         print_line()
     _print_objects(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stream_app.domain.delivery.auto_disable import SHARE_PERCENT, WINDOW_HOURS
 from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
+from stream_app.domain.pulse.note import PulseNote
 from stream_app.domain.reports.dead_letter_problems import DeadLetterRow, dead_letter_problems
 from stream_app.domain.reports.operator_integration import ACTIVE, operator_problem
 from stream_app.domain.reports.overview_rows import (
@@ -27,7 +28,7 @@ from stream_app.domain.reports.problems import (
     restoring_problem,
     wait_for,
 )
-from stream_app.domain.reports.pulse import PulseRow, pulse_problems
+from stream_app.domain.reports.pulse import pulse_problems
 from stream_app.domain.reports.silent_integrations import silent_problems
 from stream_app.domain.times import iso_utc
 from stream_app.domain.topics import Topic
@@ -88,7 +89,7 @@ class Overview:
     refused: Sequence[str] = ()
     #: What `STREAM_APP_OPERATOR_INTEGRATION` names where the overview was read.
     operator_integration: int | None = None
-    pulse: PulseRow | None = None
+    pulse: PulseNote | None = None
     has_heartbeat: bool = False
 
     def problems(self, min_requests: int) -> list[Problem]:

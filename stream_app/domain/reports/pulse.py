@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
-from stream_app.domain.pulse.note import NEXT_STEPS, PulseNote, PulseReason, PulseStop
+from stream_app.domain.pulse.note import NEXT_STEPS, PulseNote, PulseReason
 from stream_app.domain.reports.problems import Problem
 from stream_app.domain.times import iso_utc
 
@@ -17,20 +16,6 @@ STOPPED_MS = 3 * 60 * 1000
 #: Every note has it, and another record of the topic only by chance.
 _MARK = b'"type":"pulse"'
 _decode = msgspec.json.Decoder(PulseNote).decode
-
-
-@dataclass(frozen=True)
-class PulseRow:
-    """The pulse, by its newest notes; times are Unix ms.
-
-    `worker` is the notifier that pings, `pinged_ms` the last ping (None: none was noted), and
-    `stops` what stops the pulse.
-    """
-
-    worker: str
-    noted_ms: int
-    pinged_ms: int | None
-    stops: tuple[PulseStop, ...]
 
 
 class PulseNotes:
@@ -54,37 +39,35 @@ class PulseNotes:
             if self._newest is None or note.noted_at_ms >= self._newest.noted_at_ms:
                 self._newest = note
 
-    def row(self) -> PulseRow | None:
-        """Return the pulse; None: nothing was noted."""
+    def newest(self) -> PulseNote | None:
+        """Return the newest note, with the last ping that any note tells; None: there is none."""
         note = self._newest
-        if note is None:
-            return None
-        return PulseRow(note.worker, note.noted_at_ms, self._pinged_ms or None, note.stops)
+        return note and msgspec.structs.replace(note, pinged_at_ms=self._pinged_ms)
 
 
-def pulse_problems(row: PulseRow | None, now_ms: int, *, is_set: bool) -> Iterator[Problem]:
+def pulse_problems(note: PulseNote | None, now_ms: int, *, is_set: bool) -> Iterator[Problem]:
     """Yield what is wrong with the pulse; `is_set` says that the settings name a heartbeat."""
-    if row is None:
+    if note is None:
         if is_set:
             yield Problem(
                 "STREAM_APP_HEARTBEAT__… is set, and no notifier has pinged it in 12 h",
                 "give the notifiers the same settings, and start them again",
             )
         return
-    since = "ever" if row.pinged_ms is None else f"since {iso_utc(row.pinged_ms)}"
-    if now_ms - row.noted_ms > SILENT_MS:
+    since = f"since {iso_utc(note.pinged_at_ms)}" if note.pinged_at_ms else "ever"
+    if now_ms - note.noted_at_ms > SILENT_MS:
         yield Problem(
             f"the pulse has stopped: no heartbeat was pinged {since}, and no notifier says why",
             "start a notifier with STREAM_APP_HEARTBEAT__…; if it was turned off on purpose, this "
             "is said for 12 h",
         )
-    elif row.stops and now_ms - (row.pinged_ms or 0) > STOPPED_MS:
-        for stop in row.stops:
+    elif note.stops and now_ms - note.pinged_at_ms > STOPPED_MS:
+        for stop in note.stops:
             yield Problem(
                 f"the pulse has stopped: no heartbeat was pinged {since}: {stop}",
                 NEXT_STEPS[stop.reason],
             )
     else:
-        for stop in row.stops:
+        for stop in note.stops:
             if stop.reason is PulseReason.HEARTBEAT:
                 yield Problem(f"the pulse reaches nobody: {stop}", NEXT_STEPS[stop.reason])

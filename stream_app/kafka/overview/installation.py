@@ -172,7 +172,7 @@ async def read_overview(settings: Settings, watched: Watched = unwatched) -> Ove
         ],
         refused=[*unusable, *_unusable_clients(stored)],
         operator_integration=settings.operator_integration,
-        pulse=notes.row(),
+        pulse=notes.newest(),
         has_heartbeat=settings.heartbeat.target is not None,
     )
 
