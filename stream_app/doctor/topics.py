@@ -108,7 +108,10 @@ async def transactions(settings: Settings) -> Sequence[Finding]:
     wanted = names.read_by_workers()
     present = await _existing(settings, wanted)
     found = [
-        *(fail("transactions", str(row), row.step) for row in await long_open(settings, present)),
+        *(
+            fail("transactions", one.what, one.next_step)
+            for one in await long_open(settings, present)
+        ),
         *_missing("transactions", wanted, present),
     ]
     return found or [ok("transactions", "none has been open for long")]

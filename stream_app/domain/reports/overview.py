@@ -14,7 +14,6 @@ from stream_app.domain.reports.overview_rows import (
     IntegrationRow,
     LagRow,
     LostRecordsRow,
-    OpenTransactionRow,
     StuckPartitionRow,
     TopicRow,
     TriggerRow,
@@ -84,7 +83,7 @@ class Overview:
     topic_problems: Sequence[Problem] = ()
     lost_records: Sequence[LostRecordsRow] = ()
     stuck_partitions: Sequence[StuckPartitionRow] = ()
-    open_transactions: Sequence[OpenTransactionRow] = ()
+    open_transactions: Sequence[Problem] = ()
     unreadable: Sequence[str] = ()
     refused: Sequence[str] = ()
     #: What `STREAM_APP_OPERATOR_INTEGRATION` names where the overview was read.
@@ -158,8 +157,7 @@ class Overview:
         for row in self.workers:
             if row.restoring is not None:
                 yield restoring_problem(row.role, row.host, row.restoring)
-        for transaction in self.open_transactions:
-            yield Problem(str(transaction), transaction.step)
+        yield from self.open_transactions
         for stuck in self.stuck_partitions:
             yield Problem(
                 f"{stuck.topic} partition {stuck.partition} stands still at offset {stuck.offset}: "

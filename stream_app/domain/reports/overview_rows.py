@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stream_app.domain.reports.failed_runs import FailedRun
-from stream_app.domain.reports.problems import amount
-from stream_app.domain.times import iso_utc
 
 
 @dataclass(frozen=True)
@@ -64,29 +62,6 @@ class StuckPartitionRow:
     partition: int
     offset: int
     since_ms: int
-
-
-@dataclass(frozen=True)
-class OpenTransactionRow:
-    """A transaction that is open at an offset, so that nobody sees the records after it.
-
-    `since_ms` is when it began, Unix ms; None: not known. `step` is what to do about it.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    records: int
-    since_ms: int | None
-    step: str
-
-    def __str__(self) -> str:
-        since = "" if self.since_ms is None else f" since {iso_utc(self.since_ms)}"
-        return (
-            f"{self.topic} partition {self.partition}: a transaction is open at offset "
-            f"{self.offset}{since}: nobody sees the {amount(self.records, 'record')} from there "
-            "on"
-        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stream_app.domain.reports.overview_rows import OpenTransactionRow
+from stream_app.domain.reports.problems import Problem, amount
+from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.topic_metadata import (
     PartitionId,
@@ -30,8 +31,8 @@ STAY_SECONDS = 3.0
 SKEW_MS = 60_000
 
 
-async def long_open(settings: Settings, topics: Sequence[str]) -> list[OpenTransactionRow]:
-    """Return the partitions where a transaction has held records back for long.
+async def long_open(settings: Settings, topics: Sequence[str]) -> list[Problem]:
+    """Return a problem for each partition where a transaction has held records back for long.
 
     The transaction's first record says since when. That time may come from a producer's clock. So
     a transaction that seems old must stay open for another moment, and one whose time lies ahead
@@ -51,15 +52,19 @@ async def long_open(settings: Settings, topics: Sequence[str]) -> list[OpenTrans
         return []
     await asyncio.sleep(STAY_SECONDS)
     later = await _behind(settings, topics)
-    rows = []
+    problems = []
     for place in sorted(long):
         at, _ = behind[place]
         at_later, end = later.get(place, (None, 0))
         if at == at_later:
-            since_ms = begun[place] if ages.get(place, -1) >= 0 else None
-            step = how_to_end(settings, place, at)
-            rows.append(OpenTransactionRow(*place, at, end - at, since_ms, step))
-    return rows
+            topic, partition = place
+            since = f" since {iso_utc(begun[place])}" if ages.get(place, -1) >= 0 else ""
+            what = (
+                f"{topic} partition {partition}: a transaction is open at offset {at}{since}: "
+                f"nobody sees the {amount(end - at, 'record')} from there on"
+            )
+            problems.append(Problem(what, how_to_end(settings, place, at)))
+    return problems
 
 
 async def _behind(settings: Settings, topics: Sequence[str]) -> dict[PartitionId, tuple[int, int]]:

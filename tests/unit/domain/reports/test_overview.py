@@ -18,7 +18,6 @@ from stream_app.domain.reports.overview_rows import (
     IntegrationRow,
     LagRow,
     LostRecordsRow,
-    OpenTransactionRow,
     StuckPartitionRow,
     TopicRow,
     TriggerRow,
@@ -188,10 +187,8 @@ def test_without_topics_nothing_is_told_but_that_and_the_prefixes_that_have_some
             "readyz?verbose of each detector",
         ),
         (
-            replace(
-                FINE, open_transactions=[OpenTransactionRow("counts", 1, 7, 1200, NOW, "abort it")]
-            ),
-            "counts partition 1: a transaction is open at offset 7 since 2026-01-01T00:00:00Z: ",
+            replace(FINE, open_transactions=[Problem("a transaction is open", "abort it")]),
+            "a transaction is open",
             "abort it",
         ),
         (replace(FINE, workers=FINE.workers[:1]), "no notifier is running", "worker notifier"),
