@@ -18,7 +18,7 @@ from aiokafka.errors import CorruptRecordException
 from stream_app.kafka.records.codecs import MAX_UNPACKED_BYTES
 from stream_app.kafka.records.fetched_records import FetchedRecords, lean_records, whole_records
 from stream_app.kafka.records.small_batches import SmallBatches
-from stream_app.kafka.records.stored_batches import Batches, StoredBatch
+from stream_app.kafka.records.stored_batches import Batches, StoredBatch, without_frames
 from stream_app.kafka.records.unreadable_batches import unreadable
 
 #: Time after which no more records are added, and how many are made between two looks at the clock.
@@ -202,7 +202,7 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
                 # Read it again, from the last offset that was handed out.
                 self._decoded, self._is_tolerant = batch.tolerant_records(), True
                 return
-            problem = error
+            problem = without_frames(error)
         is_over = len(found) < wanted
         self._hand_out(records, found, batch)
         if problem is not None and self.next_fetch_offset <= batch.last_offset:

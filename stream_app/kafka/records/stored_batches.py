@@ -35,6 +35,15 @@ _LEGACY_CHECKED_FROM = 16
 _LOOKED_THROUGH_BYTES = 1024 * 1024
 
 
+def without_frames(error: Exception) -> Exception:
+    """Return an error that is kept without the calls that it came through.
+
+    They hold what was unpacked, and the one that keeps the error: a cycle that stays for hours.
+    """
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
+
+
 class StoredBatch:
     """One batch of a fetch, with the offsets that its header gives.
 
@@ -127,7 +136,7 @@ class StoredBatch:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - each codec has errors of its own
-            self.error = error
+            self.error = without_frames(error)
 
     def records(self) -> Iterator[Any]:
         """Return the records as aiokafka's decoder reads them; it may fail at any of them."""

@@ -20,6 +20,7 @@ from stream_app.kafka.records.codecs import MAX_UNPACKED_BYTES, UnpackedTooLarge
 from stream_app.kafka.records.fetched_records import FetchedRecords, whole_records
 from stream_app.kafka.records.fetcher import MAX_RECORDS, FetchedBatches, WholeFetchResult
 from stream_app.kafka.records.partition_records import LeanPartitionRecords
+from stream_app.kafka.records.stored_batches import StoredBatch
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from tests.examples import examples
 from tests.raw_batches import (
@@ -404,6 +405,31 @@ def test_fuzzed_batches_never_end_the_reading() -> None:
             # The header still says where the batch ends: all that lies behind it is read.
             assert read.values[-3:] == [b"a", b"b", b"c"], (seed, rounds)
     assert rounds > 100
+
+
+ODD_BATCHES = {
+    **{f"{codec}-bomb": bomb(65, codec) for codec in CODECS},
+    **{
+        f"{codec}-cut": framed(ENCODERS[codec][1](os.urandom(300))[:-7], 1, ENCODERS[codec][0])
+        for codec in CODECS
+    },
+    "unknown codec": framed(b"??", 1, 5),
+    "damaged record": framed(b"\x0e" + b"\xff" * 20, 1),
+    "odd header": batch([Raw(b"1", None, [(b"\xff", b"x")])]),
+}
+
+
+@pytest.mark.parametrize("name", ODD_BATCHES)
+def test_nothing_of_an_odd_batch_stays_in_memory(name: str) -> None:
+    """A cycle would keep up to 64 MiB of each for hours: a worker seldom looks for cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        Reading(ODD_BATCHES[name] + three(1))
+        kinds = (StoredBatch, LeanPartitionRecords)
+        assert not [one for one in gc.get_objects() if isinstance(one, kinds)]
+    finally:
+        gc.enable()
 
 
 def test_readable_leaves_unreadable_batches_out() -> None:
