@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-import msgspec
 import orjson
 
 from stream_app.domain.alerts.flat_details import flattened_details
@@ -22,7 +21,7 @@ from stream_app.domain.configuration.alert_options import (
     TAGS_LIMIT,
     UNSENDABLE,
     AlertOptions,
-    Priority,
+    Responder,
     ResponderType,
 )
 from stream_app.domain.delivery.records import Delivery, ServiceAction
@@ -50,21 +49,14 @@ NO_MESSAGE = "(no message)"
 SOURCE = "stream-app"
 
 
-def build_payload(
+def alert_body(
     message: str,
     description: str,
     alias: str,
     details: Mapping[str, object],
-    *,
-    priority: Priority | None = None,
-    tags: Sequence[str] = (),
-    entity: str = "",
-    source: str = "",
-    responders: Sequence[Mapping[str, str]] = (),
-) -> dict[str, object]:
-    """Return a request body without the fields that are empty.
-
-    Tags, entity, source and responders decide about routing, so they are sent as configured.
+    options: AlertOptions,
+) -> bytes:
+    """Return the body of a request that creates an alert, without the fields that are empty.
 
     Args:
         message: one line, the title of the alert.
@@ -73,11 +65,8 @@ def build_payload(
             ends in a digest of the whole, so that long aliases that begin alike stay apart.
         details: the most useful ones first, because the last ones are dropped if there are too
             many. Nested names are joined by `_`, and nulls are left out.
-        priority: None is left out, since the service refuses a null.
-        tags: commas are replaced, since the service would make two tags of one.
-        entity: what the alert is about.
-        source: who sends it.
-        responders: objects with `type` and one of `id`, `name`, `username`; others are left out.
+        options: of the integration. They decide about routing, so they are sent as configured;
+            only commas of tags are replaced, since the service would make two tags of one.
 
     Raises:
         ValueError: `alias` is empty. The service would make one up, and each resend would page.
@@ -88,54 +77,25 @@ def build_payload(
     shown = cut(title, MESSAGE_LIMIT)
     if shown != title:
         text = f"{title}\n\n{text}".rstrip()
-    payload: dict[str, object] = {
-        "message": shown,
-        "alias": fit_alias(alias),
-        "description": cut(text, DESCRIPTION_LIMIT),
-        "details": _fit_details(details),
-        "tags": _fit_tags(tags),
-        "entity": cut(_as_written(entity), ENTITY_LIMIT),
-        "source": cut(_as_written(source), SOURCE_LIMIT),
-        "responders": _fit_responders(responders),
-        "priority": priority,
-    }
-    return {name: value for name, value in payload.items() if value}
-
-
-def encode_payload(payload: Mapping[str, object]) -> bytes:
-    """Return the body as JSON; equal payloads give equal bytes."""
-    return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
-
-
-def alert_body(
-    message: str,
-    description: str,
-    alias: str,
-    details: Mapping[str, object],
-    options: AlertOptions,
-) -> bytes:
-    """Return the body of a request that creates an alert, with an integration's options."""
-    payload = build_payload(
-        message,
-        description,
-        alias,
-        details,
-        priority=options.priority,
-        tags=options.tags,
-        entity=options.entity,
-        source=options.source or SOURCE,
-        responders=[msgspec.to_builtins(responder) for responder in options.responders],
+    return _encoded(
+        {
+            "message": shown,
+            "alias": fit_alias(alias),
+            "description": cut(text, DESCRIPTION_LIMIT),
+            "details": _fit_details(details),
+            "tags": _fit_tags(options.tags),
+            "entity": cut(_as_written(options.entity), ENTITY_LIMIT),
+            "source": _source(options),
+            "responders": _fit_responders(options.responders),
+            "priority": options.priority,
+        }
     )
-    return encode_payload(payload)
 
 
 def note_body(text: str, options: AlertOptions) -> bytes:
     """Return the body of a request that adds a note to an alert, or leaves one as it closes it."""
     note = cut(clean_lines(_beginning(text)), NOTE_LIMIT)
-    source = cut(_as_written(options.source or SOURCE), SOURCE_LIMIT)
-    return encode_payload(
-        {name: value for name, value in (("note", note), ("source", source)) if value}
-    )
+    return _encoded({"note": note, "source": _source(options)})
 
 
 def request_body(delivery: Delivery) -> bytes:
@@ -161,6 +121,16 @@ def fit_alias(alias: str) -> str:
     return f"{cut(fitted, ALIAS_LIMIT - len(digest) - 1)}:{digest}"
 
 
+def _encoded(fields: Mapping[str, object]) -> bytes:
+    """Return the fields that are not empty as JSON; equal ones give equal bytes."""
+    kept = {name: value for name, value in fields.items() if value}
+    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
+
+
+def _source(options: AlertOptions) -> str:
+    return cut(_as_written(options.source or SOURCE), SOURCE_LIMIT)
+
+
 def _as_written(text: str) -> str:
     """Return a configured text unchanged, or cleaned if it is one that `apply` now refuses."""
     return clean(text) if UNSENDABLE.search(text) or not text.strip() else text
@@ -175,13 +145,13 @@ def _fit_tags(tags: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(tag for tag in fitted if tag))[:TAGS_LIMIT]
 
 
-def _fit_responders(responders: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def _fit_responders(responders: Sequence[Responder]) -> list[dict[str, str]]:
     """Return the responders that say who they are; any other would fail the whole request."""
     fitted: list[dict[str, str]] = []
-    for item in responders:
-        texts = {name: _as_written(item.get(name, "")) for name in RESPONDER_FIELDS}
+    for responder in responders:
+        texts = {name: _as_written(getattr(responder, name)) for name in RESPONDER_FIELDS}
         kept = {name: text for name, text in texts.items() if text}
-        if kept.get("type") in RESPONDER_TYPES and len(kept) > 1 and kept not in fitted:
+        if len(kept) > 1 and kept not in fitted:
             fitted.append(kept)
     return fitted[:RESPONDERS_LIMIT]
 

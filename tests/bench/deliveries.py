@@ -25,10 +25,11 @@ from cryptography.fernet import Fernet
 
 from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.alerts.threshold_text import render_alert
+from stream_app.domain.configuration.alert_options import AlertOptions
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.delivery.records import delivery_of, encode_delivery
 from stream_app.kafka.cluster.topic_creation import create_topics
-from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.opsgenie.payload import alert_body
 from stream_app.setting_groups import KafkaSettings
 from stream_app.settings import Settings
 from tests.bench import data
@@ -90,8 +91,8 @@ def made_deliveries(number: int) -> Iterator[tuple[int, bytes, bytes]]:
             Client(client, f"Client {client}", "EU", {}), trigger, 1_800_000_000 + index
         )
         one = delivery_of(alert, render_alert(alert), client)
-        body = build_payload(one.message, one.description, one.alert_id, one.details)
-        yield client, encode_delivery(one), encode_payload(body)
+        body = alert_body(one.message, one.description, one.alert_id, one.details, AlertOptions())
+        yield client, encode_delivery(one), body
 
 
 async def _worker(bootstrap: str, url: str, log: Path) -> float:

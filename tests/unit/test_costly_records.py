@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from stream_app.domain.configuration.alert_options import AlertOptions
 from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason
@@ -21,7 +22,7 @@ from stream_app.domain.events.model import EventKind
 from stream_app.domain.events.older_names import MAX_VALUES
 from stream_app.domain.events.parts_decoder import MAX_RECORD_BYTES, Rejected
 from stream_app.domain.notices.incoming import MAX_NOTICE_BYTES
-from stream_app.opsgenie.payload import build_payload
+from stream_app.opsgenie.payload import alert_body
 from stream_app.worker.garbage import THRESHOLDS
 from tests.examples import some
 from tests.unit.detector.test_match import Bench as MatchBench
@@ -223,7 +224,8 @@ def test_no_text_of_an_alert_keeps_the_loop_for_long(unit: str) -> None:
 
     def measure() -> float:
         return longest(
-            build_payload(t, d, "alias", m) for t, d, m in ((text, text, {}), ("", "", details))
+            alert_body(t, d, "alias", m, AlertOptions())
+            for t, d, m in ((text, text, {}), ("", "", details))
         )
 
     assert is_ever_short(measure)

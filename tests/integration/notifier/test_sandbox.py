@@ -14,10 +14,11 @@ import httpx
 import orjson
 import pytest
 
+from stream_app.domain.configuration.alert_options import AlertOptions
 from stream_app.domain.errors import ConfigurationError
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import JSM_PATH, resolve_endpoint
-from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.opsgenie.payload import alert_body
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.state import AlertView
 from stream_app.setting_groups import DeliverySettings
@@ -25,7 +26,7 @@ from tests.integration.harness import NO_TLS
 
 KEY = "00000000-1111-2222-3333-444444444444"
 HEADERS = {"Authorization": f"GenieKey {KEY}"}
-BODY = encode_payload(build_payload("Too many hits", "Client: Acme", "acme:1", {"trigger_id": 61}))
+BODY = alert_body("Too many hits", "Client: Acme", "acme:1", {"trigger_id": 61}, AlertOptions())
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from stream_app.domain.configuration.alert_options import AlertOptions
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.reasons import IntegrationType, LocalReason, RefusedError
 from stream_app.domain.delivery.records import Checked, Result, ServiceAction
@@ -22,7 +23,7 @@ from stream_app.notifier.status_checks import MAX_IN_FLIGHT, StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
-from stream_app.opsgenie.payload import build_payload, encode_payload
+from stream_app.opsgenie.payload import alert_body
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.setting_groups import DeliverySettings
@@ -72,7 +73,7 @@ class Bench:
         self.integration = msgspec.structs.replace(
             self.integration, api=self.endpoint(kind).alerts_url
         )
-        body = encode_payload(build_payload("Title", "", "alert 1", {}))
+        body = alert_body("Title", "", "alert 1", {}, AlertOptions())
         async with OpsgenieClient(self.settings) as client:
             return await client.post_alert(self.endpoint(kind), KEY, body)
 

@@ -15,8 +15,9 @@ from stream_app.domain.configuration.alert_options import (
     Responder,
     ResponderType,
 )
-from stream_app.opsgenie.payload import alert_body, build_payload, encode_payload
+from stream_app.opsgenie.payload import alert_body
 from stream_app.opsgenie.sandbox.limits import find_errors
+from tests.unit.opsgenie.payloads import payload_of
 
 TITLE = "[Wallarm] Trigger: The number of incidents exceeded the threshold"
 BODY = (
@@ -34,7 +35,7 @@ JSON_VALUES = st.recursive(
 
 
 def details_of(details: dict[str, object]) -> dict[str, str]:
-    return cast("dict[str, str]", build_payload("m", "d", "a", details).get("details", {}))
+    return cast("dict[str, str]", payload_of("m", "d", "a", details).get("details", {}))
 
 
 def units(text: str) -> int:
@@ -42,24 +43,25 @@ def units(text: str) -> int:
 
 
 def test_the_documented_texts_pass_unchanged() -> None:
-    assert build_payload(TITLE, BODY, "wallarm:1:incidents_exceeded:0a1b", {}) == {
+    assert payload_of(TITLE, BODY, "wallarm:1:incidents_exceeded:0a1b", {}) == {
         "message": TITLE,
         "description": BODY,
         "alias": "wallarm:1:incidents_exceeded:0a1b",
+        "source": "stream-app",
     }
 
 
 def test_all_optional_fields_are_sent_when_set() -> None:
-    payload = build_payload(
+    payload = payload_of(
         "m",
         "d",
         "a",
         {"client_name": "Acme"},
         priority=Priority.P1,
-        tags=["hits"],
+        tags=("hits",),
         entity="shop",
-        source="stream-app",
-        responders=[{"type": "team", "id": "t1", "unknown": "x"}],
+        source="acme",
+        responders=(Responder(ResponderType.TEAM, id="t1"),),
     )
     assert payload == {
         "message": "m",
@@ -69,7 +71,7 @@ def test_all_optional_fields_are_sent_when_set() -> None:
         "priority": "P1",
         "tags": ["hits"],
         "entity": "shop",
-        "source": "stream-app",
+        "source": "acme",
         "responders": [{"id": "t1", "type": "team"}],
     }
 
@@ -77,8 +79,8 @@ def test_all_optional_fields_are_sent_when_set() -> None:
 @pytest.mark.parametrize("letter", ["x", "é", "😀"])
 def test_a_message_of_the_limit_is_kept_and_a_longer_one_cut(letter: str) -> None:
     limit = 130 // units(letter)
-    assert build_payload(letter * limit, "d", "a", {})["message"] == letter * limit
-    payload = build_payload(letter * (limit + 1), "d", "a", {})
+    assert payload_of(letter * limit, "d", "a", {})["message"] == letter * limit
+    payload = payload_of(letter * (limit + 1), "d", "a", {})
     assert units(str(payload["message"])) <= 130
     assert str(payload["message"]).endswith("…")
     assert payload["description"] == letter * (limit + 1) + "\n\nd"
@@ -86,44 +88,44 @@ def test_a_message_of_the_limit_is_kept_and_a_longer_one_cut(letter: str) -> Non
 
 def test_a_long_message_is_cut_at_a_word_and_whole_in_the_description() -> None:
     message = "The number of detected hits exceeded the threshold " * 4
-    payload = build_payload(message, "", "a", {})
+    payload = payload_of(message, "", "a", {})
     assert payload["description"] == message.strip()
     shown = str(payload["message"]).removesuffix("…")
     assert message.startswith(shown + " ")
 
 
 def test_a_message_of_markup_only_is_not_sent_empty() -> None:
-    assert build_payload("<b></b>", "d", "a", {})["message"] == "(no message)"
+    assert payload_of("<b></b>", "d", "a", {})["message"] == "(no message)"
 
 
 def test_a_long_description_is_cut() -> None:
-    description = str(build_payload("m", "word " * 5000, "a", {})["description"])
+    description = str(payload_of("m", "word " * 5000, "a", {})["description"])
     assert len(description) <= 15_000
     assert description.endswith("word…")
 
 
 def test_an_empty_description_is_left_out() -> None:
-    assert "description" not in build_payload("m", "\n", "a", {})
+    assert "description" not in payload_of("m", "\n", "a", {})
 
 
 def test_an_alias_of_the_limit_is_sent_as_it_is() -> None:
-    assert build_payload("m", "d", "a" * 512, {})["alias"] == "a" * 512
+    assert payload_of("m", "d", "a" * 512, {})["alias"] == "a" * 512
 
 
 def test_long_aliases_that_begin_alike_stay_apart() -> None:
-    one, two = (str(build_payload("m", "d", "a" * 600 + end, {})["alias"]) for end in "xy")
+    one, two = (str(payload_of("m", "d", "a" * 600 + end, {})["alias"]) for end in "xy")
     assert one != two
     assert len(one) <= 512
-    assert one == build_payload("m", "d", "a" * 600 + "x", {})["alias"]
+    assert one == payload_of("m", "d", "a" * 600 + "x", {})["alias"]
 
 
 def test_aliases_that_differ_only_in_markup_stay_apart() -> None:
-    assert build_payload("m", "d", "a<b>", {})["alias"] != build_payload("m", "d", "a", {})["alias"]
+    assert payload_of("m", "d", "a<b>", {})["alias"] != payload_of("m", "d", "a", {})["alias"]
 
 
 def test_an_empty_alias_is_refused() -> None:
     with pytest.raises(ValueError, match="alias is empty"):
-        build_payload("m", "d", "", {})
+        payload_of("m", "d", "", {})
 
 
 def test_details_are_flat_texts_without_nulls() -> None:
@@ -180,26 +182,29 @@ def test_details_nested_without_end_are_cut_off() -> None:
 
 def test_tags_have_no_commas_no_doubles_and_fit() -> None:
     tags = ["a,b", "a b", "", ",", "<i>", "x" * 60, *(f"tag{n}" for n in range(30))]
-    fitted = cast("list[str]", build_payload("m", "d", "a", {}, tags=tags)["tags"])
+    fitted = cast("list[str]", payload_of("m", "d", "a", {}, tags=tags)["tags"])
     assert fitted[:3] == ["a b", "<i>", "x" * 49 + "…"]
     assert len(fitted) == 20
 
 
 def test_equal_payloads_give_equal_bytes() -> None:
-    one = encode_payload({"message": "m", "alias": "a", "details": {"b": "1", "a": "2"}})
-    two = encode_payload({"details": {"a": "2", "b": "1"}, "alias": "a", "message": "m"})
-    assert one == two == b'{"alias":"a","details":{"a":"2","b":"1"},"message":"m"}'
+    one, two = (
+        alert_body("m", "", "a", details, AlertOptions())
+        for details in ({"b": "1", "a": "2"}, {"a": "2", "b": "1"})
+    )
+    assert one == two
+    assert one == b'{"alias":"a","details":{"a":"2","b":"1"},"message":"m","source":"stream-app"}'
 
 
 def test_a_responder_that_does_not_say_who_it_is_is_left_out() -> None:
     responders = [
-        {"type": "team", "name": "<b>On-call</b>\x00"},
-        {"type": "team", "name": "On-call"},
-        {"type": "group", "name": "no such type"},
-        {"name": "no type"},
-        {"type": "user", "username": "<i>"},
+        Responder(ResponderType.TEAM, name="<b>On-call</b>\x00"),
+        Responder(ResponderType.TEAM, name="On-call"),
+        Responder(ResponderType.TEAM),
+        Responder(ResponderType.SCHEDULE, name="\x00"),
+        Responder(ResponderType.USER, username="<i>"),
     ]
-    payload = build_payload("m", "d", "a", {}, responders=responders)
+    payload = payload_of("m", "d", "a", {}, responders=responders)
     assert payload["responders"] == [
         {"type": "team", "name": "On-call"},
         {"type": "user", "username": "<i>"},
@@ -208,17 +213,17 @@ def test_a_responder_that_does_not_say_who_it_is_is_left_out() -> None:
 
 def test_configured_texts_are_sent_as_they_are_written() -> None:
     names = ["SOC <EU>", "SOC", "R&D  Ops", "R&D Ops", "<b>", " x "]
-    responders = [{"type": "team", "name": name} for name in names]
-    payload = build_payload(
+    responders = [Responder(ResponderType.TEAM, name=name) for name in names]
+    payload = payload_of(
         "m", "d", "a", {}, tags=names, entity=names[0], source=names[2], responders=responders
     )
     assert (payload["tags"], payload["entity"], payload["source"]) == (names, names[0], names[2])
-    assert payload["responders"] == responders
+    assert payload["responders"] == [{"type": "team", "name": name} for name in names]
 
 
 def test_no_two_names_of_details_become_one() -> None:
     details = {"<a>": "1", "\x00": "2", "x": "3", "x<b>": "4", "x\x01": "5", "detail": "6"}
-    found = cast("dict[str, str]", build_payload("m", "d", "a", details)["details"])
+    found = cast("dict[str, str]", payload_of("m", "d", "a", details)["details"])
     assert sorted(found.values()) == list("123456")
     assert {"detail", "detail_2", "detail_3", "x", "x_2", "x_3"} == found.keys()
 
@@ -260,8 +265,8 @@ def texts_of(value: object) -> Iterator[str]:
 
 #: What an attacker may write: markup, controls, and characters of two UTF-16 units.
 HOSTILE = st.text(st.sampled_from("<>/!?ab@., \n\t\x00\x1b\x85\u202e\u2066\ud800é😀")) | st.text()
-RESPONDERS = st.dictionaries(st.sampled_from(["type", "id", "name", "username", "x"]), HOSTILE) | (
-    st.builds(lambda kind, name: {"type": kind, "name": name}, st.sampled_from(["team"]), HOSTILE)
+RESPONDERS = st.builds(
+    Responder, st.sampled_from(ResponderType), id=HOSTILE, name=HOSTILE, username=HOSTILE
 )
 
 
@@ -279,12 +284,12 @@ def test_any_input_makes_a_body_that_the_service_accepts(
     details: dict[str, object],
     facts: tuple[str, str],
     tags: list[str],
-    responders: list[dict[str, str]],
+    responders: list[Responder],
     priority: Priority | None,
     times: int,
 ) -> None:
     message, description, alias = (text * times for text in texts)
-    payload = build_payload(
+    body = payload_of(
         message,
         description,
         alias,
@@ -298,7 +303,6 @@ def test_any_input_makes_a_body_that_the_service_accepts(
         responders=responders,
         priority=priority,
     )
-    body = orjson.loads(encode_payload(payload))
     assert find_errors(body) == {}
     assert None not in body.values()
     assert len(body["message"]) <= units(body["message"]) <= 130
@@ -319,8 +323,7 @@ def test_any_input_makes_a_body_that_the_service_accepts(
 def test_any_text_makes_a_body_within_the_limits(
     message: str, description: str, alias: str, details: dict[str, object], tags: list[str]
 ) -> None:
-    payload = build_payload(message, description, alias, details, tags=tags)
-    body = orjson.loads(encode_payload(payload))
+    body = payload_of(message, description, alias, details, tags=tags)
     assert 0 < units(body["message"]) <= 130
     assert 0 < units(body["alias"]) <= 512
     assert units(body.get("description", "")) <= 15_000

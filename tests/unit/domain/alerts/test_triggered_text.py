@@ -18,7 +18,7 @@ from stream_app.domain.notices.alerts import triggered_alerts
 from stream_app.domain.notices.filter_fields import FILTER_READERS
 from stream_app.domain.notices.incoming import Origin, notice_decoder
 from stream_app.domain.notices.matching import CONDITION_OF_KIND
-from stream_app.opsgenie.payload import DESCRIPTION_LIMIT, MESSAGE_LIMIT, build_payload
+from stream_app.opsgenie.payload import DESCRIPTION_LIMIT, MESSAGE_LIMIT
 from stream_app.opsgenie.text import length
 from tests.unit.domain.documented_notices import NOTICES
 from tests.unit.domain.documented_triggers import (
@@ -32,6 +32,7 @@ from tests.unit.domain.documented_triggers import (
     client_notice,
     trigger,
 )
+from tests.unit.opsgenie.payloads import payload_of
 
 #: Filter -> its label in a text.
 LABELS = {
@@ -166,7 +167,7 @@ def test_what_is_beyond_the_limits_is_cut_at_a_word_and_the_whole_title_comes_fi
     long = NOTICES["delete_user"] | {"summary": words.strip(), "description": "word " * 5000}
     plain = alert(long, trigger("user_created", "Added user"))
     found = render_notice(NoticeAlert("a", 1, "Acme", "EU", plain.notice, (521,)))
-    payload = build_payload(found.title, found.description, "a", found.details)
+    payload = payload_of(found.title, found.description, "a", found.details)
     shown, description = str(payload["message"]), str(payload["description"])
     assert length(shown) <= MESSAGE_LIMIT
     assert shown.endswith("…")
