@@ -6,9 +6,9 @@ Opsgenie documents at most one ping a minute; callers see to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from stream_app.domain.delivery.reasons import (
@@ -65,137 +65,91 @@ URL_EXPLANATIONS: Mapping[AttemptReason, str] = {
 }
 
 
-class HeartbeatTarget(Protocol):
+@dataclass(frozen=True, slots=True)
+class HeartbeatTarget:
     """A heartbeat. `label` names it for people, and shows no secret."""
 
-    @property
-    def label(self) -> str:
-        """Return its name for people."""
+    label: str
+    #: Makes one request: to the heartbeat, or with `/ping` to what pings it.
+    _get: Callable[[str], Awaitable[tuple[Outcome, bytes]]] = field(repr=False)
+    #: None: nothing can be read.
+    _reading: Callable[[Outcome, bytes], HeartbeatReading] | None = field(repr=False)
 
     async def ping(self) -> Outcome:
         """Make one attempt to ping it. That it was accepted does not prove that it exists."""
+        outcome, _ = await self._get("/ping")
+        return outcome
 
     async def read(self) -> HeartbeatReading:
-        """Make one attempt to read it.
+        """Make one attempt to read it, for which a key or an account may lack the right.
 
         Pings are processed after their answer. So read before the next ping, and compare with the
         reading before the last one (`has_moved`).
         """
-
-
-@dataclass(frozen=True, slots=True)
-class OpsgenieHeartbeat:
-    """A heartbeat of Opsgenie. The key of its integration is opened for each request."""
-
-    name: str
-    integration_id: int
-    _client: OpsgenieClient = field(repr=False)
-    _resolve: ResolveIntegration = field(repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return its name for people."""
-        return f"heartbeat {quoted(self.name)} of Opsgenie, integration {self.integration_id}"
-
-    async def ping(self) -> Outcome:
-        """Make one attempt to ping it."""
-        outcome, _ = await self._get("/ping")
-        return outcome
-
-    async def read(self) -> HeartbeatReading:
-        """Make one attempt to read it, which the key may lack the right for."""
-        outcome, body = await self._get("")
-        return read_opsgenie(outcome, body)
-
-    async def _get(self, suffix: str) -> tuple[Outcome, bytes]:
-        try:
-            endpoint, key = self._resolve(self.integration_id)
-        except RefusedError as error:
-            return Outcome(error.reason, str(error)), b""
-        if endpoint.integration_type is not IntegrationType.OPSGENIE:
-            text = (
-                f"integration {self.integration_id} is one of Jira Service Management, whose keys "
-                "ping no heartbeat: set STREAM_APP_HEARTBEAT__TARGET to jsm"
-            )
-            return Outcome(LocalReason.ENDPOINT_REFUSED, text), b""
-        base = endpoint.alerts_url.removesuffix("/alerts")
-        url = f"{base}/heartbeats/{quote(self.name, safe='')}{suffix}"
-        return await self._client.get(url, key, OPSGENIE_EXPLANATIONS)
-
-
-@dataclass(frozen=True, slots=True)
-class JsmHeartbeat:
-    """A heartbeat of a team in Jira Service Management, by the API token of an account.
-
-    `heartbeats_url` is that of the team's heartbeats.
-    """
-
-    name: str
-    heartbeats_url: str
-    email: str = field(repr=False)
-    api_token: str = field(repr=False)
-    _client: OpsgenieClient = field(repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return its name for people."""
-        return f"heartbeat {quoted(self.name)} of Jira Service Management"
-
-    async def ping(self) -> Outcome:
-        """Make one attempt to ping it."""
-        outcome, _ = await self._get("/ping")
-        return outcome
-
-    async def read(self) -> HeartbeatReading:
-        """Make one attempt to read it; when its last ping came is not told."""
-        outcome, body = await self._get("")
-        return read_jsm(outcome, body, self.name)
-
-    async def _get(self, suffix: str) -> tuple[Outcome, bytes]:
-        url = f"{self.heartbeats_url}{suffix}?name={quote(self.name, safe='')}"
-        return await self._client.get(url, self.api_token, JSM_EXPLANATIONS, user=self.email)
-
-
-@dataclass(frozen=True, slots=True)
-class UrlHeartbeat:
-    """A plain address, of which only the host is shown."""
-
-    url: str = field(repr=False)
-    _client: OpsgenieClient = field(repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return its name for people."""
-        return f"the address at {urlsplit(self.url).hostname} of STREAM_APP_HEARTBEAT__URL"
-
-    async def ping(self) -> Outcome:
-        """Make one attempt to get the address."""
-        parts = urlsplit(self.url)
-        hidden = f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
-        outcome, _ = await self._client.get(self.url, None, URL_EXPLANATIONS, hidden=hidden)
-        return outcome
-
-    async def read(self) -> HeartbeatReading:
-        """Return that nothing can be read."""
-        return unreadable(NOT_TOLD)
+        return (
+            unreadable(NOT_TOLD) if self._reading is None else self._reading(*await self._get(""))
+        )
 
 
 def heartbeat_target(
     settings: HeartbeatSettings, client: OpsgenieClient, resolve: ResolveIntegration
 ) -> HeartbeatTarget | None:
     """Return the heartbeat of settings in which nothing is wrong; None: they name none."""
+    name = settings.name or ""
     if settings.target == "opsgenie":
-        return OpsgenieHeartbeat(settings.name or "", settings.integration_id or 0, client, resolve)
+        return _opsgenie(name, settings.integration_id or 0, client, resolve)
     if settings.target == "jsm":
-        base = f"{settings.jsm_api.rstrip('/')}/{settings.cloud_id}"
-        token = "" if settings.api_token is None else settings.api_token.get_secret_value()
-        return JsmHeartbeat(
-            settings.name or "",
-            f"{base}/v1/teams/{settings.team_id}/heartbeats",
-            settings.email or "",
-            token,
-            client,
-        )
+        return _jsm(name, settings, client)
     if settings.url is not None:
-        return UrlHeartbeat(settings.url.get_secret_value().strip(), client)
+        return _plain(settings.url.get_secret_value().strip(), client)
     return None
+
+
+def _opsgenie(
+    name: str, number: int, client: OpsgenieClient, resolve: ResolveIntegration
+) -> HeartbeatTarget:
+    """Return a heartbeat of Opsgenie. The key of its integration is opened for each request."""
+
+    async def get(suffix: str) -> tuple[Outcome, bytes]:
+        try:
+            endpoint, key = resolve(number)
+        except RefusedError as error:
+            return Outcome(error.reason, str(error)), b""
+        if endpoint.integration_type is not IntegrationType.OPSGENIE:
+            text = (
+                f"integration {number} is one of Jira Service Management, whose keys ping no "
+                "heartbeat: set STREAM_APP_HEARTBEAT__TARGET to jsm"
+            )
+            return Outcome(LocalReason.ENDPOINT_REFUSED, text), b""
+        base = endpoint.alerts_url.removesuffix("/alerts")
+        url = f"{base}/heartbeats/{quote(name, safe='')}{suffix}"
+        return await client.get(url, key, OPSGENIE_EXPLANATIONS)
+
+    label = f"heartbeat {quoted(name)} of Opsgenie, integration {number}"
+    return HeartbeatTarget(label, get, read_opsgenie)
+
+
+def _jsm(name: str, settings: HeartbeatSettings, client: OpsgenieClient) -> HeartbeatTarget:
+    """Return a heartbeat of a team in Jira Service Management, by the API token of an account."""
+    base = f"{settings.jsm_api.rstrip('/')}/{settings.cloud_id}"
+    heartbeats = f"{base}/v1/teams/{settings.team_id}/heartbeats"
+    token = "" if settings.api_token is None else settings.api_token.get_secret_value()
+
+    def get(suffix: str) -> Awaitable[tuple[Outcome, bytes]]:
+        url = f"{heartbeats}{suffix}?name={quote(name, safe='')}"
+        return client.get(url, token, JSM_EXPLANATIONS, user=settings.email or "")
+
+    label = f"heartbeat {quoted(name)} of Jira Service Management"
+    return HeartbeatTarget(label, get, partial(read_jsm, name=name))
+
+
+def _plain(url: str, client: OpsgenieClient) -> HeartbeatTarget:
+    """Return a plain address, of which only the host is shown."""
+    parts = urlsplit(url)
+    hidden = f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
+
+    def get(_: str) -> Awaitable[tuple[Outcome, bytes]]:
+        return client.get(url, None, URL_EXPLANATIONS, hidden=hidden)
+
+    label = f"the address at {parts.hostname} of STREAM_APP_HEARTBEAT__URL"
+    return HeartbeatTarget(label, get, None)

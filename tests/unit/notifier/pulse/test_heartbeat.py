@@ -6,15 +6,19 @@ from structlog.testing import capture_logs
 
 from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.notifier.pulse.heartbeat import CHECK_MS, PingedHeartbeat
-from stream_app.opsgenie.destination import HeartbeatReading, HeartbeatState, Outcome
+from stream_app.opsgenie.destination import (
+    HeartbeatReading,
+    HeartbeatState,
+    HeartbeatTarget,
+    Outcome,
+)
 
 ALIVE, MISSING = HeartbeatState.ALIVE, HeartbeatState.MISSING
 
 
 class Target:
-    label = "heartbeat pager"
-
     def __init__(self) -> None:
+        self.heartbeat = HeartbeatTarget("heartbeat pager", self._get, self._read)
         self.is_up = True
         self.reads = 0
         self.moves = True
@@ -22,13 +26,13 @@ class Target:
         self.tells = True
         self._pings = 0
 
-    async def ping(self) -> Outcome:
-        self._pings += self.moves
+    async def _get(self, suffix: str) -> tuple[Outcome, bytes]:
+        self._pings += self.moves and suffix == "/ping"
         if self.is_up:
-            return Outcome(AttemptReason.ACCEPTED, "PONG")
-        return Outcome(AttemptReason.TIMEOUT, "no answer")
+            return Outcome(AttemptReason.ACCEPTED, "PONG"), b""
+        return Outcome(AttemptReason.TIMEOUT, "no answer"), b""
 
-    async def read(self) -> HeartbeatReading:
+    def _read(self, _outcome: Outcome, _body: bytes) -> HeartbeatReading:
         self.reads += 1
         return HeartbeatReading(self.state, "as told", self._pings if self.tells else None)
 
@@ -36,7 +40,7 @@ class Target:
 class Bench:
     def __init__(self) -> None:
         self.target, self.now_ms = Target(), 0
-        self.heartbeat = PingedHeartbeat(self.target, lambda: self.now_ms)
+        self.heartbeat = PingedHeartbeat(self.target.heartbeat, lambda: self.now_ms)
 
     async def ping(self, times: int = 1) -> str | None:
         for _ in range(times):
