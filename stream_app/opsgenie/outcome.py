@@ -17,6 +17,7 @@ import msgspec
 
 from stream_app.domain.delivery.reasons import AttemptReason, LocalReason
 from stream_app.domain.delivery.retry_schedule import MAX_RETRY_AFTER_SECONDS
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.opsgenie.text import clean, cut
 
 if TYPE_CHECKING:
@@ -223,12 +224,17 @@ def redact(text: str, key: str) -> str:
     return re.sub(re.escape(key), "***", text, flags=re.IGNORECASE) if key else text
 
 
-def _decode(body: bytes) -> dict[str, object]:
+def decode_object(body: bytes) -> dict[str, object] | None:
+    """Return the JSON object in a body; None: there is none."""
     try:
-        answer = msgspec.json.decode(body[:BODY_LIMIT])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
+        found = msgspec.json.decode(body)
+    except DECODE_ERRORS:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _decode(body: bytes) -> dict[str, object]:
+    return decode_object(body[:BODY_LIMIT]) or {}
 
 
 def _reason(status: int, answer: Mapping[str, object]) -> AttemptReason:

@@ -12,10 +12,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 
-import msgspec
-
 from stream_app.domain.foreign_text.printable import quoted
-from stream_app.opsgenie.outcome import Outcome
+from stream_app.opsgenie.outcome import Outcome, decode_object
 from stream_app.opsgenie.text import cut
 
 UNIT_SECONDS = {"minutes": 60, "hours": 3600, "days": 86_400}
@@ -88,7 +86,7 @@ def read_opsgenie(outcome: Outcome, body: bytes) -> HeartbeatReading:
         return unreadable(f"{OPSGENIE_REFUSAL} ({outcome.message})", outcome)
     if not outcome.accepted:
         return unreadable(outcome.message, outcome)
-    data = _decode(body).get("data")
+    data = (decode_object(body) or {}).get("data")
     if not isinstance(data, Mapping):
         return unreadable(NO_STATE)
     return _reading(data, data.get("expired"))
@@ -100,7 +98,7 @@ def read_jsm(outcome: Outcome, body: bytes, name: str) -> HeartbeatReading:
         return unreadable(f"{JSM_REFUSAL} ({outcome.message})", outcome)
     if not outcome.accepted:
         return unreadable(outcome.message, outcome)
-    answer = _decode(body)
+    answer = decode_object(body) or {}
     values = answer.get("values")
     if not isinstance(values, list):
         return unreadable(NO_STATE)
@@ -156,11 +154,3 @@ def _time(value: object) -> datetime | None:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _decode(body: bytes) -> Mapping[str, object]:
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}

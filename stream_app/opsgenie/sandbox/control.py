@@ -14,6 +14,7 @@ from aiohttp import web
 
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.opsgenie.sandbox.fault import parse_fault
+from stream_app.opsgenie.sandbox.service import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,11 +46,11 @@ class FaultControl:
         try:
             fault = parse_fault(orjson.loads(await request.read()))
         except orjson.JSONDecodeError:
-            return _json({"message": "the body is not JSON"}, 422)
+            return json_answer({"message": "the body is not JSON"}, 422)
         except InvalidObjectError as error:
             named = {"field": error.path, "value": error.value, "problem": error.problem}
-            return _json({"message": str(error), **named}, 422)
-        return _json(self._faults.turn_on(fault, time.monotonic()).as_json(), 201)
+            return json_answer({"message": str(error), **named}, 422)
+        return json_answer(self._faults.turn_on(fault, time.monotonic()).as_json(), 201)
 
     async def _clear(self, _: web.Request) -> web.Response:
         return _views(self._faults.clear(time.monotonic()))
@@ -58,15 +59,9 @@ class FaultControl:
         fault_id = int(request.match_info["fault_id"])
         ended = self._faults.clear(time.monotonic(), fault_id)
         if not ended:
-            return _json({"message": f"fault {fault_id} is not on (any more)"}, 404)
+            return json_answer({"message": f"fault {fault_id} is not on (any more)"}, 404)
         return _views(ended)
 
 
 def _views(found: Iterable[FaultView]) -> web.Response:
-    return _json([view.as_json() for view in found])
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=orjson.dumps(value, default=str), content_type="application/json"
-    )
+    return json_answer([view.as_json() for view in found])

@@ -13,10 +13,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from stream_app.opsgenie.endpoints import ALERTS_PATH, JSM_PATH
+from stream_app.opsgenie.outcome import decode_object
 from stream_app.opsgenie.sandbox.active_faults import Faults
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS, Exchange
@@ -133,10 +133,10 @@ async def _alias(exchange: Exchange) -> str:
     if exchange.operation in (Operation.NOTE, Operation.CLOSE):
         return exchange.request.match_info["alias"]
     try:
-        payload = msgspec.json.decode(await exchange.request.read() or b"null")
-    except (web.HTTPRequestEntityTooLarge, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        payload = decode_object(await exchange.request.read()) or {}
+    except web.HTTPRequestEntityTooLarge:
         return ""
-    return str(payload.get("alias") or "") if isinstance(payload, dict) else ""
+    return str(payload.get("alias") or "")
 
 
 def _reset(transport: asyncio.Transport) -> None:

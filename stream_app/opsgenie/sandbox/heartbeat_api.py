@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,11 @@ from stream_app.domain.errors import InvalidObjectError
 from stream_app.heartbeat_settings import JSM_OPS_PATH
 from stream_app.opsgenie.sandbox.fault import Operation
 from stream_app.opsgenie.sandbox.heartbeats import Heartbeat, Heartbeats, parse_heartbeat
+from stream_app.opsgenie.sandbox.service import json_answer
 
 if TYPE_CHECKING:
     from stream_app.opsgenie.sandbox.service import Exchange, ServiceApi
-    from stream_app.opsgenie.sandbox.state import AlertView, SandboxState
+    from stream_app.opsgenie.sandbox.state import SandboxState
 
 HEARTBEATS_PATH = "/sandbox/heartbeats"
 OPSGENIE_PATH = "/v2/heartbeats"
@@ -40,12 +41,10 @@ class HeartbeatApi:
         heartbeats: Heartbeats,
         api: ServiceApi,
         state: SandboxState,
-        on_alert: Callable[[AlertView], None] | None,
     ) -> None:
         self._heartbeats = heartbeats
         self._api = api
         self._state = state
-        self._on_alert = on_alert
         self._changed = asyncio.Event()
         api.last_steps[Operation.HEARTBEAT_PING] = self._ping
         api.last_steps[Operation.HEARTBEAT_READ] = self._read
@@ -82,9 +81,7 @@ class HeartbeatApi:
         while True:
             self._changed.clear()
             for heartbeat in self._heartbeats.expire(_now_ms()):
-                alert = self._state.create(heartbeat.alert(), str(uuid.uuid4()), _now_ms())
-                if self._on_alert is not None:
-                    self._on_alert(alert)
+                self._state.create(heartbeat.alert(), str(uuid.uuid4()), _now_ms())
             next_ms = self._heartbeats.next_expiry_ms()
             wait_seconds = None if next_ms is None else max(0.0, (next_ms - _now_ms()) / 1000)
             with contextlib.suppress(TimeoutError):
@@ -114,22 +111,22 @@ class HeartbeatApi:
         return exchange.answer(200, {"values": values, "links": {}})
 
     async def _list(self, _: web.Request) -> web.Response:
-        return _json([heartbeat.as_json() for heartbeat in self._heartbeats.all])
+        return json_answer([heartbeat.as_json() for heartbeat in self._heartbeats.all])
 
     async def _add(self, request: web.Request) -> web.Response:
         try:
             heartbeat = parse_heartbeat(orjson.loads(await request.read()))
         except orjson.JSONDecodeError:
-            return _json({"message": "the body is not JSON"}, 422)
+            return json_answer({"message": "the body is not JSON"}, 422)
         except InvalidObjectError as error:
-            return _json({"message": str(error)}, 422)
+            return json_answer({"message": str(error)}, 422)
         self.set(heartbeat)
-        return _json(heartbeat.as_json(), 201)
+        return json_answer(heartbeat.as_json(), 201)
 
     async def _remove(self, request: web.Request) -> web.Response:
         name = request.query.get("name", "")
         if not self._heartbeats.remove(name):
-            return _json({"message": f"there is no heartbeat {name!r}"}, 404)
+            return json_answer({"message": f"there is no heartbeat {name!r}"}, 404)
         return web.Response(status=204)
 
 
@@ -140,7 +137,3 @@ def _name(exchange: Exchange) -> str:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
 from stream_app.domain.errors import ConfigurationError
@@ -23,7 +22,7 @@ from stream_app.opsgenie.sandbox.control import FaultControl
 from stream_app.opsgenie.sandbox.fault_step import FaultStep
 from stream_app.opsgenie.sandbox.heartbeat_api import HeartbeatApi
 from stream_app.opsgenie.sandbox.heartbeats import Heartbeat, Heartbeats
-from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS, ServiceApi
+from stream_app.opsgenie.sandbox.service import SANDBOX_HEADERS, ServiceApi, json_answer
 from stream_app.opsgenie.sandbox.state import AlertView, RequestView, SandboxState
 
 if TYPE_CHECKING:
@@ -80,12 +79,12 @@ class SandboxOpsgenie:
                 "reads its alerts: use 127.0.0.1"
             )
         self._host, self._port = host, port
-        self._state = SandboxState(capacity, processing_ms)
-        self._api = ServiceApi(self._state, keys, on_alert, on_request)
+        self._state = SandboxState(capacity, processing_ms, on_alert, on_request)
+        self._api = ServiceApi(self._state, keys)
         self._faults = Faults()
         self._api.steps.append(FaultStep(self._faults))
         self._heartbeats = Heartbeats()
-        self._heartbeat_api = HeartbeatApi(self._heartbeats, self._api, self._state, on_alert)
+        self._heartbeat_api = HeartbeatApi(self._heartbeats, self._api, self._state)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -171,10 +170,10 @@ class SandboxOpsgenie:
         return app
 
     async def _show_alerts(self, _: web.Request) -> web.Response:
-        return _json([alert.as_json() for alert in self.alerts])
+        return json_answer([alert.as_json() for alert in self.alerts])
 
     async def _show_requests(self, _: web.Request) -> web.Response:
-        return _json([request.as_json() for request in self.requests])
+        return json_answer([request.as_json() for request in self.requests])
 
     async def _clear(self, _: web.Request) -> web.Response:
         self.clear()
@@ -187,7 +186,3 @@ async def _greet(_: web.Request) -> web.Response:
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(SANDBOX_HEADERS)
-
-
-def _json(rows: list[dict[str, object]]) -> web.Response:
-    return web.Response(body=orjson.dumps(rows), content_type="application/json")

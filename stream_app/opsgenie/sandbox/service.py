@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
 import orjson
 from aiohttp import web
 
 from stream_app.opsgenie.endpoints import ALERTS_PATH
+from stream_app.opsgenie.outcome import decode_object
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation, key_end
 from stream_app.opsgenie.sandbox.heartbeats import basic_token
 from stream_app.opsgenie.sandbox.limits import find_action_errors, find_errors
-from stream_app.opsgenie.sandbox.state import AlertView, IdentifierType, RequestView, SandboxState
+from stream_app.opsgenie.sandbox.state import Action, IdentifierType, RequestView, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -88,18 +88,14 @@ class ServiceApi:
         self,
         state: SandboxState,
         keys: Collection[str] | None,
-        on_alert: Callable[[AlertView], None] | None,
-        on_request: Callable[[RequestView], None] | None,
     ) -> None:
         self._state = state
         self._keys = None if keys is None else frozenset(keys)
-        self._on_alert = on_alert
-        self._on_request = on_request
         self.steps: list[ExchangeStep] = [self._authenticate]
         self.last_steps: dict[Operation, LastStep] = {
             Operation.CREATE: self._create,
-            Operation.CLOSE: self._close,
-            Operation.NOTE: self._add_note,
+            Operation.CLOSE: self._act,
+            Operation.NOTE: self._act,
             Operation.REQUEST_STATUS: self._status,
         }
 
@@ -153,8 +149,6 @@ class ServiceApi:
             fault=exchange.fault.kind if exchange.fault else "",
         )
         self._state.add_request(seen)
-        if self._on_request is not None:
-            self._on_request(seen)
 
     async def _authenticate(self, exchange: Exchange) -> web.Response | None:
         header = exchange.request.headers.get("Authorization", "")
@@ -179,34 +173,32 @@ class ServiceApi:
         if errors:
             return _unprocessable(exchange, errors)
         if exchange.is_discarded:
-            return self._discard(exchange, "Create")
+            return self._discard(exchange, Action.CREATE)
         alert = self._state.create(payload, exchange.request_id, exchange.now_ms)
         exchange.alias = alert.alias
-        if self._on_alert is not None:
-            self._on_alert(alert)
         return exchange.accept()
 
-    async def _close(self, exchange: Exchange) -> web.Response:
-        found = await _action(exchange)
-        if isinstance(found, web.Response):
-            return found
-        by, note = found
+    async def _act(self, exchange: Exchange) -> web.Response:
+        """Add a note, or close an alert."""
+        exchange.alias = exchange.request.match_info["alias"]
+        action = Action.NOTE if exchange.operation is Operation.NOTE else Action.CLOSE
+        needs_note, query = action is Action.NOTE, exchange.request.query
+        payload = await _payload(exchange, if_empty=b"" if needs_note else b"{}")
+        if isinstance(payload, web.Response):
+            return payload
+        errors = find_action_errors(payload, query, needs_note=needs_note)
+        if errors:
+            return _unprocessable(exchange, errors)
         if exchange.is_discarded:
-            return self._discard(exchange, "Close")
-        self._state.close(exchange.alias, exchange.request_id, exchange.now_ms, note=note, by=by)
+            return self._discard(exchange, action)
+        by = IdentifierType(query.get("identifierType", IdentifierType.ID))
+        note = str(payload.get("note") or "")
+        self._state.act(
+            action, exchange.alias, exchange.request_id, exchange.now_ms, note=note, by=by
+        )
         return exchange.accept()
 
-    async def _add_note(self, exchange: Exchange) -> web.Response:
-        found = await _action(exchange, needs_note=True)
-        if isinstance(found, web.Response):
-            return found
-        by, note = found
-        if exchange.is_discarded:
-            return self._discard(exchange, "AddNote")
-        self._state.add_note(exchange.alias, note, exchange.request_id, exchange.now_ms, by=by)
-        return exchange.accept()
-
-    def _discard(self, exchange: Exchange, action: str) -> web.Response:
+    def _discard(self, exchange: Exchange, action: Action) -> web.Response:
         self._state.discard(action, exchange.alias, exchange.request_id, exchange.now_ms)
         return exchange.accept()
 
@@ -221,6 +213,13 @@ class ServiceApi:
         return exchange.answer(404, {"message": "Request not found"})
 
 
+def json_answer(value: object, status: int = 200) -> web.Response:
+    """Return an answer of the sandbox's own control."""
+    return web.Response(
+        status=status, body=orjson.dumps(value, default=str), content_type="application/json"
+    )
+
+
 async def _payload(
     exchange: Exchange, if_empty: bytes = b""
 ) -> Mapping[str, object] | web.Response:
@@ -231,28 +230,10 @@ async def _payload(
         return exchange.answer(413, {"message": "Request body is too large"})
     if exchange.request.content_type != "application/json" and body != if_empty:
         return exchange.answer(415, {"message": "Content type must be application/json"})
-    try:
-        payload = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        payload = None
-    if not isinstance(payload, dict):
+    payload = decode_object(body)
+    if payload is None:
         return exchange.answer(400, {"message": "Request body is not a JSON object"})
     return payload
-
-
-async def _action(
-    exchange: Exchange, *, needs_note: bool = False
-) -> tuple[IdentifierType, str] | web.Response:
-    """Return what names the alert of a note or a close, and the text; or the refusing answer."""
-    exchange.alias = exchange.request.match_info["alias"]
-    payload = await _payload(exchange, if_empty=b"" if needs_note else b"{}")
-    if isinstance(payload, web.Response):
-        return payload
-    errors = find_action_errors(payload, exchange.request.query, needs_note=needs_note)
-    if errors:
-        return _unprocessable(exchange, errors)
-    by = exchange.request.query.get("identifierType", IdentifierType.ID)
-    return IdentifierType(by), str(payload.get("note") or "")
 
 
 def _unprocessable(exchange: Exchange, errors: Mapping[str, str]) -> web.Response:

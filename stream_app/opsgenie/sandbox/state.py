@@ -7,14 +7,15 @@ closed, the same alias opens a new one. A duplicate changes neither message nor 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from stream_app.opsgenie.outcome import NO_SUCH_ALERT
+
 COUNT_LIMIT = 100
 MS_IN_SECOND = 1000
-NO_SUCH_ALERT = "Alert does not exist"
 #: The service documents no text for this, which is only in the logs of the account.
 DISCARDED = "Discarded by the rules of the integration"
 
@@ -25,6 +26,22 @@ class IdentifierType(StrEnum):
     ID = "id"
     ALIAS = "alias"
     TINY = "tiny"
+
+
+class Action(StrEnum):
+    """What is done with an alert, as the status of its request names it."""
+
+    CREATE = "Create"
+    NOTE = "AddNote"
+    CLOSE = "Close"
+
+
+#: Action -> what the status of its request says when it is done.
+DONE = {
+    Action.CREATE: "Created alert",
+    Action.NOTE: "Added note",
+    Action.CLOSE: "Closed alert",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +118,27 @@ class RequestView:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessedRequest:
-    """What became of an accepted request, which is known from `ready_at_ms` on."""
-
-    ready_at_ms: int
-    data: Mapping[str, object] = field(default_factory=dict)
-
-
 class SandboxState:
-    """Alerts, requests and what became of requests: of each the newest `capacity`."""
+    """Alerts, requests and what became of requests: of each the newest `capacity`.
 
-    def __init__(self, capacity: int, processing_ms: int) -> None:
+    `on_alert` and `on_request` are called as `SandboxOpsgenie` says.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        processing_ms: int,
+        on_alert: Callable[[AlertView], None] | None = None,
+        on_request: Callable[[RequestView], None] | None = None,
+    ) -> None:
+        self._on_alert = on_alert
+        self._on_request = on_request
         self._capacity = capacity
         self._processing_ms = processing_ms
         self._alerts: OrderedDict[str, AlertView] = OrderedDict()
         self._open_ids: dict[str, str] = {}
-        self._processed: OrderedDict[str, ProcessedRequest] = OrderedDict()
+        #: Id of an accepted request -> when what became of it is known, and that.
+        self._processed: OrderedDict[str, tuple[int, Mapping[str, object]]] = OrderedDict()
         self._requests: deque[RequestView] = deque(maxlen=capacity)
 
     @property
@@ -140,6 +161,8 @@ class SandboxState:
     def add_request(self, request: RequestView) -> None:
         """Remember a request."""
         self._requests.append(request)
+        if self._on_request is not None:
+            self._on_request(request)
 
     def create(self, payload: Mapping[str, object], request_id: str, now_ms: int) -> AlertView:
         """Open an alert, or count up the open alert with the same alias.
@@ -164,11 +187,14 @@ class SandboxState:
             _, oldest = self._alerts.popitem(last=False)
             if self._open_ids.get(oldest.alias) == oldest.id:
                 del self._open_ids[oldest.alias]
-        self._process("Create", "Created alert", alert, request_id, now_ms)
+        self._process(Action.CREATE, DONE[Action.CREATE], alert, request_id, now_ms)
+        if self._on_alert is not None:
+            self._on_alert(alert)
         return alert
 
-    def close(
+    def act(
         self,
+        action: Action,
         name: str,
         request_id: str,
         now_ms: int,
@@ -176,36 +202,22 @@ class SandboxState:
         note: str = "",
         by: IdentifierType = IdentifierType.ALIAS,
     ) -> None:
-        """Close an open alert, and leave a note on it. If there is none, the status says so.
+        """Add a note to an open alert, or close it, maybe with one.
 
-        An alert whose "create" is not processed yet stays open.
+        If there is none, nothing happens, and the status says so. An alert whose "create" is not
+        processed yet is none.
         """
         alert = self._find_open(name, by, now_ms)
         if alert is None:
-            self._process("Close", NO_SUCH_ALERT, None, request_id, now_ms, alias=name)
+            self._process(action, NO_SUCH_ALERT, None, request_id, now_ms, alias=name)
             return
-        del self._open_ids[alert.alias]
         notes = (*alert.notes, Entry(now_ms, note)) if note else alert.notes
-        alert = self._alerts[alert.id] = replace(alert, status="closed", notes=notes)
-        self._process("Close", "Closed alert", alert, request_id, now_ms)
-
-    def add_note(
-        self,
-        name: str,
-        note: str,
-        request_id: str,
-        now_ms: int,
-        *,
-        by: IdentifierType = IdentifierType.ALIAS,
-    ) -> None:
-        """Add a note to an open alert. If there is none, it is lost, and the status says so."""
-        alert = self._find_open(name, by, now_ms)
-        if alert is None:
-            self._process("AddNote", NO_SUCH_ALERT, None, request_id, now_ms, alias=name)
-            return
-        notes = (*alert.notes, Entry(now_ms, note))
-        alert = self._alerts[alert.id] = replace(alert, notes=notes)
-        self._process("AddNote", "Added note", alert, request_id, now_ms)
+        alert = replace(alert, notes=notes)
+        if action is Action.CLOSE:
+            del self._open_ids[alert.alias]
+            alert = replace(alert, status="closed")
+        self._alerts[alert.id] = alert
+        self._process(action, DONE[action], alert, request_id, now_ms)
 
     def _find_open(self, name: str, by: IdentifierType, now_ms: int) -> AlertView | None:
         """Return the open alert that a request names; None: the service does not know it (yet)."""
@@ -216,14 +228,14 @@ class SandboxState:
             return None
         return alert
 
-    def discard(self, action: str, alias: str, request_id: str, now_ms: int) -> None:
+    def discard(self, action: Action, alias: str, request_id: str, now_ms: int) -> None:
         """Accept a request and do nothing. Only its status says so: 202 is not delivery."""
         self._process(action, DISCARDED, None, request_id, now_ms, alias=alias)
 
     def request_data(self, request_id: str, now_ms: int) -> Mapping[str, object] | None:
         """Return what became of a request; None: unknown, or not processed yet."""
-        processed = self._processed.get(request_id)
-        return processed.data if processed and now_ms >= processed.ready_at_ms else None
+        ready_at_ms, data = self._processed.get(request_id, (0, None))
+        return data if now_ms >= ready_at_ms else None
 
     def is_known(self, request_id: str) -> bool:
         """Tell whether such a request was accepted."""
@@ -231,7 +243,7 @@ class SandboxState:
 
     def _process(
         self,
-        action: str,
+        action: Action,
         status: str,
         alert: AlertView | None,
         request_id: str,
@@ -249,7 +261,7 @@ class SandboxState:
             "integrationId": "sandbox",
             "processedAt": iso_time(ready_at_ms),
         }
-        self._processed[request_id] = ProcessedRequest(ready_at_ms, data)
+        self._processed[request_id] = ready_at_ms, data
         if len(self._processed) > self._capacity:
             self._processed.popitem(last=False)
 

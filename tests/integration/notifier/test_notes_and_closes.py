@@ -188,7 +188,7 @@ async def test_a_close_is_sent_only_when_its_alert_is_processed(
     assert bench.asked("close") == []
     assert bench.sandbox.alerts[0].status == "open"
     bench.sandbox._state._processing_ms = 0
-    for request_id, processed in bench.sandbox._state._processed.items():
-        bench.sandbox._state._processed[request_id] = type(processed)(0, processed.data)
+    for request_id, (_, data) in bench.sandbox._state._processed.items():
+        bench.sandbox._state._processed[request_id] = 0, data
     await eventually(lambda: bench.sandbox.alerts[0].status == "closed")
     assert len(bench.asked("close")) == 1
