@@ -69,37 +69,16 @@ def id_option(kind: Kind, text: str) -> Callable[[Callable[..., Any]], Callable[
     return click.option(f"--{kind}", f"{kind}_id", metavar="ID", type=ObjectId(kind), help=text)
 
 
-class AlertId(click.types.StringParamType):
-    """The id of an alert, or the beginning of its last part."""
-
-    name = "text"
-
-    def shell_complete(
-        self,
-        ctx: Context,  # noqa: ARG002 - click's signature
-        param: Parameter,  # noqa: ARG002 - the same
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Offer the last parts of the newest alerts' ids: shells take a colon for a word's end."""
-        return _offers(incomplete, _alerts)
+def offer_alerts(_ctx: Context, _param: Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the last parts of the newest alerts' ids: shells take a colon for a word's end."""
+    return _offers(incomplete, _alerts)
 
 
-class TopicName(click.types.StringParamType):
-    """A topic, by its name without the prefix."""
-
-    name = "text"
-
-    def __init__(self, *topics: str) -> None:
-        self._topics = topics
-
-    def shell_complete(
-        self,
-        ctx: Context,  # noqa: ARG002 - click's signature
-        param: Parameter,  # noqa: ARG002 - the same
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Offer the topics."""
-        return [CompletionItem(name) for name in self._topics if name.startswith(incomplete)]
+def offer(*words: str) -> Callable[[Context, Parameter, str], list[CompletionItem]]:
+    """Return what offers these words, such as the names of topics."""
+    return lambda _ctx, _param, incomplete: [
+        CompletionItem(word) for word in words if word.startswith(incomplete)
+    ]
 
 
 async def _ids(settings: Settings, kind: Kind | None) -> list[Offer]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import click
 import orjson
 
-from stream_app.cli.completing import TopicName
+from stream_app.cli.completing import offer
 from stream_app.cli.output import is_watched, paint_over, print_json, print_line, say, text_of
 from stream_app.cli.parameters import files_option, start_command
 from stream_app.cli.record_files import InputRecord, file_records
@@ -38,7 +38,7 @@ _PROGRESS_SECONDS = 1.0
     "topic",
     metavar="[TOPIC]",
     required=False,
-    type=TopicName(*Topic, *(f"{source}.dlq" for source in DEAD_LETTER_SOURCES)),
+    shell_complete=offer(*Topic, *(f"{source}.dlq" for source in DEAD_LETTER_SOURCES)),
 )
 @files_option("Check this file and no topic; `-` is stdin. May be repeated.")
 @click.option(

@@ -15,7 +15,7 @@ import click
 
 from stream_app.cli.alerts.explain_json import document
 from stream_app.cli.alerts.explain_text import report
-from stream_app.cli.completing import TopicName, id_option
+from stream_app.cli.completing import id_option, offer
 from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.parameters import TIME_FORMS, TimeText, moments_of, start_command, time_options
 from stream_app.cli.progress import ProgressLine
@@ -55,7 +55,7 @@ MIN_WIDTH, MAX_WIDTH = 60, 100
 @click.option(
     "--topic",
     metavar="TOPIC",
-    type=TopicName(*REPLAYED_TOPICS),
+    shell_complete=offer(*REPLAYED_TOPICS),
     help="The topic of the file's events, where it does not say it.",
 )
 @id_option(Kind.TRIGGER, "Only this trigger.")

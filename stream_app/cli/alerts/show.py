@@ -11,7 +11,7 @@ import click
 
 from stream_app.cli.alerts.history_json import document_of
 from stream_app.cli.alerts.history_text import fitted, lines_of
-from stream_app.cli.completing import AlertId
+from stream_app.cli.completing import offer_alerts
 from stream_app.cli.output import print_json, print_line, say, terminal_width
 from stream_app.cli.parameters import start_command
 from stream_app.cli.progress import ProgressLine
@@ -43,7 +43,7 @@ _PLAIN = re.compile(r"[\w:.-]*", re.ASCII)
     epilog="Examples: stream-app alerts show 3f9a61; "
     "stream-app alerts show stream-app:1111:incidents_exceeded:3f9a61 --json"
 )
-@click.argument("alert_id", metavar="ID", type=AlertId())
+@click.argument("alert_id", metavar="ID", shell_complete=offer_alerts)
 @click.option("--json", "as_json", is_flag=True, help="Print the history as one JSON document.")
 def show(alert_id: str, *, as_json: bool) -> None:
     """Show the history of an alert: what fired, who was told, and what happens next.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stream_app.cli.completing import TopicName, id_option
+from stream_app.cli.completing import id_option, offer
 from stream_app.cli.output import text_of
 from stream_app.cli.parameters import moments_of, time_options
 from stream_app.domain.configuration.kinds import Kind
@@ -23,7 +23,7 @@ _TIMESTAMP_TYPES = {0: "create", 1: "logappend"}
 
 _OPTIONS = (
     click.argument(
-        "topics", metavar="[TOPIC]...", nargs=-1, type=TopicName(*DEAD_LETTER_SOURCES)
+        "topics", metavar="[TOPIC]...", nargs=-1, shell_complete=offer(*DEAD_LETTER_SOURCES)
     ),
     id_option(Kind.INTEGRATION, "Only deliveries and alerts for this integration."),
     id_option(Kind.CLIENT, "Only those of this client, where that can be read."),

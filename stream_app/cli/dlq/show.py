@@ -8,7 +8,7 @@ import re
 import click
 import orjson
 
-from stream_app.cli.completing import TopicName
+from stream_app.cli.completing import offer
 from stream_app.cli.dlq.selection import envelope, not_found, place_of, shown_bytes
 from stream_app.cli.output import print_data, print_json, print_line, print_lines
 from stream_app.cli.parameters import start_command
@@ -38,7 +38,7 @@ _MAX_WIDTH = 40
     metavar="PLACE | TOPIC PARTITION OFFSET",
     nargs=-1,
     required=True,
-    type=TopicName(*DEAD_LETTER_SOURCES),
+    shell_complete=offer(*DEAD_LETTER_SOURCES),
 )
 @click.option(
     "--raw",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from stream_app.cli.completing import TopicName
+from stream_app.cli.completing import offer
 from stream_app.cli.output import print_json, say
 from stream_app.cli.parameters import start_command, time_options
 from stream_app.cli.progress import ProgressLine
@@ -49,7 +49,7 @@ from stream_app.settings import Settings
     metavar="TOPIC...",
     nargs=-1,
     required=True,
-    type=TopicName(*REPLAYED_TOPICS, *CONFIG_TOPICS),
+    shell_complete=offer(*REPLAYED_TOPICS, *CONFIG_TOPICS),
 )
 @time_options("Only what was recorded", takes_offsets=True)
 @click.option(

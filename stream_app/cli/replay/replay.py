@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from stream_app.cli import CommandGroup
-from stream_app.cli.completing import TopicName, id_option
+from stream_app.cli.completing import id_option, offer
 from stream_app.cli.output import say
 from stream_app.cli.parameters import files_option, formerly, start_command, time_options
 from stream_app.cli.replay.copy_events import copy_events
@@ -49,7 +49,7 @@ class _Replay(CommandGroup):
     "or: kcat -C -b HOST:PORT -t events.hits -e -J | stream-app replay - -f acme.yaml",
 )
 @click.argument(
-    "topics", metavar="TOPIC...", nargs=-1, required=True, type=TopicName(*REPLAYED_TOPICS)
+    "topics", metavar="TOPIC...", nargs=-1, required=True, shell_complete=offer(*REPLAYED_TOPICS)
 )
 @time_options("Only what was recorded", takes_offsets=True)
 @files_option("Use this file's clients, triggers and integrations; of each kind in it, no others.")
