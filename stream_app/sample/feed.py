@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -14,13 +14,12 @@ from aiokafka.errors import KafkaError
 
 from stream_app.domain.errors import KafkaUnreachableError, error_text
 from stream_app.domain.events.model import EventKind
-from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
     connection_options,
     kafka_error,
     resolve_bootstrap,
 )
-from stream_app.kafka.cluster.other_prefixes import missing_topics_error
+from stream_app.kafka.cluster.other_prefixes import require_topics
 from stream_app.kafka.cluster.topics import EVENT_TOPICS, Topic, TopicNames
 from stream_app.sample.events import Sample, SampleEvent, SampleEvents
 from stream_app.settings import Settings
@@ -88,7 +87,8 @@ async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
         TopicMismatchError: a topic does not exist.
     """
     names = TopicNames(settings.topic_prefix)
-    await _require_topics(settings, [names(topic) for topic in EVENT_TOPICS])
+    # A producer would wait long for a topic that is missing, and then not name it.
+    await require_topics(settings, [names(topic) for topic in EVENT_TOPICS])
     failures: list[BaseException] = []
 
     def note(sent: asyncio.Future[Any]) -> None:
@@ -129,15 +129,3 @@ async def kafka_writer(settings: Settings) -> AsyncIterator[Write]:
             f"Kafka did not acknowledge an event ({error_text(error)}): check that it "
             "runs and that STREAM_APP_KAFKA__BOOTSTRAP_SERVERS is right"
         ) from error
-
-
-async def _require_topics(settings: Settings, topics: Sequence[str]) -> None:
-    """Check that topics exist: a producer would wait long for one, and then not name it.
-
-    Raises:
-        TopicMismatchError: one does not.
-    """
-    async with Admin(settings) as client:
-        found = await partition_counts(client, topics)
-    if missing := [topic for topic in topics if topic not in found]:
-        raise await missing_topics_error(settings, missing)

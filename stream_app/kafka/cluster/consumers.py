@@ -10,14 +10,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_app.domain.formats import require_known_formats
-from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
     connection_options,
     kafka_errors,
 )
-from stream_app.kafka.cluster.other_prefixes import missing_topics_error
+from stream_app.kafka.cluster.other_prefixes import require_topics
 from stream_app.kafka.cluster.topic_metadata import PartitionId
 from stream_app.kafka.records.fetched_records import whole_records
 from stream_app.kafka.records.fetcher import READ_COMMITTED, install_fetcher
@@ -98,10 +97,7 @@ async def close(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
-    async with Admin(settings) as client:
-        found = await partition_counts(client, topics)
-    if missing := [topic for topic in topics if topic not in found]:
-        raise await missing_topics_error(settings, missing)
+    found = await require_topics(settings, topics)
     return [
         TopicPartition(name, number) for name, count in found.items() for number in range(count)
     ]

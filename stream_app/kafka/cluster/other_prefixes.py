@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stream_app.domain.errors import TopicMismatchError
 from stream_app.domain.reports.problems import no_topics_problem
 from stream_app.domain.topics import prefixes_of
-from stream_app.kafka.cluster.admin import Admin, contract_counts, require_visible
+from stream_app.kafka.cluster.admin import Admin, contract_counts, partition_counts, require_visible
 from stream_app.kafka.cluster.topics import topic_specs
 
 if TYPE_CHECKING:
@@ -26,6 +26,20 @@ async def other_prefixes(settings: Settings) -> list[str]:
     own = settings.topic_prefix.rstrip(".")
     others = [prefix for prefix in found if prefix != settings.topic_prefix]
     return sorted(others, key=lambda prefix: prefix.rstrip(".") != own)
+
+
+async def require_topics(settings: Settings, topics: Sequence[str]) -> dict[str, int]:
+    """Return how many partitions each topic has; the names are full ones.
+
+    Raises:
+        TopicMismatchError: one does not exist.
+        KafkaRefusedError: the user may not see one of them.
+    """
+    async with Admin(settings) as client:
+        found = await partition_counts(client, topics)
+    if missing := [topic for topic in topics if topic not in found]:
+        raise await missing_topics_error(settings, missing)
+    return found
 
 
 async def missing_topics_error(settings: Settings, missing: Sequence[str]) -> TopicMismatchError:

@@ -15,7 +15,7 @@ from stream_app.domain.errors import TopicGrownError, TopicMismatchError
 from stream_app.domain.topics import FIXED_TOPICS, Role
 from stream_app.kafka.cluster.admin import Admin, partition_counts
 from stream_app.kafka.cluster.broker_clock import BrokerClock
-from stream_app.kafka.cluster.other_prefixes import missing_topics_error
+from stream_app.kafka.cluster.other_prefixes import require_topics
 from stream_app.kafka.cluster.topic_creation import make_topics, raise_partitions
 from stream_app.kafka.cluster.topics import (
     CONFIG_TOPICS,
@@ -68,11 +68,7 @@ async def source_partitions(
     names = TopicNames(settings.topic_prefix)
     wanted = [names(topic) for topic in (*topics, *outputs)]
     wanted += [names.dead_letters(topic) for topic in topics if topic in DEAD_LETTER_SOURCES]
-    async with Admin(settings) as client:
-        counts = await partition_counts(client, wanted)
-    missing = [name for name in wanted if name not in counts]
-    if missing:
-        raise await missing_topics_error(settings, missing)
+    counts = await require_topics(settings, wanted)
     return {topic: counts[names(topic)] for topic in topics}
 
 
