@@ -11,7 +11,6 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,34 +45,30 @@ WORKER_STOP_SECONDS = 5.0
 KAFKA_STOP_SECONDS = 3.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """The caller's options; `seconds` counts once all is ready (None: run until cancelled)."""
-
-    rate: float
-    seed: int
-    seconds: float | None
-
-
 class Demo:
     """One run of the demo.
 
     Args:
         settings: the settings of the process; if they name no Kafka, the embedded one is used.
-        options: the caller's options.
         on_alert: called with each alert of this run that arrives at the sandbox.
         say: prints a line.
+        rate: how many events a second.
+        seed: of the events; None: any.
+        seconds: how long it runs once all is ready; None: until cancelled.
     """
 
     def __init__(
         self,
         settings: Settings,
-        options: Options,
         on_alert: Callable[[AlertView], None],
         say: Callable[[str], None],
+        *,
+        rate: float,
+        seed: int | None,
+        seconds: float | None,
     ) -> None:
         self._settings = settings
-        self._options = options
+        self._rate, self._seed, self._seconds = rate, seed, seconds
         self._on_alert = on_alert
         self._say = say
         self._started_seconds = int(time.time())
@@ -135,7 +130,7 @@ class Demo:
             await asyncio.gather(*(worker.wait_until_ready() for worker in workers))
             for worker in workers:
                 self._say(f"{worker.role:<9} {worker.url}/metrics, log: {worker.log}")
-            self._say(f"events    {self._options.rate:g}/s")
+            self._say(f"events    {self._rate:g}/s")
             self._say(look_around(self._use_line, INTEGRATION_ID, TRIGGER_ID))
             began = time.monotonic()
             feeding = asyncio.create_task(self._feed(settings))
@@ -143,7 +138,7 @@ class Demo:
             try:
                 done, _ = await asyncio.wait(
                     {feeding, watching},
-                    timeout=self._options.seconds,
+                    timeout=self._seconds,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for task in done:
@@ -155,7 +150,7 @@ class Demo:
             await _to_its_end(self._stop(workers, feeding, time.monotonic() - began))
 
     async def _feed(self, settings: Settings) -> None:
-        rows = events_at_rate(SampleEvents(self._options.seed), self._options.rate, asyncio.Event())
+        rows = events_at_rate(SampleEvents(self._seed), self._rate, asyncio.Event())
         async with kafka_writer(settings) as write:
             await feed(self._counted(rows), write, lambda _text: None)
 

@@ -108,11 +108,11 @@ class SampleEvents:
     """An endless series of events. The same seed gives the same events, except for their times.
 
     Args:
-        seed: decides everything but the times.
+        seed: decides everything but the times; None: another one each time.
         client_ids: the accounts that the events belong to.
     """
 
-    def __init__(self, seed: int, client_ids: Sequence[int] = DEFAULT_CLIENTS) -> None:
+    def __init__(self, seed: int | None, client_ids: Sequence[int] = DEFAULT_CLIENTS) -> None:
         self._random = Random(seed)  # noqa: S311 - made-up events need no cryptographic randomness
         self._client_ids = client_ids
         self._made = 0

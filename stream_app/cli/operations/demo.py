@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -23,14 +23,13 @@ from stream_app.cli.output import (
 )
 from stream_app.cli.parameters import PositiveNumber
 from stream_app.cli.sandbox.serve import alert_document, describe
-from stream_app.demo.run import Demo, Options
+from stream_app.demo.run import Demo
 from stream_app.logs import CHATTY, configure_logs
 from stream_app.opsgenie.sandbox.state import AlertView, iso_time
 from stream_app.opsgenie.text import clean, clean_lines
 from stream_app.settings import load_settings
 
 DEFAULT_RATE = 50.0
-SEED_BITS = 32
 
 #: Shows an alert that has arrived.
 View = Callable[[AlertView], None]
@@ -63,10 +62,8 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    options = Options(rate, secrets.randbits(SEED_BITS) if seed is None else seed, seconds)
-    asyncio.run(
-        _run(lambda show: Demo(settings, options, show, _say_if_possible), _view(as_json=as_json))
-    )
+    start = partial(Demo, settings, say=_say_if_possible, rate=rate, seed=seed, seconds=seconds)
+    asyncio.run(_run(lambda show: start(on_alert=show), _view(as_json=as_json)))
 
 
 def _say_if_possible(text: str) -> None:

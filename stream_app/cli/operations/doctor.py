@@ -11,7 +11,7 @@ import click
 
 from stream_app.cli.output import Styled, print_json, print_line, print_text, terminal_width
 from stream_app.cli.tables import wrapped
-from stream_app.doctor import broker, clients, integrations, local, topics
+from stream_app.doctor import broker, configuration, local, topics
 from stream_app.doctor.check import NOT_LOOKED_AT, Check, CheckStatus, Finding, fail, ok, run_checks
 from stream_app.domain.errors import ConfigurationError, KafkaUnreachableError
 from stream_app.domain.foreign_text.printable import printable
@@ -36,11 +36,11 @@ CHECKS = (
     Check("workers", topics.groups, needs_topics=True),
     Check("closing", topics.closing, needs_topics=True),
     Check("clocks", broker.clocks),
-    Check("client names", clients.names, needs_topics=True),
-    Check("API keys", integrations.keys, needs_topics=True),
-    Check("endpoints", integrations.endpoints, needs_topics=True),
-    Check("operator", integrations.operator, needs_topics=True),
-    Check("heartbeat", integrations.heartbeat, needs_topics=True),
+    Check("client names", configuration.client_names, needs_topics=True),
+    Check("API keys", configuration.keys, needs_topics=True),
+    Check("endpoints", configuration.endpoints, needs_topics=True),
+    Check("operator", configuration.operator, needs_topics=True),
+    Check("heartbeat", configuration.heartbeat, needs_topics=True),
 )
 _STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 _SETTINGS = "settings"

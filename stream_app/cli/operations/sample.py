@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -20,7 +19,6 @@ from stream_app.sample.feed import events_at_rate, feed, kafka_writer
 from stream_app.settings import Settings, load_settings
 
 DEFAULT_RATE = 50.0
-SEED_BITS = 32
 
 
 def _client_ids(
@@ -88,7 +86,7 @@ def sample(
     if form == "kcat" and topic is None:
         raise click.UsageError("--format kcat prints no topics: name one with --topic")
     settings = load_settings()
-    source = SampleEvents(secrets.randbits(SEED_BITS) if seed is None else seed, clients)
+    source = SampleEvents(seed, clients)
     rows = partial(events_at_rate, source, rate, count=count, topic=Topic(topic) if topic else None)
     try:
         asyncio.run(_run(settings, rows, form))

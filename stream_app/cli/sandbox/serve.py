@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import click
@@ -31,22 +32,16 @@ COMMANDS = {
 }
 
 
-def _read_faults(
-    _ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]
-) -> list[Fault]:
-    try:
-        return [parse_fault_text(text) for text in texts]
-    except InvalidObjectError as error:
-        raise UsageError(f"--fail: {error}") from None
+def _reading(parse: Callable[[str], object]) -> Callable[..., list[object]]:
+    """Return the callback that reads each text of an option."""
 
+    def read(_ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[object]:
+        try:
+            return [parse(text) for text in texts]
+        except InvalidObjectError as error:
+            raise UsageError(f"{option.opts[0]}: {error}") from None
 
-def _read_heartbeats(
-    _ctx: click.Context, _option: click.Parameter, names: tuple[str, ...]
-) -> list[Heartbeat]:
-    try:
-        return [parse_heartbeat({"name": name}) for name in names]
-    except InvalidObjectError as error:
-        raise UsageError(f"--heartbeat: {error}") from None
+    return read
 
 
 def _usual_port() -> int:
@@ -75,7 +70,7 @@ def _usual_port() -> int:
     "faults",
     metavar="KIND[,NAME=VALUE]...",
     multiple=True,
-    callback=_read_faults,
+    callback=_reading(parse_fault_text),
     help="Make requests fail from the start, as `sandbox fail` does: hang,requests=2,key_end=4444",
 )
 @click.option(
@@ -83,7 +78,7 @@ def _usual_port() -> int:
     "heartbeats",
     metavar="NAME",
     multiple=True,
-    callback=_read_heartbeats,
+    callback=_reading(lambda name: parse_heartbeat({"name": name})),
     help="Have a heartbeat of this name, which expires after 5 minutes without a ping.",
 )
 @click.option(

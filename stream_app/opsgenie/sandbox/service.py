@@ -22,7 +22,7 @@ from stream_app.opsgenie.outcome import decode_object
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation, key_end
 from stream_app.opsgenie.sandbox.heartbeats import basic_token
 from stream_app.opsgenie.sandbox.limits import find_action_errors, find_errors
-from stream_app.opsgenie.sandbox.state import Action, IdentifierType, RequestView, SandboxState
+from stream_app.opsgenie.sandbox.state import AlertAction, IdentifierType, RequestView, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -173,7 +173,7 @@ class ServiceApi:
         if errors:
             return _unprocessable(exchange, errors)
         if exchange.is_discarded:
-            return self._discard(exchange, Action.CREATE)
+            return self._discard(exchange, AlertAction.CREATE)
         alert = self._state.create(payload, exchange.request_id, exchange.now_ms)
         exchange.alias = alert.alias
         return exchange.accept()
@@ -181,8 +181,8 @@ class ServiceApi:
     async def _act(self, exchange: Exchange) -> web.Response:
         """Add a note, or close an alert."""
         exchange.alias = exchange.request.match_info["alias"]
-        action = Action.NOTE if exchange.operation is Operation.NOTE else Action.CLOSE
-        needs_note, query = action is Action.NOTE, exchange.request.query
+        action = AlertAction.NOTE if exchange.operation is Operation.NOTE else AlertAction.CLOSE
+        needs_note, query = action is AlertAction.NOTE, exchange.request.query
         payload = await _payload(exchange, if_empty=b"" if needs_note else b"{}")
         if isinstance(payload, web.Response):
             return payload
@@ -198,7 +198,7 @@ class ServiceApi:
         )
         return exchange.accept()
 
-    def _discard(self, exchange: Exchange, action: Action) -> web.Response:
+    def _discard(self, exchange: Exchange, action: AlertAction) -> web.Response:
         self._state.discard(action, exchange.alias, exchange.request_id, exchange.now_ms)
         return exchange.accept()
 

@@ -28,7 +28,7 @@ class IdentifierType(StrEnum):
     TINY = "tiny"
 
 
-class Action(StrEnum):
+class AlertAction(StrEnum):
     """What is done with an alert, as the status of its request names it."""
 
     CREATE = "Create"
@@ -36,11 +36,11 @@ class Action(StrEnum):
     CLOSE = "Close"
 
 
-#: Action -> what the status of its request says when it is done.
+#: AlertAction -> what the status of its request says when it is done.
 DONE = {
-    Action.CREATE: "Created alert",
-    Action.NOTE: "Added note",
-    Action.CLOSE: "Closed alert",
+    AlertAction.CREATE: "Created alert",
+    AlertAction.NOTE: "Added note",
+    AlertAction.CLOSE: "Closed alert",
 }
 
 
@@ -187,14 +187,14 @@ class SandboxState:
             _, oldest = self._alerts.popitem(last=False)
             if self._open_ids.get(oldest.alias) == oldest.id:
                 del self._open_ids[oldest.alias]
-        self._process(Action.CREATE, DONE[Action.CREATE], alert, request_id, now_ms)
+        self._process(AlertAction.CREATE, DONE[AlertAction.CREATE], alert, request_id, now_ms)
         if self._on_alert is not None:
             self._on_alert(alert)
         return alert
 
     def act(
         self,
-        action: Action,
+        action: AlertAction,
         name: str,
         request_id: str,
         now_ms: int,
@@ -213,7 +213,7 @@ class SandboxState:
             return
         notes = (*alert.notes, Entry(now_ms, note)) if note else alert.notes
         alert = replace(alert, notes=notes)
-        if action is Action.CLOSE:
+        if action is AlertAction.CLOSE:
             del self._open_ids[alert.alias]
             alert = replace(alert, status="closed")
         self._alerts[alert.id] = alert
@@ -228,7 +228,7 @@ class SandboxState:
             return None
         return alert
 
-    def discard(self, action: Action, alias: str, request_id: str, now_ms: int) -> None:
+    def discard(self, action: AlertAction, alias: str, request_id: str, now_ms: int) -> None:
         """Accept a request and do nothing. Only its status says so: 202 is not delivery."""
         self._process(action, DISCARDED, None, request_id, now_ms, alias=alias)
 
@@ -243,7 +243,7 @@ class SandboxState:
 
     def _process(
         self,
-        action: Action,
+        action: AlertAction,
         status: str,
         alert: AlertView | None,
         request_id: str,

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from stream_app.demo.run import Demo, Options, _to_its_end
+from stream_app.demo.run import Demo, _to_its_end
 from stream_app.opsgenie.sandbox.state import AlertView, SandboxState
 from stream_app.settings import Settings
 
@@ -20,7 +20,7 @@ def alert(time_to: int) -> AlertView:
 def test_alerts_of_windows_before_the_run_are_hidden_and_a_line_says_so_once() -> None:
     shown: list[AlertView] = []
     said: list[str] = []
-    demo = Demo(Settings(), Options(1, 1, None), shown.append, said.append)
+    demo = Demo(Settings(), shown.append, said.append, rate=1, seed=1, seconds=None)
     now = int(time.time())
     for time_to in (now - 3600, now - 10, now + 60):
         demo._show_arrived(alert(time_to))

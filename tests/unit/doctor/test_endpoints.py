@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from stream_app.doctor.check import CheckStatus
-from stream_app.doctor.integrations import reach_hosts
+from stream_app.doctor.configuration import reach_hosts
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.settings import Settings
 from tests.unit.opsgenie.proxies import proxy

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from stream_app.doctor import integrations
+from stream_app.doctor import configuration
 from stream_app.doctor.check import CheckStatus, Finding
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.heartbeat_settings import HeartbeatSettings
@@ -47,7 +47,7 @@ def at(url: str, delivery: DeliverySettings | None = None) -> Settings:
 
 async def test_a_host_that_takes_connections_is_sent_nothing() -> None:
     async with listening() as (port, sent):
-        (found,) = await integrations.heartbeat(
+        (found,) = await configuration.heartbeat(
             at(f"http://127.0.0.1:{port}/{SECRET}?key={SECRET}")
         )
         assert await sent == b""
@@ -60,9 +60,9 @@ async def test_tls_is_tried_and_the_certificate_must_be_trusted(tmp_path: Path) 
     context, certificate = self_signed(tmp_path)
     async with serve(PONG, context) as server:
         url = f"https://127.0.0.1:{port_of(server.endpoint)}/{SECRET}"
-        (refused,) = await integrations.heartbeat(at(url))
+        (refused,) = await configuration.heartbeat(at(url))
         trusting = DeliverySettings(ca_file=Path(certificate))
-        (trusted,) = await integrations.heartbeat(at(url, trusting))
+        (trusted,) = await configuration.heartbeat(at(url, trusting))
     assert refused.verdict is CheckStatus.FAIL
     assert "127.0.0.1 is there and takes connections, but TLS fails" in refused.text
     assert trusted.verdict is CheckStatus.OK
@@ -74,7 +74,7 @@ async def test_tls_is_tried_and_the_certificate_must_be_trusted(tmp_path: Path) 
 async def test_a_host_that_takes_no_connection_is_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    (found,) = await integrations.heartbeat(at(f"http://127.0.0.1:{port}/{SECRET}"))
+    (found,) = await configuration.heartbeat(at(f"http://127.0.0.1:{port}/{SECRET}"))
     assert found.verdict is CheckStatus.FAIL
     assert "127.0.0.1 has an address, but takes no connection" in found.text
     assert found.next_step
@@ -91,7 +91,7 @@ async def test_the_real_host_is_reached_through_the_proxy(tmp_path: Path) -> Non
         proxy(port_of(server.endpoint)) as way,
     ):
         delivery = settings(way.port, auth=IN_URL, ca_file=ca_file)
-        (found,) = await integrations.heartbeat(Settings(delivery=delivery, heartbeat=heartbeat))
+        (found,) = await configuration.heartbeat(Settings(delivery=delivery, heartbeat=heartbeat))
     assert found.verdict is CheckStatus.OK
     assert found.text.startswith(
         "api.atlassian.com takes connections: name, connection and TLS are well, through the proxy"
@@ -118,11 +118,11 @@ async def of_opsgenie(monkeypatch: pytest.MonkeyPatch, port: int, **changes: Any
     async def statuses(_settings: object) -> Any:
         return {}
 
-    monkeypatch.setattr(integrations, "read_stored", read)
-    monkeypatch.setattr(integrations, "read_statuses", statuses)
+    monkeypatch.setattr(configuration, "read_stored", read)
+    monkeypatch.setattr(configuration, "read_statuses", statuses)
     heartbeat = HeartbeatSettings(target="opsgenie", name="pager", integration_id=521)
     delivery = DeliverySettings(sandbox_url=sandbox)
-    (found,) = await integrations.heartbeat(Settings(delivery=delivery, heartbeat=heartbeat))
+    (found,) = await configuration.heartbeat(Settings(delivery=delivery, heartbeat=heartbeat))
     return found
 
 
@@ -144,6 +144,6 @@ async def test_an_integration_that_is_turned_off_pings_nothing(
 
 
 async def test_without_a_heartbeat_nothing_is_tried() -> None:
-    (found,) = await integrations.heartbeat(Settings())
+    (found,) = await configuration.heartbeat(Settings())
     assert found.verdict is CheckStatus.OK
     assert "none is set" in found.text

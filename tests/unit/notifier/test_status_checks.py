@@ -26,7 +26,7 @@ from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.payload import alert_body
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
-from stream_app.opsgenie.sandbox.state import Action
+from stream_app.opsgenie.sandbox.state import AlertAction
 from stream_app.setting_groups import DeliverySettings
 
 NOW_MS = 1_767_225_600_000
@@ -141,7 +141,7 @@ async def running(**settings: Any) -> AsyncIterator[Bench]:
 
 def close_unknown(bench: Bench) -> str:
     """Have the sandbox accept a request that cannot succeed; return its id."""
-    bench.sandbox._api._state.act(Action.CLOSE, "nobody", "request-1", 0)
+    bench.sandbox._api._state.act(AlertAction.CLOSE, "nobody", "request-1", 0)
     return "request-1"
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stream_app.opsgenie.sandbox.state import (
-    Action,
+    AlertAction,
     IdentifierType,
     RequestView,
     SandboxState,
@@ -77,7 +77,7 @@ def test_alerts_without_alias_stay_apart(state: SandboxState) -> None:
 
 def test_a_closed_alias_opens_a_new_alert(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.act(Action.CLOSE, "a", "r2", LATER_MS)
+    state.act(AlertAction.CLOSE, "a", "r2", LATER_MS)
     assert [alert.status for alert in state.alerts] == ["closed"]
     state.create({"message": "m", "alias": "a"}, "r3", NOW_MS)
     assert [(alert.id, alert.status) for alert in state.alerts] == [
@@ -103,9 +103,9 @@ def test_a_request_is_processed_a_moment_later(state: SandboxState) -> None:
 
 def test_closing_what_is_not_open_is_no_success(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.act(Action.CLOSE, "a", "r2", LATER_MS)
+    state.act(AlertAction.CLOSE, "a", "r2", LATER_MS)
     for alias, request_id in (("a", "r3"), ("never", "r4")):
-        state.act(Action.CLOSE, alias, request_id, NOW_MS)
+        state.act(AlertAction.CLOSE, alias, request_id, NOW_MS)
         data = state.request_data(request_id, NOW_MS + 100)
         assert data is not None
         assert data["isSuccess"] is False
@@ -114,8 +114,8 @@ def test_closing_what_is_not_open_is_no_success(state: SandboxState) -> None:
 
 def test_a_close_and_a_note_before_the_alert_is_processed_do_nothing(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.act(Action.CLOSE, "a", "r2", LATER_MS - 1, note="over")
-    state.act(Action.NOTE, "a", "r3", LATER_MS - 1, note="37 more windows")
+    state.act(AlertAction.CLOSE, "a", "r2", LATER_MS - 1, note="over")
+    state.act(AlertAction.NOTE, "a", "r3", LATER_MS - 1, note="37 more windows")
     (alert,) = state.alerts
     assert (alert.status, alert.notes) == ("open", ())
     for request_id, action in (("r2", "Close"), ("r3", "AddNote")):
@@ -128,11 +128,11 @@ def test_a_close_and_a_note_before_the_alert_is_processed_do_nothing(state: Sand
 def test_notes_go_to_the_open_alert_by_alias_or_id_and_are_lost_else() -> None:
     state = SandboxState(capacity=10, processing_ms=100)
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.act(Action.NOTE, "a", "r2", LATER_MS, note="37 more windows")
-    state.act(Action.NOTE, "r1", "r3", LATER_MS, note="and 5", by=IdentifierType.ID)
-    state.act(Action.NOTE, "r1", "r4", LATER_MS, note="by a wrong name")
-    state.act(Action.CLOSE, "a", "r5", LATER_MS, note="over")
-    state.act(Action.NOTE, "a", "r6", LATER_MS, note="too late")
+    state.act(AlertAction.NOTE, "a", "r2", LATER_MS, note="37 more windows")
+    state.act(AlertAction.NOTE, "r1", "r3", LATER_MS, note="and 5", by=IdentifierType.ID)
+    state.act(AlertAction.NOTE, "r1", "r4", LATER_MS, note="by a wrong name")
+    state.act(AlertAction.CLOSE, "a", "r5", LATER_MS, note="over")
+    state.act(AlertAction.NOTE, "a", "r6", LATER_MS, note="too late")
     (alert,) = state.alerts
     assert [note.text for note in alert.notes] == ["37 more windows", "and 5", "over"]
     assert alert.as_json()["status"] == "closed"
@@ -141,7 +141,7 @@ def test_notes_go_to_the_open_alert_by_alias_or_id_and_are_lost_else() -> None:
 
 
 def test_a_discarded_request_shows_only_in_its_status(state: SandboxState) -> None:
-    state.discard(Action.CREATE, "a", "r1", NOW_MS)
+    state.discard(AlertAction.CREATE, "a", "r1", NOW_MS)
     assert state.alerts == []
     assert state.request_data("r1", NOW_MS + 99) is None
     data = state.request_data("r1", NOW_MS + 100)
@@ -161,7 +161,7 @@ def test_only_the_newest_are_kept(state: SandboxState) -> None:
 
 def test_a_dropped_alert_does_not_close_the_newer_one_of_its_alias(state: SandboxState) -> None:
     state.create({"message": "m", "alias": "a"}, "r1", NOW_MS)
-    state.act(Action.CLOSE, "a", "r2", LATER_MS)
+    state.act(AlertAction.CLOSE, "a", "r2", LATER_MS)
     for number, alias in enumerate(("a", "b", "c")):
         state.create({"message": "m", "alias": alias}, f"n{number}", NOW_MS)
     assert state.create({"message": "m", "alias": "a"}, "n9", NOW_MS).count == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream_app.doctor import clients
+from stream_app.doctor import configuration
 from stream_app.doctor.check import CheckStatus
 from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.settings import Settings
@@ -32,6 +32,6 @@ async def test_clients_that_share_a_name_are_named(
     async def read(_settings: object) -> Stored:
         return stored
 
-    monkeypatch.setattr(clients, "read_stored", read)
-    (finding,) = await clients.names(Settings())
+    monkeypatch.setattr(configuration, "read_stored", read)
+    (finding,) = await configuration.client_names(Settings())
     assert (finding.verdict, finding.text) == (verdict, text)

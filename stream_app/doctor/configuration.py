@@ -1,4 +1,4 @@
-"""Checks of the integrations and of the heartbeat: whether their keys open and hosts answer."""
+"""Checks of the configuration: clients' names, integrations' keys and hosts, and the heartbeat."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stream_app.doctor.check import Finding, fail, ok, warn
+from stream_app.domain.configuration.client_names import normal_name, shared_names
+from stream_app.domain.configuration.clients import read_client
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import ConfigurationError, SealingError
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
     from stream_app.settings import Settings
 
 _LET_OUT = "let this machine out to it, or set STREAM_APP_DELIVERY__PROXY_URL"
+
+
+async def client_names(settings: Settings) -> Sequence[Finding]:
+    """Check whether clients share a name: events that name a client then belong to only one."""
+    name = "client names"
+    records = (await read_stored(settings))[Kind.CLIENT].values()
+    clients = [client for client, problems in map(read_client, records) if not problems]
+    found = shared_names({client.client_id: normal_name(client.name) for client in clients})
+    if not found:
+        return [ok(name, f"{len(clients)}, each its own")]
+    step = "apply it with another name, and let producers send client_id"
+    return [
+        fail(name, f"client {number} has the name of client {keeper}", step)
+        for number, keeper in found.items()
+    ]
 
 
 async def _integrations(settings: Settings) -> list[tuple[Integration, Problems]]:
