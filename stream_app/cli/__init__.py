@@ -22,7 +22,7 @@ from stream_app.cli.did_you_mean import commands_meant, hint
 from stream_app.cli.output import (
     complain,
     drop_errors,
-    print_any_encoding,
+    open_output,
     say,
     show_traceback,
     show_usage_error,
@@ -129,7 +129,7 @@ def main(args: list[str] | None = None) -> Any:
     if os.getpid() == 1:
         # The kernel keeps the first process of a container from signals that it does not handle.
         signal.signal(signal.SIGTERM, _end)
-    print_any_encoding()
+    open_output()
     if COMPLETE_VARIABLE in os.environ:
         drop_errors()
     sys.excepthook = show_traceback

@@ -7,12 +7,14 @@ as escapes. A command highlights text by passing `Styled`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +23,7 @@ import orjson
 from rich.console import Console
 
 from stream_app.cli.tables import block_lines, table_lines, wrapped
+from stream_app.domain.errors import OutputError
 from stream_app.domain.foreign_text.printable import (
     printable,
     printable_json,
@@ -77,8 +80,7 @@ def print_data(data: bytes) -> None:
     if is_terminal():
         print_lines(data.decode(errors="backslashreplace"))
     else:
-        _PROGRESS.clear()
-        click.get_binary_stream("stdout").write(data)
+        _write(data)
 
 
 def print_kcat_line(key: str, value: Any) -> None:
@@ -205,9 +207,13 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def print_any_encoding() -> None:
-    """Print escapes where the terminal's encoding has no such character, such as a curly quote."""
+def open_output() -> None:
+    """Let stdout and stderr take any text, whatever their encoding; discard what is closed."""
+    # With `>&-` there is none.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - the process closes it
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
+        # Such as a curly quote where only ASCII is known.
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
@@ -222,8 +228,33 @@ def drop_output() -> None:
 
 
 def _echo(text: str, *, err: bool = False) -> None:
+    if not err:
+        _write(f"{text}\n")
+        return
     _PROGRESS.clear()
-    click.echo(text, err=err)
+    # A note that cannot be written, on a full disk say, changes nothing of what the command does.
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _write(data: str | bytes) -> None:
+    """Write to stdout.
+
+    Raises:
+        BrokenPipeError: its reader has closed it.
+        OutputError: it cannot be written for another reason.
+    """
+    _PROGRESS.clear()
+    try:
+        click.echo(data, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise OutputError(
+            f"stdout cannot be written: {error.strerror}: free space there, or send it elsewhere; "
+            "what is done stays done"
+        ) from None
 
 
 def _cell(value: object) -> str:

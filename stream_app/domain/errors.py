@@ -1,6 +1,7 @@
 """The exceptions of stream_app.
 
     StreamAppError                     exit code 1
+      x OutputError                    exit code 1: stdout cannot be written
       x UsageError                     exit code 2
       x ConfigurationError             exit code 3
         - InvalidObjectError           a client, trigger or integration breaks a rule
@@ -32,6 +33,10 @@ class StreamAppError(Exception):
     """Base of all errors that end a command; `exit_code` is the command's."""
 
     exit_code: ClassVar[int] = 1
+
+
+class OutputError(StreamAppError):
+    """What a command prints cannot be written: the disk behind stdout is full, say."""
 
 
 class UsageError(StreamAppError):

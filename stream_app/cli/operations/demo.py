@@ -24,6 +24,7 @@ from stream_app.cli.output import (
 from stream_app.cli.parameters import PositiveNumber
 from stream_app.cli.sandbox.serve import alert_document, describe
 from stream_app.demo.run import Demo
+from stream_app.domain.errors import OutputError
 from stream_app.logs import CHATTY, configure_logs
 from stream_app.opsgenie.sandbox.state import AlertView, iso_time
 from stream_app.opsgenie.text import clean, clean_lines
@@ -62,14 +63,8 @@ def demo(seconds: float | None, rate: float, seed: int | None, *, as_json: bool)
     configure_logs(settings.log.model_copy(update={"level": "warning"}))
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    start = partial(Demo, settings, say=_say_if_possible, rate=rate, seed=seed, seconds=seconds)
+    start = partial(Demo, settings, say=say_lines, rate=rate, seed=seed, seconds=seconds)
     asyncio.run(_run(lambda show: start(on_alert=show), _view(as_json=as_json)))
-
-
-def _say_if_possible(text: str) -> None:
-    """Print a line for a person, unless the terminal has been closed."""
-    with contextlib.suppress(OSError):
-        say_lines(text)
 
 
 def _view(*, as_json: bool) -> View:
@@ -94,10 +89,14 @@ def show_on_terminal(alert: AlertView) -> None:
 
 async def _run(create: Callable[[View], Demo], view: View) -> None:
     """Run the demo until it ends or a signal comes."""
+    failures: list[OutputError] = []
 
     def show(alert: AlertView) -> None:
         try:
             view(alert)
+        except OutputError as error:
+            failures.append(error)
+            running.cancel()
         except OSError:
             # The reader has closed the pipe, or the terminal was closed.
             drop_output()
@@ -109,3 +108,5 @@ async def _run(create: Callable[[View], Demo], view: View) -> None:
         loop.add_signal_handler(number, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await running
+    if failures:
+        raise failures[0]

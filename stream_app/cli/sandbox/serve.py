@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from stream_app.cli import LazyGroup
 from stream_app.cli.output import print_json, print_lines, say, say_lines
-from stream_app.domain.errors import InvalidObjectError, UsageError
+from stream_app.domain.errors import InvalidObjectError, OutputError, UsageError
 from stream_app.domain.foreign_text.network_names import is_loopback
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.opsgenie.sandbox.fault import Fault, parse_fault_text
@@ -128,6 +128,7 @@ async def _run(
     as_json: bool,
 ) -> None:
     stopped = asyncio.Event()
+    failures: list[OutputError] = []
 
     def show(alert: AlertView) -> None:
         try:
@@ -136,6 +137,9 @@ async def _run(
             else:
                 print_lines(describe(alert))
         except BrokenPipeError:
+            stopped.set()
+        except OutputError as error:
+            failures.append(error)
             stopped.set()
 
     server = SandboxOpsgenie(
@@ -170,6 +174,8 @@ async def _run(
         await stopped.wait()
     finally:
         await server.stop()
+    if failures:
+        raise failures[0]
 
 
 def _show_failed_request(request: RequestView) -> None:

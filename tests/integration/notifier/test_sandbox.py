@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
@@ -283,9 +284,18 @@ async def test_the_command_shows_each_alert_until_it_is_interrupted(
         assert text.endswith("--- again, request 2 of the open alert acme:1\n")
 
 
-async def test_the_command_ends_when_nobody_reads_it_any_more() -> None:
+@pytest.mark.parametrize(
+    ("reader", "lines", "said"),
+    [
+        ("| head -n 1", 1, []),
+        ("> /dev/full", 0, [b"stream-app: stdout cannot be written: No space"]),
+    ],
+)
+async def test_the_command_ends_when_nobody_can_read_it_any_more(
+    reader: str, lines: int, said: list[bytes]
+) -> None:
     process = await asyncio.create_subprocess_shell(
-        f"{sys.executable} -m stream_app sandbox --port 0 --json | head -n 1",
+        f"{sys.executable} -m stream_app sandbox --port 0 --json {reader}",
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -299,5 +309,6 @@ async def test_the_command_ends_when_nobody_reads_it_any_more() -> None:
                 await client.post_alert(endpoint, KEY, BODY)
                 await asyncio.sleep(0.1)
         out, err = await process.communicate()
-    assert len(out.splitlines()) == 1
+    assert len(out.splitlines()) == lines
     assert b"Traceback" not in err
+    assert re.findall(rb"^stream-app: .*No space", err, re.MULTILINE) == said

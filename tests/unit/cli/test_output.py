@@ -181,3 +181,35 @@ def test_a_very_long_cell_is_cut(cell: object, capsys: pytest.CaptureFixture[str
     assert len(text.splitlines()) < 20
     assert "… (100,000 characters)" in text.replace("\n", " ")
     assert text.count("y") == 1000, "what a person may need to the end is not cut"
+
+
+def run_in_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run commands of stream-app with the redirections of a shell."""
+    command = line.replace("stream-app", f"{sys.executable} -m stream_app")
+    return subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("line", ["stream-app cloud-ips --json", "stream-app secrets generate"])
+def test_a_full_disk_behind_stdout_is_one_line(line: str) -> None:
+    done = run_in_shell(f"{line} > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("stream-app: stdout cannot be written: No space left on device: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("stream-app sample --format json --count 3 --rate 1000 2> /dev/full | wc -l", 0, "3\n"),
+        ("stream-app cloud-ips --clod 2> /dev/full", 2, ""),
+    ],
+)
+def test_a_note_that_cannot_be_written_changes_nothing(line: str, code: int, said: str) -> None:
+    done = run_in_shell(f"set -o pipefail; {line}")
+    assert (done.returncode, done.stdout) == (code, said)
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_is_an_empty_one(closed: str) -> None:
+    done = run_in_shell(f"stream-app cloud-ips {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
