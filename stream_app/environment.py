@@ -1,4 +1,4 @@
-"""Reads environment variables: tells those of Kubernetes apart, and reads secrets from files."""
+"""Reads environment variables: recognizes those of Kubernetes, and reads secrets from files."""
 
 from __future__ import annotations
 

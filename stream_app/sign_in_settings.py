@@ -31,7 +31,7 @@ _SASL_FIELDS = (
 
 
 class SignInSettings(BaseModel):
-    """Where the brokers are, and how a client and they prove to each other who they are."""
+    """Where the brokers are, and how clients and brokers prove to each other who they are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -118,7 +118,7 @@ def sign_in_problem(kafka: SignInSettings) -> str | None:
 
 
 def _text_problems(kafka: SignInSettings, given: set[str]) -> Iterator[str]:
-    """Yield what no broker could be sent: bytes of another encoding, as variables may have them."""
+    """Yield what cannot be sent to a broker: a variable may hold bytes in another encoding."""
     for name in sorted(given - {"oauth_extensions"}):
         if isinstance(getattr(kafka, name), Path):  # a file's name may have any bytes
             continue

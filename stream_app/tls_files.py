@@ -1,6 +1,6 @@
 """Certificates and their keys in PEM files, loaded with errors that name the setting and the file.
 
-OpenSSL says no more than "PEM lib" of a file that it cannot use.
+Of a file that it cannot use, OpenSSL says no more than "PEM lib".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ENCRYPTED = re.compile(
     rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4,ENCRYPTED", re.MULTILINE
 )
 
-#: What OpenSSL says of another's key, of the same kind or of another kind.
+#: What OpenSSL says if the key belongs to another certificate, of the same kind or another.
 _NO_PAIR = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 
 

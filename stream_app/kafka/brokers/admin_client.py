@@ -1,6 +1,6 @@
 """aiokafka's admin client, with whichever broker answers.
 
-aiokafka sends each request to a broker by chance. While one of three is away, every third command
+aiokafka sends each request to a random broker: while one of three was away, every third command
 failed.
 """
 

@@ -53,7 +53,7 @@ def install() -> None:
 async def _close(client: Any) -> None:
     """Do what aiokafka's own `close` does; close what connects meanwhile, too.
 
-    aiokafka closes the connections that it has. One that was about to be made was left open.
+    aiokafka closes the connections that it has. It left one open that was about to be made.
     """
     states = states_of(client)
     states.is_closed = True

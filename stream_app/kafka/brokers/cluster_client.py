@@ -41,7 +41,7 @@ EACH_SECONDS = 2.0
 
 
 def brokers_in_order(client: Any) -> list[int]:
-    """Return the known brokers by chance, those last that are silent or not connected."""
+    """Return the known brokers in random order, last those that are silent or not connected."""
     states, conns = states_of(client), client._conns  # noqa: SLF001 - not public
     nodes = [broker.nodeId for broker in client.cluster.brokers()]
     random.shuffle(nodes)

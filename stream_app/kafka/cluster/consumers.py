@@ -1,4 +1,4 @@
-"""Consumers that belong to no group: they read topics from their beginning, or from a time on."""
+"""Consumers without a group: they read topics from the beginning, or from a point in time."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def offset_bounds(settings: Settings, topics: Sequence[str]) -> tuple[Offs
 
 
 async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]:
-    """Yield lists of records until the end that the topics have at the call is reached.
+    """Yield lists of records up to the end that the topics have at the time of the call.
 
     Raises:
         NewerFormatError: a record has a format that this version cannot read.
@@ -145,7 +145,7 @@ async def batches_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[list[Any]]
 
 
 async def seek_to_time(consumer: AIOKafkaConsumer, since_ms: int) -> None:
-    """Seek the first record of each partition that is not older, or the end without one."""
+    """Seek the first record of each partition from a time on (Unix ms), or its end without one."""
     async with asyncio.timeout(CONNECT_SECONDS):
         partitions = consumer.assignment()
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
@@ -156,7 +156,7 @@ async def seek_to_time(consumer: AIOKafkaConsumer, since_ms: int) -> None:
 
 
 async def records_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
-    """Yield records up to the end that the topics have at the call.
+    """Yield records up to the end that the topics have at the time of the call.
 
     Raises:
         TimeoutError: nothing came for `READ_SECONDS`.

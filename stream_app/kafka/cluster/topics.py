@@ -89,7 +89,7 @@ COPIES_OF_A_WRITE = 2
 
 
 def copies_config(copies: int) -> dict[str, str]:
-    """Return the setting of a new topic with so many copies; below three the cluster's stays."""
+    """Return the setting of a new topic of so many copies; below three, the cluster's applies."""
     return {MIN_INSYNC: str(COPIES_OF_A_WRITE)} if copies >= ENOUGH_COPIES else {}
 
 

@@ -143,7 +143,7 @@ async def _read_counts(
             if where == place and other != revision:
                 facts.other_revisions[other] = sum(parts.values())
         if is_kept:
-            # A part of the counts would pass for a smaller count.
+            # Only a part of the counts would look like a smaller count.
             facts.recorded = sum(sums.get((place, revision), {}).values())
 
 

@@ -94,7 +94,7 @@ async def read_newest(
 async def _seek_start(
     consumer: AIOKafkaConsumer, most: int, since_ms: int | None
 ) -> tuple[int, set[tuple[str, int]]]:
-    """Seek where the read begins; return how many records follow, and the shortened partitions."""
+    """Seek where the read begins; return how many records follow, and the partitions cut short."""
     if since_ms is not None:
         await seek_to_time(consumer, since_ms)
     ends = await end_offsets(consumer, CONNECT_SECONDS)
