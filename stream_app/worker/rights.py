@@ -56,8 +56,5 @@ async def require_rights(settings: Settings, reads: Sequence[str], writes: Seque
 def _lacks(row: dict[str, Any], number: int) -> bool:
     if row["error_code"]:
         return bool(row["error_code"] == TopicAuthorizationFailedError.errno)
-    return _forbids(row.get("authorized_operations", _NOT_TOLD), number)
-
-
-def _forbids(operations: int, number: int) -> bool:
-    return operations != _NOT_TOLD and not operations >> number & 1
+    allowed = row.get("authorized_operations", _NOT_TOLD)
+    return bool(allowed != _NOT_TOLD and not allowed >> number & 1)
