@@ -46,24 +46,23 @@ class Admin:
 
     def __init__(self, settings: Settings) -> None:
         self._options = connection_options(settings)
-        self._client: ClusterAdminClient | None = None
+        self._client: ClusterAdminClient
 
     async def __aenter__(self) -> ClusterAdminClient:
         """Connect."""
-        client = ClusterAdminClient(**self._options, request_timeout_ms=round(PROBE_SECONDS * 1000))
-        self._client = client
+        timeout_ms = round(PROBE_SECONDS * 1000)
+        self._client = ClusterAdminClient(**self._options, request_timeout_ms=timeout_ms)
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                await client.start()
+                await self._client.start()
         except BaseException as error:
             await self.__aexit__(None, error, None)
             raise
-        return client
+        return self._client
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Disconnect."""
-        if self._client is not None:
-            await self._client.close()
+        await self._client.close()
         if isinstance(error, KafkaError | OSError | TimeoutError):
             raise self._error(error) from error
 

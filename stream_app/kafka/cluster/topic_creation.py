@@ -209,7 +209,7 @@ async def delete_topics(client: ClusterAdminClient, names: Sequence[str]) -> Non
 async def _wait_for_topics(
     client: ClusterAdminClient, names: Iterable[str], is_done: Callable[[dict[str, Any]], bool]
 ) -> None:
-    """Wait until every broker says the same of topics.
+    """Wait until what every broker says about each topic passes a check.
 
     Raises:
         TimeoutError: they do not in time; `Admin` makes it a KafkaUnreachableError.
