@@ -75,13 +75,7 @@ class Watches:
     def start(self) -> list[asyncio.Task[Any]]:
         """Start the watches; cancel the tasks to stop them."""
         app = self._app
-        work = (
-            self._watch_work(),
-            watch_time(app.settings, app.clock),
-            self._topic_watch.run(),
-            self._watch_standstill(),
-            self._sign_in.run(),
-        )
+        work = (self._watch_work(), watch_time(app.settings, app.clock), self._topic_watch.run())
         watching = [asyncio.create_task(one) for one in work]
         for task in watching:
             task.add_done_callback(self._end_on_error)
@@ -93,12 +87,13 @@ class Watches:
             self._app.ownership.give_up(error)
 
     async def _watch_work(self) -> None:
-        """Keep the metrics of the work; end the app if it can do no more work."""
+        """Keep health and metrics up to date; end the app if it can do no more work."""
         app = self._app
         lag = LagMeter(app, self._names, self._metrics)
         withheld = WithheldMeter(app, self._reader, self._names, self._metrics)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            self._sign_in.look()
             self._look_at_broker()
             lag.look(is_broker_away=self._is_broker_away)
             withheld.look(is_broker_away=self._is_broker_away)
@@ -111,17 +106,16 @@ class Watches:
             if not self._reader.is_ready:
                 why = StreamAppError("the configuration is not followed any more")
                 app.fail(self._reader.failure or why)
+            self._look_at_partitions()
 
-    async def _watch_standstill(self) -> None:
+    def _look_at_partitions(self) -> None:
         """Look whether all partitions advance."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            is_held_up = self._is_broker_away or self._reader.last_error is not None
-            self._standstill.look(is_held_up=is_held_up)
-            counts = self._standstill.counts()
-            for topic in ROLE_SOURCES[self._app.role]:
-                count = None if counts is None else counts[self._names(topic)]
-                self._metrics.standing_still.labels(str(topic)).set(count)
+        is_held_up = self._is_broker_away or self._reader.last_error is not None
+        self._standstill.look(is_held_up=is_held_up)
+        counts = self._standstill.counts()
+        for topic in ROLE_SOURCES[self._app.role]:
+            count = None if counts is None else counts[self._names(topic)]
+            self._metrics.standing_still.labels(str(topic)).set(count)
 
     def _look_at_broker(self) -> None:
         """Log once when the broker stops answering, and once when it answers again.

@@ -6,15 +6,11 @@ broker or a token endpoint that is back lets it go on.
 
 from __future__ import annotations
 
-import asyncio
-
 from stream_app.kafka.sign_in.refusals import REFUSALS
 from stream_app.kafka.sign_in.sign_in import SignIn
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
-
-LOOK_SECONDS = 0.5
 
 
 class SignInWatch:
@@ -33,16 +29,10 @@ class SignInWatch:
         found = REFUSALS.newest()
         return None if found is None else str(found)
 
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            self.look()
-            # Not only when a connection is made: that may be weeks later, and too late.
-            self._sign_in.context()
-            await asyncio.sleep(LOOK_SECONDS)
-
     def look(self) -> None:
-        """Log what has changed."""
+        """Log what has changed, and load renewed certificates; this is called regularly."""
+        # Not only when a connection is made: that may be weeks later, and too late.
+        self._sign_in.context()
         found = {place: str(error) for place, error in REFUSALS.current().items()}
         for place, why in found.items():
             if self._told.get(place) != why:
