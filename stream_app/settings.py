@@ -163,26 +163,23 @@ class Settings(BaseSettings):
         return {cloud: host for cloud, _, host in pairs}
 
     @model_validator(mode="after")
-    def _sign_in_settings_go_together(self) -> Self:
-        if (problem := sign_in_problem(self.kafka)) is not None:
-            raise ValueError(problem)
+    def _settings_go_together(self) -> Self:
+        for problem in (
+            sign_in_problem(self.kafka),
+            heartbeat_problem(self.heartbeat, self.delivery, dry_run=self.dry_run),
+            self._retry_scale_problem(),
+        ):
+            if problem is not None:
+                raise ValueError(problem)
         return self
 
-    @model_validator(mode="after")
-    def _heartbeat_settings_go_together(self) -> Self:
-        problem = heartbeat_problem(self.heartbeat, self.delivery, dry_run=self.dry_run)
-        if problem is not None:
-            raise ValueError(problem)
-        return self
-
-    @model_validator(mode="after")
-    def _retry_scale_only_in_sandbox(self) -> Self:
-        if self.delivery.retry_scale != 1 and self.delivery.sandbox_url is None:
-            raise ValueError(
-                "STREAM_APP_DELIVERY__RETRY_SCALE shortens the documented waits and is refused "
-                "with real hosts: set STREAM_APP_DELIVERY__SANDBOX_URL too, or unset it"
-            )
-        return self
+    def _retry_scale_problem(self) -> str | None:
+        if self.delivery.retry_scale == 1 or self.delivery.sandbox_url is not None:
+            return None
+        return (
+            "STREAM_APP_DELIVERY__RETRY_SCALE shortens the documented waits and is refused "
+            "with real hosts: set STREAM_APP_DELIVERY__SANDBOX_URL too, or unset it"
+        )
 
 
 def setting_fields(
