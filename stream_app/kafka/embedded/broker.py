@@ -20,6 +20,7 @@ from typing import NoReturn
 from stream_app.domain.errors import EmbeddedKafkaError
 from stream_app.kafka.embedded.jars import (
     KAFKA_VERSION,
+    SHOW_SECONDS,
     Progress,
     class_path,
     locked,
@@ -50,8 +51,6 @@ from stream_app.setting_groups import EmbeddedSettings
 
 #: Longest wait for a broker that makes no progress; one that reads its log has more time.
 READY_SECONDS = 60.0
-#: How often the progress is shown.
-SHOW_SECONDS = 5.0
 KILLED_SECONDS = 10.0
 #: How often other ports are tried if another program takes a free one before the broker does.
 PORT_ATTEMPTS = 3

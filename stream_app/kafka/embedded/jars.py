@@ -76,13 +76,11 @@ def class_path(directory: Path, progress: Progress) -> list[Path]:
     """
     directory = directory.absolute()
     home = directory / f"kafka-{KAFKA_VERSION}"
-    if jars := known_jars(home):
-        check_hashes(jars, f"remove {home}, and the next start downloads it again")
+    if jars := _checked_jars(home):
         return jars
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory / "download.lock"):
-        if jars := known_jars(home):  # another process has downloaded them meanwhile
-            check_hashes(jars, f"remove {home}, and the next start downloads it again")
+        if jars := _checked_jars(home):  # another process has downloaded them meanwhile
             return jars
         partial = home.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,6 +112,12 @@ def known_jars(home: Path) -> list[Path]:
         return []
     is_whole = index["coordinates"] == list(COORDINATES) and all(jar.is_file() for jar in jars)
     return jars if is_whole else []
+
+
+def _checked_jars(home: Path) -> list[Path]:
+    if jars := known_jars(home):
+        check_hashes(jars, f"remove {home}, and the next start downloads it again")
+    return jars
 
 
 def pinned_hashes() -> dict[str, str]:
