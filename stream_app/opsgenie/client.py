@@ -14,7 +14,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self, cast
-from urllib.parse import quote
 
 import aiohttp
 import httpx
@@ -28,12 +27,8 @@ from stream_app.opsgenie.outcome import (
     BODY_LIMIT,
     EXPLANATIONS,
     Outcome,
-    RequestStatus,
     classify,
     failure,
-    no_alert_left,
-    read_request_status,
-    says_no_alert,
 )
 from stream_app.opsgenie.own_faults import own_fault
 from stream_app.opsgenie.tunnels import Tunnel, expect_tunnel, proxy_problem, tunnel_trace
@@ -43,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from types import TracebackType
 
-    from stream_app.opsgenie.endpoints import Endpoint
     from stream_app.setting_groups import DeliverySettings
 
 #: Idle connections are closed before the service drops them: a POST on a dropped one is lost.
@@ -124,65 +118,12 @@ class OpsgenieClient:
             await self._client.aclose()
             self._client = None
 
-    async def post_alert(self, endpoint: Endpoint, key: str, body: bytes) -> Outcome:
-        """Make exactly one attempt to create an alert; `body` is one of `payload.py`."""
-        outcome, _ = await self._attempt("POST", endpoint.alerts_url, key, body)
-        return outcome
-
-    async def request_status(self, endpoint: Endpoint, key: str, request_id: str) -> RequestStatus:
-        """Ask once what became of an accepted request."""
-        url = f"{endpoint.alerts_url}/requests/{quote(request_id, safe='')}"
-        outcome, body = await self._attempt("GET", url, key, None)
-        return read_request_status(outcome, body, key=key.strip())
-
-    async def add_note(self, endpoint: Endpoint, key: str, alias: str, body: bytes) -> Outcome:
-        """Make one attempt to add a note to the open alert with an alias."""
-        outcome, _ = await self._attempt("POST", _alert_url(endpoint, alias, "notes"), key, body)
-        return outcome
-
-    async def close_alert(
-        self, endpoint: Endpoint, key: str, alias: str, body: bytes = b"{}"
-    ) -> Outcome:
-        """Make one attempt to close the alert with an alias; that it does not exist is success."""
-        url = _alert_url(endpoint, alias, "close")
-        outcome, answer = await self._attempt("POST", url, key, body)
-        return no_alert_left(outcome) if says_no_alert(outcome, answer) else outcome
-
-    async def get(
-        self,
-        url: str,
-        key: str | None,
-        explanations: Mapping[AttemptReason, str],
-        *,
-        user: str | None = None,
-        hidden: str = "",
-    ) -> tuple[Outcome, bytes]:
-        """Make one attempt to get an address; return its outcome and the answer's beginning.
-
-        If the connection breaks before an answer begins, aiohttp asks a second time.
-
-        Args:
-            url: an address that is allowed.
-            key: an API key, or the API token of `user`; None: the address needs none.
-            explanations: what each reason means for this request.
-            user: whom HTTP's basic authentication names.
-            hidden: a secret part of the address. With one, nothing is quoted from the answer.
-        """
-        return await self._attempt(
-            "GET", url, key, None, explanations=explanations, user=user, hidden=hidden
-        )
-
-    async def reach(self, endpoint: Endpoint) -> Outcome:
-        """Make one request without a key: any status says that the service can be reached."""
-        outcome, _ = await self._attempt("GET", endpoint.alerts_url, None, None)
-        return outcome
-
-    async def _attempt(
+    async def attempt(
         self,
         method: str,
         url: str,
-        key: str | None,
-        body: bytes | None,
+        key: str | None = None,
+        body: bytes | None = None,
         *,
         explanations: Mapping[AttemptReason, str] = EXPLANATIONS,
         user: str | None = None,
@@ -190,9 +131,20 @@ class OpsgenieClient:
     ) -> tuple[Outcome, bytes]:
         """Make one request; return its outcome and the beginning of the answer's body.
 
+        If the connection breaks before an answer to a GET begins, aiohttp asks a second time.
+
         Once its status has come an answer counts, even if the rest of its head cannot be read or
         its body breaks off. A 2xx means accepted: to send again would page a second time if
         somebody has closed the alert meanwhile.
+
+        Args:
+            method: of HTTP.
+            url: an address that is allowed.
+            key: an API key, or the API token of `user`; None: the address needs none.
+            body: JSON; None: there is none.
+            explanations: what each reason means for this request.
+            user: whom HTTP's basic authentication names.
+            hidden: a secret part of the address. With one, nothing is quoted from the answer.
         """
         key = None if key is None else key.strip()
         if key is not None and not (key.isascii() and key.isprintable() and key):
@@ -291,12 +243,3 @@ def _authorization(key: str | None, user: str | None) -> str | None:
     if user is None:
         return f"GenieKey {key}"
     return f"Basic {base64.b64encode(f'{user}:{key}'.encode()).decode()}"
-
-
-def _alert_url(endpoint: Endpoint, alias: str, action: str) -> str:
-    """Return where an action on the open alert with an alias is asked for.
-
-    The alias is encoded: where it is not, the service may look for another one, and say nothing.
-    """
-    name = quote(alias, safe="")
-    return f"{endpoint.alerts_url}/{name}/{action}?identifierType=alias"

@@ -6,10 +6,12 @@ So the types and functions that belong to the interface can be imported from her
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from stream_app.heartbeat_settings import HeartbeatSettings
 from stream_app.opsgenie.client import OpsgenieClient
@@ -24,8 +26,15 @@ from stream_app.opsgenie.heartbeats.targets import (
     ResolveIntegration,
     heartbeat_target,
 )
-from stream_app.opsgenie.key_probe import UNVERIFIED_PROBE, Reached, probe_key, reach
-from stream_app.opsgenie.outcome import Outcome, RequestStatus, is_about_no_alert
+from stream_app.opsgenie.key_probe import UNVERIFIED_PROBE, Reached, reach
+from stream_app.opsgenie.outcome import (
+    Outcome,
+    RequestStatus,
+    is_about_no_alert,
+    no_alert_left,
+    read_request_status,
+    says_no_alert,
+)
 from stream_app.opsgenie.payload import alert_body, fit_alias, note_body, request_body
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 from stream_app.setting_groups import DeliverySettings
@@ -114,11 +123,14 @@ class Destination:
 
     async def post(self, body: bytes) -> Outcome:
         """Create an alert; `body` comes from `alert_body` or `request_body`."""
-        return await self._client.post_alert(self.endpoint, self.key, body)
+        outcome, _ = await self._client.attempt("POST", self.endpoint.alerts_url, self.key, body)
+        return outcome
 
     async def status(self, request_id: str) -> RequestStatus:
         """Ask once what became of an accepted request."""
-        return await self._client.request_status(self.endpoint, self.key, request_id)
+        url = f"{self.endpoint.alerts_url}/requests/{quote(request_id, safe='')}"
+        outcome, body = await self._client.attempt("GET", url, self.key)
+        return read_request_status(outcome, body, key=self.key.strip())
 
     async def check(
         self, request_id: str, sleep: Callable[[float], Awaitable[None]], scale: float
@@ -129,16 +141,27 @@ class Destination:
 
     async def note(self, alias: str, body: bytes) -> Outcome:
         """Add a note to the open alert with an alias; `body` comes from `note_body`."""
-        return await self._client.add_note(self.endpoint, self.key, fit_alias(alias), body)
+        outcome, _ = await self._act(alias, "notes", body)
+        return outcome
 
     async def close(self, alias: str, body: bytes = b"{}") -> Outcome:
-        """Close the alert with an alias, whether it exists or not; `body` as for a note."""
-        return await self._client.close_alert(self.endpoint, self.key, fit_alias(alias), body)
+        """Close the alert with an alias; that there is none is success. `body` as for a note."""
+        outcome, answer = await self._act(alias, "close", body)
+        return no_alert_left(outcome) if says_no_alert(outcome, answer) else outcome
 
     async def probe(self) -> Outcome:
-        """Make a request that needs the right to create alerts, and alerts nobody."""
-        return await probe_key(self._client, self.endpoint, self.key)
+        """Close an alert that cannot exist: it needs the right to create some, and tells nobody."""
+        return await self.close(str(uuid.uuid4()))
 
     async def reach(self) -> Reached:
         """Try name, connection and TLS, without sending the key."""
         return await reach(self._client, self.endpoint)
+
+    async def _act(self, alias: str, action: str, body: bytes) -> tuple[Outcome, bytes]:
+        """Ask for an action on the open alert with an alias.
+
+        The alias is encoded: if not, the service may look for another one, and say nothing.
+        """
+        name = quote(fit_alias(alias), safe="")
+        url = f"{self.endpoint.alerts_url}/{name}/{action}?identifierType=alias"
+        return await self._client.attempt("POST", url, self.key, body)

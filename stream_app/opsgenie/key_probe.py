@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import uuid
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -57,7 +56,7 @@ async def reach(client: OpsgenieClient, endpoint: Endpoint) -> Reached:
 
     The name is looked up only after a failure: behind a proxy it need not have an address here.
     """
-    outcome = await client.reach(endpoint)
+    outcome, _ = await client.attempt("GET", endpoint.alerts_url)
     parts = urlsplit(endpoint.alerts_url)
     host = parts.hostname or ""
     if outcome.status is not None:
@@ -77,11 +76,6 @@ async def why_not_reached(outcome: Outcome, host: str) -> str:
     if outcome.reason is AttemptReason.CONNECT_ERROR and not await _has_address(host):
         text = NO_ADDRESS
     return text.format(host=host, why=outcome.message)
-
-
-async def probe_key(client: OpsgenieClient, endpoint: Endpoint, key: str) -> Outcome:
-    """Close an alert that cannot exist."""
-    return await client.close_alert(endpoint, key, str(uuid.uuid4()))
 
 
 async def _has_address(host: str) -> bool:

@@ -34,7 +34,7 @@ from stream_app.key_ring import KeyRing
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
 from stream_app.opsgenie.client import OpsgenieClient
-from stream_app.opsgenie.destination import Destinations
+from stream_app.opsgenie.destination import Destination, Destinations
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
@@ -236,15 +236,15 @@ async def test_no_outcome_of_a_request_shows_the_key(key: str) -> None:
         slow,
     ):
         async with serve(respond) as server, OpsgenieClient(settings) as client:
-            outcome = await client.post_alert(server.endpoint, key, b"{}")
-            status = await client.request_status(server.endpoint, key, key)
+            outcome = await Destination(server.endpoint, key, client).post(b"{}")
+            status = await Destination(server.endpoint, key, client).status(key)
         assert not outcome.accepted
         assert_hidden(key, outcome, status)
     for url in ("http://127.0.0.1:1/", "https://127.0.0.1:1/", f"http://{key}.invalid/"):
         async with OpsgenieClient(settings) as client:
             endpoint = Endpoint(url, IntegrationType.JSM, is_sandbox=False)
-            assert_hidden(key, await client.post_alert(endpoint, key, b"{}"))
-            assert_hidden(key, await client.post_alert(endpoint, f"{key}\n{key}", b"{}"))
+            assert_hidden(key, await Destination(endpoint, key, client).post(b"{}"))
+            assert_hidden(key, await Destination(endpoint, f"{key}\n{key}", client).post(b"{}"))
 
 
 async def test_no_attempt_shows_the_key_in_its_result_its_metrics_or_the_log(key: str) -> None:

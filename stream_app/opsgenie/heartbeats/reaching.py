@@ -13,7 +13,6 @@ import aiohttp
 
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.key_probe import tried, why_not_reached
-from stream_app.opsgenie.outcome import EXPLANATIONS
 from stream_app.setting_groups import DeliverySettings
 
 
@@ -42,7 +41,7 @@ async def connect(settings: DeliverySettings, url: str) -> tuple[bool, str]:
     origin = parts._replace(path="/", query="").geturl()
     async with OpsgenieClient(settings, request_class=_Unsent) as client:
         try:
-            outcome, _ = await client.get(origin, None, EXPLANATIONS)
+            outcome, _ = await client.attempt("GET", origin)
         except _ConnectedError:
             return True, f"{parts.hostname} takes connections: {tried(parts.scheme)} well"
     return False, await why_not_reached(outcome, parts.hostname or "")

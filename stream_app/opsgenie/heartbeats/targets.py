@@ -123,7 +123,7 @@ def _opsgenie(
             return Outcome(LocalReason.ENDPOINT_REFUSED, text), b""
         base = endpoint.alerts_url.removesuffix("/alerts")
         url = f"{base}/heartbeats/{quote(name, safe='')}{suffix}"
-        return await client.get(url, key, OPSGENIE_EXPLANATIONS)
+        return await client.attempt("GET", url, key, explanations=OPSGENIE_EXPLANATIONS)
 
     label = f"heartbeat {quoted(name)} of Opsgenie, integration {number}"
     return HeartbeatTarget(label, get, read_opsgenie)
@@ -137,7 +137,9 @@ def _jsm(name: str, settings: HeartbeatSettings, client: OpsgenieClient) -> Hear
 
     def get(suffix: str) -> Awaitable[tuple[Outcome, bytes]]:
         url = f"{heartbeats}{suffix}?name={quote(name, safe='')}"
-        return client.get(url, token, JSM_EXPLANATIONS, user=settings.email or "")
+        return client.attempt(
+            "GET", url, token, explanations=JSM_EXPLANATIONS, user=settings.email or ""
+        )
 
     label = f"heartbeat {quoted(name)} of Jira Service Management"
     return HeartbeatTarget(label, get, partial(read_jsm, name=name))
@@ -149,7 +151,7 @@ def _plain(url: str, client: OpsgenieClient) -> HeartbeatTarget:
     hidden = f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
 
     def get(_: str) -> Awaitable[tuple[Outcome, bytes]]:
-        return client.get(url, None, URL_EXPLANATIONS, hidden=hidden)
+        return client.attempt("GET", url, explanations=URL_EXPLANATIONS, hidden=hidden)
 
     label = f"the address at {parts.hostname} of STREAM_APP_HEARTBEAT__URL"
     return HeartbeatTarget(label, get, None)

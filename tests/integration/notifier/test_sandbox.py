@@ -18,6 +18,7 @@ import pytest
 from stream_app.domain.configuration.alert_options import AlertOptions
 from stream_app.domain.errors import ConfigurationError
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import JSM_PATH, resolve_endpoint
 from stream_app.opsgenie.payload import alert_body
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
@@ -71,14 +72,14 @@ async def test_an_alert_goes_from_payload_to_sandbox(path: str) -> None:
     async with running(sandbox) as http, OpsgenieClient(DeliverySettings()) as client:
         base_url = str(http.base_url)
         endpoint = resolve_endpoint(base_url.rstrip("/") + path, base_url)
-        outcomes = [await client.post_alert(endpoint, KEY, BODY)]
+        outcomes = [await Destination(endpoint, KEY, client).post(BODY)]
         assert outcomes[0].request_id
-        status = await client.request_status(endpoint, KEY, outcomes[0].request_id)
+        status = await Destination(endpoint, KEY, client).status(outcomes[0].request_id)
         assert status.is_success is None
         sandbox._state._processing_ms = 0
-        outcomes.append(await client.post_alert(endpoint, KEY, BODY))
+        outcomes.append(await Destination(endpoint, KEY, client).post(BODY))
         assert outcomes[1].request_id
-        status = await client.request_status(endpoint, KEY, outcomes[1].request_id)
+        status = await Destination(endpoint, KEY, client).status(outcomes[1].request_id)
     assert all(outcome.accepted for outcome in outcomes)
     assert (status.is_success, status.status) == (True, "Created alert")
     (alert,) = sandbox.alerts
@@ -246,7 +247,7 @@ async def test_a_sandbox_that_stopped_can_be_read_and_is_gone() -> None:
         base_url = str(http.base_url)
     assert [alert.alias for alert in sandbox.alerts] == ["a"]
     async with OpsgenieClient(DeliverySettings()) as client:
-        outcome = await client.post_alert(resolve_endpoint(base_url, base_url), KEY, BODY)
+        outcome = await Destination(resolve_endpoint(base_url, base_url), KEY, client).post(BODY)
     assert outcome.reason == "connect_error"
 
 
@@ -269,7 +270,7 @@ async def test_the_command_shows_each_alert_until_it_is_interrupted(
         endpoint = resolve_endpoint(api, api)
         async with OpsgenieClient(DeliverySettings()) as client:
             for _ in range(2):
-                assert (await client.post_alert(endpoint, KEY, BODY)).accepted
+                assert (await Destination(endpoint, KEY, client).post(BODY)).accepted
         process.send_signal(number)
         out, err = await process.communicate()
     assert process.returncode == 0
@@ -306,7 +307,7 @@ async def test_the_command_ends_when_nobody_can_read_it_any_more(
         endpoint = resolve_endpoint(api, api)
         async with OpsgenieClient(DeliverySettings()) as client:
             for _ in range(5):  # the reader takes the first alert and goes
-                await client.post_alert(endpoint, KEY, BODY)
+                await Destination(endpoint, KEY, client).post(BODY)
                 await asyncio.sleep(0.1)
         out, err = await process.communicate()
     assert len(out.splitlines()) == lines

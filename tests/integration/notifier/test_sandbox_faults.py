@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
@@ -44,7 +45,7 @@ class Bench:
         self.sandbox.fail(Fault(kind=kind, **fields))
 
     async def post(self, key: str = KEY) -> Outcome:
-        return await self.client.post_alert(self.endpoint, key, BODY)
+        return await Destination(self.endpoint, key, self.client).post(BODY)
 
     @property
     def noted(self) -> list[tuple[int, str]]:
@@ -172,12 +173,12 @@ async def test_what_is_discarded_was_accepted_and_only_its_state_says_so() -> No
         outcome = await bench.post()
         assert outcome.accepted
         assert outcome.request_id
-        state = await bench.client.request_status(bench.endpoint, KEY, outcome.request_id)
+        state = await Destination(bench.endpoint, KEY, bench.client).status(outcome.request_id)
         assert state.is_success is False
         assert bench.sandbox.alerts == []
         url = "/v2/alerts/b/close?identifierType=alias"
         closed = (await bench.http.post(url)).json()["requestId"]
-        assert not (await bench.client.request_status(bench.endpoint, KEY, closed)).is_success
+        assert not (await Destination(bench.endpoint, KEY, bench.client).status(closed)).is_success
         assert (await bench.post()).accepted
         assert len(bench.sandbox.alerts) == 1
     assert [view.alias for view in bench.sandbox.requests if view.fault] == ["a", "b"]
@@ -237,10 +238,10 @@ async def test_a_failure_is_for_one_key_and_for_create_requests_unless_others_ar
         bench.fail(FaultKind.STATUS, key_end="4444")
         assert (await bench.post(OTHER_KEY)).accepted
         assert (await bench.post()).reason == "server_error"
-        state = await bench.client.request_status(bench.endpoint, KEY, "none")
+        state = await Destination(bench.endpoint, KEY, bench.client).status("none")
         assert state.outcome.status == 404
         bench.fail(FaultKind.STATUS, status=401, on=(Operation.REQUEST_STATUS,))
-        state = await bench.client.request_status(bench.endpoint, OTHER_KEY, "none")
+        state = await Destination(bench.endpoint, OTHER_KEY, bench.client).status("none")
         assert state.outcome.status == 401
 
 
@@ -367,7 +368,7 @@ async def test_commands_tell_a_running_sandbox_what_to_fail() -> None:
             *("ID", "KIND", "WITH", "ON", "KEY", "FAILED", "LEFT")
         ]
         assert "503" in out.splitlines()[1]
-        outcomes = [await client.post_alert(endpoint, KEY, BODY) for _ in range(3)]
+        outcomes = [await Destination(endpoint, KEY, client).post(BODY) for _ in range(3)]
         assert [outcome.reason for outcome in outcomes] == ["server_error", "timeout", "accepted"]
         code, out, _ = await run("faults", "--json", "--url", url)
         assert json.loads(out)["kind"] == "discard", "one line"

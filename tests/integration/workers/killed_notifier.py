@@ -14,7 +14,7 @@ from stream_app.kafka.engine.flush_loop import FlushLoop
 from stream_app.kafka.state.send import Send, Written
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.route import RouteStage
-from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 
 
 def die(*_: object, **__: object) -> Any:
@@ -22,18 +22,18 @@ def die(*_: object, **__: object) -> Any:
 
 
 def die_before_request() -> None:
-    OpsgenieClient.post_alert = die  # type: ignore[method-assign]
+    Destination.post = die  # type: ignore[method-assign]
 
 
 def die_after_request() -> None:
     """Die when the service has answered, and the answer is written nowhere."""
-    post = OpsgenieClient.post_alert
+    post = Destination.post
 
     async def dying(*args: Any) -> Any:
         await post(*args)
         die()
 
-    OpsgenieClient.post_alert = dying  # type: ignore[assignment, method-assign]
+    Destination.post = dying  # type: ignore[assignment, method-assign]
 
 
 def die_on_result() -> None:

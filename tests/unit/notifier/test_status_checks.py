@@ -21,6 +21,7 @@ from stream_app.kafka.engine.ownership import Ownership
 from stream_app.metrics import Metrics
 from stream_app.notifier.status_checks import MAX_IN_FLIGHT, StatusChecks
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.opsgenie.payload import alert_body
@@ -76,7 +77,7 @@ class Bench:
         )
         body = alert_body("Title", "", "alert 1", {}, AlertOptions())
         async with OpsgenieClient(self.settings) as client:
-            return await client.post_alert(self.endpoint(kind), KEY, body)
+            return await Destination(self.endpoint(kind), KEY, client).post(body)
 
     async def check(self, request_id: str | None = None, **changes: Any) -> None:
         """Offer an accepted request, and wait until nothing is checked any more."""

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from stream_app.opsgenie.answer_heads import MAX_HEAD_BYTES, AnswerHead
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import create_ssl_context
 from stream_app.setting_groups import DeliverySettings
@@ -166,9 +167,9 @@ async def test_a_status_that_came_counts_whatever_follows(
                 async with reach() as client:
                     if not is_first:
                         sent = GOOD
-                        assert (await client.post_alert(endpoint, KEY, BODY)).accepted
+                        assert (await Destination(endpoint, KEY, client).post(BODY)).accepted
                     sent = b"HTTP/1.1 %d%s" % (status, rest)
-                    outcome = await client.post_alert(endpoint, KEY, BODY)
+                    outcome = await Destination(endpoint, KEY, client).post(BODY)
                 found[name, status] = outcome.status, str(outcome.reason)
                 expected[name, status] = status, reason
     assert found == expected
@@ -183,7 +184,7 @@ async def test_what_comes_before_a_status_does_not_hide_it(
     for rest in (EMPTY, b"no colon\r\n" + EMPTY):
         respond = answers(BEFORE[before] + head + rest, then_close=True)
         async with client_of(respond, "plain", tmp_path) as (client, endpoint):
-            outcome = await client.post_alert(endpoint, KEY, BODY)
+            outcome = await Destination(endpoint, KEY, client).post(BODY)
         assert (outcome.status, outcome.reason) == (status, STATUSES[status])
         assert outcome.retry_after_seconds == (7 if status == 429 else None)
 
@@ -196,7 +197,7 @@ async def test_what_comes_before_a_status_does_not_hide_it(
 async def test_any_2xx_of_any_version_is_success(version: bytes, code: int, tmp_path: Path) -> None:
     respond = answers(version + b" %d x\r\nContent-Length: 2\r\n\r\n{}" % code, then_close=True)
     async with client_of(respond, "plain", tmp_path) as (client, endpoint):
-        outcome = await client.post_alert(endpoint, KEY, BODY)
+        outcome = await Destination(endpoint, KEY, client).post(BODY)
     assert (outcome.status, outcome.accepted) == (code, True)
 
 
@@ -215,7 +216,7 @@ async def test_any_2xx_of_any_version_is_success(version: bytes, code: int, tmp_
 async def test_a_429_is_obeyed_whatever_stands_around_it(rest: bytes, tmp_path: Path) -> None:
     respond = answers(b"HTTP/1.1 429 x\r\n" + rest + b"\r\n", then_close=True)
     async with client_of(respond, "plain", tmp_path) as (client, endpoint):
-        outcome = await client.post_alert(endpoint, KEY, BODY)
+        outcome = await Destination(endpoint, KEY, client).post(BODY)
     assert (outcome.status, outcome.retry_after_seconds) == (429, 90)
 
 
@@ -223,7 +224,7 @@ async def test_the_body_behind_a_head_that_cannot_be_read_is_read(tmp_path: Path
     body = b'{"message":"Key format is not valid!","requestId":"r-9"}'
     respond = answers(b"HTTP/1.1 422 x\r\nno colon\r\n\r\n" + body, then_close=True)
     async with client_of(respond, "plain", tmp_path) as (client, endpoint):
-        outcome = await client.post_alert(endpoint, KEY, BODY)
+        outcome = await Destination(endpoint, KEY, client).post(BODY)
     assert (outcome.reason, outcome.request_id) == ("key_format", "r-9")
 
 
@@ -242,7 +243,7 @@ async def test_a_head_or_body_that_never_ends_is_bounded_in_time(
     started = time.monotonic()
     respond = answers(end, *([b"x"] * 1000), pause_seconds=0.02)
     async with client_of(respond, "plain", tmp_path, request_timeout_seconds=0.4) as (client, to):
-        assert (await client.post_alert(to, KEY, BODY)).accepted
+        assert (await Destination(to, KEY, client).post(BODY)).accepted
     assert time.monotonic() - started < 10
 
 
@@ -252,7 +253,7 @@ async def test_a_body_delays_an_answer_for_seconds_only(
     monkeypatch.setattr("stream_app.opsgenie.client.BODY_SECONDS", 0.2)
     respond = answers(b"HTTP/1.1 202 x\r\nContent-Length: 99\r\n\r\n", b"x", pause_seconds=60)
     async with client_of(respond, "plain", tmp_path, request_timeout_seconds=50) as (client, to):
-        outcome = await client.post_alert(to, KEY, BODY)
+        outcome = await Destination(to, KEY, client).post(BODY)
     assert outcome.accepted
     assert outcome.duration_seconds < 30
 
@@ -271,7 +272,7 @@ async def test_a_head_that_never_ends_is_bounded_in_memory(start: bytes, tmp_pat
         writer.close()
 
     async with client_of(flood, "plain", tmp_path) as (client, endpoint):
-        outcome = await client.post_alert(endpoint, KEY, BODY)
+        outcome = await Destination(endpoint, KEY, client).post(BODY)
     assert outcome.reason == ("accepted" if b"202" in start else "bad_answer")
     assert sent < 4 * MAX_HEAD_BYTES
 
@@ -283,7 +284,7 @@ async def test_what_has_no_status_is_a_failure_of_the_network(
 ) -> None:
     respond = answers(garbage, then_close=True)
     async with client_of(respond, way, tmp_path) as (client, endpoint):
-        outcome = await client.post_alert(endpoint, KEY, BODY)
+        outcome = await Destination(endpoint, KEY, client).post(BODY)
     assert outcome.status is None
     assert outcome.reason in ("bad_answer", "connection_lost")
 
@@ -293,7 +294,7 @@ async def test_a_status_that_comes_in_single_bytes_counts(tmp_path: Path) -> Non
         head = b"HTTP/1.1 100 x\r\n\r\nHTTP/1.1 202" + rest
         respond = answers(*(bytes([byte]) for byte in head), then_close=True, pause_seconds=0.001)
         async with client_of(respond, "plain", tmp_path) as (client, endpoint):
-            assert (await client.post_alert(endpoint, KEY, BODY)).accepted
+            assert (await Destination(endpoint, KEY, client).post(BODY)).accepted
 
 
 @pytest.mark.parametrize("stray", [GOOD, b"HTTP/1.1 202 Accepted\r\nno colon\r\n\r\n", b"x"])
@@ -315,10 +316,10 @@ async def test_an_answer_that_nobody_asked_for_is_not_the_next_one(
         has_sent.set()
 
     async with client_of(respond, "plain", tmp_path) as (client, endpoint):
-        assert (await client.post_alert(endpoint, KEY, BODY)).accepted
+        assert (await Destination(endpoint, KEY, client).post(BODY)).accepted
         await has_sent.wait()
         await asyncio.sleep(0.1)
-        assert (await client.post_alert(endpoint, KEY, BODY)).status == 503
+        assert (await Destination(endpoint, KEY, client).post(BODY)).status == 503
 
 
 async def test_a_proxy_with_a_large_head_lets_alerts_pass(tmp_path: Path) -> None:
@@ -331,7 +332,7 @@ async def test_a_proxy_with_a_large_head_lets_alerts_pass(tmp_path: Path) -> Non
             url = SecretStr(f"http://127.0.0.1:{tunnel.port}")
             delivery = settings(ca_file=authority.path, proxy_url=url)
             async with OpsgenieClient(delivery) as client:
-                outcome = await client.post_alert(resolve_endpoint(US, None), KEY, BODY)
+                outcome = await Destination(resolve_endpoint(US, None), KEY, client).post(BODY)
     assert outcome.accepted
 
 

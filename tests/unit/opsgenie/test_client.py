@@ -12,6 +12,7 @@ import pytest
 
 from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint
 from stream_app.opsgenie.outcome import BODY_LIMIT, Outcome
 from stream_app.setting_groups import DeliverySettings
@@ -44,7 +45,7 @@ def endpoint_at(url: str) -> Endpoint:
 
 async def post(respond: Respond, **changes: float) -> Outcome:
     async with serve(respond) as server, OpsgenieClient(delivery(**changes)) as client:
-        return await client.post_alert(server.endpoint, KEY, BODY)
+        return await Destination(server.endpoint, KEY, client).post(BODY)
 
 
 @pytest.fixture(autouse=True, params=[Played(), Played(JSM_PATH, IntegrationType.JSM)])
@@ -56,7 +57,7 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 async def test_an_alert_is_posted_as_the_service_wants_it(path: str) -> None:
     async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(server.endpoint, f" {KEY}\n", BODY)
+        outcome = await Destination(server.endpoint, f" {KEY}\n", client).post(BODY)
     assert outcome.accepted
     assert (outcome.status, outcome.request_id) == (202, REQUEST_ID)
     assert 0 < outcome.duration_seconds < 5
@@ -71,7 +72,7 @@ async def test_an_alert_is_posted_as_the_service_wants_it(path: str) -> None:
 async def test_connections_are_used_again() -> None:
     async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
         for _ in range(5):
-            assert (await client.post_alert(server.endpoint, KEY, BODY)).accepted
+            assert (await Destination(server.endpoint, KEY, client).post(BODY)).accepted
     assert (server.connections, len(server.requests)) == (1, 5)
 
 
@@ -79,7 +80,7 @@ async def test_no_more_connections_are_open_than_allowed() -> None:
     slow = answers(b"", ACCEPTED, pause_seconds=0.05)
     async with serve(slow) as server, OpsgenieClient(delivery(max_in_flight=3)) as client:
         outcomes = await asyncio.gather(
-            *(client.post_alert(server.endpoint, KEY, BODY) for _ in range(9))
+            *(Destination(server.endpoint, KEY, client).post(BODY) for _ in range(9))
         )
     assert all(outcome.accepted for outcome in outcomes)
     assert server.connections == 3
@@ -125,7 +126,9 @@ async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
             filler.connect_ex(("127.0.0.1", port))
         await asyncio.sleep(0.1)
         async with OpsgenieClient(delivery(connect_timeout_seconds=0.3)) as client:
-            outcome = await client.post_alert(endpoint_at(f"http://127.0.0.1:{port}/"), KEY, BODY)
+            outcome = await Destination(endpoint_at(f"http://127.0.0.1:{port}/"), KEY, client).post(
+                BODY
+            )
         for filler in fillers:
             filler.close()
     assert outcome.reason == "timeout"
@@ -137,7 +140,9 @@ async def test_a_closed_port_is_a_connect_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     async with OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(endpoint_at(f"http://127.0.0.1:{port}/"), KEY, BODY)
+        outcome = await Destination(endpoint_at(f"http://127.0.0.1:{port}/"), KEY, client).post(
+            BODY
+        )
     assert (outcome.reason, outcome.status) == ("connect_error", None)
 
 
@@ -149,7 +154,7 @@ async def test_a_host_without_an_address_is_a_connect_error(
 
     monkeypatch.setattr(socket, "getaddrinfo", find_nothing)
     async with OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(endpoint_at("http://host.invalid/"), KEY, BODY)
+        outcome = await Destination(endpoint_at("http://host.invalid/"), KEY, client).post(BODY)
     assert outcome.reason == "connect_error"
     assert "host.invalid" in outcome.message
 
@@ -167,7 +172,7 @@ async def test_a_redirect_is_not_followed(status: str) -> None:
 async def test_a_self_signed_certificate_is_refused(tmp_path: Path) -> None:
     context, _ = self_signed(tmp_path)
     async with serve(answers(ACCEPTED), context) as server, OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(server.endpoint, KEY, BODY)
+        outcome = await Destination(server.endpoint, KEY, client).post(BODY)
     assert (outcome.reason, outcome.status) == ("tls_error", None)
     assert server.requests == []
 
@@ -179,7 +184,7 @@ async def test_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
         serve(answers(ACCEPTED), context) as server,
         OpsgenieClient(delivery(), ssl_context=trusting) as client,
     ):
-        assert (await client.post_alert(server.endpoint, KEY, BODY)).accepted
+        assert (await Destination(server.endpoint, KEY, client).post(BODY)).accepted
 
 
 async def test_a_trusted_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
@@ -189,7 +194,7 @@ async def test_a_trusted_certificate_of_another_host_is_refused(tmp_path: Path) 
         serve(answers(ACCEPTED), context) as server,
         OpsgenieClient(delivery(), ssl_context=trusting) as client,
     ):
-        outcome = await client.post_alert(server.endpoint, KEY, BODY)
+        outcome = await Destination(server.endpoint, KEY, client).post(BODY)
     assert outcome.reason == "tls_error"
     assert server.requests == []
 
@@ -203,7 +208,7 @@ async def test_a_server_without_tls_is_a_tls_error() -> None:
     server = await asyncio.start_server(speak_plainly, "127.0.0.1", 0)
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     async with server, OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(endpoint_at(url), KEY, BODY)
+        outcome = await Destination(endpoint_at(url), KEY, client).post(BODY)
     assert outcome.reason == "tls_error"
 
 
@@ -221,7 +226,7 @@ async def test_a_connection_closed_without_an_answer_is_a_lost_one() -> None:
 async def test_a_broken_connection_is_tried_once_only() -> None:
     closing = answers(b"", then_close=True)
     async with serve(closing) as server, OpsgenieClient(delivery()) as client:
-        await client.post_alert(server.endpoint, KEY, BODY)
+        await Destination(server.endpoint, KEY, client).post(BODY)
     assert len(server.requests) == 1
 
 
@@ -280,7 +285,7 @@ async def test_a_compressed_answer_is_neither_wanted_nor_unpacked() -> None:
     body = gzip.compress(b'{"message":"a thousand times longer"}')
     compressed = answer("400 x", body, "Content-Encoding: gzip")
     async with serve(answers(compressed)) as server, OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(server.endpoint, KEY, BODY)
+        outcome = await Destination(server.endpoint, KEY, client).post(BODY)
     assert outcome.reason == "bad_request"
     assert "longer" not in outcome.message
     assert b"accept-encoding: identity\r\n" in server.requests[0].lower()
@@ -293,7 +298,7 @@ async def test_cookies_of_one_answer_are_not_sent_with_the_next_request(host: st
     async with serve(answers(with_cookie)) as server, OpsgenieClient(delivery()) as client:
         endpoint = endpoint_at(server.endpoint.alerts_url.replace("127.0.0.1", host))
         for _ in range(2):
-            assert (await client.post_alert(endpoint, KEY, BODY)).accepted
+            assert (await Destination(endpoint, KEY, client).post(BODY)).accepted
     assert b"cookie" not in server.requests[1].lower()
 
 
@@ -306,7 +311,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("key", ["", "  ", "kéy", "a\nb", "a\r\nX-Evil: 1", "a\x00b"])
 async def test_a_key_no_header_can_carry_is_not_sent(key: str) -> None:
     async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
-        outcome = await client.post_alert(server.endpoint, key, BODY)
+        outcome = await Destination(server.endpoint, key, client).post(BODY)
     assert (outcome.reason, outcome.status) == ("key_format", None)
     assert not key.strip() or key not in outcome.message
     assert server.connections == 0
@@ -329,7 +334,7 @@ async def test_a_cancelled_attempt_is_cancelled() -> None:
         serve(answers(b"", ACCEPTED, pause_seconds=30)) as server,
         OpsgenieClient(delivery()) as client,
     ):
-        task = asyncio.create_task(client.post_alert(server.endpoint, KEY, BODY))
+        task = asyncio.create_task(Destination(server.endpoint, KEY, client).post(BODY))
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -339,7 +344,7 @@ async def test_a_cancelled_attempt_is_cancelled() -> None:
 async def test_the_status_of_a_request_is_asked_with_its_key(path: str) -> None:
     body = b'{"data":{"isSuccess":true,"status":"Created alert","alertId":"x","alias":"a"}}'
     async with serve(answers(answer("200 OK", body))) as server, OpsgenieClient(delivery()) as c:
-        status = await c.request_status(server.endpoint, KEY, "../x y")
+        status = await Destination(server.endpoint, KEY, c).status("../x y")
     assert (status.is_success, status.status) == (True, "Created alert")
     line = f"GET {path}/v2/alerts/requests/..%2Fx%20y HTTP/1.1\r\n"
     assert server.requests[0].startswith(line.encode())
@@ -347,7 +352,7 @@ async def test_the_status_of_a_request_is_asked_with_its_key(path: str) -> None:
 
 async def test_an_alert_is_closed_by_its_alias(path: str) -> None:
     async with serve(answers(ACCEPTED)) as server, OpsgenieClient(delivery()) as client:
-        assert (await client.close_alert(server.endpoint, KEY, "a/b c")).accepted
+        assert (await Destination(server.endpoint, KEY, client).close("a/b c")).accepted
     head = server.requests[0].split(b"\r\n", 1)[0]
     line = f"POST {path}/v2/alerts/a%2Fb%20c/close?identifierType=alias HTTP/1.1"
     assert head == line.encode()
@@ -356,11 +361,13 @@ async def test_an_alert_is_closed_by_its_alias(path: str) -> None:
 
 async def test_a_service_is_reached_without_a_key(path: str) -> None:
     async with serve(answers(answer("401 x"))) as server, OpsgenieClient(delivery()) as client:
-        assert (await client.reach(server.endpoint)).status == 401
+        assert (await Destination(server.endpoint, "", client).reach()).outcome.status == 401
     assert server.requests[0].startswith(f"GET {path}/v2/alerts HTTP/1.1\r\n".encode())
     assert b"authorization" not in server.requests[0].lower()
 
 
 async def test_a_client_that_is_not_open_says_so() -> None:
     with pytest.raises(RuntimeError, match="outside its context manager"):
-        await OpsgenieClient(delivery()).post_alert(endpoint_at("http://127.0.0.1:9/"), KEY, BODY)
+        await Destination(endpoint_at("http://127.0.0.1:9/"), KEY, OpsgenieClient(delivery())).post(
+            BODY
+        )

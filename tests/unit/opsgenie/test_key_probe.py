@@ -11,8 +11,9 @@ import pytest
 
 from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import Endpoint
-from stream_app.opsgenie.key_probe import Reached, probe_key, reach
+from stream_app.opsgenie.key_probe import Reached
 from stream_app.opsgenie.outcome import classify
 from stream_app.setting_groups import DeliverySettings
 from tests.tls.self_signed import self_signed
@@ -25,7 +26,7 @@ SETTINGS = DeliverySettings(connect_timeout_seconds=0.5, request_timeout_seconds
 async def reached(url: str, ssl_context: ssl.SSLContext | None = None) -> Reached:
     endpoint = Endpoint(url, IntegrationType.OPSGENIE, is_sandbox=True)
     async with OpsgenieClient(SETTINGS, ssl_context=ssl_context) as client:
-        return await reach(client, endpoint)
+        return await Destination(endpoint, "", client).reach()
 
 
 @pytest.mark.parametrize("status", ["200 OK", "401 x", "404 x", "500 x"])
@@ -83,7 +84,7 @@ async def test_silence_broken_connections_and_nonsense_are_told_apart() -> None:
 async def test_the_probe_closes_an_alert_that_cannot_exist() -> None:
     async with serve(answers(answer("202 x"))) as server, OpsgenieClient(SETTINGS) as client:
         outcomes = await asyncio.gather(
-            *(probe_key(client, server.endpoint, KEY) for _ in range(2))
+            *(Destination(server.endpoint, KEY, client).probe() for _ in range(2))
         )
     assert all(outcome.key_works for outcome in outcomes)
     first, second = (request.split(b" ")[1] for request in server.requests)

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from stream_app.domain.errors import ConfigurationError
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
 from stream_app.opsgenie.network import read_proxy
 from stream_app.opsgenie.outcome import Outcome
@@ -68,7 +69,7 @@ async def post(
         proxy(port_of(server.endpoint), refuse=refuse) as way,
         OpsgenieClient(settings(way.port, ca_file=ca_file, **changes)) as client,
     ):
-        return await client.post_alert(resolve_endpoint(US, None), KEY, BODY), way
+        return await Destination(resolve_endpoint(US, None), KEY, client).post(BODY), way
 
 
 @pytest.mark.parametrize("api", [US, EU, JSM])
@@ -87,7 +88,7 @@ async def test_an_alert_goes_through_the_proxy_unseen(
         delivery = settings(way.port, scheme=scheme, auth=IN_URL, ca_file=ca_file)
         async with OpsgenieClient(delivery) as client:
             endpoint = resolve_endpoint(api, None)
-            outcomes = [await client.post_alert(endpoint, KEY, BODY) for _ in range(3)]
+            outcomes = [await Destination(endpoint, KEY, client).post(BODY) for _ in range(3)]
     assert [outcome.request_id for outcome in outcomes] == ["r-1"] * 3
     (head,) = way.heads
     host, path = api.removeprefix("https://").split("/", 1)
@@ -113,7 +114,7 @@ async def test_the_sandbox_is_not_asked_for_through_the_proxy() -> None:
         proxy(9, refuse=answers(answer("502 x"))) as way,
         OpsgenieClient(settings(way.port)) as client,
     ):
-        outcome = await client.post_alert(server.endpoint, KEY, BODY)
+        outcome = await Destination(server.endpoint, KEY, client).post(BODY)
     assert outcome.accepted
     assert way.heads == []
 
@@ -122,7 +123,7 @@ async def test_a_sandbox_that_is_away_is_not_the_proxys_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     async with OpsgenieClient(settings(9)) as client:
-        outcome = await client.post_alert(resolve_endpoint(url, url), KEY, BODY)
+        outcome = await Destination(resolve_endpoint(url, url), KEY, client).post(BODY)
     assert outcome.reason == "connect_error"
 
 
@@ -134,7 +135,7 @@ async def test_a_redirect_through_the_proxy_is_not_followed(status: str, tmp_pat
         proxy(port_of(server.endpoint)) as way,
         OpsgenieClient(settings(way.port, ca_file=ca_file)) as client,
     ):
-        outcome = await client.post_alert(resolve_endpoint(US, None), KEY, BODY)
+        outcome = await Destination(resolve_endpoint(US, None), KEY, client).post(BODY)
     assert outcome.reason == "redirect"
     assert (len(way.heads), len(server.requests)) == (1, 1)
 
@@ -179,7 +180,7 @@ async def test_a_proxy_that_is_away_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     async with OpsgenieClient(settings(port, auth=IN_URL)) as client:
-        outcome = await client.post_alert(resolve_endpoint(US, None), KEY, BODY)
+        outcome = await Destination(resolve_endpoint(US, None), KEY, client).post(BODY)
     assert outcome.reason == "proxy_error"
     assert "no connection to it" in outcome.message
 
@@ -190,7 +191,7 @@ async def test_a_proxy_of_a_foreign_authority_is_named(tmp_path: Path) -> None:
         proxy(9, tls=tls) as way,
         OpsgenieClient(settings(way.port, scheme="https")) as client,
     ):
-        outcome = await client.post_alert(resolve_endpoint(US, None), KEY, BODY)
+        outcome = await Destination(resolve_endpoint(US, None), KEY, client).post(BODY)
     assert outcome.reason == "proxy_error"
     assert "its certificate or encryption is not trusted" in outcome.message
     assert way.heads == []
@@ -204,7 +205,7 @@ async def test_a_service_that_hangs_behind_the_proxy_is_not_the_proxys_fault(
         proxy(port_of(server.endpoint)) as way,
         OpsgenieClient(settings(way.port, ca_file=ca_file, request_timeout_seconds=0.5)) as client,
     ):
-        outcome = await client.post_alert(resolve_endpoint(US, None), KEY, BODY)
+        outcome = await Destination(resolve_endpoint(US, None), KEY, client).post(BODY)
     assert (outcome.reason, len(server.requests)) == ("timeout", 1)
 
 
@@ -240,7 +241,7 @@ async def test_only_a_certificate_of_a_trusted_authority_for_this_host_is_accept
                 delivery = delivery.model_copy(update={"proxy_url": None})
                 endpoint = server.endpoint
             async with OpsgenieClient(delivery) as client:
-                outcome = await client.post_alert(endpoint, KEY, BODY)
+                outcome = await Destination(endpoint, KEY, client).post(BODY)
     assert len(way.heads) == with_proxy
     if not words:
         assert outcome.accepted
@@ -262,7 +263,7 @@ async def test_the_usual_authorities_stay_trusted(
             serve(answers(ACCEPTED), authority.context("127.0.0.1")) as server,
             OpsgenieClient(delivery) as client,
         ):
-            assert (await client.post_alert(server.endpoint, KEY, BODY)).accepted
+            assert (await Destination(server.endpoint, KEY, client).post(BODY)).accepted
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate", b"\x00\xff", "folder"])
@@ -350,6 +351,8 @@ async def test_connections_through_the_proxy_are_shared_and_bounded(tmp_path: Pa
         OpsgenieClient(settings(way.port, ca_file=ca_file, **changes)) as client,
     ):
         endpoint = resolve_endpoint(JSM, None)
-        outcomes = await asyncio.gather(*(client.post_alert(endpoint, KEY, BODY) for _ in range(9)))
+        outcomes = await asyncio.gather(
+            *(Destination(endpoint, KEY, client).post(BODY) for _ in range(9))
+        )
     assert all(outcome.accepted for outcome in outcomes)
     assert len(way.heads) == 3

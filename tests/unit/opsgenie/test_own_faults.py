@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from stream_app.domain.delivery.own_errnos import OWN_ERRNOS, is_own
 from stream_app.opsgenie.client import OpsgenieClient
+from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.opsgenie.outcome import Outcome
 from stream_app.setting_groups import DeliverySettings
@@ -49,7 +50,7 @@ def no_handles() -> Iterator[None]:
 
 async def post_to_real_host(**changes: Any) -> Outcome:
     async with OpsgenieClient(DeliverySettings(connect_timeout_seconds=2, **changes)) as client:
-        return await client.post_alert(resolve_endpoint(US, None), KEY, BODY)
+        return await Destination(resolve_endpoint(US, None), KEY, client).post(BODY)
 
 
 def refuse_connections(monkeypatch: pytest.MonkeyPatch, *errors: OSError) -> None:
@@ -70,11 +71,11 @@ def refuse_connections(monkeypatch: pytest.MonkeyPatch, *errors: OSError) -> Non
 async def test_no_file_handle_is_our_own_fault_and_passes() -> None:
     async with serve(answers(GOOD)) as server, OpsgenieClient(DeliverySettings()) as client:
         with no_handles():
-            outcome = await client.post_alert(server.endpoint, KEY, BODY)
+            outcome = await Destination(server.endpoint, KEY, client).post(BODY)
         assert (outcome.reason, outcome.status) == ("local_error", None)
         assert "Too many open files" in outcome.message
         assert "this machine cannot make the request" in outcome.message
-        assert (await client.post_alert(server.endpoint, KEY, BODY)).accepted
+        assert (await Destination(server.endpoint, KEY, client).post(BODY)).accepted
 
 
 @pytest.mark.parametrize("proxy", [None, SecretStr("http://proxy.invalid:3128")])
@@ -82,7 +83,7 @@ async def test_no_file_handle_for_the_resolver_is_our_own_fault(proxy: SecretStr
     async with OpsgenieClient(DeliverySettings(proxy_url=proxy)) as client:
         endpoint = resolve_endpoint(US, None)
         with no_handles():
-            assert (await client.post_alert(endpoint, KEY, BODY)).reason == "local_error"
+            assert (await Destination(endpoint, KEY, client).post(BODY)).reason == "local_error"
 
 
 @pytest.mark.parametrize("number", sorted(OWN_ERRNOS))
@@ -180,7 +181,7 @@ async def test_running_out_of_memory_after_the_status_does_not_undo_it(
 
     monkeypatch.setattr("httpx_aiohttp.transport.httpx.Response", fail)
     async with serve(answers(GOOD)) as server, OpsgenieClient(DeliverySettings()) as client:
-        assert (await client.post_alert(server.endpoint, KEY, BODY)).accepted
+        assert (await Destination(server.endpoint, KEY, client).post(BODY)).accepted
 
 
 @pytest.mark.parametrize(

@@ -128,13 +128,13 @@ async def test_what_names_the_alert_is_the_id_unless_the_request_says_alias() ->
             client, endpoint = service._client, service.endpoint
             paths = ("a/close", "a/close?identifierType=id", "a/close?identifierType=name")
             found = [
-                (await client._attempt("POST", f"{endpoint.alerts_url}/{path}", KEY, b""))[0]
+                (await client.attempt("POST", f"{endpoint.alerts_url}/{path}", KEY, b""))[0]
                 for path in paths
             ]
             assert [outcome.status for outcome in found] == [202, 202, 422]
             assert sandbox.alerts[0].status == "open"
             by_id = f"{endpoint.alerts_url}/{sandbox.alerts[0].id}/close"
-            await client._attempt("POST", by_id, KEY, b"")
+            await client.attempt("POST", by_id, KEY, b"")
             await asyncio.sleep(0)
             assert sandbox.alerts[0].status == "closed"
     finally:
