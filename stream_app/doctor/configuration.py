@@ -17,7 +17,7 @@ from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.opsgenie.destination import Destinations
 from stream_app.opsgenie.endpoints import Endpoint, resolve_endpoint
-from stream_app.opsgenie.heartbeats.reaching import connect
+from stream_app.opsgenie.reach import connect
 
 if TYPE_CHECKING:
     from stream_app.domain.configuration.fields import Problems

@@ -26,7 +26,6 @@ from stream_app.opsgenie.heartbeats.targets import (
     ResolveIntegration,
     heartbeat_target,
 )
-from stream_app.opsgenie.key_probe import UNVERIFIED_PROBE, Reached, reach
 from stream_app.opsgenie.outcome import (
     Outcome,
     RequestStatus,
@@ -36,6 +35,7 @@ from stream_app.opsgenie.outcome import (
     says_no_alert,
 )
 from stream_app.opsgenie.payload import alert_body, fit_alias, note_body, request_body
+from stream_app.opsgenie.reach import Reached, reach
 from stream_app.opsgenie.request_check import RequestCheck, check_request
 from stream_app.setting_groups import DeliverySettings
 
@@ -60,6 +60,10 @@ __all__ = [
     "note_body",
     "request_body",
 ]
+
+UNVERIFIED_PROBE = (
+    "this probe is composed from published evidence, and not verified against the real service"
+)
 
 
 class Destinations:
@@ -150,7 +154,12 @@ class Destination:
         return no_alert_left(outcome) if says_no_alert(outcome, answer) else outcome
 
     async def probe(self) -> Outcome:
-        """Close an alert that cannot exist: it needs the right to create some, and tells nobody."""
+        """Close an alert that cannot exist, to see whether the key is accepted.
+
+        The services have no request that checks a key. This one needs the same right as to create
+        an alert, and pages nobody. It is based on the service's documentation and on reports of
+        its users, and has not been verified against the real service.
+        """
         return await self.close(str(uuid.uuid4()))
 
     async def reach(self) -> Reached:

@@ -13,8 +13,8 @@ from stream_app.domain.delivery.reasons import IntegrationType
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.destination import Destination
 from stream_app.opsgenie.endpoints import Endpoint
-from stream_app.opsgenie.key_probe import Reached
 from stream_app.opsgenie.outcome import classify
+from stream_app.opsgenie.reach import Reached
 from stream_app.setting_groups import DeliverySettings
 from tests.tls.self_signed import self_signed
 from tests.unit.opsgenie.servers import answer, answers, serve

@@ -1,25 +1,21 @@
-"""Tells whether a service can be reached, and whether it accepts a key, without alerting anybody.
-
-The services have no request that checks a key. So the probe closes an alert that does not exist:
-that needs the same right as to create one, and pages nobody. It is based on the service's
-documentation and on reports of its users, and has not been verified against the real service.
-"""
+"""Tells whether a service can be reached, without sending a key or alerting anybody."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from dataclasses import dataclass
+from typing import NoReturn
 from urllib.parse import urlsplit
+
+import aiohttp
 
 from stream_app.domain.delivery.reasons import AttemptReason
 from stream_app.opsgenie.client import OpsgenieClient
 from stream_app.opsgenie.endpoints import Endpoint
 from stream_app.opsgenie.outcome import Outcome
+from stream_app.setting_groups import DeliverySettings
 
-UNVERIFIED_PROBE = (
-    "this probe is composed from published evidence, and not verified against the real service"
-)
 PROXY_ADVICE = "is a proxy or a firewall in the way?"
 #: Reason that no answer came -> what is wrong, with `{host}` and `{why}` to be filled in.
 UNREACHABLE: dict[str, str] = {
@@ -51,6 +47,18 @@ class Reached:
         return self.outcome.status is not None
 
 
+class _ConnectedError(Exception):
+    """The connection has been made, and nothing was sent on it."""
+
+
+class _Unsent(aiohttp.ClientRequest):
+    """A request that ends where it would be sent."""
+
+    async def send(self, _conn: aiohttp.connector.Connection) -> NoReturn:
+        """End the attempt; the session then closes the connection."""
+        raise _ConnectedError
+
+
 async def reach(client: OpsgenieClient, endpoint: Endpoint) -> Reached:
     """Try name, connection and TLS on the way that alerts take, with the proxy; send no key.
 
@@ -61,16 +69,38 @@ async def reach(client: OpsgenieClient, endpoint: Endpoint) -> Reached:
     host = parts.hostname or ""
     if outcome.status is not None:
         answer = f"HTTP {outcome.status} after {outcome.duration_seconds * 1000:.0f} ms"
-        return Reached(outcome, f"{host} answers ({answer}): {tried(parts.scheme)} well")
-    return Reached(outcome, await why_not_reached(outcome, host))
+        return Reached(outcome, f"{host} answers ({answer}): {_tried(parts.scheme)} well")
+    return Reached(outcome, await _why_not_reached(outcome, host))
 
 
-def tried(scheme: str) -> str:
+async def connect(settings: DeliverySettings, url: str) -> tuple[bool, str]:
+    """Try name, connection and TLS of a heartbeat's host, on the way that alerts take.
+
+    Nothing is sent. Any request to a plain address may count as a ping, whatever its path: some
+    services give each switch a host of its own.
+
+    Returns:
+        Whether a connection was made, and what works, or what does not. Only the host is named.
+
+    Raises:
+        ConfigurationError: the CA file or the proxy of the settings cannot be used.
+    """
+    parts = urlsplit(url)
+    origin = parts._replace(path="/", query="").geturl()
+    async with OpsgenieClient(settings, request_class=_Unsent) as client:
+        try:
+            outcome, _ = await client.attempt("GET", origin)
+        except _ConnectedError:
+            return True, f"{parts.hostname} takes connections: {_tried(parts.scheme)} well"
+    return False, await _why_not_reached(outcome, parts.hostname or "")
+
+
+def _tried(scheme: str) -> str:
     """Return what a connection has tried, with its verb."""
     return "name, connection and TLS are" if scheme == "https" else "connection is"
 
 
-async def why_not_reached(outcome: Outcome, host: str) -> str:
+async def _why_not_reached(outcome: Outcome, host: str) -> str:
     """Return which part of reaching a host has failed."""
     text = UNREACHABLE.get(outcome.reason, OTHER_FAILURE)
     if outcome.reason is AttemptReason.CONNECT_ERROR and not await _has_address(host):
