@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -57,7 +58,10 @@ def _secret(variable: str, path: str) -> str:
             content = file.read(MAX_SECRET_BYTES + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no path"
-        raise ConfigurationError(f"{variable}: {path}: {why}: name a file that is there") from None
+        step = "name a file that is there"
+        if isinstance(error, PermissionError):
+            step = f"let the user with the id {os.geteuid()} read it"
+        raise ConfigurationError(f"{variable}: {path}: {why}: {step}") from None
     if len(content) > MAX_SECRET_BYTES:
         raise ConfigurationError(
             f"{variable}: {path}: holds more than {MAX_SECRET_BYTES} bytes: "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
@@ -51,6 +51,8 @@ from stream_app.sign_in_settings import sign_in_problem
 PREFIX = "STREAM_APP_"
 #: Variables that are no settings: API keys for `env:` references, and Faust's own settings.
 FREE_PREFIXES = ("STREAM_APP_KEY_", "STREAM_APP_FAUST_")
+#: Most settings that an error names for an unknown one.
+MOST_MEANT = 3
 
 #: A cloud, and the host of its console with a port or without.
 CLOUD = re.compile(r"[A-Z0-9]{1,16}")
@@ -216,9 +218,9 @@ def load_settings() -> Settings:
             continue
         if variable in names or is_service_variable(variable, value):
             continue
-        close = difflib.get_close_matches(variable, names, n=1)
-        hint = f": did you mean {close[0]}?" if close else ""
-        raise ConfigurationError(f"{variable} is not a setting of stream-app{hint}")
+        meant = _meant(variable, names)
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "deploy/settings.md lists them"
+        raise ConfigurationError(f"{variable} is not a setting of stream-app: {hint}")
     for variable, field in setting_fields():
         # An empty path would be the working directory.
         if _may_be(Path, field) and not os.environ.get(variable, "given").strip():
@@ -230,6 +232,24 @@ def load_settings() -> Settings:
         raise ConfigurationError(problems) from None
 
 
+def _meant(variable: str, names: Sequence[str]) -> list[str]:
+    """Return the settings that an unknown name may stand for; the beginning that all share is none.
+
+    They have a word like each word of the name; otherwise it is the one that is spelled alike.
+    """
+    name = variable.removeprefix(PREFIX)
+    words = [word for word in name.split("_") if word]
+    found = [
+        known
+        for known in names
+        if all(difflib.get_close_matches(word, known.split("_"), 1, 0.75) for word in words)
+    ]
+    if words and 0 < len(found) <= MOST_MEANT:
+        return difflib.get_close_matches(variable, found, 1, 0.9) or found
+    whole = [known.removeprefix(PREFIX) for known in names]
+    return [PREFIX + known for known in difflib.get_close_matches(name, whole, 1, 0.75)]
+
+
 def _problem(item: Mapping[str, Any]) -> str:
     # The index of a list's item is not part of the setting's name.
     names = [part.upper() for part in item["loc"] if isinstance(part, str) and part]
@@ -238,7 +258,13 @@ def _problem(item: Mapping[str, Any]) -> str:
         return str(item["msg"]).removeprefix("Value error, ")
     if isinstance(given := item.get("input"), str) and not given.strip():
         return _empty(variable)
-    return f"{variable}: {item['msg']}"
+    if item["type"] == "value_error":
+        # A sentence of our own, which shows the value where that helps.
+        return f"{variable}: {str(item['msg']).removeprefix('Value error, ')}"
+    # The value is not shown: somebody may have put a secret into the wrong setting.
+    has_blanks = isinstance(given, str) and given != given.strip()
+    hint = ": take the blanks or line breaks at its ends away" if has_blanks else ""
+    return f"{variable}: {item['msg']}{hint}"
 
 
 def _empty(variable: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stream_app.domain.errors import KafkaUnreachableError, StreamAppError, error_text
+from stream_app.domain.errors import StreamAppError, error_text
 from stream_app.settings import Settings
 
 #: A check that takes longer counts as failed.
@@ -99,8 +99,6 @@ async def _findings(check: Check, settings: Settings, limit_seconds: float) -> S
     except TimeoutError:
         text = f"no end within {limit_seconds:.0f} s"
         return [fail(check.name, text, "is the broker or the network overloaded?")]
-    except KafkaUnreachableError as error:
-        return [fail(check.name, str(error), "stream-app kafka status, or ask your cluster")]
     except StreamAppError as error:
         # Our own errors already name the next step.
         return [fail(check.name, str(error), "")]

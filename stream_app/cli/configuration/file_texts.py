@@ -28,6 +28,8 @@ def read_file(path: str) -> FileText:
         ConfigurationError: it cannot be read, is too large, or is not UTF-8.
     """
     name = "<stdin>" if path == STDIN else path
+    if not path:
+        raise ConfigurationError("the name of a file is empty: is a variable of the shell unset?")
     try:
         if path == STDIN and sys.stdin is None:
             raise ConfigurationError(f"{name}: is closed: give a file, or something on stdin")

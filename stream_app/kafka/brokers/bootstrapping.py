@@ -19,6 +19,7 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from stream_app.domain.errors import error_text
 from stream_app.kafka.brokers.cluster_client import (
     ask_any,
     connection_options_of,
@@ -137,13 +138,13 @@ async def _ask(client: Any, host: str, port: int) -> tuple[Any, Any]:
         raise
 
 
-def _why(error: BaseException | None) -> str:
+def _why(error: BaseException) -> str:
     """Return what happened with an address, for a person."""
-    cause = getattr(error, "__cause__", None) or error
+    cause = error.__cause__ or error
     if isinstance(cause, TimeoutError):
         return "no answer"
     if isinstance(cause, OSError):
         return cause.strerror or str(cause)
     if isinstance(cause, EOFError):
         return "it closed the connection"
-    return f"no Kafka: {type(cause).__name__}: {str(cause)[:200]}"
+    return f"no Kafka: {error_text(cause):.250}"

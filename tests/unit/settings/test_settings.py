@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +300,14 @@ def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(
         ("STREAM_APP_SECRET_KEY_FILE", "/x", "STREAM_APP_SECRET_KEYS_FILE"),
         ("STREAM_APP_TOPIC_PREFIX_FILE", "/x", "STREAM_APP_TOPIC_PREFIX"),
         ("STREAM_APP_KAFKA__SASL_PASSWORDS", "x", "STREAM_APP_KAFKA__SASL_PASSWORD"),
+        ("STREAM_APP_BOOTSTRAP_SERVERS", "x:1", "STREAM_APP_KAFKA__BOOTSTRAP_SERVERS"),
+        (
+            "STREAM_APP_DELIVERY__TIMOUT",
+            "3",
+            " or ".join(
+                f"STREAM_APP_DELIVERY__{kind}_TIMEOUT_SECONDS" for kind in ("CONNECT", "REQUEST")
+            ),
+        ),
     ],
 )
 def test_a_mistyped_setting_is_still_an_error_beside_a_service(
@@ -309,3 +319,39 @@ def test_a_mistyped_setting_is_still_an_error_beside_a_service(
     with pytest.raises(ConfigurationError) as error:
         load_settings()
     assert str(error.value) == (f"{variable} is not a setting of stream-app: did you mean {meant}?")
+
+
+@pytest.mark.parametrize("variable", ["STREAM_APP_", "STREAM_APP_KAFKA_BROKERS", "STREAM_APP_XYZ"])
+def test_a_name_that_is_like_no_setting_is_not_guessed_at(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigurationError, match=r"of stream-app: deploy/settings\.md lists them$"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TOPIC_PREFIX", "acme. "), ("DRY_RUN", "true\n"), ("LOG__LEVEL", " info")],
+)
+def test_blanks_around_a_value_are_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(f"STREAM_APP_{variable}", value)
+    with pytest.raises(ConfigurationError, match=f"^STREAM_APP_{variable}: .*: take the blanks or"):
+        load_settings()
+    monkeypatch.setenv(f"STREAM_APP_{variable}", f"{value.strip()}?")
+    with pytest.raises(ConfigurationError, match=f"^STREAM_APP_{variable}: (?!.*blanks)"):
+        load_settings()
+
+
+def test_a_secret_file_of_another_user_names_who_must_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setenv("STREAM_APP_SECRET_KEYS_FILE", "/etc/stream-app/secret-keys")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigurationError, match=f"let the user with the id {os.geteuid()} read"):
+        load_settings()

@@ -129,11 +129,13 @@ def test_what_is_no_object_is_named_with_its_line(text: str, message: str, tmp_p
         read_objects([str(file)])
 
 
-def test_a_folder_and_a_closed_stdin_are_said_to_be_that(
+def test_a_folder_an_empty_name_and_a_closed_stdin_are_said_to_be_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigurationError, match="is a folder: give the files in it"):
         read_objects([str(tmp_path)])
+    with pytest.raises(ConfigurationError, match="the name of a file is empty: is a variable"):
+        read_objects([""])
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(ConfigurationError, match="<stdin>: is closed"):
         read_objects(["-"])
