@@ -72,7 +72,9 @@ class StatusChecks:
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._destinations = Destinations(settings, MAX_IN_FLIGHT)
+        self._destinations = Destinations(
+            settings.model_copy(update={"max_in_flight": MAX_IN_FLIGHT})
+        )
         self._resolve = resolve
         self._write = write
         self._ownership = ownership

@@ -9,8 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 from stream_app.heartbeat_settings import HeartbeatSettings
@@ -37,7 +35,6 @@ from stream_app.opsgenie.outcome import (
 from stream_app.opsgenie.payload import alert_body, fit_alias, note_body, request_body
 from stream_app.opsgenie.reach import Reached, reach
 from stream_app.opsgenie.request_check import RequestCheck, check_request
-from stream_app.setting_groups import DeliverySettings
 
 __all__ = [
     "UNVERIFIED_PROBE",
@@ -66,39 +63,12 @@ UNVERIFIED_PROBE = (
 )
 
 
-class Destinations:
-    """Opens destinations over one shared pool of connections; use it as a context manager.
-
-    Args:
-        settings: the settings of deliveries.
-        max_in_flight: most requests at a time; None: as the settings say.
-
-    Raises:
-        ConfigurationError: the CA file or the proxy of the settings cannot be used.
-    """
-
-    def __init__(self, settings: DeliverySettings, max_in_flight: int | None = None) -> None:
-        if max_in_flight is not None:
-            settings = settings.model_copy(update={"max_in_flight": max_in_flight})
-        self._client = OpsgenieClient(settings)
-
-    async def __aenter__(self) -> Self:
-        """Open the pool."""
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close all connections."""
-        await self._client.__aexit__(kind, error, traceback)
+class Destinations(OpsgenieClient):
+    """A client that opens destinations, which share its pool of connections."""
 
     def open(self, endpoint: Endpoint, key: str = "") -> Destination:
         """Return the destination at an endpoint. Only `reach` works without a key."""
-        return Destination(endpoint, key, self._client)
+        return Destination(endpoint, key, self)
 
     def open_heartbeat(
         self, settings: HeartbeatSettings, resolve: ResolveIntegration
@@ -109,7 +79,7 @@ class Destinations:
             settings: the settings of the heartbeat, as `load_settings` has checked them.
             resolve: returns an integration's endpoint and key, opened now; raises RefusedError.
         """
-        return heartbeat_target(settings, self._client, resolve)
+        return heartbeat_target(settings, self, resolve)
 
 
 @dataclass(frozen=True, slots=True)
