@@ -150,8 +150,8 @@ def _value_problems(heartbeat: HeartbeatSettings) -> Iterator[str]:
     name = heartbeat.name
     if name is not None and _is_uuid(name):
         yield (
-            f"{_name('name')}: (hidden) has the form of a key, and a name is shown in logs: write "
-            "the heartbeat's name there. An integration's key belongs into the configuration "
+            f"{_name('name')}: (hidden) looks like a key, and a name is shown in logs: give the "
+            "heartbeat's name. The key of an integration goes into the configuration "
             f"({_name('integration_id')}), an API token into {_name('api_token')}, and an address "
             f"into {_name('url')}"
         )

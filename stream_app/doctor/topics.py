@@ -155,8 +155,8 @@ async def closing(settings: Settings) -> Sequence[Finding]:
                 await read_positions(client, passage)
         except KafkaRefusedError as error:
             refusals.add(str(error))
-    step = "a notifier's user without it closes no alert: give it the right"
-    text = "this user may see how far all is, as a notifier's user must before it closes an alert"
+    step = "grant it to the notifiers' user, too: without it no alert is closed"
+    text = "this user may read the offsets that a notifier needs to know to close an alert"
     return [fail(name, why, step) for why in sorted(refusals)] or [ok(name, text)]
 
 

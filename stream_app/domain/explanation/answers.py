@@ -36,8 +36,8 @@ EXCLUSIONS = {
     Exclusion.FALSE_POSITIVE: "marked as a false positive",
 }
 _PULSE = (
-    "No alert: the event is of the pulse, by which a notifier proves that alerts can pass; it "
-    "tells nobody (deploy/heartbeat.md)"
+    "No alert: the event is one of the pulse, which only proves that alerts can get through; "
+    "nobody is told of it (deploy/heartbeat.md)"
 )
 
 

@@ -129,7 +129,7 @@ class TrialSender:
     async def _wait_for_alerts(self) -> None:
         """Wait until the service has made the alerts of accepted messages, as far as it tells."""
         for alias, event in self._open.items():
-            text = f"{event}: interrupted; it is closed in a moment, or by hand: alias {alias}"
+            text = f"{event}: interrupted: closing it; if that fails, close alias {alias} by hand"
             facts = {"event": event, "alias": alias}
             self._steps.say(TrialStage.CLOSE, StepStatus.NOTE, text, facts)
         known = {alias: number for alias, number in self._unmade.items() if number is not None}
@@ -175,8 +175,8 @@ class TrialSender:
             if alias in self._unmade:
                 status = StepStatus.UNKNOWN
                 text = (
-                    f"{event}: a close was sent, maybe before the service has made the alert: if "
-                    f"it is open, close it by hand: alias {alias}"
+                    f"{event}: the close may have come before the service made the alert: if it "
+                    f"is open, close it by hand, alias {alias}"
                 )
             return self._steps.say(TrialStage.CLOSE, status, text, facts)
         text = f"{event}: not closed: {outcome.message}; close it by hand, alias {alias}"

@@ -226,7 +226,7 @@ def test_a_key_in_place_of_the_name_is_refused_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, target: dict[str, str], key: str
 ) -> None:
     text = refusal(monkeypatch, target | {"NAME": key})
-    assert text.startswith("STREAM_APP_HEARTBEAT__NAME: (hidden) has the form of a key")
+    assert text.startswith("STREAM_APP_HEARTBEAT__NAME: (hidden) looks like a key")
     for place in ("INTEGRATION_ID", "API_TOKEN", "URL"):
         assert f"STREAM_APP_HEARTBEAT__{place}" in text
     assert "4b26961a" not in text.lower()

@@ -201,8 +201,8 @@ def pulse(**more: Any) -> ExplainedEvent:
 
 
 PULSE = (
-    "No alert: the event is of the pulse, by which a notifier proves that alerts can pass; it "
-    "tells nobody (deploy/heartbeat.md)"
+    "No alert: the event is one of the pulse, which only proves that alerts can get through; "
+    "nobody is told of it (deploy/heartbeat.md)"
 )
 
 

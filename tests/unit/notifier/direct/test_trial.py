@@ -417,7 +417,7 @@ async def test_an_interrupted_test_closes_what_it_has_opened() -> None:
         (alert,) = bench.sandbox.alerts
     assert alert.status == "closed"
     assert bench.told("close") == [
-        f"note: system: interrupted; it is closed in a moment, or by hand: alias {alert.alias}",
+        f"note: system: interrupted: closing it; if that fails, close alias {alert.alias} by hand",
         "ok: system: closed again",
     ]
 
@@ -428,8 +428,8 @@ async def test_a_close_that_may_come_too_soon_says_what_to_close_by_hand() -> No
         await interrupted(bench)
         (alert,) = bench.sandbox.alerts
     assert bench.told("close")[-1] == (
-        "unknown: system: a close was sent, maybe before the service has made the alert: if it is "
-        f"open, close it by hand: alias {alert.alias}"
+        "unknown: system: the close may have come before the service made the alert: if it is "
+        f"open, close it by hand, alias {alert.alias}"
     )
 
 
