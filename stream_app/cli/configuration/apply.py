@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 from pydantic import SecretStr
 
 from stream_app.cli.completing import ObjectId
 from stream_app.cli.configuration.change_report import WOULD, show_changes, warn_of_operator
-from stream_app.cli.configuration.changes import carry_out
+from stream_app.cli.configuration.changes import Statuses, carry_out
 from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import say
 from stream_app.cli.parameters import end_undone, files_option, start_command
 from stream_app.domain.configuration.fields import listed
-from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError
-from stream_app.domain.plans.plan import Action, PlanRules
+from stream_app.domain.plans.file_object import FileObject
+from stream_app.domain.plans.plan import Action, Plan, PlanRules
 from stream_app.domain.plans.planner import make_plan
 from stream_app.kafka.cluster.dry_run import check_marked
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing, generate_secret_key
 from stream_app.opsgenie.endpoints import resolve_endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stream_app.cli.configuration.changes import Statuses
-    from stream_app.domain.configuration.kinds import Stored
-    from stream_app.domain.plans.file_object import FileObject
-    from stream_app.domain.plans.plan import Plan
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 ACTOR = "stream-app apply"
 

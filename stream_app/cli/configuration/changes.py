@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 
 from stream_app.cli.output import say
 from stream_app.domain.configuration.clients import usable_client
 from stream_app.domain.configuration.integrations import read_integration
-from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.statuses import is_disabled_by_system
+from stream_app.domain.configuration.kinds import Kind, Stored
+from stream_app.domain.configuration.statuses import IntegrationStatus, is_disabled_by_system
 from stream_app.domain.errors import StreamAppError
 from stream_app.domain.notices.config_changes import NoticeType
-from stream_app.domain.plans.plan import Action
+from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.reports.problems import amount
 from stream_app.kafka.cluster.dry_run import is_dry_run
 from stream_app.kafka.configuration.records import read_stored, write_records
-from stream_app.notifier.direct.last_message import LastMessageSender, wants_last_message
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Iterable, Sequence
-
-    from stream_app.domain.configuration.kinds import Stored
-    from stream_app.domain.configuration.statuses import IntegrationStatus
-    from stream_app.domain.plans.plan import Change
-    from stream_app.notifier.direct.last_message import LastMessageResult
-    from stream_app.settings import Settings
+from stream_app.notifier.direct.last_message import (
+    LastMessageResult,
+    LastMessageSender,
+    wants_last_message,
+)
+from stream_app.settings import Settings
 
 Statuses = dict[int, "IntegrationStatus"]
 LAST_MESSAGES_AT_ONCE = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
@@ -12,15 +12,10 @@ from stream_app.cli.configuration.change_report import show_changes, warn_of_ope
 from stream_app.cli.configuration.changes import carry_out
 from stream_app.cli.did_you_mean import PLURALS, KindName
 from stream_app.cli.parameters import end_undone, start_command, yes_option
-from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.errors import ConfigurationError, HiddenWriteError, StreamAppError
 from stream_app.domain.plans.plan import Change, deletion
 from stream_app.kafka.configuration.records import read_statuses, read_stored
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stream_app.domain.configuration.kinds import Stored
 
 
 @click.command(epilog="Example: stream-app delete triggers 61 62 --yes")

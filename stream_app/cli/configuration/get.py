@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import click
 
@@ -20,9 +20,6 @@ from stream_app.domain.plans.api_answers import wrap_answer
 from stream_app.domain.plans.keys import shown_form
 from stream_app.domain.reports.silent_integrations import silent_integrations, trigger_notes
 from stream_app.kafka.configuration.records import read_stored
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Column for what has no effect here in a trigger.
 NOTES = "notes"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,14 +14,11 @@ from stream_app.cli.output import print_json, print_line, say
 from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.errors import SealingError
-from stream_app.domain.plans.plan import Action
+from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.resealing import reseal
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing, generate_secret_key
-
-if TYPE_CHECKING:
-    from stream_app.domain.plans.plan import Change
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 ACTOR = "stream-app secrets rotate"
 

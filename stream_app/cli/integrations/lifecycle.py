@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from stream_app.cli.completing import ObjectId, id_option
 from stream_app.cli.configuration.change_report import show_changes, warn_of_operator
-from stream_app.cli.configuration.changes import carry_out
+from stream_app.cli.configuration.changes import Statuses, carry_out
 from stream_app.cli.configuration.delete import delete_objects
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import end_undone, start_command, yes_option
 from stream_app.cli.progress import ProgressLine
 from stream_app.domain.configuration.integrations import read_integration
-from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.configuration.kinds import Kind, Stored
 from stream_app.domain.configuration.statuses import is_disabled_by_system
 from stream_app.domain.dead_letters.dead_letter_index import Selection
 from stream_app.domain.errors import ConfigurationError, StreamAppError
@@ -28,11 +28,7 @@ from stream_app.domain.times import iso_utc
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.kafka.overview.open_dead_letters import read_open_dead_letters
-
-if TYPE_CHECKING:
-    from stream_app.cli.configuration.changes import Statuses
-    from stream_app.domain.configuration.kinds import Stored
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 ACTOR = "stream-app integrations"
 #: Field of a row -> its column.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import click
 
@@ -13,11 +14,16 @@ from stream_app.cli.configuration.files import read_objects
 from stream_app.cli.output import print_json, print_text, say
 from stream_app.cli.parameters import start_command
 from stream_app.domain.configuration.api_objects import stored_form
-from stream_app.domain.configuration.clients import usable_client
+from stream_app.domain.configuration.clients import Client, usable_client
 from stream_app.domain.configuration.fields import listed
-from stream_app.domain.configuration.integrations import is_stored_key, read_integration
-from stream_app.domain.configuration.kinds import Kind, kind_of
+from stream_app.domain.configuration.integrations import (
+    Integration,
+    is_stored_key,
+    read_integration,
+)
+from stream_app.domain.configuration.kinds import Kind, Stored, kind_of
 from stream_app.domain.errors import ConfigurationError, StreamAppError, UsageError
+from stream_app.domain.plans.file_object import FileObject
 from stream_app.domain.plans.planner import make_plan
 from stream_app.domain.plans.unsupported import other_type
 from stream_app.kafka.cluster.dry_run import is_dry_run
@@ -25,15 +31,7 @@ from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial import Trial
 from stream_app.notifier.direct.trial_report import Step, StepStatus, TrialResult, TrialStage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from stream_app.domain.configuration.clients import Client
-    from stream_app.domain.configuration.integrations import Integration
-    from stream_app.domain.configuration.kinds import Stored
-    from stream_app.domain.plans.file_object import FileObject
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 ENDINGS = {
     TrialResult.OK: "the integration works",

@@ -12,19 +12,15 @@ text in `alerts/triggered_text.py`, and its kind of notice in `notices/subscript
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING
 
 from stream_app.domain.catalog import filter_values as values
 from stream_app.domain.catalog.attack_types import ATTACK_TYPES
+from stream_app.domain.catalog.filter_values import FilterValue
 from stream_app.domain.catalog.numbers import MAX_INTEGER, TOO_LARGE
 from stream_app.domain.catalog.roles import ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from stream_app.domain.catalog.filter_values import FilterValue
 
 OPERATORS = ("eq", "ne")
 ONLY_EQ = ("eq",)

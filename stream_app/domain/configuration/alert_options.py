@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from stream_app.domain.configuration.fields import Fields
 from stream_app.domain.foreign_text.printable import quoted
-
-if TYPE_CHECKING:
-    from stream_app.domain.configuration.fields import Fields
 
 ENTITY_LIMIT = 512
 SOURCE_LIMIT = 100

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import msgspec
 
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import Fields, Problems
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CLOUDS = ("EU", "US", "ME")
 #: Allows one spelling of each id: with `+7` and `7` an application could get two names.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,9 +25,6 @@ from stream_app.domain.configuration.repeat_options import (
     RepeatOptions,
     read_repeat_options,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TYPES = ("opsgenie",)
 #: The documented address of an integration that names none: Opsgenie in the US.

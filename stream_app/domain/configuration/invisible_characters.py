@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from stream_app.domain.configuration.fields import Problems
 from stream_app.domain.configuration.integrations import ENV_PREFIX, FILE_PREFIX
 from stream_app.domain.errors import InvalidObjectError
 from stream_app.domain.foreign_text.printable import is_shapeless
-
-if TYPE_CHECKING:
-    from stream_app.domain.configuration.fields import Problems
 
 #: Control and format characters, lone surrogates, and separators of lines and paragraphs.
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

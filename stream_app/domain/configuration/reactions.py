@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from stream_app.domain.catalog.conditions import Reaction
+from stream_app.domain.catalog.conditions import Condition, Reaction
 from stream_app.domain.catalog.numbers import MAX_INTEGER, TOO_LARGE
-
-if TYPE_CHECKING:
-    from stream_app.domain.catalog.conditions import Condition
-    from stream_app.domain.configuration.fields import Fields
+from stream_app.domain.configuration.fields import Fields
 
 #: Reactions with a `lock_time`: for how many seconds an address stays on a list.
 TIMED_REACTIONS = (Reaction.BLOCK_IPS, Reaction.ADD_TO_GRAYLIST)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from stream_app.domain.configuration.alert_options import ALERT
-
-if TYPE_CHECKING:
-    from stream_app.domain.configuration.fields import Fields
+from stream_app.domain.configuration.fields import Fields
 
 MIN_REPEAT_SECONDS = 60
 MIN_CLOSE_SECONDS = 300

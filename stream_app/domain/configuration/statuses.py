@@ -7,16 +7,12 @@ afterwards. It has an older epoch, and is void.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import msgspec
 
+from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.errors import InvalidObjectError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from stream_app.domain.configuration.integrations import Integration
 
 #: The only reason for which the system disables an integration.
 FAILED_SHARE = "failed_share"

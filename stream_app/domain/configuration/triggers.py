@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Collection, Mapping
+from typing import Literal, cast
 
 import msgspec
 
@@ -20,14 +21,10 @@ from stream_app.domain.catalog.conditions import (
     Presence,
     bad_value_message,
 )
+from stream_app.domain.catalog.filter_values import FilterValue
 from stream_app.domain.configuration.api_objects import stored_form
 from stream_app.domain.configuration.fields import Fields, Problems
 from stream_app.domain.configuration.reactions import read_reactions
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from stream_app.domain.catalog.filter_values import FilterValue
 
 THRESHOLD_OPERATORS = ("gt",)
 #: Parts of a trigger that may be kept without being evaluated.

@@ -6,17 +6,15 @@ depends only on what happened, so a notice that is written twice is one alert fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from stream_app.domain.configuration.clients import Client
+from stream_app.domain.configuration.integrations import Integration
+from stream_app.domain.configuration.statuses import IntegrationStatus
+from stream_app.domain.delivery.auto_disable import Verdict
 from stream_app.domain.times import HOUR_MS
-
-if TYPE_CHECKING:
-    from stream_app.domain.configuration.clients import Client
-    from stream_app.domain.configuration.integrations import Integration
-    from stream_app.domain.configuration.statuses import IntegrationStatus
-    from stream_app.domain.delivery.auto_disable import Verdict
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):

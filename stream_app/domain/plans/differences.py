@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.plans.keys import KEY_PATH, is_secret_name, shown_form
-
-if TYPE_CHECKING:
-    from stream_app.domain.plans.plan import Change
+from stream_app.domain.plans.plan import Change
 
 #: How many characters of a long value are shown, and how many of them before the first difference.
 _MOST, _BEFORE = 160, 20

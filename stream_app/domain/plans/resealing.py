@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from stream_app.domain.configuration.integrations import given_api, key_context
 from stream_app.domain.configuration.kinds import Kind
+from stream_app.domain.plans.keys import KeyKeeper
 from stream_app.domain.plans.plan import Action, Change
 from stream_app.domain.plans.stamps import integration_stamps
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from stream_app.domain.plans.keys import KeyKeeper
 
 #: These name a key that is kept elsewhere, and have no seal.
 _NAMED = ("env:", "file:")

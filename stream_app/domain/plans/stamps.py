@@ -7,16 +7,12 @@ system set before that no longer holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from stream_app.domain.configuration.integrations import given_api, read_integration
 from stream_app.domain.configuration.kinds import INTEGRATION_STAMPS, TRIGGER_STAMPS
 from stream_app.domain.errors import SealingError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from stream_app.domain.plans.keys import KeyKeeper
+from stream_app.domain.plans.keys import KeyKeeper
 
 _SEALED = "sealed:"
 

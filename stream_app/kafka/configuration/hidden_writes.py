@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from aiokafka.client import AIOKafkaClient
 
 from stream_app.domain.errors import HiddenWriteError
 from stream_app.kafka.cluster.connection import resolve_bootstrap
 from stream_app.kafka.cluster.topic_metadata import PartitionId, stable_ends, topic_metadata
-
-if TYPE_CHECKING:
-    from aiokafka.client import AIOKafkaClient
-
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 #: Longest time that a command waits until its records can be read.
 SEEN_SECONDS = 10.0

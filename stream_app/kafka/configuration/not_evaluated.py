@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from stream_app.domain.configuration.triggers import NOT_EVALUATED_PARTS
+from stream_app.domain.configuration.triggers import NOT_EVALUATED_PARTS, Trigger
 from stream_app.logs import get_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from stream_app.domain.configuration.triggers import Trigger
-    from stream_app.metrics import Metrics
+from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
 

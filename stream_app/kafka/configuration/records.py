@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from stream_app.domain.configuration.api_objects import stored_form
-from stream_app.domain.configuration.kinds import Kind
-from stream_app.domain.configuration.statuses import parse_status
+from stream_app.domain.configuration.kinds import Kind, Stored
+from stream_app.domain.configuration.statuses import IntegrationStatus, parse_status
 from stream_app.domain.errors import InvalidObjectError, TopicMismatchError
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.formats import format_headers
@@ -27,13 +28,7 @@ from stream_app.kafka.cluster.connection import (
 from stream_app.kafka.cluster.consumers import batches_to_end, close, open_topics
 from stream_app.kafka.cluster.topics import CONFIG_TOPICS, Topic, TopicNames
 from stream_app.kafka.configuration.hidden_writes import wait_until_seen
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from stream_app.domain.configuration.kinds import Stored
-    from stream_app.domain.configuration.statuses import IntegrationStatus
-    from stream_app.settings import Settings
+from stream_app.settings import Settings
 
 TOPIC_OF = {
     Kind.CLIENT: Topic.CLIENTS,

@@ -6,8 +6,9 @@ longer what its owner wants.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -33,12 +34,8 @@ from stream_app.kafka.cluster.topics import TopicNames
 from stream_app.kafka.configuration.not_evaluated import NotEvaluated
 from stream_app.kafka.configuration.records import id_of_key, shown_key
 from stream_app.logs import get_logger
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from stream_app.metrics import Metrics
-    from stream_app.settings import Settings
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
 
 log = get_logger(__name__)
 
