@@ -35,9 +35,9 @@ from stream_app.kafka.dead_letters.reading import dead_letter_of, is_mark
 from stream_app.kafka.dead_letters.writing import (
     ATTEMPT_HEADER,
     EPOCH_HEADER,
+    HEADERS,
     MAX_DIGITS,
     MAX_LONG_DIGITS,
-    REASON_HEADER,
     REDRIVEN_HEADER,
     SIZE_HEADER,
     TARGET_HEADER,
@@ -55,15 +55,6 @@ NUMBER_HEADERS = (
     REDRIVEN_HEADER,
 )
 _TIMESTAMP_HEADER = "x-original-timestamp"
-_TEXT_HEADERS = (
-    "x-original-topic",
-    REASON_HEADER,
-    TARGET_HEADER,
-    "x-error-class",
-    "x-error-message",
-    "x-app",
-    "x-app-version",
-)
 
 
 class Refusal(NamedTuple):
@@ -208,8 +199,7 @@ def _wrong_headers(value: bytes) -> Iterator[Refusal]:
     """Yield the headers that the `dlq` commands could not use."""
     texts = _object(value)
     headers = [(name, text.encode()) for name, text in texts.items() if isinstance(text, str)]
-    known = {*NUMBER_HEADERS, _TIMESTAMP_HEADER, *_TEXT_HEADERS}
-    for name in sorted(known & texts.keys()):
+    for name in sorted(HEADERS.keys() & texts.keys()):
         if not isinstance(texts[name], str):
             yield Refusal(name, texts[name], "must be a text")
     record = SimpleNamespace(
